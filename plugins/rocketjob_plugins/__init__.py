@@ -1,0 +1,1 @@
+"""Built-in features, one module or sub-package each."""

@@ -1,0 +1,284 @@
+"""Read a cron expression: five fields and perhaps a time zone, or a word such as `@daily`.
+
+Everything that can be wrong is found here, once, and said in one sentence that names the field.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from typing import NoReturn
+from zoneinfo import ZoneInfo
+
+from attrs import field, frozen
+from rocketjob.errors import RocketJobError
+
+from rocketjob_plugins.cron.walls import WallTimes
+from rocketjob_plugins.cron.zones import load_zone
+
+WORDS: Mapping[str, str] = {
+    "@hourly": "0 * * * *",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@weekly": "0 0 * * 0",
+    "@monthly": "0 0 1 * *",
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+}
+
+#: All sixty minutes, 24 hours, 31 days and so on written out one by one take about 360.
+LONGEST = 1000
+
+MONTHS = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
+WEEKDAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday")
+
+_LENGTHS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+_VALUE = "-?[0-9]{1,4}|[A-Za-z]+"
+_RANGE = rf"(?P<first>{_VALUE})(?:-(?P<last>{_VALUE}))?"
+_PART = re.compile(rf"(?:\*|{_RANGE})?(?:/(?P<step>[0-9]{{1,4}}))?")
+_WEEKDAY_LIKE = re.compile("[0-9*?/,L#-]+$|(sun|mon|tue|wed|thu|fri|sat)", re.IGNORECASE)
+_NTH = re.compile(rf"(?P<day>{_VALUE})#(?P<nth>-?[0-9]|[Ll])")
+
+
+class CronError(RocketJobError, ValueError):
+    """The cron schedule cannot be used: correct the expression.
+
+    Attributes:
+        field: what is wrong: "minute", "hour", "day of month", "month", "day of week",
+            "time zone", "expression", "dst", or None if the schedule can be read.
+    """
+
+    def __init__(self, message: str | None = None, *, field: str | None = None) -> None:
+        self.field = field
+        super().__init__(message)
+
+
+@frozen
+class Field:
+    """One of the five fields: the range of its numbers, its names and what to say is allowed."""
+
+    name: str
+    low: int
+    high: int
+    allowed: str
+    names: Mapping[str, int] = field(factory=dict)
+    #: Hour 24 is hour 0 and weekday 7 is weekday 0.
+    wraps: bool = False
+    #: Days are counted from the end of the month, too.
+    signed: bool = False
+
+
+@frozen
+class Parsed:
+    """What an expression means."""
+
+    walls: WallTimes
+    zone: ZoneInfo
+    #: The hours were named one by one, so each stands for a run that must not be lost or doubled.
+    fixed_hours: bool
+
+
+def _abbreviated(names: Sequence[str], low: int) -> dict[str, int]:
+    return {name[:3].lower(): number for number, name in enumerate(names, low)}
+
+
+MINUTE = Field("minute", 0, 59, "0 to 59, lists (0,30), ranges (0-29), steps (*/15) and *")
+HOUR = Field("hour", 0, 23, "0 to 23, lists (4,17), ranges (9-17), steps (*/4) and *", wraps=True)
+DAY = Field(
+    *("day of month", 1, 31),
+    "1 to 31, -1 to -31 (from the end, -1 or L is the last day), "
+    "lists (1,15), ranges (1-7, -7--1, 25-L), steps (*/2) and *",
+    signed=True,
+)
+MONTH = Field(
+    *("month", 1, 12),
+    "1 to 12, Jan to Dec, lists (1,7), ranges (Jun-Aug), steps (*/3) and *",
+    _abbreviated(MONTHS, 1),
+)
+WEEKDAY = Field(
+    *("day of week", 0, 6),
+    "0 to 7 (0 and 7 are Sunday), Sun to Sat, lists (Mon,Fri), ranges (Mon-Fri), steps (*/2), "
+    "Mon#1 to Mon#5 (the first to fifth of the month), Mon#-1 (the last) and *",
+    _abbreviated(WEEKDAYS, 0),
+    wraps=True,
+)
+
+
+def parse(expression: str, default_zone: str = "UTC") -> Parsed:
+    """Read an expression; the default zone holds unless the expression names one itself."""
+    words, zone_name = _split(expression)
+    reader = _Reader(expression)
+    minutes = reader.numbers(MINUTE, words[0])
+    hours = reader.numbers(HOUR, words[1])
+    days = reader.days(words[2])
+    months = reader.numbers(MONTH, words[3])
+    weekdays = reader.weekdays(words[4])
+    if days is not None:
+        reader.check_days(words[2], days, months)
+    zone = reader.zone(zone_name or str(default_zone))
+    # 0-23 is written like fixed hours, but it means *
+    fixed = not any(part[:1] in "*/" for part in words[1].split(",")) and len(hours) < 24
+    return Parsed(WallTimes(minutes, hours, days, months, weekdays), zone, fixed)
+
+
+def _split(expression: str) -> tuple[list[str], str | None]:
+    """Return the five fields and the zone, if there is one."""
+    if not isinstance(expression, str):
+        raise CronError(f"A cron schedule is text, not {expression!r}", field="expression")
+    if len(expression) > LONGEST:
+        _refuse(expression, "expression", f"it is longer than {LONGEST} characters")
+    words = expression.split()
+    if words and words[0].startswith("@"):
+        words[:1] = _expand(words[0], expression)
+    if len(words) not in (5, 6):
+        _refuse(expression, "expression", f"{_counted(len(words))}. {_SHAPE}")
+    if len(words) == 6 and _WEEKDAY_LIKE.match(words[5]):
+        seconds = "it has six fields, and seconds are not supported"
+        _refuse(expression, "expression", f"{seconds}. {_SHAPE}")
+    return words[:5], words[5] if len(words) == 6 else None
+
+
+_SHAPE = (
+    "Allowed: minute, hour, day of month, month, day of week, then perhaps a time zone "
+    f"(0 12 * * Mon-Fri America/New_York), or {', '.join(WORDS)}"
+)
+
+
+def _counted(number: int) -> str:
+    return "it is empty" if not number else f"it has {number} field{'s' * (number > 1)}"
+
+
+def _expand(word: str, expression: str) -> list[str]:
+    if word.lower() not in WORDS:
+        hint = _did_you_mean(word.lower(), WORDS)
+        allowed = f"Allowed: {', '.join(WORDS)}"
+        _refuse(expression, "expression", f'"{word}" is not known{hint}. {allowed}')
+    return WORDS[word.lower()].split()
+
+
+def _did_you_mean(text: str, known: Iterable[str]) -> str:
+    near = get_close_matches(text, known, n=1)
+    return f', did you mean "{near[0]}"?' if near else ""
+
+
+def _refuse(expression: str, name: str, why: str) -> NoReturn:
+    message = f'Invalid cron schedule "{_clipped(expression)}": {why}'
+    raise CronError(message.replace("?. ", "? "), field=name) from None
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= 100 else f"{text[:100]}…"
+
+
+@frozen
+class _Reader:
+    """Reads the fields of one expression, which every error message shows."""
+
+    expression: str
+
+    def numbers(self, spec: Field, text: str) -> tuple[int, ...]:
+        found: set[int] = set()
+        for part in text.split(","):
+            found.update(self._part(spec, part))
+        return tuple(sorted(found))
+
+    def days(self, text: str) -> tuple[int, ...] | None:
+        """None for any day: `*`, but also `1-31` and `*/1`."""
+        found: set[int] = set()
+        for part in text.split(","):
+            walked = self._part(DAY, part)
+            if walked == list(range(1, 32)):
+                return None
+            found.update(walked)
+        return tuple(sorted(found))
+
+    def weekdays(self, text: str) -> tuple[tuple[int, int | None], ...] | None:
+        """None for any day, which only `*` is: `*/2` or `0-6` count as given."""
+        if text == "*":
+            return None
+        found: set[tuple[int, int | None]] = set()
+        for part in text.split(","):
+            if match := _NTH.fullmatch(part):
+                found.add(self._nth(part, match["day"], match["nth"]))
+            else:
+                found.update((day, None) for day in self._part(WEEKDAY, part))
+        return tuple(sorted(found, key=lambda pair: (pair[0], pair[1] or 0)))
+
+    def check_days(self, text: str, days: tuple[int, ...], months: tuple[int, ...]) -> None:
+        """Refuse days that none of the months has, even if a weekday is given as well."""
+        if not any(abs(day) <= _LENGTHS[month - 1] for day in days for month in months):
+            names = " or ".join(MONTHS[month - 1] for month in months)
+            self._bad(DAY, text, f"never occurs in {names}")
+
+    def zone(self, name: str) -> ZoneInfo:
+        try:
+            return load_zone(name)
+        except ValueError as error:
+            allowed = "Allowed: a name from the IANA database, such as UTC or America/New_York"
+            _refuse(
+                self.expression, "time zone", f'time zone "{_clipped(name)}" {error}. {allowed}'
+            )
+
+    def _part(self, spec: Field, part: str) -> list[int]:
+        """List the numbers of one element of a list, in the order in which they are walked."""
+        match = _PART.fullmatch(part)
+        if not part or match is None:
+            self._bad(spec, part, "cannot be read" + ', did you mean "*"?' * (part == "?"))
+        step = int(match["step"] or 1)
+        if step == 0:
+            self._bad(spec, part, "has a step of 0")
+        if match["first"] is None:
+            return list(range(spec.low, spec.high + 1, step))
+        first = self._value(spec, part, match["first"])
+        if match["last"] is None and match["step"] is None:
+            return [spec.low if first > spec.high else first]
+        # 15/30 is 15-59/30
+        last = self._value(spec, part, match["last"]) if match["last"] else spec.high
+        if first > 0 and match["last"] in ("L", "l"):
+            last = spec.high
+        return self._walk(spec, part, first, last, step)
+
+    def _walk(self, spec: Field, part: str, first: int, last: int, step: int) -> list[int]:
+        """Walk a range, which may wrap (22-2), within its sign: -5--2 stays from the end."""
+        if (first < 0) != (last < 0):
+            self._bad(spec, part, "mixes days from the start and from the end of the month")
+        low, size = (-spec.high, spec.high) if first < 0 else (spec.low, spec.high - spec.low + 1)
+        length = last - first if last >= first else (last - first) % size
+        return [low + (first + at - low) % size for at in range(0, length + 1, step)]
+
+    def _value(self, spec: Field, part: str, text: str) -> int:
+        if spec.signed and text in ("L", "l"):
+            # L5 and L-3 are forms of other schedulers, with other meanings
+            if part.upper() != "L" and not part.partition("/")[0].upper().endswith("-L"):
+                self._bad(spec, part, "has L in the wrong place")
+            return -1
+        if text.isalpha():
+            return self._named(spec, part, text)
+        number = int(text)
+        top = spec.high + 1 if spec.wraps else spec.high
+        if not (spec.low <= number <= top or (spec.signed and -spec.high <= number < 0)):
+            self._bad(spec, part, "is out of range")
+        return number
+
+    def _named(self, spec: Field, part: str, text: str) -> int:
+        known = {name.title(): number for name, number in spec.names.items()}
+        if text.title() in known:
+            return known[text.title()]
+        short = text.title()[:3]
+        hint = f', did you mean "{short}"?' if short in known else _did_you_mean(short, known)
+        self._bad(spec, part, f"is not known{hint}")
+
+    def _nth(self, part: str, day: str, nth: str) -> tuple[int, int]:
+        weekday = self._value(WEEKDAY, part, day) % 7
+        which = -1 if nth in "Ll" else int(nth)
+        if not 1 <= abs(which) <= 5:
+            self._bad(WEEKDAY, part, "is out of range")
+        return weekday, which
+
+    def _bad(self, spec: Field, text: str, why: str) -> NoReturn:
+        what = f'{spec.name} "{_clipped(text)}" {why}'
+        _refuse(self.expression, spec.name, f"{what}. Allowed: {spec.allowed}")

@@ -1,0 +1,149 @@
+"""When a cron schedule runs.
+
+    >>> schedule = CronSchedule("0 12 L * * America/New_York")
+    >>> str(schedule.next_time(datetime(2018, 1, 1, 10, tzinfo=UTC)))
+    '2018-01-31 17:00:00+00:00'
+
+The rule of `dst="literal"`: every whole minute at which a clock on the wall matches the expression.
+A time that the clocks leave out in spring has no run, one that they show twice in autumn has two.
+
+The rule of `dst="safe"`, the default: a schedule of fixed hours (no `*` among them, and not all
+24) has one run for every time on the calendar. Those that are left out run together, once, at the
+first instant after the gap; those that are shown twice run the first time. Schedules of any other
+hours follow the literal rule, so that `0 * * * *` is every real hour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Literal
+
+import pendulum
+from attrs import field, frozen
+
+from rocketjob_plugins.cron.expression import CronError, Parsed, parse
+from rocketjob_plugins.cron.walls import YEARS
+from rocketjob_plugins.cron.words import describe
+from rocketjob_plugins.cron.zones import TICK, instant_of, reading, shift_at
+
+__all__ = ["CronError", "CronSchedule"]
+
+
+@frozen
+class CronSchedule:
+    """A cron expression, ready to say when it runs. See `docs/plugins/cron-expressions.md`.
+
+    Args:
+        expression: five fields and perhaps a time zone, or a word such as `@daily`.
+        dst: what happens to fixed hours when the clocks are changed, see above.
+        time_zone: for an expression that does not name one; afterwards the zone that is used.
+
+    Raises:
+        CronError: the message names the field and says what is allowed.
+    """
+
+    expression: str
+    dst: Literal["safe", "literal"] = field(default="safe", kw_only=True)
+    time_zone: str = field(default="UTC", kw_only=True)
+    _parsed: Parsed = field(init=False, eq=False, repr=False)
+
+    def __attrs_post_init__(self) -> None:
+        if self.dst not in ("safe", "literal"):
+            raise CronError(f'Invalid dst {self.dst!r}. Allowed: "safe", "literal"', field="dst")
+        parsed = parse(self.expression, self.time_zone)
+        object.__setattr__(self, "_parsed", parsed)
+        object.__setattr__(self, "time_zone", parsed.zone.key)
+
+    def __str__(self) -> str:
+        return self.expression
+
+    def next_time(self, after: datetime) -> pendulum.DateTime:
+        """Return the first run strictly after this time, in UTC."""
+        instant = _utc(after)
+        runs = [self._first_after(instant, fold) for fold in self._folds]
+        found = [run for run in runs if run is not None]
+        if not found:
+            raise CronError(f'"{self}" does not run within {YEARS} years after {after}')
+        return _pendulum(min(found))
+
+    def previous_time(self, before: datetime) -> pendulum.DateTime:
+        """Return the last run strictly before this time, in UTC."""
+        instant = _utc(before)
+        runs = [self._last_before(instant, fold) for fold in self._folds]
+        found = [run for run in runs if run is not None]
+        if not found:
+            raise CronError(f'"{self}" did not run within {YEARS} years before {before}')
+        return _pendulum(max(found))
+
+    def times_after(self, after: datetime) -> Iterator[pendulum.DateTime]:
+        """Go through all runs strictly after this time; there is no end to them."""
+        while True:
+            after = self.next_time(after)
+            yield after
+
+    def next_times(self, after: datetime, count: int) -> list[pendulum.DateTime]:
+        """List the next runs strictly after this time."""
+        return list(islice(self.times_after(after), count))
+
+    def describe(self) -> str:
+        """Say in English when it runs: "At 12:00 on the last day of every month, UTC"."""
+        return describe(self._parsed.walls, self.time_zone)
+
+    @property
+    def _moves(self) -> bool:
+        """Tell whether each wall-clock time stands for one run, whatever the clocks do."""
+        return self.dst == "safe" and self._parsed.fixed_hours
+
+    @property
+    def _folds(self) -> tuple[int, ...]:
+        return (0,) if self._moves else (0, 1)
+
+    def _first_after(self, instant: datetime, fold: int) -> datetime | None:
+        """Search forwards through the first (or second) showings of every time."""
+        walls, zone = self._parsed.walls, self._parsed.zone
+        try:
+            wall = walls.first_after(reading(instant, zone, fold))
+            while wall is not None and wall.year <= instant.year + YEARS:
+                if run := instant_of(wall, zone, fold):
+                    return run
+                gap = shift_at(wall, zone)
+                if self._moves:
+                    return gap.instant
+                # max: whatever a zone file says, the search goes forwards
+                wall = walls.first_after(max(wall, gap.new_wall - TICK))
+        except OverflowError:  # past the year 9999
+            pass
+        return None
+
+    def _last_before(self, instant: datetime, fold: int) -> datetime | None:
+        """Search backwards through the first (or second) showings of every time."""
+        walls, zone = self._parsed.walls, self._parsed.zone
+        try:
+            wall = walls.last_before(reading(instant, zone, fold))
+            while wall is not None and wall.year >= instant.year - YEARS:
+                if run := instant_of(wall, zone, fold):
+                    return run
+                gap = shift_at(wall, zone)
+                # a run at the end of a gap belongs to all the times before it in the gap
+                if self._moves and gap.instant < instant:
+                    return gap.instant
+                wall = walls.last_before(min(wall, gap.old_wall))
+        except OverflowError:  # before the year 1
+            pass
+        return None
+
+
+def _utc(time: datetime) -> datetime:
+    """Return a plain datetime: arithmetic with pendulum's own is many times slower."""
+    if time.utcoffset() is None:
+        raise CronError(f"{time!r} has no time zone: give it one, such as datetime.UTC")
+    utc = time.astimezone(UTC)
+    date = (utc.year, utc.month, utc.day)
+    return datetime(*date, utc.hour, utc.minute, utc.second, utc.microsecond, UTC)
+
+
+def _pendulum(utc: datetime) -> pendulum.DateTime:
+    date = (utc.year, utc.month, utc.day)
+    return pendulum.DateTime(*date, utc.hour, utc.minute, utc.second, tzinfo=pendulum.UTC)

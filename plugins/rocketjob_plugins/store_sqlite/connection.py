@@ -1,0 +1,165 @@
+"""One SQLite connection: opened, recognised as ours, and closed."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from typing import Final
+
+from rocketjob.errors import StoreError
+
+from . import catalog
+from .catalog import Catalog
+from .failures import cannot_open, code_of
+from .location import MEMORY, Location
+
+FileId = tuple[int, int]
+
+MINIMUM_SQLITE: Final = (3, 35, 0)  # RETURNING and ALTER TABLE DROP COLUMN, for those to come
+CHECKPOINT_PAGES: Final = 2000
+CACHE_KIBIBYTES: Final = 16_000
+WAL_BYTES_KEPT: Final = 64 * 1024 * 1024
+STATEMENTS: Final = 256
+
+
+class Connection:
+    """A connection and what it knows of the file.
+
+    It is used by one thread at a time, which holds `lock`. A forked child neither uses nor closes
+    its parent's: see https://sqlite.org/howtocorrupt.html, section 2.6.
+    """
+
+    def __init__(self, raw: sqlite3.Connection, file: FileId | None, generation: int) -> None:
+        self.raw = raw
+        self.file = file
+        self.generation = generation
+        self.pid = os.getpid()
+        self.lock = threading.RLock()
+        self.depth = 0  # of transactions
+        self.catalog = Catalog(raw)
+        self.checked = 0.0  # when the file was last seen to be the same
+        self.writes_before = 0  # the rows written before the transaction
+        self.serial = 0  # which of the watching connections it is
+        self.closed = False
+
+    def close(self) -> None:
+        """Close it, unless it belongs to another process."""
+        if self.closed:
+            return
+        self.closed = True
+        if self.pid == os.getpid():
+            self.raw.close()
+        else:
+            _abandon(self.raw)
+
+    def __del__(self) -> None:
+        self.close()  # when its thread ends
+
+
+def _abandon(raw: sqlite3.Connection) -> None:
+    """Keep a parent's connection for ever: closing it here could take the locks of the parent."""
+    import ctypes
+
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(raw))
+
+
+def file_id(path: str) -> FileId | None:
+    """Return what tells the file from another of the same name, or None if it is gone."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def open_connection(location: Location, generation: int) -> Connection:
+    """Open the file, made if it does not exist; errors are still SQLite's, apart from ours.
+
+    Raises:
+        StoreError: it is not a file of ours, or from a newer version.
+    """
+    _check_version()
+    if not location.in_memory and os.path.isdir(location.path):
+        raise cannot_open(location)
+    raw = _connect(location)
+    try:
+        _recognise(raw, location)
+        _configure(raw, location)
+    except BaseException:
+        raw.close()
+        raise
+    return Connection(raw, None if location.in_memory else file_id(location.path), generation)
+
+
+def _check_version() -> None:
+    if sqlite3.sqlite_version_info < MINIMUM_SQLITE:
+        raise StoreError(
+            f"The embedded store needs SQLite 3.35 or newer, and Python has "
+            f"{sqlite3.sqlite_version} here: upgrade it, or use a MongoDB store"
+        )
+
+
+def _connect(location: Location) -> sqlite3.Connection:
+    try:
+        return sqlite3.connect(
+            MEMORY if location.in_memory else location.path,
+            timeout=0,  # waiting is ours: see database.py
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=STATEMENTS,
+        )
+    except sqlite3.OperationalError as error:
+        if code_of(error) == sqlite3.SQLITE_CANTOPEN:
+            raise cannot_open(location) from error
+        raise
+
+
+def _recognise(raw: sqlite3.Connection, location: Location) -> None:
+    application = raw.execute("PRAGMA application_id").fetchone()[0]
+    if application != catalog.APPLICATION_ID:
+        _adopt(raw, location)
+    sql = "SELECT value FROM rocketjob_meta WHERE key = 'format_version'"
+    version = raw.execute(sql).fetchone()[0]
+    if version > catalog.FORMAT_VERSION:
+        raise StoreError(
+            f"{location.path} was written by a newer RocketJob (format {version}; this one knows "
+            f"{catalog.FORMAT_VERSION}): upgrade this installation, or name another file"
+        )
+
+
+def _adopt(raw: sqlite3.Connection, location: Location) -> None:
+    """Make an empty file ours; another process may be doing the same."""
+    if raw.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
+        raw.execute("PRAGMA journal_mode = WAL")
+    raw.execute("BEGIN IMMEDIATE")
+    try:
+        tables = raw.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        application = raw.execute("PRAGMA application_id").fetchone()[0]
+        if application != catalog.APPLICATION_ID:
+            if tables or application:
+                raise StoreError(
+                    f"{location.path} is a database of another program: choose another file name "
+                    "for the store"
+                )
+            for statement in catalog.SCHEMA:
+                raw.execute(statement)
+        raw.execute("COMMIT")
+    finally:
+        if raw.in_transaction:
+            raw.execute("ROLLBACK")
+
+
+def _configure(raw: sqlite3.Connection, location: Location) -> None:
+    raw.execute(f"PRAGMA synchronous = {location.synchronous}")
+    raw.execute(f"PRAGMA cache_size = -{CACHE_KIBIBYTES}")
+    if location.in_memory:
+        return
+    mode = raw.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    if mode != "wal":
+        raise StoreError(
+            f"{location.path} cannot be used with a write-ahead log, which several processes need "
+            "to share it: put it on a local disk, not on a network file system"
+        )
+    raw.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
+    raw.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_KEPT}")

@@ -1,0 +1,380 @@
+"""Connections, transactions, waiting for locks and for changes: everything but documents.
+
+Reads and writes are functions of a `Connection`, because they may have to be made again: when
+another process holds the lock for a moment, or has dropped the table of a prepared statement.
+
+Writers of one process queue on a lock of their own, so that only one per process competes for the
+file. That one asks again after a random fraction of some milliseconds: SQLite's own waiting backs
+off to 100 ms, and then a process that writes all the time starves the others.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import sqlite3
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, TypeVar
+
+from rocketjob.errors import StoreError, StoreUnavailable
+
+from . import failures
+from .connection import Connection, file_id, open_connection
+from .location import Location
+
+Result = TypeVar("Result")
+Work = Callable[[Connection], Result]
+
+FIRST_WAIT: Final = 0.0002  # seconds until a writer asks again
+LONGEST_WAIT: Final = 0.004
+CHECK_FILE_SECONDS: Final = 0.5  # how long a reader may go on with a file that was replaced
+POLL_SECONDS: Final = 0.016
+
+
+class _Process:
+    """What a store has in one process; a forked child gets its own."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.lock = threading.Lock()
+        self.writers = threading.Lock()
+        self.local = threading.local()
+        self.connections: weakref.WeakSet[Connection] = weakref.WeakSet()
+        self.memory: Connection | None = None
+        self.watcher: Connection | None = None
+        self.watchers = 0
+        self.generation = 0  # connections of an earlier one are opened again
+        self.changed = threading.Condition()
+        self.changes = 0
+        self.waiting = 0
+
+
+class Database:
+    """One database file (or memory), shared by the threads of a process."""
+
+    def __init__(self, location: Location) -> None:
+        self.location = location
+        self._process = _Process()
+
+    # Connections
+
+    def _here(self) -> _Process:
+        process = self._process
+        if process.pid != os.getpid():
+            if self.location.in_memory and process.memory is not None:
+                raise StoreError(
+                    "sqlite://:memory: belongs to the process that opened it, and this is a child "
+                    "of it: use a file, which processes can share"
+                )
+            process = self._process = _Process()
+        return process
+
+    def _acquire(self, check_every: float = CHECK_FILE_SECONDS) -> Connection:
+        """Return this thread's connection with its lock taken, opened if need be."""
+        while True:
+            connection = self._connection()
+            if not self.location.in_memory and not connection.depth:
+                self._check_file(connection, check_every)
+                connection = self._connection()
+            if not connection.lock.acquire(timeout=self.location.timeout):
+                raise failures.locked(self.location)
+            if not connection.closed:
+                return connection
+            connection.lock.release()  # another thread closed the store meanwhile
+
+    def _connection(self) -> Connection:
+        process = self._here()
+        if self.location.in_memory:
+            return process.memory or self._open_memory(process)
+        connection: Connection | None = getattr(process.local, "connection", None)
+        if connection is None or connection.closed:
+            return self._open(process)
+        if connection.generation != process.generation and connection.depth == 0:
+            connection.close()
+            return self._open(process)
+        return connection
+
+    def _check_file(self, connection: Connection, every: float) -> None:
+        """See to it that the connection's file is the one of that name still; asking is cheap.
+
+        A deleted file can be written to for as long as it is open, and all that would be lost.
+        """
+        now = time.monotonic()
+        if now - connection.checked < every:
+            return
+        found = file_id(self.location.path)
+        if found is None:
+            raise failures.deleted(self.location)
+        if found != connection.file:
+            self._here().generation += 1
+        connection.checked = now
+
+    def _open_memory(self, process: _Process) -> Connection:
+        with process.lock:
+            if process.memory is None or process.memory.closed:
+                process.memory = open_connection(self.location, process.generation)
+            return process.memory
+
+    def _open(self, process: _Process) -> Connection:
+        generation = process.generation
+        connection = self._patiently(lambda: open_connection(self.location, generation))
+        process.local.connection = connection
+        with process.lock:
+            process.connections.add(connection)
+        return connection
+
+    def close(self) -> None:
+        """Close every connection that no thread is using; the others when their call is over."""
+        process = self._here()
+        with process.lock:
+            process.generation += 1
+            connections = [*process.connections, process.watcher, process.memory]
+            process.memory = process.watcher = None
+        for connection in connections:
+            if connection is not None and connection.lock.acquire(blocking=False):
+                try:
+                    connection.close()
+                finally:
+                    connection.lock.release()
+        self._notify(process)
+
+    # Reading and writing
+
+    def read(self, work: Work[Result]) -> Result:
+        """Return `work(connection)`, on a state that is not older than this call."""
+        connection = self._acquire()
+        try:
+            if connection.depth:
+                return self._translated(lambda: work(connection))
+            return self._patiently(lambda: self._read(connection, work))
+        finally:
+            connection.lock.release()
+
+    def _read(self, connection: Connection, work: Work[Result]) -> Result:
+        try:
+            connection.catalog.refresh()
+            return work(connection)
+        except sqlite3.OperationalError as error:
+            if not failures.is_stale(error):
+                raise
+            # another process dropped or rebuilt the table after we looked
+            connection.catalog.forget()
+            connection.catalog.refresh()
+            return work(connection)
+        finally:
+            if connection.raw.in_transaction:
+                connection.raw.execute("ROLLBACK")
+
+    def write(self, work: Work[Result]) -> Result:
+        """Return `work(connection)`, made in a transaction: all of it is stored, or nothing."""
+        connection = self._acquire(check_every=0.0)
+        try:
+            if connection.depth:
+                return self._translated(lambda: self._within(connection, work))
+            self._begin(connection)
+            try:
+                result = work(connection)
+                self._commit(connection)
+            except BaseException as error:
+                self._roll_back(connection)
+                if isinstance(error, sqlite3.Error):
+                    raise failures.translate(error, self.location) from error
+                raise
+            return result
+        finally:
+            connection.lock.release()
+
+    def _within(self, connection: Connection, work: Work[Result]) -> Result:
+        """Do the work within the thread's transaction, undone by itself if it fails."""
+        raw = connection.raw
+        if not raw.in_transaction:
+            raise StoreUnavailable(
+                f"{self.location.path}: SQLite has rolled the transaction back after an earlier "
+                "error: begin it again"
+            )
+        raw.execute("SAVEPOINT rocketjob")
+        try:
+            result = work(connection)
+        except BaseException:
+            connection.catalog.forget()
+            if raw.in_transaction:
+                raw.execute("ROLLBACK TO rocketjob")
+                raw.execute("RELEASE rocketjob")
+            raise
+        raw.execute("RELEASE rocketjob")
+        return result
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """Group what the thread does in the block; a block within a block joins it."""
+        connection = self._acquire(check_every=0.0)
+        try:
+            with self._joined(connection) if connection.depth else self._alone(connection):
+                yield connection
+        finally:
+            connection.lock.release()
+
+    @contextmanager
+    def _alone(self, connection: Connection) -> Iterator[None]:
+        self._begin(connection)
+        try:
+            yield
+            if not connection.raw.in_transaction:
+                raise StoreUnavailable(
+                    f"{self.location.path}: SQLite has rolled the transaction back after an error "
+                    "within it: nothing of it is stored"
+                )
+            self._translated(lambda: self._commit(connection))
+        except BaseException:
+            self._roll_back(connection)
+            raise
+
+    @contextmanager
+    def _joined(self, connection: Connection) -> Iterator[None]:
+        raw = connection.raw
+        self._translated(lambda: raw.execute("SAVEPOINT rocketjob"))
+        connection.depth += 1
+        try:
+            yield
+        except BaseException:
+            connection.catalog.forget()
+            if raw.in_transaction:
+                raw.execute("ROLLBACK TO rocketjob")
+                raw.execute("RELEASE rocketjob")
+            raise
+        else:
+            self._translated(lambda: raw.execute("RELEASE rocketjob"))
+        finally:
+            connection.depth -= 1
+
+    def in_transaction(self) -> bool:
+        """Tell whether the calling thread is within a transaction."""
+        connection = self._connection()
+        if not connection.lock.acquire(blocking=False):
+            return False
+        try:
+            return connection.depth > 0
+        finally:
+            connection.lock.release()
+
+    def _begin(self, connection: Connection) -> None:
+        """Begin a write transaction, with the lock of the process's writers."""
+        if not self._process.writers.acquire(timeout=self.location.timeout):
+            raise failures.locked(self.location)
+        try:
+            self._patiently(lambda: connection.raw.execute("BEGIN IMMEDIATE"))
+        except BaseException:
+            self._process.writers.release()
+            raise
+        connection.depth = 1
+        connection.writes_before = connection.raw.total_changes
+        try:
+            connection.catalog.refresh()
+        except BaseException:
+            self._roll_back(connection)
+            raise
+
+    def _commit(self, connection: Connection) -> None:
+        raw, process = connection.raw, self._process
+        raw.execute("COMMIT")
+        self._end(connection)
+        if raw.total_changes != connection.writes_before:
+            process.changes += 1
+            if process.waiting:
+                self._notify(process)
+
+    def _roll_back(self, connection: Connection) -> None:
+        if connection.depth == 0:
+            return
+        connection.catalog.forget()
+        try:
+            if connection.raw.in_transaction:
+                connection.raw.execute("ROLLBACK")
+        finally:
+            self._end(connection)
+
+    def _end(self, connection: Connection) -> None:
+        connection.depth = 0
+        self._process.writers.release()
+
+    # Trouble
+
+    def _translated(self, work: Callable[[], Result]) -> Result:
+        try:
+            return work()
+        except sqlite3.Error as error:
+            raise failures.translate(error, self.location) from error
+
+    def _patiently(self, work: Callable[[], Result]) -> Result:
+        """Do the work, again and again while another connection is in the way."""
+        deadline, wait = 0.0, FIRST_WAIT
+        while True:
+            try:
+                return work()
+            except sqlite3.Error as error:
+                if not failures.is_busy(error):
+                    raise failures.translate(error, self.location) from error
+                now = time.monotonic()
+                deadline = deadline or now + self.location.timeout
+                if now >= deadline:
+                    raise failures.locked(self.location) from error
+            time.sleep(wait * random.uniform(0.5, 1.5))
+            wait = min(wait * 1.5, LONGEST_WAIT)
+
+    # Changes
+
+    def mark(self) -> Any:
+        """Return what differs as soon as somebody commits a change."""
+        process = self._here()
+        if self.location.in_memory:
+            return process.changes
+        watcher = self._watcher(process)
+        with watcher.lock:
+            sql = "PRAGMA data_version"
+            version = self._patiently(lambda: watcher.raw.execute(sql).fetchone()[0])
+        return watcher.serial, version
+
+    def _watcher(self, process: _Process) -> Connection:
+        """Return the connection that only looks: `data_version` ignores what it writes itself."""
+        watcher = process.watcher
+        if watcher is not None and watcher.generation == process.generation:
+            self._check_file(watcher, 0.0)
+            if watcher.generation == process.generation:
+                return watcher
+        with process.lock:
+            watcher = process.watcher
+            if watcher is None or watcher.generation != process.generation:
+                generation = process.generation
+                watcher = self._patiently(lambda: open_connection(self.location, generation))
+                process.watchers += 1
+                watcher.serial = process.watchers
+                process.watcher = watcher  # the former closes itself when nobody uses it
+        return watcher
+
+    def wait(self, mark: Any, timeout: float, interrupt: threading.Event | None) -> bool:
+        """Wait until `mark` is outdated; see `Store.wait_for_change`."""
+        process = self._here()
+        deadline = time.monotonic() + timeout
+        with process.changed:
+            process.waiting += 1
+        try:
+            while True:
+                # commits of this process wake us at once, those of others are looked for
+                with process.changed:
+                    if self.mark() != mark:
+                        return True
+                    left = deadline - time.monotonic()
+                    if left <= 0 or (interrupt is not None and interrupt.is_set()):
+                        return False
+                    process.changed.wait(min(left, POLL_SECONDS))
+        finally:
+            with process.changed:
+                process.waiting -= 1
+
+    def _notify(self, process: _Process) -> None:
+        with process.changed:
+            process.changed.notify_all()

@@ -1,0 +1,115 @@
+"""SQLite's errors as errors of our tree, each with the file and what to do."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable
+from typing import Final
+
+from rocketjob.errors import RocketJobError, StoreError, StoreUnavailable
+
+from .location import Location
+
+
+def code_of(error: BaseException) -> int:
+    """Return SQLite's primary result code, 0 if there is none."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def is_busy(error: BaseException) -> bool:
+    """Tell whether another connection is in the way for the moment."""
+    return code_of(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def is_stale(error: BaseException) -> bool:
+    """Tell whether a statement was made for a table that is gone meanwhile."""
+    return isinstance(error, sqlite3.OperationalError) and str(error).startswith(
+        ("no such table", "no such column", "no such index")
+    )
+
+
+def translate(error: sqlite3.Error, location: Location) -> RocketJobError:
+    """Return our error for one of SQLite's."""
+    known = _KNOWN.get(code_of(error))
+    if known is None:
+        return StoreError(f"SQLite refused an operation on {location.path}: {error}")
+    kind, cure = known
+    return kind(f"{location.path}: {error}. {cure(location)}")
+
+
+def locked(location: Location) -> StoreUnavailable:
+    """Return the error of a writer that waited in vain."""
+    who = "thread of this process" if location.in_memory else "process or thread"
+    return StoreUnavailable(
+        f"{location.path} was locked for {location.timeout:g} s by another {who}: end whatever "
+        "holds a transaction open there, or raise the limit with ?timeout=SECONDS in the URL"
+    )
+
+
+def deleted(location: Location) -> StoreUnavailable:
+    """Return the error for a file that went away while it was open."""
+    return StoreUnavailable(
+        f"{location.path} was deleted or moved away while it was in use: put it back, or restart "
+        "to begin with an empty store. Nothing is written until then"
+    )
+
+
+def cannot_open(location: Location) -> StoreUnavailable | StoreError:
+    """Say why a file cannot be opened."""
+    path = location.path
+    folder = os.path.dirname(path)
+    if os.path.isdir(path):
+        return StoreError(f"{path} is a directory: the URL has to name a file, such as {path}/jobs.db")
+    if not os.path.isdir(folder):
+        return StoreUnavailable(f"{path} cannot be opened: create the folder {folder} first")
+    if not os.path.exists(path) and not os.access(folder, os.W_OK):
+        return StoreUnavailable(f"{path} cannot be created: the folder {folder} is read-only here")
+    return StoreUnavailable(
+        f"{path} cannot be opened: this process needs to read and write the file and its folder "
+        "(SQLite keeps -wal and -shm files beside it)"
+    )
+
+
+def _full(location: Location) -> str:
+    return "Free some space on that disk; what was committed is safe, and the work can go on then"
+
+
+def _corrupt(location: Location) -> str:
+    return (
+        "The file is damaged: stop every process that uses it, and restore a backup, or save what "
+        f"can be read with: sqlite3 {location.path} .recover | sqlite3 recovered.db"
+    )
+
+
+def _foreign(location: Location) -> str:
+    return "It is not a database: choose another file name for the store"
+
+
+def _read_only(location: Location) -> str:
+    return "The file or its folder is read-only here: give this process write permission"
+
+
+def _input_output(location: Location) -> str:
+    return "The operating system failed to read or write it: check the disk and its free space"
+
+
+def _unreachable(location: Location) -> str:
+    return str(cannot_open(location))
+
+
+def _memory(location: Location) -> str:
+    return "There is not enough memory"
+
+
+_Kind = type[StoreError]
+_KNOWN: Final[dict[int, tuple[_Kind, Callable[[Location], str]]]] = {
+    sqlite3.SQLITE_FULL: (StoreUnavailable, _full),
+    sqlite3.SQLITE_CORRUPT: (StoreError, _corrupt),
+    sqlite3.SQLITE_NOTADB: (StoreError, _foreign),
+    sqlite3.SQLITE_READONLY: (StoreError, _read_only),
+    sqlite3.SQLITE_PERM: (StoreError, _read_only),
+    sqlite3.SQLITE_IOERR: (StoreUnavailable, _input_output),
+    sqlite3.SQLITE_CANTOPEN: (StoreUnavailable, _unreachable),
+    sqlite3.SQLITE_NOMEM: (StoreUnavailable, _memory),
+}

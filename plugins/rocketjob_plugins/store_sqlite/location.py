@@ -1,0 +1,77 @@
+"""The URL of an embedded store: `sqlite:///relative.db`, `sqlite:////abs.db`, `sqlite://:memory:`.
+
+Options: `?synchronous=FULL` (default NORMAL) and `?timeout=SECONDS` (default 30).
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Final, NamedTuple
+from urllib.parse import parse_qsl, unquote
+
+from rocketjob.errors import ConfigurationError
+
+MEMORY: Final = ":memory:"
+SYNCHRONOUS: Final = ("NORMAL", "FULL", "EXTRA")
+
+
+class Location(NamedTuple):
+    """Where a store is, and how it is to be used."""
+
+    url: str
+    path: str  # absolute, or ":memory:"
+    synchronous: str
+    timeout: float  # seconds that a writer waits for another one
+
+    @property
+    def in_memory(self) -> bool:
+        """Tell whether the store lives in this process only."""
+        return self.path == MEMORY
+
+
+def parse(url: str) -> Location:
+    """Return what the URL says.
+
+    Raises:
+        ConfigurationError: it is not a URL of an embedded store, or has an unknown option.
+    """
+    body, _, query = url.partition("?")
+    synchronous, timeout = "NORMAL", 30.0
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name == "synchronous":
+            synchronous = _synchronous(value)
+        elif name == "timeout":
+            timeout = _timeout(value)
+        else:
+            raise ConfigurationError(
+                f"Unknown option {name!r} in {url!r}: the known ones are synchronous and timeout"
+            )
+    return Location(url, _path(url, body), synchronous, timeout)
+
+
+def _path(url: str, body: str) -> str:
+    if body in ("sqlite://:memory:", "sqlite:///:memory:"):
+        return MEMORY
+    path = unquote(body.removeprefix("sqlite:///"))
+    if not body.startswith("sqlite:///") or not path:
+        raise ConfigurationError(
+            f"{url!r} is not a URL of an embedded store: write sqlite:///relative.db, "
+            "sqlite:////absolute/path.db or sqlite://:memory:"
+        )
+    return os.path.abspath(os.path.expanduser(path))
+
+
+def _synchronous(value: str) -> str:
+    if value.upper() not in SYNCHRONOUS:
+        raise ConfigurationError(f"synchronous={value!r}: use one of {', '.join(SYNCHRONOUS)}")
+    return value.upper()
+
+
+def _timeout(value: str) -> float:
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < 86_400:
+        raise ConfigurationError(f"timeout={value!r}: use a number of seconds, such as 30")
+    return seconds

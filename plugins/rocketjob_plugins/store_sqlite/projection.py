@@ -1,0 +1,102 @@
+"""Projections: which fields of a document are returned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from rocketjob.errors import StoreError
+from rocketjob.store import Stored
+
+from .matcher import unsupported
+
+Project = Callable[[Stored], Stored]
+_Tree = dict[str, Any]  # a name leads to a sub-tree, or to None at the end of a path
+
+
+def compile_projection(projection: Any) -> Project | None:
+    """Return what picks the fields, or None for whole documents.
+
+    Args:
+        projection: a list of names, or a mapping of name to whether it is wanted.
+    """
+    if projection is None or (isinstance(projection, Mapping) and not projection):
+        return None
+    if not isinstance(projection, Mapping):
+        projection = dict.fromkeys(projection, True) or {"_id": True}
+    wanted = {path: _flag(path, value) for path, value in projection.items()}
+    with_id = wanted.pop("_id", None)
+    if len(set(wanted.values())) > 1:
+        raise StoreError("A projection either includes or excludes fields; only _id may differ")
+    if wanted:
+        including = next(iter(wanted.values()))
+    else:
+        including = bool(with_id)
+    tree = _tree(wanted)
+    if including:
+        if with_id is not False:
+            tree["_id"] = None
+        return lambda document: _include(document, tree)
+    if with_id is False:
+        tree["_id"] = None
+    return lambda document: _exclude(document, tree)
+
+
+def _flag(path: str, value: Any) -> bool:
+    if isinstance(value, bool | int | float) and not path.startswith("$") and ".$" not in path:
+        return bool(value)
+    raise unsupported(f"the projection {{{path!r}: {value!r}}}", "0 1 True False for each field")
+
+
+def _tree(paths: Mapping[str, bool]) -> _Tree:
+    tree: _Tree = {}
+    for path in paths:
+        node = tree
+        *above, last = path.split(".")
+        for part in above:
+            node = node.setdefault(part, {})
+            if node is None:
+                raise StoreError(f"The projection names {path!r} and a part of it: name one")
+        if node.get(last, None) is not None or (last in node and node[last] is not None):
+            raise StoreError(f"The projection names {path!r} and a part of it: name one")
+        node[last] = None
+    return tree
+
+
+def _include(document: Stored, tree: _Tree) -> Stored:
+    picked: Stored = {}
+    for name, value in document.items():
+        if name not in tree:
+            continue
+        branch = tree[name]
+        if branch is None:
+            picked[name] = value
+        elif isinstance(value, dict):
+            picked[name] = _include(value, branch)
+        elif isinstance(value, list):
+            picked[name] = _include_members(value, branch)
+    return picked
+
+
+def _include_members(array: list[Any], tree: _Tree) -> list[Any]:
+    picked: list[Any] = []
+    for member in array:
+        if isinstance(member, dict):
+            picked.append(_include(member, tree))
+        elif isinstance(member, list):
+            picked.append(_include_members(member, tree))
+    return picked
+
+
+def _exclude(value: Any, tree: _Tree) -> Any:
+    if isinstance(value, list):
+        return [_exclude(member, tree) for member in value]
+    if not isinstance(value, dict):
+        return value
+    kept: Stored = {}
+    for name, member in value.items():
+        if name not in tree:
+            kept[name] = member
+        elif tree[name] is not None:
+            kept[name] = _exclude(member, tree[name])
+    return kept

@@ -1,0 +1,365 @@
+"""Filters and sorts compiled to SQL, as far as columns can answer them.
+
+What comes out selects every document that matches. It is `exact` if it selects no other; if not,
+`matcher.py` looks at what it selects. Two rules keep it honest: a clause that no column can answer
+is left out where that widens the answer, and a column that ever held an inexact value is not used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+from typing import Any, Final, NamedTuple
+
+from bson.regex import Regex
+
+from rocketjob.store import Filter, Sort
+
+from . import values
+from .catalog import INEXACT, NULLS, Column, Index, Table
+from .matcher import clauses, is_operators
+from .values import InexactError
+
+MAX_PARAMETERS: Final = 20_000  # SQLite allows 32,766 for a statement
+MAX_BRANCHES: Final = 16
+
+
+class Part(NamedTuple):
+    """A condition in SQL; without `sql` it is no condition at all."""
+
+    sql: str | None
+    parameters: list[Any]
+    exact: bool
+
+
+class Plan(NamedTuple):
+    """A SELECT of everything that a filter may match."""
+
+    sql: str
+    parameters: list[Any]
+    exact: bool
+    ordered: bool  # the rows come in the order that was asked for
+    streams: bool  # they come one by one: nothing has to be sorted first
+
+
+ANYTHING: Final = Part(None, [], False)
+EVERYTHING: Final = Part(None, [], True)
+NOTHING: Final = Part("0", [], True)
+
+
+class Compiler:
+    """Compiles one filter for one table.
+
+    Args:
+        hidden: the columns that SQLite may not look up in an index, because the plan has chosen
+            one for them; a unary plus does that.
+        hide_alternatives: hide every column within `$or`, so that SQLite does not start to
+            collect rows from several indexes, which loses their order.
+    """
+
+    def __init__(
+        self, table: Table, hidden: frozenset[str] = frozenset(), hide_alternatives: bool = False
+    ) -> None:
+        self._columns = table.columns
+        self._hidden = hidden
+        self._hide_alternatives = hide_alternatives
+        self._hide_all = False
+
+    def compile(self, filter: Filter) -> Part:
+        """Return the condition that the filter stands for."""
+        return _join(" AND ", [self._clause(key, value) for key, value in filter.items()])
+
+    def _clause(self, key: str, condition: Any) -> Part:
+        if key == "$comment":
+            return EVERYTHING
+        if key == "$and":
+            return _join(" AND ", [self.compile(member) for member in clauses(key, condition)])
+        if key in ("$or", "$nor"):
+            part = self._alternatives(clauses(key, condition))
+            return part if key == "$or" else _negate(part)
+        if key.startswith("$"):
+            return ANYTHING
+        column = self._columns.get(key)
+        if column is None or column.flags & INEXACT:
+            return self._inexact_id(column, condition)
+        return self._field(column, condition)
+
+    def _inexact_id(self, column: Column | None, condition: Any) -> Part:
+        """Look up an `_id` by its key even where others of them do not sort."""
+        if column is None or column.path != "_id" or isinstance(condition, list | Regex):
+            return ANYTHING
+        if is_operators(condition):
+            return ANYTHING
+        return Part(f"{self._name(column)} = ?", [values.key_column(condition)], False)
+
+    def _alternatives(self, filters: Sequence[Filter]) -> Part:
+        before = self._hide_all
+        self._hide_all = before or self._hide_alternatives
+        parts = [self.compile(member) for member in filters]
+        self._hide_all = before
+        if any(part.sql is None for part in parts):
+            return Part(None, [], any(part.sql is None and part.exact for part in parts))
+        sql = " OR ".join(f"({part.sql})" for part in parts)
+        return Part(f"({sql})", _parameters(parts), all(part.exact for part in parts))
+
+    def _name(self, column: Column) -> str:
+        hidden = self._hide_all or column.path in self._hidden
+        return f"+{column.name}" if hidden else column.name
+
+    def _field(self, column: Column, condition: Any) -> Part:
+        if not is_operators(condition):
+            return self._equal(column, condition)
+        return _join(" AND ", [self._operator(column, *part) for part in condition.items()])
+
+    def _operator(self, column: Column, name: str, operand: Any) -> Part:
+        if name in ("$eq", "$ne"):
+            part = self._equal(column, operand)
+            return part if name == "$eq" else _negate(part)
+        if name in ("$in", "$nin"):
+            part = self._in(column, operand)
+            return part if name == "$in" else _negate(part)
+        if name in _COMPARISONS:
+            return self._compare(column, name, operand)
+        if name == "$exists":
+            return self._exists(column, bool(operand))
+        if name == "$not" and is_operators(operand):
+            return _negate(self._field(column, operand))
+        return ANYTHING
+
+    def _equal(self, column: Column, operand: Any) -> Part:
+        name = self._name(column)
+        if operand is None and column.path != "_id":
+            return Part(f"{name} IS NULL", [], True)
+        found, value = _column_value(operand)
+        return Part(f"{name} = ?", [value], True) if found else ANYTHING
+
+    def _in(self, column: Column, operand: Any) -> Part:
+        if not isinstance(operand, list) or len(operand) > MAX_PARAMETERS:
+            return ANYTHING
+        found = [_column_value(member) for member in operand if member is not None]
+        if not all(ok for ok, _ in found) or (None in operand and column.path == "_id"):
+            return ANYTHING
+        name = self._name(column)
+        sql = f"{name} IN ({', '.join('?' * len(found))})" if found else "0"
+        if None in operand:
+            sql = f"({sql} OR {name} IS NULL)"
+        return Part(sql, [value for _, value in found], True)
+
+    def _compare(self, column: Column, operator: str, operand: Any) -> Part:
+        found, value = _column_value(operand)
+        if not found or operand is None:
+            return ANYTHING
+        name, sign = self._name(column), _COMPARISONS[operator]
+        lowest, beyond = _bracket(value)
+        sql = f"{name} {sign} ?"
+        # only values of the same type compare, and NULL fails every comparison by itself
+        if sign in (">", ">=") and beyond is not None:
+            return Part(f"({sql} AND {name} < {beyond})", [value], True)
+        if sign in ("<", "<=") and lowest is not None:
+            return Part(f"({sql} AND {name} >= {lowest})", [value], True)
+        return Part(sql, [value], True)
+
+    def _exists(self, column: Column, wanted: bool) -> Part:
+        if column.path == "_id":
+            return EVERYTHING if wanted else NOTHING
+        exact = not column.flags & NULLS
+        if wanted:
+            return Part(f"{self._name(column)} IS NOT NULL", [], True) if exact else ANYTHING
+        return Part(f"{self._name(column)} IS NULL", [], exact)
+
+
+_COMPARISONS: Final = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
+
+
+def _bracket(value: Any) -> tuple[str | None, str | None]:
+    """Return the first value of a type's range in a column, and the first beyond it."""
+    if isinstance(value, str):
+        return "''", "x''"
+    if isinstance(value, bytes):
+        return f"x'{value[0]:02x}'", f"x'{value[0] + 1:02x}'"
+    return None, "''"
+
+
+def _column_value(operand: Any) -> tuple[bool, Any]:
+    """Return whether a column can be compared with the operand, and with what."""
+    if isinstance(operand, Regex):
+        return False, None
+    try:
+        return True, values.column(operand)
+    except InexactError:
+        return False, None
+
+
+def _join(word: str, parts: list[Part]) -> Part:
+    wanted = [part for part in parts if part.sql is not None]
+    exact = all(part.exact for part in parts)
+    if not wanted:
+        return Part(None, [], exact)
+    return Part(word.join(str(part.sql) for part in wanted), _parameters(wanted), exact)
+
+
+def _parameters(parts: Sequence[Part]) -> list[Any]:
+    return [value for part in parts for value in part.parameters]
+
+
+def _negate(part: Part) -> Part:
+    """Return the opposite of an exact condition; of another one nothing follows."""
+    if not part.exact:
+        return ANYTHING
+    if part.sql is None:
+        return NOTHING
+    return Part(f"NOT ifnull(({part.sql}), 0)", part.parameters, True)
+
+
+def where(table: Table, filter: Filter) -> Part:
+    """Return the condition for a filter, for use where order does not matter."""
+    part = Compiler(table).compile(filter)
+    return part if len(part.parameters) <= MAX_PARAMETERS else ANYTHING
+
+
+def plan(table: Table, filter: Filter, sort: Sort, wanted: str = "n, doc") -> Plan:
+    """Return the SELECT for a filter and an order.
+
+    Where a declared index leads to the order it is named in the statement. If several values of
+    its first columns are wanted (two states, say) each is a scan in that order, and SQLite merges
+    them row by row: in every case it stops with the rows that are taken.
+    """
+    columns = [table.columns.get(path) for path, _ in sort]
+    if any(column is None or column.flags & INEXACT for column in columns):
+        return _unordered(table, filter, wanted)
+    if sort:
+        found = _leading_index(table, filter, sort)
+        if found is not None:
+            return _ordered(table, filter, sort, wanted, *found)
+    part = where(table, filter)
+    order = ", ".join(_term(table.columns[path].name, way) for path, way in sort)
+    sql = f"SELECT {wanted} FROM {table.name}{_where(part)}" + (f" ORDER BY {order}" if sort else "")
+    return Plan(sql, part.parameters, part.exact, ordered=True, streams=not sort)
+
+
+def _unordered(table: Table, filter: Filter, wanted: str) -> Plan:
+    part = where(table, filter)
+    sql = f"SELECT {wanted} FROM {table.name}{_where(part)}"
+    return Plan(sql, part.parameters, part.exact, ordered=False, streams=True)
+
+
+def _term(name: str, way: int) -> str:
+    return name if way > 0 else f"{name} DESC"
+
+
+def _where(part: Part) -> str:
+    return "" if part.sql is None else f" WHERE {part.sql}"
+
+
+Choices = dict[str, list[Any]]
+
+
+def _leading_index(
+    table: Table, filter: Filter, sort: Sort
+) -> tuple[str, list[tuple[Any, ...]], list[str]] | None:
+    """Return the index that yields the order, the values of its first columns, and their paths."""
+    choices = _choices(table, filter)
+    if list(sort) in ([("_id", 1)], [("_id", -1)]) and not choices:
+        return f"{table.name}_id", [()], []
+    for number, index in enumerate(table.indexes):
+        length = _prefix_length(table, index, sort, choices)
+        if length is not None:
+            paths = [path for path, _ in index.keys[:length]]
+            branches = list(product(*(choices[path] for path in paths)))
+            if len(branches) <= MAX_BRANCHES:
+                return f"{table.name}_{number}", branches, paths
+    return None
+
+
+def _prefix_length(table: Table, index: Index, sort: Sort, choices: Choices) -> int | None:
+    """Return after how many columns with known values the index goes on in the wanted order."""
+    if index.partial:
+        return None
+    for length in range(len(index.keys)):
+        rest = index.keys[length : length + len(sort)]
+        if len(rest) == len(sort) and _same_order(rest, sort):
+            return length
+        if index.keys[length][0] not in choices:
+            return None
+    return None
+
+
+def _same_order(keys: Sort, sort: Sort) -> bool:
+    same_paths = all(key[0] == by[0] for key, by in zip(keys, sort, strict=True))
+    return same_paths and len({key[1] * by[1] for key, by in zip(keys, sort, strict=True)}) == 1
+
+
+def _choices(table: Table, filter: Filter) -> Choices:
+    """Return the columns that can only have some few values, if the filter matches."""
+    found: Choices = {}
+    for key, condition in filter.items():
+        if key == "$and":
+            for member in condition:
+                _narrow(found, _choices(table, member))
+        elif key == "$or":
+            _narrow(found, _common([_choices(table, member) for member in condition]))
+        elif key in table.columns and not table.columns[key].flags & INEXACT:
+            few = _few(condition)
+            if few is not None:
+                _narrow(found, {key: few})
+    return found
+
+
+def _few(condition: Any) -> list[Any] | None:
+    if not is_operators(condition):
+        members = [condition]
+    elif "$eq" in condition:
+        members = [condition["$eq"]]
+    elif isinstance(condition.get("$in"), list) and len(condition["$in"]) <= MAX_BRANCHES:
+        members = condition["$in"]
+    else:
+        return None
+    found = [_column_value(member) for member in members]
+    return list(dict.fromkeys(value for _, value in found)) if all(ok for ok, _ in found) else None
+
+
+def _narrow(found: Choices, more: Choices) -> None:
+    for path, few in more.items():
+        if path not in found or len(few) < len(found[path]):
+            found[path] = few
+
+
+def _common(alternatives: list[Choices]) -> Choices:
+    paths = set(alternatives[0]).intersection(*alternatives[1:])
+    return {
+        path: list(dict.fromkeys(value for choices in alternatives for value in choices[path]))
+        for path in paths
+    }
+
+
+def _ordered(
+    table: Table,
+    filter: Filter,
+    sort: Sort,
+    wanted: str,
+    index: str,
+    branches: list[tuple[Any, ...]],
+    paths: list[str],
+) -> Plan:
+    part = Compiler(table, frozenset(paths), hide_alternatives=True).compile(filter)
+    if len(part.parameters) * len(branches) > MAX_PARAMETERS:
+        part = ANYTHING
+    names = [table.columns[path].name for path, _ in sort]
+    selects, parameters = [], []
+    for branch in branches:
+        known = [
+            f"{table.columns[path].name} {'IS NULL' if value is None else '= ?'}"
+            for path, value in zip(paths, branch, strict=True)
+        ]
+        condition = " AND ".join([*known, *([part.sql] if part.sql else [])])
+        parameters += [value for value in branch if value is not None] + part.parameters
+        clause = f" WHERE {condition}" if condition else ""
+        selects.append(
+            f"SELECT {wanted}, {', '.join(names)} FROM {table.name} INDEXED BY {index}{clause}"
+        )
+    first = wanted.count(",") + 2  # the order of a compound SELECT goes by result columns
+    order = ", ".join(_term(str(first + i), way) for i, (_, way) in enumerate(sort))
+    sql = f"{' UNION ALL '.join(selects)} ORDER BY {order}"
+    return Plan(sql, parameters, part.exact, ordered=True, streams=True)
+
+

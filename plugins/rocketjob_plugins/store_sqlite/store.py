@@ -1,0 +1,163 @@
+"""The embedded store: the port of `rocketjob.store` on one SQLite file."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+from rocketjob.errors import StoreUnavailable
+from rocketjob.store import Filter, Sort, Stored, Update, Write
+
+from . import collection as steps
+from .catalog import FORMAT_VERSION
+from .collection import Query, SqliteCollection, sort_of
+from .connection import Connection
+from .database import Database
+from .location import parse
+from .updater import compile_update
+from .values import normalise
+
+
+class SqliteStore:
+    """A store in one SQLite file, which threads and processes of one machine share."""
+
+    def __init__(self, url: str) -> None:
+        self._location = parse(url)
+        self._database = Database(self._location)
+        self._idle: set[str] = set()  # collections where the last claim found nothing
+
+    @property
+    def url(self) -> str:
+        """Where the store is."""
+        return self._location.url
+
+    @property
+    def supports_transactions(self) -> bool:
+        """Whether `transaction` is all-or-nothing: it is."""
+        return True
+
+    def __repr__(self) -> str:
+        return f"SqliteStore({self.url!r})"
+
+    def collection(self, name: str) -> SqliteCollection:
+        """Return a collection; it need not exist yet."""
+        return SqliteCollection(self._database, name)
+
+    def collection_names(self) -> list[str]:
+        """Name the collections that exist, sorted."""
+        return self._database.read(lambda connection: connection.catalog.names())
+
+    def transaction(self) -> AbstractContextManager[Any]:
+        """Group reads and writes of this thread; a block within a block joins the outer one."""
+        return self._database.transaction()
+
+    def claim_many(
+        self,
+        collection: str,
+        filter: Filter,
+        update: Update,
+        *,
+        sort: Sort,
+        limit: int,
+        session: Any = None,
+    ) -> list[Stored]:
+        """Update the first `limit` documents that match and return them as they are afterwards."""
+        query, order = Query(filter), sort_of(sort)
+        updater = compile_update(normalise(update))
+        if limit < 1:
+            return []
+        # A caller that found nothing looks without the write lock before it asks for it again
+        if collection in self._idle and not self._database.read(
+            lambda connection: steps.matching(connection, collection, query, order, 1)
+        ):
+            return []
+        claimed = self._database.write(
+            lambda connection: steps.claim(connection, collection, query, updater, order, limit)
+        )
+        (self._idle.discard if claimed else self._idle.add)(collection)
+        return claimed
+
+    def write_many(
+        self, collection: str, writes: Sequence[Write], *, session: Any = None
+    ) -> list[bool]:
+        """Make a group of guarded writes in one transaction."""
+        compiled = [
+            (Query(filter), None if update is None else compile_update(normalise(update)))
+            for filter, update in writes
+        ]
+
+        def work(connection: Connection) -> list[bool]:
+            table = connection.catalog.find(collection)
+            if table is None:
+                return [False] * len(compiled)
+            return [steps.write_one(connection, table, *one) for one in compiled]
+
+        return self._database.write(work) if compiled else []
+
+    def count_by(
+        self, collection: str, key: str, filter: Filter | None = None
+    ) -> dict[Any, int]:
+        """Count the documents by the value of one field."""
+        query = Query(filter)
+
+        def work(connection: Connection) -> dict[Any, int]:
+            table = connection.catalog.find(collection)
+            return {} if table is None else steps.count_by(connection, table, query, key)
+
+        return self._database.read(work)
+
+    def change_mark(self) -> Any:
+        """Return a mark of the store's present contents, for `wait_for_change`."""
+        return self._database.mark()
+
+    def wait_for_change(
+        self, mark: Any, timeout: float, interrupt: threading.Event | None = None
+    ) -> bool:
+        """Wait until something was written since `mark`, by whichever process."""
+        return self._database.wait(mark, timeout, interrupt)
+
+    def is_transient(self, error: BaseException) -> bool:
+        """Tell whether the same call may succeed later: locked, full or out of reach."""
+        return isinstance(error, StoreUnavailable)
+
+    def check(self) -> dict[str, Any]:
+        """Report the versions, sizes and settings; `problems` lists what needs attention."""
+        return self._database.read(self._report)
+
+    def _report(self, connection: Connection) -> dict[str, Any]:
+        def pragma(name: str) -> Any:
+            return connection.raw.execute(f"PRAGMA {name}").fetchone()[0]
+
+        path, page_size = self._location.path, pragma("page_size")
+        found = pragma("quick_check(1)")
+        return {
+            "store": "sqlite",
+            "url": self.url,
+            "path": path,
+            "sqlite_version": sqlite3.sqlite_version,
+            "format_version": FORMAT_VERSION,
+            "journal_mode": pragma("journal_mode"),
+            "synchronous": self._location.synchronous,
+            "timeout": self._location.timeout,
+            "collections": len(connection.catalog.names()),
+            "bytes": pragma("page_count") * page_size,
+            "free_bytes": pragma("freelist_count") * page_size,
+            "wal_bytes": _size(f"{path}-wal"),
+            "problems": [] if found == "ok" else [found],
+        }
+
+    def close(self) -> None:
+        """Release connections. A closed store opens itself again when it is used."""
+        self._database.close()
+
+
+def _size(path: str) -> int:
+    try:
+        return os.path.getsize(path)
+    except OSError:
+        return 0
+

@@ -1,0 +1,165 @@
+"""What a process works with: its settings, its plugins and its store.
+
+`current()` is made from the configuration when it is first needed; `connect` and `configure`
+change it, and tests put their own in its place.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
+
+from rocketjob import config as config_module
+from rocketjob.config import Config
+from rocketjob.errors import ConfigurationError
+from rocketjob.plugin_manager import PluginManager
+from rocketjob.store import Store
+
+
+class Application:
+    """Settings, plugins and store of one process; the last two are made when first needed."""
+
+    def __init__(self, config: Config | None = None, plugins: PluginManager | None = None) -> None:
+        self.config = config if config is not None else config_module.load()
+        self._plugins = plugins
+        self._store: Store | None = None
+        self._lock = threading.RLock()
+
+    @property
+    def plugins(self) -> PluginManager:
+        if self._plugins is None:
+            with self._lock:
+                if self._plugins is None:
+                    self._plugins = PluginManager(self.config.disabled_plugins)
+        return self._plugins
+
+    @property
+    def store(self) -> Store:
+        if self._store is None:
+            with self._lock:
+                if self._store is None:
+                    store = self.open_store(self.config.url)
+                    self.ensure_indexes(store)
+                    self._store = store
+        return self._store
+
+    def open_store(self, url: str) -> Store:
+        """Open a store by its URL.
+
+        Raises:
+            ConfigurationError: no plugin knows the scheme.
+            StoreError: it cannot be opened; the message says what to do.
+        """
+        store: Store | None = self.plugins.hook.open_store(url=url, config=self.config)
+        if store is None:
+            raise ConfigurationError(self._no_store(url))
+        return store
+
+    def _no_store(self, url: str) -> str:
+        scheme = urlsplit(url).scheme or url
+        names = [info.name for info in self.plugins.infos() if "open_store" in info.hooks]
+        if not names:
+            return (
+                "No store plugin was found, so nothing can be stored: is rocketjob installed? "
+                "In a checkout run: pip install -e ."
+            )
+        return (
+            f"No plugin opens a store with the URL scheme {scheme!r} (stores: "
+            f"{', '.join(names)}). Use for example sqlite:///rocketjob.db"
+        )
+
+    def ensure_indexes(self, store: Store) -> None:
+        """Create the indexes of the kernel and of every plugin that are not there yet."""
+        for collection, specs in self.indexes().items():
+            for spec in specs:
+                store.collection(collection).create_index(**spec)
+
+    def indexes(self) -> dict[str, list[Mapping[str, Any]]]:
+        """Return all indexes, by collection."""
+        from rocketjob.job import INDEXES
+
+        found: dict[str, list[Mapping[str, Any]]] = {k: list(v) for k, v in INDEXES.items()}
+        for brought in reversed(self.plugins.hook.register_indexes()):
+            for collection, specs in brought.items():
+                found.setdefault(collection, []).extend(specs)
+        return found
+
+    def close(self) -> None:
+        """Close the store; it is opened again when needed."""
+        with self._lock:
+            if self._store is not None:
+                self._store.close()
+                self._store = None
+
+
+_current: Application | None = None
+_overrides: dict[str, Any] = {}
+_lock = threading.RLock()
+
+
+def current() -> Application:
+    """Return this process's application."""
+    global _current
+    if _current is None:
+        with _lock:
+            if _current is None:
+                _current = Application(config_module.load(_overrides))
+    return _current
+
+
+def configure(**settings: Any) -> Config:
+    """Set settings in code; they win over file and environment.
+
+    Returns:
+        all settings, as they now are.
+
+    Raises:
+        ConfigurationError: an unknown setting or a wrong value.
+    """
+    global _current
+    with _lock:
+        config = config_module.load({**_overrides, **settings})
+        _overrides.update(settings)
+        if _current is not None:
+            _current.close()
+        _current = Application(config)
+    return config
+
+
+def connect(url: str) -> Store:
+    """Use the store of this URL in this process, and open it now.
+
+    Raises:
+        ConfigurationError: no plugin knows the scheme.
+        StoreError: it cannot be opened; the message says what to do.
+    """
+    configure(url=url)
+    return current().store
+
+
+@contextmanager
+def using(application: Application) -> Iterator[Application]:
+    """Put another application in place of this process's for a block, for example in a test."""
+    global _current
+    with _lock:
+        previous, _current = _current, application
+    try:
+        yield application
+    finally:
+        with _lock:
+            _current = previous
+        application.close()
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.RLock()
+    if _current is not None:
+        _current._lock = threading.RLock()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,79 @@
+"""The only place that asks the time.
+
+Everything that is stored is UTC in whole milliseconds, so that a value read back equals the value
+saved. Tests move this clock instead of sleeping: see `rocketjob.testing`.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+
+import pendulum
+
+__all__ = ["monotonic", "now", "reset", "to_utc", "travel"]
+
+
+class Clock:
+    """A wall clock that can be moved, and stopped."""
+
+    def __init__(self) -> None:
+        self.offset = 0.0
+        self.frozen: float | None = None
+
+    def timestamp(self) -> float:
+        """Return seconds since 1970, UTC."""
+        return self.frozen if self.frozen is not None else time.time() + self.offset
+
+    def travel(self, to: datetime | timedelta, freeze: bool = False) -> None:
+        """Move to an instant, or by a duration; with `freeze` the time then stands still."""
+        if isinstance(to, timedelta):
+            target = self.timestamp() + to.total_seconds()
+        elif to.tzinfo is None:
+            raise ValueError(f"{to} has no time zone: use for example pendulum.datetime(...)")
+        else:
+            target = to.timestamp()
+        self.offset = target - time.time()
+        self.frozen = target if freeze or self.frozen is not None else None
+
+    def reset(self) -> None:
+        """Return to the real time."""
+        self.offset, self.frozen = 0.0, None
+
+
+_clock = Clock()
+travel = _clock.travel
+reset = _clock.reset
+monotonic = time.monotonic
+
+
+def now() -> pendulum.DateTime:
+    """Return the present time in UTC, cut to milliseconds."""
+    return _from_timestamp(_clock.timestamp())
+
+
+def _from_timestamp(timestamp: float) -> pendulum.DateTime:
+    t = time.gmtime(timestamp)
+    micro = int(timestamp % 1 * 1000) * 1000
+    return pendulum.DateTime(
+        t.tm_year, t.tm_mon, t.tm_mday, t.tm_hour, t.tm_min, t.tm_sec, micro, tzinfo=pendulum.UTC
+    )
+
+
+def to_utc(value: datetime) -> pendulum.DateTime:
+    """Convert an aware datetime to what is stored: UTC, cut to milliseconds."""
+    if value.tzinfo is not UTC and value.tzinfo is not pendulum.UTC:
+        value = value.astimezone(UTC)
+    micro = value.microsecond // 1000 * 1000
+    if type(value) is pendulum.DateTime and micro == value.microsecond:
+        return value
+    return pendulum.DateTime(
+        value.year,
+        value.month,
+        value.day,
+        value.hour,
+        value.minute,
+        value.second,
+        micro,
+        tzinfo=pendulum.UTC,
+    )

@@ -1,0 +1,697 @@
+"""A stored document: typed fields, validation, callbacks, dirty saves and queries.
+
+`Document` is the base of `Job`, and of anything else that plugins keep in the store. It knows
+nothing of jobs.
+"""
+
+from __future__ import annotations
+
+import difflib
+import sys
+import weakref
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self, dataclass_transform
+
+import attrs
+import bson
+from bson import ObjectId
+
+from rocketjob import application, validation
+from rocketjob.callbacks import Callback, Chain, Frame, own_callbacks
+from rocketjob.errors import (
+    ConfigurationError,
+    NotFound,
+    RocketJobError,
+    ValidationError,
+    is_duplicate_key,
+)
+from rocketjob.fields import MISSING, Field, field, gather, read_only_field
+from rocketjob.store import Collection, Filter, Stored
+
+if TYPE_CHECKING:
+    from rocketjob.query import Query
+
+_registry: weakref.WeakValueDictionary[str, type[Document]] = weakref.WeakValueDictionary()
+_made = [0]  # how many classes were made: what is cached per class hierarchy is then stale
+PERSISTENCE_EVENTS = frozenset({"initialize", "validation", "save", "create", "destroy"})
+
+
+@dataclass_transform(
+    kw_only_default=True, eq_default=False, field_specifiers=(field, read_only_field)
+)
+class Document:
+    """Base of everything that is stored.
+
+    Annotated attributes of a subclass are its fields. `collection_name` says where its documents
+    are; all subclasses share it, and documents come back as instances of their own class.
+    """
+
+    collection_name: ClassVar[str] = ""
+    callback_events: ClassVar[frozenset[str]] = PERSISTENCE_EVENTS
+    errors: validation.Errors
+
+    __fields__: ClassVar[dict[str, Field]] = {}
+    __own_fields__: ClassVar[dict[str, Field]] = {}
+    __validations__: ClassVar[tuple[str, ...]] = ()
+    __added_callbacks__: ClassVar[list[Callback]] = []
+    __chains__: ClassVar[tuple[int, dict[str, Chain]]] = (0, {})
+
+    if TYPE_CHECKING:
+        id: ObjectId
+        _stored: Stored | None
+        _assigned: set[str]
+
+    # --- making a class ----------------------------------------------------------------------
+
+    def __init_subclass__(cls, abstract: bool = False, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls.__added_callbacks__ = []
+        cls.__fields__ = gather(cls, _caller_scope(cls))
+        attrs.define(
+            cls,
+            these={f.name: attrs.field(default=None) for f in cls.__fields__.values()},
+            init=False,
+            repr=False,
+            eq=False,
+            slots=False,
+            on_setattr=attrs.setters.NO_OP,
+        )
+        cls.__validations__ = tuple(
+            dict.fromkeys(
+                name for base in reversed(cls.__mro__) for name in validation.own_validations(base)
+            )
+        )
+        _made[0] += 1
+        if cls.collection_name:  # else a mixin, which stands for itself only where it is mixed in
+            for callback in cls._all_callbacks():
+                _check_event(cls, callback)
+            if not abstract:
+                _register(cls)
+
+    @classmethod
+    def known_events(cls) -> frozenset[str]:
+        """Return the events that callbacks can name; a mixin adds some with `callback_events`."""
+        declared = (base.__dict__.get("callback_events", ()) for base in cls.__mro__)
+        return frozenset(name for names in declared for name in names)
+
+    @classmethod
+    def fields(cls) -> Mapping[str, Field]:
+        """Return what is known of each field, by name, in order of definition."""
+        return cls.__fields__
+
+    @classmethod
+    def add_callbacks(cls, callbacks: Iterable[Callback]) -> None:
+        """Add callbacks from outside; `@around("perform", on=Job)` does."""
+        for callback in callbacks:
+            _check_event(cls, callback)
+            cls.__added_callbacks__.append(callback)
+        _made[0] += 1
+
+    @classmethod
+    def chain(cls, event: str) -> Chain:
+        """Return the callbacks of an event, worked out once for each class."""
+        made, chains = cls.__dict__.get("__chains__", (0, {}))
+        if made != _made[0]:
+            chains = {}
+            cls.__chains__ = (_made[0], chains)
+        found = chains.get(event)
+        if found is None:
+            found = chains[event] = Chain(
+                callback for callback in cls._all_callbacks() if callback.event == event
+            )
+        return found  # type: ignore[no-any-return]
+
+    @classmethod
+    def _all_callbacks(cls) -> Iterable[Callback]:
+        for base in reversed(cls.__mro__):
+            yield from own_callbacks(base)
+            yield from base.__dict__.get("__added_callbacks__", ())
+
+    # --- making an instance ------------------------------------------------------------------
+
+    def __init__(self, **values: Any) -> None:
+        own = self.__dict__
+        own["_stored"], own["_assigned"] = None, set()
+        own["errors"] = validation.Errors()
+        fields = self.__fields__
+        for name in values:
+            if name not in fields or fields[name].read_only:
+                raise TypeError(_unknown_keyword(type(self), name))
+        later = self._set_defaults(values)
+        for name, value in values.items():
+            setattr(self, name, value)
+        for made in later:
+            setattr(self, made.name, made.factory(self))  # type: ignore[misc]
+        own["_assigned"].clear()
+        if chain := self.chain("initialize"):
+            Frame(chain, self).leave()
+
+    def _set_defaults(self, given: Mapping[str, Any]) -> list[Field]:
+        """Set the defaults of what is not given; return the fields whose factory comes last."""
+        own, later = self.__dict__, []
+        for name, made in self.__fields__.items():
+            if name not in given and made.factory_takes_job:
+                if made.pre_processed:
+                    setattr(self, name, made.factory(self))  # type: ignore[misc]
+                    continue
+                later.append(made)
+            value = made.make_default() if name not in given else None
+            convert = made.codec.convert if value is not None else None
+            own[name] = convert(value) if convert else value
+        return later
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        made = self.__fields__.get(name)
+        if made is None:
+            object.__setattr__(self, name, value)
+            return
+        convert = made.codec.convert
+        self.__dict__[name] = value if convert is None else convert(value)
+        self._assigned.add(name)
+
+    def __repr__(self) -> str:
+        state = f" {self.state}" if "state" in self.__fields__ else ""
+        return f"<{type(self).__name__} {self.id}{state}>"
+
+    # --- BSON --------------------------------------------------------------------------------
+
+    @classmethod
+    def type_name(cls) -> str:
+        """Return the name under which documents of this class are stored."""
+        return cls.__name__
+
+    def _encode(self, name: str) -> Any:
+        """Return a field's value as it is stored; MISSING if the field is left out."""
+        made, value = self.__fields__[name], self.__dict__[name]
+        if value is None:
+            # Left out where loading gives None again; else the default would come back.
+            return MISSING if made.default in (None, MISSING) and made.factory is None else None
+        if made.encrypted:
+            return _encrypt(made, value)
+        return value if made.codec.encode is None else made.codec.encode(value)
+
+    def to_document(self) -> Stored:
+        """Return the whole document as it is stored."""
+        found: Stored = {"_id": self.id, "_type": self.type_name()}
+        for name, made in self.__fields__.items():
+            value = self._encode(name)
+            if value is not MISSING:
+                found[made.key] = value
+        return found
+
+    @classmethod
+    def from_document(cls, stored: Stored) -> Self:
+        """Make the instance of a stored document, of its own class, without validation."""
+        name = stored.get("_type")
+        found: Any = cls if name == cls.__name__ else cls._class_of(name)
+        loaded: Self = found.__new__(found)
+        loaded._load(stored)
+        return loaded
+
+    @classmethod
+    def _class_of(cls, name: Any) -> type[Document]:
+        found = _registry.get(str(name)) if name is not None else cls
+        if found is not None and found.collection_name == cls.collection_name:
+            return found
+        return cls._unknown_class(str(name))
+
+    @classmethod
+    def _unknown_class(cls, name: str) -> type[Document]:
+        """Return what stands in for a class that is not loaded here."""
+        return cls
+
+    def _load(self, stored: Stored) -> None:
+        own = self.__dict__
+        own["_stored"], own["_assigned"] = stored, set()
+        own["errors"] = validation.Errors()
+        for name, made in self.__fields__.items():
+            value = stored.get(made.key, MISSING)
+            if value is MISSING:
+                own[name] = made.make_default()
+            elif value is None:
+                own[name] = None
+            elif made.encrypted:
+                own[name] = _decrypt(made, value)
+            else:
+                decode = made.codec.decode
+                own[name] = value if decode is None else decode(value)
+        if chain := self.chain("initialize"):
+            Frame(chain, self).leave()
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the document was never stored."""
+        return self._stored is None
+
+    def changed(self) -> dict[str, Any]:
+        """Return the fields that differ from what is stored, by name."""
+        stored = self._stored or {}
+        found = {}
+        for name, made in self.__fields__.items():
+            if self._stored is not None and name not in self._assigned:
+                if not made.codec.mutable or made.encrypted:
+                    continue
+            if self._encode(name) != stored.get(made.key, MISSING):
+                found[name] = self.__dict__[name]
+        return found
+
+    def _changes(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return what to `$set` and to `$unset`, comparing only what can have changed."""
+        stored = self._stored or {}
+        changed: dict[str, Any] = {}
+        removed: dict[str, Any] = {}
+        assigned = self._assigned
+        for name in self._comparable():
+            if name in assigned or not self.__fields__[name].encrypted:
+                key, value = self.__fields__[name].key, self._encode(name)
+                if value is MISSING:
+                    if key in stored:
+                        removed[key] = ""
+                elif value != stored.get(key, MISSING):
+                    changed[key] = value
+        return changed, removed
+
+    def _comparable(self) -> set[str]:
+        mutable = self.__dict__.get("_mutable")
+        if mutable is None:
+            mutable = _mutable_fields(type(self))
+        return self._assigned | mutable if self._assigned else set(mutable)
+
+    # --- validation --------------------------------------------------------------------------
+
+    def validate(self) -> None:
+        """Check every field and run every validation.
+
+        Raises:
+            ValidationError: with all messages; they are in `self.errors` too.
+        """
+        self.chain("validation").run(self, self._collect_errors)
+        if self.errors:
+            raise ValidationError(self.errors, type(self).__name__)
+
+    def is_valid(self) -> bool:
+        """Tell whether the document is valid; the messages are in `errors`."""
+        try:
+            self.validate()
+        except ValidationError:
+            return False
+        return True
+
+    def _collect_errors(self) -> None:
+        self.errors.clear()
+        validation.check_fields(self, self.__fields__.values(), self.errors)
+        for name in self.__validations__:
+            getattr(self, name)()
+
+    # --- persistence -------------------------------------------------------------------------
+
+    @classmethod
+    def collection(cls) -> Collection:
+        """Return the store's collection of this class."""
+        return application.current().store.collection(cls.collection_name)
+
+    def save(self, *, validate: bool = True) -> Self:
+        """Store the document: all of it when it is new, else only what changed.
+
+        Raises:
+            ValidationError: nothing was stored.
+            NotFound: it was deleted meanwhile.
+        """
+        if validate:
+            self.validate()
+        if self.is_new:
+            self.chain("save").run(self, lambda: self.chain("create").run(self, self._insert))
+        else:
+            self.chain("save").run(self, self._update)
+        return self
+
+    def update(self, *, validate: bool = True, **values: Any) -> Self:
+        """Assign fields and save.
+
+        Raises:
+            TypeError: an unknown field.
+            ValidationError: nothing was stored; the values stay on the object.
+        """
+        for name in values:
+            if name not in self.__fields__ or self.__fields__[name].read_only:
+                raise TypeError(_unknown_keyword(type(self), name))
+        for name, value in values.items():
+            setattr(self, name, value)
+        return self.save(validate=validate)
+
+    def _insert(self) -> None:
+        stored = self.to_document()
+        try:
+            self.collection().insert_one(stored)
+        except Exception as error:
+            self._raise_duplicate(error)
+            raise
+        self._was_stored(stored)
+
+    def _was_stored(self, stored: Stored) -> None:
+        self.__dict__["_stored"] = stored
+        self._assigned.clear()
+
+    def _update(self) -> None:
+        changed, removed = self._changes()
+        if not changed and not removed:
+            return
+        update = _update_document(changed, removed)
+        try:
+            result = self.collection().update_one(self._identity(), update)
+        except Exception as error:
+            self._raise_duplicate(error)
+            raise
+        if not result.matched_count:
+            raise self._lost()
+        self._was_updated(changed, removed)
+
+    def _was_updated(self, changed: Mapping[str, Any], removed: Mapping[str, Any]) -> None:
+        stored = {**(self._stored or {}), **changed}
+        for key in removed:
+            stored.pop(key, None)
+        self._was_stored(stored)
+
+    def _identity(self) -> dict[str, Any]:
+        """Return the filter under which this object may write."""
+        return {"_id": self.id}
+
+    def _lost(self) -> RocketJobError:
+        """Return the error for a write that matched nothing."""
+        return NotFound(f"{self!r} is not stored any more: it was deleted meanwhile")
+
+    def _raise_duplicate(self, error: Exception) -> None:
+        """Turn the refusal of a unique index into a validation error, if a field explains it."""
+        if is_duplicate_key(error):
+            said = self.duplicate_key_errors(getattr(error, "details", None) or {})
+            if said:
+                raise ValidationError(said, type(self).__name__) from error
+
+    def duplicate_key_errors(self, details: Mapping[str, Any]) -> dict[str, list[str]]:
+        """Say in messages by field why a unique index refused this document.
+
+        A mixin that maintains a uniquely indexed field overrides it, and calls `super()` where
+        the index is not its own.
+        """
+        return {}
+
+    def delete(self) -> None:
+        """Remove the document, without callbacks; nothing happens if it is gone."""
+        self.collection().delete_one(self._identity())
+
+    def destroy(self) -> None:
+        """Remove the document, with its callbacks."""
+        self.chain("destroy").run(self, self.delete)
+
+    def reload(self) -> Self:
+        """Read the document again; what was not saved is lost.
+
+        Raises:
+            NotFound: it is not stored any more.
+        """
+        stored = self.collection().find_one({"_id": self.id})
+        if stored is None:
+            raise NotFound(f"{self!r} is not stored any more")
+        self._load(stored)
+        return self
+
+    # --- class-level helpers -----------------------------------------------------------------
+
+    @classmethod
+    def create(cls, **values: Any) -> Self:
+        """Make and save a document.
+
+        Raises:
+            TypeError: an unknown field.
+            ValidationError: nothing was stored.
+        """
+        return cls(**values).save()
+
+    @classmethod
+    def create_if_valid(cls, **values: Any) -> Self | None:
+        """Make and save a document; return None where it is not valid."""
+        try:
+            return cls.create(**values)
+        except ValidationError:
+            return None
+
+    @classmethod
+    def create_many(cls, rows: Iterable[Mapping[str, Any] | Self]) -> list[Self]:
+        """Make and save many documents in one group: all of them or none.
+
+        Args:
+            rows: the fields of each, or instances that were not saved.
+
+        Raises:
+            ValidationError: names the rows by their number from 0; nothing was stored.
+        """
+        made = [row if isinstance(row, Document) else cls(**row) for row in rows]
+        _validate_all(made, cls.__name__)
+        if not made:
+            return []
+        frames = [
+            Frame(chain, each)
+            for each in made
+            for chain in (each.chain("save"), each.chain("create"))
+            if chain
+        ]
+        for frame in frames:
+            frame.enter()
+        try:
+            _insert_all(cls, made)
+        except BaseException as error:
+            for frame in reversed(frames):
+                frame.unwind(error)
+            raise
+        for frame in reversed(frames):
+            frame.leave()
+        return made
+
+    @classmethod
+    def from_properties(cls, properties: Mapping[str, Any]) -> Self:
+        """Make a document from texts, as forms, command lines and directory monitors have them.
+
+        Raises:
+            ValidationError: an unknown field, or a text that cannot be parsed; every message.
+        """
+        errors, values = validation.Errors(), {}
+        for name, text in properties.items():
+            made = cls.__fields__.get(name)
+            if made is None or made.read_only:
+                errors.add(name, _unknown_keyword(cls, name))
+                continue
+            try:
+                values[name] = made.codec.from_text(text)
+            except ValueError as error:
+                errors.add(name, str(error))
+        if errors:
+            raise ValidationError(errors, cls.__name__)
+        return cls(**values)
+
+    @classmethod
+    def where(cls, filter: Filter | None = None, /, **values: Any) -> Query[Self]:
+        """Select documents, by a Mongo filter, by values of fields, or both."""
+        return cls._query().where(filter, **values)
+
+    @classmethod
+    def _query(cls) -> Query[Self]:
+        from rocketjob.query import Query
+
+        return Query(cls)
+
+    @classmethod
+    def all(cls) -> Query[Self]:
+        """Select every document of this class and of those below it."""
+        return cls._query()
+
+    @classmethod
+    def find(cls, id: ObjectId | str) -> Self:
+        """Return the document with this id.
+
+        Raises:
+            NotFound: there is none of this class.
+        """
+        found = cls._query().where({"_id": as_object_id(id)}).first()
+        if found is None:
+            raise NotFound(f"There is no {cls.__name__} with the id {id}")
+        return found
+
+    @classmethod
+    def first(cls) -> Self | None:
+        """Return the document with the lowest id, or None."""
+        return cls._query().first()
+
+    @classmethod
+    def last(cls) -> Self | None:
+        """Return the document with the highest id, or None."""
+        return cls._query().last()
+
+    @classmethod
+    def count(cls) -> int:
+        """Count the documents of this class and of those below it."""
+        return cls._query().count()
+
+    @classmethod
+    def delete_all(cls) -> int:
+        """Remove all documents of this class, without callbacks; return how many."""
+        return cls._query().delete_all()
+
+    @classmethod
+    def destroy_all(cls) -> int:
+        """Remove all documents of this class, with their callbacks; return how many."""
+        return cls._query().destroy_all()
+
+
+def _declare_base() -> None:
+    """Give `Document` itself its one field: `__init_subclass__` runs for subclasses only."""
+    made = field(factory=ObjectId)
+    made.name, made.annotation, made.owner = "id", ObjectId, Document
+    Document.__own_fields__ = {"id": made}
+    Document.__fields__ = {"id": made}
+
+
+_declare_base()
+
+
+def as_object_id(value: Any) -> Any:
+    """Return an id from its text; anything else as it is."""
+    if isinstance(value, str) and ObjectId.is_valid(value):
+        return ObjectId(value)
+    return value
+
+
+def lookup(name: str, base: type[Document] = Document) -> type[Document] | None:
+    """Return the class of this name that is loaded here, if it is one of `base`."""
+    found = _registry.get(name)
+    return found if found is not None and issubclass(found, base) else None
+
+
+def loaded_classes(base: type[Document]) -> list[type[Document]]:
+    """Return every loaded class at or below `base`, itself first."""
+    found: dict[type[Document], None] = {base: None}
+    for child in base.__subclasses__():
+        if _registry.get(child.__name__) is child or child.__subclasses__():
+            found.update(dict.fromkeys(loaded_classes(child)))
+    return list(found)
+
+
+def classes_made() -> int:
+    """Return a number that changes whenever a document class is made."""
+    return _made[0]
+
+
+def _register(cls: type[Document]) -> None:
+    present = _registry.get(cls.__name__)
+    if present is not None and not _same_place(present, cls):
+        raise TypeError(
+            f"Two classes are called {cls.__name__}: {present.__module__}.{present.__qualname__} "
+            f"and {cls.__module__}.{cls.__qualname__}. Documents are stored under the class's "
+            "name: rename one"
+        )
+    _registry[cls.__name__] = cls
+
+
+def _same_place(present: type, new: type) -> bool:
+    """Tell a class that is defined again, by a reload, a shell or a test, from another one."""
+    if "<locals>" in present.__qualname__ and "<locals>" in new.__qualname__:
+        return True
+    return (present.__module__, present.__qualname__) == (new.__module__, new.__qualname__)
+
+
+def _caller_scope(cls: type) -> dict[str, Any]:
+    """Return the local names where a class is being defined, to resolve text annotations."""
+    if "<locals>" not in cls.__qualname__:
+        return {}
+    frame = sys._getframe(2)
+    return dict(frame.f_locals) if frame.f_globals.get("__name__") == cls.__module__ else {}
+
+
+def _check_event(cls: type[Document], callback: Callback) -> None:
+    known = cls.known_events()
+    if callback.event not in known:
+        near = difflib.get_close_matches(callback.event, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
+        raise TypeError(
+            f"@{callback.kind}({callback.event!r}) on {cls.__name__}.{callback.name}: "
+            f"there is no such event; {hint}"
+        )
+    if callback.event == "initialize" and callback.kind != "after":
+        raise TypeError(f"{cls.__name__}.{callback.name}: only after('initialize') exists")
+
+
+def _unknown_keyword(cls: type[Document], name: str) -> str:
+    if name in cls.__fields__:
+        return f"{cls.__name__}.{name} is set by the system and cannot be given"
+    settable = [n for n, made in cls.__fields__.items() if not made.read_only]
+    near = difflib.get_close_matches(name, settable, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(sorted(settable))}"
+    return f"{cls.__name__} has no field {name}; {hint}"
+
+
+def _mutable_fields(cls: type[Document]) -> frozenset[str]:
+    cached: frozenset[str] | None = cls.__dict__.get("__mutable__")
+    if cached is None:
+        cached = frozenset(n for n, made in cls.__fields__.items() if made.codec.mutable)
+        cls.__mutable__ = cached  # type: ignore[attr-defined]
+    return cached
+
+
+def _update_document(changed: Mapping[str, Any], removed: Mapping[str, Any]) -> dict[str, Any]:
+    update: dict[str, Any] = {}
+    if changed:
+        update["$set"] = changed
+    if removed:
+        update["$unset"] = removed
+    return update
+
+
+def _validate_all(documents: Iterable[Document], name: str) -> None:
+    errors: dict[str, list[str]] = {}
+    for index, document in enumerate(documents):
+        try:
+            document.validate()
+        except ValidationError as error:
+            errors.update({f"[{index}].{key}": said for key, said in error.errors.items()})
+    if errors:
+        raise ValidationError(errors, name)
+
+
+def _insert_all(cls: type[Document], documents: list[Any]) -> None:
+    stored = [document.to_document() for document in documents]
+    store = application.current().store
+    try:
+        with store.transaction() as session:
+            store.collection(cls.collection_name).insert_many(stored, session=session)
+    except Exception as error:
+        key = (getattr(error, "details", None) or {}).get("keyValue", {}).get("_id")
+        for document in documents:
+            if key is None or document.id == key:
+                document._raise_duplicate(error)
+        raise
+    for document, each in zip(documents, stored, strict=True):
+        document._was_stored(each)
+
+
+def _encrypt(made: Field, value: Any) -> bytes:
+    plain = value if made.codec.encode is None else made.codec.encode(value)
+    data: bytes | None = application.current().plugins.hook.encrypt(data=bson.encode({"v": plain}))
+    if data is None:
+        raise ConfigurationError(
+            f"The field {made.name} is to be stored encrypted, and nothing here encrypts: "
+            "pip install 'rocketjob[crypto]', make a key with `rocketjob encryption new-key` and "
+            "set encryption_keys"
+        )
+    return data
+
+
+def _decrypt(made: Field, value: Any) -> Any:
+    if not isinstance(value, bytes):
+        return value  # stored before the field was declared encrypted
+    data: bytes | None = application.current().plugins.hook.decrypt(data=value)
+    if data is None:
+        raise ConfigurationError(
+            f"The field {made.name} is stored encrypted, and no key here decrypts it: "
+            "set encryption_keys to the keys it was encrypted with"
+        )
+    plain = bson.decode(data)["v"]
+    return plain if made.codec.decode is None else made.codec.decode(plain)

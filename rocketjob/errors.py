@@ -1,0 +1,119 @@
+"""Everything that this package raises on purpose, in one tree.
+
+The docstring of an error is its default message: it says what is wrong and what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class RocketJobError(Exception):
+    """Something went wrong in RocketJob."""
+
+    def __init__(self, message: str | None = None) -> None:
+        doc = type(self).__doc__ or ""
+        super().__init__(message if message is not None else doc.strip().splitlines()[0])
+
+
+class ConfigurationError(RocketJobError, ValueError):
+    """A setting is wrong: correct it in the configuration file, environment or command line."""
+
+
+class PluginError(RocketJobError):
+    """A plugin cannot be loaded: correct it, remove its distribution or disable it."""
+
+
+class ValidationError(RocketJobError, ValueError):
+    """The document is not valid.
+
+    Attributes:
+        errors: every message, by field; nothing was stored.
+    """
+
+    def __init__(self, errors: Mapping[str, list[str]], name: str = "document") -> None:
+        self.errors: dict[str, list[str]] = {field: list(said) for field, said in errors.items()}
+        self.name = name
+        lines = [f"{field}: {message}" for field, said in self.errors.items() for message in said]
+        super().__init__(f"{name} is not valid: " + "; ".join(lines))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.errors, self.name)
+
+
+class NotFound(RocketJobError, LookupError):
+    """No such document: it was deleted or never stored."""
+
+
+class FieldClash(RocketJobError, TypeError):
+    """Two unrelated bases define the same field: rename one of them."""
+
+
+class InvalidTransition(RocketJobError):
+    """The event is not allowed in the state that the job is in."""
+
+    def __init__(self, event: str, state: str, allowed: list[str], guard: str | None = None):
+        self.event, self.state, self.allowed, self.guard = event, state, allowed, guard
+        why = f" ({guard})" if guard else ""
+        may = ", ".join(allowed) or "none: the state is final"
+        super().__init__(f"Cannot {event} a job that is {state}{why}. Possible now: {may}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.event, self.state, self.allowed, self.guard)
+
+
+class StateConflict(RocketJobError):
+    """Somebody else changed the stored document meanwhile: reload it and decide again."""
+
+
+class ClaimLost(StateConflict):
+    """The claim on this job belongs to somebody else now: the work stops, nothing is written."""
+
+
+class UnknownJobClass(RocketJobError, LookupError):
+    """No job class of that name is loaded here: import its module or name it in `app`."""
+
+
+class CrashError(RocketJobError):
+    """A worker process ended while it was working."""
+
+
+class WorkerCrashed(CrashError):
+    """The worker process died too often while it ran this job."""
+
+
+class StoreError(RocketJobError):
+    """The store cannot do what was asked."""
+
+
+class StoreUnavailable(StoreError, ConnectionError):
+    """The store cannot be reached now: it may be locked, full or gone; trying again may help."""
+
+
+class UnsupportedOperation(StoreError, NotImplementedError):
+    """The store does not support this operator: see the documentation of the store."""
+
+
+class DuplicateKey(StoreError):
+    """A unique index has this key already.
+
+    Attributes:
+        code: 11000, as MongoDB's own error has it.
+        details: `index` (its name), `keyPattern` and `keyValue`, as MongoDB reports them.
+    """
+
+    code = 11000
+
+    def __init__(self, message: str | None = None, details: Mapping[str, Any] | None = None):
+        self.details: dict[str, Any] = dict(details or {})
+        super().__init__(message)
+
+
+class DocumentTooLarge(StoreError, ValueError):
+    """A document may not be larger than 16 MB."""
+
+
+def is_duplicate_key(error: BaseException) -> bool:
+    """Tell whether a write was refused by a unique index, on whichever store."""
+    return getattr(error, "code", None) == 11000

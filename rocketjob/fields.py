@@ -1,0 +1,276 @@
+"""Fields of a document: `field()`, and how a class's fields are gathered.
+
+An annotated attribute of a class body is a field. A plain assignment to the name of an inherited
+field changes its default for that class and those below it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, TypeVar, get_origin, overload
+
+import attrs
+
+from rocketjob.codec import Codec, codec_for
+from rocketjob.errors import FieldClash
+
+T = TypeVar("T")
+MISSING: Any = type("MISSING", (), {"__repr__": lambda self: "<no default>"})()
+IMMUTABLE = (str, int, float, bool, bytes, type(None), tuple, frozenset)
+
+
+@attrs.define(eq=False, kw_only=True)
+class Field:
+    """What is known of one field; `Job.fields()` returns them by name."""
+
+    name: str = ""
+    annotation: Any = Any
+    default: Any = MISSING
+    factory: Callable[..., Any] | None = None
+    validator: Callable[..., None] | None = None
+    user_editable: bool = False
+    copy_on_restart: bool = False
+    encrypted: bool = False
+    pre_processed: bool = False
+    description: str | None = None
+    read_only: bool = False
+    owner: type = object
+    _scope: dict[str, Any] = attrs.field(factory=dict, repr=False)
+    _codec: Codec | None = attrs.field(default=None, repr=False)
+
+    @property
+    def key(self) -> str:
+        """The field's name in the stored document."""
+        return "_id" if self.name == "id" else self.name
+
+    @property
+    def required(self) -> bool:
+        return self.default is MISSING and self.factory is None and not self.codec.optional
+
+    @property
+    def factory_takes_job(self) -> bool:
+        return self.factory is not None and _takes_argument(self.factory)
+
+    @property
+    def codec(self) -> Codec:
+        """How values are checked, stored, loaded and parsed; the annotation is resolved once."""
+        if self._codec is None:
+            self._codec = codec_for(self._resolve())
+        return self._codec
+
+    def make_default(self) -> Any:
+        """Return a fresh default; None where there is none, or where its factory needs the job."""
+        if self.factory is not None:
+            return None if self.factory_takes_job else self.factory()
+        if self.default is MISSING:
+            return None
+        return self.default if isinstance(self.default, IMMUTABLE) else _copy(self.default)
+
+    def _resolve(self) -> Any:
+        if not isinstance(self.annotation, str):
+            return self.annotation
+        module = sys.modules.get(self.owner.__module__)
+        names = {**getattr(module, "__dict__", {}), **self._scope}
+        try:
+            return eval(self.annotation, names)
+        except NameError as error:
+            raise TypeError(
+                f"{self.owner.__qualname__}.{self.name}: the annotation {self.annotation!r} "
+                f"cannot be resolved: {error}. Define or import the name at module level"
+            ) from None
+
+
+def _copy(value: Any) -> Any:
+    import copy
+
+    return copy.deepcopy(value)
+
+
+def _takes_argument(factory: Callable[..., Any]) -> bool:
+    """Tell whether a factory wants the job: one that takes no argument, or a class, does not."""
+    if isinstance(factory, type) or not hasattr(factory, "__code__"):
+        return False
+    arguments = factory.__code__.co_argcount
+    if inspect.ismethod(factory):
+        arguments -= 1
+    return bool(arguments - len(factory.__defaults__ or ()) > 0)
+
+
+@overload
+def field(
+    *,
+    default: T,
+    validator: Callable[..., None] | None = ...,
+    user_editable: bool = ...,
+    copy_on_restart: bool = ...,
+    encrypted: bool = ...,
+    pre_processed: bool = ...,
+    description: str | None = ...,
+) -> T: ...
+@overload
+def field(
+    *,
+    factory: Callable[[], T] | Callable[[Any], T],
+    validator: Callable[..., None] | None = ...,
+    user_editable: bool = ...,
+    copy_on_restart: bool = ...,
+    encrypted: bool = ...,
+    pre_processed: bool = ...,
+    description: str | None = ...,
+) -> T: ...
+@overload
+def field(
+    *,
+    validator: Callable[..., None] | None = ...,
+    user_editable: bool = ...,
+    copy_on_restart: bool = ...,
+    encrypted: bool = ...,
+    pre_processed: bool = ...,
+    description: str | None = ...,
+) -> Any: ...
+def field(
+    *,
+    default: Any = MISSING,
+    factory: Callable[..., Any] | None = None,
+    validator: Callable[..., None] | None = None,
+    user_editable: bool = False,
+    copy_on_restart: bool = False,
+    encrypted: bool = False,
+    pre_processed: bool = False,
+    description: str | None = None,
+) -> Any:
+    """Describe a field of a job class.
+
+    Args:
+        default: the value of an instance that is not given one; a list or dict is copied for each.
+        factory: makes the default; it takes nothing or the job. One that takes the job runs after
+            all other fields are set.
+        validator: called as `validator(job, attribute, value)`; raises ValueError or TypeError to
+            object. Those of `rocketjob.validators` do.
+        user_editable: whether people may change it in the web interface.
+        copy_on_restart: whether the next instance of a recurring job takes the value over.
+        encrypted: whether the value is stored encrypted; needs `encryption_keys`.
+        pre_processed: run a factory that takes the job before the other fields are set.
+        description: shown in help and forms.
+
+    Raises:
+        TypeError: both a default and a factory.
+    """
+    if default is not MISSING and factory is not None:
+        raise TypeError("field(): give a default or a factory, not both")
+    if factory is not None and not callable(factory):
+        raise TypeError("field(): factory must be callable; for a plain value use default=")
+    return Field(
+        default=default,
+        factory=factory,
+        validator=validator,
+        user_editable=user_editable,
+        copy_on_restart=copy_on_restart,
+        encrypted=encrypted,
+        pre_processed=pre_processed,
+        description=description,
+    )
+
+
+def read_only_field(*, default: Any = None, factory: Callable[[], Any] | None = None) -> Any:
+    """Describe a field that only the system sets: it is no argument of the constructor."""
+    made = field(default=default) if factory is None else field(factory=factory)
+    made.read_only = True
+    return made
+
+
+def gather(cls: type, scope: dict[str, Any]) -> dict[str, Field]:
+    """Return the fields of a class being made, from all its bases, in order of definition."""
+    fields: dict[str, Field] = {}
+    for base in reversed(cls.__mro__):
+        for name, made in _own_fields(base, cls, scope).items():
+            _check_clash(fields.get(name), made, cls)
+            fields[name] = made
+        for name, default in _overrides(base, fields):
+            fields[name] = _with_default(fields[name], default, base)
+    return fields
+
+
+def _own_fields(base: type, cls: type, scope: dict[str, Any]) -> dict[str, Field]:
+    """Return what one class itself declares; it is worked out once, when first met."""
+    cached: dict[str, Field] | None = base.__dict__.get("__own_fields__")
+    if cached is not None:
+        return cached
+    own = {}
+    if base is not object and base.__module__ not in ("typing", "abc"):
+        for name, annotation in inspect.get_annotations(base).items():
+            if not name.startswith("_") and not _is_class_variable(annotation):
+                own[name] = _declare(base, name, annotation, scope if base is cls else {})
+        base.__own_fields__ = own  # type: ignore[attr-defined]
+    return own
+
+
+def _declare(base: type, name: str, annotation: Any, scope: dict[str, Any]) -> Field:
+    given = base.__dict__.get(name, MISSING)
+    if isinstance(given, Field):
+        made = attrs.evolve(given)
+    else:
+        made = Field(default=given)
+    made.name, made.annotation, made.owner = name, annotation, base
+    made._scope = scope if isinstance(annotation, str) else {}
+    _clear_class_attribute(base, name, made)
+    return made
+
+
+def _clear_class_attribute(base: type, name: str, made: Field) -> None:
+    """Leave a plain default readable on the class, unless it would hide an inherited helper."""
+    hides = any(callable(getattr(parent, name, None)) for parent in base.__mro__[1:])
+    if name in base.__dict__ and (hides or isinstance(base.__dict__[name], Field)):
+        delattr(base, name)
+        if not hides and made.default is not MISSING:
+            setattr(base, name, made.default)
+
+
+def _overrides(base: type, fields: dict[str, Field]) -> Iterator[tuple[str, Any]]:
+    cached: dict[str, Any] = base.__dict__.get("__overrides__", {})
+    yield from cached.items()
+    declared = inspect.get_annotations(base)
+    for name, value in list(base.__dict__.items()):
+        if name not in fields or name in declared or name in cached:
+            continue
+        if isinstance(value, classmethod | staticmethod | property) or inspect.isfunction(value):
+            raise TypeError(
+                f"{base.__qualname__}.{name} is a field of {fields[name].owner.__qualname__}: "
+                "a method cannot take its place; choose another name"
+            )
+        yield name, value
+
+
+def _with_default(inherited: Field, default: Any, base: type) -> Field:
+    if isinstance(default, Field):
+        raise TypeError(
+            f"{base.__qualname__}.{inherited.name} = field(...) needs an annotation, "
+            f"for example `{inherited.name}: {_type_name(inherited.annotation)} = field(...)`"
+        )
+    made = attrs.evolve(inherited, default=default, factory=None)
+    if any(callable(getattr(parent, made.name, None)) for parent in base.__mro__[1:]):
+        base.__overrides__ = {**base.__dict__.get("__overrides__", {}), made.name: default}  # type: ignore[attr-defined]
+        delattr(base, made.name)
+    return made
+
+
+def _type_name(annotation: Any) -> str:
+    return annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "...")
+
+
+def _check_clash(present: Field | None, made: Field, cls: type) -> None:
+    if present is None or present.owner is made.owner or issubclass(made.owner, present.owner):
+        return
+    if made.owner is not cls:
+        raise FieldClash(
+            f"{cls.__qualname__} inherits the field {made.name} from {present.owner.__qualname__} "
+            f"and from {made.owner.__qualname__}, which are unrelated: rename one of them"
+        )
+
+
+def _is_class_variable(annotation: Any) -> bool:
+    if isinstance(annotation, str):
+        return annotation.replace("typing.", "").startswith("ClassVar")
+    return annotation is ClassVar or get_origin(annotation) is ClassVar

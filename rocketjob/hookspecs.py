@@ -1,0 +1,90 @@
+"""What a plugin may implement.
+
+A plugin is a module (or object) with functions marked ``@hookimpl``; take only the arguments you
+need::
+
+    from rocketjob import hookimpl
+
+    @hookimpl
+    def state_changed(job, event, source, target):
+        print(job, event)
+
+It is found through an entry point of the group ``rocketjob``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import click
+
+    from rocketjob.config import Config
+    from rocketjob.document import Document
+    from rocketjob.job import Job
+    from rocketjob.store import Store
+
+GROUP = "rocketjob"
+hookspec = pluggy.HookspecMarker(GROUP)
+hookimpl = pluggy.HookimplMarker(GROUP)
+
+
+@hookspec
+def register_hookspecs(manager: Any) -> None:
+    """Bring hooks of your own: `manager.add_hookspecs(module)`.
+
+    Called first, once, when the plugins have been loaded.
+    """
+
+
+@hookspec(firstresult=True)
+def open_store(url: str, config: Config) -> Store | None:
+    """Open the store of a URL whose scheme is yours; return None for any other.
+
+    Called when a process first needs its store. The first store wins.
+    """
+
+
+@hookspec
+def register_mixins() -> list[type[Document]]:
+    """Return the mixins that job classes can use, for `rocketjob plugins` and forms."""
+    raise NotImplementedError
+
+
+@hookspec
+def register_jobs() -> list[type[Job]]:
+    """Return the job classes that every server can run, besides those of its `app` modules."""
+    raise NotImplementedError
+
+
+@hookspec
+def register_indexes() -> Mapping[str, list[Mapping[str, Any]]]:
+    """Return indexes to create, by collection: keyword arguments of `Collection.create_index`."""
+    raise NotImplementedError
+
+
+@hookspec
+def register_commands(cli: click.Group) -> None:
+    """Add commands to the command line with `cli.add_command`."""
+
+
+@hookspec(firstresult=True)
+def encrypt(data: bytes) -> bytes | None:
+    """Encrypt what a field declared with `encrypted=True` holds, before it is stored."""
+
+
+@hookspec(firstresult=True)
+def decrypt(data: bytes) -> bytes | None:
+    """Undo `encrypt`, with whichever key it was encrypted."""
+
+
+@hookspec
+def state_changed(job: Job, event: str, source: str, target: str) -> None:
+    """Learn of a change of state, after it has been stored.
+
+    An error here is logged with the plugin's name and changes nothing else.
+    """

@@ -1,0 +1,792 @@
+"""`Job`: the base of all jobs.
+
+A job is a class with typed fields and a `perform` method. It is stored as one document, changes
+its state by events, and is worked by whoever claims it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime, tzinfo
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, Self, TypeVar
+
+import attrs
+import pendulum
+from bson import ObjectId
+
+from rocketjob import application, clock, history, validators
+from rocketjob.document import Document, loaded_classes
+from rocketjob.errors import (
+    ClaimLost,
+    InvalidTransition,
+    NotFound,
+    RocketJobError,
+    StateConflict,
+    UnknownJobClass,
+    WorkerCrashed,
+)
+from rocketjob.fields import field, read_only_field
+from rocketjob.history import HistoryEntry
+from rocketjob.job_exception import JobException
+from rocketjob.log import Logger
+from rocketjob.query import Query
+from rocketjob.state_machine import Change, Event, Transition, event, events_of
+from rocketjob.store import Filter, Stored
+
+if TYPE_CHECKING:
+    from rocketjob.runner import Worker
+
+COLLECTION = "rocket_job.jobs"
+STATES = ("queued", "running", "completed", "failed", "paused", "aborted")
+INDEXES: dict[str, list[dict[str, Any]]] = {
+    COLLECTION: [
+        {
+            # A claim walks this one in its order, and sees in it whether a job is due.
+            "keys": [("state", 1), ("priority", 1), ("_id", 1), ("run_at", 1), ("_type", 1)],
+            "name": "claim",
+        },
+        {"keys": [("state", 1), ("run_at", 1)], "name": "due"},
+        {"keys": [("completed_at", 1)], "name": "completed_at"},
+        {
+            "keys": [("claimed_by", 1)],
+            "name": "claimed_by",
+            "partialFilterExpression": {"claimed_by": {"$exists": True}},
+        },
+        {
+            "keys": [("active_key", 1)],
+            "name": "active_key",
+            "unique": True,
+            "partialFilterExpression": {"active_key": {"$exists": True}},
+        },
+    ]
+}
+J = TypeVar("J", bound="Job")
+
+
+class Claim(NamedTuple):
+    """Who works on a job: a process of a server incarnation, and which claim of the job it is."""
+
+    by: str
+    number: int
+
+
+class JobQuery(Query[J]):
+    """A query of jobs, with a scope for each state."""
+
+    def queued(self) -> Self:
+        """Narrow to jobs that wait, scheduled ones included."""
+        return self.where({"state": "queued"})
+
+    def running(self) -> Self:
+        return self.where({"state": "running"})
+
+    def completed(self) -> Self:
+        return self.where({"state": "completed"})
+
+    def failed(self) -> Self:
+        return self.where({"state": "failed"})
+
+    def paused(self) -> Self:
+        return self.where({"state": "paused"})
+
+    def aborted(self) -> Self:
+        return self.where({"state": "aborted"})
+
+    def scheduled(self) -> Self:
+        """Narrow to queued jobs whose time has not come."""
+        return self.queued().where({"run_at": {"$gt": clock.now()}})
+
+    def queued_now(self) -> Self:
+        """Narrow to queued jobs that could start now."""
+        return self.queued().where({"$or": [{"run_at": None}, {"run_at": {"$lte": clock.now()}}]})
+
+
+class Job(Document):
+    """Base of all jobs: subclass it, annotate its fields, and write `perform`."""
+
+    collection_name: ClassVar[str] = COLLECTION
+    callback_events: ClassVar[frozenset[str]] = frozenset({"perform"})
+    pausable: ClassVar[bool] = False
+    """Whether a running job can be paused; its claim is then given up, and resuming queues it."""
+
+    __events__: ClassVar[dict[str, Event]] = {}
+    __signature_of_perform__: ClassVar[inspect.Signature | None] = None
+
+    id: ObjectId = field(factory=ObjectId)
+    description: str | None = field(default=None, user_editable=True, copy_on_restart=True)
+    priority: int = field(
+        default=50,
+        validator=validators.in_range(1, 100),
+        user_editable=True,
+        copy_on_restart=True,
+        description="1 to 100; 1 is the most urgent",
+    )
+    run_at: datetime | None = field(default=None, user_editable=True, description="not before")
+    expires_at: datetime | None = field(
+        default=None, copy_on_restart=True, description="discarded if not started by then"
+    )
+    destroy_on_complete: bool = field(default=True, copy_on_restart=True)
+    collect_output: bool = field(
+        default=False, copy_on_restart=True, description="keep what perform returned in result"
+    )
+    log_level: Literal["trace", "debug", "info", "warn", "error", "fatal"] | None = field(
+        default=None, user_editable=True, copy_on_restart=True
+    )
+    created_at: datetime = field(factory=clock.now)
+
+    state: str = read_only_field(default="queued")
+    started_at: datetime | None = read_only_field()
+    completed_at: datetime | None = read_only_field()
+    failure_count: int = read_only_field(default=0)
+    interruptions: int = read_only_field(default=0)
+    worker_name: str | None = read_only_field()
+    claimed_by: str | None = read_only_field()
+    claim_number: int = read_only_field(default=0)
+    percent_complete: int = read_only_field(default=0)
+    exception: JobException | None = read_only_field()
+    result: dict[str, Any] | None = read_only_field()
+    arguments: dict[str, Any] | None = read_only_field()
+
+    if TYPE_CHECKING:
+        _claim: Claim | None
+        _change: Change
+
+    def __init_subclass__(cls, abstract: bool = False, **options: Any) -> None:
+        cls.__events__ = events_of(cls)
+        super().__init_subclass__(abstract=abstract, **options)
+
+    @classmethod
+    def known_events(cls) -> frozenset[str]:
+        return super().known_events() | cls.__events__.keys()
+
+    # --- what it does ------------------------------------------------------------------------
+
+    def perform(self, *args: Any, **kwargs: Any) -> Any:
+        """Do the work; every job class writes its own. What it returns is the job's result."""
+        raise NotImplementedError(f"{type(self).__name__} has no perform method: write one")
+
+    def work(self, worker: Worker) -> None:
+        """Do all the work of a claimed job; a mixin that works differently overrides it."""
+        from rocketjob.runner import work_simple_job
+
+        work_simple_job(self, worker)
+
+    def perform_now(self) -> Any:
+        """Run the job here and now, whatever its `run_at`; return what perform returned.
+
+        A job that is not stored stays so; the outcome of one that is stored is saved.
+
+        Raises:
+            ValidationError: before anything is run.
+            Exception: what perform raised; the job is then failed.
+        """
+        from rocketjob.runner import perform_now
+
+        return perform_now(self)
+
+    @classmethod
+    def perform_later(cls, *args: Any, **kwargs: Any) -> Self:
+        """Store a job that will call `perform` with these arguments; return the job.
+
+        Raises:
+            TypeError: perform does not take these arguments.
+        """
+        return cls.set().perform_later(*args, **kwargs)
+
+    @classmethod
+    def set(cls, **fields: Any) -> JobBuilder[Self]:
+        """Return a builder with these fields, for `perform_later` and `perform_now`."""
+        return JobBuilder(cls, fields)
+
+    @property
+    def logger(self) -> Logger:
+        """Log with the job's id and class bound, at the job's own level if it has one."""
+        made: Logger | None = self.__dict__.get("_logger")
+        if made is None or self.__dict__.get("_logger_level") != self.log_level:
+            cls = type(self)
+            fields = {"job_id": str(self.id), "job": cls.type_name()}
+            if self.claim_number:
+                fields |= {"worker": self.worker_name or "", "claim": str(self.claim_number)}
+            made = Logger(f"{cls.__module__}.{cls.__name__}", fields, self.log_level)
+            self.__dict__["_logger"], self.__dict__["_logger_level"] = made, self.log_level
+        return made
+
+    # --- events ------------------------------------------------------------------------------
+
+    @event(Transition(("queued",), "running"))
+    def start(self, worker_name: str | None = None, *, save: bool = True) -> None:
+        """Start a queued job; a server does it by claiming."""
+        self.started_at = clock.now()
+        if worker_name is not None:
+            self.worker_name = worker_name
+
+    @event(Transition(("running",), "completed"))
+    def complete(self, *, save: bool = True) -> None:
+        """End a running job well; it is removed if `destroy_on_complete`."""
+        self._release()
+        self.completed_at = clock.now()
+        self.percent_complete = 100
+        self.exception = None
+
+    @event(Transition(("queued", "running", "paused"), "failed"), validates=False)
+    def fail(
+        self,
+        reason: BaseException | str | None = None,
+        *,
+        worker_name: str | None = None,
+        save: bool = True,
+    ) -> None:
+        """Fail a job, with an exception or a reason in words."""
+        self.exception = JobException.of(reason, worker_name or self.worker_name)
+        self._release()
+        self.completed_at = clock.now()
+        self.failure_count += 1
+
+    @event(Transition(("failed",), "queued"))
+    def retry(self, *, keep_exception: bool = False, save: bool = True) -> None:
+        """Queue a failed job again; the exception stays visible only if it is to be kept."""
+        self._release()
+        self.completed_at = None
+        self.interruptions = 0
+        if not keep_exception:
+            self.exception = None
+
+    @event(
+        Transition(("queued",), "paused"),
+        Transition(("running",), "paused", "is_pausable", "a running job must be `pausable`"),
+    )
+    def pause(self, *, save: bool = True) -> None:
+        """Hold a job back until it is resumed."""
+        self._release()
+        self.completed_at = clock.now()
+
+    @event(Transition(("paused",), "queued"))
+    def resume(self, *, save: bool = True) -> None:
+        """Let a paused job go on."""
+        self.completed_at = None
+
+    @event(Transition(("queued", "running", "paused", "failed"), "aborted"), validates=False)
+    def abort(self, *, save: bool = True) -> None:
+        """Give a job up for good."""
+        self._release()
+        self.completed_at = clock.now()
+
+    @event(
+        Transition(("running",), "queued", "worker_on_server", "its worker is on another server"),
+        validates=False,
+    )
+    def requeue(
+        self, server_name: str | None = None, *, reason: str | None = None, save: bool = True
+    ) -> None:
+        """Take a running job back from its worker; with a server's name only from that one."""
+        self._release()
+        self.started_at = None
+
+    @event(Transition(("queued",), "queued"), validates=False)
+    def run_now(self, *, save: bool = True) -> None:
+        """Let a scheduled job start as soon as a worker is free."""
+        self.run_at = None
+
+    def _release(self) -> None:
+        self.worker_name = None
+        self.claimed_by = None
+
+    def recover(
+        self, crashed: str | None, reason: str, crash_limit: int
+    ) -> Literal["requeued", "failed"] | None:
+        """Take the job back from a worker that is gone; called by whoever notices first.
+
+        Args:
+            crashed: how the worker process ended, if it did so while it performed this job.
+            reason: for the history.
+            crash_limit: crashes after which the job is failed with `WorkerCrashed`.
+
+        Returns:
+            what became of it; None if somebody else was first.
+        """
+        name, arguments = "requeue", {"reason": crashed or reason}
+        if crashed:
+            self.interruptions += 1
+            if self.interruptions >= crash_limit:
+                message = f"{crashed}; {self.interruptions} crashes while it ran this job"
+                name, arguments = "fail", {"reason": WorkerCrashed(message)}  # type: ignore[dict-item]
+        change = Change(self, self.__events__[name], arguments)
+        try:
+            if not self.is_running:
+                return self._forget_claim()
+            change.prepare()
+        except Exception:
+            self.logger.exception("a callback raised while the job was taken back")
+            change = Change(self, self.__events__[name], arguments)
+            change.prepare(callbacks=False)
+        try:
+            change.write()
+        except (StateConflict, NotFound):
+            return None
+        change.finish()
+        return "failed" if name == "fail" else "requeued"
+
+    def _forget_claim(self) -> None:
+        self.collection().update_one(
+            self._identity(), {"$unset": {"claimed_by": "", "worker_name": ""}}
+        )
+
+    # --- questions ---------------------------------------------------------------------------
+
+    def may(self, event: str, **arguments: Any) -> bool:
+        """Tell whether an event is possible now.
+
+        Raises:
+            ValueError: there is no such event.
+        """
+        found = self.__events__.get(event)
+        if found is None:
+            raise ValueError(f"there is no event {event}; events are {', '.join(self.__events__)}")
+        try:
+            found.choose(self, arguments)
+        except InvalidTransition:
+            return False
+        return True
+
+    def allowed_events(self) -> list[str]:
+        """Name the events that are possible now, by state alone."""
+        return [
+            name
+            for name, found in self.__events__.items()
+            if any(self.state in transition.sources for transition in found.transitions)
+        ]
+
+    @property
+    def is_queued(self) -> bool:
+        return self.state == "queued"
+
+    @property
+    def is_running(self) -> bool:
+        return self.state == "running"
+
+    @property
+    def is_completed(self) -> bool:
+        return self.state == "completed"
+
+    @property
+    def is_failed(self) -> bool:
+        return self.state == "failed"
+
+    @property
+    def is_paused(self) -> bool:
+        return self.state == "paused"
+
+    @property
+    def is_aborted(self) -> bool:
+        return self.state == "aborted"
+
+    @property
+    def is_scheduled(self) -> bool:
+        """Whether the job is queued for a time that has not come."""
+        return self.is_queued and self.run_at is not None and self.run_at > clock.now()
+
+    @property
+    def is_expired(self) -> bool:
+        """Whether the job was to start before a time that has passed."""
+        return self.expires_at is not None and self.expires_at < clock.now()
+
+    @property
+    def is_sleeping(self) -> bool:
+        """Whether the job is running and nobody works on it."""
+        return self.is_running and self.worker_count == 0
+
+    @property
+    def scheduled_at(self) -> datetime:
+        """When this run was due: `run_at`, or else when the job was created."""
+        return self.run_at or self.created_at
+
+    @property
+    def worker_count(self) -> int:
+        """How many workers are at it."""
+        return len(self.worker_names)
+
+    @property
+    def worker_names(self) -> list[str]:
+        return [self.worker_name] if self.is_running and self.worker_name else []
+
+    @property
+    def server_name(self) -> str | None:
+        """The server part of the worker's name."""
+        return self.worker_name.rpartition(":")[0] if self.worker_name else None
+
+    def is_pausable(self, **_: Any) -> bool:
+        return self.pausable
+
+    def worker_on_server(self, server_name: str | None = None, **_: Any) -> bool:
+        """Tell whether the job's worker is on a server; on any, if no name is given."""
+        if server_name is None:
+            return True
+        worker = self.worker_name or ""
+        return bool(worker) and (worker == server_name or worker.startswith(server_name + ":"))
+
+    @property
+    def history(self) -> list[HistoryEntry]:
+        """The last changes of state, oldest first."""
+        return [HistoryEntry.load(each) for each in self.__dict__.get("_history", ())]
+
+    # --- time and text -----------------------------------------------------------------------
+
+    @property
+    def seconds(self) -> float:
+        """How long the job ran, runs, or waits, in seconds."""
+        start = self.started_at or self.created_at
+        return ((self.completed_at or clock.now()) - start).total_seconds()
+
+    @property
+    def duration(self) -> str:
+        """`seconds` in words, such as `1m 30s`."""
+        return duration_text(self.seconds)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all fields that mean something in the present state, id first."""
+        values = {n: _plain(self.__dict__[n]) for n in sorted(self.__fields__) if n != "id"}
+        for name in ("claimed_by", "claim_number"):
+            values.pop(name)
+        for name in _HIDDEN.get(self.state, ()):
+            values.pop(name, None)
+        for name in ("failure_count", "interruptions"):
+            if not values.get(name):
+                values.pop(name, None)
+        if self.state != "completed" or self.result is None:
+            values.pop("result", None)
+        first: dict[str, Any] = {"id": self.id}
+        if self.state in ("paused", "aborted", "failed"):
+            first[f"{self.state}_at"] = values.pop("completed_at", None) or self.completed_at
+        return {**first, **values, "seconds": self.seconds, "duration": self.duration}
+
+    def status(self, time_zone: str | tzinfo = "UTC") -> dict[str, Any]:
+        """Return what the web interface shows: times as text in a zone, ids as text.
+
+        Args:
+            time_zone: a name such as `America/New_York`, or a tzinfo.
+        """
+        zone = pendulum.timezone(time_zone) if isinstance(time_zone, str) else time_zone
+        values = self.as_dict()
+        values.pop("seconds")
+        return {name: _shown(value, zone) for name, value in values.items()}
+
+    @classmethod
+    def underscore_name(cls) -> str:
+        """Return the class's name as `data_study`, without a trailing Job."""
+        name = re.sub(r"(?<=.)Job$", "", cls.__name__)
+        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+    @classmethod
+    def human_name(cls) -> str:
+        """Return the class's name as `Data Study`."""
+        return cls.underscore_name().replace("_", " ").title()
+
+    @classmethod
+    def collective_name(cls) -> str:
+        """Return the class's name as `data_studies`."""
+        name = cls.underscore_name()
+        if name.endswith("y") and name[-2:-1] not in ("a", "e", "i", "o", "u"):
+            return name[:-1] + "ies"
+        return name + ("es" if name.endswith(("s", "x", "ch", "sh")) else "s")
+
+    # --- restarting --------------------------------------------------------------------------
+
+    def restarted(self, **overrides: Any) -> Self:
+        """Return a new job of this class with the fields that are marked `copy_on_restart`."""
+        copied = {n: self.__dict__[n] for n, made in self.__fields__.items() if made.copy_on_restart}
+        return type(self)(**{**copied, **overrides})
+
+    def create_restart(self, **overrides: Any) -> Self | None:
+        """Store a new job as `restarted` makes it; None if this one has expired."""
+        if self.is_expired:
+            self.logger.info("not restarted: expired")
+            return None
+        return self.restarted(**overrides).save()
+
+    # --- adding to a change of state that is under way ---------------------------------------
+
+    def follow_with(self, event: str, **arguments: Any) -> None:
+        """Let another event follow the present one, in the same write.
+
+        For callbacks: `@before("fail") def again(self): self.follow_with("retry")` leaves no
+        moment in which the job is stored as failed.
+        """
+        change: Change = self.__dict__["_change"]
+        change.follow_ups.append(Change(self, self.__events__[event], arguments))
+
+    def create_with(self, document: Document) -> None:
+        """Store another document in the same step as the present change, or neither."""
+        change: Change = self.__dict__["_change"]
+        change.companions.append(document)
+
+    def removed_by(self, event: str) -> bool:
+        """Tell whether an event removes the job once it is made."""
+        return event == "complete" and self.destroy_on_complete
+
+    # --- scopes ------------------------------------------------------------------------------
+
+    @classmethod
+    def _query(cls) -> JobQuery[Self]:
+        return JobQuery(cls)
+
+    @classmethod
+    def where(cls, filter: Filter | None = None, /, **values: Any) -> JobQuery[Self]:
+        return cls._query().where(filter, **values)
+
+    @classmethod
+    def all(cls) -> JobQuery[Self]:
+        return cls._query()
+
+    @classmethod
+    def queued(cls) -> JobQuery[Self]:
+        return cls._query().queued()
+
+    @classmethod
+    def running(cls) -> JobQuery[Self]:
+        return cls._query().running()
+
+    @classmethod
+    def completed(cls) -> JobQuery[Self]:
+        return cls._query().completed()
+
+    @classmethod
+    def failed(cls) -> JobQuery[Self]:
+        return cls._query().failed()
+
+    @classmethod
+    def paused(cls) -> JobQuery[Self]:
+        return cls._query().paused()
+
+    @classmethod
+    def aborted(cls) -> JobQuery[Self]:
+        return cls._query().aborted()
+
+    @classmethod
+    def scheduled(cls) -> JobQuery[Self]:
+        return cls._query().scheduled()
+
+    @classmethod
+    def queued_now(cls) -> JobQuery[Self]:
+        return cls._query().queued_now()
+
+    @classmethod
+    def counts_by_state(cls) -> dict[str, int]:
+        """Count the jobs of this class by state; only states that occur.
+
+        With queued ones it also has `queued_now` and `scheduled`, where they are not 0.
+        """
+        store = application.current().store
+        counts = store.count_by(cls.collection_name, "state", cls._query().filter())
+        found = {state: counts[state] for state in STATES if counts.get(state)}
+        if found.get("queued"):
+            scheduled = cls.scheduled().count()
+            now = found["queued"] - scheduled
+            found |= {k: v for k, v in (("queued_now", now), ("scheduled", scheduled)) if v > 0}
+        return found
+
+    @classmethod
+    def pause_all(cls) -> int:
+        """Pause every running job that can be; return how many."""
+        return _each(cls.running(), "pause")
+
+    @classmethod
+    def resume_all(cls) -> int:
+        """Resume every paused job; return how many."""
+        return _each(cls.paused(), "resume")
+
+    # --- the document ------------------------------------------------------------------------
+
+    def to_document(self, entries: Iterable[dict[str, Any]] = ()) -> Stored:
+        stored = super().to_document()
+        written = [*self.__dict__.get("_history", ()), *entries]
+        if written:
+            stored[history.KEY] = written[-history.LIMIT :]
+        return stored
+
+    def _load(self, stored: Stored) -> None:
+        self.__dict__["_history"] = stored.get(history.KEY, [])
+        super()._load(stored)
+
+    def _add_history(self, entries: list[dict[str, Any]]) -> None:
+        written = [*self.__dict__.get("_history", ()), *entries]
+        self.__dict__["_history"] = written[-history.LIMIT :]
+
+    @classmethod
+    def _unknown_class(cls, name: str) -> type[Document]:
+        return UnknownJob
+
+    def _identity(self) -> dict[str, Any]:
+        claim: Claim | None = self.__dict__.get("_claim")
+        if claim is None:
+            return {"_id": self.id}
+        return {"_id": self.id, "claimed_by": claim.by, "claim_number": claim.number}
+
+    def _claim_ended(self) -> None:
+        """Forget the claim once the job was given out of the worker's hands."""
+        if self.claimed_by is None:
+            self.__dict__["_claim"] = None
+
+    def _lost(self) -> RocketJobError:
+        if self.__dict__.get("_claim") is not None:
+            return ClaimLost(f"{self!r}: the claim belongs to somebody else now; nothing written")
+        stored = self.collection().find_one({"_id": self.id}, {"state": 1})
+        if stored is None:
+            return NotFound(f"{self!r} is not stored any more: it was deleted meanwhile")
+        return StateConflict(
+            f"{self!r} is {stored['state']} in the store, no longer {self._stored_state()}: "
+            "somebody else changed it meanwhile. Reload it and decide again"
+        )
+
+    def _stored_state(self) -> str:
+        return str((self._stored or {}).get("state", self.state))
+
+    def reload(self) -> Self:
+        """Read the job again; what was not saved is lost.
+
+        One that is gone because it was to be destroyed on completion becomes completed.
+
+        Raises:
+            NotFound: it is gone otherwise.
+        """
+        try:
+            return super().reload()
+        except NotFound:
+            if not self.destroy_on_complete or self.is_new:
+                raise
+        if not self.is_completed:
+            self.state, self.completed_at = "completed", clock.now()
+        self._release()
+        self.percent_complete = 100
+        return self
+
+
+class UnknownJob(Job):
+    """Stands in for a job whose class is not loaded here: it can be listed, aborted, destroyed."""
+
+    def _load(self, stored: Stored) -> None:
+        super()._load(stored)
+        self.__dict__["_unknown_name"] = stored.get("_type", "?")
+
+    @property
+    def class_name(self) -> str:
+        """The name of the class that is missing."""
+        return str(self.__dict__.get("_unknown_name", "?"))
+
+    def __repr__(self) -> str:
+        return f"<UnknownJob {self.class_name} {self.id} {self.state}>"
+
+    def may(self, event: str, **arguments: Any) -> bool:
+        return event in ("abort", "pause", "fail") and super().may(event, **arguments)
+
+    def perform(self, *args: Any, **kwargs: Any) -> Any:
+        raise UnknownJobClass(
+            f"The class {self.class_name} is not loaded here: import its module, or name it in app"
+        )
+
+
+@attrs.frozen
+class JobBuilder(Generic[J]):
+    """Fields for a job that gets its arguments by `perform_later` or `perform_now`."""
+
+    job_class: type[J]
+    values: Mapping[str, Any]
+
+    def set(self, **fields: Any) -> JobBuilder[J]:
+        """Return a builder with more fields."""
+        return JobBuilder(self.job_class, {**self.values, **fields})
+
+    def perform_later(self, *args: Any, **kwargs: Any) -> J:
+        """Store a job that will call `perform` with these arguments; return the job."""
+        return self._build(args, kwargs).save()
+
+    def perform_now(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the job here and now; return what perform returned."""
+        return self._build(args, kwargs).perform_now()
+
+    def _build(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> J:
+        job = self.job_class(**self.values)
+        _check_signature(self.job_class, args, kwargs)
+        if args or kwargs:
+            job.arguments = {"args": list(args), "kwargs": kwargs}
+        return job
+
+
+_HIDDEN = {
+    "queued": ("started_at", "completed_at"),
+    "running": ("completed_at",),
+    "completed": ("percent_complete",),
+}
+
+
+def duration_text(seconds: float | None) -> str:
+    """Render seconds as `5.000ms`, `50.0ms`, `5.000s`, `1m 30s`, `1h 1m`, `1d 1h 1m`."""
+    if seconds is None:
+        return ""
+    if seconds < 0.01:
+        return f"{seconds * 1000:.3f}ms"
+    if seconds < 1:
+        return f"{seconds * 1000:.1f}ms"
+    if seconds < 60:
+        return f"{seconds:.3f}s"
+    minutes, rest = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days}d {hours}h {minutes}m"
+    return f"{hours}h {minutes}m" if hours else f"{minutes}m {rest}s"
+
+
+def _plain(value: Any) -> Any:
+    return attrs.asdict(value) if attrs.has(type(value)) else value
+
+
+def _shown(value: Any, zone: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %z")
+    return str(value) if isinstance(value, ObjectId) else value
+
+
+def _each(query: JobQuery[Any], event: str) -> int:
+    done = 0
+    for job in query:
+        if job.may(event):
+            getattr(job, event)()
+            done += 1
+    return done
+
+
+def _check_signature(cls: type[Job], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    signature = cls.__dict__.get("__signature_of_perform__")
+    if signature is None:
+        signature = cls.__signature_of_perform__ = inspect.signature(cls.perform)
+    try:
+        signature.bind(None, *args, **kwargs)
+    except TypeError as error:
+        shown = re.sub(r"^\(self(, )?", "(", str(signature))
+        raise TypeError(f"{cls.__name__}.perform{shown}: {error}") from None
+
+
+def job_class(name: str) -> type[Job]:
+    """Return the loaded job class of this name.
+
+    Raises:
+        UnknownJobClass: none is loaded; the message names the nearest.
+    """
+    import difflib
+
+    from rocketjob.document import lookup
+
+    found = lookup(name, Job)
+    if found is None:
+        known = [cls.__name__ for cls in loaded_classes(Job)]
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else "import its module, or name it in `app`"
+        raise UnknownJobClass(f"No job class {name} is loaded here; {hint}")
+    return found
+
+
+
+
+Job.__events__ = events_of(Job)

@@ -1,0 +1,203 @@
+"""Pick the next jobs, claim them, fence them, and give them back.
+
+A claim is one atomic step: the most urgent jobs that are due and of a class loaded here become
+running, under the claimer's name and with a claim number that grows. Every later write of the
+worker is conditional on both.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import attrs
+
+from rocketjob import clock, history
+from rocketjob.config import Config
+from rocketjob.document import classes_made, loaded_classes
+from rocketjob.job import COLLECTION, Claim, Job, UnknownJob
+from rocketjob.log import Logger
+from rocketjob.plugin_manager import PluginManager
+from rocketjob.store import Filter, Store, Write
+
+log = Logger("rocketjob.queue")
+ORDER = [("priority", 1), ("_id", 1)]  # the most urgent first, then the oldest
+
+
+@attrs.define(eq=False)
+class Queue:
+    """The queue as one claimer sees it.
+
+    Args:
+        claimed_by: the claimer's id, unique to one start of one process.
+        worker_name: stored on the jobs that it claims.
+        config: its `include`, `exclude` and `where` narrow what is claimed.
+        suspects: claim only jobs whose worker has crashed before, or only the others; None: all.
+    """
+
+    store: Store
+    plugins: PluginManager
+    config: Config
+    claimed_by: str
+    worker_name: str
+    suspects: bool | None = None
+    _classes: tuple[int, list[str]] = (-1, [])
+    _held_back: dict[str, tuple[float, Filter]] = attrs.field(factory=dict)
+
+    # --- claiming ----------------------------------------------------------------------------
+
+    def claim(self, limit: int) -> list[Job]:
+        """Claim up to `limit` jobs, the most urgent first; expired ones are removed instead."""
+        now = clock.now()
+        found = self.store.claim_many(
+            COLLECTION, self.filter(now), self._claim_update(now), sort=ORDER, limit=limit
+        )
+        jobs = [self._load(stored) for stored in found]
+        return [job for job in jobs if not self._discard_expired(job)]
+
+    def _claim_update(self, now: datetime) -> dict[str, Any]:
+        entry = history.entry("start", "running", now, self.worker_name)
+        return {
+            "$set": {
+                "state": "running",
+                "started_at": now,
+                "worker_name": self.worker_name,
+                "claimed_by": self.claimed_by,
+            },
+            "$inc": {"claim_number": 1},
+            "$push": history.push([entry]),
+        }
+
+    def _load(self, stored: dict[str, Any]) -> Job:
+        job = Job.from_document(stored)
+        job.__dict__["_claim"] = Claim(self.claimed_by, stored["claim_number"])
+        return job
+
+    def _discard_expired(self, job: Job) -> bool:
+        if not job.is_expired:
+            return False
+        job.logger.info("expired: removed", expires_at=job.expires_at)
+        job.destroy()
+        return True
+
+    def filter(self, now: datetime) -> dict[str, Any]:
+        """Return the filter of the jobs that this claimer may start at this time."""
+        return {"$and": list(self.clauses(now).values())}
+
+    def clauses(self, now: datetime) -> dict[str, Filter]:
+        """Return the filter's parts by name, so that it can be said which one holds a job back."""
+        found: dict[str, Filter] = {
+            "state": {"state": "queued"},
+            "run_at": {"$or": [{"run_at": None}, {"run_at": {"$lte": now}}]},
+            "class": {"_type": {"$in": self.class_names()}},
+        }
+        if self.config.where:
+            found["where"] = self.config.where
+        if self.suspects is not None:
+            found["crashes"] = {"interruptions": {"$gt": 0} if self.suspects else 0}
+        return found
+
+    def class_names(self) -> list[str]:
+        """Name the job classes that are loaded here and that this server takes."""
+        if self._classes[0] != classes_made():
+            names = [cls.type_name() for cls in loaded_classes(Job) if takes(self.config, cls)]
+            self._classes = (classes_made(), names)
+        return self._classes[1]
+
+    def next_due(self, now: datetime) -> datetime | None:
+        """Return when the next scheduled job becomes due; None if there is none."""
+        stored = self.store.collection(COLLECTION).find_one(
+            {"state": "queued", "run_at": {"$gt": now}}, {"run_at": 1}, sort=[("run_at", 1)]
+        )
+        return None if stored is None else stored["run_at"]
+
+    # --- giving back -------------------------------------------------------------------------
+
+    def give_back(self, jobs: Sequence[Job]) -> None:
+        """Queue jobs again that were claimed and not started."""
+        if jobs:
+            writes = [give_back_write(job) for job in jobs]
+            self.store.write_many(COLLECTION, writes)
+
+
+def takes(config: Config, cls: type[Job]) -> bool:
+    """Tell whether a server with these settings runs jobs of this class."""
+    if cls in (Job, UnknownJob):
+        return False
+    if config.include and not re.search(config.include, cls.__name__, re.IGNORECASE):
+        return False
+    return not (config.exclude and re.search(config.exclude, cls.__name__, re.IGNORECASE))
+
+
+_RELEASED = {"worker_name": "", "claimed_by": "", "started_at": ""}
+
+
+def give_back_write(job: Job) -> Write:
+    """Return the write that queues a claimed job again as if it had not been claimed."""
+    entry = history.entry("give_back", "queued", clock.now(), job.worker_name, job.claim_number)
+    update = {
+        "$set": {"state": "queued"},
+        "$unset": _RELEASED,
+        "$push": history.push([entry]),
+    }
+    return Write({**job._identity(), "state": "running"}, update)
+
+
+def claims_of(owner: str) -> Filter:
+    """Return the filter of what a process holds, or (an id without a dot) a server's processes."""
+    if "." in owner:
+        return {"claimed_by": owner}
+    return {"claimed_by": {"$gte": owner + ".", "$lt": owner + "/"}}  # "/" follows "." in ASCII
+
+
+def owners(store: Store) -> list[str]:
+    """Return the ids of all processes that hold a job."""
+    found = store.collection(COLLECTION).distinct("claimed_by", {"claimed_by": {"$exists": True}})
+    return [str(owner) for owner in found if owner]
+
+
+def requeue_claims(
+    store: Store,
+    owner: str,
+    *,
+    crash_limit: int,
+    crashed: Mapping[str, str] | None = None,
+    reason: str = "its server died",
+) -> dict[str, int]:
+    """Take back all jobs that a dead process or server held.
+
+    Each is one guarded write, so that several servers may do it at once.
+
+    Args:
+        crashed: ids of the jobs that were being performed when the worker crashed, and how it
+            ended: these count as crashes, the others do not.
+
+    Returns:
+        how many were `requeued` and how many `failed`, because their workers crashed too often.
+    """
+    counts = {"requeued": 0, "failed": 0}
+    while True:
+        stored = list(store.collection(COLLECTION).find(claims_of(owner), limit=500))
+        if not stored:
+            return counts
+        jobs = [_held(each) for each in stored]
+        for job in jobs:
+            how = (crashed or {}).get(str(job.id))
+            outcome = job.recover(how, reason, crash_limit)
+            if outcome:
+                counts[outcome] += 1
+
+
+def _held(stored: dict[str, Any]) -> Job:
+    job = Job.from_document(stored)
+    job.__dict__["_claim"] = Claim(stored["claimed_by"], stored.get("claim_number", 0))
+    return job
+
+
+def waiting_suspects(store: Store, names: Iterable[str]) -> int:
+    """Count the queued jobs whose worker crashed before."""
+    return store.collection(COLLECTION).count_documents(
+        {"state": "queued", "interruptions": {"$gt": 0}, "_type": {"$in": list(names)}}
+    )

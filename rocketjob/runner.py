@@ -1,0 +1,178 @@
+"""One job through named steps: start callbacks, perform, complete or fail.
+
+The way is the same for a job that a server claimed, that a test works off, and that is performed
+inline; they differ in the `Worker`, which says how a change of state is written.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from typing import TYPE_CHECKING, Any
+
+from rocketjob import async_loop
+from rocketjob.errors import ClaimLost, NotFound, StateConflict
+from rocketjob.job_exception import JobException
+from rocketjob.log import Logger
+from rocketjob.state_machine import Change
+
+if TYPE_CHECKING:
+    from rocketjob.job import Job
+
+log = Logger("rocketjob.runner")
+
+
+class Worker:
+    """Who works on a job. This one writes each change at once; those of a server do so in groups.
+
+    Attributes:
+        name: `server:process`, stored as the job's `worker_name`.
+        inline: errors of the job go on to the caller; batch jobs are worked to their end.
+        stopping: set when the worker is to come to an end at the next good moment.
+        value: what the last perform returned.
+    """
+
+    def __init__(self, name: str = "inline:0:0", inline: bool = False) -> None:
+        self.name, self.inline = name, inline
+        self.stopping = threading.Event()
+        self.value: Any = None
+
+    def commit(self, change: Change) -> None:
+        """Write a prepared change, then run what comes after it."""
+        if not change.job.is_new:
+            change.write()
+        settle(change)
+
+
+def perform_now(job: Job) -> Any:
+    """Run a job here, as `Job.perform_now` promises."""
+    job.validate()
+    if job.may("start"):
+        job.start(save=False)
+    if not job.is_running:
+        return None
+    worker = Worker(inline=True)
+    job.work(worker)
+    return worker.value
+
+
+def work_claimed_job(job: Job, worker: Worker) -> None:
+    """Work a job that this worker has claimed; nothing that the job raises gets out of here."""
+    try:
+        job.work(worker)
+    except ClaimLost as error:
+        job.logger.warning("ClaimLost", reason=str(error))
+    except NotFound:
+        job.logger.info("the job was deleted while it was running")
+    except BaseException as error:
+        fail(job, error, worker)
+
+
+def work_simple_job(job: Job, worker: Worker) -> None:
+    """Start, perform and end a job that has one perform."""
+    try:
+        if not worker.inline:
+            run_start_callbacks(job)
+        value = job.chain("perform").run(job, lambda: call_perform(job))
+        finish(job, value, worker)
+    except (ClaimLost, NotFound):
+        raise
+    except BaseException as error:
+        fail(job, error, worker)
+        if worker.inline:
+            raise
+
+
+def run_start_callbacks(job: Job) -> None:
+    """Run the callbacks of `start` for a job that was claimed, which is how a server starts one.
+
+    What they change is saved under the claim.
+    """
+    chain = job.chain("start")
+    if chain:
+        chain.run(job, lambda: None)
+        if job.is_running and any(job._changes()):
+            job.save()
+
+
+def call_perform(job: Job) -> Any:
+    """Call perform with the job's arguments, unless a callback took the job out of running."""
+    if not job.is_running:
+        return None
+    stored = job.arguments or {}
+    value = job.perform(*stored.get("args", ()), **stored.get("kwargs", {}))
+    return async_loop.run(value) if inspect.isawaitable(value) else value
+
+
+def finish(job: Job, value: Any, worker: Worker) -> None:
+    """Complete a job that performed well, or save where its callbacks have put it."""
+    worker.value = value
+    if not job.is_running:
+        if not job.is_new:
+            save_where_it_is(job)
+        return
+    if job.collect_output:
+        job.result = value if isinstance(value, dict) else {"result": value}
+    change = Change(job, job.__events__["complete"])
+    change.prepare(save=not job.is_new)
+    worker.commit(change)
+
+
+def save_where_it_is(job: Job) -> None:
+    """Store a state that a callback set in memory, if it is not stored already."""
+    if job.state != (job._stored or {}).get("state"):
+        job.save(validate=False)
+        job._claim_ended()
+
+
+def fail(job: Job, error: BaseException, worker: Worker) -> None:
+    """Fail a job with the error that ended it; never raises."""
+    if not worker.inline:
+        job.logger.exception("failed", error=f"{type(error).__name__}: {error}")
+    try:
+        _fail(job, error, worker)
+    except (StateConflict, NotFound) as lost:
+        job.logger.warning(type(lost).__name__, reason=str(lost))
+    except Exception:
+        # A before("fail") of the user's raised: the failure itself must be stored all the same.
+        job.logger.exception("a callback of fail raised")
+        _store_failure_alone(job, error)
+
+
+def _fail(job: Job, error: BaseException, worker: Worker) -> None:
+    if job.may("fail"):
+        change = Change(job, job.__events__["fail"], {"reason": error, "worker_name": worker.name})
+        change.prepare(save=not job.is_new)
+        worker.commit(change)
+    else:
+        job.exception = JobException.of(error, worker.name)
+        if not job.is_new:
+            save_where_it_is(job)
+
+
+def _store_failure_alone(job: Job, error: BaseException) -> None:
+    if job.is_new:
+        return
+    try:
+        change = Change(job, job.__events__["fail"], {"reason": error})
+        change.prepare(callbacks=False)
+        change.write()
+    except Exception as lost:
+        job.logger.warning("the failure could not be stored", reason=str(lost))
+
+
+def settle(change: Change) -> None:
+    """Run what comes after a stored change; an error in it is kept on the job, not raised."""
+    job = change.job
+    try:
+        change.finish()
+    except Exception as error:
+        if job.is_new:
+            raise
+        job.logger.exception("a callback raised after the job was stored", event=change.event.name)
+        if change.event.name == "complete":
+            job.exception = JobException.of(error, job.worker_name)
+            try:
+                job.save(validate=False)
+            except (NotFound, StateConflict) as lost:
+                job.logger.warning(type(lost).__name__, reason=str(lost))

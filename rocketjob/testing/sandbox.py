@@ -1,0 +1,97 @@
+"""A RocketJob of one's own for the length of a test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+from rocketjob import application, async_loop, clock
+from rocketjob import config as config_module
+from rocketjob.application import Application
+from rocketjob.plugin_manager import PluginManager
+from rocketjob.queue import Queue
+from rocketjob.runner import Worker, work_claimed_job
+from rocketjob.store import Store
+
+MEMORY_URL = "sqlite://:memory:"
+
+
+class Sandbox:
+    """What the fixture `rocketjob` is: the application, a worker and the clock of one test."""
+
+    def __init__(self, app: Application) -> None:
+        self.application = app
+        self.worker = Worker("test:0:1")
+        self._queue: Queue | None = None
+
+    @property
+    def store(self) -> Store:
+        """The test's own store."""
+        return self.application.store
+
+    @property
+    def plugins(self) -> PluginManager:
+        return self.application.plugins
+
+    @property
+    def queue(self) -> Queue:
+        """The queue as the test's worker sees it."""
+        if self._queue is None:
+            self._queue = Queue(
+                self.store, self.plugins, self.application.config, "test.1", self.worker.name
+            )
+        return self._queue
+
+    def work_off(self, limit: int | None = None) -> int:
+        """Run the jobs that are due, inline, one after the other, the most urgent first.
+
+        Jobs that these jobs create are worked too.
+
+        Args:
+            limit: run at most so many.
+
+        Returns:
+            how many jobs were worked.
+        """
+        worked = 0
+        while limit is None or worked < limit:
+            jobs = self.queue.claim(1)
+            if not jobs:
+                break
+            work_claimed_job(jobs[0], self.worker)
+            worked += 1
+        return worked
+
+    def travel(self, to: datetime | timedelta) -> None:
+        """Move the clock to an instant, or by a duration; nothing sleeps, and time goes on."""
+        clock.travel(to)
+
+    def freeze(self, at: datetime | None = None) -> None:
+        """Stop the clock, at an instant or now; `travel` still moves it."""
+        clock.travel(at or clock.now(), freeze=True)
+
+
+@contextmanager
+def sandbox(url: str = MEMORY_URL, **settings: Any) -> Iterator[Sandbox]:
+    """Give a test its own application; afterwards the clock and the process are as before.
+
+    Args:
+        url: of the store; in memory if not given.
+        settings: any of `rocketjob.config`; the files and the environment are not read.
+    """
+    config = config_module.load({"url": url, **settings}, environ={}, directory=_nowhere())
+    app = Application(config)
+    with application.using(app):
+        try:
+            yield Sandbox(app)
+        finally:
+            clock.reset()
+            async_loop.close()
+
+
+def _nowhere() -> Any:
+    from pathlib import Path
+
+    return Path("/nonexistent")

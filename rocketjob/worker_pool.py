@@ -1,0 +1,282 @@
+"""The workers of one process: one claimer and committer, and threads that perform.
+
+The thread that calls `run` claims jobs for all threads in one step and writes what they have
+finished in one step, so that the store is asked once for many jobs. Between the two there is a
+small backlog: what the threads can finish within a few milliseconds, measured.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from rocketjob import clock
+from rocketjob.config import Config
+from rocketjob.errors import ClaimLost
+from rocketjob.job import COLLECTION, Job
+from rocketjob.log import Logger
+from rocketjob.queue import Queue
+from rocketjob.state_machine import Change
+from rocketjob.worker import ThreadWorker
+
+log = Logger("rocketjob.worker_pool")
+
+BACKLOG_SECONDS = 0.02  # claim at most what can be finished in this time, beyond idle threads
+BACKLOG_LIMIT = 250  # ... and at most so many, so that a killed process leaves little behind
+STALE_SECONDS = 0.2  # a backlog that waits longer was misjudged: give it back to the others
+GATHER_SECONDS = 0.003  # a finished job waits at most so long for others to be written with it
+GATHER_COUNT = 100
+QUICK_SECONDS = 0.0005  # jobs shorter than this are done faster by one thread than by many
+RETRY_SECONDS = (0.1, 5.0)  # first and longest wait while the store is out of reach
+
+Task = Job | Change
+
+
+class WorkerPool:
+    """Threads that work jobs, and the loop that feeds them.
+
+    Args:
+        queue: where jobs are claimed.
+        threads: how many jobs are performed at once.
+        may_claim: asked before each claim; a server that is paused or late says no.
+        watch: told which job each thread performs, for the supervisor.
+    """
+
+    def __init__(
+        self,
+        queue: Queue,
+        threads: int,
+        config: Config,
+        may_claim: Callable[[], bool] = lambda: True,
+        watch: Any = None,
+    ) -> None:
+        self.queue, self.config = queue, config
+        self.may_claim, self.watch = may_claim, watch
+        self.stopping = threading.Event()
+        self.worked = 0
+        self._tasks: deque[Task] = deque()
+        self._idle = 0
+        self._ready = threading.Condition(threading.Lock())
+        self._finished: deque[Change] = deque()
+        self._finished_at = 0.0
+        self._wake = threading.Event()
+        self._ended = False
+        self._mean = 0.05  # seconds a job takes; learnt from those that were worked
+        self._claimed_at = 0.0
+        self._active = 0
+        self.workers = [ThreadWorker(self, number) for number in range(1, threads + 1)]
+
+    # --- for the threads ---------------------------------------------------------------------
+
+    def next_task(self) -> Task | None:
+        """Return what a thread is to do next, waiting for it; None at the end."""
+        with contextlib.suppress(IndexError):
+            return self._tasks.popleft()
+        with self._ready:
+            while True:
+                with contextlib.suppress(IndexError):
+                    return self._tasks.popleft()
+                if self._ended:
+                    return None
+                self._idle += 1
+                self._wake.set()
+                self._ready.wait()
+                self._idle -= 1
+
+    def performing(self, number: int, job: Job) -> None:
+        self._active += 1
+        if self.watch is not None:
+            self.watch.performing(number, job.id)
+
+    def performed(self, number: int, seconds: float) -> None:
+        if self.watch is not None:
+            self.watch.performing(number, None)
+        self._active -= 1
+        self.worked += 1
+        self._mean += (seconds - self._mean) * (0.2 if seconds < self._mean else 0.5)
+
+    def submit(self, change: Change) -> None:
+        """Have a change written with the next group."""
+        if not self._finished:
+            self._finished_at = clock.monotonic()
+        self._finished.append(change)
+        if not self._tasks or len(self._finished) >= GATHER_COUNT:
+            self._wake.set()
+
+    # --- the loop ----------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Claim, commit and wait, until stopped and all that runs has ended."""
+        for worker in self.workers:
+            worker.thread.start()
+        wait = RETRY_SECONDS[0]
+        while not self._is_done():
+            try:
+                self._step()
+                wait = RETRY_SECONDS[0]
+            except Exception as error:
+                transient = self.queue.store.is_transient(error)
+                log.exception("cannot reach the store" if transient else "the claimer failed")
+                self.stopping.wait(wait)
+                wait = min(wait * 2, RETRY_SECONDS[1])
+        self._end()
+
+    def stop(self) -> None:
+        """Claim no more; `run` returns when what is being performed has ended."""
+        self.stopping.set()
+        self._wake.set()
+
+    def wake(self) -> None:
+        """Look at once whether there is something to do."""
+        self._wake.set()
+
+    def join(self, timeout: float) -> bool:
+        """Wait for the threads; return whether all have ended."""
+        deadline = clock.monotonic() + timeout
+        for worker in self.workers:
+            worker.thread.join(max(0.0, deadline - clock.monotonic()))
+        return not any(worker.thread.is_alive() for worker in self.workers)
+
+    def _is_done(self) -> bool:
+        if not self.stopping.is_set() or self._tasks or self._finished:
+            return False
+        with self._ready:
+            return self._idle == len(self.workers) and not self._finished and not self._tasks
+
+    def _end(self) -> None:
+        with self._ready:
+            self._ended = True
+            self._ready.notify_all()
+        self.join(5)
+
+    def _step(self) -> None:
+        self._wake.clear()
+        mark = self.queue.store.change_mark()
+        self._commit()
+        self._give_back_backlog()
+        claimed = self._claim()
+        if not claimed and not self._finished:
+            self._rest(mark)
+
+    def _commit(self) -> None:
+        """Write all finished changes in one group, and queue what comes after them."""
+        count = len(self._finished)
+        if not count or not self._is_time_to_write(count):
+            return
+        changes = [self._finished[index] for index in range(count)]
+        matched = self.queue.store.write_many(COLLECTION, [each.guarded() for each in changes])
+        for _ in range(count):
+            self._finished.popleft()  # only now: if the store was out of reach they are kept
+        for change, was_written in zip(changes, matched, strict=True):
+            if was_written:
+                change.stored()
+                if change.needs_settling():
+                    self._tasks.appendleft(change)
+                    self._call_threads(1)
+            else:
+                self._lost(change)
+
+    def _is_time_to_write(self, count: int) -> bool:
+        return (
+            count >= GATHER_COUNT
+            or not self._tasks
+            or clock.monotonic() - self._finished_at >= GATHER_SECONDS
+        )
+
+    def _lost(self, change: Change) -> None:
+        job = change.job
+        error = ClaimLost(f"{job!r} was taken away or deleted meanwhile; nothing was written")
+        job.logger.warning("ClaimLost", event=change.event.name, reason=str(error))
+        change.rollback(error)
+
+    def _claim(self) -> bool:
+        if self.stopping.is_set() or not self.may_claim():
+            return False
+        room = self._room()
+        if room <= 0:
+            return False
+        jobs = self.queue.claim(room)
+        if not jobs:
+            return False
+        self._claimed_at = clock.monotonic()
+        self._add(jobs)
+        return True
+
+    def _room(self) -> int:
+        """Return how many jobs to claim: one for each idle thread, and a little more."""
+        ahead = min(BACKLOG_LIMIT, int(BACKLOG_SECONDS / max(self._mean, 1e-5)))
+        # Claim again only when half of it is used up: few large claims cost less than many small.
+        waiting = len(self._tasks)
+        if waiting > ahead // 2 and waiting >= self._idle:
+            return 0
+        return max(self._idle, ahead if ahead > 1 else 0) - waiting
+
+    def _add(self, jobs: list[Job]) -> None:
+        if self._tasks:
+            waiting = [*self._drain(), *jobs]
+            waiting.sort(key=_urgency)
+            self._tasks.extend(waiting)
+        else:
+            self._tasks.extend(jobs)
+        self._call_threads(1 if self._mean < QUICK_SECONDS else len(jobs))
+
+    def _call_threads(self, count: int) -> None:
+        if self._idle:
+            with self._ready:
+                self._ready.notify(count)
+
+    def _drain(self) -> list[Task]:
+        found: list[Task] = []
+        while True:
+            try:
+                found.append(self._tasks.popleft())
+            except IndexError:
+                return found
+
+    def _give_back_backlog(self) -> None:
+        """Queue again what was claimed and will not be started soon."""
+        if not self._tasks:
+            return
+        stale = clock.monotonic() - self._claimed_at > STALE_SECONDS and not self._idle
+        if not (stale or self.stopping.is_set() or not self.may_claim()):
+            return
+        waiting = self._drain()
+        jobs = [task for task in waiting if isinstance(task, Job)]
+        self._tasks.extend(task for task in waiting if not isinstance(task, Job))
+        if stale:
+            self._mean = max(self._mean, STALE_SECONDS)
+        self.queue.give_back(jobs)
+
+    def _rest(self, mark: Any) -> None:
+        """Wait until there may be something to do."""
+        if self._tasks and self._idle:
+            self._call_threads(1)  # the jobs are slower than was thought: more threads help
+        if self._tasks or self._active or self.stopping.is_set():
+            if self._room() > 0 and not self.stopping.is_set() and self.may_claim():
+                self.queue.store.wait_for_change(mark, self._idle_seconds(), self._wake)
+            else:
+                self._wake.wait(0.002 if self._tasks else 0.05)
+            return
+        if self.may_claim():
+            self.queue.store.wait_for_change(mark, self._idle_seconds(), self._wake)
+        else:
+            self._wake.wait(0.1)
+
+    def _idle_seconds(self) -> float:
+        """Return how long to wait at most: until the next scheduled job is due."""
+        now = clock.now()
+        due = self.queue.next_due(now)
+        longest = self.config.max_poll_seconds
+        if due is None:
+            return longest
+        return max(0.0, min(longest, (due - now).total_seconds()))
+
+
+def _urgency(task: Task) -> tuple[int, bytes]:
+    """Changes to settle come first, then jobs as the queue orders them."""
+    return (task.priority, task.id.binary) if isinstance(task, Job) else (0, b"")
+
+
