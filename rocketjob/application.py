@@ -80,9 +80,10 @@ class Application:
 
     def indexes(self) -> dict[str, list[Mapping[str, Any]]]:
         """Return all indexes, by collection."""
-        from rocketjob.job import INDEXES
+        from rocketjob import events, job, server
 
-        found: dict[str, list[Mapping[str, Any]]] = {k: list(v) for k, v in INDEXES.items()}
+        own = {**job.INDEXES, **server.INDEXES, **events.INDEXES}
+        found: dict[str, list[Mapping[str, Any]]] = {k: list(v) for k, v in own.items()}
         for brought in reversed(self.plugins.hook.register_indexes()):
             for collection, specs in brought.items():
                 found.setdefault(collection, []).extend(specs)
@@ -139,6 +140,14 @@ def connect(url: str) -> Store:
     """
     configure(url=url)
     return current().store
+
+
+def use(application: Application) -> Application:
+    """Make this the process's application for good."""
+    global _current
+    with _lock:
+        _current = application
+    return application
 
 
 @contextmanager

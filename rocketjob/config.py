@@ -1,8 +1,8 @@
 """Settings, in rising precedence: file, environment, command line, `rocketjob.configure`.
 
 The file is `rocketjob.toml`, or the table `[tool.rocketjob]` of `pyproject.toml`, in the current
-directory. An environment variable is `ROCKETJOB_` and the name in capitals; lists are separated by
-commas.
+directory; the variable `ROCKETJOB_CONFIG` names another one. An environment variable is
+`ROCKETJOB_` and the name in capitals; lists are separated by commas.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ import attrs
 from rocketjob.errors import ConfigurationError
 
 DEFAULT_URL = "sqlite:///rocketjob.db"
+FILE_VARIABLE = "ROCKETJOB_CONFIG"
 LOG_LEVELS = ("trace", "debug", "info", "warn", "error", "fatal")
 
 
@@ -169,28 +170,49 @@ def load(
     return Config(**values)
 
 
+def origins(
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    directory: Path | None = None,
+) -> dict[str, str]:
+    """Say of every setting where `load`, called with the same arguments, has its value from."""
+    found = dict.fromkeys(setting_names(), "default")
+    for origin, values in _sources(overrides or {}, environ, directory or Path.cwd()):
+        found.update(dict.fromkeys(values, origin))
+    return found
+
+
 def _sources(
     overrides: Mapping[str, Any], environ: Mapping[str, str] | None, directory: Path
 ) -> list[tuple[str, Mapping[str, Any]]]:
-    found = _environment(os.environ if environ is None else environ)
+    environ = os.environ if environ is None else environ
+    files = _files(directory, environ.get(FILE_VARIABLE))
     given = {name: value for name, value in overrides.items() if value is not None}
-    return [*_files(directory), ("the environment", found), ("the options given", given)]
+    return [
+        *((str(file), _table(file)) for file in files),
+        ("the environment", _environment(environ)),
+        ("the options given", given),
+    ]
 
 
-def _files(directory: Path) -> list[tuple[str, Mapping[str, Any]]]:
-    found: list[tuple[str, Mapping[str, Any]]] = []
-    for name, path in (("pyproject.toml", ("tool", "rocketjob")), ("rocketjob.toml", ())):
-        file = directory / name
-        if not file.is_file():
-            continue
-        try:
-            table: Any = tomllib.loads(file.read_text(encoding="utf-8"))
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            raise ConfigurationError(f"{file} is not valid TOML: {error}") from None
-        for key in path:
-            table = table.get(key, {})
-        found.append((str(file), table))
-    return found
+def _files(directory: Path, named: str | None) -> list[Path]:
+    if not named:
+        files = (directory / "pyproject.toml", directory / "rocketjob.toml")
+        return [file for file in files if file.is_file()]
+    if not Path(named).is_file():
+        raise ConfigurationError(f"There is no configuration file {named}: correct {FILE_VARIABLE}")
+    return [Path(named)]
+
+
+def _table(file: Path) -> Mapping[str, Any]:
+    try:
+        table: Any = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{file} is not valid TOML: {error}") from None
+    for key in ("tool", "rocketjob") if file.name == "pyproject.toml" else ():
+        table = table.get(key, {})
+    return table  # type: ignore[no-any-return]
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:

@@ -56,6 +56,7 @@ class WorkerPool:
         self.queue, self.config = queue, config
         self.may_claim, self.watch = may_claim, watch
         self.stopping = threading.Event()
+        self.end_when_idle = False  # for a process that was started for a few jobs only
         self.worked = 0
         self._tasks: deque[Task] = deque()
         self._idle = 0
@@ -154,6 +155,8 @@ class WorkerPool:
 
     def _step(self) -> None:
         self._wake.clear()
+        if self.watch is not None:
+            self.watch.set_worked(self.worked)
         mark = self.queue.store.change_mark()
         self._commit()
         self._give_back_backlog()
@@ -260,7 +263,9 @@ class WorkerPool:
             else:
                 self._wake.wait(0.002 if self._tasks else 0.05)
             return
-        if self.may_claim():
+        if self.end_when_idle:
+            self.stop()
+        elif self.may_claim():
             self.queue.store.wait_for_change(mark, self._idle_seconds(), self._wake)
         else:
             self._wake.wait(0.1)

@@ -114,6 +114,7 @@ class Table:
         self.uniques = [index for index in self.indexes if index.unique]
         self.raised: list[tuple[Column, int]] = []  # flags met since the last `take_flags`
         self._updates: dict[frozenset[str], tuple[str, list[Column], list[Index]]] = {}
+        self.plans: dict[Any, Any] = {}  # see query.py
         names = ["id", *(c.name for c in self.fields), *(str(i.unique) for i in self.uniques)]
         places = ", ".join("?" * (len(names) + 1))
         self.insert_sql = f"INSERT INTO {self.name} ({', '.join(names)}, doc) VALUES ({places})"
@@ -256,6 +257,7 @@ class Catalog:
             return
         for column, flag in table.raised:
             column.flags |= flag
+        table.plans.clear()
         table.raised.clear()
         content = bson.decode(table.definition)
         indexes, fields = content["indexes"], table.fields

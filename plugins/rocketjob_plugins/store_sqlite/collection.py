@@ -6,8 +6,9 @@ import heapq
 import re
 import sqlite3
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 
 from bson.objectid import ObjectId
@@ -19,9 +20,9 @@ from . import sql, values
 from .catalog import INEXACT, NULLS, Table, index_definition
 from .connection import Connection
 from .database import Database
-from .matcher import Match, compile_filter
 from .paths import MISSING, collect, sorting_key, split
 from .projection import Project, compile_projection
+from .query import Query
 from .updater import Updater, compile_update, from_filter
 from .values import decode, encode, sort_key
 
@@ -66,27 +67,17 @@ class Deleted:
     acknowledged: bool = True
 
 
-class Query:
-    """A filter as it is stored in BSON, and what tells whether a document matches it."""
-
-    def __init__(self, filter: Filter | None) -> None:
-        self.filter: Filter = normalised_filter(filter)
-        self.matches: Match = compile_filter(self.filter)
+_PLAIN_OR_TIME: Final = frozenset({str, int, bool, ObjectId, type(None), datetime})
 
 
-def normalised_filter(filter: Filter | None) -> Filter:
-    """Return the filter as it would be read back, without a copy if it is so already."""
-    if not filter:
-        return {}
-    if not isinstance(filter, Mapping):
-        raise StoreError(f"A filter is a mapping of field to condition, not {filter!r}")
-    for value in filter.values():
-        if type(value) not in _AS_THEY_ARE:
-            return values.normalise(filter)
-    return filter
-
-
-_AS_THEY_ARE: Final = frozenset({str, int, bool, ObjectId, type(None)})
+def prepared(update: Update, returned: bool = True) -> Updater:
+    """Compile an update; what is not going to be returned need not look as if it were read."""
+    if not returned and all(
+        type(fields) is dict and all(type(value) in _PLAIN_OR_TIME for value in fields.values())
+        for fields in update.values()
+    ):
+        return compile_update(update)
+    return compile_update(values.normalise(update))
 
 
 class SqliteCollection:
@@ -254,7 +245,7 @@ class SqliteCollection:
     ) -> Stored | None:
         """Change the first matching document, and return it as it was, or (True) as it became."""
         query, order = Query(filter), sort_of(sort)
-        updater = compile_update(values.normalise(update))
+        updater = prepared(update)
 
         def work(connection: Connection) -> Stored | None:
             found = matching(connection, self._name, query, order, 1)
@@ -273,7 +264,7 @@ class SqliteCollection:
         self, filter: Filter, update: Update, upsert: bool = False, *, session: Any = None
     ) -> Updated:
         """Change the first matching document."""
-        query, updater = Query(filter), compile_update(values.normalise(update))
+        query, updater = Query(filter), prepared(update, returned=False)
 
         def work(connection: Connection) -> Updated:
             found = matching(connection, self._name, query, (), 1)
@@ -288,7 +279,7 @@ class SqliteCollection:
 
     def update_many(self, filter: Filter, update: Update, *, session: Any = None) -> Updated:
         """Change every matching document, in one transaction."""
-        query, updater = Query(filter), compile_update(values.normalise(update))
+        query, updater = Query(filter), prepared(update, returned=False)
 
         def work(connection: Connection) -> Updated:
             matched = modified = 0
@@ -306,9 +297,9 @@ class SqliteCollection:
         updater.insert(document)
         document.setdefault("_id", ObjectId())
         document = {"_id": document["_id"], **document}
-        table = connection.catalog.require(self._name)
-        insert(connection, table, [document], [encode(document)])
-        return document
+        blob = encode(document)
+        insert(connection, connection.catalog.require(self._name), [document], [blob])
+        return decode(blob)
 
     # Deleting
 
@@ -468,9 +459,7 @@ def change(connection: Connection, table: Table, found: list[Found], updater: Up
         if blob != one.blob:
             rows.append(table.changed_row(one.document, blob, one.number, columns, uniques))
             changed.append(one)
-    if len(rows) == 1:
-        _store_changes(connection, table, statement, rows, changed)
-    elif rows:
+    if rows:
         _store_changes(connection, table, statement, rows, changed)
     return len(rows)
 
@@ -556,11 +545,12 @@ def matching(
     """Return the first matching documents in an order."""
     table = connection.catalog.find(collection)
     if table is None:
+        query.check()
         return []
     if names_id(query.filter):
         one = by_id(connection, table, query)
         return [] if one is None else [one]
-    plan = sql.plan(table, query.filter, sort)
+    plan = query.plan(table, sort)
     if plan.ordered and plan.streams:
         return _take(connection, plan, query, limit)
     numbers = in_order(connection, table, query, sort, limit)
@@ -598,7 +588,7 @@ def in_order(
 
     Sorting by a field without a column takes a key per document in memory.
     """
-    plan = sql.plan(table, query.filter, sort, "n")
+    plan = query.plan(table, sort, "n")
     if plan.ordered:
         limited = f" LIMIT {limit}" if limit and plan.exact else ""
         cursor = connection.raw.execute(plan.sql + limited, plan.parameters)
@@ -640,13 +630,14 @@ def first_page(
     """Return the first documents, and the rows of the others that may match."""
     table = connection.catalog.find(collection)
     if table is None:
+        query.check()
         return [], ()
     if names_id(query.filter):
         one = by_id(connection, table, query)
         return [one.document] if one else [], ()
     if not connection.depth:
         connection.raw.execute("BEGIN")  # both statements have to see the same; `read` ends it
-    plan = sql.plan(table, query.filter, sort)
+    plan = query.plan(table, sort)
     if not (plan.ordered and plan.streams):
         return [], in_order(connection, table, query, sort, enough)
     found, complete = _page_of(connection, plan, query, enough)

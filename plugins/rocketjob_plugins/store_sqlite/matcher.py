@@ -198,7 +198,10 @@ def equality(operand: Any) -> Match:
     kind = type(operand)
     if kind is Regex:
         return _regex_equality(operand)
-    if kind in (str, ObjectId, bool, datetime):
+    if kind is datetime:
+        time = values.milliseconds(operand)
+        return lambda value: type(value) is datetime and values.milliseconds(value) == time
+    if kind in (str, ObjectId, bool):
         return lambda value: type(value) is kind and value == operand
     if kind in (int, Int64, float):
         return lambda value: value == operand and type(value) is not bool or _same(value, operand)

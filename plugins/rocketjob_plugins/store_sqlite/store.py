@@ -14,12 +14,11 @@ from rocketjob.store import Filter, Sort, Stored, Update, Write
 
 from . import collection as steps
 from .catalog import FORMAT_VERSION
-from .collection import Query, SqliteCollection, sort_of
+from .collection import SqliteCollection, prepared, sort_of
 from .connection import Connection
 from .database import Database
 from .location import parse
-from .updater import compile_update
-from .values import normalise
+from .query import Query
 
 
 class SqliteStore:
@@ -67,7 +66,7 @@ class SqliteStore:
     ) -> list[Stored]:
         """Update the first `limit` documents that match and return them as they are afterwards."""
         query, order = Query(filter), sort_of(sort)
-        updater = compile_update(normalise(update))
+        updater = prepared(update)
         if limit < 1:
             return []
         # A caller that found nothing looks without the write lock before it asks for it again
@@ -86,7 +85,7 @@ class SqliteStore:
     ) -> list[bool]:
         """Make a group of guarded writes in one transaction."""
         compiled = [
-            (Query(filter), None if update is None else compile_update(normalise(update)))
+            (Query(filter), None if update is None else prepared(update, returned=False))
             for filter, update in writes
         ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from rocketjob.errors import StoreError, UnsupportedOperation
@@ -35,6 +36,17 @@ class _Step(NamedTuple):
     on_insert: bool = False
 
 
+_Shape = tuple[tuple[str, ...], ...]  # each operator with its paths
+
+
+class _Layout(NamedTuple):
+    """What follows from the operators and paths of an update alone, whatever its values."""
+
+    order: tuple[tuple[str, str], ...]  # operators and paths, in the order of the paths
+    touched: frozenset[str]
+    plain: bool  # nothing but $set of top-level fields
+
+
 def compile_update(update: Mapping[str, Any]) -> Updater:
     """Return what applies a normalised update to a document.
 
@@ -42,33 +54,67 @@ def compile_update(update: Mapping[str, Any]) -> Updater:
         UnsupportedOperation: it has an operator that is not known here.
         StoreError: it is a replacement, or two of its paths conflict.
     """
-    steps = _steps(update)
-    _refuse_conflicts([step.path for step in steps])
-    # MongoDB works through the paths in order, whatever operator they belong to
-    steps.sort(key=lambda step: _path_order(step.path))
-    everything = [step.change for step in steps]
+    layout = _layout(_shape(update))
+    if layout.plain:
+        return _assignment(update["$set"], layout)
+    steps: list[_Step] = []
+    for operator, path in layout.order:
+        steps.extend(_MAKERS[operator](path, update[operator][path]))
+    touched = layout.touched
+    if "$rename" in update:  # its targets are values
+        paths = [step.path for step in steps]
+        _refuse_conflicts(paths)
+        touched = frozenset(path.partition(".")[0] for path in paths)
+    everything = _in_turn([step.change for step in steps])
+    if "$setOnInsert" not in update:
+        return Updater(everything, everything, touched)
     usual = [step.change for step in steps if not step.on_insert]
-    touched = frozenset(step.path.partition(".")[0] for step in steps)
-    return Updater(_in_turn(usual), _in_turn(everything), touched)
+    return Updater(_in_turn(usual), everything, touched)
 
 
-def _steps(update: Mapping[str, Any]) -> list[_Step]:
-    if not update or not all(name.startswith("$") for name in update):
+def _shape(update: Mapping[str, Any]) -> _Shape:
+    try:
+        return tuple([(operator, *fields) for operator, fields in update.items()])
+    except TypeError as error:
+        raise StoreError(f"An update maps operators to documents of fields: {update!r}") from error
+
+
+@lru_cache(maxsize=1000)
+def _layout(shape: _Shape) -> _Layout:
+    """Check the operators and paths of an update, and bring them into order.
+
+    MongoDB works through the paths in order, whatever operator they belong to.
+    """
+    if not shape or not all(operator.startswith("$") for operator, *_ in shape):
         raise StoreError(
             "An update needs operators such as $set: a replacement document is refused, because "
             "it would drop every other field. Write {'$set': {...}}"
         )
-    steps: list[_Step] = []
-    for name, fields in update.items():
-        maker = _MAKERS.get(name)
-        if maker is None:
-            raise unsupported(name, SUPPORTED)
-        if not isinstance(fields, dict):
-            raise StoreError(f"{name} needs a document of fields, not {fields!r}")
-        for path, operand in fields.items():
+    pairs: list[tuple[str, str]] = []
+    for operator, *paths in shape:
+        if operator not in _MAKERS:
+            raise unsupported(operator, SUPPORTED)
+        for path in paths:
             _check_path(path)
-            steps.extend(maker(path, operand))
-    return steps
+            pairs.append((operator, path))
+    _refuse_conflicts([path for _, path in pairs])
+    pairs.sort(key=lambda pair: _path_order(pair[1]))
+    plain = len(shape) == 1 and all(
+        operator == "$set" and "." not in path and path != "_id" for operator, path in pairs
+    )
+    touched = frozenset(path.partition(".")[0] for _, path in pairs)
+    return _Layout(tuple(pairs), touched, plain)
+
+
+def _assignment(fields: Stored, layout: _Layout) -> Updater:
+    """Return the commonest of all updates in its fastest form."""
+    assigned = {path: fields[path] for _, path in layout.order}
+    shared = any(isinstance(value, dict | list) for value in assigned.values())
+
+    def change(document: Stored) -> None:
+        document.update(copy(assigned) if shared else assigned)
+
+    return Updater(change, change, layout.touched)
 
 
 def _in_turn(changes: list[Change]) -> Change:

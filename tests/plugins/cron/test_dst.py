@@ -124,6 +124,7 @@ def test_the_run_after_a_gap_is_found_from_anywhere_before_it():
         ("30 1 1 11 *", ["05:30"], ["05:30", "06:30"]),
         ("30 1 * * Sun#1", ["05:30"], ["05:30", "06:30"]),
         ("0 */3 * 11 *", None, ["04:00", "08:00", *(f"{hour:02}:00" for hour in range(11, 27, 3))]),
+        ("0 /12 * 11 *", None, ["04:00", "17:00"]),
         ("0 * 1 11 *", None, [f"{hour:02}:00" for hour in range(4, 29)]),
         ("0 0-23 1 11 *", None, [f"{hour:02}:00" for hour in range(4, 29)]),
     ],

@@ -1,0 +1,107 @@
+"""Take back the work of servers that died. Every server does it; there is no leader.
+
+Servers do not compare clocks. Each watches whether the number in the others' heartbeats grows, by
+its own monotonic clock; a wall clock that jumps takes no work away from anybody.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rocketjob import clock, events
+from rocketjob.config import Config
+from rocketjob.log import Logger
+from rocketjob.queue import owners, requeue_claims
+from rocketjob.server import MISSED_BEATS, Server
+from rocketjob.store import Store
+
+log = Logger("rocketjob.recovery")
+
+
+class Recovery:
+    """What one server has seen of the others.
+
+    Args:
+        incarnation: the server's own; its own processes are its supervisor's business.
+    """
+
+    def __init__(self, store: Store, config: Config, incarnation: str) -> None:
+        self.store, self.config, self.incarnation = store, config, incarnation
+        self.interval = min(5.0, config.heartbeat_seconds / 4)
+        self._seen: dict[Any, tuple[int, float]] = {}  # beat number, since when
+        self._looked_at = clock.monotonic()
+        self._swept_events = 0.0
+
+    def sweep(self, living_processes: set[str]) -> dict[str, int]:
+        """Look once: remove dead servers and queue what belongs to no living one.
+
+        Returns:
+            how many jobs were `requeued` and how many `failed`.
+        """
+        holders = owners(self.store)  # before the servers: who claims is registered already
+        servers = list(Server.collection().find({}))
+        performing = self._remove_dead(servers)
+        living = {each["incarnation"] for each in servers if each["_id"] in self._seen}
+        total = {"requeued": 0, "failed": 0}
+        for holder in holders:
+            incarnation, dot, _ = holder.partition(".")
+            if not dot or incarnation in living:
+                continue
+            if incarnation == self.incarnation and holder in living_processes:
+                continue
+            for outcome, count in self._take_back(holder, performing.get(incarnation)).items():
+                total[outcome] += count
+        self._remove_old_events()
+        return total
+
+    def _remove_dead(self, servers: list[dict[str, Any]]) -> dict[str, dict[str, str]]:
+        """Remove the servers whose heartbeat stopped; return what they were performing."""
+        now = clock.monotonic()
+        if now - self._looked_at > 3 * self.interval + 1:
+            self._seen.clear()  # we were away ourselves: nobody was being watched
+        self._looked_at = now
+        present = {each["_id"] for each in servers}
+        self._seen = {id: seen for id, seen in self._seen.items() if id in present}
+        performing: dict[str, dict[str, str]] = {}
+        for each in servers:
+            if each["incarnation"] == self.incarnation:
+                continue
+            if self._is_dead(each, now) and self._remove(each):
+                how = f"its server {each['name']} died"
+                ids = (each.get("heartbeat") or {}).get("performing", ())
+                performing[each["incarnation"]] = dict.fromkeys(ids, how)
+        return performing
+
+    def _is_dead(self, server: dict[str, Any], now: float) -> bool:
+        number = (server.get("heartbeat") or {}).get("number", 0)
+        seen = self._seen.get(server["_id"])
+        if seen is None or seen[0] != number:
+            self._seen[server["_id"]] = (number, now)
+            return False
+        # Less one look: it may have been silent for so long before it was first seen silent.
+        limit = MISSED_BEATS * server.get("heartbeat_seconds", 15.0) - self.interval
+        return now - seen[1] >= limit
+
+    def _remove(self, server: dict[str, Any]) -> bool:
+        number = (server.get("heartbeat") or {}).get("number", 0)
+        removed = Server.collection().delete_one(
+            {"_id": server["_id"], "heartbeat.number": number}
+        )
+        if not removed.deleted_count:
+            return False  # it has beaten this moment, or another server was first
+        del self._seen[server["_id"]]
+        log.error("a server died: its heartbeat stopped", name=server["name"])
+        return True
+
+    def _take_back(self, holder: str, crashed: dict[str, str] | None) -> dict[str, int]:
+        taken = requeue_claims(
+            self.store, holder, crash_limit=self.config.crash_limit, crashed=crashed
+        )
+        if any(taken.values()):
+            log.warning("work taken back", holder=holder, **taken)
+        return taken
+
+    def _remove_old_events(self) -> None:
+        if clock.monotonic() - self._swept_events > 600:
+            self._swept_events = clock.monotonic()
+            events.remove_old()
