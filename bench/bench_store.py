@@ -121,14 +121,27 @@ def measure(store: Store, depth: int) -> Measured:
     for group in GROUPS:
         number = min(few, 40 * group + 400) // group * group
         claimed: list[Any] = []
-        yield f"claim, groups of {group}", timed(
-            number, lambda group=group, claimed=claimed, number=number: claim(store, group, number, claimed)
+        yield (
+            f"claim, groups of {group}",
+            timed(
+                number,
+                lambda group=group, claimed=claimed, number=number: claim(
+                    store, group, number, claimed
+                ),
+            ),
         )
-        yield f"guarded update, groups of {group}", timed(
-            number, lambda group=group, claimed=claimed: guarded(store, group, claimed, progress)
+        yield (
+            f"guarded update, groups of {group}",
+            timed(
+                number,
+                lambda group=group, claimed=claimed: guarded(store, group, claimed, progress),
+            ),
         )
-        yield f"guarded delete, groups of {group}", timed(
-            number, lambda group=group, claimed=claimed: guarded(store, group, claimed, None)
+        yield (
+            f"guarded delete, groups of {group}",
+            timed(
+                number, lambda group=group, claimed=claimed: guarded(store, group, claimed, None)
+            ),
         )
 
 
@@ -231,25 +244,41 @@ def measure_bare(path: str, depth: int) -> Measured:
     rows = [bare.row() for _ in range(few)]
     yield "insert_one", timed(few, lambda: bare.in_groups(rows, 1, bare.insert))
     more = [bare.row() for _ in range(max(depth - few, 1000))]
-    yield "insert_many, 1000 each", timed(len(more), lambda: bare.in_groups(more, 1000, bare.insert))
+    yield (
+        "insert_many, 1000 each",
+        timed(len(more), lambda: bare.in_groups(more, 1000, bare.insert)),
+    )
     by_id, raw = "SELECT doc FROM c WHERE id = ?", bare.raw
-    yield "find by _id", timed(few, lambda: [raw.execute(by_id, row[:1]).fetchone() for row in rows])
+    yield (
+        "find by _id",
+        timed(few, lambda: [raw.execute(by_id, row[:1]).fetchone() for row in rows]),
+    )
     yield "find all", timed(few + len(more), lambda: sum(1 for _ in raw.execute("SELECT * FROM c")))
     for group in GROUPS:
         number = min(few, 40 * group + 400) // group * group
         claimed: list[Any] = []
         work = lambda part, claimed=claimed: claimed.extend(bare.claim(part))  # noqa: E731
         places = list(range(number))
-        yield f"claim, groups of {group}", timed(
-            number, lambda group=group, work=work, places=places: bare.in_groups(places, group, work)
+        yield (
+            f"claim, groups of {group}",
+            timed(
+                number,
+                lambda group=group, work=work, places=places: bare.in_groups(places, group, work),
+            ),
         )
         update = lambda ids: bare.write(ids, "UPDATE c SET doc = ? WHERE n = ?", bare.running)  # noqa: E731
-        yield f"guarded update, groups of {group}", timed(
-            number, lambda group=group, claimed=claimed: bare.in_groups(claimed, group, update)
+        yield (
+            f"guarded update, groups of {group}",
+            timed(
+                number, lambda group=group, claimed=claimed: bare.in_groups(claimed, group, update)
+            ),
         )
         delete = lambda ids: bare.write(ids, "DELETE FROM c WHERE n = ?")  # noqa: E731
-        yield f"guarded delete, groups of {group}", timed(
-            number, lambda group=group, claimed=claimed: bare.in_groups(claimed, group, delete)
+        yield (
+            f"guarded delete, groups of {group}",
+            timed(
+                number, lambda group=group, claimed=claimed: bare.in_groups(claimed, group, delete)
+            ),
         )
     bare.raw.close()
 

@@ -150,6 +150,12 @@ def use(application: Application) -> Application:
     return application
 
 
+def close() -> None:
+    """Close this process's store, if it was opened; it is opened again when needed."""
+    if _current is not None:
+        _current.close()
+
+
 @contextmanager
 def using(application: Application) -> Iterator[Application]:
     """Put another application in place of this process's for a block, for example in a test."""

@@ -53,8 +53,9 @@ def now() -> pendulum.DateTime:
 
 
 def _from_timestamp(timestamp: float) -> pendulum.DateTime:
-    t = time.gmtime(timestamp)
-    micro = int(timestamp % 1 * 1000) * 1000
+    # Rounded to microseconds first: a float holds 0.123 as a little less.
+    seconds, milli = divmod(round(timestamp * 1_000_000) // 1000, 1000)
+    t, micro = time.gmtime(seconds), milli * 1000
     return pendulum.DateTime(
         t.tm_year, t.tm_mon, t.tm_mday, t.tm_hour, t.tm_min, t.tm_sec, micro, tzinfo=pendulum.UTC
     )

@@ -1,7 +1,7 @@
 """How a field's value is checked, stored as BSON, loaded, and parsed from text.
 
-`codec_for(annotation)` knows all types that a field may have. Nested attrs classes go through
-cattrs. Values of `Any` fields that BSON has no type for (date, timedelta, set ...) are stored as
+`codec_for(annotation)` knows all types that a field may have, nested attrs classes included.
+Values of `Any` fields that BSON has no type for (date, timedelta, set ...) are stored as
 `{"__rocketjob__": type, "value": ...}`, so that they come back as they were.
 """
 
@@ -13,7 +13,7 @@ import json
 import re
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, Literal, Union, get_args, get_origin
@@ -148,12 +148,50 @@ def _check_int(value: Any) -> str | None:
     return None
 
 
+def _check_float(value: Any) -> str | None:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return _wanted("float", value)
+    try:
+        float(value)
+    except OverflowError:
+        return _wanted("float", value)
+    return None
+
+
 def _check_datetime(value: Any) -> str | None:
     if not isinstance(value, datetime):
         return _wanted("datetime", value)
     if value.tzinfo is None:
         return f"must have a time zone, {value.isoformat()} has none: use for example rocketjob.now"
+    try:
+        to_utc(value)
+    except OverflowError:
+        return f"must be within the years 1 to 9999 in UTC, not {value.isoformat()}"
     return None
+
+
+def _check_timedelta(value: Any) -> str | None:
+    if not isinstance(value, timedelta):
+        return _wanted("timedelta", value)
+    try:
+        exact = _seconds(value.total_seconds()) == value
+    except OverflowError:
+        exact = False
+    return None if exact else f"is too long to be stored to the microsecond: {value}"
+
+
+def _check_range(value: Any) -> str | None:
+    if not isinstance(value, range):
+        return _wanted("range", value)
+    return _check_int(value.start) or _check_int(value.stop) or _check_int(value.step)
+
+
+def _check_pattern(value: Any) -> str | None:
+    if not isinstance(value, re.Pattern):
+        return _wanted("a regular expression", value)
+    if not isinstance(value.pattern, str) or "\0" in value.pattern:
+        return f"must be a regular expression of text without NUL, not {shown(value)}"
+    return _check_text(value.pattern)
 
 
 def _check_text(value: Any) -> str | None:
@@ -170,9 +208,12 @@ def _aware_datetime(value: Any) -> Any:
     if isinstance(value, timedelta):
         from rocketjob import clock
 
-        return to_utc(clock.now() + value)
+        value = clock.now() + value
     if isinstance(value, datetime) and value.tzinfo is not None:
-        return to_utc(value)
+        try:
+            return to_utc(value)
+        except OverflowError:
+            return value  # validation says so
     return value
 
 
@@ -290,16 +331,16 @@ def _is(*kinds: type) -> Callable[[Any], bool]:
     return lambda value: isinstance(value, kinds)
 
 
-PATTERN = _scalar(
+PATTERN = Codec(
     "a regular expression",
-    _is(re.Pattern),
+    _check_pattern,
     lambda value: Regex.from_native(value),
     lambda value: value.try_compile() if isinstance(value, Regex) else value,
     _parse_pattern,
 )
-RANGE = _scalar(
+RANGE = Codec(
     "range",
-    _is(range),
+    _check_range,
     lambda value: {"start": value.start, "stop": value.stop, "step": value.step},
     lambda value: range(value["start"], value["stop"], value["step"])
     if isinstance(value, Mapping)
@@ -309,12 +350,7 @@ RANGE = _scalar(
 SCALARS: dict[Any, Codec] = {
     str: Codec("str", _check_text, parse=lambda text: text),
     int: Codec("int", _check_int, parse=_number(int, "a whole number")),
-    float: _scalar(
-        "float",
-        lambda value: isinstance(value, int | float) and not isinstance(value, bool),
-        encode=float,
-        parse=_number(float, "a number"),
-    ),
+    float: Codec("float", _check_float, float, parse=_number(float, "a number")),
     bool: _scalar("bool", _is(bool), parse=parse_bool),
     bytes: _scalar(
         "bytes", _is(bytes), decode=lambda value: bytes(value), parse=lambda text: text.encode()
@@ -341,8 +377,8 @@ SCALARS: dict[Any, Codec] = {
         lambda value: date.fromisoformat(value) if isinstance(value, str) else value,
         parse_date,
     ),
-    timedelta: _scalar(
-        "timedelta", _is(timedelta), lambda value: value.total_seconds(), _seconds, parse_duration
+    timedelta: Codec(
+        "timedelta", _check_timedelta, timedelta.total_seconds, _seconds, parse_duration
     ),
     UUID: _scalar("UUID", _is(UUID), parse=_number(UUID, "a UUID")),
     ObjectId: _scalar("an id (ObjectId)", _is(ObjectId), parse=_parse_object_id),
@@ -371,6 +407,12 @@ def check_any(value: Any) -> str | None:
         return _check_datetime(value)
     if isinstance(value, Decimal):
         return _check_decimal(value)
+    if isinstance(value, timedelta):
+        return _check_timedelta(value)
+    if isinstance(value, range):
+        return _check_range(value)
+    if isinstance(value, re.Pattern):
+        return _check_pattern(value)
     if isinstance(value, Mapping):
         return _check_keys(value) or _first(
             (f"[{key!r}] {said}" for key, item in value.items() if (said := check_any(item)))
@@ -379,7 +421,7 @@ def check_any(value: Any) -> str | None:
         return _first(
             f"[{index}] {said}" for index, item in enumerate(value) if (said := check_any(item))
         )
-    if isinstance(value, (*_NATIVE, date, timedelta, range, re.Pattern)):
+    if isinstance(value, (*_NATIVE, date)):
         return None if not isinstance(value, enum.Enum) else _cannot_store(value)
     return _cannot_store(value)
 
@@ -398,6 +440,10 @@ def _check_keys(value: Mapping[Any, Any]) -> str | None:
             return f"must have text as keys, not {shown(key)}"
         if key.startswith("$") or "." in key or "\0" in key:
             return f"has the key {key!r}: keys may not contain '.' nor begin with '$'"
+        if key == TAG:
+            return f"has the key {key!r}, which marks values of special types: choose another"
+        if said := _check_text(key):
+            return f"has the key {key!r}, which {said}"
     return None
 
 
@@ -469,7 +515,13 @@ SCALARS[Any] = SCALARS[object] = ANY
 # --- composed types --------------------------------------------------------------------------
 
 
+def _inner(codec: Codec) -> Callable[[Any], Any] | None:
+    """Return how an item of a container is encoded: what is converted on assignment is so here."""
+    return codec.encode or codec.convert
+
+
 def _sequence(kind: type, item: Codec) -> Codec:
+    encode_item = _inner(item)
     name = f"{kind.__name__} of {item.name}" if item is not ANY else kind.__name__
 
     def check(value: Any) -> str | None:
@@ -478,7 +530,7 @@ def _sequence(kind: type, item: Codec) -> Codec:
         return _first(f"[{i}] {said}" for i, v in enumerate(value) if (said := item.check(v)))
 
     def encode(value: Any) -> Any:
-        found = [item.encode(v) for v in value] if item.encode else list(value)
+        found = [encode_item(v) for v in value] if encode_item else list(value)
         return sorted(found, key=repr) if kind is not list else found
 
     def decode(value: Any) -> Any:
@@ -518,18 +570,21 @@ def _tuple(arguments: tuple[Any, ...]) -> Codec:
         pairs = enumerate(zip(items, value, strict=True))
         return _first(f"[{i}] {said}" for i, (c, v) in pairs if (said := c.check(v)))
 
-    def each(method: str, value: Any) -> Any:
-        pairs = zip(items or (), value, strict=False)
-        functions = ((getattr(codec, method), item) for codec, item in pairs)
-        return [function(item) if function else item for function, item in functions]
+    def each(functions: Iterable[Callable[[Any], Any] | None], value: Any) -> Any:
+        pairs = zip(functions, value, strict=False)
+        return [function(item) if function else item for function, item in pairs]
 
     def encode(value: Any) -> Any:
-        return each("encode", value) if items is not None else base.encode(list(value))  # type: ignore[misc]
+        if items is None:
+            return base.encode(list(value))  # type: ignore[misc]
+        return each(map(_inner, items), value)
 
     def decode(value: Any) -> Any:
         if not isinstance(value, list):
             return value
-        return tuple(each("decode", value) if items is not None else base.decode(value))  # type: ignore[misc]
+        if items is None:
+            return tuple(base.decode(value))  # type: ignore[misc]
+        return tuple(each((codec.decode for codec in items), value))
 
     def parse(text: str) -> Any:
         parts = _split(text)
@@ -537,13 +592,17 @@ def _tuple(arguments: tuple[Any, ...]) -> Codec:
             return tuple(base.parse(text))  # type: ignore[misc]
         return tuple(c.from_text(part) for c, part in zip(items, parts, strict=False))
 
-    return Codec(name, check, encode, decode, parse)
+    # The tuple itself stays as it is, what is in it may not.
+    held = items if items is not None else [codec_for(arguments[0]) if arguments else ANY]
+    mutable = any(codec.mutable for codec in held)
+    return Codec(name, check, encode, decode, parse, mutable=mutable)
 
 
 def _mapping(arguments: tuple[Any, ...]) -> Codec:
     if arguments and arguments[0] not in (str, Any):
         raise TypeError("the keys of a dict field must be str: dict[str, ...]")
     item = codec_for(arguments[1]) if arguments else ANY
+    encode_item = _inner(item)
 
     def check(value: Any) -> str | None:
         if not isinstance(value, dict):
@@ -553,7 +612,7 @@ def _mapping(arguments: tuple[Any, ...]) -> Codec:
         )
 
     def encode(value: Any) -> Any:
-        return {key: item.encode(v) for key, v in value.items()} if item.encode else dict(value)
+        return {key: encode_item(v) for key, v in value.items()} if encode_item else dict(value)
 
     def decode(value: Any) -> Any:
         if not isinstance(value, dict):
@@ -577,7 +636,7 @@ def _enum(kind: type[enum.Enum]) -> Codec:
 
     def decode(value: Any) -> Any:
         try:
-            return kind(value)
+            return kind(decode_any(value))
         except ValueError:
             return value  # stored before the member was renamed: validation will say so
 
@@ -588,7 +647,11 @@ def _enum(kind: type[enum.Enum]) -> Codec:
         raise ValueError(f"must be one of {names}, not {text!r}")
 
     return _scalar(
-        f"one of {kind.__name__} ({names})", _is(kind), lambda value: value.value, decode, parse
+        f"one of {kind.__name__} ({names})",
+        _is(kind),
+        lambda value: encode_any(value.value) if isinstance(value, kind) else value,
+        decode,
+        parse,
     )
 
 
@@ -604,43 +667,47 @@ def _literal(values: tuple[Any, ...]) -> Codec:
     def check(value: Any) -> str | None:
         return None if value in values else f"must be one of {names}, not {shown(value)}"
 
-    return Codec(f"one of {names}", check, parse=parse)
+    return Codec(f"one of {names}", check, parse=parse, optional=None in values)
 
 
 def _nested(kind: type) -> Codec:
     @functools.cache
-    def converter() -> Any:
-        from cattrs.preconf.bson import make_converter
-
-        made = make_converter()
-        made.register_unstructure_hook(timedelta, lambda value: value.total_seconds())
-        made.register_structure_hook(timedelta, lambda value, _: timedelta(seconds=value))
-        made.register_unstructure_hook(Decimal, lambda value: Decimal128(value))
-        made.register_structure_hook(Decimal, lambda value, _: value.to_decimal())
-        made.register_structure_hook(datetime, lambda value, _: to_utc(value))
-        return made
+    def parts() -> list[tuple[attrs.Attribute[Any], Codec]]:
+        resolved = attrs.fields(attrs.resolve_types(kind))
+        return [(part, codec_for(part.type or Any)) for part in resolved]
 
     def check(value: Any) -> str | None:
         if not isinstance(value, kind):
             return _wanted(f"a {kind.__name__}", value)
-        for attribute in attrs.fields(attrs.resolve_types(kind)):
-            said = codec_for(attribute.type or Any).check(getattr(value, attribute.name))
-            if said:
-                return f".{attribute.name} {said}"
+        for part, codec in parts():
+            if said := codec.check(getattr(value, part.name)):
+                return f".{part.name} {said}"
         return None
 
     def encode(value: Any) -> Any:
-        return converter().unstructure(value, unstructure_as=kind)
+        found = {}
+        for part, codec in parts():
+            held, function = getattr(value, part.name), _inner(codec)
+            found[part.name] = held if held is None or function is None else function(held)
+        return found
 
     def decode(value: Any) -> Any:
         if not isinstance(value, Mapping):
             return value
-        return converter().structure(value, kind)
+        found = {}
+        for part, codec in parts():
+            if part.name in value and part.init:
+                held = value[part.name]
+                plain = held is None or codec.decode is None
+                found[part.alias] = held if plain else codec.decode(held)  # type: ignore[misc]
+        return kind(**found)
 
     def parse(text: str) -> Any:
         try:
-            return decode(json.loads(text))
-        except Exception as error:
+            found = json.loads(text)
+            values = {p.alias: c.from_text(found[p.name]) for p, c in parts() if p.name in found}
+            return kind(**values)
+        except (TypeError, ValueError) as error:
             raise ValueError(f"must be the JSON of a {kind.__name__}: {error}") from None
 
     return Codec(f"a {kind.__name__}", check, encode, decode, parse, mutable=True)
@@ -652,6 +719,12 @@ def _union(arguments: tuple[Any, ...]) -> Codec:
     codecs = [codec_for(kind) for kind in kinds]
     if len(codecs) == 1:
         return attrs.evolve(_allow_none(codecs[0]), optional=True)
+    for kind in kinds:
+        if not _tells_itself(kind):
+            raise TypeError(
+                f"a union cannot hold {shown(kind)}: an Enum or an attrs class is not told from "
+                "the other values once it is stored. It can be alone, or with None"
+            )
     untagged = all(codec.encode is None and codec.decode is None for codec in codecs)
     name = " or ".join(codec.name for codec in codecs)
 
@@ -661,7 +734,8 @@ def _union(arguments: tuple[Any, ...]) -> Codec:
         return None if any(c.check(value) is None for c in codecs) else _wanted(name, value)
 
     def convert(value: Any) -> Any:
-        return next((c.convert(value) for c in codecs if c.convert), value)
+        fitting = [c for c in codecs if c.check(value) is None] or codecs
+        return next((c.convert(value) for c in fitting if c.convert), value)
 
     def parse(text: str) -> Any:
         for codec in codecs:
@@ -683,6 +757,13 @@ def _union(arguments: tuple[Any, ...]) -> Codec:
         mutable,
         convert if converts else None,
     )
+
+
+def _tells_itself(kind: Any) -> bool:
+    """Tell whether a stored value says of which type it is."""
+    if isinstance(kind, type) and (issubclass(kind, enum.Enum) or attrs.has(kind)):
+        return False
+    return all(_tells_itself(inner) for inner in get_args(kind))
 
 
 def _allow_none(codec: Codec) -> Codec:

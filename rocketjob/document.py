@@ -10,6 +10,7 @@ import difflib
 import sys
 import weakref
 from collections.abc import Iterable, Mapping
+from types import FrameType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, dataclass_transform
 
 import attrs
@@ -602,8 +603,13 @@ def _caller_scope(cls: type) -> dict[str, Any]:
     """Return the local names where a class is being defined, to resolve text annotations."""
     if "<locals>" not in cls.__qualname__:
         return {}
-    frame = sys._getframe(2)
-    return dict(frame.f_locals) if frame.f_globals.get("__name__") == cls.__module__ else {}
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None:
+        inside = frame.f_code.co_name == "__init_subclass__"
+        if not inside and frame.f_globals.get("__name__") == cls.__module__:
+            return dict(frame.f_locals)
+        frame = frame.f_back
+    return {}
 
 
 def _check_event(cls: type[Document], callback: Callback) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Iterator
+from types import FunctionType
 from typing import Any, ClassVar, TypeVar, get_origin, overload
 
 import attrs
@@ -57,7 +58,10 @@ class Field:
     def codec(self) -> Codec:
         """How values are checked, stored, loaded and parsed; the annotation is resolved once."""
         if self._codec is None:
-            self._codec = codec_for(self._resolve())
+            try:
+                self._codec = codec_for(self._resolve())
+            except TypeError as error:
+                raise TypeError(f"{self.owner.__qualname__}.{self.name}: {error}") from None
         return self._codec
 
     def make_default(self) -> Any:
@@ -77,8 +81,8 @@ class Field:
             return eval(self.annotation, names)
         except NameError as error:
             raise TypeError(
-                f"{self.owner.__qualname__}.{self.name}: the annotation {self.annotation!r} "
-                f"cannot be resolved: {error}. Define or import the name at module level"
+                f"the annotation {self.annotation!r} cannot be resolved: {error}. "
+                "Define or import the name at module level"
             ) from None
 
 
@@ -184,12 +188,17 @@ def read_only_field(*, default: Any = None, factory: Callable[[], Any] | None = 
 def gather(cls: type, scope: dict[str, Any]) -> dict[str, Field]:
     """Return the fields of a class being made, from all its bases, in order of definition."""
     fields: dict[str, Field] = {}
+    clashes: dict[str, str] = {}
     for base in reversed(cls.__mro__):
         for name, made in _own_fields(base, cls, scope).items():
-            _check_clash(fields.get(name), made, cls)
+            _note_clash(clashes, fields.get(name), made, cls)
             fields[name] = made
+            _uncover_helper(base, name, cls)
         for name, default in _overrides(base, fields):
-            fields[name] = _with_default(fields[name], default, base)
+            fields[name] = _with_default(fields[name], default, base, cls)
+        _refuse_bare_fields(base)
+    for message in clashes.values():
+        raise FieldClash(message)
     return fields
 
 
@@ -203,7 +212,8 @@ def _own_fields(base: type, cls: type, scope: dict[str, Any]) -> dict[str, Field
         for name, annotation in inspect.get_annotations(base).items():
             if not name.startswith("_") and not _is_class_variable(annotation):
                 own[name] = _declare(base, name, annotation, scope if base is cls else {})
-        base.__own_fields__ = own  # type: ignore[attr-defined]
+        if own:  # a class of C has none, and takes no attribute
+            base.__own_fields__ = own  # type: ignore[attr-defined]
     return own
 
 
@@ -215,6 +225,8 @@ def _declare(base: type, name: str, annotation: Any, scope: dict[str, Any]) -> F
         made = Field(default=given)
     made.name, made.annotation, made.owner = name, annotation, base
     made._scope = scope if isinstance(annotation, str) else {}
+    if not isinstance(annotation, str):  # a text may name what is defined later
+        _ = made.codec
     _clear_class_attribute(base, name, made)
     return made
 
@@ -243,28 +255,57 @@ def _overrides(base: type, fields: dict[str, Field]) -> Iterator[tuple[str, Any]
         yield name, value
 
 
-def _with_default(inherited: Field, default: Any, base: type) -> Field:
+def _with_default(inherited: Field, default: Any, base: type, cls: type) -> Field:
     if isinstance(default, Field):
         raise TypeError(
             f"{base.__qualname__}.{inherited.name} = field(...) needs an annotation, "
             f"for example `{inherited.name}: {_type_name(inherited.annotation)} = field(...)`"
         )
     made = attrs.evolve(inherited, default=default, factory=None)
-    if any(callable(getattr(parent, made.name, None)) for parent in base.__mro__[1:]):
+    if _hides_helper(base, made.name, cls):
         base.__overrides__ = {**base.__dict__.get("__overrides__", {}), made.name: default}  # type: ignore[attr-defined]
         delattr(base, made.name)
     return made
+
+
+def _hides_helper(base: type, name: str, cls: type) -> bool:
+    """Tell whether an attribute of a base takes the place of a method of the bases behind it."""
+    behind = cls.__mro__[cls.__mro__.index(base) + 1 :]
+    return name in base.__dict__ and any(
+        isinstance(parent.__dict__.get(name), classmethod | staticmethod | FunctionType)
+        for parent in behind
+    )
+
+
+def _uncover_helper(base: type, name: str, cls: type) -> None:
+    """Let `Job.count()` be reached though a mixin has a field `count` with a plain default."""
+    if _hides_helper(base, name, cls):
+        delattr(base, name)
+
+
+def _refuse_bare_fields(base: type) -> None:
+    for name, value in base.__dict__.items():
+        if isinstance(value, Field):
+            raise TypeError(
+                f"{base.__qualname__}.{name} = field(...) needs an annotation, "
+                f"for example `{name}: int = field(...)`"
+            )
 
 
 def _type_name(annotation: Any) -> str:
     return annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "...")
 
 
-def _check_clash(present: Field | None, made: Field, cls: type) -> None:
-    if present is None or present.owner is made.owner or issubclass(made.owner, present.owner):
+def _note_clash(
+    clashes: dict[str, str], present: Field | None, made: Field, cls: type
+) -> None:
+    """Note a field that unrelated bases have; a class that declares it again settles that."""
+    if present is None or present.owner is made.owner:
         return
-    if made.owner is not cls:
-        raise FieldClash(
+    if issubclass(made.owner, present.owner):
+        clashes.pop(made.name, None)
+    else:
+        clashes[made.name] = (
             f"{cls.__qualname__} inherits the field {made.name} from {present.owner.__qualname__} "
             f"and from {made.owner.__qualname__}, which are unrelated: rename one of them"
         )

@@ -82,6 +82,25 @@ def decrypt(data: bytes) -> bytes | None:
     """Undo `encrypt`, with whichever key it was encrypted."""
 
 
+@hookspec(firstresult=True)
+def veto_claim(job: Job) -> tuple[str, Mapping[str, Any]] | None:
+    """Keep a claimed job from starting now; the first veto counts.
+
+    Called on the worker's thread, after the claim and before the job starts. An error here fails
+    the job. Rules that can be read from the store are better limits: see `Job.claim_limits`.
+
+    Returns:
+        the reason's name, and a filter of the jobs to leave alone until the next re-check; None
+        lets the job start.
+    """
+
+
+@hookspec
+def explain(job: Job) -> list[str]:
+    """Say why a job is not running now, for `job.explain()`; an empty list if you know nothing."""
+    raise NotImplementedError
+
+
 @hookspec
 def state_changed(job: Job, event: str, source: str, target: str) -> None:
     """Learn of a change of state, after it has been stored.

@@ -30,6 +30,7 @@ from rocketjob.errors import (
 from rocketjob.fields import field, read_only_field
 from rocketjob.history import HistoryEntry
 from rocketjob.job_exception import JobException
+from rocketjob.limits import Limit
 from rocketjob.log import Logger
 from rocketjob.query import Query
 from rocketjob.state_machine import Change, Event, Transition, event, events_of
@@ -53,12 +54,6 @@ INDEXES: dict[str, list[dict[str, Any]]] = {
             "keys": [("claimed_by", 1)],
             "name": "claimed_by",
             "partialFilterExpression": {"claimed_by": {"$exists": True}},
-        },
-        {
-            "keys": [("active_key", 1)],
-            "name": "active_key",
-            "unique": True,
-            "partialFilterExpression": {"active_key": {"$exists": True}},
         },
     ]
 }
@@ -110,6 +105,10 @@ class Job(Document):
     callback_events: ClassVar[frozenset[str]] = frozenset({"perform"})
     pausable: ClassVar[bool] = False
     """Whether a running job can be paused; its claim is then given up, and resuming queues it."""
+    joinable: ClassVar[Filter | None] = None
+    """Which running jobs of the class more workers can join; None: one worker runs it alone."""
+    cleared_by_claim: ClassVar[tuple[str, ...]] = ()
+    """Stored keys that a claim removes, such as the reason why the job was waiting."""
 
     __events__: ClassVar[dict[str, Event]] = {}
     __signature_of_perform__: ClassVar[inspect.Signature | None] = None
@@ -172,6 +171,18 @@ class Job(Document):
         from rocketjob.runner import work_simple_job
 
         work_simple_job(self, worker)
+
+    def claim_limits(self) -> list[Limit]:
+        """Return the limits that a claim of this job is subject to; mixins add theirs."""
+        return []
+
+    def waiting_note(self, name: str, now: datetime) -> dict[str, Any]:
+        """Return what to store on the job when a limit of this name holds it back."""
+        return {}
+
+    def open_places(self, wanted: int) -> int:
+        """Return how many more workers, up to `wanted`, can join this running job."""
+        return 0
 
     def perform_now(self) -> Any:
         """Run the job here and now, whatever its `run_at`; return what perform returned.
@@ -521,6 +532,29 @@ class Job(Document):
         change: Change = self.__dict__["_change"]
         change.companions.append(document)
 
+    @property
+    def failing_with(self) -> BaseException | str | None:
+        """The error or reason of the `fail` that is under way; for callbacks of `fail`."""
+        change: Change | None = self.__dict__.get("_change")
+        return change.arguments.get("reason") if change is not None else None
+
+    def save_with(self, other: Document | None) -> None:
+        """Save this job, and store another document, in one step or not at all.
+
+        Raises:
+            ValidationError: one of them is not valid; this object is as it was before the call.
+        """
+        before = dict(self.__dict__), set(self._assigned)
+        try:
+            with application.current().store.transaction():
+                self.save(validate=False)
+                if other is not None:
+                    other.save()
+        except BaseException:
+            self.__dict__.update(before[0])
+            self.__dict__["_assigned"] = before[1]
+            raise
+
     def removed_by(self, event: str) -> bool:
         """Tell whether an event removes the job once it is made."""
         return event == "complete" and self.destroy_on_complete
@@ -699,13 +733,18 @@ class JobBuilder(Generic[J]):
 
     def perform_later(self, *args: Any, **kwargs: Any) -> J:
         """Store a job that will call `perform` with these arguments; return the job."""
-        return self._build(args, kwargs).save()
+        return self.build(*args, **kwargs).save()
 
     def perform_now(self, *args: Any, **kwargs: Any) -> Any:
         """Run the job here and now; return what perform returned."""
-        return self._build(args, kwargs).perform_now()
+        return self.build(*args, **kwargs).perform_now()
 
-    def _build(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> J:
+    def build(self, *args: Any, **kwargs: Any) -> J:
+        """Return the job, not stored yet.
+
+        Raises:
+            TypeError: an unknown field, or perform does not take these arguments.
+        """
         job = self.job_class(**self.values)
         _check_signature(self.job_class, args, kwargs)
         if args or kwargs:

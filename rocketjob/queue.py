@@ -18,6 +18,7 @@ from rocketjob import clock, history
 from rocketjob.config import Config
 from rocketjob.document import classes_made, loaded_classes
 from rocketjob.job import COLLECTION, Claim, Job, UnknownJob
+from rocketjob.limits import LimitedClaim
 from rocketjob.log import Logger
 from rocketjob.plugin_manager import PluginManager
 from rocketjob.store import Filter, Store, Write
@@ -43,7 +44,11 @@ class Queue:
     claimed_by: str
     worker_name: str
     suspects: bool | None = None
-    _classes: tuple[int, list[str]] = (-1, [])
+    _seen_classes: int = -1
+    _names: list[str] = attrs.field(factory=list)
+    _limited: bool = False
+    _joinable: list[Filter] = attrs.field(factory=list)
+    _cleared: list[str] = attrs.field(factory=list)
     _held_back: dict[str, tuple[float, Filter]] = attrs.field(factory=dict)
 
     # --- claiming ----------------------------------------------------------------------------
@@ -51,15 +56,64 @@ class Queue:
     def claim(self, limit: int) -> list[Job]:
         """Claim up to `limit` jobs, the most urgent first; expired ones are removed instead."""
         now = clock.now()
-        found = self.store.claim_many(
-            COLLECTION, self.filter(now), self._claim_update(now), sort=ORDER, limit=limit
-        )
+        self._look_at_classes()
+        jobs: list[Job] = []
+        for open_job in self._open_jobs(now) if self._joinable else ():
+            jobs += self._claim_queued(limit - len(jobs), now, _more_urgent_than(open_job))
+            jobs += self._join(open_job, limit - len(jobs))
+        return jobs + self._claim_queued(limit - len(jobs), now)
+
+    def _claim_queued(
+        self, limit: int, now: datetime, narrower: Filter | None = None
+    ) -> list[Job]:
+        if limit <= 0:
+            return []
+        filter, update = self.filter(now), self._claim_update(now)
+        if narrower:
+            filter = {"$and": [*filter["$and"], narrower]}
+        if self._limited:
+            claim = LimitedClaim(self.store, filter, update, ORDER, now, Job.from_document)
+            found = claim.run(limit)
+        else:
+            found = self.store.claim_many(COLLECTION, filter, update, sort=ORDER, limit=limit)
         jobs = [self._load(stored) for stored in found]
         return [job for job in jobs if not self._discard_expired(job)]
 
+    def _open_jobs(self, now: datetime) -> list[Job]:
+        """Return the running jobs that more workers can join, the most urgent first."""
+        clauses = {**self.clauses(now), "state": {"state": "running"}}
+        clauses["open"] = {"$or": list(self._joinable)}
+        found = self.store.collection(COLLECTION).find(
+            {"$and": list(clauses.values())}, sort=ORDER, limit=20
+        )
+        return [Job.from_document(stored) for stored in found]
+
+    def _join(self, job: Job, places: int) -> list[Job]:
+        """Return the job once for each worker that is to join it; nothing is written."""
+        count = job.open_places(places) if places > 0 else 0
+        return [job, *(Job.from_document(dict(job._stored or {})) for _ in range(count - 1))][
+            : max(0, count)
+        ]
+
+    def more_urgent(self, job: Job) -> bool:
+        """Tell whether a job that should go before this one waits."""
+        narrower = {"priority": {"$lt": job.priority}}
+        filter = {"$and": [*self.clauses(clock.now()).values(), narrower]}
+        return self.store.collection(COLLECTION).find_one(filter, {"_id": 1}) is not None
+
+    def hold_back(self, name: str, filter: Filter) -> None:
+        """Leave jobs alone until the next re-check: something that is no limit holds them back."""
+        self._held_back[name] = (clock.monotonic() + self.config.re_check_seconds, filter)
+
+    def _held(self) -> list[Filter]:
+        now = clock.monotonic()
+        for name in [name for name, (until, _) in self._held_back.items() if until <= now]:
+            del self._held_back[name]
+        return [filter for _, filter in self._held_back.values()]
+
     def _claim_update(self, now: datetime) -> dict[str, Any]:
         entry = history.entry("start", "running", now, self.worker_name)
-        return {
+        update = {
             "$set": {
                 "state": "running",
                 "started_at": now,
@@ -69,6 +123,9 @@ class Queue:
             "$inc": {"claim_number": 1},
             "$push": history.push([entry]),
         }
+        if self._cleared:
+            update["$unset"] = dict.fromkeys(self._cleared, "")
+        return update
 
     def _load(self, stored: dict[str, Any]) -> Job:
         job = Job.from_document(stored)
@@ -95,16 +152,28 @@ class Queue:
         }
         if self.config.where:
             found["where"] = self.config.where
+        held = self._held()
+        if held:
+            found["held back"] = {"$nor": held}
         if self.suspects is not None:
             found["crashes"] = {"interruptions": {"$gt": 0} if self.suspects else 0}
         return found
 
     def class_names(self) -> list[str]:
         """Name the job classes that are loaded here and that this server takes."""
-        if self._classes[0] != classes_made():
-            names = [cls.type_name() for cls in loaded_classes(Job) if takes(self.config, cls)]
-            self._classes = (classes_made(), names)
-        return self._classes[1]
+        self._look_at_classes()
+        return self._names
+
+    def _look_at_classes(self) -> None:
+        """Note what the loaded classes ask of a claim; again only when a class was made."""
+        if self._seen_classes == classes_made():
+            return
+        self._seen_classes = classes_made()
+        classes = [cls for cls in loaded_classes(Job) if takes(self.config, cls)]
+        self._names = [cls.type_name() for cls in classes]
+        self._limited = any(cls.claim_limits is not Job.claim_limits for cls in classes)
+        self._joinable = [cls.joinable for cls in classes if cls.joinable is not None]
+        self._cleared = sorted({name for cls in classes for name in cls.cleared_by_claim})
 
     def next_due(self, now: datetime) -> datetime | None:
         """Return when the next scheduled job becomes due; None if there is none."""
@@ -115,11 +184,16 @@ class Queue:
 
     # --- giving back -------------------------------------------------------------------------
 
-    def give_back(self, jobs: Sequence[Job]) -> None:
-        """Queue jobs again that were claimed and not started."""
+    def give_back(self, jobs: Sequence[Job], note: Mapping[str, Any] | None = None) -> None:
+        """Queue jobs again that were claimed and not started, with a note of why they wait."""
         if jobs:
-            writes = [give_back_write(job) for job in jobs]
+            writes = [give_back_write(job, note) for job in jobs]
             self.store.write_many(COLLECTION, writes)
+
+
+def _more_urgent_than(job: Job) -> Filter:
+    older = {"priority": job.priority, "_id": {"$lt": job.id}}
+    return {"$or": [{"priority": {"$lt": job.priority}}, older]}
 
 
 def takes(config: Config, cls: type[Job]) -> bool:
@@ -134,11 +208,11 @@ def takes(config: Config, cls: type[Job]) -> bool:
 _RELEASED = {"worker_name": "", "claimed_by": "", "started_at": ""}
 
 
-def give_back_write(job: Job) -> Write:
+def give_back_write(job: Job, note: Mapping[str, Any] | None = None) -> Write:
     """Return the write that queues a claimed job again as if it had not been claimed."""
     entry = history.entry("give_back", "queued", clock.now(), job.worker_name, job.claim_number)
     update = {
-        "$set": {"state": "queued"},
+        "$set": {"state": "queued", **(note or {})},
         "$unset": _RELEASED,
         "$push": history.push([entry]),
     }

@@ -10,7 +10,7 @@ import inspect
 import threading
 from typing import TYPE_CHECKING, Any
 
-from rocketjob import async_loop
+from rocketjob import application, async_loop, clock
 from rocketjob.errors import ClaimLost, NotFound, StateConflict
 from rocketjob.job_exception import JobException
 from rocketjob.log import Logger
@@ -18,6 +18,8 @@ from rocketjob.state_machine import Change
 
 if TYPE_CHECKING:
     from rocketjob.job import Job
+    from rocketjob.queue import Queue
+    from rocketjob.store import Filter
 
 log = Logger("rocketjob.runner")
 
@@ -30,12 +32,21 @@ class Worker:
         inline: errors of the job go on to the caller; batch jobs are worked to their end.
         stopping: set when the worker is to come to an end at the next good moment.
         value: what the last perform returned.
+        queue: where its jobs come from; None for one that is performed inline.
     """
 
-    def __init__(self, name: str = "inline:0:0", inline: bool = False) -> None:
-        self.name, self.inline = name, inline
+    def __init__(
+        self, name: str = "inline:0:0", inline: bool = False, queue: Queue | None = None
+    ) -> None:
+        self.name, self.inline, self.queue = name, inline, queue
         self.stopping = threading.Event()
         self.value: Any = None
+
+    def hold_back(self, job: Job, name: str, filter: Filter) -> None:
+        """Give a claimed job back, and leave it and its like alone until the next re-check."""
+        if self.queue is not None:
+            self.queue.hold_back(name, filter)
+            self.queue.give_back([job], job.waiting_note(name, clock.now()))
 
     def commit(self, change: Change) -> None:
         """Write a prepared change, then run what comes after it."""
@@ -56,9 +67,15 @@ def perform_now(job: Job) -> Any:
     return worker.value
 
 
-def work_claimed_job(job: Job, worker: Worker) -> None:
-    """Work a job that this worker has claimed; nothing that the job raises gets out of here."""
+def work_claimed_job(job: Job, worker: Worker) -> bool:
+    """Work a job that this worker has claimed; nothing that the job raises gets out of here.
+
+    Returns:
+        False if the job was held back instead.
+    """
     try:
+        if is_vetoed(job, worker):
+            return False
         job.work(worker)
     except ClaimLost as error:
         job.logger.warning("ClaimLost", reason=str(error))
@@ -66,6 +83,21 @@ def work_claimed_job(job: Job, worker: Worker) -> None:
         job.logger.info("the job was deleted while it was running")
     except BaseException as error:
         fail(job, error, worker)
+    return True
+
+
+def is_vetoed(job: Job, worker: Worker) -> bool:
+    """Ask the plugins whether a claimed job may start; one that may not is given back."""
+    plugins = application.current().plugins
+    if not plugins.listens("veto_claim") or job._claim is None:
+        return False
+    veto = plugins.hook.veto_claim(job=job)
+    if veto is None:
+        return False
+    name, filter = veto
+    job.logger.debug("held back", by=name)
+    worker.hold_back(job, name, filter)
+    return True
 
 
 def work_simple_job(job: Job, worker: Worker) -> None:
@@ -73,6 +105,8 @@ def work_simple_job(job: Job, worker: Worker) -> None:
     try:
         if not worker.inline:
             run_start_callbacks(job)
+        if not job.is_running:
+            return save_where_it_is(job)
         value = job.chain("perform").run(job, lambda: call_perform(job))
         finish(job, value, worker)
     except (ClaimLost, NotFound):

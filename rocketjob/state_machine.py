@@ -195,7 +195,6 @@ class Change:
         if job.is_new:
             self._enter("create", job)
         for companion in self.companions:
-            companion.validate()
             self._enter("save", companion)
             self._enter("create", companion)
         self._changed = job._changes()
@@ -277,22 +276,25 @@ class Change:
     def _write_with_companions(self) -> bool:
         """Store the change and its companions in one step.
 
-        A companion that exists already, because another process was first, is left out.
+        A companion that a unique index refuses is left out: another process was first, or two
+        plugins brought the same.
         """
-        store = application.current().store
-        try:
-            with store.transaction():
-                matched = self._write_alone()
-                if not matched:
-                    return False
-                for companion in self.companions:
-                    companion.collection().insert_one(companion.to_document())
-        except Exception as error:
-            if not is_duplicate_key(error):
-                raise
-            self.companions.clear()
-            return self._write_alone()
-        return True
+        while self.companions:
+            inserting: Document | None = None
+            try:
+                with application.current().store.transaction():
+                    if not self._write_alone():
+                        return False
+                    for companion in self.companions:
+                        inserting = companion
+                        companion.collection().insert_one(companion.to_document())
+                return True
+            except Exception as error:
+                if inserting is None or not is_duplicate_key(error):
+                    raise
+                self.job.logger.info("already there", document=repr(inserting))
+                self.companions.remove(inserting)
+        return self._write_alone()
 
     def stored(self) -> None:
         """Note on the object that the write was made."""

@@ -24,7 +24,7 @@ class ThreadWorker(Worker):
     """One thread of a pool. Its writes are made by the pool, many in one go."""
 
     def __init__(self, pool: WorkerPool, number: int) -> None:
-        super().__init__(pool.queue.worker_name)
+        super().__init__(pool.queue.worker_name, queue=pool.queue)
         self.pool, self.number = pool, number
         self.stopping = pool.stopping
         self.thread = threading.Thread(

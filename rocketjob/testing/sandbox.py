@@ -23,8 +23,8 @@ class Sandbox:
 
     def __init__(self, app: Application) -> None:
         self.application = app
-        self.worker = Worker("test:0:1")
         self._queue: Queue | None = None
+        self._worker: Worker | None = None
 
     @property
     def store(self) -> Store:
@@ -40,9 +40,16 @@ class Sandbox:
         """The queue as the test's worker sees it."""
         if self._queue is None:
             self._queue = Queue(
-                self.store, self.plugins, self.application.config, "test.1", self.worker.name
+                self.store, self.plugins, self.application.config, "test.1", "test:0:1"
             )
         return self._queue
+
+    @property
+    def worker(self) -> Worker:
+        """Who works the jobs off."""
+        if self._worker is None:
+            self._worker = Worker(self.queue.worker_name, queue=self.queue)
+        return self._worker
 
     def work_off(self, limit: int | None = None) -> int:
         """Run the jobs that are due, inline, one after the other, the most urgent first.
@@ -60,8 +67,7 @@ class Sandbox:
             jobs = self.queue.claim(1)
             if not jobs:
                 break
-            work_claimed_job(jobs[0], self.worker)
-            worked += 1
+            worked += work_claimed_job(jobs[0], self.worker)
         return worked
 
     def travel(self, to: datetime | timedelta) -> None:

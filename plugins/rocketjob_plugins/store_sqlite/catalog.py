@@ -17,14 +17,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import bson
-
 from rocketjob.errors import StoreError, UnsupportedOperation
 from rocketjob.store import Filter, Sort, Stored
 
 from . import values
 from .matcher import Match, compile_filter
-from .paths import MISSING, Parts, split, value_at
-from .values import InexactError
+from .paths import Parts, split, value_at
+from .values import MISSING, InexactError
 
 FORMAT_VERSION: Final = 1
 APPLICATION_ID: Final = 0x524A4F42  # "RJOB"
@@ -80,7 +79,7 @@ class Index:
             )
         if len(found) == 1:
             return values.key_column(found[0])
-        return repr(tuple(values.key_column(value) for value in found)).encode()
+        return values.compound_key(found)
 
     def pattern(self) -> dict[str, int]:
         """Return the keys as MongoDB reports them in errors."""
@@ -163,7 +162,12 @@ class Table:
         return known
 
     def changed_row(
-        self, document: Stored, blob: bytes, number: int, columns: list[Column], uniques: list[Index]
+        self,
+        document: Stored,
+        blob: bytes,
+        number: int,
+        columns: list[Column],
+        uniques: list[Index],
     ) -> list[Any]:
         """Return the values for the statement of `update`."""
         row: list[Any] = []
@@ -379,9 +383,7 @@ class Catalog:
         self._raw.execute(f"PRAGMA user_version = {self._version}")
 
 
-def index_definition(
-    keys: Sort, name: str, unique: bool, partial: Filter | None
-) -> dict[str, Any]:
+def index_definition(keys: Sort, name: str, unique: bool, partial: Filter | None) -> dict[str, Any]:
     """Return what is stored of an index.
 
     Raises:
@@ -423,6 +425,6 @@ def _columns(present: list[Column], index: Mapping[str, Any]) -> list[Column]:
 
 def _describe(index: Mapping[str, Any]) -> str:
     keys = ", ".join(f"{path} {way}" for path, way in index["keys"])
-    return keys + (", unique" if index["unique"] else "") + (", partial" if index["partial"] else "")
-
-
+    return (
+        keys + (", unique" if index["unique"] else "") + (", partial" if index["partial"] else "")
+    )

@@ -47,6 +47,7 @@ class _Process:
         self.memory: Connection | None = None
         self.watcher: Connection | None = None
         self.watchers = 0
+        self.opened = False  # whether there has been a file since the store was closed
         self.generation = 0  # connections of an earlier one are opened again
         self.changed = threading.Condition()
         self.changes = 0
@@ -121,10 +122,17 @@ class Database:
 
     def _open(self, process: _Process) -> Connection:
         generation = process.generation
-        connection = self._patiently(lambda: open_connection(self.location, generation))
+        connection = self._open_file(process, generation)
         process.local.connection = connection
         with process.lock:
             process.connections.add(connection)
+        return connection
+
+    def _open_file(self, process: _Process, generation: int) -> Connection:
+        if process.opened and file_id(self.location.path) is None:
+            raise failures.deleted(self.location)  # rather than begin with an empty one
+        connection = self._patiently(lambda: open_connection(self.location, generation))
+        process.opened = True
         return connection
 
     def close(self) -> None:
@@ -132,6 +140,7 @@ class Database:
         process = self._here()
         with process.lock:
             process.generation += 1
+            process.opened = False
             connections = [*process.connections, process.watcher, process.memory]
             process.memory = process.watcher = None
         for connection in connections:
@@ -349,7 +358,7 @@ class Database:
             watcher = process.watcher
             if watcher is None or watcher.generation != process.generation:
                 generation = process.generation
-                watcher = self._patiently(lambda: open_connection(self.location, generation))
+                watcher = self._open_file(process, generation)
                 process.watchers += 1
                 watcher.serial = process.watchers
                 process.watcher = watcher  # the former closes itself when nobody uses it

@@ -60,7 +60,9 @@ def cannot_open(location: Location) -> StoreUnavailable | StoreError:
     path = location.path
     folder = os.path.dirname(path)
     if os.path.isdir(path):
-        return StoreError(f"{path} is a directory: the URL has to name a file, such as {path}/jobs.db")
+        return StoreError(
+            f"{path} is a directory: the URL has to name a file, such as {path}/jobs.db"
+        )
     if not os.path.isdir(folder):
         return StoreUnavailable(f"{path} cannot be opened: create the folder {folder} first")
     if not os.path.exists(path) and not os.access(folder, os.W_OK):

@@ -28,10 +28,7 @@ def compile_projection(projection: Any) -> Project | None:
     with_id = wanted.pop("_id", None)
     if len(set(wanted.values())) > 1:
         raise StoreError("A projection either includes or excludes fields; only _id may differ")
-    if wanted:
-        including = next(iter(wanted.values()))
-    else:
-        including = bool(with_id)
+    including = next(iter(wanted.values())) if wanted else bool(with_id)
     tree = _tree(wanted)
     if including:
         if with_id is not False:
@@ -50,15 +47,15 @@ def _flag(path: str, value: Any) -> bool:
 
 def _tree(paths: Mapping[str, bool]) -> _Tree:
     tree: _Tree = {}
-    for path in paths:
+    for path in sorted(paths):  # a path comes before what lies below it
         node = tree
         *above, last = path.split(".")
         for part in above:
             node = node.setdefault(part, {})
             if node is None:
-                raise StoreError(f"The projection names {path!r} and a part of it: name one")
-        if node.get(last, None) is not None or (last in node and node[last] is not None):
-            raise StoreError(f"The projection names {path!r} and a part of it: name one")
+                raise StoreError(f"The projection names {path!r} and what holds it: name one")
+        if last in node:
+            raise StoreError(f"The projection names {path!r} and what lies below it: name one")
         node[last] = None
     return tree
 

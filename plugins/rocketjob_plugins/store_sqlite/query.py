@@ -8,13 +8,12 @@ over with another time in them, so a finished plan is kept with the table under 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from bson.decimal128 import Decimal128
 from bson.int64 import Int64
 from bson.objectid import ObjectId
-
 from rocketjob.errors import StoreError
 from rocketjob.store import Filter, Sort, Stored
 
@@ -59,6 +58,13 @@ class Query:
         """Raise what is wrong with the filter, where there is nothing to try it on."""
         compile_filter(self.filter)
 
+    def where(self, table: Table) -> sql.Part:
+        """Return the condition for this filter, for use where order does not matter."""
+        part = sql.where(table, self.filter)
+        if not part.exact:
+            _ = self.matches  # raises what SQL has passed over
+        return part
+
     def plan(self, table: Table, sort: Sort, wanted: str = "n, doc") -> sql.Plan:
         """Return the SELECT for this filter in an order."""
         shape = self._shape
@@ -81,31 +87,13 @@ class Query:
         return plan
 
     def _value(self, parameter: Any) -> Any:
-        if type(parameter) is _SlotBlob:
+        if type(parameter) is values.SlotColumn:
             return values.column(self._times[parameter.number])
         return parameter
 
 
 class _NotPlain(Exception):
     """The filter has values that BSON would store otherwise, or that are not worth keeping."""
-
-
-class _Slot(datetime):
-    """Stands for the time of a number in a filter that is compiled for every time."""
-
-    number: int
-
-
-class _SlotBlob(bytes):
-    """Stands for that time in the parameters of a plan."""
-
-    number: int
-
-
-def _slot_column(slot: Any) -> _SlotBlob:
-    blob = _SlotBlob(values.column(datetime(1970, 1, 1, tzinfo=UTC)))
-    blob.number = slot.number
-    return blob
 
 
 def _is_guard(filter: Filter) -> bool:
@@ -157,9 +145,4 @@ def _with_slots(value: Any, numbers: Any) -> Any:
         return [_with_slots(member, numbers) for member in value]
     if type(value) is not datetime:
         return value
-    slot = _Slot(1970, 1, 1, tzinfo=UTC)
-    slot.number = next(numbers)
-    return slot
-
-
-values.COLUMNS[_Slot] = _slot_column
+    return values.slot(next(numbers))

@@ -12,7 +12,6 @@ from itertools import product
 from typing import Any, Final, NamedTuple
 
 from bson.regex import Regex
-
 from rocketjob.store import Filter, Sort
 
 from . import values
@@ -233,7 +232,9 @@ def plan(table: Table, filter: Filter, sort: Sort, wanted: str = "n, doc") -> Pl
             return _ordered(table, filter, sort, wanted, *found)
     part = where(table, filter)
     order = ", ".join(_term(table.columns[path].name, way) for path, way in sort)
-    sql = f"SELECT {wanted} FROM {table.name}{_where(part)}" + (f" ORDER BY {order}" if sort else "")
+    sql = f"SELECT {wanted} FROM {table.name}{_where(part)}" + (
+        f" ORDER BY {order}" if sort else ""
+    )
     return Plan(sql, part.parameters, part.exact, ordered=True, streams=not sort)
 
 
@@ -361,5 +362,3 @@ def _ordered(
     order = ", ".join(_term(str(first + i), way) for i, (_, way) in enumerate(sort))
     sql = f"{' UNION ALL '.join(selects)} ORDER BY {order}"
     return Plan(sql, parameters, part.exact, ordered=True, streams=True)
-
-

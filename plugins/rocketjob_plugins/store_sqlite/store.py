@@ -12,9 +12,9 @@ from typing import Any
 from rocketjob.errors import StoreUnavailable
 from rocketjob.store import Filter, Sort, Stored, Update, Write
 
-from . import collection as steps
+from . import steps
 from .catalog import FORMAT_VERSION
-from .collection import SqliteCollection, prepared, sort_of
+from .collection import SqliteCollection
 from .connection import Connection
 from .database import Database
 from .location import parse
@@ -65,8 +65,8 @@ class SqliteStore:
         session: Any = None,
     ) -> list[Stored]:
         """Update the first `limit` documents that match and return them as they are afterwards."""
-        query, order = Query(filter), sort_of(sort)
-        updater = prepared(update)
+        query, order = Query(filter), steps.sort_of(sort)
+        updater = steps.prepared(update)
         if limit < 1:
             return []
         # A caller that found nothing looks without the write lock before it asks for it again
@@ -85,7 +85,7 @@ class SqliteStore:
     ) -> list[bool]:
         """Make a group of guarded writes in one transaction."""
         compiled = [
-            (Query(filter), None if update is None else prepared(update, returned=False))
+            (Query(filter), None if update is None else steps.prepared(update, returned=False))
             for filter, update in writes
         ]
 
@@ -97,14 +97,12 @@ class SqliteStore:
 
         return self._database.write(work) if compiled else []
 
-    def count_by(
-        self, collection: str, key: str, filter: Filter | None = None
-    ) -> dict[Any, int]:
+    def count_by(self, collection: str, key: str, filter: Filter | None = None) -> dict[Any, int]:
         """Count the documents by the value of one field."""
         query = Query(filter)
 
         def work(connection: Connection) -> dict[Any, int]:
-            table = connection.catalog.find(collection)
+            table = steps.find_table(connection, collection, query)
             return {} if table is None else steps.count_by(connection, table, query, key)
 
         return self._database.read(work)
@@ -159,4 +157,3 @@ def _size(path: str) -> int:
         return os.path.getsize(path)
     except OSError:
         return 0
-

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
+from bson.regex import Regex
 from rocketjob.errors import StoreError, UnsupportedOperation
 from rocketjob.store import Stored
 
 from . import values
 from .matcher import Match, compile_field, compile_filter, is_operators, unsupported
-from .paths import MISSING, Parts, split
-from .values import copy, equal, sort_key
+from .paths import Parts, split
+from .values import MISSING, copy, equal, sort_key
 
 Change = Callable[[Stored], None]
 
@@ -73,10 +74,14 @@ def compile_update(update: Mapping[str, Any]) -> Updater:
 
 
 def _shape(update: Mapping[str, Any]) -> _Shape:
-    try:
-        return tuple([(operator, *fields) for operator, fields in update.items()])
-    except TypeError as error:
-        raise StoreError(f"An update maps operators to documents of fields: {update!r}") from error
+    for operator, fields in update.items():
+        if operator.startswith("$") and not isinstance(fields, dict):
+            raise StoreError(f"{operator} needs a document of fields, not {fields!r}")
+    return tuple([(operator, *_paths(fields)) for operator, fields in update.items()])
+
+
+def _paths(fields: Any) -> Iterable[str]:
+    return fields if isinstance(fields, dict) else ()
 
 
 @lru_cache(maxsize=1000)
@@ -152,9 +157,7 @@ def _refuse_conflicts(paths: list[str]) -> None:
 
 
 def _path_order(path: str) -> list[tuple[int, int, str]]:
-    return [
-        (0, int(part), "") if part.isdecimal() else (1, 0, part) for part in path.split(".")
-    ]
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in path.split(".")]
 
 
 # Walking to the place that is to be changed
@@ -414,10 +417,8 @@ def _pull(path: str, operand: Any) -> list[_Step]:
         return _without("$pull", path, lambda member: test({"v": member}))
     if isinstance(operand, dict):
         inner = compile_filter(operand)
-        return _without(
-            "$pull", path, lambda member: isinstance(member, dict) and inner(member)
-        )
-    if isinstance(operand, values.Regex):
+        return _without("$pull", path, lambda member: isinstance(member, dict) and inner(member))
+    if isinstance(operand, Regex):
         return _without("$pull", path, lambda member: compile_field("v", operand)({"v": member}))
     return _without("$pull", path, lambda member: equal(member, operand))
 
@@ -483,4 +484,4 @@ def _equalities(filter: Mapping[str, Any]) -> list[tuple[str, Any]]:
                 found.append((key, condition))
             elif "$eq" in condition:
                 found.append((key, condition["$eq"]))
-    return [(path, value) for path, value in found if not isinstance(value, values.Regex)]
+    return [(path, value) for path, value in found if not isinstance(value, Regex)]

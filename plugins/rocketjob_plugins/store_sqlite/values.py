@@ -33,7 +33,6 @@ from bson.min_key import MinKey
 from bson.objectid import ObjectId
 from bson.regex import Regex
 from bson.timestamp import Timestamp
-
 from rocketjob.errors import DocumentTooLarge, StoreError, UnsupportedOperation
 from rocketjob.store import MAX_DOCUMENT_BYTES, Stored
 
@@ -241,9 +240,7 @@ def multiply(one: Any, other: Any) -> Any:
 
 def _calculate(one: Any, other: Any, operation: Callable[[Any, Any], Any]) -> Any:
     if isinstance(one, Decimal128) or isinstance(other, Decimal128):
-        return Decimal128(
-            _DECIMALS.create_decimal(operation(_as_decimal(one), _as_decimal(other)))
-        )
+        return Decimal128(_DECIMALS.create_decimal(operation(_as_decimal(one), _as_decimal(other))))
     result = operation(one, other)
     if isinstance(result, int) and not -(2**63) <= result < 2**63:
         raise StoreError(f"{result} does not fit in 64 bits: the number is not changed")
@@ -314,6 +311,31 @@ def _date_column(value: datetime) -> bytes:
     return _DATE.pack(DATE, milliseconds(value) + 2**63)
 
 
+class _Slot(datetime):
+    """Stands for a time that is put in later: see query.py."""
+
+    number: int
+
+
+class SlotColumn(bytes):
+    """Stands for that time in a column."""
+
+    number: int
+
+
+def slot(number: int) -> datetime:
+    """Return what stands for the time of that number."""
+    made = _Slot(1970, 1, 1, tzinfo=UTC)
+    made.number = number
+    return made
+
+
+def _slot_column(value: Any) -> SlotColumn:
+    made = SlotColumn(_date_column(value))
+    made.number = value.number
+    return made
+
+
 COLUMNS: Final[dict[type, Callable[[Any], Any]]] = {
     Missing: lambda value: None,
     type(None): lambda value: None,
@@ -328,6 +350,7 @@ COLUMNS: Final[dict[type, Callable[[Any], Any]]] = {
     ObjectId: lambda value: _OBJECT_ID_PREFIX + value.binary,
     bool: _BOOLS.__getitem__,
     datetime: _date_column,
+    _Slot: _slot_column,
     Timestamp: lambda value: _TIMESTAMP.pack(TIMESTAMP, value.time, value.inc),
 }
 
@@ -353,6 +376,11 @@ def key_column(value: Any) -> Any:
         return column(value)
     except InexactError as inexact:
         return inexact.key
+
+
+def compound_key(parts: list[Any]) -> bytes:
+    """Return what tells several values together from others."""
+    return repr(_canonical(tuple(key_column(part) for part in parts))).encode()
 
 
 def from_column(value: Any) -> Any:

@@ -1,0 +1,27 @@
+"""How the documentation is built: sphinx-build -W -b html docs docs/_build/html."""
+
+import rocketjob
+
+project = "RocketJob"
+author = "The RocketJob developers"
+copyright = "2026, The RocketJob developers"
+version = release = rocketjob.__version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+myst_enable_extensions = ["colon_fence", "deflist"]
+myst_heading_anchors = 3
+exclude_patterns = ["_build"]
+nitpicky = False  # signatures name types of the standard library, which are not linked offline
+
+html_theme = "furo"
+html_title = f"RocketJob {version}"
+html_copy_source = False
+html_static_path = ["_static"]
+html_css_files = ["rocketjob.css"]
+
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+autodoc_class_signature = "separated"
+autodoc_default_options = {"exclude-members": "__init__, __new__"}
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False

@@ -1,0 +1,85 @@
+"""Start a job only in certain hours.
+
+    class BusinessHoursJob(ProcessingWindow, Job):
+        processing_schedule = "30 8 * * * America/New_York"    # each window opens then
+        processing_duration = timedelta(hours=12)              # and is open for so long
+
+A window is open from its first instant, and closed again at the instant at which it ends. A job
+that is created, or retried, for a time when none is open gets the next opening as its `run_at`. A
+job that was to start while none is open is queued again for the next. Work that has started is not
+interrupted. Both fields are required, editable, and copied on restart.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import pendulum
+
+from rocketjob import Job, after, before, clock, field, hookimpl, validate
+from rocketjob_plugins.cron import CronError, CronSchedule
+
+TICK = timedelta(microseconds=1)
+
+
+class ProcessingWindow(Job, abstract=True):
+    """Mixin: see the module."""
+
+    processing_schedule: str = field(user_editable=True, copy_on_restart=True)
+    processing_duration: timedelta = field(user_editable=True, copy_on_restart=True)
+
+    def is_window_open(self, at: datetime | None = None) -> bool:
+        """Tell whether a window is open at a time; now, if none is given."""
+        at = at or clock.now()
+        opened = self._windows().previous_time(at + TICK)  # the very instant counts
+        return at < opened + self.processing_duration
+
+    def next_window(self, at: datetime | None = None) -> pendulum.DateTime:
+        """Return when the next window opens, after a time."""
+        return self._windows().next_time(at or clock.now())
+
+    def _windows(self) -> CronSchedule:
+        return default_schedule(self.processing_schedule)
+
+    @before("create", "retry")
+    def _wait_for_window(self) -> None:
+        at = max(self.run_at or clock.now(), clock.now())
+        if not self.is_running and not self.is_window_open(at):
+            self.run_at = self.next_window(at)
+
+    @after("start")
+    def _requeue_outside_window(self) -> None:
+        if self.is_running and not self.is_window_open():
+            self.run_at = self.next_window()
+            self.logger.info("queued again: outside its window", run_at=self.run_at)
+            self.requeue(reason="outside its processing window")
+
+    @validate
+    def _window_is_valid(self) -> None:
+        if not self.processing_schedule or not isinstance(self.processing_duration, timedelta):
+            return  # said already: they are required
+        if self.processing_duration <= timedelta(0):
+            self.errors.add("processing_duration", "must be longer than 0")
+            return
+        try:
+            first, second = self._windows().next_times(clock.now(), 2)
+        except CronError as error:
+            self.errors.add("processing_schedule", str(error))
+            return
+        if self.processing_duration > second - first:
+            self.errors.add(
+                "processing_duration",
+                f"must not be longer than the {second - first} from one window to the next",
+            )
+
+
+def default_schedule(expression: str) -> CronSchedule:
+    """Return a schedule; one that names no zone is in the configured one."""
+    from rocketjob.application import current
+
+    return CronSchedule(expression, time_zone=current().config.time_zone)
+
+
+@hookimpl
+def register_mixins() -> list[type[Job]]:
+    return [ProcessingWindow]

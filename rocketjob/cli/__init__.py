@@ -1,0 +1,42 @@
+"""The command line `rocketjob`.
+
+Each module here holds a command or a group of commands, thin over the API that everybody has; it is
+named in `root.ENTRIES` and imported when it is called. Plugins add commands with the hook
+`register_commands`; `command`, `Group` and `json_option` give them the same looks.
+"""
+
+from __future__ import annotations
+
+from rocketjob.cli.command import Command, Group, command, json_option
+from rocketjob.cli.errors import Failure
+from rocketjob.cli.options import setting_option
+from rocketjob.cli.root import make_cli
+from rocketjob.cli.session import import_app
+
+__all__ = [
+    "Command",
+    "Failure",
+    "Group",
+    "command",
+    "import_app",
+    "json_option",
+    "main",
+    "make_cli",
+    "setting_option",
+]
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    import contextlib
+    import sys
+
+    from rocketjob import application
+
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError):  # it may have been replaced
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    try:
+        make_cli().main()
+    finally:
+        application.close()

@@ -1,0 +1,5 @@
+"""`python -m rocketjob.cli` is `rocketjob`."""
+
+from rocketjob.cli import main
+
+main()

@@ -1,0 +1,145 @@
+"""Commands and groups whose help has examples, and which all take the global options."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+import click
+
+from rocketjob.cli.options import GlobalOption, global_options
+from rocketjob.cli.session import session_of
+
+Example = tuple[str, str]
+"""What a command line does, and the command line without the `rocketjob` in front."""
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _Teaching(click.Command):
+    """Help with examples after the text, and the global options apart from the command's own."""
+
+    examples: Sequence[Example] = ()
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        self.format_usage(ctx, formatter)
+        self.format_help_text(ctx, formatter)
+        self.format_examples(formatter)
+        self.format_sections(ctx, formatter)
+        self.format_own_options(ctx, formatter)
+        self.format_global_options(ctx, formatter)
+        self.format_epilog(ctx, formatter)
+
+    def format_examples(self, formatter: click.HelpFormatter) -> None:
+        if not self.examples:
+            return
+        with formatter.section("Examples"):
+            for text, line in self.examples:
+                formatter.write(f"  # {text}\n  rocketjob {line}\n")
+
+    def format_sections(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what stands between the examples and the options."""
+
+    def format_own_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        own = [p for p in self.get_params(ctx) if not isinstance(p, GlobalOption)]
+        _write_options(ctx, formatter, "Options", own)
+
+    def format_global_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        names = [p.opts[-1] for p in self.get_params(ctx) if isinstance(p, GlobalOption)]
+        if names:
+            formatter.write_paragraph()
+            formatter.write_text(f"Global options: {' '.join(names)} (see rocketjob --help)")
+
+
+def _write_options(
+    ctx: click.Context,
+    formatter: click.HelpFormatter,
+    title: str,
+    params: Iterable[click.Parameter],
+) -> None:
+    rows = [row for param in params if (row := param.get_help_record(ctx)) is not None]
+    if rows:
+        with formatter.section(title):
+            formatter.write_dl(rows)
+
+
+class Command(_Teaching):
+    """A command.
+
+    Args:
+        examples: pairs of what it does and the command line, for the help.
+    """
+
+    def __init__(self, *args: Any, examples: Sequence[Example] = (), **attributes: Any) -> None:
+        super().__init__(*args, **attributes)
+        self.examples = examples
+        self.params.extend(global_options())
+
+    def invoke(self, ctx: click.Context) -> Any:
+        session_of(ctx).apply()
+        return super().invoke(ctx)
+
+
+class Group(_Teaching, click.Group):
+    """A group of commands; without one it prints its help."""
+
+    command_class = Command
+
+    def __init__(self, *args: Any, examples: Sequence[Example] = (), **attributes: Any) -> None:
+        attributes.setdefault("invoke_without_command", True)
+        super().__init__(*args, **attributes)
+        self.no_args_is_help = False
+        self.examples = examples
+        self.params.extend(global_options())
+
+    def invoke(self, ctx: click.Context) -> Any:
+        if not _arguments(ctx):
+            click.echo(ctx.get_help())
+            return None
+        session_of(ctx).apply()
+        return super().invoke(ctx)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        known = self.get_command(ctx, name) is not None
+        if not known and not ctx.resilient_parsing and not name.startswith("-"):
+            raise click.UsageError(self._unknown(ctx, name), ctx)
+        return super().resolve_command(ctx, args)
+
+    def _unknown(self, ctx: click.Context, name: str) -> str:
+        hint = did_you_mean(name, self.list_commands(ctx))
+        return f"there is no command {ctx.command_path} {name}{hint}"
+
+    def format_sections(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        self.format_commands(ctx, formatter)
+
+
+Group.group_class = Group
+
+
+def _arguments(ctx: click.Context) -> list[str]:
+    # What is left for a subcommand; older releases of click know only the second name.
+    return [*getattr(ctx, "_protected_args", getattr(ctx, "protected_args", [])), *ctx.args]
+
+
+def did_you_mean(name: str, known: Iterable[str], otherwise: str = "") -> str:
+    """Return `; did you mean x?` for the nearest known name, or else `otherwise`."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {near[0]}?" if near else otherwise
+
+
+def command(
+    name: str, *, examples: Sequence[Example] = (), **attributes: Any
+) -> Callable[[Callable[..., Any]], Command]:
+    """Decorate a function to be a command of its own, to be named in `root.ENTRIES`."""
+    return click.command(name, cls=Command, examples=examples, **attributes)
+
+
+def json_option(function: F) -> F:
+    """Decorate a command with `--json`; the function takes `as_json`."""
+    return click.option(
+        "--json", "as_json", is_flag=True, help="print JSON, one object on each line"
+    )(function)

@@ -1,0 +1,91 @@
+"""What the shell offers when Tab is pressed: classes, fields, ids; nothing if that fails."""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Iterable
+from typing import Any
+from urllib.parse import urlsplit
+
+from click.shell_completion import CompletionItem
+
+MAX_IDS = 50
+
+Items = list[CompletionItem]
+
+
+def _quiet(function: Callable[..., Items]) -> Callable[..., Items]:
+    """Offer nothing rather than write an error into the line that is being typed."""
+
+    @functools.wraps(function)
+    def offer(*args: Any) -> Items:
+        try:
+            return function(*args)
+        except Exception:
+            return []
+
+    return offer
+
+
+def _items(names: Iterable[str], incomplete: str) -> Items:
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+@_quiet
+def job_ids(incomplete: str) -> Items:
+    """Offer the ids of the newest jobs, each with its class and state."""
+    from rocketjob import Job
+
+    if not _store_exists():
+        return []
+    rows = Job.all().order_by("-id").limit(MAX_IDS).pluck("id", "_type", "state")
+    return [
+        CompletionItem(str(id), help=f"{name} {state}")
+        for id, name, state in rows
+        if str(id).startswith(incomplete)
+    ]
+
+
+@_quiet
+def stored_classes(incomplete: str) -> Items:
+    """Offer the classes that stored jobs have."""
+    from rocketjob import application
+    from rocketjob.job import COLLECTION
+
+    if not _store_exists():
+        return []
+    counted = application.current().store.count_by(COLLECTION, "_type")
+    return _items(sorted(str(name) for name in counted), incomplete)
+
+
+@_quiet
+def job_specs(incomplete: str) -> Items:
+    """Offer `module:Class` once the module is typed, and the classes of the app modules."""
+    from rocketjob.cli.job_class import classes_of_app, classes_of_module, import_module
+
+    module, colon, _ = incomplete.partition(":")
+    if colon:
+        # The shell has the colon as a break between words, so it wants the part behind it too.
+        names = classes_of_module(import_module(module))
+        return _items((f"{module}:{name}" for name in names), incomplete)
+    return _items(sorted(classes_of_app()), incomplete)
+
+
+@_quiet
+def properties(spec: str | None, incomplete: str) -> Items:
+    """Offer the fields of the class that stands in front."""
+    from rocketjob.cli.job_class import resolve
+
+    if not spec or "=" in incomplete:
+        return []
+    fields = resolve(spec).fields()
+    return _items((f"{name}=" for name, made in fields.items() if not made.read_only), incomplete)
+
+
+def _store_exists() -> bool:
+    """Tell whether looking into the store would not create it."""
+    from rocketjob import application
+
+    url = urlsplit(application.current().config.url)
+    return url.scheme != "sqlite" or os.path.exists(url.path.removeprefix("/"))

@@ -1,0 +1,62 @@
+"""`rocketjob config`: every setting, its value, and where the value comes from."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+import click
+
+from rocketjob import config as settings
+from rocketjob.cli.command import command, json_option
+from rocketjob.cli.output import Column, as_text, print_json, print_table
+from rocketjob.cli.session import session_of
+
+
+@command(
+    "config",
+    short_help="Show every setting and its origin.",
+    examples=[
+        ("Every setting, its value and where it comes from", "config"),
+        ("With another file", "config --config production.toml"),
+        ("For programs", "config --json | jq -r 'select(.origin != \"default\") | .name'"),
+    ],
+)
+@json_option
+@click.pass_context
+def config(ctx: click.Context, as_json: bool) -> None:
+    """Show every setting, its value, and whether a file, a variable or an option has set it.
+
+    Keys and the passwords of URLs are hidden.
+    """
+    given = session_of(ctx).given
+    found, origins = settings.load(given), settings.origins(given)
+    rows = [
+        (name, _shown(name, getattr(found, name)), _origin(name, origins[name]))
+        for name in settings.setting_names()
+    ]
+    if as_json:
+        for name, value, origin in rows:
+            print_json({"name": name, "value": value, "origin": origin})
+        return
+    print_table(
+        [Column("SETTING", fixed=True), Column("VALUE"), Column("ORIGIN")],
+        [(name, "" if value is None else as_text(value), origin) for name, value, origin in rows],
+    )
+
+
+def _shown(name: str, value: Any) -> Any:
+    if name == "encryption_keys":
+        return ["(hidden)"] * len(value)
+    if name.endswith("url") and value:
+        return re.sub(r"(://[^/@:]*:)[^/@]*@", r"\1***@", value)
+    return value
+
+
+def _origin(name: str, origin: str) -> str:
+    if origin == "the environment":
+        return f"ROCKETJOB_{name.upper()}"
+    if origin == "the options given":
+        return "command line"
+    return os.path.relpath(origin) if os.path.isabs(origin) else origin

@@ -1,0 +1,133 @@
+"""`rocketjob enqueue`: store a job, or many."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any, TextIO
+
+import click
+
+from rocketjob import Job
+from rocketjob.cli.command import command, json_option
+from rocketjob.cli.job_class import build, resolve
+from rocketjob.cli.job_json import summary
+from rocketjob.cli.output import print_json
+from rocketjob.cli.types import JobSpec, Property, as_dict
+
+MAX_SHOWN = 5  # wrong lines of a file that are told at once
+
+
+@command(
+    "enqueue",
+    short_help="Store a job, to be run by a server.",
+    examples=[
+        (
+            "Store a job; its fields are given as texts",
+            "enqueue myapp.jobs:ReportJob username=Jack priority=5",
+        ),
+        (
+            "Run it in two hours at the earliest",
+            "enqueue myapp.jobs:ReportJob username=x run_at=2h",
+        ),
+        (
+            "Arguments for perform(self, file_name, *, dry_run)",
+            "enqueue myapp.jobs:ImportJob --arg data.csv --kwarg dry_run=true",
+        ),
+        (
+            "Just the class, where its module is named in app",
+            "enqueue --app myapp.jobs ReportJob username=Jack",
+        ),
+        (
+            "Many jobs, all or none: a JSON object on each line",
+            "enqueue myapp.jobs:ReportJob --many users.jsonl priority=70",
+        ),
+    ],
+)
+@click.argument("spec", type=JobSpec(), metavar="CLASS")
+@click.argument("properties", nargs=-1, type=Property(), metavar="[NAME=VALUE]...")
+@click.option(
+    "--arg", "args", multiple=True, metavar="VALUE", help="a positional argument of perform"
+)
+@click.option(
+    "--kwarg",
+    "kwargs",
+    multiple=True,
+    type=Property(),
+    metavar="NAME=VALUE",
+    help="a keyword argument of perform",
+)
+@click.option(
+    "--many",
+    type=click.File(encoding="utf-8"),
+    metavar="FILE",
+    help="store one job for each line, a JSON object with its fields; - is standard input",
+)
+@json_option
+def enqueue(
+    spec: str,
+    properties: tuple[tuple[str, str], ...],
+    args: tuple[str, ...],
+    kwargs: tuple[tuple[str, str], ...],
+    many: TextIO | None,
+    as_json: bool,
+) -> None:
+    """Store a job of CLASS, to be run by a server, and print its id.
+
+    CLASS is module:Class, or just Class where --app (or the setting app) names its module. Fields
+    are parsed by their types: times as 2026-01-31T08:30:00Z or from now as 2h, lists as JSON. So
+    are the arguments of perform by its annotations; one without an annotation is JSON if it parses,
+    or else a text.
+    """
+    fields = as_dict(properties)
+    cls = resolve(spec)
+    if many is None:
+        stored = [build(cls, fields, args, as_dict(kwargs, "the argument")).save()]
+    elif args or kwargs:
+        raise click.UsageError("--many takes no --arg and no --kwarg: give fields on each line")
+    else:
+        stored = cls.create_many(list(_rows(cls, fields, many)))
+    _show(stored, as_json)
+
+
+def _show(stored: list[Job], as_json: bool) -> None:
+    for job in stored:
+        if as_json:
+            print_json(summary(job))
+        else:
+            click.echo(str(job.id))
+    if sys.stderr.isatty() and stored:
+        cls = type(stored[0])
+        what = f"{len(stored)} jobs are" if len(stored) > 1 else "is"
+        click.echo(
+            f"{cls.__name__}: {what} queued; this runs it: rocketjob server --app {cls.__module__}",
+            err=True,
+        )
+
+
+def _rows(cls: type[Job], fields: dict[str, str], file: TextIO) -> Iterator[Job]:
+    wrong: list[str] = []
+    for number, line in enumerate(file, 1):
+        if not line.strip():
+            continue
+        try:
+            yield build(cls, {**fields, **_object(line)})
+        except (click.UsageError, ValueError) as error:
+            wrong.append(f"line {number}: {error}")
+            if len(wrong) == MAX_SHOWN:
+                break
+    if wrong:
+        raise click.UsageError("nothing was stored: " + "; ".join(wrong))
+
+
+def _object(line: str) -> dict[str, Any]:
+    try:
+        found = json.loads(line)
+    except ValueError as error:
+        raise ValueError(f"not JSON: {error}") from None
+    if not isinstance(found, dict):
+        raise ValueError(
+            f'must be a JSON object such as {{"priority": 5}}, not {line.strip()[:40]}'
+        )
+    return found

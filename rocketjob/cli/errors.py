@@ -1,0 +1,79 @@
+"""From errors to exit codes: one clear line on standard error, a traceback only if asked for.
+
+0 is success, 1 a failure (not found, refused, the job raised, the store cannot be reached), 2 a
+wrong use (of a command, option, class, field or value: nothing was done), 130 an interruption.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from rocketjob.cli.session import Session
+from rocketjob.errors import RocketJobError
+
+SUCCESS, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130
+
+
+class Failure(click.ClickException):
+    """Something that was understood did not succeed; the message says what."""
+
+    exit_code = FAILURE
+
+
+def run(call: Callable[[], Any], session: Session) -> int:
+    """Call, show any error, and return the exit code."""
+    try:
+        code = call()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _reader_gone()
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else FAILURE
+    except BaseException as error:
+        if session.debug:
+            traceback.print_exc()
+        return _report(error)
+    return code if isinstance(code, int) else SUCCESS
+
+
+def _reader_gone() -> int:
+    """Be quiet when the reader of a pipe has had enough, as `head` does."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return SUCCESS
+
+
+def _report(error: BaseException) -> int:
+    if isinstance(error, click.Abort | KeyboardInterrupt | EOFError):
+        interrupted = isinstance(error.__cause__ or error, KeyboardInterrupt)
+        click.echo("aborted", err=True)
+        return INTERRUPTED if interrupted else FAILURE
+    if isinstance(error, click.UsageError):
+        _say(error.format_message(), _help_hint(error))
+        return USAGE
+    if isinstance(error, click.ClickException):
+        _say(error.format_message())
+        return error.exit_code
+    if isinstance(error, RocketJobError):
+        _say(str(error))
+        return FAILURE
+    _say(f"unexpected {type(error).__name__}: {error}", "--debug shows the traceback")
+    return FAILURE
+
+
+def _help_hint(error: click.UsageError) -> str:
+    return f"see {error.ctx.command_path} --help" if error.ctx else ""
+
+
+def _say(message: str, hint: str = "") -> None:
+    label = click.style("error:", fg="red", bold=True)
+    # Most stop with a full stop, which reads badly in front of a bracket.
+    text = f"{message.rstrip('.')} ({hint})" if hint else message
+    click.echo(f"{label} {text}", err=True)

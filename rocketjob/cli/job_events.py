@@ -1,0 +1,220 @@
+"""`rocketjob jobs retry`, `abort` and so on: one event for some jobs, or for all that match."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import click
+from bson import ObjectId
+
+from rocketjob import Job, UnknownJob
+from rocketjob.cli.command import Group, json_option
+from rocketjob.cli.errors import FAILURE
+from rocketjob.cli.job_json import EVENTS, class_name, load, may
+from rocketjob.cli.output import print_json, styled
+from rocketjob.cli.selection import Selection, checked, selection_options
+from rocketjob.cli.session import import_app
+from rocketjob.cli.types import JobId
+from rocketjob.errors import RocketJobError
+
+
+class Wording(NamedTuple):
+    """How a command is described."""
+
+    done: str
+    summary: str
+
+
+WORDING = {
+    "retry": Wording("retried", "Queue failed jobs again."),
+    "abort": Wording("aborted", "Give jobs up for good."),
+    "pause": Wording("paused", "Hold jobs back until they are resumed."),
+    "resume": Wording("resumed", "Let paused jobs go on."),
+    "fail": Wording("failed", "Fail jobs, with a reason."),
+    "run-now": Wording("queued for now", "Let scheduled jobs start as soon as a worker is free."),
+    "destroy": Wording("destroyed", "Remove jobs, with their callbacks."),
+}
+
+
+class Outcome(NamedTuple):
+    """What became of one job."""
+
+    id: ObjectId
+    name: str | None
+    source: str | None
+    target: str | None
+    error: str | None = None
+
+
+def add_commands(group: Group) -> None:
+    """Add a command for every event to the group `jobs`."""
+    for name in EVENTS:
+        group.add_command(_command(group, name))
+
+
+def _command(group: Group, name: str) -> click.Command:
+    def call(**arguments: Any) -> None:
+        run(name, **arguments)
+
+    call.__doc__ = (
+        f"{WORDING[name].summary}\n\n"
+        "Name the jobs by their ids, or take all that match the options. What happened to each is "
+        "printed; one that cannot be changed does not stop the others, and makes the exit code 1."
+    )
+    decorators: list[Callable[[Any], Any]] = [
+        click.argument("ids", nargs=-1, type=JobId(), metavar="[ID]..."),
+        click.option("--all-matching", is_flag=True, help="all jobs that the options below select"),
+        selection_options,
+        click.option("-y", "--yes", is_flag=True, help="do not ask for confirmation"),
+        json_option,
+        click.pass_context,
+    ]
+    if name == "fail":
+        reason = click.option("--reason", metavar="TEXT", help="why; kept as the job's exception")
+        decorators.insert(1, reason)
+    function: Any = call
+    for decorate in reversed(decorators):
+        function = decorate(function)
+    return group.command_class(
+        name,
+        callback=function,
+        params=list(reversed(getattr(function, "__click_params__", []))),
+        help=call.__doc__,
+        short_help=WORDING[name].summary,
+        examples=_examples(name),
+    )
+
+
+def _examples(name: str) -> list[tuple[str, str]]:
+    id = "55aeaf03a26ec0c1bd00008d"
+    reason = ' --reason "wrong file"' if name == "fail" else ""
+    state = {"retry": " --state failed", "run-now": " --state scheduled"}.get(name, "")
+    return [
+        ("One job", f"jobs {name} {id}{reason}"),
+        (
+            "All of one class",
+            f"jobs {name} --all-matching --class ReportJob{state}{reason}",
+        ),
+        (
+            "In a script, without a question",
+            f"jobs {name} --all-matching --class ReportJob --priority 90 --yes{reason}",
+        ),
+    ]
+
+
+def run(
+    name: str,
+    ctx: click.Context,
+    ids: tuple[ObjectId, ...],
+    all_matching: bool,
+    selection: Selection,
+    yes: bool,
+    as_json: bool,
+    reason: str | None = None,
+) -> None:
+    """Fire an event on the jobs that are named or selected, and print what happened to each."""
+    _check_usage(ctx, ids, all_matching, selection)
+    import_app()
+    chosen = _matching(name, selection) if all_matching else list(dict.fromkeys(ids))
+    if len(chosen) > 1 and not yes:
+        _confirm(ctx, name, chosen)
+    arguments = {"reason": reason} if reason is not None else {}
+    failed = 0
+    for id in chosen:
+        outcome = _fire(id, name, arguments)
+        failed += outcome.error is not None
+        _print(outcome, name, as_json)
+    if len(chosen) != 1:
+        _print_summary(name, len(chosen) - failed, failed)
+    if failed:
+        ctx.exit(FAILURE)
+
+
+def _check_usage(
+    ctx: click.Context, ids: tuple[ObjectId, ...], all_matching: bool, selection: Selection
+) -> None:
+    if ids and all_matching:
+        raise click.UsageError("give ids or --all-matching, not both", ctx)
+    if not all_matching and selection != Selection():
+        raise click.UsageError("add --all-matching to take all jobs that the options select", ctx)
+    if not ids and not all_matching:
+        raise click.UsageError("give the ID of a job, or --all-matching with options", ctx)
+
+
+def _matching(name: str, selection: Selection) -> list[ObjectId]:
+    """Return the selected jobs in whose state the event is possible, the oldest first."""
+    query = checked(selection.query)
+    event = Job.__events__.get(EVENTS[name])
+    if event is not None:
+        states = sorted({state for each in event.transitions for state in each.sources})
+        query = query.where({"state": {"$in": states}})
+    found: list[ObjectId] = checked(lambda: query.order_by("id").pluck("id"))
+    return found
+
+
+def _confirm(ctx: click.Context, name: str, chosen: list[ObjectId]) -> None:
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"this would {name} {len(chosen)} jobs: add --yes to do it", ctx)
+    click.echo(f"This would {name} {len(chosen)} jobs: {_breakdown(chosen)}", err=True)
+    if not click.confirm("Go on?", err=True):
+        click.echo("nothing was changed", err=True)
+        ctx.exit(FAILURE)
+
+
+def _breakdown(chosen: list[ObjectId]) -> str:
+    rows = Job.where({"_id": {"$in": chosen}}).pluck("_type", "state")
+    counted = Counter(f"{state} {name}" for name, state in rows)
+    return ", ".join(f"{number} {what}" for what, number in counted.most_common(6))
+
+
+def _fire(id: ObjectId, name: str, arguments: dict[str, Any]) -> Outcome:
+    stored = Job.collection().find_one({"_id": id})
+    if stored is None:
+        return Outcome(id, None, None, None, "there is no job with this id")
+    job = load(stored)
+    source = job.state
+    try:
+        _refuse_unknown(job, EVENTS[name])
+        getattr(job, EVENTS[name])(**arguments)
+    except RocketJobError as error:
+        return Outcome(id, class_name(job), source, source, str(error))
+    except Exception as error:  # a callback of the class; the others go on
+        return Outcome(id, class_name(job), source, None, f"{type(error).__name__}: {error}")
+    return Outcome(id, class_name(job), source, None if name == "destroy" else job.state)
+
+
+def _refuse_unknown(job: Job, event: str) -> None:
+    if isinstance(job, UnknownJob) and not may(job, event):
+        # Where the state is what forbids it, that is the better message.
+        job.__events__[event].choose(job, {})
+        raise RocketJobError(
+            f"the class {class_name(job)} is not loaded here: name its module with --app"
+        )
+
+
+def _print(outcome: Outcome, name: str, as_json: bool) -> None:
+    if as_json:
+        print_json(
+            {
+                "id": str(outcome.id),
+                "class": outcome.name,
+                "event": EVENTS[name],
+                "ok": outcome.error is None,
+                "from": outcome.source,
+                "state": outcome.target,
+                "error": outcome.error,
+            }
+        )
+    elif outcome.error is not None:
+        click.echo(f"{styled('error:', fg='red')} {outcome.id}: {outcome.error}", err=True)
+    else:
+        change = f"{outcome.source} -> {outcome.target or 'destroyed'}"
+        click.echo(f"{outcome.id}  {outcome.name}  {change}")
+
+
+def _print_summary(name: str, done: int, failed: int) -> None:
+    text = f"{done} {WORDING[name].done}"
+    click.echo(text + (f", {failed} not" if failed else ""), err=True)

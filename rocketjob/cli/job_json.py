@@ -1,0 +1,123 @@
+"""A job as JSON, with the same keys whatever its class and state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import attrs
+
+from rocketjob import Job, UnknownJob
+from rocketjob.job_exception import JobException
+from rocketjob.query import Query
+from rocketjob.store import Stored
+
+STANDARD = tuple(Job.fields())
+HIDDEN = ("claimed_by", "claim_number")
+ENCRYPTED = "(encrypted)"
+EVENTS = {
+    "retry": "retry",
+    "abort": "abort",
+    "pause": "pause",
+    "resume": "resume",
+    "fail": "fail",
+    "run-now": "run_now",
+    "destroy": "destroy",
+}
+"""What a person can do with a job: the command, and the method of the job."""
+
+
+def find_jobs(query: Query[Any]) -> Iterator[Job]:
+    """Yield the jobs of a query; one that cannot be loaded does not end the listing."""
+    found = Job.collection().find(
+        query.filter(),
+        None,
+        sort=list(query.sorting) or None,
+        skip=query.skipped,
+        limit=query.maximum,
+    )
+    for stored in found:
+        yield load(stored)
+
+
+def load(stored: Stored) -> Job:
+    """Return a stored job, as an UnknownJob where its own class cannot hold what is stored."""
+    try:
+        return Job.from_document(stored)
+    except Exception as error:
+        # No class has an empty name: it loads with the fields that every job has.
+        job = Job.from_document({**stored, "_type": ""})
+        job.__dict__["_unknown_name"] = stored.get("_type")
+        job.__dict__["_cannot_load"] = f"{type(error).__name__}: {error}"
+        return job
+
+
+def problem_of(job: Job) -> str | None:
+    """Say why a job could not be loaded as what it is, if so."""
+    found: str | None = job.__dict__.get("_cannot_load")
+    return found
+
+
+def class_name(job: Job) -> str:
+    """Return the class that the job was stored with, loaded here or not."""
+    return job.class_name if isinstance(job, UnknownJob) else job.type_name()
+
+
+def summary(job: Job) -> dict[str, Any]:
+    """Return what listings print of a job."""
+    found: dict[str, Any] = {"id": str(job.id), "class": class_name(job)}
+    for name in STANDARD:
+        if name not in ("id", "exception", "result", "arguments", *HIDDEN):
+            found[name] = getattr(job, name)
+    found |= {"seconds": job.seconds, "duration": job.duration}
+    found["exception"] = _exception(job.exception, backtrace=False)
+    return found
+
+
+def details(job: Job, reveal: bool = False) -> dict[str, Any]:
+    """Return all that is known of a job.
+
+    Args:
+        reveal: encrypted fields too, in clear.
+    """
+    return {
+        **summary(job),
+        "arguments": job.arguments,
+        "result": job.result,
+        "exception": _exception(job.exception, backtrace=True),
+        "fields": own_fields(job, reveal),
+        "history": [attrs.asdict(entry) for entry in job.history],
+        "possible_events": possible_events(job),
+        "known_class": not isinstance(job, UnknownJob),
+    }
+
+
+def own_fields(job: Job, reveal: bool = False) -> dict[str, Any]:
+    """Return the fields that the job's class adds to those of every job."""
+    return {
+        name: ENCRYPTED
+        if made.encrypted and not reveal and job.__dict__[name] is not None
+        else getattr(job, name)
+        for name, made in job.fields().items()
+        if name not in STANDARD
+    }
+
+
+def possible_events(job: Job) -> list[str]:
+    """Name what a person can do with the job now."""
+    return [event for event in EVENTS.values() if may(job, event)]
+
+
+def may(job: Job, event: str) -> bool:
+    """Tell whether an event, or `destroy`, is possible now."""
+    return event == "destroy" or job.may(event)
+
+
+def _exception(error: JobException | None, backtrace: bool) -> dict[str, Any] | None:
+    if error is None:
+        return None
+    found: dict[str, Any] = {"class_name": error.class_name, "message": error.message}
+    if backtrace:
+        found |= {"backtrace": error.backtrace, "worker_name": error.worker_name}
+        found["cause"] = _exception(error.cause, backtrace)
+    return found

@@ -1,0 +1,128 @@
+"""A job for people: fields, exception, history, and what can be done with it."""
+
+from __future__ import annotations
+
+import click
+
+from rocketjob import Job, UnknownJob
+from rocketjob.cli.job_json import EVENTS, class_name, own_fields, possible_events, problem_of
+from rocketjob.cli.output import (
+    STATE_STYLES,
+    Cell,
+    Column,
+    as_text,
+    clean,
+    moment,
+    print_heading,
+    print_pairs,
+    print_table,
+    relative,
+    styled,
+    to_json,
+)
+from rocketjob.history import HistoryEntry
+from rocketjob.job_exception import JobException
+
+
+def print_job(job: Job, reveal: bool) -> None:
+    """Print a job.
+
+    Args:
+        reveal: encrypted fields too, in clear.
+    """
+    state = styled(job.state, fg=STATE_STYLES.get(job.state), bold=True)
+    click.echo(f"{styled(clean(class_name(job)), bold=True)} {job.id} {state}")
+    _print_problem(job)
+    print_pairs(_standard(job))
+    fields = own_fields(job, reveal)
+    if fields:
+        print_heading("Fields")
+        print_pairs(((name, as_text(value)) for name, value in fields.items()), indent="  ")
+    for title, value in (("Arguments", job.arguments), ("Result", job.result)):
+        if value is not None:
+            print_heading(title)
+            for line in to_json(value, indent=2).splitlines():
+                click.echo(f"  {clean(line)}")
+    if job.exception is not None:
+        print_heading("Exception")
+        _print_exception(job.exception)
+    if job.history:
+        print_heading("History")
+        _print_history(job.history)
+    _print_possible(job)
+
+
+def _print_problem(job: Job) -> None:
+    if problem := problem_of(job):
+        click.echo(styled(f"Cannot be loaded as what it is: {clean(problem)}", fg="red"))
+    elif isinstance(job, UnknownJob):
+        text = "Its class is not loaded here, so its own fields are not shown: give --app MODULE"
+        click.echo(styled(text, fg="yellow"))
+
+
+def _standard(job: Job) -> list[tuple[str, str]]:
+    pairs = [
+        ("Description", job.description or ""),
+        ("Priority", str(job.priority)),
+        ("Created", moment(job.created_at)),
+        ("Not before", moment(job.run_at)),
+        ("Expires", moment(job.expires_at)),
+        ("Started", moment(job.started_at)),
+        (_ended(job), moment(job.completed_at)),
+        ("Took" if job.completed_at else "Runs for", job.duration if job.started_at else ""),
+        ("Progress", f"{job.percent_complete}%" if job.is_running else ""),
+        ("Worker", job.worker_name or ""),
+        ("Failures", str(job.failure_count or "")),
+        ("Crashes", str(job.interruptions or "")),
+        ("Log level", job.log_level or ""),
+        ("When done", "is removed" if job.destroy_on_complete else "is kept"),
+    ]
+    return [(name, value) for name, value in pairs if value]
+
+
+def _ended(job: Job) -> str:
+    return job.state.capitalize() if job.state not in ("queued", "running") else "Ended"
+
+
+def _print_exception(error: JobException, lead: str = "") -> None:
+    name = f"{error.class_name}: " if error.class_name != "JobException" else ""
+    worker = f"  (on {error.worker_name})" if error.worker_name else ""
+    first, *rest = (error.message or "").splitlines() or [""]
+    click.echo(styled(f"  {lead}{clean(name + first)}", fg="red") + clean(worker))
+    for line in (*rest, *error.backtrace):
+        click.echo(f"    {clean(line)}".rstrip())
+    if error.cause is not None:
+        _print_exception(error.cause, "caused by ")
+
+
+def _print_history(history: list[HistoryEntry]) -> None:
+    print_table(
+        [
+            Column("  AT", fixed=True),
+            Column("", fixed=True),
+            Column("EVENT", fixed=True),
+            Column("STATE", fixed=True),
+            Column("CLAIM", fixed=True, right=True),
+            Column("WORKER"),
+            Column("REASON"),
+        ],
+        [
+            (
+                f"  {entry.at:%Y-%m-%d %H:%M:%S}",
+                relative(entry.at),
+                entry.event,
+                Cell(entry.state, STATE_STYLES.get(entry.state, "")),
+                str(entry.claim_number or ""),
+                entry.worker_name or "",
+                entry.reason or "",
+            )
+            for entry in history
+        ],
+    )
+
+
+def _print_possible(job: Job) -> None:
+    names = {event: name for name, event in EVENTS.items()}
+    possible = [names[event] for event in possible_events(job)]
+    click.echo()
+    click.echo(f"Possible now: rocketjob jobs {'|'.join(possible)} {job.id}")

@@ -1,0 +1,319 @@
+"""`rocketjob jobs`: list, show, count, change and steer stored jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import click
+from bson import ObjectId
+
+from rocketjob import Job, UnknownJob, application
+from rocketjob.cli.command import Group, json_option
+from rocketjob.cli.errors import FAILURE
+from rocketjob.cli.job_events import add_commands
+from rocketjob.cli.job_json import class_name, details, find_jobs, load, problem_of, summary
+from rocketjob.cli.job_page import print_job
+from rocketjob.cli.output import (
+    STATE_STYLES,
+    Cell,
+    Column,
+    clean,
+    print_json,
+    print_table,
+    relative,
+)
+from rocketjob.cli.selection import Selection, checked, selection_options
+from rocketjob.cli.session import import_app
+from rocketjob.cli.types import JobId, Property, as_dict
+from rocketjob.errors import NotFound, RocketJobError, ValidationError
+from rocketjob.job import COLLECTION, STATES, JobQuery
+
+DEFAULT_LIMIT = 50
+
+jobs = Group(
+    "jobs",
+    short_help="List, show and change jobs.",
+    help="List, show, count and change stored jobs.",
+    examples=[
+        ("What has failed, newest first", "jobs list --state failed"),
+        ("Why, and what can be done", "jobs show 55aeaf03a26ec0c1bd00008d"),
+        ("Try all of one class again", "jobs retry --all-matching --class ReportJob"),
+    ],
+)
+
+
+# --- list ------------------------------------------------------------------------------------
+
+
+@jobs.command(
+    "list",
+    short_help="List jobs, the newest first.",
+    examples=[
+        ("Failed and aborted jobs of a class", "jobs list -s failed -s aborted --class ReportJob"),
+        ("What runs next", "jobs list --state queued --sort priority --limit 10"),
+        (
+            "By any field; texts are parsed by the field's type",
+            """jobs list --where '{"created_at": {"$gte": "2026-01-31T08:00:00Z"}}'""",
+        ),
+        ("How many", "jobs list --state failed --count"),
+        ("For programs", "jobs list --json | jq -r .id"),
+    ],
+)
+@selection_options
+@click.option(
+    "-n",
+    "--limit",
+    type=click.IntRange(0),
+    default=DEFAULT_LIMIT,
+    show_default=True,
+    help="at most so many; 0 for all",
+)
+@click.option(
+    "--sort",
+    metavar="FIELD",
+    default="-id",
+    show_default=True,
+    help="by this field; -FIELD for downwards",
+)
+@click.option("--count", is_flag=True, help="print only how many there are")
+@click.option("-q", "--quiet", is_flag=True, help="print only the ids")
+@json_option
+def list_jobs(
+    selection: Selection, limit: int, sort: str, count: bool, quiet: bool, as_json: bool
+) -> None:
+    """List jobs, the newest first."""
+    import_app(lenient=True)
+    query = checked(lambda: selection.query().order_by(sort))
+    if count:
+        found = checked(query.count)
+        print_json({"count": found}) if as_json else click.echo(found)
+        return
+    query = query.limit(limit)
+    if quiet:
+        for id in checked(lambda: query.pluck("id")):
+            click.echo(str(id))
+    elif as_json:
+        for job in _checked_first(query):
+            print_json(summary(job))
+    else:
+        _print_list(query)
+
+
+def _checked_first(query: JobQuery[Job]) -> Iterable[Job]:
+    """Return the jobs of a query, one by one, once the store has accepted its filter."""
+    found = find_jobs(query)
+    first = checked(lambda: next(found, None))
+    if first is not None:
+        yield first
+        yield from found
+
+
+def _print_list(query: JobQuery[Job]) -> None:
+    rows = [_row(job) for job in _checked_first(query)]
+    if not rows:
+        _print_none(query)
+        return
+    print_table(
+        [
+            Column("ID", fixed=True),
+            Column("CLASS"),
+            Column("STATE", fixed=True),
+            Column("PRI", fixed=True, right=True),
+            Column("CREATED", fixed=True),
+            Column("TOOK", fixed=True),
+            Column("DETAIL"),
+        ],
+        rows,
+    )
+    total = query.limit(0).count() if len(rows) == query.maximum else len(rows)
+    if total > len(rows):
+        click.echo(f"{len(rows)} of {total} jobs; --limit 0 shows all", err=True)
+
+
+def _print_none(query: JobQuery[Job]) -> None:
+    store = application.current().store
+    which = "No such jobs" if query.filters else "No jobs"
+    click.echo(f"{which} in {store.url}", err=True)
+
+
+def _row(job: Job) -> list[Cell | str]:
+    state = "scheduled" if job.is_scheduled else job.state
+    return [
+        str(job.id),
+        class_name(job),
+        Cell(state, STATE_STYLES.get(state, "")),
+        str(job.priority),
+        relative(job.created_at),
+        job.duration if job.started_at else "",
+        detail(job),
+    ]
+
+
+def detail(job: Job) -> str:
+    """Return what one most wants to know of a job in its state."""
+    if problem := problem_of(job):
+        return f"cannot be loaded: {problem}"
+    if job.exception is not None and not job.is_completed:
+        name, message = job.exception.class_name, job.exception.message or ""
+        return message if name == "JobException" else f"{name}: {message}"
+    if job.is_running:
+        return f"{job.percent_complete}% on {job.worker_name or 'no worker'}"
+    if job.is_scheduled:
+        return f"starts {relative(job.run_at)}"
+    if isinstance(job, UnknownJob):
+        return job.description or "(class not loaded here)"
+    return job.description or ""
+
+
+# --- show ------------------------------------------------------------------------------------
+
+
+@jobs.command(
+    "show",
+    short_help="Show all that is known of jobs.",
+    examples=[
+        ("Fields, exception, history, and what can be done", "jobs show 55aeaf03a26ec0c1bd00008d"),
+        ("For programs", "jobs show 55aeaf03a26ec0c1bd00008d --json | jq .exception.backtrace"),
+    ],
+)
+@click.argument("ids", nargs=-1, required=True, type=JobId(), metavar="ID...")
+@click.option("--reveal", is_flag=True, help="show encrypted fields in clear")
+@json_option
+@click.pass_context
+def show(ctx: click.Context, ids: tuple[ObjectId, ...], reveal: bool, as_json: bool) -> None:
+    """Show fields, exception and history of jobs, and what can be done with them."""
+    import_app(lenient=True)
+    missing = False
+    for number, id in enumerate(ids):
+        stored = Job.collection().find_one({"_id": id})
+        if stored is None:
+            click.echo(f"error: there is no job with the id {id}", err=True)
+            missing = True
+            continue
+        job = load(stored)
+        if as_json:
+            print_json(details(job, reveal))
+        else:
+            if number:
+                click.echo()
+            print_job(job, reveal)
+    if missing:
+        ctx.exit(FAILURE)
+
+
+# --- counts ----------------------------------------------------------------------------------
+
+
+@jobs.command(
+    "counts",
+    short_help="Count jobs by class and state.",
+    examples=[("All jobs", "jobs counts"), ("For programs", "jobs counts --json | jq .failed")],
+)
+@json_option
+def counts(as_json: bool) -> None:
+    """Count jobs by class and state."""
+    rows = _count()
+    if as_json:
+        for name, found in rows.items():
+            print_json({"class": name, **found})
+    elif not rows:
+        _print_none(Job.all())
+    else:
+        _print_counts(rows)
+
+
+def _count() -> dict[str, dict[str, int]]:
+    store = application.current().store
+    rows: dict[str, dict[str, int]] = {}
+    for state in STATES:
+        for name, number in store.count_by(COLLECTION, "_type", {"state": state}).items():
+            rows.setdefault(str(name), dict.fromkeys((*STATES, "total"), 0))[state] = number
+    for found in rows.values():
+        found["total"] = sum(found.values())
+    return dict(sorted(rows.items()))
+
+
+def _print_counts(rows: dict[str, dict[str, int]]) -> None:
+    names = (*STATES, "total")
+    columns = [Column("CLASS")]
+    columns += [Column(name.upper(), fixed=True, right=True) for name in names]
+    table: list[Sequence[Cell | str]] = [
+        [name, *(_number(found[n], n) for n in names)] for name, found in rows.items()
+    ]
+    if len(rows) > 1:
+        sums = {n: sum(found[n] for found in rows.values()) for n in names}
+        table.append([Cell("all", "bold"), *(_number(sums[n], n) for n in names)])
+    print_table(columns, table)
+
+
+def _number(number: int, name: str) -> Cell:
+    return Cell(str(number) if number else "-", STATE_STYLES.get(name, "") if number else "dim")
+
+
+# --- set -------------------------------------------------------------------------------------
+
+
+@jobs.command(
+    "set",
+    short_help="Change fields of jobs.",
+    examples=[
+        ("Let a job go first", "jobs set 55aeaf03a26ec0c1bd00008d priority=1"),
+        ("Start it tomorrow", "jobs set 55aeaf03a26ec0c1bd00008d run_at=1d"),
+    ],
+)
+@click.argument("words", nargs=-1, required=True, metavar="ID... NAME=VALUE...")
+@json_option
+@click.pass_context
+def set_fields(ctx: click.Context, words: tuple[str, ...], as_json: bool) -> None:
+    """Change fields that are meant to be edited (user_editable), such as priority and run_at."""
+    import_app()
+    ids = [JobId().convert(word, None, ctx) for word in words if "=" not in word]
+    fields = as_dict(tuple(Property().convert(word, None, ctx) for word in words if "=" in word))
+    if not ids or not fields:
+        raise click.UsageError("give at least one ID and one NAME=VALUE", ctx)
+    failed = False
+    for id in ids:
+        try:
+            job = Job.find(id)
+            job.update(**_parse_edits(job, fields))
+        except (NotFound, ValidationError, RocketJobError) as error:
+            click.echo(f"error: {id}: {error}", err=True)
+            failed = True
+            continue
+        _print_edited(job, fields, as_json)
+    if failed:
+        ctx.exit(FAILURE)
+
+
+def _parse_edits(job: Job, fields: dict[str, str]) -> dict[str, Any]:
+    editable = {name: made for name, made in job.fields().items() if made.user_editable}
+    found = {}
+    for name, text in fields.items():
+        if name not in editable:
+            raise click.UsageError(_not_editable(job, name, list(editable)))
+        try:
+            found[name] = editable[name].codec.from_text(text)
+        except ValueError as error:
+            raise click.UsageError(f"{name}: {error}") from None
+    return found
+
+
+def _not_editable(job: Job, name: str, editable: list[str]) -> str:
+    from rocketjob.cli.command import did_you_mean
+
+    listed = f"; editable are {', '.join(editable)}"
+    if name in job.fields():
+        return f"{class_name(job)}.{name} may not be edited{listed}"
+    return f"{class_name(job)} has no field {name}{did_you_mean(name, editable, listed)}"
+
+
+def _print_edited(job: Job, fields: dict[str, str], as_json: bool) -> None:
+    if as_json:
+        print_json(summary(job))
+        return
+    shown = " ".join(f"{name}={getattr(job, name)}" for name in fields)
+    click.echo(clean(f"{job.id}  {class_name(job)}  {shown}"))
+
+
+add_commands(jobs)

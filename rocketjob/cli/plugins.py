@@ -1,0 +1,76 @@
+"""`rocketjob plugins`: what was found, from which distribution, and whether it works."""
+
+from __future__ import annotations
+
+import attrs
+import click
+
+from rocketjob import application
+from rocketjob.cli.command import command, json_option
+from rocketjob.cli.errors import FAILURE
+from rocketjob.cli.output import Cell, Column, print_json, print_table
+from rocketjob.plugin_manager import PluginInfo, PluginManager
+
+
+@command(
+    "plugins",
+    short_help="Show the plugins that were found.",
+    examples=[
+        ("Which there are, and what each brings", "plugins"),
+        ("Try without one", "plugins --set disabled_plugins=slack"),
+        ("For programs", "plugins --json | jq 'select(.status == \"error\")'"),
+    ],
+)
+@json_option
+@click.pass_context
+def plugins(ctx: click.Context, as_json: bool) -> None:
+    """Show each plugin: its distribution, whether it is enabled, its hooks, mixins and jobs.
+
+    A plugin that cannot be loaded is shown with its error, and makes the exit code 1.
+    """
+    manager = PluginManager(application.current().config.disabled_plugins, strict=False)
+    infos = sorted(manager.infos(), key=lambda info: info.name)
+    if as_json:
+        for info in infos:
+            print_json({**attrs.asdict(info), "status": _status(info)})
+    elif infos:
+        _print(infos)
+    else:
+        click.echo("No plugins were found: is rocketjob installed? try pip install -e .", err=True)
+    if not infos or any(info.error for info in infos):
+        ctx.exit(FAILURE)
+
+
+def _status(info: PluginInfo) -> str:
+    if info.error:
+        return "error"
+    return "enabled" if info.enabled else "disabled"
+
+
+def _print(infos: list[PluginInfo]) -> None:
+    styles = {"enabled": "green", "disabled": "yellow", "error": "red"}
+    print_table(
+        [
+            Column("NAME", fixed=True),
+            Column("DISTRIBUTION", fixed=True),
+            Column("STATUS", fixed=True),
+            Column("BRINGS", wraps=True),
+        ],
+        [
+            (
+                info.name,
+                f"{info.distribution} {info.version}",
+                Cell(_status(info), styles[_status(info)]),
+                _brings(info),
+            )
+            for info in infos
+        ],
+    )
+    for info in infos:
+        if info.error:
+            click.secho(f"error: {info.error}", err=True, fg="red")
+
+
+def _brings(info: PluginInfo) -> str:
+    parts = (("hooks", info.hooks), ("mixins", info.mixins), ("jobs", info.jobs))
+    return "; ".join(f"{name}: {', '.join(found)}" for name, found in parts if found)

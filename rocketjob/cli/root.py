@@ -1,0 +1,221 @@
+"""The command `rocketjob`: its commands are imported when they are called, not before."""
+
+from __future__ import annotations
+
+import importlib
+import platform
+import sys
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import click
+
+from rocketjob.cli import errors
+from rocketjob.cli.command import Group
+from rocketjob.cli.session import Session, session_of, warn
+from rocketjob.plugin_manager import PluginManager
+
+START_HERE = """\
+Write a job class in a module, store a job, and let a server run it:
+
+\b
+  rocketjob perform myapp.jobs:ReportJob username=Jack    # here and now
+  rocketjob enqueue myapp.jobs:ReportJob username=Jack    # for a server
+  rocketjob jobs list                                     # what became of it
+"""
+EPILOG = """\
+Exit codes: 0 success, 1 failure, 2 wrong use. Every command has examples: rocketjob COMMAND --help
+"""
+
+
+class Entry(NamedTuple):
+    """A command that is imported when it is called.
+
+    `target` is `module:attribute`; `summary` is what the list of commands shows, so that the list
+    needs no import.
+    """
+
+    name: str
+    target: str
+    section: str
+    summary: str
+
+
+RUN, LOOK, SHELL, PLUGINS = "Run jobs", "Look after jobs", "Set up", "From plugins"
+ENTRIES = (
+    Entry("enqueue", "rocketjob.cli.enqueue:enqueue", RUN, "Store a job, to be run by a server."),
+    Entry("perform", "rocketjob.cli.perform:perform", RUN, "Run a job here and now."),
+    Entry("jobs", "rocketjob.cli.jobs:jobs", LOOK, "List, show and change jobs."),
+    Entry("config", "rocketjob.cli.config:config", SHELL, "Show every setting and its origin."),
+    Entry("plugins", "rocketjob.cli.plugins:plugins", SHELL, "Show the plugins that were found."),
+    Entry("completion", "rocketjob.cli.completion:completion", SHELL, "Print a completion script."),
+)
+
+
+class RootGroup(Group):
+    """All commands: those of `entries`, and those that plugins bring.
+
+    Args:
+        entries: commands by name, imported when they are called.
+        plugins: instead of those that are installed.
+    """
+
+    def __init__(
+        self,
+        entries: Sequence[Entry] = ENTRIES,
+        plugins: PluginManager | None = None,
+        **attributes: Any,
+    ) -> None:
+        super().__init__("rocketjob", **attributes)
+        self.entries = {entry.name: entry for entry in entries}
+        self._plugins = plugins
+        self._asked = False
+        self._asking: str | None = None
+        self.failed: list[str] = []
+
+    # --- commands ----------------------------------------------------------------------------
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        self._ask_plugins(ctx)
+        return [*self.entries, *sorted(self.commands)]
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        entry = self.entries.get(name)
+        if entry is not None:
+            module, _, attribute = entry.target.partition(":")
+            found: click.Command = getattr(importlib.import_module(module), attribute)
+            return found
+        self._ask_plugins(ctx)
+        return self.commands.get(name)
+
+    def add_command(self, cmd: click.Command, name: str | None = None) -> None:
+        name = name or cmd.name
+        if self._asking is not None and (name in self.entries or name in self.commands):
+            raise click.ClickException(f"there is a command {name} already")
+        super().add_command(cmd, name)
+
+    def _ask_plugins(self, ctx: click.Context) -> None:
+        """Let each plugin add its commands, once; one that fails is noted and left out."""
+        if self._asked:
+            return
+        self._asked = True
+        manager = self._plugins or _installed_plugins(session_of(ctx))
+        self.failed = [f"{info.name}: {info.error}" for info in manager.infos() if info.error]
+        for implementation in reversed(manager.hook.register_commands.get_hookimpls()):
+            self._asking = implementation.plugin_name
+            try:
+                implementation.function(self)
+            except Exception as error:
+                self.failed.append(f"{self._asking}: no commands: {_brief(error)}")
+            finally:
+                self._asking = None
+
+    # --- help --------------------------------------------------------------------------------
+
+    def format_sections(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for name in self.list_commands(ctx):
+            entry = self.entries.get(name)
+            section = entry.section if entry else PLUGINS
+            summary = entry.summary if entry else self.commands[name].get_short_help_str(100)
+            if entry or not self.commands[name].hidden:
+                sections.setdefault(section, []).append((name, summary))
+        for section, rows in sections.items():
+            with formatter.section(section):
+                formatter.write_dl(rows)
+
+    def format_global_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from rocketjob.cli.command import _write_options
+        from rocketjob.cli.options import GlobalOption
+
+        found = [p for p in self.get_params(ctx) if isinstance(p, GlobalOption)]
+        _write_options(ctx, formatter, "Global options, before or after the command", found)
+
+    # --- running -----------------------------------------------------------------------------
+
+    def invoke(self, ctx: click.Context) -> Any:
+        # What a command returns is no exit code; those that fail raise or call ctx.exit.
+        super().invoke(ctx)
+        return None
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run a command line and end the process with its exit code."""
+        session = Session()
+        main = super().main
+
+        def call() -> Any:
+            return main(args, prog_name or "rocketjob", complete_var, False, obj=session, **extra)
+
+        code = errors.run(call, session)
+        for message in self.failed if code == errors.USAGE or self._shows_help(args) else ():
+            warn(f"the plugin {message}")
+        sys.exit(code)
+
+    def _shows_help(self, args: Sequence[str] | None) -> bool:
+        given = sys.argv[1:] if args is None else args
+        return not given or given[0] in self.context_settings["help_option_names"]
+
+
+def _installed_plugins(session: Session) -> PluginManager:
+    from rocketjob import application
+    from rocketjob.errors import ConfigurationError
+
+    try:
+        session.apply()
+        disabled = application.current().config.disabled_plugins
+    except ConfigurationError:
+        disabled = []  # the help must not need a configuration that is right
+    return PluginManager(disabled, strict=False)
+
+
+def _brief(error: Exception) -> str:
+    if isinstance(error, click.ClickException):
+        return error.format_message()
+    return f"{type(error).__name__}: {error}"
+
+
+def make_cli(entries: Sequence[Entry] = ENTRIES, plugins: PluginManager | None = None) -> RootGroup:
+    """Return the whole command line.
+
+    Args:
+        entries: the commands of the package.
+        plugins: instead of those that are installed.
+    """
+    made = RootGroup(
+        entries,
+        plugins,
+        help="Background jobs and batches, in business-priority order.\n\n" + START_HERE,
+        epilog=EPILOG,
+        context_settings={
+            "help_option_names": ["-h", "--help"],
+            "max_content_width": 100,
+            "color": None,
+        },
+    )
+    made.params.insert(0, _version_option())
+    return made
+
+
+def _version_option() -> click.Option:
+    def show(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+        if value and not ctx.resilient_parsing:
+            from rocketjob import __version__
+
+            click.echo(f"rocketjob {__version__} (Python {platform.python_version()})")
+            ctx.exit()
+
+    return click.Option(
+        ["-V", "--version"],
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=show,
+        help="print the version and exit",
+    )

@@ -1,0 +1,261 @@
+"""`rocketjob server`: run a server until it is told to stop."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import click
+
+from rocketjob import application
+from rocketjob.application import Application
+from rocketjob.cli.command import Command
+from rocketjob.cli.options import setting_option
+from rocketjob.cli.output import print_pairs, styled
+from rocketjob.cli.session import session_of
+from rocketjob.errors import ConfigurationError, RocketJobError
+from rocketjob.log import Logger
+
+log = Logger("rocketjob.cli.server")
+EXAMPLES = (
+    ("run the jobs of one module", "server --app myapp.jobs"),
+    ("20 threads in 4 processes", "server --app myapp.jobs --workers 20 --processes 4"),
+    ("only some classes", "server --app myapp.jobs --filter 'Report|Import'"),
+    ("only some jobs", """server --app myapp.jobs --where '{"priority": {"$lte": 10}}'"""),
+    ("under systemd or in a container", "server --app myapp.jobs --log json"),
+)
+
+
+class ServerCommand(Command):
+    """A wrong setting is a wrong use here: whoever starts it again finds the same."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            session_of(ctx).apply()
+        except ConfigurationError as error:
+            raise click.UsageError(str(error), ctx) from error
+        return super().invoke(ctx)
+
+
+@click.command("server", cls=ServerCommand, examples=EXAMPLES)
+@setting_option("workers", "-w")
+@setting_option("processes", "-p")
+@setting_option("name", "-n")
+@setting_option("include", "-i", "--filter")
+@setting_option("exclude", "-E")
+@setting_option("where", "-W")
+@setting_option("grace_seconds", "--grace", metavar="SECONDS")
+@setting_option("heartbeat_seconds", "--heartbeat", metavar="SECONDS")
+@setting_option("log", metavar="console|json|FILE")
+@click.option("-q", "--quiet", is_flag=True, help="no banner, and only warnings and errors")
+@click.option(
+    "--pidfile",
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="write the process id to this file; removed at the end",
+)
+@click.pass_context
+def server(ctx: click.Context, quiet: bool, pidfile: Path | None) -> None:
+    """Run a server: it works jobs until it is told to stop.
+
+    Ctrl-C or SIGTERM lets running work finish, for --grace seconds; the second one ends it at once,
+    and what was running is queued again. Exit code 0 if all that ran was finished, 1 if some had to
+    be queued again.
+    """
+    if quiet and "log_level" not in session_of(ctx).given:
+        session_of(ctx).given["log_level"] = "warn"
+        session_of(ctx).apply()
+    current = application.current()
+    _refuse_memory(current, ctx)
+    with _logging(current), _pidfile(pidfile):
+        ctx.exit(serve(current, banner=not quiet and sys.stderr.isatty()))
+
+
+def serve(current: Application, banner: bool = False) -> int:
+    """Load the app, say what is about to run, and run it; return the exit code."""
+    from rocketjob.plugin_manager import import_app
+    from rocketjob.supervisor import Supervisor
+
+    import_app(current.config.app)
+    found = find_classes(current)
+    if banner:
+        show_banner(current, found)
+    warn_of(current, found)
+    supervisor = Supervisor(current)
+    with _hang_up(supervisor):
+        return supervisor.run()
+
+
+# --- what it will run ------------------------------------------------------------------------
+
+
+@attrs.frozen
+class Classes:
+    """The job classes that a server found.
+
+    Attributes:
+        own: those of the app modules that it will run, by name.
+        plugins: those that plugins brought and that it will run.
+        left_out: how many its filters leave out.
+    """
+
+    own: list[str]
+    plugins: list[str]
+    left_out: int
+
+    @property
+    def all(self) -> list[str]:
+        return [*self.own, *self.plugins]
+
+
+def find_classes(current: Application) -> Classes:
+    """Sort the classes that are loaded in this process by where they come from."""
+    from rocketjob.document import loaded_classes
+    from rocketjob.job import Job, UnknownJob
+    from rocketjob.queue import takes
+
+    brought = {cls.type_name() for cls in current.plugins.collect("register_jobs")}
+    loaded = [cls for cls in loaded_classes(Job) if cls not in (Job, UnknownJob)]
+    taken = sorted({cls.type_name() for cls in loaded if takes(current.config, cls)})
+    return Classes(
+        own=[name for name in taken if name not in brought],
+        plugins=[name for name in taken if name in brought],
+        left_out=len(loaded) - len(taken),
+    )
+
+
+def warn_of(current: Application, found: Classes) -> None:
+    """Log what will be left lying: no class at all, or queued jobs that nobody can run."""
+    if not found.own:
+        log.warning(_no_classes(current, found))
+    from rocketjob.cli.doctor import unserved
+
+    missing = unserved(current.store, found.all)
+    if missing:
+        log.warning("queued jobs of classes that no server has loaded", classes=", ".join(missing))
+
+
+def _no_classes(current: Application, found: Classes) -> str:
+    if found.left_out:
+        return f"no job class is left to run: the filters leave out all {found.left_out}"
+    if current.config.app:
+        modules = ", ".join(current.config.app)
+        return f"no job class was found in {modules}: jobs of other modules are not run here"
+    return "no app module is named, so no job of yours is run here: use --app MODULE"
+
+
+# --- the banner ------------------------------------------------------------------------------
+
+
+def show_banner(current: Application, found: Classes) -> None:
+    """Say on standard error what runs, for the person who has just started it."""
+    from rocketjob import __version__
+
+    config = current.config
+    with contextlib.redirect_stdout(sys.stderr):
+        click.echo(styled(f"RocketJob {__version__}", bold=True))
+        pairs = [
+            ("store", current.store.url),
+            ("app", ", ".join(config.app) or styled("none: name it with --app", fg="yellow")),
+            ("jobs", _jobs_line(found)),
+            ("workers", _workers_line(current)),
+            ("takes", _filters_line(current)),
+            ("stop", f"Ctrl-C: running work has {config.grace_seconds:g} s; twice: at once"),
+        ]
+        print_pairs([(name, value) for name, value in pairs if value], indent="  ")
+        click.echo()
+
+
+def _jobs_line(found: Classes, limit: int = 6) -> str:
+    shown = ", ".join(found.own[:limit]) or "none of yours"
+    more = len(found.own) - limit
+    line = f"{shown} and {more} more" if more > 0 else shown
+    count = len(found.plugins)
+    return f"{line} (and {count} of plugins)" if count else line
+
+
+def _workers_line(current: Application) -> str:
+    from rocketjob.supervisor import Supervisor
+
+    processes = Supervisor(current)._process_count()
+    threads = current.config.workers
+    return f"{_count(threads, 'thread')} in {_count(processes, 'process', 'processes')}"
+
+
+def _filters_line(current: Application) -> str:
+    config = current.config
+    parts = [
+        f"classes like {config.include}" if config.include else "",
+        f"no classes like {config.exclude}" if config.exclude else "",
+        f"jobs where {config.where}" if config.where else "",
+    ]
+    return ", ".join(part for part in parts if part)
+
+
+def _count(number: int, noun: str, plural: str = "") -> str:
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+
+
+# --- around it -------------------------------------------------------------------------------
+
+
+def _refuse_memory(current: Application, ctx: click.Context) -> None:
+    if ":memory:" in current.config.url:
+        raise click.UsageError(
+            "a server has several processes, which cannot share a store in memory: use a file, "
+            "such as sqlite:///rocketjob.db",
+            ctx,
+        )
+
+
+@contextlib.contextmanager
+def _logging(current: Application) -> Iterator[None]:
+    from rocketjob.log import LogService
+
+    config = current.config
+    try:
+        service = LogService(config.log_level, config.log).start()
+    except OSError as error:
+        raise RocketJobError(f"The log {config.log} cannot be written: {error}") from error
+    try:
+        yield
+    finally:
+        service.stop()
+
+
+@contextlib.contextmanager
+def _pidfile(path: Path | None) -> Iterator[None]:
+    """Keep the process id in a file, and leave alone what another process wrote there since."""
+    if path is None:
+        yield
+        return
+    own = f"{os.getpid()}\n"
+    try:
+        path.write_text(own)
+    except OSError as error:
+        raise RocketJobError(f"The pidfile {path} cannot be written: {error}") from error
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            if path.read_text() == own:
+                path.unlink()
+
+
+@contextlib.contextmanager
+def _hang_up(supervisor: Any) -> Iterator[None]:
+    """Stop in good order when the terminal is closed; under nohup that signal is ignored."""
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        yield
+        return
+    before = signal.signal(signal.SIGHUP, lambda *_: supervisor.stop())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -1,0 +1,84 @@
+"""What the options that every command takes have asked for, and its effect on this process."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import attrs
+import click
+
+from rocketjob import application, config
+
+
+@attrs.define
+class Session:
+    """One run of the command line.
+
+    Attributes:
+        given: settings from options, by name; they win over file and environment.
+        file: a configuration file instead of those in the current directory.
+        debug: whether to show tracebacks.
+    """
+
+    given: dict[str, Any] = attrs.field(factory=dict)
+    file: str | None = None
+    debug: bool = False
+    _applied: dict[str, Any] = attrs.field(factory=dict)
+
+    def apply(self) -> None:
+        """Configure this process as the options say; done again only if there are more.
+
+        Raises:
+            ConfigurationError: the file or the environment has a wrong setting.
+        """
+        asked = {**self.given, "": self.file} if self.file else dict(self.given)
+        if asked == self._applied:
+            return
+        if self.file:
+            os.environ[config.FILE_VARIABLE] = str(Path(self.file).resolve())
+        application.configure(**self.given)
+        self._applied = asked
+
+
+def session_of(ctx: click.Context) -> Session:
+    """Return the session of the command that is being run."""
+    found = ctx.find_root().obj
+    return found if isinstance(found, Session) else Session()
+
+
+def import_app(names: Iterable[str] | None = None, lenient: bool = False) -> None:
+    """Import the app modules, so that their job classes are known, and those of the plugins.
+
+    Args:
+        names: instead of the modules of the setting `app`.
+        lenient: a module that fails is a warning: what only shows jobs can do without.
+
+    Raises:
+        PluginError: a module does not exist or fails; the message says where.
+    """
+    from rocketjob.errors import PluginError
+    from rocketjob.plugin_manager import import_app
+
+    current = application.current()
+    _ = current.plugins  # importing a plugin makes its job classes known
+    for name in current.config.app if names is None else names:
+        try:
+            import_app([name])
+        except PluginError as error:
+            if not lenient:
+                raise
+            warn(str(error))
+
+
+def warn(message: str) -> None:
+    """Say on standard error what the user should know, and go on."""
+    click.secho(f"warning: {message}", err=True, fg="yellow")
+
+
+def fits_terminal() -> bool:
+    """Tell whether standard output is a terminal, so that a person reads it."""
+    return sys.stdout.isatty()

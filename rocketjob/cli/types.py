@@ -1,0 +1,107 @@
+"""Kinds of values on the command line: ids, properties, JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+from bson import ObjectId
+from click.shell_completion import CompletionItem
+
+from rocketjob.cli import completing
+from rocketjob.cli.options import ParamType
+
+
+class JobId(ParamType):
+    """The id of a job: 24 hexadecimal digits."""
+
+    name = "id"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> ObjectId:
+        if not ObjectId.is_valid(value):
+            self.fail(f"{value!r} is no id: an id has 24 hexadecimal digits", param, ctx)
+        return ObjectId(value)
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        return completing.job_ids(incomplete)
+
+
+class Property(ParamType):
+    """A field and its value: `name=value`."""
+
+    name = "name=value"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, str]:
+        if isinstance(value, tuple):
+            return value
+        name, equals, text = str(value).partition("=")
+        if not equals or not name.strip():
+            self.fail(f"{value!r} must be name=value", param, ctx)
+        return name.strip(), text
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        return completing.properties(ctx.params.get("spec"), incomplete)
+
+
+class JobSpec(ParamType):
+    """A job class: `module:Class`, or `Class` where its module is named in `app`."""
+
+    name = "class"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        return completing.job_specs(incomplete)
+
+
+class StoredClass(ParamType):
+    """The name of a job class that is loaded here or that stored jobs have."""
+
+    name = "name"
+
+    def shell_complete(
+        self, ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        return completing.stored_classes(incomplete)
+
+
+class JsonObject(ParamType):
+    """A JSON object."""
+
+    name = "json"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> dict[str, Any]:
+        if isinstance(value, dict):
+            return value
+        try:
+            found = json.loads(value)
+        except ValueError as error:
+            self.fail(f"not JSON: {error}", param, ctx)
+        if not isinstance(found, dict):
+            self.fail(f'must be a JSON object such as {{"priority": 5}}, not {value}', param, ctx)
+        return found
+
+
+def as_dict(properties: tuple[tuple[str, str], ...], what: str = "the field") -> dict[str, str]:
+    """Return properties by name.
+
+    Raises:
+        click.UsageError: one is given twice.
+    """
+    found: dict[str, str] = {}
+    for name, value in properties:
+        if name in found:
+            raise click.UsageError(f"{what} {name} is given twice")
+        found[name] = value
+    return found

@@ -1,0 +1,266 @@
+"""What the documentation says is so: its code runs, its tables are complete."""
+
+import ast
+import fnmatch
+import importlib
+import io
+import re
+import shlex
+import subprocess
+import sys
+import tokenize
+import tomllib
+from contextlib import suppress
+from pathlib import Path
+
+import attrs
+import pytest
+
+from rocketjob import Job, config, errors, hookspecs
+
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
+PAGES = sorted(
+    path for path in (ROOT / "README.md", *DOCS.rglob("*.md")) if "_build" not in path.parts
+)
+RUN_ELSEWHERE = {"docs/plugins/cron-expressions.md"}  # by tests/plugins/cron/test_page.py
+FENCE = re.compile(r"^( *)(`{3,})(\S*)[^\n]*\n(.*?)^\1\2 *$", re.DOTALL | re.MULTILINE)
+
+
+def blocks(page, *languages):
+    """List the code of a page's blocks in these languages, with their line numbers."""
+    text = page.read_text(encoding="utf-8")
+    return [
+        (text.count("\n", 0, found.start(4)) + 1, found[4])
+        for found in FENCE.finditer(text)
+        if found[3] in languages
+    ]
+
+
+def name_of(page):
+    return page.relative_to(ROOT).as_posix()
+
+
+def pages_with(*languages):
+    found = [page for page in PAGES if blocks(page, *languages)]
+    return pytest.mark.parametrize("page", found, ids=name_of)
+
+
+# --- Python ----------------------------------------------------------------------------------
+
+
+@pages_with("python")
+def test_the_python_of_a_page_runs_from_top_to_bottom(page, tmp_path):
+    if name_of(page) in RUN_ELSEWHERE:
+        pytest.skip("has a test of its own")
+    if any("def test_" in code for _, code in blocks(page, "python")):
+        command = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "--confcutdir", str(tmp_path)]
+        file = tmp_path / "test_page.py"
+        file.write_text(padded(page), encoding="utf-8")
+        command += ["--import-mode=importlib", str(file)]
+    else:
+        command = [__file__, str(page)]
+    # A process for each page: its classes would clash with those of other pages and tests.
+    ran = subprocess.run(
+        [sys.executable, *command], cwd=tmp_path, capture_output=True, text=True, timeout=120
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def padded(page):
+    """Return the page's Python on the lines where it stands, so that an error names its line."""
+    lines = []
+    for line, code in blocks(page, "python"):
+        lines += [""] * (line - 1 - len(lines)) + code.splitlines()
+    return "\n".join(lines) + "\n"
+
+
+def run_page(page):
+    """Run a page's Python in a sandbox, statement by statement.
+
+    A comment `# -> value` behind or below an expression says what its repr is, and
+    `# raises Error` that the statement raises; `...` stands for anything.
+    """
+    from rocketjob.testing import sandbox
+
+    scope = {"__name__": "page", "__file__": str(page)}
+    sys.modules["page"] = module = type(sys)("page")  # annotations are looked up there
+    module.__dict__.update(scope)
+    source = padded(page)
+    comments = comments_of(source)
+    with sandbox():
+        for statement in ast.parse(source).body:
+            end = statement.end_lineno
+            expected = comments.get((end, "behind")) or comments.get((end + 1, "alone")) or ""
+            run_statement(statement, page, module.__dict__, expected)
+
+
+def run_statement(statement, page, scope, expected):
+    returns = expected[3:] if expected.startswith("-> ") else None
+    raises = expected[7:] if expected.startswith("raises ") else None
+    where = f"{name_of(page)}:{statement.lineno}"
+    try:
+        if isinstance(statement, ast.Expr):
+            value = eval(compile(ast.Expression(statement.value), where, "eval"), scope)
+            if returns is not None:
+                assert matches(repr(value), returns), f"{where}: {value!r} is not {returns}"
+        else:
+            exec(compile(ast.Module([statement], []), where, "exec"), scope)
+    except Exception as error:
+        said = f"{type(error).__name__}: {error}"
+        if raises is None or not matches(said, raises if ":" in raises else raises + ": ..."):
+            raise
+    else:
+        assert raises is None, f"{where}: nothing was raised, and {raises} was expected"
+
+
+def comments_of(source):
+    """Return the comments that say what a statement returns or raises, by line and place."""
+    found = {}
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        text = token.string.removeprefix("# ")
+        if token.type == tokenize.COMMENT and text.startswith(("-> ", "raises ")):
+            alone = token.line.lstrip().startswith("#")
+            found[token.start[0], "alone" if alone else "behind"] = text
+    return found
+
+
+def matches(text, pattern):
+    pattern = pattern.strip().replace("[", "[[]").replace("?", "[?]").replace("*", "[*]")
+    return fnmatch.fnmatchcase(text, pattern.replace("...", "*"))
+
+
+# --- shell and TOML --------------------------------------------------------------------------
+
+
+def command_line():
+    with suppress(ImportError, AttributeError):
+        return importlib.import_module("rocketjob.cli").make_cli()
+    return None
+
+
+@pages_with("console", "shell", "sh", "bash")
+def test_the_commands_of_a_page_exist(page):
+    cli = command_line()
+    if cli is None:
+        pytest.skip("the command line is not there yet")
+    for line, code in blocks(page, "console", "shell", "sh", "bash"):
+        for text in code.replace("\\\n", " ").splitlines():
+            for words in commands(text):
+                parse_command(cli, words, f"{name_of(page)}:{line}: {text}")
+
+
+def commands(text):
+    """List the words of each `rocketjob ...` command in a line of shell."""
+    for part in re.split(r"&&|\|\||[|;]", text.removeprefix("$ ")):
+        words = shlex.split(part, comments=True)
+        while words and re.fullmatch(r"\w+=.*", words[0]):
+            del words[0]
+        if words and words[0].rpartition("/")[2] == "rocketjob":
+            yield [word for word in words[1:] if word != "&"]
+
+
+def parse_command(command, words, where):
+    """Parse the words against the command and the commands below it, and run nothing."""
+    import click
+
+    context = None
+    try:
+        while isinstance(command, click.Group):
+            context = command.make_context("rocketjob", list(words), parent=context)
+            words = [*getattr(context, "_protected_args", []), *context.args]
+            if not words:
+                return
+            _, command, words = command.resolve_command(context, words)
+        command.make_context(command.name, list(words), parent=context)
+    except click.exceptions.Exit:
+        pass  # --help and --version
+    except click.ClickException as error:
+        pytest.fail(f"{where}: {error.format_message()}")
+
+
+@pages_with("toml")
+def test_the_settings_of_a_page_are_valid(page, tmp_path):
+    for number, (_, code) in enumerate(blocks(page, "toml")):
+        table = tomllib.loads(code)
+        if "project" in table or "build-system" in table:
+            continue  # packaging
+        directory = tmp_path / str(number)
+        directory.mkdir()
+        name = "pyproject.toml" if "tool" in table else "rocketjob.toml"
+        (directory / name).write_text(code)
+        config.load(environ={}, directory=directory)
+
+
+# --- tables against the code -----------------------------------------------------------------
+
+
+def first_cells(page):
+    """Return what stands in the first cell of each row of a page's tables, a name per cell."""
+    rows = re.findall(r"^\| `([^`]+)`[^|]*\|(.*)\|$", (DOCS / page).read_text(), re.MULTILINE)
+    return {name: rest for name, rest in rows}
+
+
+def test_every_setting_is_documented_with_its_default():
+    rows = first_cells("configuration.md")
+    assert set(rows) == set(config.setting_names())
+    for setting in attrs.fields(config.Config):
+        default, variable = (cell.strip() for cell in rows[setting.name].split("|")[:2])
+        assert variable == f"`ROCKETJOB_{setting.name.upper()}`"
+        assert default == shown(setting.default), setting.name
+
+
+def shown(default):
+    if isinstance(default, attrs.Factory):
+        return "none"
+    if default is None:
+        return "none"
+    if isinstance(default, bool):
+        return f"`{str(default).lower()}`"
+    return f"`{default:g}`" if isinstance(default, float) else f"`{default}`"
+
+
+def test_every_error_is_documented():
+    known = {
+        name
+        for name, value in vars(errors).items()
+        if isinstance(value, type) and issubclass(value, errors.RocketJobError)
+    }
+    assert known <= set(first_cells("errors.md"))
+
+
+def test_every_standard_field_is_documented():
+    assert set(Job.fields()) <= set(first_cells("jobs.md"))
+
+
+def test_every_event_is_documented():
+    assert set(Job.__events__) <= set(first_cells("life-of-a-job.md"))
+    events = set(Job.known_events())
+    assert events <= set(first_cells("callbacks.md"))
+
+
+def test_every_hook_is_documented():
+    known = {
+        name for name, value in vars(hookspecs).items() if hasattr(value, "rocketjob_spec")
+    }
+    assert known
+    assert known == set(first_cells("plugins/hooks.md"))
+
+
+def test_what_the_package_exports_is_in_the_reference():
+    import rocketjob
+
+    text = (DOCS / "api.md").read_text()
+    missing = [name for name in rocketjob.__all__ if not re.search(rf"\b{name}\b", text)]
+    assert missing == []
+
+
+def test_ci_runs_the_second_command_of_the_readme():
+    run = (ROOT / ".ci" / "run").read_text()
+    pattern = re.search(r"grep -m1 '([^']+)'", run)[1]
+    lines = [line for line in (ROOT / "README.md").read_text().splitlines()]
+    assert [line for line in lines if re.search(pattern, line)]
+
+
+if __name__ == "__main__":
+    run_page(Path(sys.argv[1]).resolve())

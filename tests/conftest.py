@@ -1,0 +1,47 @@
+"""What every test stands on: nothing of one test is left for the next."""
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+from rocketjob import application, async_loop, clock, document
+from rocketjob.document import Document
+
+settings.register_profile(
+    "rocketjob",
+    deadline=None,  # the machines are shared: a slow example is no failure
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+settings.load_profile("rocketjob")
+
+
+@pytest.fixture(autouse=True)
+def _no_trace_of_a_test(monkeypatch):
+    """Give each test the process's settings, clock and outside callbacks as they were."""
+    monkeypatch.setattr(application, "_overrides", {})
+    before = application._current
+    added = {cls: list(cls.__added_callbacks__) for cls in _classes(Document)}
+    yield
+    if application._current is not None and application._current is not before:
+        application._current.close()
+    application._current = before
+    clock.reset()
+    async_loop.close()
+    for cls, callbacks in added.items():
+        if cls.__added_callbacks__ != callbacks:
+            cls.__added_callbacks__[:] = callbacks
+            document._made[0] += 1
+
+
+def _classes(base):
+    yield base
+    for child in base.__subclasses__():
+        yield from _classes(child)
+
+
+@pytest.fixture
+def file_store(tmp_path):
+    """A sandbox on a SQLite file, for what other processes or connections take part in."""
+    from rocketjob.testing import sandbox
+
+    with sandbox(f"sqlite:///{tmp_path}/rocketjob.db") as made:
+        yield made
