@@ -1,4 +1,4 @@
-"""Measure a store: inserts, look-ups, guarded writes and claims, in groups as the kernel makes them.
+"""Measure a store: inserts, look-ups, guarded writes and claims, in the kernel's groups.
 
     python bench/bench_store.py --url sqlite:////tmp/bench.db --depth 20000
     python bench/bench_store.py --url sqlite:////tmp/bench.db --processes 4
@@ -40,12 +40,12 @@ Measured = Iterator[tuple[str, Rate]]
 def open_store(url: str) -> Store:
     """Return the store of a URL, from the plugin for it."""
     if url.startswith("sqlite:"):
-        from rocketjob_plugins.store_sqlite.store import SqliteStore
+        from rocketjob_plugins.store_sqlite import SqliteStore
 
         return SqliteStore(url)
-    from rocketjob_plugins import store_mongodb  # the plugin comes later
+    from rocketjob.application import Application
 
-    return store_mongodb.open_store(url, None)
+    return Application().open_store(url)
 
 
 def declare(store: Store) -> None:
@@ -87,7 +87,8 @@ def claim_filter() -> dict[str, Any]:
     """Return the filter with which the kernel claims."""
     due = [{"run_at": None}, {"run_at": {"$lte": datetime.now(UTC)}}]
     types = {"_type": {"$in": ["ReportJob", "ImportJob"]}}
-    return {"$and": [{"state": "queued"}, {"$or": due}, types]}
+    crashes = {"interruptions": {"$in": [0, None]}}  # no index has it: documents are looked at
+    return {"$and": [{"state": "queued"}, {"$or": due}, types, crashes]}
 
 
 def claim_update() -> dict[str, Any]:
@@ -119,30 +120,23 @@ def measure(store: Store, depth: int) -> Measured:
     yield "find by _id", timed(few, lambda: [jobs.find_one({"_id": id}) for id in ids])
     yield "find all", timed(few + len(more), lambda: sum(1 for _ in jobs.find()))
     for group in GROUPS:
-        number = min(few, 40 * group + 400) // group * group
-        claimed: list[Any] = []
-        yield (
-            f"claim, groups of {group}",
-            timed(
-                number,
-                lambda group=group, claimed=claimed, number=number: claim(
-                    store, group, number, claimed
-                ),
-            ),
-        )
-        yield (
-            f"guarded update, groups of {group}",
-            timed(
-                number,
-                lambda group=group, claimed=claimed: guarded(store, group, claimed, progress),
-            ),
-        )
-        yield (
-            f"guarded delete, groups of {group}",
-            timed(
-                number, lambda group=group, claimed=claimed: guarded(store, group, claimed, None)
-            ),
-        )
+        yield from measure_group(store, group)
+
+
+def measure_group(store: Store, group: int) -> Measured:
+    """Measure claims, and guarded writes to what was claimed, in groups of one size."""
+    number = jobs_for(group)
+    claimed: list[Any] = []
+    yield f"claim, groups of {group}", timed(number, lambda: claim(store, group, number, claimed))
+    rate = timed(number, lambda: guarded(store, group, claimed, progress))
+    yield f"guarded update, groups of {group}", rate
+    rate = timed(number, lambda: guarded(store, group, claimed, None))
+    yield f"guarded delete, groups of {group}", rate
+
+
+def jobs_for(group: int) -> int:
+    """Return with how many jobs groups of that size are measured."""
+    return (40 * group + 400) // group * group
 
 
 def insert_groups(jobs: Any, documents: list[Any]) -> None:
@@ -255,32 +249,30 @@ def measure_bare(path: str, depth: int) -> Measured:
     )
     yield "find all", timed(few + len(more), lambda: sum(1 for _ in raw.execute("SELECT * FROM c")))
     for group in GROUPS:
-        number = min(few, 40 * group + 400) // group * group
-        claimed: list[Any] = []
-        work = lambda part, claimed=claimed: claimed.extend(bare.claim(part))  # noqa: E731
-        places = list(range(number))
-        yield (
-            f"claim, groups of {group}",
-            timed(
-                number,
-                lambda group=group, work=work, places=places: bare.in_groups(places, group, work),
-            ),
-        )
-        update = lambda ids: bare.write(ids, "UPDATE c SET doc = ? WHERE n = ?", bare.running)  # noqa: E731
-        yield (
-            f"guarded update, groups of {group}",
-            timed(
-                number, lambda group=group, claimed=claimed: bare.in_groups(claimed, group, update)
-            ),
-        )
-        delete = lambda ids: bare.write(ids, "DELETE FROM c WHERE n = ?")  # noqa: E731
-        yield (
-            f"guarded delete, groups of {group}",
-            timed(
-                number, lambda group=group, claimed=claimed: bare.in_groups(claimed, group, delete)
-            ),
-        )
+        yield from measure_bare_group(bare, group)
     bare.raw.close()
+
+
+def measure_bare_group(bare: Bare, group: int) -> Measured:
+    """Measure the same for groups of one size."""
+    number = jobs_for(group)
+    claimed: list[Any] = []
+
+    def claim(places: list[Any]) -> None:
+        claimed.extend(bare.claim(places))
+
+    def update(ids: list[Any]) -> None:
+        bare.write(ids, "UPDATE c SET doc = ? WHERE n = ?", bare.running)
+
+    def delete(ids: list[Any]) -> None:
+        bare.write(ids, "DELETE FROM c WHERE n = ?")
+
+    places = list(range(number))
+    yield f"claim, groups of {group}", timed(number, lambda: bare.in_groups(places, group, claim))
+    rate = timed(number, lambda: bare.in_groups(claimed, group, update))
+    yield f"guarded update, groups of {group}", rate
+    rate = timed(number, lambda: bare.in_groups(claimed, group, delete))
+    yield f"guarded delete, groups of {group}", rate
 
 
 # Several processes
@@ -344,6 +336,8 @@ def main() -> None:
     parser.add_argument("--depth", type=int, default=20_000, help="jobs in the queue")
     parser.add_argument("--processes", type=int, default=0, help="measure these side by side too")
     options = parser.parse_args()
+    if options.depth < 5000:
+        parser.error("--depth has to be 5000 at least, or the queue runs dry")
     folder = tempfile.mkdtemp(prefix="bench_store")
     url = options.url or f"sqlite:///{quote(os.path.join(folder, 'store.db'))}"
     try:

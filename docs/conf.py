@@ -11,6 +11,7 @@ extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 exclude_patterns = ["_build"]
+default_role = "code"  # docstrings write `name`
 nitpicky = False  # signatures name types of the standard library, which are not linked offline
 
 html_theme = "furo"

@@ -27,6 +27,7 @@ class Application:
         self.config = config if config is not None else config_module.load()
         self._plugins = plugins
         self._store: Store | None = None
+        self._slices_store: Store | None = None
         self._lock = threading.RLock()
 
     @property
@@ -46,6 +47,17 @@ class Application:
                     self.ensure_indexes(store)
                     self._store = store
         return self._store
+
+    @property
+    def slices_store(self) -> Store:
+        """Where the slices of batch jobs are: in `slices_url`, or with everything else."""
+        if self.config.slices_url in (None, self.config.url):
+            return self.store
+        if self._slices_store is None:
+            with self._lock:
+                if self._slices_store is None:
+                    self._slices_store = self.open_store(str(self.config.slices_url))
+        return self._slices_store
 
     def open_store(self, url: str) -> Store:
         """Open a store by its URL.
@@ -92,9 +104,10 @@ class Application:
     def close(self) -> None:
         """Close the store; it is opened again when needed."""
         with self._lock:
-            if self._store is not None:
-                self._store.close()
-                self._store = None
+            for store in (self._store, self._slices_store):
+                if store is not None:
+                    store.close()
+            self._store = self._slices_store = None
 
 
 _current: Application | None = None

@@ -8,6 +8,7 @@ the event's value, and a value that the generator returns replaces it.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Callable, Generator, Iterable
 from typing import Any, Literal, TypeVar
@@ -95,8 +96,9 @@ def _decorator(
 def own_callbacks(cls: type) -> list[Callback]:
     """Return the callbacks that one class itself declares, in order of definition."""
     found: list[Callback] = []
-    for value in cls.__dict__.values():
-        found.extend(getattr(value, MARK, ()) if inspect.isfunction(value) else ())
+    for name, value in cls.__dict__.items():
+        if inspect.isfunction(value):  # found under the attribute's name, whatever its own is
+            found.extend(attrs.evolve(mark, name=name) for mark in getattr(value, MARK, ()))
     return found
 
 
@@ -197,3 +199,20 @@ class Frame:
         for callback in reversed(list(self.open)):
             value = self._finish(callback, value)
         return value
+
+
+def leave_all(frames: list[Frame]) -> None:
+    """Leave several frames, the last one first; where one raises, the rest see that error."""
+    while frames:
+        try:
+            frames.pop().leave()
+        except BaseException as error:
+            unwind_all(frames, error)
+            raise
+
+
+def unwind_all(frames: list[Frame], error: BaseException) -> None:
+    """Close the callbacks that are open; what they raise now would only hide the real error."""
+    while frames:
+        with contextlib.suppress(BaseException):
+            frames.pop().unwind(error)

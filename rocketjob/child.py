@@ -21,6 +21,7 @@ from rocketjob.config import Config
 from rocketjob.log import Logger, LogService
 from rocketjob.plugin_manager import import_app
 from rocketjob.queue import Queue
+from rocketjob.server import MISSED_BEATS
 from rocketjob.slots import Slots
 from rocketjob.subscribers import LoggerSubscriber
 from rocketjob.worker_pool import WorkerPool
@@ -69,11 +70,24 @@ class Child:
     def _may_claim(self) -> bool:
         if self.paused:
             return False
-        late = clock.monotonic() - self.slots.beat
-        return late < LATE_BEATS * self.config.heartbeat_seconds
+        return self._silence() < LATE_BEATS * self.config.heartbeat_seconds
+
+    def _silence(self) -> float:
+        """Return the seconds since the supervisor last beat."""
+        return clock.monotonic() - self.slots.beat
 
     def _obey(self) -> None:
         """Carry out the supervisor's commands until it is gone."""
+        is_told = False
+        try:
+            is_told = self._obey_until_stop()
+        finally:
+            if self.pool is not None:
+                self.pool.stop()
+        if not is_told:
+            self._outlive()
+
+    def _obey_until_stop(self) -> bool:
         for line in self.commands:
             command = line.strip()
             if command in ("pause", "resume"):
@@ -81,11 +95,19 @@ class Child:
             elif command == "dump":
                 faulthandler.dump_traceback(all_threads=True)
             elif command == "stop":
-                break
+                return True
             if self.pool is not None:
                 self.pool.wake()
-        if self.pool is not None:
-            self.pool.stop()
+        return False
+
+    def _outlive(self) -> None:
+        """Finish what runs without a supervisor, for as long as nobody else takes it over."""
+        log.error("the supervisor died: ending")
+        while self._silence() < MISSED_BEATS * self.config.heartbeat_seconds:
+            threading.Event().wait(min(1.0, self.config.heartbeat_seconds / 4))
+        log.error("other servers take over what still runs here: ending at once")
+        threading.Event().wait(0.1)  # for the log
+        os._exit(1)
 
 
 def main() -> None:

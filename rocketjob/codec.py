@@ -457,8 +457,10 @@ def encode_any(value: Any) -> Any:
     if isinstance(value, list):
         return [encode_any(item) for item in value]
     if isinstance(value, tuple | set | frozenset):
-        name = "tuple" if isinstance(value, tuple) else "set"
-        return {TAG: name, "value": [encode_any(item) for item in value]}
+        items = [encode_any(item) for item in value]
+        if isinstance(value, tuple):
+            return {TAG: "tuple", "value": items}
+        return {TAG: "set", "value": sorted(items, key=repr)}  # always the same for an equal set
     if isinstance(value, datetime):
         return to_utc(value) if value.tzinfo else value
     if isinstance(value, Decimal):

@@ -55,7 +55,10 @@ def _whole(minimum: int) -> Callable[[Any], int]:
     def convert(value: Any) -> int:
         if isinstance(value, bool) or (isinstance(value, float) and value != int(value)):
             raise ValueError("must be a whole number")
-        number = int(value)
+        try:
+            number = int(value)
+        except (TypeError, ValueError):
+            raise ValueError("must be a whole number") from None
         if number < minimum:
             raise ValueError(f"must be at least {minimum}")
         return number
@@ -64,7 +67,10 @@ def _whole(minimum: int) -> Callable[[Any], int]:
 
 
 def _seconds(value: Any) -> float:
-    seconds = float(value)
+    try:
+        seconds = float(value)
+    except (TypeError, ValueError):
+        seconds = 0.0
     if not 0 < seconds < float("inf"):
         raise ValueError("must be a number of seconds above 0")
     return seconds
@@ -92,7 +98,7 @@ def _filter(value: Any) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(f"is not JSON: {error}") from None
     if not isinstance(found, dict):
-        raise ValueError("must be a JSON object, a filter such as {\"priority\": {\"$lte\": 10}}")
+        raise ValueError('must be a JSON object, a filter such as {"priority": {"$lte": 10}}')
     return found
 
 

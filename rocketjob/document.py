@@ -18,7 +18,7 @@ import bson
 from bson import ObjectId
 
 from rocketjob import application, validation
-from rocketjob.callbacks import Callback, Chain, Frame, own_callbacks
+from rocketjob.callbacks import Callback, Chain, Frame, leave_all, own_callbacks, unwind_all
 from rocketjob.errors import (
     ConfigurationError,
     NotFound,
@@ -101,6 +101,16 @@ class Document:
         return cls.__fields__
 
     @classmethod
+    def set_default(cls, name: str, default: Any) -> None:
+        """Change the default of a field, for this class and those that are made from it later.
+
+        In a class body `name = default` does the same.
+        """
+        setattr(cls, name, default)
+        made = attrs.evolve(cls.__fields__[name], default=default, factory=None)
+        cls.__fields__ = {**cls.__fields__, name: made}
+
+    @classmethod
     def add_callbacks(cls, callbacks: Iterable[Callback]) -> None:
         """Add callbacks from outside; `@around("perform", on=Job)` does."""
         for callback in callbacks:
@@ -181,21 +191,12 @@ class Document:
         """Return the name under which documents of this class are stored."""
         return cls.__name__
 
-    def _encode(self, name: str) -> Any:
-        """Return a field's value as it is stored; MISSING if the field is left out."""
-        made, value = self.__fields__[name], self.__dict__[name]
-        if value is None:
-            # Left out where loading gives None again; else the default would come back.
-            return MISSING if made.default in (None, MISSING) and made.factory is None else None
-        if made.encrypted:
-            return _encrypt(made, value)
-        return value if made.codec.encode is None else made.codec.encode(value)
-
     def to_document(self) -> Stored:
         """Return the whole document as it is stored."""
+        own = self.__dict__
         found: Stored = {"_id": self.id, "_type": self.type_name()}
         for name, made in self.__fields__.items():
-            value = self._encode(name)
+            value = encode_value(made, own[name])
             if value is not MISSING:
                 found[made.key] = value
         return found
@@ -232,7 +233,7 @@ class Document:
             elif value is None:
                 own[name] = None
             elif made.encrypted:
-                own[name] = _decrypt(made, value)
+                own[name] = decrypt(made, value)
             else:
                 decode = made.codec.decode
                 own[name] = value if decode is None else decode(value)
@@ -249,27 +250,34 @@ class Document:
         stored = self._stored or {}
         found = {}
         for name, made in self.__fields__.items():
-            if self._stored is not None and name not in self._assigned:
-                if not made.codec.mutable or made.encrypted:
-                    continue
-            if self._encode(name) != stored.get(made.key, MISSING):
+            if self._stored is not None and name not in self._assigned and not made.codec.mutable:
+                continue
+            if not self._is_stored(made, stored.get(made.key, MISSING)):
                 found[name] = self.__dict__[name]
         return found
+
+    def _is_stored(self, made: Field, stored: Any) -> bool:
+        """Tell whether the stored value of a field is the present one."""
+        if made.encrypted and isinstance(stored, bytes):  # it never looks the same twice
+            return bool(decrypt(made, stored) == self.__dict__[made.name])
+        return bool(encode_value(made, self.__dict__[made.name]) == stored)
 
     def _changes(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return what to `$set` and to `$unset`, comparing only what can have changed."""
         stored = self._stored or {}
         changed: dict[str, Any] = {}
         removed: dict[str, Any] = {}
-        assigned = self._assigned
         for name in self._comparable():
-            if name in assigned or not self.__fields__[name].encrypted:
-                key, value = self.__fields__[name].key, self._encode(name)
-                if value is MISSING:
-                    if key in stored:
-                        removed[key] = ""
-                elif value != stored.get(key, MISSING):
-                    changed[key] = value
+            made = self.__fields__[name]
+            key = made.key
+            if made.encrypted and self._is_stored(made, stored.get(key)):
+                continue
+            value = encode_value(made, self.__dict__[name])
+            if value is MISSING:
+                if key in stored:
+                    removed[key] = ""
+            elif value != stored.get(key, MISSING):
+                changed[key] = value
         return changed, removed
 
     def _comparable(self) -> set[str]:
@@ -357,9 +365,9 @@ class Document:
         changed, removed = self._changes()
         if not changed and not removed:
             return
-        update = _update_document(changed, removed)
+        update = self._update_document(changed, removed)
         try:
-            result = self.collection().update_one(self._identity(), update)
+            result = self.collection().update_one(self._condition(changed), update)
         except Exception as error:
             self._raise_duplicate(error)
             raise
@@ -372,6 +380,15 @@ class Document:
         for key in removed:
             stored.pop(key, None)
         self._was_stored(stored)
+
+    def _update_document(
+        self, changed: Mapping[str, Any], removed: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        return {key: part for key, part in (("$set", changed), ("$unset", removed)) if part}
+
+    def _condition(self, changed: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the filter of a save that changes these fields."""
+        return self._identity()
 
     def _identity(self) -> dict[str, Any]:
         """Return the filter under which this object may write."""
@@ -456,16 +473,14 @@ class Document:
             for chain in (each.chain("save"), each.chain("create"))
             if chain
         ]
-        for frame in frames:
-            frame.enter()
         try:
+            for frame in frames:
+                frame.enter()
             _insert_all(cls, made)
         except BaseException as error:
-            for frame in reversed(frames):
-                frame.unwind(error)
+            unwind_all(frames, error)
             raise
-        for frame in reversed(frames):
-            frame.leave()
+        leave_all(frames)
         return made
 
     @classmethod
@@ -642,15 +657,6 @@ def _mutable_fields(cls: type[Document]) -> frozenset[str]:
     return cached
 
 
-def _update_document(changed: Mapping[str, Any], removed: Mapping[str, Any]) -> dict[str, Any]:
-    update: dict[str, Any] = {}
-    if changed:
-        update["$set"] = changed
-    if removed:
-        update["$unset"] = removed
-    return update
-
-
 def _validate_all(documents: Iterable[Document], name: str) -> None:
     errors: dict[str, list[str]] = {}
     for index, document in enumerate(documents):
@@ -678,7 +684,19 @@ def _insert_all(cls: type[Document], documents: list[Any]) -> None:
         document._was_stored(each)
 
 
-def _encrypt(made: Field, value: Any) -> bytes:
+def encode_value(made: Field, value: Any) -> Any:
+    """Return the value of a field as it is stored; MISSING if the field is left out."""
+    if value is None:
+        # Left out where loading gives None again; else the default would come back.
+        left_out = (made.default is None or made.default is MISSING) and made.factory is None
+        return MISSING if left_out else None
+    if made.encrypted:
+        return encrypt(made, value)
+    return value if made.codec.encode is None else made.codec.encode(value)
+
+
+def encrypt(made: Field, value: Any) -> bytes:
+    """Return the value of an encrypted field as it is stored."""
     plain = value if made.codec.encode is None else made.codec.encode(value)
     data: bytes | None = application.current().plugins.hook.encrypt(data=bson.encode({"v": plain}))
     if data is None:
@@ -690,7 +708,8 @@ def _encrypt(made: Field, value: Any) -> bytes:
     return data
 
 
-def _decrypt(made: Field, value: Any) -> Any:
+def decrypt(made: Field, value: Any) -> Any:
+    """Undo `encrypt`."""
     if not isinstance(value, bytes):
         return value  # stored before the field was declared encrypted
     data: bytes | None = application.current().plugins.hook.decrypt(data=value)

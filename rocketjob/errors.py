@@ -71,6 +71,10 @@ class ClaimLost(StateConflict):
     """The claim on this job belongs to somebody else now: the work stops, nothing is written."""
 
 
+class JobTimeout(RocketJobError, TimeoutError):
+    """The job has not ended in the time given; it goes on."""
+
+
 class UnknownJobClass(RocketJobError, LookupError):
     """No job class of that name is loaded here: import its module or name it in `app`."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from bson import ObjectId
@@ -27,6 +27,7 @@ INDEXES: dict[str, list[dict[str, Any]]] = {
 }
 KEPT = timedelta(hours=1)
 OVERLAP = timedelta(seconds=10)  # clocks differ: look back so far for what was not seen yet
+FULL_LOOK = 5.0  # seconds between two looks at all events, for clocks that differ by more
 PAUSE = 0.2  # seconds between two looks at a store that changes all the time
 
 _subscribers: dict[str, list[Subscriber]] = {}
@@ -90,11 +91,15 @@ class Listener:
 
     def __init__(self) -> None:
         self._stopping = threading.Event()
-        self._since = clock.now()
-        self._seen: dict[ObjectId, datetime] = {}
+        self._seen: set[ObjectId] | None = None  # None: nothing is known yet
+        self._next_full_look = 0.0
         self._thread = threading.Thread(target=self._run, name="events", daemon=True)
 
     def start(self) -> Listener:
+        try:
+            self.read()  # what was announced before this process listened is not for it
+        except Exception as error:
+            log.warning("cannot listen for events yet", error=str(error))
         self._thread.start()
         return self
 
@@ -115,23 +120,23 @@ class Listener:
                 self._stopping.wait(1.0)
 
     def read(self) -> int:
-        """Dispatch what came since the last look; return how many events."""
-        horizon = self._since - OVERLAP
-        found = list(
-            application.current()
-            .store.collection(COLLECTION)
-            .find({"created_at": {"$gt": horizon}}, sort=[("created_at", 1)])
-        )
-        new = [each for each in found if each["_id"] not in self._seen]
-        first_look = not self._seen
+        """Dispatch what came since the last look; return how many events.
+
+        The first look dispatches nothing. Mostly only the latest events are looked at; now and
+        then all of them, since the clock that an event was dated by may be wrong.
+        """
+        is_full = self._seen is None or clock.monotonic() >= self._next_full_look
+        recent = {} if is_full else {"created_at": {"$gt": clock.now() - OVERLAP}}
+        collection = application.current().store.collection(COLLECTION)
+        found = list(collection.find(recent, sort=[("created_at", 1)]))
+        ids = {each["_id"] for each in found}
+        seen = ids if self._seen is None else self._seen
+        self._seen = ids if is_full else seen | ids
+        if is_full:
+            self._next_full_look = clock.monotonic() + FULL_LOOK
+        new = [each for each in found if each["_id"] not in seen]
         for each in new:
-            self._seen[each["_id"]] = each["created_at"]
-            if first_look and each["created_at"] < self._since:
-                continue  # it was announced before this process listened
             dispatch(each["name"], each["action"], decode_any(each.get("parameters") or {}))
-        if found:
-            self._since = max(self._since, found[-1]["created_at"])
-            self._seen = {k: v for k, v in self._seen.items() if v > self._since - OVERLAP}
         return len(new)
 
 

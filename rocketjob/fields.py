@@ -247,7 +247,9 @@ def _overrides(base: type, fields: dict[str, Field]) -> Iterator[tuple[str, Any]
     for name, value in list(base.__dict__.items()):
         if name not in fields or name in declared or name in cached:
             continue
-        if isinstance(value, classmethod | staticmethod | property) or inspect.isfunction(value):
+        if isinstance(value, property):
+            continue  # computes what is stored; it must have a setter
+        if isinstance(value, classmethod | staticmethod) or inspect.isfunction(value):
             raise TypeError(
                 f"{base.__qualname__}.{name} is a field of {fields[name].owner.__qualname__}: "
                 "a method cannot take its place; choose another name"

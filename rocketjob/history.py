@@ -61,7 +61,7 @@ def entry(
     if claim:
         made["claim"] = claim
     if reason is not None:
-        made["reason"] = reason[:500]
+        made["reason"] = reason[:500].encode("utf-8", "ignore").decode()
     return made
 
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from rocketjob.config import Config
     from rocketjob.document import Document
+    from rocketjob.explain import Reason
     from rocketjob.job import Job
     from rocketjob.store import Store
 
@@ -96,8 +97,42 @@ def veto_claim(job: Job) -> tuple[str, Mapping[str, Any]] | None:
 
 
 @hookspec
-def explain(job: Job) -> list[str]:
-    """Say why a job is not running now, for `job.explain()`; an empty list if you know nothing."""
+def claim_owners() -> list[str]:
+    """Return the ids of the processes that hold claims of your own making, besides jobs.
+
+    Called now and then by every server, which looks for those that are dead.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def take_back_claims(owner: str, crashed: Mapping[str, str], crash_limit: int) -> int:
+    """Take back what a dead process held, as the kernel does with jobs.
+
+    Args:
+        owner: the process's id, or a server's, for all its processes.
+        crashed: what was being performed when the worker crashed, `job/part`, and how it ended.
+        crash_limit: crashes after which a part is given up.
+
+    Returns:
+        how many claims were taken back.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def waiting_suspects() -> int:
+    """Count what waits for a process of its own, because its worker crashed before."""
+    raise NotImplementedError
+
+
+@hookspec
+def explain(job: Job) -> list[Reason]:
+    """Say why a queued job is not running now, for `job.explain()`.
+
+    Returns:
+        what you know of: `rocketjob.explain.Reason(name, text, until)`; an empty list if nothing.
+    """
     raise NotImplementedError
 
 

@@ -6,6 +6,7 @@ its state by events, and is worked by whoever claims it.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -21,6 +22,7 @@ from rocketjob.document import Document, loaded_classes
 from rocketjob.errors import (
     ClaimLost,
     InvalidTransition,
+    JobTimeout,
     NotFound,
     RocketJobError,
     StateConflict,
@@ -37,6 +39,7 @@ from rocketjob.state_machine import Change, Event, Transition, event, events_of
 from rocketjob.store import Filter, Stored
 
 if TYPE_CHECKING:
+    from rocketjob.explain import Explanation
     from rocketjob.runner import Worker
 
 COLLECTION = "rocket_job.jobs"
@@ -148,8 +151,8 @@ class Job(Document):
     result: dict[str, Any] | None = read_only_field()
     arguments: dict[str, Any] | None = read_only_field()
 
+    _claim: ClassVar[Claim | None] = None  # set on an instance that a worker has claimed
     if TYPE_CHECKING:
-        _claim: Claim | None
         _change: Change
 
     def __init_subclass__(cls, abstract: bool = False, **options: Any) -> None:
@@ -180,9 +183,36 @@ class Job(Document):
         """Return what to store on the job when a limit of this name holds it back."""
         return {}
 
-    def open_places(self, wanted: int) -> int:
-        """Return how many more workers, up to `wanted`, can join this running job."""
+    def open_places(self, wanted: int, suspects: bool | None = None) -> int:
+        """Return how many more workers, up to `wanted`, can join this running job.
+
+        Args:
+            suspects: count only parts whose worker has crashed before, or only the others.
+        """
         return 0
+
+    @classmethod
+    def create(cls, **values: Any) -> Self:
+        """Make and store a job.
+
+        Raises:
+            TypeError: an unknown field.
+            ValidationError: nothing was stored.
+        """
+        return cls(**values).submit()
+
+    def submit(self) -> Self:
+        """Store a new job, for `create` and `perform_later`.
+
+        A mixin may return another one that is there already.
+        """
+        return self.save()
+
+    def explain(self) -> Explanation:
+        """Say why the job is not running now, and when it could."""
+        from rocketjob.explain import explain
+
+        return explain(self)
 
     def perform_now(self) -> Any:
         """Run the job here and now, whatever its `run_at`; return what perform returned.
@@ -210,6 +240,26 @@ class Job(Document):
     def set(cls, **fields: Any) -> JobBuilder[Self]:
         """Return a builder with these fields, for `perform_later` and `perform_now`."""
         return JobBuilder(cls, fields)
+
+    def wait(self, timeout: float | None = None) -> Self:
+        """Wait until the job has ended: completed, failed or aborted; return it, reloaded.
+
+        Args:
+            timeout: seconds; None waits without end.
+
+        Raises:
+            JobTimeout: it has not ended by then.
+            NotFound: it was removed, and not because it completed.
+        """
+        store, end = application.current().store, clock.monotonic() + (timeout or 0)
+        while True:
+            mark = store.change_mark()
+            if self.reload().state in ("completed", "failed", "aborted"):
+                return self
+            left = 5.0 if timeout is None else min(5.0, end - clock.monotonic())
+            if left <= 0:
+                raise JobTimeout(f"{self!r} has not ended after {timeout} s")
+            store.wait_for_change(mark, left)
 
     @property
     def logger(self) -> Logger:
@@ -352,14 +402,17 @@ class Job(Document):
         Raises:
             ValueError: there is no such event.
         """
-        found = self.__events__.get(event)
-        if found is None:
-            raise ValueError(f"there is no event {event}; events are {', '.join(self.__events__)}")
         try:
-            found.choose(self, arguments)
+            self._event(event).choose(self, arguments)
         except InvalidTransition:
             return False
         return True
+
+    def _event(self, name: str) -> Event:
+        found = self.__events__.get(name)
+        if found is None:
+            raise ValueError(f"there is no event {name}; events are {', '.join(self.__events__)}")
+        return found
 
     def allowed_events(self) -> list[str]:
         """Name the events that are possible now, by state alone."""
@@ -367,7 +420,12 @@ class Job(Document):
             name
             for name, found in self.__events__.items()
             if any(self.state in transition.sources for transition in found.transitions)
+            and not self.forbids(name)
         ]
+
+    def forbids(self, event: str) -> str | None:
+        """Say why an event is out of the question whatever the state, or return None."""
+        return None
 
     @property
     def is_queued(self) -> bool:
@@ -440,7 +498,8 @@ class Job(Document):
     @property
     def history(self) -> list[HistoryEntry]:
         """The last changes of state, oldest first."""
-        return [HistoryEntry.load(each) for each in self.__dict__.get("_history", ())]
+        written = self.__dict__.get("_history", ())
+        return [HistoryEntry.load(each) for each in (*written, *self._unsaved())]
 
     # --- time and text -----------------------------------------------------------------------
 
@@ -516,21 +575,58 @@ class Job(Document):
             return None
         return self.restarted(**overrides).save()
 
+    def stored_value(self, name: str, default: Any = None) -> Any:
+        """Return a field's value as it was stored when this object was loaded or saved, in BSON."""
+        return (self._stored or {}).get(self.__fields__[name].key, default)
+
+    def edited_meanwhile(self) -> dict[str, Any]:
+        """Return the copied fields that others have changed in the store, with their new values."""
+        known = self._stored
+        stored = None if known is None else self.collection().find_one({"_id": self.id})
+        if known is None or stored is None:
+            return {}
+        there = type(self).from_document(stored)
+        return {
+            name: there.__dict__[name]
+            for name, made in self.__fields__.items()
+            if made.copy_on_restart and stored.get(made.key) != known.get(made.key)
+        }
+
     # --- adding to a change of state that is under way ---------------------------------------
 
-    def follow_with(self, event: str, **arguments: Any) -> None:
+    def follow_with(self, event: str, *, otherwise: bool = False, **arguments: Any) -> None:
         """Let another event follow the present one, in the same write.
 
         For callbacks: `@before("fail") def again(self): self.follow_with("retry")` leaves no
         moment in which the job is stored as failed.
+
+        Args:
+            event: its name.
+            otherwise: only if no other event follows, whichever callback came first.
+            arguments: of the event.
         """
-        change: Change = self.__dict__["_change"]
-        change.follow_ups.append(Change(self, self.__events__[event], arguments))
+        change = self._change_under_way("follow_with")
+        follow_up = Change(self, self._event(event), arguments)
+        follow_up.otherwise = otherwise
+        change.follow_ups.append(follow_up)
 
     def create_with(self, document: Document) -> None:
         """Store another document in the same step as the present change, or neither."""
-        change: Change = self.__dict__["_change"]
-        change.companions.append(document)
+        self._change_under_way("create_with").companions.append(document)
+
+    def _change_under_way(self, method: str) -> Change:
+        change: Change | None = self.__dict__.get("_change")
+        if change is None:
+            raise RuntimeError(
+                f"{method} belongs into a before callback of an event: "
+                "no change of state is under way here"
+            )
+        return change
+
+    @property
+    def is_changing(self) -> bool:
+        """Whether a change of state is under way, as in a before callback of an event."""
+        return self.__dict__.get("_change") is not None
 
     @property
     def failing_with(self) -> BaseException | str | None:
@@ -634,14 +730,40 @@ class Job(Document):
 
     def to_document(self, entries: Iterable[dict[str, Any]] = ()) -> Stored:
         stored = super().to_document()
-        written = [*self.__dict__.get("_history", ()), *entries]
+        written = [*self.__dict__.get("_history", ()), *self._unsaved(), *entries]
         if written:
             stored[history.KEY] = written[-history.LIMIT :]
         return stored
 
     def _load(self, stored: Stored) -> None:
         self.__dict__["_history"] = stored.get(history.KEY, [])
+        self.__dict__["_unsaved_history"] = []
         super()._load(stored)
+
+    def _was_stored(self, stored: Stored) -> None:
+        super()._was_stored(stored)
+        if self._unsaved():
+            self._add_history(self._unsaved())
+            self.__dict__["_unsaved_history"] = []
+
+    def _update_document(
+        self, changed: Mapping[str, Any], removed: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        update = super()._update_document(changed, removed)
+        return {**update, "$push": history.push(self._unsaved())} if self._unsaved() else update
+
+    def _condition(self, changed: Mapping[str, Any]) -> dict[str, Any]:
+        """Guard a state that was changed in memory, as the event itself would have been."""
+        guard = {"state": self._stored_state()} if "state" in changed else {}
+        return {**self._identity(), **guard}
+
+    def _unsaved(self) -> list[dict[str, Any]]:
+        """Return what the history gets with the next write: events that were made in memory."""
+        found: list[dict[str, Any]] = self.__dict__.get("_unsaved_history", [])
+        return found
+
+    def _add_unsaved(self, entries: list[dict[str, Any]]) -> None:
+        self.__dict__["_unsaved_history"] = [*self._unsaved(), *entries]
 
     def _add_history(self, entries: list[dict[str, Any]]) -> None:
         written = [*self.__dict__.get("_history", ()), *entries]
@@ -669,7 +791,7 @@ class Job(Document):
         if stored is None:
             return NotFound(f"{self!r} is not stored any more: it was deleted meanwhile")
         return StateConflict(
-            f"{self!r} is {stored['state']} in the store, no longer {self._stored_state()}: "
+            f"{type(self).__name__} {self.id} is {stored['state']} in the store, no longer {self._stored_state()}: "
             "somebody else changed it meanwhile. Reload it and decide again"
         )
 
@@ -711,8 +833,13 @@ class UnknownJob(Job):
     def __repr__(self) -> str:
         return f"<UnknownJob {self.class_name} {self.id} {self.state}>"
 
-    def may(self, event: str, **arguments: Any) -> bool:
-        return event in ("abort", "pause", "fail") and super().may(event, **arguments)
+    def forbids(self, event: str) -> str | None:
+        if event in ("abort", "pause", "fail", "requeue"):
+            return None
+        return f"its class {self.class_name} is not loaded here"
+
+    def perform_now(self) -> Any:
+        return self.perform()
 
     def perform(self, *args: Any, **kwargs: Any) -> Any:
         raise UnknownJobClass(
@@ -733,7 +860,7 @@ class JobBuilder(Generic[J]):
 
     def perform_later(self, *args: Any, **kwargs: Any) -> J:
         """Store a job that will call `perform` with these arguments; return the job."""
-        return self.build(*args, **kwargs).save()
+        return self.build(*args, **kwargs).submit()
 
     def perform_now(self, *args: Any, **kwargs: Any) -> Any:
         """Run the job here and now; return what perform returned."""
@@ -790,7 +917,7 @@ def _shown(value: Any, zone: Any) -> Any:
 def _each(query: JobQuery[Any], event: str) -> int:
     done = 0
     for job in query:
-        if job.may(event):
+        with contextlib.suppress(InvalidTransition, StateConflict, NotFound):
             getattr(job, event)()
             done += 1
     return done

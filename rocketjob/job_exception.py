@@ -35,17 +35,18 @@ class JobException:
     ) -> JobException:
         """Describe an error, or a plain reason."""
         if not isinstance(reason, BaseException):
-            return cls(message=None if reason is None else str(reason), worker_name=worker_name)
+            message = None if reason is None else message_of(reason)
+            return cls(message=message, worker_name=worker_name)
         return cls(
             class_name=type(reason).__name__,
-            message=_text(reason),
+            message=message_of(reason),
             backtrace=_backtrace(reason),
             worker_name=worker_name,
             cause=_cause(reason, depth),
         )
 
 
-def _text(error: BaseException) -> str:
+def message_of(error: BaseException | str) -> str:
     """Return an error's message, without what UTF-8 cannot hold, even if its `__str__` fails."""
     try:
         text = str(error)

@@ -6,7 +6,7 @@ itself, so that it can be exceeded by nobody, and so that nothing leaks when a p
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +17,11 @@ from rocketjob.store import Filter, Store, Stored
 if TYPE_CHECKING:
     from rocketjob.job import Job
 
+JOBS = "rocket_job.jobs"
 COLLECTION = "rocket_job.limits"
 UNLIMITED = 1_000_000_000
+PAGE = 50  # look at no fewer jobs at a time: the first may all be blocked
+MOST_BLOCKED = 1000  # look no further past so many limits in one claim
 
 
 @attrs.frozen(kw_only=True)
@@ -32,7 +35,7 @@ class Limit:
         key: equal for jobs that share the limit.
         maximum: how many may run at once.
         counts: which running jobs hold a place.
-        blocks: which queued jobs wait when no place is free.
+        blocks: which queued jobs wait when no place is free: values by key.
     """
 
     name: str
@@ -41,15 +44,20 @@ class Limit:
     counts: Filter
     blocks: Filter
 
-    def free(self, store: Store, now: datetime) -> int:
+    def free(self, store: Store, now: datetime, session: Any = None) -> int:
         """Return how many more jobs may start now."""
-        running = store.collection("rocket_job.jobs").count_documents(
-            {"state": "running", **self.counts}
-        )
-        return self.maximum - running
+        running = {"state": "running", **self.counts}
+        return self.maximum - store.collection(JOBS).count_documents(running, session=session)
 
-    def take(self, store: Store, count: int, now: datetime) -> None:
-        """Note that jobs were started; for this limit the claims themselves say so."""
+    def take(self, store: Store, now: datetime, session: Any = None) -> None:
+        """Note that a job was started, in the step of its claim.
+
+        For this limit the claim itself says so. The turn is counted so that, of two claims at the
+        same instant that a store would run on the same picture, one has to be made again.
+        """
+        store.collection(COLLECTION).update_one(
+            {"_id": self.key}, {"$inc": {"turn": 1}}, upsert=True, session=session
+        )
 
     def free_at(self, store: Store, now: datetime) -> datetime | None:
         """Return when a place becomes free, where that is known."""
@@ -57,11 +65,47 @@ class Limit:
 
     def describe(self, store: Store, now: datetime) -> str:
         """Say in words why a job waits for this limit."""
-        holders = store.collection("rocket_job.jobs").find(
-            {"state": "running", **self.counts}, {"_type": 1, "worker_name": 1}, limit=5
-        )
-        names = ", ".join(f"{h['_type']} {h['_id']}" for h in holders)
-        return f"at most {self.maximum} may run at once ({self.key}); running now: {names}"
+        return f"at most {self.maximum} may run at once; running now: {self.holders(store)}"
+
+    def holders(self, store: Store, most: int = 5) -> str:
+        """Name the jobs that hold the places."""
+        running = {"state": "running", **self.counts}
+        found = store.collection(JOBS).find(running, {"_type": 1, "worker_name": 1}, limit=most + 1)
+        names = [f"{h['_type']} {h['_id']} on {h.get('worker_name') or '?'}" for h in found]
+        more = ", and more" if len(names) > most else ""
+        return (", ".join(names[:most]) or "none any more") + more
+
+
+class Blocked:
+    """The queued jobs that wait for a limit, as a filter that stays small.
+
+    Most differ in one value only, such as the account whose jobs they are: those become one clause.
+    """
+
+    def __init__(self) -> None:
+        self._values: dict[str, tuple[dict[str, Any], str, list[Any]]] = {}
+        self._seen: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._seen)
+
+    def add(self, blocks: Filter) -> bool:
+        """Add some jobs; return False if they are among those already."""
+        text = repr(blocks)
+        if text in self._seen:
+            return False
+        self._seen.add(text)
+        *rest, (last, value) = blocks.items() or [("_id", {"$exists": True})]
+        single = not isinstance(value, Mapping)
+        group = repr((rest, last)) if single else text
+        self._values.setdefault(group, (dict(rest), last, []))[2].append(value)
+        return True
+
+    def filters(self) -> list[Filter]:
+        return [
+            {**rest, last: values[0] if len(values) == 1 else {"$in": values}}
+            for rest, last, values in self._values.values()
+        ]
 
 
 @attrs.define(eq=False)
@@ -73,63 +117,82 @@ class LimitedClaim:
     update: Mapping[str, Any]
     sort: Sequence[tuple[str, int]]
     now: datetime
-    load: Any
-    _free: dict[str, int] = attrs.field(factory=dict)
-    _limits: dict[str, Limit] = attrs.field(factory=dict)
-    _taken: dict[str, int] = attrs.field(factory=dict)
-    _blocked: list[Filter] = attrs.field(factory=list)
+    load: Callable[[Stored], Job]
+    _session: Any = None
+    _blocked: Blocked = attrs.field(factory=Blocked)
 
     def run(self, count: int) -> list[Stored]:
         """Claim up to `count` jobs whose limits have a place; return them as they are then."""
-        jobs = self.store.collection("rocket_job.jobs")
+        jobs = self.store.collection(JOBS)
         if jobs.find_one(self.filter, {"_id": 1}) is None:
             return []  # nothing to claim: take no lock
         claimed: list[Stored] = []
-        with self.store.transaction():
-            while len(claimed) < count:
-                found = list(jobs.find(self._where(), sort=self.sort, limit=count - len(claimed)))
-                admitted = [stored for stored in found if self._admit(stored)]
-                for stored in admitted:
-                    after = jobs.find_one_and_update(
-                        {"_id": stored["_id"], "state": "queued"},
-                        self.update,
-                        return_document=True,
-                    )
-                    if after is not None:
-                        claimed.append(after)
-                if len(admitted) == len(found) or not found:
-                    break  # else some were blocked: look past them
-            for key, taken in self._taken.items():
-                self._limits[key].take(self.store, taken, self.now)
+        with self.store.transaction() as self._session:
+            while len(claimed) < count and len(self._blocked) < MOST_BLOCKED:
+                before = len(claimed), len(self._blocked)
+                found = jobs.find(
+                    self._where(),
+                    sort=self.sort,
+                    limit=max(count - len(claimed), PAGE),
+                    session=self._session,
+                )
+                self._claim_some(list(found), count, claimed)
+                if (len(claimed), len(self._blocked)) == before:
+                    break
         return claimed
 
-    def _where(self) -> Filter:
-        if not self._blocked:
-            return self.filter
-        return {"$and": [self.filter, {"$nor": list(self._blocked)}]}
+    def _claim_some(self, found: list[Stored], count: int, claimed: list[Stored]) -> None:
+        """Claim in order; what is subject to no limit goes together."""
+        free: list[Any] = []
+        for stored in found:
+            if len(claimed) + len(free) >= count:
+                break
+            limits = self._limits(stored)
+            if not limits:
+                free.append(stored["_id"])
+                continue
+            claimed += self._claim(free)  # first: it may count for the limits
+            free = []
+            if self._admits(stored, limits):
+                claimed += self._claim([stored["_id"]])
+                for limit in limits:
+                    limit.take(self.store, self.now, self._session)
+        claimed += self._claim(free)
 
-    def _admit(self, stored: Stored) -> bool:
-        job: Job = self.load(stored)
-        limits = job.claim_limits()
+    def _limits(self, stored: Stored) -> Sequence[Limit]:
+        try:
+            return self.load(stored).claim_limits()
+        except Exception:
+            return ()  # it cannot be loaded: whoever claims it says so, and fails it
+
+    def _claim(self, ids: list[Any]) -> list[Stored]:
+        if not ids:
+            return []
+        return self.store.claim_many(
+            JOBS,
+            {"_id": {"$in": ids}, "state": "queued"},
+            self.update,
+            sort=self.sort,
+            limit=len(ids),
+            session=self._session,
+        )
+
+    def _admits(self, stored: Stored, limits: Sequence[Limit]) -> bool:
         for limit in limits:
-            if self._places(limit) <= 0:
-                if limit.blocks not in self._blocked:
-                    self._blocked.append(limit.blocks)
-                    self._note(job, limit)
+            if limit.free(self.store, self.now, self._session) <= 0:
+                if self._blocked.add(limit.blocks):
+                    self._note(stored, limit)
                 return False
-        for limit in limits:
-            self._free[limit.key] -= 1
-            self._taken[limit.key] = self._taken.get(limit.key, 0) + 1
         return True
 
-    def _places(self, limit: Limit) -> int:
-        if limit.key not in self._free:
-            self._free[limit.key] = limit.free(self.store, self.now)
-            self._limits[limit.key] = limit
-        return self._free[limit.key]
+    def _where(self) -> Filter:
+        blocked = self._blocked.filters()
+        return {"$and": [self.filter, {"$nor": blocked}]} if blocked else self.filter
 
-    def _note(self, job: Job, limit: Limit) -> None:
+    def _note(self, stored: Stored, limit: Limit) -> None:
         """Store on the job at the head why it waits, if it does not say so already."""
-        note = job.waiting_note(limit.name, self.now)
+        note = self.load(stored).waiting_note(limit.name, self.now)
         if note:
-            self.store.collection("rocket_job.jobs").update_one({"_id": job.id}, {"$set": note})
+            self.store.collection(JOBS).update_one(
+                {"_id": stored["_id"], "state": "queued"}, {"$set": note}, session=self._session
+            )

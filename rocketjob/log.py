@@ -95,11 +95,16 @@ class Logger:
             0,
             message,
             (),
-            sys.exc_info() if exception else None,  # type: ignore[arg-type]
+            _present_exception() if exception else None,  # type: ignore[arg-type]
             extra={FIELDS: {**self.fields, **fields}},
         )
         # The level was judged above: a job's own level may be lower than the logger's.
         self._logger.handle(record)
+
+
+def _present_exception() -> Any:
+    found = sys.exc_info()
+    return None if found[0] is None else found
 
 
 class ConsoleFormatter(logging.Formatter):

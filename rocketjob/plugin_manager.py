@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import logging
+import os
 from collections.abc import Iterable, Sequence
 from importlib import metadata
 from typing import Any
@@ -20,6 +21,7 @@ from rocketjob import hookspecs
 from rocketjob.errors import PluginError
 
 log = logging.getLogger(__name__)
+_HERE = os.path.dirname(__file__) + os.sep
 
 
 @attrs.frozen
@@ -233,7 +235,9 @@ def _broken_module(name: str, error: BaseException) -> str:
     import traceback
 
     frames = [f for f in traceback.extract_tb(error.__traceback__) if "importlib" not in f.filename]
-    where = f" at {frames[-1].filename}:{frames[-1].lineno}" if frames else ""
+    # An error of ours, such as a misspelt event, is to be corrected in the line that led to it.
+    own = [f for f in frames if not f.filename.startswith(_HERE)] or frames
+    where = f" at {own[-1].filename}:{own[-1].lineno}" if own else ""
     if isinstance(error, SyntaxError):
         where = f" at {error.filename}:{error.lineno}"
     return f"The app module {name} fails to import{where}: {type(error).__name__}: {error}"

@@ -11,8 +11,17 @@ import attrs
 
 from rocketjob import application
 from rocketjob.codec import encode_any
-from rocketjob.document import Document, as_object_id, classes_made, loaded_classes
+from rocketjob.document import (
+    Document,
+    as_object_id,
+    classes_made,
+    decrypt,
+    encode_value,
+    loaded_classes,
+)
+from rocketjob.fields import MISSING
 from rocketjob.store import Filter, Sort
+from rocketjob.validation import Errors, check_fields
 
 if TYPE_CHECKING:
     from rocketjob.fields import Field
@@ -93,13 +102,13 @@ class Query(Generic[D]):
 
     def exists(self) -> bool:
         """Tell whether there is one."""
-        return self._collection().find_one(self.filter(), {"_id": 1}) is not None
+        return next(iter(self.limit(1)._find({"_id": 1})), None) is not None
 
     def pluck(self, *names: str) -> list[Any]:
         """Return values of fields without making documents: one each, or tuples of several."""
         keys = [self._key(name) for name in names]
         rows = [
-            tuple(self._decode_value(n, _dig(stored, k)) for n, k in zip(names, keys, strict=True))
+            tuple(self._plucked(n, _dig(stored, k)) for n, k in zip(names, keys, strict=True))
             for stored in self._find({**dict.fromkeys(keys, 1), "_id": 1})
         ]
         return [row[0] for row in rows] if len(names) == 1 else rows
@@ -115,16 +124,14 @@ class Query(Generic[D]):
         changed, removed = {}, {}
         for name, value in values.items():
             made = self._field(name)
-            if made is None or made.read_only:
+            if made is None or made.read_only or made.name == "id":
                 raise TypeError(f"update_all cannot set {name}: the system does")
-            value = made.codec.convert(value) if made.codec.convert else value
-            said = made.codec.check(value)
-            if said:
-                raise ValueError(f"{name}: {said}")
-            if value is None:
+            value = self._checked(made, value)
+            stored = encode_value(made, value)
+            if stored is MISSING:
                 removed[made.key] = ""
             else:
-                changed[made.key] = made.codec.encode(value) if made.codec.encode else value
+                changed[made.key] = stored
         update = {k: v for k, v in (("$set", changed), ("$unset", removed)) if v}
         if not update:
             return 0
@@ -170,6 +177,16 @@ class Query(Generic[D]):
         keys = self.sorting or (("_id", 1),)
         return attrs.evolve(self, sorting=tuple((key, way * direction) for key, way in keys))
 
+    def _checked(self, made: Field, value: Any) -> Any:
+        """Return a value as the field has it, or raise ValueError with all that is wrong with it."""
+        stand_in = self.model.__new__(self.model)
+        stand_in.__dict__[made.name] = made.codec.convert(value) if made.codec.convert else value
+        errors = Errors()
+        check_fields(stand_in, [made], errors)
+        for name, said in errors.items():
+            raise ValueError(f"{name}: {'; '.join(said)}")
+        return stand_in.__dict__[made.name]
+
     def _refuse_window(self, what: str) -> None:
         if self.maximum or self.skipped:
             raise TypeError(f"{what} works on the whole selection: it takes no limit and no skip")
@@ -203,17 +220,23 @@ class Query(Generic[D]):
             return as_object_id(value)
         if made is None or value is None or "__" in name or "." in name:
             return encode_loose(value)
+        if made.encrypted:
+            raise TypeError(f"{made.name} is stored encrypted: it cannot be searched for a value")
         if made.codec.convert:
             value = made.codec.convert(value)
         if made.codec.encode is not None and made.codec.check(value) is None:
             return made.codec.encode(value)
         return encode_loose(value)
 
-    def _decode_value(self, name: str, value: Any) -> Any:
+    def _plucked(self, name: str, value: Any) -> Any:
         made = self._field(name)
-        if value is None or made is None or "." in name or made.codec.decode is None:
+        if value is MISSING:
+            return made.make_default() if made is not None and made.name == name else None
+        if value is None or made is None or "." in name:
             return value
-        return made.codec.decode(value)
+        if made.encrypted:
+            return decrypt(made, value)
+        return value if made.codec.decode is None else made.codec.decode(value)
 
     def _encode_filter(self, filter: Filter) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -272,6 +295,6 @@ def type_names(model: type[Document]) -> list[str] | None:
 def _dig(stored: Any, key: str) -> Any:
     for part in key.split("."):
         if not isinstance(stored, Mapping):
-            return None
-        stored = stored.get(part)
+            return MISSING
+        stored = stored.get(part, MISSING)
     return stored

@@ -8,17 +8,19 @@ worker is conditional on both.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 import attrs
 
 from rocketjob import clock, history
+from rocketjob.codec import codec_for
 from rocketjob.config import Config
 from rocketjob.document import classes_made, loaded_classes
 from rocketjob.job import COLLECTION, Claim, Job, UnknownJob
-from rocketjob.limits import LimitedClaim
+from rocketjob.job_exception import JobException
+from rocketjob.limits import Blocked, LimitedClaim
 from rocketjob.log import Logger
 from rocketjob.plugin_manager import PluginManager
 from rocketjob.store import Filter, Store, Write
@@ -53,14 +55,23 @@ class Queue:
 
     # --- claiming ----------------------------------------------------------------------------
 
-    def claim(self, limit: int) -> list[Job]:
-        """Claim up to `limit` jobs, the most urgent first; expired ones are removed instead."""
+    def claim(self, limit: int, places: int | None = None) -> list[Job]:
+        """Claim up to `limit` jobs, the most urgent first; expired ones are removed instead.
+
+        Running jobs that more workers can join are among them, once for each worker.
+
+        Args:
+            places: how many workers can join a running job; `limit`, if not given.
+        """
+        places = limit if places is None else places
         now = clock.now()
         self._look_at_classes()
         jobs: list[Job] = []
         for open_job in self._open_jobs(now) if self._joinable else ():
-            jobs += self._claim_queued(limit - len(jobs), now, _more_urgent_than(open_job))
-            jobs += self._join(open_job, limit - len(jobs))
+            jobs += self._claim_queued(limit - len(jobs), now, more_urgent_than(open_job))
+            joined = self._join(open_job, min(places, limit - len(jobs)))
+            places -= len(joined)
+            jobs += joined
         return jobs + self._claim_queued(limit - len(jobs), now)
 
     def _claim_queued(
@@ -76,12 +87,23 @@ class Queue:
             found = claim.run(limit)
         else:
             found = self.store.claim_many(COLLECTION, filter, update, sort=ORDER, limit=limit)
-        jobs = [self._load(stored) for stored in found]
-        return [job for job in jobs if not self._discard_expired(job)]
+        jobs = [self._take(stored) for stored in found]
+        return [job for job in jobs if job is not None]
+
+    def _take(self, stored: dict[str, Any]) -> Job | None:
+        """Return a job that was claimed; None for one that has expired, or cannot be loaded."""
+        try:
+            job = self._load(stored)
+            return None if self._discard_expired(job) else job
+        except Exception as error:
+            log.exception("a job that was claimed cannot be started", job_id=str(stored["_id"]))
+            _fail_stored(self.store, stored, error)
+            return None
 
     def _open_jobs(self, now: datetime) -> list[Job]:
         """Return the running jobs that more workers can join, the most urgent first."""
         clauses = {**self.clauses(now), "state": {"state": "running"}}
+        clauses.pop("crashes", None)  # that is asked of the job's parts, by `open_places`
         clauses["open"] = {"$or": list(self._joinable)}
         found = self.store.collection(COLLECTION).find(
             {"$and": list(clauses.values())}, sort=ORDER, limit=20
@@ -90,7 +112,7 @@ class Queue:
 
     def _join(self, job: Job, places: int) -> list[Job]:
         """Return the job once for each worker that is to join it; nothing is written."""
-        count = job.open_places(places) if places > 0 else 0
+        count = job.open_places(places, self.suspects) if places > 0 else 0
         return [job, *(Job.from_document(dict(job._stored or {})) for _ in range(count - 1))][
             : max(0, count)
         ]
@@ -103,13 +125,17 @@ class Queue:
 
     def hold_back(self, name: str, filter: Filter) -> None:
         """Leave jobs alone until the next re-check: something that is no limit holds them back."""
-        self._held_back[name] = (clock.monotonic() + self.config.re_check_seconds, filter)
+        until = clock.monotonic() + self.config.re_check_seconds
+        self._held_back[f"{name}: {filter!r}"] = (until, filter)
 
     def _held(self) -> list[Filter]:
-        now = clock.monotonic()
-        for name in [name for name, (until, _) in self._held_back.items() if until <= now]:
-            del self._held_back[name]
-        return [filter for _, filter in self._held_back.values()]
+        now, blocked = clock.monotonic(), Blocked()
+        for name, (until, filter) in dict(self._held_back).items():  # workers add to it meanwhile
+            if until <= now:
+                self._held_back.pop(name, None)
+            else:
+                blocked.add(filter)
+        return blocked.filters()
 
     def _claim_update(self, now: datetime) -> dict[str, Any]:
         entry = history.entry("start", "running", now, self.worker_name)
@@ -156,7 +182,8 @@ class Queue:
         if held:
             found["held back"] = {"$nor": held}
         if self.suspects is not None:
-            found["crashes"] = {"interruptions": {"$gt": 0} if self.suspects else 0}
+            crashes = {"$gt": 0} if self.suspects else {"$in": [0, None]}
+            found["crashes"] = {"interruptions": crashes}
         return found
 
     def class_names(self) -> list[str]:
@@ -175,6 +202,15 @@ class Queue:
         self._joinable = [cls.joinable for cls in classes if cls.joinable is not None]
         self._cleared = sorted({name for cls in classes for name in cls.cleared_by_claim})
 
+    def is_waiting(self) -> bool:
+        """Tell whether a job waits that this claimer may start now.
+
+        Raises:
+            StoreError: the store does not understand the filter `where`.
+        """
+        found = self.store.collection(COLLECTION).find_one(self.filter(clock.now()), {"_id": 1})
+        return found is not None
+
     def next_due(self, now: datetime) -> datetime | None:
         """Return when the next scheduled job becomes due; None if there is none."""
         stored = self.store.collection(COLLECTION).find_one(
@@ -185,13 +221,17 @@ class Queue:
     # --- giving back -------------------------------------------------------------------------
 
     def give_back(self, jobs: Sequence[Job], note: Mapping[str, Any] | None = None) -> None:
-        """Queue jobs again that were claimed and not started, with a note of why they wait."""
-        if jobs:
-            writes = [give_back_write(job, note) for job in jobs]
+        """Queue jobs again that were claimed and not started, with a note of why they wait.
+
+        One that was only to be joined was not claimed, and is nobody's to give back.
+        """
+        writes = [give_back_write(job, note) for job in jobs if job._claim is not None]
+        if writes:
             self.store.write_many(COLLECTION, writes)
 
 
-def _more_urgent_than(job: Job) -> Filter:
+def more_urgent_than(job: Job) -> Filter:
+    """Return the filter of the jobs that are taken before this one."""
     older = {"priority": job.priority, "_id": {"$lt": job.id}}
     return {"$or": [{"priority": {"$lt": job.priority}}, older]}
 
@@ -226,14 +266,16 @@ def claims_of(owner: str) -> Filter:
     return {"claimed_by": {"$gte": owner + ".", "$lt": owner + "/"}}  # "/" follows "." in ASCII
 
 
-def owners(store: Store) -> list[str]:
-    """Return the ids of all processes that hold a job."""
+def owners(store: Store, plugins: PluginManager) -> set[str]:
+    """Return the ids of all processes that hold a job, or a claim of a plugin's making."""
     found = store.collection(COLLECTION).distinct("claimed_by", {"claimed_by": {"$exists": True}})
-    return [str(owner) for owner in found if owner]
+    held = [owner for owners in plugins.hook.claim_owners() for owner in owners]
+    return {str(owner) for owner in [*found, *held] if owner}
 
 
 def requeue_claims(
     store: Store,
+    plugins: PluginManager,
     owner: str,
     *,
     crash_limit: int,
@@ -252,26 +294,72 @@ def requeue_claims(
         how many were `requeued` and how many `failed`, because their workers crashed too often.
     """
     counts = {"requeued": 0, "failed": 0}
+    for stored in _held_by(store, owner):
+        how = (crashed or {}).get(str(stored["_id"]))
+        outcome = _take_back(store, stored, how, reason, crash_limit)
+        if outcome:
+            counts[outcome] += 1
+    for taken in plugins.hook.take_back_claims(
+        owner=owner, crashed=crashed or {}, crash_limit=crash_limit
+    ):
+        counts["requeued"] += taken
+    return counts
+
+
+def _held_by(store: Store, owner: str) -> Iterator[dict[str, Any]]:
+    """Return the documents of the jobs that a process or server holds, each once."""
+    tried: set[Any] = set()
     while True:
-        stored = list(store.collection(COLLECTION).find(claims_of(owner), limit=500))
+        found = store.collection(COLLECTION).find(claims_of(owner), limit=500)
+        stored = [each for each in found if each["_id"] not in tried]
         if not stored:
-            return counts
-        jobs = [_held(each) for each in stored]
-        for job in jobs:
-            how = (crashed or {}).get(str(job.id))
-            outcome = job.recover(how, reason, crash_limit)
-            if outcome:
-                counts[outcome] += 1
+            return
+        tried.update(each["_id"] for each in stored)
+        yield from stored
 
 
-def _held(stored: dict[str, Any]) -> Job:
-    job = Job.from_document(stored)
-    job.__dict__["_claim"] = Claim(stored["claimed_by"], stored.get("claim_number", 0))
-    return job
+def _take_back(
+    store: Store, stored: dict[str, Any], crashed: str | None, reason: str, crash_limit: int
+) -> str | None:
+    try:
+        job = Job.from_document(stored)
+        job.__dict__["_claim"] = Claim(stored["claimed_by"], stored.get("claim_number", 0))
+        return job.recover(crashed, reason, crash_limit)
+    except Exception as error:
+        if store.is_transient(error):
+            raise
+        # One job that cannot be loaded, or whose callbacks raise, must not keep the others back.
+        log.exception("a job cannot be taken back as it should be", job_id=str(stored["_id"]))
+        return "failed" if _fail_stored(store, stored, error) else None
 
 
-def waiting_suspects(store: Store, names: Iterable[str]) -> int:
-    """Count the queued jobs whose worker crashed before."""
-    return store.collection(COLLECTION).count_documents(
-        {"state": "queued", "interruptions": {"$gt": 0}, "_type": {"$in": list(names)}}
-    )
+def _fail_stored(store: Store, stored: Mapping[str, Any], error: Exception) -> bool:
+    """Fail a claimed job by its document alone; return whether it was still claimed."""
+    said, number = JobException.of(error, stored.get("worker_name")), stored.get("claim_number")
+    reason = f"{said.class_name}: {said.message}"
+    entry = history.entry("fail", "failed", clock.now(), said.worker_name, number, reason)
+    held = {"_id": stored["_id"], "claimed_by": stored["claimed_by"], "claim_number": number}
+    update = {
+        "$set": {
+            "state": "failed",
+            "completed_at": entry["at"],
+            "exception": codec_for(JobException).encode(said),  # type: ignore[misc]
+        },
+        "$unset": {"claimed_by": "", "worker_name": ""},
+        "$inc": {"failure_count": 1},
+        "$push": history.push([entry]),
+    }
+    try:
+        return store.write_many(COLLECTION, [Write({**held, "state": "running"}, update)])[0]
+    except Exception as lost:
+        log.error("it cannot be failed either", job_id=str(stored["_id"]), error=str(lost))
+        return False
+
+
+def waiting_suspects(queue: Queue) -> bool:
+    """Tell whether anything could start now whose worker has crashed before.
+
+    Args:
+        queue: as a process for suspects sees it.
+    """
+    return queue.is_waiting() or any(queue.plugins.hook.waiting_suspects())

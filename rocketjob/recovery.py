@@ -9,11 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from rocketjob import clock, events
-from rocketjob.config import Config
+from rocketjob.application import Application
 from rocketjob.log import Logger
 from rocketjob.queue import owners, requeue_claims
 from rocketjob.server import MISSED_BEATS, Server
-from rocketjob.store import Store
 
 log = Logger("rocketjob.recovery")
 
@@ -25,9 +24,10 @@ class Recovery:
         incarnation: the server's own; its own processes are its supervisor's business.
     """
 
-    def __init__(self, store: Store, config: Config, incarnation: str) -> None:
-        self.store, self.config, self.incarnation = store, config, incarnation
-        self.interval = min(5.0, config.heartbeat_seconds / 4)
+    def __init__(self, application: Application, incarnation: str) -> None:
+        self.store, self.plugins = application.store, application.plugins
+        self.config, self.incarnation = application.config, incarnation
+        self.interval = min(5.0, self.config.heartbeat_seconds / 4)
         self._seen: dict[Any, tuple[int, float]] = {}  # beat number, since when
         self._looked_at = clock.monotonic()
         self._swept_events = 0.0
@@ -38,7 +38,8 @@ class Recovery:
         Returns:
             how many jobs were `requeued` and how many `failed`.
         """
-        holders = owners(self.store)  # before the servers: who claims is registered already
+        # The holders before the servers: who claims is registered already.
+        holders = owners(self.store, self.plugins)
         servers = list(Server.collection().find({}))
         performing = self._remove_dead(servers)
         living = {each["incarnation"] for each in servers if each["_id"] in self._seen}
@@ -54,11 +55,20 @@ class Recovery:
         self._remove_old_events()
         return total
 
+    def forget(self) -> None:
+        """Watch all servers anew: for a while nothing could be learnt of them."""
+        self._seen.clear()
+
+    def bury(self, server: dict[str, Any]) -> None:
+        """Remove a server that is known to be dead, and take back what its processes held."""
+        if self._remove(server):
+            self._take_back(server["incarnation"], _performed_by(server))
+
     def _remove_dead(self, servers: list[dict[str, Any]]) -> dict[str, dict[str, str]]:
         """Remove the servers whose heartbeat stopped; return what they were performing."""
         now = clock.monotonic()
         if now - self._looked_at > 3 * self.interval + 1:
-            self._seen.clear()  # we were away ourselves: nobody was being watched
+            self.forget()  # we were away ourselves: nobody was being watched
         self._looked_at = now
         present = {each["_id"] for each in servers}
         self._seen = {id: seen for id, seen in self._seen.items() if id in present}
@@ -67,9 +77,7 @@ class Recovery:
             if each["incarnation"] == self.incarnation:
                 continue
             if self._is_dead(each, now) and self._remove(each):
-                how = f"its server {each['name']} died"
-                ids = (each.get("heartbeat") or {}).get("performing", ())
-                performing[each["incarnation"]] = dict.fromkeys(ids, how)
+                performing[each["incarnation"]] = _performed_by(each)
         return performing
 
     def _is_dead(self, server: dict[str, Any], now: float) -> bool:
@@ -89,13 +97,13 @@ class Recovery:
         )
         if not removed.deleted_count:
             return False  # it has beaten this moment, or another server was first
-        del self._seen[server["_id"]]
+        self._seen.pop(server["_id"], None)
         log.error("a server died: its heartbeat stopped", name=server["name"])
         return True
 
     def _take_back(self, holder: str, crashed: dict[str, str] | None) -> dict[str, int]:
         taken = requeue_claims(
-            self.store, holder, crash_limit=self.config.crash_limit, crashed=crashed
+            self.store, self.plugins, holder, crash_limit=self.config.crash_limit, crashed=crashed
         )
         if any(taken.values()):
             log.warning("work taken back", holder=holder, **taken)
@@ -105,3 +113,8 @@ class Recovery:
         if clock.monotonic() - self._swept_events > 600:
             self._swept_events = clock.monotonic()
             events.remove_old()
+
+
+def _performed_by(server: dict[str, Any]) -> dict[str, str]:
+    ids = (server.get("heartbeat") or {}).get("performing", ())
+    return dict.fromkeys(ids, f"its server {server['name']} died")

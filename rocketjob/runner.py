@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from rocketjob import application, async_loop, clock
 from rocketjob.errors import ClaimLost, NotFound, StateConflict
-from rocketjob.job_exception import JobException
+from rocketjob.job_exception import JobException, message_of
 from rocketjob.log import Logger
 from rocketjob.state_machine import Change
 
@@ -48,11 +48,14 @@ class Worker:
             self.queue.hold_back(name, filter)
             self.queue.give_back([job], job.waiting_note(name, clock.now()))
 
+    def working_on(self, job: Job, part: int = 0) -> None:
+        """Note which part of a job is in work, for the case that the process dies of it."""
+
     def commit(self, change: Change) -> None:
         """Write a prepared change, then run what comes after it."""
         if not change.job.is_new:
             change.write()
-        settle(change)
+        settle(change, self.inline)
 
 
 def perform_now(job: Job) -> Any:
@@ -77,13 +80,26 @@ def work_claimed_job(job: Job, worker: Worker) -> bool:
         if is_vetoed(job, worker):
             return False
         job.work(worker)
-    except ClaimLost as error:
-        job.logger.warning("ClaimLost", reason=str(error))
-    except NotFound:
-        job.logger.info("the job was deleted while it was running")
     except BaseException as error:
-        fail(job, error, worker)
+        if is_lost(job, error):
+            job.logger.warning(type(error).__name__, reason=str(error))
+        else:
+            fail(job, error, worker)
     return True
+
+
+def is_lost(job: Job, error: BaseException) -> bool:
+    """Tell whether an error means that the job was deleted, or is in other hands now.
+
+    What a job does may raise the same errors of another document, as `find` does: those are
+    failures of the job like any other.
+    """
+    if job.is_new or not isinstance(error, ClaimLost | NotFound):
+        return False
+    try:
+        return job.collection().find_one(job._identity(), {"_id": 1}) is None
+    except Exception:
+        return False  # whatever is written later is written under the claim
 
 
 def is_vetoed(job: Job, worker: Worker) -> bool:
@@ -109,9 +125,9 @@ def work_simple_job(job: Job, worker: Worker) -> None:
             return save_where_it_is(job)
         value = job.chain("perform").run(job, lambda: call_perform(job))
         finish(job, value, worker)
-    except (ClaimLost, NotFound):
-        raise
     except BaseException as error:
+        if is_lost(job, error):
+            raise
         fail(job, error, worker)
         if worker.inline:
             raise
@@ -145,10 +161,15 @@ def finish(job: Job, value: Any, worker: Worker) -> None:
         if not job.is_new:
             save_where_it_is(job)
         return
+    before = job.result
     if job.collect_output:
         job.result = value if isinstance(value, dict) else {"result": value}
     change = Change(job, job.__events__["complete"])
-    change.prepare(save=not job.is_new)
+    try:
+        change.prepare(save=not job.is_new)
+    except BaseException:
+        job.result = before  # it may be what is not valid
+        raise
     worker.commit(change)
 
 
@@ -162,15 +183,29 @@ def save_where_it_is(job: Job) -> None:
 def fail(job: Job, error: BaseException, worker: Worker) -> None:
     """Fail a job with the error that ended it; never raises."""
     if not worker.inline:
-        job.logger.exception("failed", error=f"{type(error).__name__}: {error}")
+        said = f"{type(error).__name__}: {message_of(error)}"
+        job.logger.exception("failed", error=said)
     try:
         _fail(job, error, worker)
     except (StateConflict, NotFound) as lost:
         job.logger.warning(type(lost).__name__, reason=str(lost))
-    except Exception:
-        # A before("fail") of the user's raised: the failure itself must be stored all the same.
-        job.logger.exception("a callback of fail raised")
-        _store_failure_alone(job, error)
+    except BaseException:
+        # A before("fail") of the user's raised, or what perform left on the job cannot be stored:
+        # the failure itself must be stored all the same.
+        job.logger.exception("the failure cannot be stored as it is")
+        _store_failure_alone(job, error, worker)
+
+
+def fail_refused(change: Change, error: Exception, worker: Worker) -> None:
+    """Fail a job whose change the store will never take, without the values that it refuses."""
+    job = change.job
+    change.rollback(error)
+    job.logger.error("cannot be stored", event=change.event.name, error=str(error))
+    _drop_unsaved(job)
+    if change.event.name == "fail":
+        _store_failure_alone(job, error, worker)
+    else:
+        fail(job, error, worker)
 
 
 def _fail(job: Job, error: BaseException, worker: Worker) -> None:
@@ -184,29 +219,38 @@ def _fail(job: Job, error: BaseException, worker: Worker) -> None:
             save_where_it_is(job)
 
 
-def _store_failure_alone(job: Job, error: BaseException) -> None:
+def _store_failure_alone(job: Job, error: BaseException, worker: Worker) -> None:
     if job.is_new:
         return
-    try:
-        change = Change(job, job.__events__["fail"], {"reason": error})
-        change.prepare(callbacks=False)
-        change.write()
-    except Exception as lost:
-        job.logger.warning("the failure could not be stored", reason=str(lost))
+    for drop in (False, True):  # the second time without what the job's own code left on it
+        try:
+            if drop:
+                _drop_unsaved(job)
+            arguments = {"reason": error, "worker_name": worker.name}
+            change = Change(job, job.__events__["fail"], arguments)
+            change.prepare(callbacks=False)
+            return worker.commit(change)
+        except Exception as lost:
+            job.logger.warning("the failure could not be stored", reason=str(lost))
 
 
-def settle(change: Change) -> None:
+def _drop_unsaved(job: Job) -> None:
+    """Put the job's fields back to what is stored; the claim stays."""
+    job._load(job._stored or {})
+
+
+def settle(change: Change, inline: bool = False) -> None:
     """Run what comes after a stored change; an error in it is kept on the job, not raised."""
     job = change.job
     try:
         change.finish()
-    except Exception as error:
-        if job.is_new:
+    except BaseException as error:
+        if job.is_new or (inline and not isinstance(error, Exception)):
             raise
         job.logger.exception("a callback raised after the job was stored", event=change.event.name)
         if change.event.name == "complete":
             job.exception = JobException.of(error, job.worker_name)
             try:
                 job.save(validate=False)
-            except (NotFound, StateConflict) as lost:
+            except Exception as lost:
                 job.logger.warning(type(lost).__name__, reason=str(lost))

@@ -15,8 +15,10 @@ from typing import Any
 
 from bson import ObjectId
 
-HEADER = struct.Struct("=dQQ")  # when the supervisor last beat, jobs worked, whether it is ready
-ID_BYTES = 12
+# When the supervisor last beat, jobs worked, whether it is ready. In the machine's own form, which
+# is copied in one go: the reader, in another process, never sees half of it.
+HEADER = struct.Struct("dQQ")
+SLOT = struct.Struct("=12sQ")  # a job's id, and the part of it that is in work, from 1
 
 
 class Slots:
@@ -24,7 +26,7 @@ class Slots:
 
     def __init__(self, threads: int, descriptor: int | None = None) -> None:
         self.threads = threads
-        size = HEADER.size + threads * ID_BYTES
+        size = HEADER.size + threads * SLOT.size
         if descriptor is None:
             with tempfile.TemporaryFile(prefix="rocketjob-") as file:
                 file.truncate(size)
@@ -38,23 +40,22 @@ class Slots:
 
     # --- written by the process --------------------------------------------------------------
 
-    def performing(self, number: int, id: Any) -> None:
-        """Note what a thread, numbered from 1, performs; None for nothing."""
-        start = HEADER.size + (number - 1) * ID_BYTES
-        binary = id.binary if isinstance(id, ObjectId) else bytes(ID_BYTES)
-        self._memory[start : start + ID_BYTES] = binary
+    def performing(self, number: int, id: Any, part: int = 0) -> None:
+        """Note what a thread, numbered from 1, performs: a job, or a part of one; or nothing."""
+        binary = id.binary if isinstance(id, ObjectId) else bytes(12)
+        SLOT.pack_into(self._memory, HEADER.size + (number - 1) * SLOT.size, binary, part)
 
     def set_worked(self, count: int) -> None:
-        struct.pack_into("=Q", self._memory, 8, count)
+        struct.pack_into("Q", self._memory, 8, count)
 
     def set_ready(self) -> None:
-        struct.pack_into("=Q", self._memory, 16, 1)
+        struct.pack_into("Q", self._memory, 16, 1)
 
     # --- written by the supervisor -----------------------------------------------------------
 
     def set_beat(self, at: float) -> None:
         """Note when the supervisor last beat, on the monotonic clock that all processes share."""
-        struct.pack_into("=d", self._memory, 0, at)
+        struct.pack_into("d", self._memory, 0, at)
 
     # --- read by either ----------------------------------------------------------------------
 
@@ -71,11 +72,10 @@ class Slots:
         return bool(HEADER.unpack_from(self._memory)[2])
 
     def performed(self) -> list[str]:
-        """Return the ids of the jobs that are, or were at its death, being performed."""
+        """Return what is, or was at its death, being performed: `job`, or `job/part`."""
         found = []
         for number in range(self.threads):
-            start = HEADER.size + number * ID_BYTES
-            binary = self._memory[start : start + ID_BYTES]
+            binary, part = SLOT.unpack_from(self._memory, HEADER.size + number * SLOT.size)
             if any(binary):
-                found.append(str(ObjectId(binary)))
+                found.append(f"{ObjectId(binary)}/{part}" if part else str(ObjectId(binary)))
         return found

@@ -9,6 +9,7 @@ is still the one that the change started from.
 from __future__ import annotations
 
 import contextlib
+import copy
 import functools
 import inspect
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 import attrs
 
 from rocketjob import application, clock, history
-from rocketjob.callbacks import Frame
+from rocketjob.callbacks import Frame, leave_all, unwind_all
 from rocketjob.errors import InvalidTransition, is_duplicate_key
 from rocketjob.store import Write
 
@@ -58,8 +59,8 @@ class Event:
         Raises:
             InvalidTransition: none leads from the job's state, or the guards refused.
         """
-        refused = None
-        for transition in self.transitions:
+        refused = job.forbids(self.name)
+        for transition in () if refused else self.transitions:
             if job.state not in transition.sources:
                 continue
             if transition.guard is None or getattr(job, transition.guard)(**arguments):
@@ -90,7 +91,7 @@ def event(
             change.prepare(save)
             if save:
                 change.write()
-            change.finish()
+            change.finish()  # in memory it tells nobody and removes nothing
 
         setattr(fire, MARK, made)
         return fire  # type: ignore[return-value]
@@ -122,8 +123,12 @@ class Change:
         self.source = self.target = job.state
         self.companions: list[Document] = []
         self.follow_ups: list[Change] = []
+        self.otherwise = False
         self.deletes = False
         self._frames: list[Frame] = []
+        self._frames_of: dict[Document, list[Frame]] = {}
+        self._inserts: dict[Document, dict[str, Any]] = {}
+        self._saves = True
         self._snapshot: dict[str, Any] = {}
         self._entries: list[dict[str, Any]] = []
         self._changed: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
@@ -144,14 +149,13 @@ class Change:
             ValidationError: likewise.
         """
         transition = self.event.choose(self.job, self.arguments)
-        self._snapshot = {**self.job.__dict__, "_assigned": set(self.job._assigned)}
+        self._callbacks, self._saves = callbacks, save
+        self._snapshot = self._picture()
         self._outer = self.job.__dict__.get("_change")
-        self._callbacks = callbacks
         self.job.__dict__["_change"] = self
         try:
             self._apply(transition)
-            for follow_up in self.follow_ups:
-                follow_up._apply(follow_up.event.choose(self.job, follow_up.arguments))
+            self._follow()
             if save:
                 self._check()
         except BaseException as error:
@@ -159,6 +163,28 @@ class Change:
             raise
         finally:
             self._restore_outer()
+
+    def _follow(self) -> None:
+        """Make the events that follow; those for want of another come last, and may be dropped."""
+        followed = []
+        for each in sorted(self.follow_ups, key=lambda change: change.otherwise):
+            if each.otherwise and self.job.state != self.target:
+                continue
+            followed.append(each)
+            each._apply(each.event.choose(self.job, each.arguments))
+        self.follow_ups = followed
+
+    def _picture(self) -> dict[str, Any]:
+        """Return what the object holds now; copies where a callback could change it in place."""
+        job = self.job
+        held = {**job.__dict__, "_assigned": set(job._assigned)}
+        events = (self.event.name, "save", "validation", "create")
+        if self._callbacks and (job.__validations__ or any(job.chain(name) for name in events)):
+            for name, made in job.__fields__.items():
+                if made.codec.mutable and held[name] is not None:
+                    with contextlib.suppress(Exception):  # what cannot be copied is not stored
+                        held[name] = copy.deepcopy(held[name])
+        return held
 
     def _apply(self, transition: Transition) -> None:
         job = self.job
@@ -185,6 +211,7 @@ class Change:
         if chain and self._callbacks:
             frame = Frame(chain, document)
             self._frames.append(frame)
+            self._frames_of.setdefault(document, []).append(frame)
             frame.enter()
 
     def _check(self) -> None:
@@ -212,9 +239,10 @@ class Change:
 
     def rollback(self, error: BaseException | None = None) -> None:
         """Put the object back as it was before the change."""
+        error = error or RuntimeError("the change of state was given up")
         for follow_up in reversed(self.follow_ups):
-            _unwind(follow_up._frames, error)
-        _unwind(self._frames, error)
+            unwind_all(follow_up._frames, error)
+        unwind_all(self._frames, error)
         self.job.__dict__.clear()
         self.job.__dict__.update(self._snapshot)
         self._restore_outer()
@@ -235,7 +263,7 @@ class Change:
         if self.deletes:
             return Write(condition, None)
         changed, removed = self._changed
-        update: dict[str, Any] = {"$push": history.push(self.entries())}
+        update: dict[str, Any] = {"$push": history.push([*job._unsaved(), *self.entries()])}
         if changed:
             update["$set"] = changed
         if removed:
@@ -262,16 +290,22 @@ class Change:
                 job._raise_duplicate(error)
             raise
         if not matched:
-            self.rollback()
-            raise job._lost()
+            lost = job._lost()
+            self.rollback(lost)
+            raise lost
         self.stored()
 
-    def _write_alone(self) -> bool:
+    def _write_alone(self, session: Any = None) -> bool:
         job = self.job
         if job.is_new:
-            job.collection().insert_one(job.to_document(self.entries()))
+            self._insert(job, job.to_document(self.entries()), session)
             return True
-        return application.current().store.write_many(job.collection_name, [self.guarded()])[0]
+        store = application.current().store
+        return store.write_many(job.collection_name, [self.guarded()], session=session)[0]
+
+    def _insert(self, document: Document, stored: dict[str, Any], session: Any) -> None:
+        self._inserts[document] = stored
+        document.collection().insert_one(stored, session=session)
 
     def _write_with_companions(self) -> bool:
         """Store the change and its companions in one step.
@@ -282,30 +316,36 @@ class Change:
         while self.companions:
             inserting: Document | None = None
             try:
-                with application.current().store.transaction():
-                    if not self._write_alone():
+                with application.current().store.transaction() as session:
+                    if not self._write_alone(session):
                         return False
                     for companion in self.companions:
                         inserting = companion
-                        companion.collection().insert_one(companion.to_document())
+                        self._insert(companion, companion.to_document(), session)
                 return True
             except Exception as error:
                 if inserting is None or not is_duplicate_key(error):
                     raise
                 self.job.logger.info("already there", document=repr(inserting))
-                self.companions.remove(inserting)
+                self._leave_out(inserting, error)
         return self._write_alone()
+
+    def _leave_out(self, companion: Document, error: Exception) -> None:
+        self.companions.remove(companion)
+        frames = self._frames_of.pop(companion, [])
+        self._frames = [frame for frame in self._frames if frame not in frames]
+        unwind_all(frames, error)
 
     def stored(self) -> None:
         """Note on the object that the write was made."""
         job = self.job
         if job.is_new:
-            job._was_stored(job.to_document(self.entries()))
+            job._was_stored(self._inserts[job])
         elif not self.deletes:
             job._was_updated(*self._changed)
-            job._add_history(self.entries())
+        job._add_history(self.entries())
         for companion in self.companions:
-            companion._was_stored(companion.to_document())
+            companion._was_stored(self._inserts[companion])
         job._claim_ended()
 
     def needs_settling(self) -> bool:
@@ -320,11 +360,12 @@ class Change:
 
     def finish(self) -> None:
         """Tell the observers, run the afters, and remove a job that is not to be kept."""
-        job = self.job
-        if job.is_new and job._stored is None:
-            job._add_history(self.entries())
-        plugins = application.current().plugins if not job.is_new else None
-        if plugins is not None and plugins.listens("state_changed"):
+        if not self._saves:
+            self.job._add_unsaved(self.entries())
+            self._leave()
+            return
+        job, plugins = self.job, application.current().plugins
+        if plugins.listens("state_changed"):
             for change in (self, *self.follow_ups):
                 plugins.notify(
                     "state_changed",
@@ -333,17 +374,11 @@ class Change:
                     source=change.source,
                     target=change.target,
                 )
-        for change in (self, *self.follow_ups):
-            for frame in reversed(change._frames):
-                frame.leave()
-        if not self.deletes and not job.is_new and job.removed_by(self.event.name):
-            if job.state == self.target:
-                job.destroy()
+        self._leave()
+        if not self.deletes and job.removed_by(self.event.name) and job.state == self.target:
+            job.destroy()
 
-
-def _unwind(frames: list[Frame], error: BaseException | None) -> None:
-    """Close the callbacks that are open; what they raise now would only hide the real error."""
-    for frame in reversed(frames):
-        with contextlib.suppress(BaseException):
-            frame.unwind(error or RuntimeError("the change of state was given up"))
-    frames.clear()
+    def _leave(self) -> None:
+        """Run the afters of this event, then those of the events that followed it."""
+        changes = (*reversed(self.follow_ups), self)
+        leave_all([frame for change in changes for frame in change._frames])

@@ -22,12 +22,12 @@ import attrs
 
 from rocketjob import clock, events
 from rocketjob.application import Application
-from rocketjob.errors import ConfigurationError, NotFound, RocketJobError, is_duplicate_key
+from rocketjob.errors import ConfigurationError, RocketJobError, StoreError, is_duplicate_key
 from rocketjob.log import Logger
 from rocketjob.plugin_manager import import_app
 from rocketjob.queue import Queue, requeue_claims, waiting_suspects
 from rocketjob.recovery import Recovery
-from rocketjob.server import Server
+from rocketjob.server import MISSED_BEATS, Server
 from rocketjob.slots import Slots
 from rocketjob.subscribers import LoggerSubscriber, ServerSubscriber
 
@@ -37,6 +37,8 @@ BACK_OFF = (0.0, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)  # seconds before the nth 
 QUICK_DEATH = 10.0  # seconds: a process that lived longer starts again without waiting
 LOOK_SECONDS = 0.1  # the server's own document is read at most this often
 STORE_RETRY = 1.0
+SPAWN_RETRY = 5.0
+READY_SECONDS = 30.0  # a process that takes longer to import its app is worth a word in the log
 
 
 @attrs.define(eq=False)
@@ -50,7 +52,8 @@ class Process:
     slots: Slots
     popen: subprocess.Popen[str]
     started: float
-    stopping: bool = False
+    stopping: bool = False  # it was killed because its time was up
+    is_late: bool = False  # it was said that it is not ready yet
 
     def tell(self, command: str) -> None:
         """Send a command; a process that has died meanwhile is no error."""
@@ -67,10 +70,6 @@ class Exit:
     process: Process
     status: int
     memory: int  # the most it used, in MB
-
-    @property
-    def is_clean(self) -> bool:
-        return self.status == 0
 
     def describe(self) -> str:
         if self.status < 0:
@@ -95,6 +94,11 @@ class Supervisor:
         self.worked_before = 0  # by processes that have ended
         self.server: Server = None  # type: ignore[assignment]
         self._exits: queue.SimpleQueue[Exit] = queue.SimpleQueue()
+        self._signalled: queue.SimpleQueue[int | None] = queue.SimpleQueue()
+        self._to_take_back: list[tuple[Process, dict[str, str]]] = []  # of processes that ended
+        self._suspects: Queue = None  # type: ignore[assignment]
+        self._suspects_after = 0.0
+        self._signed_off = False
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._killing = threading.Event()
@@ -164,8 +168,9 @@ class Supervisor:
         """
         import_app(self.config.app)
         self.application.plugins.collect("register_jobs")
+        self._suspects = self._queue()
+        self._check_filter()
         self._register()
-        self._recovery = Recovery(self.application.store, self.config, self.server.incarnation)
         heart = threading.Thread(target=self._beat_for_ever, name="heartbeat", daemon=True)
         with self._signals(), ServerSubscriber.subscribed(self), LoggerSubscriber.subscribed():
             listener = events.Listener().start()
@@ -186,17 +191,30 @@ class Supervisor:
     def _shape(self) -> dict[str, Any]:
         return {"processes": len(self.processes), "workers": self.config.workers}
 
+    def _queue(self) -> Queue:
+        """Return the queue as a process for suspects sees it; the supervisor claims nothing."""
+        store, plugins = self.application.store, self.application.plugins
+        return Queue(store, plugins, self.config, "", "", suspects=True)
+
+    def _check_filter(self) -> None:
+        try:
+            self._suspects.is_waiting()
+        except StoreError as error:
+            if self.config.where is None or self.application.store.is_transient(error):
+                raise
+            raise ConfigurationError(f"where = {self.config.where!r}: {error}") from error
+
     def _register(self) -> None:
-        queue = Queue(self.application.store, self.application.plugins, self.config, "", "")
         name = self.config.name or f"{_host()}:{os.getpid()}"
         self.server = Server(
             name=name,
             max_workers=self.config.workers,
             processes=self._process_count(),
             heartbeat_seconds=self.config.heartbeat_seconds,
-            classes=queue.class_names(),
+            classes=self._suspects.class_names(),
             heartbeat=_heartbeat(0, 0, []),
         )
+        self._recovery = Recovery(self.application, self.server.incarnation)
         try:
             self.server.save()
         except Exception as error:
@@ -205,31 +223,56 @@ class Supervisor:
             self._take_over_name(name)
 
     def _take_over_name(self, name: str) -> None:
-        """Use a name that is taken: by a dead server on this machine, or refuse it."""
+        """Use a name that is taken: by a server that died, or else refuse it."""
         for other in Server.where(name=name):
-            if other.host == self.server.host and not _is_alive(other.pid):
-                log.warning("the last server of this name died", name=name, pid=other.pid)
-                other.delete()
-            elif not self.config.name:
+            is_gone = other.host == self.server.host and not _is_alive(other.pid)
+            if not is_gone and not self.config.name:
                 self.server.name = f"{name}:{self.server.incarnation[:4]}"
+            elif is_gone or self._is_silent(other):
+                log.warning("the last server of this name died", name=name, pid=other.pid)
+                self._recovery.bury(other.to_document())
             else:
                 raise ConfigurationError(
-                    f"A server called {name} is registered already (process {other.pid} on "
-                    f"{other.host}, last heartbeat {other.heartbeat_at}). Choose another --name, "
-                    f"or end that one: rocketjob servers stop {name}. If it is dead, its name is "
-                    f"free {int(4 * other.heartbeat_seconds)} seconds after its last heartbeat "
-                    "while any server runs"
+                    f"A server called {name} is running already (process {other.pid} on "
+                    f"{other.host}). Choose another --name, or end that one: "
+                    f"rocketjob servers stop {name}"
                 )
         self.server.save()
 
+    def _is_silent(self, other: Server) -> bool:
+        """Watch another server for as long as it takes to know whether it is dead.
+
+        Nothing else tells: in a container the next start has the host and the pid of the last.
+        """
+        seconds = MISSED_BEATS * other.heartbeat_seconds
+        log.warning(
+            "a server of this name is registered: watching whether it lives",
+            name=other.name,
+            host=other.host,
+            pid=other.pid,
+            seconds=seconds,
+        )
+        deadline = clock.monotonic() + seconds
+        while clock.monotonic() < deadline and not self.stopping:
+            stored = Server.collection().find_one({"_id": other.id})
+            if stored is None:
+                return True
+            if stored["heartbeat"]["number"] != (other.heartbeat or {}).get("number"):
+                return False
+            self._stopping.wait(min(0.5, other.heartbeat_seconds / 4))
+        return not self.stopping
+
     def _unregister(self) -> None:
+        self._signed_off = True
         try:
-            requeue_claims(
+            taken = requeue_claims(
                 self.application.store,
+                self.application.plugins,
                 self.server.incarnation,
                 crash_limit=self.config.crash_limit,
                 reason="its server stopped",
             )
+            self._cut_short += taken["requeued"]
             self.server.delete()
         except Exception:
             # The others will find the heartbeat stopped and take back what is left.
@@ -241,15 +284,23 @@ class Supervisor:
             yield
             return
         numbers = (signal.SIGTERM, signal.SIGINT)
+        threading.Thread(target=self._answer_signals, name="signals", daemon=True).start()
         before = {number: signal.signal(number, self._on_signal) for number in numbers}
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+            self._signalled.put(None)
 
     def _on_signal(self, number: int, frame: Any) -> None:
-        self.stop()
+        # Nothing else is safe here: the main thread may hold the lock of any event or logger.
+        self._signalled.put(number)
+
+    def _answer_signals(self) -> None:
+        while (number := self._signalled.get()) is not None:
+            log.info("received a signal", signal=signal.Signals(number).name)
+            self.stop()
 
     # --- processes ---------------------------------------------------------------------------
 
@@ -268,6 +319,15 @@ class Supervisor:
         number = self._numbers
         slots = Slots(threads)
         slots.set_beat(self._beat_at or clock.monotonic())
+        try:
+            process = self._start(number, threads, suspects, slots)
+        except BaseException:
+            slots.close()
+            raise
+        self.processes[number] = process
+        threading.Thread(target=self._wait_for, args=(process,), daemon=True).start()
+
+    def _start(self, number: int, threads: int, suspects: bool, slots: Slots) -> Process:
         orders = {
             "config": attrs.asdict(self.config),
             "claimed_by": f"{self.server.incarnation}.{number}",
@@ -278,6 +338,7 @@ class Supervisor:
             "descriptor": slots.descriptor,
             "path": sys.path,
         }
+        line = json.dumps(orders)
         popen = subprocess.Popen(
             [sys.executable, "-m", "rocketjob.child"],
             stdin=subprocess.PIPE,
@@ -288,14 +349,18 @@ class Supervisor:
         process = Process(
             number, orders["claimed_by"], threads, suspects, slots, popen, clock.monotonic()
         )
-        self.processes[number] = process
-        process.tell(json.dumps(orders))
-        threading.Thread(target=self._wait_for, args=(process,), daemon=True).start()
+        process.tell(line)
+        return process
 
     def _wait_for(self, process: Process) -> None:
-        _, status, usage = os.wait4(process.popen.pid, 0)
-        process.popen.returncode = os.waitstatus_to_exitcode(status)
-        self._exits.put(Exit(process, process.popen.returncode, usage.ru_maxrss // 1024))
+        try:
+            _, status, usage = os.wait4(process.popen.pid, 0)
+            code, memory = os.waitstatus_to_exitcode(status), usage.ru_maxrss // 1024
+        except ChildProcessError:
+            # `Popen.kill` looks whether the process lives, and was quicker to see its end.
+            code, memory = process.popen.wait(), 0
+        process.popen.returncode = code
+        self._exits.put(Exit(process, code, memory))
         self._wake.set()
 
     def _handle_exits(self) -> None:
@@ -307,43 +372,74 @@ class Supervisor:
             self._handle_exit(ended)
 
     def _handle_exit(self, ended: Exit) -> None:
+        """Note what an ended process leaves behind, without the store, which may be away."""
         process = self.processes.pop(ended.process.number)
-        self.worked_before += process.slots.worked
-        performed = process.slots.performed()
-        process.slots.close()
+        slots = process.slots
+        worked, performed, was_ready = slots.worked, slots.performed(), slots.ready
+        self.worked_before += worked
+        slots.close()
         if process.popen.stdin is not None:
             with contextlib.suppress(OSError):
                 process.popen.stdin.close()
-        if not ended.is_clean and not process.stopping:
-            log.error("a worker process died", how=ended.describe(), performing=len(performed))
+        # One that was performing has crashed, whatever its exit code: user code may call _exit(0).
+        has_crashed = not process.stopping and bool(ended.status or performed)
+        if has_crashed:
+            message = "a worker process died" if was_ready else "a worker process did not start"
+            log.error(message, how=ended.describe(), performing=len(performed))
+        if process.suspects and not worked and not performed:
+            self._suspects_after = clock.monotonic() + STORE_RETRY  # it did not get to its work
         if not self.stopping and not process.suspects:
-            self._schedule_restart(process, ended)
-            self._restart_due()  # before anything else: the work goes on without a pause
-        counts_as_crash = not ended.is_clean and not process.stopping
-        crashed = dict.fromkeys(performed, ended.describe()) if counts_as_crash else {}
-        taken = requeue_claims(
-            self.application.store,
-            process.claimed_by,
-            crash_limit=self.config.crash_limit,
-            crashed=crashed,
-            reason="its worker process ended",
-        )
-        self._cut_short += taken["requeued"] if process.stopping else 0
-        if taken["requeued"] or taken["failed"]:
-            log.warning("work taken back", process=process.number, **taken)
-        self._start_suspects()
+            self._schedule_restart(process)
+        crashed = dict.fromkeys(performed, ended.describe()) if has_crashed else {}
+        self._to_take_back.append((process, crashed))
 
-    def _schedule_restart(self, process: Process, ended: Exit) -> None:
+    def _take_back_ended(self) -> None:
+        """Queue again what ended processes held; what cannot be done now is done later."""
+        while self._to_take_back:
+            process, crashed = self._to_take_back[0]
+            taken = requeue_claims(
+                self.application.store,
+                self.application.plugins,
+                process.claimed_by,
+                crash_limit=self.config.crash_limit,
+                crashed=crashed,
+                reason="its worker process ended",
+            )
+            del self._to_take_back[0]
+            self._cut_short += taken["requeued"] if self.stopping else 0
+            if taken["requeued"] or taken["failed"]:
+                log.warning("work taken back", process=process.number, **taken)
+            self._start_suspects()
+
+    def _schedule_restart(self, process: Process) -> None:
         lived = clock.monotonic() - process.started
         self._quick_deaths = 0 if lived > QUICK_DEATH else self._quick_deaths + 1
         delay = BACK_OFF[min(max(0, self._quick_deaths - 1), len(BACK_OFF) - 1)]
+        if delay >= 1:
+            log.warning("worker processes die again and again: waiting", seconds=delay)
         self._restarts.append((clock.monotonic() + delay, process.threads, process.suspects))
 
     def _restart_due(self) -> None:
         now = clock.monotonic()
         for restart in [each for each in self._restarts if each[0] <= now]:
             self._restarts.remove(restart)
-            self._spawn(restart[1], restart[2])
+            try:
+                self._spawn(restart[1], restart[2])
+            except OSError as error:  # no memory, or too many processes or files
+                log.error("a worker process cannot be started", error=str(error))
+                self._restarts.append((now + SPAWN_RETRY, *restart[1:]))
+
+    def _say_who_is_late(self) -> None:
+        for process in self.processes.values():
+            waited = clock.monotonic() - process.started
+            if waited > READY_SECONDS and not process.is_late and not process.slots.ready:
+                process.is_late = True
+                log.warning(
+                    "a worker process is not ready yet: do the app's modules wait for something?",
+                    process=process.number,
+                    pid=process.popen.pid,
+                    seconds=round(waited),
+                )
 
     def _start_suspects(self) -> None:
         """Give jobs whose worker has crashed a process of their own, one job at a time.
@@ -352,7 +448,7 @@ class Supervisor:
         """
         if self.stopping or self.paused or any(p.suspects for p in self.processes.values()):
             return
-        if waiting_suspects(self.application.store, self.server.classes):
+        if clock.monotonic() >= self._suspects_after and waiting_suspects(self._suspects):
             self._spawn(1, suspects=True)
 
     # --- watching ----------------------------------------------------------------------------
@@ -361,10 +457,12 @@ class Supervisor:
         store = self.application.store
         while not self.stopping:
             self._wake.clear()
+            self._handle_exits()
+            self._restart_due()  # before anything else: the work goes on without a pause
+            self._say_who_is_late()
             try:
                 mark = store.change_mark()
-                self._handle_exits()
-                self._restart_due()
+                self._take_back_ended()
                 self._obey()
                 self._sweep_if_due()
                 if not self.stopping:
@@ -381,7 +479,9 @@ class Supervisor:
     def _obey(self) -> None:
         """Do what the server's document says; people change its state there."""
         stored = Server.collection().find_one({"_id": self.server.id}, {"state": 1})
-        state = stored["state"] if stored else "running"
+        if stored is None:
+            return  # the next heartbeat will bring it back
+        state = stored["state"]
         if state == "stopping":
             self._stopping.set()
         elif (state == "paused") != self.paused:
@@ -395,6 +495,10 @@ class Supervisor:
         if now < self._next_sweep:
             return
         self._next_sweep = now + self._recovery.interval
+        if now - self._beat_at > 2 * self.config.heartbeat_seconds:
+            # Who cannot beat itself is no judge of the others: perhaps nobody can write just now.
+            self._recovery.forget()
+            return
         own = {process.claimed_by for process in list(self.processes.values())}
         self._recovery.sweep(own)
         self._start_suspects()
@@ -442,11 +546,20 @@ class Supervisor:
 
         Its old claims are lost for good, since every write names the claim's number.
         """
+        if self._signed_off:
+            return
         log.error("this server was taken for dead; its work went to others", name=self.server.name)
-        state = "paused" if self.paused else "running"
+        state = "stopping" if self.stopping else "paused" if self.paused else "running"
         stored = {**self.server.to_document(), "heartbeat": beat, "state": state}
         stored["started_at"] = clock.now()
-        Server.collection().insert_one(stored)
+        try:
+            Server.collection().insert_one(stored)
+        except Exception as error:
+            if not is_duplicate_key(error):
+                raise
+            # A successor has the name by now. Names are for people; claims go by the incarnation.
+            self.server.name = f"{self.server.name}:{self.server.incarnation[:4]}"
+            Server.collection().insert_one({**stored, "name": self.server.name})
 
     # --- the end -----------------------------------------------------------------------------
 
@@ -454,14 +567,14 @@ class Supervisor:
         """Let the processes finish, within the grace period; then end them."""
         self._stopping.set()
         log.info("server stopping", name=self.server.name, grace=self.config.grace_seconds)
-        with contextlib.suppress(RocketJobError, NotFound):
-            self.server.stop()
         deadline = clock.monotonic() + self.config.grace_seconds
         for process in list(self.processes.values()):
             process.tell("stop")
+        # Nobody waits for the store here: it may be out of reach.
+        threading.Thread(target=self._note_stopping, daemon=True).start()
         while self.processes and clock.monotonic() < deadline and not self._killing.is_set():
             self._wake.clear()
-            self._handle_exits_safely()
+            self._handle_exits()
             if self.processes:
                 self._wake.wait(0.1)
         for process in list(self.processes.values()):
@@ -469,15 +582,17 @@ class Supervisor:
             process.popen.kill()
         while self.processes:
             self._wake.clear()
-            self._handle_exits_safely()
+            self._handle_exits()
             if self.processes:
                 self._wake.wait(0.1)
-
-    def _handle_exits_safely(self) -> None:
         try:
-            self._handle_exits()
+            self._take_back_ended()
         except Exception:
             log.exception("work of an ended process could not be taken back yet")
+
+    def _note_stopping(self) -> None:
+        with contextlib.suppress(Exception):
+            self.server.stop()
 
 
 def _heartbeat(number: int, workers: int, performing: list[str]) -> dict[str, Any]:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 from rocketjob import clock
 from rocketjob.job import Job
 from rocketjob.log import Logger
-from rocketjob.runner import Worker, settle, work_claimed_job
+from rocketjob.runner import Worker, fail_refused, settle, work_claimed_job
 from rocketjob.state_machine import Change
 
 if TYPE_CHECKING:
-    from rocketjob.worker_pool import WorkerPool
+    from rocketjob.worker_pool import Refused, WorkerPool
 
 log = Logger("rocketjob.worker")
 
@@ -27,6 +27,7 @@ class ThreadWorker(Worker):
         super().__init__(pool.queue.worker_name, queue=pool.queue)
         self.pool, self.number = pool, number
         self.stopping = pool.stopping
+        self._submitted = False  # whether the end of the present job is left to the pool
         self.thread = threading.Thread(
             target=self.run, name=f"{self.name} thread {number}", daemon=True
         )
@@ -40,22 +41,35 @@ class ThreadWorker(Worker):
             try:
                 if isinstance(task, Job):
                     self._work(task)
-                else:
+                elif isinstance(task, Change):
                     settle(task)
+                else:
+                    self._fail_refused(task)
             except BaseException:
                 log.exception("a worker thread met an error that no job owns", worker=self.name)
 
     def _work(self, job: Job) -> None:
         pool, started = self.pool, clock.monotonic()
+        self._submitted = False
         pool.performing(self.number, job)
         try:
             work_claimed_job(job, self)
         finally:
             pool.performed(self.number, clock.monotonic() - started)
+            if not self._submitted:
+                pool.released(job)
+
+    def _fail_refused(self, task: Refused) -> None:
+        self._submitted = False
+        fail_refused(task.change, task.error, self)
+        if not self._submitted:
+            self.pool.released(task.change.job)
+
+    def working_on(self, job: Job, part: int = 0) -> None:
+        if self.pool.watch is not None:
+            self.pool.watch.performing(self.number, job.id, part)
 
     def commit(self, change: Change) -> None:
         """Leave a prepared change to the pool's next group of writes."""
-        if change.companions or change.job.is_new:
-            super().commit(change)
-        else:
-            self.pool.submit(change)
+        self._submitted = True
+        self.pool.submit(change)

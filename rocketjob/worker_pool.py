@@ -9,17 +9,22 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any
+
+import attrs
+from bson import ObjectId
 
 from rocketjob import clock
 from rocketjob.config import Config
 from rocketjob.errors import ClaimLost
 from rocketjob.job import COLLECTION, Job
 from rocketjob.log import Logger
-from rocketjob.queue import Queue
+from rocketjob.queue import Queue, claims_of, give_back_write
 from rocketjob.state_machine import Change
+from rocketjob.store import Write
 from rocketjob.worker import ThreadWorker
 
 log = Logger("rocketjob.worker_pool")
@@ -32,7 +37,17 @@ GATHER_COUNT = 100
 QUICK_SECONDS = 0.0005  # jobs shorter than this are done faster by one thread than by many
 RETRY_SECONDS = (0.1, 5.0)  # first and longest wait while the store is out of reach
 
-Task = Job | Change
+
+
+@attrs.frozen(eq=False)
+class Refused:
+    """A change that the store will never take, such as a result that is too large."""
+
+    change: Change
+    error: Exception
+
+
+Task = Job | Change | Refused
 
 
 class WorkerPool:
@@ -67,7 +82,11 @@ class WorkerPool:
         self._ended = False
         self._mean = 0.05  # seconds a job takes; learnt from those that were worked
         self._claimed_at = 0.0
-        self._active = 0
+        self._unwanted: list[Job] = []  # to be given back
+        self._held: dict[ObjectId, int] = {}  # the claims that this pool knows of
+        self._found_nothing = False
+        self._is_unsure = False  # whether an answer of the store was lost
+        self._next_check = clock.monotonic() + config.re_check_seconds
         self.workers = [ThreadWorker(self, number) for number in range(1, threads + 1)]
 
     # --- for the threads ---------------------------------------------------------------------
@@ -88,16 +107,18 @@ class WorkerPool:
                 self._idle -= 1
 
     def performing(self, number: int, job: Job) -> None:
-        self._active += 1
         if self.watch is not None:
             self.watch.performing(number, job.id)
 
     def performed(self, number: int, seconds: float) -> None:
         if self.watch is not None:
             self.watch.performing(number, None)
-        self._active -= 1
         self.worked += 1
         self._mean += (seconds - self._mean) * (0.2 if seconds < self._mean else 0.5)
+
+    def released(self, job: Job) -> None:
+        """Note that a job's end is written, or belongs to somebody else."""
+        self._held.pop(job.id, None)
 
     def submit(self, change: Change) -> None:
         """Have a change written with the next group."""
@@ -119,9 +140,10 @@ class WorkerPool:
                 self._step()
                 wait = RETRY_SECONDS[0]
             except Exception as error:
+                self._is_unsure = True
                 transient = self.queue.store.is_transient(error)
                 log.exception("cannot reach the store" if transient else "the claimer failed")
-                self.stopping.wait(wait)
+                time.sleep(wait)
                 wait = min(wait * 2, RETRY_SECONDS[1])
         self._end()
 
@@ -142,7 +164,7 @@ class WorkerPool:
         return not any(worker.thread.is_alive() for worker in self.workers)
 
     def _is_done(self) -> bool:
-        if not self.stopping.is_set() or self._tasks or self._finished:
+        if not self.stopping.is_set() or self._tasks or self._finished or self._unwanted:
             return False
         with self._ready:
             return self._idle == len(self.workers) and not self._finished and not self._tasks
@@ -160,6 +182,7 @@ class WorkerPool:
         mark = self.queue.store.change_mark()
         self._commit()
         self._give_back_backlog()
+        self._check_claims()
         claimed = self._claim()
         if not claimed and not self._finished:
             self._rest(mark)
@@ -169,18 +192,75 @@ class WorkerPool:
         count = len(self._finished)
         if not count or not self._is_time_to_write(count):
             return
-        changes = [self._finished[index] for index in range(count)]
-        matched = self.queue.store.write_many(COLLECTION, [each.guarded() for each in changes])
-        for _ in range(count):
-            self._finished.popleft()  # only now: if the store was out of reach they are kept
+        changes = self._next_group(count)
+        try:
+            matched = self._write(changes)
+        except Exception as error:
+            if self.queue.store.is_transient(error):
+                raise  # they are kept
+            self._commit_singly(changes)
+            return
         for change, was_written in zip(changes, matched, strict=True):
-            if was_written:
-                change.stored()
-                if change.needs_settling():
-                    self._tasks.appendleft(change)
-                    self._call_threads(1)
+            self._finished.popleft()  # only now: if the store was out of reach they are kept
+            self._conclude(change, was_written)
+
+    def _next_group(self, count: int) -> list[Change]:
+        """Return the first finished changes; one that other documents go with stands alone."""
+        group: list[Change] = []
+        for index in range(count):
+            change = self._finished[index]
+            if change.companions and group:
+                break
+            group.append(change)
+            if change.companions:
+                break
+        return group
+
+    def _write(self, changes: list[Change]) -> list[bool]:
+        if changes[0].companions:
+            return [changes[0]._write_with_companions()]
+        return self.queue.store.write_many(COLLECTION, [each.guarded() for each in changes])
+
+    def _commit_singly(self, changes: list[Change]) -> None:
+        """Write changes one by one, for one of them is refused: the others must not suffer."""
+        for change in changes:
+            try:
+                was_written = self._write([change])[0]
+            except Exception as error:
+                if self.queue.store.is_transient(error) or not self._takes_writes(change.job):
+                    raise
+                self._finished.popleft()
+                self._tasks.appendleft(Refused(change, error))
+                self._call_threads(1)
             else:
-                self._lost(change)
+                self._finished.popleft()
+                self._conclude(change, was_written)
+
+    def _takes_writes(self, job: Job) -> bool:
+        """Tell whether the store takes a harmless write of a job: then it is well itself."""
+        harmless = Write(job._identity(), {"$set": {"claim_number": job.claim_number}})
+        try:
+            self.queue.store.write_many(COLLECTION, [harmless])
+        except Exception:
+            return False
+        return True
+
+    def _conclude(self, change: Change, was_written: bool) -> None:
+        self.released(change.job)
+        if was_written or (self._is_unsure and self._is_written_already(change)):
+            change.stored()
+            if change.needs_settling():
+                self._tasks.appendleft(change)
+                self._call_threads(1)
+        else:
+            self._lost(change)
+
+    def _is_written_already(self, change: Change) -> bool:
+        """Tell whether an earlier attempt, whose answer was lost, has written a change."""
+        stored = self.queue.store.collection(COLLECTION).find_one({"_id": change.job.id})
+        if stored is None:
+            return change.deletes
+        return any(each in stored.get("history", ()) for each in change.entries())
 
     def _is_time_to_write(self, count: int) -> bool:
         return (
@@ -196,13 +276,15 @@ class WorkerPool:
         change.rollback(error)
 
     def _claim(self) -> bool:
+        self._found_nothing = False
         if self.stopping.is_set() or not self.may_claim():
             return False
         room = self._room()
         if room <= 0:
             return False
-        jobs = self.queue.claim(room)
+        jobs = self.queue.claim(room, places=self._idle)
         if not jobs:
+            self._found_nothing = True
             return False
         self._claimed_at = clock.monotonic()
         self._add(jobs)
@@ -218,6 +300,9 @@ class WorkerPool:
         return max(self._idle, ahead if ahead > 1 else 0) - waiting
 
     def _add(self, jobs: list[Job]) -> None:
+        for job in jobs:
+            if job._claim is not None:
+                self._held[job.id] = job._claim.number
         if self._tasks:
             waiting = [*self._drain(), *jobs]
             waiting.sort(key=_urgency)
@@ -241,29 +326,43 @@ class WorkerPool:
 
     def _give_back_backlog(self) -> None:
         """Queue again what was claimed and will not be started soon."""
-        if not self._tasks:
-            return
         stale = clock.monotonic() - self._claimed_at > STALE_SECONDS and not self._idle
-        if not (stale or self.stopping.is_set() or not self.may_claim()):
+        if self._tasks and (stale or self.stopping.is_set() or not self.may_claim()):
+            waiting = self._drain()
+            self._unwanted += [task for task in waiting if isinstance(task, Job)]
+            self._tasks.extend(task for task in waiting if not isinstance(task, Job))
+            if stale:
+                self._mean = max(self._mean, STALE_SECONDS)
+        if self._unwanted:
+            self.queue.give_back(self._unwanted)
+            for job in self._unwanted:
+                self.released(job)
+            self._unwanted = []  # only now: if the store was out of reach they are kept
+
+    def _check_claims(self) -> None:
+        """Give back what the store says is held here, and the pool knows nothing of.
+
+        So a claim whose answer was lost, or a job whose end could not be written, does not stay
+        running for as long as the process lives.
+        """
+        if not self._is_unsure and clock.monotonic() < self._next_check:
             return
-        waiting = self._drain()
-        jobs = [task for task in waiting if isinstance(task, Job)]
-        self._tasks.extend(task for task in waiting if not isinstance(task, Job))
-        if stale:
-            self._mean = max(self._mean, STALE_SECONDS)
-        self.queue.give_back(jobs)
+        found = self.queue.store.collection(COLLECTION).find(claims_of(self.queue.claimed_by))
+        lost = [each for each in found if self._held.get(each["_id"]) != each["claim_number"]]
+        if lost:
+            log.warning("claims that nobody works on are given back", jobs=len(lost))
+            jobs = [self.queue._load(each) for each in lost]
+            self.queue.store.write_many(COLLECTION, [give_back_write(job) for job in jobs])
+        self._is_unsure = False
+        self._next_check = clock.monotonic() + self.config.re_check_seconds
 
     def _rest(self, mark: Any) -> None:
         """Wait until there may be something to do."""
         if self._tasks and self._idle:
             self._call_threads(1)  # the jobs are slower than was thought: more threads help
-        if self._tasks or self._active or self.stopping.is_set():
-            if self._room() > 0 and not self.stopping.is_set() and self.may_claim():
-                self.queue.store.wait_for_change(mark, self._idle_seconds(), self._wake)
-            else:
-                self._wake.wait(0.002 if self._tasks else 0.05)
-            return
-        if self.end_when_idle:
+        if self._tasks or self.stopping.is_set() or self._room() <= 0:
+            self._wake.wait(0.002 if self._tasks else 0.05)
+        elif self.end_when_idle and self._found_nothing and self._idle == len(self.workers):
             self.stop()
         elif self.may_claim():
             self.queue.store.wait_for_change(mark, self._idle_seconds(), self._wake)

@@ -11,10 +11,10 @@ Every change of state of every job is a line of JSON in the file that AUDIT_FILE
 import json
 import os
 
-from rocketjob import Document, field, hookimpl, now, validators
+from rocketjob import Job, field, hookimpl, now, validators
 
 
-class Audited(Document):
+class Audited(Job, abstract=True):
     requested_by: str = field(
         validator=validators.present, user_editable=True, copy_on_restart=True
     )
@@ -27,7 +27,14 @@ def register_mixins():
 
 @hookimpl
 def state_changed(job, event, source, target):
-    line = {"at": now().isoformat(), "job": type(job).__name__, "id": str(job.id), "event": event}
-    line |= {"from": source, "to": target, "requested_by": getattr(job, "requested_by", None)}
+    line = {
+        "at": now().isoformat(),
+        "job": type(job).__name__,
+        "id": str(job.id),
+        "event": event,
+        "from": source,
+        "to": target,
+        "requested_by": getattr(job, "requested_by", None),
+    }
     with open(os.environ.get("AUDIT_FILE", "audit.jsonl"), "a") as file:
         file.write(json.dumps(line) + "\n")

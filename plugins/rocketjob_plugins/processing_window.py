@@ -12,11 +12,15 @@ interrupted. Both fields are required, editable, and copied on restart.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from itertools import pairwise
 
 import pendulum
 
 from rocketjob import Job, after, before, clock, field, hookimpl, validate
+from rocketjob.application import current
+from rocketjob.explain import Reason
 from rocketjob_plugins.cron import CronError, CronSchedule
 
 TICK = timedelta(microseconds=1)
@@ -39,7 +43,7 @@ class ProcessingWindow(Job, abstract=True):
         return self._windows().next_time(at or clock.now())
 
     def _windows(self) -> CronSchedule:
-        return default_schedule(self.processing_schedule)
+        return CronSchedule(self.processing_schedule, time_zone=current().config.time_zone)
 
     @before("create", "retry")
     def _wait_for_window(self) -> None:
@@ -47,6 +51,9 @@ class ProcessingWindow(Job, abstract=True):
         if not self.is_running and not self.is_window_open(at):
             self.run_at = self.next_window(at)
 
+    # A server's claim has made the job running before the first callback: queued again there, it
+    # is left alone by all that happens after a start. Run inline, it becomes running in between.
+    @before("start")
     @after("start")
     def _requeue_outside_window(self) -> None:
         if self.is_running and not self.is_window_open():
@@ -56,28 +63,45 @@ class ProcessingWindow(Job, abstract=True):
 
     @validate
     def _window_is_valid(self) -> None:
-        if not self.processing_schedule or not isinstance(self.processing_duration, timedelta):
-            return  # said already: they are required
+        if "processing_schedule" in self.errors or "processing_duration" in self.errors:
+            return  # said already
         if self.processing_duration <= timedelta(0):
-            self.errors.add("processing_duration", "must be longer than 0")
+            self.errors.add("processing_duration", "must be longer than 0, such as 12 hours")
             return
         try:
-            first, second = self._windows().next_times(clock.now(), 2)
+            self._windows().next_time(clock.now())
+            period = shortest_period(self.processing_schedule)
         except CronError as error:
-            self.errors.add("processing_schedule", str(error))
+            text = f'Invalid processing_schedule: "{self.processing_schedule}": {error}'
+            self.errors.add("processing_schedule", text)
             return
-        if self.processing_duration > second - first:
+        if self.processing_duration > period:
             self.errors.add(
                 "processing_duration",
-                f"must not be longer than the {second - first} from one window to the next",
+                f"must not be longer than the {pendulum.duration(seconds=period.total_seconds())} "
+                "from one window to the next",
             )
 
 
-def default_schedule(expression: str) -> CronSchedule:
-    """Return a schedule; one that names no zone is in the configured one."""
-    from rocketjob.application import current
+@lru_cache(maxsize=1000)
+def shortest_period(expression: str) -> timedelta:
+    """Return the shortest time between two of the schedule's next 60 runs, on a plain calendar.
 
-    return CronSchedule(expression, time_zone=current().config.time_zone)
+    Judged in UTC from a fixed day, so that what is valid in summer is valid in winter.
+    """
+    words = expression.split()
+    without_zone = words[: 1 if words[0].startswith("@") else 5]
+    times = CronSchedule(" ".join(without_zone)).next_times(datetime(2024, 1, 1, tzinfo=UTC), 60)
+    return min(later - earlier for earlier, later in pairwise(times))
+
+
+@hookimpl
+def explain(job: Job) -> list[Reason]:
+    if not isinstance(job, ProcessingWindow) or not job.is_queued or job.is_window_open():
+        return []
+    opens = job.next_window()
+    text = f"its processing window ({job._windows().describe()}) is closed"
+    return [Reason("processing_window", text, opens)]
 
 
 @hookimpl

@@ -5,12 +5,13 @@
 
 When a job completes or is aborted, a new one is queued with the fields that are marked
 `copy_on_restart`, in the same step. A job that fails is aborted, and so starts anew; override
-`abort_on_failure` to keep it failed. A job that has expired is not followed by another.
+`abort_on_failure` to keep it failed. A job that has expired is not followed by another. Failures
+that Retry retries, and instances that Cron follows up, are left to these.
 """
 
 from __future__ import annotations
 
-from rocketjob import Job, before, hookimpl
+from rocketjob import Job, before, hookimpl, validate
 
 
 class Restart(Job, abstract=True):
@@ -19,12 +20,27 @@ class Restart(Job, abstract=True):
     @before("fail")
     def abort_on_failure(self) -> None:
         """Abort a job that fails, so that it restarts; override with `pass` to keep it failed."""
-        self.follow_with("abort")
+        self.follow_with("abort", otherwise=True)
 
     @before("complete", "abort")
     def _restart(self) -> None:
-        if not self.is_expired:
+        if not self.is_expired and getattr(self, "cron_schedule", None) is None:
             self.create_with(self.restarted())
+
+    @validate
+    def _can_be_restarted(self) -> None:
+        refuse_uncopied_fields(self)
+
+
+def refuse_uncopied_fields(job: Job) -> None:
+    """Object to fields without which the next instance could not run."""
+    for name, made in job.fields().items():
+        if made.required and not made.copy_on_restart:
+            job.errors.add(
+                name,
+                "would be missing in the next instance: declare it with "
+                "field(copy_on_restart=True), or give it a default",
+            )
 
 
 @hookimpl

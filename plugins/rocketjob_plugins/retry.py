@@ -11,7 +11,8 @@ delay that is added at random, 0.0).
 The delay after attempt n is `n**4 + 5` seconds: 6 s, 21 s, 86 s, 261 s, and so on, 25 attempts in
 about 25 days. Override `retry_delay` for another. The failure and the retry are one write: a job
 that is retried is never stored as failed. Its exception stays visible until it succeeds, and every
-attempt is in `job.history`. A job that has expired, or is no longer valid, is not retried.
+attempt is in `job.history`. A job that has expired, or is no longer valid, is not retried; nor is
+one whose worker process crashed too often, unless `retry_on` names `WorkerCrashed`.
 """
 
 from __future__ import annotations
@@ -20,8 +21,11 @@ import random
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
-from rocketjob import Job, before, clock, field, hookimpl, validators
+from rocketjob import Job, WorkerCrashed, before, clock, field, hookimpl, validators
 from rocketjob.errors import ConfigurationError
+from rocketjob.explain import Reason
+
+LONGEST = timedelta(days=365)
 
 
 class Retry(Job, abstract=True):
@@ -31,14 +35,26 @@ class Retry(Job, abstract=True):
     retry_jitter: ClassVar[float] = 0.0
 
     retry_limit: int = field(
-        default=25, validator=validators.ge(0), user_editable=True, copy_on_restart=True
+        default=25,
+        validator=validators.ge(0),
+        user_editable=True,
+        copy_on_restart=True,
+        description="how often a failed job is tried again; 0 for never",
     )
     failed_at_list: list[datetime] = field(factory=list)
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        if not 0 <= cls.retry_jitter <= 1:
-            raise ConfigurationError(f"{cls.__name__}.retry_jitter must be from 0 to 1")
+        jitter, errors = cls.retry_jitter, cls.retry_on
+        if isinstance(jitter, bool) or not isinstance(jitter, int | float) or not 0 <= jitter <= 1:
+            raise ConfigurationError(
+                f"{cls.__name__}.retry_jitter must be a number from 0 to 1, not {jitter!r}"
+            )
+        if errors is not None and not (isinstance(errors, tuple) and all(map(_is_error, errors))):
+            raise ConfigurationError(
+                f"{cls.__name__}.retry_on must be a tuple of exception classes, such as "
+                f"(ConnectionError,), not {errors!r}"
+            )
 
     @property
     def retry_count(self) -> int:
@@ -53,26 +69,43 @@ class Retry(Job, abstract=True):
     def _retry_after_failure(self) -> None:
         if not self._may_be_retried():
             return
-        attempt = self.retry_count + 1
-        delay = self.retry_delay(attempt)
-        if not isinstance(delay, timedelta):
-            delay = timedelta(seconds=delay)
-        delay += delay * random.uniform(0, self.retry_jitter)
-        self.failed_at_list = [*self.failed_at_list, clock.now()]
-        self.run_at = clock.now() + delay
+        attempt, now = self.retry_count + 1, clock.now()
+        self.run_at = now + self._delay(attempt)
+        self.failed_at_list = [*self.failed_at_list, now]
         self.logger.info("will be retried", attempt=attempt, run_at=self.run_at)
         self.follow_with("retry", keep_exception=True)
+
+    def _delay(self, attempt: int) -> timedelta:
+        delay = self.retry_delay(attempt)
+        seconds = delay.total_seconds() if isinstance(delay, timedelta) else delay
+        seconds *= 1 + random.uniform(0, self.retry_jitter)
+        return timedelta(seconds=max(0.0, min(seconds, LONGEST.total_seconds())))
 
     def _may_be_retried(self) -> bool:
         if self.retry_count >= self.retry_limit or self.is_expired:
             return False
-        reason = self.failing_with
-        if self.retry_on is not None and not isinstance(reason, self.retry_on):
+        kinds, reason = self.retry_on, self.failing_with
+        if isinstance(reason, WorkerCrashed) if kinds is None else not isinstance(reason, kinds):
             return False
         if not self.is_valid():
             self.logger.warning("not retried: the job is not valid", errors=dict(self.errors))
             return False
         return True
+
+
+def _is_error(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, BaseException)
+
+
+@hookimpl
+def explain(job: Job) -> list[Reason]:
+    if not isinstance(job, Retry) or not job.is_scheduled or job.exception is None:
+        return []
+    text = (
+        f"attempt {job.retry_count} of {job.retry_limit + 1} failed: "
+        f"{job.exception.class_name}: {job.exception.message}"
+    )
+    return [Reason("retry", text, job.run_at)]
 
 
 @hookimpl

@@ -9,7 +9,8 @@
 
 At most one job of the class (with the same values of `unique_by`) is queued, running or paused. It
 is kept by a unique index: of two processes that create one at the same instant, one succeeds. The
-other gets a ValidationError, or with `on_conflict = "return"` the job that is there.
+other gets a ValidationError, or with `on_conflict = "return"` the job that is there. That holds for
+`create` and `perform_later`; `save` and `create_many` always raise.
 """
 
 from __future__ import annotations
@@ -21,8 +22,9 @@ from typing import Any, ClassVar, Literal, Self
 import bson
 
 from rocketjob import Job, before, hookimpl, validate
+from rocketjob.document import encode_value
 from rocketjob.errors import ConfigurationError, ValidationError
-from rocketjob.fields import read_only_field
+from rocketjob.fields import MISSING, read_only_field
 
 ACTIVE = ("queued", "running", "paused")
 INDEX = "active_key"
@@ -38,56 +40,64 @@ class Singleton(Job, abstract=True):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        if isinstance(cls.unique_by, str):
+        if not isinstance(cls.unique_by, tuple):
             raise ConfigurationError(f'{cls.__name__}.unique_by must be a tuple: ("name",)')
-        unknown = [name for name in cls.unique_by if name not in cls.fields()]
-        if unknown:
-            raise ConfigurationError(f"{cls.__name__}.unique_by names no field: {unknown[0]}")
+        for name in cls.unique_by:
+            if name not in cls.fields():
+                raise ConfigurationError(f"{cls.__name__}.unique_by names no field: {name!r}")
+            if cls.fields()[name].encrypted:
+                raise ConfigurationError(
+                    f"{cls.__name__}.unique_by cannot name {name}: its encrypted form is never "
+                    "the same twice"
+                )
         if cls.on_conflict not in ("raise", "return"):
             raise ConfigurationError(f'{cls.__name__}.on_conflict must be "raise" or "return"')
 
-    @classmethod
-    def create(cls, **values: Any) -> Self:
-        made = cls(**values)
-        try:
-            return made.save()
-        except ValidationError:
-            there = made.active_twin() if cls.on_conflict == "return" else None
-            if there is None:
-                raise
-            return there
+    def submit(self) -> Self:
+        for _ in range(5):
+            try:
+                return super().submit()
+            except ValidationError as error:
+                refused = error
+            there = self.active_twin() if self.on_conflict == "return" else None
+            if there is not None:
+                return there
+            if self._another() not in refused.errors.get("state", ()):
+                break
+            # The other one ended between the two: now there is room.
+        raise refused
 
     def active_twin(self) -> Self | None:
         """Return the other active job that keeps this one from being stored, if there is one."""
-        twins = type(self).where({"state": {"$in": list(ACTIVE)}, "_id": {"$ne": self.id}})
-        if self.unique_by:
-            twins = twins.where(active_key=self._make_key())
-        return twins.first()
+        twins = {INDEX: self._make_key(), "state": {"$in": list(ACTIVE)}, "_id": {"$ne": self.id}}
+        return type(self).where(twins).first()
 
     @before("save")
     def _keep_active_key(self) -> None:
-        key = self._make_key() if self.state in ACTIVE else None
-        if key != self.active_key:
-            self.active_key = key
+        self.active_key = self._make_key()
 
     @validate
     def _only_one_active(self) -> None:
-        if self.state not in ACTIVE or (self._stored or {}).get(INDEX) == self._make_key():
+        if self.state not in ACTIVE or any(name in self.errors for name in self.unique_by):
             return
-        if self.active_twin() is not None:
-            self.errors.add("state", self._another())
+        if self._is_the_active_one() or self.active_twin() is None:
+            return
+        self.errors.add("state", self._another())
+
+    def _is_the_active_one(self) -> bool:
+        same = self.stored_value(INDEX) == self._make_key()
+        return same and self.stored_value("state") in ACTIVE
 
     def _make_key(self) -> str:
         name = type(self).type_name()
         if not self.unique_by:
             return name
-        values = bson.encode({field: self._encode(field) for field in self.unique_by})
-        return f"{name}:{hashlib.sha256(values).hexdigest()[:32]}"
+        found = {each: encode_value(self.fields()[each], getattr(self, each)) for each in self.unique_by}
+        plain = {each: None if value is MISSING else value for each, value in found.items()}
+        return f"{name}:{hashlib.sha256(bson.encode(plain)).hexdigest()[:32]}"
 
     def _another(self) -> str:
-        return (
-            f"Another instance of {type(self).__name__} is already queued, running or paused"
-        )
+        return f"Another instance of {type(self).__name__} is already queued, running or paused"
 
     def duplicate_key_errors(self, details: Mapping[str, Any]) -> dict[str, list[str]]:
         if INDEX in details.get("keyPattern", {}):
@@ -102,11 +112,12 @@ def register_mixins() -> list[type[Job]]:
 
 @hookimpl
 def register_indexes() -> dict[str, list[dict[str, Any]]]:
-    there = {INDEX: {"$exists": True}}
     index = {
         "keys": [(INDEX, 1)],
         "name": INDEX,
         "unique": True,
-        "partialFilterExpression": there,
+        # The state is judged by the index itself, whoever changed it: also a process that has not
+        # loaded the class, and so runs none of its callbacks.
+        "partialFilterExpression": {INDEX: {"$exists": True}, "state": {"$in": list(ACTIVE)}},
     }
     return {Job.collection_name: [index]}

@@ -21,29 +21,40 @@ from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
 from rocketjob import Job, around, hookimpl
+from rocketjob.errors import ConfigurationError
+
+SLICE = "slice"
 
 
-def _is_whole(job: Any) -> bool:
-    return not hasattr(job, "input_categories")
+def _is_whole(job: Job) -> bool:
+    """Tell whether no other mixin of the job works it slice by slice."""
+    others = (base for base in type(job).__mro__ if base is not Transaction)
+    return not any(SLICE in base.__dict__.get("callback_events", ()) for base in others)
 
 
 class Transaction(Job, abstract=True):
     """Mixin: see the module."""
 
-    callback_events: ClassVar[frozenset[str]] = frozenset({"slice"})  # those of batch jobs
+    callback_events: ClassVar[frozenset[str]] = frozenset({SLICE})  # those of batch jobs
+
+    def __init_subclass__(cls, abstract: bool = False, **options: Any) -> None:
+        super().__init_subclass__(abstract=abstract, **options)
+        if not abstract and cls.transaction is Transaction.transaction:
+            raise ConfigurationError(
+                f"{cls.__name__} must have a method `transaction` that returns a context manager, "
+                "for example `return Session.begin()`"
+            )
 
     def transaction(self) -> AbstractContextManager[Any]:
-        """Return the context manager to work in."""
-        raise NotImplementedError(
-            f"{type(self).__name__} must have a method `transaction` that returns a context manager"
-        )
+        """Return the context manager to work in; every class writes its own."""
+        raise NotImplementedError
 
     @around("perform", when=_is_whole)
     def _in_transaction(self) -> Iterator[None]:
         with self.transaction():
             yield
 
-    @around("slice")
+    @around(SLICE)
     def _slice_in_transaction(self) -> Iterator[None]:
         with self.transaction():
             yield

@@ -42,7 +42,11 @@ class _Teaching(click.Command):
         """Write what stands between the examples and the options."""
 
     def format_own_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        own = [p for p in self.get_params(ctx) if not isinstance(p, GlobalOption)]
+        own = [
+            param
+            for param in self.get_params(ctx)
+            if isinstance(param, click.Option) and not isinstance(param, GlobalOption)
+        ]
         _write_options(ctx, formatter, "Options", own)
 
     def format_global_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -88,15 +92,13 @@ class Group(_Teaching, click.Group):
 
     def __init__(self, *args: Any, examples: Sequence[Example] = (), **attributes: Any) -> None:
         attributes.setdefault("invoke_without_command", True)
+        attributes.setdefault("callback", _help_alone)
         super().__init__(*args, **attributes)
         self.no_args_is_help = False
         self.examples = examples
         self.params.extend(global_options())
 
     def invoke(self, ctx: click.Context) -> Any:
-        if not _arguments(ctx):
-            click.echo(ctx.get_help())
-            return None
         session_of(ctx).apply()
         return super().invoke(ctx)
 
@@ -120,9 +122,10 @@ class Group(_Teaching, click.Group):
 Group.group_class = Group
 
 
-def _arguments(ctx: click.Context) -> list[str]:
-    # What is left for a subcommand; older releases of click know only the second name.
-    return [*getattr(ctx, "_protected_args", getattr(ctx, "protected_args", [])), *ctx.args]
+def _help_alone() -> None:
+    ctx = click.get_current_context()
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
 
 
 def did_you_mean(name: str, known: Iterable[str], otherwise: str = "") -> str:

@@ -8,7 +8,10 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import urlsplit
 
+import click
 from click.shell_completion import CompletionItem
+
+from rocketjob.cli.session import session_of
 
 MAX_IDS = 50
 
@@ -19,8 +22,9 @@ def _quiet(function: Callable[..., Items]) -> Callable[..., Items]:
     """Offer nothing rather than write an error into the line that is being typed."""
 
     @functools.wraps(function)
-    def offer(*args: Any) -> Items:
+    def offer(ctx: click.Context, *args: Any) -> Items:
         try:
+            session_of(ctx).apply()
             return function(*args)
         except Exception:
             return []
@@ -66,7 +70,6 @@ def job_specs(incomplete: str) -> Items:
 
     module, colon, _ = incomplete.partition(":")
     if colon:
-        # The shell has the colon as a break between words, so it wants the part behind it too.
         names = classes_of_module(import_module(module))
         return _items((f"{module}:{name}" for name in names), incomplete)
     return _items(sorted(classes_of_app()), incomplete)
@@ -88,4 +91,5 @@ def _store_exists() -> bool:
     from rocketjob import application
 
     url = urlsplit(application.current().config.url)
-    return url.scheme != "sqlite" or os.path.exists(url.path.removeprefix("/"))
+    path = url.path.removeprefix("/")
+    return url.scheme != "sqlite" or not path or os.path.exists(path)

@@ -7,6 +7,8 @@ from click.shell_completion import get_completion_class
 
 from rocketjob.cli.command import command
 
+# bash takes a colon for the end of a word, and would complete only what is behind module: then.
+BASH_WORDS = "COMP_WORDBREAKS=${COMP_WORDBREAKS//:}"
 VARIABLE = "_ROCKETJOB_COMPLETE"
 
 
@@ -14,17 +16,22 @@ VARIABLE = "_ROCKETJOB_COMPLETE"
     "completion",
     short_help="Print a completion script.",
     examples=[
-        ("bash, for good", "completion bash >> ~/.bashrc"),
-        ("zsh, for good", "completion zsh >> ~/.zshrc"),
-        ("fish, for good", "completion fish > ~/.config/fish/completions/rocketjob.fish"),
+        ("bash, once and for all", "completion bash >> ~/.bashrc"),
+        ("zsh, once and for all", "completion zsh >> ~/.zshrc"),
+        ("fish, in this session", "completion fish | source"),
     ],
 )
-@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]), metavar="SHELL")
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print the script that completes commands, options, job classes, fields and ids in SHELL."""
+    """Print the script that completes commands, options, job classes, fields and ids in SHELL.
+
+    SHELL is bash, zsh or fish.
+    """
     found = get_completion_class(shell)
     if found is None:
         raise click.UsageError(f"this release of click completes nothing in {shell}")
     script = found(ctx.find_root().command, {}, "rocketjob", VARIABLE)
     click.echo(script.source_template % script.source_vars())
+    if shell == "bash":
+        click.echo(BASH_WORDS)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
-from typing import Any, TextIO
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import click
 
 from rocketjob import Job
 from rocketjob.cli.command import command, json_option
+from rocketjob.cli.errors import BadInput
 from rocketjob.cli.job_class import build, resolve
 from rocketjob.cli.job_json import summary
 from rocketjob.cli.output import print_json
@@ -60,7 +61,7 @@ MAX_SHOWN = 5  # wrong lines of a file that are told at once
 )
 @click.option(
     "--many",
-    type=click.File(encoding="utf-8"),
+    type=click.Path(allow_dash=True),
     metavar="FILE",
     help="store one job for each line, a JSON object with its fields; - is standard input",
 )
@@ -70,7 +71,7 @@ def enqueue(
     properties: tuple[tuple[str, str], ...],
     args: tuple[str, ...],
     kwargs: tuple[tuple[str, str], ...],
-    many: TextIO | None,
+    many: str | None,
     as_json: bool,
 ) -> None:
     """Store a job of CLASS, to be run by a server, and print its id.
@@ -87,8 +88,16 @@ def enqueue(
     elif args or kwargs:
         raise click.UsageError("--many takes no --arg and no --kwarg: give fields on each line")
     else:
-        stored = cls.create_many(list(_rows(cls, fields, many)))
+        stored = _store_many(cls, fields, many)
     _show(stored, as_json)
+
+
+def _store_many(cls: type[Job], fields: dict[str, str], file: str) -> list[Job]:
+    try:
+        with click.open_file(file, encoding="utf-8") as lines:
+            return cls.create_many(list(_rows(cls, fields, lines)))
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"--many {file}: {getattr(error, 'strerror', None) or error}") from error
 
 
 def _show(stored: list[Job], as_json: bool) -> None:
@@ -99,16 +108,16 @@ def _show(stored: list[Job], as_json: bool) -> None:
             click.echo(str(job.id))
     if sys.stderr.isatty() and stored:
         cls = type(stored[0])
-        what = f"{len(stored)} jobs are" if len(stored) > 1 else "is"
+        what = f"{len(stored)} {cls.__name__} are" if len(stored) > 1 else f"{cls.__name__} is"
         click.echo(
-            f"{cls.__name__}: {what} queued; this runs it: rocketjob server --app {cls.__module__}",
+            f"{what} queued; this runs it: rocketjob server --app {cls.__module__}",
             err=True,
         )
 
 
-def _rows(cls: type[Job], fields: dict[str, str], file: TextIO) -> Iterator[Job]:
+def _rows(cls: type[Job], fields: dict[str, str], lines: Iterable[str]) -> Iterator[Job]:
     wrong: list[str] = []
-    for number, line in enumerate(file, 1):
+    for number, line in enumerate(lines, 1):
         if not line.strip():
             continue
         try:
@@ -118,7 +127,7 @@ def _rows(cls: type[Job], fields: dict[str, str], file: TextIO) -> Iterator[Job]
             if len(wrong) == MAX_SHOWN:
                 break
     if wrong:
-        raise click.UsageError("nothing was stored: " + "; ".join(wrong))
+        raise BadInput("nothing was stored: " + "; ".join(wrong))
 
 
 def _object(line: str) -> dict[str, Any]:

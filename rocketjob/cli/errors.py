@@ -27,23 +27,33 @@ class Failure(click.ClickException):
     exit_code = FAILURE
 
 
+class BadInput(click.UsageError):
+    """What was typed is wrong in a way that the message says in full: the help has no more."""
+
+
 def run(call: Callable[[], Any], session: Session) -> int:
     """Call, show any error, and return the exit code."""
     try:
         code = call()
         sys.stdout.flush()
     except BrokenPipeError:
-        return _reader_gone()
+        return reader_gone()
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else FAILURE
     except BaseException as error:
         if session.debug:
-            traceback.print_exc()
+            traceback.print_exception(_origin(error))
         return _report(error)
     return code if isinstance(code, int) else SUCCESS
 
 
-def _reader_gone() -> int:
+def _origin(error: BaseException) -> BaseException:
+    """Return the error that a traceback is wanted of: what we make of it is in the message."""
+    cause = error.__cause__ if isinstance(error, click.ClickException) else None
+    return cause or error
+
+
+def reader_gone() -> int:
     """Be quiet when the reader of a pipe has had enough, as `head` does."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -52,7 +62,7 @@ def _reader_gone() -> int:
 
 def _report(error: BaseException) -> int:
     if isinstance(error, click.Abort | KeyboardInterrupt | EOFError):
-        interrupted = isinstance(error.__cause__ or error, KeyboardInterrupt)
+        interrupted = isinstance(error.__cause__ or error.__context__ or error, KeyboardInterrupt)
         click.echo("aborted", err=True)
         return INTERRUPTED if interrupted else FAILURE
     if isinstance(error, click.UsageError):
@@ -69,7 +79,9 @@ def _report(error: BaseException) -> int:
 
 
 def _help_hint(error: click.UsageError) -> str:
-    return f"see {error.ctx.command_path} --help" if error.ctx else ""
+    if error.ctx is None or isinstance(error, BadInput):
+        return ""
+    return f"see {error.ctx.command_path} --help"
 
 
 def _say(message: str, hint: str = "") -> None:

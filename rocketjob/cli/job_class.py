@@ -10,10 +10,9 @@ from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
-import click
-
 from rocketjob import Job, UnknownJob
 from rocketjob.cli.command import did_you_mean
+from rocketjob.cli.errors import BadInput
 from rocketjob.cli.session import import_app
 from rocketjob.document import loaded_classes
 from rocketjob.errors import PluginError, UnknownJobClass, ValidationError
@@ -23,7 +22,7 @@ def resolve(spec: str) -> type[Job]:
     """Return the class of `module:Class`, or of `Class` where its module is named in `app`.
 
     Raises:
-        click.UsageError: there is no such module or class.
+        BadInput: there is no such module or class.
         PluginError: the module fails to import.
     """
     module, colon, name = spec.partition(":")
@@ -31,7 +30,7 @@ def resolve(spec: str) -> type[Job]:
         return _of_app(spec)
     import_app()
     if not module or not name:
-        raise click.UsageError(f"{spec!r} must be module:Class, such as myapp.jobs:ReportJob")
+        raise BadInput(f"{spec!r} must be module:Class, such as myapp.jobs:ReportJob")
     return _of_module(import_module(module), name)
 
 
@@ -42,7 +41,7 @@ def import_module(name: str) -> ModuleType:
     except PluginError as error:
         cause = error.__cause__
         if isinstance(cause, ModuleNotFoundError) and _is_part(cause.name, name):
-            raise click.UsageError(
+            raise BadInput(
                 f"there is no module {name}: Python finds no {cause.name}. Check the spelling, "
                 "and that you are in the right directory or that it is installed"
             ) from error
@@ -60,10 +59,10 @@ def _of_module(module: ModuleType, name: str) -> type[Job]:
         return found
     known = classes_of_module(module)
     if found is not None:
-        raise click.UsageError(f"{module.__name__}:{name} is no job class")
+        raise BadInput(f"{module.__name__}:{name} is no job class")
     listed = f"; it has {', '.join(known)}" if known else "; it has no job classes"
     hint = did_you_mean(name, known, listed)
-    raise click.UsageError(f"the module {module.__name__} has no job class {name}{hint}")
+    raise BadInput(f"the module {module.__name__} has no job class {name}{hint}")
 
 
 def _of_app(name: str) -> type[Job]:
@@ -73,7 +72,7 @@ def _of_app(name: str) -> type[Job]:
     try:
         return job_class(name)
     except UnknownJobClass:
-        raise click.UsageError(_unknown(name)) from None
+        raise BadInput(_unknown(name)) from None
 
 
 def _unknown(name: str) -> str:
@@ -119,7 +118,7 @@ def build(
         kwargs: keyword arguments of perform.
 
     Raises:
-        click.UsageError: a field, a value or an argument is wrong; every message.
+        BadInput: a field, a value or an argument is wrong; every message.
     """
     try:
         job = cls.from_properties(properties)
@@ -131,7 +130,7 @@ def build(
             _check_no_arguments(cls)
         job.validate()
     except ValidationError as error:
-        raise click.UsageError(str(error)) from error
+        raise BadInput(str(error)) from error
     return job
 
 
@@ -141,7 +140,7 @@ def _with_arguments(
     try:
         return cls.set(**values).build(*args, **kwargs)
     except TypeError as error:
-        raise click.UsageError(str(error)) from error
+        raise BadInput(str(error)) from error
 
 
 def _check_no_arguments(cls: type[Job]) -> None:
@@ -151,7 +150,7 @@ def _check_no_arguments(cls: type[Job]) -> None:
     try:
         inspect.signature(cls.perform).bind(None)
     except TypeError as error:
-        raise click.UsageError(
+        raise BadInput(
             f"{cls.__name__}.perform: {error}: give --arg VALUE or --kwarg NAME=VALUE"
         ) from None
 
@@ -199,7 +198,7 @@ def _parse(text: str, hints: Mapping[str, Any], name: str) -> Any:
     try:
         return codec.from_text(text)
     except ValueError as error:
-        raise click.UsageError(f"perform({name}): {error}") from None
+        raise BadInput(f"perform({name}): {error}") from None
 
 
 def _loose(text: str) -> Any:

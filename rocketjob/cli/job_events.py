@@ -13,7 +13,7 @@ from bson import ObjectId
 from rocketjob import Job, UnknownJob
 from rocketjob.cli.command import Group, json_option
 from rocketjob.cli.errors import FAILURE
-from rocketjob.cli.job_json import EVENTS, class_name, load, may
+from rocketjob.cli.job_json import EVENTS, class_name, load
 from rocketjob.cli.output import print_json, styled
 from rocketjob.cli.selection import Selection, checked, selection_options
 from rocketjob.cli.session import import_app
@@ -56,8 +56,8 @@ def add_commands(group: Group) -> None:
 
 
 def _command(group: Group, name: str) -> click.Command:
-    def call(**arguments: Any) -> None:
-        run(name, **arguments)
+    def call(ctx: click.Context, **arguments: Any) -> None:
+        run(name, ctx, **arguments)
 
     call.__doc__ = (
         f"{WORDING[name].summary}\n\n"
@@ -177,22 +177,13 @@ def _fire(id: ObjectId, name: str, arguments: dict[str, Any]) -> Outcome:
     job = load(stored)
     source = job.state
     try:
-        _refuse_unknown(job, EVENTS[name])
         getattr(job, EVENTS[name])(**arguments)
     except RocketJobError as error:
-        return Outcome(id, class_name(job), source, source, str(error))
+        hint = "; --app MODULE loads its class" if isinstance(job, UnknownJob) else ""
+        return Outcome(id, class_name(job), source, source, str(error) + hint)
     except Exception as error:  # a callback of the class; the others go on
         return Outcome(id, class_name(job), source, None, f"{type(error).__name__}: {error}")
     return Outcome(id, class_name(job), source, None if name == "destroy" else job.state)
-
-
-def _refuse_unknown(job: Job, event: str) -> None:
-    if isinstance(job, UnknownJob) and not may(job, event):
-        # Where the state is what forbids it, that is the better message.
-        job.__events__[event].choose(job, {})
-        raise RocketJobError(
-            f"the class {class_name(job)} is not loaded here: name its module with --app"
-        )
 
 
 def _print(outcome: Outcome, name: str, as_json: bool) -> None:

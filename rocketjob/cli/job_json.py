@@ -66,6 +66,7 @@ def class_name(job: Job) -> str:
 def summary(job: Job) -> dict[str, Any]:
     """Return what listings print of a job."""
     found: dict[str, Any] = {"id": str(job.id), "class": class_name(job)}
+    found["known_class"] = not isinstance(job, UnknownJob)
     for name in STANDARD:
         if name not in ("id", "exception", "result", "arguments", *HIDDEN):
             found[name] = getattr(job, name)
@@ -88,7 +89,6 @@ def details(job: Job, reveal: bool = False) -> dict[str, Any]:
         "fields": own_fields(job, reveal),
         "history": [attrs.asdict(entry) for entry in job.history],
         "possible_events": possible_events(job),
-        "known_class": not isinstance(job, UnknownJob),
     }
 
 

@@ -75,7 +75,7 @@ def _standard(job: Job) -> list[tuple[str, str]]:
         ("Failures", str(job.failure_count or "")),
         ("Crashes", str(job.interruptions or "")),
         ("Log level", job.log_level or ""),
-        ("When done", "is removed" if job.destroy_on_complete else "is kept"),
+        ("On success", "is removed" if job.destroy_on_complete else "is kept"),
     ]
     return [(name, value) for name, value in pairs if value]
 
@@ -103,8 +103,8 @@ def _print_history(history: list[HistoryEntry]) -> None:
             Column("EVENT", fixed=True),
             Column("STATE", fixed=True),
             Column("CLAIM", fixed=True, right=True),
-            Column("WORKER"),
-            Column("REASON"),
+            Column("WORKER", fixed=True),
+            Column("REASON", wraps=True),
         ],
         [
             (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -10,7 +11,7 @@ from bson import ObjectId
 
 from rocketjob import Job, UnknownJob, application
 from rocketjob.cli.command import Group, json_option
-from rocketjob.cli.errors import FAILURE
+from rocketjob.cli.errors import FAILURE, BadInput
 from rocketjob.cli.job_events import add_commands
 from rocketjob.cli.job_json import class_name, details, find_jobs, load, problem_of, summary
 from rocketjob.cli.job_page import print_job
@@ -26,7 +27,7 @@ from rocketjob.cli.output import (
 from rocketjob.cli.selection import Selection, checked, selection_options
 from rocketjob.cli.session import import_app
 from rocketjob.cli.types import JobId, Property, as_dict
-from rocketjob.errors import NotFound, RocketJobError, ValidationError
+from rocketjob.errors import RocketJobError, ValidationError
 from rocketjob.job import COLLECTION, STATES, JobQuery
 
 DEFAULT_LIMIT = 50
@@ -65,6 +66,7 @@ jobs = Group(
     "-n",
     "--limit",
     type=click.IntRange(0),
+    metavar="N",
     default=DEFAULT_LIMIT,
     show_default=True,
     help="at most so many; 0 for all",
@@ -110,7 +112,8 @@ def _checked_first(query: JobQuery[Job]) -> Iterable[Job]:
 
 
 def _print_list(query: JobQuery[Job]) -> None:
-    rows = [_row(job) for job in _checked_first(query)]
+    found = list(_checked_first(query))
+    rows = [_row(job) for job in found]
     if not rows:
         _print_none(query)
         return
@@ -129,6 +132,9 @@ def _print_list(query: JobQuery[Job]) -> None:
     total = query.limit(0).count() if len(rows) == query.maximum else len(rows)
     if total > len(rows):
         click.echo(f"{len(rows)} of {total} jobs; --limit 0 shows all", err=True)
+    missing = sorted({class_name(job) for job in found if isinstance(job, UnknownJob)})
+    if missing and sys.stderr.isatty():
+        click.echo(f"not loaded here: {', '.join(missing)}; --app MODULE loads them", err=True)
 
 
 def _print_none(query: JobQuery[Job]) -> None:
@@ -161,8 +167,6 @@ def detail(job: Job) -> str:
         return f"{job.percent_complete}% on {job.worker_name or 'no worker'}"
     if job.is_scheduled:
         return f"starts {relative(job.run_at)}"
-    if isinstance(job, UnknownJob):
-        return job.description or "(class not loaded here)"
     return job.description or ""
 
 
@@ -272,18 +276,30 @@ def set_fields(ctx: click.Context, words: tuple[str, ...], as_json: bool) -> Non
     fields = as_dict(tuple(Property().convert(word, None, ctx) for word in words if "=" in word))
     if not ids or not fields:
         raise click.UsageError("give at least one ID and one NAME=VALUE", ctx)
+    edits = [_edit(Job.find(id), fields) for id in ids]  # all are judged before any is saved
     failed = False
-    for id in ids:
+    for job, values in edits:
         try:
-            job = Job.find(id)
-            job.update(**_parse_edits(job, fields))
-        except (NotFound, ValidationError, RocketJobError) as error:
-            click.echo(f"error: {id}: {error}", err=True)
+            job.update(**values)
+        except RocketJobError as error:
+            click.echo(f"error: {job.id}: {error}", err=True)
             failed = True
-            continue
-        _print_edited(job, fields, as_json)
+        else:
+            _print_edited(job, fields, as_json)
     if failed:
         ctx.exit(FAILURE)
+
+
+def _edit(job: Job, fields: dict[str, str]) -> tuple[Job, dict[str, Any]]:
+    """Return a job, changed but not saved, and what was changed."""
+    values = _parse_edits(job, fields)
+    for name, value in values.items():
+        setattr(job, name, value)
+    try:
+        job.validate()
+    except ValidationError as error:
+        raise BadInput(str(error)) from error
+    return job, values
 
 
 def _parse_edits(job: Job, fields: dict[str, str]) -> dict[str, Any]:
@@ -291,11 +307,11 @@ def _parse_edits(job: Job, fields: dict[str, str]) -> dict[str, Any]:
     found = {}
     for name, text in fields.items():
         if name not in editable:
-            raise click.UsageError(_not_editable(job, name, list(editable)))
+            raise BadInput(_not_editable(job, name, list(editable)))
         try:
             found[name] = editable[name].codec.from_text(text)
         except ValueError as error:
-            raise click.UsageError(f"{name}: {error}") from None
+            raise BadInput(f"{name}: {error}") from None
     return found
 
 

@@ -101,7 +101,8 @@ def _record_settings(
         try:
             session_of(ctx).given[name] = _setting(name, setting)
         except ConfigurationError as error:
-            raise click.BadParameter(str(error), ctx, param) from None
+            text = str(error).removeprefix("the options given: ")
+            raise click.BadParameter(text, ctx, param) from None
     return value
 
 
@@ -124,7 +125,6 @@ def global_options() -> list[GlobalOption]:
         GlobalOption(
             ["-c", "--config", "file"],
             metavar="FILE",
-            type=click.Path(exists=True, dir_okay=False),
             expose_value=False,
             callback=_record_file,
             help="settings from this file, not ./rocketjob.toml  [env: ROCKETJOB_CONFIG]",

@@ -12,7 +12,7 @@ import json
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NamedTuple
@@ -31,7 +31,8 @@ STATE_STYLES = {
     "paused": "yellow",
     "aborted": "magenta",
 }
-UNLIMITED = 100_000  # columns: where nobody looks nothing is cut
+GAP = "  "
+MIN_WIDTH = 12  # columns: what can be cut is cut to this before any of it to less
 
 
 class Column(NamedTuple):
@@ -61,51 +62,81 @@ class Cell(NamedTuple):
 
 def print_table(columns: Sequence[Column], rows: Iterable[Sequence[Cell | str]]) -> None:
     """Print a table; on a terminal it is cut to the width and coloured, in a pipe it is not."""
-    on_terminal = fits_terminal()
-    text = _render(columns, rows, click_width() if on_terminal else UNLIMITED, on_terminal)
-    for line in text.splitlines():
-        click.echo(line.rstrip())
+    head = [Cell(column.title, "bold") for column in columns]
+    shown = [head, *([_cell(each) for each in row] for row in rows)]
+    widths = [max(_length(row[index].text) for row in shown) for index in range(len(columns))]
+    if fits_terminal():
+        _shrink(columns, widths, terminal_width())
+    for row in shown:
+        for line in _lines(columns, widths, row):
+            click.echo(line)
 
 
-def click_width() -> int:
+def terminal_width() -> int:
+    """Return how many columns the terminal has."""
     import shutil
 
-    return max(40, shutil.get_terminal_size().columns)
+    return shutil.get_terminal_size().columns
 
 
-def _render(
-    columns: Sequence[Column], rows: Iterable[Sequence[Cell | str]], width: int, styled: bool
-) -> str:
-    from io import StringIO
-
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    shown = [[_text(cell) for cell in row] for row in rows]
-    for index, column in enumerate(columns):
-        widest = max([len(column.title), *(row[index].cell_len for row in shown)])
-        table.add_column(
-            column.title,
-            no_wrap=not column.wraps,
-            overflow="fold" if column.wraps else "ellipsis",
-            justify="right" if column.right else "left",
-            min_width=widest if column.fixed else len(column.title),
-        )
-    for row in shown:
-        table.add_row(*row)
-    out = StringIO()
-    no_color = bool(os.environ.get("NO_COLOR"))
-    Console(file=out, width=width, force_terminal=styled, no_color=no_color).print(table)
-    return out.getvalue()
+def _cell(cell: Cell | str) -> Cell:
+    return Cell(clean(cell)) if isinstance(cell, str) else Cell(clean(cell.text), cell.style)
 
 
-def _text(cell: Cell | str) -> Any:
-    from rich.text import Text
+def _length(text: str) -> int:
+    """Return how many columns a text takes on a terminal."""
+    if text.isascii():
+        return len(text)
+    from rich.cells import cell_len
 
-    if isinstance(cell, str):
-        return Text(clean(cell))
-    return Text(clean(cell.text), style=cell.style)
+    return cell_len(text)
+
+
+def _shrink(columns: Sequence[Column], widths: list[int], limit: int) -> None:
+    """Take what is too much from the columns that can be cut, the last one first."""
+    excess = sum(widths) + len(GAP) * (len(widths) - 1) - limit
+    for least in (MIN_WIDTH, len("…")):
+        for index in reversed(range(len(columns))):
+            if excess > 0 and not columns[index].fixed:
+                taken = max(0, min(excess, widths[index] - least))
+                widths[index] -= taken
+                excess -= taken
+
+
+def _lines(columns: Sequence[Column], widths: Sequence[int], row: Sequence[Cell]) -> Iterator[str]:
+    """Yield the lines of a row: one, or more where a column wraps."""
+    parts = [
+        _wrapped(cell.text, width) if column.wraps else [_cut(cell.text, width)]
+        for column, cell, width in zip(columns, row, widths, strict=True)
+    ]
+    for number in range(max(len(part) for part in parts)):
+        line = ""
+        for column, cell, width, part in zip(columns, row, widths, parts, strict=True):
+            text = part[number] if number < len(part) else ""
+            padding = " " * (width - _length(text))
+            before, after = (padding, "") if column.right else ("", padding)
+            line += before + _style(text, cell.style) + after + GAP
+        yield line.rstrip()
+
+
+def _cut(text: str, width: int) -> str:
+    if _length(text) <= width:
+        return text
+    from rich.cells import set_cell_size
+
+    return set_cell_size(text, width - 1).rstrip() + "…"
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    import textwrap
+
+    return textwrap.wrap(text, max(1, width)) or [""]
+
+
+def _style(text: str, style: str) -> str:
+    if not style or not text:
+        return text
+    return styled(text, **({style: True} if style in ("bold", "dim") else {"fg": style}))
 
 
 def print_pairs(pairs: Iterable[tuple[str, str]], indent: str = "") -> None:
@@ -150,15 +181,18 @@ def relative(at: datetime | None) -> str:
     if at is None:
         return ""
     seconds = clock.now().timestamp() - at.timestamp()
-    return f"in {span(-seconds)}" if seconds < 0 else f"{span(seconds)} ago"
+    return f"in {span(-seconds, 2)}" if seconds < 0 else f"{span(seconds)} ago"
 
 
-def span(seconds: float) -> str:
-    """Return a duration in its largest unit, such as `3m`."""
-    for unit, size in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds >= size:
-            return f"{int(seconds // size)}{unit}"
-    return f"{int(seconds)}s"
+def span(seconds: float, units: int = 1) -> str:
+    """Return a duration in its largest units, such as `3m`, or `1h 59m` in two."""
+    parts: list[tuple[int, str]] = []
+    left = round(seconds)
+    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
+        if left >= size or parts:
+            parts.append((left // size, unit))
+            left %= size
+    return " ".join(f"{n}{unit}" for n, unit in parts[:units] if n) or "0s"
 
 
 def moment(at: datetime | None) -> str:

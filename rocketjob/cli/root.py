@@ -43,9 +43,22 @@ class Entry(NamedTuple):
 
 RUN, LOOK, SHELL, PLUGINS = "Run jobs", "Look after jobs", "Set up", "From plugins"
 ENTRIES = (
+    Entry(
+        "server",
+        "rocketjob.cli.server:server",
+        RUN,
+        "Run a server: it works jobs until it is told to stop.",
+    ),
     Entry("enqueue", "rocketjob.cli.enqueue:enqueue", RUN, "Store a job, to be run by a server."),
     Entry("perform", "rocketjob.cli.perform:perform", RUN, "Run a job here and now."),
     Entry("jobs", "rocketjob.cli.jobs:jobs", LOOK, "List, show and change jobs."),
+    Entry("servers", "rocketjob.cli.servers:servers", LOOK, "List, stop and pause servers."),
+    Entry(
+        "doctor",
+        "rocketjob.cli.doctor:doctor",
+        LOOK,
+        "Check the store, plugins, settings, clocks, classes, servers and jobs.",
+    ),
     Entry("config", "rocketjob.cli.config:config", SHELL, "Show every setting and its origin."),
     Entry("plugins", "rocketjob.cli.plugins:plugins", SHELL, "Show the plugins that were found."),
     Entry("completion", "rocketjob.cli.completion:completion", SHELL, "Print a completion script."),
@@ -133,10 +146,12 @@ class RootGroup(Group):
 
     # --- running -----------------------------------------------------------------------------
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: click.Context) -> None:
         # What a command returns is no exit code; those that fail raise or call ctx.exit.
-        super().invoke(ctx)
-        return None
+        try:
+            super().invoke(ctx)
+        except BrokenPipeError:  # click would make it a failure
+            ctx.exit(errors.reader_gone())
 
     def main(
         self,
@@ -170,7 +185,7 @@ def _installed_plugins(session: Session) -> PluginManager:
     try:
         session.apply()
         disabled = application.current().config.disabled_plugins
-    except ConfigurationError:
+    except (ConfigurationError, click.UsageError):
         disabled = []  # the help must not need a configuration that is right
     return PluginManager(disabled, strict=False)
 

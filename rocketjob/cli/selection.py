@@ -11,10 +11,11 @@ import click
 
 from rocketjob import Job, application, clock
 from rocketjob.cli.command import did_you_mean
+from rocketjob.cli.errors import BadInput
 from rocketjob.cli.session import warn
 from rocketjob.cli.types import JsonObject, StoredClass
 from rocketjob.document import loaded_classes, lookup
-from rocketjob.errors import UnsupportedOperation
+from rocketjob.errors import RocketJobError, UnsupportedOperation
 from rocketjob.fields import Field
 from rocketjob.job import COLLECTION, STATES, JobQuery
 
@@ -35,7 +36,7 @@ class Selection:
         """Return the query.
 
         Raises:
-            click.UsageError: there is no such class, or a value is not of its field's type.
+            BadInput: there is no such class, or a value is not of its field's type.
         """
         query: JobQuery[Job] = Job.all()
         if self.states:
@@ -57,7 +58,7 @@ class Selection:
                 yield name
             else:
                 known = {*stored, *(cls.__name__ for cls in loaded_classes(Job))}
-                raise click.UsageError(
+                raise BadInput(
                     f"no job of the class {name} is stored, and none is loaded here"
                     + did_you_mean(name, known)
                 )
@@ -84,7 +85,7 @@ def _typed(filter: Mapping[str, Any]) -> dict[str, Any]:
     for key, value in filter.items():
         if key in ("$and", "$or", "$nor"):
             if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
-                raise click.UsageError(f"--where: {key} must be a list of filters")
+                raise BadInput(f"--where: {key} must be a list of filters")
             found[key] = [_typed(clause) for clause in value]
         else:
             found[key] = value if key.startswith("$") else _typed_condition(key, value)
@@ -114,7 +115,7 @@ def _typed_value(key: str, field: Field | None, value: Any) -> Any:
     try:
         return field.codec.from_text(value)
     except ValueError as error:
-        raise click.UsageError(f"--where: {key}: {error}") from None
+        raise BadInput(f"--where: {key}: {error}") from None
 
 
 def _field(key: str) -> Field | None:
@@ -144,7 +145,9 @@ def checked(function: Callable[[], Any]) -> Any:
     try:
         return function()
     except (UnsupportedOperation, TypeError, ValueError) as error:
-        raise click.UsageError(str(error)) from error
+        if isinstance(error, RocketJobError) and not isinstance(error, UnsupportedOperation):
+            raise
+        raise BadInput(str(error)) from error
 
 
 def selection_options(function: F) -> F:

@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -60,8 +61,13 @@ class ServerCommand(Command):
     type=click.Path(dir_okay=False, path_type=Path),
     help="write the process id to this file; removed at the end",
 )
+@click.option(
+    "--until-eof",
+    is_flag=True,
+    help="stop when standard input ends, as it does when the program that started it is gone",
+)
 @click.pass_context
-def server(ctx: click.Context, quiet: bool, pidfile: Path | None) -> None:
+def server(ctx: click.Context, quiet: bool, pidfile: Path | None, until_eof: bool) -> None:
     """Run a server: it works jobs until it is told to stop.
 
     Ctrl-C or SIGTERM lets running work finish, for --grace seconds; the second one ends it at once,
@@ -72,12 +78,13 @@ def server(ctx: click.Context, quiet: bool, pidfile: Path | None) -> None:
         session_of(ctx).given["log_level"] = "warn"
         session_of(ctx).apply()
     current = application.current()
-    _refuse_memory(current, ctx)
+    _check(current, ctx)
     with _logging(current), _pidfile(pidfile):
-        ctx.exit(serve(current, banner=not quiet and sys.stderr.isatty()))
+        banner = not quiet and sys.stderr.isatty()
+        ctx.exit(serve(current, banner=banner, until_eof=until_eof))
 
 
-def serve(current: Application, banner: bool = False) -> int:
+def serve(current: Application, *, banner: bool = False, until_eof: bool = False) -> int:
     """Load the app, say what is about to run, and run it; return the exit code."""
     from rocketjob.plugin_manager import import_app
     from rocketjob.supervisor import Supervisor
@@ -88,6 +95,8 @@ def serve(current: Application, banner: bool = False) -> int:
         show_banner(current, found)
     warn_of(current, found)
     supervisor = Supervisor(current)
+    if until_eof:
+        threading.Thread(target=_stop_at_eof, args=(supervisor,), daemon=True).start()
     with _hang_up(supervisor):
         return supervisor.run()
 
@@ -121,7 +130,8 @@ def find_classes(current: Application) -> Classes:
     from rocketjob.queue import takes
 
     brought = {cls.type_name() for cls in current.plugins.collect("register_jobs")}
-    loaded = [cls for cls in loaded_classes(Job) if cls not in (Job, UnknownJob)]
+    every = (cls for cls in loaded_classes(Job) if issubclass(cls, Job))
+    loaded = [cls for cls in every if cls.perform not in (Job.perform, UnknownJob.perform)]
     taken = sorted({cls.type_name() for cls in loaded if takes(current.config, cls)})
     return Classes(
         own=[name for name in taken if name not in brought],
@@ -132,7 +142,7 @@ def find_classes(current: Application) -> Classes:
 
 def warn_of(current: Application, found: Classes) -> None:
     """Log what will be left lying: no class at all, or queued jobs that nobody can run."""
-    if not found.own:
+    if not found.own and not (current.config.include and found.plugins):
         log.warning(_no_classes(current, found))
     from rocketjob.cli.doctor import unserved
 
@@ -181,10 +191,8 @@ def _jobs_line(found: Classes, limit: int = 6) -> str:
 
 
 def _workers_line(current: Application) -> str:
-    from rocketjob.supervisor import Supervisor
-
-    processes = Supervisor(current)._process_count()
     threads = current.config.workers
+    processes = min(current.config.processes or os.cpu_count() or 1, threads)
     return f"{_count(threads, 'thread')} in {_count(processes, 'process', 'processes')}"
 
 
@@ -205,13 +213,25 @@ def _count(number: int, noun: str, plural: str = "") -> str:
 # --- around it -------------------------------------------------------------------------------
 
 
-def _refuse_memory(current: Application, ctx: click.Context) -> None:
+def _check(current: Application, ctx: click.Context) -> None:
+    """Refuse what can never work before anything is started."""
+    from rocketjob.errors import UnsupportedOperation
+    from rocketjob.job import COLLECTION
+
     if ":memory:" in current.config.url:
         raise click.UsageError(
             "a server has several processes, which cannot share a store in memory: use a file, "
             "such as sqlite:///rocketjob.db",
             ctx,
         )
+    try:
+        jobs = current.store.collection(COLLECTION)
+        if current.config.where:
+            jobs.find_one(current.config.where, {"_id": 1})
+    except ConfigurationError as error:
+        raise click.UsageError(str(error), ctx) from error
+    except (UnsupportedOperation, ValueError, TypeError) as error:
+        raise click.UsageError(f"where: {error}", ctx) from error
 
 
 @contextlib.contextmanager
@@ -246,6 +266,13 @@ def _pidfile(path: Path | None) -> Iterator[None]:
         with contextlib.suppress(OSError):
             if path.read_text() == own:
                 path.unlink()
+
+
+def _stop_at_eof(supervisor: Any) -> None:
+    with contextlib.suppress(OSError):
+        while os.read(0, 4096):
+            pass
+    supervisor.stop()
 
 
 @contextlib.contextmanager

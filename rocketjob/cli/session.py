@@ -33,12 +33,15 @@ class Session:
         """Configure this process as the options say; done again only if there are more.
 
         Raises:
+            click.UsageError: there is no such file.
             ConfigurationError: the file or the environment has a wrong setting.
         """
         asked = {**self.given, "": self.file} if self.file else dict(self.given)
         if asked == self._applied:
             return
         if self.file:
+            if not Path(self.file).is_file():
+                raise click.UsageError(f"there is no configuration file {self.file}")
             os.environ[config.FILE_VARIABLE] = str(Path(self.file).resolve())
         application.configure(**self.given)
         self._applied = asked

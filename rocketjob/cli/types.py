@@ -10,6 +10,7 @@ from bson import ObjectId
 from click.shell_completion import CompletionItem
 
 from rocketjob.cli import completing
+from rocketjob.cli.errors import BadInput
 from rocketjob.cli.options import ParamType
 
 
@@ -28,7 +29,7 @@ class JobId(ParamType):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        return completing.job_ids(incomplete)
+        return completing.job_ids(ctx, incomplete)
 
 
 class Property(ParamType):
@@ -49,7 +50,7 @@ class Property(ParamType):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        return completing.properties(ctx.params.get("spec"), incomplete)
+        return completing.properties(ctx, ctx.params.get("spec"), incomplete)
 
 
 class JobSpec(ParamType):
@@ -60,7 +61,7 @@ class JobSpec(ParamType):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        return completing.job_specs(incomplete)
+        return completing.job_specs(ctx, incomplete)
 
 
 class StoredClass(ParamType):
@@ -71,7 +72,7 @@ class StoredClass(ParamType):
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        return completing.stored_classes(incomplete)
+        return completing.stored_classes(ctx, incomplete)
 
 
 class JsonObject(ParamType):
@@ -97,11 +98,11 @@ def as_dict(properties: tuple[tuple[str, str], ...], what: str = "the field") ->
     """Return properties by name.
 
     Raises:
-        click.UsageError: one is given twice.
+        BadInput: one is given twice.
     """
     found: dict[str, str] = {}
     for name, value in properties:
         if name in found:
-            raise click.UsageError(f"{what} {name} is given twice")
+            raise BadInput(f"{what} {name} is given twice")
         found[name] = value
     return found

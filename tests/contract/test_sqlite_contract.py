@@ -1,8 +1,8 @@
 """The embedded store keeps the contract, in a file and in memory."""
 
 import pytest
-from rocketjob.testing.store_contract import StoreContract
 
+from rocketjob.testing.store_contract import StoreContract
 from rocketjob_plugins.store_sqlite import SqliteStore
 
 

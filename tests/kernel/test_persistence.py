@@ -446,34 +446,3 @@ def test_a_document_has_no_events_of_jobs():
             @before("start")
             def begin(self):
                 pass
-
-
-# --- persistence callbacks (behaviour 3.3, the guide's order) ----------------------------------
-
-
-def make_tracing(ran):
-    class TracingJob(Job):
-        destroy_on_complete = False
-        note: str = ""
-
-        def trace(event, kind):  # noqa: N805
-            def callback(self):
-                ran.append(f"{kind} {event}")
-
-            callback.__name__ = f"{kind}_{event}"
-            return {"before": before, "after": after}[kind](event)(callback)
-
-        a, b = trace("validation", "before"), trace("validation", "after")
-        c, d = trace("save", "before"), trace("save", "after")
-        e, f = trace("create", "before"), trace("create", "after")
-        g, h = trace("destroy", "before"), trace("destroy", "after")
-        i = trace("initialize", "after")
-        del trace
-
-        @around("save")
-        def around_save(self):
-            ran.append("save in")
-            yield
-            ran.append("save out")
-
-    return TracingJob

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, Self
 
 import pendulum
 
-from rocketjob import Job, after, before, clock, field, validate
+from rocketjob import Job, after, around, before, clock, field, validate
 from rocketjob.application import current
 from rocketjob.errors import ValidationError
 from rocketjob.fields import read_only_field
 from rocketjob_plugins.cron.schedule import CronError, CronSchedule
+from rocketjob_plugins.restart import refuse_uncopied_fields
 
 INDEX = "cron_key"
-ENDED = ("completed", "failed", "aborted")
 ACTIVE = ("queued", "running", "paused", "failed")
+ENDED = ("completed", "failed", "aborted")
 
 
 class Cron(Job, abstract=True):
@@ -27,83 +28,61 @@ class Cron(Job, abstract=True):
     cron_dst: Literal["safe", "literal"] = field(
         default="safe", user_editable=True, copy_on_restart=True
     )
+    schedule_name: str | None = field(
+        default=None, copy_on_restart=True, description="which schedule of the code made this job"
+    )
+    schedule_declared: dict[str, Any] | None = field(
+        default=None, copy_on_restart=True, description="what the code said of it when last synced"
+    )
     cron_key: str | None = read_only_field()
+
+    def schedule(self) -> CronSchedule:
+        """Return the schedule, ready to say when it runs.
+
+        Raises:
+            CronError: there is none, or it is not valid.
+        """
+        zone = current().config.time_zone
+        return CronSchedule(self.cron_schedule or "", dst=self.cron_dst, time_zone=zone)
 
     def next_occurrence(self) -> pendulum.DateTime:
         """Return the next time of the schedule, strictly after now.
 
         Raises:
-            CronError: the schedule is not valid.
+            CronError: there is no schedule, or it is not valid.
         """
-        zone = current().config.time_zone
-        schedule = CronSchedule(self.cron_schedule or "", dst=self.cron_dst, time_zone=zone)
-        return schedule.next_time(clock.now())
+        return self.schedule().next_time(clock.now())
+
+    # --- validation --------------------------------------------------------------------------
 
     @validate
     def _cron_schedule_is_valid(self) -> None:
-        if self.cron_schedule is None or not isinstance(self.cron_schedule, str):
+        if not isinstance(self.cron_schedule, str):
             return
         try:
             self.next_occurrence()
         except CronError as error:
-            self.errors.add("cron_schedule", f'Invalid cron_schedule: "{self.cron_schedule}": {error}')
+            if error.field != "dst":  # the field's own type says that
+                text = f'Invalid cron_schedule: "{self.cron_schedule}": {error}'
+                self.errors.add("cron_schedule", text)
+        refuse_uncopied_fields(self)
 
     @validate
     def _cron_is_single(self) -> None:
         key = self._make_cron_key()
-        if key is None or (self._stored or {}).get(INDEX) == key:
+        if key is None or self.state not in ACTIVE or self.stored_value(INDEX) == key:
             return
-        if type(self).where({INDEX: key, "_id": {"$ne": self.id}}).exists():
+        others = {INDEX: key, "state": {"$in": list(ACTIVE)}, "_id": {"$ne": self.id}}
+        if type(self).where(others).exists():
             self.errors.add("cron_schedule", self._another())
 
-    @before("save")
-    def _keep_schedule(self) -> None:
-        """Bring `run_at`, the successor and the key into line with schedule and state."""
-        if self.cron_schedule is not None:
-            if self.state in ENDED:
-                self._hand_over()
-            elif self._schedule_changed():
-                self.run_at = self.next_occurrence()
-            elif self.is_queued and self.failure_count and self._is_being_retried():
-                self.run_at = min(self.run_at or clock.now(), self.next_occurrence())
-        key = self._make_cron_key()
-        if key != self.cron_key:
-            self.cron_key = key
-
-    def _schedule_changed(self) -> bool:
-        """Tell whether `run_at` is to follow the schedule; one that was given by hand stays."""
-        stored = self._stored
-        if stored is None:
-            return self.run_at is None
-        same = all(stored.get(n) == self.__dict__[n] for n in ("cron_schedule", "cron_dst"))
-        return not same and stored.get("run_at") == self.run_at
-
-    def _is_being_retried(self) -> bool:
-        return (self._stored or {}).get("failure_count", 0) != self.failure_count
-
-    def _hand_over(self) -> None:
-        """Queue the next instance, in the same step as this one's end, and run no more."""
-        schedule, change = self.cron_schedule, self.__dict__.get("_change")
-        if change is not None and not self.is_expired:
-            self.create_with(self.restarted(run_at=self.next_occurrence()))
-        self.cron_schedule = None
-        self.logger.debug("schedule handed over", cron_schedule=schedule)
-
-    @after("start")
-    def _hand_over_at_start(self) -> None:
-        if not self.cron_after_start or self.cron_schedule is None or not self.is_running:
-            return
-        successor = None if self.is_expired else self.restarted(run_at=self.next_occurrence())
-        schedule, self.cron_schedule = self.cron_schedule, None
-        try:
-            self.save_with(successor)
-        except ValidationError as error:
-            # A rule of another mixin allows one active instance: the series goes on at the end.
-            self.cron_schedule = schedule
-            self.logger.info("the next run is queued when this one ends", reason=str(error))
+    def duplicate_key_errors(self, details: Mapping[str, Any]) -> dict[str, list[str]]:
+        if INDEX in details.get("keyPattern", {}):
+            return {"cron_schedule": [self._another()]}
+        return super().duplicate_key_errors(details)
 
     def _make_cron_key(self) -> str | None:
-        if self.cron_schedule is None or not self.cron_singleton or self.state not in ACTIVE:
+        if self.cron_schedule is None or not self.cron_singleton:
             return None
         return f"{type(self).type_name()}:{self.cron_schedule}"
 
@@ -113,7 +92,77 @@ class Cron(Job, abstract=True):
             "failed with the same schedule"
         )
 
-    def duplicate_key_errors(self, details: Mapping[str, Any]) -> dict[str, list[str]]:
-        if INDEX in details.get("keyPattern", {}):
-            return {"cron_schedule": [self._another()]}
-        return super().duplicate_key_errors(details)
+    # --- the series --------------------------------------------------------------------------
+
+    @around("save", when=lambda job: job._ended_in_memory())
+    def _hand_over_with_save(self) -> Iterator[None]:
+        """Go on with the series where `abort(save=False)` or the like ended this run."""
+        successor = self._successor()
+        with current().store.transaction():
+            yield
+            if successor is not None:
+                successor.save()
+
+    @before("save")
+    def _keep_schedule(self) -> None:
+        """Bring `run_at`, the successor and the key into line with schedule and state."""
+        if self.cron_schedule is not None:
+            if self.state in ENDED:
+                self._hand_over()
+            elif not self.is_running and self._schedule_changed():
+                self.run_at = self.next_occurrence()
+            elif self.is_queued and self.failure_count > self.stored_value("failure_count", 0):
+                # Retry: wait no longer than for the run that would come anyway.
+                self.run_at = min(self.run_at or clock.now(), self.next_occurrence())
+        self.cron_key = self._make_cron_key()
+
+    def _hand_over(self) -> None:
+        """Queue the next instance, in the same step as this one's end, and run no more."""
+        if self.is_changing:
+            successor = self._successor()
+            if successor is not None:
+                self.create_with(successor)
+        self.cron_schedule = None
+
+    @after("start")
+    def _hand_over_at_start(self) -> None:
+        if not self.cron_after_start or self.cron_schedule is None or self.is_new:
+            return
+        if not self.is_running:
+            return
+        successor, schedule = self._successor(), self.cron_schedule
+        self.cron_schedule = None
+        try:
+            self.save_with(successor)
+        except ValidationError as error:
+            # A rule of another mixin allows one active instance: the series goes on at the end.
+            self.cron_schedule = schedule
+            self.logger.info("the next run is queued when this one ends", reason=str(error))
+
+    def _successor(self) -> Self | None:
+        """Return the next instance, with what was edited while this one ran; None: no more."""
+        if self.is_expired:
+            return None
+        edited = self.edited_meanwhile()
+        made = self.restarted(**edited)
+        if made.cron_schedule is None:
+            return None
+        made.run_at = made.next_occurrence()
+        return made
+
+    def _schedule_changed(self) -> bool:
+        """Tell whether `run_at` is to follow the schedule; one that was given by hand stays."""
+        if self.is_new:
+            return self.run_at is None
+        names = ("cron_schedule", "cron_dst")
+        same = all(self.stored_value(name) == getattr(self, name) for name in names)
+        return not same and self.stored_value("run_at") == self.run_at
+
+    def _ended_in_memory(self) -> bool:
+        return (
+            not self.is_new
+            and not self.is_changing
+            and self.cron_schedule is not None
+            and self.state in ENDED
+            and self.stored_value("state") not in ENDED
+        )

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import bson
+
 from rocketjob.errors import StoreError, UnsupportedOperation
 from rocketjob.store import Filter, Sort, Stored
 
@@ -27,6 +28,8 @@ from .values import MISSING, InexactError
 
 FORMAT_VERSION: Final = 1
 APPLICATION_ID: Final = 0x524A4F42  # "RJOB"
+
+MOST_FORMER: Final = 200
 
 INEXACT: Final = 1  # a value of the column has no exact form: it cannot serve queries any more
 NULLS: Final = 2  # a document has an explicit null there: NULL no longer means missing
@@ -219,6 +222,8 @@ class Catalog:
         """Notice what has changed since the last call."""
         version = self._raw.execute("PRAGMA user_version").fetchone()[0]
         if version != self._version:
+            if len(self._former) > MOST_FORMER:  # of collections that were dropped, mostly
+                self._former.clear()
             self._former.update({name: t for name, t in self._tables.items() if t is not None})
             self._tables.clear()
             self._version = version

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from bson.objectid import ObjectId
+
 from rocketjob.errors import DuplicateKey, StoreError
 from rocketjob.store import Filter, Sort, Stored, Update
 
-from . import sql, steps
+from . import steps
 from .catalog import index_definition
 from .connection import Connection
 from .database import Database
@@ -74,7 +75,7 @@ class SqliteCollection:
         limit: int = 0,
         session: Any = None,
     ) -> Iterator[Stored]:
-        """Return an iterator over the steps.matching documents.
+        """Return an iterator over the matching documents.
 
         Which documents, and their order, is settled at the first one; each is read a little before
         its turn, and left out if it does not match any more. So a loop may change what it visits.
@@ -103,10 +104,13 @@ class SqliteCollection:
         yield from documents
         position = 0
         while position < len(rest):
-            documents, position = self._database.read(
-                lambda connection, start=position: self._page(connection, query, rest, start)
-            )
+            documents, position = self._next_page(query, rest, position)
             yield from documents
+
+    def _next_page(
+        self, query: Query, rest: Sequence[int], position: int
+    ) -> tuple[list[Stored], int]:
+        return self._database.read(lambda connection: self._page(connection, query, rest, position))
 
     def _page(
         self, connection: Connection, query: Query, numbers: Sequence[int], position: int
@@ -138,7 +142,7 @@ class SqliteCollection:
         sort: Sort | None = None,
         session: Any = None,
     ) -> Stored | None:
-        """Return the first steps.matching document, or None."""
+        """Return the first matching document, or None."""
         query, project, order = Query(filter), compile_projection(projection), steps.sort_of(sort)
         found = self._database.read(
             lambda connection: steps.matching(connection, self._name, query, order, 1)
@@ -149,7 +153,7 @@ class SqliteCollection:
         return project(document) if project else document
 
     def count_documents(self, filter: Filter, *, session: Any = None) -> int:
-        """Count the steps.matching documents."""
+        """Count the matching documents."""
         query = Query(filter)
 
         def work(connection: Connection) -> int:
@@ -186,7 +190,7 @@ class SqliteCollection:
         return_document: bool = False,
         session: Any = None,
     ) -> Stored | None:
-        """Change the first steps.matching document, and return it as it was, or (True) as it became."""
+        """Change the first matching document, and return it as it was, or (True) as it became."""
         query, order = Query(filter), steps.sort_of(sort)
         updater = steps.prepared(update)
 
@@ -206,7 +210,7 @@ class SqliteCollection:
     def update_one(
         self, filter: Filter, update: Update, upsert: bool = False, *, session: Any = None
     ) -> Updated:
-        """Change the first steps.matching document."""
+        """Change the first matching document."""
         query, updater = Query(filter), steps.prepared(update, returned=False)
 
         def work(connection: Connection) -> Updated:
@@ -221,7 +225,7 @@ class SqliteCollection:
         return self._database.write(work)
 
     def update_many(self, filter: Filter, update: Update, *, session: Any = None) -> Updated:
-        """Change every steps.matching document, in one transaction."""
+        """Change every matching document, in one transaction."""
         query, updater = Query(filter), steps.prepared(update, returned=False)
 
         def work(connection: Connection) -> Updated:
@@ -247,7 +251,7 @@ class SqliteCollection:
     # Deleting
 
     def delete_one(self, filter: Filter, *, session: Any = None) -> Deleted:
-        """Delete the first steps.matching document."""
+        """Delete the first matching document."""
         query = Query(filter)
 
         def work(connection: Connection) -> Deleted:
@@ -260,7 +264,7 @@ class SqliteCollection:
         return self._database.write(work)
 
     def delete_many(self, filter: Filter, *, session: Any = None) -> Deleted:
-        """Delete every steps.matching document, in one transaction."""
+        """Delete every matching document, in one transaction."""
         query = Query(filter)
 
         def work(connection: Connection) -> Deleted:

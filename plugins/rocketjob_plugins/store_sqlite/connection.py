@@ -43,6 +43,16 @@ class Connection:
         self.serial = 0  # which of the watching connections it is
         self.closed = False
 
+    def hold_snapshot(self) -> None:
+        """Let what follows see one state of the file; whoever began the read ends it."""
+        if not self.raw.in_transaction:
+            self.raw.execute("BEGIN")
+
+    def end_snapshot(self) -> None:
+        """See what is new again."""
+        if self.raw.in_transaction:
+            self.raw.execute("ROLLBACK")
+
     def close(self) -> None:
         """Close it, unless it belongs to another process."""
         if self.closed:

@@ -4,8 +4,8 @@ Reads and writes are functions of a `Connection`, because they may have to be ma
 another process holds the lock for a moment, or has dropped the table of a prepared statement.
 
 Writers of one process queue on a lock of their own, so that only one per process competes for the
-file. That one asks again after a random fraction of some milliseconds: SQLite's own waiting backs
-off to 100 ms, and then a process that writes all the time starves the others.
+file. That one asks again about every half millisecond: SQLite's own waiting backs off to 100 ms,
+and of four processes that wrote all the time one got 33 of 5000 jobs (bench_store --processes 4).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeVar
 
 from rocketjob.errors import StoreError, StoreUnavailable
@@ -29,10 +29,11 @@ from .location import Location
 Result = TypeVar("Result")
 Work = Callable[[Connection], Result]
 
-FIRST_WAIT: Final = 0.0002  # seconds until a writer asks again
-LONGEST_WAIT: Final = 0.004
+SHORT_WAIT: Final = 0.0005  # seconds until a writer asks again; growing waits starve somebody
+LONG_WAIT: Final = 0.005  # once it has asked for PATIENCE seconds
+PATIENCE: Final = 0.1
 CHECK_FILE_SECONDS: Final = 0.5  # how long a reader may go on with a file that was replaced
-POLL_SECONDS: Final = 0.016
+POLL_SECONDS: Final = 0.018  # 0.4 % of a core for each thread that waits
 
 
 class _Process:
@@ -49,9 +50,8 @@ class _Process:
         self.watchers = 0
         self.opened = False  # whether there has been a file since the store was closed
         self.generation = 0  # connections of an earlier one are opened again
-        self.changed = threading.Condition()
         self.changes = 0
-        self.waiting = 0
+        self.waiters: list[threading.Lock] = []
 
 
 class Database:
@@ -149,7 +149,7 @@ class Database:
                     connection.close()
                 finally:
                     connection.lock.release()
-        self._notify(process)
+        self._wake(process)
 
     # Reading and writing
 
@@ -171,12 +171,12 @@ class Database:
             if not failures.is_stale(error):
                 raise
             # another process dropped or rebuilt the table after we looked
+            connection.end_snapshot()
             connection.catalog.forget()
             connection.catalog.refresh()
             return work(connection)
         finally:
-            if connection.raw.in_transaction:
-                connection.raw.execute("ROLLBACK")
+            connection.end_snapshot()
 
     def write(self, work: Work[Result]) -> Result:
         """Return `work(connection)`, made in a transaction: all of it is stored, or nothing."""
@@ -293,8 +293,8 @@ class Database:
         self._end(connection)
         if raw.total_changes != connection.writes_before:
             process.changes += 1
-            if process.waiting:
-                self._notify(process)
+            if process.waiters:
+                self._wake(process)
 
     def _roll_back(self, connection: Connection) -> None:
         if connection.depth == 0:
@@ -320,7 +320,7 @@ class Database:
 
     def _patiently(self, work: Callable[[], Result]) -> Result:
         """Do the work, again and again while another connection is in the way."""
-        deadline, wait = 0.0, FIRST_WAIT
+        begin = 0.0
         while True:
             try:
                 return work()
@@ -328,11 +328,11 @@ class Database:
                 if not failures.is_busy(error):
                     raise failures.translate(error, self.location) from error
                 now = time.monotonic()
-                deadline = deadline or now + self.location.timeout
-                if now >= deadline:
+                begin = begin or now
+                if now - begin >= self.location.timeout:
                     raise failures.locked(self.location) from error
+            wait = SHORT_WAIT if now - begin < PATIENCE else LONG_WAIT
             time.sleep(wait * random.uniform(0.5, 1.5))
-            wait = min(wait * 1.5, LONGEST_WAIT)
 
     # Changes
 
@@ -351,7 +351,7 @@ class Database:
         """Return the connection that only looks: `data_version` ignores what it writes itself."""
         watcher = process.watcher
         if watcher is not None and watcher.generation == process.generation:
-            self._check_file(watcher, 0.0)
+            self._check_file(watcher, CHECK_FILE_SECONDS)
             if watcher.generation == process.generation:
                 return watcher
         with process.lock:
@@ -368,22 +368,22 @@ class Database:
         """Wait until `mark` is outdated; see `Store.wait_for_change`."""
         process = self._here()
         deadline = time.monotonic() + timeout
-        with process.changed:
-            process.waiting += 1
+        # a bare lock, because a Condition's wait takes three times the processor time
+        waiter = threading.Lock()
+        waiter.acquire()
+        process.waiters.append(waiter)
         try:
-            while True:
+            while self.mark() == mark:
+                left = deadline - time.monotonic()
+                if left <= 0 or (interrupt is not None and interrupt.is_set()):
+                    return False
                 # commits of this process wake us at once, those of others are looked for
-                with process.changed:
-                    if self.mark() != mark:
-                        return True
-                    left = deadline - time.monotonic()
-                    if left <= 0 or (interrupt is not None and interrupt.is_set()):
-                        return False
-                    process.changed.wait(min(left, POLL_SECONDS))
+                waiter.acquire(timeout=min(left, POLL_SECONDS))
+            return True
         finally:
-            with process.changed:
-                process.waiting -= 1
+            process.waiters.remove(waiter)
 
-    def _notify(self, process: _Process) -> None:
-        with process.changed:
-            process.changed.notify_all()
+    def _wake(self, process: _Process) -> None:
+        for waiter in list(process.waiters):
+            with suppress(RuntimeError):  # it has been woken already
+                waiter.release()

@@ -15,6 +15,7 @@ from bson.decimal128 import Decimal128
 from bson.int64 import Int64
 from bson.objectid import ObjectId
 from bson.regex import Regex
+
 from rocketjob.errors import StoreError, UnsupportedOperation
 
 from . import values

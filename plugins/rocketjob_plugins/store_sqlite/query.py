@@ -14,6 +14,7 @@ from typing import Any, Final
 from bson.decimal128 import Decimal128
 from bson.int64 import Int64
 from bson.objectid import ObjectId
+
 from rocketjob.errors import StoreError
 from rocketjob.store import Filter, Sort, Stored
 
@@ -69,7 +70,7 @@ class Query:
         """Return the SELECT for this filter in an order."""
         shape = self._shape
         if shape is None:
-            return self._checked(sql.plan(table, self.filter, sort, wanted))
+            return sql.plan(table, self.filter, sort, wanted)
         key = (shape, tuple(sort), wanted)
         plan = table.plans.get(key)
         if plan is None:
@@ -78,13 +79,21 @@ class Query:
             if len(table.plans) >= _MOST_PLANS:
                 table.plans.clear()
             table.plans[key] = plan
-        self._checked(plan)
         return plan._replace(parameters=[self._value(one) for one in plan.parameters])
 
-    def _checked(self, plan: sql.Plan) -> sql.Plan:
-        if not plan.exact:
-            _ = self.matches  # raises what SQL has passed over
-        return plan
+    def rest(self, plan: sql.Plan) -> Match | None:
+        """Return the test of what a plan has not proved, None where that is nothing."""
+        if plan.exact:
+            return None
+        if plan.unproved == ((),):
+            return self.matches
+        return compile_filter({"$and": [self._clause(address) for address in plan.unproved]})
+
+    def _clause(self, address: sql.Address) -> Filter:
+        node: Any = self.filter
+        for step in address[:-1]:
+            node = node[step]
+        return {address[-1]: node[address[-1]]}
 
     def _value(self, parameter: Any) -> Any:
         if type(parameter) is values.SlotColumn:

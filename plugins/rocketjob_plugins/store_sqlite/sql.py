@@ -7,11 +7,12 @@ is left out where that widens the answer, and a column that ever held an inexact
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import product
 from typing import Any, Final, NamedTuple
 
 from bson.regex import Regex
+
 from rocketjob.store import Filter, Sort
 
 from . import values
@@ -21,6 +22,9 @@ from .values import InexactError
 
 MAX_PARAMETERS: Final = 20_000  # SQLite allows 32,766 for a statement
 MAX_BRANCHES: Final = 16
+
+
+Address = tuple[Any, ...]  # the keys and indexes that lead to a clause; () is the whole filter
 
 
 class Part(NamedTuple):
@@ -39,6 +43,7 @@ class Plan(NamedTuple):
     exact: bool
     ordered: bool  # the rows come in the order that was asked for
     streams: bool  # they come one by one: nothing has to be sorted first
+    unproved: tuple[Address, ...]  # the clauses that are to be checked on what is selected
 
 
 ANYTHING: Final = Part(None, [], False)
@@ -67,6 +72,15 @@ class Compiler:
     def compile(self, filter: Filter) -> Part:
         """Return the condition that the filter stands for."""
         return _join(" AND ", [self._clause(key, value) for key, value in filter.items()])
+
+    def unproved(self, filter: Filter, above: Address = ()) -> Iterator[Address]:
+        """Yield the clauses, `$and` taken apart, for which SQL selects too much."""
+        for key, condition in filter.items():
+            if key == "$and":
+                for place, member in enumerate(condition):
+                    yield from self.unproved(member, (*above, key, place))
+            elif not self._clause(key, condition).exact:
+                yield (*above, key)
 
     def _clause(self, key: str, condition: Any) -> Part:
         if key == "$comment":
@@ -97,7 +111,7 @@ class Compiler:
         parts = [self.compile(member) for member in filters]
         self._hide_all = before
         if any(part.sql is None for part in parts):
-            return Part(None, [], any(part.sql is None and part.exact for part in parts))
+            return Part(None, [], all(part.exact for part in parts))
         sql = " OR ".join(f"({part.sql})" for part in parts)
         return Part(f"({sql})", _parameters(parts), all(part.exact for part in parts))
 
@@ -212,8 +226,16 @@ def _negate(part: Part) -> Part:
 
 def where(table: Table, filter: Filter) -> Part:
     """Return the condition for a filter, for use where order does not matter."""
-    part = Compiler(table).compile(filter)
-    return part if len(part.parameters) <= MAX_PARAMETERS else ANYTHING
+    return _where_and_unproved(Compiler(table), filter)[0]
+
+
+def _where_and_unproved(
+    compiler: Compiler, filter: Filter, times: int = 1
+) -> tuple[Part, tuple[Address, ...]]:
+    part = compiler.compile(filter)
+    if len(part.parameters) * times > MAX_PARAMETERS:
+        return ANYTHING, ((),)
+    return part, () if part.exact else tuple(compiler.unproved(filter))
 
 
 def plan(table: Table, filter: Filter, sort: Sort, wanted: str = "n, doc") -> Plan:
@@ -224,24 +246,18 @@ def plan(table: Table, filter: Filter, sort: Sort, wanted: str = "n, doc") -> Pl
     them row by row: in every case it stops with the rows that are taken.
     """
     columns = [table.columns.get(path) for path, _ in sort]
-    if any(column is None or column.flags & INEXACT for column in columns):
-        return _unordered(table, filter, wanted)
-    if sort:
+    ordered = not any(column is None or column.flags & INEXACT for column in columns)
+    if sort and ordered:
         found = _leading_index(table, filter, sort)
         if found is not None:
             return _ordered(table, filter, sort, wanted, *found)
-    part = where(table, filter)
-    order = ", ".join(_term(table.columns[path].name, way) for path, way in sort)
-    sql = f"SELECT {wanted} FROM {table.name}{_where(part)}" + (
-        f" ORDER BY {order}" if sort else ""
-    )
-    return Plan(sql, part.parameters, part.exact, ordered=True, streams=not sort)
-
-
-def _unordered(table: Table, filter: Filter, wanted: str) -> Plan:
-    part = where(table, filter)
+    part, unproved = _where_and_unproved(Compiler(table), filter)
     sql = f"SELECT {wanted} FROM {table.name}{_where(part)}"
-    return Plan(sql, part.parameters, part.exact, ordered=False, streams=True)
+    if sort and ordered:
+        order = ", ".join(_term(table.columns[path].name, way) for path, way in sort)
+        sql = f"{sql} ORDER BY {order}"
+    streams = not (sort and ordered)
+    return Plan(sql, part.parameters, part.exact, ordered, streams, unproved)
 
 
 def _term(name: str, way: int) -> str:
@@ -267,7 +283,7 @@ def _leading_index(
         if length is not None:
             paths = [path for path, _ in index.keys[:length]]
             branches = list(product(*(choices[path] for path in paths)))
-            if len(branches) <= MAX_BRANCHES:
+            if 0 < len(branches) <= MAX_BRANCHES:
                 return f"{table.name}_{number}", branches, paths
     return None
 
@@ -342,9 +358,8 @@ def _ordered(
     branches: list[tuple[Any, ...]],
     paths: list[str],
 ) -> Plan:
-    part = Compiler(table, frozenset(paths), hide_alternatives=True).compile(filter)
-    if len(part.parameters) * len(branches) > MAX_PARAMETERS:
-        part = ANYTHING
+    compiler = Compiler(table, frozenset(paths), hide_alternatives=True)
+    part, unproved = _where_and_unproved(compiler, filter, len(branches))
     names = [table.columns[path].name for path, _ in sort]
     selects, parameters = [], []
     for branch in branches:
@@ -361,4 +376,4 @@ def _ordered(
     first = wanted.count(",") + 2  # the order of a compound SELECT goes by result columns
     order = ", ".join(_term(str(first + i), way) for i, (_, way) in enumerate(sort))
     sql = f"{' UNION ALL '.join(selects)} ORDER BY {order}"
-    return Plan(sql, parameters, part.exact, ordered=True, streams=True)
+    return Plan(sql, parameters, part.exact, True, True, unproved)

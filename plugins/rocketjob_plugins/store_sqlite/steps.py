@@ -16,6 +16,7 @@ from typing import Any, Final
 
 from bson.objectid import ObjectId
 from bson.regex import Regex
+
 from rocketjob.errors import DuplicateKey, StoreError
 from rocketjob.store import Filter, Sort, Stored, Update
 
@@ -186,12 +187,13 @@ def delete_all(connection: Connection, table: Table, query: Query) -> int:
 
 def by_id(connection: Connection, table: Table, query: Query) -> Found | None:
     """Return the document whose `_id` the filter names, if it matches all of it."""
+    matches = query.matches  # raises what is wrong with the filter, also where nothing is found
     key = values.key_column(query.filter["_id"])
     row = connection.raw.execute(table.by_id_sql, (key,)).fetchone()
     if row is None:
         return None
     document = decode(row[1])
-    return Found(row[0], row[1], document) if query.matches(document) else None
+    return Found(row[0], row[1], document) if matches(document) else None
 
 
 def names_id(filter: Filter) -> bool:
@@ -215,6 +217,7 @@ def matching(
     plan = query.plan(table, sort)
     if plan.ordered and plan.streams:
         return _take(connection, plan, query, limit)
+    connection.hold_snapshot()
     numbers = in_order(connection, table, query, sort, limit)
     found: list[Found] = []
     for number in numbers:
@@ -228,15 +231,14 @@ def matching(
 
 
 def _take(connection: Connection, plan: sql.Plan, query: Query, limit: int) -> list[Found]:
-    if plan.exact:
-        cursor = connection.raw.execute(f"{plan.sql} LIMIT {limit}", plan.parameters)
-        return [Found(row[0], row[1], decode(row[1])) for row in cursor]
+    passes = query.rest(plan)
+    limited = f"{plan.sql} LIMIT {limit}" if passes is None else plan.sql
     found: list[Found] = []
-    cursor = connection.raw.execute(plan.sql, plan.parameters)
-    for number, blob, *_ in cursor:
-        document = decode(blob)
-        if query.matches(document):
-            found.append(Found(number, blob, document))
+    cursor = connection.raw.execute(limited, plan.parameters)
+    for row in cursor:
+        document = decode(row[1])
+        if passes is None or passes(document):
+            found.append(Found(row[0], row[1], document))
             if len(found) == limit:
                 break
     cursor.close()
@@ -294,8 +296,7 @@ def first_page(
     if names_id(query.filter):
         one = by_id(connection, table, query)
         return [one.document] if one else [], ()
-    if not connection.depth:
-        connection.raw.execute("BEGIN")  # both statements have to see the same; `read` ends it
+    connection.hold_snapshot()
     plan = query.plan(table, sort)
     if not (plan.ordered and plan.streams):
         return [], in_order(connection, table, query, sort, enough)
@@ -310,12 +311,13 @@ def first_page(
 def _page_of(
     connection: Connection, plan: sql.Plan, query: Query, enough: int
 ) -> tuple[list[Found], bool]:
+    passes = query.rest(plan)
     found: list[Found] = []
     size = 0
     cursor = connection.raw.execute(plan.sql, plan.parameters)
     for number, blob, *_ in cursor:
         document = decode(blob)
-        if not plan.exact and not query.matches(document):
+        if passes is not None and not passes(document):
             continue
         found.append(Found(number, blob, document))
         size += len(blob)

@@ -7,7 +7,7 @@ import sqlite3
 import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Final
 
 from rocketjob.errors import StoreUnavailable
 from rocketjob.store import Filter, Sort, Stored, Update, Write
@@ -19,6 +19,8 @@ from .connection import Connection
 from .database import Database
 from .location import parse
 from .query import Query
+
+MOST_IDLE: Final = 1000
 
 
 class SqliteStore:
@@ -77,8 +79,16 @@ class SqliteStore:
         claimed = self._database.write(
             lambda connection: steps.claim(connection, collection, query, updater, order, limit)
         )
-        (self._idle.discard if claimed else self._idle.add)(collection)
+        self._remember(collection, idle=not claimed)
         return claimed
+
+    def _remember(self, collection: str, idle: bool) -> None:
+        if not idle:
+            self._idle.discard(collection)
+            return
+        if len(self._idle) > MOST_IDLE:  # of collections that were dropped, mostly
+            self._idle.clear()
+        self._idle.add(collection)
 
     def write_many(
         self, collection: str, writes: Sequence[Write], *, session: Any = None

@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from bson.regex import Regex
+
 from rocketjob.errors import StoreError, UnsupportedOperation
 from rocketjob.store import Stored
 

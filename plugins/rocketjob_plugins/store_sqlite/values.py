@@ -33,6 +33,7 @@ from bson.min_key import MinKey
 from bson.objectid import ObjectId
 from bson.regex import Regex
 from bson.timestamp import Timestamp
+
 from rocketjob.errors import DocumentTooLarge, StoreError, UnsupportedOperation
 from rocketjob.store import MAX_DOCUMENT_BYTES, Stored
 

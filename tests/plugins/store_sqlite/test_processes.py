@@ -59,9 +59,7 @@ def test_processes_never_claim_the_same(store, url):
 
 
 def test_processes_may_open_a_new_file_at_once(url, store):
-    workers = [
-        SPAWN.Process(target=children.insert_one, args=(url, {"_id": i})) for i in range(4)
-    ]
+    workers = [SPAWN.Process(target=children.insert_one, args=(url, {"_id": i})) for i in range(4)]
     for worker in workers:
         worker.start()
     for worker in workers:

@@ -1,0 +1,60 @@
+"""Process one large input with all workers at once, in slices, with the output in order.
+
+    class ReverseJob(Batch, Job):
+        destroy_on_complete = False
+        input_category = InputCategory(slice_size=1000)
+        output_category = OutputCategory()
+
+        def perform(self, line):
+            return line[::-1]
+
+    job = ReverseJob()
+    job.upload("words.txt.gz")
+    job.save()
+    job.wait()
+    job.download("reversed.txt.gz")
+
+A slice is claimed, retried, and recovered like a job. Its output is stored, and its input removed,
+in one step: each record is in the output exactly once, whatever dies meanwhile.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rocketjob import Job, hookimpl
+from rocketjob_plugins.batch import hookspecs
+from rocketjob_plugins.batch.batch import Batch, batch_throttle
+from rocketjob_plugins.batch.category import InputCategory, OutputCategory
+from rocketjob_plugins.batch.lower_priority import LowerPriority
+from rocketjob_plugins.batch.recovery import claim_owners, take_back_claims, waiting_suspects
+from rocketjob_plugins.batch.result import Result, Results
+from rocketjob_plugins.batch.slice import Slice
+from rocketjob_plugins.batch.statistics import Statistics
+from rocketjob_plugins.batch.throttle_windows import ThrottleWindows
+
+__all__ = [
+    "Batch",
+    "InputCategory",
+    "LowerPriority",
+    "OutputCategory",
+    "Result",
+    "Results",
+    "Slice",
+    "Statistics",
+    "ThrottleWindows",
+    "batch_throttle",
+    "claim_owners",
+    "take_back_claims",
+    "waiting_suspects",
+]
+
+
+@hookimpl
+def register_hookspecs(manager: Any) -> None:
+    manager.add_hookspecs(hookspecs)
+
+
+@hookimpl
+def register_mixins() -> list[type[Job]]:
+    return [Batch, LowerPriority, Statistics, ThrottleWindows]

@@ -1,0 +1,146 @@
+"""Categories: the named inputs and outputs of a batch job."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import attrs
+
+from rocketjob.errors import ConfigurationError
+
+C = TypeVar("C", "InputCategory", "OutputCategory")
+MODES = ("line", "array", "hash")
+CLEANSERS = ("default", "none")
+MAX_SLICE_SIZE = 1_000_000
+
+
+def _positive(instance: Any, attribute: Any, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= MAX_SLICE_SIZE:
+        raise ConfigurationError(
+            f"category {instance.name}: slice_size must be from 1 to {MAX_SLICE_SIZE}, not {value!r}"
+        )
+
+
+def _one_of(*allowed: str) -> Any:
+    def check(instance: Any, attribute: Any, value: Any) -> None:
+        if value not in allowed:
+            raise ConfigurationError(
+                f"category {instance.name}: {attribute.name} must be one of "
+                f"{', '.join(allowed)}, not {value!r}"
+            )
+
+    return check
+
+
+def _name(instance: Any, attribute: Any, value: Any) -> None:
+    if not isinstance(value, str) or not value or "." in value or value.startswith("$"):
+        raise ConfigurationError(
+            f"a category's name must be a text without dots, such as 'invalid', not {value!r}"
+        )
+
+
+@attrs.define(kw_only=True)
+class InputCategory:
+    """An input of a batch job; workers process `main`.
+
+    Attributes:
+        name: others than `main` hold data that the job's own code reads.
+        slice_size: records of a slice, which is what a worker takes at a time.
+        serializer: none, compress, zstd or encrypt.
+        format: csv, psv, json, xlsx, fixed, or auto, by the file's name; None: plain lines.
+        format_options: for the format, such as `layout` for fixed.
+        columns: names, where the file has no header line; else they are read from it.
+        mode: line (the worker parses), array or hash (parsed at upload).
+        allowed_columns: any other is refused, or left out with `skip_unknown`.
+        required_columns: refused if one is missing.
+        skip_unknown: leave out columns that are not allowed.
+        header_cleanser: `default` makes `First Name` to `first_name`; `none`.
+        file_name: what was, or is to be, uploaded.
+        slice_records: records of a full slice, where that is not `slice_size`; set by uploads.
+    """
+
+    name: str = attrs.field(default="main", validator=_name)
+    slice_size: int = attrs.field(default=100, validator=_positive)
+    serializer: str = "compress"
+    format: str | None = None
+    format_options: dict[str, Any] | None = None
+    columns: list[str] | None = None
+    mode: str = attrs.field(default="line", validator=_one_of(*MODES))
+    allowed_columns: list[str] | None = None
+    required_columns: list[str] | None = None
+    skip_unknown: bool = False
+    header_cleanser: str = attrs.field(default="default", validator=_one_of(*CLEANSERS))
+    file_name: str | None = None
+    slice_records: int | None = None
+
+    @property
+    def is_tabular(self) -> bool:
+        return self.format is not None
+
+
+@attrs.define(kw_only=True)
+class OutputCategory:
+    """An output of a batch job.
+
+    Attributes:
+        name: named by `Result(value, category=name)`.
+        serializer: none, compress, zstd, encrypt, bz2 or encrypted_bz2.
+        format: csv, psv, json, fixed, or auto, by the file's name; None: values as they are.
+        format_options: for the format.
+        columns: the order of the columns; from the first row if not set.
+        nils: whether None is kept.
+        file_name: what `download` writes, if it is not told.
+    """
+
+    name: str = attrs.field(default="main", validator=_name)
+    serializer: str = "compress"
+    format: str | None = None
+    format_options: dict[str, Any] | None = None
+    columns: list[str] | None = None
+    nils: bool = False
+    file_name: str | None = None
+
+    @property
+    def is_tabular(self) -> bool:
+        return self.format is not None
+
+
+def as_categories(given: Any, kind: type[C]) -> list[C]:
+    """Return categories from names, dicts, or categories; a name given twice: the last holds.
+
+    Raises:
+        ConfigurationError: something else was given, or an unknown setting.
+    """
+    if not isinstance(given, Sequence) or isinstance(given, str):
+        given = [given]
+    found: dict[str, C] = {}
+    for each in given:
+        made = _as_category(each, kind)
+        found[made.name] = made
+    return list(found.values())
+
+
+def _as_category(given: Any, kind: type[C]) -> C:
+    if isinstance(given, kind):
+        return attrs.evolve(given)
+    if isinstance(given, str):
+        return kind(name=given)
+    if isinstance(given, dict):
+        return merged(kind(), given)
+    raise ConfigurationError(f"a category must be a name or a {kind.__name__}, not {given!r}")
+
+
+def merged(category: C, settings: dict[str, Any]) -> C:
+    """Return a category with some settings changed.
+
+    Raises:
+        ConfigurationError: an unknown setting.
+    """
+    known = [attribute.name for attribute in attrs.fields(type(category))]
+    unknown = [name for name in settings if name not in known]
+    if unknown:
+        raise ConfigurationError(
+            f"a category has no setting {unknown[0]}; it has {', '.join(known)}"
+        )
+    return attrs.evolve(category, **settings)

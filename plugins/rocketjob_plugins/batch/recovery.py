@@ -1,0 +1,103 @@
+"""Take back the slices that a dead process held.
+
+A slice whose worker crashes `crash_limit` times is halved, and its halves are processed apart,
+until the record that kills its worker stands alone. That one is rejected, if the job allows
+rejects, or failed with `WorkerCrashed`; the rest completes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rocketjob import Job, WorkerCrashed, hookimpl
+from rocketjob.log import Logger
+from rocketjob_plugins.batch.batch import Batch
+from rocketjob_plugins.batch.outcome import RELEASED, Outcome, store_outcomes
+from rocketjob_plugins.batch.slice import Slice
+from rocketjob_plugins.batch.slices import InputSlices, claim_guard
+
+log = Logger("rocketjob.batch")
+HOLDING = ["running", "paused", "failed"]  # states in which a worker may still have a slice
+
+
+@hookimpl
+def claim_owners() -> list[str]:
+    return [owner for job in _batch_jobs(HOLDING) for owner in job.input.owners()]
+
+
+@hookimpl
+def take_back_claims(owner: str, crashed: Mapping[str, str], crash_limit: int) -> int:
+    taken = 0
+    for job in _batch_jobs(HOLDING):
+        for slice_ in job.input.where({"state": "running", **_held_by(owner)}):
+            how = crashed.get(f"{job.id}/{slice_.id}")
+            taken += _take_back(job, slice_, how, crash_limit)
+    return taken
+
+
+@hookimpl
+def waiting_suspects() -> int:
+    suspect = {"state": "queued", "interruptions": {"$gt": 0}}
+    return sum(
+        job.input.collection.find_one(suspect, {"_id": 1}) is not None
+        for job in _batch_jobs(["running"])
+    )
+
+
+def _batch_jobs(states: list[str]) -> Iterator[Batch]:
+    filter = {"state": {"$in": states}, "sub_state": {"$exists": True}}
+    for job in Job.where(filter):
+        if isinstance(job, Batch):
+            yield job
+
+
+def _held_by(owner: str) -> dict[str, Any]:
+    if "." in owner:
+        return {"claimed_by": owner}
+    return {"claimed_by": {"$gte": owner + ".", "$lt": owner + "/"}}
+
+
+def _take_back(job: Batch, slice_: Slice, how: str | None, crash_limit: int) -> bool:
+    slices = job.input
+    if how is None:
+        update: dict[str, Any] = {"$set": {"state": "queued"}, "$unset": RELEASED}
+        return bool(slices.collection.update_one(claim_guard(slice_), update).matched_count)
+    slice_.interruptions += 1
+    if slice_.interruptions < crash_limit:
+        changed = {"state": "queued", "interruptions": slice_.interruptions}
+        update = {"$set": changed, "$unset": RELEASED}
+        return bool(slices.collection.update_one(claim_guard(slice_), update).matched_count)
+    if len(slice_) > 1:
+        return _halve(slices, slice_, crash_limit)
+    _give_up(job, slice_, how)
+    return True
+
+
+def _halve(slices: InputSlices, slice_: Slice, crash_limit: int) -> bool:
+    """Put two halves in a slice's place, each of which is halved again at its next crash."""
+    done = max(0, (slice_.processing_record_number or 1) - 1)
+    records = slice_.records[done:]
+    first = slice_.id + done
+    middle = max(1, len(records) // 2)
+    halves = [Slice(records[:middle], first), Slice(records[middle:], first + middle)]
+    for half in halves:
+        half.interruptions = crash_limit - 1
+    with slices.store.transaction():
+        if not slices.collection.delete_one(claim_guard(slice_)).deleted_count:
+            return False
+        slices.insert_many(half for half in halves if len(half))
+    log.warning("a slice that crashes its worker was halved", slice=slice_.id, records=len(records))
+    return True
+
+
+def _give_up(job: Batch, slice_: Slice, how: str) -> None:
+    from rocketjob_plugins.batch import rejects
+
+    error = WorkerCrashed(f"{how}; {slice_.interruptions} crashes while it processed this record")
+    outcome = Outcome(slice_, job)
+    if rejects.may_reject(job, outcome):
+        outcome.reject(error)
+    else:
+        outcome.fail(error)
+    store_outcomes(job, [outcome])

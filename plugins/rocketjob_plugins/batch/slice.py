@@ -1,0 +1,196 @@
+"""A slice: some records of a batch job, with a state, a claim and an exception of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, MutableSequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, overload
+
+from rocketjob import clock
+from rocketjob.codec import codec_for
+from rocketjob.errors import InvalidTransition, NotFound, StateConflict
+from rocketjob.job_exception import JobException
+from rocketjob.store import Stored
+
+if TYPE_CHECKING:
+    from rocketjob_plugins.batch.slices import Slices
+
+EXCEPTION = codec_for(JobException)
+STATES = ("queued", "running", "completed", "failed")
+
+
+class Slice(MutableSequence[Any]):
+    """A list of records, and what is known of their processing.
+
+    Attributes:
+        id: the number of the first record in the whole upload; slices are in this order.
+        state: queued, running, completed or failed.
+        failure_count: how often it failed.
+        interruptions: how often its worker process died.
+        processing_record_number: the record in work, or the one that failed, from 1 in the slice.
+        worker_name, claimed_by, claim_number: who works on it.
+        exception: why it failed.
+        started_at: when it was last claimed.
+    """
+
+    def __init__(
+        self,
+        records: Iterable[Any] = (),
+        first_record_number: int = 1,
+        slices: Slices | None = None,
+    ) -> None:
+        self._records: list[Any] | None = list(records)
+        self._packed: Any = None
+        self._slices = slices
+        self.id = first_record_number
+        self.state = "queued"
+        self.failure_count = 0
+        self.interruptions = 0
+        self.processing_record_number: int | None = None
+        self.worker_name: str | None = None
+        self.claimed_by: str | None = None
+        self.claim_number = 0
+        self.exception: JobException | None = None
+        self.started_at: datetime | None = None
+
+    # --- records -----------------------------------------------------------------------------
+
+    @property
+    def records(self) -> list[Any]:
+        """The records; they are unpacked when first needed."""
+        if self._records is None:
+            assert self._slices is not None
+            self._records = self._slices.serializer.load(self._packed)
+        return self._records
+
+    @records.setter
+    def records(self, records: list[Any]) -> None:
+        if not isinstance(records, list):
+            raise TypeError(f"a slice's records must be a list, not {type(records).__name__}")
+        self._records = records
+
+    @overload
+    def __getitem__(self, index: int) -> Any: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Any]: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        return self.records[index]
+
+    def __setitem__(self, index: Any, record: Any) -> None:
+        self.records[index] = record
+
+    def __delitem__(self, index: int | slice) -> None:
+        del self.records[index]
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.records)
+
+    def __eq__(self, other: object) -> bool:
+        return self.records == (other.records if isinstance(other, Slice) else other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def insert(self, index: int, record: Any) -> None:
+        self.records.insert(index, record)
+
+    def __repr__(self) -> str:
+        return f"<Slice {self.id} {self.state}>"
+
+    # --- numbers -----------------------------------------------------------------------------
+
+    @property
+    def first_record_number(self) -> int:
+        """The number of the first record in the whole upload, from 1."""
+        return self.id
+
+    @property
+    def current_record_number(self) -> int:
+        """The number in the whole upload of the record in work."""
+        return self.id + (self.processing_record_number or 1) - 1
+
+    @property
+    def failed_record(self) -> Any:
+        """The record that failed; None if none did."""
+        number = self.processing_record_number
+        if self.exception is None or not number or number > len(self.records):
+            return None
+        return self.records[number - 1]
+
+    # --- documents ---------------------------------------------------------------------------
+
+    @classmethod
+    def load(cls, stored: Stored, slices: Slices) -> Slice:
+        made = cls.__new__(cls)
+        made._records, made._packed, made._slices = None, stored.get("records"), slices
+        made.id = stored["_id"]
+        made.state = stored.get("state", "queued")
+        made.failure_count = stored.get("failure_count", 0)
+        made.interruptions = stored.get("interruptions", 0)
+        made.processing_record_number = stored.get("processing_record_number")
+        made.worker_name = stored.get("worker_name")
+        made.claimed_by = stored.get("claimed_by")
+        made.claim_number = stored.get("claim_number", 0)
+        found = stored.get("exception")
+        made.exception = EXCEPTION.decode(found) if found and EXCEPTION.decode else None
+        made.started_at = stored.get("started_at")
+        return made
+
+    def to_document(self) -> Stored:
+        assert self._slices is not None
+        packed = self._slices.serializer.dump(self.records)
+        stored: Stored = {"_id": self.id, "state": self.state, "records": packed}
+        stored["size"] = len(self.records)
+        stored["interruptions"] = self.interruptions
+        if self.failure_count:
+            stored["failure_count"] = self.failure_count
+        if self.processing_record_number is not None:
+            stored["processing_record_number"] = self.processing_record_number
+        return stored
+
+    # --- what people do ----------------------------------------------------------------------
+
+    def save(self) -> Slice:
+        """Store the records, for example after one that failed was mended.
+
+        Raises:
+            StateConflict: a worker has the slice.
+            NotFound: it is not stored any more.
+        """
+        packed = self._collection().serializer.dump(self.records)
+        self._write({"$set": {"records": packed, "size": len(self.records)}})
+        return self
+
+    def retry(self) -> Slice:
+        """Queue a failed slice again; it goes on at the record that failed.
+
+        Raises:
+            InvalidTransition: the slice has not failed.
+        """
+        if self.state != "failed":
+            raise InvalidTransition("retry", self.state, [])
+        self._write({"$set": {"state": "queued", "interruptions": 0}})
+        self.state, self.interruptions = "queued", 0
+        return self
+
+    def _write(self, update: dict[str, Any]) -> None:
+        collection = self._collection().collection
+        condition = {"_id": self.id, "state": {"$in": ["queued", "failed"]}}
+        if collection.update_one(condition, update).matched_count:
+            return
+        there = collection.find_one({"_id": self.id}, {"state": 1})
+        if there is None:
+            raise NotFound(f"{self!r} is not stored any more: it was processed or dropped")
+        raise StateConflict(f"{self!r} is {there['state']} in the store: a worker has it")
+
+    def _collection(self) -> Slices:
+        if self._slices is None:
+            raise NotFound("this slice belongs to no job yet")
+        return self._slices
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the present worker has had it."""
+        return (clock.now() - self.started_at).total_seconds() if self.started_at else None

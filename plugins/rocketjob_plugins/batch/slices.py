@@ -1,0 +1,209 @@
+"""The slices of one category of one job: a collection of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from typing import TYPE_CHECKING, Any
+
+from rocketjob import clock
+from rocketjob.application import current
+from rocketjob.store import Collection, Filter, Store
+from rocketjob_plugins.batch.category import InputCategory, OutputCategory
+from rocketjob_plugins.batch.serializers import Serializer, serializer
+from rocketjob_plugins.batch.slice import Slice
+
+if TYPE_CHECKING:
+    from bson import ObjectId
+
+ORDER = [("_id", 1)]
+
+
+class Slices:
+    """Slices in the order of their records.
+
+    Args:
+        job_id: whose they are.
+        category: how they are stored.
+        kind: `inputs` or `outputs`.
+    """
+
+    kind = "slices"
+
+    def __init__(self, job_id: ObjectId, category: InputCategory | OutputCategory) -> None:
+        self.job_id, self.category = job_id, category
+        suffix = "" if category.name == "main" else f".{category.name}"
+        self.name = f"rocket_job.{self.kind}.{job_id}{suffix}"
+
+    @property
+    def store(self) -> Store:
+        return current().slices_store
+
+    @property
+    def collection(self) -> Collection:
+        return self.store.collection(self.name)
+
+    @property
+    def serializer(self) -> Serializer:
+        return serializer(self.category.serializer)
+
+    # --- reading -----------------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[Slice]:
+        return self.where({})
+
+    def __len__(self) -> int:
+        return self.count()
+
+    def __bool__(self) -> bool:
+        return True
+
+    def where(self, filter: Filter) -> Iterator[Slice]:
+        """Return the slices that match a Mongo filter, in order."""
+        for stored in self.collection.find(filter, sort=ORDER):
+            yield Slice.load(stored, self)
+
+    def count(self, state: str | None = None) -> int:
+        """Count the slices, all or those in a state."""
+        return self.collection.count_documents({} if state is None else {"state": state})
+
+    def counts_by_state(self) -> dict[str, int]:
+        return self.store.count_by(self.name, "state")
+
+    def first(self) -> Slice | None:
+        return self._one(ORDER)
+
+    def last(self) -> Slice | None:
+        return self._one([("_id", -1)])
+
+    def _one(self, sort: list[tuple[str, int]]) -> Slice | None:
+        stored = self.collection.find_one({}, sort=sort)
+        return None if stored is None else Slice.load(stored, self)
+
+    def find(self, id: int) -> Slice | None:
+        """Return the slice that begins with this record number."""
+        stored = self.collection.find_one({"_id": id})
+        return None if stored is None else Slice.load(stored, self)
+
+    def queued(self) -> list[Slice]:
+        return list(self.where({"state": "queued"}))
+
+    def running(self) -> list[Slice]:
+        return list(self.where({"state": "running"}))
+
+    def failed(self) -> list[Slice]:
+        return list(self.where({"state": "failed"}))
+
+    # --- writing -----------------------------------------------------------------------------
+
+    def insert_many(self, slices: Iterable[Slice]) -> None:
+        """Store new slices: all of them or none."""
+        documents = []
+        for each in slices:
+            each._slices = self
+            documents.append(each.to_document())
+        if documents:
+            self.collection.insert_many(documents)
+
+    def insert(self, records: Slice | list[Any], first_record_number: int | None = None) -> Slice:
+        """Store one slice; without a number it follows the last one."""
+        if not isinstance(records, Slice):
+            number = first_record_number or self.next_record_number()
+            records = Slice(records, number)
+        self.insert_many([records])
+        return records
+
+    def next_record_number(self) -> int:
+        """Return the number that the next record to be added has."""
+        stored = self.collection.find_one({}, {"size": 1}, sort=[("_id", -1)])
+        return 1 if stored is None else stored["_id"] + stored.get("size", 1)
+
+    def create_indexes(self) -> None:
+        self.collection.create_index([("state", 1), ("_id", 1)], name="state_1__id_1")
+
+    def delete_all(self) -> int:
+        return self.collection.delete_many({}).deleted_count
+
+    def drop(self) -> None:
+        self.collection.drop()
+
+
+class OutputSlices(Slices):
+    """What `perform` returned."""
+
+    kind = "outputs"
+
+
+class InputSlices(Slices):
+    """What is still to be processed; a slice is removed when its output is stored."""
+
+    kind = "inputs"
+
+    def claim(
+        self, claimed_by: str, worker_name: str, limit: int, suspects: bool | None = None
+    ) -> list[Slice]:
+        """Take the first queued slices, for one worker alone."""
+        filter: dict[str, Any] = {"state": "queued"}
+        if suspects is not None:
+            filter["interruptions"] = {"$gt": 0} if suspects else 0
+        update = {
+            "$set": {
+                "state": "running",
+                "claimed_by": claimed_by,
+                "worker_name": worker_name,
+                "started_at": clock.now(),
+            },
+            "$inc": {"claim_number": 1},
+        }
+        found = self.store.claim_many(self.name, filter, update, sort=ORDER, limit=limit)
+        return [Slice.load(stored, self) for stored in found]
+
+    def requeue_failed(self) -> int:
+        """Queue all failed slices again; return how many."""
+        return self._requeue({"state": "failed"}, {"interruptions": 0})
+
+    def requeue_running(self, worker_name: str) -> int:
+        """Queue the slices that a worker, or all workers of a server, have; return how many."""
+        names = {"$gte": worker_name + ":", "$lt": worker_name + ";"}  # ";" follows ":" in ASCII
+        whose = {"$or": [{"worker_name": worker_name}, {"worker_name": names}]}
+        return self._requeue({"state": "running", **whose}, {})
+
+    def _requeue(self, filter: Filter, also: Mapping[str, Any]) -> int:
+        gone = {"worker_name": "", "claimed_by": "", "started_at": ""}
+        update = {"$set": {"state": "queued", **also}, "$unset": gone}
+        return self.collection.update_many(filter, update).matched_count
+
+    def each_failed_record(self) -> Iterator[tuple[Any, Slice]]:
+        """Yield each record that failed, with its slice."""
+        for each in self.where({"state": "failed"}):
+            if each.failed_record is not None:
+                yield each.failed_record, each
+
+    def group_exceptions(self) -> list[dict[str, Any]]:
+        """Return for each class of exceptions its `class_name`, `count` and `messages`."""
+        groups: dict[str, dict[str, Any]] = {}
+        for stored in self.collection.find({"state": "failed"}, {"exception": 1}):
+            found = stored.get("exception") or {}
+            name = found.get("class_name", "?")
+            group = groups.setdefault(name, {"class_name": name, "count": 0, "messages": []})
+            group["count"] += 1
+            if found.get("message") not in group["messages"]:
+                group["messages"].append(found.get("message"))
+        return list(groups.values())
+
+    def owners(self) -> list[str]:
+        """Return the ids of the processes that hold a slice."""
+        found = self.collection.distinct("claimed_by", {"state": "running"})
+        return [str(owner) for owner in found if owner]
+
+
+def claim_guard(slice_: Slice) -> Filter:
+    """Return the filter under which a slice's worker may write."""
+    return {
+        "_id": slice_.id,
+        "claimed_by": slice_.claimed_by,
+        "claim_number": slice_.claim_number,
+        "state": "running",
+    }
+
+

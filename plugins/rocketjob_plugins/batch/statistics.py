@@ -1,0 +1,48 @@
+"""Count things while a batch job runs: `self.statistics_inc("invalid.missing_email")`.
+
+    class Import(Statistics, Batch, Job): ...
+
+The counts are in the field `statistics`, nested where a key has dots. What a record counted is
+added only if its perform succeeded, and in the step that stores the slice, so that a retry counts
+nothing twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rocketjob import Job
+from rocketjob.fields import read_only_field
+
+
+class Statistics(Job, abstract=True):
+    """Mixin: see the module."""
+
+    statistics: dict[str, Any] = read_only_field(factory=dict)
+
+    def statistics_inc(self, key: str | Mapping[str, int] | None, increment: int = 1) -> None:
+        """Add to a count, or to several given as a dict; an empty key is passed over."""
+        counts = key if isinstance(key, Mapping) else {key: increment}
+        for name, count in counts.items():
+            if not name or not count:
+                continue
+            if self.__dict__.get("current_slice") is not None:
+                pending = self.__dict__.setdefault("_pending_statistics", {})
+                pending[str(name)] = pending.get(str(name), 0) + count
+            else:
+                self._count(str(name), count)
+
+    def _count(self, name: str, count: int) -> None:
+        if not self.is_new:
+            self.collection().update_one({"_id": self.id}, {"$inc": {f"statistics.{name}": count}})
+            return
+        add_nested(self.statistics, name, count)
+
+
+def add_nested(counts: dict[str, Any], name: str, count: int) -> None:
+    """Add to a count whose key has dots."""
+    *path, last = name.split(".")
+    for part in path:
+        counts = counts.setdefault(part, {})
+    counts[last] = counts.get(last, 0) + count

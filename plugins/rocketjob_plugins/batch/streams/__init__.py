@@ -1,0 +1,43 @@
+"""Files as records: paths, URLs and file objects, compressed and encrypted as their names say.
+
+    with open_lines("orders.csv.gz") as lines:
+        for line in lines: ...
+
+    with open_writer("result.csv.zst") as writer:
+        writer.write_lines(["one", "two"])
+
+Memory stays bounded whatever the size of the file. Whatever is wrong with a file is a
+`StreamError` that names file, line and column.
+"""
+
+from __future__ import annotations
+
+from rocketjob_plugins.batch.streams.errors import StreamError
+from rocketjob_plugins.batch.streams.fixed import open_fixed_length, open_fixed_length_blocks
+from rocketjob_plugins.batch.streams.inflate import LIMITS, Limits
+from rocketjob_plugins.batch.streams.lines import (
+    LineBlocks,
+    Lines,
+    open_line_blocks,
+    open_lines,
+)
+from rocketjob_plugins.batch.streams.names import streams_of
+from rocketjob_plugins.batch.streams.readers import BinaryFile, open_binary
+from rocketjob_plugins.batch.streams.writer import Writer, open_writer
+
+__all__ = [
+    "LIMITS",
+    "BinaryFile",
+    "Limits",
+    "LineBlocks",
+    "Lines",
+    "StreamError",
+    "Writer",
+    "open_binary",
+    "open_fixed_length",
+    "open_fixed_length_blocks",
+    "open_line_blocks",
+    "open_lines",
+    "open_writer",
+    "streams_of",
+]

@@ -1,0 +1,51 @@
+"""What the first bytes of a file look like, to say so where its name says something else."""
+
+from __future__ import annotations
+
+import re
+
+GZIP, ZIP, XZ, ZSTD, ENC = b"\x1f\x8b", b"PK\x03\x04", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd", b"RJF"
+BZIP2 = re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)")
+HEAD_BYTES = 16  # enough to tell all of them
+
+_KINDS: list[tuple[bytes, str, str | None]] = [
+    (GZIP, "gzip data", "gz"),
+    (ZIP, "a zip archive or Excel workbook", "zip"),
+    (b"PK\x05\x06", "an empty zip archive", "zip"),
+    (XZ, "xz data", "xz"),
+    (ZSTD, "Zstandard data", "zst"),
+    (ENC + b"\x01", "a file encrypted by RocketJob", "enc"),
+    (b"-----BEGIN PGP MESSAGE", "a PGP message", "pgp"),
+    (b"%PDF-", "a PDF", None),
+    (b"\x89PNG", "a picture", None),
+    (b"\xff\xd8\xff", "a picture", None),
+    (b"GIF8", "a picture", None),
+    (b"\x7fELF", "a program", None),
+    (b"SQLite format 3", "a SQLite database", None),
+    (b"PAR1", "a Parquet file", None),
+    (b"\xd0\xcf\x11\xe0", "an old Excel or Word file", None),
+]
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+
+
+def kind_of(head: bytes) -> tuple[str, str | None]:
+    """Return what a file that begins so looks like, and the stream that reads it, if any."""
+    if not head:
+        return "an empty file", None
+    if BZIP2.match(head):
+        return "bzip2 data", "bz2"
+    for magic, words, stream in _KINDS:
+        if head.startswith(magic):
+            return words, stream
+    if head.startswith(_UTF_16):
+        return "UTF-16 text", None
+    return ("binary data" if b"\0" in head or not _is_text(head) else "plain text"), None
+
+
+def _is_text(head: bytes) -> bool:
+    for cut in range(4):  # a character may be cut off at the end
+        try:
+            return head[: len(head) - cut].decode("utf-8").replace("\t", "").strip() is not None
+        except UnicodeDecodeError:
+            continue
+    return False

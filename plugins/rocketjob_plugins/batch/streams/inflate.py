@@ -1,0 +1,302 @@
+"""Reading compressed data: gzip, bzip2, xz, Zstandard and zip, against truncation and bombs."""
+
+from __future__ import annotations
+
+import bz2
+import lzma
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable
+from typing import IO, Any, Protocol
+
+import attrs
+
+from rocketjob_plugins.batch.streams import content
+from rocketjob_plugins.batch.streams.errors import StreamError
+from rocketjob_plugins.batch.streams.source import Reader, Source
+
+CHUNK = 64 * 1024  # compressed bytes that are read at once
+XZ_MEMORY = 256 * 1024 * 1024  # `xz -9` needs 65 MB; a file may ask for 4 GB
+ZSTD_WINDOW = 128 * 1024 * 1024
+ZSTD_PIECE = 1024  # unpacks to 32 MB at worst, and the library has no limit of its own
+
+
+@attrs.frozen(kw_only=True)
+class Limits:
+    """Against decompression bombs: what a file may unpack to.
+
+    Attributes:
+        max_ratio: unpacked to packed size; gzip reaches 1,032 and text rarely 50.
+        ratio_from: unpacked bytes up to which no ratio is too high.
+        max_bytes: of the unpacked file.
+    """
+
+    max_ratio: float = 1000
+    ratio_from: int = 64 * 1024 * 1024
+    max_bytes: int = 1024**4
+
+    def check(self, name: str, packed: int, unpacked: int) -> None:
+        """Raise StreamError for what cannot be honest data."""
+        if unpacked > self.max_bytes:
+            raise StreamError(
+                f"unpacks to more than {self.max_bytes:,} bytes; if it is meant to, "
+                "pass Limits with a higher max_bytes",
+                file=name,
+            )
+        if unpacked > self.ratio_from and unpacked > packed * self.max_ratio:
+            raise StreamError(
+                f"unpacks to more than {self.max_ratio:g} times its size, as a decompression bomb "
+                "does; if it is honest, pass Limits with a higher max_ratio",
+                file=name,
+            )
+
+
+LIMITS = Limits()
+
+
+class _Decompressor(Protocol):
+    """What `bz2.BZ2Decompressor` and `lzma.LZMADecompressor` are."""
+
+    @property
+    def eof(self) -> bool: ...
+    @property
+    def needs_input(self) -> bool: ...
+    @property
+    def unused_data(self) -> bytes: ...
+    def decompress(self, data: bytes, max_length: int) -> bytes: ...
+
+
+class _Gunzip:
+    def __init__(self) -> None:
+        self._object = zlib.decompressobj(wbits=31)  # 31: with gzip's header and checksum
+        self.needs_input = True
+
+    @property
+    def eof(self) -> bool:
+        return self._object.eof
+
+    @property
+    def unused_data(self) -> bytes:
+        return self._object.unused_data
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        tail = self._object.unconsumed_tail
+        found = self._object.decompress(tail + data if tail else data, max_length)
+        # A full answer may have more behind it, though no input is left over.
+        self.needs_input = not self._object.unconsumed_tail and len(found) < max_length
+        return found
+
+
+class _Unzstd:
+    def __init__(self) -> None:
+        self._object = zstandard().ZstdDecompressor(max_window_size=ZSTD_WINDOW).decompressobj()
+        self._waiting = memoryview(b"")
+        self.eof = False
+        self.unused_data = b""
+
+    @property
+    def needs_input(self) -> bool:
+        return not self._waiting
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        if data:
+            self._waiting = memoryview(data)
+        piece, self._waiting = self._waiting[:ZSTD_PIECE], self._waiting[ZSTD_PIECE:]
+        found: bytes = self._object.decompress(piece)
+        if self._object.eof:
+            self.eof = True
+            self.unused_data = self._object.unused_data + bytes(self._waiting)
+        return found
+
+
+def zstandard() -> Any:
+    """Return the library for Zstandard.
+
+    Raises:
+        StreamError: it is not installed.
+    """
+    try:
+        import zstandard as found
+    except ImportError:
+        raise StreamError(".zst files need a library: pip install 'rocketjob[zstd]'") from None
+    return found
+
+
+@attrs.frozen
+class _Kind:
+    words: str
+    make: Callable[[], _Decompressor]
+    padded: bool  # zeros may follow, as on tapes
+
+
+_KINDS = {
+    "gz": _Kind("gzip", _Gunzip, True),
+    "bz2": _Kind("bzip2", bz2.BZ2Decompressor, False),
+    "xz": _Kind("xz", lambda: lzma.LZMADecompressor(memlimit=XZ_MEMORY), True),
+    "zst": _Kind("Zstandard", _Unzstd, False),
+}
+
+
+class Inflate:
+    """Unpack a stream of one of the kinds; several packed files in a row are read as one."""
+
+    def __init__(self, below: Reader, stream: str, name: str, limits: Limits) -> None:
+        self._below, self._stream, self._name, self._limits = below, stream, name, limits
+        self._kind = _KINDS[stream]
+        self._waiting = b""
+        self._done = False
+        self._packed = self._unpacked = 0
+        self._decompressor: _Decompressor | None = None
+
+    def read(self, size: int) -> bytes:
+        while not self._done:
+            if self._decompressor is None or self._decompressor.eof:
+                self._begin()
+            elif data := self._unpack(self._decompressor, size):
+                return data
+        return b""
+
+    def _unpack(self, decompressor: _Decompressor, size: int) -> bytes:
+        data = b""
+        if decompressor.needs_input:
+            data, self._waiting = self._waiting or self._more(), b""
+            if not data:
+                raise self._error("ends in the middle: it was cut off, or is still being written")
+        try:
+            found = decompressor.decompress(data, size)
+        except StreamError:
+            raise
+        except Exception as error:  # each library has its own
+            raise self._error(f"is damaged: {error}") from error
+        self._unpacked += len(found)
+        self._limits.check(self._name, self._packed, self._unpacked)
+        return found
+
+    def _begin(self) -> None:
+        """Start the first packed file, or the next one if there is another."""
+        first = self._decompressor is None
+        head = self._head(b"" if self._decompressor is None else self._decompressor.unused_data)
+        if not head and not first:
+            self._done = True
+            return
+        if content.kind_of(head)[1] != self._stream:
+            if not first:
+                raise self._error(f"is damaged: something else follows the {self._kind.words} data")
+            raise wrong_content(self._name, self._stream, head)
+        self._decompressor, self._waiting = self._kind.make(), head
+
+    def _head(self, rest: bytes) -> bytes:
+        """Return what comes next, enough to tell what it is; nothing only at the end."""
+        padded = self._kind.padded and self._decompressor is not None
+        while True:
+            rest = rest.lstrip(b"\0") if padded else rest
+            if len(rest) >= content.HEAD_BYTES:
+                return rest
+            data = self._more()
+            if not data:
+                return rest
+            rest += data
+
+    def _more(self) -> bytes:
+        data = self._below.read(CHUNK)
+        self._packed += len(data)
+        return data
+
+    def _error(self, problem: str) -> StreamError:
+        return StreamError(problem, file=self._name)
+
+    def close(self) -> None:
+        self._below.close()
+
+
+def wrong_content(name: str, stream: str, head: bytes) -> StreamError:
+    """Say that a file is not what its name or the caller says."""
+    words, other = content.kind_of(head)
+    cure = "correct its name or the argument streams"
+    if other is not None and other != stream:
+        cure = f'rename it, or pass streams=["{other}"]'
+    return StreamError(f"is no {stream} data: it looks like {words}; {cure}", file=name)
+
+
+# --- zip -------------------------------------------------------------------------------------
+
+
+class Unzip:
+    """Read the one file in a zip archive. Its name is never used as a path."""
+
+    def __init__(self, below: Reader, name: str, limits: Limits) -> None:
+        self._below, self._name = below, name
+        self._copy: IO[bytes] | None = None
+        try:
+            self._member = self._open(limits)
+        except BaseException:
+            self.close()
+            raise
+
+    def _open(self, limits: Limits) -> IO[bytes]:
+        file, self._copy = seekable(self._below, self._name, limits)
+        head = file.read(content.HEAD_BYTES)
+        file.seek(0)
+        if content.kind_of(head)[1] != "zip":
+            raise wrong_content(self._name, "zip", head)
+        try:
+            archive = zipfile.ZipFile(file)
+            return archive.open(self._only_file(archive, limits))
+        except zipfile.BadZipFile as error:
+            raise StreamError(
+                f"is damaged or was cut off: {error}", file=self._name
+            ) from error
+        except (RuntimeError, NotImplementedError) as error:  # a password; an exotic method
+            raise StreamError(f"cannot be unpacked: {error}", file=self._name) from error
+
+    def _only_file(self, archive: zipfile.ZipFile, limits: Limits) -> zipfile.ZipInfo:
+        found = [
+            each
+            for each in archive.infolist()
+            if not each.is_dir() and not each.filename.startswith("__MACOSX/")  # Finder's notes
+        ]
+        if len(found) != 1:
+            names = ", ".join(repr(each.filename) for each in found[:10]) or "none"
+            more = f" and {len(found) - 10} more" if len(found) > 10 else ""
+            raise StreamError(
+                f"must contain one file and contains {len(found)}: {names}{more}", file=self._name
+            )
+        member = found[0]
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise StreamError(
+                "is packed in a way that is not supported: only deflated", file=self._name
+            )
+        # No more than this size is ever unpacked: zipfile stops there, and checks the sum.
+        limits.check(self._name, member.compress_size, member.file_size)
+        return member
+
+    def read(self, size: int) -> bytes:
+        try:
+            return self._member.read(size)
+        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+            raise StreamError(f"is damaged: {error or 'it was cut off'}", file=self._name) from error
+
+    def close(self) -> None:
+        if self._copy is not None:
+            self._copy.close()
+        self._below.close()
+
+
+def seekable(
+    below: Reader, name: str, limits: Limits
+) -> tuple[IO[bytes], IO[bytes] | None]:
+    """Return a file that one can move about in, and the temporary copy that was made for it."""
+    if isinstance(below, Source) and (file := below.seekable_file()) is not None:
+        return file, None
+    copy = tempfile.TemporaryFile()  # noqa: SIM115 (closed by the reader)
+    try:
+        while data := below.read(CHUNK):
+            copy.write(data)
+            if copy.tell() > limits.max_bytes:
+                limits.check(name, copy.tell(), copy.tell())
+    except BaseException:
+        copy.close()
+        raise
+    copy.seek(0)
+    return copy, copy

@@ -1,0 +1,368 @@
+"""Reading a file as lines, by the block: never more than a few hundred KiB are in memory.
+
+Everything is done for a whole block at a time (decode, look for what is no text, split), so that
+a plain file costs little more than the lines themselves.
+"""
+
+from __future__ import annotations
+
+import codecs
+import functools
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
+from typing import Any
+
+from rocketjob_plugins.batch.streams import content, quotes, xlsx
+from rocketjob_plugins.batch.streams.errors import StreamError
+from rocketjob_plugins.batch.streams.inflate import LIMITS, Limits
+from rocketjob_plugins.batch.streams.names import chosen_streams
+from rocketjob_plugins.batch.streams.readers import Opened, open_layers, refuse_packed
+
+BLOCK = 256 * 1024
+DETECT_CHARACTERS = 100 * 64 * 1024  # within these there must be a line break
+MAX_RECORD = 16 * 1024 * 1024  # characters: a store takes no larger document
+Cleaner = str | Callable[[str], str]
+
+_DELIMITER = re.compile(r"\r\n|\n|\r")
+_QUOTED_OR_DELIMITER = re.compile(r'"[^"]*"|\r\n|\n|\r')
+_CONTROLS = [chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))]
+
+
+class LineBlocks:
+    """Lists of lines, in order; also a context manager that closes what it opened.
+
+    Attributes:
+        name: the file, for messages.
+        streams: through which it is read, from left to right as in a name.
+        delimiter: what separates the lines; None as long as that is not known.
+        line: how many lines of the file have been read.
+    """
+
+    def __init__(self, opened: Opened, blocks: Callable[[LineBlocks], Iterator[list[str]]]) -> None:
+        self._opened = opened
+        self.name, self.streams = opened.name, opened.streams
+        self.delimiter: str | None = None
+        self.line = 0
+        self._blocks = self._closing(blocks(self))
+
+    def _closing(self, blocks: Iterator[list[str]]) -> Iterator[list[str]]:
+        try:
+            yield from blocks
+        except StreamError as error:
+            after = self.line if self.line else None
+            if error.file is None or (error.line is None and after):
+                raise error.at(file=self.name, line=after) from error.__cause__
+            raise
+        finally:
+            self._opened.reader.close()
+
+    def __iter__(self) -> Iterator[list[str]]:
+        return self._blocks
+
+    def __next__(self) -> list[str]:
+        return next(self._blocks)
+
+    def __enter__(self) -> LineBlocks:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file, unless it was given as a file object."""
+        self._blocks.close()  # type: ignore[attr-defined]
+        self._opened.reader.close()
+
+
+class Lines(Iterator[str]):
+    """Lines, in order; also a context manager that closes what it opened."""
+
+    def __init__(self, blocks: LineBlocks) -> None:
+        self.blocks = blocks
+        self._lines = chain.from_iterable(blocks)
+
+    def __iter__(self) -> Iterator[str]:
+        return self._lines  # a loop then runs in C
+
+    def __next__(self) -> str:
+        return next(self._lines)
+
+    def __enter__(self) -> Lines:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file, unless it was given as a file object."""
+        self.blocks.close()
+
+
+def open_line_blocks(
+    source: Any,
+    *,
+    file_name: str | None = None,
+    streams: Sequence[str] | str | None = None,
+    delimiter: str | None = None,
+    encoding: str = "utf-8",
+    encode_replace: str | None = None,
+    encode_cleaner: Cleaner | None = None,
+    quoted: bool | str = False,
+    format_options: Mapping[str, Any] | None = None,
+    limits: Limits | None = None,
+) -> LineBlocks:
+    r"""Open a file to be read as lists of lines.
+
+    Args:
+        source: a path, a URL, or a file object in binary or text mode.
+        file_name: whose extensions say what the streams are; by default that of a path or URL.
+        streams: instead, from left to right as in a name: `["gz", "enc"]` for `a.csv.gz.enc`.
+        delimiter: ends a line and is no part of it; by default the first of CR LF, LF and CR
+            that is found.
+        encoding: of the text; a byte order mark is removed.
+        encode_replace: what to put in place of bytes that are not valid, which are an error else.
+        encode_cleaner: `"printable"` removes control characters other than tab and line breaks;
+            a callable is given each line.
+        quoted: a line break within double quotes belongs to the line, as in CSV; a text is the
+            separator of the values, by default a comma.
+        format_options: `sheet` is that of an Excel workbook.
+        limits: against decompression bombs.
+
+    Raises:
+        StreamError: at once if the file cannot be opened; while reading if it is damaged, or is
+            no text: with file, line and column.
+    """
+    check = _Options(delimiter, encoding, encode_replace, encode_cleaner, quoted)
+    opened = open_layers(source, file_name, streams, limits)
+    if opened.workbook:
+        return LineBlocks(opened, lambda blocks: _rows(blocks, opened, format_options, limits))
+    return LineBlocks(opened, lambda blocks: _Splitter(blocks, opened, check).lists())
+
+
+def open_lines(
+    source: Any,
+    *,
+    file_name: str | None = None,
+    streams: Sequence[str] | str | None = None,
+    delimiter: str | None = None,
+    encoding: str = "utf-8",
+    encode_replace: str | None = None,
+    encode_cleaner: Cleaner | None = None,
+    quoted: bool | str = False,
+    format_options: Mapping[str, Any] | None = None,
+    limits: Limits | None = None,
+) -> Lines:
+    """Open a file to be read line by line; see `open_line_blocks`."""
+    return Lines(
+        open_line_blocks(
+            source,
+            file_name=file_name,
+            streams=streams,
+            delimiter=delimiter,
+            encoding=encoding,
+            encode_replace=encode_replace,
+            encode_cleaner=encode_cleaner,
+            quoted=quoted,
+            format_options=format_options,
+            limits=limits,
+        )
+    )
+
+
+def _rows(
+    blocks: LineBlocks,
+    opened: Opened,
+    options: Mapping[str, Any] | None,
+    limits: Limits | None,
+) -> Iterator[list[str]]:
+    for block in xlsx.row_blocks(opened.reader, opened.name, options, limits or LIMITS):
+        blocks.line += len(block)
+        yield block
+
+
+class _Options:
+    """The arguments, checked before anything is opened."""
+
+    def __init__(
+        self,
+        delimiter: str | None,
+        encoding: str,
+        encode_replace: str | None,
+        encode_cleaner: Cleaner | None,
+        quoted: bool | str,
+    ) -> None:
+        if delimiter is not None and (not isinstance(delimiter, str) or not delimiter):
+            raise StreamError("The delimiter must be a text that is not empty")
+        if isinstance(encode_cleaner, str) and encode_cleaner != "printable":
+            raise StreamError(f"encode_cleaner must be printable or a callable: {encode_cleaner!r}")
+        self.delimiter = delimiter
+        self.encoding = text_encoding(encoding)
+        self.errors = "strict" if encode_replace is None else replacing(encode_replace)
+        self.cleaner = encode_cleaner if callable(encode_cleaner) else None
+        self.controls = _controls(delimiter) if encode_cleaner == "printable" else None
+        self.separator = (quoted if isinstance(quoted, str) else ",") if quoted else None
+
+
+def text_encoding(name: str) -> str:
+    """Return the encoding's own name.
+
+    Raises:
+        StreamError: there is no such encoding.
+    """
+    try:
+        found = codecs.lookup(name)
+    except (LookupError, TypeError):
+        raise StreamError(f"There is no encoding {name!r}: for example utf-8, latin-1") from None
+    if not getattr(found, "_is_text_encoding", True):
+        raise StreamError(f"{name!r} is no encoding of text: use for example utf-8, latin-1")
+    return found.name
+
+
+@functools.cache
+def replacing(text: str) -> str:
+    """Return the name of the codecs' error handler that puts `text` in place of invalid bytes."""
+    name = f"rocketjob-replace-{text.encode('unicode_escape').hex()}"
+    codecs.register_error(name, lambda error: (text, error.end))  # type: ignore[attr-defined]
+    return name
+
+
+@functools.cache
+def _controls(delimiter: str | None) -> re.Pattern[str]:
+    kept = {"\t", "\r", "\n", *(delimiter or "")}
+    return re.compile("[" + "".join(re.escape(c) for c in _CONTROLS if c not in kept) + "]")
+
+
+class _Splitter:
+    """Splits a file into lists of lines and keeps count of where it is."""
+
+    def __init__(self, blocks: LineBlocks, opened: Opened, options: _Options) -> None:
+        self._state, self._opened, self._options = blocks, opened, options
+        self._state.delimiter = options.delimiter
+        self._tail = ""  # of the block before: the beginning of a line
+
+    def lists(self) -> Iterator[list[str]]:
+        lists = self._lists()
+        if self._options.separator is not None:
+            lists = quotes.join_quoted(lists, self._state, self._options.separator, MAX_RECORD)
+        clean = self._options.cleaner
+        return lists if clean is None else (list(map(clean, lines)) for lines in lists)
+
+    def _lists(self) -> Iterator[list[str]]:
+        for text in self._texts():
+            if "\0" in text:
+                raise self._error("a NUL byte: this is no text", text[: text.index("\0")])
+            text = self._tail + text if self._tail else text
+            lines = self._split(text, final=False)
+            self._tail = lines.pop()
+            if len(self._tail) > MAX_RECORD:
+                raise self._error(
+                    f"is longer than {MAX_RECORD:,} characters: is the delimiter "
+                    f"{self._state.delimiter!r} right?"
+                )
+            if lines:
+                yield lines
+                self._state.line += len(lines)
+        lines = self._split(self._tail, final=True)
+        if not lines[-1]:  # a delimiter at the end adds nothing
+            lines.pop()
+        self._tail = ""
+        if lines:
+            yield lines
+            self._state.line += len(lines)
+
+    def _split(self, text: str, final: bool) -> list[str]:
+        if self._state.delimiter is None:
+            self._state.delimiter = self._detect(text, final)
+        return text.split(self._state.delimiter) if self._state.delimiter else [text]
+
+    def _detect(self, text: str, final: bool) -> str | None:
+        pattern = _DELIMITER if self._options.separator is None else _QUOTED_OR_DELIMITER
+        for found in pattern.finditer(text):
+            if found[0][0] == '"':
+                continue
+            if found[0] == "\r" and found.end() == len(text) and not final:
+                return None  # a LF may follow
+            return found[0]
+        if len(text) > DETECT_CHARACTERS:
+            raise StreamError(
+                f"no line break within the first {DETECT_CHARACTERS:,} characters; for records of "
+                "another kind pass delimiter, or use open_fixed_length"
+            )
+        return None
+
+    # --- text --------------------------------------------------------------------------------
+
+    def _texts(self) -> Iterator[str]:
+        source, controls = self._opened.source, self._options.controls
+        texts = self._given() if source.is_text else self._decoded()
+        return texts if controls is None else (controls.sub("", text) for text in texts)
+
+    def _given(self) -> Iterator[str]:
+        while text := self._read_text():
+            yield text
+
+    def _read_text(self) -> str:
+        try:
+            return self._opened.source.file.read(BLOCK)
+        except UnicodeDecodeError as error:
+            raise self._invalid(error) from None
+
+    def _decoded(self) -> Iterator[str]:
+        options, read = self._options, self._opened.reader.read
+        decoder = codecs.getincrementaldecoder(options.encoding)(options.errors)
+        first = True
+        while True:
+            data = self._head() if first else read(BLOCK)
+            try:
+                text = decoder.decode(data, not data)
+            except UnicodeDecodeError as error:
+                raise self._invalid(error) from None
+            if first and options.encoding == "utf-8":
+                text = text.removeprefix("\ufeff")
+            first = False
+            if text:
+                yield text
+            if not data:
+                return
+
+    def _head(self) -> bytes:
+        read = self._opened.reader.read
+        data = read(BLOCK)
+        while data and len(data) < content.HEAD_BYTES and (more := read(BLOCK)):
+            data += more
+        if data:
+            refuse_packed(data[: content.HEAD_BYTES], self._opened.name, self._options.encoding)
+        return data
+
+    # --- errors ------------------------------------------------------------------------------
+
+    def _invalid(self, error: UnicodeDecodeError) -> StreamError:
+        before = error.object[: error.start].decode(error.encoding, "replace")
+        byte = error.object[error.start]
+        return self._error(
+            f"the byte 0x{byte:02x} is not valid {error.encoding} ({error.reason}); pass the right "
+            'encoding, for example encoding="latin-1", or encode_replace="?" to replace it',
+            before,
+        )
+
+    def _error(self, problem: str, before: str = "") -> StreamError:
+        """Return an error at what comes after the tail and `before`."""
+        text = (self._tail + before).removeprefix("\ufeff")
+        delimiter = self._state.delimiter or self._detect_in(text)
+        lines = text.split(delimiter) if delimiter else [text]
+        return StreamError(
+            problem,
+            file=self._opened.name,
+            line=self._state.line + len(lines),
+            column=len(lines[-1]) + 1 if before or self._tail else 1,
+        )
+
+    def _detect_in(self, text: str) -> str | None:
+        found = _DELIMITER.search(text)
+        return found[0] if found else None
+
+
+def input_streams(file_name: str | None, streams: Sequence[str] | str | None = None) -> list[str]:
+    """Return the streams a file would be read through, without opening it."""
+    return chosen_streams(file_name, streams)

@@ -1,0 +1,82 @@
+"""Which streams a file name asks for: `orders.csv.gz.enc` is encrypted, compressed CSV."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from pathlib import PurePath
+from urllib.parse import unquote, urlsplit
+
+from rocketjob_plugins.batch.streams.errors import StreamError
+
+EXTENSIONS = {
+    "gz": "gz",
+    "gzip": "gz",
+    "zip": "zip",
+    "bz2": "bz2",
+    "xz": "xz",
+    "zst": "zst",
+    "zstd": "zst",
+    "enc": "enc",
+    "pgp": "pgp",
+    "gpg": "pgp",
+    "xlsx": "xlsx",
+    "xlsm": "xlsx",
+}
+
+
+def is_url(name: str) -> bool:
+    """Tell a URL from a path."""
+    return "://" in name or name.lower().startswith("file:")
+
+
+def base_name(name: str) -> str:
+    """Return the last part of a path or URL, without a query."""
+    if is_url(name):
+        name = unquote(urlsplit(name).path)
+    return PurePath(name.replace("\\", "/")).name
+
+
+def shown(name: str) -> str:
+    """Return a name as messages may show it: no password, and no query, which may be a signature."""
+    if not is_url(name):
+        return name
+    parts = urlsplit(name)
+    place = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=place, query="", fragment="").geturl()
+
+
+def streams_of(file_name: str | None) -> list[str]:
+    """Return the streams of a name, from left to right: `["gz", "enc"]` for `a.csv.gz.enc`.
+
+    Extensions are taken from the right, in any case, up to the first that is no stream.
+    """
+    found: list[str] = []
+    parts = base_name(file_name).split(".")[1:] if file_name else []
+    for part in reversed(parts):
+        stream = EXTENSIONS.get(part.lower())
+        if stream is None:
+            break
+        found.insert(0, stream)
+    return found
+
+
+def chosen_streams(file_name: str | None, streams: Sequence[str] | str | None) -> list[str]:
+    """Return the given streams, or else those of the name.
+
+    Raises:
+        StreamError: there is no such stream.
+    """
+    if streams is None:
+        return streams_of(file_name)
+    given = [streams] if isinstance(streams, str) else list(streams)
+    return [_known(each) for each in given if each != "none"]
+
+
+def _known(stream: str) -> str:
+    name = str(stream).lower().lstrip(".")
+    if name not in EXTENSIONS:
+        near = difflib.get_close_matches(name, EXTENSIONS, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(EXTENSIONS)}"
+        raise StreamError(f"There is no stream {stream}; {hint}")
+    return EXTENSIONS[name]

@@ -1,0 +1,162 @@
+"""A source with the layers that its streams ask for on top of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import attrs
+
+from rocketjob_plugins.batch.streams import content
+from rocketjob_plugins.batch.streams.errors import StreamError
+from rocketjob_plugins.batch.streams.inflate import LIMITS, Inflate, Limits, Unzip, wrong_content
+from rocketjob_plugins.batch.streams.names import chosen_streams
+from rocketjob_plugins.batch.streams.source import Reader, Source, open_source
+
+
+@attrs.define
+class Opened:
+    """An open source.
+
+    Attributes:
+        reader: the topmost layer.
+        source: the lowest one.
+        streams: what lies between, from left to right as in the name.
+        workbook: the topmost layer gives an Excel workbook.
+    """
+
+    reader: Reader
+    source: Source
+    streams: list[str]
+    workbook: bool = False
+
+    @property
+    def name(self) -> str:
+        return self.source.name
+
+
+def open_layers(
+    source: Any,
+    file_name: str | None,
+    streams: Sequence[str] | str | None,
+    limits: Limits | None = None,
+) -> Opened:
+    """Open a source and put its layers on top of it.
+
+    Raises:
+        StreamError: it cannot be opened, or is not what its streams say.
+    """
+    found = open_source(source, file_name)
+    try:
+        names = chosen_streams(found.file_name, streams)
+        _check(names, found)
+        workbook = names[:1] == ["xlsx"]
+        reader: Reader = found
+        for stream in reversed(names[1:] if workbook else names):
+            reader = _layer(stream, reader, found.name, limits or LIMITS)
+        return Opened(reader, found, names, workbook)
+    except BaseException as error:
+        found.close()
+        if isinstance(error, StreamError):
+            raise error.at(file=found.name) from error.__cause__
+        raise
+
+
+def _check(names: list[str], source: Source) -> None:
+    if source.is_text and names:
+        raise StreamError(f"is open as text, so that {names[-1]} cannot be read: open it in binary")
+    if "xlsx" in names[1:]:
+        raise StreamError("xlsx must be the first of the streams: nothing can be inside a workbook")
+
+
+def _layer(stream: str, below: Reader, name: str, limits: Limits) -> Reader:
+    if stream == "zip":
+        return Unzip(below, name, limits)
+    if stream == "pgp":
+        from rocketjob_plugins.batch.streams.pgp import Decrypt
+
+        return Decrypt(below, name)
+    if stream == "enc":
+        return _decrypt(below, name)
+    return Inflate(below, stream, name, limits)
+
+
+def _decrypt(below: Reader, name: str) -> Reader:
+    from rocketjob_plugins.encryption.files import DecryptingReader
+
+    return Checked(DecryptingReader(below.read, below.close), name)
+
+
+class Checked:
+    """A layer whose errors are made to name the file."""
+
+    def __init__(self, below: Reader, name: str) -> None:
+        self._below, self._name = below, name
+        self.close = below.close
+
+    def read(self, size: int) -> bytes:
+        from rocketjob_plugins.encryption.errors import EncryptionError
+
+        try:
+            return self._below.read(size)
+        except EncryptionError as error:
+            raise StreamError(str(error), file=self._name) from error
+
+
+def refuse_packed(head: bytes, name: str, encoding: str) -> None:
+    """Refuse what is about to be read as text and is known to be something else.
+
+    Raises:
+        StreamError: it says what it looks like.
+    """
+    words, stream = content.kind_of(head)
+    if words == "UTF-16 text":
+        if "16" not in encoding:
+            raise StreamError('looks like UTF-16 text: pass encoding="utf-16"', file=name)
+    elif stream is not None or words.startswith(("a ", "an old")):
+        raise wrong_content(name, "text", head)
+
+
+class BinaryFile:
+    """The bytes of a file, unpacked and decrypted, as a file object to read from."""
+
+    def __init__(self, opened: Opened) -> None:
+        self._opened = opened
+        self.name, self.streams = opened.name, opened.streams
+
+    def read(self, size: int = -1) -> bytes:
+        """Return at most `size` bytes, and none only at the end; without a size, all."""
+        if size is None or size < 0:
+            return b"".join(iter(lambda: self._opened.reader.read(1 << 18), b""))
+        return self._opened.reader.read(size) if size else b""
+
+    def readable(self) -> bool:
+        return True
+
+    def __enter__(self) -> BinaryFile:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._opened.reader.close()
+
+
+def open_binary(
+    source: Any,
+    *,
+    file_name: str | None = None,
+    streams: Sequence[str] | str | None = None,
+    limits: Limits | None = None,
+) -> BinaryFile:
+    """Open the bytes of a path, URL or binary file object, unpacked and decrypted.
+
+    Raises:
+        StreamError: it cannot be opened, or is not what its streams say.
+    """
+    opened = open_layers(source, file_name, streams, limits)
+    if opened.source.is_text or opened.workbook:
+        opened.reader.close()
+        raise StreamError("cannot be read as bytes", file=opened.name)
+    return BinaryFile(opened)

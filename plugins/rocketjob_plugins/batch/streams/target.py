@@ -1,0 +1,168 @@
+"""Where bytes go: a path, a URL or a file object. What is there stays until all went well."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import stat
+from pathlib import Path
+from typing import IO, Any, Protocol
+from urllib.parse import urlsplit
+
+from rocketjob_plugins.batch.streams.errors import StreamError
+from rocketjob_plugins.batch.streams.names import is_url, shown
+from rocketjob_plugins.batch.streams.source import fsspec, path_of
+
+BUFFER = 256 * 1024
+
+
+class Target(Protocol):
+    """The lowest layer of a writer."""
+
+    name: str
+
+    def write(self, data: bytes, /) -> None: ...
+
+    def commit(self) -> None:
+        """Let what was written take its place."""
+        ...
+
+    def discard(self) -> None:
+        """Leave everything as it was, as far as that is possible."""
+        ...
+
+
+class _Path:
+    """A file that is written beside its place and moved there at the end."""
+
+    def __init__(self, path: str, fsync: bool) -> None:
+        self.name = path
+        self._fsync = fsync
+        # A link stays, and what it points to is replaced.
+        self._path = Path(os.path.realpath(path))
+        # A device or pipe is written to: it has nothing that could be lost.
+        self._direct = self._path.exists() and not stat.S_ISREG(self._path.stat().st_mode)
+        self._part = self._path
+        if self._path.is_dir():
+            raise StreamError("is a directory: name the file to write", file=path)
+        if not self._direct:
+            self._part = self._path.with_name(f".{self._path.name[:200]}.{secrets.token_hex(4)}.part")
+        try:
+            self._file: IO[bytes] = open(self._part, "wb" if self._direct else "xb", BUFFER)  # noqa: SIM115
+        except FileNotFoundError:
+            raise StreamError(f"there is no directory {self._path.parent}", file=path) from None
+        except OSError as error:
+            raise StreamError(f"cannot be written: {error.strerror}", file=path) from error
+
+    def write(self, data: bytes) -> None:
+        self._file.write(data)
+
+    def commit(self) -> None:
+        self._file.flush()
+        if self._direct:
+            self._file.close()
+            return
+        with contextlib.suppress(FileNotFoundError):
+            self._part.chmod(stat.S_IMODE(self._path.stat().st_mode))
+        if self._fsync:  # else a power failure may leave an empty file in place of the old one
+            os.fsync(self._file.fileno())
+        self._file.close()
+        self._part.replace(self._path)
+        if self._fsync:
+            _sync_directory(self._path.parent)
+
+    def discard(self) -> None:
+        with contextlib.suppress(OSError):  # the disk may be full: closing writes the rest
+            self._file.close()
+        if not self._direct:
+            self._part.unlink(missing_ok=True)
+
+
+def _sync_directory(directory: Path) -> None:
+    with contextlib.suppress(OSError):  # not every file system can
+        number = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(number)
+        finally:
+            os.close(number)
+
+
+class _Remote:
+    """A remote file; it appears at the end, as far as its file system can do that."""
+
+    def __init__(self, url: str) -> None:
+        self.name = shown(url)
+        library = fsspec()
+        try:
+            # Not shared: what is written by others must not join this transaction.
+            self._system, path = library.core.url_to_fs(url, skip_instance_cache=True)
+            self._system.start_transaction()
+            self._file: Any = self._system.open(path, "wb")
+        except ImportError as error:
+            raise StreamError(f"cannot be written: {error}", file=self.name) from None
+        except Exception as error:  # whatever the library for this scheme raises
+            said = str(error).replace(url, self.name)
+            raise StreamError(f"cannot be written: {said}", file=self.name) from error
+
+    def write(self, data: bytes) -> None:
+        self._file.write(data)
+
+    def commit(self) -> None:
+        self._file.close()
+        self._system.end_transaction()
+
+    def discard(self) -> None:
+        with contextlib.suppress(Exception):
+            self._file.close()
+        self._system.transaction.complete(commit=False)
+
+
+class _Object:
+    """A file object: written through, and left open."""
+
+    def __init__(self, file: Any, name: str) -> None:
+        self._file, self.name = file, name
+
+    def write(self, data: bytes) -> None:
+        left = memoryview(data)
+        while left:
+            written = self._file.write(left)
+            if written is None or written == len(left):
+                return
+            left = left[written:]
+
+    def commit(self) -> None:
+        if hasattr(self._file, "flush"):
+            self._file.flush()
+
+    def discard(self) -> None:
+        pass
+
+
+def open_target(target: Any, fsync: bool) -> tuple[Target, str | None]:
+    """Open where to write to; return it with its file name, None for a file object.
+
+    Raises:
+        StreamError: it cannot be written, or is nothing to write to.
+    """
+    if isinstance(target, os.PathLike):
+        target = os.fspath(target)
+    if isinstance(target, str) and target:
+        return _open_name(target, fsync), target
+    if hasattr(target, "write"):
+        name = getattr(target, "name", None)
+        return _Object(target, name if isinstance(name, str) else "the file object"), None
+    said = "The path is empty" if target == "" else f"Cannot write to a {type(target).__name__}"
+    raise StreamError(f"{said}: give a path, a URL or a file object")
+
+
+def _open_name(name: str, fsync: bool) -> Target:
+    if not is_url(name):
+        return _Path(name, fsync)
+    scheme = urlsplit(name).scheme.lower()
+    if scheme == "file":
+        return _Path(path_of(name), fsync)
+    if scheme in ("http", "https"):
+        raise StreamError("a web address can only be read", file=shown(name))
+    return _Remote(name)

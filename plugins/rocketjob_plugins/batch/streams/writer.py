@@ -1,0 +1,222 @@
+"""Writing a file, compressed and encrypted as its name says."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rocketjob.errors import RocketJobError
+from rocketjob_plugins.batch.streams.deflate import Deflate, Layer, Zip
+from rocketjob_plugins.batch.streams.errors import StreamError
+from rocketjob_plugins.batch.streams.names import base_name, chosen_streams
+from rocketjob_plugins.batch.streams.target import Target, open_target
+
+SMALL = 64 * 1024  # what is less is gathered before it goes through the layers
+
+
+class Writer:
+    """Write text or bytes; as a context manager it lets the file take its place at the end.
+
+    Attributes:
+        name: the file, for messages.
+        streams: through which it is written, from left to right as in a name.
+    """
+
+    def __init__(
+        self, target: Target, file_name: str | None, streams: list[str], recipients: Sequence[str]
+    ) -> None:
+        self.name, self.streams = target.name, streams
+        self._target = target
+        self._layers: list[Layer] = []  # the lowest first
+        self._waiting: list[bytes] = []
+        self._size = 0
+        self._open = True
+        self._below = target.write
+        try:
+            for stream in reversed(streams):
+                self._add(stream, file_name, recipients)
+        except BaseException:
+            self.discard()
+            raise
+
+    def _add(self, stream: str, file_name: str | None, recipients: Sequence[str]) -> None:
+        layer = _layer(stream, self._below, self.name, _member(file_name), recipients)
+        self._layers.append(layer)
+        self._below = layer.write
+
+    def write(self, data: str | bytes) -> None:
+        """Write text, as UTF-8, or bytes; nothing is added.
+
+        Raises:
+            StreamError: it cannot be written; what was there before is untouched.
+        """
+        if not self._open:
+            raise StreamError("is closed", file=self.name)
+        encoded = self._encode(data) if isinstance(data, str) else bytes(data)
+        self._waiting.append(encoded)
+        self._size += len(encoded)
+        if self._size >= SMALL:
+            self._flush()
+
+    def write_lines(self, lines: Iterable[Any]) -> None:
+        """Write records, each followed by one line feed, whatever it ends with."""
+        lines = lines if isinstance(lines, list) else list(lines)
+        if not lines:
+            return
+        try:
+            text = "\n".join(lines)
+        except TypeError:
+            text = "\n".join(map(_text, lines))
+        self.write(text + "\n")
+
+    def _encode(self, text: str) -> bytes:
+        try:
+            return text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise StreamError(
+                f"the character {text[error.start]!r} cannot be written as UTF-8", file=self.name
+            ) from None
+
+    def _flush(self) -> None:
+        data = self._waiting[0] if len(self._waiting) == 1 else b"".join(self._waiting)
+        self._waiting, self._size = [], 0
+        if data:
+            self._guard(self._below, data)
+
+    def close(self) -> None:
+        """Finish the file and let it take its place.
+
+        Raises:
+            StreamError: that failed; what was there before is untouched.
+        """
+        if not self._open:
+            return
+        try:
+            self._flush()
+            for layer in reversed(self._layers):
+                self._guard(layer.finish)
+            self._guard(self._target.commit)
+        except BaseException:
+            self.discard()
+            raise
+        self._open = False
+        self._close_layers()
+
+    def discard(self) -> None:
+        """Throw away what was written; a file object keeps what it has got."""
+        if self._open:
+            self._open = False
+            self._close_layers()
+            self._target.discard()
+
+    def _close_layers(self) -> None:
+        for layer in reversed(self._layers):
+            layer.close()
+
+    def _guard(self, call: Any, *arguments: bytes) -> None:
+        try:
+            call(*arguments)
+        except RocketJobError as error:
+            if isinstance(error, StreamError):
+                raise error.at(file=self.name) from error.__cause__
+            raise
+        except OSError as error:
+            raise StreamError(
+                f"cannot be written: {error.strerror or error}; what was there before is untouched",
+                file=self.name,
+            ) from error
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *exc: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.discard()
+
+
+def open_writer(
+    target: Any,
+    *,
+    file_name: str | None = None,
+    streams: Sequence[str] | str | None = None,
+    fsync: bool = True,
+    pgp_recipients: Sequence[str] = (),
+) -> Writer:
+    """Open a file to be written, to be used in a `with` block.
+
+    A path or URL is written under another name and takes its place at the end of the block; an
+    error in the block leaves what was there before. A file object is written through.
+
+    Args:
+        target: a path, a URL, or a file object in binary or text mode.
+        file_name: whose extensions say what the streams are; by default that of a path or URL.
+        streams: instead, from left to right as in a name: `["gz", "enc"]` for `a.csv.gz.enc`.
+        fsync: wait until a file is on the disk before it takes its place.
+        pgp_recipients: whose keys a `.pgp` file is encrypted for.
+
+    Raises:
+        StreamError: it cannot be written.
+    """
+    name = file_name
+    if name is None and not hasattr(target, "write"):
+        name = str(target)
+    chosen = chosen_streams(name, streams)
+    if "xlsx" in chosen:
+        raise StreamError("Excel workbooks can only be read: write .csv", file=name)
+    if _is_text(target):
+        if chosen:
+            raise StreamError(f"A text file object cannot take {chosen[-1]}: open it in binary")
+        target = _TextTarget(target)
+    opened, _ = open_target(target, fsync)
+    return Writer(opened, name, chosen, pgp_recipients)
+
+
+def _is_text(target: Any) -> bool:
+    return isinstance(target, io.TextIOBase)
+
+
+class _TextTarget:
+    """A text file object, which gets whole characters."""
+
+    def __init__(self, file: Any) -> None:
+        import codecs
+
+        self._file = file
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self.name = getattr(file, "name", "the file object")
+
+    def write(self, data: memoryview) -> None:
+        self._file.write(self._decoder.decode(bytes(data)))
+
+    def flush(self) -> None:
+        self._file.flush()
+
+
+def _text(record: Any) -> str:
+    return record.decode("utf-8") if isinstance(record, bytes) else str(record)
+
+
+def _member(file_name: str | None) -> str:
+    """Return how the one file of a zip archive is called: as the archive, without .zip."""
+    name = base_name(file_name or "") or "data"
+    stem, _, extension = name.rpartition(".")
+    return stem if stem and extension.lower() in ("zip", "enc", "pgp", "gpg") else name
+
+
+def _layer(
+    stream: str, below: Any, name: str, member: str, recipients: Sequence[str]
+) -> Layer:
+    if stream == "zip":
+        return Zip(below, member.removesuffix(".zip"))
+    if stream == "pgp":
+        from rocketjob_plugins.batch.streams.pgp import Encrypt
+
+        return Encrypt(below, name, recipients)
+    if stream == "enc":
+        from rocketjob_plugins.encryption.files import EncryptingWriter
+
+        return EncryptingWriter(below)
+    return Deflate(below, stream)

@@ -1,0 +1,104 @@
+"""Tabular categories: lines to rows on the way in, rows to lines on the way out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, overload
+
+from rocketjob.application import current
+from rocketjob_plugins.batch.category import InputCategory, OutputCategory
+from rocketjob_plugins.batch.tabular import Tabular, format_of
+
+if TYPE_CHECKING:
+    from rocketjob_plugins.batch.batch import Batch
+
+
+def input_table(category: InputCategory, file_name: str | None = None) -> Any:
+    """Return what parses the lines of an input."""
+    return Tabular(
+        _format(category, file_name or category.file_name),
+        columns=category.columns,
+        format_options=category.format_options,
+        allowed_columns=category.allowed_columns,
+        required_columns=category.required_columns,
+        skip_unknown=category.skip_unknown,
+        header_cleanser=category.header_cleanser,
+        formats=_brought(),
+    )
+
+
+def output_table(category: OutputCategory) -> Any:
+    """Return what renders the rows of an output."""
+    return Tabular(
+        _format(category, category.file_name),
+        columns=category.columns,
+        format_options=category.format_options,
+        formats=_brought(),
+    )
+
+
+def _format(category: InputCategory | OutputCategory, file_name: str | None) -> str:
+    if category.format not in (None, "auto", "xlsx"):
+        return str(category.format)
+    return (format_of(file_name) if file_name else None) or "csv"
+
+
+def _brought() -> list[Any]:
+    return current().plugins.collect("register_formats")
+
+
+class LazyRows(Sequence[Any]):
+    """Rows that are parsed one by one, so that a bad line fails as the record that it is."""
+
+    def __init__(self, category: InputCategory, lines: list[Any]) -> None:
+        self._table, self._lines = input_table(category), lines
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    @overload
+    def __getitem__(self, index: int) -> Any: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Any]: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        if isinstance(index, slice):
+            return [self._table.parse(line) for line in self._lines[index]]
+        return self._table.parse(self._lines[index])
+
+
+def renderer(job: Batch, category: OutputCategory) -> Callable[[list[Any]], list[Any]]:
+    """Return a function from the rows of a slice to lines."""
+
+    def render(rows: list[Any]) -> list[Any]:
+        if category.columns is None and category.format != "json":
+            _learn_columns(job, category, rows)
+        table = output_table(category)
+        return [table.render(row) for row in rows]
+
+    return render
+
+
+def _learn_columns(job: Batch, category: OutputCategory, rows: list[Any]) -> None:
+    """Take the columns from the first row; the first worker to store them decides for all."""
+    row = next((row for row in rows if isinstance(row, dict)), None)
+    if row is None or output_table(category).format == "json":
+        return
+    index = job.output_categories.index(category)
+    key = f"output_categories.{index}.columns"
+    if not job.is_new:
+        collection = job.collection()
+        collection.update_one({"_id": job.id, key: None}, {"$set": {key: list(row)}})
+        stored = collection.find_one({"_id": job.id}, {"output_categories": 1}) or {}
+        category.columns = stored["output_categories"][index]["columns"]
+    else:
+        category.columns = list(row)
+
+
+def header_of(category: OutputCategory) -> str | None:
+    """Return the header line of an output; None where its format has none."""
+    if not category.is_tabular:
+        return None
+    header: str | None = output_table(category).render_header()
+    return header
+
+

@@ -1,0 +1,371 @@
+"""Working a batch job: one worker before and after, all of them on the slices between.
+
+The way of a slice: claimed, its records performed one by one, its output stored and the slice
+removed in one step. A record that raises ends the slice, and what came before it is kept; a retry
+goes on at that record. Whether the job still runs is looked at before each slice, and between two
+records when some time has passed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import time
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import attrs
+
+from rocketjob import async_loop, runner
+from rocketjob.errors import ClaimLost, NotFound, StateConflict
+from rocketjob.job import Claim
+from rocketjob.log import Logger
+from rocketjob.state_machine import Change
+from rocketjob_plugins.batch import rejects
+from rocketjob_plugins.batch.outcome import Outcome, store_outcomes
+from rocketjob_plugins.batch.slice import Slice
+
+if TYPE_CHECKING:
+    from rocketjob.runner import Worker
+    from rocketjob_plugins.batch.batch import Batch
+
+T = TypeVar("T")
+log = Logger("rocketjob.batch")
+GROUP_SECONDS = 0.05  # slices of one claim: as many as are done in about this time
+GROUP_LIMIT = 32
+LOOK_SECONDS = 0.5  # between two looks at the job's state within a slice
+URGENT_SECONDS = 5.0  # between two looks for more urgent jobs, if `re_check_seconds` is not less
+RETRY_SECONDS = 0.5
+FIELDS = {"state": 1, "sub_state": 1, "priority": 1, "throttle_running_workers": 1}
+
+
+def work_batch_job(job: Batch, worker: Worker) -> None:
+    """Do what there is for one worker: begin the job, process slices, end it."""
+    try:
+        if job.sub_state in (None, "before"):
+            begin(job, worker)
+        if job.is_running and job.sub_state == "processing":
+            SliceWorker(job, worker).run()
+    except (ClaimLost, NotFound, StateConflict):
+        raise
+    except BaseException as error:
+        if worker.inline:
+            raise
+        if job._claim is not None:
+            runner.fail(job, error, worker)
+        else:
+            log.exception("a worker left a batch job", job_id=str(job.id))
+    finally:
+        worker.working_on(job)
+
+
+def begin(job: Batch, worker: Worker) -> None:
+    """Run the callbacks before the batch on one worker, then open the job to all."""
+    if not worker.inline:
+        runner.run_start_callbacks(job)
+    if not job.is_running:
+        return runner.save_where_it_is(job)
+    befores = [c for c in job.chain("batch").callbacks if c.kind == "before"]
+    if befores and not job.is_new:
+        job.sub_state = "before"
+        job.save(validate=False)
+    for callback in befores:
+        if callback.applies(job):
+            callback.call(job)
+        if not job.is_running:
+            return runner.save_where_it_is(job)
+    job.sub_state = "processing"
+    job._release()
+    if not job.is_new:
+        job.save(validate=False)
+        job._claim_ended()
+
+
+@attrs.define(eq=False)
+class SliceWorker:
+    """One worker on one batch job."""
+
+    job: Batch
+    worker: Worker
+    _group: int = 1
+    _looked: float = 0.0
+    _looked_for_urgent: float = attrs.field(factory=time.monotonic)
+    _interrupted: bool = False
+
+    def run(self) -> None:
+        """Process slices until there is none, the job is held, or something else goes first."""
+        pending: list[Outcome] = []
+        while True:
+            slices = self._store_and_claim(pending)
+            pending = []
+            if not slices:
+                if not self._interrupted:
+                    finish_if_done(self.job, self.worker)
+                return
+            started = time.monotonic()
+            pending = list(self._process_group(slices))
+            self._adapt((time.monotonic() - started) / len(slices))
+
+    def _adapt(self, seconds: float) -> None:
+        self._group = max(1, min(GROUP_LIMIT, int(GROUP_SECONDS / max(seconds, 1e-6))))
+
+    def _store_and_claim(self, outcomes: list[Outcome]) -> list[Slice]:
+        """Store what was processed and take the next slices, in one step."""
+
+        def step() -> list[Slice]:
+            with self.job.input.store.transaction():
+                if outcomes:
+                    store_outcomes(self.job, outcomes)
+                return self._claim() if self._goes_on() else []
+
+        try:
+            return self._persistently(step)
+        except Exception as error:
+            if not outcomes:
+                raise
+            self._store_one_by_one(outcomes, error)
+            return self._persistently(lambda: self._claim() if self._goes_on() else [])
+
+    def _store_one_by_one(self, outcomes: list[Outcome], error: Exception) -> None:
+        """Find the slice whose output the store refuses, and fail that one alone."""
+        job = self.job
+        log.warning("slices are stored one by one", job_id=str(job.id), error=str(error))
+        for outcome in outcomes:
+            try:
+                self._persistently(lambda each=outcome: store_outcomes(job, [each]))  # type: ignore[misc]
+            except Exception as refused:
+                outcome.documents.clear()
+                outcome.index = outcome.start
+                outcome.fail(refused)
+                self._persistently(lambda each=outcome: store_outcomes(job, [each]))  # type: ignore[misc]
+
+    def _persistently(self, step: Callable[[], T]) -> T:
+        """Repeat a step while the store is out of reach: the claims are still this worker's."""
+        while True:
+            try:
+                return step()
+            except Exception as error:
+                if not self.job.input.store.is_transient(error):
+                    raise
+                log.warning("cannot reach the store", error=str(error))
+                time.sleep(RETRY_SECONDS)
+
+    def _claim(self) -> list[Slice]:
+        job, worker = self.job, self.worker
+        limit = self._group
+        if job.throttle_running_workers:
+            limit = min(1, job.throttle_running_workers - job.input.count("running"))
+        if limit <= 0:
+            self._interrupted = True
+            return []
+        claim = worker.queue
+        found = job.input.claim(
+            claim.claimed_by if claim else "inline",
+            worker.name,
+            limit,
+            claim.suspects if claim else None,
+        )
+        return found if not found or self._may_process(found) else []
+
+    def _may_process(self, slices: list[Slice]) -> bool:
+        """Ask the batch throttles; slices that are to wait are given back."""
+        job = self.job
+        for name in type(job).__batch_throttles__:
+            method = getattr(job, name)
+            takes_slice = method.__code__.co_argcount > 1
+            if method(slices[0]) if takes_slice else method():
+                job.logger.debug("slices held back", by=name)
+                store_outcomes(job, [Outcome.untouched(each) for each in slices])
+                if self.worker.queue is not None:
+                    self.worker.queue.hold_back(name, {"_id": {"$in": [job.id]}})
+                self._interrupted = True
+                return False
+        return True
+
+    # --- whether to go on --------------------------------------------------------------------
+
+    def _goes_on(self) -> bool:
+        """Look, before slices are taken, whether they are to be."""
+        if self.worker.stopping.is_set() or not self._job_runs() or self._is_less_urgent():
+            self._interrupted = True
+            return False
+        return True
+
+    def _job_runs(self) -> bool:
+        """Read the job's state; what people change while it runs takes effect here."""
+        job = self.job
+        self._looked = time.monotonic()
+        if job.is_new:
+            return job.is_running
+        stored = job.collection().find_one({"_id": job.id}, FIELDS)
+        if stored is None or stored["state"] != "running":
+            return False
+        job.__dict__["priority"] = stored["priority"]
+        job.__dict__["throttle_running_workers"] = stored.get("throttle_running_workers")
+        return stored.get("sub_state") == "processing"
+
+    def _is_less_urgent(self) -> bool:
+        queue = self.worker.queue
+        if queue is None:
+            return False
+        now = time.monotonic()
+        if now - self._looked_for_urgent < min(URGENT_SECONDS, queue.config.re_check_seconds):
+            return False
+        self._looked_for_urgent = now
+        return queue.more_urgent(self.job)
+
+    def _is_interrupted(self) -> bool:
+        """Look, between two records, whether to stop here."""
+        if time.monotonic() - self._looked < LOOK_SECONDS:
+            return False
+        self._interrupted = not self._job_runs()
+        return self._interrupted
+
+    # --- slices and records ------------------------------------------------------------------
+
+    def _process_group(self, slices: list[Slice]) -> Iterator[Outcome]:
+        for each in slices:
+            if self._interrupted or (self.worker.stopping.is_set() and each is not slices[0]):
+                yield Outcome.untouched(each)
+                continue
+            self.worker.working_on(self.job, each.id)
+            yield self._process(each)
+
+    def _process(self, slice_: Slice) -> Outcome:
+        job = self.job
+        outcome = Outcome(slice_, job)
+        job.__dict__["current_slice"] = slice_
+        try:
+            job.chain("slice").run(job, lambda: self._perform_records(slice_, outcome))
+            outcome.seal()
+        except BaseException as error:
+            outcome.fail(error)
+            if self.worker.inline:
+                store_outcomes(job, [outcome])
+                raise
+            job.logger.error(
+                "slice failed",
+                slice=slice_.id,
+                record_number=slice_.current_record_number,
+                error=f"{type(error).__name__}: {error}",
+            )
+        finally:
+            job.__dict__.pop("current_slice", None)
+        return outcome
+
+    def _perform_records(self, slice_: Slice, outcome: Outcome) -> None:
+        job = self.job
+        if not job.is_running:
+            outcome.release_at(0)
+            return
+        perform = self._performer()
+        records = outcome.parse(slice_.records)
+        own, number = job.__dict__, slice_.id
+        start = outcome.start
+        for index in range(start, len(records)):
+            own["record_number"] = number + index
+            outcome.index = index
+            try:
+                value = perform(records[index])
+            except Exception as error:
+                if not rejects.may_reject(job, outcome):
+                    raise
+                outcome.reject(error)
+                continue
+            outcome.take(value)
+            if self._is_interrupted():
+                outcome.release_at(index + 1)
+                return
+
+    def _performer(self) -> Callable[[Any], Any]:
+        """Return what is called for each record: perform alone, where nothing is around it."""
+        job = self.job
+        chain = job.chain("perform")
+        if not chain:
+            return _plain_call(job.perform)
+        call = _plain_call(job.perform)
+        return lambda record: chain.run(job, lambda: call(record))
+
+
+def _plain_call(perform: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    if inspect.iscoroutinefunction(perform):
+        return lambda record: async_loop.run(perform(record))
+    return perform
+
+
+def finish_if_done(job: Batch, worker: Worker) -> None:
+    """End the job if no slice is left to process; of several workers only one does.
+
+    That it is done is not counted but seen: there is no slice.
+    """
+    if job.is_new:
+        return _finish_inline(job)
+    with contextlib.suppress(NotFound):
+        job.reload()
+    if not job.is_running or job.sub_state != "processing" or job.record_count is None:
+        return
+    counts = job.input.counts_by_state()
+    if counts.get("queued") or counts.get("running"):
+        return
+    if counts.get("failed"):
+        return _fail_for_slices(job, counts["failed"], worker)
+    if _take_over_the_end(job, worker):
+        _end(job, worker)
+
+
+def _finish_inline(job: Batch) -> None:
+    failed = job.input.count("failed")
+    if failed:
+        job.fail(f"{failed} slices failed to process", save=False)
+    elif job.record_count is not None:
+        _run_after_batch(job)
+        if job.is_running:
+            job.complete(save=False)
+
+
+def _fail_for_slices(job: Batch, failed: int, worker: Worker) -> None:
+    change = Change(
+        job, job.__events__["fail"], {"reason": f"{failed} slices failed to process"}
+    )
+    try:
+        change.prepare()
+        change.write()
+    except StateConflict:
+        return  # another worker was first
+    runner.settle(change)
+
+
+def _take_over_the_end(job: Batch, worker: Worker) -> bool:
+    """Claim the end of the job: the switch from processing to after has one winner."""
+    owner = worker.queue.claimed_by if worker.queue else "inline"
+    stored = job.collection().find_one_and_update(
+        {"_id": job.id, "state": "running", "sub_state": "processing"},
+        {
+            "$set": {"sub_state": "after", "claimed_by": owner, "worker_name": worker.name},
+            "$inc": {"claim_number": 1},
+        },
+        return_document=True,
+    )
+    if stored is None:
+        return False
+    job._load(stored)
+    job.__dict__["_claim"] = Claim(owner, stored["claim_number"])
+    return True
+
+
+def _end(job: Batch, worker: Worker) -> None:
+    _run_after_batch(job)
+    if not job.is_running:
+        return runner.save_where_it_is(job)
+    change = Change(job, job.__events__["complete"])
+    change.prepare()
+    worker.commit(change)
+
+
+def _run_after_batch(job: Batch) -> None:
+    afters = [c for c in job.chain("batch").callbacks if c.kind == "after"]
+    for callback in reversed(afters):
+        if callback.applies(job):
+            callback.call(job)
+
+

@@ -1,0 +1,40 @@
+"""The demo: `rocketjob demo` runs one job for each text file of a folder, on a server it starts.
+
+Nothing is simulated: the jobs are stored, a server of several processes claims and performs them,
+and the table at the end is read from their results. It is also a small example of a plugin that
+brings a job class (`register_jobs`) and a command (`register_commands`):
+
+- `job`: `DemoFileJob`, which reads a file and counts its lines and words
+- `files`: which files of a folder are text
+- `stage`: the store, and the server as a process of its own
+- `screen`: what is seen while it runs and at the end
+- `command`: the command
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rocketjob.hookspecs import hookimpl
+from rocketjob.job import Job
+
+from .job import DemoFileJob
+
+if TYPE_CHECKING:
+    import click
+
+__all__ = ["DemoFileJob", "register_commands", "register_jobs"]
+
+
+@hookimpl
+def register_jobs() -> list[type[Job]]:
+    """Let every server run the demo's jobs."""
+    return [DemoFileJob]
+
+
+@hookimpl
+def register_commands(cli: click.Group) -> None:
+    """Add `rocketjob demo`."""
+    from .command import demo
+
+    cli.add_command(demo)

@@ -1,0 +1,182 @@
+"""The demo's store, and its server as a process of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import attrs
+from bson import ObjectId
+
+from rocketjob import application
+from rocketjob.application import Application
+from rocketjob.cli import Failure
+from rocketjob.config import Config
+from rocketjob.job import COLLECTION
+
+from .files import Found
+from .job import DemoFileJob
+
+LARGE_BYTES = 64 * 1024  # larger files are more urgent: the last to end should be a small one
+GROUP = 500  # jobs stored in one go
+GRACE_SECONDS = 10
+
+
+@attrs.define
+class Counts:
+    """How far the jobs of a run are."""
+
+    total: int
+    done: int = 0
+    failed: int = 0
+    running: int = 0
+
+    @property
+    def ended(self) -> int:
+        return self.done + self.failed
+
+
+@attrs.define
+class Stage:
+    """One run of the demo.
+
+    Attributes:
+        run: its id, which its jobs carry.
+        folder: the demo's own, for the store and the server's log.
+    """
+
+    found: Found
+    url: str
+    folder: Path
+    workers: int
+    processes: int
+    run: str = attrs.field(factory=lambda: str(ObjectId()))
+    server: subprocess.Popen[bytes] | None = None
+
+    @property
+    def name(self) -> str:
+        return f"demo-{self.run[-6:]}"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "server.log"
+
+    # --- the server --------------------------------------------------------------------------
+
+    def start_server(self) -> None:
+        """Start `rocketjob server`, with settings of its own instead of the user's."""
+        settings = self.folder / "rocketjob.toml"
+        settings.touch()
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("ROCKETJOB_")}
+        disabled = ",".join(application.current().config.disabled_plugins)
+        more = {"CONFIG": str(settings), "URL": self.url, "DISABLED_PLUGINS": disabled}
+        with self.log.open("ab") as log:
+            self.server = subprocess.Popen(
+                [sys.executable, "-m", "rocketjob.cli", *self._words()],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                env={**kept, **{f"ROCKETJOB_{name}": value for name, value in more.items()}},
+                start_new_session=True,  # Ctrl-C is ours to answer
+            )
+
+    def _words(self) -> list[str]:
+        return [
+            *("server", "--until-eof", "--name", self.name, "--include", "^DemoFileJob$"),
+            *("--workers", str(self.workers), "--processes", str(self.processes)),
+            *("--grace", str(GRACE_SECONDS), "--log", str(self.log)),
+        ]
+
+    def check_server(self) -> None:
+        """Raise Failure if the server has ended, with the end of its log."""
+        if self.server is not None and self.server.poll() is not None:
+            lines = self.log.read_text(errors="replace").splitlines()[-8:]
+            said = "\n".join(f"  {line}" for line in lines)
+            raise Failure(f"the demo's server ended (exit code {self.server.returncode}):\n{said}")
+
+    def stop_server(self) -> None:
+        """Let the server finish what it runs; it stops when its standard input ends."""
+        server, self.server = self.server, None
+        if server is None or server.stdin is None:
+            return
+        with contextlib.suppress(OSError):
+            server.stdin.close()
+        try:
+            server.wait(GRACE_SECONDS + 5)
+        except BaseException as error:
+            server.kill()
+            server.wait()
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+
+    # --- the jobs ----------------------------------------------------------------------------
+
+    def store_jobs(self) -> None:
+        """Store one job for each file."""
+        rows = [
+            {
+                "demo_run": self.run,
+                "path": str(path),
+                "description": self.brief(path),
+                "priority": 30 if size > LARGE_BYTES else 50,
+            }
+            for path, size in self.found.files
+        ]
+        for start in range(0, len(rows), GROUP):
+            DemoFileJob.create_many(rows[start : start + GROUP])
+
+    def brief(self, path: Path | str) -> str:
+        """Return a file's path below the folder."""
+        return os.path.relpath(path, self.found.folder)
+
+    def counts(self) -> Counts:
+        """Ask the store how far the jobs are."""
+        by_state = application.current().store.count_by(COLLECTION, "state", {"demo_run": self.run})
+        return Counts(
+            total=len(self.found.files),
+            done=by_state.get("completed", 0),
+            failed=by_state.get("failed", 0) + by_state.get("aborted", 0),
+            running=by_state.get("running", 0),
+        )
+
+    def running_files(self, limit: int) -> list[str]:
+        """Name files that are being read now, those that were begun first."""
+        running = DemoFileJob.where(demo_run=self.run).running()
+        return [
+            self.brief(path) for path in running.order_by("started_at").limit(limit).pluck("path")
+        ]
+
+    def remove_jobs(self) -> None:
+        DemoFileJob.where(demo_run=self.run).delete_all()
+
+
+@contextlib.contextmanager
+def set_up(
+    found: Found, url: str | None, workers: int, processes: int, keep: bool
+) -> Iterator[Stage]:
+    """Prepare a run, and leave nothing behind that is not to be kept.
+
+    Args:
+        url: of a store to use, instead of one of the run's own.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="rocketjob-demo-"))
+    address = url or f"sqlite:///{folder}/demo.db"
+    disabled = application.current().config.disabled_plugins
+    stage = Stage(found, address, folder, workers, processes)
+    try:
+        with application.using(Application(Config(url=address, disabled_plugins=disabled))):
+            try:
+                yield stage
+            finally:
+                stage.stop_server()
+                if url and not keep:
+                    stage.remove_jobs()
+    finally:
+        if url or not keep:
+            shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,59 @@
+"""Hold jobs back: at most so many at once, at most so many in a time, or by a rule of your own.
+
+    class Limited(Throttle, Job):
+        throttle_running_jobs = 25
+        throttle_group = "mysql"              # share the limit with other classes of this group
+        rate_limit = "100/minute"             # starts in any minute
+        throttle_key = lambda job: job.account_id    # count for each account apart
+
+        @throttle
+        def replica_lag_exceeded(self) -> bool:
+            return replica_lag() > 10
+
+Class attributes: `throttle_running_jobs`, `rate_limit`, `throttle_key`. Field: `throttle_group`
+(editable, copied). `throttle_running_jobs` and `rate_limit` are limits: they are evaluated in the
+step that claims, and cannot be exceeded however many workers claim. A method marked `@throttle` is
+asked when a job was claimed; if it returns True the job is given back, and its `filter` (this
+class, unless you say otherwise) is left alone until the next re-check. One that raises, or returns
+neither True nor False, is logged and holds its jobs back too: nothing fails, nothing is exceeded.
+
+Why a job waits is stored on the job at the head of those that wait: `throttled_by`, and
+`throttled_since`. `ThrottleDependentJobs` holds jobs back while jobs of other classes run.
+"""
+
+from __future__ import annotations
+
+from rocketjob import Job, hookimpl
+from rocketjob.explain import Reason
+from rocketjob.store import Filter
+from rocketjob_plugins.throttle.dependent import ThrottleDependentJobs
+from rocketjob_plugins.throttle.job import Throttle
+from rocketjob_plugins.throttle.methods import this_class, this_job, throttle
+from rocketjob_plugins.throttle.rate import Rate, RateLimit
+
+__all__ = [
+    "Rate",
+    "RateLimit",
+    "Throttle",
+    "ThrottleDependentJobs",
+    "this_class",
+    "this_job",
+    "throttle",
+]
+
+
+@hookimpl
+def veto_claim(job: Job) -> tuple[str, Filter] | None:
+    return job.exceeded_throttle() if isinstance(job, Throttle) else None
+
+
+@hookimpl
+def explain(job: Job) -> list[Reason]:
+    if not isinstance(job, Throttle) or not job.is_queued:
+        return []
+    return [Reason(name, text) for name, text in job.throttle_reasons()]
+
+
+@hookimpl
+def register_mixins() -> list[type[Job]]:
+    return [Throttle, ThrottleDependentJobs]

@@ -1,0 +1,69 @@
+"""The mixin `ThrottleDependentJobs`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import attrs
+
+from rocketjob import Job, UnknownJobClass, field, validate
+from rocketjob.job import job_class
+from rocketjob.limits import UNLIMITED, Limit
+from rocketjob.store import Store
+from rocketjob_plugins.throttle.waiting import Waiting
+
+
+class ThrottleDependentJobs(Waiting, abstract=True):
+    """Mixin: wait while a job of one of `dependent_jobs`, names of classes, is running.
+
+    class Later(ThrottleDependentJobs, Job):
+        dependent_jobs = ["FirstJob", "SecondJob"]
+    """
+
+    dependent_jobs: list[str] = field(default=[], user_editable=True, copy_on_restart=True)
+
+    @classmethod
+    def depends_on_job(cls, *classes: type[Job] | str) -> None:
+        """Set the default of `dependent_jobs`, for this class and those made from it later."""
+        names = [each if isinstance(each, str) else each.type_name() for each in classes]
+        cls.set_default("dependent_jobs", names)
+
+    def claim_limits(self) -> list[Limit]:
+        limits = super().claim_limits()
+        if self.dependent_jobs:
+            names = list(self.dependent_jobs)
+            limits.append(
+                DependentLimit(
+                    name="dependent_jobs",
+                    key="dependent:" + ",".join(names),
+                    maximum=0,
+                    counts={"_type": {"$in": names}},
+                    blocks={"_type": type(self).type_name(), "dependent_jobs": names},
+                )
+            )
+        return limits
+
+    @validate
+    def _dependent_jobs_exist(self) -> None:
+        if "dependent_jobs" in self.errors or self.dependent_jobs == self.stored_value("dependent_jobs"):
+            return
+        for name in self.dependent_jobs:
+            try:
+                job_class(name)
+            except UnknownJobClass as error:
+                self.errors.add("dependent_jobs", str(error))
+
+
+@attrs.frozen(kw_only=True)
+class DependentLimit(Limit):
+    """No place while one of the other jobs runs, else as many as are wanted."""
+
+    def free(self, store: Store, now: datetime, session: Any = None) -> int:
+        return 0 if super().free(store, now, session) < 0 else UNLIMITED
+
+    def take(self, store: Store, now: datetime, session: Any = None) -> None:
+        """Nothing is taken: the others may start while this one runs."""
+
+    def describe(self, store: Store, now: datetime) -> str:
+        return f"jobs that it depends on are running: {self.holders(store)}"

@@ -1,0 +1,148 @@
+"""The mixin `Throttle`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar
+
+from rocketjob import before, field, validate
+from rocketjob.codec import encode_any
+from rocketjob.errors import ConfigurationError
+from rocketjob.fields import read_only_field
+from rocketjob.limits import Limit
+from rocketjob.store import Filter
+from rocketjob_plugins.throttle.methods import HeldBack, ask, held_back, this_class, throttles_of
+from rocketjob_plugins.throttle.rate import Rate, RateLimit
+from rocketjob_plugins.throttle.waiting import Waiting
+
+
+class Throttle(Waiting, abstract=True):
+    """Mixin: see the package."""
+
+    throttle_running_jobs: ClassVar[int | None] = None
+    rate_limit: ClassVar[str | None] = None
+    throttle_key: ClassVar[Callable[[Any], Any] | None] = None
+    __throttles__: ClassVar[Mapping[str, HeldBack]] = {}
+    __rate__: ClassVar[Rate | None] = None
+
+    throttle_group: str | None = field(default=None, user_editable=True, copy_on_restart=True)
+    throttle_value: Any = read_only_field()
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls.__throttles__ = throttles_of(cls)
+        limit = cls.throttle_running_jobs
+        if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int)):
+            raise ConfigurationError(
+                f"{cls.__name__}.throttle_running_jobs must be a whole number, not {limit!r}"
+            )
+        if limit is not None and limit < 0:
+            raise ConfigurationError(
+                f"{cls.__name__}.throttle_running_jobs must not be negative; 0 or None is no limit"
+            )
+        if cls.throttle_key is not None and not callable(cls.throttle_key):
+            raise ConfigurationError(
+                f"{cls.__name__}.throttle_key must be a function of the job: "
+                "throttle_key = lambda job: job.account_id"
+            )
+        try:
+            cls.__rate__ = None if cls.rate_limit is None else Rate.parse(cls.rate_limit)
+        except ConfigurationError as error:
+            raise ConfigurationError(f"{cls.__name__}.{error}") from None
+
+    @classmethod
+    def throttles(cls) -> list[str]:
+        """Name the methods that hold jobs of this class back, in the order they are asked."""
+        return list(cls.__throttles__)
+
+    @classmethod
+    def undefine_throttle(cls, name: str) -> None:
+        """Take an inherited throttle off this class, and those made from it later.
+
+        Raises:
+            ValueError: the class has no throttle of that name.
+        """
+        if name not in cls.__throttles__:
+            known = ", ".join(cls.__throttles__) or "none"
+            raise ValueError(f"{cls.__name__} has no throttle {name}; it has {known}")
+        cls.__throttles__ = {n: f for n, f in cls.__throttles__.items() if n != name}
+
+    # --- limits, kept in the claim -----------------------------------------------------------
+
+    def claim_limits(self) -> list[Limit]:
+        limits, scope = super().claim_limits(), self._throttle_scope()
+        key = "/".join(str(value) for value in scope.values())
+        shared: dict[str, Any] = {"blocks": {"_type": type(self).type_name(), **scope}}
+        most, rate = self.throttle_running_jobs, self.__rate__
+        if most:
+            counts = self.throttle_counts(scope)
+            name = "throttle_running_jobs"
+            limits.append(
+                Limit(name=name, key=f"running:{key}", maximum=most, counts=counts, **shared)
+            )
+        if rate is not None:
+            shared |= {"maximum": rate.count, "counts": scope, "rate": rate}
+            limits.append(RateLimit(name="rate_limit", key=f"rate:{key}", **shared))
+        return limits
+
+    def throttle_counts(self, scope: Filter) -> Filter:
+        """Return which running jobs count for `throttle_running_jobs`."""
+        return scope
+
+    def _throttle_scope(self) -> dict[str, Any]:
+        """Return what the jobs have in common that share the limits."""
+        if self.throttle_group is not None:
+            scope: dict[str, Any] = {"throttle_group": self.throttle_group}
+        else:
+            scope = {"_type": type(self).type_name()}
+        if type(self).throttle_key is not None:
+            scope["throttle_value"] = encode_any(self.throttle_value)
+        return scope
+
+    @before("save")
+    def _keep_throttle_value(self) -> None:
+        key = type(self).throttle_key
+        if key is not None and self.is_queued:
+            self.throttle_value = key(self)
+
+    @validate
+    def _throttle_key_works(self) -> None:
+        key = type(self).throttle_key
+        if key is None or self.errors:
+            return
+        try:
+            value = key(self)
+        except Exception as error:
+            text = f"throttle_key raised {type(error).__name__}: {error}; correct it"
+            self.errors.add("throttle_value", text)
+            return
+        if isinstance(value, list | tuple | set | frozenset | dict):
+            text = f"throttle_key must return one value, such as a text or number, not {value!r}"
+            self.errors.add("throttle_value", text)
+
+    # --- rules of one's own, asked after the claim -------------------------------------------
+
+    def exceeded_throttle(self) -> tuple[str, Filter] | None:
+        """Ask the class's own throttles; return the first that says wait, and what it holds back.
+
+        One that cannot be asked says wait as well: its error is logged.
+        """
+        for name, filter in type(self).__throttles__.items():
+            try:
+                if ask(self, name):
+                    return name, held_back(self, filter)
+            except Exception as error:
+                text = f"{type(error).__name__}: {error}"
+                self.logger.exception("held back: the throttle failed", throttle=name, error=text)
+                return name, this_class(self)
+        return None
+
+    def throttle_reasons(self) -> Iterator[tuple[str, str]]:
+        """Yield the name of each own throttle that says wait, and what to tell a person."""
+        for name in type(self).__throttles__:
+            said = (getattr(type(self), name).__doc__ or "").strip().split("\n")[0]
+            try:
+                if ask(self, name):
+                    yield name, f"the throttle {name} holds it back" + (said and f": {said}")
+            except Exception as error:
+                yield name, f"the throttle {name} fails: {type(error).__name__}: {error}"

@@ -1,0 +1,101 @@
+"""`@throttle`: rules of your own."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar, overload
+
+from rocketjob import Job
+from rocketjob.errors import ConfigurationError
+from rocketjob.store import Filter
+
+F = TypeVar("F", bound=Callable[..., Any])
+HeldBack = Callable[[Any], Filter] | Filter
+MARK = "__rocketjob_throttle__"
+
+
+def this_class(job: Job) -> Filter:
+    """Hold back all jobs of the job's class."""
+    return {"_type": type(job).type_name()}
+
+
+def this_job(job: Job) -> Filter:
+    """Hold back the job alone."""
+    return {"_id": job.id}
+
+
+@overload
+def throttle(function: F) -> F: ...
+@overload
+def throttle(*, filter: HeldBack = ...) -> Callable[[F], F]: ...
+def throttle(function: Any = None, *, filter: HeldBack = this_class) -> Any:
+    """Mark a method that returns True while its jobs are to wait.
+
+    Args:
+        filter: what is held back: `this_class`, `this_job`, a Mongo filter, or a function that
+            takes the job and returns one.
+    """
+    if not callable(filter) and not isinstance(filter, Mapping):
+        raise TypeError("@throttle: filter must be a Mongo filter, or a function of the job")
+
+    def decorate(marked: F) -> F:
+        setattr(marked, MARK, filter)
+        return marked
+
+    return decorate if function is None else decorate(function)
+
+
+def throttles_of(cls: type) -> dict[str, HeldBack]:
+    """Return the throttles of a class: those of its bases, then its own, in order.
+
+    Raises:
+        ConfigurationError: a method can never be a throttle.
+    """
+    found: dict[str, HeldBack] = {}
+    for base in reversed(cls.__bases__):
+        found.update(getattr(base, "__throttles__", {}))
+    for name, value in cls.__dict__.items():
+        if hasattr(value, MARK):
+            _check(f"{cls.__qualname__}.{name}", value)
+            found[name] = getattr(value, MARK)
+    return found
+
+
+def _check(name: str, method: Callable[..., Any]) -> None:
+    signature = inspect.signature(method)
+    if len(signature.parameters) != 1:
+        raise ConfigurationError(f"{name}: a throttle takes nothing but self")
+    if inspect.iscoroutinefunction(method) or inspect.isgeneratorfunction(method):
+        raise ConfigurationError(f"{name}: a throttle must be a plain method, not async, no yield")
+    if signature.return_annotation not in (inspect.Signature.empty, bool, "bool", Any, "Any"):
+        raise ConfigurationError(
+            f"{name}: a throttle returns True or False: annotate it with -> bool, "
+            f"not {signature.return_annotation}"
+        )
+
+
+def ask(job: Job, name: str) -> bool:
+    """Ask one throttle.
+
+    Raises:
+        TypeError: it returned neither True nor False.
+    """
+    answer = getattr(job, name)()
+    if not isinstance(answer, bool):
+        raise TypeError(
+            f"{type(job).__name__}.{name}: a throttle must return True or False, not {answer!r}"
+        )
+    return answer
+
+
+def held_back(job: Job, filter: HeldBack) -> Filter:
+    """Return what a throttle holds back.
+
+    Raises:
+        TypeError: its function returned no filter.
+    """
+    found = filter(job) if callable(filter) else filter
+    if not isinstance(found, Mapping):
+        raise TypeError(f"@throttle: the function filter= must return a Mongo filter, not {found!r}")
+    return found

@@ -1,0 +1,81 @@
+"""At most so many starts in any period."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from typing import Any
+
+import attrs
+
+from rocketjob.errors import ConfigurationError
+from rocketjob.limits import COLLECTION, Limit
+from rocketjob.store import Store
+
+MOST = 10_000  # the times of so many starts are kept for each key
+PERIODS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
+_RATE = re.compile(r"\s*(\d+)\s*/\s*(?:(\d+)\s*)?(second|minute|hour|day)s?\s*")
+
+
+@attrs.frozen
+class Rate:
+    """So many starts in any period of this length."""
+
+    count: int
+    period: timedelta
+
+    @classmethod
+    def parse(cls, text: Any) -> Rate:
+        """Parse `100/minute`, `5/second`, `1000/2hours`.
+
+        Raises:
+            ConfigurationError: it is none of these; the message says what is allowed.
+        """
+        found = _RATE.fullmatch(text) if isinstance(text, str) else None
+        if found is None or int(found[1]) < 1 or (found[2] is not None and int(found[2]) < 1):
+            raise ConfigurationError(
+                f'rate_limit must be such as "100/minute" or "10/5seconds", not {text!r} '
+                f"(periods: {', '.join(PERIODS)})"
+            )
+        if int(found[1]) > MOST:
+            raise ConfigurationError(
+                f"rate_limit {text!r}: at most {MOST} in a period; choose a shorter period"
+            )
+        return cls(int(found[1]), timedelta(seconds=int(found[2] or 1) * PERIODS[found[3]]))
+
+    def __str__(self) -> str:
+        return f"{self.count} in {self.period}"
+
+
+@attrs.frozen(kw_only=True)
+class RateLimit(Limit):
+    """At most `rate.count` starts in any period, by the times of the last starts."""
+
+    rate: Rate
+
+    def free(self, store: Store, now: datetime, session: Any = None) -> int:
+        since = now - self.rate.period
+        return self.rate.count - sum(start > since for start in self._starts(store, session))
+
+    def take(self, store: Store, now: datetime, session: Any = None) -> None:
+        # As many as the largest limit that shares the key needs.
+        stored = store.collection(COLLECTION).find_one({"_id": self.key}, session=session) or {}
+        keep = max(self.rate.count, stored.get("keep", 0))
+        update = {
+            "$set": {"keep": keep},
+            "$push": {"starts": {"$each": [now], "$slice": -keep}},
+        }
+        store.collection(COLLECTION).update_one(
+            {"_id": self.key}, update, upsert=True, session=session
+        )
+
+    def free_at(self, store: Store, now: datetime) -> datetime | None:
+        starts = sorted(self._starts(store))[-self.rate.count :]
+        return starts[0] + self.rate.period if len(starts) >= self.rate.count else None
+
+    def describe(self, store: Store, now: datetime) -> str:
+        return f"at most {self.rate} may start"
+
+    def _starts(self, store: Store, session: Any = None) -> list[datetime]:
+        stored = store.collection(COLLECTION).find_one({"_id": self.key}, session=session)
+        return list(stored.get("starts", ())) if stored else []

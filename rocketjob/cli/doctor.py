@@ -1,0 +1,454 @@
+"""`rocketjob doctor`: what is wrong here, and what to do about it.
+
+Each check is a generator of findings about one area; one that fails is itself a finding, and the
+others are still made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import click
+
+from rocketjob import application, clock
+from rocketjob.application import Application
+from rocketjob.cli.command import command, json_option
+from rocketjob.cli.output import clean, print_json, relative, span, styled
+from rocketjob.cli.session import fits_terminal, session_of
+from rocketjob.errors import PluginError, RocketJobError
+from rocketjob.plugin_manager import PluginManager, import_app
+from rocketjob.store import Store
+
+if TYPE_CHECKING:
+    from rocketjob.server import Server
+
+OK, WARNING, PROBLEM = "ok", "warning", "problem"
+MARKS = {OK: ("ok", "green"), WARNING: ("warning", "yellow"), PROBLEM: ("problem", "red")}
+SLOW_SECONDS = 0.1  # a round trip to the store that takes longer slows every job down
+SKEW_SECONDS = 2.0  # a heartbeat that far in the future was written by a clock that is ahead
+LONG_WAIT = timedelta(minutes=15)  # a job that is due and waits longer is worth a look
+
+
+@attrs.frozen
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        area: such as `store` or `servers`.
+        status: `ok`, `warning` or `problem`.
+        message: what was found.
+        advice: what to do about it.
+        data: the same for programs.
+    """
+
+    area: str
+    status: str
+    message: str
+    advice: str = ""
+    data: dict[str, Any] = attrs.field(factory=dict)
+
+
+@attrs.define
+class Patient:
+    """What the checks look at, read once."""
+
+    application: Application
+    given: dict[str, Any]
+    servers: list[Server] = attrs.field(factory=list)
+
+    @property
+    def store(self) -> Store:
+        return self.application.store
+
+    @property
+    def living(self) -> list[Server]:
+        return [server for server in self.servers if not server.is_zombie()]
+
+
+Check = Callable[[Patient], Iterator[Finding]]
+
+
+@command(
+    "doctor",
+    examples=(
+        ("look at everything", "doctor --app myapp.jobs"),
+        ("for monitoring: exit code 1 if there is a problem", "doctor --json"),
+    ),
+)
+@json_option
+@click.pass_context
+def doctor(ctx: click.Context, as_json: bool) -> None:
+    """Check the store, plugins, settings, clocks, classes, servers and jobs.
+
+    Each finding says what to do about it. Exit code 1 if one of them is a problem.
+    """
+    current = _application()
+    findings = []
+    for finding in examine(Patient(current, session_of(ctx).given)):
+        findings.append(finding)
+        print_json(attrs.asdict(finding)) if as_json else _show(finding)
+    if not as_json:
+        _show_sum(findings)
+    if any(finding.status == PROBLEM for finding in findings):
+        ctx.exit(1)
+
+
+def _application() -> Application:
+    """Return the application; a plugin that cannot be loaded is left out, and is a finding."""
+    current = application.current()
+    try:
+        _ = current.plugins
+    except PluginError:
+        plugins = PluginManager(current.config.disabled_plugins, strict=False)
+        return application.use(Application(current.config, plugins))
+    return current
+
+
+def examine(patient: Patient) -> Iterator[Finding]:
+    """Make all checks; without a store only those that need none."""
+    yield from _made("configuration", check_configuration, patient)
+    yield from _made("plugins", check_plugins, patient)
+    yield from _made("app", check_app, patient)
+    reached = True
+    for finding in _made("store", check_store, patient):
+        reached = reached and not finding.data.get("unreachable")
+        yield finding
+    if not reached:
+        return
+    for area, check in (
+        ("servers", check_servers),
+        ("clock", check_clock),
+        ("classes", check_classes),
+        ("jobs", check_jobs),
+    ):
+        yield from _made(area, check, patient)
+
+
+def _made(area: str, check: Check, patient: Patient) -> Iterator[Finding]:
+    try:
+        yield from check(patient)
+    except Exception as error:
+        message = str(error) if isinstance(error, RocketJobError) else _named(error)
+        yield Finding(area, PROBLEM, message, data={"unreachable": area == "store"})
+
+
+def _named(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+# --- here ------------------------------------------------------------------------------------
+
+
+def check_configuration(patient: Patient) -> Iterator[Finding]:
+    """Say which settings are not the defaults, and where they come from."""
+    from rocketjob import config as config_module
+
+    changed: dict[str, list[str]] = {}
+    for name, origin in config_module.origins(patient.given).items():
+        if origin != "default":
+            changed.setdefault(origin, []).append(name)
+    shown = "; ".join(f"from {origin}: {', '.join(names)}" for origin, names in changed.items())
+    message = shown or "all settings have their defaults"
+    yield Finding("configuration", OK, message, "", {"origins": changed})
+
+
+def check_plugins(patient: Patient) -> Iterator[Finding]:
+    """Say which plugins are broken or disabled."""
+    infos = patient.application.plugins.infos()
+    for info in infos:
+        if info.error:
+            yield Finding("plugins", PROBLEM, info.error, data={"plugin": info.name})
+    off = [info.name for info in infos if not info.enabled and not info.error]
+    unknown = sorted(set(patient.application.config.disabled_plugins) - {i.name for i in infos})
+    if unknown:
+        yield Finding(
+            "plugins",
+            WARNING,
+            f"disabled_plugins names {', '.join(unknown)}, not installed here",
+            "correct or remove the names",
+        )
+    loaded = [info.name for info in infos if info.enabled]
+    message = f"{len(loaded)} loaded" + (f"; disabled: {', '.join(off)}" if off else "")
+    yield Finding("plugins", OK, message, data={"loaded": loaded, "disabled": off})
+
+
+def check_app(patient: Patient) -> Iterator[Finding]:
+    """Import the app modules, and say which job classes that brought."""
+    from rocketjob.cli.server import find_classes
+
+    config = patient.application.config
+    for name in config.app:
+        try:
+            import_app([name])
+        except PluginError as error:
+            yield Finding("app", PROBLEM, str(error), "servers with this setting do not start")
+    found = find_classes(patient.application)
+    if found.own:
+        message = f"{len(found.own)} job classes here: {', '.join(found.own)}"
+        yield Finding("app", OK, message, data={"classes": found.own})
+    elif not config.app:
+        message = "no app module is named, so job classes of yours were not looked at"
+        yield Finding("app", WARNING, message, "name your modules: --app myapp.jobs")
+    else:
+        modules = ", ".join(config.app)
+        yield Finding(
+            "app", WARNING, f"no job class was found in {modules}", "is it the right one?"
+        )
+
+
+# --- the store -------------------------------------------------------------------------------
+
+
+def check_store(patient: Patient) -> Iterator[Finding]:
+    """Open the store, write to it, take the time, and pass on its own report."""
+    store = patient.store
+    report = store.check()
+    yield Finding("store", OK, f"{store.url} ({_report_line(report)})", data=report)
+    for problem in report.get("problems", ()):
+        yield Finding("store", PROBLEM, str(problem), "restore a backup, or repair the store")
+    yield _round_trip(store)
+
+
+def _report_line(report: dict[str, Any]) -> str:
+    parts = [str(report.get("store", "store"))]
+    parts += [str(value) for key, value in report.items() if key.endswith("_version")][:1]
+    if "bytes" in report:
+        parts.append(f"{report['bytes'] / 1e6:.1f} MB")
+    if "synchronous" in report:
+        parts.append(f"synchronous {report['synchronous']}")
+    return ", ".join(parts)
+
+
+def _round_trip(store: Store) -> Finding:
+    """Write, read and remove a document among the events, where nobody takes it for work."""
+    from bson import ObjectId
+
+    from rocketjob.events import COLLECTION
+
+    events, times = store.collection(COLLECTION), []
+    for _ in range(5):
+        began, id = clock.monotonic(), ObjectId()
+        document = {"_id": id, "name": "doctor", "action": "ping", "created_at": clock.now()}
+        events.insert_one(document)
+        events.find_one({"_id": id})
+        events.delete_one({"_id": id})
+        times.append((clock.monotonic() - began) / 3)
+    seconds = sorted(times)[len(times) // 2]
+    message = f"readable and writable, {seconds * 1000:.1f} ms for each operation"
+    data = {"seconds": round(seconds, 6)}
+    if seconds < SLOW_SECONDS:
+        return Finding("store", OK, message, data=data)
+    return Finding("store", WARNING, message, "that is slow: look at its disk or network", data)
+
+
+# --- servers ---------------------------------------------------------------------------------
+
+
+def check_servers(patient: Patient) -> Iterator[Finding]:
+    """Look whether anybody is there to work."""
+    from rocketjob.server import Server
+
+    patient.servers = list(Server.all().order_by("name"))
+    living, due = patient.living, _due().count()
+    for server in patient.servers:
+        if server.is_zombie():
+            yield _zombie(server, bool(living))
+    data = {"alive": len(living), "zombies": len(patient.servers) - len(living), "due": due}
+    if not living:
+        status = PROBLEM if due else WARNING
+        message = f"no server is running; {_jobs(due)} due"
+        yield Finding("servers", status, message, "start one: rocketjob server --app ...", data)
+    elif not [server for server in living if server.state in ("starting", "running")]:
+        states = ", ".join(f"{server.name} is {server.state}" for server in living)
+        status = PROBLEM if due else WARNING
+        yield Finding("servers", status, f"no server starts jobs: {states}", _resume_advice(), data)
+    else:
+        yield Finding("servers", OK, _servers_line(living), data=data)
+
+
+def _resume_advice() -> str:
+    return "let paused servers go on: rocketjob servers resume --yes"
+
+
+def _servers_line(living: list[Server]) -> str:
+    workers = sum(server.max_workers for server in living)
+    names = ", ".join(
+        server.name if server.state == "running" else f"{server.name} ({server.state})"
+        for server in living
+    )
+    return f"{len(living)} alive with {workers} workers: {names}"
+
+
+def _zombie(server: Server, others: bool) -> Finding:
+    limit = int(4 * server.heartbeat_seconds)
+    advice = (
+        f"the other servers remove it within {limit} s of its last heartbeat; if it lives, its "
+        "clock is behind this one's"
+        if others
+        else "start a server: it takes back the work of this one and removes it"
+    )
+    return Finding(
+        "servers",
+        WARNING if others else PROBLEM,
+        f"{server.name} is a zombie: its last heartbeat was {relative(server.heartbeat_at)}",
+        advice,
+        {"server": server.name, "host": server.host, "pid": server.pid},
+    )
+
+
+def check_clock(patient: Patient) -> Iterator[Finding]:
+    """Compare this clock with the times in the servers' heartbeats."""
+    now, beats = clock.now(), [s for s in patient.servers if s.heartbeat_at is not None]
+    ahead = {server.name: _ahead(server, now) for server in beats}
+    wrong = {name: seconds for name, seconds in ahead.items() if seconds > SKEW_SECONDS}
+    for name, seconds in wrong.items():
+        yield Finding(
+            "clock",
+            WARNING,
+            f"the clock of {name} is at least {span(seconds)} ahead of this one",
+            "synchronise the clocks (chrony, systemd-timesyncd): run_at and expires_at are judged "
+            "by each server's own. No work is taken from a living server because of it",
+            {"server": name, "seconds": round(seconds, 3)},
+        )
+    if wrong:
+        return
+    message = f"{now:%Y-%m-%d %H:%M:%S} UTC"
+    yield Finding(
+        "clock", OK, f"{message}, as the servers have it" if beats else message, data={"now": now}
+    )
+
+
+def _ahead(server: Server, now: datetime) -> float:
+    return (server.heartbeat_at - now).total_seconds() if server.heartbeat_at else 0.0
+
+
+# --- jobs ------------------------------------------------------------------------------------
+
+
+def unserved(store: Store, loaded: Collection[str] = ()) -> dict[str, int]:
+    """Count the queued jobs, by class, that neither `loaded` nor a living server can run."""
+    from rocketjob.job import COLLECTION
+    from rocketjob.server import Server
+
+    known = {*loaded}
+    for server in Server.all():
+        if not server.is_zombie():
+            known.update(server.classes)
+    queued = store.count_by(COLLECTION, "_type", {"state": "queued"})
+    return {str(name): count for name, count in queued.items() if name not in known}
+
+
+def check_classes(patient: Patient) -> Iterator[Finding]:
+    """Look for queued jobs whose class no server has loaded."""
+    if not patient.living:
+        return  # it has been said that nobody is there
+    missing = unserved(patient.store)
+    for name, count in missing.items():
+        yield Finding(
+            "classes",
+            PROBLEM,
+            f"{name}: {_jobs(count)} queued, and no living server has loaded that class",
+            "start a server with its module in --app, without a filter that leaves it out; if the "
+            "class is gone, remove the jobs",
+            {"class": name, "queued": count},
+        )
+    if not missing:
+        yield Finding("classes", OK, "a living server has loaded the class of every queued job")
+
+
+def check_jobs(patient: Patient) -> Iterator[Finding]:
+    """Look for jobs that are stuck, late or failed."""
+    yield from _stuck(patient)
+    yield from _oldest(patient)
+    from rocketjob.job import Job
+
+    failed = Job.failed().count()
+    if failed:
+        advice = "see why: rocketjob jobs list --state failed"
+        yield Finding("jobs", WARNING, f"{_jobs(failed)} failed", advice, {"failed": failed})
+    else:
+        yield Finding("jobs", OK, "no job has failed", data={"failed": 0})
+
+
+def _stuck(patient: Patient) -> Iterator[Finding]:
+    """Look for claims of processes whose server is dead: running jobs, and parts of jobs."""
+    from rocketjob.job import Job
+    from rocketjob.queue import owners
+
+    living = {server.incarnation for server in patient.living}
+    holders = owners(patient.store, patient.application.plugins)
+    lost = sorted(one for one in holders if one.partition(".")[0] not in living)
+    if not lost:
+        return
+    count = Job.running().where({"claimed_by": {"$in": lost}}).count()
+    yield Finding(
+        "jobs",
+        WARNING if patient.living else PROBLEM,
+        f"{len(lost)} worker processes of dead servers hold work: {_jobs(count)} running",
+        "the living servers take it back within a minute"
+        if patient.living
+        else "start a server: it takes the work back",
+        {"owners": lost, "running": count},
+    )
+
+
+def _oldest(patient: Patient) -> Iterator[Finding]:
+    job = _due().order_by("id").first()
+    if job is None:
+        yield Finding("jobs", OK, "none is due", data={"due": 0})
+        return
+    waited = clock.now() - job.scheduled_at
+    message = f"{_jobs(_due().count())} due; the oldest, {job.class_name}, waits for "
+    late = waited > LONG_WAIT
+    yield Finding(
+        "jobs",
+        WARNING if late else OK,
+        message + span(waited.total_seconds()),
+        "are there enough workers, and does a server take its class and priority?" if late else "",
+        {"id": job.id, "seconds": waited.total_seconds()},
+    )
+
+
+def _due() -> Any:
+    from rocketjob.job import Job
+
+    return Job.queued_now()
+
+
+def _jobs(count: int) -> str:
+    return f"{count:,} job" if count == 1 else f"{count:,} jobs"
+
+
+# --- looks -----------------------------------------------------------------------------------
+
+
+def _show(finding: Finding) -> None:
+    mark, colour = MARKS[finding.status]
+    label = styled(f"{mark:8}", fg=colour, bold=finding.status == PROBLEM)
+    _wrapped(f"{label} {styled(f'{finding.area:14}', dim=True)}", clean(finding.message))
+    if finding.advice:
+        _wrapped(" " * 23, "-> " + finding.advice)
+
+
+def _wrapped(head: str, text: str) -> None:
+    """Print a text behind a head of 23 columns, folded on a terminal only."""
+    import shutil
+    import textwrap
+
+    width = shutil.get_terminal_size().columns - 24 if fits_terminal() else 10_000
+    for number, line in enumerate(textwrap.wrap(text, max(30, width)) or [""]):
+        click.echo(f"{head if number == 0 else ' ' * 23} {line}")
+
+
+def _show_sum(findings: list[Finding]) -> None:
+    counts = {status: sum(f.status == status for f in findings) for status in MARKS}
+    click.echo()
+    if counts[PROBLEM]:
+        click.echo(styled(f"{counts[PROBLEM]} problems, {counts[WARNING]} warnings", fg="red"))
+    elif counts[WARNING]:
+        click.echo(f"No problem, {counts[WARNING]} warnings")
+    else:
+        click.echo(styled("All is well", fg="green"))

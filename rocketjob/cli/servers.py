@@ -1,0 +1,332 @@
+"""`rocketjob servers`: look at running servers and tell them what to do, from anywhere."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import attrs
+import click
+
+from rocketjob.cli.command import Group, json_option
+from rocketjob.cli.errors import Failure
+from rocketjob.cli.output import Cell, Column, print_json, print_table, relative
+from rocketjob.cli.session import warn
+from rocketjob.errors import InvalidTransition, NotFound
+
+if TYPE_CHECKING:
+    from rocketjob.server import Server
+
+F = TypeVar("F", bound=Callable[..., Any])
+LOOK_SECONDS = 0.2  # how often --wait looks
+COLUMNS = (
+    Column("NAME", fixed=True),
+    Column("STATE", fixed=True),
+    Column("WORKERS", fixed=True, right=True),
+    Column("PROCESSES", fixed=True, right=True),
+    Column("STARTED", fixed=True),
+    Column("HEARTBEAT", fixed=True),
+    Column("HOST"),
+    Column("PID", fixed=True, right=True),
+)
+STYLES = {"running": "green", "paused": "yellow", "stopping": "magenta", "zombie": "bold red"}
+EXAMPLES = (
+    ("which servers there are", "servers list"),
+    ("the same, every second", "servers list --watch"),
+    ("let those whose name holds `web` finish their work and end", "servers stop web --wait"),
+    ("hold all of them back for a while", "servers pause --yes"),
+)
+
+
+@click.group("servers", cls=Group, examples=EXAMPLES)
+def servers() -> None:
+    """List, stop and pause servers.
+
+    NAME is part of a server's name, or the whole name if it holds a colon; without one all servers
+    are meant.
+    """
+
+
+# --- list ------------------------------------------------------------------------------------
+
+
+@servers.command("list", examples=EXAMPLES[:2])
+@click.argument("name", required=False)
+@json_option
+@click.option("--watch", is_flag=True, help="again and again, until Ctrl-C")
+@click.option(
+    "--every",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0.05),
+    default=1.0,
+    show_default=True,
+    help="how often, with --watch",
+)
+def list_servers(name: str | None, as_json: bool, watch: bool, every: float) -> None:
+    """List the servers; a zombie's heartbeat has stopped."""
+    if not watch:
+        _show(_named(name), as_json)
+        return
+    with contextlib.suppress(KeyboardInterrupt):
+        while True:
+            found = _named(name)
+            if sys.stdout.isatty() and not as_json:
+                click.clear()
+            _show(found, as_json)
+            sys.stdout.flush()
+            threading.Event().wait(every)
+
+
+def _named(name: str | None) -> list[Server]:
+    from rocketjob.server import Server
+
+    return Server.named(name)
+
+
+def _show(found: list[Server], as_json: bool) -> None:
+    if as_json:
+        for server in found:
+            print_json(described(server))
+    elif found:
+        print_table(COLUMNS, [_row(server) for server in found])
+    else:
+        click.echo("No server is registered. Start one: rocketjob server --app MODULE", err=True)
+
+
+def described(server: Server) -> dict[str, Any]:
+    """Return what is known of a server, for programs."""
+    return {
+        "id": server.id,
+        "name": server.name,
+        "state": server.state,
+        "zombie": server.is_zombie(),
+        "workers": server.workers,
+        "max_workers": server.max_workers,
+        "processes": server.processes,
+        "started_at": server.started_at,
+        "heartbeat_at": server.heartbeat_at,
+        "heartbeat_seconds": server.heartbeat_seconds,
+        "performing": (server.heartbeat or {}).get("performing", []),
+        "host": server.host,
+        "pid": server.pid,
+        "incarnation": server.incarnation,
+        "classes": server.classes,
+    }
+
+
+def _row(server: Server) -> list[Cell | str]:
+    state = "zombie" if server.is_zombie() else server.state
+    return [
+        server.name,
+        Cell(state, STYLES.get(state, "")),
+        f"{server.workers}/{server.max_workers}",
+        str(server.processes),
+        relative(server.started_at),
+        relative(server.heartbeat_at),
+        server.host,
+        str(server.pid),
+    ]
+
+
+# --- tell them -------------------------------------------------------------------------------
+
+
+def _name_argument(function: F) -> F:
+    return click.argument("name", required=False)(function)
+
+
+def _yes_option(function: F) -> F:
+    return click.option("-y", "--yes", is_flag=True, help="all servers, without asking")(function)
+
+
+def _wait_options(function: F) -> F:
+    function = click.option(
+        "--timeout",
+        metavar="SECONDS",
+        type=click.FloatRange(min=0),
+        help="wait at most so long, and exit with 1 then",
+    )(function)
+    return click.option("--wait", is_flag=True, help="return only when it is done")(function)
+
+
+@servers.command("stop", examples=(("and wait until it has ended", "servers stop web-1 --wait"),))
+@_name_argument
+@_yes_option
+@_wait_options
+def stop(name: str | None, yes: bool, wait: bool, timeout: float | None) -> None:
+    """Let servers finish what they run, for their grace period, and end."""
+    _tell(Order("stop", "stopping", _stop, _is_gone), name, yes, wait, timeout)
+
+
+@servers.command("kill", examples=(("end a server at once", "servers kill web-1 --wait"),))
+@_name_argument
+@_yes_option
+@_wait_options
+def kill(name: str | None, yes: bool, wait: bool, timeout: float | None) -> None:
+    """End servers at once; what they run is queued again."""
+    _tell(Order("kill", "being killed", _kill, _is_gone), name, yes, wait, timeout)
+
+
+@servers.command("pause", examples=(("and wait until it runs no job", "servers pause --wait -y"),))
+@_name_argument
+@_yes_option
+@_wait_options
+def pause(name: str | None, yes: bool, wait: bool, timeout: float | None) -> None:
+    """Let servers finish what they run and start nothing more, until they are resumed."""
+    _tell(Order("pause", "paused", _pause, _is_at_rest), name, yes, wait, timeout)
+
+
+@servers.command("resume", examples=(("all that are paused", "servers resume --yes"),))
+@_name_argument
+@_yes_option
+def resume(name: str | None, yes: bool) -> None:
+    """Let paused servers go on."""
+    _tell(Order("resume", "running", _resume), name, yes)
+
+
+@servers.command("dump", examples=(("into the server's own log", "servers dump web-1"),))
+@_name_argument
+def dump(name: str | None) -> None:
+    """Have servers write the stacks of all their threads to their standard error."""
+    _tell(Order("dump", "writing its stacks", _dump), name, yes=True)
+
+
+@attrs.frozen
+class Order:
+    """What a server is told.
+
+    Attributes:
+        verb: for messages, as in `stop`.
+        outcome: what it is then, as in `stopping`.
+        give: tells it.
+        done: whether it has done so; `--wait` waits for it.
+    """
+
+    verb: str
+    outcome: str
+    give: Callable[[Server], None]
+    done: Callable[[Server], bool] = lambda server: True
+
+
+def _stop(server: Server) -> None:
+    server.stop()
+
+
+def _pause(server: Server) -> None:
+    server.pause()
+
+
+def _resume(server: Server) -> None:
+    server.resume()
+
+
+def _kill(server: Server) -> None:
+    from rocketjob import events
+
+    events.publish("server", "kill", server_id=str(server.id))
+    # One that is still starting does not listen yet; it reads its document all the same.
+    with contextlib.suppress(InvalidTransition, NotFound):
+        server.stop()
+
+
+def _dump(server: Server) -> None:
+    from rocketjob import events
+
+    events.publish("server", "thread_dump", server_id=str(server.id))
+
+
+def _is_gone(server: Server) -> bool:
+    from rocketjob.server import Server
+
+    return Server.where(id=server.id, incarnation=server.incarnation).first() is None
+
+
+def _is_at_rest(server: Server) -> bool:
+    from rocketjob import application
+    from rocketjob.queue import owners
+
+    current = application.current()
+    held = owners(current.store, current.plugins)
+    return not any(owner.startswith(server.incarnation + ".") for owner in held)
+
+
+def _tell(
+    order: Order, name: str | None, yes: bool, wait: bool = False, timeout: float | None = None
+) -> None:
+    """Give an order to the servers that are meant."""
+    found = _named(name)
+    if not found:
+        click.echo("No server is registered.", err=True)
+    elif name is None and not yes:
+        _confirm(order.verb, found)
+    obeyed = [server for server in found if _give(order, server)]
+    if wait and obeyed:
+        _wait(order, obeyed, timeout)
+    if len(obeyed) < len(found):
+        raise click.exceptions.Exit(1)
+
+
+def _confirm(verb: str, found: list[Server]) -> None:
+    names = ", ".join(server.name for server in found)
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"this would {verb} all servers ({names}): name one, or say --yes")
+    click.confirm(f"{verb.capitalize()} all {len(found)} servers ({names})?", abort=True, err=True)
+
+
+def _give(order: Order, server: Server) -> bool:
+    if server.is_zombie():
+        _say_zombie(server)
+    try:
+        order.give(server)
+    except InvalidTransition:
+        if server.state == order.outcome:
+            click.echo(f"{server.name}: {order.outcome} already")
+            return True
+        warn(f"{server.name} is {server.state}: it cannot {order.verb}")
+        return False
+    except NotFound:
+        click.echo(f"{server.name}: has ended meanwhile")
+        return True
+    click.echo(f"{server.name}: {order.outcome}")
+    return True
+
+
+def _say_zombie(server: Server) -> None:
+    warn(
+        f"{server.name} does not answer: its last heartbeat was {relative(server.heartbeat_at)}. "
+        "A server that runs takes back its work and removes it"
+    )
+
+
+def _wait(order: Order, found: Iterable[Server], timeout: float | None) -> None:
+    waiting = list(found)
+    for _ in _looks(timeout):
+        waiting = [server for server in waiting if not order.done(server)]
+        if not waiting:
+            return
+        lost = [server for server in waiting if _is_zombie_now(server)]
+        if len(lost) == len(waiting):
+            break
+    names = ", ".join(server.name for server in waiting)
+    raise Failure(f"still not done: {names}")
+
+
+def _is_zombie_now(server: Server) -> bool:
+    with contextlib.suppress(NotFound):
+        return server.reload().is_zombie()
+    return False
+
+
+def _looks(timeout: float | None) -> Iterator[None]:
+    """Yield at intervals, at least once, until the time is over."""
+    from rocketjob import clock
+
+    end = None if timeout is None else clock.monotonic() + timeout
+    while True:
+        yield
+        if end is not None and clock.monotonic() >= end:
+            return
+        threading.Event().wait(LOOK_SECONDS)

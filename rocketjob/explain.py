@@ -1,0 +1,154 @@
+"""Why a job is not running now, and when it could.
+
+The answer comes from what the claim itself goes by: the same clauses, evaluated against this one
+job, and the same limits. Plugins add what they know with the hook `explain`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import attrs
+
+from rocketjob import application, clock
+from rocketjob.job import COLLECTION, Job, UnknownJob
+from rocketjob.queue import Queue, more_urgent_than
+from rocketjob.server import Server
+
+CALL = {
+    "paused": "it is paused: resume it to let it go on",
+    "failed": "it has failed: retry it to run it again",
+    "aborted": "it was aborted, for good",
+    "completed": "it has completed",
+}
+
+
+@attrs.frozen
+class Reason:
+    """One thing that keeps a job from running.
+
+    Attributes:
+        name: such as `run_at`, `servers`, or the name of a throttle.
+        text: for people.
+        until: when it no longer does, where that is known.
+    """
+
+    name: str
+    text: str
+    until: datetime | None = None
+
+    def __str__(self) -> str:
+        return self.text if self.until is None else f"{self.text}, until {_shown(self.until)}"
+
+
+@attrs.frozen
+class Explanation:
+    """Why a job is not running now. True where there is any reason.
+
+    Attributes:
+        job: as it is in words, such as `ReportJob 55ae... is queued`.
+        reasons: what holds it back; none where it only waits for a free worker, or is running.
+    """
+
+    job: str
+    state: str
+    reasons: tuple[Reason, ...] = ()
+    note: str = ""
+
+    @property
+    def until(self) -> datetime | None:
+        """When it could start at the earliest; None if it could now, or nobody knows."""
+        times = [reason.until for reason in self.reasons]
+        known = [at for at in times if at is not None]
+        return max(known) if known and len(known) == len(times) else None
+
+    def names(self) -> list[str]:
+        """Name the reasons."""
+        return [reason.name for reason in self.reasons]
+
+    def __bool__(self) -> bool:
+        return bool(self.reasons)
+
+    def __str__(self) -> str:
+        lines = [f"- {reason}" for reason in self.reasons] or [self.note]
+        return "\n".join([f"{self.job} is {self.state}", *lines])
+
+
+def explain(job: Job) -> Explanation:
+    """Explain one job, from what is stored now."""
+    stored = None if job.is_new else job.collection().find_one({"_id": job.id})
+    name = f"{job.class_name if isinstance(job, UnknownJob) else job.type_name()} {job.id}"
+    if stored is None:
+        return Explanation(name, "not stored", (Reason("stored", "no worker can see it"),))
+    job = Job.from_document(stored)
+    if job.is_running:
+        return Explanation(name, job.state, note=f"it is running on {_workers(job)}")
+    if not job.is_queued:
+        return Explanation(name, job.state, (Reason("state", _why(job)),))
+    reasons = list(_reasons(job, stored, clock.now()))
+    return Explanation(name, job.state, tuple(reasons), "nothing holds it back: a worker is next")
+
+
+def _reasons(job: Job, stored: dict[str, Any], now: datetime) -> Iterator[Reason]:
+    app = application.current()
+    queue = Queue(app.store, app.plugins, app.config, "explain", "explain")
+    clauses = queue.clauses(now)
+    if job.is_expired:
+        yield Reason("expires_at", f"it expired at {_shown(job.expires_at)}: it will be removed")
+    if _fails(job, clauses["run_at"]):
+        yield Reason("run_at", "it is scheduled for later", job.run_at)
+    servers = list(_servers(job, stored["_type"], queue))
+    yield from servers
+    if "where" in clauses and _fails(job, clauses["where"]):
+        yield Reason("where", f"the setting `where` of this process leaves it out: {app.config.where}")
+    for limit in job.claim_limits():
+        if limit.free(app.store, now) <= 0:
+            yield Reason(limit.name, limit.describe(app.store, now), limit.free_at(app.store, now))
+    for found in reversed(app.plugins.hook.explain(job=job)):
+        yield from found
+    if not servers and not _fails(job, clauses["run_at"]):
+        yield from _ahead(job, clauses)
+
+
+def _fails(job: Job, clause: Any) -> bool:
+    return job.collection().find_one({"$and": [{"_id": job.id}, clause]}, {"_id": 1}) is None
+
+
+def _servers(job: Job, name: str, queue: Queue) -> Iterator[Reason]:
+    alive = [server for server in Server.all() if not server.is_zombie()]
+    able = [server for server in alive if name in server.classes]
+    if not alive:
+        yield Reason("servers", "no server is running: start one with `rocketjob server`")
+    elif not able:
+        names = ", ".join(server.name for server in alive)
+        text = f"no server takes {name}: its module must be named in `app` of one of {names}, and "
+        yield Reason("class", text + "not be left out by `include` or `exclude`")
+    elif not any(server.state in ("running", "starting") for server in able):
+        names = ", ".join(f"{server.name} is {server.state}" for server in able)
+        yield Reason("servers", f"every server that takes {name} is paused or stopping: {names}")
+
+
+def _ahead(job: Job, clauses: dict[str, Any]) -> Iterator[Reason]:
+    """Count the due jobs that a worker takes first."""
+    due = [clauses["state"], clauses["run_at"], more_urgent_than(job)]
+    count = application.current().store.collection(COLLECTION).count_documents({"$and": due})
+    if count:
+        jobs = "1 due job goes" if count == 1 else f"{count} due jobs go"
+        yield Reason("ahead", f"{jobs} before it: more urgent (priority {job.priority}), or older")
+
+
+def _why(job: Job) -> str:
+    if job.is_failed and job.exception is not None:
+        return f"{CALL['failed']} ({job.exception.class_name}: {job.exception.message})"
+    return CALL.get(job.state, f"it is {job.state}")
+
+
+def _workers(job: Job) -> str:
+    since = f" since {_shown(job.started_at)}" if job.started_at else ""
+    return (", ".join(job.worker_names) or "no worker") + since
+
+
+def _shown(at: datetime | None) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC" if at is not None else "?"

@@ -1,0 +1,241 @@
+"""The main promise: whatever is killed, every job is done once by its last claim, in order.
+
+`ROCKETJOB_CHAOS_JOBS=20000 ROCKETJOB_CHAOS_SECONDS=60` is the full size; less runs by default.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+from support.runtime import eventually, servers
+
+import rocketjob
+from rocketjob import application
+from rocketjob.testing import sandbox
+
+JOBS = int(os.environ.get("ROCKETJOB_CHAOS_JOBS", "2000"))
+SECONDS = float(os.environ.get("ROCKETJOB_CHAOS_SECONDS", "8"))  # of killing
+PRODUCERS = 3
+SLACK = 1.0  # seconds that separate what happened before from what happened after
+
+APP = """
+    import time
+    from rocketjob import Job
+
+    class ChaosJob(Job):
+        destroy_on_complete = False
+        producer: int = 0
+        number: int = 0
+
+        def perform(self):
+            time.sleep(0.004)
+            return None
+"""
+
+PRODUCER = """
+    import random, sys
+    sys.path.insert(0, {folder!r})
+    import rocketjob
+    rocketjob.connect({url!r})
+    from app import ChaosJob
+    dice = random.Random({producer})
+    numbers = list(range({count}))
+    while numbers:
+        group, numbers = numbers[:50], numbers[50:]
+        ChaosJob.create_many(
+            dict(producer={producer}, number=n, priority=dice.choice([1, 20, 50, 50, 80, 100]))
+            for n in group
+        )
+"""
+
+
+@pytest.fixture
+def jobs(tmp_path):
+    """The documents in the store that the servers share."""
+    with sandbox(f"sqlite:///{tmp_path}/jobs.db?timeout=20") as made:
+        yield made.store.collection("rocket_job.jobs")
+
+
+def produce(folder, producer, number):
+    script = PRODUCER.format(
+        folder=str(folder),
+        url=f"sqlite:///{folder}/jobs.db?timeout=60",
+        producer=producer,
+        count=number,
+    )
+    return subprocess.Popen([sys.executable, "-c", textwrap.dedent(script)], cwd=folder)
+
+
+def test_every_job_is_done_once_whatever_is_killed(tmp_path, jobs):
+    dice = random.Random(os.environ.get("ROCKETJOB_CHAOS_SEED", "7"))
+    with servers(tmp_path, APP) as start:
+        producers = [produce(tmp_path, n, JOBS // PRODUCERS) for n in range(PRODUCERS)]
+        running = [start(f"server{n}", crash_limit=1000, processes=2) for n in range(3)]
+        try:
+            kills = kill_at_random(running, start, dice, jobs)
+        finally:
+            assert [producer.wait(120) for producer in producers] == [0] * PRODUCERS
+        total = JOBS // PRODUCERS * PRODUCERS
+        eventually(
+            lambda: jobs.count_documents({"state": "completed"}) == total,
+            within=60 + JOBS / 50,
+            every=0.2,
+        )
+        for server in running:
+            server.send(signal.SIGTERM)
+        assert [server.wait() for server in running] == [0, 0, 0]
+    documents = list(jobs.find({}))
+    assert len(documents) == total
+    assert jobs.count_documents({"claimed_by": {"$exists": True}}) == 0
+    assert len({(each["producer"], each["number"]) for each in documents}) == total
+    for each in documents:
+        assert_done_once(each)
+    late = inversions(documents)
+    print(f"{total} jobs, {kills} kills, {retaken(documents)} taken back, {len(late)} out of order")
+    assert not late
+    assert kills["child"] and kills["server"]
+
+
+def kill_at_random(running, start, dice, jobs):
+    """Kill worker processes and whole servers, and start a new one for each that is gone."""
+    kills = {"child": 0, "server": 0}
+    running[0].wait_until_up()
+    end = time.monotonic() + SECONDS
+    while time.monotonic() < end:
+        time.sleep(dice.uniform(0.1, 0.6))
+        index = dice.randrange(len(running))
+        children = running[index].children()
+        if dice.random() < 0.75 and children:
+            try:
+                os.kill(dice.choice(children), signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+            kills["child"] += 1
+        elif children:
+            running[index].send_to_all(signal.SIGKILL)
+            running[index].wait()
+            kills["server"] += 1
+            name = f"server{len(running)}_{kills['server']}"
+            running[index] = start(name, crash_limit=1000, processes=2)
+    return kills
+
+
+def assert_done_once(document):
+    """A job's only completion belongs to its last claim, and nothing was written after it."""
+    history = document["history"]
+    done = [entry for entry in history if entry["event"] == "complete"]
+    assert len(done) == 1, document
+    assert done[0]["claim"] == document["claim_number"], document
+    assert history[-1] is done[0], document
+    assert document["state"] == "completed"
+
+
+def retaken(documents):
+    return sum(entry["event"] == "requeue" for each in documents for entry in each["history"])
+
+
+def inversions(documents):
+    """Return the starts at which a more urgent job had been waiting, and went on waiting.
+
+    A job whose worker crashed waits for a process of its own, and is left out.
+    """
+    waits = []  # priority, since, until
+    starts = []  # when, priority
+    for each in documents:
+        since, crashed = each["created_at"], False
+        for entry in each["history"]:
+            if entry["event"] == "start":
+                if not crashed:
+                    starts.append((entry["at"], each["priority"]))
+                    waits.append((each["priority"], since, entry["at"]))
+            elif entry["state"] == "queued":
+                since = entry["at"]
+                crashed = crashed or each["interruptions"] > 0
+    late = []
+    waits.sort(key=lambda wait: wait[1])
+    for at, priority in starts:
+        for urgent, since, until in waits:
+            if (since - at).total_seconds() >= -SLACK:
+                break
+            if urgent < priority and (until - at).total_seconds() > SLACK:
+                late.append((at, priority, urgent, since, until))
+    return late
+
+
+FROZEN = """
+    import time
+    from rocketjob import Job
+
+    class FrozenJob(Job):
+        destroy_on_complete = False
+        seconds: float = 0.0
+
+        def perform(self):
+            end = time.monotonic() + self.seconds
+            while time.monotonic() < end:
+                time.sleep(0.02)
+"""
+
+
+def test_a_server_that_was_stopped_and_comes_back_changes_nothing(tmp_path, jobs):
+    with servers(tmp_path, FROZEN) as start:
+        rocketjob_app(tmp_path)
+        from_app = application.current()
+        assert from_app.store is not None
+        sleepy = start("sleepy", processes=1, workers=3).wait_until_up()
+        ids = insert(jobs, "FrozenJob", 3, seconds=0.4)
+        eventually(lambda: jobs.count_documents({"state": "running"}) == 3)
+        sleepy.send_to_all(signal.SIGSTOP)
+        heir = start("heir", processes=1, workers=3, crash_limit=10)
+        eventually(lambda: jobs.count_documents({"state": "completed"}) == 3)
+        before = {each["_id"]: each for each in jobs.find({})}
+        assert set(before) == set(ids)
+        assert all(each["history"][-1]["worker"].startswith("heir") for each in before.values())
+        sleepy.send_to_all(signal.SIGCONT)
+        eventually(lambda: len(sleepy.logged("ClaimLost")) == 3)
+        eventually(lambda: sleepy.logged("this server was taken for dead; its work went to others"))
+        assert {each["_id"]: each for each in jobs.find({})} == before
+        # It is a server like any other again.
+        heir.send(signal.SIGTERM)
+        assert heir.wait() == 0
+        insert(jobs, "FrozenJob", 1)
+        eventually(lambda: jobs.count_documents({"state": "completed"}) == 4)
+        sleepy.send(signal.SIGTERM)
+        assert sleepy.wait() == 0
+
+
+def rocketjob_app(folder):
+    """Have the indexes made before documents are inserted."""
+    rocketjob.application.current().ensure_indexes(application.current().store)
+
+
+def insert(jobs, name, number, **fields):
+    """Store jobs of a class that only the servers have."""
+    from bson import ObjectId
+
+    from rocketjob import clock
+
+    ids = [ObjectId() for _ in range(number)]
+    for id in ids:
+        jobs.insert_one(
+            {
+                "_id": id,
+                "_type": name,
+                "priority": 50,
+                "state": "queued",
+                "destroy_on_complete": False,
+                "collect_output": False,
+                "created_at": clock.now(),
+                "failure_count": 0,
+                "interruptions": 0,
+                "claim_number": 0,
+                "percent_complete": 0,
+                **fields,
+            }
+        )
+    return ids

@@ -1,0 +1,42 @@
+"""The examples do what their first lines say."""
+
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def test_word_count_counts_the_words_of_each_file(rocketjob, tmp_path, capsys):
+    (tmp_path / "a.txt").write_text("one two\nthree\n")
+    (tmp_path / "b.txt").write_text("four " * 5000)
+    (tmp_path / "ignored.bin").write_bytes(b"\0")
+    example = runpy.run_path(str(EXAMPLES / "word_count.py"), run_name="word_count")
+    assert example["store_jobs"](str(tmp_path)) == 2
+    small, large = example["WordCountJob"].all().order_by("priority")
+    assert (small.priority, large.priority) == (1, 3)
+    assert rocketjob.work_off() == 2
+    assert small.reload().result == {"lines": 2, "words": 3}
+    example["show_results"]()
+    assert "5,000" in capsys.readouterr().out
+
+
+def test_the_plugin_of_the_guide_passes_its_own_tests(tmp_path):
+    folder = EXAMPLES / "rocketjob-plugin-audit"
+    ran = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull, "."],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_the_plugin_of_the_guide_is_short():
+    text = (EXAMPLES / "rocketjob-plugin-audit" / "rocketjob_plugin_audit.py").read_text()
+    code = text.split('"""')[2].split("\n")
+    assert len([line for line in code if line.strip()]) < 30

@@ -1,0 +1,126 @@
+"""`rocketjob plugins`, and commands that plugins bring."""
+
+import sys
+import types
+from importlib.metadata import EntryPoint
+
+import click
+import pytest
+
+from rocketjob import hookimpl
+from rocketjob.cli import Group
+from rocketjob.plugin_manager import PluginManager
+
+
+def plugin(name, **hooks):
+    """Make a module with hooks, and the entry point that finds it."""
+    module = types.ModuleType(f"cli_plugin_{name}")
+    for hook, function in hooks.items():
+        function.__name__ = hook
+        setattr(module, hook, hookimpl(function))
+    sys.modules[module.__name__] = module
+    return EntryPoint(name, module.__name__, "rocketjob")
+
+
+def brings(*commands):
+    def register_commands(cli):
+        for command in commands:
+            cli.add_command(command)
+
+    return register_commands
+
+
+@click.command()
+@click.argument("word")
+def shout(word):
+    """Say it loud."""
+    click.echo(word.upper())
+
+
+def fails(cli):
+    raise RuntimeError("no way")
+
+
+@pytest.fixture
+def manager():
+    return PluginManager(
+        strict=False,
+        entry_points=[
+            plugin("good", register_commands=brings(shout)),
+            plugin("bad", register_commands=fails),
+            plugin("taken", register_commands=brings(click.Command("jobs"))),
+            plugin("typo", state_chnged=lambda job: None),
+            EntryPoint("gone", "cli_no_such_module", "rocketjob"),
+        ],
+    )
+
+
+def test_a_plugin_adds_a_command_that_is_listed_and_runs(cli, manager):
+    assert cli("shout", "hello", plugins=manager).out == "HELLO\n"
+    assert "From plugins:\n  shout" in cli("--help", plugins=manager).out
+
+
+def test_a_plugin_whose_commands_fail_does_not_break_the_others_and_is_named(cli, manager):
+    result = cli("--help", plugins=manager)
+    assert result.code == 0
+    assert "warning: the plugin bad: no commands: RuntimeError: no way" in result.err
+    assert "warning: the plugin taken: no commands: there is a command jobs already" in result.err
+    assert cli("jobs", "counts", plugins=manager).err.startswith("No jobs")
+
+
+def test_a_command_that_a_broken_plugin_would_have_brought_is_not_just_unknown(cli, manager):
+    result = cli("gone", plugins=manager)
+    assert result.code == 2
+    assert "the plugin gone: " in result.err
+    assert "No module named 'cli_no_such_module'" in result.err
+
+
+def test_a_plugin_may_bring_a_group_that_looks_like_ours(cli):
+    group = Group("tools", short_help="Tools.", examples=[("Cut", "tools cut")])
+
+    @group.command("cut", examples=[("Cut", "tools cut")])
+    def cut():
+        """Cut it."""
+        click.echo("cut")
+
+    manager = PluginManager(entry_points=[plugin("tools", register_commands=brings(group))])
+    assert cli("tools", "cut", "--debug", plugins=manager).out == "cut\n"
+    assert "rocketjob tools cut" in cli("tools", "--help", plugins=manager).out
+
+
+def test_plugins_are_listed_with_their_distribution_and_what_they_bring(cli):
+    result = cli("plugins")
+    assert result.code == 0
+    assert any(
+        line.startswith("store-sqlite  rocketjob ") and "hooks: open_store" in line
+        for line in result.lines
+    )
+    found = {each["name"]: each for each in cli("plugins", "--json").objects}
+    assert found["store-sqlite"]["status"] == "enabled"
+    assert found["store-sqlite"]["hooks"] == ["open_store"]
+
+
+def test_a_disabled_plugin_is_shown_as_such(shell):
+    result = shell("plugins", "--set", "disabled_plugins=store-sqlite", "--json")
+    found = {each["name"]: each["status"] for each in result.objects}
+    assert found["store-sqlite"] == "disabled"
+    assert result.code == 0
+
+
+def test_a_broken_plugin_is_shown_with_its_error_and_makes_the_exit_code_1(shell, tmp_path):
+    broken(tmp_path)
+    result = shell("plugins", env={"PYTHONPATH": str(tmp_path)})
+    assert result.code == 1
+    assert "broken        broken-plugin 1.2  error" in result.out
+    assert "cli_broken_plugin" in result.err and "no_such_thing" in result.err
+    assert "store-sqlite" in result.out
+    assert shell("--help", env={"PYTHONPATH": str(tmp_path)}).code == 0
+
+
+def broken(folder):
+    """Install a distribution whose plugin fails to import."""
+    (folder / "cli_broken_plugin.py").write_text("import no_such_thing\n")
+    info = folder / "broken_plugin-1.2.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken-plugin\nVersion: 1.2\n")
+    (info / "entry_points.txt").write_text("[rocketjob]\nbroken = cli_broken_plugin\n")

@@ -1,0 +1,279 @@
+"""What is asked of SQLite: an index for every question of the kernel, and no more than needed."""
+
+import tracemalloc
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from bson import ObjectId
+
+from rocketjob.testing.store_contract import declare_indexes
+from rocketjob_plugins.store_sqlite import SqliteStore
+from rocketjob_plugins.store_sqlite.query import Query
+
+NOW = datetime(2024, 5, 1, tzinfo=UTC)
+CLAIM_SORT = [("priority", 1), ("_id", 1)]
+DUE = {"$or": [{"run_at": None}, {"run_at": {"$lte": NOW}}]}
+CLAIM = {"$and": [{"state": "queued"}, DUE, {"_type": {"$in": ["A", "B"]}}]}
+
+
+@pytest.fixture
+def store():
+    store = SqliteStore("sqlite://:memory:")
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def jobs(store):
+    jobs = store.collection("jobs")
+    declare_indexes(jobs)
+    return jobs
+
+
+def queued(number, **fields):
+    return {"_id": number, "_type": "A", "state": "queued", "priority": 50, **fields}
+
+
+def explain(store, filter, sort=()):
+    """Return the plan of a query, and what SQLite makes of it."""
+
+    def work(connection):
+        plan = Query(filter).plan(connection.catalog.find("jobs"), sort)
+        rows = connection.raw.execute(f"EXPLAIN QUERY PLAN {plan.sql}", plan.parameters)
+        return plan, " / ".join(row[3] for row in rows)
+
+    return store._database.read(work)
+
+
+def steps(store, work):
+    """Count the instructions (in hundreds) that SQLite's machine executes for some work."""
+    counted = [0]
+
+    def count():
+        counted[0] += 1
+
+    raw = store._database._connection().raw
+    raw.set_progress_handler(count, 100)
+    try:
+        work()
+    finally:
+        raw.set_progress_handler(None, 0)
+    return counted[0]
+
+
+FURTHER = [
+    {},
+    {"_id": {"$nin": [1, 2]}},
+    {"$nor": [{"_type": "A", "priority": {"$gt": 10}}]},
+    {"priority": {"$lt": 40}},
+]
+
+
+@pytest.mark.parametrize("further", FURTHER, ids=str)
+def test_a_claim_is_one_ordered_scan_and_needs_no_second_look(store, jobs, further):
+    plan, explained = explain(store, {"$and": [*CLAIM["$and"], further]}, CLAIM_SORT)
+    assert plan.exact and plan.ordered and plan.streams
+    assert explained.startswith("SEARCH c")
+    assert "(k0=?" in explained
+    assert "B-TREE" not in explained
+
+
+@pytest.mark.parametrize(
+    "filter",
+    [
+        {"state": {"$in": ["queued", "running"]}},
+        {"$or": [{"state": "queued", **DUE}, {"state": "running", "_type": "B"}]},
+        {"$and": [{"state": {"$in": ["queued", "running"]}}, {"$or": [DUE, {"_type": "B"}]}]},
+    ],
+    ids=str,
+)
+def test_a_claim_in_several_states_merges_ordered_scans(store, jobs, filter):
+    plan, explained = explain(store, filter, CLAIM_SORT)
+    assert plan.exact and plan.ordered and plan.streams
+    assert explained.startswith("MERGE (UNION ALL)")
+    assert explained.count("(k0=?") == 2
+    assert "B-TREE" not in explained
+    assert "OR" not in explained.split()
+
+
+def test_a_claim_that_asks_for_a_field_without_a_column_still_streams(store, jobs):
+    plan, explained = explain(store, {"$and": [*CLAIM["$and"], {"customer": 7}]}, CLAIM_SORT)
+    assert not plan.exact
+    assert plan.streams
+    assert "B-TREE" not in explained
+
+
+def test_the_first_due_time_is_the_first_entry_of_its_index(store, jobs):
+    filter = {"state": "queued", "run_at": {"$gt": NOW}}
+    plan, explained = explain(store, filter, [("run_at", 1)])
+    assert plan.exact and plan.streams
+    assert "(k0=? AND k2>?" in explained
+    assert "B-TREE" not in explained
+
+
+# k4 is completed_at, k5 claimed_by, k6 active_key: columns are numbered as they are declared
+@pytest.mark.parametrize(
+    ("filter", "index"),
+    [
+        ({"_id": {"$in": [1, 2]}}, "_id (id=?)"),
+        ({"claimed_by": "me"}, "(k5=?)"),
+        ({"claimed_by": "me", "state": "running"}, "(k5=?)"),
+        ({"claimed_by": {"$in": ["me", "you"]}}, "(k5=?)"),
+        ({"active_key": "x"}, "(k6=?)"),
+        ({"completed_at": {"$lt": NOW}}, "(k4>? AND k4<?)"),
+        ({"state": {"$in": ["failed", "aborted"]}}, "(k0=?"),
+        ({"claimed_by": {"$exists": True}}, "USING INDEX"),
+    ],
+    ids=str,
+)
+def test_other_questions_of_the_kernel_use_an_index(store, jobs, filter, index):
+    plan, explained = explain(store, filter)
+    assert plan.exact
+    assert index in explained
+
+
+def test_the_cost_of_a_claim_does_not_depend_on_the_depth_of_the_queue(store, jobs):
+    def claim():
+        found = store.claim_many(
+            "jobs", CLAIM, {"$set": {"state": "running"}}, sort=CLAIM_SORT, limit=5
+        )
+        assert len(found) == 5
+
+    cost = []
+    for start, number in ((0, 200), (200, 20_000)):
+        jobs.insert_many([queued(i) for i in range(start, start + number)])
+        claim()
+        cost.append(steps(store, claim))
+    assert cost[1] <= cost[0] + 2
+
+
+def test_the_first_due_time_does_not_depend_on_the_depth_either(store, jobs):
+    jobs.insert_many([queued(i) for i in range(20_000)])
+    jobs.insert_many([queued(-i, run_at=NOW + timedelta(days=i)) for i in range(1, 2000)])
+    filter = {"state": "queued", "run_at": {"$gt": NOW}}
+    assert steps(store, lambda: jobs.find_one(filter, sort=[("run_at", 1)])) <= 2
+
+
+def test_a_plan_is_made_once_for_all_times(store, jobs):
+    jobs.insert_many([queued(i, run_at=NOW + timedelta(hours=i)) for i in range(5)])
+
+    def due(now):
+        times = {"$or": [{"run_at": None}, {"run_at": {"$lte": now}}]}
+        return [job["_id"] for job in jobs.find({"state": "queued", **times})]
+
+    assert [len(due(NOW + timedelta(hours=hours))) for hours in range(-1, 5)] == [0, 1, 2, 3, 4, 5]
+    table = store._database.read(lambda connection: connection.catalog.find("jobs"))
+    assert len(table.plans) == 1
+
+
+def test_plans_are_not_kept_without_end(store, jobs):
+    for number in range(1000):
+        list(jobs.find({"priority": {"$gt": number}}))
+    table = store._database.read(lambda connection: connection.catalog.find("jobs"))
+    assert len(table.plans) <= 200
+
+
+def test_a_column_that_held_an_array_is_not_used_any_more(store, jobs):
+    filter = {"state": "queued"}
+    jobs.insert_one(queued(1))
+    assert explain(store, filter)[0].exact
+    jobs.update_one({"_id": 1}, {"$set": {"state": ["queued", "x"]}})
+    plan, _ = explain(store, filter)
+    assert not plan.exact
+    assert plan.parameters == []
+    assert jobs.count_documents(filter) == 1
+
+
+def test_a_flag_that_was_rolled_back_is_not_kept(store, jobs):
+    jobs.insert_one(queued(1))
+    with pytest.raises(KeyError), store.transaction():
+        jobs.update_one({"_id": 1}, {"$set": {"state": ["x"]}})
+        raise KeyError
+    assert explain(store, {"state": "queued"})[0].exact
+
+
+def test_an_update_writes_only_the_columns_that_can_have_changed(store, jobs):
+    table = store._database.read(lambda connection: connection.catalog.find("jobs"))
+    sql, changed, uniques = table.update(frozenset({"state", "percent"}))
+    assert [column.path for column in changed] == ["state"]
+    assert [index.name for index in uniques] == ["active_key"]  # its filter may look anywhere
+    assert sql.count("=") == 4
+
+
+# Reading much
+
+
+def test_reading_all_takes_memory_for_a_page_at_a_time(store):
+    docs = store.collection("docs")
+    for start in range(0, 20_000, 5000):
+        docs.insert_many([{"_id": start + i, "x": "y" * 200} for i in range(5000)])
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in docs.find({"x": {"$exists": True}})) == 20_000
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1_500_000
+
+
+def test_large_documents_are_read_a_few_at_a_time(store):
+    docs = store.collection("docs")
+    docs.insert_many([{"_id": i, "x": bytes(500_000)} for i in range(40)])
+    tracemalloc.start()
+    try:
+        assert sum(1 for _ in docs.find()) == 40
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 10_000_000
+
+
+def test_an_unfinished_loop_holds_nothing_back(tmp_path):
+    store = SqliteStore(f"sqlite:///{tmp_path}/store.db")
+    docs = store.collection("docs")
+    docs.insert_many([{"_id": i} for i in range(1000)])
+    cursor = docs.find({})
+    next(cursor)
+    docs.update_many({}, {"$set": {"x": "y" * 500}})
+    busy, _, _ = store._database.read(
+        lambda connection: connection.raw.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    )
+    assert busy == 0
+    assert sum(1 for _ in cursor) == 999
+    store.close()
+
+
+def test_what_is_deleted_or_changed_during_a_loop_is_left_out(store):
+    docs = store.collection("docs")
+    docs.insert_many([{"_id": i, "a": 1} for i in range(300)])
+    seen = []
+    for document in docs.find({"a": 1}, sort=[("_id", 1)]):
+        seen.append(document["_id"])
+        if document["_id"] == 0:
+            docs.delete_many({"_id": {"$gte": 200, "$lt": 250}})
+            docs.update_many({"_id": {"$gte": 250}}, {"$set": {"a": 2}})
+            docs.insert_one({"_id": 1000, "a": 1})
+    assert seen == list(range(200))
+
+
+def test_ids_of_all_kinds_in_one_collection(store):
+    docs = store.collection("docs")
+    ids = [None, 1, "a", {"a": 1, "b": 2}, ObjectId("0" * 24), True, NOW]
+    docs.insert_many([{"_id": id} for id in reversed(ids)])
+    assert [d["_id"] for d in docs.find(sort=[("_id", 1)])] == ids
+    for id in ids:
+        assert docs.find_one({"_id": id}) == {"_id": id}
+        assert docs.count_documents({"_id": id}) == 1
+        assert docs.count_documents({"_id": {"$ne": id}}) == len(ids) - 1
+    assert docs.count_documents({"_id": {"$gte": 0}}) == 1
+    assert docs.find_one({"_id": {"b": 2, "a": 1}}) is None
+
+
+def test_an_index_on_a_full_collection_keeps_its_documents_and_loops(store):
+    docs = store.collection("docs")
+    docs.insert_many([{"_id": i, "k": -i} for i in range(500)])
+    cursor = docs.find(sort=[("_id", 1)])
+    assert next(cursor)["_id"] == 0
+    docs.create_index([("k", 1)], name="k")
+    assert [d["_id"] for d in cursor] == list(range(1, 500))
+    assert [d["_id"] for d in docs.find({"k": {"$lt": -497}}, sort=[("k", 1)])] == [499, 498]
