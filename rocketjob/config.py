@@ -53,7 +53,7 @@ def _boolean(value: Any) -> bool:
 
 def _whole(minimum: int) -> Callable[[Any], int]:
     def convert(value: Any) -> int:
-        if isinstance(value, bool) or (isinstance(value, float) and value != int(value)):
+        if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
             raise ValueError("must be a whole number")
         try:
             number = int(value)
@@ -94,12 +94,12 @@ def _pattern(value: Any) -> str:
 
 def _filter(value: Any) -> dict[str, Any]:
     try:
-        found = json.loads(value) if isinstance(value, str) else dict(value)
+        found = json.loads(value) if isinstance(value, str) else value
     except ValueError as error:
         raise ValueError(f"is not JSON: {error}") from None
-    if not isinstance(found, dict):
+    if not isinstance(found, Mapping):
         raise ValueError('must be a JSON object, a filter such as {"priority": {"$lte": 10}}')
-    return found
+    return dict(found)
 
 
 def _level(value: Any) -> str:
@@ -108,11 +108,13 @@ def _level(value: Any) -> str:
     return str(value)
 
 
-def _setting(default: Any, convert: Callable[[Any], Any], help: str) -> Any:
+def _setting(
+    default: Any, convert: Callable[[Any], Any], help: str, *, secret: bool = False
+) -> Any:
     metadata = {"convert": convert, "help": help}
     if isinstance(default, list):
-        return attrs.field(factory=lambda: list(default), metadata=metadata)
-    return attrs.field(default=default, metadata=metadata)
+        return attrs.field(factory=lambda: list(default), metadata=metadata, repr=not secret)
+    return attrs.field(default=default, metadata=metadata, repr=not secret)
 
 
 @attrs.define(kw_only=True)
@@ -138,7 +140,7 @@ class Config:
     time_zone: str = _setting("UTC", _zone, "for cron schedules without a zone")
     allow_on_demand: bool = _setting(False, _boolean, "whether this server runs on-demand code")
     dirmon_allowed_paths: list[str] = _setting([], _texts, "roots that directory monitors may read")
-    encryption_keys: list[str] = _setting([], _texts, "first encrypts, all decrypt")
+    encryption_keys: list[str] = _setting([], _texts, "first encrypts, all decrypt", secret=True)
     log_level: str = _setting("info", _level, "least level that is logged")
     log: str = _setting("console", _text, "console, json, or a file to append to")
     disabled_plugins: list[str] = _setting([], _texts, "plugins that are not loaded")
@@ -217,8 +219,10 @@ def _table(file: Path) -> Mapping[str, Any]:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigurationError(f"{file} is not valid TOML: {error}") from None
     for key in ("tool", "rocketjob") if file.name == "pyproject.toml" else ():
-        table = table.get(key, {})
-    return table  # type: ignore[no-any-return]
+        table = table.get(key, {}) if isinstance(table, dict) else table
+    if not isinstance(table, dict):
+        raise ConfigurationError(f"{file}: [tool.rocketjob] must be a table")
+    return table
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:

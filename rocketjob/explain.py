@@ -102,7 +102,9 @@ def _reasons(job: Job, stored: dict[str, Any], now: datetime) -> Iterator[Reason
     servers = list(_servers(job, stored["_type"], queue))
     yield from servers
     if "where" in clauses and _fails(job, clauses["where"]):
-        yield Reason("where", f"the setting `where` of this process leaves it out: {app.config.where}")
+        yield Reason(
+            "where", f"the setting `where` of this process leaves it out: {app.config.where}"
+        )
     for limit in job.claim_limits():
         if limit.free(app.store, now) <= 0:
             yield Reason(limit.name, limit.describe(app.store, now), limit.free_at(app.store, now))

@@ -7,10 +7,12 @@ its state by events, and is worked by whoever claims it.
 from __future__ import annotations
 
 import contextlib
+import copy
 import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, tzinfo
+from types import NoneType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, Self, TypeVar
 
 import attrs
@@ -565,7 +567,11 @@ class Job(Document):
 
     def restarted(self, **overrides: Any) -> Self:
         """Return a new job of this class with the fields that are marked `copy_on_restart`."""
-        copied = {n: self.__dict__[n] for n, made in self.__fields__.items() if made.copy_on_restart}
+        copied = {
+            name: copy.deepcopy(self.__dict__[name])
+            for name, made in self.__fields__.items()
+            if made.copy_on_restart
+        }
         return type(self)(**{**copied, **overrides})
 
     def create_restart(self, **overrides: Any) -> Self | None:
@@ -754,8 +760,22 @@ class Job(Document):
 
     def _condition(self, changed: Mapping[str, Any]) -> dict[str, Any]:
         """Guard a state that was changed in memory, as the event itself would have been."""
-        guard = {"state": self._stored_state()} if "state" in changed else {}
-        return {**self._identity(), **guard}
+        return self._guard(changed) if "state" in changed else self._identity()
+
+    def _guard(self, changed: Iterable[str]) -> dict[str, Any]:
+        """Return the filter of a change of state.
+
+        The stored state must be the one that it started from. Without a claim, what only events
+        change, such as `failure_count`, must be as it was too: the state may have gone away and
+        come back meanwhile.
+        """
+        guard = {**self._identity(), "state": self._stored_state()}
+        if self.__dict__.get("_claim") is None:
+            stored = self._stored or {}
+            fields = [self.__fields__[key] for key in changed if key in self.__fields__]
+            held = {f.key: stored.get(f.key) for f in fields if f.read_only and f.key not in guard}
+            guard |= {k: v for k, v in held.items() if isinstance(v, _COMPARED) and v == v}
+        return guard
 
     def _unsaved(self) -> list[dict[str, Any]]:
         """Return what the history gets with the next write: events that were made in memory."""
@@ -790,9 +810,11 @@ class Job(Document):
         stored = self.collection().find_one({"_id": self.id}, {"state": 1})
         if stored is None:
             return NotFound(f"{self!r} is not stored any more: it was deleted meanwhile")
+        state, was = stored["state"], self._stored_state()
+        how = f"is {state} in the store, no longer {was}" if state != was else "is not as it was"
         return StateConflict(
-            f"{type(self).__name__} {self.id} is {stored['state']} in the store, no longer {self._stored_state()}: "
-            "somebody else changed it meanwhile. Reload it and decide again"
+            f"{type(self).__name__} {self.id} {how}: somebody else changed it meanwhile. "
+            "Reload it and decide again"
         )
 
     def _stored_state(self) -> str:
@@ -879,6 +901,7 @@ class JobBuilder(Generic[J]):
         return job
 
 
+_COMPARED = (str, int, float, datetime, ObjectId, NoneType)  # equal only to what is the same
 _HIDDEN = {
     "queued": ("started_at", "completed_at"),
     "running": ("completed_at",),

@@ -85,7 +85,7 @@ class PluginManager:
                 if strict:
                     raise
                 self._errors[entry_point.name] = str(error)
-        self.hook.register_hookspecs(manager=self)
+        self._collect_hookspecs(strict)
         self._check_hooks(strict)
 
     def _check_disabled(self, found: Sequence[metadata.EntryPoint]) -> None:
@@ -132,6 +132,21 @@ class PluginManager:
     def add_hookspecs(self, module: Any) -> None:
         """Add the hooks that a plugin brings; call it from `register_hookspecs`."""
         self._pluggy.add_hookspecs(module)
+
+    def _collect_hookspecs(self, strict: bool) -> None:
+        for implementation in reversed(self.hook.register_hookspecs.get_hookimpls()):
+            try:
+                implementation.function(*[self for _ in implementation.argnames])
+            except Exception as error:
+                name = implementation.plugin_name
+                message = self._fails(name, "register_hookspecs", error)
+                if strict:
+                    raise PluginError(message) from error
+                self._errors[name] = message
+
+    def _fails(self, name: str, hook: str, error: Exception) -> str:
+        whose = _whose(self._found[name]) if name in self._found else name
+        return f"The plugin {whose} fails in {hook}: {type(error).__name__}: {error}"
 
     def _check_hooks(self, strict: bool) -> None:
         for name, plugin in self._pluggy.list_name_plugin():
@@ -180,17 +195,21 @@ class PluginManager:
             module=entry_point.value,
             distribution=distribution,
             version=version,
-            enabled=plugin is not None and name not in self._errors,
             hooks=tuple(sorted(caller.name for caller in callers)),
-            mixins=_names(plugin, "register_mixins"),
-            jobs=_names(plugin, "register_jobs"),
+            mixins=self._names(name, plugin, "register_mixins"),
+            jobs=self._names(name, plugin, "register_jobs"),
+            # After those, which may find an error.
+            enabled=plugin is not None and name not in self._errors,
             error=self._errors.get(name),
         )
 
-
-def _names(plugin: Any, hook: str) -> tuple[str, ...]:
-    function = getattr(plugin, hook, None)
-    return tuple(cls.__name__ for cls in function()) if callable(function) else ()
+    def _names(self, name: str, plugin: Any, hook: str) -> tuple[str, ...]:
+        function = getattr(plugin, hook, None)
+        try:
+            return tuple(cls.__name__ for cls in function()) if callable(function) else ()
+        except Exception as error:
+            self._errors.setdefault(name, self._fails(name, hook, error))
+            return ()
 
 
 def _distribution(entry_point: metadata.EntryPoint) -> tuple[str, str]:

@@ -42,6 +42,11 @@ class Worker:
         self.stopping = threading.Event()
         self.value: Any = None
 
+    @property
+    def known_as(self) -> str | None:
+        """The name under which an error is stored; a job that is run inline has no worker."""
+        return None if self.inline else self.name
+
     def hold_back(self, job: Job, name: str, filter: Filter) -> None:
         """Give a claimed job back, and leave it and its like alone until the next re-check."""
         if self.queue is not None:
@@ -210,11 +215,12 @@ def fail_refused(change: Change, error: Exception, worker: Worker) -> None:
 
 def _fail(job: Job, error: BaseException, worker: Worker) -> None:
     if job.may("fail"):
-        change = Change(job, job.__events__["fail"], {"reason": error, "worker_name": worker.name})
+        arguments = {"reason": error, "worker_name": worker.known_as}
+        change = Change(job, job.__events__["fail"], arguments)
         change.prepare(save=not job.is_new)
         worker.commit(change)
     else:
-        job.exception = JobException.of(error, worker.name)
+        job.exception = JobException.of(error, worker.known_as)
         if not job.is_new:
             save_where_it_is(job)
 
@@ -226,7 +232,7 @@ def _store_failure_alone(job: Job, error: BaseException, worker: Worker) -> None
         try:
             if drop:
                 _drop_unsaved(job)
-            arguments = {"reason": error, "worker_name": worker.name}
+            arguments = {"reason": error, "worker_name": worker.known_as}
             change = Change(job, job.__events__["fail"], arguments)
             change.prepare(callbacks=False)
             return worker.commit(change)
@@ -254,3 +260,5 @@ def settle(change: Change, inline: bool = False) -> None:
                 job.save(validate=False)
             except Exception as lost:
                 job.logger.warning(type(lost).__name__, reason=str(lost))
+            if inline:
+                raise

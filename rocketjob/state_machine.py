@@ -258,11 +258,10 @@ class Change:
     def guarded(self) -> Write:
         """Return the write of this change, on condition that nobody changed the state meanwhile."""
         job = self.job
-        stored = job._stored or {}
-        condition = {**job._identity(), "state": stored.get("state", self.source)}
+        changed, removed = self._changed
+        condition = job._guard((*changed, *removed))
         if self.deletes:
             return Write(condition, None)
-        changed, removed = self._changed
         update: dict[str, Any] = {"$push": history.push([*job._unsaved(), *self.entries()])}
         if changed:
             update["$set"] = changed

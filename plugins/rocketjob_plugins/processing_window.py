@@ -43,7 +43,7 @@ class ProcessingWindow(Job, abstract=True):
         return self._windows().next_time(at or clock.now())
 
     def _windows(self) -> CronSchedule:
-        return CronSchedule(self.processing_schedule, time_zone=current().config.time_zone)
+        return default_schedule(self.processing_schedule)
 
     @before("create", "retry")
     def _wait_for_window(self) -> None:
@@ -81,6 +81,11 @@ class ProcessingWindow(Job, abstract=True):
                 f"must not be longer than the {pendulum.duration(seconds=period.total_seconds())} "
                 "from one window to the next",
             )
+
+
+def default_schedule(expression: str) -> CronSchedule:
+    """Return a schedule; one that names no zone is in the configured one."""
+    return CronSchedule(expression, time_zone=current().config.time_zone)
 
 
 @lru_cache(maxsize=1000)

@@ -58,14 +58,13 @@ class Singleton(Job, abstract=True):
             try:
                 return super().submit()
             except ValidationError as error:
-                refused = error
-            there = self.active_twin() if self.on_conflict == "return" else None
+                if self.on_conflict == "raise" or error.errors != {"state": [self._another()]}:
+                    raise
+            there = self.active_twin()
             if there is not None:
                 return there
-            if self._another() not in refused.errors.get("state", ()):
-                break
             # The other one ended between the two: now there is room.
-        raise refused
+        return super().submit()
 
     def active_twin(self) -> Self | None:
         """Return the other active job that keeps this one from being stored, if there is one."""
@@ -92,7 +91,9 @@ class Singleton(Job, abstract=True):
         name = type(self).type_name()
         if not self.unique_by:
             return name
-        found = {each: encode_value(self.fields()[each], getattr(self, each)) for each in self.unique_by}
+        found = {
+            each: encode_value(self.fields()[each], getattr(self, each)) for each in self.unique_by
+        }
         plain = {each: None if value is MISSING else value for each, value in found.items()}
         return f"{name}:{hashlib.sha256(bson.encode(plain)).hexdigest()[:32]}"
 

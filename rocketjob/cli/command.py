@@ -21,6 +21,7 @@ class _Teaching(click.Command):
     """Help with examples after the text, and the global options apart from the command's own."""
 
     examples: Sequence[Example] = ()
+    section: str | None = None
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         self.format_usage(ctx, formatter)
@@ -73,11 +74,18 @@ class Command(_Teaching):
 
     Args:
         examples: pairs of what it does and the command line, for the help.
+        section: the heading under which `rocketjob --help` lists it.
     """
 
-    def __init__(self, *args: Any, examples: Sequence[Example] = (), **attributes: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        examples: Sequence[Example] = (),
+        section: str | None = None,
+        **attributes: Any,
+    ) -> None:
         super().__init__(*args, **attributes)
-        self.examples = examples
+        self.examples, self.section = examples, section
         self.params.extend(global_options())
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -90,12 +98,18 @@ class Group(_Teaching, click.Group):
 
     command_class = Command
 
-    def __init__(self, *args: Any, examples: Sequence[Example] = (), **attributes: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        examples: Sequence[Example] = (),
+        section: str | None = None,
+        **attributes: Any,
+    ) -> None:
         attributes.setdefault("invoke_without_command", True)
         attributes.setdefault("callback", _help_alone)
         super().__init__(*args, **attributes)
         self.no_args_is_help = False
-        self.examples = examples
+        self.examples, self.section = examples, section
         self.params.extend(global_options())
 
     def invoke(self, ctx: click.Context) -> Any:

@@ -396,12 +396,15 @@ def _stuck(patient: Patient) -> Iterator[Finding]:
 
 
 def _oldest(patient: Patient) -> Iterator[Finding]:
+    from rocketjob.job import UnknownJob
+
     job = _due().order_by("id").first()
     if job is None:
         yield Finding("jobs", OK, "none is due", data={"due": 0})
         return
     waited = clock.now() - job.scheduled_at
-    message = f"{_jobs(_due().count())} due; the oldest, {job.class_name}, waits for "
+    name = job.class_name if isinstance(job, UnknownJob) else job.type_name()
+    message = f"{_jobs(_due().count())} due; the oldest, {name}, waits for "
     late = waited > LONG_WAIT
     yield Finding(
         "jobs",
@@ -444,11 +447,15 @@ def _wrapped(head: str, text: str) -> None:
 
 
 def _show_sum(findings: list[Finding]) -> None:
-    counts = {status: sum(f.status == status for f in findings) for status in MARKS}
+    problems, warnings = (_count(findings, status) for status in (PROBLEM, WARNING))
     click.echo()
-    if counts[PROBLEM]:
-        click.echo(styled(f"{counts[PROBLEM]} problems, {counts[WARNING]} warnings", fg="red"))
-    elif counts[WARNING]:
-        click.echo(f"No problem, {counts[WARNING]} warnings")
+    if problems or warnings:
+        text = ", ".join(part for part in (problems, warnings) if part)
+        click.echo(styled(text, fg=MARKS[PROBLEM if problems else WARNING][1]))
     else:
         click.echo(styled("All is well", fg="green"))
+
+
+def _count(findings: list[Finding], status: str) -> str:
+    count = sum(finding.status == status for finding in findings)
+    return f"{count} {status}{'s' if count > 1 else ''}" if count else ""

@@ -84,7 +84,7 @@ def enqueue(
     fields = as_dict(properties)
     cls = resolve(spec)
     if many is None:
-        stored = [build(cls, fields, args, as_dict(kwargs, "the argument")).save()]
+        stored = [build(cls, fields, args, as_dict(kwargs, "the argument")).submit()]
     elif args or kwargs:
         raise click.UsageError("--many takes no --arg and no --kwarg: give fields on each line")
     else:

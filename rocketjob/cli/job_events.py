@@ -20,6 +20,10 @@ from rocketjob.cli.session import import_app
 from rocketjob.cli.types import JobId
 from rocketjob.errors import RocketJobError
 
+MAX_KINDS = 6  # told in a question
+Kinds = dict[ObjectId, str]
+"""Jobs by id, each with its state and class in words."""
+
 
 class Wording(NamedTuple):
     """How a command is described."""
@@ -118,17 +122,17 @@ def run(
     """Fire an event on the jobs that are named or selected, and print what happened to each."""
     _check_usage(ctx, ids, all_matching, selection)
     import_app()
-    chosen = _matching(name, selection) if all_matching else list(dict.fromkeys(ids))
-    if len(chosen) > 1 and not yes:
-        _confirm(ctx, name, chosen)
+    found = _matching(name, selection) if all_matching else _named(ids)
+    if len(found) > 1 and not yes:
+        _confirm(ctx, name, found)
     arguments = {"reason": reason} if reason is not None else {}
     failed = 0
-    for id in chosen:
+    for id in found:
         outcome = _fire(id, name, arguments)
         failed += outcome.error is not None
         _print(outcome, name, as_json)
-    if len(chosen) != 1:
-        _print_summary(name, len(chosen) - failed, failed)
+    if len(found) != 1:
+        _print_summary(name, len(found) - failed, failed)
     if failed:
         ctx.exit(FAILURE)
 
@@ -144,30 +148,37 @@ def _check_usage(
         raise click.UsageError("give the ID of a job, or --all-matching with options", ctx)
 
 
-def _matching(name: str, selection: Selection) -> list[ObjectId]:
+def _named(ids: tuple[ObjectId, ...]) -> Kinds:
+    """Return each job that is named, once; also one that is not there, to be told of."""
+    rows = Job.where({"_id": {"$in": list(ids)}}).pluck("id", "_type", "state")
+    kinds = {id: f"{state} {name}" for id, name, state in rows}
+    return {id: kinds.get(id, "missing") for id in ids}
+
+
+def _matching(name: str, selection: Selection) -> Kinds:
     """Return the selected jobs in whose state the event is possible, the oldest first."""
     query = checked(selection.query)
     event = Job.__events__.get(EVENTS[name])
     if event is not None:
         states = sorted({state for each in event.transitions for state in each.sources})
         query = query.where({"state": {"$in": states}})
-    found: list[ObjectId] = checked(lambda: query.order_by("id").pluck("id"))
-    return found
+    rows = checked(lambda: query.order_by("id").pluck("id", "_type", "state"))
+    return {id: f"{state} {kind}" for id, kind, state in rows}
 
 
-def _confirm(ctx: click.Context, name: str, chosen: list[ObjectId]) -> None:
+def _confirm(ctx: click.Context, name: str, found: Kinds) -> None:
     if not sys.stdin.isatty():
-        raise click.UsageError(f"this would {name} {len(chosen)} jobs: add --yes to do it", ctx)
-    click.echo(f"This would {name} {len(chosen)} jobs: {_breakdown(chosen)}", err=True)
+        raise click.UsageError(f"this would {name} {len(found)} jobs: add --yes to do it", ctx)
+    click.echo(f"This would {name} {len(found)} jobs: {_breakdown(found)}", err=True)
     if not click.confirm("Go on?", err=True):
         click.echo("nothing was changed", err=True)
         ctx.exit(FAILURE)
 
 
-def _breakdown(chosen: list[ObjectId]) -> str:
-    rows = Job.where({"_id": {"$in": chosen}}).pluck("_type", "state")
-    counted = Counter(f"{state} {name}" for name, state in rows)
-    return ", ".join(f"{number} {what}" for what, number in counted.most_common(6))
+def _breakdown(found: Kinds) -> str:
+    counted = Counter(found.values()).most_common()
+    rest = f" and {len(counted) - MAX_KINDS} more kinds" if len(counted) > MAX_KINDS else ""
+    return ", ".join(f"{number} {what}" for what, number in counted[:MAX_KINDS]) + rest
 
 
 def _fire(id: ObjectId, name: str, arguments: dict[str, Any]) -> Outcome:

@@ -13,6 +13,7 @@ from rocketjob import Job, UnknownJob, application
 from rocketjob.cli.command import Group, json_option
 from rocketjob.cli.errors import FAILURE, BadInput
 from rocketjob.cli.job_events import add_commands
+from rocketjob.cli.job_explain import explain
 from rocketjob.cli.job_json import class_name, details, find_jobs, load, problem_of, summary
 from rocketjob.cli.job_page import print_job
 from rocketjob.cli.output import (
@@ -332,4 +333,5 @@ def _print_edited(job: Job, fields: dict[str, str], as_json: bool) -> None:
     click.echo(clean(f"{job.id}  {class_name(job)}  {shown}"))
 
 
+jobs.add_command(explain)
 add_commands(jobs)

@@ -129,10 +129,12 @@ class RootGroup(Group):
         sections: dict[str, list[tuple[str, str]]] = {}
         for name in self.list_commands(ctx):
             entry = self.entries.get(name)
-            section = entry.section if entry else PLUGINS
-            summary = entry.summary if entry else self.commands[name].get_short_help_str(100)
-            if entry or not self.commands[name].hidden:
-                sections.setdefault(section, []).append((name, summary))
+            if entry is not None:
+                sections.setdefault(entry.section, []).append((name, entry.summary))
+            elif not (brought := self.commands[name]).hidden:
+                section = getattr(brought, "section", None) or PLUGINS
+                row = (name, brought.get_short_help_str(100))
+                sections.setdefault(section, []).append(row)
         for section, rows in sections.items():
             with formatter.section(section):
                 formatter.write_dl(rows)

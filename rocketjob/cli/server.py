@@ -97,7 +97,7 @@ def serve(current: Application, *, banner: bool = False, until_eof: bool = False
     supervisor = Supervisor(current)
     if until_eof:
         threading.Thread(target=_stop_at_eof, args=(supervisor,), daemon=True).start()
-    with _hang_up(supervisor):
+    with _hang_up():
         return supervisor.run()
 
 
@@ -276,12 +276,12 @@ def _stop_at_eof(supervisor: Any) -> None:
 
 
 @contextlib.contextmanager
-def _hang_up(supervisor: Any) -> Iterator[None]:
+def _hang_up() -> Iterator[None]:
     """Stop in good order when the terminal is closed; under nohup that signal is ignored."""
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         yield
         return
-    before = signal.signal(signal.SIGHUP, lambda *_: supervisor.stop())
+    before = signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
     try:
         yield
     finally:

@@ -23,16 +23,15 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 LOOK_SECONDS = 0.2  # how often --wait looks
 COLUMNS = (
-    Column("NAME", fixed=True),
+    Column("NAME"),
     Column("STATE", fixed=True),
     Column("WORKERS", fixed=True, right=True),
-    Column("PROCESSES", fixed=True, right=True),
+    Column("PROCS", fixed=True, right=True),
     Column("STARTED", fixed=True),
     Column("HEARTBEAT", fixed=True),
-    Column("HOST"),
-    Column("PID", fixed=True, right=True),
 )
-STYLES = {"running": "green", "paused": "yellow", "stopping": "magenta", "zombie": "bold red"}
+PLACE = (Column("HOST"), Column("PID", fixed=True, right=True))
+STYLES = {"running": "green", "paused": "yellow", "stopping": "magenta", "zombie": "red"}
 EXAMPLES = (
     ("which servers there are", "servers list"),
     ("the same, every second", "servers list --watch"),
@@ -91,7 +90,7 @@ def _show(found: list[Server], as_json: bool) -> None:
         for server in found:
             print_json(described(server))
     elif found:
-        print_table(COLUMNS, [_row(server) for server in found])
+        _print_table(found)
     else:
         click.echo("No server is registered. Start one: rocketjob server --app MODULE", err=True)
 
@@ -117,6 +116,15 @@ def described(server: Server) -> dict[str, Any]:
     }
 
 
+def _print_table(found: list[Server]) -> None:
+    """Print a table, with host and pid only if the names do not say them already."""
+    if all(server.name == f"{server.host}:{server.pid}" for server in found):
+        print_table(COLUMNS, [_row(server) for server in found])
+    else:
+        rows = [[*_row(server), server.host, str(server.pid)] for server in found]
+        print_table((*COLUMNS, *PLACE), rows)
+
+
 def _row(server: Server) -> list[Cell | str]:
     state = "zombie" if server.is_zombie() else server.state
     return [
@@ -126,8 +134,6 @@ def _row(server: Server) -> list[Cell | str]:
         str(server.processes),
         relative(server.started_at),
         relative(server.heartbeat_at),
-        server.host,
-        str(server.pid),
     ]
 
 

@@ -12,10 +12,8 @@ import textwrap
 import time
 
 import pytest
-from support.runtime import eventually, servers
+from support.runtime import eventually, insert, servers
 
-import rocketjob
-from rocketjob import application
 from rocketjob.testing import sandbox
 
 JOBS = int(os.environ.get("ROCKETJOB_CHAOS_JOBS", "2000"))
@@ -33,8 +31,7 @@ APP = """
         number: int = 0
 
         def perform(self):
-            time.sleep(0.004)
-            return None
+            time.sleep(0.03)
 """
 
 PRODUCER = """
@@ -184,9 +181,6 @@ FROZEN = """
 
 def test_a_server_that_was_stopped_and_comes_back_changes_nothing(tmp_path, jobs):
     with servers(tmp_path, FROZEN) as start:
-        rocketjob_app(tmp_path)
-        from_app = application.current()
-        assert from_app.store is not None
         sleepy = start("sleepy", processes=1, workers=3).wait_until_up()
         ids = insert(jobs, "FrozenJob", 3, seconds=0.4)
         eventually(lambda: jobs.count_documents({"state": "running"}) == 3)
@@ -207,35 +201,3 @@ def test_a_server_that_was_stopped_and_comes_back_changes_nothing(tmp_path, jobs
         eventually(lambda: jobs.count_documents({"state": "completed"}) == 4)
         sleepy.send(signal.SIGTERM)
         assert sleepy.wait() == 0
-
-
-def rocketjob_app(folder):
-    """Have the indexes made before documents are inserted."""
-    rocketjob.application.current().ensure_indexes(application.current().store)
-
-
-def insert(jobs, name, number, **fields):
-    """Store jobs of a class that only the servers have."""
-    from bson import ObjectId
-
-    from rocketjob import clock
-
-    ids = [ObjectId() for _ in range(number)]
-    for id in ids:
-        jobs.insert_one(
-            {
-                "_id": id,
-                "_type": name,
-                "priority": 50,
-                "state": "queued",
-                "destroy_on_complete": False,
-                "collect_output": False,
-                "created_at": clock.now(),
-                "failure_count": 0,
-                "interruptions": 0,
-                "claim_number": 0,
-                "percent_complete": 0,
-                **fields,
-            }
-        )
-    return ids

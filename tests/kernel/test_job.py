@@ -281,6 +281,7 @@ def test_the_logger_binds_id_and_class(rocketjob, caplog):
 
 def test_the_level_of_a_job_overrides_that_of_the_logger(rocketjob, caplog):
     caplog.set_level(logging.WARNING)
+    caplog.handler.setLevel(logging.NOTSET)
     KeptJob().logger.info("not heard")
     job = KeptJob(log_level="debug")
     job.logger.debug("heard")

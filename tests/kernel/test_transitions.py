@@ -47,6 +47,18 @@ def test_a_state_that_somebody_else_changed_is_not_overwritten(rocketjob, event)
     assert mine.changed() == {"text": "unsaved"}
 
 
+def test_a_state_that_went_away_and_came_back_is_a_conflict_too(rocketjob):
+    mine = KeptJob.create()
+    yours = KeptJob.find(mine.id)
+    yours.fail("x")
+    yours.retry()
+    with pytest.raises(StateConflict, match="is not as it was: somebody else changed it meanwhile"):
+        mine.fail("y")
+    assert stored(mine)["failure_count"] == 1
+    mine.reload().fail("y")
+    assert stored(mine)["failure_count"] == 2
+
+
 def test_after_a_conflict_the_job_can_be_reloaded_and_decided_again(rocketjob):
     mine = KeptJob.create()
     KeptJob.find(mine.id).start()

@@ -11,7 +11,9 @@ import threading
 import time
 from pathlib import Path
 
-from rocketjob import application
+from bson import ObjectId
+
+from rocketjob import application, clock
 from rocketjob.errors import StoreUnavailable
 from rocketjob.job import COLLECTION
 from rocketjob.queue import Queue
@@ -137,6 +139,25 @@ def events_of(job):
     """Return the names in a job's stored history, oldest first."""
     stored = job.collection().find_one({"_id": job.id})
     return [each["event"] for each in stored.get("history", ())]
+
+
+def insert(jobs, name, number=1, **fields):
+    """Store jobs of a class that only the servers know; return their ids."""
+    ids = [ObjectId() for _ in range(number)]
+    common = {
+        "_type": name,
+        "priority": 50,
+        "state": "queued",
+        "destroy_on_complete": False,
+        "collect_output": False,
+        "created_at": clock.now(),
+        "failure_count": 0,
+        "interruptions": 0,
+        "claim_number": 0,
+        "percent_complete": 0,
+    }
+    jobs.insert_many([{"_id": id, **common, **fields} for id in ids])
+    return ids
 
 
 class ServerProcess:

@@ -154,7 +154,7 @@ class SliceWorker:
         job, worker = self.job, self.worker
         limit = self._group
         if job.throttle_running_workers:
-            limit = min(1, job.throttle_running_workers - job.input.count("running"))
+            limit = min(limit, job.throttle_running_workers - job.input.count("running"))
         if limit <= 0:
             self._interrupted = True
             return []

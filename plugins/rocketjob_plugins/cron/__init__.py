@@ -11,21 +11,28 @@ is queued when this one completes, fails or is aborted; True: when it starts), `
 or `literal`: what happens to fixed hours when the clocks are changed).
 
 The end of one run and the next instance are one step: there are never two, and never none. The
-next run is the first occurrence after now, so that after an outage the missed ones run once. A
-failed instance has no schedule any more; retrying it runs it alone. With the Retry mixin a run is
-over when its retries are; a retry waits no longer than until the next occurrence. An instance that
-has expired (`expires_at`) ends the series.
+next run is the first occurrence after now, so that after an outage the missed ones run once. What
+is edited while an instance runs holds for the next. A failed instance has no schedule any more;
+retrying it runs it alone. With the Retry mixin a run is over when its retries are; a retry waits no
+longer than until the next occurrence. An instance that has expired (`expires_at`) ends the series.
+
+`@scheduled` declares schedules in code: see `schedules`.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rocketjob import Job, hookimpl
-from rocketjob_plugins.cron.job import INDEX, Cron
+from rocketjob.explain import Reason
+from rocketjob_plugins.cron.job import ACTIVE, INDEX, Cron
 from rocketjob_plugins.cron.schedule import CronError, CronSchedule
+from rocketjob_plugins.cron.schedules import Schedule, scheduled
 
-__all__ = ["Cron", "CronError", "CronSchedule"]
+if TYPE_CHECKING:
+    import click
+
+__all__ = ["Cron", "CronError", "CronSchedule", "Schedule", "scheduled"]
 
 
 @hookimpl
@@ -34,11 +41,27 @@ def register_mixins() -> list[type[Job]]:
 
 
 @hookimpl
+def register_commands(cli: click.Group) -> None:
+    from rocketjob_plugins.cron.command import cron, schedules_group
+
+    cli.add_command(cron)
+    cli.add_command(schedules_group)
+
+
+@hookimpl
+def explain(job: Job) -> list[Reason]:
+    if not isinstance(job, Cron) or job.cron_schedule is None or not job.is_scheduled:
+        return []
+    return [Reason("cron_schedule", f"its schedule is: {job.schedule().describe()}", job.run_at)]
+
+
+@hookimpl
 def register_indexes() -> dict[str, list[dict[str, Any]]]:
     index = {
         "keys": [(INDEX, 1)],
         "name": INDEX,
         "unique": True,
-        "partialFilterExpression": {INDEX: {"$exists": True}},
+        # Judged by the index itself, whoever changes the state: see `singleton`.
+        "partialFilterExpression": {INDEX: {"$exists": True}, "state": {"$in": list(ACTIVE)}},
     }
     return {Job.collection_name: [index]}

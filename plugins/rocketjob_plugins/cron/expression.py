@@ -12,8 +12,8 @@ from typing import NoReturn
 from zoneinfo import ZoneInfo
 
 from attrs import field, frozen
-from rocketjob.errors import RocketJobError
 
+from rocketjob.errors import RocketJobError
 from rocketjob_plugins.cron.walls import WallTimes
 from rocketjob_plugins.cron.zones import load_zone
 

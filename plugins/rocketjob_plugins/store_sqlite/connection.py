@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+from collections.abc import Callable
 from typing import Final
 
 from rocketjob.errors import StoreError
@@ -53,12 +54,15 @@ class Connection:
         if self.raw.in_transaction:
             self.raw.execute("ROLLBACK")
 
-    def close(self) -> None:
-        """Close it, unless it belongs to another process."""
+    def close(self, *, getpid: Callable[[], int] = os.getpid) -> None:
+        """Close it, unless it belongs to another process.
+
+        `getpid` is kept as a default: when the interpreter ends, modules go before objects do.
+        """
         if self.closed:
             return
         self.closed = True
-        if self.pid == os.getpid():
+        if self.pid == getpid():
             self.raw.close()
         else:
             _abandon(self.raw)

@@ -33,7 +33,7 @@ SHORT_WAIT: Final = 0.0005  # seconds until a writer asks again; growing waits s
 LONG_WAIT: Final = 0.005  # once it has asked for PATIENCE seconds
 PATIENCE: Final = 0.1
 CHECK_FILE_SECONDS: Final = 0.5  # how long a reader may go on with a file that was replaced
-POLL_SECONDS: Final = 0.018  # 0.4 % of a core for each thread that waits
+POLL_SECONDS: Final = 0.02  # about 0.4 % of a core for each thread that waits
 
 
 class _Process:

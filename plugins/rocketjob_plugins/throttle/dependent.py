@@ -46,7 +46,9 @@ class ThrottleDependentJobs(Waiting, abstract=True):
 
     @validate
     def _dependent_jobs_exist(self) -> None:
-        if "dependent_jobs" in self.errors or self.dependent_jobs == self.stored_value("dependent_jobs"):
+        if "dependent_jobs" in self.errors or self.dependent_jobs == self.stored_value(
+            "dependent_jobs"
+        ):
             return
         for name in self.dependent_jobs:
             try:

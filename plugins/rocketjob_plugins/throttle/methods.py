@@ -97,5 +97,7 @@ def held_back(job: Job, filter: HeldBack) -> Filter:
     """
     found = filter(job) if callable(filter) else filter
     if not isinstance(found, Mapping):
-        raise TypeError(f"@throttle: the function filter= must return a Mongo filter, not {found!r}")
+        raise TypeError(
+            f"@throttle: the function filter= must return a Mongo filter, not {found!r}"
+        )
     return found

@@ -1,5 +1,6 @@
 """The command line in this process (`cli`), as a process of its own (`shell`), on a terminal."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -14,6 +15,12 @@ from rocketjob.cli import make_cli
 from rocketjob.config import FILE_VARIABLE
 
 APPS = Path(__file__).parent / "apps"
+
+
+def runner():
+    with contextlib.suppress(TypeError):
+        return CliRunner(mix_stderr=False)  # what older releases of click need
+    return CliRunner()
 
 
 class Result:
@@ -47,7 +54,7 @@ def cli(rocketjob):
     """Run a command line on the test's own store."""
 
     def run(*args, input=None, plugins=None):
-        made = CliRunner().invoke(make_cli(plugins=plugins), [str(a) for a in args], input=input)
+        made = runner().invoke(make_cli(plugins=plugins), [str(a) for a in args], input=input)
         return Result(made.exit_code, made.stdout, made.stderr)
 
     return run
@@ -74,7 +81,7 @@ def local(monkeypatch):
             patch.setattr(application, "_overrides", {})
             for name, value in {FILE_VARIABLE: "", **(env or {})}.items():
                 patch.setenv(name, value)
-            made = CliRunner().invoke(make_cli(), [str(a) for a in args])
+            made = runner().invoke(make_cli(), [str(a) for a in args])
             application.close()
         return Result(made.exit_code, made.stdout, made.stderr)
 

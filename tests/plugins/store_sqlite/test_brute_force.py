@@ -19,7 +19,7 @@ PROFILE = settings(
     derandomize=True,
     deadline=None,
     database=None,
-    max_examples=250,
+    max_examples=300,
     suppress_health_check=list(HealthCheck),
 )
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
@@ -132,10 +132,16 @@ def satisfies(document, path, operator, operand):
         return bool(operand) and all(satisfies(document, path, "$eq", one) for one in operand)
     if operator == "$elemMatch":
         return any(
-            isinstance(value, list) and any(condition({"v": [m]}, "v.0", operand) for m in value)
+            isinstance(value, list) and any(unopened(member, operand) for member in value)
             for value, _ in reach(document, path.split("."))
         )
     raise AssertionError(operator)
+
+
+def unopened(member, wanted):
+    if isinstance(member, list):  # by its number a member is reached without opening it
+        return condition({"v": [member]}, "v.0", wanted)
+    return condition({"v": member}, "v", wanted)
 
 
 def condition(document, path, wanted):
@@ -337,6 +343,14 @@ def test_counting_by_value_and_distinct_values(stores, documents, filter, key):
         found.append(stores.store.count_by(docs.name, key, filter))
         assert sum(found[-1].values()) == len(hit)
     assert found[0] == found[1]
+
+
+def test_a_list_of_no_values_with_an_index_that_begins_with_it(stores):
+    fill(stores, [{"a": 1}])
+    for docs in stores:
+        for filter in ({"b": {"$in": []}}, {"a": {"$in": []}, "b": 1}, {"_id": {"$in": []}}):
+            assert list(docs.find(filter, sort=[("b", 1), ("_id", 1)])) == []
+            assert list(docs.find(filter, sort=[("_id", 1)])) == []
 
 
 # Updates

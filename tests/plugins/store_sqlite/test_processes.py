@@ -11,8 +11,7 @@ import pytest
 
 from rocketjob.errors import StoreError, is_duplicate_key
 from rocketjob_plugins.store_sqlite import SqliteStore
-
-from . import children
+from support import sqlite_children as children
 
 SPAWN = multiprocessing.get_context("spawn")
 

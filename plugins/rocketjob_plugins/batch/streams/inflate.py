@@ -244,9 +244,7 @@ class Unzip:
             archive = zipfile.ZipFile(file)
             return archive.open(self._only_file(archive, limits))
         except zipfile.BadZipFile as error:
-            raise StreamError(
-                f"is damaged or was cut off: {error}", file=self._name
-            ) from error
+            raise StreamError(f"is damaged or was cut off: {error}", file=self._name) from error
         except (RuntimeError, NotImplementedError) as error:  # a password; an exotic method
             raise StreamError(f"cannot be unpacked: {error}", file=self._name) from error
 
@@ -275,7 +273,9 @@ class Unzip:
         try:
             return self._member.read(size)
         except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-            raise StreamError(f"is damaged: {error or 'it was cut off'}", file=self._name) from error
+            raise StreamError(
+                f"is damaged: {error or 'it was cut off'}", file=self._name
+            ) from error
 
     def close(self) -> None:
         if self._copy is not None:
@@ -283,9 +283,7 @@ class Unzip:
         self._below.close()
 
 
-def seekable(
-    below: Reader, name: str, limits: Limits
-) -> tuple[IO[bytes], IO[bytes] | None]:
+def seekable(below: Reader, name: str, limits: Limits) -> tuple[IO[bytes], IO[bytes] | None]:
     """Return a file that one can move about in, and the temporary copy that was made for it."""
     if isinstance(below, Source) and (file := below.seekable_file()) is not None:
         return file, None

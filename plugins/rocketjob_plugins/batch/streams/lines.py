@@ -304,7 +304,8 @@ class _Splitter:
 
     def _read_text(self) -> str:
         try:
-            return self._opened.source.file.read(BLOCK)
+            text: str = self._opened.source.read(BLOCK)
+            return text
         except UnicodeDecodeError as error:
             raise self._invalid(error) from None
 

@@ -38,7 +38,7 @@ def base_name(name: str) -> str:
 
 
 def shown(name: str) -> str:
-    """Return a name as messages may show it: no password, and no query, which may be a signature."""
+    """Return a name as messages may show it: no password, no query (it may be a signature)."""
     if not is_url(name):
         return name
     parts = urlsplit(name)

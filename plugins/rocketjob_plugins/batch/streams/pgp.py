@@ -46,7 +46,9 @@ class _Gpg:
         self._said.seek(0)
         lines = self._said.read(CHUNK).decode("utf-8", "replace").splitlines()
         words = [line.removeprefix("gpg: ") for line in lines if line.startswith("gpg: ")]
-        raise StreamError(f"gpg cannot {doing} it: {'; '.join(words) or 'no reason given'}", file=self.name)
+        raise StreamError(
+            f"gpg cannot {doing} it: {'; '.join(words) or 'no reason given'}", file=self.name
+        )
 
     def close(self) -> None:
         if self.process.poll() is None:
@@ -97,23 +99,21 @@ class Decrypt:
 class Encrypt:
     """Write through `gpg --encrypt`, for the owners of some keys."""
 
-    def __init__(
-        self, write: Callable[[bytes], Any], name: str, recipients: Sequence[str]
-    ) -> None:
+    def __init__(self, write: Callable[[bytes], Any], name: str, recipients: Sequence[str]) -> None:
         if not recipients:
             raise StreamError(
                 'is to be encrypted, but for whom? Pass pgp_recipients=["name@example.com"]',
                 file=name,
             )
         for_whom = [word for each in recipients for word in ("--recipient", each)]
-        self._write, self._failed = write, None
+        self._write = write
         self._gpg = _Gpg(
             ["--trust-model=always", *for_whom, "--encrypt"],
             name,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
-        self._failed: BaseException | None = None  # type: ignore[no-redef]
+        self._failed: BaseException | None = None
         self._drainer = threading.Thread(target=self._drain, name="rocketjob-gpg", daemon=True)
         self._drainer.start()
 

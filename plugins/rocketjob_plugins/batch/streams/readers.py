@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 
+from rocketjob.errors import RocketJobError
 from rocketjob_plugins.batch.streams import content
 from rocketjob_plugins.batch.streams.errors import StreamError
 from rocketjob_plugins.batch.streams.inflate import LIMITS, Inflate, Limits, Unzip, wrong_content
@@ -84,10 +85,10 @@ def _layer(stream: str, below: Reader, name: str, limits: Limits) -> Reader:
 def _decrypt(below: Reader, name: str) -> Reader:
     from rocketjob_plugins.encryption.files import DecryptingReader
 
-    return Checked(DecryptingReader(below.read, below.close), name)
+    return _Named(DecryptingReader(below.read, below.close), name)
 
 
-class Checked:
+class _Named:
     """A layer whose errors are made to name the file."""
 
     def __init__(self, below: Reader, name: str) -> None:
@@ -95,11 +96,11 @@ class Checked:
         self.close = below.close
 
     def read(self, size: int) -> bytes:
-        from rocketjob_plugins.encryption.errors import EncryptionError
-
         try:
             return self._below.read(size)
-        except EncryptionError as error:
+        except StreamError:
+            raise
+        except RocketJobError as error:
             raise StreamError(str(error), file=self._name) from error
 
 

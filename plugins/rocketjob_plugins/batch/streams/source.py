@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
 from pathlib import Path
@@ -100,7 +101,11 @@ def _missing(path: str) -> str:
     parent = Path(path).absolute().parent
     if not parent.is_dir():
         return f"does not exist, nor does the directory {parent}"
-    return f"does not exist (relative to {Path.cwd()})" if not os.path.isabs(path) else "does not exist"
+    return (
+        f"does not exist (relative to {Path.cwd()})"
+        if not os.path.isabs(path)
+        else "does not exist"
+    )
 
 
 def _open_object(source: Any, file_name: str | None) -> Source:
@@ -135,12 +140,9 @@ def fsspec() -> Any:
         StreamError: it is not installed.
     """
     try:
-        import fsspec as found
+        return importlib.import_module("fsspec")
     except ImportError:
-        raise StreamError(
-            "Remote files need a library: pip install 'rocketjob[remote]'"
-        ) from None
-    return found
+        raise StreamError("Remote files need a library: pip install 'rocketjob[remote]'") from None
 
 
 def _open_remote(url: str, name: str) -> Any:
@@ -192,7 +194,9 @@ def _open_http(url: str, name: str) -> _Http:
     except urllib.error.HTTPError as error:
         error.close()
         said = "does not exist" if error.code in (404, 410) else "cannot be opened"
-        raise StreamError(f"{said}: the server answers {error.code} {error.reason}", file=name) from None
+        raise StreamError(
+            f"{said}: the server answers {error.code} {error.reason}", file=name
+        ) from None
     except (OSError, ValueError) as error:
         raise StreamError(f"cannot be opened: {_hidden(str(error), url)}", file=name) from None
 

@@ -47,7 +47,9 @@ class _Path:
         if self._path.is_dir():
             raise StreamError("is a directory: name the file to write", file=path)
         if not self._direct:
-            self._part = self._path.with_name(f".{self._path.name[:200]}.{secrets.token_hex(4)}.part")
+            self._part = self._path.with_name(
+                f".{self._path.name[:200]}.{secrets.token_hex(4)}.part"
+            )
         try:
             self._file: IO[bytes] = open(self._part, "wb" if self._direct else "xb", BUFFER)  # noqa: SIM115
         except FileNotFoundError:

@@ -120,7 +120,7 @@ class Writer:
         except RocketJobError as error:
             if isinstance(error, StreamError):
                 raise error.at(file=self.name) from error.__cause__
-            raise
+            raise StreamError(str(error), file=self.name) from error
         except OSError as error:
             raise StreamError(
                 f"cannot be written: {error.strerror or error}; what was there before is untouched",
@@ -206,9 +206,7 @@ def _member(file_name: str | None) -> str:
     return stem if stem and extension.lower() in ("zip", "enc", "pgp", "gpg") else name
 
 
-def _layer(
-    stream: str, below: Any, name: str, member: str, recipients: Sequence[str]
-) -> Layer:
+def _layer(stream: str, below: Any, name: str, member: str, recipients: Sequence[str]) -> Layer:
     if stream == "zip":
         return Zip(below, member.removesuffix(".zip"))
     if stream == "pgp":

@@ -7,6 +7,7 @@ value. Rows that are empty at the end of a sheet are left out.
 from __future__ import annotations
 
 import csv
+import importlib
 import re
 import types
 import zipfile
@@ -68,7 +69,7 @@ class _Workbook:
 
     def _load(self, data_only: bool) -> Any:
         try:
-            import openpyxl
+            openpyxl: Any = importlib.import_module("openpyxl")
         except ImportError:
             raise StreamError(
                 "Excel workbooks need a library: pip install 'rocketjob[excel]'", file=self.name
@@ -95,19 +96,22 @@ class _Workbook:
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """Yield the texts of each row, with its number."""
-        self.sheet.reset_dimensions()  # some programs write wrong ones
-        sources: Any = repeat(None)
-        if self.formulas is not None:
-            self.formulas.reset_dimensions()
-            sources = self.formulas.iter_rows()
         number = 0
         try:
-            for number, (cells, source) in enumerate(zip(self.sheet.iter_rows(), sources), 1):
-                yield number, [self._text(*pair) for pair in zip(cells, source or repeat(None))]
+            for number, (cells, source) in enumerate(self._pairs(), 1):
+                yield number, [self._text(*pair) for pair in _beside(cells, source)]
         except StreamError:
             raise
         except Exception as error:
             raise StreamError(f"is damaged: {error}", file=self.name, line=number + 1) from error
+
+    def _pairs(self) -> Iterator[tuple[Any, Any]]:
+        """Pair the rows of values with those of formulas, if there are any."""
+        self.sheet.reset_dimensions()  # some programs write wrong ones
+        if self.formulas is None:
+            return _beside(self.sheet.iter_rows(), None)
+        self.formulas.reset_dimensions()
+        return _beside(self.sheet.iter_rows(), self.formulas.iter_rows())
 
     def _text(self, cell: Any, source: Any) -> str:
         value = cell.value
@@ -120,6 +124,10 @@ class _Workbook:
                 column=source.coordinate,
             )
         return value if value.__class__ is str else text_of(value, cell)
+
+
+def _beside(these: Any, others: Any) -> Iterator[tuple[Any, Any]]:
+    return zip(these, repeat(None) if others is None else others, strict=False)
 
 
 def text_of(value: Any, cell: Any = None) -> str:

@@ -1,0 +1,37 @@
+"""Transactions of Django: `pip install 'rocketjob[django]'`.
+
+    class Billing(DjangoTransaction, Job):
+        using = "default"                           # which of DATABASES
+
+        def perform(self):
+            Invoice.objects.create(...)             # committed when perform ends well
+
+The app's module must set Django up before its models are imported: `django.setup()`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import ClassVar
+
+from django.db import close_old_connections, transaction
+
+from rocketjob_plugins.transaction import Transaction
+
+
+class DjangoTransaction(Transaction, abstract=True):
+    """Mixin: perform, or each slice, in `transaction.atomic()`."""
+
+    using: ClassVar[str | None] = None
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        # A worker's thread lives long: as Django does around a request, let go of connections that
+        # the database has closed, or that are older than CONN_MAX_AGE.
+        close_old_connections()
+        try:
+            with transaction.atomic(using=self.using):
+                yield
+        finally:
+            close_old_connections()

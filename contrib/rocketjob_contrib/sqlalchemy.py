@@ -1,0 +1,87 @@
+"""Transactions of SQLAlchemy: `pip install 'rocketjob[sqlalchemy]'`.
+
+    Session = sessionmaker(create_engine("postgresql://..."))
+
+    class Billing(SessionTransaction, Job):
+        sessionmaker = Session
+
+        def perform(self):
+            self.session.add(Invoice(...))          # committed when perform ends well
+
+`ConnectionTransaction` does the same without the ORM: give it an `engine`, use `self.connection`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, ClassVar
+
+from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.orm import Session
+
+from rocketjob.errors import ConfigurationError
+from rocketjob_plugins.transaction import Transaction
+
+
+class SessionTransaction(Transaction, abstract=True):
+    """Mixin: perform, or each slice, in a session of its own, on `self.session`."""
+
+    sessionmaker: ClassVar[Callable[[], Session] | None] = None
+
+    def __init_subclass__(cls, abstract: bool = False, **options: Any) -> None:
+        super().__init_subclass__(abstract=abstract, **options)
+        _require(cls, "sessionmaker", abstract, "= sessionmaker(engine)")
+
+    @property
+    def session(self) -> Session:
+        """The session of the transaction that is open."""
+        found = self.__dict__.get("_session")
+        if found is None:
+            raise RuntimeError("self.session is there only while perform runs")
+        return found  # type: ignore[no-any-return]
+
+    @contextmanager
+    def transaction(self) -> Iterator[Session]:
+        make = type(self).sessionmaker
+        assert make is not None  # checked when the class was made
+        with make() as session, session.begin():
+            self.__dict__["_session"] = session
+            try:
+                yield session
+            finally:
+                self.__dict__.pop("_session", None)
+
+
+class ConnectionTransaction(Transaction, abstract=True):
+    """Mixin: perform, or each slice, on a connection of its own, `self.connection`."""
+
+    engine: ClassVar[Engine | None] = None
+
+    def __init_subclass__(cls, abstract: bool = False, **options: Any) -> None:
+        super().__init_subclass__(abstract=abstract, **options)
+        _require(cls, "engine", abstract, "= create_engine(...)")
+
+    @property
+    def connection(self) -> Connection:
+        """The connection of the transaction that is open."""
+        found = self.__dict__.get("_connection")
+        if found is None:
+            raise RuntimeError("self.connection is there only while perform runs")
+        return found  # type: ignore[no-any-return]
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        engine = type(self).engine
+        assert engine is not None  # checked when the class was made
+        with engine.begin() as connection:
+            self.__dict__["_connection"] = connection
+            try:
+                yield connection
+            finally:
+                self.__dict__.pop("_connection", None)
+
+
+def _require(cls: type, name: str, abstract: bool, example: str) -> None:
+    if not abstract and getattr(cls, name) is None:
+        raise ConfigurationError(f"{cls.__name__} must set `{name} {example}`")

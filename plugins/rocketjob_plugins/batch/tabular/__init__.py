@@ -1,0 +1,37 @@
+"""Lines to rows and rows to lines: csv, psv, json, fixed, and formats that plugins bring.
+
+table = Tabular("csv", required_columns=["id"])
+table.parse_header("ID,First Name")
+table.parse("1,Ann")                      # {"id": "1", "first_name": "Ann"}
+"""
+
+from __future__ import annotations
+
+from rocketjob_plugins.batch.tabular.fixed import Fixed
+from rocketjob_plugins.batch.tabular.formats import Array, Csv, Format, Hash, Json, Psv
+from rocketjob_plugins.batch.tabular.table import (
+    BUILT_IN,
+    REJECTED,
+    Tabular,
+    cleanse,
+    format_of,
+    known_formats,
+    rows_in_mode,
+)
+
+__all__ = [
+    "BUILT_IN",
+    "REJECTED",
+    "Array",
+    "Csv",
+    "Fixed",
+    "Format",
+    "Hash",
+    "Json",
+    "Psv",
+    "Tabular",
+    "cleanse",
+    "format_of",
+    "known_formats",
+    "rows_in_mode",
+]

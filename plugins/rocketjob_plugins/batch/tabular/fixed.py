@@ -1,0 +1,165 @@
+"""Lines in which every value has its place: `layout` says how long each is.
+
+format_options={
+    "layout": [
+        {"key": "name", "size": 20},
+        {"key": "age", "size": 3, "type": "integer"},
+        {"size": 2},                                        # filler
+        {"key": "amount", "size": 10, "type": "float", "decimals": 2},
+        {"key": "note", "size": "remainder"},
+    ]
+}
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, ClassVar
+
+import attrs
+
+from rocketjob_plugins.batch.streams.errors import StreamError
+from rocketjob_plugins.batch.tabular.formats import check_options, parse_each, text_of
+
+REMAINDER = "remainder"
+TYPES = ("string", "integer", "float")
+_KEYS = {"key", "size", "type", "decimals"}
+
+
+@attrs.frozen
+class Column:
+    """One value: `size` is None for the remainder of the line; without a key it is filler."""
+
+    key: str | None
+    size: int | None
+    type: str
+    decimals: int
+
+    def parse(self, text: str) -> Any:
+        stripped = text.strip()
+        if self.type == "string":
+            return stripped
+        if not stripped:
+            return None
+        try:
+            return int(stripped) if self.type == "integer" else _number(stripped)
+        except ValueError:
+            raise StreamError(f"{stripped!r} is no {self._kind()}", column=self.key) from None
+
+    def _kind(self) -> str:
+        return "whole number" if self.type == "integer" else "number"
+
+    def render(self, value: Any) -> str:
+        if self.type == "string" or value is None:
+            return self._text("" if value is None else text_of(value))
+        text = self._digits(value)
+        if self.size is not None and len(text) > self.size:
+            raise StreamError(f"{value!r} is too long for {self.size} characters", column=self.key)
+        return text
+
+    def _text(self, text: str) -> str:
+        if "\n" in text or "\r" in text:
+            text = text.replace("\r", " ").replace("\n", " ")
+        return text if self.size is None else text[: self.size].ljust(self.size)
+
+    def _digits(self, value: Any) -> str:
+        width = self.size or 0
+        try:
+            if self.type == "integer":
+                return format(int(value), f"0{width}d")
+            number = _number(value)
+        except (TypeError, ValueError, OverflowError):
+            raise StreamError(f"{value!r} is no {self._kind()}", column=self.key) from None
+        return format(number, f"0{width}.{self.decimals}f")
+
+
+def _number(value: Any) -> float:
+    found = float(value)
+    if not math.isfinite(found):
+        raise ValueError(value)
+    return found
+
+
+class Fixed:
+    """Text is left-justified and cut to its size, numbers are padded with zeros on the left.
+
+    A line must be exactly as long as the layout, unless its last size is `remainder`.
+    """
+
+    name: ClassVar[str] = "fixed"
+    has_header: ClassVar[bool] = False
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        check_options(self.name, options, ("layout",))
+        self.layout = _layout(options.get("layout"))
+        self._open_end = self.layout[-1].size is None
+        self._length = sum(column.size or 0 for column in self.layout)
+        self._parsers = list(_parsers(self.layout))
+
+    @property
+    def columns(self) -> list[str]:
+        """The names, in the order of the layout."""
+        return [column.key for column in self.layout if column.key is not None]
+
+    def parse(self, line: str) -> dict[str, Any]:
+        if len(line) != self._length and not (self._open_end and len(line) > self._length):
+            least = "at least " if self._open_end else ""
+            raise StreamError(f"has {len(line)} characters and must have {least}{self._length}")
+        return {key: parse(line[start:end]) for key, start, end, parse in self._parsers}
+
+    def parse_many(self, lines: list[str]) -> list[dict[str, Any]]:
+        return parse_each(self, lines)
+
+    def render(self, row: Any) -> str:
+        values = row if isinstance(row, Mapping) else self._named(row)
+        return "".join([column.render(values.get(column.key or "")) for column in self.layout])
+
+    def _named(self, row: Any) -> dict[str, Any]:
+        if isinstance(row, str) or not isinstance(row, Iterable):
+            raise StreamError(f"a row must be a dict or a list, not {type(row).__name__}")
+        return dict(zip(self.columns, row, strict=False))
+
+
+def _parsers(
+    layout: list[Column],
+) -> Iterable[tuple[str, int, int | None, Callable[[str], Any]]]:
+    start = 0
+    for column in layout:
+        end = None if column.size is None else start + column.size
+        if column.key is not None:
+            yield column.key, start, end, column.parse
+        start = end or start
+
+
+def _layout(given: Any) -> list[Column]:
+    if not isinstance(given, list | tuple) or not given:
+        raise StreamError(
+            'the format fixed needs its layout: format_options={"layout": [{"key": "name", '
+            '"size": 20}, ...]}'
+        )
+    found = [_column(number, each) for number, each in enumerate(given, 1)]
+    if any(column.size is None for column in found[:-1]):
+        raise StreamError("layout: only the last size can be remainder")
+    keys = [column.key for column in found if column.key is not None]
+    twice = sorted({key for key in keys if keys.count(key) > 1})
+    if twice:
+        raise StreamError(f"layout: the key {twice[0]} is there twice")
+    return found
+
+
+def _column(number: int, given: Any) -> Column:
+    where = f"layout, entry {number}"
+    if not isinstance(given, Mapping) or set(given) - _KEYS:
+        raise StreamError(f"{where}: must have size, and may have key, type and decimals: {given}")
+    size, kind, decimals = given.get("size"), given.get("type", "string"), given.get("decimals", 2)
+    if size != REMAINDER and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
+        raise StreamError(f"{where}: size must be a whole number above 0, or remainder: {size!r}")
+    if kind not in TYPES:
+        raise StreamError(f"{where}: type must be one of {', '.join(TYPES)}: {kind!r}")
+    if not isinstance(decimals, int) or decimals < 0:
+        raise StreamError(f"{where}: decimals must be a whole number: {decimals!r}")
+    key = given.get("key")
+    return Column(
+        None if key is None else str(key), None if size == REMAINDER else size, kind, decimals
+    )

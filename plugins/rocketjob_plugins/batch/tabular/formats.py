@@ -1,0 +1,254 @@
+"""The built-in formats: how a line becomes values, and values a line.
+
+A format of your own is a class with the attributes of `Format`; the hook `register_formats`
+brings it::
+
+    class Tabs:
+        name, has_header = "tabs", True
+
+        def __init__(self, options): ...
+        def parse(self, line): return line.split("\\t")
+        def parse_many(self, lines): return [self.parse(line) for line in lines]
+        def render(self, row): return "\\t".join(map(str, row))
+"""
+
+from __future__ import annotations
+
+import csv
+import enum
+import json
+import types
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date, datetime, time
+from typing import Any, ClassVar, Protocol
+
+from rocketjob_plugins.batch.streams.errors import StreamError
+
+_PLAIN = frozenset({str, int, float, type(None)})  # what csv writes as we would
+_BREAKS = str.maketrans({"\r": " ", "\n": " "})
+
+
+class Format(Protocol):
+    """What a format has to be. An instance may be used by one thread at a time.
+
+    Attributes:
+        name: as in a category; also the part of a file name that asks for it.
+        has_header: rows are lists of values whose names are in the header line; otherwise a row
+            is what `parse` returns, such as a dict.
+    """
+
+    name: ClassVar[str]
+    has_header: ClassVar[bool]
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        """Raise StreamError where the options of the format are wrong."""
+
+    def parse(self, line: str) -> Any:
+        """Return the values of a line that is not blank; raise StreamError if it is malformed."""
+
+    def parse_many(self, lines: list[str]) -> list[Any]:
+        """Return the values of many lines, none of which is blank."""
+
+    def render(self, row: Any) -> str:
+        """Return the line of a row: a list if there is a header, otherwise what was given."""
+
+
+def text_of(value: Any) -> str:
+    """Return a value as it stands in a line of text."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, enum.Enum):
+        return text_of(value.value)
+    if isinstance(value, datetime | date | time):
+        return value.isoformat()
+    if isinstance(value, Mapping | list | tuple):
+        return json.dumps(value, ensure_ascii=False, default=text_of, separators=(",", ":"))
+    return str(value)
+
+
+def check_options(name: str, options: Mapping[str, Any], known: Iterable[str]) -> None:
+    """Raise StreamError for an option that a format does not have."""
+    known = {*known, "sheet", "strict"}  # of the reader and of `Tabular`
+    unknown = [key for key in options if key not in known]
+    if unknown:
+        raise StreamError(
+            f"the format {name} has no option {unknown[0]!r}; it has {', '.join(sorted(known))}"
+        )
+
+
+class Csv:
+    """Values separated by commas, quoted where needed (RFC 4180).
+
+    Options: `separator`, one character; `quote`, one character.
+    """
+
+    name: ClassVar[str] = "csv"
+    has_header: ClassVar[bool] = True
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        check_options(self.name, options, ("separator", "quote"))
+        self._options: dict[str, Any] = {
+            "delimiter": options.get("separator", ","),
+            "quotechar": options.get("quote", '"'),
+            "strict": True,
+        }
+        self._line: list[str] = []
+        # The line terminator decides what is quoted: both line breaks have to be.
+        target: Any = types.SimpleNamespace(write=lambda line: line[:-2])
+        try:
+            self._write: Any = csv.writer(target, lineterminator="\r\n", **self._options).writerow
+            # One reader for all single lines: to make one takes longer than to parse a line.
+            self._reader = csv.reader(iter(self._line.pop, None), **self._options)
+        except (TypeError, ValueError) as error:
+            raise StreamError(f"the options of the format csv are wrong: {error}") from None
+
+    def parse(self, line: str) -> list[str]:
+        self._line.append(line)
+        try:
+            return next(self._reader)
+        except IndexError:  # it wants another line
+            raise StreamError("a double quote is opened and never closed") from None
+        except csv.Error as error:
+            if "field limit" in str(error) and _raise_limit(len(line)):
+                return self.parse(line)
+            raise StreamError(f"is no valid CSV: {_said(error)}") from None
+
+    def parse_many(self, lines: list[str]) -> list[list[str]]:
+        try:
+            rows = list(csv.reader(lines, **self._options))
+        except csv.Error:
+            rows = []
+        # An open quote swallows the lines behind it, so that there are fewer rows.
+        return rows if len(rows) == len(lines) else parse_each(self, lines)
+
+    def render(self, row: Iterable[Any]) -> str:
+        line: str = self._write([v if v.__class__ in _PLAIN else text_of(v) for v in row])
+        return line
+
+
+def _raise_limit(length: int) -> bool:
+    """Let csv take a field of this length: 128 KiB is its default, for the whole process."""
+    before = csv.field_size_limit()
+    if length > before:
+        csv.field_size_limit(length)
+    return length > before
+
+
+def _said(error: csv.Error) -> str:
+    message = str(error)
+    if "new-line character seen in unquoted field" in message:
+        return "a line break stands outside of quotes"
+    return message
+
+
+def parse_each(format: Format, lines: Sequence[str]) -> list[Any]:
+    """Parse line by line, so that an error names the line, counted from 1."""
+    found = []
+    for number, line in enumerate(lines, 1):
+        try:
+            found.append(format.parse(line))
+        except StreamError as error:
+            raise error.at(line=number) from None
+    return found
+
+
+class Psv:
+    """Values separated by `|`, without quotes: a `|` within a text is written as `:`."""
+
+    name: ClassVar[str] = "psv"
+    has_header: ClassVar[bool] = True
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        check_options(self.name, options, ())
+
+    def parse(self, line: str) -> list[str]:
+        return line.split("|")
+
+    def parse_many(self, lines: list[str]) -> list[list[str]]:
+        return [line.split("|") for line in lines]
+
+    def render(self, row: Iterable[Any]) -> str:
+        line = "|".join([text_of(value).replace("|", ":") for value in row])
+        return line.translate(_BREAKS) if "\n" in line or "\r" in line else line
+
+
+class Json:
+    """One JSON value in each line."""
+
+    name: ClassVar[str] = "json"
+    has_header: ClassVar[bool] = False
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        check_options(self.name, options, ())
+        decoder: Any = json.JSONDecoder()
+        self._scan = decoder.scan_once
+        self._encode = json.JSONEncoder(
+            ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=text_of
+        ).encode
+
+    def parse(self, line: str) -> Any:
+        try:
+            return json.loads(line)
+        except json.JSONDecodeError as error:
+            raise StreamError(f"is no valid JSON: {error.msg}", column=error.pos + 1) from None
+        except RecursionError:
+            raise StreamError("is nested too deeply") from None
+
+    def parse_many(self, lines: list[str]) -> list[Any]:
+        try:
+            pairs = [self._scan(line, 0) for line in lines]
+        except (StopIteration, RuntimeError, ValueError, RecursionError):
+            return parse_each(self, lines)
+        if all(end == len(line) for (_, end), line in zip(pairs, lines, strict=True)):
+            return [value for value, _ in pairs]
+        return parse_each(self, lines)  # spaces around a value, or something behind it
+
+    def render(self, row: Any) -> str:
+        try:
+            return self._encode(row)
+        except ValueError as error:
+            raise StreamError(f"cannot be written as JSON: {error}") from None
+
+
+class Array:
+    """Rows that are lists already."""
+
+    name: ClassVar[str] = "array"
+    has_header: ClassVar[bool] = True
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        check_options(self.name, options, ())
+
+    def parse(self, line: Any) -> list[Any]:
+        if isinstance(line, str) or not isinstance(line, Sequence):
+            raise StreamError(f"is no list: {type(line).__name__}")
+        return list(line)
+
+    def parse_many(self, lines: list[Any]) -> list[list[Any]]:
+        return parse_each(self, lines)
+
+    def render(self, row: Iterable[Any]) -> Any:
+        return list(row)
+
+
+class Hash:
+    """Rows that are dicts already."""
+
+    name: ClassVar[str] = "hash"
+    has_header: ClassVar[bool] = False
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        check_options(self.name, options, ())
+
+    def parse(self, line: Any) -> dict[str, Any]:
+        if not isinstance(line, Mapping):
+            raise StreamError(f"is no dict: {type(line).__name__}")
+        return dict(line)
+
+    def parse_many(self, lines: list[Any]) -> list[dict[str, Any]]:
+        return parse_each(self, lines)
+
+    def render(self, row: Any) -> Any:
+        return row

@@ -1,0 +1,185 @@
+"""`rocketjob cron next` and `rocketjob schedules list|sync`."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+from zoneinfo import ZoneInfo
+
+import click
+
+from rocketjob import application, clock
+from rocketjob.cli import Failure, Group, import_app, json_option
+from rocketjob.cli.output import Cell, Column, moment, print_json, print_table
+from rocketjob.codec import parse_datetime
+from rocketjob.errors import RocketJobError
+from rocketjob_plugins.cron import schedules
+from rocketjob_plugins.cron.schedule import CronError, CronSchedule
+
+cron = Group("cron", short_help="Try out cron expressions.", help="Try out cron expressions.")
+schedules_group = Group(
+    "schedules",
+    short_help="Bring schedules of the code into the store.",
+    help="Schedules that are declared in code with @scheduled.",
+)
+
+
+@cron.command(
+    "next",
+    short_help="Say when an expression runs next.",
+    examples=[
+        ("The last day of each month", 'cron next "0 12 L * *" --count 5'),
+        ("In New York, when the clocks are changed", 'cron next "30 2 * * * America/New_York"'),
+        ("From a certain day", 'cron next "@weekly" --from 2026-03-01'),
+    ],
+)
+@click.argument("expression")
+@click.option("-n", "--count", type=click.IntRange(1, 1000), default=5, show_default=True)
+@click.option("--from", "start", metavar="TIME", help="after this time; now, if not given")
+@click.option("--zone", metavar="NAME", help="for an expression that names none")
+@click.option(
+    "--dst",
+    type=click.Choice(["safe", "literal"]),
+    default="safe",
+    show_default=True,
+    help="what happens to fixed hours when the clocks are changed",
+)
+@json_option
+def cron_next(
+    expression: str,
+    count: int,
+    start: str | None,
+    zone: str | None,
+    dst: Literal["safe", "literal"],
+    as_json: bool,
+) -> None:
+    """Say in words what EXPRESSION means, and list its next runs in local time and in UTC."""
+    zone = zone or application.current().config.time_zone
+    try:
+        schedule = CronSchedule(expression, dst=dst, time_zone=zone)
+        after = clock.now() if start is None else parse_datetime(start)
+        runs = schedule.next_times(after, count)
+    except (CronError, ValueError) as error:
+        raise click.UsageError(str(error)) from None
+    local = ZoneInfo(schedule.time_zone)
+    if as_json:
+        for run in runs:
+            there = run.astimezone(local).isoformat()
+            print_json({"utc": run, "local": there, "zone": schedule.time_zone})
+        return
+    click.echo(schedule.describe())
+    print_table(
+        [Column("LOCAL TIME", fixed=True), Column("UTC", fixed=True)],
+        [(f"{run.astimezone(local):%a %Y-%m-%d %H:%M:%S %Z (%z)}", moment(run)) for run in runs],
+    )
+
+
+@schedules_group.command(
+    "list",
+    short_help="Show what is declared, and what is stored.",
+    examples=[("All", "schedules list --app myapp.jobs")],
+)
+@json_option
+def list_schedules(as_json: bool) -> None:
+    """Show the schedules that the app's classes declare, and how the store differs."""
+    import_app()
+    steps = schedules.plan()
+    gone = list(schedules.undeclared())
+    if as_json:
+        for step in steps:
+            print_json(_row(step))
+        for job in gone:
+            print_json(
+                {"name": job.schedule_name, "class": job.type_name(), "action": "undeclared"}
+            )
+        return
+    if not steps and not gone:
+        click.echo("no schedules are declared: mark Cron classes with @scheduled", err=True)
+    _print(steps, gone)
+
+
+@schedules_group.command(
+    "sync",
+    short_help="Create and update instances as declared.",
+    examples=[
+        ("On each deploy", "schedules sync --app myapp.jobs"),
+        ("Only say what would be done", "schedules sync --app myapp.jobs --dry-run"),
+        ("Undo what was edited in the store", "schedules sync --app myapp.jobs --overwrite"),
+    ],
+)
+@click.option("--dry-run", is_flag=True, help="say what would be done, and do nothing")
+@click.option("--overwrite", "--force", is_flag=True, help="also set what was edited in the store")
+@json_option
+def sync_schedules(dry_run: bool, overwrite: bool, as_json: bool) -> None:
+    """Create the instances that are missing, and update those whose declaration has changed.
+
+    What was edited in the store since the last sync is kept, unless --overwrite is given.
+    """
+    import_app()
+    failed = False
+    for step in schedules.plan(overwrite=overwrite):
+        try:
+            job = step.job if dry_run else step.make()
+        except RocketJobError as error:
+            click.echo(f"error: {step.schedule.name}: {error}", err=True)
+            failed = True
+            continue
+        if as_json:
+            print_json({**_row(step), "id": job.id if job else None, "dry_run": dry_run})
+        else:
+            click.echo(f"{'would ' if dry_run else ''}{_said(step)}")
+    for job in schedules.undeclared():
+        click.echo(
+            f"{job.schedule_name} is not declared any more: "
+            f"`rocketjob jobs destroy {job.id}` ends it",
+            err=True,
+        )
+    if failed:
+        raise Failure("not all schedules could be brought into the store")
+
+
+def _said(step: schedules.Step) -> str:
+    changes = ", ".join(f"{name}={value!r}" for name, value in step.changes.items())
+    kept = ", ".join(
+        f"{name}={stored!r} (code: {declared!r})" for name, (stored, declared) in step.kept.items()
+    )
+    words = {
+        "create": f"create {step.schedule.name}: {changes}",
+        "update": f"update {step.schedule.name}: {changes}",
+        "overwrite": f"overwrite {step.schedule.name}: {changes}",
+        "nothing": f"leave {step.schedule.name} as it is",
+        "keep": f"leave {step.schedule.name} as it is",
+    }
+    return words[step.action] + (f"; edited in the store, kept: {kept}" if kept else "")
+
+
+def _row(step: schedules.Step) -> dict[str, Any]:
+    schedule, job = step.schedule, step.job
+    return {
+        "name": schedule.name,
+        "class": schedule.job_class.type_name(),
+        "cron_schedule": schedule.cron_schedule,
+        "action": step.action,
+        "changes": dict(step.changes),
+        "kept": {name: stored for name, (stored, _) in step.kept.items()},
+        "run_at": job.run_at if job else None,
+        "id": job.id if job else None,
+    }
+
+
+def _print(steps: list[schedules.Step], gone: list[Any]) -> None:
+    said = {"create": "missing", "update": "changed", "keep": "edited", "nothing": "as declared"}
+    styles = {"create": "yellow", "update": "yellow", "keep": "cyan"}
+    rows: list[tuple[Cell | str, ...]] = []
+    for step in steps:
+        run_at: datetime | None = step.job.run_at if step.job else None
+        cell = Cell(said.get(step.action, step.action), styles.get(step.action, ""))
+        name = step.schedule.job_class.type_name()
+        rows.append((step.schedule.name, name, step.schedule.cron_schedule, cell, moment(run_at)))
+    for job in gone:
+        cell = Cell("undeclared", "red")
+        name = str(job.schedule_name)
+        rows.append((name, job.type_name(), job.cron_schedule, cell, moment(job.run_at)))
+    columns = ("NAME", "CLASS", "SCHEDULE", "STORED", "NEXT RUN")
+    if rows:
+        print_table([Column(title, fixed=title != "SCHEDULE") for title in columns], rows)

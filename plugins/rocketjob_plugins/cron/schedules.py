@@ -1,0 +1,208 @@
+"""Schedules that are declared in code, and brought into the store on deploy.
+
+    @scheduled                                      # as the class says
+    class Nightly(Cron, Job):
+        cron_schedule = "0 1 * * * UTC"
+
+    @scheduled("0 6 * * Mon", name="acme", account_id=7)
+    @scheduled("0 7 * * Mon", name="beta", account_id=9)
+    class Report(Cron, Job): ...
+
+`rocketjob schedules sync` creates the instances that are missing and updates those whose
+declaration has changed since the last sync. What was edited in the store meanwhile is kept, unless
+it is overwritten on request. To tell the two apart each instance keeps what the code last said of
+it, in `schedule_declared`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Literal, TypeVar, overload
+
+import attrs
+
+from rocketjob import Job
+from rocketjob.document import encode_value, loaded_classes
+from rocketjob.errors import ConfigurationError
+from rocketjob.fields import MISSING
+from rocketjob_plugins.cron.job import ACTIVE, Cron
+from rocketjob_plugins.cron.schedule import CronError, CronSchedule
+
+C = TypeVar("C", bound=type[Cron])
+MARK = "__rocketjob_schedules__"
+Action = Literal["create", "update", "overwrite", "keep", "nothing"]
+
+
+@attrs.frozen
+class Schedule:
+    """One declaration: a class, its schedule, and fields of its instances.
+
+    Raises:
+        ConfigurationError: the schedule or a field is not valid.
+    """
+
+    job_class: type[Cron]
+    cron_schedule: str
+    name: str
+    fields: Mapping[str, Any] = attrs.field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        where = f"@scheduled on {self.job_class.__name__}"
+        try:
+            CronSchedule(self.cron_schedule or "")
+        except CronError as error:
+            raise ConfigurationError(f"{where}: {error}") from None
+        for name in self.fields:
+            made = self.job_class.fields().get(name)
+            if made is None or made.read_only:
+                raise ConfigurationError(f"{where}: there is no field {name} that can be set")
+            if not made.copy_on_restart:
+                raise ConfigurationError(
+                    f"{where}: {name} would be lost after the first run: declare it with "
+                    "field(copy_on_restart=True)"
+                )
+
+    def values(self) -> dict[str, Any]:
+        """Return all that is declared, by field."""
+        return {"cron_schedule": self.cron_schedule, **self.fields}
+
+    def stored(self) -> Cron | None:
+        """Return the instance of this schedule that is active; one made by hand, if it fits."""
+        active = self.job_class.where({"state": {"$in": list(ACTIVE)}})
+        active = active.where(
+            {"cron_schedule": {"$exists": True}, "_type": self.job_class.type_name()}
+        )
+        by_name = active.where({"schedule_name": self.name}).first()
+        by_hand = {"schedule_name": None, "cron_schedule": self.cron_schedule}
+        return by_name or active.where(by_hand).first()
+
+
+@attrs.frozen
+class Step:
+    """What sync does, or would do, with one schedule.
+
+    Attributes:
+        changes: fields that are set, with their values.
+        kept: fields that were edited in the store, and stay so: (stored, declared).
+    """
+
+    schedule: Schedule
+    action: Action
+    job: Cron | None = None
+    changes: Mapping[str, Any] = attrs.field(factory=dict)
+    kept: Mapping[str, tuple[Any, Any]] = attrs.field(factory=dict)
+
+    def make(self) -> Cron:
+        """Do it."""
+        declared = self.schedule.values()
+        remembered: dict[str, Any] = {
+            "schedule_name": self.schedule.name,
+            "schedule_declared": _encoded(self.schedule.job_class, declared),
+        }
+        if self.job is None:
+            return self.schedule.job_class.create(**declared, **remembered)
+        return self.job.update(**self.changes, **remembered)
+
+
+@overload
+def scheduled(cron_schedule: C) -> C: ...
+@overload
+def scheduled(
+    cron_schedule: str | None = ..., *, name: str | None = ..., **fields: Any
+) -> Callable[[C], C]: ...
+def scheduled(cron_schedule: Any = None, *, name: str | None = None, **fields: Any) -> Any:
+    """Declare that a class runs on a schedule, for `rocketjob schedules sync`.
+
+    Args:
+        cron_schedule: instead of the class's own.
+        name: tells several schedules of one class apart.
+        fields: of the instances.
+    """
+
+    def decorate(cls: C) -> C:
+        own = cls.__dict__.get(MARK, ())
+        default = cls.fields()["cron_schedule"].default if issubclass(cls, Cron) else None
+        text = cron_schedule if isinstance(cron_schedule, str) else default
+        if not issubclass(cls, Cron) or not text:
+            raise ConfigurationError(
+                f"@scheduled: {cls.__name__} must be a Cron job with a schedule"
+            )
+        made = Schedule(cls, text, name or cls.__name__, fields)
+        if any(made.name == other.name for other in own):
+            raise ConfigurationError(
+                f"@scheduled: {cls.__name__} has two schedules called {made.name}: give each a name"
+            )
+        setattr(cls, MARK, (made, *own))
+        return cls
+
+    return decorate(cron_schedule) if isinstance(cron_schedule, type) else decorate
+
+
+def declared_schedules() -> list[Schedule]:
+    """Return the schedules that the loaded classes declare."""
+    found = [cls.__dict__.get(MARK, ()) for cls in loaded_classes(Job)]
+    return [schedule for own in found for schedule in own]
+
+
+def plan(schedules: Iterable[Schedule] | None = None, overwrite: bool = False) -> list[Step]:
+    """Work out what a sync would do, and do nothing.
+
+    Args:
+        schedules: instead of those that the loaded classes declare.
+        overwrite: set also what was edited in the store.
+    """
+    chosen = declared_schedules() if schedules is None else schedules
+    return [_step(schedule, overwrite) for schedule in chosen]
+
+
+def sync(schedules: Iterable[Schedule] | None = None, overwrite: bool = False) -> list[Step]:
+    """Create and update instances as declared; return what was done. See `plan`."""
+    steps = plan(schedules, overwrite)
+    for step in steps:
+        step.make()
+    return steps
+
+
+def undeclared(schedules: Iterable[Schedule] | None = None) -> Iterator[Cron]:
+    """Go through the active instances whose schedule the code declares no longer."""
+    chosen = declared_schedules() if schedules is None else schedules
+    names = {(schedule.job_class.type_name(), schedule.name) for schedule in chosen}
+    there = {"schedule_name": {"$exists": True}, "state": {"$in": list(ACTIVE)}}
+    for job in Job.where(there):
+        if not isinstance(job, Cron) or job.cron_schedule is None:
+            continue
+        if (job.type_name(), job.schedule_name) not in names:
+            yield job
+
+
+def _step(schedule: Schedule, overwrite: bool) -> Step:
+    job = schedule.stored()
+    if job is None:
+        return Step(schedule, "create", changes=schedule.values())
+    cls, values = schedule.job_class, schedule.values()
+    declared, before = _encoded(cls, values), job.schedule_declared
+    stored = _encoded(cls, {name: getattr(job, name) for name in values})
+    before = stored if before is None else before  # made by hand: nothing was edited since
+    changes: dict[str, Any] = {}
+    kept: dict[str, tuple[Any, Any]] = {}
+    edited = False
+    for name, value in values.items():
+        if stored[name] == declared[name]:
+            continue
+        by_hand = name not in before or stored[name] != before[name]
+        if by_hand and not overwrite:
+            kept[name] = (getattr(job, name), value)
+        else:
+            changes[name] = value
+            edited = edited or by_hand
+    action: Action = "keep" if kept else "nothing"
+    if changes:
+        action = "overwrite" if edited else "update"
+    return Step(schedule, action, job, changes, kept)
+
+
+def _encoded(cls: type[Cron], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values as they are stored, so that they compare equal after a round trip."""
+    plain = cls(**values)
+    found = {name: encode_value(cls.fields()[name], getattr(plain, name)) for name in values}
+    return {name: None if value is MISSING else value for name, value in found.items()}

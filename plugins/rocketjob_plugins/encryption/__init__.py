@@ -1,0 +1,49 @@
+"""Encrypt fields, slices and files with AES-256-GCM.
+
+    class PaymentJob(Job):
+        account: str = field(encrypted=True)
+
+The keys come from the setting `encryption_keys` and from nowhere else: the first one encrypts, all
+of them decrypt. `rocketjob encryption new-key` makes a key, `rocketjob encryption rotate` encrypts
+everything that is stored anew under the first one. What is encrypted names its key, never its
+secret, and nothing of a key is in a message, a log or a repr.
+
+Fields: none. Hooks: `encrypt` and `decrypt`, which fields and serializers call, and the command
+`rocketjob encryption`. Files: `rocketjob_plugins.encryption.files`.
+
+Notes: needs `pip install 'rocketjob[crypto]'`. A plugin that keeps its keys elsewhere implements
+the same two hooks and is asked first.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rocketjob import hookimpl
+from rocketjob_plugins.encryption import envelope
+from rocketjob_plugins.encryption.errors import EncryptionError
+from rocketjob_plugins.encryption.keys import configured, key_ring
+
+if TYPE_CHECKING:
+    import click
+
+__all__ = ["EncryptionError"]
+
+
+@hookimpl(trylast=True)
+def encrypt(data: bytes) -> bytes | None:
+    """Encrypt under the first key; without any leave it to the caller to say what is missing."""
+    return envelope.seal(data, key_ring()) if configured() else None
+
+
+@hookimpl(trylast=True)
+def decrypt(data: bytes) -> bytes | None:
+    """Decrypt what `encrypt` made; leave anything else to other plugins."""
+    return envelope.unseal(data, key_ring()) if envelope.is_sealed(data) else None
+
+
+@hookimpl
+def register_commands(cli: click.Group) -> None:
+    from rocketjob_plugins.encryption.commands import encryption
+
+    cli.add_command(encryption)

@@ -1,0 +1,141 @@
+"""`rocketjob encryption`: make keys, and encrypt what is stored under another one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import click
+
+from rocketjob import application
+from rocketjob.cli import Failure, Group, json_option
+from rocketjob.cli.output import print_json
+from rocketjob.store import Store
+from rocketjob_plugins.encryption import keys
+from rocketjob_plugins.encryption.rotate import Report, rotate
+
+
+@click.group(
+    "encryption",
+    cls=Group,
+    short_help="Make keys, and encrypt what is stored anew.",
+    examples=[
+        ("A new key", "encryption new-key"),
+        ("What would be encrypted anew", "encryption rotate --dry-run"),
+    ],
+)
+def encryption() -> None:
+    """Look after the keys of encrypted fields, slices and files."""
+
+
+@encryption.command(
+    "new-key",
+    short_help="Print a new key.",
+    examples=[
+        ("A key", "encryption new-key"),
+        ("The key alone, for a secret store", "encryption new-key --id 2025 --quiet"),
+    ],
+)
+@click.option("--id", help="The key's name, which is stored with the data.  [default: today]")
+@click.option("--quiet", is_flag=True, help="Print the key and nothing else.")
+def new_key(id: str | None, quiet: bool) -> None:
+    """Print a new key, and how to use it. It is stored nowhere."""
+    key = keys.new_key(id)
+    if quiet:
+        click.echo(key)
+        return
+    others = len(application.current().config.encryption_keys)
+    click.echo(key, nl=True)
+    click.echo(_how_to(others), err=True)
+
+
+def _how_to(others: int) -> str:
+    lines = [
+        "",
+        "Keep it where only the servers can read it, and keep a copy: without it nothing that it",
+        "encrypts can be read again. Set it in the environment of every server and client:",
+        "",
+        "    ROCKETJOB_ENCRYPTION_KEYS=<the line above>",
+    ]
+    if others:
+        lines[-1] += ",<the keys there are now>"
+        lines += [
+            "",
+            "First add it at the end everywhere, so that all can decrypt; then move it to the",
+            "front, restart, and run: rocketjob encryption rotate",
+        ]
+    return "\n".join(lines)
+
+
+@encryption.command(
+    "rotate",
+    short_help="Encrypt what is stored anew under the first key.",
+    examples=[
+        ("Count what is under other keys", "encryption rotate --dry-run"),
+        ("Encrypt it under the first key", "encryption rotate"),
+    ],
+)
+@click.option("--dry-run", is_flag=True, help="Only count.")
+@json_option
+@click.pass_context
+def rotate_command(ctx: click.Context, dry_run: bool, as_json: bool) -> None:
+    """Encrypt all stored fields and slices anew under the first of encryption_keys.
+
+    Servers may run meanwhile. When it is done, and all files that matter are under the first key
+    too, the other keys can be removed.
+    """
+    keys.writing_key()
+    ring = keys.key_ring()
+    total = Report()
+    for store in _stores():
+        for name, report in rotate(store, ring, dry_run=dry_run):
+            _add(total, report)
+            if as_json:
+                print_json({"collection": name, "dry_run": dry_run, **_counts(report)})
+            elif report.rotated or report.failed or report.busy:
+                click.echo(f"{name}: {_words(report, dry_run)}")
+    if not as_json:
+        click.echo(f"In all: {_words(total, dry_run)}")
+    _finish(total)
+
+
+def _stores() -> Iterator[Store]:
+    app = application.current()
+    yield app.store
+    url = app.config.slices_url
+    if url and url != app.config.url:
+        store = app.open_store(url)
+        try:
+            yield store
+        finally:
+            store.close()
+
+
+def _finish(total: Report) -> None:
+    if total.failed:
+        reasons = "; ".join(f"{count}: {reason}" for reason, count in total.failed.items())
+        raise Failure(f"{total.failed.total()} values cannot be decrypted ({reasons})")
+    if total.busy:
+        raise Failure(f"{total.busy} values were changed meanwhile: run it again")
+
+
+def _add(total: Report, report: Report) -> None:
+    total.current += report.current
+    total.busy += report.busy
+    total.rotated += report.rotated
+    total.failed += report.failed
+
+
+def _counts(report: Report) -> dict[str, object]:
+    return {
+        "current": report.current,
+        "rotated": report.rotated.total(),
+        "busy": report.busy,
+        "failed": report.failed.total(),
+    }
+
+
+def _words(report: Report, dry_run: bool) -> str:
+    did = "to encrypt anew" if dry_run else "encrypted anew"
+    by_key = ", ".join(f"{count} of {id}" for id, count in sorted(report.rotated.items()))
+    said = f"{report.rotated.total()} {did}" + (f" ({by_key})" if by_key else "")
+    return f"{said}, {report.current} under the first key already"

@@ -1,0 +1,108 @@
+"""Encrypt anew, under the first key, what is stored under others.
+
+Encrypted values say themselves what they are, so that no job class has to be known: every value of
+every document that is sealed is looked at. A value is replaced only where it still is the one that
+was read, so that nothing that a running job writes meanwhile is lost.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import attrs
+
+from rocketjob.store import Collection, Store, Stored
+from rocketjob_plugins.encryption import envelope
+from rocketjob_plugins.encryption.errors import EncryptionError
+from rocketjob_plugins.encryption.keys import KeyRing
+
+PAGE = 20  # documents at a time: a slice may have megabytes
+TRIES = 5  # for a document that others change meanwhile
+
+
+@attrs.define
+class Report:
+    """What was found.
+
+    Attributes:
+        current: how many values are under the first key already.
+        rotated: how many were encrypted anew, or would have been, by the key they had.
+        busy: how many were changed by others again and again.
+        failed: what cannot be decrypted, by the reason.
+    """
+
+    current: int = 0
+    rotated: Counter[str] = attrs.field(factory=Counter)
+    busy: int = 0
+    failed: Counter[str] = attrs.field(factory=Counter)
+
+    @property
+    def complete(self) -> bool:
+        """Whether all values are under the first key now."""
+        return not self.failed and not self.busy
+
+
+def rotate(store: Store, ring: KeyRing, *, dry_run: bool = False) -> Iterator[tuple[str, Report]]:
+    """Go through a store, and yield each collection's name and report when it is done."""
+    for name in store.collection_names():
+        report = Report()
+        collection = store.collection(name)
+        for stored in _pages(collection):
+            _rotate_document(collection, stored, ring, report, dry_run)
+        yield name, report
+
+
+def _pages(collection: Collection) -> Iterator[Stored]:
+    """Yield all documents, a page at a time: nothing is held open between two pages."""
+    after: Mapping[str, Any] = {}
+    while page := list(collection.find(after, sort=[("_id", 1)], limit=PAGE)):
+        yield from page
+        after = {"_id": {"$gt": page[-1]["_id"]}}
+
+
+def _rotate_document(
+    collection: Collection, stored: Stored, ring: KeyRing, report: Report, dry_run: bool
+) -> None:
+    for path, value in list(sealed_values(stored)):
+        _rotate_value(collection, stored["_id"], path, value, ring, report, dry_run)
+
+
+def _rotate_value(
+    collection: Collection,
+    id: Any,
+    path: str,
+    value: Any,
+    ring: KeyRing,
+    report: Report,
+    dry_run: bool,
+) -> None:
+    for _ in range(TRIES):
+        try:
+            key_id = envelope.key_id(value)
+            if key_id == ring.first.id:
+                report.current += 1
+                return
+            new = envelope.seal(envelope.unseal(value, ring), ring)
+        except EncryptionError as error:
+            report.failed[str(error)] += 1
+            return
+        guard = {"_id": id, path: value}
+        if dry_run or collection.update_one(guard, {"$set": {path: new}}).matched_count:
+            report.rotated[key_id] += 1
+            return
+        again = dict(sealed_values(collection.find_one({"_id": id}) or {}))
+        if path not in again:
+            return  # deleted or emptied meanwhile
+        value = again[path]
+    report.busy += 1
+
+
+def sealed_values(stored: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, bytes]]:
+    """Yield the path and value of everything that is encrypted in a document."""
+    for name, value in stored.items():
+        if isinstance(value, bytes) and envelope.is_sealed(value):
+            yield prefix + name, value
+        elif isinstance(value, Mapping):
+            yield from sealed_values(value, f"{prefix}{name}.")

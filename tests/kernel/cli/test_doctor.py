@@ -1,0 +1,287 @@
+"""`rocketjob doctor`: what is wrong is found, and what to do about it is said."""
+
+import json
+import sys
+from datetime import timedelta
+
+import pytest
+
+from rocketjob import Job, Server, clock
+from rocketjob.cli.doctor import unserved
+from support.jobs import FailingJob, KeptJob, job_in
+from support.servers import server as running_server
+
+
+def registered(name="web-1:41", state="running", ago=timedelta(seconds=2), **fields):
+    """Store a server as one that runs somewhere has registered itself."""
+    heartbeat = {"updated_at": clock.now() - ago, "number": 3, "workers": 10, "performing": []}
+    fields.setdefault("classes", ["KeptJob"])
+    return Server(name=name, state=state, heartbeat=heartbeat, **fields).save()
+
+
+def queued(name, **more):
+    stored = {**Job().to_document(), "_type": name, **more}
+    Job.collection().insert_one(stored)
+
+
+@pytest.fixture
+def findings(cli):
+    """Run the doctor; return its exit code and its findings by area."""
+
+    def run(*args):
+        result = cli("doctor", "--json", *args)
+        by_area = {}
+        for each in result.objects:
+            by_area.setdefault(each["area"], []).append(each)
+        return result.code, by_area
+
+    return run
+
+
+def worst(found):
+    return max((each["status"] for each in found), key=["ok", "warning", "problem"].index)
+
+
+def said(found):
+    return " ".join(f"{each['message']} {each['advice']}" for each in found)
+
+
+# --- here ------------------------------------------------------------------------------------
+
+
+def test_a_fresh_installation_has_no_problem_and_two_things_to_do(shell):
+    result = shell("doctor")
+    assert result.code == 0
+    assert "name your modules: --app" in result.out
+    assert "start one: rocketjob server" in result.out
+    assert result.lines[-1] == "2 warnings"
+
+
+def test_settings_are_named_with_their_origin_and_no_password_is_shown(shell, tmp_path):
+    (tmp_path / "rocketjob.toml").write_text("workers = 3\n")
+    env = {"ROCKETJOB_ENCRYPTION_KEYS": "topsecret"}
+    result = shell("doctor", "--set", "processes=2", "--json", env=env)
+    origins = next(map(json.loads, result.lines))["data"]["origins"]
+    assert sorted(names for named in origins.values() for names in named) == [
+        "encryption_keys",
+        "processes",
+        "workers",
+    ]
+    assert any("rocketjob.toml" in origin for origin in origins)
+    assert "topsecret" not in result.out + result.err
+
+
+def test_the_app_is_imported_and_its_classes_are_named(shell):
+    result = shell("doctor", "--app", "cli_app.jobs")
+    assert result.code == 0
+    assert "CliReportJob" in result.out
+
+
+def test_an_app_that_fails_is_a_problem_that_names_module_and_line(shell, tmp_path):
+    (tmp_path / "sick.py").write_text("\nfrom rocketjob import Jobb\n")
+    result = shell("doctor", "--app", "sick")
+    assert result.code == 1
+    assert "sick.py:2" in result.out
+    assert "Jobb" in result.out
+    assert "Traceback" not in result.out + result.err
+
+
+def test_a_broken_plugin_is_a_problem_and_the_rest_is_still_looked_at(shell, tmp_path):
+    info = tmp_path / "broken_plugin-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken-plugin\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[rocketjob]\nbroken = no_such_module_at_all\n")
+    result = shell("doctor", env={"PYTHONPATH": str(tmp_path)})
+    assert result.code == 1
+    assert "no_such_module_at_all" in result.out
+    assert "readable and writable" in result.out
+
+
+def test_disabled_plugins_are_named_and_a_misspelt_one_is_a_warning(shell):
+    result = shell("doctor", "--set", "disabled_plugins=demo,nonsense", "--json")
+    found = [each for each in result.objects if each["area"] == "plugins"]
+    assert "disabled: demo" in said(found)
+    assert "nonsense, not installed here" in said(found)
+    assert worst(found) == "warning"
+
+
+# --- the store -------------------------------------------------------------------------------
+
+
+def test_the_store_is_named_with_its_version_size_and_speed(findings):
+    _, found = findings()
+    about, speed = found["store"]
+    assert about["message"].startswith("sqlite://:memory: (sqlite, 3.")
+    assert "synchronous NORMAL" in about["message"]
+    assert "readable and writable" in speed["message"]
+    assert 0 < speed["data"]["seconds"] < 1
+
+
+def test_a_store_that_cannot_be_opened_is_a_problem_and_ends_the_visit(shell):
+    result = shell("doctor", "--url", "sqlite:////nonexistent/x.db", "--json")
+    assert result.code == 1
+    assert result.objects[-1]["area"] == "store"
+    assert "create the folder /nonexistent first" in result.objects[-1]["message"]
+
+
+def test_a_file_that_is_no_store_is_a_problem(shell, tmp_path):
+    (tmp_path / "notes.db").write_text("not a database, " * 100)
+    result = shell("doctor", "--url", "sqlite:///notes.db")
+    assert result.code == 1
+    assert "not a database" in result.out
+
+
+def test_the_look_leaves_nothing_behind(findings, rocketjob):
+    findings()
+    assert rocketjob.store.collection("rocket_job.events").count_documents({}) == 0
+
+
+# --- servers ---------------------------------------------------------------------------------
+
+
+def test_all_is_well_with_a_server_and_no_work(findings):
+    registered()
+    code, found = findings()
+    assert code == 0
+    assert {area: worst(found[area]) for area in ("servers", "clock", "classes", "jobs")} == {
+        "servers": "ok",
+        "clock": "ok",
+        "classes": "ok",
+        "jobs": "ok",
+    }
+    assert "1 alive with 10 workers: web-1:41" in said(found["servers"])
+
+
+def test_due_jobs_and_no_server_is_a_problem(findings):
+    KeptJob.create()
+    code, found = findings()
+    assert (code, worst(found["servers"])) == (1, "problem")
+    assert "no server is running; 1 job due start one: rocketjob server" in said(found["servers"])
+
+
+def test_due_jobs_and_only_paused_servers_is_a_problem(findings):
+    KeptJob.create()
+    registered(state="paused")
+    code, found = findings()
+    assert code == 1
+    assert "web-1:41 is paused" in said(found["servers"])
+    assert "rocketjob servers resume" in said(found["servers"])
+
+
+def test_a_zombie_among_living_servers_is_a_warning(findings):
+    registered()
+    registered("old:1", ago=timedelta(minutes=9))
+    code, found = findings()
+    assert code == 0
+    assert "old:1 is a zombie: its last heartbeat was 9m ago" in said(found["servers"])
+    assert worst(found["servers"]) == "warning"
+
+
+def test_a_zombie_alone_is_a_problem(findings):
+    registered("old:1", ago=timedelta(minutes=9))
+    code, found = findings()
+    assert code == 1
+    assert "start a server" in said(found["servers"])
+
+
+def test_a_clock_that_is_ahead_is_a_warning_with_the_difference(findings):
+    registered(ago=timedelta(hours=-1, minutes=-5))
+    code, found = findings()
+    assert (code, worst(found["clock"])) == (0, "warning")
+    assert "the clock of web-1:41 is at least 1h ahead" in said(found["clock"])
+
+
+# --- jobs ------------------------------------------------------------------------------------
+
+
+def test_queued_jobs_of_a_class_that_no_living_server_has_are_a_problem(findings):
+    registered(classes=["KeptJob"])
+    registered("old:1", ago=timedelta(minutes=9), classes=["VanishedJob"])
+    KeptJob.create()
+    queued("VanishedJob")
+    queued("VanishedJob")
+    code, found = findings()
+    assert (code, worst(found["classes"])) == (1, "problem")
+    assert "VanishedJob: 2 jobs queued" in said(found["classes"])
+    assert "KeptJob" not in said(found["classes"])
+
+
+def test_unserved_classes_are_counted_less_those_that_are_loaded_here(rocketjob):
+    queued("VanishedJob")
+    queued("OtherJob")
+    assert unserved(rocketjob.store, ["OtherJob"]) == {"VanishedJob": 1}
+
+
+@pytest.mark.parametrize(("others", "status"), [(True, "warning"), (False, "problem")])
+def test_jobs_of_a_dead_server_are_found(findings, rocketjob, others, status):
+    KeptJob.create()
+    rocketjob.queue.claim(1)  # by `test.1`, which is no registered server
+    if others:
+        registered()
+    code, found = findings()
+    assert worst(found["jobs"]) == status
+    assert "1 worker processes of dead servers hold work: 1 job running" in said(found["jobs"])
+    assert code == (0 if others else 1)
+
+
+def test_the_oldest_due_job_is_named_and_a_long_wait_is_a_warning(findings, rocketjob):
+    registered(heartbeat_seconds=3600)
+    KeptJob.create()
+    KeptJob.create(run_at=clock.now() + timedelta(days=9))
+    assert "1 job due; the oldest, KeptJob, waits for 0s" in said(findings()[1]["jobs"])
+    rocketjob.travel(timedelta(minutes=40))
+    _, found = findings()
+    assert worst(found["jobs"]) == "warning"
+    assert "waits for 40m" in said(found["jobs"])
+
+
+def test_failed_jobs_are_counted_as_a_warning(findings):
+    registered()
+    job_in("failed", cls=FailingJob)
+    code, found = findings()
+    assert (code, worst(found["jobs"])) == (0, "warning")
+    assert "1 job failed" in said(found["jobs"])
+
+
+# --- looks -----------------------------------------------------------------------------------
+
+
+def test_the_page_for_people_has_a_line_for_each_finding_and_a_sum(cli):
+    queued("VanishedJob")
+    result = cli("doctor")
+    assert result.code == 1
+    assert any(line.startswith("problem  servers") for line in result.lines)
+    assert any("-> start one: rocketjob server" in line for line in result.lines)
+    assert result.lines[-1] == "1 problem"
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_page_fits_the_terminal(terminal, tmp_path, columns):
+    import click
+
+    (tmp_path / "sick.py").write_text("from rocketjob import Jobb\n")
+    result = terminal("doctor", "--app", "sick", columns=columns)
+    assert max(len(click.unstyle(line)) for line in result.lines) <= columns
+
+
+def test_a_check_that_fails_is_a_finding_and_the_others_go_on(findings, monkeypatch):
+    def fail(patient):
+        raise RuntimeError("no idea")
+        yield
+
+    monkeypatch.setattr("rocketjob.cli.doctor.check_clock", fail)
+    code, found = findings()
+    assert code == 1
+    assert found["clock"][0]["message"] == "RuntimeError: no idea"
+    assert "jobs" in found
+
+
+def test_a_healthy_system_gets_a_clean_bill(shell, tmp_path):
+    sys.modules.pop("healthy", None)
+    (tmp_path / "healthy.py").write_text(
+        "from rocketjob import Job\nclass HealthyJob(Job):\n    def perform(self): pass\n"
+    )
+    with running_server(tmp_path, "--app", "healthy", "-w", 1) as server:
+        server.says("server started")
+        result = shell("doctor", "--app", "healthy")
+    assert (result.code, result.lines[-1]) == (0, "All is well")

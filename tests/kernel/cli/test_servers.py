@@ -1,0 +1,266 @@
+"""`rocketjob servers`: what is seen of servers, and what they are told."""
+
+import signal
+from datetime import timedelta
+
+import pytest
+
+from rocketjob import Server, clock
+from support.servers import ServerProcess, eventually
+
+
+def registered(name, state="running", beat=timedelta(seconds=2), **fields):
+    """Store a server as one that runs somewhere has registered itself."""
+    heartbeat = {
+        "updated_at": clock.now() - beat,
+        "number": 3,
+        "workers": fields.get("max_workers", 10),
+        "performing": [],
+    }
+    started = clock.now() - timedelta(hours=2)
+    return Server(name=name, state=state, heartbeat=heartbeat, started_at=started, **fields).save()
+
+
+@pytest.fixture
+def two(rocketjob):
+    return registered("web-1:41", host="web-1", pid=41), registered("db-1:7", host="db-1", pid=7)
+
+
+def state(server):
+    return Server.find(server.id).state
+
+
+# --- list ------------------------------------------------------------------------------------
+
+
+def rows(result):
+    return [" ".join(line.split()) for line in result.lines]
+
+
+def test_the_list_says_what_a_person_wants_to_know(cli, two):
+    registered("old:1", beat=timedelta(minutes=5), host="old", pid=1, processes=4)
+    registered("held:1", state="paused", host="held", pid=1)
+    assert rows(cli("servers", "list")) == [
+        "NAME STATE WORKERS PROCS STARTED HEARTBEAT",
+        "db-1:7 running 10/10 1 2h ago 2s ago",
+        "held:1 paused 10/10 1 2h ago 2s ago",
+        "old:1 zombie 10/10 4 2h ago 5m ago",
+        "web-1:41 running 10/10 1 2h ago 2s ago",
+    ]
+
+
+def test_host_and_pid_are_shown_where_the_names_do_not_say_them(cli, rocketjob):
+    registered("reports", host="web-1", pid=41)
+    assert rows(cli("servers", "list")) == [
+        "NAME STATE WORKERS PROCS STARTED HEARTBEAT HOST PID",
+        "reports running 10/10 1 2h ago 2s ago web-1 41",
+    ]
+
+
+def test_the_list_can_be_narrowed_by_part_of_a_name(cli, two):
+    assert [row.split()[0] for row in cli("servers", "list", "web").lines[1:]] == ["web-1:41"]
+
+
+def test_json_gives_one_object_for_each_server(cli, two):
+    db, web = cli("servers", "list", "--json").objects
+    assert (db["name"], web["name"]) == ("db-1:7", "web-1:41")
+    assert (db["state"], db["zombie"], db["max_workers"], db["pid"]) == ("running", False, 10, 7)
+    assert db["id"] == str(two[1].id)
+    assert db["heartbeat_at"].endswith("Z")
+
+
+def test_no_server_is_no_error(cli):
+    result = cli("servers", "list")
+    assert (result.code, result.out) == (0, "")
+    assert "Start one: rocketjob server" in result.err
+
+
+def test_an_unknown_name_is_an_error_that_names_those_there_are(cli, two):
+    for command in ("list", "stop", "kill", "pause", "resume", "dump"):
+        result = cli("servers", command, "nobody")
+        assert result.code == 1
+        assert "No server is called nobody; there are: db-1:7, web-1:41" in result.err
+
+
+def test_a_watch_shows_the_list_again_and_again_until_it_is_interrupted(cli, two, monkeypatch):
+    shown = []
+
+    def interrupt(found, as_json):
+        shown.append(len(found))
+        if len(shown) == 3:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("rocketjob.cli.servers._show", interrupt)
+    assert cli("servers", "list", "--watch", "--every", "0.05").code == 0
+    assert shown == [2, 2, 2]
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_table_fits_the_terminal_and_names_are_whole(terminal, file_store, columns):
+    pod = "rocketjob-worker-7d9f8b6c5-x2x9p"
+    registered(f"{pod}:1", host=pod, pid=1)
+    result = terminal("servers", "list", columns=columns)
+    assert f"{pod}:1" in result.out
+    plain = [click_unstyle(line) for line in result.lines]
+    assert max(map(len, plain)) <= columns
+
+
+def click_unstyle(text):
+    import click
+
+    return click.unstyle(text)
+
+
+# --- telling them ----------------------------------------------------------------------------
+
+
+def test_one_server_is_told_by_part_of_its_name(cli, two):
+    web, db = two
+    result = cli("servers", "pause", "web")
+    assert (result.code, result.out) == (0, "web-1:41: paused\n")
+    assert (state(web), state(db)) == ("paused", "running")
+
+
+def test_a_name_with_a_colon_is_the_whole_name(cli, two):
+    assert cli("servers", "stop", "web-1:4").code == 1
+    assert cli("servers", "stop", "web-1:41").code == 0
+    assert [state(server) for server in two] == ["stopping", "running"]
+
+
+def test_all_servers_are_told_only_if_that_is_said(cli, two):
+    for command in ("stop", "kill", "pause", "resume"):
+        result = cli("servers", command)
+        assert result.code == 2
+        assert f"this would {command} all servers (db-1:7, web-1:41)" in result.err
+    assert [state(server) for server in two] == ["running", "running"]
+    assert cli("servers", "pause", "--yes").code == 0
+    assert [state(server) for server in two] == ["paused", "paused"]
+    assert cli("servers", "resume", "-y").code == 0
+    assert [state(server) for server in two] == ["running", "running"]
+
+
+@pytest.mark.parametrize(("answer", "after"), [("y\n", "stopping"), ("n\n", "running")])
+def test_on_a_terminal_it_is_asked_whether_all_are_meant(terminal, file_store, answer, after):
+    server = registered("web-1:41")
+    result = terminal("servers", "stop", answer=answer)
+    assert "Stop all 1 servers (web-1:41)? [y/N]" in result.out
+    assert state(server) == after
+
+
+def test_what_is_done_already_is_no_error(cli, two):
+    cli("servers", "pause", "web")
+    result = cli("servers", "pause", "web")
+    assert (result.code, result.out) == (0, "web-1:41: paused already\n")
+
+
+def test_what_a_server_cannot_do_now_is_said_and_ends_with_1(cli, two):
+    cli("servers", "stop", "web")
+    result = cli("servers", "pause", "--yes")
+    assert result.code == 1
+    assert "web-1:41 is stopping: it cannot pause" in result.err
+    assert state(two[1]) == "paused"
+
+
+def test_no_server_to_stop_is_no_error(cli):
+    result = cli("servers", "stop", "--yes", "--wait")
+    assert (result.code, result.err) == (0, "No server is registered.\n")
+
+
+def test_a_zombie_is_told_too_and_it_is_said_that_it_does_not_answer(cli, rocketjob):
+    server = registered("old:1", beat=timedelta(minutes=5))
+    result = cli("servers", "stop", "old")
+    assert "old:1 does not answer: its last heartbeat was 5m ago" in result.err
+    assert state(server) == "stopping"
+
+
+def test_waiting_for_a_zombie_ends_at_once_with_1(cli, rocketjob):
+    registered("old:1", beat=timedelta(minutes=5))
+    result = cli("servers", "stop", "old", "--wait")
+    assert result.code == 1
+    assert "still not done: old:1" in result.err
+
+
+def test_waiting_has_a_limit(cli, rocketjob):
+    registered("web-1:41")
+    result = cli("servers", "stop", "web", "--wait", "--timeout", "0.1")
+    assert result.code == 1
+    assert "still not done: web-1:41" in result.err
+
+
+# --- with a real server ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def running(tmp_path, file_store):
+    """A server that holds one job, until the file `gate` exists."""
+    (tmp_path / "fleet_app.py").write_text(
+        "import os, threading\n"
+        "from rocketjob import Job\n"
+        "class FleetHeldJob(Job):\n"
+        "    destroy_on_complete = False\n"
+        "    gate: str\n"
+        "    def perform(self):\n"
+        "        self.logger.info('held')\n"
+        "        while not os.path.exists(self.gate):\n"
+        "            threading.Event().wait(0.01)\n"
+    )
+    server = ServerProcess(tmp_path, "--app", "fleet_app", "-w", 2, "-p", 1)
+    server.says("server started")
+    from rocketjob import Job
+
+    stored = {
+        **Job(destroy_on_complete=False).to_document(),
+        "_type": "FleetHeldJob",
+        "gate": str(tmp_path / "gate"),
+    }
+    file_store.store.collection("rocket_job.jobs").insert_one(stored)
+    server.says("held")
+    yield server
+    (tmp_path / "gate").touch()
+    server.close()
+
+
+def jobs(store):
+    return store.count_by("rocket_job.jobs", "state")
+
+
+def test_pause_waits_until_no_job_runs_and_resume_lets_it_go_on(
+    shell, running, file_store, tmp_path
+):
+    result = shell("servers", "pause", "--yes", "--wait", "--timeout", "0.3")
+    assert (result.code, Server.first().state) == (1, "paused")
+    (tmp_path / "gate").touch()
+    assert shell("servers", "pause", "--yes", "--wait", "--timeout", "20").code == 0
+    assert jobs(file_store.store) == {"completed": 1}
+    assert shell("servers", "resume", "--yes").code == 0
+    running.says("server resumed")
+
+
+def test_stop_waits_until_running_work_is_finished(shell, running, file_store, tmp_path):
+    assert shell("servers", "stop", "--yes").out.endswith(": stopping\n")
+    running.says("server stopping")
+    (tmp_path / "gate").touch()
+    result = shell("servers", "stop", "--yes", "--wait")
+    assert result.code == 0
+    assert running.ends() == 0
+    assert jobs(file_store.store) == {"completed": 1}
+    assert Server.count() == 0
+
+
+def test_kill_ends_a_server_at_once_and_its_job_is_queued_again(shell, running, file_store):
+    result = shell("servers", "kill", "--yes", "--wait", "--timeout", "20")
+    assert (result.code, result.out.split(": ")[1]) == (0, "being killed\n")
+    assert running.ends() == 1
+    assert jobs(file_store.store) == {"queued": 1}
+
+
+def test_a_server_that_is_stopping_can_still_be_killed(shell, running, file_store):
+    running.send(signal.SIGTERM).says("server stopping")
+    eventually(lambda: Server.first().state == "stopping")
+    assert shell("servers", "kill", "--yes", "--wait", "--timeout", "20").code == 0
+    assert running.ends() == 1
+
+
+def test_a_dump_writes_the_stacks_of_all_threads_to_the_servers_log(shell, running):
+    assert shell("servers", "dump").code == 0
+    running.says("fleet_app.py")

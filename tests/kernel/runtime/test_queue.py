@@ -1,0 +1,309 @@
+"""What is claimed, in which order, under whose name; and what is given or taken back."""
+
+import threading
+
+import pytest
+from support.jobs import KeptJob, PassingJob, stored
+from support.runtime import FlakyStore, events_of, queue_of
+
+from rocketjob import Job, after, application, clock
+from rocketjob.config import Config
+from rocketjob.errors import StoreUnavailable
+from rocketjob.queue import claims_of, owners, requeue_claims, takes
+
+
+@pytest.fixture
+def queue(rocketjob):
+    return queue_of(rocketjob)
+
+
+def ids(jobs):
+    return [job.id for job in jobs]
+
+
+def configured(**settings):
+    application.current().config = Config(**settings)
+
+
+def take_back(sandbox, owner, **options):
+    options = {"crash_limit": 3, **options}
+    return requeue_claims(sandbox.store, sandbox.plugins, owner, **options)
+
+
+def test_a_claim_is_stored_under_the_claimers_name(queue):
+    job = KeptJob.create()
+    (claimed,) = queue.claim(1)
+    assert claimed.id == job.id
+    found = stored(job)
+    assert found["state"] == "running"
+    assert found["worker_name"] == "here:1"
+    assert found["claimed_by"] == "here.1"
+    assert found["claim_number"] == 1
+    assert found["started_at"] is not None
+    assert events_of(job) == ["start"]
+
+
+def test_the_most_urgent_comes_first_and_then_the_oldest(queue):
+    later, sooner, urgent = (KeptJob.create(priority=p) for p in (50, 50, 30))
+    assert ids(queue.claim(3)) == ids([urgent, later, sooner])
+
+
+def test_a_changed_priority_counts_at_the_next_claim(queue):
+    fifty, thirty = KeptJob.create(priority=50), KeptJob.create(priority=30)
+    thirty.update(priority=90)
+    assert ids(queue.claim(1)) == [fifty.id]
+    assert ids(queue.claim(1)) == [thirty.id]
+
+
+def test_a_group_takes_no_more_than_asked_for(queue):
+    jobs = [KeptJob.create() for _ in range(5)]
+    assert ids(queue.claim(3)) == ids(jobs[:3])
+    assert ids(queue.claim(3)) == ids(jobs[3:])
+    assert queue.claim(3) == []
+    assert queue.claim(0) == []
+
+
+def test_run_at_holds_a_job_back_until_then(queue, rocketjob):
+    rocketjob.freeze()
+    due = KeptJob.create(run_at=clock.now())
+    past = KeptJob.create(run_at=clock.now().subtract(hours=1))
+    future = KeptJob.create(run_at=clock.now().add(hours=1))
+    assert ids(queue.claim(9)) == ids([due, past])
+    assert queue.next_due(clock.now()) == future.run_at
+    rocketjob.travel(future.run_at - clock.now())
+    assert ids(queue.claim(9)) == [future.id]
+    assert queue.next_due(clock.now()) is None
+
+
+def test_an_expired_job_is_removed_and_the_next_one_returned(queue):
+    expired = KeptJob.create(expires_at=clock.now().subtract(seconds=1))
+    other = KeptJob.create(expires_at=clock.now().add(hours=1))
+    assert ids(queue.claim(2)) == [other.id]
+    assert stored(expired) is None
+
+
+@pytest.mark.parametrize("state", ["running", "completed", "failed", "paused", "aborted"])
+def test_only_queued_jobs_are_claimed(queue, state):
+    from support.jobs import job_in
+
+    job_in(state)
+    assert queue.claim(1) == []
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"include": "^kept"}, {"exclude": "passing"}, {"where": {"text": "mine"}}],
+)
+def test_a_server_takes_what_its_settings_say(rocketjob, settings):
+    configured(**settings)
+    mine = KeptJob.create(text="mine")
+    PassingJob.create()
+    assert ids(queue_of(rocketjob).claim(5)) == [mine.id]
+
+
+def test_include_matches_anywhere_in_the_name_in_either_case():
+    assert takes(Config(include="EPTJ"), KeptJob)
+    assert not takes(Config(include="^ept"), KeptJob)
+    assert not takes(Config(exclude="ept"), KeptJob)
+    assert not takes(Config(), Job)
+
+
+def test_a_class_that_is_not_loaded_is_not_claimed(queue):
+    job = KeptJob.create()
+    Job.collection().update_one({"_id": job.id}, {"$set": {"_type": "StrangerJob"}})
+    assert queue.claim(1) == []
+
+
+def test_a_class_that_is_made_later_is_claimed(queue):
+    assert queue.claim(1) == []
+
+    class LaterMadeJob(Job):
+        def perform(self):
+            return None
+
+    job = LaterMadeJob.create()
+    assert ids(queue.claim(1)) == [job.id]
+
+
+def test_what_the_filter_holds_back_can_be_named(queue):
+    assert list(queue.clauses(clock.now())) == ["state", "run_at", "class"]
+
+
+def test_suspects_and_the_others_are_claimed_apart(rocketjob):
+    suspect, innocent, old = (KeptJob.create() for _ in range(3))
+    Job.collection().update_one({"_id": suspect.id}, {"$set": {"interruptions": 1}})
+    Job.collection().update_one({"_id": old.id}, {"$unset": {"interruptions": ""}})
+    assert queue_of(rocketjob, suspects=True).is_waiting()
+    assert ids(queue_of(rocketjob, suspects=True).claim(9)) == [suspect.id]
+    assert not queue_of(rocketjob, suspects=True).is_waiting()
+    assert ids(queue_of(rocketjob, suspects=False).claim(9)) == ids([innocent, old])
+
+
+def test_a_suspect_that_is_not_due_does_not_wait(rocketjob):
+    suspect = KeptJob.create(run_at=clock.now().add(hours=1))
+    Job.collection().update_one({"_id": suspect.id}, {"$set": {"interruptions": 1}})
+    assert not queue_of(rocketjob, suspects=True).is_waiting()
+
+
+def test_no_job_is_claimed_twice_by_claimers_at_the_same_time(file_store):
+    jobs = [KeptJob.create() for _ in range(60)]
+    found, start = [], threading.Barrier(4)
+
+    def claim(number):
+        queue = queue_of(file_store, f"claimer{number}.1")
+        start.wait(30)
+        while claimed := queue.claim(3):
+            found.extend(ids(claimed))
+
+    threads = [threading.Thread(target=claim, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sorted(found) == sorted(ids(jobs))
+
+
+# --- giving back --------------------------------------------------------------------------------
+
+
+def test_what_is_given_back_can_be_claimed_by_others(queue, rocketjob):
+    job = KeptJob.create()
+    queue.give_back(queue.claim(1))
+    found = stored(job)
+    assert found["state"] == "queued"
+    assert {"worker_name", "claimed_by", "started_at"}.isdisjoint(found)
+    (again,) = queue_of(rocketjob, "there.1").claim(1)
+    assert again.claim_number == 2
+    assert events_of(job) == ["start", "give_back", "start"]
+
+
+def test_what_another_claimed_meanwhile_is_not_given_back(queue, rocketjob):
+    job = KeptJob.create()
+    claimed = queue.claim(1)
+    queue.give_back(claimed)
+    queue_of(rocketjob, "there.1").claim(1)
+    queue.give_back(claimed)
+    assert stored(job)["claimed_by"] == "there.1"
+
+
+# --- taking back --------------------------------------------------------------------------------
+
+
+def test_the_claims_of_a_process_and_of_a_server(rocketjob):
+    jobs = [KeptJob.create() for _ in range(3)]
+    for owner in ("abc.1", "abc.2", "abcd.1"):
+        queue_of(rocketjob, owner).claim(1)
+    assert owners(rocketjob.store, rocketjob.plugins) == {"abc.1", "abc.2", "abcd.1"}
+    assert ids(Job.where(claims_of("abc"))) == ids(jobs[:2])
+    assert ids(Job.where(claims_of("abc.2"))) == [jobs[1].id]
+
+
+def test_the_jobs_of_a_dead_process_are_queued_again(queue, rocketjob):
+    mine, others = KeptJob.create(), KeptJob.create()
+    queue.claim(1)
+    queue_of(rocketjob, "there.1").claim(1)
+    assert take_back(rocketjob, "here.1") == {"requeued": 1, "failed": 0}
+    assert stored(mine)["state"] == "queued"
+    assert stored(mine)["interruptions"] == 0
+    assert stored(others)["claimed_by"] == "there.1"
+    assert events_of(mine) == ["start", "requeue"]
+
+
+def test_a_crash_is_counted_and_the_last_one_fails_the_job(queue, rocketjob):
+    job = KeptJob.create()
+    for _ in range(2):
+        queue.claim(1)
+        how = {str(job.id): "ended by SIGKILL"}
+        assert take_back(rocketjob, "here.1", crashed=how) == {"requeued": 1, "failed": 0}
+    assert stored(job)["interruptions"] == 2
+    assert stored(job)["failure_count"] == 0
+    queue.claim(1)
+    assert take_back(rocketjob, "here.1", crashed=how) == {"requeued": 0, "failed": 1}
+    assert stored(job)["state"] == "failed"
+    assert stored(job)["exception"]["class_name"] == "WorkerCrashed"
+    assert "ended by SIGKILL; 3 crashes" in stored(job)["exception"]["message"]
+
+
+def test_two_that_take_back_at_once_count_once(queue, file_store):
+    jobs = [KeptJob.create() for _ in range(40)]
+    queue_of(file_store).claim(40)
+    counts, start = [], threading.Barrier(3)
+
+    def run():
+        start.wait(30)
+        counts.append(take_back(file_store, "here.1")["requeued"])
+
+    threads = [threading.Thread(target=run) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert sum(counts) == 40
+    assert all(events_of(job) == ["start", "requeue"] for job in jobs)
+
+
+def test_one_that_cannot_be_taken_back_does_not_keep_the_others(queue, rocketjob):
+    class PoisonousJob(Job):
+        @after("initialize")
+        def refuse(self):
+            if self.is_running:
+                raise RuntimeError("cannot be loaded")
+
+        def perform(self):
+            return None
+
+    other = KeptJob.create()
+    poisonous = PoisonousJob.create()
+    queue.claim(1)
+    owned = {"state": "running", "claimed_by": "here.1", "claim_number": 1}
+    Job.collection().update_one({"_id": poisonous.id}, {"$set": owned})
+    assert take_back(rocketjob, "here.1") == {"requeued": 1, "failed": 1}
+    assert stored(other)["state"] == "queued"
+    assert stored(poisonous)["state"] == "failed"
+    assert "claimed_by" not in stored(poisonous)
+
+
+def test_a_callback_that_raises_does_not_keep_a_job_with_the_dead(queue, rocketjob):
+    class ClingyJob(Job):
+        when: str = "before"
+
+        @after("requeue")
+        def cling(self):
+            raise RuntimeError("no")
+
+        def perform(self):
+            return None
+
+    clingy, other = ClingyJob.create(), KeptJob.create()
+    queue.claim(2)
+    take_back(rocketjob, "here.1")
+    assert stored(clingy)["state"] == "queued"
+    assert stored(other)["state"] == "queued"
+
+
+def test_a_claim_that_nobody_can_write_to_does_not_hold_up_the_recovery(queue, rocketjob):
+    odd, other = KeptJob.create(), KeptJob.create()
+    queue.claim(2)
+    Job.collection().update_one({"_id": odd.id}, {"$unset": {"claim_number": ""}})
+    assert take_back(rocketjob, "here.1")["requeued"] >= 1
+    assert stored(other)["state"] == "queued"
+
+
+def test_a_store_that_is_away_is_the_callers_to_know(queue, rocketjob):
+    KeptJob.create()
+    queue.claim(1)
+    flaky = FlakyStore(rocketjob.store)
+    rocketjob.application._store = flaky
+    flaky.fail("write_many")
+    with pytest.raises(StoreUnavailable):
+        take_back(rocketjob, "here.1")
+    assert take_back(rocketjob, "here.1") == {"requeued": 1, "failed": 0}
+
+
+def test_a_job_that_is_not_running_any_more_only_loses_the_name(queue, rocketjob):
+    job = KeptJob.create()
+    queue.claim(1)
+    Job.collection().update_one({"_id": job.id}, {"$set": {"state": "paused"}})
+    assert take_back(rocketjob, "here.1") == {"requeued": 0, "failed": 0}
+    assert stored(job)["state"] == "paused"
+    assert "claimed_by" not in stored(job)

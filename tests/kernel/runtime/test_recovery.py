@@ -1,0 +1,214 @@
+"""Servers watch each other's heartbeats, and take back the work of those that died."""
+
+import pytest
+from support.jobs import KeptJob, stored
+from support.runtime import queue_of
+
+from rocketjob import Server, clock, recovery
+from rocketjob.errors import InvalidTransition, NotFound
+from rocketjob.recovery import Recovery
+
+
+@pytest.fixture
+def watch(monkeypatch):
+    """The monotonic clock of the recovery, moved by hand."""
+
+    class Watch:
+        now = 1000.0
+
+        def monotonic(self):
+            return self.now
+
+        def sleep(self, server_watch, seconds, beating=()):
+            """Let time pass in steps in which the recovery looks, and some servers beat."""
+            end = self.now + seconds
+            while self.now < end:
+                self.now += server_watch.interval
+                for server in beating:
+                    beat(server)
+                server_watch.sweep(set())
+
+    made = Watch()
+    monkeypatch.setattr(recovery.clock, "monotonic", made.monotonic)
+    return made
+
+
+@pytest.fixture
+def mine(rocketjob, watch):
+    return Recovery(rocketjob.application, "mine")
+
+
+def server(name, number=1, **fields):
+    heartbeat = {"updated_at": clock.now(), "number": number, "workers": 1, "performing": []}
+    return Server.create(
+        **{"name": name, "state": "running", "heartbeat": heartbeat, "heartbeat_seconds": 1, **fields}
+    )
+
+
+def beat(server):
+    Server.collection().update_one({"_id": server.id}, {"$inc": {"heartbeat.number": 1}})
+
+
+def claim_for(rocketjob, server, process=1):
+    job = KeptJob.create()
+    queue_of(rocketjob, f"{server.incarnation}.{process}").claim(1)
+    return job
+
+
+def test_a_server_that_stops_beating_is_removed_and_its_work_queued(rocketjob, mine, watch):
+    dead = server("dead")
+    job = claim_for(rocketjob, dead)
+    watch.sleep(mine, 3)
+    assert stored(job)["state"] == "running"
+    watch.sleep(mine, 2)
+    assert Server.count() == 0
+    assert stored(job)["state"] == "queued"
+
+
+def test_a_living_server_is_never_robbed(rocketjob, mine, watch):
+    alive = server("alive")
+    job = claim_for(rocketjob, alive)
+    watch.sleep(mine, 60, beating=[alive])
+    assert Server.count() == 1
+    assert stored(job)["state"] == "running"
+
+
+def test_the_time_in_a_heartbeat_does_not_count(rocketjob, mine, watch):
+    alive = server("alive")
+    stale = {"updated_at": clock.now().subtract(hours=1), "number": 5}
+    Server.collection().update_one({"_id": alive.id}, {"$set": {"heartbeat": stale}})
+    job = claim_for(rocketjob, alive)
+    watch.sleep(mine, 10, beating=[alive])
+    assert stored(job)["state"] == "running"
+
+
+def test_a_job_of_no_server_at_all_is_taken_back_at_once(rocketjob, mine):
+    gone = server("gone")
+    job = claim_for(rocketjob, gone)
+    gone.delete()
+    assert mine.sweep(set()) == {"requeued": 1, "failed": 0}
+    assert stored(job)["state"] == "queued"
+
+
+def test_what_a_dead_server_performed_counts_as_a_crash(rocketjob, mine, watch):
+    dead = server("dead")
+    performing, waiting = claim_for(rocketjob, dead), claim_for(rocketjob, dead)
+    change = {"$set": {"heartbeat.performing": [str(performing.id)]}}
+    Server.collection().update_one({"_id": dead.id}, change)
+    watch.sleep(mine, 6)
+    assert stored(performing)["interruptions"] == 1
+    assert stored(waiting)["interruptions"] == 0
+    assert {stored(job)["state"] for job in (performing, waiting)} == {"queued"}
+
+
+def test_a_recovery_that_was_away_itself_judges_nobody(rocketjob, mine, watch):
+    other = server("other")
+    job = claim_for(rocketjob, other)
+    mine.sweep(set())
+    watch.now += 3600
+    mine.sweep(set())
+    assert stored(job)["state"] == "running"
+    watch.sleep(mine, 2, beating=[other])
+    assert stored(job)["state"] == "running"
+
+
+def test_to_forget_is_to_watch_anew(rocketjob, mine, watch):
+    other = server("other")
+    job = claim_for(rocketjob, other)
+    watch.sleep(mine, 3.5)
+    mine.forget()
+    watch.sleep(mine, 2)
+    assert stored(job)["state"] == "running"
+    watch.sleep(mine, 3)
+    assert stored(job)["state"] == "queued"
+
+
+def test_a_beat_at_the_last_moment_saves_a_server(rocketjob, mine, watch):
+    other = server("other")
+    job = claim_for(rocketjob, other)
+    watch.sleep(mine, 3.5)
+    found = Server.collection().find_one({"_id": other.id})
+    beat(other)
+    assert not mine._remove(found)
+    assert Server.count() == 1
+    assert stored(job)["state"] == "running"
+
+
+def test_own_processes_keep_their_work_and_ended_ones_lose_it(rocketjob, watch):
+    me = server("me")
+    own = Recovery(rocketjob.application, me.incarnation)
+    living, ended = claim_for(rocketjob, me, 1), claim_for(rocketjob, me, 2)
+    own.sweep({f"{me.incarnation}.1"})
+    assert stored(living)["state"] == "running"
+    assert stored(ended)["state"] == "queued"
+
+
+def test_two_recoveries_take_a_job_back_once(rocketjob, mine, watch):
+    theirs = Recovery(rocketjob.application, "theirs")
+    dead = server("dead")
+    job = claim_for(rocketjob, dead)
+    for _ in range(30):
+        watch.now += mine.interval
+        mine.sweep(set())
+        theirs.sweep(set())
+    assert stored(job)["state"] == "queued"
+    assert [entry["event"] for entry in stored(job)["history"]] == ["start", "requeue"]
+
+
+def test_a_server_that_is_known_to_be_dead_is_buried(rocketjob, mine):
+    dead = server("dead")
+    job = claim_for(rocketjob, dead)
+    mine.bury(Server.collection().find_one({"_id": dead.id}))
+    assert Server.count() == 0
+    assert stored(job)["state"] == "queued"
+
+
+# --- the document -------------------------------------------------------------------------------
+
+
+def test_a_starting_server_is_no_zombie(rocketjob):
+    assert not server("a", state="starting", heartbeat=None).is_zombie()
+
+
+def test_a_server_without_a_heartbeat_is_a_zombie(rocketjob):
+    assert server("a", heartbeat=None).is_zombie()
+
+
+def test_a_server_is_a_zombie_after_four_missed_beats(rocketjob):
+    rocketjob.freeze()
+    made = server("a", heartbeat_seconds=15)
+    assert not made.is_zombie()
+    rocketjob.travel(clock.now().add(seconds=59))
+    assert not made.is_zombie()
+    rocketjob.travel(clock.now().add(seconds=1))
+    assert made.is_zombie()
+    assert not made.is_zombie(missed=5)
+
+
+def test_a_server_is_paused_resumed_and_stopped(rocketjob):
+    made = Server.create(name="a")
+    assert made.started().state == "running"
+    assert made.started_at is not None
+    assert made.pause().state == "paused"
+    assert made.resume().state == "running"
+    assert made.stop().state == "stopping"
+    with pytest.raises(InvalidTransition, match="server a"):
+        made.pause()
+
+
+def test_servers_are_found_by_name(rocketjob):
+    one, two = server("host:1"), server("host:2")
+    assert {each.id for each in Server.named("host")} == {one.id, two.id}
+    assert [each.id for each in Server.named("host:2")] == [two.id]
+    assert len(Server.named(None)) == 2
+    with pytest.raises(NotFound, match="there are: host:1, host:2"):
+        Server.named("host:3")
+
+
+def test_all_servers_are_counted_and_told(rocketjob):
+    server("a"), server("b", state="paused"), server("c", state="starting")
+    assert Server.counts_by_state() == {"running": 1, "paused": 1, "starting": 1}
+    assert Server.pause_all() == 1
+    assert Server.resume_all() == 2
+    assert Server.stop_all() == 3
+    assert Server.counts_by_state() == {"stopping": 3}

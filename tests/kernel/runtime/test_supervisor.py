@@ -1,0 +1,333 @@
+"""The supervisor, step by step, without worker processes of its own."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+from support.jobs import KeptJob, stored
+from support.runtime import FlakyStore, eventually, queue_of
+
+from rocketjob import Job, Server
+from rocketjob.errors import ConfigurationError
+from rocketjob.slots import Slots
+from rocketjob.supervisor import Exit, Process, Supervisor
+
+
+@pytest.fixture
+def supervisor(file_store):
+    """A supervisor that is registered, and whose worker processes are only noted."""
+    made = Supervisor(file_store.application)
+    made.config.workers, made.config.processes = 4, 2
+    made.config.heartbeat_seconds = 0.5
+    made._suspects = made._queue()
+    made._register()
+    made.spawned = []
+    made._spawn = lambda threads, suspects=False: made.spawned.append((threads, suspects))
+    yield made
+    made._signalled.put(None)
+
+
+def process(supervisor, number=1, threads=2, suspects=False):
+    """Add a worker process that has ended already."""
+    popen = subprocess.Popen([sys.executable, "-c", ""], stdin=subprocess.PIPE, text=True)
+    popen.wait()
+    claimed_by = f"{supervisor.server.incarnation}.{number}"
+    made = Process(number, claimed_by, threads, suspects, Slots(threads), popen, 0.0)
+    supervisor.processes[number] = made
+    return made
+
+
+def claim(file_store, process):
+    job = KeptJob.create()
+    queue_of(file_store, process.claimed_by).claim(1)
+    return job
+
+
+def ends(supervisor, process, status):
+    supervisor._exits.put(Exit(process, status, 30))
+    supervisor._handle_exits()
+
+
+def test_a_killed_process_is_replaced_and_its_work_queued(file_store, supervisor):
+    ended = process(supervisor)
+    performing, waiting = claim(file_store, ended), claim(file_store, ended)
+    ended.slots.performing(1, performing.id)
+    ended.slots.set_ready()
+    ends(supervisor, ended, -signal.SIGKILL)
+    supervisor._restart_due()
+    assert supervisor.spawned == [(2, False)]
+    supervisor._take_back_ended()
+    assert stored(performing)["interruptions"] == 1
+    assert stored(waiting)["interruptions"] == 0
+    assert {stored(job)["state"] for job in (performing, waiting)} == {"queued"}
+
+
+def test_a_process_that_user_code_ends_with_0_has_crashed_too(file_store, supervisor):
+    ended = process(supervisor)
+    job = claim(file_store, ended)
+    ended.slots.performing(1, job.id)
+    ends(supervisor, ended, 0)
+    supervisor._take_back_ended()
+    assert stored(job)["interruptions"] == 1
+
+
+def test_a_process_that_the_supervisor_killed_has_not_crashed(file_store, supervisor):
+    ended = process(supervisor)
+    job = claim(file_store, ended)
+    ended.slots.performing(1, job.id)
+    ended.stopping = True
+    supervisor._stopping.set()
+    ends(supervisor, ended, -signal.SIGKILL)
+    supervisor._take_back_ended()
+    assert stored(job)["state"] == "queued"
+    assert stored(job)["interruptions"] == 0
+    assert supervisor._cut_short == 1
+    assert supervisor.spawned == []
+
+
+def test_a_crash_is_not_forgotten_while_the_store_is_away(file_store, supervisor):
+    ended = process(supervisor)
+    job = claim(file_store, ended)
+    ended.slots.performing(1, job.id)
+    store = file_store.store
+    flaky = file_store.application._store = FlakyStore(store)
+    flaky.fail("write_many", times=2)
+    ends(supervisor, ended, -signal.SIGSEGV)
+    supervisor._restart_due()
+    assert supervisor.spawned == [(2, False)], "it is replaced at once all the same"
+    for _ in range(2):
+        with pytest.raises(ConnectionError):
+            supervisor._take_back_ended()
+    supervisor._take_back_ended()
+    assert stored(job)["interruptions"] == 1
+    assert supervisor._to_take_back == []
+    file_store.application._store = store
+
+
+def test_processes_that_die_at_once_are_started_more_and_more_slowly(supervisor):
+    delays = []
+    for number in range(1, 9):
+        ended = process(supervisor, number)
+        ended.started = float("inf")
+        ends(supervisor, ended, 1)
+        due = supervisor._restarts[-1][0]
+        delays.append(due)
+    assert delays == sorted(delays)
+    assert supervisor._pause_length() <= 1.0
+    supervisor._restart_due()
+    assert len(supervisor.spawned) == 1
+
+
+def test_a_process_that_cannot_be_started_is_tried_again(supervisor):
+    def spawn(threads, suspects=False):
+        raise OSError(errno.EAGAIN, "no more processes")
+
+    supervisor._spawn = spawn
+    supervisor._restarts = [(0.0, 2, False)]
+    supervisor._restart_due()
+    ((when, threads, suspects),) = supervisor._restarts
+    assert when > 0
+    assert (threads, suspects) == (2, False)
+
+
+def test_a_spawn_that_fails_leaves_nothing_open(file_store, monkeypatch):
+    supervisor = Supervisor(file_store.application)
+    supervisor._suspects = supervisor._queue()
+    supervisor._register()
+
+    def popen(*args, **kwargs):
+        raise OSError(errno.ENOMEM, "no memory")
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        with pytest.raises(OSError, match="no memory"):
+            supervisor._spawn(2)
+    assert len(os.listdir("/proc/self/fd")) == before
+    assert supervisor.processes == {}
+
+
+def test_an_end_that_somebody_else_saw_first_is_reported_all_the_same(supervisor):
+    code = "import sys; sys.exit(7)"
+    popen = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, text=True)
+    popen.wait()  # it is waited for already, as `kill` may do
+    made = Process(1, "x.1", 1, False, Slots(1), popen, 0.0)
+    supervisor.processes[1] = made
+    supervisor._wait_for(made)
+    ended = supervisor._exits.get_nowait()
+    assert ended.status == 7
+    made.slots.close()
+    popen.stdin.close()
+
+
+def test_suspects_get_a_process_of_their_own_when_they_are_due(file_store, supervisor):
+    from rocketjob import clock
+
+    due, later = KeptJob.create(), KeptJob.create(run_at=clock.now().add(hours=1))
+    Job.collection().update_one({"_id": later.id}, {"$set": {"interruptions": 1}})
+    supervisor._start_suspects()
+    assert supervisor.spawned == []
+    Job.collection().update_one({"_id": due.id}, {"$set": {"interruptions": 1}})
+    supervisor._start_suspects()
+    assert supervisor.spawned == [(1, True)]
+
+
+def test_a_process_for_suspects_that_does_not_start_is_not_started_at_once_again(
+    file_store, supervisor
+):
+    job = KeptJob.create()
+    Job.collection().update_one({"_id": job.id}, {"$set": {"interruptions": 1}})
+    ended = process(supervisor, threads=1, suspects=True)
+    ends(supervisor, ended, 1)
+    supervisor._take_back_ended()
+    assert supervisor.spawned == []
+
+
+# --- heartbeat and registration -----------------------------------------------------------------
+
+
+def test_a_beat_is_stored_with_what_is_performed(file_store, supervisor):
+    working = process(supervisor)
+    job = claim(file_store, working)
+    working.slots.performing(2, job.id)
+    supervisor._beat(5)
+    heartbeat = Server.collection().find_one({})["heartbeat"]
+    assert (heartbeat["number"], heartbeat["workers"]) == (5, 2)
+    assert heartbeat["performing"] == [str(job.id)]
+    assert working.slots.beat == supervisor._beat_at
+    working.slots.close()
+
+
+def test_a_beat_survives_a_process_that_ends_meanwhile(supervisor):
+    ended = process(supervisor)
+    ended.slots.close()
+    supervisor._beat(1)
+    assert Server.collection().find_one({})["heartbeat"]["performing"] == []
+
+
+def test_a_server_whose_document_is_gone_registers_again(supervisor):
+    supervisor.paused = True
+    Server.collection().delete_many({})
+    supervisor._beat(3)
+    found = Server.collection().find_one({})
+    assert found["incarnation"] == supervisor.server.incarnation
+    assert found["state"] == "paused"
+
+
+def test_a_server_that_comes_back_leaves_the_name_to_its_successor(file_store, supervisor):
+    name = supervisor.server.name
+    Server.collection().delete_many({})
+    Server.create(name=name)
+    supervisor._beat(3)
+    assert Server.count() == 2
+    assert supervisor.server.name.startswith(f"{name}:")
+
+
+def test_a_server_that_has_signed_off_does_not_come_back(supervisor):
+    supervisor._unregister()
+    supervisor._beat(9)
+    assert Server.count() == 0
+
+
+def test_to_sign_off_queues_what_is_left(file_store, supervisor):
+    job = claim(file_store, process(supervisor))
+    supervisor._unregister()
+    assert stored(job)["state"] == "queued"
+    assert supervisor._cut_short == 1
+    supervisor.processes[1].slots.close()
+
+
+def test_who_cannot_beat_does_not_judge_the_others(file_store, supervisor, monkeypatch):
+    swept = []
+    monkeypatch.setattr(supervisor._recovery, "sweep", swept.append)
+    supervisor._sweep_if_due()
+    assert swept == []
+    supervisor._beat(1)
+    supervisor._next_sweep = 0.0
+    supervisor._sweep_if_due()
+    assert swept == [set()]
+
+
+def test_the_state_in_the_store_is_obeyed(supervisor):
+    supervisor.server.started()
+    Server.pause_all()
+    supervisor._obey()
+    assert supervisor.paused
+    Server.collection().delete_many({})
+    supervisor._obey()
+    assert supervisor.paused, "a document that is gone says nothing"
+
+
+def test_a_server_without_a_name_takes_another_if_its_own_is_taken(file_store, supervisor):
+    second = Supervisor(file_store.application)
+    second._suspects = second._queue()
+    second._register()
+    assert second.server.name.startswith(f"{supervisor.server.name}:")
+
+
+def test_a_name_that_a_living_server_has_is_refused(file_store, supervisor):
+    file_store.application.config.name = "twin"
+    first, second = Supervisor(file_store.application), Supervisor(file_store.application)
+    for each in (first, second):
+        each._suspects = each._queue()
+    first._register()
+    stop, number = threading.Event(), iter(range(1, 10**9))
+
+    def beat():
+        while not stop.wait(0.05):
+            first._beat(next(number))
+
+    beating = threading.Thread(target=beat)
+    beating.start()
+    try:
+        with pytest.raises(ConfigurationError, match="A server called twin is running already"):
+            second._register()
+    finally:
+        stop.set()
+        beating.join()
+
+
+def test_the_name_of_a_silent_server_is_taken_over_with_its_work(file_store, supervisor):
+    file_store.application.config.name = "phoenix"
+    dead = Supervisor(file_store.application)
+    dead._suspects = dead._queue()
+    dead._register()
+    job = KeptJob.create()
+    queue_of(file_store, f"{dead.server.incarnation}.1").claim(1)
+    next_one = Supervisor(file_store.application)
+    next_one._suspects = next_one._queue()
+    next_one._register()
+    assert next_one.server.name == "phoenix"
+    assert stored(job)["state"] == "queued"
+
+
+# --- signals ------------------------------------------------------------------------------------
+
+
+def test_the_first_signal_stops_and_the_second_kills(supervisor):
+    with supervisor._signals():
+        os.kill(os.getpid(), signal.SIGTERM)
+        eventually(lambda: supervisor.stopping)
+        assert not supervisor._killing.is_set()
+        os.kill(os.getpid(), signal.SIGINT)
+        eventually(supervisor._killing.is_set)
+
+
+def test_a_signal_is_answered_while_the_main_thread_holds_the_lock_of_an_event(supervisor):
+    with supervisor._signals():
+        with supervisor._wake._cond:  # as in the midst of `clear` or `wait`
+            os.kill(os.getpid(), signal.SIGTERM)
+            for _ in range(1000):
+                pass  # the handler runs here
+        eventually(lambda: supervisor.stopping)
+
+
+def test_how_a_process_ended_is_said_in_words(supervisor):
+    ended = process(supervisor)
+    assert "SIGKILL (signal 9), having used up to 30 MB" in Exit(ended, -9, 30).describe()
+    assert "exit code 3" in Exit(ended, 3, 30).describe()
+    ended.slots.close()

@@ -1,0 +1,74 @@
+"""`import rocketjob` loads the kernel alone: it is paid for by every command and every test."""
+
+import json
+import subprocess
+import sys
+
+HEAVY = [
+    "asyncio",  # async_loop is loaded with the first job that is worked
+    "cattrs",
+    "click",
+    "croniter",
+    "hypothesis",
+    "multiprocessing",
+    "pymongo",
+    "pytest",
+    "rich",
+    "rocketjob.cli",
+    "rocketjob.server",
+    "rocketjob.supervisor",
+    "rocketjob.worker_pool",
+    "rocketjob.testing",
+    "rocketjob_contrib",
+    "rocketjob_plugins",
+    "sqlite3",
+    "ssl",
+]
+
+
+def modules_after(code):
+    """Return the names of the modules that a fresh interpreter has loaded after some code."""
+    script = f"{code}\nimport json, sys\nprint(json.dumps(sorted(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+    )
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_import_rocketjob_loads_nothing_heavy_and_no_plugin():
+    loaded = modules_after("import rocketjob")
+    assert [name for name in HEAVY if name in loaded] == []
+    assert "rocketjob.job" in loaded
+
+
+def test_what_only_servers_need_is_loaded_when_it_is_asked_for():
+    loaded = modules_after("import rocketjob\nrocketjob.Server, rocketjob.Subscriber, rocketjob.events")
+    assert {"rocketjob.server", "rocketjob.subscribers", "rocketjob.events"} <= loaded
+
+
+def test_everything_that_is_promised_is_there():
+    import rocketjob
+
+    for name in rocketjob.__all__:
+        assert getattr(rocketjob, name) is not None
+
+
+def test_an_unknown_name_is_an_attribute_error():
+    import pytest
+
+    import rocketjob
+
+    with pytest.raises(AttributeError, match="module 'rocketjob' has no attribute 'Jobb'"):
+        _ = rocketjob.Jobb
+
+
+def test_the_kernel_names_no_plugin():
+    from pathlib import Path
+
+    import rocketjob
+
+    for file in Path(rocketjob.__file__).parent.rglob("*.py"):
+        text = file.read_text()
+        assert "import rocketjob_plugins" not in text, file
+        assert "from rocketjob_plugins" not in text, file
+        assert "rocketjob_contrib" not in text, file

@@ -1,0 +1,168 @@
+"""`rocketjob.testing`: a store of its own, a queue worked inline, and a clock that can be moved."""
+
+from datetime import UTC, datetime, timedelta
+
+import pendulum
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.jobs import FailingJob, KeptJob
+
+from rocketjob import Job, application, clock, now
+from rocketjob.testing import sandbox
+
+T0 = pendulum.datetime(2026, 1, 31, 12)
+
+
+def test_each_test_has_a_store_of_its_own(rocketjob):
+    assert Job.count() == 0
+    KeptJob.create()
+
+
+def test_each_test_has_a_store_of_its_own_and_the_next_one_too(rocketjob):
+    assert Job.count() == 0
+    KeptJob.create()
+
+
+def test_work_off_runs_what_is_due_in_priority_order_and_says_how_many(rocketjob):
+    order = []
+
+    class OrderedJob(Job):
+        def perform(self):
+            order.append(self.priority)
+
+    for priority in (50, 10, 90, 30):
+        OrderedJob.create(priority=priority)
+    OrderedJob.create(priority=1, run_at=timedelta(hours=1))
+    assert rocketjob.work_off(limit=2) == 2
+    assert order == [10, 30]
+    assert rocketjob.work_off() == 2
+    assert order == [10, 30, 50, 90]
+    assert rocketjob.work_off() == 0
+    rocketjob.travel(timedelta(hours=2))
+    assert rocketjob.work_off() == 1
+
+
+def test_work_off_runs_jobs_that_jobs_create(rocketjob):
+    class BreedingJob(Job):
+        left: int = 3
+
+        def perform(self):
+            if self.left:
+                BreedingJob.create(left=self.left - 1)
+
+    BreedingJob.create()
+    assert rocketjob.work_off() == 4
+
+
+def test_work_off_goes_on_after_a_failure(rocketjob):
+    FailingJob.create()
+    KeptJob.create()
+    assert rocketjob.work_off() == 2
+    assert Job.counts_by_state() == {"completed": 1, "failed": 1}
+
+
+def test_travel_moves_the_clock_to_an_instant_or_by_a_duration(rocketjob):
+    rocketjob.travel(T0)
+    assert timedelta(0) <= now() - T0 < timedelta(seconds=5)
+    rocketjob.travel(timedelta(days=-1))
+    assert timedelta(0) <= now() - T0.subtract(days=1) < timedelta(seconds=5)
+    with pytest.raises(ValueError, match="has no time zone"):
+        rocketjob.travel(datetime(2026, 1, 1))
+
+
+def test_a_frozen_clock_stands_still_and_can_be_moved(rocketjob):
+    rocketjob.freeze(T0)
+    assert now() == now() == T0
+    rocketjob.travel(timedelta(milliseconds=1))
+    assert now() == T0.add(microseconds=1000)
+    rocketjob.freeze()
+    assert now() == T0.add(microseconds=1000)
+
+
+@given(st.datetimes(datetime(1970, 1, 2), datetime(2200, 1, 1), timezones=st.just(UTC)))
+def test_a_frozen_clock_shows_the_instant_that_it_was_set_to(at):
+    clock.travel(at, freeze=True)
+    assert now() == clock.to_utc(at)
+
+
+def test_the_clock_is_right_again_after_the_sandbox():
+    with sandbox() as made:
+        made.freeze(T0)
+    assert abs((datetime.now(UTC) - now()).total_seconds()) < 5
+
+
+def test_now_is_utc_in_whole_milliseconds():
+    assert now().microsecond % 1000 == 0
+    assert now().utcoffset() == timedelta(0)
+
+
+def test_a_sandbox_reads_neither_files_nor_environment(tmp_path, monkeypatch):
+    (tmp_path / "rocketjob.toml").write_text("workers = 77")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ROCKETJOB_NAME", "env")
+    with sandbox() as made:
+        assert made.application.config.workers == 10
+        assert made.application.config.name is None
+
+
+def test_a_sandbox_may_be_inside_another():
+    with sandbox():
+        KeptJob.create()
+        with sandbox():
+            assert KeptJob.count() == 0
+        assert KeptJob.count() == 1
+
+
+def test_a_sandbox_takes_settings(tmp_path):
+    url = f"sqlite:///{tmp_path}/x.db"
+    with sandbox(url, workers=3) as made:
+        assert made.application.config.workers == 3
+        KeptJob.create()
+    with sandbox(url):
+        assert KeptJob.count() == 1
+
+
+def test_the_application_is_put_back_after_an_error():
+    before = application._current
+    with pytest.raises(RuntimeError), sandbox():
+        raise RuntimeError
+    assert application._current is before
+
+
+def test_the_fixture_is_found_by_any_pytest_suite(pytester_like):
+    result = pytester_like(
+        """
+        from datetime import timedelta
+        from rocketjob import Job, now
+
+        class SuiteJob(Job):
+            destroy_on_complete = False
+            def perform(self): ...
+
+        def test_it(rocketjob):
+            job = SuiteJob.create(run_at=timedelta(hours=1))
+            assert rocketjob.work_off() == 0
+            rocketjob.travel(timedelta(hours=2))
+            assert rocketjob.work_off() == 1
+            assert job.reload().is_completed
+        """
+    )
+    assert "1 passed" in result
+
+
+@pytest.fixture
+def pytester_like(tmp_path):
+    """Run a test file in a pytest of its own, with warnings as errors."""
+    import subprocess
+    import sys
+    import textwrap
+
+    def run(text):
+        (tmp_path / "test_suite.py").write_text(textwrap.dedent(text))
+        command = [sys.executable, "-m", "pytest", "-q", "-W", "error", str(tmp_path)]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=60)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return run
