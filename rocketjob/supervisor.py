@@ -538,7 +538,7 @@ class Supervisor:
         # Only now may the processes claim again, if they had stopped because this was late.
         self._beat_at = clock.monotonic()
         for process in processes:
-            with contextlib.suppress(ValueError):
+            with contextlib.suppress(ValueError, TypeError):  # it ended, its memory is closed
                 process.slots.set_beat(self._beat_at)
 
     def _register_again(self, beat: dict[str, Any]) -> None:

@@ -167,6 +167,9 @@ class MongoStore:
     # --- collections -------------------------------------------------------------------------
 
     def collection(self, name: str) -> Collection:
+        if getattr(self._local, "session", None) is not None:
+            # In a transaction the concern is the transaction's: naming one again is refused.
+            return self.database.with_options(write_concern=_unset())[name]  # type: ignore[no-any-return]
         return self.database[name]  # type: ignore[no-any-return]
 
     def collection_names(self) -> list[str]:
@@ -200,7 +203,7 @@ class MongoStore:
     ) -> list[Stored]:
         """Claim one after the other: each is one `find_one_and_update`, atomic by itself."""
         found: list[Stored] = []
-        documents = self.database[collection]
+        documents: Any = self.collection(collection)
         while len(found) < limit:
             claimed = documents.find_one_and_update(
                 filter, update, sort=list(sort), return_document=True, session=session
@@ -233,7 +236,7 @@ class MongoStore:
             return False  # part of a larger transaction, which must not be given up for this
         try:
             with self.transaction() as session:
-                result = self.database[collection].bulk_write(
+                result = self.collection(collection).bulk_write(
                     operations, ordered=False, session=session
                 )
                 if result.matched_count + result.deleted_count != len(writes):
@@ -247,7 +250,7 @@ class MongoStore:
         return True
 
     def _write_one(self, collection: str, write: Write, session: Any) -> bool:
-        documents = self.database[collection]
+        documents: Any = self.collection(collection)
         if write.update is None:
             return bool(documents.delete_one(write.filter, session=session).deleted_count)
         result = documents.update_one(write.filter, write.update, session=session)
@@ -369,6 +372,12 @@ def _poll(timeout: float, interrupt: threading.Event | None) -> bool:
     seconds = min(timeout, POLL_SECONDS[1] * random.uniform(0.5, 1.0))
     (interrupt or threading.Event()).wait(seconds)
     return not (interrupt is not None and interrupt.is_set())
+
+
+def _unset() -> Any:
+    from pymongo import WriteConcern
+
+    return WriteConcern()
 
 
 def hide_password(url: str) -> str:

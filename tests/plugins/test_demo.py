@@ -26,7 +26,7 @@ def environment(tmp_path):
 
 def start(tmp_path, *args, **more):
     return subprocess.Popen(
-        [sys.executable, "-m", "rocketjob.cli", "demo", *map(str, args)],
+        [sys.executable, "-P", "-m", "rocketjob.cli", "demo", *map(str, args)],
         cwd=tmp_path,
         env=environment(tmp_path),
         stdout=subprocess.PIPE,
@@ -62,7 +62,7 @@ def test_a_job_counts_what_is_in_a_file(folder):
     assert counted.pop("seconds") >= 0
     assert counted == {
         "lines": 3,
-        "bytes": 47,
+        "bytes": 48,
         "longest_line": 25,
         "words": 9,
         "different_words": 7,
@@ -235,7 +235,7 @@ def test_a_folder_that_does_not_exist_is_a_wrong_use(tmp_path):
 
 def test_a_server_that_does_not_start_is_an_error_with_its_last_words(tmp_path, folder):
     (folder / "a.txt").write_text("word\n")
-    code, out, err = run(tmp_path, "--folder", folder, "--url", "carrier-pigeon://x")
+    code, _, err = run(tmp_path, "--folder", folder, "--url", "carrier-pigeon://x")
     assert code == 1
     assert "carrier-pigeon" in err
     assert "Traceback" not in err

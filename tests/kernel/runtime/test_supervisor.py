@@ -29,6 +29,9 @@ def supervisor(file_store):
     made._spawn = lambda threads, suspects=False: made.spawned.append((threads, suspects))
     yield made
     made._signalled.put(None)
+    for each in made.processes.values():
+        each.popen.stdin.close()
+        each.slots.close()
 
 
 def process(supervisor, number=1, threads=2, suspects=False):
@@ -160,8 +163,6 @@ def test_an_end_that_somebody_else_saw_first_is_reported_all_the_same(supervisor
     supervisor._wait_for(made)
     ended = supervisor._exits.get_nowait()
     assert ended.status == 7
-    made.slots.close()
-    popen.stdin.close()
 
 
 def test_suspects_get_a_process_of_their_own_when_they_are_due(file_store, supervisor):
@@ -199,14 +200,16 @@ def test_a_beat_is_stored_with_what_is_performed(file_store, supervisor):
     assert (heartbeat["number"], heartbeat["workers"]) == (5, 2)
     assert heartbeat["performing"] == [str(job.id)]
     assert working.slots.beat == supervisor._beat_at
-    working.slots.close()
 
 
 def test_a_beat_survives_a_process_that_ends_meanwhile(supervisor):
-    ended = process(supervisor)
+    ended, living = process(supervisor, 1), process(supervisor, 2)
     ended.slots.close()
     supervisor._beat(1)
     assert Server.collection().find_one({})["heartbeat"]["performing"] == []
+    assert living.slots.beat == supervisor._beat_at
+    del supervisor.processes[1]
+    ended.popen.stdin.close()
 
 
 def test_a_server_whose_document_is_gone_registers_again(supervisor):
@@ -238,7 +241,6 @@ def test_to_sign_off_queues_what_is_left(file_store, supervisor):
     supervisor._unregister()
     assert stored(job)["state"] == "queued"
     assert supervisor._cut_short == 1
-    supervisor.processes[1].slots.close()
 
 
 def test_who_cannot_beat_does_not_judge_the_others(file_store, supervisor, monkeypatch):
@@ -330,4 +332,3 @@ def test_how_a_process_ended_is_said_in_words(supervisor):
     ended = process(supervisor)
     assert "SIGKILL (signal 9), having used up to 30 MB" in Exit(ended, -9, 30).describe()
     assert "exit code 3" in Exit(ended, 3, 30).describe()
-    ended.slots.close()

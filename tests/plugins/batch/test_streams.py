@@ -7,10 +7,8 @@ import http.server
 import importlib.util
 import io
 import lzma
-import os
 import pickle
 import random
-import resource
 import shutil
 import subprocess
 import sys
@@ -107,7 +105,7 @@ def test_streams_are_peeled_from_the_right_of_a_name(name, streams):
 
 
 def test_an_unknown_stream_has_a_suggestion():
-    assert "did you mean gzip" in str(fails("There is no stream gzipp", "x", streams=["gzipp"]) or "")
+    fails("There is no stream gzipp; did you mean gzip", "/missing", streams=["gzipp"])
 
 
 # --- round trips ------------------------------------------------------------------------------
@@ -260,7 +258,10 @@ def test_an_invalid_byte_is_named_with_line_and_column(monkeypatch, size):
 
 
 def test_a_file_that_ends_within_a_character_is_invalid():
-    fails("line 2, column 2: the byte 0xe2 is not valid utf-8.*end of data", io.BytesIO(b"a\nb\xe2\x82"))
+    fails(
+        "line 2, column 2: the byte 0xe2 is not valid utf-8.*end of data",
+        io.BytesIO(b"a\nb\xe2\x82"),
+    )
 
 
 @pytest.mark.parametrize(("by", "line"), [("", "ab"), ("?", "a?b"), ("\ufffd", "a\ufffdb")])
@@ -356,7 +357,7 @@ def test_a_quote_that_is_closed_too_late_is_named(monkeypatch):
     assert fails("never closed", io.BytesIO(data), quoted=True).line == 2
 
 
-VALUES = st.text(st.sampled_from('ab",\n\r\'| '), max_size=6)
+VALUES = st.text(st.sampled_from("ab\",\n\r'| "), max_size=6)
 
 
 @settings(max_examples=300)
@@ -537,7 +538,9 @@ def test_a_zip_that_was_cut_off_or_changed_is_an_error():
     changed[len(data) // 2] ^= 0xFF
     with pytest.raises(StreamError, match="damaged"):
         read_bytes(bytes(changed), streams=["zip"], encode_replace="?")
-    fails("only deflated", io.BytesIO(zipped(("a", "b"), method=zipfile.ZIP_BZIP2)), streams=["zip"])
+    fails(
+        "only deflated", io.BytesIO(zipped(("a", "b"), method=zipfile.ZIP_BZIP2)), streams=["zip"]
+    )
 
 
 def test_a_zip_bomb_is_stopped_before_it_is_unpacked():
@@ -586,7 +589,6 @@ def test_pgp_files_go_through_the_program_gpg(gpg, tmp_path):
     fails("a.txt.gz.pgp.*(gpg cannot decrypt it|ends in the middle)", path)
     path.write_text("something else\n")
     fails("gpg cannot decrypt it: .*no valid OpenPGP data", path)
-    fails("for whom", None) if False else None
     with pytest.raises(StreamError, match="for whom"):
         write(tmp_path / "b.pgp", ["x"])
     with pytest.raises(StreamError, match="gpg cannot encrypt it: .*bob"):
@@ -638,7 +640,7 @@ def test_a_workbook_is_read_as_csv(workbook):
         '2,2024-02-29T13:30:00,"two\nlines",3',
         "",
         "true,08:15:00,30:00:00,",
-    ] or read(path)[-1] == "true,08:15:00,30:00:00"
+    ]
 
 
 def test_midnight_is_kept_where_the_cell_shows_a_time(workbook, tmp_path):
@@ -778,7 +780,10 @@ def test_without_fsspec_it_is_asked_for(monkeypatch):
 
 @pytest.mark.parametrize(
     ("module", "name", "extra"),
-    [("zstandard", "a.zst", "zstd"), ("cryptography.hazmat.primitives.ciphers.aead", "a.enc", "crypto")],
+    [
+        ("zstandard", "a.zst", "zstd"),
+        ("cryptography.hazmat.primitives.ciphers.aead", "a.enc", "crypto"),
+    ],
 )
 def test_a_missing_library_is_asked_for(tmp_path, monkeypatch, module, name, extra):
     monkeypatch.setitem(sys.modules, module, None)
@@ -897,7 +902,10 @@ def test_equal_content_makes_equal_files(tmp_path):
 
 
 def test_other_programs_read_what_is_written(tmp_path):
-    assert gzip.open(write(tmp_path / "a.gz", LINES), "rt", encoding="utf-8").read().splitlines() == LINES
+    assert (
+        gzip.open(write(tmp_path / "a.gz", LINES), "rt", encoding="utf-8").read().splitlines()
+        == LINES
+    )
     with zipfile.ZipFile(write(tmp_path / "a.zip", LINES)) as archive:
         assert archive.testzip() is None
 
@@ -966,7 +974,3 @@ def test_memory_stays_bounded_on_a_file_of_150_mb(tmp_path):
     """)
     assert said.split() == ["4200000", "4200000"]
     assert (tmp_path / "copy.csv.bz2").stat().st_size == plain.stat().st_size
-
-
-def test_the_limits_of_the_test_hold():
-    assert resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY or os.name == "posix"

@@ -47,6 +47,8 @@ def open_layers(
     Raises:
         StreamError: it cannot be opened, or is not what its streams say.
     """
+    if streams is not None:
+        chosen_streams(None, streams)  # a misspelt one is named before anything is opened
     found = open_source(source, file_name)
     try:
         names = chosen_streams(found.file_name, streams)
