@@ -12,7 +12,6 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, tzinfo
-from types import NoneType
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, Self, TypeVar
 
 import attrs
@@ -772,9 +771,7 @@ class Job(Document):
         guard = {**self._identity(), "state": self._stored_state()}
         if self.__dict__.get("_claim") is None:
             stored = self._stored or {}
-            fields = [self.__fields__[key] for key in changed if key in self.__fields__]
-            held = {f.key: stored.get(f.key) for f in fields if f.read_only and f.key not in guard}
-            guard |= {k: v for k, v in held.items() if isinstance(v, _COMPARED) and v == v}
+            guard |= {key: stored.get(key) for key in changed if key in _SET_BY_EVENTS}
         return guard
 
     def _unsaved(self) -> list[dict[str, Any]]:
@@ -901,7 +898,9 @@ class JobBuilder(Generic[J]):
         return job
 
 
-_COMPARED = (str, int, float, datetime, ObjectId, NoneType)  # equal only to what is the same
+_SET_BY_EVENTS = frozenset(
+    ("started_at", "completed_at", "failure_count", "interruptions", "worker_name", "claimed_by")
+)
 _HIDDEN = {
     "queued": ("started_at", "completed_at"),
     "running": ("completed_at",),

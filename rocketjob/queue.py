@@ -74,9 +74,7 @@ class Queue:
             jobs += joined
         return jobs + self._claim_queued(limit - len(jobs), now)
 
-    def _claim_queued(
-        self, limit: int, now: datetime, narrower: Filter | None = None
-    ) -> list[Job]:
+    def _claim_queued(self, limit: int, now: datetime, narrower: Filter | None = None) -> list[Job]:
         if limit <= 0:
             return []
         filter, update = self.filter(now), self._claim_update(now)

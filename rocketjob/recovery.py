@@ -92,9 +92,7 @@ class Recovery:
 
     def _remove(self, server: dict[str, Any]) -> bool:
         number = (server.get("heartbeat") or {}).get("number", 0)
-        removed = Server.collection().delete_one(
-            {"_id": server["_id"], "heartbeat.number": number}
-        )
+        removed = Server.collection().delete_one({"_id": server["_id"], "heartbeat.number": number})
         if not removed.deleted_count:
             return False  # it has beaten this moment, or another server was first
         self._seen.pop(server["_id"], None)

@@ -38,7 +38,6 @@ QUICK_SECONDS = 0.0005  # jobs shorter than this are done faster by one thread t
 RETRY_SECONDS = (0.1, 5.0)  # first and longest wait while the store is out of reach
 
 
-
 @attrs.frozen(eq=False)
 class Refused:
     """A change that the store will never take, such as a result that is too large."""
@@ -382,5 +381,3 @@ class WorkerPool:
 def _urgency(task: Task) -> tuple[int, bytes]:
     """Changes to settle come first, then jobs as the queue orders them."""
     return (task.priority, task.id.binary) if isinstance(task, Job) else (0, b"")
-
-

@@ -12,9 +12,9 @@ import textwrap
 import time
 
 import pytest
-from support.runtime import eventually, insert, servers
 
 from rocketjob.testing import sandbox
+from support.runtime import eventually, insert, servers
 
 JOBS = int(os.environ.get("ROCKETJOB_CHAOS_JOBS", "2000"))
 SECONDS = float(os.environ.get("ROCKETJOB_CHAOS_SECONDS", "8"))  # of killing

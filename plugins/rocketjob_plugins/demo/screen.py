@@ -155,25 +155,31 @@ class Screen:
         self._next_steps()
 
     def _facts(self, counts: Counts, totals: Totals) -> Table:
+        rows = self._rows(counts, totals)
         table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
-        table.add_column(style="dim" if self.fancy else "")
-        table.add_column(justify="right", no_wrap=True)
+        label = max(len(row[0]) for row in rows)
+        number = max(len(row[1]) for row in rows)
+        table.add_column(style="dim" if self.fancy else "", min_width=label)
+        table.add_column(justify="right", no_wrap=True, min_width=number)
         table.add_column(overflow="ellipsis", no_wrap=True)
-        skipped = self.stage.found.skipped
-        table.add_row(
-            "Files", f"{totals.files:,}", f"{skipped:,} others are no text" if skipped else ""
-        )
-        if counts.failed:
-            table.add_row("Failed", Text(f"{counts.failed:,}", style="red"), "")
-        table.add_row("Lines", f"{totals.lines:,}", "")
-        table.add_row("Words", f"{totals.words:,}", f"in {_size(totals.bytes)}")
-        table.add_row("Longest line", f"{totals.longest[0]:,}", totals.longest[1])
-        table.add_row("Slowest file", f"{totals.slowest[0]:.3f} s", totals.slowest[1])
-        table.add_row("Time", f"{totals.seconds:.3g} s", f"{totals.rate:,.0f} jobs a second")
-        once = totals.files - totals.again
-        again = f"{totals.again:,} again, after a crash" if totals.again else ""
-        table.add_row("Run once", f"{once:,}", again)
+        for row in rows:
+            table.add_row(*row, style="red" if row[0] == "Failed" and self.fancy else "")
         return table
+
+    def _rows(self, counts: Counts, totals: Totals) -> list[tuple[str, str, str]]:
+        skipped, once = self.stage.found.skipped, totals.files - totals.again
+        again = f"{totals.again:,} again, after a crash" if totals.again else ""
+        rows = [
+            ("Files", f"{totals.files:,}", f"{skipped:,} others are no text" if skipped else ""),
+            ("Failed", f"{counts.failed:,}", "") if counts.failed else ("", "", ""),
+            ("Lines", f"{totals.lines:,}", ""),
+            ("Words", f"{totals.words:,}", f"in {_size(totals.bytes)}"),
+            ("Longest line", f"{totals.longest[0]:,}", totals.longest[1]),
+            ("Slowest file", f"{totals.slowest[0]:.3f} s", totals.slowest[1]),
+            ("Time", f"{totals.seconds:.3g} s", f"{totals.rate:,.0f} jobs a second"),
+            ("Run once", f"{once:,}", again),
+        ]
+        return [row for row in rows if row[0]]
 
     def _failures(self, counts: Counts, limit: int = 5) -> None:
         if not counts.failed:

@@ -23,6 +23,8 @@ Why a job waits is stored on the job at the head of those that wait: `throttled_
 
 from __future__ import annotations
 
+from typing import Any
+
 from rocketjob import Job, hookimpl
 from rocketjob.explain import Reason
 from rocketjob.store import Filter
@@ -57,3 +59,14 @@ def explain(job: Job) -> list[Reason]:
 @hookimpl
 def register_mixins() -> list[type[Job]]:
     return [Throttle, ThrottleDependentJobs]
+
+
+@hookimpl
+def register_indexes() -> dict[str, list[dict[str, Any]]]:
+    """Find who holds the places of a key without a look at every running job."""
+    return {Job.collection_name: [_index("throttle_value"), _index("throttle_group")]}
+
+
+def _index(name: str) -> dict[str, Any]:
+    there = {name: {"$exists": True}}
+    return {"keys": [(name, 1), ("state", 1)], "name": name, "partialFilterExpression": there}

@@ -4,10 +4,10 @@ import threading
 from datetime import timedelta
 
 import pytest
-from support.runtime import eventually
 
 from rocketjob import Subscriber, clock, events
 from rocketjob.subscribers import LoggerSubscriber, ServerSubscriber
+from support.runtime import eventually
 
 
 class Cache(Subscriber):

@@ -8,9 +8,9 @@ import sys
 import textwrap
 
 import pytest
-from support.jobs import KeptJob
 
 from rocketjob.log import TRACE, Logger, LogService, set_level
+from support.jobs import KeptJob
 
 
 @pytest.fixture

@@ -4,13 +4,13 @@ import asyncio
 import threading
 
 import pytest
-from support.jobs import FailingJob, KeptJob, PassingJob, stored
-from support.runtime import FlakyStore, Gate, count, eventually, events_of, queue_of, running_pool
 
 import rocketjob as rj
 from rocketjob import Job, after, before, clock
 from rocketjob.errors import DocumentTooLarge, NotFound
 from rocketjob.worker_pool import WorkerPool
+from support.jobs import FailingJob, KeptJob, PassingJob, stored
+from support.runtime import FlakyStore, Gate, count, events_of, eventually, queue_of, running_pool
 
 
 class GateJob(Job):
@@ -594,9 +594,7 @@ def test_a_pool_for_suspects_ends_when_it_has_worked_them(file_store):
     jobs = [KeptJob.create() for _ in range(3)]
     Job.collection().update_many({}, {"$set": {"interruptions": 1}})
     innocent = KeptJob.create()
-    pool = WorkerPool(
-        queue_of(file_store, suspects=True), 1, file_store.application.config
-    )
+    pool = WorkerPool(queue_of(file_store, suspects=True), 1, file_store.application.config)
     pool.end_when_idle = True
     runner = threading.Thread(target=pool.run, daemon=True)
     runner.start()

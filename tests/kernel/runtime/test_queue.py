@@ -3,13 +3,13 @@
 import threading
 
 import pytest
-from support.jobs import KeptJob, PassingJob, stored
-from support.runtime import FlakyStore, events_of, queue_of
 
 from rocketjob import Job, after, application, clock
 from rocketjob.config import Config
 from rocketjob.errors import StoreUnavailable
 from rocketjob.queue import claims_of, owners, requeue_claims, takes
+from support.jobs import KeptJob, PassingJob, stored
+from support.runtime import FlakyStore, events_of, queue_of
 
 
 @pytest.fixture

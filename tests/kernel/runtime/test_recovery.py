@@ -1,12 +1,12 @@
 """Servers watch each other's heartbeats, and take back the work of those that died."""
 
 import pytest
-from support.jobs import KeptJob, stored
-from support.runtime import queue_of
 
 from rocketjob import Server, clock, recovery
 from rocketjob.errors import InvalidTransition, NotFound
 from rocketjob.recovery import Recovery
+from support.jobs import KeptJob, stored
+from support.runtime import queue_of
 
 
 @pytest.fixture
@@ -41,7 +41,13 @@ def mine(rocketjob, watch):
 def server(name, number=1, **fields):
     heartbeat = {"updated_at": clock.now(), "number": number, "workers": 1, "performing": []}
     return Server.create(
-        **{"name": name, "state": "running", "heartbeat": heartbeat, "heartbeat_seconds": 1, **fields}
+        **{
+            "name": name,
+            "state": "running",
+            "heartbeat": heartbeat,
+            "heartbeat_seconds": 1,
+            **fields,
+        }
     )
 
 

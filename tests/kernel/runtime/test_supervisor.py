@@ -8,13 +8,13 @@ import sys
 import threading
 
 import pytest
-from support.jobs import KeptJob, stored
-from support.runtime import FlakyStore, eventually, queue_of
 
 from rocketjob import Job, Server
 from rocketjob.errors import ConfigurationError
 from rocketjob.slots import Slots
 from rocketjob.supervisor import Exit, Process, Supervisor
+from support.jobs import KeptJob, stored
+from support.runtime import FlakyStore, eventually, queue_of
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Files to lines and lines to files: every stream, every delimiter, everything that can be wrong."""
+"""Files to lines and lines to files: every stream, every delimiter, all that can be wrong."""
 
 import bz2
 import csv
@@ -150,7 +150,7 @@ def test_any_delimiter_in_any_encoding(encoding, delimiter, data, monkeypatch):
         delimiter.encode(codec)
     except UnicodeEncodeError:
         return
-    allowed = st.characters(codec=codec, exclude_characters="\0\ufeff" + delimiter)
+    allowed = st.characters(codec=codec, exclude_characters="\0\ufeff\xa5\u203e" + delimiter)
     lines = data.draw(st.lists(st.text(allowed, min_size=1)))
     raw = "".join(line + delimiter for line in lines).encode(encoding)
     monkeypatch.setattr(lines_module, "BLOCK", data.draw(st.integers(1, 40)))
@@ -442,7 +442,7 @@ def test_a_packed_file_that_was_changed_is_an_error(stream):
     else:
         data = bytearray(PACKED[stream](noise()))
     data[len(data) // 2] ^= 0xFF
-    with pytest.raises(StreamError, match="damaged|NUL|not valid utf-8|something else"):
+    with pytest.raises(StreamError, match=r"damaged|NUL|not valid utf-8|something else"):
         read_bytes(bytes(data), streams=[stream])
 
 
@@ -591,7 +591,7 @@ def test_pgp_files_go_through_the_program_gpg(gpg, tmp_path):
     fails("gpg cannot decrypt it: .*no valid OpenPGP data", path)
     with pytest.raises(StreamError, match="for whom"):
         write(tmp_path / "b.pgp", ["x"])
-    with pytest.raises(StreamError, match="gpg cannot encrypt it: .*bob"):
+    with pytest.raises(StreamError, match=r"gpg cannot encrypt it: .*bob"):
         write(tmp_path / "b.pgp", ["x"], pgp_recipients=["bob@example.com"])
     assert [each.name for each in tmp_path.iterdir()] == ["a.txt.gz.pgp"]
 
@@ -902,10 +902,8 @@ def test_equal_content_makes_equal_files(tmp_path):
 
 
 def test_other_programs_read_what_is_written(tmp_path):
-    assert (
-        gzip.open(write(tmp_path / "a.gz", LINES), "rt", encoding="utf-8").read().splitlines()
-        == LINES
-    )
+    packed = write(tmp_path / "a.gz", LINES).read_bytes()
+    assert gzip.decompress(packed).decode().splitlines() == LINES
     with zipfile.ZipFile(write(tmp_path / "a.zip", LINES)) as archive:
         assert archive.testzip() is None
 
@@ -948,15 +946,15 @@ def run_python(code, **options):
 
 
 def test_memory_stays_bounded_on_a_file_of_150_mb(tmp_path):
-    """Read, and written again packed, in a process that may have little memory more than idle."""
+    """Read and written again, by a process that may have 40 MB more than it begins with."""
     plain, packed = tmp_path / "big.csv", tmp_path / "big.csv.gz"
     block = "".join(f"{number:09},some text of the line\n" for number in range(40_000))
     with open(plain, "w") as file:
-        for _ in range(105):
+        for _ in range(115):
             file.write(block)
     assert plain.stat().st_size > 140_000_000
     with gzip.open(packed, "wt", compresslevel=1) as file:
-        for _ in range(105):
+        for _ in range(115):
             file.write(block)
     said = run_python(f"""
         import os, resource
@@ -972,5 +970,5 @@ def test_memory_stays_bounded_on_a_file_of_150_mb(tmp_path):
                         count += len(block)
             print(count)
     """)
-    assert said.split() == ["4200000", "4200000"]
+    assert said.split() == ["4600000", "4600000"]
     assert (tmp_path / "copy.csv.bz2").stat().st_size == plain.stat().st_size

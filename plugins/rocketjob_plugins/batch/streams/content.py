@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 
 GZIP, ZIP, XZ, ZSTD, ENC = b"\x1f\x8b", b"PK\x03\x04", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd", b"RJF"
@@ -43,9 +44,8 @@ def kind_of(head: bytes) -> tuple[str, str | None]:
 
 
 def _is_text(head: bytes) -> bool:
-    for cut in range(4):  # a character may be cut off at the end
-        try:
-            return head[: len(head) - cut].decode("utf-8").replace("\t", "").strip() is not None
-        except UnicodeDecodeError:
-            continue
-    return False
+    try:  # a character may be cut off at the end
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return False
+    return True

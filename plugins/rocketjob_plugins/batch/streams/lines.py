@@ -25,7 +25,6 @@ MAX_RECORD = 16 * 1024 * 1024  # characters: a store takes no larger document
 Cleaner = str | Callable[[str], str]
 
 _DELIMITER = re.compile(r"\r\n|\n|\r")
-_QUOTED_OR_DELIMITER = re.compile(r'"[^"]*"|\r\n|\n|\r')
 _CONTROLS = [chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))]
 
 
@@ -228,6 +227,15 @@ def replacing(text: str) -> str:
 
 
 @functools.cache
+def _delimiters(separator: str | None) -> re.Pattern[str]:
+    """Return what finds delimiters, and what is within quotes, where that is to be passed over."""
+    if separator is None:
+        return _DELIMITER
+    begins = rf"(?:\A|(?<={re.escape(separator)}))"
+    return re.compile(rf'{begins}"(?:[^"]|"")*(?:"|\Z)|{_DELIMITER.pattern}')
+
+
+@functools.cache
 def _controls(delimiter: str | None) -> re.Pattern[str]:
     kept = {"\t", "\r", "\n", *(delimiter or "")}
     return re.compile("[" + "".join(re.escape(c) for c in _CONTROLS if c not in kept) + "]")
@@ -256,9 +264,11 @@ class _Splitter:
             lines = self._split(text, final=False)
             self._tail = lines.pop()
             if len(self._tail) > MAX_RECORD:
-                raise self._error(
+                raise StreamError(
                     f"is longer than {MAX_RECORD:,} characters: is the delimiter "
-                    f"{self._state.delimiter!r} right?"
+                    f"{self._state.delimiter!r} right?",
+                    file=self._opened.name,
+                    line=self._state.line + len(lines) + 1,
                 )
             if lines:
                 yield lines
@@ -277,8 +287,7 @@ class _Splitter:
         return text.split(self._state.delimiter) if self._state.delimiter else [text]
 
     def _detect(self, text: str, final: bool) -> str | None:
-        pattern = _DELIMITER if self._options.separator is None else _QUOTED_OR_DELIMITER
-        for found in pattern.finditer(text):
+        for found in _delimiters(self._options.separator).finditer(text):
             if found[0][0] == '"':
                 continue
             if found[0] == "\r" and found.end() == len(text) and not final:
@@ -356,7 +365,7 @@ class _Splitter:
             problem,
             file=self._opened.name,
             line=self._state.line + len(lines),
-            column=len(lines[-1]) + 1 if before or self._tail else 1,
+            column=len(lines[-1]) + 1,
         )
 
     def _detect_in(self, text: str) -> str | None:

@@ -179,7 +179,7 @@ def _blocks(workbook: _Workbook) -> Iterator[list[str]]:
             continue
         block += [""] * empty
         empty = 0
-        block.append(write(row))
+        block.append(write(row + [""] * (width - len(row))))
         if len(block) >= ROWS:
             yield block
             block = []

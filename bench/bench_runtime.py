@@ -1,0 +1,313 @@
+"""Measure servers: no-op jobs per second, latency from enqueue to start, and the cost of idling.
+
+    python bench/bench_runtime.py
+    python bench/bench_runtime.py --jobs 50000 --processes 1 2 4 --only throughput
+
+For throughput the jobs are stored first, and then a real server works them off: the time runs from
+the first start to the last completion, as the jobs' own processes see it. Beside it stands bare
+sqlite3, which inserts, claims and deletes rows of the same size in groups of 50, from as many
+processes: what nobody can be faster than on this machine. All stores are files in --folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "plugins")]
+
+import rocketjob  # noqa: E402
+from rocketjob import Job, application, clock  # noqa: E402
+
+TICK = os.sysconf("SC_CLK_TCK")
+SERVER = """
+import sys
+sys.path[:0] = {path!r}
+import rocketjob
+from rocketjob import application
+from rocketjob.log import LogService
+from rocketjob.supervisor import Supervisor
+rocketjob.configure(**{settings!r})
+service = LogService("warn", "console").start()
+code = Supervisor(application.current()).run()
+service.stop()
+sys.exit(code)
+"""
+
+
+class NoOpJob(Job):
+    """Does nothing."""
+
+    def perform(self) -> None:
+        return None
+
+
+class TimedJob(Job):
+    """Notes when it was started; kept, so that it can be read."""
+
+    destroy_on_complete = False
+    enqueued: float = 0.0
+    performed: float = 0.0
+
+    def perform(self) -> None:
+        self.performed = time.monotonic()
+
+
+# --- a server -----------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def server(url: str, **settings: Any) -> Iterator[int]:
+    """Run a real server for the length of a block; yields its pid."""
+    settings = {"url": url, "app": ["bench_runtime"], **settings}
+    path = [str(ROOT / "bench"), str(ROOT), str(ROOT / "plugins")]
+    script = SERVER.format(path=path, settings=settings)
+    process = subprocess.Popen([sys.executable, "-c", script], start_new_session=True)
+    try:
+        yield process.pid
+        process.send_signal(signal.SIGTERM)
+        process.wait(60)
+    finally:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(60)
+
+
+def tree(pid: int) -> list[int]:
+    """Return a process and all below it."""
+    found = [pid]
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            found += tree(int(child))
+    return found
+
+
+def cpu_seconds(pids: list[int]) -> float:
+    total = 0
+    for pid in pids:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        total += int(fields[11]) + int(fields[12])
+    return total / TICK
+
+
+def memory_mb(pid: int) -> tuple[float, float]:
+    """Return the resident and the proportional memory of a process."""
+    values = dict.fromkeys(("Rss", "Pss"), 0.0)
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            name, _, rest = line.partition(":")
+            if name in values:
+                values[name] = int(rest.split()[0]) / 1024
+    return values["Rss"], values["Pss"]
+
+
+def wait_until_ready(expected: int, within: float = 60) -> None:
+    """Wait until a server has beaten with all of its workers."""
+    deadline = time.monotonic() + within
+    while time.monotonic() < deadline:
+        found = list(rocketjob.Server.running())
+        if found and found[0].workers >= expected:
+            time.sleep(1.0)  # its processes import still
+            return
+        time.sleep(0.05)
+    raise SystemExit("the server did not start")
+
+
+# --- throughput ---------------------------------------------------------------------------------
+
+
+def throughput(folder: Path, jobs: int, processes: int, destroy: bool) -> float:
+    """Return no-op jobs per second of one server."""
+    url = fresh_store(folder)
+    rows = ({"destroy_on_complete": destroy} for _ in range(jobs))
+    while group := [row for row, _ in zip(rows, range(2000), strict=False)]:
+        NoOpJob.create_many(group)
+    collection = application.current().store.collection("rocket_job.jobs")
+    waiting = {"state": {"$in": ["queued", "running"]}}
+    workers = max(10, processes)
+    with server(url, workers=workers, processes=processes):
+        while collection.count_documents({"state": "queued"}) == jobs:
+            time.sleep(0.001)
+        # Not from the very start: one process may be up before the others.
+        share = jobs // 5
+        while (left := collection.count_documents(waiting)) > jobs - share:
+            time.sleep(0.005)
+        begun = time.monotonic()
+        while (now_left := collection.count_documents(waiting)) > share // 2:
+            time.sleep(0.02)
+        return (left - now_left) / (time.monotonic() - begun)
+
+
+def bare_sqlite(folder: Path, jobs: int, processes: int) -> float:
+    """Return jobs per second of bare sqlite3: claims and deletions in groups of 50."""
+    path = folder / "bare.db"
+    for old in folder.glob("bare.db*"):
+        old.unlink()
+    raw = connect(path)
+    raw.execute("CREATE TABLE job (n INTEGER PRIMARY KEY, state TEXT, priority INT, doc BLOB)")
+    raw.execute("CREATE INDEX claim ON job (state, priority, n)")
+    raw.execute("BEGIN")
+    doc = os.urandom(500)
+    raw.executemany(
+        "INSERT INTO job (state, priority, doc) VALUES ('queued', 50, ?)",
+        ((doc,) for _ in range(jobs)),
+    )
+    raw.execute("COMMIT")
+    raw.close()
+    context = multiprocessing.get_context("spawn")
+    barrier = context.Barrier(processes + 1)
+    workers = [
+        context.Process(target=bare_worker, args=(str(path), barrier)) for _ in range(processes)
+    ]
+    for worker in workers:
+        worker.start()
+    barrier.wait()
+    begun = time.monotonic()
+    for worker in workers:
+        worker.join()
+    return jobs / (time.monotonic() - begun)
+
+
+def connect(path: Any) -> sqlite3.Connection:
+    raw = sqlite3.connect(path, isolation_level=None, timeout=60)
+    raw.execute("PRAGMA journal_mode = WAL")
+    raw.execute("PRAGMA synchronous = NORMAL")
+    return raw
+
+
+def bare_worker(path: str, barrier: Any) -> None:
+    """Claim rows and delete them, until there are none."""
+    raw, changed = connect(path), os.urandom(500)
+    barrier.wait()
+    while True:
+        raw.execute("BEGIN IMMEDIATE")
+        found = raw.execute(
+            "SELECT n FROM job WHERE state = 'queued' ORDER BY priority, n LIMIT 50"
+        ).fetchall()
+        raw.executemany(
+            "UPDATE job SET state = 'running', doc = ? WHERE n = ?",
+            [(changed, n) for (n,) in found],
+        )
+        raw.execute("COMMIT")
+        if not found:
+            return
+        raw.execute("BEGIN IMMEDIATE")
+        raw.executemany("DELETE FROM job WHERE n = ?", found)
+        raw.execute("COMMIT")
+
+
+# --- latency and idling -------------------------------------------------------------------------
+
+
+def latency(folder: Path, count: int) -> tuple[float, float, float]:
+    """Return p50, p95 and the worst of the milliseconds from enqueue to start, when idle."""
+    url = fresh_store(folder)
+    with server(url, workers=10, processes=2):
+        wait_until_ready(10)
+        for _ in range(count):
+            TimedJob.create(enqueued=time.monotonic())
+            time.sleep(0.03 + 0.04 * (os.urandom(1)[0] / 255))
+        while TimedJob.completed().count() < count:
+            time.sleep(0.05)
+    waits = sorted((job.performed - job.enqueued) * 1000 for job in TimedJob.completed())
+    return waits[len(waits) // 2], waits[int(len(waits) * 0.95)], waits[-1]
+
+
+def idle(folder: Path, seconds: float, processes: int) -> dict[str, Any]:
+    """Return what a server costs that has nothing to do."""
+    url = fresh_store(folder)
+    with server(url, workers=10, processes=processes) as pid:
+        wait_until_ready(10)
+        pids = tree(pid)
+        before, begun = cpu_seconds(pids), time.monotonic()
+        time.sleep(seconds)
+        used = (cpu_seconds(pids) - before) / (time.monotonic() - begun)
+        sizes = [memory_mb(each) for each in pids]
+    return {
+        "processes": len(pids),
+        "cpu_percent": round(100 * used, 2),
+        "rss_mb": [round(rss, 1) for rss, _ in sizes],
+        "pss_mb_total": round(sum(pss for _, pss in sizes), 1),
+    }
+
+
+def fresh_store(folder: Path) -> str:
+    """Connect to a store that holds nothing."""
+    application.close()
+    for old in folder.glob("jobs.db*"):
+        old.unlink()
+    url = f"sqlite:///{folder}/jobs.db"
+    rocketjob.connect(url)
+    return url
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--jobs", type=int, default=30_000)
+    parser.add_argument("--processes", type=int, nargs="+", default=[1, 2, 4])
+    parser.add_argument("--seconds", type=float, default=10.0, help="of idling")
+    parser.add_argument("--samples", type=int, default=200, help="of latency")
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--only", choices=["throughput", "latency", "idle"])
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    folder = options.folder or Path(tempfile.mkdtemp(prefix="bench-runtime-"))
+    load = os.getloadavg()[0]
+    cores = len(os.sched_getaffinity(0))
+    found: dict[str, Any] = {"cores": cores, "load_before": round(load, 2)}
+    say = (lambda *words: None) if options.json else print
+    say(f"{cores} cores, load {load:.2f} before; Python {sys.version.split()[0]}, {clock.now()}")
+    try:
+        if options.only in (None, "throughput"):
+            found["throughput"] = rates(folder, options, say)
+        if options.only in (None, "latency"):
+            p50, p95, worst = latency(folder, options.samples)
+            say(
+                f"\nenqueue to start, idle server: p50 {p50:.1f} ms, p95 {p95:.1f} ms, "
+                f"worst {worst:.1f} ms"
+            )
+            found["latency_ms"] = {"p50": p50, "p95": p95, "worst": worst}
+        if options.only in (None, "idle"):
+            found["idle"] = idle(folder, options.seconds, 2)
+            say(f"\nidle server: {found['idle']}")
+    finally:
+        application.close()
+        if options.folder is None:
+            shutil.rmtree(folder, ignore_errors=True)
+    if options.json:
+        print(json.dumps(found))
+
+
+def rates(folder: Path, options: argparse.Namespace, say: Any) -> list[dict[str, Any]]:
+    """Measure throughput for each number of processes."""
+    say(f"\n{'processes':>9} {'bare SQLite':>12} {'removed':>10} {'kept':>10}   jobs per second")
+    found = []
+    for processes in options.processes:
+        bare = bare_sqlite(folder, options.jobs, processes)
+        removed = throughput(folder, options.jobs, processes, destroy=True)
+        kept = throughput(folder, options.jobs, processes, destroy=False)
+        say(
+            f"{processes:>9} {bare:>12,.0f} {removed:>10,.0f} {kept:>10,.0f}   "
+            f"({removed / bare:.0%} of bare)"
+        )
+        found.append({"processes": processes, "bare": bare, "removed": removed, "kept": kept})
+    return found
+
+
+if __name__ == "__main__":
+    main()
