@@ -151,8 +151,16 @@ def connect(url: str) -> Store:
         ConfigurationError: no plugin knows the scheme.
         StoreError: it cannot be opened; the message says what to do.
     """
-    configure(url=url)
-    return current().store
+    global _current
+    with _lock:
+        config = config_module.load({**_overrides, "url": url})
+        application = Application(config)
+        store = application.store  # before anything is changed: it may fail
+        if _current is not None:
+            _current.close()
+        _current = application
+        _overrides["url"] = url
+    return store
 
 
 def use(application: Application) -> Application:

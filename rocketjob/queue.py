@@ -80,13 +80,16 @@ class Queue:
         filter, update = self.filter(now), self._claim_update(now)
         if narrower:
             filter = {"$and": [*filter["$and"], narrower]}
-        if self._limited:
-            claim = LimitedClaim(self.store, filter, update, ORDER, now, Job.from_document)
-            found = claim.run(limit)
-        else:
-            found = self.store.claim_many(COLLECTION, filter, update, sort=ORDER, limit=limit)
-        jobs = [self._take(stored) for stored in found]
-        return [job for job in jobs if job is not None]
+        while True:
+            if self._limited:
+                claim = LimitedClaim(self.store, filter, update, ORDER, now, Job.from_document)
+                found = claim.run(limit)
+            else:
+                found = self.store.claim_many(COLLECTION, filter, update, sort=ORDER, limit=limit)
+            jobs = [job for stored in found if (job := self._take(stored)) is not None]
+            if jobs or not found:
+                return jobs
+            # All of them had expired: that says nothing of those behind them.
 
     def _take(self, stored: dict[str, Any]) -> Job | None:
         """Return a job that was claimed; None for one that has expired, or cannot be loaded."""

@@ -84,6 +84,7 @@ def work_claimed_job(job: Job, worker: Worker) -> bool:
     try:
         if is_vetoed(job, worker):
             return False
+        tell_of_start(job)
         job.work(worker)
     except BaseException as error:
         if is_lost(job, error):
@@ -91,6 +92,13 @@ def work_claimed_job(job: Job, worker: Worker) -> bool:
         else:
             fail(job, error, worker)
     return True
+
+
+def tell_of_start(job: Job) -> None:
+    """Tell the observers of a start that was made by a claim, which is no event of the job's."""
+    plugins = application.current().plugins
+    if job._claim is not None and plugins.listens("state_changed"):
+        plugins.notify("state_changed", job=job, event="start", source="queued", target="running")
 
 
 def is_lost(job: Job, error: BaseException) -> bool:

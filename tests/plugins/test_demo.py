@@ -313,7 +313,7 @@ def test_on_a_terminal_progress_is_shown_in_place_and_fits(tmp_path, folder, col
     assert "jobs/s" in shown
     assert re.search(r"\d+ running", shown)
     plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
-    assert re.search(r"Files +40", plain)
+    assert re.search(r"Files +40", plain), plain
     assert "█" in plain
     longest = max(len(line) for line in re.split(r"[\r\n]+", plain) if "rocketjob " not in line)
     assert longest <= columns

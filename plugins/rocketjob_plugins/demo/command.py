@@ -67,7 +67,7 @@ def demo(
     url = session_of(ctx).given.get("url")
     count = min(workers, processes or os.cpu_count() or 1)
     with _ended_by_signals(), set_up(found, url, workers, count, keep) as stage:
-        screen = Screen(stage, fits_terminal(), keep, own_store=not url)
+        screen = Screen(stage, fits_terminal(), keep)
         ctx.exit(_run(stage, screen))
 
 

@@ -70,11 +70,10 @@ class Screen:
     Args:
         fancy: whether this is a terminal.
         keep: whether the jobs are kept.
-        own_store: whether the store is the demo's own.
     """
 
-    def __init__(self, stage: Stage, fancy: bool, keep: bool, own_store: bool) -> None:
-        self.stage, self.fancy, self.keep, self.own_store = stage, fancy, keep, own_store
+    def __init__(self, stage: Stage, fancy: bool, keep: bool) -> None:
+        self.stage, self.fancy, self.keep = stage, fancy, keep
         self.console = Console(highlight=False, soft_wrap=not fancy)
         self._looks: list[tuple[float, int]] = []
         self._line_at = 0.0

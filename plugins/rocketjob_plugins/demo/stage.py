@@ -56,6 +56,7 @@ class Stage:
     folder: Path
     workers: int
     processes: int
+    own_store: bool = True
     run: str = attrs.field(factory=lambda: str(ObjectId()))
     server: subprocess.Popen[bytes] | None = None
 
@@ -83,6 +84,8 @@ class Stage:
                 stdout=log,
                 stderr=log,
                 env={**kept, **{f"ROCKETJOB_{name}": value for name, value in more.items()}},
+                # Modules of the user's directory are none of ours; a relative URL starts there.
+                cwd=self.folder if self.own_store else None,
                 start_new_session=True,  # Ctrl-C is ours to answer
             )
 
@@ -168,7 +171,7 @@ def set_up(
     folder = Path(tempfile.mkdtemp(prefix="rocketjob-demo-"))
     address = url or f"sqlite:///{folder}/demo.db"
     disabled = application.current().config.disabled_plugins
-    stage = Stage(found, address, folder, workers, processes)
+    stage = Stage(found, address, folder, workers, processes, own_store=not url)
     try:
         with application.using(Application(Config(url=address, disabled_plugins=disabled))):
             try:
