@@ -130,8 +130,11 @@ def wait_until_ready(expected: int, within: float = 60) -> None:
 # --- throughput ---------------------------------------------------------------------------------
 
 
-def throughput(folder: Path, jobs: int, processes: int, destroy: bool) -> float:
-    """Return no-op jobs per second of one server."""
+def throughput(folder: Path, jobs: int, processes: int, destroy: bool) -> tuple[float, float]:
+    """Return no-op jobs per second of one server, and microseconds of processor time for each.
+
+    The second does not depend on what else the machine is doing.
+    """
     url = fresh_store(folder)
     rows = ({"destroy_on_complete": destroy} for _ in range(jobs))
     while group := [row for row, _ in zip(rows, range(2000), strict=False)]:
@@ -139,17 +142,18 @@ def throughput(folder: Path, jobs: int, processes: int, destroy: bool) -> float:
     collection = application.current().store.collection("rocket_job.jobs")
     waiting = {"state": {"$in": ["queued", "running"]}}
     workers = max(10, processes)
-    with server(url, workers=workers, processes=processes):
+    with server(url, workers=workers, processes=processes) as pid:
         while collection.count_documents({"state": "queued"}) == jobs:
             time.sleep(0.001)
         # Not from the very start: one process may be up before the others.
         share = jobs // 5
         while (left := collection.count_documents(waiting)) > jobs - share:
             time.sleep(0.005)
-        begun = time.monotonic()
+        begun, used = time.monotonic(), cpu_seconds(tree(pid))
         while (now_left := collection.count_documents(waiting)) > share // 2:
             time.sleep(0.02)
-        return (left - now_left) / (time.monotonic() - begun)
+        rate = (left - now_left) / (time.monotonic() - begun)
+        return rate, 1e6 * (cpu_seconds(tree(pid)) - used) / (left - now_left)
 
 
 def bare_sqlite(folder: Path, jobs: int, processes: int) -> float:
@@ -295,17 +299,30 @@ def main() -> None:
 
 def rates(folder: Path, options: argparse.Namespace, say: Any) -> list[dict[str, Any]]:
     """Measure throughput for each number of processes."""
-    say(f"\n{'processes':>9} {'bare SQLite':>12} {'removed':>10} {'kept':>10}   jobs per second")
+    say(f"\n{'':>9} {'jobs per second':>34} {'CPU us per job':>23}")
+    say(
+        f"{'processes':>9} {'bare SQLite':>12} {'removed':>10} {'kept':>10}"
+        f" {'removed':>12} {'kept':>10}"
+    )
     found = []
     for processes in options.processes:
         bare = bare_sqlite(folder, options.jobs, processes)
-        removed = throughput(folder, options.jobs, processes, destroy=True)
-        kept = throughput(folder, options.jobs, processes, destroy=False)
+        removed, removed_cpu = throughput(folder, options.jobs, processes, destroy=True)
+        kept, kept_cpu = throughput(folder, options.jobs, processes, destroy=False)
         say(
-            f"{processes:>9} {bare:>12,.0f} {removed:>10,.0f} {kept:>10,.0f}   "
-            f"({removed / bare:.0%} of bare)"
+            f"{processes:>9} {bare:>12,.0f} {removed:>10,.0f} {kept:>10,.0f}"
+            f" {removed_cpu:>12.0f} {kept_cpu:>10.0f}"
         )
-        found.append({"processes": processes, "bare": bare, "removed": removed, "kept": kept})
+        found.append(
+            {
+                "processes": processes,
+                "bare": bare,
+                "removed": removed,
+                "kept": kept,
+                "removed_cpu_us": removed_cpu,
+                "kept_cpu_us": kept_cpu,
+            }
+        )
     return found
 
 

@@ -54,6 +54,7 @@ class Document:
     __fields__: ClassVar[dict[str, Field]] = {}
     __own_fields__: ClassVar[dict[str, Field]] = {}
     __validations__: ClassVar[tuple[str, ...]] = ()
+    __defaults__: ClassVar[tuple[dict[str, Any], list[Field]] | None] = None
     __added_callbacks__: ClassVar[list[Callback]] = []
     __chains__: ClassVar[tuple[int, dict[str, Chain]]] = (0, {})
 
@@ -109,6 +110,7 @@ class Document:
         setattr(cls, name, default)
         made = attrs.evolve(cls.__fields__[name], default=default, factory=None)
         cls.__fields__ = {**cls.__fields__, name: made}
+        cls.__defaults__ = None
 
     @classmethod
     def add_callbacks(cls, callbacks: Iterable[Callback]) -> None:
@@ -160,7 +162,10 @@ class Document:
     def _set_defaults(self, given: Mapping[str, Any]) -> list[Field]:
         """Set the defaults of what is not given; return the fields whose factory comes last."""
         own, later = self.__dict__, []
-        for name, made in self.__fields__.items():
+        plain, others = self._defaults()
+        own.update(plain)
+        for made in others:
+            name = made.name
             if name not in given and made.factory_takes_job:
                 if made.pre_processed:
                     setattr(self, name, made.factory(self))  # type: ignore[misc]
@@ -170,6 +175,16 @@ class Document:
             convert = made.codec.convert if value is not None else None
             own[name] = convert(value) if convert else value
         return later
+
+    @classmethod
+    def _defaults(cls) -> tuple[dict[str, Any], list[Field]]:
+        """Return the defaults that all instances share, and the fields that need more."""
+        cached: tuple[dict[str, Any], list[Field]] | None = cls.__dict__.get("__defaults__")
+        if cached is None:
+            plain = {n: made.default for n, made in cls.__fields__.items() if made.is_plain}
+            others = [made for made in cls.__fields__.values() if not made.is_plain]
+            cached = cls.__defaults__ = (plain, others)
+        return cached
 
     def __setattr__(self, name: str, value: Any) -> None:
         made = self.__fields__.get(name)

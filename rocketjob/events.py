@@ -18,6 +18,7 @@ from rocketjob.codec import check_any, decode_any, encode_any
 from rocketjob.log import Logger
 
 if TYPE_CHECKING:
+    from rocketjob.store import Store
     from rocketjob.subscribers import Subscriber
 
 log = Logger("rocketjob.events")
@@ -28,7 +29,7 @@ INDEXES: dict[str, list[dict[str, Any]]] = {
 KEPT = timedelta(hours=1)
 OVERLAP = timedelta(seconds=10)  # clocks differ: look back so far for what was not seen yet
 FULL_LOOK = 5.0  # seconds between two looks at all events, for clocks that differ by more
-PAUSE = 0.2  # seconds between two looks at a store that changes all the time
+PAUSE = 0.2  # seconds between two looks at whether the store has changed
 
 _subscribers: dict[str, list[Subscriber]] = {}
 _lock = threading.Lock()
@@ -113,11 +114,17 @@ class Listener:
             try:
                 mark = store.change_mark()
                 self.read()
-                store.wait_for_change(mark, 5.0, self._stopping)
-                self._stopping.wait(PAUSE)
+                self._wait(store, mark)
             except Exception as error:
                 log.warning("cannot listen for events", error=str(error))
                 self._stopping.wait(1.0)
+
+    def _wait(self, store: Store, mark: Any) -> None:
+        """Wait for a change, at leisure: to look every few milliseconds is for the claimer."""
+        deadline = clock.monotonic() + FULL_LOOK
+        while not self._stopping.wait(PAUSE) and clock.monotonic() < deadline:
+            if store.wait_for_change(mark, 0.0):
+                return
 
     def read(self) -> int:
         """Dispatch what came since the last look; return how many events.

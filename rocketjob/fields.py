@@ -6,11 +6,12 @@ field changes its default for that class and those below it.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import sys
 from collections.abc import Callable, Iterator
 from types import FunctionType
-from typing import Any, ClassVar, TypeVar, get_origin, overload
+from typing import Any, ClassVar, Literal, TypeVar, get_origin, overload
 
 import attrs
 
@@ -22,7 +23,7 @@ MISSING: Any = type("MISSING", (), {"__repr__": lambda self: "<no default>"})()
 IMMUTABLE = (str, int, float, bool, bytes, type(None), tuple, frozenset)
 
 
-@attrs.define(eq=False, kw_only=True)
+@attrs.define(eq=False, kw_only=True, slots=False)
 class Field:
     """What is known of one field; `Job.fields()` returns them by name."""
 
@@ -39,30 +40,33 @@ class Field:
     read_only: bool = False
     owner: type = object
     _scope: dict[str, Any] = attrs.field(factory=dict, repr=False)
-    _codec: Codec | None = attrs.field(default=None, repr=False)
 
-    @property
+    @functools.cached_property
     def key(self) -> str:
         """The field's name in the stored document."""
         return "_id" if self.name == "id" else self.name
 
-    @property
+    @functools.cached_property
     def required(self) -> bool:
         return self.default is MISSING and self.factory is None and not self.codec.optional
 
-    @property
+    @functools.cached_property
     def factory_takes_job(self) -> bool:
         return self.factory is not None and _takes_argument(self.factory)
 
-    @property
+    @functools.cached_property
     def codec(self) -> Codec:
         """How values are checked, stored, loaded and parsed; the annotation is resolved once."""
-        if self._codec is None:
-            try:
-                self._codec = codec_for(self._resolve())
-            except TypeError as error:
-                raise TypeError(f"{self.owner.__qualname__}.{self.name}: {error}") from None
-        return self._codec
+        try:
+            return codec_for(self._resolve())
+        except TypeError as error:
+            raise TypeError(f"{self.owner.__qualname__}.{self.name}: {error}") from None
+
+    @functools.cached_property
+    def is_plain(self) -> bool:
+        """Whether all instances can share the default: it can neither change nor be converted."""
+        shared = self.factory is None and isinstance(self.default, IMMUTABLE)
+        return shared and (self.default is None or self.codec.convert is None)
 
     def make_default(self) -> Any:
         """Return a fresh default; None where there is none, or where its factory needs the job."""
@@ -178,8 +182,16 @@ def field(
     )
 
 
-def read_only_field(*, default: Any = None, factory: Callable[[], Any] | None = None) -> Any:
-    """Describe a field that only the system sets: it is no argument of the constructor."""
+def read_only_field(
+    *,
+    default: Any = None,
+    factory: Callable[[], Any] | None = None,
+    init: Literal[False] = False,
+) -> Any:
+    """Describe a field that only the system sets: it is no argument of the constructor.
+
+    `init` tells type checkers so.
+    """
     made = field(default=default) if factory is None else field(factory=factory)
     made.read_only = True
     return made

@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 
 from rocketjob.clock import to_utc
+from rocketjob.codec import plain_datetime
 
 KEY = "history"
 LIMIT = 20  # entries kept; older ones are dropped
@@ -55,7 +56,7 @@ def entry(
     reason: str | None = None,
 ) -> dict[str, Any]:
     """Return a new entry as it is stored."""
-    made: dict[str, Any] = {"event": event, "state": state, "at": at}
+    made: dict[str, Any] = {"event": event, "state": state, "at": plain_datetime(at)}
     if worker is not None:
         made["worker"] = worker
     if claim:

@@ -466,11 +466,17 @@ class Supervisor:
                 self._obey()
                 self._sweep_if_due()
                 if not self.stopping:
-                    store.wait_for_change(mark, self._pause_length(), self._wake)
-                    self._wake.wait(LOOK_SECONDS)
+                    self._wait(mark)
             except Exception as error:
                 log.error("the supervisor cannot work", error=f"{type(error).__name__}: {error}")
                 self._wake.wait(STORE_RETRY)
+
+    def _wait(self, mark: Any) -> None:
+        """Wait for a change, at leisure: to look every few milliseconds is for the claimers."""
+        deadline = clock.monotonic() + self._pause_length()
+        while not self._wake.wait(min(LOOK_SECONDS, max(0.0, deadline - clock.monotonic()))):
+            if clock.monotonic() >= deadline or self.application.store.wait_for_change(mark, 0.0):
+                return
 
     def _pause_length(self) -> float:
         due = [when - clock.monotonic() for when, *_ in self._restarts]

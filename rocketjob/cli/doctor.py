@@ -180,10 +180,12 @@ def check_app(patient: Patient) -> Iterator[Finding]:
     from rocketjob.cli.server import find_classes
 
     config = patient.application.config
+    broken = False
     for name in config.app:
         try:
             import_app([name])
         except PluginError as error:
+            broken = True
             yield Finding("app", PROBLEM, str(error), "servers with this setting do not start")
     found = find_classes(patient.application)
     if found.own:

@@ -158,7 +158,7 @@ class Screen:
         table = Table(box=None, show_header=False, pad_edge=False, padding=(0, 2, 0, 0))
         label = max(len(row[0]) for row in rows)
         number = max(len(row[1]) for row in rows)
-        table.add_column(style="dim" if self.fancy else "", min_width=label)
+        table.add_column(style="dim" if self.fancy else "", no_wrap=True, min_width=label)
         table.add_column(justify="right", no_wrap=True, min_width=number)
         table.add_column(overflow="ellipsis", no_wrap=True)
         for row in rows:

@@ -232,7 +232,7 @@ def _delimiters(separator: str | None) -> re.Pattern[str]:
     if separator is None:
         return _DELIMITER
     begins = rf"(?:\A|(?<={re.escape(separator)}))"
-    return re.compile(rf'{begins}"(?:[^"]|"")*(?:"|\Z)|{_DELIMITER.pattern}')
+    return re.compile(rf'{begins}"[^"]*(?:""[^"]*)*(?:"|\Z)|{_DELIMITER.pattern}')
 
 
 @functools.cache

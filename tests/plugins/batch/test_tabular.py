@@ -1,0 +1,431 @@
+"""Lines to rows and rows to lines, in every format."""
+
+import csv
+import enum
+import io
+from datetime import UTC, date, datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from rocketjob_plugins.batch.streams import StreamError, open_lines, open_writer
+from rocketjob_plugins.batch.tabular import (
+    REJECTED,
+    Tabular,
+    cleanse,
+    format_of,
+    known_formats,
+    rows_in_mode,
+)
+
+LAYOUT = [
+    {"key": "name", "size": 6},
+    {"key": "age", "size": 3, "type": "integer"},
+    {"size": 2},
+    {"key": "amount", "size": 8, "type": "float", "decimals": 2},
+    {"key": "note", "size": "remainder"},
+]
+
+
+def fixed(layout=None):
+    return Tabular("fixed", format_options={"layout": LAYOUT if layout is None else layout})
+
+
+def fails(pattern, call, *arguments, **options):
+    with pytest.raises(StreamError, match=pattern) as raised:
+        call(*arguments, **options)
+    return raised.value
+
+
+# --- formats by name --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "format"),
+    [
+        ("a.csv", "csv"),
+        ("a.csv.gz.enc", "csv"),
+        ("a.json", "json"),
+        ("a.ndjson", "json"),
+        ("a.JSON", None),
+        ("a.psv.bak", "psv"),
+        ("a.json.csv", "csv"),
+        ("a.xlsx", "csv"),
+        ("a.fixed.zip", "fixed"),
+        ("/data.csv/a.txt", None),
+        ("https://example.com/a.csv.gz?x=.json", "csv"),
+        ("a", None),
+        (None, None),
+    ],
+)
+def test_the_format_is_a_part_of_the_name(name, format):
+    assert format_of(name) == format
+
+
+def test_an_unknown_format_has_a_suggestion():
+    fails("no format 'cvs' .did you mean csv.*there are array, csv, fixed", Tabular, "cvs")
+    assert Tabular("xlsx").format == "csv"
+
+
+def test_an_unknown_option_is_refused():
+    fails("csv has no option 'seperator'", Tabular, "csv", format_options={"seperator": ";"})
+    fails("options of the format csv are wrong", Tabular, "csv", format_options={"separator": "ab"})
+    fails("header_cleanser must be", Tabular, "csv", header_cleanser="all")
+
+
+# --- headers ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("First Name", "first_name"),
+        ("Zip-Code!", "zip_code"),
+        ("  A \t B--c ", "a_b_c"),
+        ("Straße (m²)", "straße_m²"),
+        ("$%", ""),
+    ],
+)
+def test_columns_get_their_usual_form(given, name):
+    assert cleanse(given) == name
+
+
+def test_the_header_names_the_columns():
+    table = Tabular("csv")
+    assert table.needs_header
+    assert table.parse_header('ID,"First, Name"') == ["id", "first_name"]
+    assert not table.needs_header
+    assert table.parse("1,Ann") == {"id": "1", "first_name": "Ann"}
+    plain = Tabular("psv", header_cleanser="none")
+    assert plain.parse_header("ID|First Name") == ["ID", "First Name"]
+
+
+def test_columns_that_are_given_need_no_header():
+    table = Tabular("csv", columns=["A b", "c"])
+    assert not table.needs_header
+    assert table.parse("1,2") == {"A b": "1", "c": "2"}
+
+
+@pytest.mark.parametrize(
+    ("header", "message", "column"),
+    [
+        ("id,ID", "the column id is there twice: at 1 and 2", "id"),
+        ("id,,x", "the header names no column 2", 2),
+        ("id,$$", "names no column 2 .'..' has no letter or digit", 2),
+        ("  ", "the header line is blank", None),
+        ('id,"x', "a double quote is opened and never closed", None),
+    ],
+)
+def test_a_header_that_is_wrong_is_named(header, message, column):
+    error = fails(message, Tabular("csv").parse_header, header)
+    assert (error.line, error.column) == (1, column)
+
+
+def test_unknown_columns_are_refused_or_left_out():
+    allowed = {"allowed_columns": ["id", "name"]}
+    message = r"unknown columns: nmae \(did you mean name\?\); allowed are id, name"
+    fails(message, Tabular("csv", **allowed).parse_header, "id,nmae")
+    table = Tabular("csv", **allowed, skip_unknown=True)
+    assert table.parse_header("x,id,y") == [f"{REJECTED}x", "id", f"{REJECTED}y"]
+
+
+def test_rejected_columns_are_in_no_row():
+    table = Tabular("csv", allowed_columns=["id", "name"], skip_unknown=True)
+    table.parse_header("x,ID,y,name,")
+    assert table.columns == ["__rejected__x", "id", "__rejected__y", "name", "__rejected__"]
+    assert table.parse_many(["1,2,3,4,5", "1,2", "1,2,3,4,5,6"]) == [
+        {"id": "2", "name": "4"},
+        {"id": "2", "name": None},
+        {"id": "2", "name": "4"},
+    ]
+    again = Tabular("csv", columns=table.columns)  # as a worker has them
+    assert again.parse("1,2,3,4,5") == {"id": "2", "name": "4"}
+    one = Tabular("csv", columns=["id", "__rejected__x"])
+    assert one.parse("1,2") == {"id": "1"}
+
+
+def test_a_header_without_any_known_column_is_refused():
+    table = Tabular("csv", allowed_columns=["id"], skip_unknown=True)
+    fails("no column is known; allowed are id", table.parse_header, "a,b")
+
+
+def test_required_columns_have_to_be_there():
+    table = Tabular("csv", required_columns=["id", "name", "zip"])
+    error = fails("columns are missing: name, zip; there are id", table.parse_header, "ID")
+    assert error.column == "name"
+
+
+def test_without_columns_nothing_can_be_parsed_or_rendered():
+    table = Tabular("csv")
+    fails("columns of the csv input are not known", table.parse, "1,2")
+    fails("columns of the csv output are not known", table.render, {"a": 1})
+    fails("columns of the csv output are not known", table.render_header)
+    assert table.render([1, 2]) == "1,2"
+
+
+# --- lines to rows ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("format", ["csv", "psv"])
+def test_uneven_rows_are_filled_or_cut_unless_strict(format):
+    table = Tabular(format, columns=["a", "b"])
+    lines = [line.replace(",", "|" if format == "psv" else ",") for line in ("1", "1,2", "1,2,3")]
+    assert table.parse_many(lines) == [
+        {"a": "1", "b": None},
+        {"a": "1", "b": "2"},
+        {"a": "1", "b": "2"},
+    ]
+    strict = Tabular(format, columns=["a", "b"], format_options={"strict": True})
+    error = fails("has 1 values, and there are 2 columns", strict.parse_many, lines[1:2] + lines)
+    assert (error.line, error.column) == (2, "b")
+    error = fails("has 3 values, and there are 2 columns", strict.parse, lines[2])
+    assert error.column == 3
+
+
+@pytest.mark.parametrize("blank", ["", "  ", "\t"])
+@pytest.mark.parametrize("format", ["csv", "psv", "json"])
+def test_a_blank_line_is_no_row(format, blank):
+    line = "[1]" if format == "json" else "x"
+    row = [1] if format == "json" else {"a": "x"}
+    table = Tabular(format, columns=["a"])
+    assert table.parse(blank) is None
+    assert table.parse_many([blank, line, blank]) == [None, row, None]
+    assert fixed().parse("") is None
+
+
+@pytest.mark.parametrize(
+    ("lines", "number", "message"),
+    [
+        (["1,2", '1,"2', "3,4", '5"'], 2, "never closed"),
+        (["1,2", "", '1,"2"x'], 3, "expected after"),
+        (["1,2", "1\n2,3"], 2, "a line break stands outside of quotes"),
+        (['1,"2'], 1, "never closed"),
+        (['"a"b', '"'], 1, "expected after"),
+    ],
+)
+def test_a_malformed_line_of_csv_is_named(lines, number, message):
+    table = Tabular("csv", columns=["a", "b"])
+    assert fails(message, table.parse_many, lines).line == number
+    fails(message, table.parse, lines[number - 1])
+    assert table.parse("1,2") == {"a": "1", "b": "2"}  # nothing is left of it
+
+
+def test_a_long_value_is_read():
+    line = "x" * 1_000_000 + ",y"
+    limit = csv.field_size_limit()
+    try:
+        table = Tabular("csv", columns=["a", "b"])
+        assert table.parse_many([line, "1,2"])[0]["b"] == "y"
+        csv.field_size_limit(limit)
+        assert table.parse(line)["b"] == "y"
+    finally:
+        csv.field_size_limit(limit)
+
+
+def test_csv_with_another_separator_and_quote():
+    table = Tabular("csv", columns=["a", "b"], format_options={"separator": ";", "quote": "'"})
+    assert table.parse("1;'2;3'") == {"a": "1", "b": "2;3"}
+    assert table.render({"a": "x;y", "b": 'z"'}) == "'x;y';z\""
+
+
+@pytest.mark.parametrize("line", ['{"a": 1', "{'a': 1}", '{"a": 1} x', "nonsense"])
+def test_a_malformed_line_of_json_is_named(line):
+    table = Tabular("json")
+    error = fails("is no valid JSON", table.parse_many, ["1", "", line])
+    assert error.line == 3
+    assert error.column >= 1
+    fails("is no valid JSON", table.parse, line)
+    fails("nested too deeply", table.parse_many, ["[" * 1_000_000])
+
+
+def test_json_lines_are_read_as_they_are():
+    lines = ['{"a": [1, 2.5, null]}', ' "x" ', "true", "1"]
+    rows = [{"a": [1, 2.5, None]}, "x", True, 1]
+    assert not Tabular("json").needs_header
+    assert Tabular("json").parse_many(lines) == rows
+    assert [Tabular("json").parse(line) for line in lines] == rows
+
+
+def test_arrays_and_hashes_are_rows_already():
+    assert Tabular("array", columns=["a", "b"]).parse([1, 2]) == {"a": 1, "b": 2}
+    assert Tabular("hash").parse({"a": 1}) == {"a": 1}
+    fails("is no list", Tabular("array", columns=["a"]).parse, "x")
+    fails("is no dict", Tabular("hash").parse, "x")
+
+
+# --- rows to lines ----------------------------------------------------------------------------
+
+
+def test_a_dict_is_put_in_the_order_of_the_columns():
+    table = Tabular("csv", columns=["b", "a", "c"])
+    assert table.render({"a": 1, "b": 'x "y"', "d": 5}) == '"x ""y""",1,'
+    assert table.render([1, None, True]) == "1,,true"
+    assert table.render_header() == "b,a,c"
+    fails("must be a dict or a list, not str", table.render, "text")
+    fails("must be a dict or a list, not int", table.render, 5)
+
+
+class Colour(enum.Enum):
+    RED = "red"
+
+
+def test_values_are_written_as_text():
+    row = [datetime(2024, 1, 2, 3, tzinfo=UTC), date(2024, 1, 2), False, 0.1, Colour.RED, {"a": 1}]
+    line = '2024-01-02T03:00:00+00:00,2024-01-02,false,0.1,red,"{""a"":1}"'
+    assert Tabular("csv").render(row) == line
+
+
+@pytest.mark.parametrize("value", ["a\nb", "a\rb", "a\r\nb", "a,b", 'a"b'])
+def test_what_needs_quotes_in_csv_has_them(value):
+    table = Tabular("csv", columns=["a", "b"])
+    line = table.render([value, "x"])
+    assert line.startswith('"')
+    assert table.parse(line) == {"a": value, "b": "x"}
+
+
+def test_psv_has_no_quotes():
+    table = Tabular("psv", columns=["a", "b"])
+    assert table.render({"a": "x|y", "b": "two\nlines"}) == "x:y|two lines"
+    assert table.render_header() == "a|b"
+
+
+def test_json_is_one_object_a_line():
+    table = Tabular("json")
+    assert (
+        table.render({"a": "é\n", "when": date(2024, 1, 2)}) == '{"a":"é\\n","when":"2024-01-02"}'
+    )
+    assert table.render_header() is None
+    fails("cannot be written as JSON", table.render, {"a": float("nan")})
+
+
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
+
+
+@settings(max_examples=200)
+@given(
+    rows=st.lists(st.lists(TEXTS, min_size=2, max_size=2)), name=st.sampled_from(["csv", "json"])
+)
+def test_any_texts_come_back(rows, name):
+    table = Tabular(name, columns=["a", "b"])
+    dicts = [dict(zip("ab", row, strict=True)) for row in rows]
+    lines = table.render_many(dicts)
+    assert table.parse_many(lines) == dicts
+    assert [table.parse(line) for line in lines] == dicts
+
+
+@settings(max_examples=50)
+@given(rows=st.lists(st.lists(TEXTS, min_size=2, max_size=2)))
+def test_any_table_comes_back_through_a_file(rows):
+    table = Tabular("csv", columns=["a", "b"])
+    target = io.BytesIO()
+    with open_writer(target, streams=["gz"]) as writer:
+        writer.write_lines([table.render_header()])
+        writer.write_lines(table.render_many(rows))
+    data = io.BytesIO(target.getvalue())
+    with open_lines(data, streams=["gz"], quoted=True) as lines:
+        again = Tabular("csv")
+        again.parse_header(next(lines))
+        assert [list(row.values()) for row in again.parse_many(list(lines))] == rows
+
+
+# --- fixed ------------------------------------------------------------------------------------
+
+
+def test_a_fixed_line_is_made_by_the_layout():
+    row = {"name": "Ann", "age": 7, "amount": 12.5, "note": "hello  "}
+    line = fixed().render(row)
+    assert line == "Ann   007  00012.50hello  "
+    assert fixed().parse(line) == {"name": "Ann", "age": 7, "amount": 12.5, "note": "hello"}
+    assert fixed().render(["Annabell", -1, 0, None]) == "Annabe-01  00000.00"
+    assert fixed().render({"name": "a\nb"}) == "a b" + " " * 16
+    assert not fixed().needs_header
+    assert fixed().render_header() is None
+
+
+def test_a_fixed_line_of_another_length_is_refused():
+    fails("has 5 characters and must have at least 19", fixed().parse, "short")
+    exact = fixed(LAYOUT[:2])
+    fails("has 10 characters and must have 9", exact.parse, "0123456789")
+    assert exact.parse("Ann      ") == {"name": "Ann", "age": None}
+
+
+def test_numbers_that_do_not_fit_are_refused():
+    error = fails("1000 is too long for 3 characters", fixed().render, {"age": 1000})
+    assert error.column == "age"
+    fails("'x' is no whole number", fixed().render, {"age": "x"})
+    fails("nan is no number", fixed().render, {"amount": float("nan")})
+    error = fails("column age: 'abc' is no whole number", fixed().parse, "Ann   abc  00012.50")
+    assert error.column == "age"
+    error = fails("line 2, column age", fixed().parse_many, ["", "Ann   abc  00012.50"])
+    assert error.line == 2
+
+
+@pytest.mark.parametrize(
+    ("layout", "message"),
+    [
+        (None, "needs its layout"),
+        ([], "needs its layout"),
+        ([{"key": "a"}], "entry 1: size must be"),
+        ([{"key": "a", "size": 0}], "entry 1: size must be"),
+        ([{"size": "remainder"}, {"size": 2}], "only the last size can be remainder"),
+        ([{"key": "a", "size": 1, "type": "date"}], "type must be one of string, integer, float"),
+        ([{"key": "a", "size": 1, "lenght": 1}], "entry 1: must have size"),
+        ([{"key": "a", "size": 1}, {"key": "a", "size": 1}], "the key a is there twice"),
+        ([{"key": "a", "size": 1, "decimals": -1}], "decimals"),
+    ],
+)
+def test_a_wrong_layout_is_refused(layout, message):
+    fails(message, Tabular, "fixed", format_options={"layout": layout})
+
+
+# --- modes ------------------------------------------------------------------------------------
+
+BLOCKS = [["ID,Name", "1,Ann"], ["", "2,Bob"]]
+
+
+def test_modes_of_reading():
+    assert list(rows_in_mode(BLOCKS, "line", None)) == BLOCKS
+    arrays = [[["ID", "Name"], ["1", "Ann"]], [None, ["2", "Bob"]]]
+    assert list(rows_in_mode(BLOCKS, "array", Tabular("csv"))) == arrays
+    table = Tabular("csv")
+    rows = [[{"id": "1", "name": "Ann"}], [None, {"id": "2", "name": "Bob"}]]
+    assert list(rows_in_mode(BLOCKS, "hash", table)) == rows
+    assert table.columns == ["id", "name"]
+    fails("mode must be one of", lambda: list(rows_in_mode(BLOCKS, "x", None)))
+    fails("mode hash needs a format", lambda: list(rows_in_mode(BLOCKS, "hash", None)))
+
+
+def test_an_error_in_a_mode_names_the_line_of_the_file():
+    blocks = [["a,b", "1,2"], ["3,4", '5,"6']]
+    error = fails("never closed", lambda: list(rows_in_mode(blocks, "hash", Tabular("csv"))))
+    assert error.line == 4
+
+
+# --- formats of one's own ---------------------------------------------------------------------
+
+
+class Tabs:
+    name, has_header = "tabs", True
+
+    def __init__(self, options):
+        self.options = options
+
+    def parse(self, line):
+        return line.split("\t")
+
+    def parse_many(self, lines):
+        return [self.parse(line) for line in lines]
+
+    def render(self, row):
+        return "\t".join(map(str, row))
+
+
+def test_a_format_of_ones_own():
+    table = Tabular("tabs", formats=[Tabs], format_options={"x": 1})
+    table.parse_header("A\tB")
+    assert table.parse("1\t2") == {"a": "1", "b": "2"}
+    assert table.render({"b": 2, "a": 1}) == "1\t2"
+    assert format_of("a.tabs.gz", [Tabs]) == "tabs"
+    assert known_formats([Tabs])["tabs"] is Tabs
+    assert sorted(known_formats()) == ["array", "csv", "fixed", "hash", "json", "psv"]
