@@ -279,9 +279,7 @@ def parse_duration(text: str) -> timedelta:
     sign = -1 if stripped.startswith("-") else 1
     parts = list(_DURATION.finditer(stripped.lstrip("-+")))
     if parts and "".join(part.group(0) for part in parts) == stripped.lstrip("-+"):
-        return timedelta(
-            seconds=sign * sum(float(p.group(1)) * _UNITS[p.group(2)] for p in parts)
-        )
+        return timedelta(seconds=sign * sum(float(p.group(1)) * _UNITS[p.group(2)] for p in parts))
     try:
         found = pendulum.parse(text, exact=True)
     except ValueError:
@@ -358,9 +356,9 @@ RANGE = Codec(
     "range",
     _check_range,
     lambda value: {"start": value.start, "stop": value.stop, "step": value.step},
-    lambda value: range(value["start"], value["stop"], value["step"])
-    if isinstance(value, Mapping)
-    else value,
+    lambda value: (
+        range(value["start"], value["stop"], value["step"]) if isinstance(value, Mapping) else value
+    ),
     _parse_range,
 )
 SCALARS: dict[Any, Codec] = {
@@ -508,7 +506,8 @@ def decode_any(value: Any) -> Any:
 
 
 def _decode_tagged(value: dict[str, Any]) -> Any:
-    name, inner = value[TAG], value.get("value")
+    name: str = value[TAG]
+    inner: Any = value.get("value")
     if name == "tuple":
         return tuple(decode_any(item) for item in inner)
     if name == "set":
@@ -538,7 +537,7 @@ def _inner(codec: Codec) -> Callable[[Any], Any] | None:
     return codec.encode or codec.convert
 
 
-def _sequence(kind: type, item: Codec) -> Codec:
+def _sequence(kind: type[Any], item: Codec) -> Codec:
     encode_item = _inner(item)
     name = f"{kind.__name__} of {item.name}" if item is not ANY else kind.__name__
 
@@ -712,19 +711,19 @@ def _nested(kind: type) -> Codec:
     def decode(value: Any) -> Any:
         if not isinstance(value, Mapping):
             return value
-        found = {}
+        found: dict[str, Any] = {}
         for part, codec in parts():
             if part.name in value and part.init:
                 held = value[part.name]
                 plain = held is None or codec.decode is None
-                found[part.alias] = held if plain else codec.decode(held)  # type: ignore[misc]
+                found[str(part.alias)] = held if plain else codec.decode(held)  # type: ignore[misc]
         return kind(**found)
 
     def parse(text: str) -> Any:
         try:
             found = json.loads(text)
-            values = {p.alias: c.from_text(found[p.name]) for p, c in parts() if p.name in found}
-            return kind(**values)
+            given = [(p, c) for p, c in parts() if p.name in found]
+            return kind(**{str(p.alias): c.from_text(found[p.name]) for p, c in given})
         except (TypeError, ValueError) as error:
             raise ValueError(f"must be the JSON of a {kind.__name__}: {error}") from None
 
@@ -803,4 +802,3 @@ def _allow_none(codec: Codec) -> Codec:
         decode=wrap(codec.decode),
         parse=parse,
     )
-

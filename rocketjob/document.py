@@ -11,7 +11,7 @@ import sys
 import weakref
 from collections.abc import Iterable, Mapping
 from types import FrameType
-from typing import TYPE_CHECKING, Any, ClassVar, Self, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, dataclass_transform
 
 import attrs
 import bson
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
 _registry: weakref.WeakValueDictionary[str, type[Document]] = weakref.WeakValueDictionary()
 _made = [0]  # how many classes were made: what is cached per class hierarchy is then stale
+D = TypeVar("D", bound="Document")
 PERSISTENCE_EVENTS = frozenset({"initialize", "validation", "save", "create", "destroy"})
 
 
@@ -196,7 +197,7 @@ class Document:
         self._assigned.add(name)
 
     def __repr__(self) -> str:
-        state = f" {self.state}" if "state" in self.__fields__ else ""
+        state = f" {self.__dict__['state']}" if "state" in self.__fields__ else ""
         return f"<{type(self).__name__} {self.id}{state}>"
 
     # --- BSON --------------------------------------------------------------------------------
@@ -542,8 +543,9 @@ class Document:
         Raises:
             NotFound: there is none of this class.
         """
-        found = cls._query().where({"_id": as_object_id(id)}).first()
-        if found is None:
+        stored = cls.collection().find_one({"_id": as_object_id(id)})
+        found = cls.from_document(stored) if stored is not None else None
+        if not isinstance(found, cls):
             raise NotFound(f"There is no {cls.__name__} with the id {id}")
         return found
 
@@ -575,7 +577,7 @@ class Document:
 
 def _declare_base() -> None:
     """Give `Document` itself its one field: `__init_subclass__` runs for subclasses only."""
-    made = field(factory=ObjectId)
+    made: Any = field(factory=ObjectId)
     made.name, made.annotation, made.owner = "id", ObjectId, Document
     Document.__own_fields__ = {"id": made}
     Document.__fields__ = {"id": made}
@@ -591,15 +593,15 @@ def as_object_id(value: Any) -> Any:
     return value
 
 
-def lookup(name: str, base: type[Document] = Document) -> type[Document] | None:
+def lookup(name: str, base: type[D]) -> type[D] | None:
     """Return the class of this name that is loaded here, if it is one of `base`."""
     found = _registry.get(name)
     return found if found is not None and issubclass(found, base) else None
 
 
-def loaded_classes(base: type[Document]) -> list[type[Document]]:
+def loaded_classes(base: type[D]) -> list[type[D]]:
     """Return every loaded class at or below `base`, itself first."""
-    found: dict[type[Document], None] = {base: None}
+    found: dict[type[D], None] = {base: None}
     for child in base.__subclasses__():
         if _registry.get(child.__name__) is child or child.__subclasses__():
             found.update(dict.fromkeys(loaded_classes(child)))

@@ -120,4 +120,25 @@ class DocumentTooLarge(StoreError, ValueError):
 
 def is_duplicate_key(error: BaseException) -> bool:
     """Tell whether a write was refused by a unique index, on whichever store."""
-    return getattr(error, "code", None) == 11000
+    return getattr(error, "code", None) == 11000 or any(
+        each.get("code") == 11000 for each in _refused_writes(error)
+    )
+
+
+def duplicate_key_details(error: BaseException) -> dict[str, Any]:
+    """Return `keyPattern` and `keyValue` of a write that was refused, of a group its first."""
+    details = getattr(error, "details", None) or {}
+    return next((each for each in _refused_writes(error) if each.get("code") == 11000), details)
+
+
+def _refused_writes(error: BaseException) -> list[dict[str, Any]]:
+    return list((getattr(error, "details", None) or {}).get("writeErrors", ()))
+
+
+def is_conflict(error: BaseException) -> bool:
+    """Tell whether a transaction was given up, with nothing stored, and is to be made again.
+
+    Another one was in its way, or the server went; see `rocketjob.store.atomically`.
+    """
+    has_label = getattr(error, "has_error_label", None)
+    return has_label is not None and bool(has_label("TransientTransactionError"))

@@ -231,10 +231,7 @@ def _own_fields(base: type, cls: type, scope: dict[str, Any]) -> dict[str, Field
 
 def _declare(base: type, name: str, annotation: Any, scope: dict[str, Any]) -> Field:
     given = base.__dict__.get(name, MISSING)
-    if isinstance(given, Field):
-        made = attrs.evolve(given)
-    else:
-        made = Field(default=given)
+    made = attrs.evolve(given) if isinstance(given, Field) else Field(default=given)
     made.name, made.annotation, made.owner = name, annotation, base
     made._scope = scope if isinstance(annotation, str) else {}
     if not isinstance(annotation, str):  # a text may name what is defined later
@@ -310,9 +307,7 @@ def _type_name(annotation: Any) -> str:
     return annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "...")
 
 
-def _note_clash(
-    clashes: dict[str, str], present: Field | None, made: Field, cls: type
-) -> None:
+def _note_clash(clashes: dict[str, str], present: Field | None, made: Field, cls: type) -> None:
     """Note a field that unrelated bases have; a class that declares it again settles that."""
     if present is None or present.owner is made.owner:
         return

@@ -40,6 +40,7 @@ from rocketjob.state_machine import Change, Event, Transition, event, events_of
 from rocketjob.store import Filter, Stored
 
 if TYPE_CHECKING:
+    from rocketjob.config import Config
     from rocketjob.explain import Explanation
     from rocketjob.runner import Worker
 
@@ -154,7 +155,7 @@ class Job(Document):
 
     _claim: ClassVar[Claim | None] = None  # set on an instance that a worker has claimed
     if TYPE_CHECKING:
-        _change: Change
+        _change: Change = read_only_field()
 
     def __init_subclass__(cls, abstract: bool = False, **options: Any) -> None:
         cls.__events__ = events_of(cls)
@@ -183,6 +184,11 @@ class Job(Document):
     def waiting_note(self, name: str, now: datetime) -> dict[str, Any]:
         """Return what to store on the job when a limit of this name holds it back."""
         return {}
+
+    @classmethod
+    def taken_by(cls, config: Config) -> bool:
+        """Tell whether a server with these settings runs jobs of this class."""
+        return True
 
     def open_places(self, wanted: int, suspects: bool | None = None) -> int:
         """Return how many more workers, up to `wanted`, can join this running job.
@@ -377,7 +383,8 @@ class Job(Document):
         change = Change(self, self.__events__[name], arguments)
         try:
             if not self.is_running:
-                return self._forget_claim()
+                self._forget_claim()
+                return None
             change.prepare()
         except Exception:
             self.logger.exception("a callback raised while the job was taken back")
@@ -973,8 +980,6 @@ def job_class(name: str) -> type[Job]:
         hint = f"did you mean {near[0]}?" if near else "import its module, or name it in `app`"
         raise UnknownJobClass(f"No job class {name} is loaded here; {hint}")
     return found
-
-
 
 
 Job.__events__ = events_of(Job)

@@ -46,7 +46,7 @@ class Logger:
     ) -> None:
         self._logger = logging.getLogger(name)
         self.fields = dict(fields or {})
-        self._level = LEVELS[level] if level in LEVELS else None
+        self._level = LEVELS.get(level or "")
 
     def bind(self, **fields: Any) -> Logger:
         """Return a logger with more fields."""

@@ -20,7 +20,7 @@ from rocketjob.document import (
     loaded_classes,
 )
 from rocketjob.fields import MISSING
-from rocketjob.store import Filter, Sort
+from rocketjob.store import Collection, Filter, Sort
 from rocketjob.validation import Errors, check_fields
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ class Query(Generic[D]):
         names = type_names(self.model)
         return [] if names is None else [{"_type": {"$in": names}}]
 
-    def _collection(self) -> Any:
+    def _collection(self) -> Collection:
         return application.current().store.collection(self.model.collection_name)
 
     def _find(self, projection: Mapping[str, Any] | None = None) -> Iterator[dict[str, Any]]:
@@ -178,7 +178,7 @@ class Query(Generic[D]):
         return attrs.evolve(self, sorting=tuple((key, way * direction) for key, way in keys))
 
     def _checked(self, made: Field, value: Any) -> Any:
-        """Return a value as the field has it, or raise ValueError with all that is wrong with it."""
+        """Return a value as the field has it, or raise ValueError with all that is wrong."""
         stand_in = self.model.__new__(self.model)
         stand_in.__dict__[made.name] = made.codec.convert(value) if made.codec.convert else value
         errors = Errors()

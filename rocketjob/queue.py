@@ -239,7 +239,7 @@ def more_urgent_than(job: Job) -> Filter:
 
 def takes(config: Config, cls: type[Job]) -> bool:
     """Tell whether a server with these settings runs jobs of this class."""
-    if cls in (Job, UnknownJob):
+    if cls in (Job, UnknownJob) or not cls.taken_by(config):
         return False
     if config.include and not re.search(config.include, cls.__name__, re.IGNORECASE):
         return False

@@ -82,7 +82,7 @@ def event(
     """
 
     def decorate(effect: Callable[P, None]) -> Callable[P, None]:
-        made = Event(effect.__name__, transitions, effect, validates)  # type: ignore[attr-defined]
+        made = Event(effect.__name__, transitions, effect, validates)
         names = list(inspect.signature(effect).parameters)[1:]
 
         @functools.wraps(effect)

@@ -183,7 +183,7 @@ class WorkerPool:
         self._give_back_backlog()
         self._check_claims()
         claimed = self._claim()
-        if not claimed and not self._finished:
+        if not claimed:
             self._rest(mark)
 
     def _commit(self) -> None:
@@ -359,7 +359,9 @@ class WorkerPool:
         """Wait until there may be something to do."""
         if self._tasks and self._idle:
             self._call_threads(1)  # the jobs are slower than was thought: more threads help
-        if self._tasks or self.stopping.is_set() or self._room() <= 0:
+        if self._finished:
+            self._wake.wait(GATHER_SECONDS)
+        elif self._tasks or self.stopping.is_set() or self._room() <= 0:
             self._wake.wait(0.002 if self._tasks else 0.05)
         elif self.end_when_idle and self._found_nothing and self._idle == len(self.workers):
             self.stop()

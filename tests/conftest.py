@@ -45,3 +45,22 @@ def file_store(tmp_path):
 
     with sandbox(f"sqlite:///{tmp_path}/rocketjob.db") as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def mongo_server():
+    """The URL of a MongoDB-compatible server, started for this session if none is given."""
+    from support.mongo import server_url
+
+    with server_url() as url:
+        yield url
+
+
+@pytest.fixture
+def mongo_url(mongo_server):
+    """The URL of an empty database."""
+    from support.mongo import database_url, drop
+
+    url = database_url(mongo_server)
+    yield url
+    drop(url)

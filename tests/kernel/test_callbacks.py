@@ -1,9 +1,11 @@
 """`before`, `after` and `around`: in which order they run, and what ends them."""
 
+from contextlib import suppress
+
 import pytest
-from support.jobs import stored
 
 from rocketjob import Job, after, around, before
+from support.jobs import stored
 
 
 class Traced:
@@ -385,7 +387,10 @@ def test_an_around_may_put_another_error_in_place():
     job = TranslatingJob()
     with pytest.raises(KeyError):
         job.perform_now()
-    assert (job.exception.class_name, job.exception.cause.class_name) == ("KeyError", "RuntimeError")
+    assert (job.exception.class_name, job.exception.cause.class_name) == (
+        "KeyError",
+        "RuntimeError",
+    )
 
 
 def test_an_around_that_does_not_yield_is_an_error():
@@ -407,10 +412,8 @@ def test_an_around_that_yields_twice_is_an_error(fails):
     class TwiceJob(Job):
         @around("perform")
         def twice(self):
-            try:
+            with suppress(RuntimeError):
                 yield
-            except RuntimeError:
-                pass
             yield
 
         def perform(self):
@@ -445,8 +448,11 @@ def test_a_before_that_ends_the_job_itself_skips_perform_and_runs_the_afters():
 
 
 def test_an_event_that_does_not_exist_is_refused_when_the_class_is_made():
-    with pytest.raises(TypeError, match=r"@before\('preform'\) on .*TypoJob.check: there is no such "
-                       r"event; did you mean perform\?"):
+    with pytest.raises(
+        TypeError,
+        match=r"@before\('preform'\) on .*TypoJob.check: there is no such "
+        r"event; did you mean perform\?",
+    ):
 
         class TypoJob(Job):
             @before("preform")

@@ -4,11 +4,11 @@ import sys
 import types
 
 import pytest
-from support.jobs import KeptJob, job_in, stored
 
 from rocketjob import InvalidTransition, Job, UnknownJob, UnknownJobClass
 from rocketjob.document import loaded_classes, lookup
 from rocketjob.job import job_class
+from support.jobs import KeptJob, job_in, stored
 
 
 class AnimalJob(Job):
@@ -53,7 +53,7 @@ def test_two_classes_of_one_name_are_refused_with_both_places():
         error.value
     )
     assert "rename one" in str(error.value)
-    assert lookup("KeptJob") is KeptJob
+    assert lookup("KeptJob", Job) is KeptJob
 
 
 def test_a_class_may_be_defined_again_in_the_same_place(rocketjob):

@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.contention import TARGETS, ContendedJob
 
 from rocketjob.testing import sandbox
+from support.contention import TARGETS, ContendedJob
 
 PROCESSES = 8
 JOBS = 200
@@ -36,11 +36,11 @@ def outcome(tmp_path_factory):
 def _run(url):
     """Run the processes and return what each has done, as it printed it."""
     tests = str(Path(__file__).parents[1])
+    command = [sys.executable, "-W", "error", "-m", "support.contention"]
     environment = {**os.environ, "PYTHONPATH": tests}
     started = [
         subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", "support.contention", url]
-            + [str(number), str(OPERATIONS), str(SECONDS)],
+            [*command, url, str(number), str(OPERATIONS), str(SECONDS)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,

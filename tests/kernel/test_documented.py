@@ -13,7 +13,11 @@ from rocketjob.plugin_manager import PluginManager
 
 DOCS = Path(__file__).parents[2] / "docs"
 HOOKS = sorted(name for name in vars(PluginManager(entry_points=[]).hook) if name[0] != "_")
-ERRORS = [cls for _, cls in inspect.getmembers(errors, inspect.isclass) if cls.__module__ == errors.__name__]
+ERRORS = [
+    cls
+    for _, cls in inspect.getmembers(errors, inspect.isclass)
+    if cls.__module__ == errors.__name__
+]
 
 
 def page(name):

@@ -14,10 +14,10 @@ import pytest
 from bson import ObjectId
 from hypothesis import given
 from hypothesis import strategies as st
-from support.jobs import stored
 
 from rocketjob import Job, ValidationError, field
 from rocketjob.testing import sandbox
+from support.jobs import stored
 
 
 class Colour(enum.Enum):
@@ -160,7 +160,9 @@ def stores():
         yield made
 
 
-@pytest.mark.parametrize(("name", "value"), SAMPLES, ids=[f"{n}-{i}" for i, (n, _) in enumerate(SAMPLES)])
+@pytest.mark.parametrize(
+    ("name", "value"), SAMPLES, ids=[f"{n}-{i}" for i, (n, _) in enumerate(SAMPLES)]
+)
 def test_a_value_comes_back_as_it_was_saved(stores, name, value):
     job = EveryTypeJob.create(**{name: value})
     found = getattr(EveryTypeJob.find(job.id), name)
@@ -168,7 +170,9 @@ def test_a_value_comes_back_as_it_was_saved(stores, name, value):
     assert isinstance(found, type(value))
 
 
-@pytest.mark.parametrize(("name", "value"), SAMPLES, ids=[f"{n}-{i}" for i, (n, _) in enumerate(SAMPLES)])
+@pytest.mark.parametrize(
+    ("name", "value"), SAMPLES, ids=[f"{n}-{i}" for i, (n, _) in enumerate(SAMPLES)]
+)
 def test_a_loaded_document_has_nothing_to_save(stores, name, value):
     job = EveryTypeJob.create(**{name: value})
     assert job.changed() == {}
@@ -191,9 +195,7 @@ ints = st.integers(-(2**63), 2**63 - 1)
 reals = st.floats(allow_nan=False)
 hashable = st.one_of(text, ints, st.dates(), st.booleans(), st.none())
 anything = st.recursive(
-    st.one_of(
-        hashable, reals, st.binary(max_size=9), spans, st.uuids(), st.sets(ints, max_size=3)
-    ),
+    st.one_of(hashable, reals, st.binary(max_size=9), spans, st.uuids(), st.sets(ints, max_size=3)),
     lambda inner: st.one_of(
         st.lists(inner, max_size=3),
         st.lists(inner, max_size=3).map(tuple),
@@ -317,7 +319,9 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("name", "value", "message"), WRONG, ids=[f"{n}-{i}" for i, (n, *_) in enumerate(WRONG)])
+@pytest.mark.parametrize(
+    ("name", "value", "message"), WRONG, ids=[f"{n}-{i}" for i, (n, *_) in enumerate(WRONG)]
+)
 def test_a_wrong_value_is_named_with_its_type_and_the_type_wanted(stores, name, value, message):
     count = EveryTypeJob.count()
     with pytest.raises(ValidationError) as error:
@@ -389,7 +393,9 @@ def test_a_value_that_no_longer_fits_its_enum_is_loaded_and_found_by_validation(
 def test_only_fields_with_a_value_are_stored(rocketjob):
     document = stored(EveryTypeJob.create())
     assert "text" not in document
-    assert {"_id", "_type", "state", "failure_count", "percent_complete", "priority"} <= set(document)
+    assert {"_id", "_type", "state", "failure_count", "percent_complete", "priority"} <= set(
+        document
+    )
     assert {"created_at", "destroy_on_complete"} <= set(document)
 
 

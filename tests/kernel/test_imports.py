@@ -42,7 +42,9 @@ def test_import_rocketjob_loads_nothing_heavy_and_no_plugin():
 
 
 def test_what_only_servers_need_is_loaded_when_it_is_asked_for():
-    loaded = modules_after("import rocketjob\nrocketjob.Server, rocketjob.Subscriber, rocketjob.events")
+    loaded = modules_after(
+        "import rocketjob\nrocketjob.Server, rocketjob.Subscriber, rocketjob.events"
+    )
     assert {"rocketjob.server", "rocketjob.subscribers", "rocketjob.events"} <= loaded
 
 

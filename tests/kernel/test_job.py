@@ -5,10 +5,10 @@ from datetime import timedelta
 
 import pendulum
 import pytest
-from support.jobs import KeptJob, PausableJob, job_in, stored
 
 from rocketjob import Job, field
 from rocketjob.job import duration_text
+from support.jobs import KeptJob, PausableJob, job_in, stored
 
 T0 = pendulum.datetime(2026, 1, 31, 12)
 
@@ -119,7 +119,7 @@ def test_status_of_a_queued_job(rocketjob):
     rocketjob.freeze(T0)
     job = KeptJob.create(text="t", run_at=T0.add(hours=1))
     status = job.status()
-    assert list(status)[0] == "id"
+    assert next(iter(status)) == "id"
     assert list(status)[-1] == "duration"
     assert list(status)[1:-1] == sorted(list(status)[1:-1])
     assert (status["id"], status["state"], status["text"]) == (str(job.id), "queued", "t")

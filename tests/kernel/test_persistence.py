@@ -3,7 +3,6 @@
 from datetime import date
 
 import pytest
-from support.jobs import KeptJob, stored
 
 from rocketjob import (
     ConfigurationError,
@@ -18,6 +17,7 @@ from rocketjob import (
     hookimpl,
 )
 from rocketjob.errors import DocumentTooLarge
+from support.jobs import KeptJob, stored
 
 
 class PersistedJob(Job):
@@ -126,7 +126,7 @@ def test_update_assigns_and_saves(rocketjob):
 
 def test_update_of_an_unknown_field_changes_nothing(rocketjob):
     job = PersistedJob.create()
-    with pytest.raises(TypeError, match="did you mean left?"):
+    with pytest.raises(TypeError, match=r"did you mean left\?"):
         job.update(right=5, leftt=1)
     assert job.right == 0
     with pytest.raises(TypeError, match="set by the system"):
@@ -226,7 +226,9 @@ def test_an_unserialisable_argument_is_refused_by_name(rocketjob):
         def perform(self, value):
             return value
 
-    with pytest.raises(ValidationError, match=r"arguments: \['args'\] \[0\] cannot be stored: object"):
+    with pytest.raises(
+        ValidationError, match=r"arguments: \['args'\] \[0\] cannot be stored: object"
+    ):
         ArgumentJob.perform_later(object())
     assert ArgumentJob.count() == 0
 
@@ -263,7 +265,9 @@ def encryption(rocketjob):
 
 
 def test_an_encrypted_field_without_a_plugin_that_encrypts_says_what_to_install(rocketjob):
-    with pytest.raises(ConfigurationError, match=r"ssn is to be stored encrypted.*rocketjob\[crypto\]"):
+    with pytest.raises(
+        ConfigurationError, match=r"ssn is to be stored encrypted.*rocketjob\[crypto\]"
+    ):
         SecretJob.create(ssn="123")
     assert SecretJob.count() == 0
 

@@ -4,7 +4,6 @@ import asyncio
 import threading
 
 import pytest
-from support.jobs import FailingJob, KeptJob, PassingJob, job_in, stored
 
 from rocketjob import (
     Job,
@@ -17,6 +16,7 @@ from rocketjob import (
     now,
     validators,
 )
+from support.jobs import FailingJob, KeptJob, PassingJob, job_in, stored
 
 
 class SumJob(Job):
@@ -500,7 +500,7 @@ def test_an_inline_run_of_an_invalid_job_runs_nothing(rocketjob):
     assert job.is_queued
 
 
-# --- the queue (rows 3 to 5, 12 and 16) -------------------------------------------------------------
+# --- the queue (rows 3 to 5, 12 and 16) ---------------------------------------------------------
 
 
 def test_a_claimed_job_is_running_under_the_workers_name(rocketjob):  # row 3

@@ -1,10 +1,10 @@
 """Which event leads from which state to which, and what each sets and clears."""
 
 import pytest
-from support.jobs import KeptJob, PassingJob, PausableJob, job_in, stored
 
 from rocketjob import InvalidTransition, Job, Transition, event
 from rocketjob.testing import sandbox
+from support.jobs import KeptJob, PassingJob, PausableJob, job_in, stored
 
 STATES = ("queued", "running", "completed", "failed", "paused", "aborted")
 TABLE = {

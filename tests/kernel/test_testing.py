@@ -6,10 +6,10 @@ import pendulum
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.jobs import FailingJob, KeptJob
 
 from rocketjob import Job, application, clock, now
 from rocketjob.testing import sandbox
+from support.jobs import FailingJob, KeptJob
 
 T0 = pendulum.datetime(2026, 1, 31, 12)
 

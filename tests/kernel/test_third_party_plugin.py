@@ -12,9 +12,9 @@ import venv
 from pathlib import Path
 
 import pytest
-from support.third_party import build_wheel
 
 import rocketjob
+from support.third_party import build_wheel
 
 USE = """
 import json

@@ -3,7 +3,6 @@
 import copy
 
 import pytest
-from support.jobs import KeptJob, PassingJob, job_in, stored
 
 from rocketjob import (
     ClaimLost,
@@ -18,6 +17,7 @@ from rocketjob import (
     hookimpl,
 )
 from rocketjob.errors import InvalidTransition
+from support.jobs import KeptJob, PassingJob, job_in, stored
 
 
 class Ledger(Document):
@@ -337,7 +337,9 @@ def test_a_conflict_undoes_both_events(rocketjob):
 
 
 @pytest.mark.parametrize("method", ["follow_with", "create_with"])
-def test_adding_to_a_change_outside_of_one_is_an_error_that_says_where_it_belongs(rocketjob, method):
+def test_adding_to_a_change_outside_of_one_is_an_error_that_says_where_it_belongs(
+    rocketjob, method
+):
     with pytest.raises(RuntimeError, match=f"{method} belongs into a before callback of an event"):
         getattr(KeptJob.create(), method)("retry")
 
@@ -364,7 +366,10 @@ class SuccessorJob(KeptJob):
 def test_a_companion_is_stored_in_the_same_step(rocketjob):
     job = job_in("running", SuccessorJob)
     job.complete()
-    assert [(j.state, j.text) for j in SuccessorJob.all()] == [("completed", ""), ("queued", "next")]
+    assert [(j.state, j.text) for j in SuccessorJob.all()] == [
+        ("completed", ""),
+        ("queued", "next"),
+    ]
 
 
 def test_a_companion_is_stored_though_the_job_itself_is_removed(rocketjob):

@@ -4,10 +4,10 @@ import pickle
 from datetime import datetime, timedelta, timezone
 
 import pytest
-from support.jobs import KeptJob, stored
 
 from rocketjob import Job, ValidationError, after, before, field, validate, validators
 from rocketjob.errors import RocketJobError
+from support.jobs import KeptJob, stored
 
 
 class SignUpJob(Job):
@@ -116,7 +116,9 @@ def test_a_validator_is_not_asked_where_the_type_is_wrong_or_there_is_none():
     asked = []
 
     class AskedJob(Job):
-        limit: int | None = field(default=None, validator=lambda job, made, value: asked.append(value))
+        limit: int | None = field(
+            default=None, validator=lambda job, made, value: asked.append(value)
+        )
 
     AskedJob().is_valid()
     AskedJob(limit="x").is_valid()

@@ -7,7 +7,7 @@ import pytest
 from rocketjob import ConfigurationError, Job, UnknownJob, ValidationError, field
 from rocketjob_plugins.singleton import Singleton
 
-from . import children
+from support import flow_children as children
 
 
 class SingleReportJob(Singleton, Job):

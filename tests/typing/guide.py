@@ -12,7 +12,18 @@ from uuid import UUID
 from bson import ObjectId
 
 import rocketjob
-from rocketjob import Document, Job, after, around, before, field, hookimpl, now, validate, validators
+from rocketjob import (
+    Document,
+    Job,
+    after,
+    around,
+    before,
+    field,
+    hookimpl,
+    now,
+    validate,
+    validators,
+)
 from rocketjob.testing import Sandbox
 
 

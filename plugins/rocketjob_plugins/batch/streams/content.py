@@ -20,10 +20,11 @@ _KINDS: list[tuple[bytes, str, str | None]] = [
     (b"%PDF-", "a PDF", None),
     (b"\x89PNG", "a picture", None),
     (b"\xff\xd8\xff", "a picture", None),
-    (b"GIF8", "a picture", None),
+    (b"GIF87a", "a picture", None),
+    (b"GIF89a", "a picture", None),
     (b"\x7fELF", "a program", None),
     (b"SQLite format 3", "a SQLite database", None),
-    (b"PAR1", "a Parquet file", None),
+    (b"PAR1\x15", "a Parquet file", None),
     (b"\xd0\xcf\x11\xe0", "an old Excel or Word file", None),
 ]
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")

@@ -16,7 +16,6 @@ from typing import Any
 from rocketjob_plugins.batch.streams import content, quotes, xlsx
 from rocketjob_plugins.batch.streams.errors import StreamError
 from rocketjob_plugins.batch.streams.inflate import LIMITS, Limits
-from rocketjob_plugins.batch.streams.names import chosen_streams
 from rocketjob_plugins.batch.streams.readers import Opened, open_layers, refuse_packed
 
 BLOCK = 256 * 1024
@@ -371,8 +370,3 @@ class _Splitter:
     def _detect_in(self, text: str) -> str | None:
         found = _DELIMITER.search(text)
         return found[0] if found else None
-
-
-def input_streams(file_name: str | None, streams: Sequence[str] | str | None = None) -> list[str]:
-    """Return the streams a file would be read through, without opening it."""
-    return chosen_streams(file_name, streams)

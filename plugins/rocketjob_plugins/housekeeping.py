@@ -1,0 +1,193 @@
+"""Remove what nobody needs any more: old jobs, slices without a job, old events and limits.
+
+    HousekeepingJob.create(completed_retention=timedelta(hours=12), failed_retention=None)
+
+Every server can run it; one instance of it is there at a time. It runs every 15 minutes.
+
+Fields, all editable and copied: `aborted_retention` and `completed_retention` (7 days),
+`failed_retention` (14 days), `paused_retention` and `queued_retention` (None), each a timedelta,
+None to keep such jobs. The age of a queued job counts from its creation, that of others from when
+they came into their state. Running jobs are never touched. `slices_retention` (1 day) is how old
+input and output must be that belong to no job: an upload to a job that is not saved yet is younger.
+`limits_retention` (400 days) is for what rate limits remember. `destroy_zombies` (True) removes the
+documents of servers that are long dead.
+
+Jobs are removed in small steps, so that the store is never held for long, and each only if it is
+still as it was when it was found. Those of a class with callbacks of `destroy` are destroyed one
+by one, with them; one whose callback raises is logged, and kept. Callbacks of a class that is not
+loaded on the server cannot run. Recovering the work of dead servers does not need this job.
+
+`result`, if the job is kept, and the log say what was removed: counts by name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from bson import ObjectId
+
+from rocketjob import Job, clock, events, field, hookimpl, limits
+from rocketjob.application import current
+from rocketjob.callbacks import Chain
+from rocketjob.document import Document
+from rocketjob.errors import NotFound
+from rocketjob.server import Server
+from rocketjob.store import Collection, Filter, Stored
+from rocketjob_plugins.cron import Cron
+from rocketjob_plugins.singleton import Singleton
+
+PAGE = 100  # documents of one step: some milliseconds
+SLICES = 20  # likewise; a slice can be large
+SLICES_OF = re.compile(r"rocket_job\.(?:inputs|outputs)\.([0-9a-f]{24})(?:\.|$)")
+LONG_DEAD = 20  # missed heartbeats: the servers themselves bury their dead after four
+DAY = timedelta(days=1)
+
+
+def _retention(default: timedelta | None, what: str) -> Any:
+    said = f"how long {what} are kept; None: for ever"
+    return field(default=default, user_editable=True, copy_on_restart=True, description=said)
+
+
+class HousekeepingJob(Cron, Singleton, Job):
+    """Removes old jobs and what was left behind. See the module."""
+
+    cron_schedule = "0,15,30,45 * * * * UTC"
+    priority = 25
+    description = "Cleans out historical jobs, and zombie servers."
+    collect_output = True
+
+    aborted_retention: timedelta | None = _retention(7 * DAY, "aborted jobs")
+    completed_retention: timedelta | None = _retention(7 * DAY, "completed jobs")
+    failed_retention: timedelta | None = _retention(14 * DAY, "failed jobs")
+    paused_retention: timedelta | None = _retention(None, "paused jobs")
+    queued_retention: timedelta | None = _retention(None, "queued jobs")
+    slices_retention: timedelta | None = _retention(DAY, "slices of no job")
+    limits_retention: timedelta | None = _retention(400 * DAY, "starts that rate limits remember")
+    destroy_zombies: bool = field(default=True, user_editable=True, copy_on_restart=True)
+
+    def perform(self) -> dict[str, int]:
+        """Remove what is too old; return how much of what."""
+        now, removed = clock.now(), dict[str, int]()
+        for state in ("aborted", "completed", "failed", "paused", "queued"):
+            retention: timedelta | None = getattr(self, f"{state}_retention")
+            if retention is not None:
+                removed[state] = self._remove_jobs(state, now - retention)
+        if self.destroy_zombies:
+            removed["servers"] = self._remove_servers()
+        if self.slices_retention is not None:
+            removed["slices"] = self._remove_slices(now - self.slices_retention)
+        removed["events"] = _in_steps(
+            events.COLLECTION, {"created_at": {"$lt": now - 2 * events.KEPT}}
+        )
+        if self.limits_retention is not None:
+            recent = {"$gt": now - self.limits_retention}
+            unused = {"starts": {"$exists": True, "$not": recent}}
+            removed["limits"] = _in_steps(limits.COLLECTION, unused)
+        found = {name: count for name, count in removed.items() if count}
+        self.logger.info("removed", **found)
+        return found
+
+    # --- jobs --------------------------------------------------------------------------------
+
+    def _remove_jobs(self, state: str, before: datetime) -> int:
+        """Remove the jobs that are in a state since before a time."""
+        since = "created_at" if state == "queued" else "completed_at"
+        old: Filter = {"state": state, since: {"$lte": before}}
+        removed = 0
+        for page in _pages(self.collection(), old, {"_type": 1}):
+            plain = [each["_id"] for each in page if not _has_callbacks(each)]
+            removed += _delete(self.collection(), plain, old)
+            removed += sum(self._destroy(each, old) for each in page if _has_callbacks(each))
+        return removed
+
+    def _destroy(self, stored: Stored, old: Filter) -> bool:
+        """Destroy one job with its callbacks, if it is still old."""
+        found = self.collection().find_one({**old, "_id": stored["_id"]})
+        if found is None:
+            return False
+        try:
+            job = Job.from_document(found)
+            if type(job).destroy is not Document.destroy:
+                job.destroy()
+                return True
+            job.chain("destroy").run(job, lambda: _delete_guarded(job, old))
+        except NotFound:
+            return False  # retried or resumed this moment
+        except Exception:
+            self.logger.exception("cannot be destroyed: kept", of=str(stored["_id"]))
+            return False
+        return True
+
+    # --- what was left behind ----------------------------------------------------------------
+
+    def _remove_servers(self) -> int:
+        """Remove long dead servers; what they held is taken back by the living ones."""
+        dead = [server for server in Server.all() if server.is_zombie(LONG_DEAD)]
+        for server in dead:
+            self.logger.warning("a dead server is removed", server=server.name)
+            server.destroy()
+        return len(dead)
+
+    def _remove_slices(self, before: datetime) -> int:
+        """Remove the slices whose job is gone; return how many collections."""
+        store, removed = current().slices_store, 0
+        for name in store.collection_names():
+            found = SLICES_OF.match(name)
+            if found is None or ObjectId(found[1]).generation_time > before:
+                continue
+            if self.collection().find_one({"_id": ObjectId(found[1])}, {"_id": 1}) is None:
+                for page in _pages(store.collection(name), {}, {"_id": 1}, SLICES):
+                    _delete(store.collection(name), [each["_id"] for each in page], {})
+                store.collection(name).drop()
+                removed += 1
+        return removed
+
+
+def _has_callbacks(stored: Stored) -> bool:
+    """Tell whether more is to be done for a job than to delete its document."""
+    cls = Job._class_of(stored.get("_type"))
+    chain: Chain = cls.chain("destroy")
+    return bool(chain) or cls.destroy is not Document.destroy or cls.delete is not Document.delete
+
+
+def _delete_guarded(job: Job, old: Filter) -> None:
+    if not _delete(job.collection(), [job.id], old):
+        raise NotFound(f"{job!r} is not as old as it was")
+
+
+def _delete(collection: Collection, ids: list[Any], also: Filter) -> int:
+    if not ids:
+        return 0
+    return collection.delete_many({"_id": {"$in": ids}, **also}).deleted_count
+
+
+def _pages(
+    collection: Collection, filter: Filter, projection: Any, size: int = PAGE
+) -> Iterator[list[Stored]]:
+    """Yield what matches a few at a time, by id; each is seen once, whatever becomes of it."""
+    after: Filter = {}
+    while True:
+        found = collection.find({**filter, **after}, projection, sort=[("_id", 1)], limit=size)
+        page = list(found)
+        if page:
+            yield page
+        if len(page) < size:
+            return
+        after = {"_id": {"$gt": page[-1]["_id"]}}
+
+
+def _in_steps(name: str, filter: Filter) -> int:
+    """Delete what matches, a few documents at a time; return how many."""
+    collection = current().store.collection(name)
+    return sum(
+        _delete(collection, [each["_id"] for each in page], filter)
+        for page in _pages(collection, filter, {"_id": 1})
+    )
+
+
+@hookimpl
+def register_jobs() -> list[type[Job]]:
+    return [HousekeepingJob]

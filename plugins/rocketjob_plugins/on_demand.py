@@ -1,0 +1,193 @@
+"""Run code that is part of the job itself, for what has to be done once, without a deployment.
+
+    OnDemandJob.create(code="data['result'] = data['a'] * data['b']", data={"a": 10, "b": 2})
+
+    job = OnDemandBatchJob(code="return row * 2", collect_output=True)
+    job.upload([1, 2, 3])
+    job.save()
+
+`code` is the body of `perform`: it may `return`, and sees `self` (also as `job`), `data`, `logger`,
+and in a batch `row`. Its syntax is checked when the job is saved. What it writes into `data` is kept
+with the job; in a batch only what `before_code` and `after_code` write is.
+
+Fields, all editable and copied: `code`, `data` ({}), and for a batch `before_code` (also as
+`upload_code`: it runs before the batch, and can upload its input) and `after_code`. `retry_limit`
+is 0 and `cron_schedule` None, unless they are given. Such jobs are kept when they complete.
+
+Who can write to the store could run any code on a server. So no server takes these jobs, unless
+`allow_on_demand = true` is among its own settings. `perform_now()` always works: it runs here.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from rocketjob import Job, after, before, field, hookimpl, validate
+from rocketjob.application import current
+from rocketjob.errors import RocketJobError
+from rocketjob.explain import Reason
+from rocketjob_plugins.batch import Batch, Statistics
+from rocketjob_plugins.cron import Cron
+from rocketjob_plugins.retry import Retry
+
+if TYPE_CHECKING:
+    from rocketjob.config import Config
+
+NAMES = ("self", "job", "data", "row", "logger")
+OFF = (
+    "on-demand code runs only on servers whose own settings say allow_on_demand = true; "
+    "perform_now() runs it here"
+)
+
+
+class CodeError(RocketJobError, ValueError):
+    """The code cannot be compiled."""
+
+
+def compile_body(source: str, what: str) -> Callable[..., Any]:
+    """Return a function of `NAMES` that has the source as its body.
+
+    Args:
+        what: stands for the file's name in messages and tracebacks.
+
+    Raises:
+        CodeError: says in which line it is wrong.
+    """
+    try:
+        tree = ast.parse(source, what)
+        template = ast.parse(f"def body({', '.join(NAMES)}): pass", what)
+        function = template.body[0]
+        assert isinstance(function, ast.FunctionDef)
+        function.body = tree.body or function.body
+        made = compile(template, what, "exec")
+    except SyntaxError as error:
+        raise CodeError(f"line {error.lineno or '?'}: {error.msg}") from None
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise CodeError(str(error) or "it is nested too deeply") from None
+    scope: dict[str, Any] = {"__builtins__": builtins, "__name__": "rocketjob_on_demand"}
+    exec(made, scope)  # only defines the function
+    return scope["body"]  # type: ignore[no-any-return]
+
+
+class OnDemand(Job, abstract=True):
+    """What both kinds of on-demand jobs have in common."""
+
+    code: str = field(
+        user_editable=True, copy_on_restart=True, description="the body of perform, in Python"
+    )
+    data: dict[str, Any] = field(
+        factory=dict, user_editable=True, copy_on_restart=True, description="for the code"
+    )
+
+    code_fields = ("code",)
+
+    @classmethod
+    def taken_by(cls, config: Config) -> bool:
+        return config.allow_on_demand and super().taken_by(config)
+
+    def run_code(self, name: str, row: Any = None) -> Any:
+        """Run the code of a field; return what it returned."""
+        source = getattr(self, name)
+        known = self.__dict__.setdefault("_compiled", {})
+        if name not in known or known[name][0] != source:
+            known[name] = source, compile_body(source, f"<{type(self).__name__}.{name}>")
+        return known[name][1](self, self, self.data, row, self.logger)
+
+    @validate
+    def _code_compiles(self) -> None:
+        for name in self.code_fields:
+            source = getattr(self, name)
+            if not isinstance(source, str):
+                continue  # the field's own type says so
+            if not source.strip():
+                self.errors.add(name, "is required: it is empty")
+                continue
+            try:
+                compile_body(source, name)
+            except CodeError as error:
+                self.errors.add(name, f"Failed to parse {name}: {error}")
+
+    @after("create")
+    def _say_if_off(self) -> None:
+        if not current().config.allow_on_demand:
+            self.logger.warning(f"allow_on_demand is off here: {OFF}")
+
+
+class OnDemandJob(Cron, Retry, OnDemand, Job):
+    """Performs the code that it holds. See the module."""
+
+    description = "On Demand Job"
+    destroy_on_complete = False
+    cron_singleton = False
+    retry_limit = 0
+
+    def perform(self) -> Any:
+        return self.run_code("code")
+
+
+class OnDemandBatchJob(Cron, Retry, Statistics, Batch, OnDemand, Job):
+    """Performs the code that it holds for each record. See the module."""
+
+    priority = 90
+    description = "On Demand Batch Job"
+    destroy_on_complete = False
+    cron_singleton = False
+    retry_limit = 0
+
+    before_code: str | None = field(
+        default=None, user_editable=True, copy_on_restart=True, description="before the batch"
+    )
+    after_code: str | None = field(
+        default=None, user_editable=True, copy_on_restart=True, description="after the batch"
+    )
+    code_fields = ("code", "before_code", "after_code")
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**_without_alias(values))
+
+    @classmethod
+    def from_properties(cls, properties: Mapping[str, Any]) -> Any:
+        return super().from_properties(_without_alias(dict(properties)))
+
+    @property
+    def upload_code(self) -> str | None:
+        """Another name of `before_code`."""
+        return self.before_code
+
+    @upload_code.setter
+    def upload_code(self, code: str | None) -> None:
+        self.before_code = code
+
+    def perform(self, row: Any) -> Any:
+        return self.run_code("code", row)
+
+    @before("batch", when=lambda job: job.before_code is not None)
+    def _run_before_code(self) -> None:
+        self.run_code("before_code")
+
+    @after("batch", when=lambda job: job.after_code is not None)
+    def _run_after_code(self) -> None:
+        self.run_code("after_code")
+
+
+def _without_alias(values: dict[str, Any]) -> dict[str, Any]:
+    if "upload_code" not in values:
+        return values
+    if "before_code" in values:
+        raise TypeError("give before_code or upload_code, not both: they are the same")
+    return {"before_code" if name == "upload_code" else name: v for name, v in values.items()}
+
+
+@hookimpl
+def explain(job: Job) -> list[Reason]:
+    if not isinstance(job, OnDemand) or job.taken_by(current().config):
+        return []
+    return [Reason("allow_on_demand", OFF)]
+
+
+@hookimpl
+def register_jobs() -> list[type[Job]]:
+    return [OnDemandJob, OnDemandBatchJob]

@@ -1,0 +1,43 @@
+"""The MongoDB store: pymongo's own collections, as they are.
+
+    url = "mongodb://user:password@host1,host2,host3/jobs?replicaSet=rs0"
+
+The URL is pymongo's, with all of its options; the database is the URL's, or `rocketjob`. Writes are
+acknowledged by a majority, reads go to the primary. Transactions and change streams are used where
+the deployment has them (a replica set or a sharded cluster); `rocketjob doctor` says which. The
+options `rocketjobTransactions` and `rocketjobChangeStreams` (`true`, `false`) overrule what was
+found. Elsewhere what belongs together is written in an order that can be taken up again, and idle
+workers poll.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rocketjob import hookimpl
+from rocketjob.store import Store
+
+if TYPE_CHECKING:
+    from rocketjob.config import Config
+    from rocketjob_plugins.store_mongodb.store import MongoStore
+
+__all__ = ["MongoStore"]
+
+SCHEMES = ("mongodb:", "mongodb+srv:")
+
+
+@hookimpl
+def open_store(url: str, config: Config) -> Store | None:
+    if not url.startswith(SCHEMES):
+        return None
+    from rocketjob_plugins.store_mongodb.store import MongoStore
+
+    return MongoStore(url)
+
+
+def __getattr__(name: str) -> object:
+    if name == "MongoStore":  # pymongo is loaded only where it is used
+        from rocketjob_plugins.store_mongodb.store import MongoStore
+
+        return MongoStore
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

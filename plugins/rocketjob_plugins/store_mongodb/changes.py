@@ -1,0 +1,111 @@
+"""Noticing that something was written, by whichever process.
+
+With change streams one thread of each process listens, while anybody waits. Without them those who
+wait look again after a while: soon after there was something, later and later while there is not.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from rocketjob.log import Logger
+
+if TYPE_CHECKING:
+    from rocketjob_plugins.store_mongodb.store import MongoStore
+
+log = Logger("rocketjob.store")
+AWAIT_MS = 500  # how long the server holds one read of a change stream
+BACK_OFF = (0.1, 10.0)  # seconds: the first and the longest wait after an error
+POLL = (0.05, 1.0)  # seconds: the first and the longest wait of those who poll
+LOOK = 0.02  # seconds between two looks at an event that interrupts
+
+
+class Changes:
+    """Counts the changes of the database, in a thread of its own, while anybody waits for them."""
+
+    def __init__(self, store: MongoStore) -> None:
+        self.store, self.count = store, 0
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._stopping = threading.Event()
+
+    def wait(self, mark: int, timeout: float, interrupt: threading.Event | None) -> bool:
+        self._start()
+        end = time.monotonic() + timeout
+        with self._changed:
+            while self.count == mark and not (interrupt is not None and interrupt.is_set()):
+                left = end - time.monotonic()
+                if left <= 0:
+                    return False
+                self._changed.wait(min(left, LOOK) if interrupt is not None else left)
+            return self.count != mark
+
+    def _start(self) -> None:
+        with self._changed:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._watch, name="changes", daemon=True)
+                self._thread.start()
+
+    def _watch(self) -> None:
+        wait, token = BACK_OFF[0], None
+        while not self._stopping.is_set():
+            try:
+                with self._open(token) as stream:
+                    # What was written before the stream was open is not seen by it.
+                    self._add()
+                    while stream.alive and not self._stopping.is_set():
+                        if stream.try_next() is not None:
+                            self._add()
+                        wait, token = BACK_OFF[0], stream.resume_token
+            except Exception as error:
+                if self._stopping.is_set():
+                    return
+                self._add()  # whoever waits looks for himself, and meets the error
+                log.debug("the change stream broke off", error=str(error)[:200])
+                self._stopping.wait(wait * random.uniform(0.5, 1.0))
+                wait, token = min(wait * 2, BACK_OFF[1]), None
+
+    def _open(self, token: Any) -> Any:
+        # Only that there was a change is of interest: the events are kept as small as can be.
+        return self.store.database.watch(
+            [{"$project": {"_id": 1}}], max_await_time_ms=AWAIT_MS, resume_after=token
+        )
+
+    def _add(self) -> None:
+        with self._changed:
+            self.count += 1
+            self._changed.notify_all()
+
+    def stop(self) -> None:
+        self._stopping.set()
+        with self._changed:
+            self._changed.notify_all()
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join(2 + AWAIT_MS / 1000)
+
+
+class Polling:
+    """Waits of growing length, for want of change streams; each thread has its own.
+
+    What this process itself writes cannot be seen here. That there may have been a change is said
+    at the end of each wait, and the caller finds out.
+    """
+
+    def __init__(self) -> None:
+        self._local = threading.local()
+
+    def wait(self, mark: Any, timeout: float, interrupt: threading.Event | None) -> bool:
+        now = time.monotonic()
+        idle = now - getattr(self._local, "until", 0.0) < POLL[0]  # it found nothing to do
+        last = getattr(self._local, "wait", POLL[0])
+        self._local.wait = min(POLL[1], last * 1.5) if idle else POLL[0]
+        seconds = self._local.wait * random.uniform(0.7, 1.0)
+        (interrupt or threading.Event()).wait(min(timeout, seconds))
+        self._local.until = time.monotonic()
+        if interrupt is not None and interrupt.is_set():
+            return False
+        return seconds < timeout

@@ -1,0 +1,126 @@
+"""What went wrong, in words that say what to change."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rocketjob.errors import StoreError, StoreUnavailable
+from rocketjob_plugins.store_mongodb.location import hide_password
+
+OLDEST = (9, "4.4")  # wire version, and the release that first had it
+AUTHENTICATION = frozenset({18, 8000})  # 8000 is Atlas's
+UNAUTHORIZED = 13
+NEEDED = frozenset({"find", "insert", "update", "remove", "createIndex"})
+# Stepping down, shutting down, out of reach, conflicts, cursors that were lost, disk full.
+TRANSIENT = frozenset(
+    {6, 7, 43, 64, 89, 91, 112, 134, 189, 234, 237, 246, 251, 262, 9001, 10107, 11600, 11602}
+    | {13388, 13435, 13436, 14031, 63, 150, 133, 24, 50}
+)
+
+
+def is_transient(error: BaseException) -> bool:
+    """Tell whether the same call may succeed later."""
+    from pymongo.errors import ConnectionFailure, PyMongoError
+
+    if isinstance(error, StoreUnavailable | ConnectionFailure):
+        return True
+    if not isinstance(error, PyMongoError):
+        return False
+    labels = ("TransientTransactionError", "RetryableWriteError", "UnknownTransactionCommitResult")
+    if any(error.has_error_label(label) for label in labels):
+        return True
+    return not TRANSIENT.isdisjoint(codes(error))
+
+
+def codes(error: Any) -> set[Any]:
+    """Return the code of an error, and those of the writes of its group."""
+    details = getattr(error, "details", None) or {}
+    writes = [each.get("code") for each in details.get("writeErrors", ())]
+    return {getattr(error, "code", None), *writes} - {None}
+
+
+def refused(url: str, database: str, error: Exception) -> StoreError:
+    """Return the error to raise for one that the first contact gave."""
+    from pymongo.errors import ConfigurationError as Misfit
+    from pymongo.errors import OperationFailure
+
+    said = reason(error)
+    if isinstance(error, OperationFailure) and AUTHENTICATION & codes(error):
+        return StoreError(
+            f"{url} refused the user or the password: {said}. Check both (special characters are "
+            "written as %XX), and authSource, the database in which the user was created"
+        )
+    if isinstance(error, OperationFailure) and UNAUTHORIZED in codes(error):
+        return no_rights(url, database, said)
+    if isinstance(error, Misfit):
+        if "wire version" in said:
+            return too_old(url, said)
+        return StoreUnavailable(
+            f"{url} cannot be reached: {said}. Check the host's name and replicaSet"
+        )
+    if isinstance(error, OperationFailure) and not is_transient(error):
+        return StoreError(f"{url} refused the connection: {said}. See the server's log")
+    return StoreUnavailable(f"{url} cannot be reached: {said}. {_advice(said)}")
+
+
+def _advice(said: str) -> str:
+    lower = said.lower()
+    if "name or service not known" in lower or "nodename" in lower or "getaddrinfo" in lower:
+        return "No such host is known: check its name in the URL"
+    if "no replica set members" in lower or "primary" in lower:
+        return "Check replicaSet in the URL, and whether the set has a primary (rs.status())"
+    if "ssl" in lower or "tls" in lower or "certificate" in lower:
+        return "Check tls=true and tlsCAFile in the URL"
+    return "Check the host and port, that the server runs, firewalls, and tls=true if it wants TLS"
+
+
+def no_rights(url: str, database: str, said: str) -> StoreError:
+    return StoreError(
+        f"{url}: the user may not do what is needed: {said}. Name a user and password in the URL, "
+        f"and give it the role: db.grantRolesToUser(user, "
+        f"[{{role: 'readWrite', db: '{database}'}}])"
+    )
+
+
+def too_old(url: str, said: str) -> StoreError:
+    return StoreError(f"{url}: {said}. RocketJob needs MongoDB {OLDEST[1]} or later: upgrade it")
+
+
+def check_hello(url: str, hello: Mapping[str, Any]) -> None:
+    """Raise for a server that is too old or may not be written to."""
+    if hello.get("maxWireVersion", 0) < OLDEST[0]:
+        raise too_old(url, f"the server's wire version is {hello.get('maxWireVersion', 0)}")
+    if not hello.get("isWritablePrimary", hello.get("ismaster", True)) or hello.get("readOnly"):
+        name = hello.get("setName")
+        of = f" of the replica set {name}" if name else ""
+        raise StoreError(
+            f"{url} is a read-only node{of}. Name the members of the set and replicaSet in the "
+            "URL, without directConnection, so that the primary is found"
+        )
+
+
+def missing_rights(status: Mapping[str, Any], database: str) -> set[str]:
+    """Return what a user lacks, by the answer to `connectionStatus`; nothing if it says nothing."""
+    info = status.get("authInfo") or {}
+    if not info.get("authenticatedUsers") or not info.get("authenticatedUserPrivileges"):
+        return set()
+    return set(NEEDED - _allowed(info["authenticatedUserPrivileges"], database))
+
+
+def _allowed(privileges: Iterable[Mapping[str, Any]], database: str) -> set[str]:
+    found: set[str] = set()
+    for each in privileges:
+        resource = each.get("resource", {})
+        everywhere = resource.get("anyResource") or resource.get("db") == ""
+        if (everywhere or resource.get("db") == database) and not resource.get("collection"):
+            found.update(each.get("actions", ()))
+    return found | (set(NEEDED) if "anyAction" in found else set())
+
+
+def reason(error: Exception) -> str:
+    """Return what an error says, without the driver's picture of the world and without passwords."""
+    text = str(error)
+    for end in (", full error", ", Timeout:", " (configured timeouts"):
+        text = text.partition(end)[0]
+    return hide_password(text)[:300].rstrip(" .")

@@ -1,0 +1,388 @@
+"""The store: one client of pymongo for each process, and what collections cannot do."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from rocketjob.errors import StoreError, is_conflict
+from rocketjob.log import Logger
+from rocketjob.store import Collection, Filter, Sort, Stored, Update, Write
+from rocketjob_plugins.store_mongodb import failures, location
+from rocketjob_plugins.store_mongodb.changes import Changes, Polling
+
+log = Logger("rocketjob.store")
+COMMIT_SECONDS = 60.0  # how long the outcome of a commit is asked for
+_stores: weakref.WeakSet[MongoStore] = weakref.WeakSet()
+
+
+class MongoStore:
+    """A MongoDB deployment.
+
+    Args:
+        url: as pymongo takes it, and with `rocketjobTransactions`, `rocketjobChangeStreams`.
+        transactions: whether to use them; None asks the URL and then the deployment.
+        change_streams: likewise.
+
+    Raises:
+        ConfigurationError: the URL is wrong.
+        StoreError: the credentials, the rights or the server are.
+        StoreUnavailable: no server answers.
+    """
+
+    def __init__(
+        self, url: str, transactions: bool | None = None, change_streams: bool | None = None
+    ) -> None:
+        found = location.parse(url)
+        self._full_url = found.url
+        self._transactions = found.transactions if transactions is None else transactions
+        self._change_streams = found.change_streams if change_streams is None else change_streams
+        self._client: Any = None
+        self._abandoned: list[Any] = []  # a parent's clients: they must not even be finalised
+        self._renew()
+        self._facts = self._connect()
+        _stores.add(self)
+
+    def _renew(self) -> None:
+        """Begin anew, in this process: without locks, threads and sessions of another one."""
+        self._lock = threading.RLock()
+        self._local = threading.local()
+        if self._client is not None:
+            self._abandoned.append(self._client)
+        self._client = None
+        self._changes, self._polling = Changes(self), Polling()
+
+    # --- connection --------------------------------------------------------------------------
+
+    @property
+    def url(self) -> str:
+        return location.hide_password(self._full_url)
+
+    @property
+    def client(self) -> Any:
+        """pymongo's client; one for each process, made after a fork too."""
+        if self._client is None:
+            with self._lock:
+                if self._client is None:
+                    self._client = location.make_client(self._full_url)
+        return self._client
+
+    @property
+    def database(self) -> Any:
+        """pymongo's database; it reads from the primary, whatever the URL says."""
+        from pymongo import ReadPreference
+
+        found = self.client.get_default_database(location.DEFAULT_DATABASE)
+        return found.with_options(read_preference=ReadPreference.PRIMARY)
+
+    def _connect(self) -> dict[str, Any]:
+        """Reach the server once, so that what is wrong is said at the start."""
+        from pymongo.errors import PyMongoError
+
+        name = self.database.name
+        try:
+            hello: dict[str, Any] = self.client.admin.command("hello")
+            failures.check_hello(self.url, hello)
+            self.database.list_collection_names()
+            missing = failures.missing_rights(self._status(), name)
+        except PyMongoError as error:
+            self.close()
+            raise failures.refused(self.url, name, error) from None
+        except StoreError:
+            self.close()
+            raise
+        if missing:
+            self.close()
+            said = f"it lacks {', '.join(sorted(missing))} on the database {name}"
+            raise failures.no_rights(self.url, name, said)
+        return hello
+
+    def _status(self) -> dict[str, Any]:
+        from pymongo.errors import OperationFailure
+
+        try:
+            found: dict[str, Any] = self.client.admin.command(
+                "connectionStatus", showPrivileges=True
+            )
+        except OperationFailure:  # not every relative of MongoDB has it
+            return {}
+        return found
+
+    @property
+    def supports_transactions(self) -> bool:
+        if self._transactions is None:
+            self._transactions = self._is_replicated and self._can_commit()
+        return self._transactions
+
+    @property
+    def supports_change_streams(self) -> bool:
+        if self._change_streams is None:
+            self._change_streams = self._is_replicated and self._can_watch()
+        return self._change_streams
+
+    @property
+    def _is_replicated(self) -> bool:
+        return "setName" in self._facts or self._facts.get("msg") == "isdbgrid"
+
+    def _can_commit(self) -> bool:
+        """Try a transaction that reads: some relatives of MongoDB claim a set and have none."""
+
+        def read(session: Any) -> None:
+            self.database["rocket_job.limits"].find_one({"_id": None}, session=session)
+
+        return self._works("transactions", lambda: self._run(read))
+
+    def _run(self, step: Callable[[Any], None]) -> None:
+        with self.client.start_session() as session, session.start_transaction():
+            step(session)
+
+    def _can_watch(self) -> bool:
+        def look() -> None:
+            with self.database.watch(max_await_time_ms=1) as stream:
+                stream.try_next()
+
+        return self._works("change streams", look)
+
+    def _works(self, what: str, step: Callable[[], None]) -> bool:
+        from pymongo.errors import PyMongoError
+
+        try:
+            step()
+        except PyMongoError as error:
+            if failures.is_transient(error):
+                raise  # that says nothing of what the deployment can do
+            log.info(f"the deployment has no {what}", error=failures.reason(error))
+            return False
+        return True
+
+    def close(self) -> None:
+        with self._lock:
+            self._changes.stop()
+            if self._client is not None:
+                self._client.close()
+            self._client = None
+            self._changes = Changes(self)
+
+    # --- collections -------------------------------------------------------------------------
+
+    def collection(self, name: str) -> Collection:
+        session = getattr(self._local, "session", None)
+        found: Any = self.database[name]
+        return found if session is None else _InTransaction(found, session)  # type: ignore[return-value]
+
+    def collection_names(self) -> list[str]:
+        names = self.database.list_collection_names()
+        return sorted(name for name in names if not name.startswith("system."))
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[Any]:
+        """Group reads and writes, for this thread; see `Store.transaction`.
+
+        Two transactions that write the same document do not wait for each other: one of them ends
+        with an error that has the label `TransientTransactionError`. See `rocketjob.store.atomically`.
+        """
+        present = getattr(self._local, "session", None)
+        if present is not None or not self.supports_transactions:
+            yield present
+            return
+        with self.client.start_session() as session:
+            _begin(session)
+            self._local.session = session
+            try:
+                yield session
+            except BaseException:
+                _abort(session)
+                raise
+            finally:
+                self._local.session = None
+            _commit(session)
+
+    # --- groups ------------------------------------------------------------------------------
+
+    def claim_many(
+        self,
+        collection: str,
+        filter: Filter,
+        update: Update,
+        *,
+        sort: Sort,
+        limit: int,
+        session: Any = None,
+    ) -> list[Stored]:
+        """Claim one after the other: each is one `find_one_and_update`, atomic by itself."""
+        found: list[Stored] = []
+        documents: Any = self.collection(collection)
+        while len(found) < limit:
+            try:
+                claimed = documents.find_one_and_update(
+                    filter, update, sort=list(sort), return_document=True, session=session
+                )
+            except Exception as error:
+                if found and session is None and failures.is_transient(error):
+                    break  # those that were claimed are the caller's, whatever comes
+                raise
+            if claimed is None:
+                break
+            found.append(claimed)
+        return found
+
+    def write_many(
+        self, collection: str, writes: Sequence[Write], *, session: Any = None
+    ) -> list[bool]:
+        """Write in one message; only if some did not match are they made again one by one.
+
+        A group in a message says how many matched, not which. So it is a transaction, given up
+        and made singly when one is missing.
+        """
+        alone = session is None and getattr(self._local, "session", None) is None
+        grouped = len(writes) > 1 and alone and self.supports_transactions
+        if grouped and self._write_at_once(collection, writes):
+            return [True] * len(writes)
+        return [self._write_one(collection, write, session) for write in writes]
+
+    def _write_at_once(self, collection: str, writes: Sequence[Write]) -> bool:
+        import pymongo
+
+        operations: list[Any] = [
+            pymongo.DeleteOne(w.filter) if w.update is None else pymongo.UpdateOne(w.filter, w.update)
+            for w in writes
+        ]
+        try:
+            with self.transaction():
+                documents: Any = self.collection(collection)
+                result = documents.bulk_write(operations, ordered=True)
+                if result.matched_count + result.deleted_count != len(writes):
+                    raise _Missing
+        except Exception as error:
+            # Of a transaction that was given up nothing is stored; single writes do not conflict.
+            if isinstance(error, _Missing) or is_conflict(error):
+                return False
+            raise
+        return True
+
+    def _write_one(self, collection: str, write: Write, session: Any) -> bool:
+        documents: Any = self.collection(collection)
+        if write.update is None:
+            return bool(documents.delete_one(write.filter, session=session).deleted_count)
+        result = documents.update_one(write.filter, write.update, session=session)
+        return bool(result.matched_count)
+
+    def count_by(self, collection: str, key: str, filter: Filter | None = None) -> dict[Any, int]:
+        documents: Any = self.collection(collection)
+        stages = [{"$match": dict(filter or {})}, {"$group": {"_id": f"${key}", "n": {"$sum": 1}}}]
+        return {each["_id"]: each["n"] for each in documents.aggregate(stages)}
+
+    # --- changes -----------------------------------------------------------------------------
+
+    def change_mark(self) -> Any:
+        return self._changes.count
+
+    def wait_for_change(
+        self, mark: Any, timeout: float, interrupt: threading.Event | None = None
+    ) -> bool:
+        waiting = self._changes if self.supports_change_streams else self._polling
+        return waiting.wait(mark, timeout, interrupt)
+
+    # --- health ------------------------------------------------------------------------------
+
+    def is_transient(self, error: BaseException) -> bool:
+        return failures.is_transient(error)
+
+    def check(self) -> dict[str, Any]:
+        info = self.client.admin.command("buildInfo")
+        found: dict[str, Any] = {
+            "version": info.get("version"),
+            "database": self.database.name,
+            "deployment": self._deployment(),
+            "transactions": self.supports_transactions,
+            "wake-up": "change streams" if self.supports_change_streams else "polling",
+            "write concern": self.client.write_concern.document.get("w", "default"),
+        }
+        with contextlib.suppress(Exception):
+            found["bytes"] = int(self.database.command("dbStats").get("dataSize", 0))
+        return found
+
+    def _deployment(self) -> str:
+        if self._facts.get("msg") == "isdbgrid":
+            return "sharded cluster"
+        name = self._facts.get("setName")
+        return f"replica set {name}" if name else "standalone"
+
+
+class _Missing(Exception):  # noqa: N818 (it is no error: it ends a transaction)
+    """Some writes of a group matched nothing."""
+
+
+class _InTransaction:
+    """A collection whose calls belong to the thread's transaction. Only there is it in between.
+
+    `ClientSession.bind` of pymongo would do the same, but forbids the thread any other client
+    meanwhile: slices may be in another cluster than jobs.
+    """
+
+    METHODS = frozenset(
+        "aggregate bulk_write count_documents delete_many delete_one distinct find find_one "
+        "find_one_and_delete find_one_and_replace find_one_and_update insert_many insert_one "
+        "replace_one update_many update_one".split()
+    )
+
+    def __init__(self, collection: Any, session: Any) -> None:
+        self._collection, self._session = collection, session
+
+    def __getattr__(self, name: str) -> Any:
+        found = getattr(self._collection, name)
+        if name not in self.METHODS:
+            return found
+
+        def call(*args: Any, session: Any = None, **kwargs: Any) -> Any:
+            return found(*args, session=session or self._session, **kwargs)
+
+        return call
+
+
+def _begin(session: Any) -> None:
+    from pymongo import ReadPreference, WriteConcern
+    from pymongo.read_concern import ReadConcern
+
+    session.start_transaction(
+        read_concern=ReadConcern("snapshot"),
+        write_concern=WriteConcern("majority"),
+        read_preference=ReadPreference.PRIMARY,
+    )
+
+
+def _abort(session: Any) -> None:
+    with contextlib.suppress(Exception):  # the server gives it up by itself, in the worst case
+        if session.in_transaction:
+            session.abort_transaction()
+
+
+def _commit(session: Any) -> None:
+    """Commit, and ask again while it is not known whether that was done; asking is harmless."""
+    from pymongo.errors import PyMongoError
+
+    end, wait = time.monotonic() + COMMIT_SECONDS, 0.05
+    while True:
+        try:
+            session.commit_transaction()
+            return
+        except PyMongoError as error:
+            unknown = error.has_error_label("UnknownTransactionCommitResult")
+            if not unknown or time.monotonic() > end:
+                raise
+        time.sleep(wait * random.uniform(0.5, 1.0))
+        wait = min(wait * 2, 2.0)
+
+
+def _after_fork() -> None:
+    for store in list(_stores):
+        store._renew()
+
+
+os.register_at_fork(after_in_child=_after_fork)
