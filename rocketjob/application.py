@@ -16,8 +16,11 @@ from urllib.parse import urlsplit
 from rocketjob import config as config_module
 from rocketjob.config import Config
 from rocketjob.errors import ConfigurationError
+from rocketjob.log import Logger
 from rocketjob.plugin_manager import PluginManager
 from rocketjob.store import Store
+
+log = Logger("rocketjob.store")
 
 
 class Application:
@@ -86,17 +89,45 @@ class Application:
 
     def ensure_indexes(self, store: Store) -> None:
         """Create the indexes of the kernel and of every plugin that are not there yet."""
-        for collection, specs in self.indexes().items():
-            for spec in specs:
-                store.collection(collection).create_index(**spec)
+        for collection, spec, error in self.create_indexes(store):
+            if error is not None:
+                log.error(
+                    "an index cannot be made as it should be: see rocketjob store indexes",
+                    collection=collection,
+                    index=spec["name"],
+                    error=str(error)[:300],
+                )
 
-    def indexes(self) -> dict[str, list[Mapping[str, Any]]]:
-        """Return all indexes, by collection."""
-        from rocketjob import events, job, server
+    def create_indexes(
+        self, store: Store
+    ) -> Iterator[tuple[str, Mapping[str, Any], Exception | None]]:
+        """Create the indexes one by one; yield for each its collection, and why it was refused.
+
+        An index that differs between releases or cannot be unique must not stop every command.
+
+        Raises:
+            Exception: the store cannot be reached.
+        """
+        for collection, specs in self.indexes(store).items():
+            for spec in specs:
+                refused: Exception | None = None
+                try:
+                    store.collection(collection).create_index(**spec)
+                except Exception as error:
+                    if store.is_transient(error):
+                        raise
+                    refused = error
+                yield collection, spec, refused
+
+    def indexes(self, store: Store | None = None) -> dict[str, list[Mapping[str, Any]]]:
+        """Return all indexes, by collection; with those that only this store needs."""
+        from rocketjob import events, job, server, successors
 
         own = {**job.INDEXES, **server.INDEXES, **events.INDEXES}
         found: dict[str, list[Mapping[str, Any]]] = {k: list(v) for k, v in own.items()}
-        for brought in reversed(self.plugins.hook.register_indexes()):
+        plain = store is not None and not store.supports_transactions
+        more = [successors.INDEXES] if plain else []
+        for brought in [*reversed(self.plugins.hook.register_indexes()), *more]:
             for collection, specs in brought.items():
                 found.setdefault(collection, []).extend(specs)
         return found

@@ -24,10 +24,11 @@ from rocketjob.errors import (
     NotFound,
     RocketJobError,
     ValidationError,
+    duplicate_key_details,
     is_duplicate_key,
 )
 from rocketjob.fields import MISSING, Field, field, gather, read_only_field
-from rocketjob.store import Collection, Filter, Stored
+from rocketjob.store import Collection, Filter, Stored, atomically
 
 if TYPE_CHECKING:
     from rocketjob.query import Query
@@ -417,7 +418,7 @@ class Document:
     def _raise_duplicate(self, error: Exception) -> None:
         """Turn the refusal of a unique index into a validation error, if a field explains it."""
         if is_duplicate_key(error):
-            said = self.duplicate_key_errors(getattr(error, "details", None) or {})
+            said = self.duplicate_key_errors(duplicate_key_details(error))
             if said:
                 raise ValidationError(said, type(self).__name__) from error
 
@@ -688,11 +689,14 @@ def _validate_all(documents: Iterable[Document], name: str) -> None:
 def _insert_all(cls: type[Document], documents: list[Any]) -> None:
     stored = [document.to_document() for document in documents]
     store = application.current().store
+    collection = store.collection(cls.collection_name)
     try:
-        with store.transaction() as session:
-            store.collection(cls.collection_name).insert_many(stored, session=session)
+        atomically(store, lambda session: collection.insert_many(stored, session=session))
     except Exception as error:
-        key = (getattr(error, "details", None) or {}).get("keyValue", {}).get("_id")
+        if not store.supports_transactions:  # those before the one that was refused are there
+            done = (getattr(error, "details", None) or {}).get("nInserted", 0)
+            collection.delete_many({"_id": {"$in": [each["_id"] for each in stored[:done]]}})
+        key = duplicate_key_details(error).get("keyValue", {}).get("_id")
         for document in documents:
             if key is None or document.id == key:
                 document._raise_duplicate(error)

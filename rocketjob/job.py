@@ -37,7 +37,7 @@ from rocketjob.limits import Limit
 from rocketjob.log import Logger
 from rocketjob.query import Query
 from rocketjob.state_machine import Change, Event, Transition, event, events_of
-from rocketjob.store import Filter, Stored
+from rocketjob.store import Filter, Stored, atomically
 
 if TYPE_CHECKING:
     from rocketjob.config import Config
@@ -653,15 +653,24 @@ class Job(Document):
             ValidationError: one of them is not valid; this object is as it was before the call.
         """
         before = dict(self.__dict__), set(self._assigned)
+        stored = other._stored if other is not None else None
+
+        def step(session: Any) -> None:
+            self._put_back(before)  # it may be made again
+            self.save(validate=False)
+            if other is not None:
+                other.__dict__["_stored"] = stored
+                other.save()
+
         try:
-            with application.current().store.transaction():
-                self.save(validate=False)
-                if other is not None:
-                    other.save()
+            atomically(application.current().store, step)
         except BaseException:
-            self.__dict__.update(before[0])
-            self.__dict__["_assigned"] = before[1]
+            self._put_back(before)
             raise
+
+    def _put_back(self, before: tuple[dict[str, Any], set[str]]) -> None:
+        self.__dict__.update(before[0])
+        self.__dict__["_assigned"] = set(before[1])
 
     def removed_by(self, event: str) -> bool:
         """Tell whether an event removes the job once it is made."""

@@ -6,13 +6,19 @@ itself, so that it can be exceeded by nobody, and so that nothing leaks when a p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+import contextlib
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import attrs
+from bson import ObjectId
 
-from rocketjob.store import Filter, Store, Stored
+from rocketjob import clock, history
+from rocketjob.errors import is_conflict, is_duplicate_key
+from rocketjob.store import Filter, Store, Stored, atomically
 
 if TYPE_CHECKING:
     from rocketjob.job import Job
@@ -126,19 +132,26 @@ class LimitedClaim:
         jobs = self.store.collection(JOBS)
         if jobs.find_one(self.filter, {"_id": 1}) is None:
             return []  # nothing to claim: take no lock
+        if self.store.supports_transactions:
+            return atomically(self.store, lambda session: self._step(count, session), repeat=met)
+        with turn(self.store, "claims") as mine:
+            return self._step(count, None) if mine else []
+
+    def _step(self, count: int, session: Any) -> list[Stored]:
+        self._session, self._blocked = session, Blocked()
+        jobs = self.store.collection(JOBS)
         claimed: list[Stored] = []
-        with self.store.transaction() as self._session:
-            while len(claimed) < count and len(self._blocked) < MOST_BLOCKED:
-                before = len(claimed), len(self._blocked)
-                found = jobs.find(
-                    self._where(),
-                    sort=self.sort,
-                    limit=max(count - len(claimed), PAGE),
-                    session=self._session,
-                )
-                self._claim_some(list(found), count, claimed)
-                if (len(claimed), len(self._blocked)) == before:
-                    break
+        while len(claimed) < count and len(self._blocked) < MOST_BLOCKED:
+            before = len(claimed), len(self._blocked)
+            found = jobs.find(
+                self._where(),
+                sort=self.sort,
+                limit=max(count - len(claimed), PAGE),
+                session=session,
+            )
+            self._claim_some(list(found), count, claimed)
+            if (len(claimed), len(self._blocked)) == before:
+                break
         return claimed
 
     def _claim_some(self, found: list[Stored], count: int, claimed: list[Stored]) -> None:
@@ -154,10 +167,38 @@ class LimitedClaim:
             claimed += self._claim(free)  # first: it may count for the limits
             free = []
             if self._admits(stored, limits):
-                claimed += self._claim([stored["_id"]])
-                for limit in limits:
-                    limit.take(self.store, self.now, self._session)
+                claimed += self._claim_limited(stored, limits)
         claimed += self._claim(free)
+
+    def _claim_limited(self, stored: Stored, limits: Sequence[Limit]) -> list[Stored]:
+        claimed = self._claim([stored["_id"]])
+        for limit in limits if claimed else ():
+            limit.take(self.store, self.now, self._session)
+        if claimed and not self.store.supports_transactions and self._exceeds(limits):
+            self._give_back(claimed[0])
+            return []
+        return claimed
+
+    def _exceeds(self, limits: Sequence[Limit]) -> bool:
+        """Look again after a claim: of two that took the last place at once, one sees both."""
+        return any(limit.free(self.store, self.now, self._session) < 0 for limit in limits)
+
+    def _give_back(self, stored: Stored) -> None:
+        number = stored["claim_number"]
+        entry = history.entry("give_back", "queued", self.now, stored.get("worker_name"), number)
+        self.store.collection(JOBS).update_one(
+            {
+                "_id": stored["_id"],
+                "state": "running",
+                "claimed_by": stored["claimed_by"],
+                "claim_number": number,
+            },
+            {
+                "$set": {"state": "queued"},
+                "$unset": {"worker_name": "", "claimed_by": "", "started_at": ""},
+                "$push": history.push([entry]),
+            },
+        )
 
     def _limits(self, stored: Stored) -> Sequence[Limit]:
         try:
@@ -196,3 +237,50 @@ class LimitedClaim:
             self.store.collection(JOBS).update_one(
                 {"_id": stored["_id"], "state": "queued"}, {"$set": note}, session=self._session
             )
+
+
+def met(error: BaseException) -> bool:
+    """Tell whether two claims under the same limit met, so that one is to be made again."""
+    return is_conflict(error) or is_duplicate_key(error)  # both wanted to store the limit's turn
+
+
+LEASE = timedelta(seconds=10)  # far longer than a claim takes; after it the turn is another's
+PATIENCE_SECONDS = 2.0  # then the caller comes again later
+LOOK_SECONDS = (0.005, 0.05)
+
+
+@contextlib.contextmanager
+def turn(store: Store, key: str) -> Iterator[bool]:
+    """Be the only one to evaluate a limit for a block; yields whether it is one's turn.
+
+    Within a transaction it is enough to write a document that the others write too. Elsewhere it is
+    a lease: one that nobody gives back ends by itself. Who is stopped for longer than that meets
+    another one: so those who claim without transactions look again after the claim.
+    """
+    turns = store.collection(COLLECTION)
+    if store.supports_transactions:
+        turns.update_one({"_id": key}, {"$inc": {"turn": 1}}, upsert=True)
+        yield True
+        return
+    me, until = ObjectId(), time.monotonic() + PATIENCE_SECONDS
+    while not (mine := _take_turn(store, key, me)) and time.monotonic() < until:
+        time.sleep(random.uniform(*LOOK_SECONDS))
+    try:
+        yield mine
+    finally:
+        if mine:
+            turns.update_one({"_id": key, "by": me}, {"$unset": {"by": "", "until": ""}})
+
+
+def _take_turn(store: Store, key: str, me: ObjectId) -> bool:
+    now = clock.now()
+    free = {"_id": key, "$or": [{"by": None}, {"until": {"$lte": now}}]}
+    try:
+        taken = store.collection(COLLECTION).update_one(
+            free, {"$set": {"by": me, "until": now + LEASE}}, upsert=True
+        )
+    except Exception as error:
+        if not is_duplicate_key(error):
+            raise
+        return False
+    return bool(taken.matched_count or taken.upserted_id is not None)

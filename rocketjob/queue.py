@@ -27,6 +27,7 @@ from rocketjob.store import Filter, Store, Write
 
 log = Logger("rocketjob.queue")
 ORDER = [("priority", 1), ("_id", 1)]  # the most urgent first, then the oldest
+MOST_OPEN = 200  # running jobs that a claim looks at for parts to join
 
 
 @attrs.define(eq=False)
@@ -68,6 +69,8 @@ class Queue:
         self._look_at_classes()
         jobs: list[Job] = []
         for open_job in self._open_jobs(now) if self._joinable else ():
+            if len(jobs) >= limit:
+                return jobs
             jobs += self._claim_queued(limit - len(jobs), now, more_urgent_than(open_job))
             joined = self._join(open_job, min(places, limit - len(jobs)))
             places -= len(joined)
@@ -107,13 +110,19 @@ class Queue:
         clauses.pop("crashes", None)  # that is asked of the job's parts, by `open_places`
         clauses["open"] = {"$or": list(self._joinable)}
         found = self.store.collection(COLLECTION).find(
-            {"$and": list(clauses.values())}, sort=ORDER, limit=20
+            {"$and": list(clauses.values())}, sort=ORDER, limit=MOST_OPEN
         )
-        return [Job.from_document(stored) for stored in found]
+        return [job for stored in found if (job := _loaded(stored)) is not None]
 
     def _join(self, job: Job, places: int) -> list[Job]:
         """Return the job once for each worker that is to join it; nothing is written."""
-        count = job.open_places(places, self.suspects) if places > 0 else 0
+        try:
+            count = job.open_places(places, self.suspects) if places > 0 else 0
+        except Exception as error:
+            if self.store.is_transient(error):
+                raise
+            log.exception("a running job cannot be joined", job_id=str(job.id))
+            return []
         return [job, *(Job.from_document(dict(job._stored or {})) for _ in range(count - 1))][
             : max(0, count)
         ]
@@ -229,6 +238,15 @@ class Queue:
         writes = [give_back_write(job, note) for job in jobs if job._claim is not None]
         if writes:
             self.store.write_many(COLLECTION, writes)
+
+
+def _loaded(stored: dict[str, Any]) -> Job | None:
+    """Return a running job; None if its document cannot be read: it must not stop the others."""
+    try:
+        return Job.from_document(stored)
+    except Exception:
+        log.exception("a running job cannot be loaded", job_id=str(stored["_id"]))
+        return None
 
 
 def more_urgent_than(job: Job) -> Filter:

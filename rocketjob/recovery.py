@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rocketjob import clock, events
+from rocketjob import clock, events, successors
 from rocketjob.application import Application
 from rocketjob.log import Logger
 from rocketjob.queue import owners, requeue_claims
@@ -52,6 +52,7 @@ class Recovery:
                 continue
             for outcome, count in self._take_back(holder, performing.get(incarnation)).items():
                 total[outcome] += count
+        successors.finish_all(self.store)
         self._remove_old_events()
         return total
 

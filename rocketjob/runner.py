@@ -56,6 +56,9 @@ class Worker:
     def working_on(self, job: Job, part: int = 0) -> None:
         """Note which part of a job is in work, for the case that the process dies of it."""
 
+    def took(self, job: Job) -> None:
+        """Note that this worker has claimed a job itself, while it was working on it."""
+
     def commit(self, change: Change) -> None:
         """Write a prepared change, then run what comes after it."""
         if not change.job.is_new:

@@ -17,10 +17,10 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import attrs
 
-from rocketjob import application, clock, history
+from rocketjob import application, clock, history, successors
 from rocketjob.callbacks import Frame, leave_all, unwind_all
-from rocketjob.errors import InvalidTransition, is_duplicate_key
-from rocketjob.store import Write
+from rocketjob.errors import DuplicateKey, InvalidTransition, is_duplicate_key
+from rocketjob.store import Write, atomically
 
 if TYPE_CHECKING:
     from rocketjob.document import Document
@@ -312,24 +312,45 @@ class Change:
         A companion that a unique index refuses is left out: another process was first, or two
         plugins brought the same.
         """
+        store = application.current().store
+        if not store.supports_transactions and not self.job.is_new:
+            return self._write_and_note()
+        inserting: Document | None = None
+
+        def step(session: Any) -> bool:
+            nonlocal inserting
+            inserting = None
+            if not self._write_alone(session):
+                return False
+            for companion in self.companions:
+                inserting = companion
+                self._insert(companion, companion.to_document(), session)
+            return True
+
         while self.companions:
-            inserting: Document | None = None
             try:
-                with application.current().store.transaction() as session:
-                    if not self._write_alone(session):
-                        return False
-                    for companion in self.companions:
-                        inserting = companion
-                        self._insert(companion, companion.to_document(), session)
-                return True
+                return atomically(store, step)
             except Exception as error:
                 if inserting is None or not is_duplicate_key(error):
                     raise
-                self.job.logger.info("already there", document=repr(inserting))
                 self._leave_out(inserting, error)
         return self._write_alone()
 
+    def _write_and_note(self) -> bool:
+        """Make the change with a note of its companions, then store them; see `successors`."""
+        job, store = self.job, application.current().store
+        self._inserts = {each: each.to_document() for each in self.companions}
+        write = successors.noted(self.guarded(), self._changed[0], self._inserts)
+        if not store.write_many(job.collection_name, [write])[0]:
+            return False
+        assert write.update is not None
+        refused = successors.finish(store, job.id, write.update["$set"][successors.FIELD])
+        for companion in [each for each in self.companions if each.id in refused]:
+            self._leave_out(companion, DuplicateKey("it is there already"))
+        return True
+
     def _leave_out(self, companion: Document, error: Exception) -> None:
+        self.job.logger.info("already there", document=repr(companion))
         self.companions.remove(companion)
         frames = self._frames_of.pop(companion, [])
         self._frames = [frame for frame in self._frames if frame not in frames]

@@ -9,10 +9,16 @@ Documents are plain dicts in BSON types, times are timezone-aware UTC with milli
 
 from __future__ import annotations
 
+import random
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+
+from rocketjob.errors import is_conflict
+
+T = TypeVar("T")
 
 Filter = Mapping[str, Any]
 Update = Mapping[str, Any]
@@ -183,9 +189,7 @@ class Store(Protocol):
         """Make a group of guarded writes in one go, and say of each whether its filter matched."""
         ...
 
-    def count_by(
-        self, collection: str, key: str, filter: Filter | None = None
-    ) -> dict[Any, int]:
+    def count_by(self, collection: str, key: str, filter: Filter | None = None) -> dict[Any, int]:
         """Count the documents by the value of one field; only values that occur are named."""
         ...
 
@@ -215,3 +219,49 @@ class Store(Protocol):
     def close(self) -> None:
         """Release connections. A closed store opens itself again when it is used."""
         ...
+
+
+ATTEMPTS = 12
+BACK_OFF = (0.005, 0.5)  # seconds: the first and the longest wait for another transaction
+_inside = threading.local()
+
+
+def atomically(
+    store: Store,
+    step: Callable[[Any], T],
+    *,
+    repeat: Callable[[BaseException], bool] = is_conflict,
+) -> T:
+    """Run a step in a transaction, and again if another transaction was in its way.
+
+    The step gets the session, and must read what it decides on, so that it can be run again. In a
+    step that is under way this one joins it, and it is for the outer one to be run again.
+
+    Args:
+        repeat: tells of an error whether to run the step again; nothing of it was stored.
+    """
+    held: set[int] = _inside.__dict__.setdefault("stores", set())
+    if id(store) in held:
+        with store.transaction() as session:
+            return step(session)
+    held.add(id(store))
+    try:
+        return _repeatedly(store, step, repeat)
+    finally:
+        held.discard(id(store))
+
+
+def _repeatedly(
+    store: Store, step: Callable[[Any], T], repeat: Callable[[BaseException], bool]
+) -> T:
+    wait = BACK_OFF[0]
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            with store.transaction() as session:
+                return step(session)
+        except Exception as error:
+            if attempt == ATTEMPTS or not repeat(error):
+                raise
+        time.sleep(wait * random.uniform(0.5, 1.5))
+        wait = min(wait * 2, BACK_OFF[1])
+    raise AssertionError("unreachable")

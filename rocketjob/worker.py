@@ -8,6 +8,8 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from bson import ObjectId
+
 from rocketjob import clock
 from rocketjob.job import Job
 from rocketjob.log import Logger
@@ -28,6 +30,7 @@ class ThreadWorker(Worker):
         self.pool, self.number = pool, number
         self.stopping = pool.stopping
         self._submitted = False  # whether the end of the present job is left to the pool
+        self.job_id: ObjectId | None = None  # what it works on
         self.thread = threading.Thread(
             target=self.run, name=f"{self.name} thread {number}", daemon=True
         )
@@ -50,7 +53,7 @@ class ThreadWorker(Worker):
 
     def _work(self, job: Job) -> None:
         pool, started = self.pool, clock.monotonic()
-        self._submitted = False
+        self._submitted, self.job_id = False, job.id
         pool.performing(self.number, job)
         try:
             work_claimed_job(job, self)
@@ -58,6 +61,7 @@ class ThreadWorker(Worker):
             pool.performed(self.number, clock.monotonic() - started)
             if not self._submitted:
                 pool.released(job)
+            self.job_id = None
 
     def _fail_refused(self, task: Refused) -> None:
         self._submitted = False
@@ -68,6 +72,9 @@ class ThreadWorker(Worker):
     def working_on(self, job: Job, part: int = 0) -> None:
         if self.pool.watch is not None:
             self.pool.watch.performing(self.number, job.id, part)
+
+    def took(self, job: Job) -> None:
+        self.pool.hold(job)
 
     def commit(self, change: Change) -> None:
         """Leave a prepared change to the pool's next group of writes."""

@@ -115,6 +115,11 @@ class WorkerPool:
         self.worked += 1
         self._mean += (seconds - self._mean) * (0.2 if seconds < self._mean else 0.5)
 
+    def hold(self, job: Job) -> None:
+        """Note a claim that a thread has made itself."""
+        if job._claim is not None:
+            self._held[job.id] = job._claim.number
+
     def released(self, job: Job) -> None:
         """Note that a job's end is written, or belongs to somebody else."""
         self._held.pop(job.id, None)
@@ -346,8 +351,13 @@ class WorkerPool:
         """
         if not self._is_unsure and clock.monotonic() < self._next_check:
             return
-        found = self.queue.store.collection(COLLECTION).find(claims_of(self.queue.claimed_by))
-        lost = [each for each in found if self._held.get(each["_id"]) != each["claim_number"]]
+        found = list(self.queue.store.collection(COLLECTION).find(claims_of(self.queue.claimed_by)))
+        busy = {worker.job_id for worker in self.workers}  # a thread may be about to note its claim
+        lost = [
+            each
+            for each in found
+            if self._held.get(each["_id"]) != each["claim_number"] and each["_id"] not in busy
+        ]
         if lost:
             log.warning("claims that nobody works on are given back", jobs=len(lost))
             jobs = [self.queue._load(each) for each in lost]

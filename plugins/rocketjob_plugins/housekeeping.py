@@ -93,15 +93,28 @@ class HousekeepingJob(Cron, Singleton, Job):
     # --- jobs --------------------------------------------------------------------------------
 
     def _remove_jobs(self, state: str, before: datetime) -> int:
-        """Remove the jobs that are in a state since before a time."""
+        """Remove the jobs that are in a state since before a time, the oldest first."""
         since = "created_at" if state == "queued" else "completed_at"
-        old: Filter = {"state": state, since: {"$lte": before}}
-        removed = 0
-        for page in _pages(self.collection(), old, {"_type": 1}):
-            plain = [each["_id"] for each in page if not _has_callbacks(each)]
-            removed += _delete(self.collection(), plain, old)
-            removed += sum(self._destroy(each, old) for each in page if _has_callbacks(each))
-        return removed
+        removed, kept, window = 0, list[Any](), {"$lte": before}
+        while True:
+            old: Filter = {"state": state, since: window}
+            filter = {**old, "_id": {"$nin": kept}} if kept else old
+            found = self.collection().find(
+                filter, {"_type": 1, since: 1}, sort=[(since, 1)], limit=PAGE
+            )
+            page = list(found)
+            gone = self._remove_page(page, old)
+            removed += gone
+            if len(page) < PAGE:
+                return removed
+            if gone < len(page):
+                kept += [each["_id"] for each in page]  # some stay: do not look at them again
+            window = {"$gte": page[-1][since], "$lte": before}
+
+    def _remove_page(self, page: list[Stored], old: Filter) -> int:
+        plain = [each["_id"] for each in page if not _has_callbacks(each)]
+        removed = _delete(self.collection(), plain, old)
+        return removed + sum(self._destroy(each, old) for each in page if _has_callbacks(each))
 
     def _destroy(self, stored: Stored, old: Filter) -> bool:
         """Destroy one job with its callbacks, if it is still old."""

@@ -73,6 +73,7 @@ Check = Callable[[Patient], Iterator[Finding]]
 
 @command(
     "doctor",
+    short_help="Say what is wrong and what to do.",
     examples=(
         ("look at everything", "doctor --app myapp.jobs"),
         ("for monitoring: exit code 1 if there is a problem", "doctor --json"),
@@ -389,7 +390,7 @@ def _stuck(patient: Patient) -> Iterator[Finding]:
     yield Finding(
         "jobs",
         WARNING if patient.living else PROBLEM,
-        f"{len(lost)} worker processes of dead servers hold work: {_jobs(count)} running",
+        f"work is held by processes of dead servers: {_jobs(count)} running",
         "the living servers take it back within a minute"
         if patient.living
         else "start a server: it takes the work back",

@@ -44,7 +44,12 @@ class ServerCommand(Command):
         return super().invoke(ctx)
 
 
-@click.command("server", cls=ServerCommand, examples=EXAMPLES)
+@click.command(
+    "server",
+    cls=ServerCommand,
+    short_help="Run a server until it is stopped.",
+    examples=EXAMPLES,
+)
 @setting_option("workers", "-w")
 @setting_option("processes", "-p")
 @setting_option("name", "-n")

@@ -176,7 +176,11 @@ def kill(name: str | None, yes: bool, wait: bool, timeout: float | None) -> None
     _tell(Order("kill", "being killed", _kill, _is_gone), name, yes, wait, timeout)
 
 
-@servers.command("pause", examples=(("and wait until it runs no job", "servers pause --wait -y"),))
+@servers.command(
+    "pause",
+    short_help="Let them start nothing more.",
+    examples=(("and wait until it runs no job", "servers pause --wait -y"),),
+)
 @_name_argument
 @_yes_option
 @_wait_options
@@ -193,7 +197,11 @@ def resume(name: str | None, yes: bool) -> None:
     _tell(Order("resume", "running", _resume), name, yes)
 
 
-@servers.command("dump", examples=(("into the server's own log", "servers dump web-1"),))
+@servers.command(
+    "dump",
+    short_help="Show where their threads are.",
+    examples=(("into the server's own log", "servers dump web-1"),),
+)
 @_name_argument
 def dump(name: str | None) -> None:
     """Have servers write the stacks of all their threads to their standard error."""

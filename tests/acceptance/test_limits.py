@@ -17,21 +17,23 @@ SPAWN = multiprocessing.get_context("spawn")
 @pytest.fixture
 def workers(file_store):
     """16 workers in 4 processes, ready to work."""
-    ready, stop = SPAWN.Semaphore(0), SPAWN.Event()
-    url = file_store.application.config.url
-    started = [
-        SPAWN.Process(target=work, args=(url, f"w{n}", 4, ready, stop), daemon=True)
-        for n in range(4)
-    ]
+    url, ready = file_store.application.config.url, SPAWN.Semaphore(0)
     _ = file_store.store
-    for process in started:
-        process.start()
+    pipes, started = [SPAWN.Pipe(duplex=False) for _ in range(4)], []
+    for number, (stop, _) in enumerate(pipes):
+        arguments = (url, f"w{number}", 4, ready, stop)
+        started.append(SPAWN.Process(target=work, args=arguments, daemon=True))
+        started[-1].start()
     for _ in started:
         assert ready.acquire(timeout=60)
     yield started
-    stop.set()
-    for process in started:
-        process.join(60)
+    for (here, there), process in zip(pipes, started, strict=True):
+        if process.is_alive():
+            there.send("stop")
+        process.join(30)
+        process.kill()
+        here.close()
+        there.close()
 
 
 class Observer:

@@ -24,7 +24,7 @@ OLD, NEW = "old:" + "A" * 43 + "=", "new:" + "B" * 43 + "="
 RING = keys.parse_keys((NEW, OLD))
 
 
-class SecretJob(Job):
+class SealedPaymentJob(Job):
     account: str | None = field(default=None, encrypted=True)
     other: str | None = None
 
@@ -137,21 +137,21 @@ def test_a_new_key_is_different_each_time():
 
 
 def test_a_field_is_stored_encrypted(store):
-    job = SecretJob(account="DE-12345", other="plain").save()
-    stored = store.collection(SecretJob.collection_name).find_one({"_id": job.id})
+    job = SealedPaymentJob(account="DE-12345", other="plain").save()
+    stored = store.collection(SealedPaymentJob.collection_name).find_one({"_id": job.id})
     assert envelope.key_id(stored["account"]) == "old"
     assert b"DE-12345" not in stored["account"]
-    assert SecretJob.find(job.id).account == "DE-12345"
+    assert SealedPaymentJob.find(job.id).account == "DE-12345"
     use(NEW, OLD)
-    assert SecretJob.find(job.id).account == "DE-12345"
+    assert SealedPaymentJob.find(job.id).account == "DE-12345"
     use(NEW)
     with pytest.raises(EncryptionError, match="key old, which is not among"):
-        SecretJob.find(job.id)
+        SealedPaymentJob.find(job.id)
 
 
 def test_without_keys_the_field_is_named(rocketjob):
     with pytest.raises(ConfigurationError, match=r"account is to be stored encrypted.*new-key"):
-        SecretJob(account="x").save()
+        SealedPaymentJob(account="x").save()
 
 
 def test_what_others_encrypted_is_left_to_them(store):
@@ -167,13 +167,13 @@ def test_a_missing_library_is_asked_for(store, monkeypatch):
     monkeypatch.setitem(sys.modules, name, None)
     use("fresh:" + "D" * 43 + "=")
     with pytest.raises(ConfigurationError, match=r"pip install 'rocketjob\[crypto\]'"):
-        SecretJob(account="x").save()
+        SealedPaymentJob(account="x").save()
 
 
 def test_nothing_of_it_is_logged(store, caplog):
     caplog.set_level(logging.DEBUG)
-    job = SecretJob(account="DE-12345").save()
-    SecretJob.find(job.id)
+    job = SealedPaymentJob(account="DE-12345").save()
+    SealedPaymentJob.find(job.id)
     assert "AAAA" not in caplog.text
     assert "DE-12345" not in caplog.text
 
@@ -265,16 +265,16 @@ def test_a_file_needs_a_key(store):
 def stored_ids(store):
     return [
         envelope.key_id(each["account"])
-        for each in store.collection(SecretJob.collection_name).find({}, sort=[("_id", 1)])
+        for each in store.collection(SealedPaymentJob.collection_name).find({}, sort=[("_id", 1)])
         if "account" in each
     ]
 
 
 def test_rotation_encrypts_anew_what_is_under_other_keys(store):
-    jobs = [SecretJob(account=str(number)).save() for number in range(45)]
-    SecretJob().save()
+    jobs = [SealedPaymentJob(account=str(number)).save() for number in range(45)]
+    SealedPaymentJob().save()
     use(NEW, OLD)
-    jobs += [SecretJob(account="new").save()]
+    jobs += [SealedPaymentJob(account="new").save()]
     slices = store.collection("rocket_job.inputs.1")
     slices.insert_one({"_id": 1, "r": {"data": envelope.seal(b"s", keys.parse_keys((OLD,)))}})
 
@@ -286,7 +286,7 @@ def test_rotation_encrypts_anew_what_is_under_other_keys(store):
     assert sum(report.rotated["old"] for report in reports.values()) == 46
     assert all(report.complete for report in reports.values())
     use(NEW)
-    assert [SecretJob.find(job.id).account for job in jobs] == [*map(str, range(45)), "new"]
+    assert [SealedPaymentJob.find(job.id).account for job in jobs] == [*map(str, range(45)), "new"]
     assert envelope.unseal(slices.find_one({"_id": 1})["r"]["data"], keys.key_ring()) == b"s"
     again = dict(rotate(store, keys.key_ring()))
     assert sum(report.current for report in again.values()) == 47
@@ -294,9 +294,9 @@ def test_rotation_encrypts_anew_what_is_under_other_keys(store):
 
 
 def test_rotation_loses_nothing_that_is_written_meanwhile(store):
-    job = SecretJob(account="before").save()
+    job = SealedPaymentJob(account="before").save()
     use(NEW, OLD)
-    collection = store.collection(SecretJob.collection_name)
+    collection = store.collection(SealedPaymentJob.collection_name)
 
     class Racing:
         """A collection in which somebody else is quicker, once."""
@@ -362,7 +362,7 @@ def test_new_key_prints_a_key_and_how_to_use_it(by_environment):
 
 
 def test_rotate_by_command(by_environment):
-    SecretJob(account="x").save()
+    SealedPaymentJob(account="x").save()
     by_environment.setenv("ROCKETJOB_ENCRYPTION_KEYS", f"{NEW},{OLD}")
     ran = run("rotate", "--dry-run")
     assert "In all: 1 to encrypt anew (1 of old), 0 under the first key already" in ran.stdout

@@ -73,7 +73,7 @@ def work(url, name, threads, ready, stop):
         pool = WorkerPool(queue, threads, app.config)
 
         def obey():
-            stop.wait()
+            stop.recv()  # a pipe, not an event: one that is waited for by a killed process locks up
             pool.stop()
 
         threading.Thread(target=obey, daemon=True).start()

@@ -205,6 +205,7 @@ class ServerProcess:
         }
         merged.update(settings)
         settings = {key: value for key, value in merged.items() if value is not None}
+        self.processes = settings["processes"]
         script = textwrap.dedent(self.SCRIPT).format(
             folder=str(folder), settings=settings, log=str(self.log_file), before=before
         )
@@ -249,7 +250,7 @@ class ServerProcess:
     def wait_until_up(self):
         def is_up():
             assert self.process.poll() is None, f"the server ended: {self.said()}"
-            return self.logged("ready")
+            return len(self.logged("ready")) >= self.processes
 
         eventually(is_up)
         return self

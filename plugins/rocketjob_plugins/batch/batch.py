@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
-from typing import IO, TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
-
-import attrs
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from rocketjob import Job, Transition, after, before, clock, event, field, validate, validators
-from rocketjob.errors import ConfigurationError, StateConflict
+from rocketjob.errors import ConfigurationError
 from rocketjob.fields import read_only_field
 from rocketjob.job import duration_text
 from rocketjob.store import Filter
@@ -20,6 +18,7 @@ from rocketjob_plugins.batch.category import (
     as_categories,
     merged,
 )
+from rocketjob_plugins.batch.progress import shown_progress
 from rocketjob_plugins.batch.slices import InputSlices, OutputSlices, Slices
 
 if TYPE_CHECKING:
@@ -31,14 +30,13 @@ THROTTLE_MARK = "__rocketjob_batch_throttle__"
 PROCESSING = {"state": "running", "sub_state": "processing"}
 SHORT_INPUT = ("slice_size",)
 SHORT = (*SHORT_INPUT, "compress", "encrypt", "collect_nil_output", "tabular_output_header")
-REJECTS = "rejects"
+KINDS = ("inputs", "outputs")
 
 
 def batch_throttle(function: F) -> F:
     """Mark a method that takes a slice and returns True while the job's slices are to wait."""
     setattr(function, THROTTLE_MARK, True)
     return function
-
 
 
 class Batch(Job, abstract=True):
@@ -71,6 +69,7 @@ class Batch(Job, abstract=True):
         description="bad records to set aside before a slice fails; None: none",
     )
     sub_state: str | None = read_only_field()
+    upload_mark: dict[str, Any] | None = read_only_field()
 
     # What a worker knows while it processes: not stored.
     current_slice: ClassVar[Slice | None] = None
@@ -112,7 +111,10 @@ class Batch(Job, abstract=True):
 
     def __init__(self, **values: Any) -> None:
         shorts = {name: values.pop(name) for name in SHORT if name in values}
-        for name, kind in (("input_categories", InputCategory), ("output_categories", OutputCategory)):
+        for name, kind in (
+            ("input_categories", InputCategory),
+            ("output_categories", OutputCategory),
+        ):
             if name in values:
                 values[name] = as_categories(values[name], kind)
         super().__init__(**values)
@@ -240,8 +242,12 @@ class Batch(Job, abstract=True):
 
     def cleanup(self) -> None:
         """Drop the job's input and output."""
-        for each in self.all_slices():
-            each.drop()
+        names = [each.name for each in self.all_slices()]
+        store, prefixes = self.input.store, [f"rocket_job.{k}.{self.id}." for k in KINDS]
+        others = [n for n in store.collection_names() if n.startswith(tuple(prefixes))]
+        for name in dict.fromkeys([*names, *others]):
+            store.collection(name).drop()
+        self.input.unlock()
 
     # --- input and output --------------------------------------------------------------------
 
@@ -258,8 +264,9 @@ class Batch(Job, abstract=True):
         stream_mode: str | None = None,
         streams: Sequence[str] | None = None,
         on_first: Callable[[Any], None] | None = None,
+        progress: Callable[[int], None] | bool | None = None,
     ) -> Any:
-        """Add input: a path, URL, file object, iterable, range, or table; return the records' number.
+        """Add input: a path, URL, file object, iterable, range or table; return how many records.
 
         Without a source the category's `file_name` is uploaded; if it has none, a writer is
         returned: `with job.upload() as records: records.append("one")`. Never more than a few
@@ -275,6 +282,7 @@ class Batch(Job, abstract=True):
             stream_mode: line, array or hash; the category's `mode` if not given.
             streams: instead of those of the file name's extensions, such as `["gz"]`.
             on_first: is called with the first line, which is then no record.
+            progress: is called with the number of records so far; True shows it on a terminal.
 
         Raises:
             StreamError: says in which file, line and column; what was added is removed.
@@ -289,7 +297,8 @@ class Batch(Job, abstract=True):
             "streams": streams,
             "on_first": on_first,
         }
-        return upload.upload(self, source, self.input_category_for(category), options)
+        with shown_progress(progress) as options["progress"]:
+            return upload.upload(self, source, self.input_category_for(category), options)
 
     def upload_slice(self, records: list[Any], category: str | InputCategory = "main") -> int:
         """Add one slice, whatever its length; return its length."""
@@ -404,8 +413,8 @@ class Batch(Job, abstract=True):
         self.completed_at = None
 
     @event(
-        Transition(("running",), "running", "_was_processing"),
-        Transition(("running",), "queued", "worker_on_server", "its worker is on another server"),
+        Transition(("running",), "running", "_can_take_back", "its worker is on another server"),
+        Transition(("running",), "queued", "_can_start_again", "its worker is on another server"),
         validates=False,
     )
     def requeue(
@@ -415,8 +424,7 @@ class Batch(Job, abstract=True):
         self._release()
         if self._was_processing():
             self.sub_state = "processing"
-            if server_name is not None:
-                self.input.requeue_running(server_name)
+            self.input.requeue_running(server_name)
         else:
             self.sub_state = self.started_at = None
 
@@ -437,8 +445,16 @@ class Batch(Job, abstract=True):
     def _can_pause(self, **_: Any) -> bool:
         return self.sub_state == "processing"
 
-    def _was_processing(self, **_: Any) -> bool:
+    def _was_processing(self) -> bool:
         return self.sub_state in ("processing", "after")
+
+    def _can_take_back(self, server_name: str | None = None, **_: Any) -> bool:
+        if self.sub_state == "after":
+            return self.worker_on_server(server_name)
+        return self.sub_state == "processing"
+
+    def _can_start_again(self, server_name: str | None = None, **_: Any) -> bool:
+        return not self._was_processing() and self.worker_on_server(server_name)
 
     @before("retry")
     def _requeue_failed_slices(self) -> None:
@@ -448,6 +464,10 @@ class Batch(Job, abstract=True):
     @before("complete")
     def _leave_sub_state(self) -> None:
         self.sub_state = None
+
+    @after("fail")
+    def _forget_uploads(self) -> None:
+        upload.forget_uploads(self)
 
     @after("abort", "destroy")
     def _drop_slices(self) -> None:
@@ -467,21 +487,29 @@ class Batch(Job, abstract=True):
         work_batch_job(self, worker)
 
     def open_places(self, wanted: int, suspects: bool | None = None) -> int:
-        """Return how many workers find a slice; one, where all are done and only the end is left."""
+        """Return how many workers find a slice; one, where only the end is left."""
         slices = self.input
         filter: dict[str, Any] = {"state": "queued"}
         if suspects is not None:
             filter["interruptions"] = {"$gt": 0} if suspects else 0
         found = len(list(slices.collection.find(filter, {"_id": 1}, limit=wanted)))
         if found or suspects or self.record_count is None:
-            return min(found, self._free_places(wanted))
+            return min(found, self.free_places())
         unfinished = {"state": {"$in": ["queued", "running"]}}
         return 0 if slices.collection.find_one(unfinished, {"_id": 1}) else 1
 
-    def _free_places(self, wanted: int) -> int:
-        if not self.throttle_running_workers:
-            return wanted
-        return max(0, self.throttle_running_workers - self.input.count("running"))
+    def free_places(self, *, lock: bool = False) -> int:
+        """Return how many more slices `throttle_running_workers` lets be taken now.
+
+        Args:
+            lock: within a transaction, let no other worker count at the same time.
+        """
+        limit = self.throttle_running_workers
+        if not limit:
+            return sys.maxsize
+        if lock:
+            self.input.lock()
+        return max(0, limit - self.input.count("running"))
 
     @validate
     def _categories_are_valid(self) -> None:
@@ -490,12 +518,17 @@ class Batch(Job, abstract=True):
         if not isinstance(self.input_categories, list) or not self.input_categories:
             self.errors.add("input_categories", "must hold at least one category")
             return
+        if not self.has_input_category("main"):
+            self.errors.add("input_categories", "must hold one named main: it is what is processed")
         for name in ("input_categories", "output_categories"):
             for category in getattr(self, name):
                 try:
-                    serializer(category.serializer)
+                    found = serializer(category.serializer)
                 except ConfigurationError as error:
                     self.errors.add(name, str(error))
+                    continue
+                if found.whole and name == "input_categories":
+                    self.errors.add(name, f"{found.name} is for output: its records are not read")
 
     # --- what is shown -----------------------------------------------------------------------
 
@@ -506,7 +539,7 @@ class Batch(Job, abstract=True):
             return 100
         if not self.record_count:
             return 0
-        category = self.input_category_for(self.input_categories[0])
+        category = self.input_category_for("main")
         remaining = self.input_for(category).count() * (
             category.slice_records or category.slice_size
         )
@@ -529,7 +562,8 @@ class Batch(Job, abstract=True):
 
     def as_dict(self) -> dict[str, Any]:
         values = super().as_dict()
-        values.pop("result", None)
+        for name in ("result", "upload_mark"):
+            values.pop(name, None)
         values["percent_complete"] = self.percent_complete
         if self.state == "completed":
             values.pop("percent_complete")
@@ -602,9 +636,8 @@ def _take_categories(cls: type) -> None:
             inherited = getattr(cls, "__fields__", {}).get(many)
             present = inherited.default if inherited and isinstance(inherited.default, list) else []
             setattr(cls, many, as_categories([*present, one], kind))
-        elif many in cls.__dict__ and not isinstance(cls.__dict__[many], attrs.Attribute):
-            if isinstance(cls.__dict__[many], list | tuple):
-                setattr(cls, many, as_categories(cls.__dict__[many], kind))
+        elif isinstance(cls.__dict__.get(many), list | tuple):
+            setattr(cls, many, as_categories(cls.__dict__[many], kind))
 
 
 def _marked(cls: type) -> tuple[str, ...]:
@@ -614,5 +647,3 @@ def _marked(cls: type) -> tuple[str, ...]:
     own = (name for name, value in cls.__dict__.items() if hasattr(value, THROTTLE_MARK))
     found.update(dict.fromkeys(own))
     return tuple(found)
-
-

@@ -18,7 +18,7 @@ MAX_SLICE_SIZE = 1_000_000
 def _positive(instance: Any, attribute: Any, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= MAX_SLICE_SIZE:
         raise ConfigurationError(
-            f"category {instance.name}: slice_size must be from 1 to {MAX_SLICE_SIZE}, not {value!r}"
+            f"category {instance.name}: slice_size must be 1 to {MAX_SLICE_SIZE}, not {value!r}"
         )
 
 

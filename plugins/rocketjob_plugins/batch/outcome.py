@@ -9,20 +9,27 @@ processed later falls into its place.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-
-from rocketjob.errors import ClaimLost
 from rocketjob.job_exception import JobException
-from rocketjob.store import Stored
+from rocketjob.store import Store, Stored
 from rocketjob_plugins.batch.result import Result, Results
 from rocketjob_plugins.batch.slice import EXCEPTION, Slice
-from rocketjob_plugins.batch.slices import claim_guard
+from rocketjob_plugins.batch.slices import InputSlices, claim_guard
 
 if TYPE_CHECKING:
     from rocketjob_plugins.batch.batch import Batch
 
-RELEASED = {"worker_name": "", "claimed_by": "", "started_at": ""}
+RELEASED = {"worker_name": "", "claimed_by": "", "claimed_in": "", "started_at": ""}
+
+
+class Reject(NamedTuple):
+    """A bad record that was set aside, and what had been counted in its slice by then."""
+
+    number: int
+    record: Any
+    error: BaseException
+    statistics: dict[str, int]
 
 
 class Outcome:
@@ -41,7 +48,7 @@ class Outcome:
         self.state = "done"
         self.error: BaseException | None = None
         self.documents: list[tuple[str, Stored]] = []
-        self.rejected: list[tuple[int, Any, str]] = []
+        self.rejected: list[Reject] = []
         self._keep = {each.name: each.nils for each in job.output_categories}
         self._main = self._keep.get("main")
         self._collected: dict[str, list[Any]] = {name: [] for name in self._keep}
@@ -50,11 +57,12 @@ class Outcome:
         self.statistics: dict[str, int] = {}
 
     @classmethod
-    def untouched(cls, slice_: Slice) -> Outcome:
+    def untouched(cls, slice_: Slice, job: Batch) -> Outcome:
         """Return the outcome of a slice that is given back as it was."""
         made = cls.__new__(cls)
         made.slice, made.state, made.documents = slice_, "released", []
-        made.rejected, made.statistics = [], {}
+        made.rejected, made.statistics, made._collected = [], {}, {}
+        made.job, made.error = job, None
         made.start = made.index = max(0, (slice_.processing_record_number or 1) - 1)
         return made
 
@@ -62,12 +70,12 @@ class Outcome:
 
     def parse(self, records: list[Any]) -> Sequence[Any]:
         """Return the records as `perform` gets them: rows, where the input is tabular."""
-        category = self.job.input_category_for(self.job.input_categories[0])
+        category = self.job.input_category_for("main")
         if not category.is_tabular or category.mode != "line":
             return records
-        from rocketjob_plugins.batch.tables import LazyRows
+        from rocketjob_plugins.batch.tables import lazy_rows
 
-        return LazyRows(category, records)
+        return lazy_rows(self.job, category, records)
 
     def take(self, value: Any) -> None:
         """Keep what perform returned for a record."""
@@ -81,11 +89,12 @@ class Outcome:
         self._count()
 
     def _take_results(self, value: Any) -> None:
-        results = value if isinstance(value, Results) else [value]
-        for each in results:
-            result = each if isinstance(each, Result) else Result(each)
+        given = value if isinstance(value, Results) else [value]
+        results = [each if isinstance(each, Result) else Result(each) for each in given]
+        for result in results:  # first: of a record that fails nothing is kept
             if result.category not in self._collected:
                 self.job.output_category_for(result.category)  # raises: unknown category
+        for result in results:
             if result.value is not None or self._keep[result.category]:
                 self._collected[result.category].append(result.value)
 
@@ -102,12 +111,23 @@ class Outcome:
         self._close_part(self.index)
         self._from = self.index + 1
         record = self.slice.records[self.index]
-        self.rejected.append((self.slice.id + self.index, record, f"{type(error).__name__}: {error}"))
+        self.rejected.append(
+            Reject(self.slice.id + self.index, record, error, dict(self.statistics))
+        )
+
+    def undo_from(self, reject: Reject, error: BaseException) -> None:
+        """Fail at a record that was rejected already, and forget what came behind it."""
+        self.rejected = [each for each in self.rejected if each.number < reject.number]
+        self.documents = [each for each in self.documents if each[1]["_id"] < reject.number]
+        self.statistics = reject.statistics
+        self.index = self._from = reject.number - self.slice.id
+        self.fail(error)
 
     def release_at(self, index: int) -> None:
         """Note that the slice is to be queued again, to go on at a record."""
+        self.index = index
         if index < len(self.slice.records):
-            self.state, self.index = "released", index
+            self.state = "released"
 
     def fail(self, error: BaseException) -> None:
         """Note that the record in work failed; what came before it is kept."""
@@ -118,11 +138,16 @@ class Outcome:
         try:
             self._close_part(self.index)
         except Exception as unstorable:
-            # What cannot be stored is the failure: all of the slice is to be done again.
-            self.documents.clear()
-            self.index = self.start
-            self.slice.processing_record_number = self.start + 1
-            self.slice.exception = JobException.of(unstorable, self.slice.worker_name)
+            self.fail_whole(self._unstorable(unstorable))
+
+    def fail_whole(self, error: BaseException) -> None:
+        """Fail because the output cannot be stored: all of the slice is to be done again."""
+        self.documents, self.rejected, self.statistics = [], [], {}
+        for kept in self._collected.values():
+            kept.clear()
+        self.state, self.error, self.index = "failed", error, self.start
+        self.slice.processing_record_number = self.start + 1
+        self.slice.exception = JobException.of(error, self.slice.worker_name)
 
     def _forget_pending(self) -> None:
         pending = self.job.__dict__.get("_pending_statistics")
@@ -138,7 +163,11 @@ class Outcome:
 
     def _unstorable(self, error: Exception) -> Exception:
         message = f"the output of slice {self.slice.id} cannot be stored: {error}"
-        return type(error)(message) if type(error) in (TypeError, ValueError) else ValueError(message)
+        if str(error).startswith("the output of slice"):
+            return error
+        return (
+            type(error)(message) if type(error) in (TypeError, ValueError) else ValueError(message)
+        )
 
     def _close_part(self, end: int) -> None:
         """Pack the output of the records up to here as one slice of output."""
@@ -176,18 +205,26 @@ class Outcome:
         return {"$set": {"state": "queued", **changed}, "$unset": RELEASED}
 
 
-def store_outcomes(job: Batch, outcomes: list[Outcome]) -> None:
-    """Store what became of slices, each if it is still this worker's; in one step."""
+def store_outcomes(job: Batch, outcomes: list[Outcome]) -> dict[str, int]:
+    """Store what became of slices, each if it is still this worker's; in one step.
+
+    Returns:
+        what they counted and is still to be added to the job, where that is in another store.
+    """
     from rocketjob_plugins.batch import rejects
 
     inputs = job.input
+    if not inputs.store.supports_transactions and not job.is_new:
+        _store_stepwise(job, outcomes)
+        return {}
     added: dict[str, list[Stored]] = {}
     statistics: dict[str, int] = {}
     with inputs.store.transaction():
+        if job.max_rejects is not None:
+            rejects.keep_to_limit(job, outcomes)
         for outcome in outcomes:
-            if not _settle_input(inputs.collection, outcome):
-                lost = ClaimLost(f"{outcome.slice!r} of {job!r} was taken away; nothing written")
-                job.logger.warning("ClaimLost", slice=outcome.slice.id, reason=str(lost))
+            if not _settle_input(inputs, outcome):
+                _lost(job, outcome)
                 continue
             for name, document in outcome.documents:
                 added.setdefault(name, []).append(document)
@@ -196,21 +233,47 @@ def store_outcomes(job: Batch, outcomes: list[Outcome]) -> None:
             rejects.store(job, outcome)
         for name, documents in added.items():
             inputs.store.collection(name).insert_many(documents)
-        if statistics:
-            _add_statistics(job, statistics)
+        if not statistics or inputs.store is not job_store(job):
+            return statistics
+        add_statistics(job, statistics)
+    return {}
 
 
-def _settle_input(collection: Any, outcome: Outcome) -> bool:
-    guard = claim_guard(outcome.slice)
-    if outcome.state == "done":
-        return bool(collection.delete_one(guard).deleted_count)
-    return bool(collection.update_one(guard, outcome.update()).matched_count)
+def _store_stepwise(job: Batch, outcomes: list[Outcome]) -> None:
+    from rocketjob_plugins.batch import rejects, stepwise
+
+    if job.max_rejects is not None:
+        rejects.keep_to_limit(job, outcomes)
+    for outcome in outcomes:
+        if not stepwise.settle(job, outcome, rejects.documents_of(job, outcome)):
+            _lost(job, outcome)
 
 
-def _add_statistics(job: Batch, statistics: dict[str, int]) -> None:
+def job_store(job: Batch) -> Store:
+    from rocketjob.application import current
+
+    return current().store
+
+
+def _settle_input(inputs: InputSlices, outcome: Outcome) -> bool:
+    guard, collection = claim_guard(outcome.slice), inputs.collection
+    if outcome.state != "done":
+        return bool(collection.update_one(guard, outcome.update()).matched_count)
+    return bool(collection.delete_one(guard).deleted_count)
+
+
+def _lost(job: Batch, outcome: Outcome) -> None:
+    reason = f"{outcome.slice!r} of {job!r} was taken away; nothing was written"
+    job.logger.warning("ClaimLost", slice=outcome.slice.id, reason=reason)
+
+
+def add_statistics(job: Batch, statistics: dict[str, int]) -> None:
+    """Add counts to the stored job."""
     if job.is_new:
+        from rocketjob_plugins.batch.statistics import add_nested
+
+        for key, count in statistics.items():
+            add_nested(job.__dict__["statistics"], key, count)
         return
     increments = {f"statistics.{key}": count for key, count in statistics.items()}
     job.collection().update_one({"_id": job.id}, {"$inc": increments})
-
-

@@ -12,10 +12,12 @@ from typing import Any
 
 from rocketjob import Job, WorkerCrashed, hookimpl
 from rocketjob.log import Logger
+from rocketjob.store import atomically
+from rocketjob_plugins.batch import stepwise
 from rocketjob_plugins.batch.batch import Batch
 from rocketjob_plugins.batch.outcome import RELEASED, Outcome, store_outcomes
 from rocketjob_plugins.batch.slice import Slice
-from rocketjob_plugins.batch.slices import InputSlices, claim_guard
+from rocketjob_plugins.batch.slices import claim_guard
 
 log = Logger("rocketjob.batch")
 HOLDING = ["running", "paused", "failed"]  # states in which a worker may still have a slice
@@ -60,6 +62,9 @@ def _held_by(owner: str) -> dict[str, Any]:
 
 def _take_back(job: Batch, slice_: Slice, how: str | None, crash_limit: int) -> bool:
     slices = job.input
+    note = stepwise.noted(slices, slice_)
+    if note is not None:
+        return stepwise.carry_out(job, slice_, note)
     if how is None:
         update: dict[str, Any] = {"$set": {"state": "queued"}, "$unset": RELEASED}
         return bool(slices.collection.update_one(claim_guard(slice_), update).matched_count)
@@ -69,13 +74,14 @@ def _take_back(job: Batch, slice_: Slice, how: str | None, crash_limit: int) -> 
         update = {"$set": changed, "$unset": RELEASED}
         return bool(slices.collection.update_one(claim_guard(slice_), update).matched_count)
     if len(slice_) > 1:
-        return _halve(slices, slice_, crash_limit)
+        return _halve(job, slice_, crash_limit)
     _give_up(job, slice_, how)
     return True
 
 
-def _halve(slices: InputSlices, slice_: Slice, crash_limit: int) -> bool:
+def _halve(job: Batch, slice_: Slice, crash_limit: int) -> bool:
     """Put two halves in a slice's place, each of which is halved again at its next crash."""
+    slices = job.input
     done = max(0, (slice_.processing_record_number or 1) - 1)
     records = slice_.records[done:]
     first = slice_.id + done
@@ -83,10 +89,17 @@ def _halve(slices: InputSlices, slice_: Slice, crash_limit: int) -> bool:
     halves = [Slice(records[:middle], first), Slice(records[middle:], first + middle)]
     for half in halves:
         half.interruptions = crash_limit - 1
-    with slices.store.transaction():
+
+    def step(session: Any) -> bool:
+        if not slices.store.supports_transactions:
+            return stepwise.replace(job, slice_, [half for half in halves if len(half)])
         if not slices.collection.delete_one(claim_guard(slice_)).deleted_count:
             return False
         slices.insert_many(half for half in halves if len(half))
+        return True
+
+    if not atomically(slices.store, step):
+        return False
     log.warning("a slice that crashes its worker was halved", slice=slice_.id, records=len(records))
     return True
 

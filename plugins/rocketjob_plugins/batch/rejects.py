@@ -11,8 +11,9 @@ import io
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-
 from rocketjob.codec import decode_any, encode_any
+from rocketjob.errors import StateConflict
+from rocketjob.job_exception import message_of
 from rocketjob_plugins.batch import streams
 from rocketjob_plugins.batch.category import OutputCategory
 from rocketjob_plugins.batch.slice import Slice
@@ -42,18 +43,47 @@ def may_reject(job: Batch, outcome: Outcome) -> bool:
     return count(job) + len(outcome.rejected) < job.max_rejects
 
 
+def keep_to_limit(job: Batch, outcomes: list[Outcome]) -> None:
+    """Fail the slices that would set aside too many; part of the step that stores them.
+
+    Other workers may have set records aside since this one looked.
+    """
+    if not any(outcome.rejected for outcome in outcomes):
+        return
+    left = max(0, (job.max_rejects or 0) - count(job))
+    for outcome in outcomes:
+        if len(outcome.rejected) > left:
+            first = outcome.rejected[left]
+            outcome.undo_from(first, first.error)
+        left -= len(outcome.rejected)
+
+
 def store(job: Batch, outcome: Outcome) -> None:
     """Store the rejects of a slice; part of the step that stores its output."""
+    documents = documents_of(job, outcome)
+    if documents:
+        collection = slices_of(job).collection
+        collection.delete_many({"_id": {"$in": [each["_id"] for each in documents]}})
+        collection.insert_many(documents)
+
+
+def documents_of(job: Batch, outcome: Outcome) -> list[dict[str, Any]]:
+    """Return the rejects of a slice as they are stored."""
     if not outcome.rejected:
-        return
-    encrypted = job.input_categories[0].serializer == "encrypt"
-    documents = [
-        {"_id": number, "record": _pack(record, encrypted), "error": error}
-        for number, record, error in outcome.rejected
+        return []
+    encrypted = _is_encrypted(job)
+    return [
+        {
+            "_id": each.number,
+            "record": _pack(each.record, encrypted),
+            "error": f"{type(each.error).__name__}: {message_of(each.error)}",
+        }
+        for each in outcome.rejected
     ]
-    collection = slices_of(job).collection
-    collection.delete_many({"_id": {"$in": [each["_id"] for each in documents]}})
-    collection.insert_many(documents)
+
+
+def _is_encrypted(job: Batch) -> bool:
+    return job.input_category_for("main").serializer == "encrypt"
 
 
 def _pack(record: Any, encrypted: bool) -> Any:
@@ -74,7 +104,7 @@ def _unpack(stored: Any, encrypted: bool) -> Any:
 
 def each(job: Batch) -> Iterator[tuple[int, Any, str]]:
     """Yield the number, the record and the error of each reject, in order."""
-    encrypted = job.input_categories[0].serializer == "encrypt"
+    encrypted = _is_encrypted(job)
     for stored in slices_of(job).collection.find({}, sort=[("_id", 1)]):
         yield stored["_id"], _unpack(stored["record"], encrypted), stored["error"]
 
@@ -108,10 +138,14 @@ def resubmit(job: Batch, source: Any) -> int:
             rows[number] = _record(job, row)
     _check_known(job, rows)
     with slices.store.transaction():
-        slices_of(job).collection.delete_many({"_id": {"$in": list(rows)}})
+        gone = slices_of(job).collection.delete_many({"_id": {"$in": list(rows)}})
+        if gone.deleted_count != len(rows):
+            raise StateConflict("somebody else has resubmitted some of these records meanwhile")
         slices.insert_many(Slice([record], number) for number, record in rows.items())
-    if rows and not job.is_new and not (job.is_running and job.sub_state == "processing"):
-        job.reopen()
+    if rows and not job.is_new:
+        job.reload()  # only now: whoever ends the job looks for slices after it has said so
+        if not (job.is_running and job.sub_state == "processing"):
+            job.reopen()
     return len(rows)
 
 
@@ -177,5 +211,3 @@ def _csv_line(cells: list[Any]) -> str:
     text = io.StringIO()
     csv.writer(text, lineterminator="").writerow(cells)
     return text.getvalue()
-
-

@@ -41,6 +41,7 @@ class Slice(MutableSequence[Any]):
     ) -> None:
         self._records: list[Any] | None = list(records)
         self._packed: Any = None
+        self._size: int | None = None
         self._slices = slices
         self.id = first_record_number
         self.state = "queued"
@@ -125,7 +126,7 @@ class Slice(MutableSequence[Any]):
     def load(cls, stored: Stored, slices: Slices) -> Slice:
         made = cls.__new__(cls)
         made._records, made._packed, made._slices = None, stored.get("records"), slices
-        made.id = stored["_id"]
+        made.id, made._size = stored["_id"], stored.get("size")
         made.state = stored.get("state", "queued")
         made.failure_count = stored.get("failure_count", 0)
         made.interruptions = stored.get("interruptions", 0)
@@ -156,11 +157,17 @@ class Slice(MutableSequence[Any]):
         """Store the records, for example after one that failed was mended.
 
         Raises:
+            ValueError: there are more records than before.
             StateConflict: a worker has the slice.
             NotFound: it is not stored any more.
         """
+        count = len(self.records)
+        if self._size is not None and count > self._size:
+            raise ValueError(
+                f"{self!r} has {self._size} records; more would take the numbers of those behind it"
+            )
         packed = self._collection().serializer.dump(self.records)
-        self._write({"$set": {"records": packed, "size": len(self.records)}})
+        self._write({"$set": {"records": packed, "size": count}})
         return self
 
     def retry(self) -> Slice:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-
 from typing import TYPE_CHECKING, Any
 
 from rocketjob import clock
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from bson import ObjectId
 
 ORDER = [("_id", 1)]
+LOCKS = "rocket_job.slice_locks"
 
 
 class Slices:
@@ -140,9 +140,19 @@ class InputSlices(Slices):
     kind = "inputs"
 
     def claim(
-        self, claimed_by: str, worker_name: str, limit: int, suspects: bool | None = None
+        self,
+        claimed_by: str,
+        worker_name: str,
+        limit: int,
+        suspects: bool | None = None,
+        claimed_in: str = "",
     ) -> list[Slice]:
-        """Take the first queued slices, for one worker alone."""
+        """Take the first queued slices, for one worker alone.
+
+        Args:
+            suspects: only those whose worker has crashed before, or only the others.
+            claimed_in: tells the workers of one process apart.
+        """
         filter: dict[str, Any] = {"state": "queued"}
         if suspects is not None:
             filter["interruptions"] = {"$gt": 0} if suspects else 0
@@ -150,6 +160,7 @@ class InputSlices(Slices):
             "$set": {
                 "state": "running",
                 "claimed_by": claimed_by,
+                "claimed_in": claimed_in,
                 "worker_name": worker_name,
                 "started_at": clock.now(),
             },
@@ -158,18 +169,34 @@ class InputSlices(Slices):
         found = self.store.claim_many(self.name, filter, update, sort=ORDER, limit=limit)
         return [Slice.load(stored, self) for stored in found]
 
+    def lock(self) -> None:
+        """Let no other transaction that does the same be made at the same time."""
+        locks = self.store.collection(LOCKS)
+        locks.update_one({"_id": self.job_id}, {"$inc": {"claims": 1}}, upsert=True)
+
+    def unlock(self) -> None:
+        """Remove what `lock` has left."""
+        self.store.collection(LOCKS).delete_one({"_id": self.job_id})
+
     def requeue_failed(self) -> int:
         """Queue all failed slices again; return how many."""
         return self._requeue({"state": "failed"}, {"interruptions": 0})
 
-    def requeue_running(self, worker_name: str) -> int:
-        """Queue the slices that a worker, or all workers of a server, have; return how many."""
+    def requeue_unknown(self, claimed_by: str, claimed_in: str, known: Iterable[int]) -> int:
+        """Queue what a worker holds and knows nothing of: the answer to its claim was lost."""
+        held = {"state": "running", "claimed_by": claimed_by, "claimed_in": claimed_in}
+        return self._requeue({**held, "_id": {"$nin": list(known)}}, {})
+
+    def requeue_running(self, worker_name: str | None = None) -> int:
+        """Queue the slices of a worker, of a server's workers, or of all; return how many."""
+        if worker_name is None:
+            return self._requeue({"state": "running"}, {})
         names = {"$gte": worker_name + ":", "$lt": worker_name + ";"}  # ";" follows ":" in ASCII
         whose = {"$or": [{"worker_name": worker_name}, {"worker_name": names}]}
         return self._requeue({"state": "running", **whose}, {})
 
     def _requeue(self, filter: Filter, also: Mapping[str, Any]) -> int:
-        gone = {"worker_name": "", "claimed_by": "", "started_at": ""}
+        gone = {"worker_name": "", "claimed_by": "", "claimed_in": "", "started_at": ""}
         update = {"$set": {"state": "queued", **also}, "$unset": gone}
         return self.collection.update_many(filter, update).matched_count
 
@@ -205,5 +232,3 @@ def claim_guard(slice_: Slice) -> Filter:
         "claim_number": slice_.claim_number,
         "state": "running",
     }
-
-

@@ -27,6 +27,7 @@ class Statistics(Job, abstract=True):
         for name, count in counts.items():
             if not name or not count:
                 continue
+            _check(str(name), count)
             if self.__dict__.get("current_slice") is not None:
                 pending = self.__dict__.setdefault("_pending_statistics", {})
                 pending[str(name)] = pending.get(str(name), 0) + count
@@ -38,6 +39,14 @@ class Statistics(Job, abstract=True):
             self.collection().update_one({"_id": self.id}, {"$inc": {f"statistics.{name}": count}})
             return
         add_nested(self.statistics, name, count)
+
+
+def _check(name: str, count: Any) -> None:
+    """Refuse here, where the error has a line of the user's, what the store would refuse."""
+    if any(not part or part.startswith("$") for part in name.split(".")):
+        raise ValueError(f"statistics_inc: {name!r} is no key; write for example 'invalid.email'")
+    if isinstance(count, bool) or not isinstance(count, int | float):
+        raise TypeError(f"statistics_inc: {name} must be added a number, not {count!r}")
 
 
 def add_nested(counts: dict[str, Any], name: str, count: int) -> None:

@@ -47,11 +47,28 @@ def _brought() -> list[Any]:
     return current().plugins.collect("register_formats")
 
 
+def lazy_rows(job: Batch, category: InputCategory, lines: list[Any]) -> LazyRows:
+    """Return the rows of lines; columns that were uploaded since the job was read are looked up."""
+    rows = LazyRows(category, lines)
+    if rows.needs_header and not job.is_new:
+        _learn_header(job, category)
+        rows = LazyRows(category, lines)
+    return rows
+
+
+def _learn_header(job: Batch, category: InputCategory) -> None:
+    stored = job.collection().find_one({"_id": job.id}, {"input_categories": 1}) or {}
+    for each in stored.get("input_categories", ()):
+        if each.get("name") == category.name:
+            category.columns = each.get("columns")
+
+
 class LazyRows(Sequence[Any]):
     """Rows that are parsed one by one, so that a bad line fails as the record that it is."""
 
     def __init__(self, category: InputCategory, lines: list[Any]) -> None:
         self._table, self._lines = input_table(category), lines
+        self.needs_header: bool = self._table.needs_header
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -100,5 +117,3 @@ def header_of(category: OutputCategory) -> str | None:
         return None
     header: str | None = output_table(category).render_header()
     return header
-
-

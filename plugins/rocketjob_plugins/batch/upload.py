@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import itertools
+import sys
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rocketjob.store import Filter
-from rocketjob_plugins.batch import streams
+from rocketjob.errors import NotFound, StateConflict
+from rocketjob.store import Filter, Stored
+from rocketjob_plugins.batch import rejects, streams
 from rocketjob_plugins.batch.category import InputCategory
 from rocketjob_plugins.batch.slice import Slice
 from rocketjob_plugins.batch.slices import InputSlices
@@ -18,24 +20,55 @@ if TYPE_CHECKING:
     from rocketjob_plugins.batch.batch import Batch
 
 SLICES_AT_ONCE = 20  # stored in one go ...
+AT_ONCE = 10_000  # records of a list
 BYTES_AT_ONCE = 4 * 1024 * 1024  # ... or about so much of them
+MARKS = "uploaded"  # key of the stored job: the next record number of each category
+ENDED = ["completed", "aborted"]
 FILE_OPTIONS = ("delimiter", "encode_replace", "encode_cleaner", "streams")
 
 
 class UploadWriter:
     """Takes records one by one; its slices are stored while it fills.
 
-    As a context manager it ends the upload; an exception within removes what it added.
+    As a context manager it ends the upload; an exception within removes what it added. Of two
+    uploads to one category at a time the one that stores later ends with `StateConflict`: they
+    would give the same numbers to their records.
     """
 
-    def __init__(self, job: Batch, category: InputCategory) -> None:
-        self.job, self.category = job, category
+    def __init__(
+        self, job: Batch, category: InputCategory, progress: Callable[[int], None] | None = None
+    ) -> None:
+        self.job, self.category, self.progress = job, category, progress
         self.slices = InputSlices(job.id, category)
+        self._open()
         self.slices.create_indexes()
-        self.first = self._number = self.slices.next_record_number()
+        self.mark = _mark_of(job, category)
+        self.first = self._number = self._next_number()
         self._records: list[Any] = []
-        self._ready: list[Slice] = []
+        self._ready: list[Stored] = []
+        self._bytes = 0
         self.count = 0
+
+    def _open(self) -> None:
+        writers = self.job.__dict__.setdefault("_uploads", {})
+        other = writers.get(self.category.name, lambda: None)()
+        if other is not None:
+            raise StateConflict(
+                f"an upload to {self.category.name} of {self.job!r} has not ended: end it first"
+            )
+        writers[self.category.name] = weakref.ref(self)
+
+    def _close(self) -> None:
+        self.job.__dict__.get("_uploads", {}).pop(self.category.name, None)
+
+    def _next_number(self) -> int:
+        """Return a number that no record has had, also none that is processed and gone."""
+        known = [self.slices.next_record_number(), self.mark or 1]
+        if self.category.name == "main" and self.mark is None:
+            known.append((self.job.record_count or 0) + 1)
+        return max(known)
+
+    # --- taking records ----------------------------------------------------------------------
 
     def append(self, record: Any) -> None:
         """Add one record."""
@@ -48,7 +81,7 @@ class UploadWriter:
         size = self.category.slice_size
         if isinstance(records, list):
             self._records += records
-            while len(self._records) >= size:
+            if len(self._records) >= size:
                 self._cut()
             return
         for record in records:
@@ -60,26 +93,59 @@ class UploadWriter:
         self._add(records)
 
     def _cut(self) -> None:
-        size = self.category.slice_size
-        if len(self._records) == size:
-            records, self._records = self._records, []
-            self._add(records)
-            return
-        whole = len(self._records) // size * size
+        size, records = self.category.slice_size, self._records
+        whole = len(records) // size * size
         for start in range(0, whole, size):
-            self._add(self._records[start : start + size])
-        del self._records[:whole]
+            self._add(records[start : start + size])
+        self._records = records[whole:]
+
+    # --- storing slices ----------------------------------------------------------------------
 
     def _add(self, records: list[Any]) -> None:
-        self._ready.append(Slice(records, self._number))
+        slice_ = Slice(records, self._number)
+        slice_._slices = self.slices
+        try:
+            document = slice_.to_document()
+        except Exception as error:
+            raise _unstorable(self.slices, slice_, error) from error
         self._number += len(records)
         self.count += len(records)
-        if len(self._ready) >= SLICES_AT_ONCE:
+        self._ready.append(document)
+        packed = document["records"]
+        self._bytes += len(packed) if isinstance(packed, bytes) else 100 * len(records)
+        if len(self._ready) >= SLICES_AT_ONCE or self._bytes >= BYTES_AT_ONCE:
             self._store()
 
     def _store(self) -> None:
-        ready, self._ready = self._ready, []
-        self.slices.insert_many(ready)
+        if not self._ready:
+            return
+        ready, self._ready, self._bytes = self._ready, [], 0
+        self._advance_mark()
+        self.slices.collection.insert_many(ready)
+        if self.progress is not None:
+            self.progress(self.count)
+
+    def _advance_mark(self) -> None:
+        """Say in the stored job how far the numbers are given away: one upload at a time."""
+        job = self.job
+        if job.is_new:
+            return
+        key = f"{MARKS}.{self.category.name}"
+        condition = {**job._identity(), "state": {"$nin": ENDED}, key: self.mark}
+        found = job.collection().update_one(condition, {"$set": {key: self._number}})
+        if not found.matched_count:
+            raise self._conflict()
+        self.mark = self._number
+
+    def _conflict(self) -> Exception:
+        stored = self.job.collection().find_one({"_id": self.job.id}, {"state": 1})
+        if stored is None:
+            return NotFound(f"{self.job!r} was removed while records were uploaded to it")
+        if stored["state"] in ENDED:
+            return StateConflict(f"{self.job!r} is {stored['state']}: it takes no more records")
+        return StateConflict(
+            f"another upload to {self.category.name} of {self.job!r} is under way: one at a time"
+        )
 
     def _flush_records(self) -> None:
         if self._records:
@@ -92,32 +158,122 @@ class UploadWriter:
         self._store()
         if self.category.name == "main":
             add_to_record_count(self.job, self.count)
+        self._close()
         return self.count
 
     def undo(self) -> None:
         """Remove what was added; what other uploads added stays."""
-        self.slices.collection.delete_many({"_id": {"$gte": self.first}})
+        self._close()
+        _remove(self.job, self.category, self.first, self._number)
 
     def __enter__(self) -> UploadWriter:
         return self
 
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        if kind is None:
-            self.finish()
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if error is None:
+            try:
+                self.finish()
+            except BaseException as failed:
+                self._fail(failed)
+                raise
         else:
+            self._fail(error)
+
+    def _fail(self, error: BaseException) -> None:
+        here = self.count + len(self._records) + 1
+        error.add_note(f"The upload stopped at record {here}; what it had added is removed.")
+        try:
             self.undo()
+        except Exception as lost:
+            error.add_note(f"It could not be removed: {lost}")
+
+
+def _remove(job: Batch, category: InputCategory, first: int, end: int) -> None:
+    """Remove records from the input, and what was made of them if they were processed already."""
+    numbers = {"_id": {"$gte": first, "$lt": end}}
+    slices = InputSlices(job.id, category)
+    with slices.store.transaction():
+        slices.collection.delete_many(numbers)
+        if category.name != "main" or job.is_new:
+            return
+        for output in (*job.output_categories, None):
+            made = job.output_for(output) if output else rejects.slices_of(job)
+            made.collection.delete_many(numbers)
+
+
+def _unstorable(slices: InputSlices, slice_: Slice, error: Exception) -> Exception:
+    """Say which record cannot be stored."""
+    for number, record in enumerate(slice_.records, slice_.id):
+        try:
+            slices.serializer.dump([record])
+        except Exception as reason:
+            shown = repr(record)
+            shown = shown if len(shown) < 80 else shown[:77] + "..."
+            return ValueError(f"record {number} cannot be stored: {reason}: {shown}")
+    return error
+
+
+def _mark_of(job: Batch, category: InputCategory) -> int | None:
+    if job.is_new:
+        return None
+    stored = job.collection().find_one({"_id": job.id}, {MARKS: 1}) or {}
+    found: int | None = stored.get(MARKS, {}).get(category.name)
+    return found
 
 
 def add_to_record_count(job: Batch, count: int) -> None:
     """Add to `record_count`, which also says that an upload has ended."""
-    job.record_count = (job.record_count or 0) + count
     if job.is_new:
+        job.record_count = (job.record_count or 0) + count
         return
     update = {"$inc": {"record_count": count}}
-    job.collection().update_one({"_id": job.id}, update)
-    stored = {**(job._stored or {}), "record_count": job.record_count}
-    job.__dict__["_stored"] = stored
+    condition = {**job._identity(), "state": {"$nin": ENDED}}
+    stored = job.collection().find_one_and_update(condition, update, return_document=True)
+    if stored is None:
+        raise StateConflict(f"{job!r} has ended or was removed while records were uploaded to it")
+    job.record_count = stored["record_count"]
+    job.__dict__["_stored"] = {**(job._stored or {}), "record_count": job.record_count}
     job._assigned.discard("record_count")
+
+
+def store_categories(job: Batch) -> None:
+    """Store what an upload found out, such as the columns, before a worker needs it."""
+    if job.is_new:
+        return
+    changed = {k: v for k, v in job._changes()[0].items() if k == "input_categories"}
+    if changed:
+        job.collection().update_one(job._identity(), {"$set": changed})
+        job.__dict__["_stored"] = {**(job._stored or {}), **changed}
+
+
+def start_over(job: Batch) -> None:
+    """Note what input there is before the callbacks; a second time, remove what came since.
+
+    Those callbacks upload: where a worker died in them they are run again from the beginning.
+    """
+    if job.upload_mark is None:
+        writers = {each.name: InputSlices(job.id, each) for each in job.input_categories}
+        first = {name: each.next_record_number() for name, each in writers.items()}
+        first["main"] = max(first["main"], (job.record_count or 0) + 1)
+        job.upload_mark = {"record_count": job.record_count, "first": first}
+        return
+    for category in job.input_categories:
+        _remove(job, category, job.upload_mark["first"].get(category.name, 1), sys.maxsize)
+    job.record_count = job.upload_mark["record_count"]
+
+
+def forget_uploads(job: Batch) -> None:
+    """Remove what failed callbacks before the batch had uploaded: a retry uploads it again."""
+    if job.upload_mark is None or job.sub_state != "before" or job.state != "failed":
+        return
+    if not job.is_new:
+        condition = {"_id": job.id, "state": "failed", "upload_mark": {"$exists": True}}
+        if job.collection().find_one(condition, {"_id": 1}) is None:
+            return
+    start_over(job)
+    job.upload_mark = None
+    if not job.is_new:
+        job.save(validate=False)
 
 
 def upload(job: Batch, source: Any, category: InputCategory, options: dict[str, Any]) -> Any:
@@ -125,18 +281,18 @@ def upload(job: Batch, source: Any, category: InputCategory, options: dict[str, 
     if source is None:
         source = category.file_name or options["file_name"]
     if source is None:
-        _refuse_options(options, allowed=("file_name",), what="a writer")
-        return UploadWriter(job, category)
+        _refuse_options(options, allowed=("file_name", "progress"), what="a writer")
+        return UploadWriter(job, category, options["progress"])
     if isinstance(source, str | PathLike) or hasattr(source, "read"):
         return upload_file(job, source, category, options)
-    _refuse_options(options, allowed=("on_first",), what="an iterable")
+    _refuse_options(options, allowed=("on_first", "progress"), what="an iterable")
     rows = rows_of(source)
     if options["on_first"] is not None:
         rows = iter(rows)
         first = next(rows, None)
         if first is not None:
             options["on_first"](first)
-    return upload_records(job, rows, category)
+    return upload_records(job, rows, category, options["progress"])
 
 
 def _refuse_options(options: Mapping[str, Any], allowed: Sequence[str], what: str) -> None:
@@ -170,15 +326,22 @@ def _frame_rows(frame: Any) -> Iterator[dict[str, Any]]:
             yield dict(zip(names, values, strict=True))
 
 
-def upload_records(job: Batch, records: Iterable[Any], category: InputCategory) -> int:
+def upload_records(
+    job: Batch,
+    records: Iterable[Any],
+    category: InputCategory,
+    progress: Callable[[int], None] | None = None,
+) -> int:
     """Upload any iterable of records."""
     category.slice_records = None
-    writer = UploadWriter(job, category)
-    with writer:
-        size = category.slice_size
-        iterator = iter(records)
-        while part := list(itertools.islice(iterator, size)):
-            writer.extend(part)
+    with UploadWriter(job, category, progress) as writer:
+        if isinstance(records, list):
+            for start in range(0, len(records), AT_ONCE):
+                writer.extend(records[start : start + AT_ONCE])
+        else:
+            for record in records:
+                writer.append(record)
+    store_categories(job)
     return writer.count
 
 
@@ -199,9 +362,8 @@ def upload_file(job: Batch, source: Any, category: InputCategory, options: dict[
     category.file_name, category.slice_records = name or category.file_name, None
     table = _table(category, name, mode)
     reading = {key: options[key] for key in FILE_OPTIONS}
-    writer = UploadWriter(job, category)
     with (
-        writer,
+        UploadWriter(job, category, options["progress"]) as writer,
         streams.open_line_blocks(
             source,
             file_name=name,
@@ -211,7 +373,10 @@ def upload_file(job: Batch, source: Any, category: InputCategory, options: dict[
         ) as blocks,
     ):
         for lines in _after_header(blocks, category, table, options["on_first"]):
+            if not writer.count:
+                store_categories(job)
             writer.extend(_in_mode(lines, table, mode))
+    store_categories(job)
     return writer.count
 
 
@@ -265,6 +430,7 @@ def upload_ranges(job: Batch, first: int, last: int, category: InputCategory) ->
             raise TypeError(f"upload_integer_range takes two whole numbers, not {number!r}")
     size = category.slice_size
     category.slice_records = 1
+    store_categories(job)
     with UploadWriter(job, category) as writer:
         if first <= last:
             for start in range(first, last + 1, size):
@@ -278,9 +444,9 @@ def upload_ranges(job: Batch, first: int, last: int, category: InputCategory) ->
 def upload_query(job: Batch, query: Any, session: Any, category: InputCategory) -> int:
     """Upload the rows of a relational query, streamed."""
     if hasattr(query, "iterator") and hasattr(query, "model"):  # Django QuerySet
-        rows: Iterable[Any] = query.iterator(chunk_size=2000)
-        if getattr(query, "_iterable_class", None).__name__ == "ModelIterable":
-            rows = query.values_list("pk", flat=True).iterator(chunk_size=2000)
+        if query._iterable_class.__name__ == "ModelIterable":
+            query = query.values_list("pk", flat=True)
+        rows = query.iterator(chunk_size=2000)
         return upload_records(job, (_row(row) for row in rows), category)
     if session is None:
         raise TypeError("upload_query(select, session): a SQLAlchemy query needs its session")

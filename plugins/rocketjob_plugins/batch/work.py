@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import contextlib
 import inspect
+import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
@@ -19,10 +20,11 @@ import attrs
 from rocketjob import async_loop, runner
 from rocketjob.errors import ClaimLost, NotFound, StateConflict
 from rocketjob.job import Claim
+from rocketjob.job_exception import message_of
 from rocketjob.log import Logger
 from rocketjob.state_machine import Change
-from rocketjob_plugins.batch import rejects
-from rocketjob_plugins.batch.outcome import Outcome, store_outcomes
+from rocketjob_plugins.batch import rejects, upload
+from rocketjob_plugins.batch.outcome import Outcome, add_statistics, store_outcomes
 from rocketjob_plugins.batch.slice import Slice
 
 if TYPE_CHECKING:
@@ -35,7 +37,7 @@ GROUP_SECONDS = 0.05  # slices of one claim: as many as are done in about this t
 GROUP_LIMIT = 32
 LOOK_SECONDS = 0.5  # between two looks at the job's state within a slice
 URGENT_SECONDS = 5.0  # between two looks for more urgent jobs, if `re_check_seconds` is not less
-RETRY_SECONDS = 0.5
+RETRY_SECONDS = (0.01, 1.0)  # first and longest wait where the store is out of reach
 FIELDS = {"state": 1, "sub_state": 1, "priority": 1, "throttle_running_workers": 1}
 
 
@@ -44,17 +46,21 @@ def work_batch_job(job: Batch, worker: Worker) -> None:
     try:
         if job.sub_state in (None, "before"):
             begin(job, worker)
-        if job.is_running and job.sub_state == "processing":
-            SliceWorker(job, worker).run()
+        elif job._claim is not None:  # given back after its beginning: others may join it again
+            open_to_all(job)
+        if job.is_running and job.sub_state == "processing" and SliceWorker(job, worker).run():
+            finish_if_done(job, worker)
+    except SliceFailed as failed:
+        raise failed.error from None  # inline: the job goes on with the next `perform_now`
     except (ClaimLost, NotFound, StateConflict):
         raise
     except BaseException as error:
-        if worker.inline:
-            raise
-        if job._claim is not None:
+        if job._claim is not None or worker.inline:
             runner.fail(job, error, worker)
         else:
             log.exception("a worker left a batch job", job_id=str(job.id))
+        if worker.inline:
+            raise
     finally:
         worker.working_on(job)
 
@@ -66,19 +72,49 @@ def begin(job: Batch, worker: Worker) -> None:
     if not job.is_running:
         return runner.save_where_it_is(job)
     befores = [c for c in job.chain("batch").callbacks if c.kind == "before"]
-    if befores and not job.is_new:
+    if befores:
+        upload.start_over(job)
         job.sub_state = "before"
-        job.save(validate=False)
+        if not job.is_new:
+            job.save(validate=False)
     for callback in befores:
         if callback.applies(job):
             callback.call(job)
         if not job.is_running:
             return runner.save_where_it_is(job)
-    job.sub_state = "processing"
+    open_to_all(job)
+
+
+def open_to_all(job: Batch) -> None:
+    """Give the job out of this worker's hands: from now on all workers process its slices."""
+    job.sub_state, job.upload_mark = "processing", None
     job._release()
     if not job.is_new:
-        job.save(validate=False)
+        persistently(job, lambda: job.save(validate=False))
         job._claim_ended()
+
+
+def persistently(job: Batch, step: Callable[[], T]) -> T:
+    """Repeat a step while the store is out of reach, or others were quicker."""
+    wait = RETRY_SECONDS[0]
+    while True:
+        try:
+            return step()
+        except Exception as error:
+            if not job.input.store.is_transient(error):
+                raise
+            if wait > RETRY_SECONDS[0]:
+                log.warning("cannot reach the store", error=str(error))
+        time.sleep(wait)
+        wait = min(2 * wait, RETRY_SECONDS[1])
+
+
+class SliceFailed(Exception):
+    """Carries the error of a record to the caller of `perform_now`."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 @attrs.define(eq=False)
@@ -91,23 +127,38 @@ class SliceWorker:
     _looked: float = 0.0
     _looked_for_urgent: float = attrs.field(factory=time.monotonic)
     _interrupted: bool = False
+    _held: list[Slice] = attrs.field(factory=list)
+    _token: str = attrs.field(factory=lambda: os.urandom(6).hex())
+    _counted: dict[str, int] = attrs.field(factory=dict)
 
-    def run(self) -> None:
-        """Process slices until there is none, the job is held, or something else goes first."""
+    def run(self) -> bool:
+        """Process slices until there is none, the job is held, or something else goes first.
+
+        Returns:
+            whether it ended because there was none.
+        """
         pending: list[Outcome] = []
-        while True:
-            slices = self._store_and_claim(pending)
-            pending = []
-            if not slices:
-                if not self._interrupted:
-                    finish_if_done(self.job, self.worker)
-                return
-            started = time.monotonic()
-            pending = list(self._process_group(slices))
-            self._adapt((time.monotonic() - started) / len(slices))
+        try:
+            while True:
+                slices = self._held = self._store_and_claim(pending)
+                if not slices:
+                    return not self._interrupted
+                started = time.monotonic()
+                pending = self._process_group(slices)
+                self._adapt((time.monotonic() - started) / len(slices))
+                self.worker.working_on(self.job)
+        except BaseException:
+            self._give_back()
+            raise
 
     def _adapt(self, seconds: float) -> None:
         self._group = max(1, min(GROUP_LIMIT, int(GROUP_SECONDS / max(seconds, 1e-6))))
+
+    def _give_back(self) -> None:
+        """Queue what is held, for something went wrong that is not the slices' fault."""
+        untouched = [Outcome.untouched(each, self.job) for each in self._held]
+        with contextlib.suppress(Exception):
+            store_outcomes(self.job, untouched)
 
     def _store_and_claim(self, outcomes: list[Outcome]) -> list[Slice]:
         """Store what was processed and take the next slices, in one step."""
@@ -115,16 +166,20 @@ class SliceWorker:
         def step() -> list[Slice]:
             with self.job.input.store.transaction():
                 if outcomes:
-                    store_outcomes(self.job, outcomes)
+                    self._counted = store_outcomes(self.job, outcomes)
                 return self._claim() if self._goes_on() else []
 
         try:
-            return self._persistently(step)
+            found = self._persistently(step)
         except Exception as error:
             if not outcomes:
                 raise
             self._store_one_by_one(outcomes, error)
-            return self._persistently(lambda: self._claim() if self._goes_on() else [])
+            found = self._persistently(lambda: self._claim() if self._goes_on() else [])
+        if self._counted:  # the job is in another store: they are added once the slices are stored
+            counted, self._counted = self._counted, {}
+            add_statistics(self.job, counted)
+        return found
 
     def _store_one_by_one(self, outcomes: list[Outcome], error: Exception) -> None:
         """Find the slice whose output the store refuses, and fail that one alone."""
@@ -134,53 +189,41 @@ class SliceWorker:
             try:
                 self._persistently(lambda each=outcome: store_outcomes(job, [each]))  # type: ignore[misc]
             except Exception as refused:
-                outcome.documents.clear()
-                outcome.index = outcome.start
-                outcome.fail(refused)
+                outcome.fail_whole(refused)
                 self._persistently(lambda each=outcome: store_outcomes(job, [each]))  # type: ignore[misc]
 
     def _persistently(self, step: Callable[[], T]) -> T:
         """Repeat a step while the store is out of reach: the claims are still this worker's."""
-        while True:
-            try:
-                return step()
-            except Exception as error:
-                if not self.job.input.store.is_transient(error):
-                    raise
-                log.warning("cannot reach the store", error=str(error))
-                time.sleep(RETRY_SECONDS)
+        tries = 0
+
+        def counted() -> T:
+            nonlocal tries
+            tries += 1
+            return step()
+
+        found = persistently(self.job, counted)
+        if tries > 1 and isinstance(found, list):
+            known = [each.id for each in found]
+            by = self._claimed_by()
+            persistently(self.job, lambda: self.job.input.requeue_unknown(by, self._token, known))
+        return found
+
+    def _claimed_by(self) -> str:
+        return self.worker.queue.claimed_by if self.worker.queue else "inline"
 
     def _claim(self) -> list[Slice]:
-        job, worker = self.job, self.worker
-        limit = self._group
+        job, queue = self.job, self.worker.queue
+        # Where slices may be held back each is asked for alone: those of a group would count.
+        limit = 1 if type(job).__batch_throttles__ else self._group
         if job.throttle_running_workers:
-            limit = min(limit, job.throttle_running_workers - job.input.count("running"))
+            limit = min(1, job.free_places(lock=True))
         if limit <= 0:
             self._interrupted = True
             return []
-        claim = worker.queue
-        found = job.input.claim(
-            claim.claimed_by if claim else "inline",
-            worker.name,
-            limit,
-            claim.suspects if claim else None,
+        suspects = queue.suspects if queue else None
+        return job.input.claim(
+            self._claimed_by(), self.worker.name, limit, suspects, claimed_in=self._token
         )
-        return found if not found or self._may_process(found) else []
-
-    def _may_process(self, slices: list[Slice]) -> bool:
-        """Ask the batch throttles; slices that are to wait are given back."""
-        job = self.job
-        for name in type(job).__batch_throttles__:
-            method = getattr(job, name)
-            takes_slice = method.__code__.co_argcount > 1
-            if method(slices[0]) if takes_slice else method():
-                job.logger.debug("slices held back", by=name)
-                store_outcomes(job, [Outcome.untouched(each) for each in slices])
-                if self.worker.queue is not None:
-                    self.worker.queue.hold_back(name, {"_id": {"$in": [job.id]}})
-                self._interrupted = True
-                return False
-        return True
 
     # --- whether to go on --------------------------------------------------------------------
 
@@ -223,13 +266,42 @@ class SliceWorker:
 
     # --- slices and records ------------------------------------------------------------------
 
-    def _process_group(self, slices: list[Slice]) -> Iterator[Outcome]:
+    def _process_group(self, slices: list[Slice]) -> list[Outcome]:
+        job, outcomes = self.job, list[Outcome]()
         for each in slices:
-            if self._interrupted or (self.worker.stopping.is_set() and each is not slices[0]):
-                yield Outcome.untouched(each)
+            if self._interrupted or (self.worker.stopping.is_set() and outcomes):
+                outcomes.append(Outcome.untouched(each, job))
                 continue
-            self.worker.working_on(self.job, each.id)
-            yield self._process(each)
+            self.worker.working_on(job, each.id)
+            outcomes.append(self._held_back(each) or self._process(each))
+            if self.worker.inline and outcomes[-1].error is not None:
+                self._interrupted = True
+        failed = next((each.error for each in outcomes if each.error is not None), None)
+        if self.worker.inline and failed is not None:
+            self._counted = store_outcomes(job, outcomes)
+            self._held = []
+            raise SliceFailed(failed)
+        return outcomes
+
+    def _held_back(self, slice_: Slice) -> Outcome | None:
+        """Ask the batch throttles; a slice that is to wait is given back."""
+        job = self.job
+        for name in type(job).__batch_throttles__:
+            method = getattr(job, name)
+            try:
+                if not (method(slice_) if inspect.signature(method).parameters else method()):
+                    continue
+            except Exception as error:
+                outcome = Outcome(slice_, job)
+                outcome.fail(error)
+                self._log_failure(slice_, error)
+                return outcome
+            job.logger.debug("slices held back", by=name)
+            if self.worker.queue is not None:
+                self.worker.queue.hold_back(name, {"_id": {"$in": [job.id]}})
+            self._interrupted = True
+            return Outcome.untouched(slice_, job)
+        return None
 
     def _process(self, slice_: Slice) -> Outcome:
         job = self.job
@@ -240,23 +312,24 @@ class SliceWorker:
             outcome.seal()
         except BaseException as error:
             outcome.fail(error)
-            if self.worker.inline:
-                store_outcomes(job, [outcome])
-                raise
-            job.logger.error(
-                "slice failed",
-                slice=slice_.id,
-                record_number=slice_.current_record_number,
-                error=f"{type(error).__name__}: {error}",
-            )
+            self._log_failure(slice_, error)
         finally:
             job.__dict__.pop("current_slice", None)
         return outcome
 
+    def _log_failure(self, slice_: Slice, error: BaseException) -> None:
+        if not self.worker.inline:
+            self.job.logger.error(
+                "slice failed",
+                slice=slice_.id,
+                record_number=slice_.current_record_number,
+                error=f"{type(error).__name__}: {message_of(error)}",
+            )
+
     def _perform_records(self, slice_: Slice, outcome: Outcome) -> None:
         job = self.job
         if not job.is_running:
-            outcome.release_at(0)
+            outcome.release_at(outcome.start)
             return
         perform = self._performer()
         records = outcome.parse(slice_.records)
@@ -271,11 +344,12 @@ class SliceWorker:
                 if not rejects.may_reject(job, outcome):
                     raise
                 outcome.reject(error)
-                continue
-            outcome.take(value)
-            if self._is_interrupted():
+            else:
+                outcome.take(value)
+            if own["state"] != "running" or self._is_interrupted():
                 outcome.release_at(index + 1)
                 return
+        outcome.index = len(records)
 
     def _performer(self) -> Callable[[Any], Any]:
         """Return what is called for each record: perform alone, where nothing is around it."""
@@ -309,14 +383,17 @@ def finish_if_done(job: Batch, worker: Worker) -> None:
         return
     if counts.get("failed"):
         return _fail_for_slices(job, counts["failed"], worker)
-    if _take_over_the_end(job, worker):
-        _end(job, worker)
+    if not persistently(job, lambda: _take_over_the_end(job, worker)):
+        return
+    if job.input.counts_by_state():
+        return open_to_all(job)  # somebody has added some since
+    _end(job, worker)
 
 
 def _finish_inline(job: Batch) -> None:
     failed = job.input.count("failed")
     if failed:
-        job.fail(f"{failed} slices failed to process", save=False)
+        job.fail(f"{failed} slice{'s' * (failed != 1)} failed to process", save=False)
     elif job.record_count is not None:
         _run_after_batch(job)
         if job.is_running:
@@ -324,9 +401,8 @@ def _finish_inline(job: Batch) -> None:
 
 
 def _fail_for_slices(job: Batch, failed: int, worker: Worker) -> None:
-    change = Change(
-        job, job.__events__["fail"], {"reason": f"{failed} slices failed to process"}
-    )
+    reason = f"{failed} slice{'s' * (failed != 1)} failed to process"
+    change = Change(job, job.__events__["fail"], {"reason": reason})
     try:
         change.prepare()
         change.write()
@@ -350,6 +426,7 @@ def _take_over_the_end(job: Batch, worker: Worker) -> bool:
         return False
     job._load(stored)
     job.__dict__["_claim"] = Claim(owner, stored["claim_number"])
+    worker.took(job)
     return True
 
 
@@ -367,5 +444,3 @@ def _run_after_batch(job: Batch) -> None:
     for callback in reversed(afters):
         if callback.applies(job):
             callback.call(job)
-
-

@@ -24,6 +24,7 @@ LOOK_SECONDS = 0.15
 
 @command(
     "demo",
+    short_help="See a real server run real jobs.",
     examples=(
         ("Python's own sources, some 1,700 files", "demo"),
         ("your own texts", "demo --folder ~/Documents"),

@@ -55,7 +55,7 @@ class Totals:
         self.lines += result["lines"]
         self.words += result["words"]
         self.bytes += result["bytes"]
-        self.again += job.claim_number > 1
+        self.again += job.interruptions > 0
         self.longest = max(self.longest, (result["longest_line"], name))
         self.slowest = max(self.slowest, (result["seconds"], name))
         self.frequent.update(dict(result["frequent"]))

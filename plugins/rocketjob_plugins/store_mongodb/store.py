@@ -219,9 +219,14 @@ class MongoStore:
         found: list[Stored] = []
         documents: Any = self.collection(collection)
         while len(found) < limit:
+            others = {"$and": [filter, {"_id": {"$nin": [each["_id"] for each in found]}}]}
             try:
                 claimed = documents.find_one_and_update(
-                    filter, update, sort=list(sort), return_document=True, session=session
+                    others if found else filter,
+                    update,
+                    sort=list(sort),
+                    return_document=True,
+                    session=session,
                 )
             except Exception as error:
                 if found and session is None and failures.is_transient(error):
@@ -250,7 +255,9 @@ class MongoStore:
         import pymongo
 
         operations: list[Any] = [
-            pymongo.DeleteOne(w.filter) if w.update is None else pymongo.UpdateOne(w.filter, w.update)
+            pymongo.DeleteOne(w.filter)
+            if w.update is None
+            else pymongo.UpdateOne(w.filter, w.update)
             for w in writes
         ]
         try:

@@ -220,7 +220,7 @@ def test_jobs_of_a_dead_server_are_found(findings, rocketjob, others, status):
         registered()
     code, found = findings()
     assert worst(found["jobs"]) == status
-    assert "1 worker processes of dead servers hold work: 1 job running" in said(found["jobs"])
+    assert "work is held by processes of dead servers: 1 job running" in said(found["jobs"])
     assert code == (0 if others else 1)
 
 

@@ -38,6 +38,7 @@ from rocketjob_plugins.batch.streams import (
 )
 from rocketjob_plugins.batch.streams import inflate as inflate_module
 from rocketjob_plugins.batch.streams import lines as lines_module
+from rocketjob_plugins.batch.streams import quotes as quotes_module
 from rocketjob_plugins.batch.streams.content import kind_of
 from rocketjob_plugins.batch.streams.quotes import open_quote
 
@@ -376,6 +377,13 @@ def test_lines_of_csv_are_cut_where_the_csv_module_cuts_them(rows, size):
         assert read_bytes(data, quoted=True, delimiter="\r\n") == lines
         if "\r\n" in target.getvalue():
             assert read_bytes(data, quoted=True) == lines
+
+
+@settings(max_examples=300)
+@given(line=st.text('a",|', max_size=12), separator=st.sampled_from([",", "|", ",|"]))
+def test_the_quick_look_at_quotes_agrees_with_the_thorough_one(line, separator):
+    if quotes_module._complete(separator).fullmatch(line):
+        assert open_quote(line, False, separator) == -1
 
 
 def test_the_separator_decides_where_a_quote_opens():

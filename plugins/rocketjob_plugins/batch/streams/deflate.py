@@ -61,9 +61,11 @@ class _Target:
 
     def __init__(self, below: Write) -> None:
         self._below = below
+        self.is_closed = False
 
     def write(self, data: bytes) -> int:
-        self._below(bytes(data))
+        if not self.is_closed:
+            self._below(bytes(data))
         return len(data)
 
     def flush(self) -> None:
@@ -74,7 +76,8 @@ class Zip:
     """Pack as the one file of a zip archive."""
 
     def __init__(self, below: Write, member: str) -> None:
-        target: Any = _Target(below)
+        self._target = _Target(below)
+        target: Any = self._target
         self._archive = zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED)
         info = zipfile.ZipInfo(member)  # of 1980: equal content, equal file
         info.compress_type = zipfile.ZIP_DEFLATED
@@ -89,5 +92,7 @@ class Zip:
         self._archive.close()
 
     def close(self) -> None:
-        # Closing for good would write the index, of a file that is to be thrown away.
-        self._archive.fp = None
+        # Closing writes the index, which nobody wants of a file that is thrown away.
+        self._target.is_closed = True
+        self._member.close()
+        self._archive.close()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -19,6 +21,7 @@ def join_quoted(
     Raises:
         StreamError: a quote is not closed, or not within `longest` characters.
     """
+    complete = _complete(separator).fullmatch
     opened: list[str] = []  # the lines of a record that goes on
     length = began = 0
     for lines in lists:
@@ -35,7 +38,7 @@ def join_quoted(
                     opened = []
                 elif length > longest:
                     raise _unbalanced(state, began, opened[0], separator)
-            elif '"' in line and open_quote(line, False, separator) >= 0:
+            elif '"' in line and not complete(line) and open_quote(line, False, separator) >= 0:
                 opened, length, began = [line], len(line), state.line + index + 1
             else:
                 found.append(line)
@@ -43,6 +46,17 @@ def join_quoted(
             yield found
     if opened:
         raise _unbalanced(state, began, opened[0], separator)
+
+
+@functools.cache
+def _complete(separator: str) -> re.Pattern[str]:
+    """Return what matches a line of which every value is well formed, as nearly all are."""
+    quoted = r'"[^"]*+(?:""[^"]*+)*+"'
+    plain = rf'(?:(?!{re.escape(separator)})[^"])*+'
+    if len(separator) == 1:
+        plain = rf'[^"{re.escape(separator)}]*+'  # the same, and quicker
+    value = rf"(?:{quoted}|{plain})"
+    return re.compile(rf"{value}(?:{re.escape(separator)}{value})*+")
 
 
 def open_quote(line: str, inside: bool, separator: str) -> int:

@@ -1,0 +1,107 @@
+"""Which files a pattern means: `*`, `?`, `[a-z]`, `{a,b}` and `**`, whatever the case of letters.
+
+What comes before the first of these is the pattern's base, a directory that is taken as it is
+written. A pattern without any of them is one file. Hidden files and directories below the base are
+passed over.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+MAGIC = re.compile(r"[*?\[]")
+RECURSIVE = "**"
+
+
+class Item(NamedTuple):
+    """What a directory holds under a name."""
+
+    name: str
+    is_dir: bool
+
+
+class Pattern(NamedTuple):
+    """One alternative of a pattern.
+
+    Attributes:
+        base: the directory from which to look.
+        parts: for each level below it, what names must match; `**` for any number of levels.
+    """
+
+    base: str
+    parts: tuple[str, ...]
+    exact: bool
+
+    def matches(self, name: str, part: str) -> bool:
+        if name.startswith("."):
+            return False
+        if self.exact:
+            return name == part
+        return fnmatch.fnmatchcase(name.casefold(), part.casefold())
+
+
+def parse(text: str) -> list[Pattern]:
+    """Return the alternatives of a pattern.
+
+    Raises:
+        ValueError: its braces do not match.
+    """
+    return [_parse_one(each) for each in dict.fromkeys(_alternatives(text))]
+
+
+def _parse_one(text: str) -> Pattern:
+    scheme, mark, path = text.rpartition("://")
+    root = "/" if path.startswith("/") and not mark else ""
+    parts = [part for part in path.split("/") if part and part != "."]
+    fixed = next((i for i, part in enumerate(parts) if MAGIC.search(part)), None)
+    exact = fixed is None
+    place = len(parts) - 1 if fixed is None else fixed
+    base = scheme + mark + root + "/".join(parts[:place])
+    return Pattern(base or ".", tuple(parts[place:]), exact)
+
+
+def _alternatives(text: str) -> Iterator[str]:
+    """Yield the texts that a text with braces stands for, the innermost braces first."""
+    found = re.search(r"\{([^{}]*)\}", text)
+    if found is None:
+        if "{" in text or "}" in text:
+            raise ValueError("its braces do not match")
+        yield text
+        return
+    for choice in found[1].split(","):
+        yield from _alternatives(text[: found.start()] + choice + text[found.end() :])
+
+
+def walk(pattern: Pattern, listing: Callable[[str], Iterable[Item]]) -> Iterator[tuple[str, ...]]:
+    """Yield the files that match, each once, as names below the base.
+
+    Args:
+        listing: returns what a directory, given as a path below the base, holds.
+    """
+    todo: list[tuple[tuple[str, ...], int]] = [((), 0)]
+    seen = set(todo)
+
+    def add(directory: tuple[str, ...], level: int) -> None:
+        if (directory, level) not in seen:
+            seen.add((directory, level))
+            todo.append((directory, level))
+
+    found: set[tuple[str, ...]] = set()
+    while todo:
+        directory, level = todo.pop()
+        part, last = pattern.parts[level], level == len(pattern.parts) - 1
+        for item in listing("/".join(directory)):
+            path = (*directory, item.name)
+            if part == RECURSIVE:
+                if item.is_dir and not item.name.startswith("."):
+                    add(path, level)
+                elif last and not item.is_dir and not item.name.startswith("."):
+                    found.add(path)
+            elif item.is_dir != last and pattern.matches(item.name, part):
+                found.add(path) if last else add(path, level + 1)
+        if part == RECURSIVE and not last:
+            add(directory, level + 1)
+    yield from sorted(found)

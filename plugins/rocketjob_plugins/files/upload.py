@@ -1,0 +1,156 @@
+"""`UploadFileJob`: hand a file over to a new job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bson import ObjectId
+
+from rocketjob import Job, field, hookimpl, validate
+from rocketjob.document import lookup
+from rocketjob.errors import RocketJobError, ValidationError
+from rocketjob.explain import Reason
+from rocketjob.fields import read_only_field
+from rocketjob.job import job_class
+from rocketjob.validation import Errors, check_fields
+from rocketjob_plugins.batch.streams.names import is_url
+from rocketjob_plugins.batch.streams.source import path_of
+
+FILE_FIELDS = ("upload_file_name", "full_file_name")
+
+
+class UploadFileJob(Job):
+    """Makes a job of another class and gives it a file.
+
+    A class that has `upload`, as batch jobs do, gets its input by it; any other has one of the
+    fields `upload_file_name` and `full_file_name`, which is set. The job is stored in one step with
+    the note that it was, so that there is one, however often this job has to be run again.
+    """
+
+    priority = 30
+
+    job_class_name: str = field(user_editable=True, description="of the job to make")
+    properties: dict[str, Any] = field(
+        factory=dict, user_editable=True, description="of the job to make, by field"
+    )
+    upload_file_name: str = field(user_editable=True, description="a path or URL")
+    original_file_name: str | None = field(
+        default=None, user_editable=True, description="what the file was called before"
+    )
+    job_id: ObjectId = field(factory=ObjectId, description="of the job to make")
+    job_created: bool = read_only_field(default=False)
+
+    @validate
+    def _file_is_there(self) -> None:
+        name = self.upload_file_name
+        if not isinstance(name, str):
+            return
+        if not name.strip():
+            self.errors.add("upload_file_name", "is required: it is blank")
+            return
+        path = local_path(name)
+        if path is not None and not self.job_created and not path.is_file():
+            self.errors.add("upload_file_name", f"there is no file {name}")
+
+    @validate
+    def _class_and_properties_fit(self) -> None:
+        if isinstance(self.job_class_name, str) and isinstance(self.properties, dict):
+            # A class that is not loaded here may be loaded where this job is run.
+            if lookup(self.job_class_name) is not None:
+                for name, message in misfits(self.job_class_name, self.properties):
+                    self.errors.add(name, message)
+
+    def perform(self) -> dict[str, Any]:
+        """Make the job, hand the file over, and store it."""
+        if not self.job_created:
+            if Job.where(id=self.job_id).exists():
+                raise RocketJobError(f"there is a job {self.job_id} already: nothing was uploaded")
+            self._make_job()
+        return {"job_id": str(self.job_id)}
+
+    def _make_job(self) -> None:
+        job = job_class(self.job_class_name).from_properties(self.properties)
+        job.id = self.job_id
+        try:
+            if hasattr(job, "cleanup"):
+                job.cleanup()  # what an earlier try left, whose process died
+            self._hand_over(job)
+            if self.is_new:
+                job.save()
+                return
+            self.job_created = True
+            self.save_with(job)
+        except BaseException:
+            if hasattr(job, "cleanup"):
+                job.cleanup()
+            raise
+
+    def _hand_over(self, job: Any) -> None:
+        if hasattr(job, "upload"):
+            original = self.original_file_name
+            job.upload(self.upload_file_name, **({"file_name": original} if original else {}))
+            return
+        name = next(name for name in FILE_FIELDS if _takes(type(job), name))
+        setattr(job, name, self.upload_file_name)
+
+
+def local_path(name: str) -> Path | None:
+    """Return the path that a name or `file:` URL means; None for other URLs."""
+    if not is_url(name):
+        return Path(name)
+    return Path(path_of(name)) if name.lower().startswith("file:") else None
+
+
+def misfits(class_name: str, properties: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Say what is wrong with a class that is to get a file, and with its properties.
+
+    Returns:
+        pairs of `job_class_name` or `properties`, and a message.
+    """
+    found = lookup(class_name)
+    if found is None or not issubclass(found, Job) or found is Job:
+        said = "is no job class" if found else "is not loaded here: name its module in `app`"
+        return [("job_class_name", f"{class_name} {said}")]
+    if not hasattr(found, "upload") and not any(_takes(found, name) for name in FILE_FIELDS):
+        said = f"has neither a method upload nor a field {' or '.join(FILE_FIELDS)}"
+        return [("job_class_name", f"{class_name} cannot be given a file: it {said}")]
+    return [("properties", message) for message in wrong_properties(found, properties)]
+
+
+def wrong_properties(cls: type[Job], properties: Mapping[str, Any]) -> list[str]:
+    """Say which properties a class has no field for, cannot parse, or does not allow."""
+    try:
+        job = cls.from_properties(properties)
+    except ValidationError as error:
+        return [f"{name}: {'; '.join(said)}" for name, said in error.errors.items()]
+    except (RocketJobError, TypeError, ValueError, AttributeError) as error:
+        return [str(error)]
+    errors = Errors()
+    check_fields(job, [made for name, made in cls.fields().items() if name in properties], errors)
+    return [f"{name}: {'; '.join(said)}" for name, said in errors.items()]
+
+
+def _takes(cls: type[Job], name: str) -> bool:
+    made = cls.fields().get(name)
+    if made is not None:
+        return not made.read_only
+    found = getattr(cls, name, None)
+    return isinstance(found, property) and found.fset is not None
+
+
+@hookimpl
+def veto_claim(job: Job) -> tuple[str, Mapping[str, Any]] | None:
+    """Leave it to a server on which the class is loaded."""
+    if not isinstance(job, UploadFileJob) or lookup(job.job_class_name) is not None:
+        return None
+    return "job_class_name", {"_type": job.type_name(), "job_class_name": job.job_class_name}
+
+
+@hookimpl
+def explain(job: Job) -> list[Reason]:
+    if not isinstance(job, UploadFileJob) or lookup(job.job_class_name) is not None:
+        return []
+    text = f"it waits for a server on which {job.job_class_name} is loaded: it is not loaded here"
+    return [Reason("job_class_name", text)]
