@@ -10,7 +10,7 @@ import contextlib
 import copy
 import inspect
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, Self, TypeVar
 
@@ -668,7 +668,7 @@ class Job(Document):
             self._put_back(before)
             raise
 
-    def _put_back(self, before: tuple[dict[str, Any], set[str]]) -> None:
+    def _put_back(self, before: tuple[dict[str, Any], Iterable[str]]) -> None:
         self.__dict__.update(before[0])
         self.__dict__["_assigned"] = set(before[1])
 

@@ -95,7 +95,7 @@ class Logger:
             0,
             message,
             (),
-            _present_exception() if exception else None,  # type: ignore[arg-type]
+            _present_exception() if exception else None,
             extra={FIELDS: {**self.fields, **fields}},
         )
         # The level was judged above: a job's own level may be lower than the logger's.
@@ -175,8 +175,8 @@ class LogService:
     def start(self) -> LogService:
         handler = self._output()
         pending: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
-        self._handler = _QueueHandler(pending)  # type: ignore[arg-type]
-        self._listener = logging.handlers.QueueListener(pending, handler)  # type: ignore[arg-type]
+        self._handler = _QueueHandler(pending)
+        self._listener = logging.handlers.QueueListener(pending, handler)
         root = logging.getLogger()
         root.addHandler(self._handler)
         root.setLevel(LEVELS[self.level])

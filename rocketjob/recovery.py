@@ -89,7 +89,7 @@ class Recovery:
             return False
         # Less one look: it may have been silent for so long before it was first seen silent.
         limit = MISSED_BEATS * server.get("heartbeat_seconds", 15.0) - self.interval
-        return now - seen[1] >= limit
+        return bool(now - seen[1] >= limit)
 
     def _remove(self, server: dict[str, Any]) -> bool:
         number = (server.get("heartbeat") or {}).get("number", 0)

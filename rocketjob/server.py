@@ -68,7 +68,7 @@ class Server(Document):
         if self.state not in ("running", "stopping", "paused"):
             return False
         limit = timedelta(seconds=self.heartbeat_seconds * missed)
-        return self.heartbeat_at is None or clock.now() - self.heartbeat_at >= limit
+        return self.heartbeat_at is None or self.heartbeat_at <= clock.now() - limit
 
     def started(self) -> Self:
         """Note that the server is up."""

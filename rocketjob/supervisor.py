@@ -328,7 +328,7 @@ class Supervisor:
         threading.Thread(target=self._wait_for, args=(process,), daemon=True).start()
 
     def _start(self, number: int, threads: int, suspects: bool, slots: Slots) -> Process:
-        orders = {
+        orders: dict[str, Any] = {
             "config": attrs.asdict(self.config),
             "claimed_by": f"{self.server.incarnation}.{number}",
             "worker_name": f"{self.server.name}:{number}",

@@ -35,7 +35,7 @@ from rocketjob.callbacks import Chain
 from rocketjob.document import Document
 from rocketjob.errors import NotFound
 from rocketjob.server import Server
-from rocketjob.store import Collection, Filter, Stored
+from rocketjob.store import Collection, Filter, Store, Stored, Write
 from rocketjob_plugins.cron import Cron
 from rocketjob_plugins.singleton import Singleton
 
@@ -43,6 +43,7 @@ PAGE = 100  # documents of one step: some milliseconds
 SLICES = 20  # likewise; a slice can be large
 SLICES_OF = re.compile(r"rocket_job\.(?:inputs|outputs)\.([0-9a-f]{24})(?:\.|$)")
 LONG_DEAD = 20  # missed heartbeats: the servers themselves bury their dead after four
+EVERYTHING: Filter = {}
 DAY = timedelta(days=1)
 
 
@@ -113,7 +114,7 @@ class HousekeepingJob(Cron, Singleton, Job):
 
     def _remove_page(self, page: list[Stored], old: Filter) -> int:
         plain = [each["_id"] for each in page if not _has_callbacks(each)]
-        removed = _delete(self.collection(), plain, old)
+        removed = _delete(current().store, self.collection_name, plain, old)
         return removed + sum(self._destroy(each, old) for each in page if _has_callbacks(each))
 
     def _destroy(self, stored: Stored, old: Filter) -> bool:
@@ -153,7 +154,7 @@ class HousekeepingJob(Cron, Singleton, Job):
                 continue
             if self.collection().find_one({"_id": ObjectId(found[1])}, {"_id": 1}) is None:
                 for page in _pages(store.collection(name), {}, {"_id": 1}, SLICES):
-                    _delete(store.collection(name), [each["_id"] for each in page], {})
+                    _delete(store, name, [each["_id"] for each in page])
                 store.collection(name).drop()
                 removed += 1
         return removed
@@ -167,14 +168,13 @@ def _has_callbacks(stored: Stored) -> bool:
 
 
 def _delete_guarded(job: Job, old: Filter) -> None:
-    if not _delete(job.collection(), [job.id], old):
+    if not _delete(current().store, job.collection_name, [job.id], old):
         raise NotFound(f"{job!r} is not as old as it was")
 
 
-def _delete(collection: Collection, ids: list[Any], also: Filter) -> int:
-    if not ids:
-        return 0
-    return collection.delete_many({"_id": {"$in": ids}, **also}).deleted_count
+def _delete(store: Store, name: str, ids: list[Any], also: Filter = EVERYTHING) -> int:
+    """Delete documents in one step, each found by its id alone; return how many there were."""
+    return sum(store.write_many(name, [Write({"_id": id, **also}, None) for id in ids]))
 
 
 def _pages(
@@ -194,10 +194,10 @@ def _pages(
 
 def _in_steps(name: str, filter: Filter) -> int:
     """Delete what matches, a few documents at a time; return how many."""
-    collection = current().store.collection(name)
+    store = current().store
     return sum(
-        _delete(collection, [each["_id"] for each in page], filter)
-        for page in _pages(collection, filter, {"_id": 1})
+        _delete(store, name, [each["_id"] for each in page], filter)
+        for page in _pages(store.collection(name), filter, {"_id": 1})
     )
 
 

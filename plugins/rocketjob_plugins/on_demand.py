@@ -6,9 +6,9 @@
     job.upload([1, 2, 3])
     job.save()
 
-`code` is the body of `perform`: it may `return`, and sees `self` (also as `job`), `data`, `logger`,
-and in a batch `row`. Its syntax is checked when the job is saved. What it writes into `data` is kept
-with the job; in a batch only what `before_code` and `after_code` write is.
+`code` is the body of `perform`: it may `return`, and sees `self` (also as `job`), `data`,
+`logger`, and in a batch `row`. Its syntax is checked when the job is saved. What it writes into
+`data` is kept with the job; in a batch only what `before_code` and `after_code` write is.
 
 Fields, all editable and copied: `code`, `data` ({}), and for a batch `before_code` (also as
 `upload_code`: it runs before the batch, and can upload its input) and `after_code`. `retry_limit`
@@ -23,7 +23,7 @@ from __future__ import annotations
 import ast
 import builtins
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rocketjob import Job, after, before, field, hookimpl, validate
 from rocketjob.application import current
@@ -82,7 +82,7 @@ class OnDemand(Job, abstract=True):
         factory=dict, user_editable=True, copy_on_restart=True, description="for the code"
     )
 
-    code_fields = ("code",)
+    code_fields: ClassVar[tuple[str, ...]] = ("code",)
 
     @classmethod
     def taken_by(cls, config: Config) -> bool:

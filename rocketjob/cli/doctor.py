@@ -195,7 +195,7 @@ def check_app(patient: Patient) -> Iterator[Finding]:
     elif not config.app:
         message = "no app module is named, so job classes of yours were not looked at"
         yield Finding("app", WARNING, message, "name your modules: --app myapp.jobs")
-    else:
+    elif not broken:
         modules = ", ".join(config.app)
         yield Finding(
             "app", WARNING, f"no job class was found in {modules}", "is it the right one?"
@@ -212,7 +212,20 @@ def check_store(patient: Patient) -> Iterator[Finding]:
     yield Finding("store", OK, f"{store.url} ({_report_line(report)})", data=report)
     for problem in report.get("problems", ()):
         yield Finding("store", PROBLEM, str(problem), "restore a backup, or repair the store")
+    yield from _index_findings(patient)
     yield _round_trip(store)
+
+
+def _index_findings(patient: Patient) -> Iterator[Finding]:
+    for collection, spec, refused in patient.application.create_indexes(patient.store):
+        if refused is not None:
+            yield Finding(
+                "store",
+                PROBLEM,
+                f"the index {spec['name']} of {collection} is not as it should be: {refused}",
+                "see rocketjob store indexes",
+                {"collection": collection, "index": spec["name"]},
+            )
 
 
 def _report_line(report: dict[str, Any]) -> str:
@@ -220,6 +233,10 @@ def _report_line(report: dict[str, Any]) -> str:
     parts += [str(value) for key, value in report.items() if key.endswith("_version")][:1]
     if "bytes" in report:
         parts.append(f"{report['bytes'] / 1e6:.1f} MB")
+    if "deployment" in report:
+        parts.append(str(report["deployment"]))
+        parts.append("transactions" if report.get("transactions") else "no transactions")
+        parts.append(f"wake-up by {report.get('wake-up')}")
     if "synchronous" in report:
         parts.append(f"synchronous {report['synchronous']}")
     return ", ".join(parts)

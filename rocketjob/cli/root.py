@@ -43,21 +43,17 @@ class Entry(NamedTuple):
 
 RUN, LOOK, SHELL, PLUGINS = "Run jobs", "Look after jobs", "Set up", "From plugins"
 ENTRIES = (
-    Entry(
-        "server",
-        "rocketjob.cli.server:server",
-        RUN,
-        "Run a server: it works jobs until it is told to stop.",
-    ),
+    Entry("server", "rocketjob.cli.server:server", RUN, "Run a server until it is stopped."),
     Entry("enqueue", "rocketjob.cli.enqueue:enqueue", RUN, "Store a job, to be run by a server."),
     Entry("perform", "rocketjob.cli.perform:perform", RUN, "Run a job here and now."),
     Entry("jobs", "rocketjob.cli.jobs:jobs", LOOK, "List, show and change jobs."),
     Entry("servers", "rocketjob.cli.servers:servers", LOOK, "List, stop and pause servers."),
+    Entry("doctor", "rocketjob.cli.doctor:doctor", LOOK, "Say what is wrong and what to do."),
     Entry(
-        "doctor",
-        "rocketjob.cli.doctor:doctor",
-        LOOK,
-        "Check the store, plugins, settings, clocks, classes, servers and jobs.",
+        "store",
+        "rocketjob.cli.store:store",
+        SHELL,
+        "Look after the store: its indexes, and moving to another one.",
     ),
     Entry("config", "rocketjob.cli.config:config", SHELL, "Show every setting and its origin."),
     Entry("plugins", "rocketjob.cli.plugins:plugins", SHELL, "Show the plugins that were found."),

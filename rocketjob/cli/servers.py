@@ -287,7 +287,7 @@ def _confirm(verb: str, found: list[Server]) -> None:
     names = ", ".join(server.name for server in found)
     if not sys.stdin.isatty():
         raise click.UsageError(f"this would {verb} all servers ({names}): name one, or say --yes")
-    click.confirm(f"{verb.capitalize()} all {len(found)} servers ({names})?", abort=True, err=True)
+    click.confirm(f"{verb.capitalize()} all servers ({names})?", abort=True, err=True)
 
 
 def _give(order: Order, server: Server) -> bool:

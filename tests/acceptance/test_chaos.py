@@ -3,6 +3,7 @@
 `ROCKETJOB_CHAOS_JOBS=20000 ROCKETJOB_CHAOS_SECONDS=60` is the full size; less runs by default.
 """
 
+import collections
 import os
 import random
 import signal
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from datetime import timedelta
 
 import pytest
 
@@ -19,7 +21,7 @@ from support.runtime import eventually, insert, servers
 JOBS = int(os.environ.get("ROCKETJOB_CHAOS_JOBS", "2000"))
 SECONDS = float(os.environ.get("ROCKETJOB_CHAOS_SECONDS", "8"))  # of killing
 PRODUCERS = 3
-SLACK = 1.0  # seconds that separate what happened before from what happened after
+SLACK = timedelta(seconds=1)  # separates what happened before from what happened after
 
 APP = """
     import time
@@ -153,14 +155,18 @@ def inversions(documents):
             elif entry["state"] == "queued":
                 since = entry["at"]
                 crashed = crashed or each["interruptions"] > 0
-    late = []
-    waits.sort(key=lambda wait: wait[1])
-    for at, priority in starts:
-        for urgent, since, until in waits:
-            if (since - at).total_seconds() >= -SLACK:
-                break
-            if urgent < priority and (until - at).total_seconds() > SLACK:
-                late.append((at, priority, urgent, since, until))
+    # What was waiting for longer than the slack on either side of a start should have gone first.
+    moments = [(at, 1, priority) for at, priority in starts]
+    for priority, since, until in waits:
+        if until - since > 2 * SLACK:
+            moments += [(since + SLACK, 0, priority), (until - SLACK, 2, priority)]
+    late, waiting = [], collections.Counter()
+    for at, kind, priority in sorted(moments):
+        if kind == 1:
+            urgent = min((each for each in waiting if waiting[each]), default=priority)
+            late += [(at, priority, urgent)] if urgent < priority else []
+        else:
+            waiting[priority] += 1 - kind
     return late
 
 

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tokenize
 import tomllib
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import attrs
@@ -89,12 +89,30 @@ def run_page(page):
     sys.modules["page"] = module = type(sys)("page")  # annotations are looked up there
     module.__dict__.update(scope)
     source = padded(page)
-    comments = comments_of(source)
     with sandbox():
-        for statement in ast.parse(source).body:
-            end = statement.end_lineno
-            expected = comments.get((end, "behind")) or comments.get((end + 1, "alone")) or ""
-            run_statement(statement, page, module.__dict__, expected)
+        run_body(ast.parse(source).body, page, module.__dict__, comments_of(source))
+
+
+def run_body(body, page, scope, comments):
+    for statement in body:
+        end, column = statement.end_lineno, statement.col_offset
+        expected = comments.get((end, "behind")) or comments.get((end + 1, column)) or ""
+        if isinstance(statement, ast.With) and not expected:
+            run_with(statement, page, scope, comments)
+        else:
+            run_statement(statement, page, scope, expected)
+
+
+def run_with(statement, page, scope, comments):
+    """Run a with block statement by statement, so that what stands in it is compared too."""
+    where = f"{name_of(page)}:{statement.lineno}"
+    with ExitStack() as stack:
+        for item in statement.items:
+            made = eval(compile(ast.Expression(item.context_expr), where, "eval"), scope)
+            entered = stack.enter_context(made)
+            if item.optional_vars is not None:
+                scope[item.optional_vars.id] = entered
+        run_body(statement.body, page, scope, comments)
 
 
 def run_statement(statement, page, scope, expected):
@@ -117,13 +135,13 @@ def run_statement(statement, page, scope, expected):
 
 
 def comments_of(source):
-    """Return the comments that say what a statement returns or raises, by line and place."""
+    """Return the comments that say what a statement returns or raises, by line and column."""
     found = {}
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         text = token.string.removeprefix("# ")
         if token.type == tokenize.COMMENT and text.startswith(("-> ", "raises ")):
             alone = token.line.lstrip().startswith("#")
-            found[token.start[0], "alone" if alone else "behind"] = text
+            found[token.start[0], token.start[1] if alone else "behind"] = text
     return found
 
 

@@ -7,9 +7,9 @@ import threading
 import time
 
 import pytest
-from support.flow_children import FiveAtOnceJob, PerMinuteJob, work
 
 from rocketjob.queue import requeue_claims
+from support.flow_children import FiveAtOnceJob, PerMinuteJob, work
 
 SPAWN = multiprocessing.get_context("spawn")
 

@@ -33,9 +33,13 @@ def work_on(target, said):
     target.execute(text("insert into audits values (:said)"), {"said": said})
 
 
-@pytest.mark.parametrize(("said", "state", "age"), [("changed", "completed", 21), (None, "failed", 20)])
+@pytest.mark.parametrize(
+    ("said", "state", "age"), [("changed", "completed", 21), (None, "failed", 20)]
+)
 @pytest.mark.parametrize("kind", ["session", "connection"])
-def test_a_perform_is_committed_as_a_whole_or_rolled_back(rocketjob, engine, kind, said, state, age):
+def test_a_perform_is_committed_as_a_whole_or_rolled_back(
+    rocketjob, engine, kind, said, state, age
+):
     made = engine
     if kind == "session":
 

@@ -336,7 +336,9 @@ def test_a_run_at_that_is_given_wins(rocketjob):
     assert job.run_at == NOW
 
 
-@pytest.mark.parametrize("bad", ["blah", "", "* * * *", "61 * * * *", "0 0 30 2 *", "0 1 * * * utc"])
+@pytest.mark.parametrize(
+    "bad", ["blah", "", "* * * *", "61 * * * *", "0 0 30 2 *", "0 1 * * * utc"]
+)
 def test_a_bad_schedule_is_a_validation_error_that_names_it(rocketjob, bad):
     with pytest.raises(ValidationError) as refused:
         MyCronJob.create(cron_schedule=bad)

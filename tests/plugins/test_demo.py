@@ -171,7 +171,7 @@ def test_the_demo_runs_one_job_for_each_file_and_adds_the_results_up(tmp_path, f
     lines = [" ".join(line.split()) for line in out.splitlines()]
     assert "31 jobs: one for each text file in" in lines[0]
     assert "Starting a server with 4 workers in 2 processes ..." in lines
-    assert "Files 30 1 others are no text" in lines
+    assert "Files 30 besides 1 that are not text" in lines
     assert "Failed 1" in lines
     assert "Lines 465" in lines
     assert "Run once 30" in lines

@@ -167,7 +167,7 @@ def test_a_throttle_of_ones_own_is_asked(rocketjob):
 
 def test_jobs_that_it_depends_on(rocketjob):
     class ExplainedLaterJob(ThrottleDependentJobs, Job):
-        dependent_jobs = ["ExplainedJob"]  # noqa: RUF012 (a default, copied for each)
+        dependent_jobs = ["ExplainedJob"]
 
     server(classes=[ExplainedLaterJob])
     other = ExplainedJob.create()

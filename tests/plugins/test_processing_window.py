@@ -132,13 +132,21 @@ def test_inline_outside_its_window_it_is_stored_and_queued(rocketjob):
     [
         ({"processing_schedule": None}, "processing_schedule", "is required"),
         ({"processing_duration": None}, "processing_duration", "is required"),
-        ({"processing_schedule": "blah"}, "processing_schedule", 'Invalid processing_schedule: "bl'),
+        (
+            {"processing_schedule": "blah"},
+            "processing_schedule",
+            'Invalid processing_schedule: "bl',
+        ),
         ({"processing_schedule": ""}, "processing_schedule", "Invalid processing_schedule"),
         ({"processing_schedule": "0 1 * * * Mars"}, "processing_schedule", "Mars"),
         ({"processing_duration": timedelta(0)}, "processing_duration", "must be longer than 0"),
         ({"processing_duration": timedelta(-1)}, "processing_duration", "must be longer than 0"),
         ({"processing_duration": 3600}, "processing_duration", "must be timedelta"),
-        ({"processing_duration": timedelta(days=2)}, "processing_duration", "longer than the 1 day"),
+        (
+            {"processing_duration": timedelta(days=2)},
+            "processing_duration",
+            "longer than the 1 day",
+        ),
     ],
 )
 def test_bad_fields_are_validation_errors(rocketjob, fields, field_name, said):

@@ -11,7 +11,7 @@ from rocketjob_plugins.restart import Restart
 class RestartableJob(Restart, Job):
     destroy_on_complete = False
     limit: int | None = field(default=None, copy_on_restart=True)
-    list: "list[int]" = [1, 2, 3]  # noqa: RUF012 (a default, copied for each instance)
+    list: "list[int]" = [1, 2, 3]
 
     @after("initialize", when=lambda job: job.is_new)
     def set_run_at(self):
@@ -87,5 +87,7 @@ def test_a_required_field_that_the_next_would_miss_is_refused(rocketjob):
     class ForgetfulRestartJob(Restart, Job):
         account: str
 
-    with pytest.raises(ValidationError, match=r"account: .* declare it with field\(copy_on_restart"):
+    with pytest.raises(
+        ValidationError, match=r"account: .* declare it with field\(copy_on_restart"
+    ):
         ForgetfulRestartJob.create(account="acme")

@@ -71,7 +71,10 @@ def test_a_limit_of_0_retries_nothing(rocketjob):
 def test_the_exception_is_visible_while_it_waits_and_cleared_when_it_succeeds(rocketjob):
     RetriedReportJob.create(good_after=1)
     waiting = work(rocketjob)
-    assert (waiting.exception.class_name, waiting.exception.message) == ("RuntimeError", "attempt 1")
+    assert (waiting.exception.class_name, waiting.exception.message) == (
+        "RuntimeError",
+        "attempt 1",
+    )
     assert (waiting.completed_at, waiting.worker_name) == (None, None)
     assert work(rocketjob).exception is None
 

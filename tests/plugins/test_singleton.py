@@ -6,7 +6,6 @@ import pytest
 
 from rocketjob import ConfigurationError, Job, UnknownJob, ValidationError, field
 from rocketjob_plugins.singleton import Singleton
-
 from support import flow_children as children
 
 

@@ -178,8 +178,12 @@ def test_a_worker_that_is_killed_leaves_no_place_taken(rocketjob):
 
 def test_a_stored_job_that_cannot_be_loaded_does_not_stop_the_claim(rocketjob):
     bad, good = TwoAtOnceJob.create(), TwoAtOnceJob.create()
-    TwoAtOnceJob.collection().update_one({"_id": bad.id}, {"$set": {"run_at": None, "log_level": {}}})
-    TwoAtOnceJob.collection().update_one({"_id": bad.id}, {"$set": {"failed_at": 1, "exception": 5}})
+    TwoAtOnceJob.collection().update_one(
+        {"_id": bad.id}, {"$set": {"run_at": None, "log_level": {}}}
+    )
+    TwoAtOnceJob.collection().update_one(
+        {"_id": bad.id}, {"$set": {"failed_at": 1, "exception": 5}}
+    )
     assert good.id in [job.id for job in claim(rocketjob)]
 
 
@@ -287,7 +291,12 @@ def test_no_window_of_the_period_ever_holds_more_starts(rate, period, steps):
 
 @pytest.mark.parametrize(
     ("text", "count", "seconds"),
-    [("100/minute", 100, 60), ("5 / second", 5, 1), ("10/5seconds", 10, 5), ("1/2 days", 1, 172800)],
+    [
+        ("100/minute", 100, 60),
+        ("5 / second", 5, 1),
+        ("10/5seconds", 10, 5),
+        ("1/2 days", 1, 172800),
+    ],
 )
 def test_rates_are_parsed(text, count, seconds):
     assert Rate.parse(text) == Rate(count, timedelta(seconds=seconds))
@@ -425,7 +434,7 @@ class SecondJob(Job):
 
 
 class LaterJob(ThrottleDependentJobs, Job):
-    dependent_jobs = ["FirstJob", "SecondJob"]  # noqa: RUF012 (a default, copied for each)
+    dependent_jobs = ["FirstJob", "SecondJob"]
 
     def perform(self): ...
 

@@ -135,8 +135,10 @@ class Batch(Job, abstract=True):
                 each.nils = bool(shorts["collect_nil_output"])
         if shorts.get("compress") is False or shorts.get("encrypt") or shorts.get("compress"):
             name = _serializer_of(shorts)
-            for category in (*self.input_categories[:1], *self.output_categories[:1]):
+            for category in self.input_categories[:1]:
                 category.serializer = name
+            for made in self.output_categories[:1]:
+                made.serializer = name
         if shorts.get("tabular_output_header"):
             if not self.output_categories:
                 self.output_categories = [OutputCategory()]
@@ -172,13 +174,15 @@ class Batch(Job, abstract=True):
         """
         if isinstance(name, InputCategory):
             return name
-        return _find(name, self.input_categories, "Input")
+        found: InputCategory = _find(name, self.input_categories, "Input")
+        return found
 
     def output_category_for(self, name: str | OutputCategory = "main") -> OutputCategory:
         """Return an output category; raises ValueError as `input_category_for` does."""
         if isinstance(name, OutputCategory):
             return name
-        return _find(name, self.output_categories, "Output")
+        found: OutputCategory = _find(name, self.output_categories, "Output")
+        return found
 
     def has_input_category(self, name: str) -> bool:
         return any(each.name == name for each in self.input_categories)
@@ -532,7 +536,7 @@ class Batch(Job, abstract=True):
 
     # --- what is shown -----------------------------------------------------------------------
 
-    @property
+    @property  # type: ignore[misc]  # for mypy the field is an attribute of a dataclass
     def percent_complete(self) -> int:
         """How much of the input is processed, from 0 to 100."""
         if self.is_completed:

@@ -34,7 +34,12 @@ def take_back_claims(owner: str, crashed: Mapping[str, str], crash_limit: int) -
     for job in _batch_jobs(HOLDING):
         for slice_ in job.input.where({"state": "running", **_held_by(owner)}):
             how = crashed.get(f"{job.id}/{slice_.id}")
-            taken += _take_back(job, slice_, how, crash_limit)
+            try:
+                taken += _take_back(job, slice_, how, crash_limit)
+            except Exception as error:
+                if job.input.store.is_transient(error):
+                    raise
+                log.exception("a slice cannot be taken back", job_id=str(job.id), slice=slice_.id)
     return taken
 
 
@@ -49,8 +54,13 @@ def waiting_suspects() -> int:
 
 def _batch_jobs(states: list[str]) -> Iterator[Batch]:
     filter = {"state": {"$in": states}, "sub_state": {"$exists": True}}
-    for job in Job.where(filter):
-        if isinstance(job, Batch):
+    for stored in Job.collection().find(filter):
+        try:
+            job = Job.from_document(stored)
+        except Exception as error:  # one that cannot be read must not keep the others back
+            log.warning("a job cannot be loaded", job_id=str(stored["_id"]), error=str(error))
+            continue
+        if isinstance(job, Batch) and job.has_input_category("main"):
             yield job
 
 
@@ -73,10 +83,17 @@ def _take_back(job: Batch, slice_: Slice, how: str | None, crash_limit: int) -> 
         changed = {"state": "queued", "interruptions": slice_.interruptions}
         update = {"$set": changed, "$unset": RELEASED}
         return bool(slices.collection.update_one(claim_guard(slice_), update).matched_count)
-    if len(slice_) > 1:
+    if _records_left(slice_) > 1:
         return _halve(job, slice_, crash_limit)
     _give_up(job, slice_, how)
     return True
+
+
+def _records_left(slice_: Slice) -> int:
+    try:
+        return len(slice_) - max(0, (slice_.processing_record_number or 1) - 1)
+    except Exception:
+        return 1  # it cannot be read here, so that it cannot be halved either
 
 
 def _halve(job: Batch, slice_: Slice, crash_limit: int) -> bool:
@@ -109,6 +126,7 @@ def _give_up(job: Batch, slice_: Slice, how: str) -> None:
 
     error = WorkerCrashed(f"{how}; {slice_.interruptions} crashes while it processed this record")
     outcome = Outcome(slice_, job)
+    outcome.index = outcome.start
     if rejects.may_reject(job, outcome):
         outcome.reject(error)
     else:

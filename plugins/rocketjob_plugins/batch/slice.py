@@ -200,4 +200,4 @@ class Slice(MutableSequence[Any]):
     @property
     def seconds(self) -> float | None:
         """How long the present worker has had it."""
-        return (clock.now() - self.started_at).total_seconds() if self.started_at else None
+        return clock.now().timestamp() - self.started_at.timestamp() if self.started_at else None

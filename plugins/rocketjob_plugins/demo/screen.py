@@ -169,7 +169,11 @@ class Screen:
         skipped, once = self.stage.found.skipped, totals.files - totals.again
         again = f"{totals.again:,} again, after a crash" if totals.again else ""
         rows = [
-            ("Files", f"{totals.files:,}", f"{skipped:,} others are no text" if skipped else ""),
+            (
+                "Files",
+                f"{totals.files:,}",
+                f"besides {skipped:,} that are not text" if skipped else "",
+            ),
             ("Failed", f"{counts.failed:,}", "") if counts.failed else ("", "", ""),
             ("Lines", f"{totals.lines:,}", ""),
             ("Words", f"{totals.words:,}", f"in {_size(totals.bytes)}"),

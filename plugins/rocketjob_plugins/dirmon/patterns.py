@@ -53,6 +53,8 @@ def parse(text: str) -> list[Pattern]:
 
 
 def _parse_one(text: str) -> Pattern:
+    if text.lower().startswith("file:///"):
+        text = text[len("file://") :]
     scheme, mark, path = text.rpartition("://")
     root = "/" if path.startswith("/") and not mark else ""
     parts = [part for part in path.split("/") if part and part != "."]

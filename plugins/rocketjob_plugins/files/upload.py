@@ -9,7 +9,7 @@ from typing import Any
 from bson import ObjectId
 
 from rocketjob import Job, field, hookimpl, validate
-from rocketjob.document import lookup
+from rocketjob.document import Document, lookup
 from rocketjob.errors import RocketJobError, ValidationError
 from rocketjob.explain import Reason
 from rocketjob.fields import read_only_field
@@ -56,11 +56,12 @@ class UploadFileJob(Job):
 
     @validate
     def _class_and_properties_fit(self) -> None:
-        if isinstance(self.job_class_name, str) and isinstance(self.properties, dict):
-            # A class that is not loaded here may be loaded where this job is run.
-            if lookup(self.job_class_name) is not None:
-                for name, message in misfits(self.job_class_name, self.properties):
-                    self.errors.add(name, message)
+        if not isinstance(self.job_class_name, str) or not isinstance(self.properties, dict):
+            return
+        # A class that is not loaded here may be loaded where this job is run.
+        if lookup(self.job_class_name, Document) is not None:
+            for name, message in misfits(self.job_class_name, self.properties):
+                self.errors.add(name, message)
 
     def perform(self) -> dict[str, Any]:
         """Make the job, hand the file over, and store it."""
@@ -109,7 +110,7 @@ def misfits(class_name: str, properties: Mapping[str, Any]) -> list[tuple[str, s
     Returns:
         pairs of `job_class_name` or `properties`, and a message.
     """
-    found = lookup(class_name)
+    found = lookup(class_name, Document)
     if found is None or not issubclass(found, Job) or found is Job:
         said = "is no job class" if found else "is not loaded here: name its module in `app`"
         return [("job_class_name", f"{class_name} {said}")]
@@ -143,14 +144,14 @@ def _takes(cls: type[Job], name: str) -> bool:
 @hookimpl
 def veto_claim(job: Job) -> tuple[str, Mapping[str, Any]] | None:
     """Leave it to a server on which the class is loaded."""
-    if not isinstance(job, UploadFileJob) or lookup(job.job_class_name) is not None:
+    if not isinstance(job, UploadFileJob) or lookup(job.job_class_name, Job) is not None:
         return None
     return "job_class_name", {"_type": job.type_name(), "job_class_name": job.job_class_name}
 
 
 @hookimpl
 def explain(job: Job) -> list[Reason]:
-    if not isinstance(job, UploadFileJob) or lookup(job.job_class_name) is not None:
+    if not isinstance(job, UploadFileJob) or lookup(job.job_class_name, Job) is not None:
         return []
     text = f"it waits for a server on which {job.job_class_name} is loaded: it is not loaded here"
     return [Reason("job_class_name", text)]

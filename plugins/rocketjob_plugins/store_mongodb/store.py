@@ -304,7 +304,8 @@ class MongoStore:
     def check(self) -> dict[str, Any]:
         info = self.client.admin.command("buildInfo")
         found: dict[str, Any] = {
-            "version": info.get("version"),
+            "store": "MongoDB",
+            "server_version": info.get("version"),
             "database": self.database.name,
             "deployment": self._deployment(),
             "transactions": self.supports_transactions,

@@ -307,6 +307,14 @@ class Catalog:
                 )
         return False
 
+    def drop_index(self, collection: str, name: str) -> None:
+        """Remove an index by its name; its columns stay, and nothing happens if it is not there."""
+        table = self.find(collection)
+        present = bson.decode(table.definition)["indexes"] if table else []
+        kept = [index for index in present if index["name"] != name]
+        if table is not None and len(kept) < len(present):
+            self._rebuild(table, _definition(kept, table.fields, table.id_column.flags))
+
     def drop(self, collection: str) -> bool:
         """Remove a collection; return False if there was none."""
         table = self.find(collection)

@@ -304,6 +304,25 @@ class SqliteCollection:
             self._database.write(work)
         return name
 
+    def drop_index(self, name: str) -> None:
+        """Remove an index by its name; nothing happens if there is none."""
+        self._database.write(lambda connection: connection.catalog.drop_index(self._name, name))
+
+    def index_information(self) -> dict[str, dict[str, Any]]:
+        """Return the indexes by name, as pymongo does: `key`, and what else there is to them."""
+
+        def work(connection: Connection) -> dict[str, dict[str, Any]]:
+            table = connection.catalog.find(self._name)
+            found = {}
+            for index in table.indexes if table else ():
+                more: dict[str, Any] = {"unique": True} if index.unique else {}
+                if index.partial:
+                    more["partialFilterExpression"] = dict(index.partial)
+                found[index.name] = {"key": list(index.keys), **more}
+            return found
+
+        return self._database.read(work)
+
     def drop(self) -> None:
         """Remove the collection with its documents and indexes."""
 

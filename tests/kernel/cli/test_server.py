@@ -253,10 +253,9 @@ def test_a_wrong_option_ends_with_2_before_anything_is_started(cli, options, say
         (["--url", "sqlite:////nonexistent/x.db"], "create the folder /nonexistent first"),
     ],
 )
-def test_what_cannot_be_opened_is_named(cli, options, says):
-    result = cli("server", *options)
-    assert result.code == 1
-    assert says in result.err
+def test_what_cannot_be_opened_is_named(shell, options, says):
+    result = shell("server", *options)
+    assert (result.code, says in result.err) == (1, True), result.err
 
 
 @pytest.mark.parametrize("columns", [80, 120])

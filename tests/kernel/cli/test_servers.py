@@ -143,7 +143,7 @@ def test_all_servers_are_told_only_if_that_is_said(cli, two):
 def test_on_a_terminal_it_is_asked_whether_all_are_meant(terminal, file_store, answer, after):
     server = registered("web-1:41")
     result = terminal("servers", "stop", answer=answer)
-    assert "Stop all 1 servers (web-1:41)? [y/N]" in result.out
+    assert "Stop all servers (web-1:41)? [y/N]" in result.out
     assert state(server) == after
 
 

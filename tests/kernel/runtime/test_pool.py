@@ -9,8 +9,15 @@ import rocketjob as rj
 from rocketjob import Job, after, before, clock
 from rocketjob.errors import DocumentTooLarge, NotFound
 from rocketjob.worker_pool import WorkerPool
-from support.jobs import FailingJob, KeptJob, PassingJob, stored
+from support.jobs import KeptJob, PassingJob, stored
 from support.runtime import FlakyStore, Gate, count, events_of, eventually, queue_of, running_pool
+
+
+class OhNoJob(Job):
+    """Raises."""
+
+    def perform(self):
+        raise RuntimeError("oh no")
 
 
 class GateJob(Job):
@@ -42,7 +49,7 @@ def test_jobs_are_performed_and_completed(file_store):
 
 
 def test_a_failing_job_fails_alone(file_store):
-    failing, fine = FailingJob.create(), KeptJob.create()
+    failing, fine = OhNoJob.create(), KeptJob.create()
     with running_pool(file_store):
         eventually(lambda: count(state="failed") == 1 and count(state="completed") == 1)
     assert stored(failing)["exception"]["message"] == "oh no"
@@ -287,7 +294,7 @@ class WatchfulJob(Job):
     """Notes what is stored when its afters run."""
 
     destroy_on_complete = False
-    seen = []  # noqa: RUF012 (of the class, for the test)
+    seen = []
 
     @after("complete")
     def look(self):
@@ -318,7 +325,7 @@ class StubbornJob(Job):
     destroy_on_complete = False
     how: str = "object"
     data: object = None
-    failed_with = []  # noqa: RUF012 (of the class, for the test)
+    failed_with = []
 
     @after("fail")
     def note(self):
@@ -643,7 +650,7 @@ def test_an_observer_is_told_of_every_end(file_store):
     observer = Observer()
     file_store.plugins.register(observer)
     KeptJob.create()
-    FailingJob.create()
+    OhNoJob.create()
     with running_pool(file_store):
         ends = {("complete", "completed"), ("fail", "failed")}
         eventually(lambda: ends <= set(told))

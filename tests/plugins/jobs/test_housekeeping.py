@@ -31,7 +31,7 @@ class OldBatchJob(Batch, Job):
 class TidyJob(Job):
     destroy_on_complete = False
     name: str = field(default="")
-    removed = []  # noqa: RUF012 (of the class)
+    removed = []
 
     def perform(self): ...
 

@@ -1,0 +1,69 @@
+"""Make a job for each file that is dropped into a folder.
+
+    entry = DirmonEntry.create(
+        name="ACME imports",
+        pattern="/var/sftp/acme/incoming/*.csv",
+        job_class_name="CustomerImportJob",
+        archive_directory="/var/sftp/acme/archive",
+        properties={"account_id": 42, "priority": 25},
+    )
+    entry.enable()
+    DirmonJob.create()                # scans every 5 minutes; or check_seconds=60
+
+A file that has stopped growing is moved into the archive, as `<job id>_<name>`, and then handed to
+its job by an `UploadFileJob`: a batch job gets it uploaded, any other by the field
+`upload_file_name` or `full_file_name`. Each file is started exactly once, whichever processes die
+meanwhile: see `intake`.
+
+Patterns have `*`, `?`, `[a-z]`, `{a,b}` and `**`, match whatever the case of letters, and may be
+URLs that fsspec knows. Hidden files and directories, and the archive, are passed over. Files are
+taken only from below the pattern's base, the part before the first wildcard, and, if the server's
+setting `dirmon_allowed_paths` is not empty, only from below one of those; links do not lead out.
+
+An entry is `pending`, `enabled`, `disabled` or `failed`. It fails, with its reason in `exception`,
+when a file cannot be taken; that file stays where it was, and the other entries go on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rocketjob import Job, hookimpl
+from rocketjob_plugins.dirmon import entry, intake
+from rocketjob_plugins.dirmon.entry import DirmonEntry, DirmonEntryException
+from rocketjob_plugins.dirmon.folders import DirmonError
+from rocketjob_plugins.dirmon.job import DirmonJob
+
+if TYPE_CHECKING:
+    import click
+
+__all__ = ["DirmonEntry", "DirmonEntryException", "DirmonError", "DirmonJob"]
+
+
+@hookimpl
+def register_jobs() -> list[type[Job]]:
+    return [DirmonJob]
+
+
+@hookimpl
+def register_commands(cli: click.Group) -> None:
+    from rocketjob_plugins.dirmon.command import dirmon
+
+    cli.add_command(dirmon)
+
+
+@hookimpl
+def register_indexes() -> dict[str, list[dict[str, Any]]]:
+    named = {"name": {"$exists": True}}
+    return {
+        entry.COLLECTION: [
+            {"keys": [("pattern", 1)], "name": "pattern", "unique": True},
+            {
+                "keys": [("name", 1)],
+                "name": "name",
+                "unique": True,
+                "partialFilterExpression": named,
+            },
+        ],
+        intake.COLLECTION: [{"keys": [("key", 1)], "name": "key", "unique": True}],
+    }

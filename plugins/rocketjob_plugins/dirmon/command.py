@@ -1,0 +1,238 @@
+"""`rocketjob dirmon add|list|enable|disable|remove|scan`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+from bson import ObjectId
+
+from rocketjob.cli import Failure, Group, import_app, json_option
+from rocketjob.cli.job_class import resolve
+from rocketjob.cli.output import Cell, Column, print_json, print_table
+from rocketjob.cli.types import JobSpec, Property, as_dict
+from rocketjob.errors import RocketJobError
+from rocketjob_plugins.dirmon.entry import STATES, DirmonEntry
+from rocketjob_plugins.dirmon.job import DirmonJob
+
+STYLES = {"enabled": "green", "failed": "red", "pending": "yellow"}
+
+dirmon = Group(
+    "dirmon",
+    short_help="Make a job for each file of a folder.",
+    help="Entries of the directory monitor: which files to look for, and what job gets each.",
+)
+
+
+@dirmon.command(
+    "add",
+    short_help="Add an entry.",
+    examples=[
+        (
+            "Each CSV file of a folder, with fields of the job",
+            "dirmon add '/var/sftp/acme/*.csv' myapp.jobs:ImportJob account_id=42 priority=25",
+        ),
+        ("At once", "dirmon add '/var/in/**/*.{csv,psv}' myapp.jobs:ImportJob --name in --enable"),
+    ],
+)
+@click.argument("pattern")
+@click.argument("spec", type=JobSpec(), metavar="CLASS")
+@click.argument("properties", nargs=-1, type=Property(), metavar="[NAME=VALUE]...")
+@click.option("--name", metavar="NAME", help="by which the other commands know it; unique")
+@click.option(
+    "--archive",
+    metavar="DIRECTORY",
+    default="archive",
+    show_default=True,
+    help="where files go first; below the file's own directory, if it is relative",
+)
+@click.option("--enable", is_flag=True, help="look for files from now on")
+@json_option
+def add(
+    pattern: str,
+    spec: str,
+    properties: tuple[tuple[str, str], ...],
+    name: str | None,
+    archive: str,
+    enable: bool,
+    as_json: bool,
+) -> None:
+    """Let a job of CLASS be made for each file that matches PATTERN."""
+    entry = DirmonEntry.create(
+        name=name,
+        pattern=pattern,
+        job_class_name=resolve(spec).type_name(),
+        properties=as_dict(properties),
+        archive_directory=archive,
+    )
+    if enable:
+        entry.enable()
+    _say(entry, as_json)
+
+
+@dirmon.command(
+    "list",
+    short_help="List the entries.",
+    examples=[("Those that failed, and why", "dirmon list --state failed")],
+)
+@click.option("-s", "--state", type=click.Choice(STATES), multiple=True)
+@json_option
+def list_entries(state: tuple[str, ...], as_json: bool) -> None:
+    """List the entries, with what made those fail that did."""
+    found = list(DirmonEntry.where({"state": {"$in": list(state or STATES)}}).order_by("id"))
+    if as_json:
+        for entry in found:
+            print_json(_row(entry))
+        return
+    if not found:
+        click.echo("no entries", err=True)
+        return
+    rows = [
+        (
+            entry.name or str(entry.id),
+            Cell(entry.state, STYLES.get(entry.state, "")),
+            entry.job_class_name,
+            entry.pattern,
+            _why(entry) or "",
+        )
+        for entry in found
+    ]
+    print_table([Column(title) for title in ("NAME", "STATE", "CLASS", "PATTERN", "FAILURE")], rows)
+
+
+@dirmon.command(
+    "enable",
+    short_help="Look for files.",
+    examples=[("After the reason of a failure is gone", "dirmon enable acme")],
+)
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@json_option
+def enable_entries(names: tuple[str, ...], as_json: bool) -> None:
+    """Let the directory monitor look for files of entries, given by name, pattern or id."""
+    import_app()
+    for entry in [_find(name) for name in names]:
+        _say(entry.enable(), as_json)
+
+
+@dirmon.command(
+    "disable",
+    short_help="Look for no more files.",
+    examples=[("For a while", "dirmon disable acme")],
+)
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+@json_option
+def disable_entries(names: tuple[str, ...], as_json: bool) -> None:
+    """Leave the files of entries, given by name, pattern or id, where they are."""
+    for entry in [_find(name) for name in names]:
+        _say(entry.disable(), as_json)
+
+
+@dirmon.command(
+    "remove",
+    short_help="Remove entries.",
+    examples=[("For good", "dirmon remove acme")],
+)
+@click.argument("names", nargs=-1, required=True, metavar="NAME...")
+def remove_entries(names: tuple[str, ...]) -> None:
+    """Remove entries, given by name, pattern or id; files and jobs stay."""
+    for entry in [_find(name) for name in names]:
+        entry.destroy()
+        click.echo(f"removed {entry.name or entry.id}")
+
+
+@dirmon.command(
+    "scan",
+    short_help="Scan now.",
+    examples=[
+        ("Let a server scan now, not at the next full five minutes", "dirmon scan"),
+        ("Only say what would be done", "dirmon scan --dry-run"),
+    ],
+)
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option("--dry-run", is_flag=True, help="list the files and do nothing; entries may be named")
+@json_option
+def scan(names: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
+    """Let a server scan now; if there is no directory monitor job, make one."""
+    import_app()
+    if dry_run:
+        return _show_files(names, as_json)
+    if names:
+        raise click.UsageError("entries can be named with --dry-run only: a scan is of them all")
+    job = DirmonJob.where({"state": {"$in": ["queued", "running"]}}).first()
+    job = job or DirmonJob.create()
+    if job.is_queued:
+        job.run_now()
+    if as_json:
+        print_json({"id": job.id, "state": job.state})
+    else:
+        said = "is scanning" if job.is_running else "scans as soon as a server is free"
+        click.echo(f"directory monitor {job.id} {said}")
+
+
+def _show_files(names: tuple[str, ...], as_json: bool) -> None:
+    """List what the entries match, and what the next scan would do with it."""
+    # Which files are settled is known to the instance that comes next.
+    monitor = DirmonJob.queued().first() or DirmonJob()
+    entries = [_find(name) for name in names] or list(DirmonEntry.enabled())
+    failed = 0
+    for entry in entries:
+        problems: list[str] = []
+        try:
+            for found in entry.files(problems):
+                ready = found.immediate or monitor.is_settled(found)
+                _show_file(entry, found.path, "start" if ready else "wait", as_json)
+        except RocketJobError as error:
+            problems.append(str(error))
+        for problem in problems:
+            click.echo(f"error: {entry.name or entry.pattern}: {problem}", err=True)
+        failed += bool(problems)
+    if failed:
+        raise Failure("a scan would fail entries")
+
+
+def _show_file(entry: DirmonEntry, path: str, action: str, as_json: bool) -> None:
+    if as_json:
+        print_json({"entry": entry.name or entry.id, "file": path, "action": action})
+    else:
+        click.echo(f"{action:5}  {path}  {entry.job_class_name}")
+
+
+def _find(name: str) -> DirmonEntry:
+    ways: list[dict[str, Any]] = [{"name": name}, {"pattern": name}]
+    if ObjectId.is_valid(name):
+        ways.append({"id": name})
+    for way in ways:
+        found = DirmonEntry.where(way).first()
+        if found is not None:
+            return found
+    known = ", ".join(str(entry.name or entry.id) for entry in DirmonEntry.all()) or "none"
+    raise Failure(f"there is no entry {name}; there are: {known}")
+
+
+def _say(entry: DirmonEntry, as_json: bool) -> None:
+    if as_json:
+        print_json(_row(entry))
+        return
+    click.echo(f"{entry.name or entry.id} is {entry.state}")
+    if entry.is_enabled and not DirmonJob.where({"state": {"$in": ["queued", "running"]}}).exists():
+        click.echo("nothing scans yet: `rocketjob dirmon scan` makes a job that does", err=True)
+
+
+def _row(entry: DirmonEntry) -> dict[str, Any]:
+    return {
+        "id": entry.id,
+        "name": entry.name,
+        "state": entry.state,
+        "pattern": entry.pattern,
+        "job_class_name": entry.job_class_name,
+        "properties": entry.properties,
+        "archive_directory": entry.archive_directory,
+        "failure": _why(entry),
+        "created_at": entry.created_at,
+    }
+
+
+def _why(entry: DirmonEntry) -> str | None:
+    if not entry.is_failed or entry.exception is None:
+        return None
+    return f"{entry.exception.class_name}: {entry.exception.message}"

@@ -1,0 +1,229 @@
+"""`DirmonEntry`: which files to look for, and what job gets each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar, Self
+
+from rocketjob import Document, Job, JobException, application, before, clock, field, validate
+from rocketjob.document import lookup
+from rocketjob.errors import InvalidTransition, NotFound
+from rocketjob.fields import read_only_field
+from rocketjob.query import Query
+from rocketjob_plugins.dirmon import patterns
+from rocketjob_plugins.dirmon.folders import Archive, FileState, folder_of
+from rocketjob_plugins.files.upload import UploadFileJob, misfits
+
+COLLECTION = "rocket_job.dirmon_entries"
+STATES = ("pending", "enabled", "disabled", "failed")
+TRANSITIONS = {
+    "enable": (("pending", "disabled", "failed"), "enabled"),
+    "disable": (("enabled", "failed"), "disabled"),
+    "fail": (("enabled",), "failed"),
+}
+
+
+class DirmonEntryException(Exception):
+    """Stands for a failure that is told in words."""
+
+
+class DirmonEntry(Document):
+    """A pattern, and the job that is made for each file that matches it."""
+
+    collection_name: ClassVar[str] = COLLECTION
+
+    name: str | None = field(default=None, user_editable=True, description="unique, if given")
+    pattern: str = field(
+        user_editable=True, description="of files: a path or URL with *, ?, {a,b} and **"
+    )
+    job_class_name: str = field(user_editable=True, description="of the job to make")
+    properties: dict[str, Any] = field(
+        factory=dict, user_editable=True, description="of the job to make, by field"
+    )
+    archive_directory: str = field(
+        default="archive",
+        user_editable=True,
+        description="where files go first; a relative one is below the file's own directory",
+    )
+    created_at: Any = field(factory=clock.now)
+    state: str = read_only_field(default="pending")
+    exception: JobException | None = read_only_field()
+
+    # --- validation --------------------------------------------------------------------------
+
+    @before("validation")
+    def _trim(self) -> None:
+        for name in ("name", "pattern", "archive_directory", "job_class_name"):
+            value = getattr(self, name)
+            if isinstance(value, str) and value != value.strip():
+                setattr(self, name, value.strip())
+        self.name = self.name or None
+
+    @validate
+    def _is_complete(self) -> None:
+        for name in ("pattern", "job_class_name", "archive_directory"):
+            if getattr(self, name) == "":
+                self.errors.add(name, "is required: it is blank")
+        for message in self._wrong_places():
+            self.errors.add("pattern", message)
+
+    def _wrong_places(self) -> Iterator[str]:
+        if not isinstance(self.pattern, str) or not self.pattern:
+            return
+        try:
+            for each in patterns.parse(self.pattern):
+                if not each.parts:
+                    yield "names no file"
+                folder_of(each.base, self.archive_directory or "archive")
+        except Exception as error:  # such as a URL whose library is not installed
+            yield str(error)
+
+    @validate
+    def _job_class_fits(self) -> None:
+        name, properties = self.job_class_name, self.properties
+        if isinstance(name, str) and name and isinstance(properties, dict):
+            for about, message in misfits(name, properties):
+                self.errors.add(about, message)
+
+    @validate
+    def _is_unique(self) -> None:
+        for name in ("pattern", "name"):
+            value = getattr(self, name)
+            if value and type(self).where({name: value, "_id": {"$ne": self.id}}).exists():
+                self.errors.add(name, self._taken(name))
+
+    def duplicate_key_errors(self, details: Mapping[str, Any]) -> dict[str, list[str]]:
+        for name in ("pattern", "name"):
+            if name in details.get("keyPattern", {}):
+                return {name: [self._taken(name)]}
+        return super().duplicate_key_errors(details)
+
+    def _taken(self, name: str) -> str:
+        return f"is the {name} of another entry: {getattr(self, name)}"
+
+    @property
+    def job_class(self) -> type[Job] | None:
+        """The class of the jobs to make; None if it is not loaded here."""
+        return lookup(self.job_class_name or "", Job)
+
+    # --- states ------------------------------------------------------------------------------
+
+    def enable(self) -> Self:
+        """Let the directory monitor look for files; of a failed entry the reason stays visible.
+
+        Raises:
+            ValidationError: the entry is not valid here, as it would fail at once.
+        """
+        self._allow("enable")
+        self.validate()
+        return self._move("enable")
+
+    def disable(self) -> Self:
+        """Look for no more files."""
+        return self._move("disable")
+
+    def fail(self, reason: BaseException | str, *, worker_name: str | None = None) -> Self:
+        """Stop looking for files, and keep why."""
+        error = DirmonEntryException(reason) if isinstance(reason, str) else reason
+        made = type(self).fields()["exception"].codec.encode
+        assert made is not None
+        return self._move("fail", exception=made(JobException.of(error, worker_name)))
+
+    def may(self, event: str) -> bool:
+        """Tell whether an event is possible now."""
+        return self.state in TRANSITIONS[event][0]
+
+    def _allow(self, event: str) -> None:
+        if not self.may(event):
+            allowed = [name for name in TRANSITIONS if self.may(name)]
+            raise InvalidTransition(event, self.state, allowed, f"entry {self.name or self.id}")
+
+    def _move(self, event: str, **also: Any) -> Self:
+        """Change the state by a write that is guarded by the states it may come from."""
+        if self.is_new:
+            raise NotFound(f"{self!r} is not stored: save it first")
+        sources, target = TRANSITIONS[event]
+        guard = {"_id": self.id, "state": {"$in": list(sources)}}
+        done = self.collection().update_one(guard, {"$set": {"state": target, **also}})
+        self.reload()
+        if not done.matched_count:
+            self._allow(event)
+        return self
+
+    @property
+    def is_pending(self) -> bool:
+        return self.state == "pending"
+
+    @property
+    def is_enabled(self) -> bool:
+        return self.state == "enabled"
+
+    @property
+    def is_disabled(self) -> bool:
+        return self.state == "disabled"
+
+    @property
+    def is_failed(self) -> bool:
+        return self.state == "failed"
+
+    @classmethod
+    def pending(cls) -> Query[Self]:
+        return cls.where({"state": "pending"})
+
+    @classmethod
+    def enabled(cls) -> Query[Self]:
+        return cls.where({"state": "enabled"})
+
+    @classmethod
+    def disabled(cls) -> Query[Self]:
+        return cls.where({"state": "disabled"})
+
+    @classmethod
+    def failed(cls) -> Query[Self]:
+        return cls.where({"state": "failed"})
+
+    @classmethod
+    def counts_by_state(cls) -> dict[str, int]:
+        """Count the entries by state; only states that occur."""
+        return application.current().store.count_by(cls.collection_name, "state")
+
+    # --- files -------------------------------------------------------------------------------
+
+    def files(self, problems: list[str] | None = None) -> Iterator[FileState]:
+        """Yield the files that match now.
+
+        Args:
+            problems: gets what was passed over, and why; if not given, that is raised.
+
+        Raises:
+            DirmonError: a folder cannot be read, or is outside of the allowed paths.
+        """
+        seen: set[str] = set()
+        allowed = application.current().config.dirmon_allowed_paths
+        for pattern in patterns.parse(self.pattern):
+            folder = folder_of(pattern.base, self.archive_directory)
+            for found in folder.files(pattern, allowed, problems):
+                if found.path not in seen:
+                    seen.add(found.path)
+                    yield found
+
+    def archive_of(self, found: FileState) -> Archive:
+        """Return where a file is archived."""
+        return folder_of(found.base, self.archive_directory).archive_of(
+            found, application.current().config.dirmon_allowed_paths
+        )
+
+    def later(self, path: str) -> UploadFileJob:
+        """Archive a file now, and return the stored job that hands it over to its own job.
+
+        Raises:
+            DirmonError: it cannot be archived; the file is where it was.
+        """
+        from rocketjob_plugins.dirmon.intake import Intake
+
+        return Intake("by hand").take(self, folder_of_path(path, self).state_of(path))
+
+
+def folder_of_path(path: str, entry: DirmonEntry) -> Any:
+    base, _, _ = path.rpartition("/")
+    return folder_of(base or ".", entry.archive_directory)

@@ -1,0 +1,239 @@
+"""From a file in a folder to a stored job: claimed, archived, started; exactly once.
+
+Before a file is moved, a document says so (`DirmonFile`). Its key, the file's path, is unique: of
+two servers that scan at the same time one gets the file. The job is stored, and the document
+removed, in one step. If the process dies between, the document tells the next scan how far it got:
+a file that was archived is started, one that was not is found again where it is.
+
+A claim is taken over when its lease has run out, or when it belongs to an earlier claim of the same
+directory monitor job, whose worker is known to be gone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from rocketjob import Document, application, clock, field
+from rocketjob.errors import ValidationError, is_duplicate_key
+from rocketjob.log import Logger
+from rocketjob.query import Query
+from rocketjob_plugins.batch.streams.names import is_url
+from rocketjob_plugins.dirmon.folders import DirmonError, FileState, Folder, folder_of, why
+from rocketjob_plugins.files.upload import UploadFileJob
+
+if TYPE_CHECKING:
+    from rocketjob_plugins.dirmon.entry import DirmonEntry
+
+COLLECTION = "rocket_job.dirmon_files"
+LEASE = timedelta(minutes=2)  # more than servers' clocks differ by
+DROPPED = "dropped"
+log = Logger("rocketjob.dirmon")
+
+
+class ClaimTaken(Exception):
+    """Somebody else has the file, or it is not as it was found: leave it alone."""
+
+
+class DirmonFile(Document):
+    """A file that is on its way from its folder to its job; its id is that of the job."""
+
+    collection_name: ClassVar[str] = COLLECTION
+
+    key: str
+    path: str
+    archived: str
+    base: str
+    identity: list[int]
+    job_class_name: str
+    properties: dict[str, Any] = field(factory=dict)
+    description: str | None = None
+    by: str
+    until: datetime
+
+
+class Intake:
+    """Takes files in, under one name.
+
+    Args:
+        by: who claims: `job:number` of a directory monitor job and its claim.
+    """
+
+    def __init__(self, by: str) -> None:
+        self.by = by if ":" in by else f"{by} {secrets.token_hex(8)}"
+        self._renewed = clock.monotonic()
+
+    def take(self, entry: DirmonEntry, found: FileState) -> UploadFileJob:
+        """Archive a file and store the job that gets it.
+
+        Raises:
+            ClaimTaken: another scan has it, or it has changed.
+            DirmonError: it cannot be archived; it is where it was.
+        """
+        folder = folder_of(found.base, entry.archive_directory)
+        claim = self._claim(entry, found)
+        try:
+            self._check_unchanged(folder, found)
+            self._check_room(claim)
+            folder.move(found.path, claim.archived, lambda: self._hold(claim))
+        except BaseException as error:
+            folder.discard_part(claim.archived)
+            self._drop(claim)
+            if isinstance(error, FileNotFoundError) and not _is_there(folder, found.path):
+                raise ClaimTaken(f"{found.path} is gone") from None
+            if isinstance(error, OSError):
+                raise DirmonError(f"{found.path} cannot be archived: {why(error)}") from error
+            raise
+        return self._start_or_put_back(folder, claim)
+
+    def _start_or_put_back(self, folder: Folder, claim: DirmonFile) -> UploadFileJob:
+        try:
+            return self._start(claim)
+        except ClaimTaken:
+            left = claim.collection().find_one({"_id": claim.id, "by": DROPPED})
+            if left is not None:  # it was given up before the file was moved: nobody starts it
+                folder.put_back(claim.archived, claim.path)
+            raise
+        except Exception as error:
+            if not application.current().store.is_transient(error):
+                folder.put_back(claim.archived, claim.path)
+                self._drop(claim)
+            raise  # else the next scan goes on from here
+
+    def _claim(self, entry: DirmonEntry, found: FileState) -> DirmonFile:
+        archive = entry.archive_of(found)
+        claim = DirmonFile(
+            key=hashlib.sha256(found.path.encode()).hexdigest(),
+            path=found.path,
+            archived="",
+            base=found.base,
+            identity=found.identity,
+            job_class_name=entry.job_class_name,
+            properties=entry.properties,
+            description=f"{entry.name or entry.pattern}: {archive.name}",
+            by=self.by,
+            until=clock.now() + LEASE,
+        )
+        claim.archived = archive.target(claim.id)
+        self._renewed = clock.monotonic()
+        try:
+            return claim.save()
+        except Exception as error:
+            if is_duplicate_key(error):
+                raise ClaimTaken(f"{found.path} is being taken by another scan") from None
+            raise
+
+    def _check_unchanged(self, folder: Folder, found: FileState) -> None:
+        """Look again, under the claim: another scan may have had it, and this is a new file."""
+        try:
+            now = folder.state_of(found.path)
+        except FileNotFoundError:
+            raise ClaimTaken(f"{found.path} is gone") from None
+        if now.identity != found.identity:
+            raise ClaimTaken(f"{found.path} has changed")
+
+    def _check_room(self, claim: DirmonFile) -> None:
+        if not is_url(claim.archived) and os.path.lexists(claim.archived):
+            raise DirmonError(f"{claim.archived} is there already")
+
+    def _hold(self, claim: DirmonFile) -> None:
+        """Renew the claim while a long copy is made."""
+        if clock.monotonic() - self._renewed < LEASE.total_seconds() / 4:
+            return
+        mine = {"_id": claim.id, "by": self.by}
+        update = {"$set": {"until": clock.now() + LEASE}}
+        if not claim.collection().update_one(mine, update).matched_count:
+            raise ClaimTaken(f"{claim.path} was taken over by another scan")
+        self._renewed = clock.monotonic()
+
+    def _drop(self, claim: DirmonFile) -> None:
+        claim.collection().delete_one({"_id": claim.id, "by": self.by})
+
+    def _start(self, claim: DirmonFile) -> UploadFileJob:
+        """Store the job and remove the claim, both or neither."""
+        job = UploadFileJob(
+            job_class_name=claim.job_class_name,
+            properties=claim.properties,
+            description=claim.description,
+            upload_file_name=claim.archived,
+            original_file_name=claim.path,
+            job_id=claim.id,
+        )
+        job.validate()
+        with application.current().store.transaction() as session:
+            mine = {"_id": claim.id, "by": self.by}
+            if not claim.collection().delete_one(mine, session=session).deleted_count:
+                raise ClaimTaken(f"{claim.path} was taken over by another scan")
+            job.save(validate=False)
+        log.info("file taken", file=claim.path, archived=claim.archived, job_id=str(claim.id))
+        return job
+
+    # --- what died between ------------------------------------------------------------------
+
+    def finish_others(self) -> int:
+        """Go on where scans died; return how many jobs were started."""
+        started = 0
+        for claim in self._abandoned():
+            mine = {"_id": claim.id, "by": claim.by, "until": claim.until}
+            update = {"$set": {"by": self.by, "until": clock.now() + LEASE}}
+            if not claim.collection().update_one(mine, update).matched_count:
+                continue  # another scan was first
+            try:
+                started += self._finish(claim)
+            except ClaimTaken as error:
+                log.debug("passed over", reason=str(error))
+            except (DirmonError, OSError, ValidationError) as error:
+                log.error("a file cannot be finished", file=claim.path, error=str(error))
+        return started
+
+    def _abandoned(self) -> list[DirmonFile]:
+        late: dict[str, Any] = {"until": {"$lt": clock.now()}}
+        job, _, _ = self.by.rpartition(":")
+        if job:  # earlier claims of this very job
+            late = {"$or": [late, {"by": {"$gte": f"{job}:", "$lt": f"{job};"}}]}
+        found: Query[DirmonFile] = DirmonFile.where(late)
+        return [each for each in found if each.by != self.by]
+
+    def _finish(self, claim: DirmonFile) -> bool:
+        folder = folder_of(claim.base, _directory(claim.archived))
+        if not _is_there(folder, claim.archived):
+            folder.discard_part(claim.archived)
+            self._give_up(claim)  # it is where it was, and is found again
+            return False
+        if _identity(folder, claim.path) == claim.identity:
+            _remove(folder, claim.path)  # it died between copying and removing
+        log.warning("a scan died: going on", file=claim.path, archived=claim.archived)
+        self._start_or_put_back(folder, claim)
+        return True
+
+    def _give_up(self, claim: DirmonFile) -> None:
+        """Free the path; what is left says so to a scan that was only very slow."""
+        if claim.by == DROPPED:
+            return self._drop(claim)
+        update = {"key": str(claim.id), "by": DROPPED, "until": clock.now() + 720 * LEASE}
+        claim.collection().update_one({"_id": claim.id, "by": self.by}, {"$set": update})
+
+
+def _directory(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+def _identity(folder: Folder, path: str) -> list[int] | None:
+    try:
+        return folder.state_of(path).identity
+    except FileNotFoundError:
+        return None
+
+
+def _is_there(folder: Folder, path: str) -> bool:
+    return _identity(folder, path) is not None
+
+
+def _remove(folder: Any, path: str) -> None:
+    if is_url(path):
+        folder.system.rm_file(folder._inner(path))
+    else:
+        os.unlink(path)

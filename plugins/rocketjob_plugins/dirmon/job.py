@@ -1,0 +1,137 @@
+"""`DirmonJob`: looks for files now and then."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+from rocketjob import Job, application, field
+from rocketjob.errors import InvalidTransition, NotFound
+from rocketjob.server import Server
+from rocketjob_plugins.cron import Cron
+from rocketjob_plugins.dirmon.entry import DirmonEntry
+from rocketjob_plugins.dirmon.folders import DirmonError, FileState
+from rocketjob_plugins.dirmon.intake import ClaimTaken, Intake
+
+Memory = dict[str, list[int]]
+MOST = 50_000  # files that are remembered: about 8 MB; what is beyond waits for the next scan
+
+
+class DirmonJob(Cron, Job):
+    """Makes a job for each file that matches an enabled `DirmonEntry`.
+
+    A file is taken when its size and time of modification are as the scan before found them, and at
+    once from an object store, where no file can be seen before it is whole. What is wrong with one
+    entry fails that entry, with its reason, and the others go on.
+    """
+
+    cron_schedule = "*/5 * * * * UTC"
+    priority = 30
+    description = "Directory Monitor"
+
+    previous_file_names: dict[str, list[int]] = field(
+        factory=dict, copy_on_restart=True, description="size and time of files, by path"
+    )
+
+    def __init__(self, **values: Any) -> None:
+        super().__init__(**_translated(values))
+
+    @classmethod
+    def from_properties(cls, properties: Mapping[str, Any]) -> Any:
+        return super().from_properties(_translated(dict(properties)))
+
+    def perform(self) -> dict[str, int]:
+        """Scan once; return how many files were `started` and how many are `waiting`."""
+        intake = Intake(f"{self.id}:{self.claim_number}" if self._claim else "inline")
+        started = intake.finish_others()
+        memory: Memory = {}
+        for entry in list(DirmonEntry.enabled()):
+            started += self._scan(entry, intake, memory)
+        self.previous_file_names = memory
+        found = {"started": started, "waiting": len(memory)}
+        if any(found.values()):
+            self.logger.info("scanned", **found)
+        return found
+
+    def _scan(self, entry: DirmonEntry, intake: Intake, memory: Memory) -> int:
+        """Look for the files of one entry; whatever is wrong fails the entry alone."""
+        problems: list[str] = []
+        started = 0
+        try:
+            if entry.job_class is not None or not _is_served(entry.job_class_name):
+                entry.validate()
+            for found in entry.files(problems):
+                started += self.check_file(entry, found, intake, memory)
+        except Exception as error:
+            if application.current().store.is_transient(error):
+                raise
+            self._fail(entry, error)
+            return started
+        if problems:
+            more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+            self._fail(entry, DirmonError(problems[0] + more))
+        return started
+
+    def check_file(
+        self, entry: DirmonEntry, found: FileState, intake: Intake, memory: Memory
+    ) -> bool:
+        """Start a file that is whole, and remember any other; return whether it was started."""
+        if not found.immediate and not self.is_settled(found):
+            if len(memory) < MOST:
+                memory[memory_key(found.path)] = [found.size, found.stamp]
+            return False
+        try:
+            intake.take(entry, found)
+        except ClaimTaken as error:
+            self.logger.debug("passed over", reason=str(error))
+            return False
+        return True
+
+    def is_settled(self, found: FileState) -> bool:
+        """Tell whether a file is as the scan before found it."""
+        return self.previous_file_names.get(memory_key(found.path)) == [found.size, found.stamp]
+
+    def _fail(self, entry: DirmonEntry, error: Exception) -> None:
+        self.logger.error("entry failed", entry=entry.name or entry.pattern, error=str(error))
+        with suppress(InvalidTransition, NotFound):  # it was disabled or removed this moment
+            entry.fail(error, worker_name=self.worker_name)
+
+
+def memory_key(path: str) -> str:
+    """Return a whole path as a key that a document can have; no two paths have the same."""
+    return path.replace("%", "%25").replace(".", "%2E").replace("$", "%24")
+
+
+def _is_served(class_name: str) -> bool:
+    """Tell whether another server, which lives, can run jobs of a class."""
+    alive = (server for server in Server.all() if not server.is_zombie())
+    return any(class_name in server.classes for server in alive)
+
+
+def _translated(values: dict[str, Any]) -> dict[str, Any]:
+    """Return values in which `check_seconds` has become a schedule."""
+    if "check_seconds" not in values:
+        return values
+    values = dict(values)
+    seconds = values.pop("check_seconds")
+    if "cron_schedule" in values:
+        raise TypeError("give check_seconds or cron_schedule, not both")
+    return {**values, "cron_schedule": schedule_of(seconds)}
+
+
+def schedule_of(check_seconds: Any) -> str:
+    """Return the schedule that runs every so many seconds, or the next shorter time it can.
+
+    Raises:
+        ValueError: it is less than a minute or more than a day.
+    """
+    seconds = float(check_seconds)
+    if not 60 <= seconds <= 86400:
+        raise ValueError(f"check_seconds must be from 60 to 86400, not {check_seconds}")
+    minutes = int(seconds // 60)
+    if minutes < 60:
+        step = max(n for n in (1, 2, 3, 4, 5, 6, 10, 12, 15, 20, 30) if n <= minutes)
+        return f"*/{step} * * * * UTC"
+    hours = max(n for n in (1, 2, 3, 4, 6, 8, 12, 24) if n <= minutes // 60)
+    return "0 0 * * * UTC" if hours == 24 else f"0 */{hours} * * * UTC"

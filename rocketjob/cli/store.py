@@ -1,0 +1,186 @@
+"""`rocketjob store`: the store's indexes, and moving everything to another store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from rocketjob import application, copying
+from rocketjob.cli.command import Group, json_option
+from rocketjob.cli.errors import BadInput, Failure
+from rocketjob.cli.output import Cell, Column, print_json, print_table, styled
+from rocketjob.copying import Copied
+from rocketjob.errors import ConfigurationError
+from rocketjob.store import Store
+
+
+@click.group(
+    "store",
+    cls=Group,
+    examples=[
+        ("Verify the indexes", "store indexes"),
+        ("Move to MongoDB", "store copy sqlite:///rocketjob.db mongodb://localhost/rocketjob"),
+    ],
+)
+def store() -> None:
+    """Look after the store: its indexes, and moving to another one."""
+
+
+@store.command(
+    "indexes",
+    examples=[
+        ("Make what is missing, and see that all are as they should be", "store indexes"),
+        ("Make those again whose definition has changed", "store indexes --rebuild"),
+    ],
+)
+@click.option("--rebuild", is_flag=True, help="drop and make again those that differ")
+@json_option
+@click.pass_context
+def indexes(ctx: click.Context, rebuild: bool, as_json: bool) -> None:
+    """Create the indexes that are missing, and verify the others.
+
+    It can be run at any time, again and again. Exit code 1 if one is not as it should be.
+    """
+    current = application.current()
+    opened = current.store
+    rows = []
+    for collection, spec, refused in current.create_indexes(opened):
+        if refused is not None and rebuild:
+            refused = _rebuild(opened, collection, spec)
+        rows.append((collection, spec, refused))
+    if as_json:
+        for collection, spec, refused in rows:
+            error = None if refused is None else str(refused)
+            print_json({"collection": collection, "index": spec["name"], "error": error})
+    else:
+        _print_indexes(rows)
+    if any(refused is not None for *_, refused in rows):
+        ctx.exit(1)
+
+
+def _rebuild(opened: Store, collection: str, spec: Mapping[str, Any]) -> Exception | None:
+    documents = opened.collection(collection)
+    try:
+        if spec["name"] in documents.index_information():
+            documents.drop_index(spec["name"])
+        documents.create_index(**spec)
+    except Exception as error:
+        return error
+    return None
+
+
+def _print_indexes(rows: list[tuple[str, Mapping[str, Any], Exception | None]]) -> None:
+    print_table(
+        [
+            Column("COLLECTION", fixed=True),
+            Column("INDEX", fixed=True),
+            Column("FIELDS"),
+            Column("STATUS", fixed=True),
+        ],
+        [
+            (
+                collection,
+                str(spec["name"]) + (" (unique)" if spec.get("unique") else ""),
+                ", ".join(f"{field} {way}" for field, way in spec["keys"]),
+                Cell("ok", "green") if refused is None else Cell("refused", "red"),
+            )
+            for collection, spec, refused in rows
+        ],
+    )
+    for collection, spec, refused in rows:
+        if refused is not None:
+            click.echo(f"{collection}, index {spec['name']}: {refused}", err=True)
+    if any(refused is not None for *_, refused in rows):
+        click.echo(
+            "if a definition differs: rocketjob store indexes --rebuild; if two documents have "
+            "the same key: remove one of them",
+            err=True,
+        )
+
+
+@store.command(
+    "copy",
+    examples=[
+        (
+            "From the embedded store to MongoDB",
+            "store copy sqlite:///rocketjob.db mongodb://localhost/rocketjob",
+        ),
+        ("And back", "store copy mongodb://localhost/rocketjob sqlite:///rocketjob.db"),
+    ],
+)
+@click.argument("source")
+@click.argument("target")
+@click.option("--live", is_flag=True, help="copy although servers are running")
+@json_option
+@click.pass_context
+def copy(ctx: click.Context, source: str, target: str, live: bool, as_json: bool) -> None:
+    """Copy everything from one store to another, and verify it by count and digest.
+
+    Stop the servers first. A copy that broke off goes on when it is started again: what is in the
+    target already is compared and left alone. Exit code 1 if the stores differ in the end.
+    """
+    current = application.current()
+    one, other = _open(source), _open(target)
+    try:
+        if not live:
+            for each in (one, other):
+                _refuse_if_used(each)
+        wrong = 0
+        for copied in copying.copy(one, other):
+            wrong += not copied.is_equal
+            _show(copied, as_json)
+        current.ensure_indexes(other)
+    finally:
+        one.close()
+        other.close()
+    if wrong:
+        raise Failure(_difference(wrong))
+
+
+def _open(url: str) -> Store:
+    try:
+        return application.current().open_store(url)
+    except ConfigurationError as error:
+        raise BadInput(str(error)) from error
+
+
+def _refuse_if_used(opened: Store) -> None:
+    from rocketjob.server import Server
+
+    servers = opened.collection(copying.LIVING).find({})
+    living = [
+        str(each.get("name")) for each in servers if not Server.from_document(each).is_zombie()
+    ]
+    if living:
+        raise Failure(
+            f"servers are running on {opened.url}: {', '.join(living)}. Stop them first "
+            "(rocketjob servers stop --wait), or say --live"
+        )
+
+
+def _show(copied: Copied, as_json: bool) -> None:
+    if as_json:
+        print_json(
+            {
+                "collection": copied.collection,
+                "written": copied.written,
+                "source": {"count": copied.source.count, "digest": str(copied.source)},
+                "target": {"count": copied.target.count, "digest": str(copied.target)},
+                "equal": copied.is_equal,
+            }
+        )
+        return
+    verdict = styled("equal", fg="green") if copied.is_equal else styled("differs", fg="red")
+    click.echo(
+        f"{copied.collection}: {copied.source.count} documents, {copied.written} written, "
+        f"{verdict} ({copied.source} {copied.target})"
+    )
+
+
+def _difference(number: int) -> str:
+    return (
+        f"{number} collections differ. If something wrote to a store meanwhile, stop it and copy "
+        "again; documents that only the target has are not removed"
+    )

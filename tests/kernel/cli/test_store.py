@@ -1,0 +1,141 @@
+"""`rocketjob store`: indexes, and moving to another store."""
+
+import pytest
+
+from rocketjob import Job, copying
+from rocketjob.testing import sandbox
+from rocketjob_plugins.batch import Batch
+
+JOBS = "rocket_job.jobs"
+
+
+class MovedJob(Job):
+    number: int = 0
+
+    def perform(self): ...
+
+
+class MovedBatchJob(Batch, Job):
+    def perform(self, line): ...
+
+
+@pytest.fixture
+def source(tmp_path):
+    """The URL of a store with jobs and slices in it."""
+    url = f"sqlite:///{tmp_path}/source.db"
+    with sandbox(url):
+        MovedJob.create_many([{"number": number} for number in range(1200)])
+        job = MovedBatchJob()
+        job.upload(["a", "b", "c"])
+        job.save()
+    return url
+
+
+@pytest.fixture
+def target(tmp_path):
+    return f"sqlite:///{tmp_path}/target.db"
+
+
+def test_indexes_are_made_and_verified(cli, rocketjob):
+    shown = cli("store", "indexes")
+    assert shown.code == 0
+    assert "claim" in shown.out and "cron_key (unique)" in shown.out
+    assert all(each["error"] is None for each in cli("store", "indexes", "--json").objects)
+
+
+def test_an_index_with_another_definition_stops_nothing_and_can_be_made_again(cli, local, tmp_path):
+    url = f"sqlite:///{tmp_path}/old.db"
+    with sandbox(url) as old:
+        jobs = old.store.collection(JOBS)
+        jobs.drop_index("due")
+        jobs.create_index([("run_at", 1)], name="due")
+    with sandbox(url):
+        MovedJob.create()  # an older release's index is no reason not to work
+    shown = local("store", "indexes", "--url", url)
+    assert shown.code == 1
+    assert "due" in shown.err and "--rebuild" in shown.err
+    assert local("jobs", "list", "--url", url).code == 0
+    assert local("store", "indexes", "--rebuild", "--url", url).code == 0
+    assert local("store", "indexes", "--url", url).code == 0
+    with sandbox(url):
+        assert MovedJob.count() == 1
+
+
+def test_everything_is_copied_and_verified(cli, source, target):
+    shown = cli("store", "copy", source, target, "--json")
+    assert shown.code == 0
+    found = {each["collection"]: each for each in shown.objects}
+    assert found[JOBS]["written"] == found[JOBS]["target"]["count"] == 1201
+    assert all(each["equal"] for each in found.values())
+    with sandbox(target) as made:
+        assert MovedJob.count() == 1200
+        job = MovedBatchJob.first()
+        assert [record for each in job.input for record in each] == ["a", "b", "c"]
+        assert job.input.collection.index_information().keys() == {"state_1__id_1"}
+        assert made.work_off(limit=1) == 1
+
+
+def test_a_copy_that_broke_off_goes_on(cli, source, target, monkeypatch):
+    calls = []
+    monkeypatch.setattr(copying, "GROUP", 100)
+    groups = copying._groups
+
+    def breaking(documents):
+        for group in groups(documents):
+            calls.append(group)
+            if len(calls) == 8:
+                raise ConnectionError("gone")
+            yield group
+
+    with monkeypatch.context() as patch:
+        patch.setattr(copying, "_groups", breaking)
+        assert cli("store", "copy", source, target).code == 1
+    shown = cli("store", "copy", source, target, "--json")
+    found = {each["collection"]: each for each in shown.objects}
+    assert shown.code == 0
+    assert 0 < found[JOBS]["written"] < 1201
+    again = cli("store", "copy", source, target, "--json")
+    assert sum(each["written"] for each in again.objects) == 0
+
+
+def test_what_differs_in_the_target_is_replaced_and_what_is_more_is_told(cli, source, target):
+    cli("store", "copy", source, target)
+    with sandbox(target) as made:
+        made.store.collection(JOBS).update_one({"number": 5}, {"$set": {"number": 6}})
+    assert cli("store", "copy", source, target).code == 0
+    with sandbox(target):
+        MovedJob.create()
+    shown = cli("store", "copy", source, target)
+    assert shown.code == 1
+    assert "1 collections differ" in shown.err
+
+
+def test_a_store_in_use_is_not_copied_unless_asked(cli, source, target):
+    from rocketjob import Server, now
+
+    with sandbox(source) as made:
+        made.store.collection("rocket_job.servers").insert_one(
+            {
+                "_id": 1,
+                "_type": Server.type_name(),
+                "name": "host:1",
+                "state": "running",
+                "incarnation": "x",
+                "heartbeat_seconds": 15.0,
+                "heartbeat": {"updated_at": now(), "number": 1},
+            }
+        )
+    shown = cli("store", "copy", source, target)
+    assert shown.code == 1
+    assert "host:1" in shown.err and "--live" in shown.err
+    assert cli("store", "copy", source, target, "--live").code == 0
+
+
+def test_a_store_is_not_copied_to_itself(cli, source):
+    assert "to itself" in cli("store", "copy", source, source).err
+
+
+def test_a_url_that_no_store_has_is_wrong_use(cli, source):
+    shown = cli("store", "copy", source, "mysql://x")
+    assert shown.code == 2
+    assert "mysql" in shown.err

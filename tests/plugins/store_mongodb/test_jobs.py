@@ -1,0 +1,319 @@
+"""Jobs, plugins and batches on MongoDB; where a step has several writes, with a death in between."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+
+from rocketjob import Job, ValidationError, field, successors
+from rocketjob.limits import COLLECTION as LIMITS
+from rocketjob.limits import turn
+from rocketjob.queue import Queue, requeue_claims
+from rocketjob.recovery import Recovery
+from rocketjob_plugins.batch import Batch, Statistics, rejects, stepwise, work
+from rocketjob_plugins.batch.outcome import Outcome, store_outcomes
+from rocketjob_plugins.batch.work import SliceWorker
+from rocketjob_plugins.cron import Cron
+from rocketjob_plugins.restart import Restart
+from rocketjob_plugins.singleton import Singleton
+from rocketjob_plugins.throttle import Throttle
+
+
+class PlainJob(Job):
+    destroy_on_complete = False
+    number: int = 0
+
+    def perform(self):
+        self.number += 1
+
+
+class FailingJob(Job):
+    def perform(self):
+        raise ValueError("no")
+
+
+class NightlyJob(Cron, Job):
+    cron_schedule = "0 1 * * * UTC"
+
+    def perform(self): ...
+
+
+class OnceJob(Singleton, Job):
+    def perform(self): ...
+
+
+class AgainJob(Restart, Job):
+    number: int = field(default=0, copy_on_restart=True)
+
+    def perform(self): ...
+
+
+class FewJob(Throttle, Job):
+    throttle_running_jobs = 3
+
+    def perform(self): ...
+
+
+class LinesJob(Statistics, Batch, Job):
+    destroy_on_complete = False
+    slice_size = 3
+    collect_output = True
+    max_rejects = 10
+
+    def perform(self, line):
+        self.statistics_inc("seen")
+        if line == "bad":
+            raise ValueError("bad line")
+        return line.upper()
+
+
+class Killed(BaseException):
+    """Stands for kill -9."""
+
+
+def kill_at(monkeypatch, target, name, call=1, after=False):
+    """Let the process die at a call; what it had done by then is stored."""
+    real, calls = getattr(target, name), []
+
+    def dying(*args, **kwargs):
+        calls.append(args)
+        if len(calls) < call:
+            return real(*args, **kwargs)
+        if after:
+            real(*args, **kwargs)
+        raise Killed
+
+    monkeypatch.setattr(target, name, dying)
+
+
+def test_a_job_is_run(mongo):
+    job = PlainJob.create()
+    assert mongo.work_off() == 1
+    assert job.reload().is_completed
+    assert job.number == 1
+
+
+def test_a_failure_is_stored_and_retried(mongo):
+    job = FailingJob.create()
+    mongo.work_off()
+    assert job.reload().is_failed
+    assert job.exception.message == "no"
+    job.retry()
+    assert job.reload().is_queued
+
+
+def test_many_are_stored_or_none(mongo):
+    taken = PlainJob.create()
+    with pytest.raises(Exception, match="E11000|[Dd]uplicate"):
+        PlainJob.create_many([PlainJob(number=1), PlainJob(id=taken.id), PlainJob(number=2)])
+    assert PlainJob.count() == 1
+
+
+def test_a_cron_job_has_one_successor(mongo):
+    NightlyJob.create()
+    for _ in range(3):
+        mongo.travel(NightlyJob.queued().first().run_at + timedelta(seconds=1))
+        assert mongo.work_off() == 1
+        assert NightlyJob.queued().count() == NightlyJob.count() == 1
+    with pytest.raises(ValidationError, match="already"):
+        NightlyJob.create()
+
+
+def test_a_singleton_is_alone(mongo):
+    OnceJob.create()
+    with pytest.raises(ValidationError, match="already"):
+        OnceJob.create()
+    mongo.work_off()
+    OnceJob.create()
+
+
+def test_a_job_that_restarts_goes_on_as_another(mongo):
+    first = AgainJob.create(number=7)
+    first.abort()
+    assert first.reload().is_aborted
+    assert [(job.number, job.state) for job in AgainJob.queued()] == [(7, "queued")]
+
+
+def claim_at_once(mongo, threads, each):
+    """Let several claimers claim at the same time; return the jobs that they have."""
+    found, barrier = [], threading.Barrier(threads)
+
+    def claim(number):
+        app = mongo.application
+        queue = Queue(mongo.store, app.plugins, app.config, f"other.{number}", f"other:{number}")
+        queue.claim(0)
+        barrier.wait()
+        for _ in range(each):
+            found.extend(queue.claim(2))
+
+    running = [threading.Thread(target=claim, args=(number,)) for number in range(threads)]
+    for thread in running:
+        thread.start()
+    for thread in running:
+        thread.join()
+    return found
+
+
+def test_a_limit_is_kept_by_claimers_at_the_same_time(mongo):
+    for _ in range(3):
+        FewJob.delete_all()
+        FewJob.create_many([{} for _ in range(12)])
+        found = claim_at_once(mongo, threads=4, each=2)
+        assert FewJob.running().count() == len(found) == len({job.id for job in found}) == 3
+
+
+def test_who_claims_without_a_turn_is_found_out(without, monkeypatch):
+    """A claimer that was stopped for longer than its lease looks again behind its claim."""
+    FewJob.create_many([{} for _ in range(12)])
+    monkeypatch.setattr("rocketjob.limits._take_turn", lambda *args: True)  # all at once
+    for _ in range(5):
+        found = claim_at_once(without, threads=4, each=2)
+        held = FewJob.where({"state": "running"}).count()
+        assert held <= 3
+        assert {job.id for job in FewJob.running()} >= {job.id for job in found}
+        FewJob.collection().update_many({}, {"$set": {"state": "queued"}})
+
+
+def test_a_turn_that_is_not_given_back_ends_by_itself(without, monkeypatch):
+    monkeypatch.setattr("rocketjob.limits.PATIENCE_SECONDS", 0.05)
+    abandoned = turn(without.store, "claims")
+    assert abandoned.__enter__() is True
+    with turn(without.store, "claims") as mine:
+        assert mine is False
+    without.travel(timedelta(seconds=11))
+    with turn(without.store, "claims") as mine:
+        assert mine is True
+    assert without.store.collection(LIMITS).find_one({"_id": "claims"}).keys() == {"_id"}
+
+
+# --- a successor, without transactions ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("destroy", [True, False])
+@pytest.mark.parametrize("moment", ["before", "stored", "end"])
+def test_a_successor_survives_the_death_of_who_creates_it(without, monkeypatch, moment, destroy):
+    NightlyJob.create(destroy_on_complete=destroy)
+    without.travel(NightlyJob.first().run_at + timedelta(seconds=1))
+    with monkeypatch.context() as patch:
+        if moment == "before":
+            kill_at(patch, successors, "finish")
+        elif moment == "stored":
+            patch.setattr(successors, "is_duplicate_key", lambda error: False)
+            refuse_second_write(patch, without.store)
+        else:
+            kill_at(patch, successors, "finish", after=True)
+        without.work_off()  # what it tries after its death is refused: the claim has ended
+    without.travel(timedelta(seconds=61))
+    for _ in range(2):
+        Recovery(without.application, "other").sweep(set())
+    assert NightlyJob.queued().count() == 1
+    assert NightlyJob.completed().count() == (0 if destroy else 1)
+    assert NightlyJob.where({successors.FIELD: {"$exists": True}}).count() == 0
+
+
+def refuse_second_write(patch, store):
+    """Die once the successor is stored, before the note is removed."""
+    real = store.collection
+
+    class Dying:
+        def __init__(self, collection):
+            self._collection = collection
+
+        def __getattr__(self, name):
+            return getattr(self._collection, name)
+
+        def insert_one(self, document, **options):
+            self._collection.insert_one(document, **options)
+            raise Killed
+
+    def collection(name):
+        return Dying(real(name)) if name == Job.collection_name else real(name)
+
+    patch.setattr(store, "collection", collection)
+
+
+# --- batches ------------------------------------------------------------------------------------
+
+LINES = ["a", "b", "bad", "c", "d", "e", "f"]
+
+
+def run_batch(mongo):
+    job = LinesJob()
+    job.upload(LINES)
+    job.save()
+    return job
+
+
+def output(job):
+    return [record for slice_ in job.output for record in slice_]
+
+
+def rejected(job):
+    return [(number, record) for number, record, _ in rejects.each(job)]
+
+
+def test_a_batch_is_worked(mongo):
+    job = run_batch(mongo)
+    mongo.work_off()
+    assert job.reload().is_completed
+    assert output(job) == ["A", "B", "C", "D", "E", "F"]
+    assert rejected(job) == [(3, "bad")]
+    assert job.statistics == {"seen": 6}
+
+
+@pytest.mark.parametrize("call", range(1, 5))
+@pytest.mark.parametrize("after", [False, True])
+def test_a_slice_is_stored_once_whenever_its_worker_dies(without, monkeypatch, call, after):
+    job = run_batch(without)
+    names = ["_note", "carry_out", "_end", "settle"]
+    with monkeypatch.context() as patch:
+        kill_at(patch, stepwise, names[call - 1], after=after)
+        patch.setattr(SliceWorker, "_give_back", lambda self: None)  # a dead process does not
+        with pytest.raises(Killed):
+            kill_through(without)
+    requeue_claims(without.store, without.plugins, "test.1", crash_limit=3)
+    without.work_off()
+    assert job.reload().is_completed
+    assert output(job) == ["A", "B", "C", "D", "E", "F"]
+    assert rejected(job) == [(3, "bad")]
+
+
+def kill_through(mongo):
+    """Work the batch without what a worker does when an exception ends it."""
+    (job,) = mongo.queue.claim(1)
+    if job.sub_state in (None, "before"):
+        work.begin(job, mongo.worker)
+    SliceWorker(job, mongo.worker).run()
+
+
+def test_who_lost_the_slice_stores_nothing(without):
+    job = run_batch(without)
+    (taken,) = without.queue.claim(1)
+    work.begin(taken, without.worker)
+    (slice_,) = job.input.claim("dead.1", "dead:1", 1)
+    outcome = Outcome(slice_, job)
+    for record in ("x", "y", "z"):
+        outcome.take(record)
+    outcome.index = 3
+    outcome.seal()
+    requeue_claims(without.store, without.plugins, "dead.1", crash_limit=3)
+    store_outcomes(job, [outcome])
+    assert output(job) == []
+    assert job.input.collection.count_documents({stepwise.FIELD: {"$exists": True}}) == 0
+    without.work_off()
+    assert output(job) == ["A", "B", "C", "D", "E", "F"]
+
+
+def test_a_slice_that_crashes_its_worker_is_halved(mongo):
+    job = LinesJob()
+    job.upload(["a", "b", "c"])
+    job.save()
+    (taken,) = mongo.queue.claim(1)
+    work.begin(taken, mongo.worker)
+    for _ in range(2):
+        job.input.claim("dead.1", "dead:1", 1)
+        requeue_claims(
+            mongo.store, mongo.plugins, "dead.1", crash_limit=2, crashed={f"{job.id}/1": "signal 9"}
+        )
+    assert [(each.id, list(each)) for each in job.input] == [(1, ["a"]), (2, ["b", "c"])]
+    assert {each.state for each in job.input} == {"queued"}
