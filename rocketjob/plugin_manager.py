@@ -10,6 +10,7 @@ import difflib
 import importlib
 import logging
 import os
+import sysconfig
 from collections.abc import Iterable, Sequence
 from importlib import metadata
 from typing import Any
@@ -239,7 +240,7 @@ def import_app(names: Iterable[str]) -> None:
             if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
                 raise PluginError(_no_module(name, error.name)) from error
             raise PluginError(_broken_module(name, error)) from error
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise PluginError(_broken_module(name, error)) from error
 
 
@@ -255,7 +256,8 @@ def _broken_module(name: str, error: BaseException) -> str:
 
     frames = [f for f in traceback.extract_tb(error.__traceback__) if "importlib" not in f.filename]
     # An error of ours, such as a misspelt event, is to be corrected in the line that led to it.
-    own = [f for f in frames if not f.filename.startswith(_HERE)] or frames
+    library = sysconfig.get_path("stdlib")
+    own = [f for f in frames if not f.filename.startswith((_HERE, library))] or frames
     where = f" at {own[-1].filename}:{own[-1].lineno}" if own else ""
     if isinstance(error, SyntaxError):
         where = f" at {error.filename}:{error.lineno}"

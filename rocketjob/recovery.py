@@ -87,8 +87,9 @@ class Recovery:
         if seen is None or seen[0] != number:
             self._seen[server["_id"]] = (number, now)
             return False
-        # Less one look: it may have been silent for so long before it was first seen silent.
-        limit = MISSED_BEATS * server.get("heartbeat_seconds", 15.0) - self.interval
+        # Less two looks: it may have been silent for so long before it was first seen silent, and
+        # the end of the time is seen only at the next look.
+        limit = MISSED_BEATS * server.get("heartbeat_seconds", 15.0) - 2 * self.interval
         return bool(now - seen[1] >= limit)
 
     def _remove(self, server: dict[str, Any]) -> bool:

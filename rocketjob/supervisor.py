@@ -174,16 +174,17 @@ class Supervisor:
         heart = threading.Thread(target=self._beat_for_ever, name="heartbeat", daemon=True)
         with self._signals(), ServerSubscriber.subscribed(self), LoggerSubscriber.subscribed():
             listener = events.Listener().start()
-            heart.start()
             try:
                 self._start_processes()
+                heart.start()  # only now: the first beat says how many workers there are
                 self.server.started()
                 log.info("server started", name=self.server.name, **self._shape())
                 self._watch()
             finally:
                 self._shut_down()
                 listener.stop()
-                heart.join(5)
+                if heart.ident is not None:
+                    heart.join(5)
                 self._unregister()
         log.info("server stopped", name=self.server.name, worked=self.worked)
         return 1 if self._cut_short else 0

@@ -18,8 +18,8 @@ import pytest
 from rocketjob.testing import sandbox
 from support.runtime import eventually, insert, servers
 
-JOBS = int(os.environ.get("ROCKETJOB_CHAOS_JOBS", "2000"))
-SECONDS = float(os.environ.get("ROCKETJOB_CHAOS_SECONDS", "8"))  # of killing
+JOBS = int(os.environ.get("ROCKETJOB_CHAOS_JOBS", "1500"))
+SECONDS = float(os.environ.get("ROCKETJOB_CHAOS_SECONDS", "6"))  # of killing
 PRODUCERS = 3
 SLACK = timedelta(seconds=1)  # separates what happened before from what happened after
 

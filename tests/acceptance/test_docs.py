@@ -96,10 +96,11 @@ def run_page(page):
 def run_body(body, page, scope, comments):
     for statement in body:
         end, column = statement.end_lineno, statement.col_offset
-        expected = comments.get((end, "behind")) or comments.get((end + 1, column)) or ""
-        if isinstance(statement, ast.With) and not expected:
+        below = comments.get((end + 1, column))
+        if isinstance(statement, ast.With) and below is None:
             run_with(statement, page, scope, comments)
         else:
+            expected = comments.get((end, "behind")) or below or ""
             run_statement(statement, page, scope, expected)
 
 

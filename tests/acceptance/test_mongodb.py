@@ -13,8 +13,8 @@ from rocketjob.testing import sandbox
 from support.mongo import MongoServer, database_url, needs_a_server
 from support.runtime import eventually, insert, servers
 
-JOBS = int(os.environ.get("ROCKETJOB_CHAOS_MONGODB_JOBS", "150"))
-KILLS = 6
+JOBS = int(os.environ.get("ROCKETJOB_CHAOS_MONGODB_JOBS", "80"))
+KILLS = 3
 
 BATCH = """
     import time

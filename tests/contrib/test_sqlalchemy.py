@@ -43,7 +43,7 @@ def test_a_perform_is_committed_as_a_whole_or_rolled_back(
     made = engine
     if kind == "session":
 
-        class AgeJob(SessionTransaction, Job):
+        class AlchemyAgeJob(SessionTransaction, Job):
             sessionmaker = sessionmaker(made)
             destroy_on_complete = False
 
@@ -52,14 +52,14 @@ def test_a_perform_is_committed_as_a_whole_or_rolled_back(
 
     else:
 
-        class AgeJob(ConnectionTransaction, Job):
+        class AlchemyAgeJob(ConnectionTransaction, Job):
             engine = made
             destroy_on_complete = False
 
             def perform(self):
                 work_on(self.connection, said)
 
-    job = AgeJob.create()
+    job = AlchemyAgeJob.create()
     rocketjob.work_off()
     assert (job.reload().state, ages(engine)) == (state, [age])
     with pytest.raises(RuntimeError, match="only while perform runs"):

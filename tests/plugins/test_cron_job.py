@@ -10,7 +10,7 @@ from rocketjob_plugins.cron import Cron, CronError
 NOW = datetime(2015, 12, 9, 17, 50, 5, tzinfo=UTC)
 
 
-class MyCronJob(Cron, Job):
+class OneOClockJob(Cron, Job):
     cron_schedule = "0 1 * * * UTC"
     destroy_on_complete = False
     broken: bool = field(default=False, user_editable=True)
@@ -41,7 +41,7 @@ def _at_a_fixed_time(rocketjob):
     rocketjob.freeze(NOW)
 
 
-def series(cls=MyCronJob):
+def series(cls=OneOClockJob):
     """Return the instances that have the schedule."""
     return [job for job in cls.all() if job.cron_schedule is not None]
 
@@ -57,7 +57,7 @@ def series(cls=MyCronJob):
     ],
 )
 def test_creating_queues_for_the_next_occurrence(rocketjob, schedule, due):
-    job = MyCronJob.create(cron_schedule=schedule)
+    job = OneOClockJob.create(cron_schedule=schedule)
     assert (job.state, job.run_at, job.reload().run_at) == ("queued", due, due)
     assert job.scheduled_at == due
 
@@ -72,30 +72,30 @@ def test_a_class_without_a_schedule_makes_ad_hoc_and_scheduled_jobs(rocketjob):
 
 
 def test_a_migration_can_create_it_again_and_again(rocketjob):
-    MyCronJob.create()
-    assert MyCronJob.create_if_valid() is None
-    with pytest.raises(ValidationError, match="Another instance of MyCronJob is already queued"):
-        MyCronJob.create()
-    assert MyCronJob.count() == 1
+    OneOClockJob.create()
+    assert OneOClockJob.create_if_valid() is None
+    with pytest.raises(ValidationError, match="Another instance of OneOClockJob is already queued"):
+        OneOClockJob.create()
+    assert OneOClockJob.count() == 1
 
 
 def test_run_now_runs_it_now_and_goes_on_with_the_series(rocketjob):
-    MyCronJob.create()
-    MyCronJob.queued().first().run_now()
+    OneOClockJob.create()
+    OneOClockJob.queued().first().run_now()
     assert rocketjob.work_off() == 1
     (next_one,) = series()
     assert next_one.run_at == datetime(2015, 12, 10, 1, tzinfo=UTC)
 
 
 def test_run_now_stays_through_later_saves(rocketjob):
-    job = MyCronJob.create()
+    job = OneOClockJob.create()
     job.run_now()
     job.update(priority=7)
     assert job.reload().run_at is None
 
 
 def test_changing_the_schedule_moves_run_at_when_it_is_saved(rocketjob):
-    job = MyCronJob.create()
+    job = OneOClockJob.create()
     was = job.run_at
     job.cron_schedule = "* 1 * * * America/New_York"
     assert job.run_at == was
@@ -115,25 +115,25 @@ def test_a_field_is_lost_unless_it_is_copied_on_restart(rocketjob):
 
 @pytest.mark.parametrize("event", ["complete", "fail", "abort"])
 def test_every_end_leaves_one_successor_and_clears_the_schedule(rocketjob, event):
-    job = MyCronJob.create()
+    job = OneOClockJob.create()
     job.start()
-    assert MyCronJob.count() == 1
+    assert OneOClockJob.count() == 1
     getattr(job, event)()
     assert job.reload().cron_schedule is None
     (successor,) = series()
     assert (successor.state, successor.run_at) == ("queued", datetime(2015, 12, 10, 1, tzinfo=UTC))
-    assert MyCronJob.count() == 2
+    assert OneOClockJob.count() == 2
 
 
 @pytest.mark.parametrize("event", ["fail", "abort"])
 def test_so_does_an_end_before_it_started(rocketjob, event):
-    getattr(MyCronJob.create(), event)()
+    getattr(OneOClockJob.create(), event)()
     assert [job.state for job in series()] == ["queued"]
 
 
 @pytest.mark.parametrize("event", ["complete", "fail", "abort"])
 def test_so_does_an_end_in_memory_that_is_saved_later(rocketjob, event):
-    job = MyCronJob.create()
+    job = OneOClockJob.create()
     job.start()
     getattr(job, event)(save=False)
     job.save()
@@ -143,7 +143,7 @@ def test_so_does_an_end_in_memory_that_is_saved_later(rocketjob, event):
 
 
 def test_a_job_that_aborts_itself_goes_on_too(rocketjob):
-    class AbortingCronJob(MyCronJob):
+    class AbortingCronJob(OneOClockJob):
         def perform(self):
             self.abort(save=False)
 
@@ -154,8 +154,8 @@ def test_a_job_that_aborts_itself_goes_on_too(rocketjob):
 
 
 def test_an_end_that_somebody_else_was_first_with_leaves_no_second_successor(rocketjob):
-    job = MyCronJob.create()
-    other = MyCronJob.find(job.id)
+    job = OneOClockJob.create()
+    other = OneOClockJob.find(job.id)
     other.abort()
     with pytest.raises(Exception, match="somebody else changed it"):
         job.abort()
@@ -163,9 +163,9 @@ def test_an_end_that_somebody_else_was_first_with_leaves_no_second_successor(roc
 
 
 def test_a_failed_instance_is_retried_alone(rocketjob):
-    MyCronJob.create(broken=True).run_now()
+    OneOClockJob.create(broken=True).run_now()
     rocketjob.work_off()
-    failed = MyCronJob.failed().first()
+    failed = OneOClockJob.failed().first()
     due = series()[0].run_at
     failed.update(broken=False)
     failed.retry()
@@ -175,7 +175,7 @@ def test_a_failed_instance_is_retried_alone(rocketjob):
 
 
 def test_a_long_outage_is_made_up_for_by_one_run(rocketjob):
-    MyCronJob.create(cron_schedule="*/5 * * * *")
+    OneOClockJob.create(cron_schedule="*/5 * * * *")
     rocketjob.travel(timedelta(days=9, seconds=7))
     assert rocketjob.work_off() == 1
     (job,) = series()
@@ -183,7 +183,7 @@ def test_a_long_outage_is_made_up_for_by_one_run(rocketjob):
 
 
 def test_a_run_longer_than_its_period_leaves_out_what_it_missed(rocketjob):
-    class SlowCronJob(MyCronJob):
+    class SlowCronJob(OneOClockJob):
         cron_schedule = "*/5 * * * *"
 
         def perform(self):
@@ -195,32 +195,32 @@ def test_a_run_longer_than_its_period_leaves_out_what_it_missed(rocketjob):
 
 
 def test_expiry_ends_the_series(rocketjob):
-    job = MyCronJob.create(expires_at=NOW + timedelta(minutes=1))
+    job = OneOClockJob.create(expires_at=NOW + timedelta(minutes=1))
     job.start()
     rocketjob.travel(timedelta(minutes=2))
     job.complete()
-    assert (job.cron_schedule, MyCronJob.count()) == (None, 1)
+    assert (job.cron_schedule, OneOClockJob.count()) == (None, 1)
 
 
 def test_an_expired_instance_is_removed_and_ends_the_series(rocketjob):
-    MyCronJob.create(expires_at=NOW + timedelta(minutes=1))
+    OneOClockJob.create(expires_at=NOW + timedelta(minutes=1))
     rocketjob.travel(timedelta(days=1))
-    assert (rocketjob.work_off(), MyCronJob.count()) == (0, 0)
+    assert (rocketjob.work_off(), OneOClockJob.count()) == (0, 0)
 
 
 def test_destroying_ends_the_series(rocketjob):
-    MyCronJob.create().destroy()
-    assert MyCronJob.count() == 0
+    OneOClockJob.create().destroy()
+    assert OneOClockJob.count() == 0
 
 
 def test_clearing_the_schedule_ends_the_series_and_keeps_run_at(rocketjob):
-    job = MyCronJob.create()
+    job = OneOClockJob.create()
     was = job.run_at
     job.update(cron_schedule=None)
     assert job.run_at == was
     rocketjob.travel(timedelta(days=1))
     rocketjob.work_off()
-    assert [each.state for each in MyCronJob.all()] == ["completed"]
+    assert [each.state for each in OneOClockJob.all()] == ["completed"]
 
 
 def test_what_is_edited_while_it_runs_holds_for_the_next(rocketjob):
@@ -237,24 +237,24 @@ def test_what_is_edited_while_it_runs_holds_for_the_next(rocketjob):
 
 
 def test_a_schedule_that_is_taken_away_while_it_runs_ends_the_series(rocketjob):
-    job = MyCronJob.create()
+    job = OneOClockJob.create()
     job.start()
-    MyCronJob.find(job.id).update(cron_schedule=None)
+    OneOClockJob.find(job.id).update(cron_schedule=None)
     job.complete()
-    assert MyCronJob.count() == 1
+    assert OneOClockJob.count() == 1
 
 
 # --- cron_after_start -------------------------------------------------------------------------
 
 
 def test_after_start_queues_the_next_when_this_one_starts(rocketjob):
-    job = MyCronJob.create(cron_after_start=True)
+    job = OneOClockJob.create(cron_after_start=True)
     job.start()
     assert (job.is_running, job.reload().cron_schedule) == (True, None)
     (successor,) = series()
-    assert (successor.state, MyCronJob.count()) == ("queued", 2)
+    assert (successor.state, OneOClockJob.count()) == ("queued", 2)
     job.complete()
-    assert MyCronJob.count() == 2
+    assert OneOClockJob.count() == 2
 
 
 def test_after_start_on_a_server_takes_the_fields_as_they_are_then(rocketjob):
@@ -272,7 +272,7 @@ def test_after_start_on_a_server_takes_the_fields_as_they_are_then(rocketjob):
 
 
 def test_a_start_that_fails_before_the_hand_over_hands_over_at_the_end(rocketjob):
-    class UnstartableCronJob(MyCronJob):
+    class UnstartableCronJob(OneOClockJob):
         cron_after_start = True
 
         @before("start")
@@ -289,40 +289,40 @@ def test_a_start_that_fails_before_the_hand_over_hands_over_at_the_end(rocketjob
 
 
 def test_a_differently_written_schedule_is_another_series(rocketjob):
-    MyCronJob.create()
-    MyCronJob.create(cron_schedule="00 1 * * * UTC")
-    assert MyCronJob.count() == 2
+    OneOClockJob.create()
+    OneOClockJob.create(cron_schedule="00 1 * * * UTC")
+    assert OneOClockJob.count() == 2
 
 
 def test_singleton_can_be_switched_off(rocketjob):
     for _ in range(3):
-        MyCronJob.create(cron_singleton=False)
-    MyCronJob.all().update_all(run_at=NOW)
+        OneOClockJob.create(cron_singleton=False)
+    OneOClockJob.all().update_all(run_at=NOW)
     assert rocketjob.work_off() == 3
     assert len(series()) == 3
 
 
 def test_the_index_refuses_what_validation_did_not_see(rocketjob):
-    MyCronJob.create()
+    OneOClockJob.create()
     with pytest.raises(ValidationError) as refused:
-        MyCronJob().save(validate=False)
+        OneOClockJob().save(validate=False)
     assert list(refused.value.errors) == ["cron_schedule"]
 
 
 def test_aborting_where_the_class_is_not_loaded_does_not_block_a_new_series(rocketjob):
-    job = MyCronJob.create()
-    MyCronJob.collection().update_one({"_id": job.id}, {"$set": {"_type": "GoneCronJob"}})
+    job = OneOClockJob.create()
+    OneOClockJob.collection().update_one({"_id": job.id}, {"$set": {"_type": "GoneCronJob"}})
     unknown = Job.find(job.id)
     assert isinstance(unknown, UnknownJob)
     unknown.abort()
-    MyCronJob.collection().update_one({"_id": job.id}, {"$set": {"_type": "MyCronJob"}})
-    MyCronJob.create()
+    OneOClockJob.collection().update_one({"_id": job.id}, {"$set": {"_type": "OneOClockJob"}})
+    OneOClockJob.create()
 
 
 def test_inline_stores_nothing(rocketjob):
-    MyCronJob().perform_now()
-    MyCronJob(cron_after_start=True).perform_now()
-    assert MyCronJob.count() == 0
+    OneOClockJob().perform_now()
+    OneOClockJob(cron_after_start=True).perform_now()
+    assert OneOClockJob.count() == 0
 
 
 # --- what is given by hand --------------------------------------------------------------------
@@ -330,7 +330,7 @@ def test_inline_stores_nothing(rocketjob):
 
 def test_a_run_at_that_is_given_wins(rocketjob):
     later = NOW + timedelta(minutes=3)
-    job = MyCronJob.create(run_at=later)
+    job = OneOClockJob.create(run_at=later)
     assert job.run_at == later
     job.update(cron_schedule="0 3 * * * UTC", run_at=NOW)
     assert job.run_at == NOW
@@ -341,7 +341,7 @@ def test_a_run_at_that_is_given_wins(rocketjob):
 )
 def test_a_bad_schedule_is_a_validation_error_that_names_it(rocketjob, bad):
     with pytest.raises(ValidationError) as refused:
-        MyCronJob.create(cron_schedule=bad)
+        OneOClockJob.create(cron_schedule=bad)
     (message,) = refused.value.errors["cron_schedule"]
     assert message.startswith(f'Invalid cron_schedule: "{bad}": ')
 
@@ -352,7 +352,7 @@ def test_a_bad_schedule_is_a_validation_error_that_names_it(rocketjob, bad):
 )
 def test_a_bad_value_is_a_validation_error_of_that_field_alone(rocketjob, field_name, bad):
     with pytest.raises(ValidationError) as refused:
-        MyCronJob.create(**{field_name: bad})
+        OneOClockJob.create(**{field_name: bad})
     assert list(refused.value.errors) == [field_name]
 
 

@@ -10,7 +10,7 @@ from rocketjob_plugins.processing_window import ProcessingWindow, shortest_perio
 NOW = datetime(2015, 12, 9, 17, 50, 5, tzinfo=UTC)  # 12:50:05 in New York
 
 
-class BusinessHoursJob(ProcessingWindow, Job):
+class OpenHoursJob(ProcessingWindow, Job):
     """The example of the original's guide."""
 
     processing_schedule = "30 8 * * * America/New_York"
@@ -39,7 +39,7 @@ def _at_a_fixed_time(rocketjob):
 
 
 def test_within_its_window_it_runs_at_once(rocketjob):
-    job = BusinessHoursJob.create()
+    job = OpenHoursJob.create()
     assert job.run_at is None
     rocketjob.work_off()
     assert job.reload().is_completed
@@ -47,7 +47,7 @@ def test_within_its_window_it_runs_at_once(rocketjob):
 
 def test_after_hours_it_waits_for_the_next_morning(rocketjob):
     rocketjob.travel(datetime(2015, 12, 10, 2, tzinfo=UTC))  # 21:00 in New York
-    assert BusinessHoursJob.create().run_at == datetime(2015, 12, 10, 13, 30, tzinfo=UTC)
+    assert OpenHoursJob.create().run_at == datetime(2015, 12, 10, 13, 30, tzinfo=UTC)
 
 
 def test_outside_it_is_created_for_the_next_opening(rocketjob):
@@ -167,6 +167,6 @@ def test_a_window_of_the_whole_day_is_valid_also_where_a_day_has_23_hours():
 
 def test_the_shortest_of_unequal_periods_counts(rocketjob):
     with pytest.raises(ValidationError, match="longer than the 1 day "):
-        BusinessHoursJob.create(
+        OpenHoursJob.create(
             processing_schedule="0 8 * * Mon,Tue UTC", processing_duration=timedelta(hours=25)
         )

@@ -148,10 +148,10 @@ def test_a_crash_of_its_worker_is_not_retried(rocketjob):
 
 
 def test_it_is_unless_it_is_named(rocketjob):
-    class StubbornJob(RetriedReportJob):
+    class StubbornRetryJob(RetriedReportJob):
         retry_on = (WorkerCrashed,)
 
-    job = StubbornJob.create()
+    job = StubbornRetryJob.create()
     job.start()
     job.fail(WorkerCrashed("killed by signal 9"))
     assert job.reload().is_queued
@@ -179,14 +179,14 @@ def test_jitter_adds_a_share_of_the_delay(rocketjob):
 
 
 def test_a_delay_is_never_negative_nor_beyond_a_year(rocketjob):
-    class OddJob(RetriedReportJob):
+    class OddDelayJob(RetriedReportJob):
         retry_limit = 10**9
 
         def retry_delay(self, attempt):
             return -5 if attempt == 1 else 10.0**30
 
-    assert OddJob()._delay(1) == timedelta(0)
-    assert OddJob()._delay(2) == timedelta(days=365)
+    assert OddDelayJob()._delay(1) == timedelta(0)
+    assert OddDelayJob()._delay(2) == timedelta(days=365)
 
 
 def test_a_delay_that_raises_leaves_the_job_failed_with_its_own_error(rocketjob):

@@ -425,40 +425,40 @@ def test_a_throttle_that_raises_holds_back_and_fails_nothing(rocketjob):
 # --- dependent jobs ---------------------------------------------------------------------------
 
 
-class FirstJob(Job):
+class FirstDependencyJob(Job):
     def perform(self): ...
 
 
-class SecondJob(Job):
+class SecondDependencyJob(Job):
     def perform(self): ...
 
 
-class LaterJob(ThrottleDependentJobs, Job):
-    dependent_jobs = ["FirstJob", "SecondJob"]
+class LaterDependentJob(ThrottleDependentJobs, Job):
+    dependent_jobs = ["FirstDependencyJob", "SecondDependencyJob"]
 
     def perform(self): ...
 
 
-@pytest.mark.parametrize("other", [FirstJob, SecondJob])
+@pytest.mark.parametrize("other", [FirstDependencyJob, SecondDependencyJob])
 def test_it_waits_while_a_job_that_it_depends_on_is_running(rocketjob, other):
-    LaterJob.create_many([{}, {}])
+    LaterDependentJob.create_many([{}, {}])
     running = other.create()
     running.start()
     assert claim(rocketjob) == []
-    assert LaterJob.first().throttled_by == "dependent_jobs"
+    assert LaterDependentJob.first().throttled_by == "dependent_jobs"
     running.complete()
     assert len(claim(rocketjob)) == 2
 
 
 def test_a_job_that_starts_in_the_same_claim_counts(rocketjob):
-    LaterJob.create(priority=50)
-    FirstJob.create(priority=1)
-    assert [type(job) for job in claim(rocketjob)] == [FirstJob]
+    LaterDependentJob.create(priority=50)
+    FirstDependencyJob.create(priority=1)
+    assert [type(job) for job in claim(rocketjob)] == [FirstDependencyJob]
 
 
 def test_an_empty_list_waits_for_nothing(rocketjob):
-    FirstJob.create().start()
-    LaterJob.create(dependent_jobs=[])
+    FirstDependencyJob.create().start()
+    LaterDependentJob.create(dependent_jobs=[])
     assert len(claim(rocketjob)) == 1
 
 
@@ -468,13 +468,20 @@ def test_depends_on_job_is_for_the_class_and_those_made_later(rocketjob):
 
     class Before(Parent): ...
 
-    Parent.depends_on_job(FirstJob, "SecondJob")
+    Parent.depends_on_job(FirstDependencyJob, "SecondDependencyJob")
 
     class After(Parent): ...
 
-    assert Parent().dependent_jobs == After().dependent_jobs == ["FirstJob", "SecondJob"]
-    Before.depends_on_job("FirstJob")
-    assert (Before().dependent_jobs, Parent().dependent_jobs[1:]) == (["FirstJob"], ["SecondJob"])
+    assert (
+        Parent().dependent_jobs
+        == After().dependent_jobs
+        == ["FirstDependencyJob", "SecondDependencyJob"]
+    )
+    Before.depends_on_job("FirstDependencyJob")
+    assert (Before().dependent_jobs, Parent().dependent_jobs[1:]) == (
+        ["FirstDependencyJob"],
+        ["SecondDependencyJob"],
+    )
 
     class Plain(ThrottleDependentJobs, Job): ...
 
@@ -483,9 +490,9 @@ def test_depends_on_job_is_for_the_class_and_those_made_later(rocketjob):
 
 def test_an_unknown_class_is_a_validation_error(rocketjob):
     with pytest.raises(ValidationError) as refused:
-        LaterJob.create(dependent_jobs=["FirstJop"])
+        LaterDependentJob.create(dependent_jobs=["FirstDependencyJop"])
     assert list(refused.value.errors) == ["dependent_jobs"]
-    assert "did you mean FirstJob?" in str(refused.value)
+    assert "did you mean FirstDependencyJob?" in str(refused.value)
 
 
 # --- bad declarations -------------------------------------------------------------------------

@@ -86,7 +86,7 @@ def test_a_job_that_works_slices_has_one_transaction_for_each(rocketjob):
                 self.chain("slice").run(self, lambda: LOG.append("slice"))
             self.complete()
 
-    class SlicedJob(Transaction, Sliced, Job):
+    class SlicedTransactionJob(Transaction, Sliced, Job):
         def transaction(self):
             return unit_of_work()
 
@@ -94,7 +94,7 @@ def test_a_job_that_works_slices_has_one_transaction_for_each(rocketjob):
         def never(self):
             yield
 
-    SlicedJob.create()
+    SlicedTransactionJob.create()
     rocketjob.work_off()
     assert LOG == ["begin", "slice", "commit"] * 2
 

@@ -209,5 +209,5 @@ def _record(job: Batch, row: Mapping[str, Any]) -> Any:
 
 def _csv_line(cells: list[Any]) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="").writerow(cells)
-    return text.getvalue()
+    csv.writer(text, lineterminator="\n").writerow(cells)  # else a line break is not quoted
+    return text.getvalue()[:-1]

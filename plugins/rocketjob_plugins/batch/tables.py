@@ -68,6 +68,7 @@ class LazyRows(Sequence[Any]):
 
     def __init__(self, category: InputCategory, lines: list[Any]) -> None:
         self._table, self._lines = input_table(category), lines
+        self._rows = self._parse_at_once()
         self.needs_header: bool = self._table.needs_header
 
     def __len__(self) -> int:
@@ -79,8 +80,18 @@ class LazyRows(Sequence[Any]):
     def __getitem__(self, index: slice) -> Sequence[Any]: ...
     def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
-            return [self._table.parse(line) for line in self._lines[index]]
+            return [self[each] for each in range(*index.indices(len(self)))]
+        if self._rows is not None:
+            return self._rows[index]
         return self._table.parse(self._lines[index])
+
+    def _parse_at_once(self) -> list[Any] | None:
+        """Parse all lines, which is quicker; None if one is bad, and each is to be parsed alone."""
+        try:
+            rows: list[Any] = self._table.parse_many(self._lines)
+        except ValueError:
+            return None
+        return rows
 
 
 def renderer(job: Batch, category: OutputCategory) -> Callable[[list[Any]], list[Any]]:

@@ -366,8 +366,9 @@ def upload_file(job: Batch, source: Any, category: InputCategory, options: dict[
         UploadWriter(job, category, options["progress"]) as writer,
         streams.open_line_blocks(
             source,
-            file_name=name,
+            file_name=options["file_name"],  # a file object's own name says nothing of its content
             encoding=options["encoding"],
+            format_options=category.format_options,
             quoted=table is not None and table.format == "csv",
             **reading,
         ) as blocks,

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
-MAGIC = re.compile(r"[*?\[]")
+MAGIC = re.compile(r"[*?\[{]")
 RECURSIVE = "**"
 
 
@@ -49,20 +49,19 @@ def parse(text: str) -> list[Pattern]:
     Raises:
         ValueError: its braces do not match.
     """
-    return [_parse_one(each) for each in dict.fromkeys(_alternatives(text))]
+    fixed = re.split(r"[*?\[{]", text)[0].count("/")
+    exact = not MAGIC.search(text)
+    return [_parse_one(each, fixed, exact) for each in dict.fromkeys(_alternatives(text))]
 
 
-def _parse_one(text: str) -> Pattern:
-    if text.lower().startswith("file:///"):
-        text = text[len("file://") :]
-    scheme, mark, path = text.rpartition("://")
-    root = "/" if path.startswith("/") and not mark else ""
-    parts = [part for part in path.split("/") if part and part != "."]
-    fixed = next((i for i, part in enumerate(parts) if MAGIC.search(part)), None)
-    exact = fixed is None
-    place = len(parts) - 1 if fixed is None else fixed
-    base = scheme + mark + root + "/".join(parts[:place])
-    return Pattern(base or ".", tuple(parts[place:]), exact)
+def _parse_one(text: str, fixed: int, exact: bool) -> Pattern:
+    """Split a text in two after so many slashes."""
+    parts = text.split("/")
+    base = "/".join(parts[:fixed]) or ("/" if fixed else ".")
+    if base.lower().startswith("file:///"):
+        base = base[len("file://") :]
+    below = [part for part in parts[fixed:] if part not in ("", ".")]
+    return Pattern(base, tuple(below), exact)
 
 
 def _alternatives(text: str) -> Iterator[str]:

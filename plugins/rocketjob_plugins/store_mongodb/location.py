@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import warnings
 from typing import Any, NamedTuple
@@ -68,6 +69,7 @@ def make_client(url: str) -> Any:
     import pymongo
     from pymongo.errors import PyMongoError
 
+    _quieten()
     given = {option.partition("=")[0].lower() for option in urlsplit(url).query.split("&")}
     options = {name: value for name, value in DEFAULTS.items() if name not in given}
     try:
@@ -83,6 +85,13 @@ def make_client(url: str) -> Any:
             f"{hide_password(url)} is no URL for MongoDB: {hide_password(str(error))}. {EXAMPLE}"
         ) from None
     return client
+
+
+def _quieten() -> None:
+    """Keep pymongo's debug messages out of our log: each holds a whole command, documents and all."""
+    logger = logging.getLogger("pymongo")
+    if logger.level == logging.NOTSET:  # whoever wants them sets it
+        logger.setLevel(logging.INFO)
 
 
 def hide_password(text: str) -> str:

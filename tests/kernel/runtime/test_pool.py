@@ -541,12 +541,20 @@ def test_a_pool_claims_no_more_than_its_threads_can_start(file_store, gate):
 
 
 def test_a_pool_that_may_not_claim_finishes_what_it_runs(file_store, gate):
-    allowed = threading.Event()
+    allowed, refused = threading.Event(), threading.Event()
     allowed.set()
+
+    def may_claim():
+        if not allowed.is_set():
+            refused.set()
+        return allowed.is_set()
+
     first = GateJob.create()
-    with running_pool(file_store, may_claim=allowed.is_set) as pool:
+    with running_pool(file_store, may_claim=may_claim) as pool:
         gate.wait_for_entry()
         allowed.clear()
+        pool.wake()
+        eventually(refused.is_set)  # no claim that was allowed before is under way any more
         second = KeptJob.create()
         gate.open()
         eventually(lambda: stored(first)["state"] == "completed")

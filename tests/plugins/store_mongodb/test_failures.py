@@ -1,0 +1,359 @@
+"""What is wrong is said, without passwords; and what passes is waited out."""
+
+import os
+import threading
+import time
+
+import pymongo
+import pytest
+from pymongo.errors import AutoReconnect, OperationFailure
+
+from rocketjob.errors import ConfigurationError, StoreError, StoreUnavailable
+from rocketjob.store import Write, atomically
+from rocketjob_plugins.store_mongodb import MongoStore, failures, location
+from support.mongo import VARIABLE, MongoServer, database_url, free_port, needs_a_server
+
+SECRET = "s3cr3t"
+QUICK = "serverSelectionTimeoutMS=300&connectTimeoutMS=300"
+
+
+@pytest.fixture(scope="module")
+def faulty():
+    """A server that fails when it is told to."""
+    if os.environ.get(VARIABLE) and not needs_a_server():
+        pass
+    server = MongoServer(None, "--enable-test-commands")
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def store(faulty):
+    store = MongoStore(database_url(faulty.url))
+    yield store
+    heal(store)
+    store.close()
+
+
+def fail(store, commands, times=1, **how):
+    data = {"failCommands": commands, **how}
+    store.client.admin.command("configureFailPoint", "failCommand", mode={"times": times}, data=data)
+
+
+def heal(store):
+    store.client.admin.command("configureFailPoint", "failCommand", mode="off")
+
+
+def refusal(url, error=StoreError):
+    with pytest.raises(error) as caught:
+        MongoStore(url)
+    assert SECRET not in str(caught.value)
+    return str(caught.value)
+
+
+# --- what is wrong is said ----------------------------------------------------------------------
+
+
+def test_a_server_that_does_not_answer_is_named():
+    port = free_port()
+    said = refusal(f"mongodb://me:{SECRET}@127.0.0.1:{port}/jobs?{QUICK}", StoreUnavailable)
+    assert f"mongodb://me:***@127.0.0.1:{port}/jobs" in said
+    assert "Check the host and port" in said
+
+
+def test_an_unknown_host_is_named():
+    said = refusal(f"mongodb://me:{SECRET}@no-such-host.invalid/jobs?{QUICK}", StoreUnavailable)
+    assert "no-such-host.invalid" in said and "check its name" in said
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"mongodb://me:{SECRET}@host:port/jobs",
+        f"mongodb://me:{SECRET}@/jobs",
+        f"mongodb://me:{SECRET}@host/jobs?maxPoolSizes=3",
+        f"mongodb://me:{SECRET}@host/jobs?tls=perhaps",
+        f"mongodb://me:{SECRET}@host/jobs?w=0",
+        f"mongodb://me:{SECRET}@host/jobs?rocketjobTransactions=maybe",
+    ],
+)
+def test_a_url_that_is_wrong_is_explained(url):
+    said = refusal(url, ConfigurationError)
+    assert "MongoDB" in said or "true, false or auto" in said
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "expected"),
+    [
+        ("Authentication failed.", 18, "authSource"),
+        ("bad auth : authentication failed", 8000, "authSource"),
+        ("not authorized on jobs to execute command", 13, "readWrite"),
+    ],
+)
+def test_credentials_and_rights_are_explained(said, code, expected):
+    error = failures.refused("mongodb://me:***@host", "jobs", OperationFailure(said, code))
+    assert isinstance(error, StoreError) and not isinstance(error, StoreUnavailable)
+    assert expected in str(error)
+
+
+def test_wrong_credentials_are_refused_by_a_server(tmp_path):
+    needs_a_server()
+    server = MongoServer(tmp_path / "data")
+    with pymongo.MongoClient(server.url) as client:
+        client.admin.command("createUser", "me", pwd=SECRET, roles=["root"])
+    server.stop()
+    server.options = ("--auth",)
+    server.start()
+    try:
+        host = server.url.removeprefix("mongodb://")
+        MongoStore(f"mongodb://me:{SECRET}@{host}/jobs?authSource=admin").close()
+        said = refusal(f"mongodb://me:{SECRET}x@{host}/jobs?authSource=admin")
+        assert "refused the user or the password" in said
+        assert "Name a user" in refusal(f"mongodb://{host}/jobs")
+    finally:
+        server.stop()
+
+
+def test_an_old_server_is_refused():
+    with pytest.raises(StoreError, match=r"MongoDB 4\.4 or later"):
+        failures.check_hello("mongodb://host", {"maxWireVersion": 8, "isWritablePrimary": True})
+
+
+def test_a_read_only_node_is_refused():
+    hello = {"maxWireVersion": 21, "isWritablePrimary": False, "setName": "rs0"}
+    with pytest.raises(StoreError, match=r"read-only node of the replica set rs0\. Name the mem"):
+        failures.check_hello("mongodb://host", hello)
+
+
+def test_rights_that_are_missing_are_found():
+    def status(db, actions):
+        privilege = {"resource": {"db": db, "collection": ""}, "actions": actions}
+        users = [{"user": "me", "db": "admin"}]
+        return {
+            "authInfo": {"authenticatedUsers": users, "authenticatedUserPrivileges": [privilege]}
+        }
+
+    every = ["find", "insert", "update", "remove", "createIndex"]
+    assert failures.missing_rights(status("jobs", every), "jobs") == set()
+    assert failures.missing_rights(status("", every), "jobs") == set()
+    assert failures.missing_rights(status("jobs", ["find"]), "jobs") == set(every) - {"find"}
+    assert failures.missing_rights(status("other", every), "jobs") == set(every)
+    assert failures.missing_rights({"authInfo": {"authenticatedUsers": []}}, "jobs") == set()
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("mongodb://me:pw@a,b:1/db?x=1", "mongodb://me:***@a,b:1/db?x=1"),
+        ("mongodb+srv://me:p%40w@host/", "mongodb+srv://me:***@host/"),
+        ("mongodb://me@host", "mongodb://me@host"),
+        ("mongodb://host", "mongodb://host"),
+        ("mongodb://me:a@b@host", "mongodb://me:***@host"),
+        (
+            "mongodb://h/?tlsCertificateKeyFilePassword=x&a=1",
+            "mongodb://h/?tlsCertificateKeyFilePassword=***&a=1",
+        ),
+    ],
+)
+def test_passwords_are_hidden(url, shown):
+    assert location.hide_password(url) == shown
+
+
+# --- what passes is waited out ------------------------------------------------------------------
+
+STEPPED_DOWN = {"errorCode": 10107, "errorLabels": ["RetryableWriteError"]}
+
+
+def test_a_primary_that_steps_down_once_is_not_noticed(store):
+    store.collection("docs").insert_one({"_id": 1})
+    fail(store, ["update", "find"], **STEPPED_DOWN)
+    assert store.write_many("docs", [Write({"_id": 1}, {"$set": {"a": 1}})]) == [True]
+    fail(store, ["find"], closeConnection=True)
+    assert store.collection("docs").find_one({"_id": 1}) == {"_id": 1, "a": 1}
+
+
+@pytest.mark.parametrize("code", [10107, 13435, 91, 189, 11600, 11602, 14031, 112])
+def test_what_passes_is_known(store, code):
+    fail(store, ["insert"], times=5, errorCode=code)
+    with pytest.raises(Exception) as caught:
+        store.collection("docs").insert_one({})
+    assert store.is_transient(caught.value)
+
+
+def test_what_does_not_pass_is_known(store):
+    for code in (2, 13, 11000):
+        assert not store.is_transient(OperationFailure("no", code))
+    assert store.is_transient(AutoReconnect("gone"))
+
+
+def test_a_pool_that_is_exhausted_is_an_error_that_passes(faulty):
+    url = database_url(faulty.url, maxPoolSize=1, waitQueueTimeoutMS=50)
+    store = MongoStore(url, change_streams=False)
+    store.collection("docs").insert_one({"_id": 1})
+    caught, held, go = [], threading.Event(), threading.Event()
+
+    def hold():
+        with store.client._checkout_for_test(held, go) if False else _busy(store, held, go):
+            pass
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait(10)
+    try:
+        store.collection("docs").find_one({})
+    except Exception as error:
+        caught.append(error)
+    go.set()
+    thread.join()
+    assert caught and store.is_transient(caught[0])
+    assert store.collection("docs").find_one({}) == {"_id": 1}
+    store.close()
+
+
+class _busy:
+    """Hold the only connection: a transaction keeps none, an open pool checkout does."""
+
+    def __init__(self, store, held, go):
+        self.store, self.held, self.go = store, held, go
+
+    def __enter__(self):
+        fail(self.store, ["count", "aggregate"], blockConnection=True, blockTimeMS=1500)
+        threading.Timer(0.2, self.held.set).start()
+        self.store.collection("docs").count_documents({})
+
+    def __exit__(self, *error):
+        return False
+
+
+def test_a_commit_whose_outcome_is_unknown_is_asked_for(store):
+    store.collection("docs").insert_one({"_id": 0})
+    fail(store, ["commitTransaction"], times=3, closeConnection=True)
+    runs = []
+
+    def step(session):
+        runs.append(1)
+        store.collection("docs").insert_one({"_id": 1})
+
+    atomically(store, step)
+    assert store.collection("docs").count_documents({}) == 2
+    assert len(runs) == 1
+
+
+def test_transactions_that_meet_are_all_made(store):
+    store.collection("docs").insert_one({"_id": 0, "n": 0})
+
+    def add(session):
+        docs = store.collection("docs")
+        n = docs.find_one({"_id": 0})["n"]
+        docs.update_one({"_id": 0}, {"$set": {"n": n + 1}})
+
+    threads = [
+        threading.Thread(target=lambda: [atomically(store, add) for _ in range(5)])
+        for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert store.collection("docs").find_one({"_id": 0})["n"] == 15
+
+
+def test_an_inner_step_leaves_it_to_the_outer_one_to_run_again(store):
+    store.collection("docs").insert_one({"_id": 0})
+    runs = []
+
+    def inner(session):
+        runs.append("inner")
+        if len(runs) < 3:
+            error = OperationFailure("conflict", 112)
+            error._add_error_label("TransientTransactionError")
+            raise error
+
+    atomically(store, lambda session: atomically(store, inner))
+    assert runs == ["inner"] * 3
+
+
+def test_a_transaction_may_use_another_store(store, faulty):
+    other = MongoStore(database_url(faulty.url))
+    for each in (store, other):
+        each.collection("docs").insert_one({"_id": 0})
+    with pytest.raises(KeyError), store.transaction():
+        store.collection("docs").insert_one({"_id": 1})
+        other.collection("docs").insert_one({"_id": 1})
+        raise KeyError
+    assert store.collection("docs").count_documents({}) == 1
+    assert other.collection("docs").count_documents({}) == 2
+    other.close()
+
+
+def test_a_change_stream_that_breaks_off_wakes_and_comes_back(store):
+    store.collection("docs").insert_one({"_id": 0})
+    assert store.supports_change_streams
+    store.wait_for_change(store.change_mark(), 0)
+    fail(store, ["getMore"], times=2, errorCode=10107)
+    mark = store.change_mark()
+    assert store.wait_for_change(mark, 20)
+    heal(store)
+    mark = store.change_mark()
+    store.collection("docs").insert_one({"_id": 1})
+    assert store.wait_for_change(mark, 20)
+
+
+def test_without_change_streams_idle_waits_grow(faulty):
+    store = MongoStore(database_url(faulty.url), change_streams=False)
+    waits = []
+    for _ in range(6):
+        began = time.monotonic()
+        store.wait_for_change(None, 5)
+        waits.append(time.monotonic() - began)
+    assert waits[-1] > waits[0]
+    assert sum(waits) < 3
+    store.close()
+
+
+# --- processes ----------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore:This process")  # that is what the test is about
+def test_a_forked_child_has_a_client_of_its_own(store):
+    store.collection("docs").insert_one({"_id": 0})
+    store.wait_for_change(store.change_mark(), 0)
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            store.collection("docs").insert_one({"_id": 1})
+            with store.transaction():
+                store.collection("docs").insert_one({"_id": 2})
+            code = 0
+        finally:
+            os.write(writer, b"x")
+            os._exit(code)
+    assert os.read(reader, 1) == b"x"
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert store.collection("docs").count_documents({}) == 3
+
+
+def test_what_was_found_is_reported(store, mongo_url):
+    assert store.check()["wake-up"] == "change streams"
+    assert store.check()["transactions"] is True
+    other = MongoStore(f"{mongo_url}?rocketjobTransactions=false&rocketjobChangeStreams=false")
+    assert other.check()["wake-up"] == "polling"
+    assert other.check()["transactions"] is False
+    other.close()
+
+
+def test_a_standalone_server_has_neither():
+    needs_a_server()
+    server = MongoServer(None, "--standalone")
+    try:
+        store = MongoStore(database_url(server.url))
+        assert not store.supports_transactions
+        assert not store.supports_change_streams
+        assert store.check()["deployment"] == "standalone"
+        with store.transaction() as session:
+            assert session is None
+        store.close()
+    finally:
+        server.stop()
