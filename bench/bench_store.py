@@ -2,6 +2,10 @@
 
     python bench/bench_store.py --url sqlite:////tmp/bench.db --depth 20000
     python bench/bench_store.py --url sqlite:////tmp/bench.db --processes 4
+    python bench/bench_store.py --url mongodb://localhost/bench --depths 1000 1000000
+
+The last form shows whether the cost of a claim depends on how long the queue is, and on how many
+claim at the same time.
 
 For a `sqlite:` URL the same writes are made on bare sqlite3 too, with the same tables, indexes and
 bytes, but without BSON, filters and updates: the ratio is what the store costs by itself.
@@ -14,8 +18,10 @@ import multiprocessing
 import os
 import shutil
 import sqlite3
+import statistics
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
@@ -329,21 +335,116 @@ def measure_processes(url: str, depth: int, processes: int) -> None:
     store.close()
 
 
+# Queues of different lengths, and several who claim at the same time
+
+SLICES = "rocket_job.inputs.bench"
+QUEUED, BY_ID = {"state": "queued"}, [("_id", 1)]
+
+
+def measure_depths(store: Store, depths: list[int], threads: list[int], seconds: float) -> None:
+    """Measure insert, claim, complete and the claim of a slice; milliseconds are of one call."""
+    print(f"{'queue':>10}{'threads':>9}" + "".join(f"{name:>24}" for name in STEPS))
+    print(" " * 19 + f"{'per s     median ms':>24}" * len(STEPS))
+    present = 0
+    slices = store.collection(SLICES)
+    slices.create_index([("state", 1), ("_id", 1)], name="state_1__id_1")
+    for depth in sorted(depths):
+        missing = range(present, depth)
+        insert_groups(store.collection(JOBS), [job(number) for number in missing])
+        insert_groups(slices, [slice_of(number) for number in missing])
+        present = depth
+        for number in threads:
+            cells = [
+                f"{rate:,.0f} {ms:>11.2f}" for rate, ms in measure_threads(store, number, seconds)
+            ]
+            print(f"{depth:>10,}{number:>9}" + "".join(f"{cell:>24}" for cell in cells), flush=True)
+
+
+STEPS = ("insert", "claim", "complete", "slice claim")
+
+
+def slice_of(number: int) -> dict[str, Any]:
+    """Return a queued slice of 100 short records."""
+    return {"_id": number, "state": "queued", "records": b"x" * 600, "claim_number": 0, "size": 100}
+
+
+def measure_threads(store: Store, number: int, seconds: float) -> list[tuple[Rate, float]]:
+    """Make every step in that many threads; what is taken is put back, so the queue stays as long.
+
+    Each thread inserts a job, claims one, and completes (here: deletes) it; then it claims a slice
+    and queues it again, which is not counted.
+    """
+    times: dict[str, list[float]] = {name: [] for name in STEPS}
+    end = time.perf_counter() + seconds
+
+    def call(step: str, work: Callable[[], Any]) -> Any:
+        begin = time.perf_counter()
+        result = work()
+        times[step].append(time.perf_counter() - begin)
+        return result
+
+    def work() -> None:
+        jobs, slices = store.collection(JOBS), store.collection(SLICES)
+        while time.perf_counter() < end:
+            call("insert", lambda: jobs.insert_one(job(0)))
+            found = call("claim", lambda: claim_one(store, JOBS, claim_filter(), SORT))
+            done = [
+                Write({"_id": one["_id"], "state": "running", "claim_number": 1}, None)
+                for one in found
+            ]
+            call("complete", lambda done=done: store.write_many(JOBS, done))
+            taken = call("slice claim", lambda: claim_one(store, SLICES, QUEUED, BY_ID))
+            slices.update_one({"_id": taken[0]["_id"]}, {"$set": {"state": "queued"}})
+
+    workers = [threading.Thread(target=work) for _ in range(number)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    # A thread makes the steps in turn: the rate is that of all threads doing nothing else.
+    return [(number / statistics.mean(times[s]), statistics.median(times[s]) * 1000) for s in STEPS]
+
+
+def claim_one(store: Store, collection: str, filter: Any, sort: Any) -> list[Any]:
+    """Claim a single document."""
+    return store.claim_many(collection, filter, claim_update(), sort=sort, limit=1)
+
+
 def main() -> None:
     """Run what the command line asks for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--url", help="the store; default: a new SQLite file")
     parser.add_argument("--depth", type=int, default=20_000, help="jobs in the queue")
     parser.add_argument("--processes", type=int, default=0, help="measure these side by side too")
+    parser.add_argument("--depths", type=int, nargs="+", help="queues of these lengths, 1k-1M")
+    parser.add_argument("--threads", type=int, nargs="+", default=[1, 4, 16], help="with --depths")
+    parser.add_argument("--seconds", type=float, default=3.0, help="for each line of --depths")
     options = parser.parse_args()
     if options.depth < 5000:
         parser.error("--depth has to be 5000 at least, or the queue runs dry")
     folder = tempfile.mkdtemp(prefix="bench_store")
     url = options.url or f"sqlite:///{quote(os.path.join(folder, 'store.db'))}"
     try:
+        if options.depths:
+            return run_depths(url, options)
         run(url, folder, options.depth, options.processes)
     finally:
         shutil.rmtree(folder)
+
+
+def run_depths(url: str, options: argparse.Namespace) -> None:
+    """Measure queues of different lengths, and print."""
+    store = open_store(url)
+    if {JOBS, SLICES} & set(store.collection_names()):
+        raise SystemExit(f"{store.url} is in use: name an empty store, it would be emptied")
+    declare(store)
+    try:
+        print(f"{store.url}\n")
+        measure_depths(store, options.depths, options.threads, options.seconds)
+    finally:
+        store.collection(JOBS).drop()
+        store.collection(SLICES).drop()
+        store.close()
 
 
 def run(url: str, folder: str, depth: int, processes: int) -> None:

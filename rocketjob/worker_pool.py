@@ -8,6 +8,7 @@ small backlog: what the threads can finish within a few milliseconds, measured.
 from __future__ import annotations
 
 import contextlib
+import random
 import threading
 import time
 from collections import deque
@@ -147,7 +148,7 @@ class WorkerPool:
                 self._is_unsure = True
                 transient = self.queue.store.is_transient(error)
                 log.exception("cannot reach the store" if transient else "the claimer failed")
-                time.sleep(wait)
+                time.sleep(wait * random.uniform(0.5, 1.0))
                 wait = min(wait * 2, RETRY_SECONDS[1])
         self._end()
 

@@ -103,7 +103,8 @@ def test_it_is_never_stored_as_failed(rocketjob):
     rocketjob.plugins.register(Watch())
     RetriedReportJob.create(good_after=9)
     work(rocketjob)
-    assert set(seen) == {"queued"}
+    assert seen
+    assert "failed" not in seen
 
 
 def test_an_expired_job_is_not_retried(rocketjob):

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 import uuid
 import warnings
@@ -22,13 +23,14 @@ class MongoServer:
     """A server of one's own; it can be stopped and started again.
 
     Args:
-        folder: where it keeps its data; None: in memory.
+        folder: where it keeps its data; None: it keeps none.
         options: of `secantusd-py`.
     """
 
     def __init__(self, folder=None, *options):
         self.folder, self.options = folder, options
         self.port = free_port()
+        self._own = None if folder else tempfile.mkdtemp(prefix="rocketjob-mongo")
         self.process = None
         self.start()
 
@@ -37,10 +39,12 @@ class MongoServer:
         return f"mongodb://127.0.0.1:{self.port}"
 
     def start(self):
-        path = str(self.folder) if self.folder else ":memory:"
+        path = str(self.folder or self._own)
         self.process = subprocess.Popen(
-            [program(), "--port", str(self.port), "--storage-path", path, "--log-level", "ERROR"]
-            + list(self.options),
+            [
+                *(program(), "--port", str(self.port), "--storage-path", path),
+                *("--log-level", "ERROR", *self.options),
+            ],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
@@ -52,7 +56,13 @@ class MongoServer:
             assert time.monotonic() < end, "the test server does not answer"
             time.sleep(0.05)
 
-    def stop(self, number=signal.SIGTERM):
+    def stop(self):
+        """Stop it; one that keeps nothing is simply killed."""
+        self._end(signal.SIGKILL if self._own else signal.SIGTERM)
+        if self._own:
+            shutil.rmtree(self._own, ignore_errors=True)
+
+    def _end(self, number):
         if self.process.poll() is None:
             self.process.send_signal(number)
             try:

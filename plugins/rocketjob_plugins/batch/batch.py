@@ -646,8 +646,15 @@ def _take_categories(cls: type) -> None:
 
 def _marked(cls: type) -> tuple[str, ...]:
     found: dict[str, None] = {}
-    for base in cls.__bases__:
-        found.update(dict.fromkeys(getattr(base, "__batch_throttles__", ())))
-    own = (name for name, value in cls.__dict__.items() if hasattr(value, THROTTLE_MARK))
-    found.update(dict.fromkeys(own))
+    for base in reversed(cls.__bases__):
+        if issubclass(base, Batch):
+            found.update(dict.fromkeys(base.__batch_throttles__))
+        else:  # a mixin that is no batch job itself, such as ThrottleWindows
+            for each in reversed(base.__mro__):
+                found.update(dict.fromkeys(_own_throttles(each)))
+    found.update(dict.fromkeys(_own_throttles(cls)))
     return tuple(found)
+
+
+def _own_throttles(cls: type) -> list[str]:
+    return [name for name, value in cls.__dict__.items() if hasattr(value, THROTTLE_MARK)]

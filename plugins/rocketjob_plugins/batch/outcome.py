@@ -77,6 +77,10 @@ class Outcome:
 
         return lazy_rows(self.job, category, records)
 
+    def plain_append(self) -> Callable[[Any], None] | None:
+        """Return what keeps a plain value, where `take` would do nothing else; or None."""
+        return None if self._into_main is None else self._into_main.append
+
     def take(self, value: Any) -> None:
         """Keep what perform returned for a record."""
         into = self._into_main

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 from rocketjob.codec import decode_any, encode_any
 from rocketjob.errors import StateConflict
 from rocketjob.job_exception import message_of
+from rocketjob.store import atomically
 from rocketjob_plugins.batch import streams
 from rocketjob_plugins.batch.category import OutputCategory
 from rocketjob_plugins.batch.slice import Slice
-from rocketjob_plugins.batch.slices import OutputSlices
+from rocketjob_plugins.batch.slices import InputSlices, OutputSlices
 
 if TYPE_CHECKING:
     from rocketjob_plugins.batch.batch import Batch
@@ -137,16 +138,29 @@ def resubmit(job: Batch, source: Any) -> int:
             number = _row_number(row, line)
             rows[number] = _record(job, row)
     _check_known(job, rows)
-    with slices.store.transaction():
+
+    def step(session: Any) -> None:
+        if not slices.store.supports_transactions:  # rather twice in work than lost
+            _put_in_place(slices, rows)
         gone = slices_of(job).collection.delete_many({"_id": {"$in": list(rows)}})
         if gone.deleted_count != len(rows):
             raise StateConflict("somebody else has resubmitted some of these records meanwhile")
-        slices.insert_many(Slice([record], number) for number, record in rows.items())
+        if slices.store.supports_transactions:
+            slices.insert_many(Slice([record], number) for number, record in rows.items())
+
+    atomically(slices.store, step)
     if rows and not job.is_new:
         job.reload()  # only now: whoever ends the job looks for slices after it has said so
         if not (job.is_running and job.sub_state == "processing"):
             job.reopen()
     return len(rows)
+
+
+def _put_in_place(slices: InputSlices, rows: Mapping[int, Any]) -> None:
+    for number, record in rows.items():
+        stored = Slice([record], number, slices).to_document()
+        del stored["_id"]
+        slices.collection.update_one({"_id": number}, {"$set": stored}, upsert=True)
 
 
 def _row_number(row: Mapping[str, Any], line: int) -> int:

@@ -43,7 +43,7 @@ class UploadWriter:
         self._open()
         self.slices.create_indexes()
         self.mark = _mark_of(job, category)
-        self.first = self._number = self._next_number()
+        self.first = self._number = self._end = self._next_number()
         self._records: list[Any] = []
         self._ready: list[Stored] = []
         self._bytes = 0
@@ -121,6 +121,7 @@ class UploadWriter:
             return
         ready, self._ready, self._bytes = self._ready, [], 0
         self._advance_mark()
+        self._end = self._number  # what is below it is this upload's, and no other's
         self.slices.collection.insert_many(ready)
         if self.progress is not None:
             self.progress(self.count)
@@ -164,7 +165,7 @@ class UploadWriter:
     def undo(self) -> None:
         """Remove what was added; what other uploads added stays."""
         self._close()
-        _remove(self.job, self.category, self.first, self._number)
+        _remove(self.job, self.category, self.first, self._end)
 
     def __enter__(self) -> UploadWriter:
         return self

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import os
+import random
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -36,6 +37,8 @@ log = Logger("rocketjob.batch")
 GROUP_SECONDS = 0.05  # slices of one claim: as many as are done in about this time
 GROUP_LIMIT = 32
 LOOK_SECONDS = 0.5  # between two looks at the job's state within a slice
+PLAIN = frozenset((str, dict, list, int, float, bool, bytes))  # what perform mostly returns
+PENDING = "_pending_statistics"
 URGENT_SECONDS = 5.0  # between two looks for more urgent jobs, if `re_check_seconds` is not less
 RETRY_SECONDS = (0.01, 1.0)  # first and longest wait where the store is out of reach
 FIELDS = {"state": 1, "sub_state": 1, "priority": 1, "throttle_running_workers": 1}
@@ -105,7 +108,7 @@ def persistently(job: Batch, step: Callable[[], T]) -> T:
                 raise
             if wait > RETRY_SECONDS[0]:
                 log.warning("cannot reach the store", error=str(error))
-        time.sleep(wait)
+        time.sleep(wait * random.uniform(0.5, 1.0))
         wait = min(2 * wait, RETRY_SECONDS[1])
 
 
@@ -221,18 +224,30 @@ class SliceWorker:
             self._interrupted = True
             return []
         suspects = queue.suspects if queue else None
-        return job.input.claim(
+        found = job.input.claim(
             self._claimed_by(), self.worker.name, limit, suspects, claimed_in=self._token
         )
+        if found and job.throttle_running_workers and self._is_one_too_many():
+            store_outcomes(job, [Outcome.untouched(each, job) for each in found])
+            self._interrupted = True
+            return []
+        return found
+
+    def _is_one_too_many(self) -> bool:
+        """Look again behind a claim: without transactions two may have taken the last place."""
+        job = self.job
+        if job.input.store.supports_transactions:
+            return False
+        return job.input.count("running") > (job.throttle_running_workers or 0)
 
     # --- whether to go on --------------------------------------------------------------------
 
     def _goes_on(self) -> bool:
         """Look, before slices are taken, whether they are to be."""
-        if self.worker.stopping.is_set() or not self._job_runs() or self._is_less_urgent():
-            self._interrupted = True
-            return False
-        return True
+        if not self._interrupted:
+            stops = self.worker.stopping.is_set()
+            self._interrupted = stops or not self._job_runs() or self._is_less_urgent()
+        return not self._interrupted
 
     def _job_runs(self) -> bool:
         """Read the job's state; what people change while it runs takes effect here."""
@@ -333,9 +348,10 @@ class SliceWorker:
             return
         perform = self._performer()
         records = outcome.parse(slice_.records)
-        own, number = job.__dict__, slice_.id
-        start = outcome.start
-        for index in range(start, len(records)):
+        # This is what every record passes through: names are local, the usual way is short.
+        own, number, take, append = job.__dict__, slice_.id, outcome.take, outcome.plain_append()
+        monotonic, look_at = time.monotonic, self._looked + LOOK_SECONDS
+        for index in range(outcome.start, len(records)):
             own["record_number"] = number + index
             outcome.index = index
             try:
@@ -345,8 +361,11 @@ class SliceWorker:
                     raise
                 outcome.reject(error)
             else:
-                outcome.take(value)
-            if own["state"] != "running" or self._is_interrupted():
+                if append is not None and type(value) in PLAIN and not own.get(PENDING):
+                    append(value)
+                else:
+                    take(value)
+            if own["state"] != "running" or (monotonic() >= look_at and self._is_interrupted()):
                 outcome.release_at(index + 1)
                 return
         outcome.index = len(records)

@@ -1,13 +1,22 @@
-"""Jobs that move files."""
+"""Jobs that move files.
+
+    UploadFileJob.create(job_class_name="ImportJob", upload_file_name="orders.csv.gz")
+    CopyFileJob.create(source_url="sftp://acme/in/a.csv.gz", target_url="/data/a.csv.zst")
+    ConversionJob.create(source="orders.xlsx", target="orders.json.gz")
+
+Files are read and written a piece at a time; a target appears when it is whole, and not before.
+"""
 
 from __future__ import annotations
 
 from rocketjob import Job, hookimpl
+from rocketjob_plugins.files.conversion import ConversionJob
+from rocketjob_plugins.files.copy import CopyFileJob
 from rocketjob_plugins.files.upload import UploadFileJob, explain, veto_claim
 
-__all__ = ["UploadFileJob", "explain", "veto_claim"]
+__all__ = ["ConversionJob", "CopyFileJob", "UploadFileJob", "explain", "veto_claim"]
 
 
 @hookimpl
 def register_jobs() -> list[type[Job]]:
-    return [UploadFileJob]
+    return [ConversionJob, CopyFileJob, UploadFileJob]

@@ -28,6 +28,7 @@ class Changes:
 
     def __init__(self, store: MongoStore) -> None:
         self.store, self.count = store, 0
+        self.breaks = 0  # how often the stream broke off
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
@@ -63,6 +64,7 @@ class Changes:
             except Exception as error:
                 if self._stopping.is_set():
                     return
+                self.breaks += 1
                 self._add()  # whoever waits looks for himself, and meets the error
                 log.debug("the change stream broke off", error=str(error)[:200])
                 self._stopping.wait(wait * random.uniform(0.5, 1.0))
@@ -108,4 +110,4 @@ class Polling:
         self._local.until = time.monotonic()
         if interrupt is not None and interrupt.is_set():
             return False
-        return seconds < timeout
+        return bool(seconds < timeout)

@@ -119,7 +119,7 @@ def _allowed(privileges: Iterable[Mapping[str, Any]], database: str) -> set[str]
 
 
 def reason(error: Exception) -> str:
-    """Return what an error says, without the driver's picture of the world and without passwords."""
+    """Return what an error says, without the driver's picture of the world, without passwords."""
     text = str(error)
     for end in (", full error", ", Timeout:", " (configured timeouts"):
         text = text.partition(end)[0]

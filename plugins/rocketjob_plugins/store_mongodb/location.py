@@ -47,7 +47,7 @@ def parse(url: str) -> Location:
     for option in parts.query.split("&") if parts.query else ():
         name, _, value = option.partition("=")
         if name.lower() in OWN:
-            own[OWN[name.lower()]] = _choice(name, value)  # type: ignore[assignment]
+            own[OWN[name.lower()]] = _choice(name, value)
         else:
             kept.append(option)
     return Location(urlunsplit(parts._replace(query="&".join(kept))), **own)
@@ -71,7 +71,7 @@ def make_client(url: str) -> Any:
 
     _quieten()
     given = {option.partition("=")[0].lower() for option in urlsplit(url).query.split("&")}
-    options = {name: value for name, value in DEFAULTS.items() if name not in given}
+    options: dict[str, Any] = {n: value for n, value in DEFAULTS.items() if n not in given}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)  # that is how it reports unknown options
@@ -79,6 +79,7 @@ def make_client(url: str) -> Any:
                 url, tz_aware=True, uuidRepresentation="standard", **options
             )
         if not client.write_concern.acknowledged:
+            client.close()
             raise ValueError("w=0 would not tell whether anything was stored: use w=majority")
     except (PyMongoError, UserWarning, ValueError) as error:
         raise ConfigurationError(
@@ -88,7 +89,7 @@ def make_client(url: str) -> Any:
 
 
 def _quieten() -> None:
-    """Keep pymongo's debug messages out of our log: each holds a whole command, documents and all."""
+    """Keep pymongo's debug messages out of our log: each holds a command, documents and all."""
     logger = logging.getLogger("pymongo")
     if logger.level == logging.NOTSET:  # whoever wants them sets it
         logger.setLevel(logging.INFO)

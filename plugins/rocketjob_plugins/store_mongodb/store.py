@@ -9,7 +9,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, cast
 
 from rocketjob.errors import StoreError, is_conflict
 from rocketjob.log import Logger
@@ -174,7 +174,7 @@ class MongoStore:
     def collection(self, name: str) -> Collection:
         session = getattr(self._local, "session", None)
         found: Any = self.database[name]
-        return found if session is None else _InTransaction(found, session)  # type: ignore[return-value]
+        return cast(Collection, found if session is None else _InTransaction(found, session))
 
     def collection_names(self) -> list[str]:
         names = self.database.list_collection_names()
@@ -185,7 +185,7 @@ class MongoStore:
         """Group reads and writes, for this thread; see `Store.transaction`.
 
         Two transactions that write the same document do not wait for each other: one of them ends
-        with an error that has the label `TransientTransactionError`. See `rocketjob.store.atomically`.
+        with an error labelled `TransientTransactionError`. See `rocketjob.store.atomically`.
         """
         present = getattr(self._local, "session", None)
         if present is not None or not self.supports_transactions:
@@ -293,7 +293,9 @@ class MongoStore:
     def wait_for_change(
         self, mark: Any, timeout: float, interrupt: threading.Event | None = None
     ) -> bool:
-        waiting = self._changes if self.supports_change_streams else self._polling
+        waiting: Changes | Polling = (
+            self._changes if self.supports_change_streams else self._polling
+        )
         return waiting.wait(mark, timeout, interrupt)
 
     # --- health ------------------------------------------------------------------------------
@@ -323,7 +325,7 @@ class MongoStore:
         return f"replica set {name}" if name else "standalone"
 
 
-class _Missing(Exception):  # noqa: N818 (it is no error: it ends a transaction)
+class _Missing(Exception):
     """Some writes of a group matched nothing."""
 
 
@@ -335,9 +337,10 @@ class _InTransaction:
     """
 
     METHODS = frozenset(
-        "aggregate bulk_write count_documents delete_many delete_one distinct find find_one "
-        "find_one_and_delete find_one_and_replace find_one_and_update insert_many insert_one "
-        "replace_one update_many update_one".split()
+        {"aggregate", "bulk_write", "count_documents", "delete_many", "delete_one", "distinct"}
+        | {"find", "find_one", "find_one_and_delete", "find_one_and_replace"}
+        | {"find_one_and_update", "insert_many", "insert_one", "replace_one", "update_many"}
+        | {"update_one"}
     )
 
     def __init__(self, collection: Any, session: Any) -> None:

@@ -17,8 +17,8 @@ class FragileBatchJob(Statistics, Batch, Job):
     destroy_on_complete = False
     input_category = InputCategory(slice_size=5)
     output_category = OutputCategory()
-    bad: set[int] = set()  # noqa: RUF012
-    performed: list[int] = []  # noqa: RUF012
+    bad: set[int] = set()
+    performed: list[int] = []
 
     def perform(self, record):
         type(self).performed.append(self.record_number)
@@ -431,7 +431,7 @@ def test_whatever_fails_and_is_retried_the_output_is_that_of_a_sequential_run(da
 
         class AnyBatchJob(Batch, Job):
             destroy_on_complete = False
-            bad: set[int] = set()  # noqa: RUF012
+            bad: set[int] = set()
 
             def perform(self, record):
                 if self.record_number in type(self).bad:

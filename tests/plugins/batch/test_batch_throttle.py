@@ -79,7 +79,7 @@ def test_the_limit_can_be_changed_while_the_job_runs(rocketjob):
 
     def hook(self):
         performed.append(1)
-        if len(performed) == 2:
+        if len(performed) == 1:
             ThrottledBatchJob.find(self.id).update(throttle_running_workers=1)
             job.input.claim("other.1", "other:1", 1)
 

@@ -226,7 +226,7 @@ def test_nobody_joins_a_job_before_and_after_its_slices(rocketjob, phase):
 
 def test_results_go_to_their_categories(rocketjob):
     class SplitBatchJob(ReverseBatchJob):
-        output_categories = ["main", "odd"]  # noqa: RUF012
+        output_categories = ["main", "odd"]
 
         def perform(self, number):
             return Result(number, category="odd") if number % 2 else number
@@ -240,7 +240,7 @@ def test_results_go_to_their_categories(rocketjob):
 
 def test_results_hold_any_mix_and_of_a_failed_record_nothing_is_kept(rocketjob):
     class MixedBatchJob(ReverseBatchJob):
-        output_categories = ["main", "copy"]  # noqa: RUF012
+        output_categories = ["main", "copy"]
 
         def perform(self, line):
             wrong = "nowhere" if line == "b" else "copy"
@@ -263,7 +263,7 @@ def test_two_positional_arguments_of_a_result_are_refused():
 
 def test_none_is_kept_only_where_the_category_says_so(rocketjob):
     class NoneBatchJob(ReverseBatchJob):
-        output_categories = [OutputCategory(), OutputCategory(name="all", nils=True)]  # noqa: RUF012
+        output_categories = [OutputCategory(), OutputCategory(name="all", nils=True)]
 
         def perform(self, record):
             return Results([Result(None), Result(None, category="all")])

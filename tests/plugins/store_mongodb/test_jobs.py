@@ -1,4 +1,4 @@
-"""Jobs, plugins and batches on MongoDB; where a step has several writes, with a death in between."""
+"""Jobs, plugins and batches on MongoDB; in steps of several writes with a death in between."""
 
 import threading
 from datetime import timedelta
@@ -104,7 +104,7 @@ def test_a_failure_is_stored_and_retried(mongo):
 
 def test_many_are_stored_or_none(mongo):
     taken = PlainJob.create()
-    with pytest.raises(Exception, match="E11000|[Dd]uplicate"):
+    with pytest.raises(Exception, match=r"E11000|[Dd]uplicate"):
         PlainJob.create_many([PlainJob(number=1), PlainJob(id=taken.id), PlainJob(number=2)])
     assert PlainJob.count() == 1
 

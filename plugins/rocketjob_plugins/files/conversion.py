@@ -1,0 +1,88 @@
+"""`ConversionJob`: from one tabular format to another, on all workers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from rocketjob import Job, after, before, validate
+from rocketjob_plugins.batch import Batch, InputCategory, OutputCategory
+
+SHORT = ("source", "target")
+
+
+class ConversionJob(Batch, Job):
+    """Reads rows from one file and writes them to another.
+
+        ConversionJob.create(source="orders.xlsx", target="orders.json.gz")
+
+    The formats, csv, psv and json, and for the source xlsx, are those of the names, or the `format`
+    of the categories; so is how the files are packed. Subclasses can change rows in `perform`.
+    """
+
+    destroy_on_complete = False
+    input_category = InputCategory(format="auto", header_cleanser="none")
+    output_category = OutputCategory(format="auto")
+
+    def __init__(self, **values: Any) -> None:
+        given = {name: values.pop(name) for name in SHORT if name in values}
+        super().__init__(**values)
+        for name, file in given.items():
+            setattr(self, name, file)
+        self._assigned.clear()
+
+    @classmethod
+    def from_properties(cls, properties: Mapping[str, Any]) -> Any:
+        values = dict(properties)
+        given = {name: values.pop(name) for name in SHORT if name in values}
+        job = super().from_properties(values)
+        for name, file in given.items():
+            setattr(job, name, file)
+        return job
+
+    @property
+    def source(self) -> str | None:
+        """The file to read: that of the main input category."""
+        return self.input_category_for("main").file_name
+
+    @source.setter
+    def source(self, name: str | None) -> None:
+        self.input_category_for("main").file_name = name
+
+    @property
+    def target(self) -> str | None:
+        """The file to write: that of the main output category."""
+        return self.output_category_for("main").file_name
+
+    @target.setter
+    def target(self, name: str | None) -> None:
+        self.output_category_for("main").file_name = name
+
+    @validate
+    def _has_files(self) -> None:
+        if not self.target:
+            self.errors.add("output_categories", "main must have a file_name: give target=")
+        if not self.source and self.record_count is None and self.is_new and not self.input.count():
+            self.errors.add("input_categories", "main must have a file_name: give source=")
+
+    def perform(self, row: Any) -> Any:
+        return row
+
+    @before("batch", when=lambda job: job.record_count is None)
+    def _upload(self) -> None:
+        self.input.delete_all()  # what an earlier try left, whose process died
+        self.upload()
+
+    # Afters run in reverse: the output is dropped when it has been written.
+    @after("batch")
+    def _drop(self) -> None:
+        self.input.drop()
+        self.output.drop()
+
+    @after("batch")
+    def _download(self) -> None:
+        category = self.output_category_for("main")
+        source = self.input_category_for("main")
+        if category.columns is None and source.columns is not None:
+            category.columns = list(source.columns)  # there was no row to learn them from
+        self.download()
