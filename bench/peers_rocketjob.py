@@ -27,8 +27,11 @@ class PeersSimpleJob(Job):
 
 class PeersBatchJob(BatchMixin, Job):
     destroy_on_complete = False
-    input_category = InputCategory(slice_size=OPTS.get("size", 1000))
-    output_category = OutputCategory()
+    # The peers compress nothing; RocketJob's default is compress.
+    input_category = InputCategory(
+        slice_size=OPTS.get("size", 1000), serializer=OPTS.get("serializer", "none")
+    )
+    output_category = OutputCategory(serializer=OPTS.get("serializer", "none"))
 
     def perform(self, record: str) -> str:
         return peerlib.reverse(record)
@@ -41,8 +44,11 @@ def variants(workload):
         ]
     return [
         peerlib.Variant(
-            f"slice-{size}", f"slice_size={size}, SQLite WAL, 2 processes", {"size": size}
+            f"slice-{size}{'' if serializer == 'none' else '-' + serializer}",
+            f"slice_size={size}, serializer {serializer}, SQLite WAL, 2 processes",
+            {"size": size, "serializer": serializer},
         )
+        for serializer in ("none", "zstd", "compress")
         for size in (1000, 100)
     ]
 

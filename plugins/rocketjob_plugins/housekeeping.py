@@ -31,8 +31,7 @@ from bson import ObjectId
 
 from rocketjob import Job, clock, events, field, hookimpl, limits
 from rocketjob.application import current
-from rocketjob.callbacks import Chain
-from rocketjob.document import Document
+from rocketjob.document import Document, lookup
 from rocketjob.errors import NotFound
 from rocketjob.server import Server
 from rocketjob.store import Collection, Filter, Store, Stored, Write
@@ -124,7 +123,7 @@ class HousekeepingJob(Cron, Singleton, Job):
             return False
         try:
             job = Job.from_document(found)
-            if type(job).destroy is not Document.destroy:
+            if _destroys_itself(type(job)):
                 job.destroy()
                 return True
             job.chain("destroy").run(job, lambda: _delete_guarded(job, old))
@@ -162,9 +161,12 @@ class HousekeepingJob(Cron, Singleton, Job):
 
 def _has_callbacks(stored: Stored) -> bool:
     """Tell whether more is to be done for a job than to delete its document."""
-    cls = Job._class_of(stored.get("_type"))
-    chain: Chain = cls.chain("destroy")
-    return bool(chain) or cls.destroy is not Document.destroy or cls.delete is not Document.delete
+    cls = lookup(str(stored.get("_type")), Job)
+    return cls is not None and (bool(cls.chain("destroy")) or _destroys_itself(cls))
+
+
+def _destroys_itself(cls: type[Job]) -> bool:
+    return cls.destroy is not Document.destroy or cls.delete is not Document.delete
 
 
 def _delete_guarded(job: Job, old: Filter) -> None:

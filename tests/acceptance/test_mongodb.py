@@ -21,7 +21,7 @@ BATCH = """
     from rocketjob import Job
     from rocketjob_plugins.batch import Batch
 
-    class ReverseJob(Batch, Job):
+    class MongoReverseJob(Batch, Job):
         destroy_on_complete = False
         slice_size = 2
         collect_output = True
@@ -133,14 +133,14 @@ def upload(records):
     from rocketjob import Job
     from rocketjob_plugins.batch import Batch
 
-    class ReverseJob(Batch, Job):
+    class MongoReverseJob(Batch, Job):
         destroy_on_complete = False
         slice_size = 2
         collect_output = True
 
         def perform(self, record): ...
 
-    job = ReverseJob()
+    job = MongoReverseJob()
     job.upload(records)
     job.save()
     return job

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any, ClassVar, Self
 
 from rocketjob import Document, Job, JobException, application, before, clock, field, validate
@@ -45,7 +46,7 @@ class DirmonEntry(Document):
         user_editable=True,
         description="where files go first; a relative one is below the file's own directory",
     )
-    created_at: Any = field(factory=clock.now)
+    created_at: datetime = field(factory=clock.now)
     state: str = read_only_field(default="pending")
     exception: JobException | None = read_only_field()
 

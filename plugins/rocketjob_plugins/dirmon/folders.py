@@ -84,6 +84,8 @@ class Folder(Protocol):
         """Remove what a move that was killed has left."""
         ...
 
+    def remove(self, path: str) -> None: ...
+
 
 def folder_of(base: str, archive: str) -> Folder:
     """Return the folder of a path or URL.
@@ -260,6 +262,9 @@ class LocalFolder:
         with suppress(OSError):
             os.unlink(_part(target))
 
+    def remove(self, path: str) -> None:
+        os.unlink(path)
+
 
 class _Listing:
     """What directories hold; a link that leads out of the root is not followed."""
@@ -302,7 +307,7 @@ def shown_name(path: str) -> str:
 
 def _part(target: str) -> str:
     directory, _, name = target.rpartition("/")
-    return f"{directory}/.{name[:200]}.part"
+    return f"{directory}/.{name.partition('_')[0]}.part"
 
 
 def _sync(directory: str) -> None:
@@ -402,6 +407,9 @@ class RemoteFolder:
 
     def discard_part(self, target: str) -> None:
         """A remote move leaves nothing but what `move` makes anew."""
+
+    def remove(self, path: str) -> None:
+        self.system.rm_file(self._inner(path))
 
     def _inner(self, url: str) -> str:
         return str(self.system._strip_protocol(url))

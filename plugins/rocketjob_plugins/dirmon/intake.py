@@ -204,7 +204,7 @@ class Intake:
             self._give_up(claim)  # it is where it was, and is found again
             return False
         if _identity(folder, claim.path) == claim.identity:
-            _remove(folder, claim.path)  # it died between copying and removing
+            folder.remove(claim.path)  # it died between copying and removing
         log.warning("a scan died: going on", file=claim.path, archived=claim.archived)
         self._start_or_put_back(folder, claim)
         return True
@@ -230,10 +230,3 @@ def _identity(folder: Folder, path: str) -> list[int] | None:
 
 def _is_there(folder: Folder, path: str) -> bool:
     return _identity(folder, path) is not None
-
-
-def _remove(folder: Any, path: str) -> None:
-    if is_url(path):
-        folder.system.rm_file(folder._inner(path))
-    else:
-        os.unlink(path)

@@ -43,7 +43,7 @@ class DirmonJob(Cron, Job):
 
     def perform(self) -> dict[str, int]:
         """Scan once; return how many files were `started` and how many are `waiting`."""
-        intake = Intake(f"{self.id}:{self.claim_number}" if self._claim else "inline")
+        intake = Intake(f"{self.id}:{self.claim_number}" if self.claimed_by else "inline")
         started = intake.finish_others()
         memory: Memory = {}
         for entry in list(DirmonEntry.enabled()):

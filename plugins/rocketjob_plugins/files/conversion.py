@@ -29,7 +29,6 @@ class ConversionJob(Batch, Job):
         super().__init__(**values)
         for name, file in given.items():
             setattr(self, name, file)
-        self._assigned.clear()
 
     @classmethod
     def from_properties(cls, properties: Mapping[str, Any]) -> Any:

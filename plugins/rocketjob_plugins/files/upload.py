@@ -10,7 +10,7 @@ from bson import ObjectId
 
 from rocketjob import Job, field, hookimpl, validate
 from rocketjob.document import Document, lookup
-from rocketjob.errors import RocketJobError, ValidationError
+from rocketjob.errors import RocketJobError, StateConflict, ValidationError
 from rocketjob.explain import Reason
 from rocketjob.fields import read_only_field
 from rocketjob.job import job_class
@@ -83,6 +83,8 @@ class UploadFileJob(Job):
                 return
             self.job_created = True
             self.save_with(job)
+        except StateConflict:
+            raise  # this job is in other hands now, and so is what was uploaded
         except BaseException:
             if hasattr(job, "cleanup"):
                 job.cleanup()

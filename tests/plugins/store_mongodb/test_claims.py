@@ -12,11 +12,11 @@ from rocketjob_plugins.batch import Batch, work
 from support.mongo import VARIABLE
 
 
-class ClaimedJob(Job):
+class MongoClaimedJob(Job):
     def perform(self): ...
 
 
-class ClaimedBatchJob(Batch, Job):
+class MongoClaimedBatchJob(Batch, Job):
     slice_size = 1
 
     def perform(self, record): ...
@@ -25,7 +25,7 @@ class ClaimedBatchJob(Batch, Job):
 @pytest.fixture
 def mongo(mongo_url):
     with sandbox(f"{mongo_url}?rocketjobChangeStreams=false") as made:
-        ClaimedJob.create_many([{"priority": 1 + number % 100} for number in range(20)])
+        MongoClaimedJob.create_many([{"priority": 1 + number % 100} for number in range(20)])
         yield made
 
 
@@ -85,20 +85,20 @@ def index_of(collection, name):
 
 
 def uploaded():
-    job = ClaimedBatchJob()
+    job = MongoClaimedBatchJob()
     job.upload(range(50))
     job.save()
     return job
 
 
 def test_joining_a_running_batch_writes_nothing_to_the_job(mongo):
-    class JoinedJob(Batch, Job):
+    class MongoJoinedJob(Batch, Job):
         slice_size = 1
         priority = 1
 
         def perform(self, record): ...
 
-    job = JoinedJob()
+    job = MongoJoinedJob()
     job.upload(range(5))
     job.save()
     (first,) = [each for each in mongo.queue.claim(30) if each.id == job.id][:1]

@@ -19,7 +19,7 @@ from rocketjob_plugins.singleton import Singleton
 from rocketjob_plugins.throttle import Throttle
 
 
-class PlainJob(Job):
+class MongoPlainJob(Job):
     destroy_on_complete = False
     number: int = 0
 
@@ -27,34 +27,34 @@ class PlainJob(Job):
         self.number += 1
 
 
-class FailingJob(Job):
+class MongoFailingJob(Job):
     def perform(self):
         raise ValueError("no")
 
 
-class NightlyJob(Cron, Job):
+class MongoNightlyJob(Cron, Job):
     cron_schedule = "0 1 * * * UTC"
 
     def perform(self): ...
 
 
-class OnceJob(Singleton, Job):
+class MongoOnceJob(Singleton, Job):
     def perform(self): ...
 
 
-class AgainJob(Restart, Job):
+class MongoAgainJob(Restart, Job):
     number: int = field(default=0, copy_on_restart=True)
 
     def perform(self): ...
 
 
-class FewJob(Throttle, Job):
+class MongoFewJob(Throttle, Job):
     throttle_running_jobs = 3
 
     def perform(self): ...
 
 
-class LinesJob(Statistics, Batch, Job):
+class MongoLinesJob(Statistics, Batch, Job):
     destroy_on_complete = False
     slice_size = 3
     collect_output = True
@@ -87,14 +87,14 @@ def kill_at(monkeypatch, target, name, call=1, after=False):
 
 
 def test_a_job_is_run(mongo):
-    job = PlainJob.create()
+    job = MongoPlainJob.create()
     assert mongo.work_off() == 1
     assert job.reload().is_completed
     assert job.number == 1
 
 
 def test_a_failure_is_stored_and_retried(mongo):
-    job = FailingJob.create()
+    job = MongoFailingJob.create()
     mongo.work_off()
     assert job.reload().is_failed
     assert job.exception.message == "no"
@@ -103,35 +103,37 @@ def test_a_failure_is_stored_and_retried(mongo):
 
 
 def test_many_are_stored_or_none(mongo):
-    taken = PlainJob.create()
+    taken = MongoPlainJob.create()
     with pytest.raises(Exception, match=r"E11000|[Dd]uplicate"):
-        PlainJob.create_many([PlainJob(number=1), PlainJob(id=taken.id), PlainJob(number=2)])
-    assert PlainJob.count() == 1
+        MongoPlainJob.create_many(
+            [MongoPlainJob(number=1), MongoPlainJob(id=taken.id), MongoPlainJob(number=2)]
+        )
+    assert MongoPlainJob.count() == 1
 
 
 def test_a_cron_job_has_one_successor(mongo):
-    NightlyJob.create()
+    MongoNightlyJob.create()
     for _ in range(3):
-        mongo.travel(NightlyJob.queued().first().run_at + timedelta(seconds=1))
+        mongo.travel(MongoNightlyJob.queued().first().run_at + timedelta(seconds=1))
         assert mongo.work_off() == 1
-        assert NightlyJob.queued().count() == NightlyJob.count() == 1
+        assert MongoNightlyJob.queued().count() == MongoNightlyJob.count() == 1
     with pytest.raises(ValidationError, match="already"):
-        NightlyJob.create()
+        MongoNightlyJob.create()
 
 
 def test_a_singleton_is_alone(mongo):
-    OnceJob.create()
+    MongoOnceJob.create()
     with pytest.raises(ValidationError, match="already"):
-        OnceJob.create()
+        MongoOnceJob.create()
     mongo.work_off()
-    OnceJob.create()
+    MongoOnceJob.create()
 
 
 def test_a_job_that_restarts_goes_on_as_another(mongo):
-    first = AgainJob.create(number=7)
+    first = MongoAgainJob.create(number=7)
     first.abort()
     assert first.reload().is_aborted
-    assert [(job.number, job.state) for job in AgainJob.queued()] == [(7, "queued")]
+    assert [(job.number, job.state) for job in MongoAgainJob.queued()] == [(7, "queued")]
 
 
 def claim_at_once(mongo, threads, each):
@@ -156,22 +158,22 @@ def claim_at_once(mongo, threads, each):
 
 def test_a_limit_is_kept_by_claimers_at_the_same_time(mongo):
     for _ in range(3):
-        FewJob.delete_all()
-        FewJob.create_many([{} for _ in range(12)])
+        MongoFewJob.delete_all()
+        MongoFewJob.create_many([{} for _ in range(12)])
         found = claim_at_once(mongo, threads=4, each=2)
-        assert FewJob.running().count() == len(found) == len({job.id for job in found}) == 3
+        assert MongoFewJob.running().count() == len(found) == len({job.id for job in found}) == 3
 
 
 def test_who_claims_without_a_turn_is_found_out(without, monkeypatch):
     """A claimer that was stopped for longer than its lease looks again behind its claim."""
-    FewJob.create_many([{} for _ in range(12)])
+    MongoFewJob.create_many([{} for _ in range(12)])
     monkeypatch.setattr("rocketjob.limits._take_turn", lambda *args: True)  # all at once
     for _ in range(5):
         found = claim_at_once(without, threads=4, each=2)
-        held = FewJob.where({"state": "running"}).count()
+        held = MongoFewJob.where({"state": "running"}).count()
         assert held <= 3
-        assert {job.id for job in FewJob.running()} >= {job.id for job in found}
-        FewJob.collection().update_many({}, {"$set": {"state": "queued"}})
+        assert {job.id for job in MongoFewJob.running()} >= {job.id for job in found}
+        MongoFewJob.collection().update_many({}, {"$set": {"state": "queued"}})
 
 
 def test_a_turn_that_is_not_given_back_ends_by_itself(without, monkeypatch):
@@ -192,8 +194,8 @@ def test_a_turn_that_is_not_given_back_ends_by_itself(without, monkeypatch):
 @pytest.mark.parametrize("destroy", [True, False])
 @pytest.mark.parametrize("moment", ["before", "stored", "end"])
 def test_a_successor_survives_the_death_of_who_creates_it(without, monkeypatch, moment, destroy):
-    NightlyJob.create(destroy_on_complete=destroy)
-    without.travel(NightlyJob.first().run_at + timedelta(seconds=1))
+    MongoNightlyJob.create(destroy_on_complete=destroy)
+    without.travel(MongoNightlyJob.first().run_at + timedelta(seconds=1))
     with monkeypatch.context() as patch:
         if moment == "before":
             kill_at(patch, successors, "finish")
@@ -206,9 +208,9 @@ def test_a_successor_survives_the_death_of_who_creates_it(without, monkeypatch, 
     without.travel(timedelta(seconds=61))
     for _ in range(2):
         Recovery(without.application, "other").sweep(set())
-    assert NightlyJob.queued().count() == 1
-    assert NightlyJob.completed().count() == (0 if destroy else 1)
-    assert NightlyJob.where({successors.FIELD: {"$exists": True}}).count() == 0
+    assert MongoNightlyJob.queued().count() == 1
+    assert MongoNightlyJob.completed().count() == (0 if destroy else 1)
+    assert MongoNightlyJob.where({successors.FIELD: {"$exists": True}}).count() == 0
 
 
 def refuse_second_write(patch, store):
@@ -238,7 +240,7 @@ LINES = ["a", "b", "bad", "c", "d", "e", "f"]
 
 
 def run_batch(mongo):
-    job = LinesJob()
+    job = MongoLinesJob()
     job.upload(LINES)
     job.save()
     return job
@@ -305,7 +307,7 @@ def test_who_lost_the_slice_stores_nothing(without):
 
 
 def test_a_slice_that_crashes_its_worker_is_halved(mongo):
-    job = LinesJob()
+    job = MongoLinesJob()
     job.upload(["a", "b", "c"])
     job.save()
     (taken,) = mongo.queue.claim(1)

@@ -8,7 +8,7 @@ from rocketjob_plugins.batch import Batch, Statistics
 from support.mongo import database_url, drop
 
 
-class ApartJob(Statistics, Batch, Job):
+class MongoApartJob(Statistics, Batch, Job):
     destroy_on_complete = False
     slice_size = 2
     collect_output = True
@@ -31,7 +31,7 @@ def test_a_batch_whose_slices_are_elsewhere(mongo_url, slices_url, jobs, transac
     url = "sqlite://:memory:" if jobs == "sqlite" else mongo_url
     elsewhere = f"{slices_url}?rocketjobTransactions={transactions}"
     with sandbox(url, slices_url=elsewhere) as made:
-        job = ApartJob()
+        job = MongoApartJob()
         job.upload(range(7))
         job.save()
         assert made.store.collection_names().count(job.input.name) == 0

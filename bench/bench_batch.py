@@ -1,0 +1,137 @@
+"""Measure batch jobs beside `multiprocessing.Pool.imap`: a file reversed, the output in order.
+
+    python bench/bench_batch.py
+    python bench/bench_batch.py --records 200000 --micros 10 --slice-sizes 1000 100 --rounds 3
+
+End to end: from the path of the input to the complete output file, with workers that are up already
+for RocketJob (a server on a SQLite file), and with the pool's start for imap. `--micros` adds work
+to each record. One line for each measurement, and the medians at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import multiprocessing
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+sys.path[:0] = [str(ROOT), str(ROOT / "plugins")]
+
+import rocketjob  # noqa: E402
+from rocketjob import Job  # noqa: E402
+from rocketjob_plugins.batch import Batch, InputCategory, OutputCategory  # noqa: E402
+
+MICROS = float(os.environ.get("BENCH_MICROS", "0"))
+
+
+def work(record: str) -> str:
+    """Reverse a record, and be busy for a while."""
+    if MICROS:
+        end = time.perf_counter() + MICROS / 1e6
+        while time.perf_counter() < end:
+            pass
+    return record[::-1]
+
+
+class BenchBatchJob(Batch, Job):
+    destroy_on_complete = False
+    input_category = InputCategory(serializer="none")
+    output_category = OutputCategory(serializer="none")
+
+    def perform(self, record: str) -> str:
+        return work(record)
+
+
+def imap(source: Path, target: Path, size: int) -> None:
+    with (
+        multiprocessing.Pool(2) as pool,
+        source.open(encoding="utf-8") as lines,
+        target.open("w", encoding="utf-8") as out,
+    ):
+        records = (line.rstrip("\n") for line in lines)
+        for record in pool.imap(work, records, size):
+            out.write(record + "\n")
+
+
+def batch(source: Path, target: Path, size: int) -> None:
+    job = BenchBatchJob(slice_size=size)
+    job.upload(source)
+    job.save().wait()
+    job.download(target)
+    job.destroy()
+
+
+def timed(run: Callable[[Path, Path, int], None], folder: Path, size: int) -> float:
+    source, target = folder / "in.txt", folder / "out.txt"
+    began = time.perf_counter()
+    run(source, target, size)
+    seconds = time.perf_counter() - began
+    found = hashlib.sha256(target.read_bytes()).hexdigest()
+    if found != (folder / "digest").read_text():
+        raise SystemExit(f"{run.__name__}: the output is wrong")
+    return seconds
+
+
+def made(folder: Path, records: int) -> None:
+    lines = [
+        f"{number:08d} a record of some fifty characters {number:>8}" for number in range(records)
+    ]
+    (folder / "in.txt").write_text("".join(f"{line}\n" for line in lines))
+    reverse = "".join(f"{line[::-1]}\n" for line in lines)
+    (folder / "digest").write_text(hashlib.sha256(reverse.encode()).hexdigest())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--records", type=int, default=1_000_000)
+    parser.add_argument("--micros", type=float, default=0.0, help="work for each record")
+    parser.add_argument("--slice-sizes", type=int, nargs="+", default=[1000, 100])
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    global MICROS
+    MICROS = options.micros
+    os.environ["BENCH_MICROS"] = str(MICROS)
+    with tempfile.TemporaryDirectory() as name:
+        measure(options, Path(name))
+
+
+def measure(options: argparse.Namespace, folder: Path) -> None:
+    made(folder, options.records)
+    url = f"sqlite:///{folder}/bench.db"
+    rocketjob.configure(url=url, log_level="error")
+    command = [sys.executable, "-m", "rocketjob.cli", "server", "--app", "bench_batch"]
+    command += ["--url", url, "--processes", "2", "--workers", "2", "--log-level", "error"]
+    path = os.pathsep.join((str(HERE), str(ROOT), str(ROOT / "plugins")))
+    server = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path})
+    rates: dict[str, list[float]] = {}
+    try:
+        warm = __import__("bench_batch").BenchBatchJob()
+        warm.upload(["x"] * 1000)
+        warm.save().wait(60)
+        for _ in range(options.rounds):
+            for size in options.slice_sizes:
+                for run in (imap, batch):
+                    rate = options.records / timed(run, folder, size)
+                    label = f"{run.__name__} {size}"
+                    rates.setdefault(label, []).append(rate)
+                    print(f"{label:12} {rate:12,.0f} records/s, load {os.getloadavg()[0]:.1f}")
+    finally:
+        server.terminate()
+        server.wait()
+    for label, found in rates.items():
+        print(f"median {label:12} {statistics.median(found):12,.0f} records/s")
+
+
+if __name__ == "__main__":
+    # Under its own name: jobs are stored under their class's name, and imported by the server.
+    sys.path.insert(0, str(HERE))
+    __import__("bench_batch").main()
