@@ -1,5 +1,7 @@
 """What every test stands on: nothing of one test is left for the next."""
 
+import os
+
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -39,12 +41,35 @@ def _classes(base):
 
 
 @pytest.fixture
-def file_store(tmp_path):
+def file_store(tmp_path, other_store):
     """A sandbox on a SQLite file, for what other processes or connections take part in."""
     from rocketjob.testing import sandbox
 
-    with sandbox(f"sqlite:///{tmp_path}/rocketjob.db") as made:
+    with sandbox(other_store or f"sqlite:///{tmp_path}/rocketjob.db") as made:
         yield made
+
+
+@pytest.fixture
+def rocketjob(other_store):
+    """The fixture of `rocketjob.testing`, or the same on the store that is asked for."""
+    from rocketjob.testing import sandbox
+
+    with sandbox(*filter(None, [other_store])) as made:
+        yield made
+
+
+@pytest.fixture
+def other_store(request):
+    """The URL of the store of `ROCKETJOB_TEST_STORE`, to run tests unchanged on MongoDB.
+
+    `mongodb`, or `mongodb-plain` for one without transactions and change streams.
+    """
+    wanted = os.environ.get("ROCKETJOB_TEST_STORE")
+    if not wanted:
+        return None
+    url = request.getfixturevalue("mongo_url")
+    plain = "rocketjobTransactions=false&rocketjobChangeStreams=false"
+    return f"{url}?{plain}" if wanted == "mongodb-plain" else url
 
 
 @pytest.fixture(scope="session")

@@ -39,7 +39,7 @@ from rocketjob_plugins.cron import Cron
 from rocketjob_plugins.singleton import Singleton
 
 PAGE = 50  # documents of one step: some milliseconds
-SLICES = 20  # likewise; a slice can be large
+SLICES = 5  # likewise; a slice can be large
 SLICES_OF = re.compile(r"rocket_job\.(?:inputs|outputs)\.([0-9a-f]{24})(?:\.|$)")
 LONG_DEAD = 20  # missed heartbeats: the servers themselves bury their dead after four
 EVERYTHING: Filter = {}

@@ -135,7 +135,7 @@ def find_classes(current: Application) -> Classes:
     from rocketjob.queue import takes
 
     brought = {cls.type_name() for cls in current.plugins.collect("register_jobs")}
-    every = (cls for cls in loaded_classes(Job) if issubclass(cls, Job))
+    every = (cls for cls in loaded_classes(Job) if cls.taken_by(current.config))
     loaded = [cls for cls in every if cls.perform not in (Job.perform, UnknownJob.perform)]
     taken = sorted({cls.type_name() for cls in loaded if takes(current.config, cls)})
     return Classes(

@@ -324,3 +324,29 @@ def read(fd):
         return os.read(fd, 65536)
     except OSError:  # the other end is closed
         return b""
+
+
+# --- one large file --------------------------------------------------------------------------
+
+
+def test_a_large_file_comes_out_as_a_plain_loop_would_make_it(tmp_path, folder):
+    (folder / "a.txt").write_text("one line\n\nand äöü\n")
+    code, out, err = run(tmp_path, "--batch", "--lines", 5000, "--folder", folder)
+    assert code == 0, err
+    assert "5,000 lines of real text" in out
+    assert "The output is the same as that of a plain loop" in out
+    assert left_behind(tmp_path) == []
+
+
+def test_perf_says_how_many_jobs_a_second(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "rocketjob.cli", "perf", "simple", "-n", "300"],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"worked 300 jobs: [\d,]+ a second", done.stdout)
+    assert left_behind(tmp_path) == []

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 log = Logger("rocketjob.batch")
 GROUP_SECONDS = 0.05  # slices of one claim: as many as are done in about this time
-GROUP_LIMIT = 32
+GROUP_LIMIT = 256
 LOOK_SECONDS = 0.5  # between two looks at the job's state within a slice
 PLAIN = frozenset((str, dict, list, int, float, bool, bytes))  # what perform mostly returns
 PENDING = "_pending_statistics"
@@ -283,8 +283,10 @@ class SliceWorker:
 
     def _process_group(self, slices: list[Slice]) -> list[Outcome]:
         job, outcomes = self.job, list[Outcome]()
+        late = time.monotonic() + 10 * GROUP_SECONDS  # then others are to have what is left
         for each in slices:
-            if self._interrupted or (self.worker.stopping.is_set() and outcomes):
+            stops = self.worker.stopping.is_set() or time.monotonic() > late
+            if self._interrupted or (stops and outcomes):
                 outcomes.append(Outcome.untouched(each, job))
                 continue
             self.worker.working_on(job, each.id)

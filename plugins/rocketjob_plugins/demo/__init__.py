@@ -7,6 +7,7 @@ brings a job class (`register_jobs`) and a command (`register_commands`):
 - `job`: `DemoFileJob`, which reads a file and counts its lines and words
 - `files`: which files of a folder are text
 - `stage`: the store, and the server as a process of its own
+- `batch`: `DemoBatchJob`, which reverses the lines of one large file on all cores
 - `screen`: what is seen while it runs and at the end
 - `command`: the command
 """
@@ -29,12 +30,16 @@ __all__ = ["DemoFileJob", "register_commands", "register_jobs"]
 @hookimpl
 def register_jobs() -> list[type[Job]]:
     """Let every server run the demo's jobs."""
-    return [DemoFileJob]
+    from .batch import DemoBatchJob
+    from .simple import DemoSimpleJob
+
+    return [DemoFileJob, DemoBatchJob, DemoSimpleJob]
 
 
 @hookimpl
 def register_commands(cli: click.Group) -> None:
-    """Add `rocketjob demo`."""
-    from .command import demo
+    """Add `rocketjob demo` and `rocketjob perf`."""
+    from .command import demo, perf
 
     cli.add_command(demo)
+    cli.add_command(perf)

@@ -29,6 +29,7 @@ LOOK_SECONDS = 0.15
         ("Python's own sources, some 1,700 files", "demo"),
         ("your own texts", "demo --folder ~/Documents"),
         ("see what more processes bring", "demo --processes 4"),
+        ("one file of a million lines, on all cores", "demo --batch"),
         ("in the store that you will use", "demo --url mongodb://localhost/demo"),
     ),
 )
@@ -43,6 +44,10 @@ LOOK_SECONDS = 0.15
     "-p", "--processes", metavar="N", type=click.IntRange(1), help="one per core if not given"
 )
 @click.option("--limit", metavar="N", type=click.IntRange(1), help="read at most so many files")
+@click.option("--batch", is_flag=True, help="one large file on all cores, instead of many jobs")
+@click.option(
+    "--lines", metavar="N", type=click.IntRange(1), default=1_000_000, help="lines of that file"
+)
 @click.option("--keep", is_flag=True, help="keep the jobs, to look at them afterwards")
 @click.pass_context
 def demo(
@@ -51,6 +56,8 @@ def demo(
     workers: int,
     processes: int | None,
     limit: int | None,
+    batch: bool,
+    lines: int,
     keep: bool,
 ) -> None:
     """Run a real server on real jobs: each reads one text file and counts its words.
@@ -68,6 +75,8 @@ def demo(
     url = session_of(ctx).given.get("url")
     count = min(workers, processes or os.cpu_count() or 1)
     with _ended_by_signals(), set_up(found, url, workers, count, keep) as stage:
+        if batch:
+            ctx.exit(_run_batch(stage, lines))
         screen = Screen(stage, fits_terminal(), keep)
         ctx.exit(_run(stage, screen))
 
@@ -86,6 +95,73 @@ def _run(stage: Stage, screen: Screen) -> int:
     stage.stop_server()
     screen.end(stage.counts(), interrupted=code != 0)
     return code
+
+
+def _run_batch(stage: Stage, lines: int) -> int:
+    """Take one large file through all processes; return the exit code."""
+    from . import batch
+    from .batch_screen import BatchScreen
+
+    stage.start_server()
+    screen = BatchScreen(fits_terminal())
+    try:
+        with screen.live():
+            timing = batch.run(stage, lines, screen.say, screen.update)
+    except KeyboardInterrupt:
+        screen.say("Interrupted: the file and the job are removed")
+        return 130
+    screen.end(timing)
+    return 0 if timing.correct else 1
+
+
+@command(
+    "perf",
+    examples=(
+        ("simple jobs that do nothing", "perf simple"),
+        ("a batch job over a million lines", "perf batch"),
+        (
+            "more of them, in the store that you will use",
+            "perf simple -n 50000 --url mongodb://...",
+        ),
+    ),
+)
+@click.argument("what", type=click.Choice(["simple", "batch"]))
+@click.option("-n", "--count", metavar="N", type=click.IntRange(1), help="jobs, or lines")
+@click.option("-w", "--workers", metavar="N", type=click.IntRange(1), default=10, show_default=True)
+@click.option(
+    "-p", "--processes", metavar="N", type=click.IntRange(1), help="one per core if not given"
+)
+@click.pass_context
+def perf(
+    ctx: click.Context, what: str, count: int | None, workers: int, processes: int | None
+) -> None:
+    """Measure how many jobs, or records of a batch job, a server works in a second here."""
+    from . import files
+    from .stage import set_up
+
+    found = files.find(files.standard_library())
+    url = session_of(ctx).given.get("url")
+    shared = min(workers, processes or os.cpu_count() or 1)
+    with _ended_by_signals(), set_up(found, url, workers, shared, keep=False) as stage:
+        if what == "batch":
+            ctx.exit(_run_batch(stage, count or 1_000_000))
+        ctx.exit(_perf_simple(stage, count or 10_000))
+
+
+def _perf_simple(stage: Stage, count: int) -> int:
+    """Have a server work jobs that do nothing; return the exit code."""
+    from .batch_screen import BatchScreen
+    from .simple import SimpleTiming, run
+
+    screen = BatchScreen(fits_terminal())
+    try:
+        timing: SimpleTiming = run(stage, count)
+    except KeyboardInterrupt:
+        screen.say("Interrupted: the jobs are removed")
+        return 130
+    screen.say(f"stored {count:,} jobs: {timing.stored_rate:,.0f} a second")
+    screen.say(f"worked {count:,} jobs: {timing.worked_rate:,.0f} a second")
+    return 0
 
 
 def _watch(stage: Stage, screen: Screen) -> None:

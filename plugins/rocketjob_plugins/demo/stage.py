@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,6 +27,8 @@ from .job import DemoFileJob
 LARGE_BYTES = 64 * 1024  # larger files are more urgent: the last to end should be a small one
 GROUP = 500  # jobs stored in one go
 GRACE_SECONDS = 10
+LOOK_SECONDS = 0.15
+TAKEN = "^Demo(File|Batch|Simple)Job$"  # what the server runs
 
 
 @attrs.define
@@ -91,7 +94,14 @@ class Stage:
 
     def _words(self) -> list[str]:
         return [
-            *("server", "--until-eof", "--name", self.name, "--include", "^DemoFileJob$"),
+            *(
+                "server",
+                "--until-eof",
+                "--name",
+                self.name,
+                "--include",
+                "^Demo(File|Batch|Simple)Job$",
+            ),
             *("--workers", str(self.workers), "--processes", str(self.processes)),
             *("--grace", str(GRACE_SECONDS), "--log", str(self.log)),
         ]
@@ -156,7 +166,16 @@ class Stage:
         ]
 
     def remove_jobs(self) -> None:
+        from .batch import DemoBatchJob
+        from .simple import DemoSimpleJob
+
         DemoFileJob.where(demo_run=self.run).delete_all()
+        DemoSimpleJob.where(demo_run=self.run).delete_all()
+        DemoBatchJob.where(demo_run=self.run).destroy_all()
+
+    def pause(self) -> None:
+        """Let a moment pass between two looks at a job."""
+        threading.Event().wait(LOOK_SECONDS)
 
 
 @contextlib.contextmanager

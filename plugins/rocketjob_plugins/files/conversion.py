@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rocketjob import Job, after, before, validate
 from rocketjob_plugins.batch import Batch, InputCategory, OutputCategory
+from rocketjob_plugins.batch.streams import streams_of
+from rocketjob_plugins.batch.tables import header_of
+from rocketjob_plugins.files.workbook import write_workbook
 
 SHORT = ("source", "target")
 
@@ -16,8 +19,8 @@ class ConversionJob(Batch, Job):
 
         ConversionJob.create(source="orders.xlsx", target="orders.json.gz")
 
-    The formats, csv, psv and json, and for the source xlsx, are those of the names, or the `format`
-    of the categories; so is how the files are packed. Subclasses can change rows in `perform`.
+    The formats, csv, psv, json and xlsx, are those of the names, or the `format` of the categories;
+    so is how the files are packed. Subclasses can change rows in `perform`.
     """
 
     destroy_on_complete = False
@@ -84,4 +87,13 @@ class ConversionJob(Batch, Job):
         source = self.input_category_for("main")
         if category.columns is None and source.columns is not None:
             category.columns = list(source.columns)  # there was no row to learn them from
+        if streams_of(self.target) == ["xlsx"]:
+            return write_workbook(str(self.target), self._lines(category))
         self.download()
+
+    def _lines(self, category: OutputCategory) -> Iterator[str]:
+        header = header_of(category)
+        if header is not None:
+            yield header
+        for slice_ in self.output:
+            yield from slice_.records

@@ -21,6 +21,8 @@ from .results import Deleted, InsertedMany, InsertedOne, Updated
 from .updater import Updater, from_filter
 from .values import decode, encode
 
+FEW = 10  # documents that are removed at once where a whole collection goes
+
 
 class SqliteCollection:
     """Documents of one kind. It exists as soon as something is written to it."""
@@ -324,10 +326,16 @@ class SqliteCollection:
         return self._database.read(work)
 
     def drop(self) -> None:
-        """Remove the collection with its documents and indexes."""
+        """Remove the collection with its documents and indexes.
+
+        Large documents go a few at a time before: to free all of their pages at once would keep
+        others from writing for seconds.
+        """
 
         def exists(connection: Connection) -> bool:
             return connection.catalog.find(self._name) is not None
 
         if self._database.read(exists):
+            while len(ids := [each["_id"] for each in self.find({}, {"_id": 1}, limit=FEW)]) == FEW:
+                self.delete_many({"_id": {"$in": ids}})
             self._database.write(lambda connection: connection.catalog.drop(self._name))

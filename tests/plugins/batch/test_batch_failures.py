@@ -74,7 +74,7 @@ def test_a_bad_record_fails_its_slice_and_the_others_go_on(rocketjob):
     assert failed.exception.class_name == "ValueError"
     assert failed.failed_record == 2
     assert failed.worker_name is None
-    assert list(job.input.each_failed_record())[0][0] == 2
+    assert next(iter(job.input.each_failed_record()))[0] == 2
 
 
 def test_a_retry_goes_on_at_the_failed_record(rocketjob):

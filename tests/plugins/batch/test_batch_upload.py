@@ -2,6 +2,8 @@
 
 import bz2
 import gzip
+import subprocess
+import sys
 
 import pytest
 
@@ -480,3 +482,47 @@ def test_a_csv_without_columns_takes_them_from_the_first_row(rocketjob, tmp_path
     finished(rocketjob, job)
     assert job.download(tmp_path / "out.csv") == 2
     assert (tmp_path / "out.csv").read_text() == "b,a\n1,2\n,3\n"
+
+
+DJANGO = """
+import django
+from django.conf import settings
+settings.configure(
+    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
+    INSTALLED_APPS=[],
+)
+django.setup()
+from django.db import connection, models
+
+class User(models.Model):
+    name = models.TextField()
+    class Meta:
+        app_label = "tests"
+
+with connection.schema_editor() as editor:
+    editor.create_model(User)
+for name in "abc":
+    User.objects.create(name=name)
+
+from rocketjob import Job
+from rocketjob.testing import sandbox
+from rocketjob_plugins.batch import Batch
+
+class DjangoBatchJob(Batch, Job):
+    pass
+
+users = User.objects.order_by("id")
+with sandbox():
+    for query in (users.filter(id__gt=1), users.values_list("name", flat=True), users.values("id")):
+        job = DjangoBatchJob()
+        assert job.upload_query(query) == job.record_count
+        print(*job.input.first())
+"""
+
+
+def test_django_query_sets_are_uploaded():
+    pytest.importorskip("django")
+    done = subprocess.run([sys.executable, "-c", DJANGO], capture_output=True, text=True)
+    assert done.stdout.splitlines() == ["2 3", "a b c", "{'id': 1} {'id': 2} {'id': 3}"], (
+        done.stderr
+    )

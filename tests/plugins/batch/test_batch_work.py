@@ -7,8 +7,18 @@ import pytest
 from rocketjob import Job, after, around, before, clock, field
 from rocketjob.queue import Queue
 from rocketjob.runner import Worker
-from rocketjob_plugins.batch import Batch, InputCategory, OutputCategory, Result, Results, upload
+from rocketjob.testing import sandbox
+from rocketjob_plugins.batch import (
+    Batch,
+    InputCategory,
+    OutputCategory,
+    Result,
+    Results,
+    Statistics,
+    upload,
+)
 from rocketjob_plugins.batch.work import SliceWorker
+from support.runtime import Gate, eventually, running_pool
 
 
 class ReverseBatchJob(Batch, Job):
@@ -644,3 +654,57 @@ def test_a_job_after_its_slices_is_taken_back_from_its_own_server_only(rocketjob
     assert not job.may("requeue", server_name="host:2")
     job.requeue("host:1")
     assert (job.state, job.sub_state) == ("running", "processing")
+
+
+# --- in a pool -----------------------------------------------------------------------------------
+
+
+class GatedEndBatchJob(ReverseBatchJob):
+    gate = None
+
+    @after("batch")
+    def wait_at_the_gate(self):
+        type(self).gate.pass_through()
+
+
+def test_the_end_of_a_job_is_not_given_back_while_it_is_under_way(file_store):
+    """The pool looks at times for claims that it knows nothing of; this one a thread has made."""
+    GatedEndBatchJob.gate = Gate()
+    job = made(GatedEndBatchJob, lines(3))
+    with running_pool(file_store) as pool:
+        GatedEndBatchJob.gate.wait_for_entry()
+        pool._is_unsure = True
+        pool.wake()
+        eventually(lambda: not pool._is_unsure)
+        assert (job.reload().state, job.sub_state) == ("running", "after")
+        GatedEndBatchJob.gate.open()
+        eventually(lambda: job.reload().is_completed)
+    assert GatedEndBatchJob.gate.passed == 1
+
+
+def test_a_broken_job_that_runs_keeps_nobody_from_claiming(rocketjob):
+    broken = made(records=lines(3))
+    rocketjob.store.collection("rocket_job.jobs").update_one(
+        {"_id": broken.id},
+        {"$set": {"state": "running", "sub_state": "processing", "input_categories": []}},
+    )
+    job = made(records=lines(3), priority=90)
+    rocketjob.work_off()
+    assert job.reload().is_completed
+
+
+def test_slices_in_a_store_of_their_own_are_counted_in_the_jobs(tmp_path):
+    class CountedBatchJob(Statistics, ReverseBatchJob):
+        def perform(self, line):
+            self.statistics_inc("lines")
+            return line
+
+    with sandbox(
+        f"sqlite:///{tmp_path}/a.db", slices_url=f"sqlite:///{tmp_path}/b.db"
+    ) as rocketjob:
+        job = made(CountedBatchJob, lines(25))
+        rocketjob.work_off()
+        assert job.reload().is_completed
+        assert job.statistics == {"lines": 25}
+        assert list(job.records()) == lines(25)
+        assert job.output.name not in rocketjob.store.collection_names()

@@ -152,6 +152,24 @@ def test_an_upload_whose_process_died_makes_one_job_when_it_is_run_again(rocketj
     assert RowsJob.count() == 0
 
 
+def test_an_upload_that_was_taken_over_meanwhile_leaves_what_the_other_one_uploaded(
+    rocketjob, text, monkeypatch
+):
+    upload = UploadFileJob.create(job_class_name="RowsJob", upload_file_name=str(text))
+    hand_over = UploadFileJob._hand_over
+
+    def slow(self, job):
+        hand_over(self, job)
+        self.collection().update_one({"_id": self.id}, {"$inc": {"claim_number": 1}})
+
+    monkeypatch.setattr(UploadFileJob, "_hand_over", slow)
+    assert rocketjob.work_off(limit=1) == 1
+    half = RowsJob()
+    half.id = upload.job_id
+    assert half.input.count() == 1
+    assert RowsJob.count() == 0
+
+
 def test_a_job_of_that_id_is_never_overwritten(rocketjob, text):
     there = RowsJob()
     there.upload([1, 2, 3])
@@ -319,6 +337,11 @@ def write_source(path):
 
 
 def read_target(path):
+    if path.suffix == ".xlsx":
+        import openpyxl
+
+        header, *rows = openpyxl.load_workbook(path).active.values
+        return [dict(zip(header, row, strict=True)) for row in rows]
     data = path.read_bytes()
     text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode()
     if ".json" in path.name:
@@ -330,7 +353,7 @@ def read_target(path):
 
 
 @pytest.mark.parametrize("source", ["a.csv", "a.csv.gz", "a.psv", "a.json", "a.xlsx"])
-@pytest.mark.parametrize("target", ["b.csv", "b.psv.gz", "b.json", "b.json.gz"])
+@pytest.mark.parametrize("target", ["b.csv", "b.psv.gz", "b.json", "b.json.gz", "b.xlsx"])
 def test_each_format_becomes_each_other(rocketjob, tmp_path, source, target):
     write_source(tmp_path / source)
     job = ConversionJob.create(
@@ -366,9 +389,11 @@ def test_both_files_are_required_and_properties_name_them(rocketjob):
     assert (job.source, job.target, job.priority) == ("a.csv", "b.json", 3)
 
 
-def test_excel_cannot_be_written(rocketjob, tmp_path):
-    write_source(tmp_path / "a.csv")
-    job = ConversionJob.create(source=str(tmp_path / "a.csv"), target=str(tmp_path / "b.xlsx"))
+def test_a_row_that_excel_does_not_take_fails_the_job_and_leaves_the_target(rocketjob, tmp_path):
+    (tmp_path / "a.json").write_text('{"x": "fine"}\n{"x": "bell \\u0007"}\n')
+    (tmp_path / "b.xlsx").write_text("as it was")
+    job = ConversionJob.create(source=str(tmp_path / "a.json"), target=str(tmp_path / "b.xlsx"))
     rocketjob.work_off()
     assert job.reload().is_failed
-    assert "can only be read" in job.exception.message
+    assert "row 3 cannot be written" in job.exception.message
+    assert (tmp_path / "b.xlsx").read_text() == "as it was"

@@ -1,0 +1,29 @@
+"""The job of `bench_batch.py`, in a module of its own so that the server can import it."""
+
+from __future__ import annotations
+
+import os
+import time
+
+from rocketjob import Job
+from rocketjob_plugins.batch import Batch, InputCategory, OutputCategory
+
+MICROS = float(os.environ.get("BENCH_MICROS", "0"))
+
+
+def work(record: str) -> str:
+    """Reverse a record, and be busy for a while."""
+    if MICROS:
+        end = time.perf_counter() + MICROS / 1e6
+        while time.perf_counter() < end:
+            pass
+    return record[::-1]
+
+
+class BenchBatchJob(Batch, Job):
+    destroy_on_complete = False
+    input_category = InputCategory(serializer="none")
+    output_category = OutputCategory(serializer="none")
+
+    def perform(self, record: str) -> str:
+        return work(record)

@@ -1,0 +1,52 @@
+"""`rocketjob perf simple`: jobs that do nothing, stored first and then worked off by a server."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from rocketjob import clock
+from rocketjob.fields import field
+from rocketjob.job import Job
+
+if TYPE_CHECKING:
+    from .stage import Stage
+
+GROUP = 1000
+
+
+class DemoSimpleJob(Job):
+    """Does nothing."""
+
+    demo_run: str = field(default="", description="which run it belongs to")
+
+    def perform(self) -> None:
+        """Do nothing."""
+
+
+@attrs.define
+class SimpleTiming:
+    """Jobs per second."""
+
+    stored_rate: float
+    worked_rate: float
+
+
+def run(stage: Stage, count: int) -> SimpleTiming:
+    """Store jobs and have the stage's server work them; the time runs from the first one done."""
+    began = clock.monotonic()
+    for start in range(0, count, GROUP):
+        rows = [{"demo_run": stage.run}] * min(GROUP, count - start)
+        DemoSimpleJob.create_many(rows)
+    stored = clock.monotonic() - began
+    mine = DemoSimpleJob.where(demo_run=stage.run)
+    stage.start_server()
+    first, left_first = 0.0, count
+    while left := mine.count():
+        if left < count and not first:
+            first, left_first = clock.monotonic(), left
+        stage.check_server()
+        stage.pause()
+    seconds = clock.monotonic() - (first or began)
+    return SimpleTiming(count / stored, left_first / max(seconds, 1e-3))
