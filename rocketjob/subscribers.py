@@ -1,10 +1,10 @@
 """Subscribers: classes whose methods are called when an event of their name is published.
 
-    class CacheFlusher(Subscriber):
-        def flush(self, *, region: str): ...
+class CacheFlusher(Subscriber):
+    def flush(self, *, region: str): ...
 
-    CacheFlusher.subscribe()                        # in the processes that have a cache
-    CacheFlusher.publish("flush", region="eu")      # in any process
+CacheFlusher.subscribe()                        # in the processes that have a cache
+CacheFlusher.publish("flush", region="eu")      # in any process
 """
 
 from __future__ import annotations

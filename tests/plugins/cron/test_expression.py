@@ -3,8 +3,8 @@
 import pickle
 
 import pytest
-from rocketjob.errors import RocketJobError
 
+from rocketjob.errors import RocketJobError
 from rocketjob_plugins.cron import CronError, CronSchedule
 
 
