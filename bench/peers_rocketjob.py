@@ -1,7 +1,9 @@
-"""RocketJob's adapter for the peers' benchmark (/work/shared/bench/peers), on a SQLite file.
+"""RocketJob's adapter for a harness that measures job systems side by side, on a SQLite file.
 
-python run.py batch  --adapter /work/main/bench/peers_rocketjob.py --only multiprocessing huey
-python run.py simple --adapter /work/main/bench/peers_rocketjob.py --only huey dramatiq
+Install RocketJob into the environment in which the harness runs its peers, then:
+
+python run.py batch  --adapter bench/peers_rocketjob.py --only multiprocessing huey
+python run.py simple --adapter bench/peers_rocketjob.py --only huey dramatiq
 """
 
 import sys
@@ -14,7 +16,6 @@ from rocketjob_plugins.batch import Batch as BatchMixin
 from rocketjob_plugins.batch import InputCategory, OutputCategory
 
 NAME, DISTS = "rocketjob", ("rocketjob",)
-PYTHON = "/tmp/batch-venv/bin/python"
 OPTS = peerlib.opts()
 
 
