@@ -106,13 +106,14 @@ class Queue:
 
     def _open_jobs(self, now: datetime) -> list[Job]:
         """Return the running jobs that more workers can join, the most urgent first."""
-        clauses = {**self.clauses(now), "state": {"state": "running"}}
+        clauses = {**self.clauses(now), "state": self._joinable[0]}
+        if len(self._joinable) > 1:
+            clauses["state"] = {"$or": self._joinable}
         clauses.pop("crashes", None)  # that is asked of the job's parts, by `open_places`
-        clauses["open"] = {"$or": list(self._joinable)}
-        found = self.store.collection(COLLECTION).find(
-            {"$and": list(clauses.values())}, sort=ORDER, limit=MOST_OPEN
-        )
-        return [job for stored in found if (job := _loaded(stored)) is not None]
+        # Sorted here: asked for in order, the store would walk all that run to find these few.
+        found = list(self.store.collection(COLLECTION).find({"$and": list(clauses.values())}))
+        found.sort(key=lambda stored: (stored["priority"], stored["_id"]))
+        return [job for each in found[:MOST_OPEN] if (job := _loaded(each)) is not None]
 
     def _join(self, job: Job, places: int) -> list[Job]:
         """Return the job once for each worker that is to join it; nothing is written."""
@@ -209,7 +210,10 @@ class Queue:
         classes = [cls for cls in loaded_classes(Job) if takes(self.config, cls)]
         self._names = [cls.type_name() for cls in classes]
         self._limited = any(cls.claim_limits is not Job.claim_limits for cls in classes)
-        self._joinable = [cls.joinable for cls in classes if cls.joinable is not None]
+        self._joinable = []
+        for cls in classes:
+            if cls.joinable is not None and cls.joinable not in self._joinable:
+                self._joinable.append(cls.joinable)
         self._cleared = sorted({name for cls in classes for name in cls.cleared_by_claim})
 
     def is_waiting(self) -> bool:

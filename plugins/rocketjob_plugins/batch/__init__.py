@@ -56,5 +56,16 @@ def register_hookspecs(manager: Any) -> None:
 
 
 @hookimpl
+def register_indexes() -> dict[str, list[dict[str, Any]]]:
+    # A claim looks for the jobs that can be joined; among all that run they are few.
+    index = {
+        "keys": [("sub_state", 1), ("state", 1), ("priority", 1), ("_id", 1)],
+        "name": "sub_state",
+        "partialFilterExpression": {"sub_state": {"$exists": True}},
+    }
+    return {Job.collection_name: [index]}
+
+
+@hookimpl
 def register_mixins() -> list[type[Job]]:
     return [Batch, LowerPriority, Statistics, ThrottleWindows]

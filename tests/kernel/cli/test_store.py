@@ -9,7 +9,7 @@ from rocketjob_plugins.batch import Batch
 JOBS = "rocket_job.jobs"
 
 
-class MovedJob(Job):
+class CopiedJob(Job):
     number: int = 0
 
     def perform(self): ...
@@ -24,7 +24,7 @@ def source(tmp_path):
     """The URL of a store with jobs and slices in it."""
     url = f"sqlite:///{tmp_path}/source.db"
     with sandbox(url):
-        MovedJob.create_many([{"number": number} for number in range(1200)])
+        CopiedJob.create_many([{"number": number} for number in range(1200)])
         job = MovedBatchJob()
         job.upload(["a", "b", "c"])
         job.save()
@@ -50,7 +50,7 @@ def test_an_index_with_another_definition_stops_nothing_and_can_be_made_again(cl
         jobs.drop_index("due")
         jobs.create_index([("run_at", 1)], name="due")
     with sandbox(url):
-        MovedJob.create()  # an older release's index is no reason not to work
+        CopiedJob.create()  # an older release's index is no reason not to work
     shown = local("store", "indexes", "--url", url)
     assert shown.code == 1
     assert "due" in shown.err and "--rebuild" in shown.err
@@ -58,7 +58,7 @@ def test_an_index_with_another_definition_stops_nothing_and_can_be_made_again(cl
     assert local("store", "indexes", "--rebuild", "--url", url).code == 0
     assert local("store", "indexes", "--url", url).code == 0
     with sandbox(url):
-        assert MovedJob.count() == 1
+        assert CopiedJob.count() == 1
 
 
 def test_everything_is_copied_and_verified(cli, source, target):
@@ -68,7 +68,7 @@ def test_everything_is_copied_and_verified(cli, source, target):
     assert found[JOBS]["written"] == found[JOBS]["target"]["count"] == 1201
     assert all(each["equal"] for each in found.values())
     with sandbox(target) as made:
-        assert MovedJob.count() == 1200
+        assert CopiedJob.count() == 1200
         job = MovedBatchJob.first()
         assert [record for each in job.input for record in each] == ["a", "b", "c"]
         assert job.input.collection.index_information().keys() == {"state_1__id_1"}
@@ -104,7 +104,7 @@ def test_what_differs_in_the_target_is_replaced_and_what_is_more_is_told(cli, so
         made.store.collection(JOBS).update_one({"number": 5}, {"$set": {"number": 6}})
     assert cli("store", "copy", source, target).code == 0
     with sandbox(target):
-        MovedJob.create()
+        CopiedJob.create()
     shown = cli("store", "copy", source, target)
     assert shown.code == 1
     assert "1 collections differ" in shown.err

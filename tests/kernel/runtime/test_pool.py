@@ -404,6 +404,8 @@ def test_a_claim_whose_answer_was_lost_is_given_back_and_made_again(file_store):
     flaky = FlakyStore(file_store.store)
     flaky.fail("claim_many", after=True)
     job = KeptJob.create()
+    # Classes of other tests may have limits, which a claim keeps in a transaction of its own.
+    file_store.application.config.include = "^KeptJob$"
     with running_pool(file_store, store=flaky):
         eventually(lambda: stored(job)["state"] == "completed")
     assert events_of(job) == ["start", "give_back", "start", "complete"]

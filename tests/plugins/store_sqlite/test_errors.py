@@ -358,7 +358,7 @@ def test_a_document_of_more_than_16_mb_names_its_size(docs):
 
 
 @pytest.mark.parametrize(
-    ("document", "path", "kind"),
+    ("document", "field", "kind"),
     [
         ({"a": object()}, "'a'", "object"),
         ({"a": {"b": [1, {"c": {1, 2}}]}}, "'a.b.1.c'", "set"),
@@ -367,8 +367,8 @@ def test_a_document_of_more_than_16_mb_names_its_size(docs):
         ({"a": "\ud800"}, "'a'", "str"),
     ],
 )
-def test_a_value_without_a_bson_form_names_its_field(docs, document, path, kind):
-    with pytest.raises(StoreError, match=f"{path} cannot be stored: {kind} "):
+def test_a_value_without_a_bson_form_names_its_field(docs, document, field, kind):
+    with pytest.raises(StoreError, match=f"{field} cannot be stored: {kind} "):
         docs.insert_one(document)
     assert docs.count_documents({}) == 0
 
