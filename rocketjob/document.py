@@ -298,10 +298,7 @@ class Document:
         return changed, removed
 
     def _comparable(self) -> set[str]:
-        mutable = self.__dict__.get("_mutable")
-        if mutable is None:
-            mutable = _mutable_fields(type(self))
-        return self._assigned | mutable if self._assigned else set(mutable)
+        return self._assigned | _mutable_fields(type(self))
 
     # --- validation --------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from rocketjob import Job, WorkerCrashed, hookimpl
 from rocketjob.log import Logger
+from rocketjob.queue import claims_of
 from rocketjob.store import atomically
 from rocketjob_plugins.batch import stepwise
 from rocketjob_plugins.batch.batch import Batch
@@ -32,7 +33,7 @@ def claim_owners() -> list[str]:
 def take_back_claims(owner: str, crashed: Mapping[str, str], crash_limit: int) -> int:
     taken = 0
     for job in _batch_jobs(HOLDING):
-        for slice_ in job.input.where({"state": "running", **_held_by(owner)}):
+        for slice_ in job.input.where({"state": "running", **claims_of(owner)}):
             how = crashed.get(f"{job.id}/{slice_.id}")
             try:
                 taken += _take_back(job, slice_, how, crash_limit)
@@ -62,12 +63,6 @@ def _batch_jobs(states: list[str]) -> Iterator[Batch]:
             continue
         if isinstance(job, Batch) and job.has_input_category("main"):
             yield job
-
-
-def _held_by(owner: str) -> dict[str, Any]:
-    if "." in owner:
-        return {"claimed_by": owner}
-    return {"claimed_by": {"$gte": owner + ".", "$lt": owner + "/"}}
 
 
 def _take_back(job: Batch, slice_: Slice, how: str | None, crash_limit: int) -> bool:
