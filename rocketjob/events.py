@@ -15,6 +15,7 @@ from bson import ObjectId
 
 from rocketjob import application, clock
 from rocketjob.codec import check_any, decode_any, encode_any
+from rocketjob.interrupt import Interrupt
 from rocketjob.log import Logger
 
 if TYPE_CHECKING:
@@ -91,7 +92,7 @@ class Listener:
     """A thread that waits for events and dispatches them."""
 
     def __init__(self) -> None:
-        self._stopping = threading.Event()
+        self._stopping = Interrupt()
         self._seen: set[ObjectId] | None = None  # None: nothing is known yet
         self._next_full_look = 0.0
         self._thread = threading.Thread(target=self._run, name="events", daemon=True)
@@ -120,11 +121,9 @@ class Listener:
                 self._stopping.wait(1.0)
 
     def _wait(self, store: Store, mark: Any) -> None:
-        """Wait for a change, at leisure: to look every few milliseconds is for the claimer."""
-        deadline = clock.monotonic() + FULL_LOOK
-        while not self._stopping.wait(PAUSE) and clock.monotonic() < deadline:
-            if store.wait_for_change(mark, 0.0):
-                return
+        """Wait for a change, at leisure: quick answers are for the claimer."""
+        if not self._stopping.wait(PAUSE):
+            store.wait_for_change(mark, FULL_LOOK - PAUSE, self._stopping)
 
     def read(self) -> int:
         """Dispatch what came since the last look; return how many events.

@@ -17,6 +17,7 @@ from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from rocketjob.errors import is_conflict
+from rocketjob.interrupt import Interrupt
 
 T = TypeVar("T")
 
@@ -204,7 +205,7 @@ class Store(Protocol):
         ...
 
     def wait_for_change(
-        self, mark: Any, timeout: float, interrupt: threading.Event | None = None
+        self, mark: Any, timeout: float, interrupt: Interrupt | None = None
     ) -> bool:
         """Wait until something was written since `mark`, by whichever process.
 

@@ -23,6 +23,7 @@ import attrs
 from rocketjob import clock, events
 from rocketjob.application import Application
 from rocketjob.errors import ConfigurationError, RocketJobError, StoreError, is_duplicate_key
+from rocketjob.interrupt import Interrupt
 from rocketjob.log import Logger
 from rocketjob.plugin_manager import import_app
 from rocketjob.queue import Queue, requeue_claims, waiting_suspects
@@ -99,7 +100,7 @@ class Supervisor:
         self._suspects: Queue = None  # type: ignore[assignment]
         self._suspects_after = 0.0
         self._signed_off = False
-        self._wake = threading.Event()
+        self._wake = Interrupt()
         self._stopping = threading.Event()
         self._killing = threading.Event()
         self._numbers = 0
@@ -473,11 +474,11 @@ class Supervisor:
                 self._wake.wait(STORE_RETRY)
 
     def _wait(self, mark: Any) -> None:
-        """Wait for a change, at leisure: to look every few milliseconds is for the claimers."""
-        deadline = clock.monotonic() + self._pause_length()
-        while not self._wake.wait(min(LOOK_SECONDS, max(0.0, deadline - clock.monotonic()))):
-            if clock.monotonic() >= deadline or self.application.store.wait_for_change(mark, 0.0):
-                return
+        """Wait for a change, at leisure: quick answers are for the claimers."""
+        pause = self._pause_length()
+        if not self._wake.wait(min(LOOK_SECONDS, pause)):
+            left = max(0.0, pause - LOOK_SECONDS)
+            self.application.store.wait_for_change(mark, left, self._wake)
 
     def _pause_length(self) -> float:
         due = [when - clock.monotonic() for when, *_ in self._restarts]

@@ -21,6 +21,7 @@ from bson import ObjectId
 from rocketjob import clock
 from rocketjob.config import Config
 from rocketjob.errors import ClaimLost
+from rocketjob.interrupt import Interrupt
 from rocketjob.job import COLLECTION, Job
 from rocketjob.log import Logger
 from rocketjob.queue import Queue, claims_of, give_back_write
@@ -36,6 +37,7 @@ STALE_SECONDS = 0.2  # a backlog that waits longer was misjudged: give it back t
 GATHER_SECONDS = 0.003  # a finished job waits at most so long for others to be written with it
 GATHER_COUNT = 100
 QUICK_SECONDS = 0.0005  # jobs shorter than this are done faster by one thread than by many
+LOOK_SECONDS = 0.01  # between two looks for work that find nothing, however much others write
 RETRY_SECONDS = (0.1, 5.0)  # first and longest wait while the store is out of reach
 
 
@@ -78,10 +80,11 @@ class WorkerPool:
         self._ready = threading.Condition(threading.Lock())
         self._finished: deque[Change] = deque()
         self._finished_at = 0.0
-        self._wake = threading.Event()
+        self._wake = Interrupt()
         self._ended = False
         self._mean = 0.05  # seconds a job takes; learnt from those that were worked
         self._claimed_at = 0.0
+        self._looked_at = 0.0  # when it last began to wait for work
         self._unwanted: list[Job] = []  # to be given back
         self._held: dict[ObjectId, int] = {}  # the claims that this pool knows of
         self._found_nothing = False
@@ -377,9 +380,17 @@ class WorkerPool:
         elif self.end_when_idle and self._found_nothing and self._idle == len(self.workers):
             self.stop()
         elif self.may_claim():
+            self._look_not_too_often()
             self.queue.store.wait_for_change(mark, self._idle_seconds(), self._wake)
         else:
             self._wake.wait(0.1)
+
+    def _look_not_too_often(self) -> None:
+        """Pause, if others write so much that a look for work would follow the other."""
+        too_soon = self._looked_at + LOOK_SECONDS - clock.monotonic()
+        if too_soon > 0:
+            self._wake.wait(too_soon)
+        self._looked_at = clock.monotonic()
 
     def _idle_seconds(self) -> float:
         """Return how long to wait at most: until the next scheduled job is due."""

@@ -27,6 +27,7 @@ import pytest
 from bson import Binary, Decimal128, Int64, ObjectId, Regex
 
 from rocketjob.errors import is_duplicate_key
+from rocketjob.interrupt import Interrupt
 from rocketjob.store import Collection, Sort, Store, Stored, Write
 
 JOBS = "rocket_job.jobs"
@@ -869,7 +870,7 @@ class StoreContract:
 
     def test_waiting_can_be_interrupted(self, store: Store) -> None:
         store.collection("docs").insert_one({"_id": 1})
-        interrupt = threading.Event()
+        interrupt = Interrupt()
         threading.Thread(target=interrupt.set).start()
         assert store.wait_for_change(store.change_mark(), 30, interrupt) is False
 

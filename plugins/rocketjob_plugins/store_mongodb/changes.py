@@ -9,8 +9,10 @@ from __future__ import annotations
 import random
 import threading
 import time
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
+from rocketjob.interrupt import Interrupt
 from rocketjob.log import Logger
 
 if TYPE_CHECKING:
@@ -20,7 +22,6 @@ log = Logger("rocketjob.store")
 AWAIT_MS = 500  # how long the server holds one read of a change stream
 BACK_OFF = (0.1, 10.0)  # seconds: the first and the longest wait after an error
 POLL = (0.05, 1.0)  # seconds: the first and the longest wait of those who poll
-LOOK = 0.02  # seconds between two looks at an event that interrupts
 
 
 class Changes:
@@ -33,16 +34,20 @@ class Changes:
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
 
-    def wait(self, mark: int, timeout: float, interrupt: threading.Event | None) -> bool:
+    def wait(self, mark: int, timeout: float, interrupt: Interrupt | None) -> bool:
         self._start()
         end = time.monotonic() + timeout
-        with self._changed:
+        with interrupt.calling(self._notify) if interrupt else nullcontext(), self._changed:
             while self.count == mark and not (interrupt is not None and interrupt.is_set()):
                 left = end - time.monotonic()
                 if left <= 0:
                     return False
-                self._changed.wait(min(left, LOOK) if interrupt is not None else left)
+                self._changed.wait(left)
             return self.count != mark
+
+    def _notify(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
 
     def _start(self) -> None:
         with self._changed:
@@ -83,8 +88,7 @@ class Changes:
 
     def stop(self) -> None:
         self._stopping.set()
-        with self._changed:
-            self._changed.notify_all()
+        self._notify()
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(2 + AWAIT_MS / 1000)
@@ -100,7 +104,7 @@ class Polling:
     def __init__(self) -> None:
         self._local = threading.local()
 
-    def wait(self, mark: Any, timeout: float, interrupt: threading.Event | None) -> bool:
+    def wait(self, mark: Any, timeout: float, interrupt: Interrupt | None) -> bool:
         now = time.monotonic()
         idle = now - getattr(self._local, "until", 0.0) < POLL[0]  # it found nothing to do
         last = getattr(self._local, "wait", POLL[0])

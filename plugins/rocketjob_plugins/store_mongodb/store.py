@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
 from rocketjob.errors import StoreError, is_conflict
+from rocketjob.interrupt import Interrupt
 from rocketjob.log import Logger
 from rocketjob.store import Collection, Filter, Sort, Stored, Update, Write
 from rocketjob_plugins.store_mongodb import failures, location
@@ -291,7 +292,7 @@ class MongoStore:
         return self._changes.count
 
     def wait_for_change(
-        self, mark: Any, timeout: float, interrupt: threading.Event | None = None
+        self, mark: Any, timeout: float, interrupt: Interrupt | None = None
     ) -> bool:
         waiting: Changes | Polling = (
             self._changes if self.supports_change_streams else self._polling

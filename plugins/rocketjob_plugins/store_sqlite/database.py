@@ -17,14 +17,16 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, Final, TypeVar
 
 from rocketjob.errors import StoreError, StoreUnavailable
+from rocketjob.interrupt import Interrupt
 
 from . import failures
 from .connection import Connection, file_id, open_connection
 from .location import Location
+from .waiting import Bell, PollingWaiter, RungWaiter, Waiter
 
 Result = TypeVar("Result")
 Work = Callable[[Connection], Result]
@@ -33,7 +35,6 @@ SHORT_WAIT: Final = 0.0005  # seconds until a writer asks again; growing waits s
 LONG_WAIT: Final = 0.005  # once it has asked for PATIENCE seconds
 PATIENCE: Final = 0.1
 CHECK_FILE_SECONDS: Final = 0.5  # how long a reader may go on with a file that was replaced
-POLL_SECONDS: Final = 0.02  # about 0.4 % of a core for each thread that waits
 
 
 class _Process:
@@ -51,7 +52,8 @@ class _Process:
         self.opened = False  # whether there has been a file since the store was closed
         self.generation = 0  # connections of an earlier one are opened again
         self.changes = 0
-        self.waiters: list[threading.Lock] = []
+        self.waiters: list[Waiter] = []
+        self.bell: Bell | None = None  # for the log of the watcher's file
 
 
 class Database:
@@ -142,7 +144,7 @@ class Database:
             process.generation += 1
             process.opened = False
             connections = [*process.connections, process.watcher, process.memory]
-            process.memory = process.watcher = None
+            process.memory = process.watcher = process.bell = None
         for connection in connections:
             if connection is not None and connection.lock.acquire(blocking=False):
                 try:
@@ -361,29 +363,36 @@ class Database:
                 watcher = self._open_file(process, generation)
                 process.watchers += 1
                 watcher.serial = process.watchers
+                self._hang_bell(process, watcher)
                 process.watcher = watcher  # the former closes itself when nobody uses it
         return watcher
 
-    def wait(self, mark: Any, timeout: float, interrupt: threading.Event | None) -> bool:
+    def _hang_bell(self, process: _Process, watcher: Connection) -> None:
+        """Have the kernel say when the log is written to; there is a log once it was read."""
+        with suppress(OSError):
+            process.bell = process.bell or Bell()
+            self._patiently(lambda: watcher.raw.execute("PRAGMA data_version").fetchone())
+            if not process.bell.watch(self.location.path + "-wal"):
+                process.bell = None
+
+    def wait(self, mark: Any, timeout: float, interrupt: Interrupt | None) -> bool:
         """Wait until `mark` is outdated; see `Store.wait_for_change`."""
         process = self._here()
         deadline = time.monotonic() + timeout
-        # a bare lock, because a Condition's wait takes three times the processor time
-        waiter = threading.Lock()
-        waiter.acquire()
+        waiter = RungWaiter(process.bell) if process.bell else PollingWaiter()
         process.waiters.append(waiter)
         try:
-            while self.mark() == mark:
-                left = deadline - time.monotonic()
-                if left <= 0 or (interrupt is not None and interrupt.is_set()):
-                    return False
-                # commits of this process wake us at once, those of others are looked for
-                waiter.acquire(timeout=min(left, POLL_SECONDS))
+            with interrupt.calling(waiter.wake) if interrupt else nullcontext():
+                while self.mark() == mark:
+                    left = deadline - time.monotonic()
+                    if left <= 0 or (interrupt is not None and interrupt.is_set()):
+                        return False
+                    if waiter.wait(left):
+                        self._wake(process)
             return True
         finally:
             process.waiters.remove(waiter)
 
     def _wake(self, process: _Process) -> None:
         for waiter in list(process.waiters):
-            with suppress(RuntimeError):  # it has been woken already
-                waiter.release()
+            waiter.wake()

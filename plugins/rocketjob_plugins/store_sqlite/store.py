@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
 from rocketjob.errors import StoreUnavailable
+from rocketjob.interrupt import Interrupt
 from rocketjob.store import Filter, Sort, Stored, Update, Write
 
 from . import steps
@@ -122,7 +122,7 @@ class SqliteStore:
         return self._database.mark()
 
     def wait_for_change(
-        self, mark: Any, timeout: float, interrupt: threading.Event | None = None
+        self, mark: Any, timeout: float, interrupt: Interrupt | None = None
     ) -> bool:
         """Wait until something was written since `mark`, by whichever process."""
         return self._database.wait(mark, timeout, interrupt)

@@ -186,8 +186,8 @@ def test_a_claim_that_went_to_another_worker_is_lost_for_this_one(file_store, ga
     job = GateJob.create()
     with running_pool(file_store) as pool:
         gate.wait_for_entry()
+        pool.stop()  # first, or it could be quicker to claim the job than the other worker
         Job.find(job.id).requeue()
-        pool.stop()
         (again,) = queue_of(file_store, "there.1").claim(1)
         gate.open()
         eventually(lambda: "ClaimLost" in caplog.text)

@@ -4,13 +4,16 @@ import gc
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from rocketjob.errors import StoreError, is_duplicate_key
-from rocketjob_plugins.store_sqlite import SqliteStore
+from rocketjob.interrupt import Interrupt
+from rocketjob_plugins.store_sqlite import SqliteStore, database, waiting
 from support import sqlite_children as children
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -140,13 +143,76 @@ def test_a_rolled_back_index_is_forgotten(store, url):
     assert docs.find_one({"key": "b"}) == {"_id": 3, "key": "b", "other": 1}
 
 
-def test_a_change_by_another_process_wakes_who_waits(store, url):
+def no_bell():
+    raise OSError("no inotify instance is left")
+
+
+@pytest.mark.parametrize("waits", ["for the bell", "polling"])
+def test_a_change_by_another_process_wakes_who_waits(store, url, waits, monkeypatch):
+    if waits == "polling":
+        monkeypatch.setattr(database, "Bell", no_bell)
+    elif sys.platform == "linux":
+        monkeypatch.setattr(waiting, "LOOK_SECONDS", 1000)
     store.collection("docs").insert_one({"_id": 0})
     mark = store.change_mark()
     process = SPAWN.Process(target=children.insert_one, args=(url, {"_id": 1}))
     process.start()
     assert store.wait_for_change(mark, 60)
     process.join(60)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="inotify is a part of Linux")
+def test_the_bell_wakes_all_threads_that_wait(store, url, monkeypatch):
+    monkeypatch.setattr(waiting, "LOOK_SECONDS", 1000)
+    store.collection("docs").insert_one({"_id": 0})
+    mark = store.change_mark()
+    with ThreadPoolExecutor(4) as threads:
+        found = [threads.submit(store.wait_for_change, mark, 60) for _ in range(4)]
+        assert run(children.insert_one, url, {"_id": 1}) is None
+        assert [each.result(60) for each in found] == [True] * 4
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="inotify is a part of Linux")
+def test_a_file_put_in_place_of_another_gets_the_bell(store, url, tmp_path, monkeypatch):
+    store.collection("docs").insert_one({"_id": 0})
+    store.change_mark()
+    run(children.insert_one, f"sqlite:///{tmp_path}/other.db", {"_id": 0})
+    for suffix in ("-wal", "-shm"):
+        (tmp_path / f"store.db{suffix}").unlink(missing_ok=True)
+    (tmp_path / "other.db").rename(tmp_path / "store.db")
+    monkeypatch.setattr(database, "CHECK_FILE_SECONDS", 0)
+    mark = store.change_mark()
+    monkeypatch.setattr(waiting, "LOOK_SECONDS", 1000)
+    process = SPAWN.Process(target=children.insert_one, args=(url, {"_id": 1}))
+    process.start()
+    assert store.wait_for_change(mark, 60)
+    process.join(60)
+
+
+def test_an_interrupt_ends_the_wait_at_once(store):
+    store.collection("docs").insert_one({"_id": 0})
+    interrupt = Interrupt()
+    with ThreadPoolExecutor(1) as threads:
+        found = threads.submit(store.wait_for_change, store.change_mark(), 60, interrupt)
+        interrupt.set()
+        assert found.result(30) is False
+    assert store.wait_for_change(store.change_mark(), 60, interrupt) is False
+    assert interrupt._callbacks == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="inotify is a part of Linux")
+def test_a_closed_store_leaves_no_descriptors(tmp_path):
+    def descriptors():
+        gc.collect()
+        return len(os.listdir("/proc/self/fd"))
+
+    before = descriptors()
+    for number in range(3):
+        store = SqliteStore(f"sqlite:///{tmp_path}/{number}.db")
+        store.collection("docs").insert_one({"_id": 0})
+        store.wait_for_change(store.change_mark(), 0.01)
+        store.close()
+    assert descriptors() == before
 
 
 # An idle caller wakes nobody
