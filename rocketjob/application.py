@@ -24,11 +24,24 @@ log = Logger("rocketjob.store")
 
 
 class Application:
-    """Settings, plugins and store of one process; the last two are made when first needed."""
+    """Settings, plugins and store of one process; the last two are made when first needed.
 
-    def __init__(self, config: Config | None = None, plugins: PluginManager | None = None) -> None:
+    Args:
+        config: None: loaded from files and the environment.
+        plugins: None: all that are installed and not disabled.
+        indexes: whether indexes that are not there are made; a server does so for its processes.
+    """
+
+    def __init__(
+        self,
+        config: Config | None = None,
+        plugins: PluginManager | None = None,
+        *,
+        indexes: bool = True,
+    ) -> None:
         self.config = config if config is not None else config_module.load()
         self._plugins = plugins
+        self._makes_indexes = indexes
         self._store: Store | None = None
         self._slices_store: Store | None = None
         self._lock = threading.RLock()
@@ -47,7 +60,8 @@ class Application:
             with self._lock:
                 if self._store is None:
                     store = self.open_store(self.config.url)
-                    self.ensure_indexes(store)
+                    if self._makes_indexes:
+                        self.ensure_indexes(store)
                     self._store = store
         return self._store
 

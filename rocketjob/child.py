@@ -38,7 +38,7 @@ class Child:
         self.config = Config(**orders["config"])
         self.slots = Slots(orders["threads"], orders["descriptor"])
         self.paused = orders["paused"]
-        self.application = application.use(Application(self.config))
+        self.application = application.use(Application(self.config, indexes=False))
         self.pool: WorkerPool | None = None
 
     def run(self) -> None:

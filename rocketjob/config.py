@@ -122,6 +122,7 @@ class Config:
     """Every setting; see the documentation page Configuration for what each is for."""
 
     url: str = _setting(DEFAULT_URL, _text, "where documents live")
+    create_store: bool = _setting(True, _boolean, "whether a store that is not there is made")
     slices_url: str | None = _setting(None, _text, "where batch slices live, if elsewhere")
     app: list[str] = _setting([], _texts, "modules to import; their job classes can be run")
     workers: int = _setting(10, _whole(1), "worker threads of a server, over all its processes")

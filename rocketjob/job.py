@@ -12,6 +12,7 @@ import inspect
 import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime, tzinfo
+from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, Self, TypeVar
 
 import attrs
@@ -70,6 +71,7 @@ class Claim(NamedTuple):
 
     by: str
     number: int
+    at: float = inf  # when it was made to start the job, in seconds of the monotonic clock
 
 
 class JobQuery(Query[J]):

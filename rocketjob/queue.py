@@ -166,7 +166,7 @@ class Queue:
 
     def _load(self, stored: dict[str, Any]) -> Job:
         job = Job.from_document(stored)
-        job.__dict__["_claim"] = Claim(self.claimed_by, stored["claim_number"])
+        job.__dict__["_claim"] = Claim(self.claimed_by, stored["claim_number"], clock.monotonic())
         return job
 
     def _discard_expired(self, job: Job) -> bool:

@@ -38,6 +38,7 @@ BACK_OFF = (0.0, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)  # seconds before the nth 
 QUICK_DEATH = 10.0  # seconds: a process that lived longer starts again without waiting
 LOOK_SECONDS = 0.1  # the server's own document is read at most this often
 STORE_RETRY = 1.0
+NAME_TRIES = 5
 SPAWN_RETRY = 5.0
 READY_SECONDS = 30.0  # a process that takes longer to import its app is worth a word in the log
 
@@ -172,6 +173,7 @@ class Supervisor:
         self._suspects = self._queue()
         self._check_filter()
         self._register()
+        self.application.slices_store.collection_names()  # so that it is there for the processes
         heart = threading.Thread(target=self._beat_for_ever, name="heartbeat", daemon=True)
         with self._signals(), ServerSubscriber.subscribed(self), LoggerSubscriber.subscribed():
             listener = events.Listener().start()
@@ -217,15 +219,17 @@ class Supervisor:
             heartbeat=_heartbeat(0, 0, []),
         )
         self._recovery = Recovery(self.application, self.server.incarnation)
-        try:
-            self.server.save()
-        except Exception as error:
-            if not is_duplicate_key(error):
-                raise
-            self._take_over_name(name)
+        for attempt in range(1, NAME_TRIES + 1):
+            try:
+                self.server.save()
+                return
+            except Exception as error:
+                if not is_duplicate_key(error) or attempt == NAME_TRIES:
+                    raise
+            self._make_way(name)  # but another one that starts may be quicker to take the name
 
-    def _take_over_name(self, name: str) -> None:
-        """Use a name that is taken: by a server that died, or else refuse it."""
+    def _make_way(self, name: str) -> None:
+        """Bury who has the name if it died; else choose another, or refuse one that was given."""
         for other in Server.where(name=name):
             is_gone = other.host == self.server.host and not _is_alive(other.pid)
             if not is_gone and not self.config.name:
@@ -239,7 +243,6 @@ class Supervisor:
                     f"{other.host}). Choose another --name, or end that one: "
                     f"rocketjob servers stop {name}"
                 )
-        self.server.save()
 
     def _is_silent(self, other: Server) -> bool:
         """Watch another server for as long as it takes to know whether it is dead.
@@ -331,7 +334,8 @@ class Supervisor:
 
     def _start(self, number: int, threads: int, suspects: bool, slots: Slots) -> Process:
         orders: dict[str, Any] = {
-            "config": attrs.asdict(self.config),
+            # If the store is away for a while, nobody must begin with an empty one.
+            "config": {**attrs.asdict(self.config), "create_store": False},
             "claimed_by": f"{self.server.incarnation}.{number}",
             "worker_name": f"{self.server.name}:{number}",
             "threads": threads,

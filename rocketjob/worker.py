@@ -53,6 +53,10 @@ class ThreadWorker(Worker):
 
     def _work(self, job: Job) -> None:
         pool, started = self.pool, clock.monotonic()
+        if job._claim is not None and started - job._claim.at > pool.config.heartbeat_seconds:
+            # The process stood still, or nearly: the claim may be somebody else's by now.
+            pool.refuse(job)
+            return
         self._submitted, self.job_id = False, job.id
         pool.performing(self.number, job)
         try:

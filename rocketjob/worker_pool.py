@@ -128,6 +128,11 @@ class WorkerPool:
         """Note that a job's end is written, or belongs to somebody else."""
         self._held.pop(job.id, None)
 
+    def refuse(self, job: Job) -> None:
+        """Have a claimed job given back that was not started."""
+        self._unwanted.append(job)
+        self._wake.set()
+
     def submit(self, change: Change) -> None:
         """Have a change written with the next group."""
         if not self._finished:
@@ -341,11 +346,11 @@ class WorkerPool:
             self._tasks.extend(task for task in waiting if not isinstance(task, Job))
             if stale:
                 self._mean = max(self._mean, STALE_SECONDS)
-        if self._unwanted:
-            self.queue.give_back(self._unwanted)
-            for job in self._unwanted:
+        if unwanted := self._unwanted[:]:
+            self.queue.give_back(unwanted)
+            for job in unwanted:
                 self.released(job)
-            self._unwanted = []  # only now: if the store was out of reach they are kept
+            del self._unwanted[: len(unwanted)]  # only now: if the store is away they are kept
 
     def _check_claims(self) -> None:
         """Give back what the store says is held here, and the pool knows nothing of.

@@ -361,6 +361,14 @@ def test_a_locked_store_is_waited_for(tmp_path, jobs):
     assert nothing_is_left(jobs)
 
 
+def new_children(server, old):
+    return {pid for pid in server.children() if pid > old}
+
+
+def pids_that_log(server, message):
+    return {record["pid"] for record in server.logged(message)}
+
+
 def test_a_store_that_vanishes_and_comes_back_is_waited_for(tmp_path, jobs):
     with servers(tmp_path, APP) as start:
         server = start().wait_until_up()
@@ -373,6 +381,12 @@ def test_a_store_that_vanishes_and_comes_back_is_waited_for(tmp_path, jobs):
         eventually(lambda: server.logged("the heartbeat failed"))
         eventually(lambda: server.logged("cannot reach the store"))
         assert server.process.poll() is None
+        first = server.children()[0]
+        os.kill(first, signal.SIGKILL)
+        eventually(
+            lambda: new_children(server, first) & pids_that_log(server, "cannot reach the store")
+        )
+        assert not (tmp_path / "jobs.db").exists()  # the new process made no store of its own
         for name in ("jobs.db-wal", "jobs.db-shm", "jobs.db"):
             shutil.move(away / name, tmp_path / name)
         insert(jobs, "QuickJob", 5)

@@ -31,7 +31,7 @@ def open_store(url: str, config: Any) -> SqliteStore | None:
         return None
     from .store import SqliteStore  # bson is not loaded before it is needed
 
-    return SqliteStore(url)
+    return SqliteStore(url, create=config.create_store)
 
 
 def __getattr__(name: str) -> Any:

@@ -59,8 +59,8 @@ class _Process:
 class Database:
     """One database file (or memory), shared by the threads of a process."""
 
-    def __init__(self, location: Location) -> None:
-        self.location = location
+    def __init__(self, location: Location, *, create: bool = True) -> None:
+        self.location, self._create = location, create
         self._process = _Process()
 
     # Connections
@@ -131,8 +131,11 @@ class Database:
         return connection
 
     def _open_file(self, process: _Process, generation: int) -> Connection:
-        if process.opened and file_id(self.location.path) is None:
-            raise failures.deleted(self.location)  # rather than begin with an empty one
+        if file_id(self.location.path) is None:
+            if process.opened:
+                raise failures.deleted(self.location)  # rather than begin with an empty one
+            if not self._create:
+                raise failures.missing(self.location)
         connection = self._patiently(lambda: open_connection(self.location, generation))
         process.opened = True
         return connection

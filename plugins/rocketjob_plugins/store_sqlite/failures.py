@@ -55,6 +55,14 @@ def deleted(location: Location) -> StoreUnavailable:
     )
 
 
+def missing(location: Location) -> StoreUnavailable:
+    """Return the error for a file that is not there, and that nobody is to make."""
+    return StoreUnavailable(
+        f"{location.path} does not exist: is the path right, and the disk mounted? It is not made, "
+        "since the setting create_store is off"
+    )
+
+
 def cannot_open(location: Location) -> StoreUnavailable | StoreError:
     """Say why a file cannot be opened."""
     path = location.path

@@ -24,11 +24,16 @@ MOST_IDLE: Final = 1000
 
 
 class SqliteStore:
-    """A store in one SQLite file, which threads and processes of one machine share."""
+    """A store in one SQLite file, which threads and processes of one machine share.
 
-    def __init__(self, url: str) -> None:
+    Args:
+        url: `sqlite:///relative.db`, `sqlite:////absolute/path.db` or `sqlite://:memory:`.
+        create: whether a file that is not there is made; else `StoreUnavailable` is raised.
+    """
+
+    def __init__(self, url: str, *, create: bool = True) -> None:
         self._location = parse(url)
-        self._database = Database(self._location)
+        self._database = Database(self._location, create=create)
         self._idle: set[str] = set()  # collections where the last claim found nothing
 
     @property

@@ -8,6 +8,7 @@ import pytest
 import rocketjob as rj
 from rocketjob import Job, after, before, clock
 from rocketjob.errors import DocumentTooLarge, NotFound
+from rocketjob.queue import Queue
 from rocketjob.worker_pool import WorkerPool
 from support.jobs import KeptJob, PassingJob, stored
 from support.runtime import FlakyStore, Gate, count, events_of, eventually, queue_of, running_pool
@@ -575,6 +576,23 @@ def test_a_backlog_that_will_not_start_soon_is_given_back(file_store, gate):
         eventually(lambda: count(state="queued") == 2)
         gate.open()
         eventually(lambda: count(state="completed") == 3)
+
+
+def test_a_job_that_was_claimed_before_a_long_standstill_is_not_started(file_store, monkeypatch):
+    load, stood_still = Queue._load, file_store.application.config.heartbeat_seconds + 1
+
+    def loaded_long_ago(queue, document):
+        claimed = load(queue, document)
+        if claimed.claim_number == 1:
+            since = clock.monotonic() - stood_still
+            claimed.__dict__["_claim"] = claimed._claim._replace(at=since)
+        return claimed
+
+    monkeypatch.setattr(Queue, "_load", loaded_long_ago)
+    job = KeptJob.create()
+    with running_pool(file_store, threads=1):
+        eventually(lambda: stored(job)["state"] == "completed")
+    assert events_of(job) == ["start", "give_back", "start", "complete"]
 
 
 def test_a_stopping_pool_gives_its_backlog_back(file_store, gate):

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import pytest
 from bson import ObjectId
 
+from rocketjob.config import Config
 from rocketjob.errors import (
     ConfigurationError,
     DocumentTooLarge,
@@ -44,8 +45,8 @@ def docs(store):
 
 
 def test_the_hook_answers_for_its_own_urls_only():
-    assert store_sqlite.open_store("mongodb://localhost", None) is None
-    assert isinstance(store_sqlite.open_store("sqlite://:memory:", None), SqliteStore)
+    assert store_sqlite.open_store("mongodb://localhost", Config()) is None
+    assert isinstance(store_sqlite.open_store("sqlite://:memory:", Config()), SqliteStore)
 
 
 def test_a_path_may_be_relative_absolute_quoted_or_memory(tmp_path, monkeypatch):
@@ -147,6 +148,16 @@ def test_a_deleted_file_is_noticed_before_anything_is_lost(path, store, docs):
         path.with_name(path.name + suffix).unlink(missing_ok=True)
     docs.insert_one({"_id": 3})
     assert [d["_id"] for d in docs.find()] == [3]
+
+
+def test_a_file_that_nobody_is_to_make_is_waited_for(path):
+    store = SqliteStore(f"sqlite:///{path}", create=False)
+    with pytest.raises(StoreUnavailable, match=r"does not exist: .* create_store is off") as caught:
+        store.collection("docs").find_one({})
+    assert store.is_transient(caught.value)
+    assert not path.exists()
+    SqliteStore(f"sqlite:///{path}").collection("docs").insert_one({"_id": 1})
+    assert store.collection("docs").find_one({}) == {"_id": 1}
 
 
 def test_a_replaced_file_is_opened_instead(path, tmp_path, store, docs):
