@@ -6,13 +6,16 @@ its own monotonic clock; a wall clock that jumps takes no work away from anybody
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from rocketjob import clock, events, successors
 from rocketjob.application import Application
+from rocketjob.job import COLLECTION
 from rocketjob.log import Logger
 from rocketjob.queue import owners, requeue_claims
 from rocketjob.server import MISSED_BEATS, Server
+from rocketjob.store import Store
 
 log = Logger("rocketjob.recovery")
 
@@ -118,3 +121,13 @@ class Recovery:
 def _performed_by(server: dict[str, Any]) -> dict[str, str]:
     ids = (server.get("heartbeat") or {}).get("performing", ())
     return dict.fromkeys(ids, f"its server {server['name']} died")
+
+
+def unserved(store: Store, loaded: Collection[str] = ()) -> dict[str, int]:
+    """Count the queued jobs, by class, that neither `loaded` nor a living server can run."""
+    known = {*loaded}
+    for server in Server.all():
+        if not server.is_zombie():
+            known.update(server.classes)
+    queued = store.count_by(COLLECTION, "_type", {"state": "queued"})
+    return {str(name): count for name, count in queued.items() if name not in known}

@@ -27,7 +27,7 @@ from rocketjob.interrupt import Interrupt
 from rocketjob.log import Logger
 from rocketjob.plugin_manager import import_app
 from rocketjob.queue import Queue, requeue_claims, waiting_suspects
-from rocketjob.recovery import Recovery
+from rocketjob.recovery import Recovery, unserved
 from rocketjob.server import MISSED_BEATS, Server
 from rocketjob.slots import Slots
 from rocketjob.subscribers import LoggerSubscriber, ServerSubscriber
@@ -40,6 +40,7 @@ LOOK_SECONDS = 0.1  # the server's own document is read at most this often
 STORE_RETRY = 1.0
 NAME_TRIES = 5
 SPAWN_RETRY = 5.0
+UNSERVED_SECONDS = 300.0  # between two looks for jobs that no server can run
 READY_SECONDS = 30.0  # a process that takes longer to import its app is worth a word in the log
 
 
@@ -110,6 +111,8 @@ class Supervisor:
         self._cut_short = 0
         self._beat_at = 0.0
         self._next_sweep = 0.0
+        self._next_look = 0.0  # for classes that no server has loaded
+        self._unserved: set[str] = set()  # those that the log has named
         self._recovery: Recovery = None  # type: ignore[assignment]
 
     # --- from other threads and signal handlers ----------------------------------------------
@@ -514,6 +517,16 @@ class Supervisor:
         own = {process.claimed_by for process in list(self.processes.values())}
         self._recovery.sweep(own)
         self._start_suspects()
+        if now >= self._next_look:
+            self._next_look = now + UNSERVED_SECONDS
+            self._say_what_is_unserved()
+
+    def _say_what_is_unserved(self) -> None:
+        missing = unserved(self.application.store, self.server.classes)
+        if missing.keys() - self._unserved:
+            classes = ", ".join(sorted(missing))
+            log.warning("queued jobs of classes that no server has loaded", classes=classes)
+        self._unserved = set(missing)
 
     # --- heartbeat ---------------------------------------------------------------------------
 

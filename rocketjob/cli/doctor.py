@@ -6,7 +6,7 @@ others are still made.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -348,23 +348,12 @@ def _ahead(server: Server, now: datetime) -> float:
 # --- jobs ------------------------------------------------------------------------------------
 
 
-def unserved(store: Store, loaded: Collection[str] = ()) -> dict[str, int]:
-    """Count the queued jobs, by class, that neither `loaded` nor a living server can run."""
-    from rocketjob.job import COLLECTION
-    from rocketjob.server import Server
-
-    known = {*loaded}
-    for server in Server.all():
-        if not server.is_zombie():
-            known.update(server.classes)
-    queued = store.count_by(COLLECTION, "_type", {"state": "queued"})
-    return {str(name): count for name, count in queued.items() if name not in known}
-
-
 def check_classes(patient: Patient) -> Iterator[Finding]:
     """Look for queued jobs whose class no server has loaded."""
     if not patient.living:
         return  # it has been said that nobody is there
+    from rocketjob.recovery import unserved
+
     missing = unserved(patient.store)
     for name, count in missing.items():
         yield Finding(

@@ -146,14 +146,9 @@ def find_classes(current: Application) -> Classes:
 
 
 def warn_of(current: Application, found: Classes) -> None:
-    """Log what will be left lying: no class at all, or queued jobs that nobody can run."""
+    """Log that there is nothing to run, if it is so."""
     if not found.own and not (current.config.include and found.plugins):
         log.warning(_no_classes(current, found))
-    from rocketjob.cli.doctor import unserved
-
-    missing = unserved(current.store, found.all)
-    if missing:
-        log.warning("queued jobs of classes that no server has loaded", classes=", ".join(missing))
 
 
 def _no_classes(current: Application, found: Classes) -> str:

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from rocketjob import Job, Server, clock
-from rocketjob.cli.doctor import unserved
+from rocketjob.recovery import unserved
 from support.jobs import FailingJob, KeptJob, job_in
 from support.servers import server as running_server
 

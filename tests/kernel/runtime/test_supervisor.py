@@ -254,6 +254,25 @@ def test_who_cannot_beat_does_not_judge_the_others(file_store, supervisor, monke
     assert swept == [set()]
 
 
+def test_a_class_that_nobody_has_is_named_when_it_turns_up(file_store, supervisor, caplog):
+    def looks():
+        caplog.clear()
+        supervisor._beat(1)
+        supervisor._next_sweep = supervisor._next_look = 0.0
+        supervisor._sweep_if_due()
+        return "no server has loaded" in caplog.text
+
+    jobs = file_store.store.collection("rocket_job.jobs")
+    assert not looks()
+    jobs.insert_one({"_type": "VanishedJob", "state": "queued", "priority": 50})
+    assert looks()
+    assert not looks()  # once is enough
+    jobs.delete_many({})
+    assert not looks()
+    jobs.insert_one({"_type": "VanishedJob", "state": "queued", "priority": 50})
+    assert looks()
+
+
 def test_the_state_in_the_store_is_obeyed(supervisor):
     supervisor.server.started()
     Server.pause_all()
