@@ -32,6 +32,14 @@ TRANSITIONS = {
 }
 
 
+def _pid_namespace() -> str | None:
+    """Return what tells the processes of one container from those of another of the same host."""
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return None  # it is no Linux, and has none
+
+
 class Server(Document):
     """One start of one server; a restart makes a new document."""
 
@@ -42,6 +50,7 @@ class Server(Document):
     state: str = "starting"
     host: str = field(factory=socket.gethostname)
     pid: int = field(factory=os.getpid)
+    pid_namespace: str | None = field(factory=_pid_namespace)
     max_workers: int = 10
     processes: int = 1
     heartbeat_seconds: float = 15.0

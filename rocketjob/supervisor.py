@@ -8,12 +8,10 @@ has stopped. It runs no job itself.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import queue
 import signal
-import subprocess
-import sys
+import socket
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -22,15 +20,17 @@ import attrs
 
 from rocketjob import clock, events
 from rocketjob.application import Application
-from rocketjob.errors import ConfigurationError, RocketJobError, StoreError, is_duplicate_key
+from rocketjob.errors import ConfigurationError, RocketJobError, StoreError
 from rocketjob.interrupt import Interrupt
 from rocketjob.log import Logger
 from rocketjob.plugin_manager import import_app
 from rocketjob.queue import Queue, requeue_claims, waiting_suspects
 from rocketjob.recovery import Recovery, unserved
-from rocketjob.server import MISSED_BEATS, Server
+from rocketjob.registration import Registration
+from rocketjob.server import Server
 from rocketjob.slots import Slots
 from rocketjob.subscribers import LoggerSubscriber, ServerSubscriber
+from rocketjob.worker_process import Exit, Process
 
 log = Logger("rocketjob.supervisor")
 
@@ -38,49 +38,9 @@ BACK_OFF = (0.0, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)  # seconds before the nth 
 QUICK_DEATH = 10.0  # seconds: a process that lived longer starts again without waiting
 LOOK_SECONDS = 0.1  # the server's own document is read at most this often
 STORE_RETRY = 1.0
-NAME_TRIES = 5
 SPAWN_RETRY = 5.0
 UNSERVED_SECONDS = 300.0  # between two looks for jobs that no server can run
 READY_SECONDS = 30.0  # a process that takes longer to import its app is worth a word in the log
-
-
-@attrs.define(eq=False)
-class Process:
-    """One worker process, as its supervisor sees it."""
-
-    number: int
-    claimed_by: str
-    threads: int
-    suspects: bool
-    slots: Slots
-    popen: subprocess.Popen[str]
-    started: float
-    stopping: bool = False  # it was killed because its time was up
-    is_late: bool = False  # it was said that it is not ready yet
-
-    def tell(self, command: str) -> None:
-        """Send a command; a process that has died meanwhile is no error."""
-        with contextlib.suppress(OSError, ValueError):
-            if self.popen.stdin is not None:
-                self.popen.stdin.write(command + "\n")
-                self.popen.stdin.flush()
-
-
-@attrs.frozen
-class Exit:
-    """How a worker process ended."""
-
-    process: Process
-    status: int
-    memory: int  # the most it used, in MB
-
-    def describe(self) -> str:
-        if self.status < 0:
-            name = signal.Signals(-self.status).name
-            how = f"its worker process was ended by {name} (signal {-self.status})"
-        else:
-            how = f"its worker process ended with exit code {self.status}"
-        return f"{how}, having used up to {self.memory} MB"
 
 
 class Supervisor:
@@ -101,7 +61,6 @@ class Supervisor:
         self._to_take_back: list[tuple[Process, dict[str, str]]] = []  # of processes that ended
         self._suspects: Queue = None  # type: ignore[assignment]
         self._suspects_after = 0.0
-        self._signed_off = False
         self._wake = Interrupt()
         self._stopping = threading.Event()
         self._killing = threading.Event()
@@ -114,6 +73,7 @@ class Supervisor:
         self._next_look = 0.0  # for classes that no server has loaded
         self._unserved: set[str] = set()  # those that the log has named
         self._recovery: Recovery = None  # type: ignore[assignment]
+        self._registration: Registration = None  # type: ignore[assignment]
 
     # --- from other threads and signal handlers ----------------------------------------------
 
@@ -145,6 +105,9 @@ class Supervisor:
         for process in list(self.processes.values()):
             process.tell("dump")
 
+    def _state(self) -> str:
+        return "stopping" if self.stopping else "paused" if self.paused else "running"
+
     def _move(self, event: str) -> None:
         with contextlib.suppress(RocketJobError):
             getattr(self.server, event)()
@@ -175,10 +138,10 @@ class Supervisor:
         self.application.plugins.collect("register_jobs")
         self._suspects = self._queue()
         self._check_filter()
-        self._register()
         self.application.slices_store.collection_names()  # so that it is there for the processes
         heart = threading.Thread(target=self._beat_for_ever, name="heartbeat", daemon=True)
         with self._signals(), ServerSubscriber.subscribed(self), LoggerSubscriber.subscribed():
+            self._register()
             listener = events.Listener().start()
             try:
                 self._start_processes()
@@ -212,7 +175,7 @@ class Supervisor:
             raise ConfigurationError(f"where = {self.config.where!r}: {error}") from error
 
     def _register(self) -> None:
-        name = self.config.name or f"{_host()}:{os.getpid()}"
+        name = self.config.name or f"{socket.gethostname()}:{os.getpid()}"
         self.server = Server(
             name=name,
             max_workers=self.config.workers,
@@ -222,56 +185,10 @@ class Supervisor:
             heartbeat=_heartbeat(0, 0, []),
         )
         self._recovery = Recovery(self.application, self.server.incarnation)
-        for attempt in range(1, NAME_TRIES + 1):
-            try:
-                self.server.save()
-                return
-            except Exception as error:
-                if not is_duplicate_key(error) or attempt == NAME_TRIES:
-                    raise
-            self._make_way(name)  # but another one that starts may be quicker to take the name
-
-    def _make_way(self, name: str) -> None:
-        """Bury who has the name if it died; else choose another, or refuse one that was given."""
-        for other in Server.where(name=name):
-            is_gone = other.host == self.server.host and not _is_alive(other.pid)
-            if not is_gone and not self.config.name:
-                self.server.name = f"{name}:{self.server.incarnation[:4]}"
-            elif is_gone or self._is_silent(other):
-                log.warning("the last server of this name died", name=name, pid=other.pid)
-                self._recovery.bury(other.to_document())
-            else:
-                raise ConfigurationError(
-                    f"A server called {name} is running already (process {other.pid} on "
-                    f"{other.host}). Choose another --name, or end that one: "
-                    f"rocketjob servers stop {name}"
-                )
-
-    def _is_silent(self, other: Server) -> bool:
-        """Watch another server for as long as it takes to know whether it is dead.
-
-        Nothing else tells: in a container the next start has the host and the pid of the last.
-        """
-        seconds = MISSED_BEATS * other.heartbeat_seconds
-        log.warning(
-            "a server of this name is registered: watching whether it lives",
-            name=other.name,
-            host=other.host,
-            pid=other.pid,
-            seconds=seconds,
-        )
-        deadline = clock.monotonic() + seconds
-        while clock.monotonic() < deadline and not self.stopping:
-            stored = Server.collection().find_one({"_id": other.id})
-            if stored is None:
-                return True
-            if stored["heartbeat"]["number"] != (other.heartbeat or {}).get("number"):
-                return False
-            self._stopping.wait(min(0.5, other.heartbeat_seconds / 4))
-        return not self.stopping
+        self._registration = Registration(self.config, self.server, self._recovery, self._stopping)
+        self._registration.enter()
 
     def _unregister(self) -> None:
-        self._signed_off = True
         try:
             taken = requeue_claims(
                 self.application.store,
@@ -281,7 +198,7 @@ class Supervisor:
                 reason="its server stopped",
             )
             self._cut_short += taken["requeued"]
-            self.server.delete()
+            self._registration.leave()
         except Exception:
             # The others will find the heartbeat stopped and take back what is left.
             log.exception("could not sign off")
@@ -336,7 +253,8 @@ class Supervisor:
         threading.Thread(target=self._wait_for, args=(process,), daemon=True).start()
 
     def _start(self, number: int, threads: int, suspects: bool, slots: Slots) -> Process:
-        orders: dict[str, Any] = {
+        orders = {
+            "number": number,
             # If the store is away for a while, nobody must begin with an empty one.
             "config": {**attrs.asdict(self.config), "create_store": False},
             "claimed_by": f"{self.server.incarnation}.{number}",
@@ -344,32 +262,11 @@ class Supervisor:
             "threads": threads,
             "suspects": suspects,
             "paused": self.paused,
-            "descriptor": slots.descriptor,
-            "path": sys.path,
         }
-        line = json.dumps(orders)
-        popen = subprocess.Popen(
-            [sys.executable, "-m", "rocketjob.child"],
-            stdin=subprocess.PIPE,
-            pass_fds=[slots.descriptor],
-            text=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
-        )
-        process = Process(
-            number, orders["claimed_by"], threads, suspects, slots, popen, clock.monotonic()
-        )
-        process.tell(line)
-        return process
+        return Process.start(orders, slots)
 
     def _wait_for(self, process: Process) -> None:
-        try:
-            _, status, usage = os.wait4(process.popen.pid, 0)
-            code, memory = os.waitstatus_to_exitcode(status), usage.ru_maxrss // 1024
-        except ChildProcessError:
-            # `Popen.kill` looks whether the process lives, and was quicker to see its end.
-            code, memory = process.popen.wait(), 0
-        process.popen.returncode = code
-        self._exits.put(Exit(process, code, memory))
+        self._exits.put(process.wait())
         self._wake.set()
 
     def _handle_exits(self) -> None:
@@ -386,10 +283,7 @@ class Supervisor:
         slots = process.slots
         worked, performed, was_ready = slots.worked, slots.performed(), slots.ready
         self.worked_before += worked
-        slots.close()
-        if process.popen.stdin is not None:
-            with contextlib.suppress(OSError):
-                process.popen.stdin.close()
+        process.close()
         # One that was performing has crashed, whatever its exit code: user code may call _exit(0).
         has_crashed = not process.stopping and bool(ended.status or performed)
         if has_crashed:
@@ -550,41 +444,17 @@ class Supervisor:
 
     def _beat(self, number: int) -> None:
         processes = list(self.processes.values())
-        performing = [id for process in processes for id in _performed(process)]
+        performing = [id for process in processes for id in process.performed()]
         beat = _heartbeat(number, sum(p.threads for p in processes), performing)
         late = clock.monotonic() - self._beat_at if self._beat_at else 0.0
         if late > 2 * self.config.heartbeat_seconds:
             log.warning("the heartbeat was late", seconds=round(late, 1))
-        result = Server.collection().update_one(
-            {"_id": self.server.id}, {"$set": {"heartbeat": beat}}
-        )
-        if not result.matched_count:
-            self._register_again(beat)
+        self._registration.beat(beat, self._state())
         # Only now may the processes claim again, if they had stopped because this was late.
         self._beat_at = clock.monotonic()
         for process in processes:
             with contextlib.suppress(ValueError, TypeError):  # it ended, its memory is closed
                 process.slots.set_beat(self._beat_at)
-
-    def _register_again(self, beat: dict[str, Any]) -> None:
-        """Come back after the others took this server for dead and its work away.
-
-        Its old claims are lost for good, since every write names the claim's number.
-        """
-        if self._signed_off:
-            return
-        log.error("this server was taken for dead; its work went to others", name=self.server.name)
-        state = "stopping" if self.stopping else "paused" if self.paused else "running"
-        stored = {**self.server.to_document(), "heartbeat": beat, "state": state}
-        stored["started_at"] = clock.now()
-        try:
-            Server.collection().insert_one(stored)
-        except Exception as error:
-            if not is_duplicate_key(error):
-                raise
-            # A successor has the name by now. Names are for people; claims go by the incarnation.
-            self.server.name = f"{self.server.name}:{self.server.incarnation[:4]}"
-            Server.collection().insert_one({**stored, "name": self.server.name})
 
     # --- the end -----------------------------------------------------------------------------
 
@@ -627,26 +497,3 @@ def _heartbeat(number: int, workers: int, performing: list[str]) -> dict[str, An
         "workers": workers,
         "performing": performing,
     }
-
-
-def _performed(process: Process) -> list[str]:
-    try:
-        return process.slots.performed()
-    except ValueError:
-        return []  # it ended this moment, and its memory was given back
-
-
-def _host() -> str:
-    import socket
-
-    return socket.gethostname()
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

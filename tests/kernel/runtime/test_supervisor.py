@@ -12,7 +12,8 @@ import pytest
 from rocketjob import Job, Server
 from rocketjob.errors import ConfigurationError
 from rocketjob.slots import Slots
-from rocketjob.supervisor import Exit, Process, Supervisor
+from rocketjob.supervisor import Supervisor
+from rocketjob.worker_process import Exit, Process
 from support.jobs import KeptJob, stored
 from support.runtime import FlakyStore, eventually, queue_of
 
