@@ -108,18 +108,28 @@ def _print_indexes(rows: list[tuple[str, Mapping[str, Any], Exception | None]]) 
             "store copy sqlite:///rocketjob.db mongodb://localhost/rocketjob",
         ),
         ("And back", "store copy mongodb://localhost/rocketjob sqlite:///rocketjob.db"),
+        (
+            "Again, after a copy with --live, and servers stopped",
+            "store copy --delete sqlite:///rocketjob.db mongodb://localhost/rocketjob",
+        ),
     ],
 )
 @click.argument("source")
 @click.argument("target")
 @click.option("--live", is_flag=True, help="copy although servers are running")
+@click.option("--delete", is_flag=True, help="remove from the target what the source does not have")
 @json_option
 @click.pass_context
-def copy(ctx: click.Context, source: str, target: str, live: bool, as_json: bool) -> None:
+def copy(
+    ctx: click.Context, source: str, target: str, live: bool, delete: bool, as_json: bool
+) -> None:
     """Copy everything from one store to another, and verify it by count and digest.
 
     Stop the servers first. A copy that broke off goes on when it is started again: what is in the
     target already is compared and left alone. Exit code 1 if the stores differ in the end.
+
+    With --live most of it can be copied before. Then stop the servers and copy again, with
+    --delete: what was done or destroyed meanwhile must not be run again on the target.
     """
     current = application.current()
     one, other = _open(source), _open(target)
@@ -128,7 +138,7 @@ def copy(ctx: click.Context, source: str, target: str, live: bool, as_json: bool
             for each in (one, other):
                 _refuse_if_used(each)
         wrong = 0
-        for copied in copying.copy(one, other):
+        for copied in copying.copy(one, other, delete=delete):
             wrong += not copied.is_equal
             _show(copied, as_json)
         current.ensure_indexes(other)
@@ -166,6 +176,7 @@ def _show(copied: Copied, as_json: bool) -> None:
             {
                 "collection": copied.collection,
                 "written": copied.written,
+                "removed": copied.removed,
                 "source": {"count": copied.source.count, "digest": str(copied.source)},
                 "target": {"count": copied.target.count, "digest": str(copied.target)},
                 "equal": copied.is_equal,
@@ -173,14 +184,15 @@ def _show(copied: Copied, as_json: bool) -> None:
         )
         return
     verdict = styled("equal", fg="green") if copied.is_equal else styled("differs", fg="red")
+    removed = f"{copied.removed} removed, " if copied.removed else ""
     click.echo(
         f"{copied.collection}: {copied.source.count} documents, {copied.written} written, "
-        f"{verdict} ({copied.source} {copied.target})"
+        f"{removed}{verdict} ({copied.source} {copied.target})"
     )
 
 
 def _difference(number: int) -> str:
     return (
         f"{number} collections differ. If something wrote to a store meanwhile, stop it and copy "
-        "again; documents that only the target has are not removed"
+        "again; what only the target has is removed with --delete"
     )

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from rocketjob import ConfigurationError, Job, field
+from rocketjob import ConfigurationError, Job, ValidationError, field
 from rocketjob.cli import make_cli
 from rocketjob_plugins.cron import Cron, Schedule, scheduled
 from rocketjob_plugins.cron.schedules import plan, sync, undeclared
@@ -24,6 +24,12 @@ class NightlyScheduledJob(Cron, Job):
 @scheduled("0 7 * * Mon", name="beta", account_id=9, priority=20)
 class AccountScheduledJob(Cron, Job):
     account_id: int | None = field(default=None, copy_on_restart=True, user_editable=True)
+
+    def perform(self): ...
+
+
+class SecretScheduledJob(Cron, Job):
+    secret: str | None = field(default=None, copy_on_restart=True, encrypted=True)
 
     def perform(self): ...
 
@@ -90,6 +96,41 @@ def test_what_was_not_edited_is_updated_all_the_same(rocketjob):
     acme().update(account_id=8)
     (step,) = sync(again("0 8 * * Mon"))
     assert (step.action, acme().cron_schedule, acme().account_id) == ("update", "0 8 * * Mon", 8)
+
+
+def test_a_field_that_is_declared_for_the_first_time_is_set(rocketjob):
+    sync(again(account_id=7))
+    (step,) = sync(again(account_id=7, priority=20))
+    assert (step.action, dict(step.kept), acme().priority) == ("update", {}, 20)
+
+
+def test_one_that_was_edited_before_it_is_declared_is_kept(rocketjob):
+    sync(again(account_id=7))
+    acme().update(priority=30)
+    assert actions(sync(again(account_id=7, priority=20))) == {"acme": "keep"}
+
+
+def test_an_encrypted_field_is_compared_in_clear(rocketjob):
+    pytest.importorskip("cryptography")
+    rocketjob.application.config.encryption_keys = ["a:" + "A" * 43 + "="]
+
+    def declared(secret):
+        return [Schedule(SecretScheduledJob, "@daily", "secret", {"secret": secret})]
+
+    sync(declared("one"))
+    assert actions(sync(declared("one"))) == {"secret": "nothing"}
+    assert actions(sync(declared("two"))) == {"secret": "update"}
+    SecretScheduledJob.first().update(secret="mine")
+    assert actions(sync(declared("three"))) == {"secret": "keep"}
+    assert SecretScheduledJob.first().secret == "mine"
+
+
+def test_schedules_of_a_name_are_one_even_if_the_class_may_have_many(rocketjob):
+    values = {"cron_singleton": False, "schedule_name": "acme"}
+    AccountScheduledJob.create(cron_schedule="@daily", **values)
+    with pytest.raises(ValidationError, match="already queued, running, paused or failed as acme"):
+        AccountScheduledJob.create(cron_schedule="@hourly", **values)
+    AccountScheduledJob.create(cron_schedule="@daily", cron_singleton=False)
 
 
 def test_edits_are_overwritten_on_request(rocketjob):

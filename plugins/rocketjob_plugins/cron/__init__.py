@@ -6,9 +6,10 @@
     MyCronJob.create()                 # queued for the next occurrence
 
 Fields, all editable and copied: `cron_schedule` (None: an ordinary job), `cron_singleton` (True:
-one active job of the class with the same schedule), `cron_after_start` (False: the next instance
-is queued when this one completes, fails or is aborted; True: when it starts), `cron_dst` (`safe`,
-or `literal`: what happens to fixed hours when the clocks are changed).
+one active job of the class with the same schedule; False: as many as you like, but one of each name
+that `@scheduled` gives), `cron_after_start` (False: the next instance is queued when this one
+completes, fails or is aborted; True: when it starts), `cron_dst` (`safe`, or `literal`: what
+happens to fixed hours when the clocks are changed).
 
 The end of one run and the next instance are one step: there are never two, and never none. The
 next run is the first occurrence after now, so that after an outage the missed ones run once. What
@@ -25,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from rocketjob import Job, hookimpl
 from rocketjob.explain import Reason
+from rocketjob.indexes import unique_while
 from rocketjob_plugins.cron.job import ACTIVE, INDEX, Cron
 from rocketjob_plugins.cron.schedule import CronError, CronSchedule
 from rocketjob_plugins.cron.schedules import Schedule, scheduled
@@ -57,11 +59,4 @@ def explain(job: Job) -> list[Reason]:
 
 @hookimpl
 def register_indexes() -> dict[str, list[dict[str, Any]]]:
-    index = {
-        "keys": [(INDEX, 1)],
-        "name": INDEX,
-        "unique": True,
-        # Judged by the index itself, whoever changes the state: see `singleton`.
-        "partialFilterExpression": {INDEX: {"$exists": True}, "state": {"$in": list(ACTIVE)}},
-    }
-    return {Job.collection_name: [index]}
+    return {Job.collection_name: [unique_while(INDEX, ACTIVE)]}

@@ -117,15 +117,15 @@ def sync_schedules(dry_run: bool, overwrite: bool, as_json: bool) -> None:
     """
     import_app()
     failed = False
-    for step in schedules.plan(overwrite=overwrite):
+    for planned in schedules.plan(overwrite=overwrite):
         try:
-            job = step.job if dry_run else step.make()
+            step = planned if dry_run else schedules.bring(planned.schedule, overwrite)
         except RocketJobError as error:
-            click.echo(f"error: {step.schedule.name}: {error}", err=True)
+            click.echo(f"error: {planned.schedule.name}: {error}", err=True)
             failed = True
             continue
         if as_json:
-            print_json({**_row(step), "id": job.id if job else None, "dry_run": dry_run})
+            print_json({**_row(step), "dry_run": dry_run})
         else:
             click.echo(f"{'would ' if dry_run else ''}{_said(step)}")
     for job in schedules.undeclared():

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any, Literal, Self
 
 import pendulum
 
-from rocketjob import Job, after, around, before, clock, field, validate
+from rocketjob import Job, after, before, clock, field, validate
 from rocketjob.application import current
 from rocketjob.errors import ValidationError
 from rocketjob.fields import read_only_field
@@ -82,26 +82,36 @@ class Cron(Job, abstract=True):
         return super().duplicate_key_errors(details)
 
     def _make_cron_key(self) -> str | None:
-        if self.cron_schedule is None or not self.cron_singleton:
+        if self.cron_schedule is None:
             return None
-        return f"{type(self).type_name()}:{self.cron_schedule}"
+        if self.cron_singleton:
+            return f"{type(self).type_name()}:{self.cron_schedule}"
+        # Two deploys may bring the schedules of the code into the store at the same time.
+        return self.schedule_name and f"{type(self).type_name()}#{self.schedule_name}"
 
     def _another(self) -> str:
+        which = "with the same schedule" if self.cron_singleton else f"as {self.schedule_name}"
         return (
             f"Another instance of {type(self).__name__} is already queued, running, paused or "
-            "failed with the same schedule"
+            f"failed {which}"
         )
 
     # --- the series --------------------------------------------------------------------------
 
-    @around("save", when=lambda job: job._ended_in_memory())
-    def _hand_over_with_save(self) -> Iterator[None]:
+    def save(self, *, validate: bool = True) -> Self:
         """Go on with the series where `abort(save=False)` or the like ended this run."""
-        successor = self._successor()
-        with current().store.transaction():
-            yield
-            if successor is not None:
-                successor.save()
+        successor = self._successor() if self._ended_in_memory() else None
+        if successor is None:
+            return super().save(validate=validate)
+        if validate:
+            self.validate()
+        schedule, self.cron_schedule = self.cron_schedule, None
+        try:
+            self.save_with(successor)
+        except BaseException:
+            self.cron_schedule = schedule
+            raise
+        return self
 
     @before("save")
     def _keep_schedule(self) -> None:
@@ -121,7 +131,7 @@ class Cron(Job, abstract=True):
         if self.is_changing:
             successor = self._successor()
             if successor is not None:
-                self.create_with(successor)
+                self.create_with(successor, amend=lambda: self._amend(successor))
         self.cron_schedule = None
 
     @after("start")
@@ -149,6 +159,19 @@ class Cron(Job, abstract=True):
             return None
         made.run_at = made.next_occurrence()
         return made
+
+    def _amend(self, successor: Self) -> bool:
+        """Take over what was edited since the successor was made; tell whether it is wanted."""
+        edited = self.edited_meanwhile()
+        late = {k: v for k, v in edited.items() if getattr(successor, k) != v}
+        for name, value in late.items():
+            setattr(successor, name, value)
+        if successor.cron_schedule is None:
+            return False
+        if "cron_schedule" in late or "cron_dst" in late:
+            successor.run_at = successor.next_occurrence()
+        successor.cron_key = successor._make_cron_key()
+        return True
 
     def _schedule_changed(self) -> bool:
         """Tell whether `run_at` is to follow the schedule; one that was given by hand stays."""

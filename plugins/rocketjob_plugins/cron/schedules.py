@@ -22,14 +22,17 @@ from typing import Any, Literal, TypeVar, overload
 import attrs
 
 from rocketjob import Job
-from rocketjob.document import encode_value, loaded_classes
-from rocketjob.errors import ConfigurationError
+from rocketjob.application import current
+from rocketjob.errors import ConfigurationError, NotFound, StateConflict, ValidationError
 from rocketjob.fields import MISSING
+from rocketjob.registry import loaded_classes
+from rocketjob.store import atomically
 from rocketjob_plugins.cron.job import ACTIVE, Cron
 from rocketjob_plugins.cron.schedule import CronError, CronSchedule
 
 C = TypeVar("C", bound=type[Cron])
 MARK = "__rocketjob_schedules__"
+TRIES = 5  # for a schedule whose instance others change meanwhile
 Action = Literal["create", "update", "overwrite", "keep", "nothing"]
 
 
@@ -93,7 +96,7 @@ class Step:
     kept: Mapping[str, tuple[Any, Any]] = attrs.field(factory=dict)
 
     def make(self) -> Cron:
-        """Do it."""
+        """Do it; in a transaction, together with what it was decided on. See `bring`."""
         declared = self.schedule.values()
         remembered: dict[str, Any] = {
             "schedule_name": self.schedule.name,
@@ -157,10 +160,35 @@ def plan(schedules: Iterable[Schedule] | None = None, overwrite: bool = False) -
 
 def sync(schedules: Iterable[Schedule] | None = None, overwrite: bool = False) -> list[Step]:
     """Create and update instances as declared; return what was done. See `plan`."""
-    steps = plan(schedules, overwrite)
-    for step in steps:
-        step.make()
-    return steps
+    chosen = declared_schedules() if schedules is None else schedules
+    return [bring(schedule, overwrite) for schedule in chosen]
+
+
+def bring(schedule: Schedule, overwrite: bool = False) -> Step:
+    """Create or update the instance of one schedule; return what was done.
+
+    Meanwhile another sync may do the same, or the instance end and hand over to the next one:
+    then it is decided again.
+
+    Raises:
+        ValidationError: the instance as it is declared is not valid.
+    """
+    store = current().store
+
+    def step(session: Any) -> Step:
+        decided = _step(schedule, overwrite)
+        return attrs.evolve(decided, job=decided.make())
+
+    for attempt in range(1, TRIES + 1):
+        try:
+            done = atomically(store, step)
+        except (NotFound, StateConflict, ValidationError):
+            if attempt == TRIES:
+                raise
+            continue
+        if store.supports_transactions or not _step(schedule, overwrite).changes:
+            break
+    return done
 
 
 def undeclared(schedules: Iterable[Schedule] | None = None) -> Iterator[Cron]:
@@ -180,16 +208,18 @@ def _step(schedule: Schedule, overwrite: bool) -> Step:
     if job is None:
         return Step(schedule, "create", changes=schedule.values())
     cls, values = schedule.job_class, schedule.values()
-    declared, before = _encoded(cls, values), job.schedule_declared
-    stored = _encoded(cls, {name: getattr(job, name) for name in values})
-    before = stored if before is None else before  # made by hand: nothing was edited since
+    declared, stored = _plain(cls(**values), values), _plain(job, values)
+    before = _declared_before(job)
+    if before is None:
+        before = stored  # made by hand: nothing was edited since
+    before = {**_plain(cls(), values), **before}  # what the code has said nothing of so far
     changes: dict[str, Any] = {}
     kept: dict[str, tuple[Any, Any]] = {}
     edited = False
     for name, value in values.items():
         if stored[name] == declared[name]:
             continue
-        by_hand = name not in before or stored[name] != before[name]
+        by_hand = stored[name] != before[name]
         if by_hand and not overwrite:
             kept[name] = (getattr(job, name), value)
         else:
@@ -202,7 +232,29 @@ def _step(schedule: Schedule, overwrite: bool) -> Step:
 
 
 def _encoded(cls: type[Cron], values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values as they are stored, so that they compare equal after a round trip."""
+    """Return values as they are stored."""
     plain = cls(**values)
-    found = {name: encode_value(cls.fields()[name], getattr(plain, name)) for name in values}
+    found = {name: cls.fields()[name].store(getattr(plain, name)) for name in values}
     return {name: None if value is MISSING else value for name, value in found.items()}
+
+
+def _plain(job: Cron, names: Iterable[str]) -> dict[str, Any]:
+    """Return fields so that they compare equal after a round trip; not encrypted, as they look
+    different each time."""
+    found = {}
+    for name in names:
+        value, encode = getattr(job, name), type(job).fields()[name].codec.encode
+        found[name] = value if value is None or encode is None else encode(value)
+    return found
+
+
+def _declared_before(job: Cron) -> dict[str, Any] | None:
+    """Return what the code said when the instance was last synced, as `_plain` has it."""
+    if job.schedule_declared is None:
+        return None
+    fields = type(job).fields()
+    known = {name: value for name, value in job.schedule_declared.items() if name in fields}
+    there = {fields[name].key: value for name, value in known.items() if value is not None}
+    loaded = type(job).from_document({"_id": job.id, "_type": type(job).type_name(), **there})
+    plain = _plain(loaded, known)
+    return {name: None if value is None else plain[name] for name, value in known.items()}

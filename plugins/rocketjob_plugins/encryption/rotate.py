@@ -99,10 +99,14 @@ def _rotate_value(
     report.busy += 1
 
 
-def sealed_values(stored: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, bytes]]:
-    """Yield the path and value of everything that is encrypted in a document."""
-    for name, value in stored.items():
+def sealed_values(stored: Any, prefix: str = "") -> Iterator[tuple[str, bytes]]:
+    """Yield the path and value of everything that is encrypted in a document.
+
+    Also in its lists: what a process was about to store when it died may be noted in one.
+    """
+    members = enumerate(stored) if isinstance(stored, list) else stored.items()
+    for name, value in members:
         if isinstance(value, bytes) and envelope.is_sealed(value):
-            yield prefix + name, value
-        elif isinstance(value, Mapping):
+            yield f"{prefix}{name}", value
+        elif isinstance(value, Mapping | list):
             yield from sealed_values(value, f"{prefix}{name}.")

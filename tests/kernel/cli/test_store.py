@@ -5,6 +5,7 @@ import pytest
 from rocketjob import Job, copying
 from rocketjob.testing import sandbox
 from rocketjob_plugins.batch import Batch
+from rocketjob_plugins.cron import Cron
 
 JOBS = "rocket_job.jobs"
 
@@ -13,6 +14,10 @@ class CopiedJob(Job):
     number: int = 0
 
     def perform(self): ...
+
+
+class CopiedCronJob(Cron, Job):
+    cron_schedule = "@daily"
 
 
 class MovedBatchJob(Batch, Job):
@@ -108,6 +113,34 @@ def test_what_differs_in_the_target_is_replaced_and_what_is_more_is_told(cli, so
     shown = cli("store", "copy", source, target)
     assert shown.code == 1
     assert "1 collections differ" in shown.err
+    shown = cli("store", "copy", source, target, "--delete")
+    assert shown.code == 0
+    assert "1 removed, equal" in shown.out
+
+
+def test_slices_of_a_job_that_has_gone_meanwhile_are_told_and_removed(cli, source, target):
+    cli("store", "copy", source, target, "--live")
+    with sandbox(source):
+        MovedBatchJob.first().destroy()
+    shown = cli("store", "copy", source, target, "--json")
+    assert shown.code == 1
+    told = {each["collection"]: each["equal"] for each in shown.objects if not each["equal"]}
+    (slices,) = set(told) - {JOBS}
+    assert slices.startswith("rocket_job.inputs.")
+    assert cli("store", "copy", source, target, "--delete").code == 0
+    with sandbox(target) as made:
+        assert slices not in made.store.collection_names()
+
+
+def test_a_unique_key_that_only_the_target_has_in_the_way_is_said(cli, source, target):
+    cli("store", "copy", source, target)
+    for url in (source, target):
+        with sandbox(url):
+            CopiedCronJob.create()
+    shown = cli("store", "copy", source, target)
+    assert shown.code == 1
+    assert "--delete removes them" in shown.err
+    assert cli("store", "copy", source, target, "--delete").code == 0
 
 
 def test_a_store_in_use_is_not_copied_unless_asked(cli, source, target):
