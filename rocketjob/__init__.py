@@ -27,14 +27,15 @@ from rocketjob.errors import (
     WorkerCrashed,
 )
 from rocketjob.fields import field
-from rocketjob.hookspecs import hookimpl, hookspec
-from rocketjob.job import Job, UnknownJob
+from rocketjob.job import Job
 from rocketjob.job_exception import JobException
 from rocketjob.state_machine import Transition, event
+from rocketjob.unknown_job import UnknownJob
 from rocketjob.validation import validate
 
 if TYPE_CHECKING:
     from rocketjob import events
+    from rocketjob.hookspecs import hookimpl, hookspec
     from rocketjob.server import Server
     from rocketjob.subscribers import Subscriber
 
@@ -77,11 +78,17 @@ __all__ = [
     "validators",
 ]
 
-_LAZY = {"Server": "rocketjob.server", "Subscriber": "rocketjob.subscribers", "events": None}
+_LAZY = {
+    "Server": "rocketjob.server",
+    "Subscriber": "rocketjob.subscribers",
+    "events": None,
+    "hookimpl": "rocketjob.hookspecs",
+    "hookspec": "rocketjob.hookspecs",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Import what only servers need when it is first asked for."""
+    """Import what only servers and plugins need when it is first asked for."""
     if name not in _LAZY:
         raise AttributeError(f"module 'rocketjob' has no attribute {name!r}")
     import importlib

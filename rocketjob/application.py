@@ -10,15 +10,16 @@ import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
 
 from rocketjob import config as config_module
 from rocketjob.config import Config
 from rocketjob.errors import ConfigurationError
 from rocketjob.log import Logger
-from rocketjob.plugin_manager import PluginManager
 from rocketjob.store import Store
+
+if TYPE_CHECKING:
+    from rocketjob.plugin_manager import PluginManager
 
 log = Logger("rocketjob.store")
 
@@ -49,6 +50,8 @@ class Application:
     @property
     def plugins(self) -> PluginManager:
         if self._plugins is None:
+            from rocketjob.plugin_manager import PluginManager  # slow: it reads what is installed
+
             with self._lock:
                 if self._plugins is None:
                     self._plugins = PluginManager(self.config.disabled_plugins)
@@ -89,6 +92,8 @@ class Application:
         return store
 
     def _no_store(self, url: str) -> str:
+        from urllib.parse import urlsplit
+
         scheme = urlsplit(url).scheme or url
         names = [info.name for info in self.plugins.infos() if "open_store" in info.hooks]
         if not names:

@@ -9,6 +9,7 @@ the event's value, and a value that the generator returns replaces it.
 from __future__ import annotations
 
 import contextlib
+import difflib
 import inspect
 from collections.abc import Callable, Generator, Iterable
 from typing import Any, Literal, TypeVar
@@ -100,6 +101,19 @@ def own_callbacks(cls: type) -> list[Callback]:
         if inspect.isfunction(value):  # found under the attribute's name, whatever its own is
             found.extend(attrs.evolve(mark, name=name) for mark in getattr(value, MARK, ()))
     return found
+
+
+def check_event(cls: type, callback: Callback, known: Iterable[str]) -> None:
+    """Refuse a callback of an event that a class does not know."""
+    if callback.event not in known:
+        near = difflib.get_close_matches(callback.event, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
+        raise TypeError(
+            f"@{callback.kind}({callback.event!r}) on {cls.__name__}.{callback.name}: "
+            f"there is no such event; {hint}"
+        )
+    if callback.event == "initialize" and callback.kind != "after":
+        raise TypeError(f"{cls.__name__}.{callback.name}: only after('initialize') exists")
 
 
 class Chain:

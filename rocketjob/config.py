@@ -11,7 +11,6 @@ import difflib
 import json
 import os
 import re
-import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -215,6 +214,8 @@ def _files(directory: Path, named: str | None) -> list[Path]:
 
 
 def _table(file: Path) -> Mapping[str, Any]:
+    import tomllib
+
     try:
         table: Any = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:

@@ -7,35 +7,28 @@ nothing of jobs.
 from __future__ import annotations
 
 import difflib
-import sys
-import weakref
 from collections.abc import Iterable, Mapping
-from types import FrameType
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, ClassVar, Self, dataclass_transform
 
 import attrs
-import bson
 from bson import ObjectId
 
-from rocketjob import application, validation
-from rocketjob.callbacks import Callback, Chain, Frame, leave_all, own_callbacks, unwind_all
+from rocketjob import application, registry, validation
+from rocketjob.callbacks import Callback, Chain, Frame, check_event, own_callbacks
 from rocketjob.errors import (
-    ConfigurationError,
     NotFound,
     RocketJobError,
     ValidationError,
     duplicate_key_details,
     is_duplicate_key,
 )
-from rocketjob.fields import MISSING, Field, field, gather, read_only_field
-from rocketjob.store import Collection, Filter, Stored, atomically
+from rocketjob.fields import MISSING, Field, caller_scope, field, gather, read_only_field
+from rocketjob.sealed import Sealed, decrypt
+from rocketjob.store import Collection, Filter, Stored
 
 if TYPE_CHECKING:
     from rocketjob.query import Query
 
-_registry: weakref.WeakValueDictionary[str, type[Document]] = weakref.WeakValueDictionary()
-_made = [0]  # how many classes were made: what is cached per class hierarchy is then stale
-D = TypeVar("D", bound="Document")
 PERSISTENCE_EVENTS = frozenset({"initialize", "validation", "save", "create", "destroy"})
 
 
@@ -70,7 +63,7 @@ class Document:
     def __init_subclass__(cls, abstract: bool = False, **options: Any) -> None:
         super().__init_subclass__(**options)
         cls.__added_callbacks__ = []
-        cls.__fields__ = gather(cls, _caller_scope(cls))
+        cls.__fields__ = gather(cls, caller_scope(cls))
         attrs.define(
             cls,
             these={f.name: attrs.field(default=None) for f in cls.__fields__.values()},
@@ -85,12 +78,12 @@ class Document:
                 name for base in reversed(cls.__mro__) for name in validation.own_validations(base)
             )
         )
-        _made[0] += 1
+        registry.note_change()
         if cls.collection_name:  # else a mixin, which stands for itself only where it is mixed in
             for callback in cls._all_callbacks():
-                _check_event(cls, callback)
+                check_event(cls, callback, cls.known_events())
             if not abstract:
-                _register(cls)
+                registry.register(cls)
 
     @classmethod
     def known_events(cls) -> frozenset[str]:
@@ -109,8 +102,9 @@ class Document:
 
         In a class body `name = default` does the same.
         """
-        setattr(cls, name, default)
         made = attrs.evolve(cls.__fields__[name], default=default, factory=None)
+        if not made.encrypted:
+            setattr(cls, name, default)
         cls.__fields__ = {**cls.__fields__, name: made}
         cls.__defaults__ = None
 
@@ -118,17 +112,17 @@ class Document:
     def add_callbacks(cls, callbacks: Iterable[Callback]) -> None:
         """Add callbacks from outside; `@around("perform", on=Job)` does."""
         for callback in callbacks:
-            _check_event(cls, callback)
+            check_event(cls, callback, cls.known_events())
             cls.__added_callbacks__.append(callback)
-        _made[0] += 1
+        registry.note_change()
 
     @classmethod
     def chain(cls, event: str) -> Chain:
         """Return the callbacks of an event, worked out once for each class."""
         made, chains = cls.__dict__.get("__chains__", (0, {}))
-        if made != _made[0]:
+        if made != registry.classes_made():
             chains = {}
-            cls.__chains__ = (_made[0], chains)
+            cls.__chains__ = (registry.classes_made(), chains)
         found = chains.get(event)
         if found is None:
             found = chains[event] = Chain(
@@ -213,23 +207,47 @@ class Document:
         own = self.__dict__
         found: Stored = {"_id": self.id, "_type": self.type_name()}
         for name, made in self.__fields__.items():
-            value = encode_value(made, own[name])
+            value = made.store(own[name])
             if value is not MISSING:
                 found[made.key] = value
         return found
 
     @classmethod
-    def from_document(cls, stored: Stored) -> Self:
-        """Make the instance of a stored document, of its own class, without validation."""
+    def from_document(cls, stored: Stored, strict: bool = True) -> Self:
+        """Make the instance of a stored document, of its own class, without validation.
+
+        Encrypted values are decrypted when they are first asked for.
+
+        Args:
+            strict: raise for a value that does not fit its field any more, as those want who are to
+                run a job; otherwise it is on the instance as it is stored, and validation says so.
+
+        Raises:
+            ValidationError: a value does not fit.
+            Exception: what a factory or a callback of `initialize` raised.
+        """
         name = stored.get("_type")
         found: Any = cls if name == cls.__name__ else cls._class_of(name)
         loaded: Self = found.__new__(found)
-        loaded._load(stored)
+        loaded._load(stored, strict)
         return loaded
 
     @classmethod
+    def listed(cls, stored: Stored) -> Self:
+        """Make the instance of one document among others: it must not keep the others back."""
+        try:
+            return cls.from_document(stored, strict=False)
+        except Exception as error:
+            return cls._stand_in(stored, error)
+
+    @classmethod
+    def _stand_in(cls, stored: Stored, error: Exception) -> Self:
+        """Return what stands in for a document that cannot be loaded, or raise the error."""
+        raise error
+
+    @classmethod
     def _class_of(cls, name: Any) -> type[Document]:
-        found = _registry.get(str(name)) if name is not None else cls
+        found = registry.class_called(str(name)) if name is not None else cls
         if found is not None and found.collection_name == cls.collection_name:
             return found
         return cls._unknown_class(str(name))
@@ -239,7 +257,7 @@ class Document:
         """Return what stands in for a class that is not loaded here."""
         return cls
 
-    def _load(self, stored: Stored) -> None:
+    def _load(self, stored: Stored, strict: bool = True) -> None:
         own = self.__dict__
         own["_stored"], own["_assigned"] = stored, set()
         own["errors"] = validation.Errors()
@@ -247,13 +265,10 @@ class Document:
             value = stored.get(made.key, MISSING)
             if value is MISSING:
                 own[name] = made.make_default()
-            elif value is None:
-                own[name] = None
-            elif made.encrypted:
-                own[name] = decrypt(made, value)
+            elif made.encrypted and isinstance(value, bytes):
+                own[name] = Sealed(value)
             else:
-                decode = made.codec.decode
-                own[name] = value if decode is None else decode(value)
+                own[name] = value if made.codec.decode is None else made.load(value, strict)
         if chain := self.chain("initialize"):
             Frame(chain, self).leave()
 
@@ -275,9 +290,12 @@ class Document:
 
     def _is_stored(self, made: Field, stored: Any) -> bool:
         """Tell whether the stored value of a field is the present one."""
-        if made.encrypted and isinstance(stored, bytes):  # it never looks the same twice
-            return bool(decrypt(made, stored) == self.__dict__[made.name])
-        return bool(encode_value(made, self.__dict__[made.name]) == stored)
+        value = self.__dict__[made.name]
+        if value is stored:
+            return True  # it may be of no use to the class any more, and so not to be encoded
+        if made.encrypted and isinstance(stored, bytes) and not isinstance(value, Sealed | None):
+            return bool(decrypt(made, stored) == value)  # it never looks the same twice
+        return bool(made.store(value) == stored)
 
     def _changes(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return what to `$set` and to `$unset`, comparing only what can have changed."""
@@ -286,14 +304,15 @@ class Document:
         removed: dict[str, Any] = {}
         for name in self._comparable():
             made = self.__fields__[name]
-            key = made.key
-            if made.encrypted and self._is_stored(made, stored.get(key)):
+            key, held = made.key, self.__dict__[name]
+            present = stored.get(key, MISSING)
+            if held is present or (made.encrypted and self._is_stored(made, present)):
                 continue
-            value = encode_value(made, self.__dict__[name])
+            value = made.store(held)
             if value is MISSING:
                 if key in stored:
                     removed[key] = ""
-            elif value != stored.get(key, MISSING):
+            elif value != present:
                 changed[key] = value
         return changed, removed
 
@@ -444,7 +463,7 @@ class Document:
         stored = self.collection().find_one({"_id": self.id})
         if stored is None:
             raise NotFound(f"{self!r} is not stored any more")
-        self._load(stored)
+        self._load(stored, strict=False)
         return self
 
     # --- class-level helpers -----------------------------------------------------------------
@@ -477,24 +496,10 @@ class Document:
         Raises:
             ValidationError: names the rows by their number from 0; nothing was stored.
         """
+        from rocketjob.many import create_all
+
         made = [row if isinstance(row, Document) else cls(**row) for row in rows]
-        _validate_all(made, cls.__name__)
-        if not made:
-            return []
-        frames = [
-            Frame(chain, each)
-            for each in made
-            for chain in (each.chain("save"), each.chain("create"))
-            if chain
-        ]
-        try:
-            for frame in frames:
-                frame.enter()
-            _insert_all(cls, made)
-        except BaseException as error:
-            unwind_all(frames, error)
-            raise
-        leave_all(frames)
+        create_all(cls, made)
         return made
 
     @classmethod
@@ -513,7 +518,7 @@ class Document:
             try:
                 values[name] = made.codec.from_text(text)
             except ValueError as error:
-                errors.add(name, str(error))
+                errors.add(name, made.unless_secret(str(error)))
         if errors:
             raise ValidationError(errors, cls.__name__)
         return cls(**values)
@@ -540,9 +545,10 @@ class Document:
 
         Raises:
             NotFound: there is none of this class.
+            Exception: its class raised when it was given what is stored.
         """
         stored = cls.collection().find_one({"_id": as_object_id(id)})
-        found = cls.from_document(stored) if stored is not None else None
+        found = cls.from_document(stored, strict=False) if stored is not None else None
         if not isinstance(found, cls):
             raise NotFound(f"There is no {cls.__name__} with the id {id}")
         return found
@@ -591,70 +597,6 @@ def as_object_id(value: Any) -> Any:
     return value
 
 
-def lookup(name: str, base: type[D]) -> type[D] | None:
-    """Return the class of this name that is loaded here, if it is one of `base`."""
-    found = _registry.get(name)
-    return found if found is not None and issubclass(found, base) else None
-
-
-def loaded_classes(base: type[D]) -> list[type[D]]:
-    """Return every loaded class at or below `base`, itself first."""
-    found: dict[type[D], None] = {base: None}
-    for child in base.__subclasses__():
-        if _registry.get(child.__name__) is child or child.__subclasses__():
-            found.update(dict.fromkeys(loaded_classes(child)))
-    return list(found)
-
-
-def classes_made() -> int:
-    """Return a number that changes whenever a document class is made."""
-    return _made[0]
-
-
-def _register(cls: type[Document]) -> None:
-    present = _registry.get(cls.__name__)
-    if present is not None and not _same_place(present, cls):
-        raise TypeError(
-            f"Two classes are called {cls.__name__}: {present.__module__}.{present.__qualname__} "
-            f"and {cls.__module__}.{cls.__qualname__}. Documents are stored under the class's "
-            "name: rename one"
-        )
-    _registry[cls.__name__] = cls
-
-
-def _same_place(present: type, new: type) -> bool:
-    """Tell a class that is defined again, by a reload, a shell or a test, from another one."""
-    if "<locals>" in present.__qualname__ and "<locals>" in new.__qualname__:
-        return True
-    return (present.__module__, present.__qualname__) == (new.__module__, new.__qualname__)
-
-
-def _caller_scope(cls: type) -> dict[str, Any]:
-    """Return the local names where a class is being defined, to resolve text annotations."""
-    if "<locals>" not in cls.__qualname__:
-        return {}
-    frame: FrameType | None = sys._getframe(2)
-    while frame is not None:
-        inside = frame.f_code.co_name == "__init_subclass__"
-        if not inside and frame.f_globals.get("__name__") == cls.__module__:
-            return dict(frame.f_locals)
-        frame = frame.f_back
-    return {}
-
-
-def _check_event(cls: type[Document], callback: Callback) -> None:
-    known = cls.known_events()
-    if callback.event not in known:
-        near = difflib.get_close_matches(callback.event, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
-        raise TypeError(
-            f"@{callback.kind}({callback.event!r}) on {cls.__name__}.{callback.name}: "
-            f"there is no such event; {hint}"
-        )
-    if callback.event == "initialize" and callback.kind != "after":
-        raise TypeError(f"{cls.__name__}.{callback.name}: only after('initialize') exists")
-
-
 def _unknown_keyword(cls: type[Document], name: str) -> str:
     if name in cls.__fields__:
         return f"{cls.__name__}.{name} is set by the system and cannot be given"
@@ -670,71 +612,3 @@ def _mutable_fields(cls: type[Document]) -> frozenset[str]:
         cached = frozenset(n for n, made in cls.__fields__.items() if made.codec.mutable)
         cls.__mutable__ = cached  # type: ignore[attr-defined]
     return cached
-
-
-def _validate_all(documents: Iterable[Document], name: str) -> None:
-    errors: dict[str, list[str]] = {}
-    for index, document in enumerate(documents):
-        try:
-            document.validate()
-        except ValidationError as error:
-            errors.update({f"[{index}].{key}": said for key, said in error.errors.items()})
-    if errors:
-        raise ValidationError(errors, name)
-
-
-def _insert_all(cls: type[Document], documents: list[Any]) -> None:
-    stored = [document.to_document() for document in documents]
-    store = application.current().store
-    collection = store.collection(cls.collection_name)
-    try:
-        atomically(store, lambda session: collection.insert_many(stored, session=session))
-    except Exception as error:
-        if not store.supports_transactions:  # those before the one that was refused are there
-            done = (getattr(error, "details", None) or {}).get("nInserted", 0)
-            collection.delete_many({"_id": {"$in": [each["_id"] for each in stored[:done]]}})
-        key = duplicate_key_details(error).get("keyValue", {}).get("_id")
-        for document in documents:
-            if key is None or document.id == key:
-                document._raise_duplicate(error)
-        raise
-    for document, each in zip(documents, stored, strict=True):
-        document._was_stored(each)
-
-
-def encode_value(made: Field, value: Any) -> Any:
-    """Return the value of a field as it is stored; MISSING if the field is left out."""
-    if value is None:
-        # Left out where loading gives None again; else the default would come back.
-        left_out = (made.default is None or made.default is MISSING) and made.factory is None
-        return MISSING if left_out else None
-    if made.encrypted:
-        return encrypt(made, value)
-    return value if made.codec.encode is None else made.codec.encode(value)
-
-
-def encrypt(made: Field, value: Any) -> bytes:
-    """Return the value of an encrypted field as it is stored."""
-    plain = value if made.codec.encode is None else made.codec.encode(value)
-    data: bytes | None = application.current().plugins.hook.encrypt(data=bson.encode({"v": plain}))
-    if data is None:
-        raise ConfigurationError(
-            f"The field {made.name} is to be stored encrypted, and nothing here encrypts: "
-            "pip install 'rocketjob[crypto]', make a key with `rocketjob encryption new-key` and "
-            "set encryption_keys"
-        )
-    return data
-
-
-def decrypt(made: Field, value: Any) -> Any:
-    """Undo `encrypt`."""
-    if not isinstance(value, bytes):
-        return value  # stored before the field was declared encrypted
-    data: bytes | None = application.current().plugins.hook.decrypt(data=value)
-    if data is None:
-        raise ConfigurationError(
-            f"The field {made.name} is stored encrypted, and no key here decrypts it: "
-            "set encryption_keys to the keys it was encrypted with"
-        )
-    plain = bson.decode(data)["v"]
-    return plain if made.codec.decode is None else made.codec.decode(plain)

@@ -13,9 +13,10 @@ from typing import Any
 import attrs
 
 from rocketjob import application, clock
-from rocketjob.job import COLLECTION, Job, UnknownJob
+from rocketjob.job import COLLECTION, Job
 from rocketjob.queue import Queue, more_urgent_than
 from rocketjob.server import Server
+from rocketjob.unknown_job import UnknownJob
 
 CALL = {
     "paused": "it is paused: resume it to let it go on",
@@ -82,7 +83,7 @@ def explain(job: Job) -> Explanation:
     name = f"{job.class_name if isinstance(job, UnknownJob) else job.type_name()} {job.id}"
     if stored is None:
         return Explanation(name, "not stored", (Reason("stored", "no worker can see it"),))
-    job = Job.from_document(stored)
+    job = Job.listed(stored)
     if job.is_running:
         return Explanation(name, job.state, note=f"it is running on {_workers(job)}")
     if not job.is_queued:

@@ -10,13 +10,14 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable, Iterator
-from types import FunctionType
+from types import FrameType, FunctionType
 from typing import Any, ClassVar, Literal, TypeVar, get_origin, overload
 
 import attrs
 
 from rocketjob.codec import Codec, codec_for
-from rocketjob.errors import FieldClash
+from rocketjob.errors import FieldClash, ValidationError
+from rocketjob.sealed import Sealed, SealedAttribute, encrypt
 
 T = TypeVar("T")
 MISSING: Any = type("MISSING", (), {"__repr__": lambda self: "<no default>"})()
@@ -67,6 +68,37 @@ class Field:
         """Whether all instances can share the default: it can neither change nor be converted."""
         shared = self.factory is None and isinstance(self.default, IMMUTABLE)
         return shared and (self.default is None or self.codec.convert is None)
+
+    def store(self, value: Any) -> Any:
+        """Return a value as it is stored; MISSING if the field is left out."""
+        if value is None:
+            # Left out where loading gives None again; else the default would come back.
+            left_out = (self.default is None or self.default is MISSING) and self.factory is None
+            return MISSING if left_out else None
+        if self.encrypted:
+            return value.data if isinstance(value, Sealed) else encrypt(self, value)
+        return value if self.codec.encode is None else self.codec.encode(value)
+
+    def load(self, stored: Any, strict: bool = True) -> Any:
+        """Return a stored value as the field has it.
+
+        Args:
+            strict: raise for one that does not fit, since the field's type has changed; otherwise
+                it stays as it is stored, and validation will say so.
+        """
+        decode = self.codec.decode
+        try:
+            return stored if stored is None or decode is None else decode(stored)
+        except Exception as error:
+            if not strict:
+                return stored
+            said = self.unless_secret(self.codec.check(stored) or str(error))
+            raise ValidationError({self.name: [said]}, self.owner.__name__) from None
+
+    def unless_secret(self, message: str) -> str:
+        """Return a message that may have the value in it, or one without if it is encrypted."""
+        name = self.codec.name
+        return f"must be {name}; the value is not shown" if self.encrypted else message
 
     def make_default(self) -> Any:
         """Return a fresh default; None where there is none, or where its factory needs the job."""
@@ -159,7 +191,8 @@ def field(
             object. Those of `rocketjob.validators` do.
         user_editable: whether people may change it in the web interface.
         copy_on_restart: whether the next instance of a recurring job takes the value over.
-        encrypted: whether the value is stored encrypted; needs `encryption_keys`.
+        encrypted: whether the value is stored encrypted; needs `encryption_keys`. It is shown
+            nowhere; a process without the key can do all but read it.
         pre_processed: run a factory that takes the job before the other fields are set.
         description: shown in help and forms.
 
@@ -214,6 +247,19 @@ def gather(cls: type, scope: dict[str, Any]) -> dict[str, Field]:
     return fields
 
 
+def caller_scope(cls: type) -> dict[str, Any]:
+    """Return the local names where a class is being defined, to resolve text annotations."""
+    if "<locals>" not in cls.__qualname__:
+        return {}
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None:
+        inside = frame.f_code.co_name == "__init_subclass__"
+        if not inside and frame.f_globals.get("__name__") == cls.__module__:
+            return dict(frame.f_locals)
+        frame = frame.f_back
+    return {}
+
+
 def _own_fields(base: type, cls: type, scope: dict[str, Any]) -> dict[str, Field]:
     """Return what one class itself declares; it is worked out once, when first met."""
     cached: dict[str, Field] | None = base.__dict__.get("__own_fields__")
@@ -245,8 +291,19 @@ def _clear_class_attribute(base: type, name: str, made: Field) -> None:
     hides = any(callable(getattr(parent, name, None)) for parent in base.__mro__[1:])
     if name in base.__dict__ and (hides or isinstance(base.__dict__[name], Field)):
         delattr(base, name)
-        if not hides and made.default is not MISSING:
+        if made.encrypted:
+            _seal(base, name, hides)
+        elif not hides and made.default is not MISSING:
             setattr(base, name, made.default)
+
+
+def _seal(base: type, name: str, hides: bool) -> None:
+    if hides:
+        raise TypeError(
+            f"{base.__qualname__}.{name} cannot be encrypted, since a helper of the class has that "
+            "name: choose another"
+        )
+    setattr(base, name, SealedAttribute(name))
 
 
 def _overrides(base: type, fields: dict[str, Field]) -> Iterator[tuple[str, Any]]:
@@ -273,7 +330,8 @@ def _with_default(inherited: Field, default: Any, base: type, cls: type) -> Fiel
             f"for example `{inherited.name}: {_type_name(inherited.annotation)} = field(...)`"
         )
     made = attrs.evolve(inherited, default=default, factory=None)
-    if _hides_helper(base, made.name, cls):
+    covers = made.encrypted or _hides_helper(base, made.name, cls)
+    if covers and made.name in base.__dict__:
         base.__overrides__ = {**base.__dict__.get("__overrides__", {}), made.name: default}  # type: ignore[attr-defined]
         delattr(base, made.name)
     return made

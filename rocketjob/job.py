@@ -10,17 +10,16 @@ import contextlib
 import copy
 import inspect
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, tzinfo
 from math import inf
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
 
-import attrs
 import pendulum
 from bson import ObjectId
 
-from rocketjob import application, clock, history, validators
-from rocketjob.document import Document, loaded_classes
+from rocketjob import application, clock, history, job_text, successors, validators
+from rocketjob.document import Document
 from rocketjob.errors import (
     ClaimLost,
     InvalidTransition,
@@ -33,10 +32,12 @@ from rocketjob.errors import (
 )
 from rocketjob.fields import field, read_only_field
 from rocketjob.history import HistoryEntry
+from rocketjob.job_builder import JobBuilder
 from rocketjob.job_exception import JobException
+from rocketjob.job_query import JobQuery
 from rocketjob.limits import Limit
 from rocketjob.log import Logger
-from rocketjob.query import Query
+from rocketjob.registry import loaded_classes, lookup
 from rocketjob.state_machine import Change, Event, Transition, event, events_of
 from rocketjob.store import Filter, Stored, atomically
 
@@ -63,7 +64,6 @@ INDEXES: dict[str, list[dict[str, Any]]] = {
         },
     ]
 }
-J = TypeVar("J", bound="Job")
 
 
 class Claim(NamedTuple):
@@ -72,37 +72,6 @@ class Claim(NamedTuple):
     by: str
     number: int
     at: float = inf  # when it was made to start the job, in seconds of the monotonic clock
-
-
-class JobQuery(Query[J]):
-    """A query of jobs, with a scope for each state."""
-
-    def queued(self) -> Self:
-        """Narrow to jobs that wait, scheduled ones included."""
-        return self.where({"state": "queued"})
-
-    def running(self) -> Self:
-        return self.where({"state": "running"})
-
-    def completed(self) -> Self:
-        return self.where({"state": "completed"})
-
-    def failed(self) -> Self:
-        return self.where({"state": "failed"})
-
-    def paused(self) -> Self:
-        return self.where({"state": "paused"})
-
-    def aborted(self) -> Self:
-        return self.where({"state": "aborted"})
-
-    def scheduled(self) -> Self:
-        """Narrow to queued jobs whose time has not come."""
-        return self.queued().where({"run_at": {"$gt": clock.now()}})
-
-    def queued_now(self) -> Self:
-        """Narrow to queued jobs that could start now."""
-        return self.queued().where({"$or": [{"run_at": None}, {"run_at": {"$lte": clock.now()}}]})
 
 
 class Job(Document):
@@ -522,27 +491,17 @@ class Job(Document):
     @property
     def duration(self) -> str:
         """`seconds` in words, such as `1m 30s`."""
-        return duration_text(self.seconds)
+        return job_text.duration_text(self.seconds)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return all fields that mean something in the present state, id first."""
-        values = {n: _plain(self.__dict__[n]) for n in sorted(self.__fields__) if n != "id"}
-        for name in ("claimed_by", "claim_number"):
-            values.pop(name)
-        for name in _HIDDEN.get(self.state, ()):
-            values.pop(name, None)
-        for name in ("failure_count", "interruptions"):
-            if not values.get(name):
-                values.pop(name, None)
-        if self.state != "completed" or self.result is None:
-            values.pop("result", None)
-        first: dict[str, Any] = {"id": self.id}
-        if self.state in ("paused", "aborted", "failed"):
-            first[f"{self.state}_at"] = values.pop("completed_at", None) or self.completed_at
-        return {**first, **values, "seconds": self.seconds, "duration": self.duration}
+        """Return all fields that mean something in the present state, id first.
+
+        It is what is shown of a job: encrypted fields are hidden in it.
+        """
+        return job_text.shown_fields(self)
 
     def status(self, time_zone: str | tzinfo = "UTC") -> dict[str, Any]:
-        """Return what the web interface shows: times as text in a zone, ids as text.
+        """Return what the web interface shows: `as_dict`, times as text in a zone, ids as text.
 
         Args:
             time_zone: a name such as `America/New_York`, or a tzinfo.
@@ -550,13 +509,12 @@ class Job(Document):
         zone = pendulum.timezone(time_zone) if isinstance(time_zone, str) else time_zone
         values = self.as_dict()
         values.pop("seconds")
-        return {name: _shown(value, zone) for name, value in values.items()}
+        return {name: job_text.plain(value, zone) for name, value in values.items()}
 
     @classmethod
     def underscore_name(cls) -> str:
         """Return the class's name as `data_study`, without a trailing Job."""
-        name = re.sub(r"(?<=.)Job$", "", cls.__name__)
-        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+        return job_text.underscored(re.sub(r"(?<=.)Job$", "", cls.__name__))
 
     @classmethod
     def human_name(cls) -> str:
@@ -566,10 +524,7 @@ class Job(Document):
     @classmethod
     def collective_name(cls) -> str:
         """Return the class's name as `data_studies`."""
-        name = cls.underscore_name()
-        if name.endswith("y") and name[-2:-1] not in ("a", "e", "i", "o", "u"):
-            return name[:-1] + "ies"
-        return name + ("es" if name.endswith(("s", "x", "ch", "sh")) else "s")
+        return job_text.plural(cls.underscore_name())
 
     # --- restarting --------------------------------------------------------------------------
 
@@ -624,9 +579,17 @@ class Job(Document):
         follow_up.otherwise = otherwise
         change.follow_ups.append(follow_up)
 
-    def create_with(self, document: Document) -> None:
-        """Store another document in the same step as the present change, or neither."""
-        self._change_under_way("create_with").companions.append(document)
+    def create_with(self, document: Document, amend: Callable[[], bool] | None = None) -> None:
+        """Store another document in the same step as the present change, or neither.
+
+        Args:
+            amend: called within that step, before it writes: to bring the document into line with
+                what others have stored by then. False leaves it out.
+        """
+        change = self._change_under_way("create_with")
+        change.companions.append(document)
+        if amend is not None:
+            change.amends[document] = amend
 
     def _change_under_way(self, method: str) -> Change:
         change: Change | None = self.__dict__.get("_change")
@@ -656,6 +619,7 @@ class Job(Document):
         """
         before = dict(self.__dict__), set(self._assigned)
         stored = other._stored if other is not None else None
+        store = application.current().store
 
         def step(session: Any) -> None:
             self._put_back(before)  # it may be made again
@@ -665,10 +629,21 @@ class Job(Document):
                 other.save()
 
         try:
-            atomically(application.current().store, step)
+            if other is None or self.is_new or store.supports_transactions:
+                atomically(store, step)
+            else:
+                successors.save_with(store, self, other)
         except BaseException:
             self._put_back(before)
             raise
+
+    def _changes(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        changed, removed = super()._changes()
+        documents = self.__dict__.get("_to_note")
+        if documents is not None:  # `save_with`: not for a change that it makes alone
+            undo = successors.update_back(self._stored or {}, (*changed, *removed))
+            changed[successors.FIELD] = successors.make_note(documents, undo=undo)
+        return changed, removed
 
     def _put_back(self, before: tuple[dict[str, Any], Iterable[str]]) -> None:
         self.__dict__.update(before[0])
@@ -758,10 +733,10 @@ class Job(Document):
             stored[history.KEY] = written[-history.LIMIT :]
         return stored
 
-    def _load(self, stored: Stored) -> None:
+    def _load(self, stored: Stored, strict: bool = True) -> None:
         self.__dict__["_history"] = stored.get(history.KEY, [])
         self.__dict__["_unsaved_history"] = []
-        super()._load(stored)
+        super()._load(stored, strict)
 
     def _was_stored(self, stored: Stored) -> None:
         super()._was_stored(stored)
@@ -806,7 +781,15 @@ class Job(Document):
 
     @classmethod
     def _unknown_class(cls, name: str) -> type[Document]:
+        from rocketjob.unknown_job import UnknownJob
+
         return UnknownJob
+
+    @classmethod
+    def _stand_in(cls, stored: Stored, error: Exception) -> Any:
+        from rocketjob.unknown_job import UnknownJob
+
+        return UnknownJob.of(stored, error)
 
     def _identity(self) -> dict[str, Any]:
         claim: Claim | None = self.__dict__.get("_claim")
@@ -855,103 +838,9 @@ class Job(Document):
         return self
 
 
-class UnknownJob(Job):
-    """Stands in for a job whose class is not loaded here: it can be listed, aborted, destroyed."""
-
-    def _load(self, stored: Stored) -> None:
-        super()._load(stored)
-        self.__dict__["_unknown_name"] = stored.get("_type", "?")
-
-    @property
-    def class_name(self) -> str:
-        """The name of the class that is missing."""
-        return str(self.__dict__.get("_unknown_name", "?"))
-
-    def __repr__(self) -> str:
-        return f"<UnknownJob {self.class_name} {self.id} {self.state}>"
-
-    def forbids(self, event: str) -> str | None:
-        if event in ("abort", "pause", "fail", "requeue"):
-            return None
-        return f"its class {self.class_name} is not loaded here"
-
-    def perform_now(self) -> Any:
-        return self.perform()
-
-    def perform(self, *args: Any, **kwargs: Any) -> Any:
-        raise UnknownJobClass(
-            f"The class {self.class_name} is not loaded here: import its module, or name it in app"
-        )
-
-
-@attrs.frozen
-class JobBuilder(Generic[J]):
-    """Fields for a job that gets its arguments by `perform_later` or `perform_now`."""
-
-    job_class: type[J]
-    values: Mapping[str, Any]
-
-    def set(self, **fields: Any) -> JobBuilder[J]:
-        """Return a builder with more fields."""
-        return JobBuilder(self.job_class, {**self.values, **fields})
-
-    def perform_later(self, *args: Any, **kwargs: Any) -> J:
-        """Store a job that will call `perform` with these arguments; return the job."""
-        return self.build(*args, **kwargs).submit()
-
-    def perform_now(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the job here and now; return what perform returned."""
-        return self.build(*args, **kwargs).perform_now()
-
-    def build(self, *args: Any, **kwargs: Any) -> J:
-        """Return the job, not stored yet.
-
-        Raises:
-            TypeError: an unknown field, or perform does not take these arguments.
-        """
-        job = self.job_class(**self.values)
-        _check_signature(self.job_class, args, kwargs)
-        if args or kwargs:
-            job.arguments = {"args": list(args), "kwargs": kwargs}
-        return job
-
-
 _SET_BY_EVENTS = frozenset(
     ("started_at", "completed_at", "failure_count", "interruptions", "worker_name", "claimed_by")
 )
-_HIDDEN = {
-    "queued": ("started_at", "completed_at"),
-    "running": ("completed_at",),
-    "completed": ("percent_complete",),
-}
-
-
-def duration_text(seconds: float | None) -> str:
-    """Render seconds as `5.000ms`, `50.0ms`, `5.000s`, `1m 30s`, `1h 1m`, `1d 1h 1m`."""
-    if seconds is None:
-        return ""
-    if seconds < 0.01:
-        return f"{seconds * 1000:.3f}ms"
-    if seconds < 1:
-        return f"{seconds * 1000:.1f}ms"
-    if seconds < 60:
-        return f"{seconds:.3f}s"
-    minutes, rest = divmod(int(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    days, hours = divmod(hours, 24)
-    if days:
-        return f"{days}d {hours}h {minutes}m"
-    return f"{hours}h {minutes}m" if hours else f"{minutes}m {rest}s"
-
-
-def _plain(value: Any) -> Any:
-    return attrs.asdict(value) if attrs.has(type(value)) else value
-
-
-def _shown(value: Any, zone: Any) -> Any:
-    if isinstance(value, datetime):
-        return value.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S %z")
-    return str(value) if isinstance(value, ObjectId) else value
 
 
 def _each(query: JobQuery[Any], event: str) -> int:
@@ -963,17 +852,6 @@ def _each(query: JobQuery[Any], event: str) -> int:
     return done
 
 
-def _check_signature(cls: type[Job], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    signature = cls.__dict__.get("__signature_of_perform__")
-    if signature is None:
-        signature = cls.__signature_of_perform__ = inspect.signature(cls.perform)
-    try:
-        signature.bind(None, *args, **kwargs)
-    except TypeError as error:
-        shown = re.sub(r"^\(self(, )?", "(", str(signature))
-        raise TypeError(f"{cls.__name__}.perform{shown}: {error}") from None
-
-
 def job_class(name: str) -> type[Job]:
     """Return the loaded job class of this name.
 
@@ -981,8 +859,6 @@ def job_class(name: str) -> type[Job]:
         UnknownJobClass: none is loaded; the message names the nearest.
     """
     import difflib
-
-    from rocketjob.document import lookup
 
     found = lookup(name, Job)
     if found is None:

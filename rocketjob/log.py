@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import json
 import logging
-import logging.handlers
-import queue
 import sys
 import traceback
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
+
+if TYPE_CHECKING:
+    import logging.handlers
+    import queue
 
 TRACE = 5
 LEVELS = {
@@ -148,13 +150,17 @@ def _traceback(record: logging.LogRecord) -> str:
     return "".join(traceback.format_exception(*record.exc_info)).rstrip()
 
 
-class _QueueHandler(logging.handlers.QueueHandler):
+class _QueueHandler(logging.Handler):
     """Hand the record over as it is: the standard one formats it first, which nobody may read."""
 
-    def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
+    def __init__(self, pending: queue.SimpleQueue[logging.LogRecord]) -> None:
+        super().__init__()
+        self._pending = pending
+
+    def emit(self, record: logging.LogRecord) -> None:
         if record.args:
             record.msg, record.args = record.getMessage(), ()  # arguments may change meanwhile
-        return record
+        self._pending.put_nowait(record)
 
 
 class LogService:
@@ -173,6 +179,9 @@ class LogService:
         self._handler: logging.Handler | None = None
 
     def start(self) -> LogService:
+        import logging.handlers  # with sockets and pickles, which only servers have to pay for
+        import queue
+
         handler = self._output()
         pending: queue.SimpleQueue[logging.LogRecord] = queue.SimpleQueue()
         self._handler = _QueueHandler(pending)

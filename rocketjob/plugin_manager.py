@@ -7,6 +7,7 @@ error fly without saying whose it is.
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
 import logging
 import os
@@ -215,7 +216,13 @@ class PluginManager:
 
 def _distribution(entry_point: metadata.EntryPoint) -> tuple[str, str]:
     found = getattr(entry_point, "dist", None)
-    return (found.name, found.version) if found is not None else ("?", "?")
+    return _name_and_version(found) if found is not None else ("?", "?")
+
+
+@functools.lru_cache(maxsize=256)
+def _name_and_version(distribution: metadata.Distribution) -> tuple[str, str]:
+    """Return what a distribution is called; asked each time it would read its files again."""
+    return distribution.name, distribution.version
 
 
 def _whose(entry_point: metadata.EntryPoint) -> str:

@@ -10,16 +10,11 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 import attrs
 
 from rocketjob import application
-from rocketjob.codec import encode_any
-from rocketjob.document import (
-    Document,
-    as_object_id,
-    classes_made,
-    decrypt,
-    encode_value,
-    loaded_classes,
-)
+from rocketjob.codec import Codec, encode_any
+from rocketjob.document import Document
 from rocketjob.fields import MISSING
+from rocketjob.registry import classes_made, loaded_classes
+from rocketjob.sealed import decrypt
 from rocketjob.store import Collection, Filter, Sort
 from rocketjob.validation import Errors, check_fields
 
@@ -47,8 +42,12 @@ class Query(Generic[D]):
     def where(self, filter: Filter | None = None, /, **values: Any) -> Self:
         """Narrow the selection, by a Mongo filter, by values of fields, or both.
 
+        A text is parsed by the type of the field that it is compared with, as
+        `{"created_at": {"$gte": "2026-01-31T08:00:00Z"}}`.
+
         Raises:
-            TypeError: an unknown field.
+            TypeError: an unknown field, or one that is stored encrypted.
+            ValueError: a text that cannot be a value of the field.
         """
         added = [] if not filter else [self._encode_filter(filter)]
         if values:
@@ -78,7 +77,7 @@ class Query(Generic[D]):
 
     def __iter__(self) -> Iterator[D]:
         for stored in self._find():
-            yield self.model.from_document(stored)
+            yield self.model.listed(stored)
 
     def __len__(self) -> int:
         return self.count()
@@ -127,7 +126,7 @@ class Query(Generic[D]):
             if made is None or made.read_only or made.name == "id":
                 raise TypeError(f"update_all cannot set {name}: the system does")
             value = self._checked(made, value)
-            stored = encode_value(made, value)
+            stored = made.store(value)
             if stored is MISSING:
                 removed[made.key] = ""
             else:
@@ -216,17 +215,23 @@ class Query(Generic[D]):
 
     def _encode_value(self, name: str, value: Any) -> Any:
         made = self._field(name)
-        if name in ("id", "_id"):
-            return as_object_id(value)
-        if made is None or value is None or "__" in name or "." in name:
+        if value is None or made is None or self._is_ambiguous(made):
             return encode_loose(value)
         if made.encrypted:
             raise TypeError(f"{made.name} is stored encrypted: it cannot be searched for a value")
-        if made.codec.convert:
-            value = made.codec.convert(value)
-        if made.codec.encode is not None and made.codec.check(value) is None:
-            return made.codec.encode(value)
-        return encode_loose(value)
+        if name not in (made.name, made.key):  # a part of it
+            return encode_loose(value)
+        try:
+            return encode_sought(made.codec, value)
+        except ValueError as error:
+            raise ValueError(f"{made.name} {error}") from None
+
+    def _is_ambiguous(self, made: Field) -> bool:
+        """Tell whether classes below this one have fields of the same name and other types."""
+        if made.name in self.model.__fields__:
+            return False
+        known = (cls.__fields__.get(made.name, made) for cls in loaded_classes(self.model))
+        return any((f.codec, f.encrypted) != (made.codec, made.encrypted) for f in known)
 
     def _plucked(self, name: str, value: Any) -> Any:
         made = self._field(name)
@@ -234,15 +239,13 @@ class Query(Generic[D]):
             return made.make_default() if made is not None and made.name == name else None
         if value is None or made is None or "." in name:
             return value
-        if made.encrypted:
-            return decrypt(made, value)
-        return value if made.codec.decode is None else made.codec.decode(value)
+        return decrypt(made, value) if made.encrypted else made.load(value, strict=False)
 
     def _encode_filter(self, filter: Filter) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for key, value in filter.items():
             if key in ("$and", "$or", "$nor"):
-                found[key] = [self._encode_filter(clause) for clause in value]
+                found[key] = [self._encode_filter(clause) for clause in _clauses(key, value)]
             elif key.startswith("$"):
                 found[key] = value  # the store says whether it supports it
             else:
@@ -265,6 +268,32 @@ class Query(Generic[D]):
         if operator in ("$eq", "$ne", "$gt", "$gte", "$lt", "$lte"):
             return self._encode_value(key, value)
         return value
+
+
+def _clauses(key: str, value: Any) -> list[Filter]:
+    if not isinstance(value, list | tuple) or not all(isinstance(v, Mapping) for v in value):
+        raise TypeError(f"{key} must be a list of filters")
+    return list(value)
+
+
+def encode_sought(codec: Codec, value: Any) -> Any:
+    """Encode a value that is compared with a field; a text is parsed by the field's type.
+
+    Raises:
+        ValueError: it is of no use for that type, so that nothing would ever be found.
+    """
+    value = codec.convert(value) if codec.convert else value
+    for fitting in (codec, codec.item):
+        if fitting is not None and fitting.check(value) is None:
+            return value if fitting.encode is None else fitting.encode(value)
+    sought = codec.item or codec  # of a list it is an item that is looked for
+    if isinstance(value, str) and sought.parse is not None:
+        value = sought.parse(value)
+    elif not isinstance(value, date) or isinstance(value, datetime):
+        return encode_loose(value)
+    if said := sought.check(value):
+        raise ValueError(said)
+    return value if value is None or sought.encode is None else sought.encode(value)
 
 
 def encode_loose(value: Any) -> Any:

@@ -14,16 +14,18 @@ from typing import Any
 
 import attrs
 
-from rocketjob import clock, history
+from rocketjob import clock, history, successors
 from rocketjob.codec import codec_for
 from rocketjob.config import Config
-from rocketjob.document import classes_made, loaded_classes
-from rocketjob.job import COLLECTION, Claim, Job, UnknownJob
+from rocketjob.errors import ConfigurationError
+from rocketjob.job import COLLECTION, Claim, Job
 from rocketjob.job_exception import JobException
 from rocketjob.limits import Blocked, LimitedClaim
 from rocketjob.log import Logger
 from rocketjob.plugin_manager import PluginManager
+from rocketjob.registry import classes_made, loaded_classes
 from rocketjob.store import Filter, Store, Write
+from rocketjob.unknown_job import UnknownJob
 
 log = Logger("rocketjob.queue")
 ORDER = [("priority", 1), ("_id", 1)]  # the most urgent first, then the oldest
@@ -52,6 +54,7 @@ class Queue:
     _limited: bool = False
     _joinable: list[Filter] = attrs.field(factory=list)
     _cleared: list[str] = attrs.field(factory=list)
+    _where: Filter | None = None
     _held_back: dict[str, tuple[float, Filter]] = attrs.field(factory=dict)
 
     # --- claiming ----------------------------------------------------------------------------
@@ -187,8 +190,8 @@ class Queue:
             "run_at": {"$or": [{"run_at": None}, {"run_at": {"$lte": now}}]},
             "class": {"_type": {"$in": self.class_names()}},
         }
-        if self.config.where:
-            found["where"] = self.config.where
+        if self._where:
+            found["where"] = self._where
         held = self._held()
         if held:
             found["held back"] = {"$nor": held}
@@ -215,6 +218,7 @@ class Queue:
             if cls.joinable is not None and cls.joinable not in self._joinable:
                 self._joinable.append(cls.joinable)
         self._cleared = sorted({name for cls in classes for name in cls.cleared_by_claim})
+        self._where = job_filter(self.config)
 
     def is_waiting(self) -> bool:
         """Tell whether a job waits that this claimer may start now.
@@ -257,6 +261,18 @@ def more_urgent_than(job: Job) -> Filter:
     """Return the filter of the jobs that are taken before this one."""
     older = {"priority": job.priority, "_id": {"$lt": job.id}}
     return {"$or": [{"priority": {"$lt": job.priority}}, older]}
+
+
+def job_filter(config: Config) -> Filter | None:
+    """Return the filter of the setting `where`, its texts parsed by the types of the fields.
+
+    Raises:
+        ConfigurationError: a text cannot be a value of its field.
+    """
+    try:
+        return Job.where(config.where).filter() if config.where else None
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"where = {config.where!r}: {error}") from None
 
 
 def takes(config: Config, cls: type[Job]) -> bool:
@@ -345,6 +361,9 @@ def _take_back(
     store: Store, stored: dict[str, Any], crashed: str | None, reason: str, crash_limit: int
 ) -> str | None:
     try:
+        if successors.FIELD in stored:  # first: the job may be gone before the next sweep
+            successors.finish(store, stored["_id"], stored[successors.FIELD])
+            stored = store.collection(COLLECTION).find_one({"_id": stored["_id"]}) or stored
         job = Job.from_document(stored)
         job.__dict__["_claim"] = Claim(stored["claimed_by"], stored.get("claim_number", 0))
         return job.recover(crashed, reason, crash_limit)

@@ -122,6 +122,7 @@ class Change:
         self.arguments = arguments or {}
         self.source = self.target = job.state
         self.companions: list[Document] = []
+        self.amends: dict[Document, Callable[[], bool]] = {}
         self.follow_ups: list[Change] = []
         self.otherwise = False
         self.deletes = False
@@ -320,9 +321,10 @@ class Change:
         def step(session: Any) -> bool:
             nonlocal inserting
             inserting = None
+            wanted = [each for each in self.companions if self._is_wanted(each)]
             if not self._write_alone(session):
                 return False
-            for companion in self.companions:
+            for companion in wanted:
                 inserting = companion
                 self._insert(companion, companion.to_document(), session)
             return True
@@ -336,15 +338,21 @@ class Change:
                 self._leave_out(inserting, error)
         return self._write_alone()
 
+    def _is_wanted(self, companion: Document) -> bool:
+        amend = self.amends.get(companion)
+        return amend is None or amend()
+
     def _write_and_note(self) -> bool:
         """Make the change with a note of its companions, then store them; see `successors`."""
         job, store = self.job, application.current().store
-        self._inserts = {each: each.to_document() for each in self.companions}
+        wanted = [each for each in self.companions if self._is_wanted(each)]
+        self._inserts = {each: each.to_document() for each in wanted}
         write = successors.noted(self.guarded(), self._changed[0], self._inserts)
         if not store.write_many(job.collection_name, [write])[0]:
             return False
         assert write.update is not None
-        refused = successors.finish(store, job.id, write.update["$set"][successors.FIELD])
+        note = write.update["$set"][successors.FIELD]
+        refused = successors.finish_or_leave(store, job.id, note)
         for companion in [each for each in self.companions if each.id in refused]:
             self._leave_out(companion, DuplicateKey("it is there already"))
         return True
@@ -365,7 +373,8 @@ class Change:
             job._was_updated(*self._changed)
         job._add_history(self.entries())
         for companion in self.companions:
-            companion._was_stored(self._inserts[companion])
+            if companion in self._inserts:  # else it was not wanted any more
+                companion._was_stored(self._inserts[companion])
         job._claim_ended()
 
     def needs_settling(self) -> bool:

@@ -8,8 +8,11 @@ from typing import Any, TypeVar
 
 import attrs
 
+from rocketjob.sealed import Sealed
+
 F = TypeVar("F", bound=Callable[..., Any])
 MARK = "__rocketjob_validation__"
+_UNTOLD = "is refused by its validator; why is not shown, since that may tell the value"
 
 
 class Errors(Mapping[str, list[str]]):
@@ -58,12 +61,14 @@ def check_fields(document: Any, fields: Iterable[Any], errors: Errors) -> None:
         value = values.get(field.name)
         if value is None and field.codec.optional:
             continue
+        if isinstance(value, Sealed):
+            continue  # as it is stored, and valid when that was done
         if value is None:
             errors.add(field.name, "is required" if field.required else _must_be_set(field))
             continue
         said = field.codec.check(value)
         if said:
-            errors.add(field.name, said)
+            errors.add(field.name, field.unless_secret(said))
         elif field.validator is not None:
             _run_validator(document, field, value, errors)
 
@@ -77,7 +82,7 @@ def _run_validator(document: Any, field: Any, value: Any, errors: Errors) -> Non
     try:
         field.validator(document, attribute, value)
     except (ValueError, TypeError) as error:
-        errors.add(field.name, _message(error, field.name))
+        errors.add(field.name, _UNTOLD if field.encrypted else _message(error, field.name))
 
 
 def _message(error: Exception, name: str) -> str:

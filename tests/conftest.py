@@ -5,7 +5,7 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
-from rocketjob import application, async_loop, clock, document
+from rocketjob import application, async_loop, clock, registry
 from rocketjob.document import Document
 
 settings.register_profile(
@@ -31,7 +31,7 @@ def _no_trace_of_a_test(monkeypatch):
     for cls, callbacks in added.items():
         if cls.__added_callbacks__ != callbacks:
             cls.__added_callbacks__[:] = callbacks
-            document._made[0] += 1
+            registry.note_change()
 
 
 def _classes(base):
@@ -58,17 +58,29 @@ def rocketjob(other_store):
         yield made
 
 
+def pytest_configure(config):
+    config.addinivalue_line("markers", "both_stores: on MongoDB without transactions too")
+
+
+def pytest_generate_tests(metafunc):
+    if metafunc.definition.get_closest_marker("both_stores") is None:
+        return
+    if "other_store" in metafunc.fixturenames and "ROCKETJOB_TEST_STORE" not in os.environ:
+        stores = [None, "mongodb-plain"]
+        metafunc.parametrize("other_store", stores, indirect=True, ids=["sqlite", "mongodb"])
+
+
 @pytest.fixture
 def other_store(request):
     """The URL of the store of `ROCKETJOB_TEST_STORE`, to run tests unchanged on MongoDB.
 
     `mongodb`, or `mongodb-plain` for one without transactions and change streams.
     """
-    wanted = os.environ.get("ROCKETJOB_TEST_STORE")
+    wanted = getattr(request, "param", os.environ.get("ROCKETJOB_TEST_STORE"))
     if not wanted:
         return None
     url = request.getfixturevalue("mongo_url")
-    plain = "rocketjobTransactions=false&rocketjobChangeStreams=false"
+    plain = "rocketjobTransactions=false&rocketjobWakeUp=tailable"
     return f"{url}?{plain}" if wanted == "mongodb-plain" else url
 
 

@@ -31,8 +31,9 @@ from bson import ObjectId
 
 from rocketjob import Job, clock, events, field, hookimpl, limits
 from rocketjob.application import current
-from rocketjob.document import Document, lookup
+from rocketjob.document import Document
 from rocketjob.errors import NotFound
+from rocketjob.registry import lookup
 from rocketjob.server import Server
 from rocketjob.store import Collection, Filter, Store, Stored, Write
 from rocketjob_plugins.cron import Cron

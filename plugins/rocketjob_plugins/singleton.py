@@ -22,9 +22,9 @@ from typing import Any, ClassVar, Literal, Self
 import bson
 
 from rocketjob import Job, before, hookimpl, validate
-from rocketjob.document import encode_value
 from rocketjob.errors import ConfigurationError, ValidationError
 from rocketjob.fields import MISSING, read_only_field
+from rocketjob.indexes import unique_while
 
 ACTIVE = ("queued", "running", "paused")
 INDEX = "active_key"
@@ -91,9 +91,7 @@ class Singleton(Job, abstract=True):
         name = type(self).type_name()
         if not self.unique_by:
             return name
-        found = {
-            each: encode_value(self.fields()[each], getattr(self, each)) for each in self.unique_by
-        }
+        found = {each: self.fields()[each].store(getattr(self, each)) for each in self.unique_by}
         plain = {each: None if value is MISSING else value for each, value in found.items()}
         return f"{name}:{hashlib.sha256(bson.encode(plain)).hexdigest()[:32]}"
 
@@ -113,12 +111,4 @@ def register_mixins() -> list[type[Job]]:
 
 @hookimpl
 def register_indexes() -> dict[str, list[dict[str, Any]]]:
-    index = {
-        "keys": [(INDEX, 1)],
-        "name": INDEX,
-        "unique": True,
-        # The state is judged by the index itself, whoever changed it: also a process that has not
-        # loaded the class, and so runs none of its callbacks.
-        "partialFilterExpression": {INDEX: {"$exists": True}, "state": {"$in": list(ACTIVE)}},
-    }
-    return {Job.collection_name: [index]}
+    return {Job.collection_name: [unique_while(INDEX, ACTIVE)]}

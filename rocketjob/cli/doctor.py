@@ -405,7 +405,7 @@ def _stuck(patient: Patient) -> Iterator[Finding]:
 
 
 def _oldest(patient: Patient) -> Iterator[Finding]:
-    from rocketjob.job import UnknownJob
+    from rocketjob.unknown_job import UnknownJob
 
     job = _due().order_by("id").first()
     if job is None:

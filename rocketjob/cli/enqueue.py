@@ -12,10 +12,10 @@ import click
 from rocketjob import Job
 from rocketjob.cli.command import command, json_option
 from rocketjob.cli.errors import BadInput
-from rocketjob.cli.job_class import build, resolve
+from rocketjob.cli.job_class import build, job_options, resolve
 from rocketjob.cli.job_json import summary
 from rocketjob.cli.output import print_json
-from rocketjob.cli.types import JobSpec, Property, as_dict
+from rocketjob.cli.types import as_dict
 
 MAX_SHOWN = 5  # wrong lines of a file that are told at once
 
@@ -46,19 +46,7 @@ MAX_SHOWN = 5  # wrong lines of a file that are told at once
         ),
     ],
 )
-@click.argument("spec", type=JobSpec(), metavar="CLASS")
-@click.argument("properties", nargs=-1, type=Property(), metavar="[NAME=VALUE]...")
-@click.option(
-    "--arg", "args", multiple=True, metavar="VALUE", help="a positional argument of perform"
-)
-@click.option(
-    "--kwarg",
-    "kwargs",
-    multiple=True,
-    type=Property(),
-    metavar="NAME=VALUE",
-    help="a keyword argument of perform",
-)
+@job_options
 @click.option(
     "--many",
     type=click.Path(allow_dash=True),

@@ -6,16 +6,43 @@ import inspect
 import json
 import sys
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
-from typing import Any
+from typing import Any, TypeVar
+
+import click
 
 from rocketjob import Job, UnknownJob
 from rocketjob.cli.command import did_you_mean
 from rocketjob.cli.errors import BadInput
 from rocketjob.cli.session import import_app
-from rocketjob.document import loaded_classes
+from rocketjob.cli.types import JOB_SPEC, Property
 from rocketjob.errors import PluginError, UnknownJobClass, ValidationError
+from rocketjob.registry import loaded_classes
+
+F = TypeVar("F", bound=Callable[..., Any])
+_OPTIONS = (
+    click.argument("spec", type=JOB_SPEC, metavar="CLASS"),
+    click.argument("properties", nargs=-1, type=Property(), metavar="[NAME=VALUE]..."),
+    click.option(
+        "--arg", "args", multiple=True, metavar="VALUE", help="a positional argument of perform"
+    ),
+    click.option(
+        "--kwarg",
+        "kwargs",
+        multiple=True,
+        type=Property(),
+        metavar="NAME=VALUE",
+        help="a keyword argument of perform",
+    ),
+)
+
+
+def job_options(function: F) -> F:
+    """Decorate a command with what describes a job; it takes `spec properties args kwargs`."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
 
 
 def resolve(spec: str) -> type[Job]:

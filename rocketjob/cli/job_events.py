@@ -13,7 +13,7 @@ from bson import ObjectId
 from rocketjob import Job, UnknownJob
 from rocketjob.cli.command import Group, json_option
 from rocketjob.cli.errors import FAILURE
-from rocketjob.cli.job_json import EVENTS, class_name, load
+from rocketjob.cli.job_json import EVENTS, class_name
 from rocketjob.cli.output import print_json, styled
 from rocketjob.cli.selection import Selection, checked, selection_options
 from rocketjob.cli.session import import_app
@@ -185,12 +185,13 @@ def _fire(id: ObjectId, name: str, arguments: dict[str, Any]) -> Outcome:
     stored = Job.collection().find_one({"_id": id})
     if stored is None:
         return Outcome(id, None, None, None, "there is no job with this id")
-    job = load(stored)
+    job = Job.listed(stored)
     source = job.state
     try:
         getattr(job, EVENTS[name])(**arguments)
     except RocketJobError as error:
-        hint = "; --app MODULE loads its class" if isinstance(job, UnknownJob) else ""
+        missing = isinstance(job, UnknownJob) and job.error is None
+        hint = "; --app MODULE loads its class" if missing else ""
         return Outcome(id, class_name(job), source, source, str(error) + hint)
     except Exception as error:  # a callback of the class; the others go on
         return Outcome(id, class_name(job), source, None, f"{type(error).__name__}: {error}")

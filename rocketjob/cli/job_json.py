@@ -8,13 +8,14 @@ from typing import Any
 import attrs
 
 from rocketjob import Job, UnknownJob
+from rocketjob.fields import Field
 from rocketjob.job_exception import JobException
 from rocketjob.query import Query
+from rocketjob.sealed import HIDDEN, Sealed
 from rocketjob.store import Stored
 
 STANDARD = tuple(Job.fields())
-HIDDEN = ("claimed_by", "claim_number")
-ENCRYPTED = "(encrypted)"
+NOT_LISTED = ("claimed_by", "claim_number")
 EVENTS = {
     "retry": "retry",
     "abort": "abort",
@@ -41,20 +42,30 @@ def find_jobs(query: Query[Any]) -> Iterator[Job]:
 
 
 def load(stored: Stored) -> Job:
-    """Return a stored job, as an UnknownJob where its own class cannot hold what is stored."""
-    try:
-        return Job.from_document(stored)
-    except Exception as error:
-        # No class has an empty name: it loads with the fields that every job has.
-        job = Job.from_document({**stored, "_type": ""})
-        job.__dict__["_unknown_name"] = stored.get("_type")
-        job.__dict__["_cannot_load"] = f"{type(error).__name__}: {error}"
-        return job
+    """Return a stored job to be shown, not to be changed, whatever its document holds."""
+    job = Job.listed(stored)
+    if isinstance(job, UnknownJob) and job.error is not None:
+        job.__dict__["_problem"] = f"cannot be loaded: {job.problem}"
+    for name, made in job.fields().items():
+        if said := _misfit(made, job.__dict__[name]):
+            job.__dict__["_problem"] = f"does not fit its class: {name} {said}"
+            if name in STANDARD:  # what is made of these relies on their types
+                job.__dict__[name] = made.make_default()
+    return job
+
+
+def _misfit(made: Field, value: Any) -> str | None:
+    if isinstance(value, Sealed):
+        return None
+    if value is None:
+        return None if made.codec.optional else "has no value"
+    said = made.codec.check(value)
+    return said and made.unless_secret(said)
 
 
 def problem_of(job: Job) -> str | None:
-    """Say why a job could not be loaded as what it is, if so."""
-    found: str | None = job.__dict__.get("_cannot_load")
+    """Say what is wrong with the document of a job, if anything."""
+    found: str | None = job.__dict__.get("_problem")
     return found
 
 
@@ -68,10 +79,11 @@ def summary(job: Job) -> dict[str, Any]:
     found: dict[str, Any] = {"id": str(job.id), "class": class_name(job)}
     found["known_class"] = not isinstance(job, UnknownJob)
     for name in STANDARD:
-        if name not in ("id", "exception", "result", "arguments", *HIDDEN):
+        if name not in ("id", "exception", "result", "arguments", *NOT_LISTED):
             found[name] = getattr(job, name)
     found |= {"seconds": job.seconds, "duration": job.duration}
     found["exception"] = _exception(job.exception, backtrace=False)
+    found["problem"] = problem_of(job)
     return found
 
 
@@ -95,7 +107,7 @@ def details(job: Job, reveal: bool = False) -> dict[str, Any]:
 def own_fields(job: Job, reveal: bool = False) -> dict[str, Any]:
     """Return the fields that the job's class adds to those of every job."""
     return {
-        name: ENCRYPTED
+        name: HIDDEN
         if made.encrypted and not reveal and job.__dict__[name] is not None
         else getattr(job, name)
         for name, made in job.fields().items()

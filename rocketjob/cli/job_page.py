@@ -54,7 +54,7 @@ def print_job(job: Job, reveal: bool) -> None:
 
 def _print_problem(job: Job) -> None:
     if problem := problem_of(job):
-        click.echo(styled(f"Cannot be loaded as what it is: {clean(problem)}", fg="red"))
+        click.echo(styled(f"It {clean(problem)}", fg="red"))
     elif isinstance(job, UnknownJob):
         text = "Its class is not loaded here, so its own fields are not shown: give --app MODULE"
         click.echo(styled(text, fg="yellow"))

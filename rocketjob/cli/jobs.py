@@ -29,7 +29,9 @@ from rocketjob.cli.selection import Selection, checked, selection_options
 from rocketjob.cli.session import import_app
 from rocketjob.cli.types import JobId, Property, as_dict
 from rocketjob.errors import RocketJobError, ValidationError
-from rocketjob.job import COLLECTION, STATES, JobQuery
+from rocketjob.job import COLLECTION, STATES
+from rocketjob.job_query import JobQuery
+from rocketjob.sealed import HIDDEN
 
 DEFAULT_LIMIT = 50
 
@@ -160,7 +162,7 @@ def _row(job: Job) -> list[Cell | str]:
 def detail(job: Job) -> str:
     """Return what one most wants to know of a job in its state."""
     if problem := problem_of(job):
-        return f"cannot be loaded: {problem}"
+        return problem
     if job.exception is not None and not job.is_completed:
         name, message = job.exception.class_name, job.exception.message or ""
         return message if name == "JobException" else f"{name}: {message}"
@@ -312,7 +314,7 @@ def _parse_edits(job: Job, fields: dict[str, str]) -> dict[str, Any]:
         try:
             found[name] = editable[name].codec.from_text(text)
         except ValueError as error:
-            raise BadInput(f"{name}: {error}") from None
+            raise BadInput(f"{name}: {editable[name].unless_secret(str(error))}") from None
     return found
 
 
@@ -329,8 +331,12 @@ def _print_edited(job: Job, fields: dict[str, str], as_json: bool) -> None:
     if as_json:
         print_json(summary(job))
         return
-    shown = " ".join(f"{name}={getattr(job, name)}" for name in fields)
+    shown = " ".join(f"{name}={_shown(job, name)}" for name in fields)
     click.echo(clean(f"{job.id}  {class_name(job)}  {shown}"))
+
+
+def _shown(job: Job, name: str) -> Any:
+    return HIDDEN if job.fields()[name].encrypted else getattr(job, name)
 
 
 jobs.add_command(explain)

@@ -10,11 +10,11 @@ import click
 from rocketjob import application
 from rocketjob.cli.command import command, json_option
 from rocketjob.cli.errors import Failure
-from rocketjob.cli.job_class import build, resolve
+from rocketjob.cli.job_class import build, job_options, resolve
 from rocketjob.cli.job_json import summary
 from rocketjob.cli.output import plain, print_json, to_json
 from rocketjob.cli.session import session_of
-from rocketjob.cli.types import JobSpec, Property, as_dict
+from rocketjob.cli.types import as_dict
 from rocketjob.errors import RocketJobError
 from rocketjob.log import LogService
 
@@ -34,19 +34,7 @@ from rocketjob.log import LogService
         ),
     ],
 )
-@click.argument("spec", type=JobSpec(), metavar="CLASS")
-@click.argument("properties", nargs=-1, type=Property(), metavar="[NAME=VALUE]...")
-@click.option(
-    "--arg", "args", multiple=True, metavar="VALUE", help="a positional argument of perform"
-)
-@click.option(
-    "--kwarg",
-    "kwargs",
-    multiple=True,
-    type=Property(),
-    metavar="NAME=VALUE",
-    help="a keyword argument of perform",
-)
+@job_options
 @json_option
 @click.pass_context
 def perform(

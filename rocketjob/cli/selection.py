@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeVar
 
@@ -13,14 +12,15 @@ from rocketjob import Job, application, clock
 from rocketjob.cli.command import did_you_mean
 from rocketjob.cli.errors import BadInput
 from rocketjob.cli.session import warn
-from rocketjob.cli.types import JsonObject, StoredClass
-from rocketjob.document import loaded_classes, lookup
+from rocketjob.cli.types import STORED_CLASS, JsonObject
 from rocketjob.errors import RocketJobError, UnsupportedOperation
-from rocketjob.fields import Field
-from rocketjob.job import COLLECTION, STATES, JobQuery
+from rocketjob.job import COLLECTION, STATES
+from rocketjob.job_query import JobQuery
+from rocketjob.registry import loaded_classes, lookup
 
 F = TypeVar("F", bound=Callable[..., Any])
 CHOICES = (*STATES, "scheduled")
+NO_FIELDS = {"_id", "_type", "history"}
 
 
 @attrs.frozen(kw_only=True)
@@ -46,8 +46,16 @@ class Selection:
         if self.priority is not None:
             query = query.where({"priority": self.priority})
         if self.where:
-            query = query.where(_typed(self.where))
+            query = self._narrowed(query, self.where)
         return query
+
+    def _narrowed(self, query: JobQuery[Job], where: Mapping[str, Any]) -> JobQuery[Job]:
+        try:
+            narrowed = query.where(where)
+        except (TypeError, ValueError) as error:
+            raise BadInput(f"--where: {error}") from error
+        _warn_of_unknown(where)
+        return narrowed
 
     def _stored_names(self) -> Iterator[str]:
         for name in self.classes:
@@ -77,67 +85,16 @@ def _in_states(states: tuple[str, ...]) -> dict[str, Any]:
     return clauses[0] if len(clauses) == 1 else {"$or": clauses}
 
 
-# --- the filter of --where: JSON has no times, so texts are parsed by the field's type ---------
-
-
-def _typed(filter: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in filter.items():
-        if key in ("$and", "$or", "$nor"):
-            if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
-                raise BadInput(f"--where: {key} must be a list of filters")
-            found[key] = [_typed(clause) for clause in value]
-        else:
-            found[key] = value if key.startswith("$") else _typed_condition(key, value)
-    return found
-
-
-def _typed_condition(key: str, value: Any) -> Any:
-    field = _field(key)
-    if isinstance(value, dict) and any(name.startswith("$") for name in value):
-        return {name: _typed_operand(key, field, name, item) for name, item in value.items()}
-    return _typed_value(key, field, value)
-
-
-def _typed_operand(key: str, field: Field | None, operator: str, value: Any) -> Any:
-    if operator == "$not" and isinstance(value, dict):
-        return _typed_condition(key, value)
-    if operator in ("$in", "$nin") and isinstance(value, list):
-        return [_typed_value(key, field, item) for item in value]
-    if operator in ("$eq", "$ne", "$gt", "$gte", "$lt", "$lte"):
-        return _typed_value(key, field, value)
-    return value
-
-
-def _typed_value(key: str, field: Field | None, value: Any) -> Any:
-    if field is None or not isinstance(value, str):
-        return value
-    try:
-        return field.codec.from_text(value)
-    except ValueError as error:
-        raise BadInput(f"--where: {key}: {error}") from None
-
-
-def _field(key: str) -> Field | None:
-    """Return the one field that a key can mean, None if it is not known here or a part of one."""
-    if key in ("_id", "_type"):
-        return None
-    head = key.partition(".")[0]
-    found = {
-        id(cls.fields()[head].codec): cls.fields()[head]
-        for cls in loaded_classes(Job)
-        if head in cls.fields()
-    }
-    if not found and head != "history":
-        _warn_of_unknown(head)
-    return next(iter(found.values())) if len(found) == 1 and head == key else None
-
-
-def _warn_of_unknown(name: str) -> None:
+def _warn_of_unknown(filter: Mapping[str, Any]) -> None:
+    """Say which names of a filter no class has: what is misspelt selects nothing."""
     known = {each for cls in loaded_classes(Job) for each in cls.fields()}
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    warn(f"--where: no job class that is loaded here has a field {name}{hint}")
+    for key, value in filter.items():
+        if key in ("$and", "$or", "$nor") and isinstance(value, list):
+            for clause in value:
+                _warn_of_unknown(clause)
+        elif not key.startswith("$") and (name := key.partition(".")[0]) not in known | NO_FIELDS:
+            hint = did_you_mean(name, known)
+            warn(f"--where: no job class that is loaded here has a field {name}{hint}")
 
 
 def checked(function: Callable[[], Any]) -> Any:
@@ -183,7 +140,7 @@ _OPTIONS = (
         "--class",
         "classes",
         multiple=True,
-        type=StoredClass(),
+        type=STORED_CLASS,
         metavar="NAME",
         help="of this class or one below it; may be repeated",
     ),

@@ -130,9 +130,10 @@ class Classes:
 
 def find_classes(current: Application) -> Classes:
     """Sort the classes that are loaded in this process by where they come from."""
-    from rocketjob.document import loaded_classes
-    from rocketjob.job import Job, UnknownJob
+    from rocketjob.job import Job
     from rocketjob.queue import takes
+    from rocketjob.registry import loaded_classes
+    from rocketjob.unknown_job import UnknownJob
 
     brought = {cls.type_name() for cls in current.plugins.collect("register_jobs")}
     every = (cls for cls in loaded_classes(Job) if cls.taken_by(current.config))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -53,26 +54,22 @@ class Property(ParamType):
         return completing.properties(ctx, ctx.params.get("spec"), incomplete)
 
 
-class JobSpec(ParamType):
-    """A job class: `module:Class`, or `Class` where its module is named in `app`."""
+class Completed(ParamType):
+    """A text as it is typed, which the shell completes."""
 
-    name = "class"
-
-    def shell_complete(
-        self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[CompletionItem]:
-        return completing.job_specs(ctx, incomplete)
-
-
-class StoredClass(ParamType):
-    """The name of a job class that is loaded here or that stored jobs have."""
-
-    name = "name"
+    def __init__(self, name: str, offer: Callable[[click.Context, str], completing.Items]) -> None:
+        self.name, self.offer = name, offer
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
-        return completing.stored_classes(ctx, incomplete)
+        return self.offer(ctx, incomplete)
+
+
+JOB_SPEC = Completed("class", completing.job_specs)
+"""A job class: `module:Class`, or `Class` where its module is named in `app`."""
+STORED_CLASS = Completed("name", completing.stored_classes)
+"""The name of a job class that is loaded here or that stored jobs have."""
 
 
 class JsonObject(ParamType):

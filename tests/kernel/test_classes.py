@@ -6,8 +6,8 @@ import types
 import pytest
 
 from rocketjob import InvalidTransition, Job, UnknownJob, UnknownJobClass
-from rocketjob.document import loaded_classes, lookup
 from rocketjob.job import job_class
+from rocketjob.registry import loaded_classes, lookup
 from support.jobs import KeptJob, job_in, stored
 
 

@@ -10,7 +10,10 @@ HEAVY = [
     "click",
     "croniter",
     "hypothesis",
+    "importlib.metadata",  # with pluggy: loaded when the plugins are looked for
+    "logging.handlers",
     "multiprocessing",
+    "pluggy",
     "pymongo",
     "pytest",
     "rich",
@@ -23,6 +26,7 @@ HEAVY = [
     "rocketjob_plugins",
     "sqlite3",
     "ssl",
+    "tomllib",
 ]
 
 

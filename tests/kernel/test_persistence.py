@@ -1,11 +1,8 @@
 """Save, update, reload, delete; what is written, and what another process changed meanwhile."""
 
-from datetime import date
-
 import pytest
 
 from rocketjob import (
-    ConfigurationError,
     Document,
     Job,
     NotFound,
@@ -13,8 +10,6 @@ from rocketjob import (
     after,
     around,
     before,
-    field,
-    hookimpl,
 )
 from rocketjob.errors import DocumentTooLarge
 from support.jobs import KeptJob, stored
@@ -231,93 +226,6 @@ def test_an_unserialisable_argument_is_refused_by_name(rocketjob):
     ):
         ArgumentJob.perform_later(object())
     assert ArgumentJob.count() == 0
-
-
-# --- encrypted fields -------------------------------------------------------------------------
-
-
-class SecretJob(Job):
-    destroy_on_complete = False
-    ssn: str | None = field(default=None, encrypted=True)
-    born: date | None = field(default=None, encrypted=True)
-    codes: list[int] = field(default=[], encrypted=True)
-
-
-class Reverse:
-    """Stands in for the encryption plugin: turns the bytes round, with a salt that changes."""
-
-    salt = 0
-
-    @hookimpl
-    def encrypt(self, data):
-        Reverse.salt += 1
-        return bytes([Reverse.salt % 256]) + data[::-1]
-
-    @hookimpl
-    def decrypt(self, data):
-        return data[:0:-1]
-
-
-@pytest.fixture
-def encryption(rocketjob):
-    rocketjob.plugins.register(Reverse(), "reverse")
-    return rocketjob
-
-
-def test_an_encrypted_field_without_a_plugin_that_encrypts_says_what_to_install(rocketjob):
-    with pytest.raises(
-        ConfigurationError, match=r"ssn is to be stored encrypted.*rocketjob\[crypto\]"
-    ):
-        SecretJob.create(ssn="123")
-    assert SecretJob.count() == 0
-
-
-def test_an_encrypted_field_without_a_value_needs_no_key(rocketjob):
-    class NoSecretJob(Job):
-        ssn: str | None = field(default=None, encrypted=True)
-
-    assert NoSecretJob.find(NoSecretJob.create().id).ssn is None
-
-
-def test_an_encrypted_field_is_not_stored_in_plain_and_comes_back(encryption):
-    job = SecretJob.create(ssn="123-45", born=date(2000, 1, 1), codes=[1])
-    document = stored(job)
-    assert all(isinstance(document[name], bytes) for name in ("ssn", "born", "codes"))
-    assert b"123-45" not in document["ssn"]
-    found = SecretJob.find(job.id)
-    assert (found.ssn, found.born, found.codes) == ("123-45", date(2000, 1, 1), [1])
-
-
-def test_an_encrypted_field_is_not_written_again_unless_it_changed(encryption):
-    job = SecretJob.find(SecretJob.create(ssn="1", codes=[1]).id)
-    assert job._changes() == ({}, {})
-    assert job.changed() == {}
-    before = stored(job)["codes"]
-    job.update(priority=5)
-    assert stored(job)["codes"] == before
-
-
-def test_an_encrypted_field_that_is_changed_in_place_is_saved(encryption):
-    job = SecretJob.find(SecretJob.create(codes=[1]).id)
-    job.codes.append(2)
-    job.save()
-    assert SecretJob.find(job.id).codes == [1, 2]
-
-
-def test_an_encrypted_field_is_encrypted_by_update_all_too_and_pluck_decrypts_it(encryption):
-    job = SecretJob.create(ssn="1")
-    SecretJob.all().update_all(ssn="2")
-    assert isinstance(stored(job)["ssn"], bytes)
-    assert SecretJob.all().pluck("ssn") == ["2"]
-
-
-def test_an_encrypted_field_cannot_be_searched_and_says_so(encryption):
-    with pytest.raises(TypeError, match="ssn is stored encrypted"):
-        SecretJob.where(ssn="1").first()
-    with pytest.raises(TypeError, match="ssn is stored encrypted"):
-        SecretJob.where({"ssn": {"$gt": "1"}}).first()
-    SecretJob.create()
-    assert SecretJob.where(ssn=None).count() == 1
 
 
 # --- create_many ------------------------------------------------------------------------------

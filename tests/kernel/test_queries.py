@@ -2,7 +2,7 @@
 
 import enum
 import re
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 
 import pendulum
@@ -100,6 +100,70 @@ def test_where_takes_ids_as_text_under_both_names(rocketjob):
         assert QueriedJob.where({name: str(job.id)}).first().id == job.id
         assert QueriedJob.where({name: {"$in": [str(job.id)]}}).first().id == job.id
     assert QueriedJob.where(id=job.id).exists()
+
+
+@pytest.mark.parametrize(
+    "filter",
+    [
+        {"run_at": "2026-01-01"},
+        {"run_at": {"$gte": "2026-01-01T00:00:00Z", "$lt": "2026-01-01T02:00:00+01:00"}},
+        {"run_at": {"$in": ["2026-01-01T00:00:00Z"]}},
+        {"$and": [{"run_at": {"$not": {"$gt": "2026-01-01T00:00:00Z"}}}]},
+        {"number": "3"},
+        {"span": {"$lte": "2m"}},
+        {"amount": "1.10"},
+        {"kind": "B"},
+        {"day": "2026-01-01"},
+        {"days": "2026-01-02"},
+        {"tags": "a"},
+        {"destroy_on_complete": "false"},
+    ],
+    ids=str,
+)
+def test_a_text_in_where_is_parsed_by_the_type_of_its_field(rocketjob, filter):
+    class TextualJob(QueriedJob):
+        days: list[date] = []
+
+    day = date(2026, 1, 1)
+    fields = {"number": 3, "span": timedelta(seconds=90), "amount": Decimal("1.10"), "kind": Kind.B}
+    more = {"day": day, "days": [date(2026, 1, 2)], "tags": ["a", "b"]}
+    job = TextualJob.create(run_at=pendulum.datetime(2026, 1, 1), **fields, **more)
+    TextualJob.create(run_at=pendulum.datetime(2027, 1, 1), tags=["c"], destroy_on_complete=True)
+    assert TextualJob.where(filter).pluck("id") == [job.id]
+    assert QueriedJob.where(filter).pluck("id") == [job.id]
+
+
+@pytest.mark.parametrize(
+    ("filter", "message"),
+    [
+        ({"run_at": "whenever"}, "run_at must be a time such as"),
+        ({"run_at": {"$gt": "whenever"}}, "run_at must be a time such as"),
+        ({"run_at": {"$in": ["whenever"]}}, "run_at must be a time such as"),
+        ({"$or": [{"run_at": "whenever"}]}, "run_at must be a time such as"),
+        ({"run_at": date(2026, 1, 1)}, "run_at must be datetime, not date"),
+        ({"number": "many"}, "number must be a whole number, not 'many'"),
+        ({"number": "9" * 30}, "number must fit into 64 bits"),
+        ({"kind": "C"}, "kind must be one of a, b, not 'C'"),
+        ({"id": "x"}, "id must be an id of 24 hexadecimal digits"),
+        ({"options": "x"}, "options must be a JSON object"),
+    ],
+    ids=str,
+)
+def test_a_text_in_where_that_is_no_value_of_its_field_is_an_error(rocketjob, filter, message):
+    with pytest.raises(ValueError, match=message):
+        QueriedJob.where(filter)
+
+
+def test_a_text_is_left_alone_where_classes_have_fields_of_other_types(rocketjob):
+    class AsTextJob(Job):
+        when: str = ""
+
+    class AsTimeJob(Job):
+        when: datetime | None = None
+
+    job, other = AsTextJob.create(when="2026"), AsTimeJob.create(when=pendulum.datetime(2026, 1, 1))
+    assert Job.where({"when": "2026"}).pluck("id") == [job.id]
+    assert AsTimeJob.where({"when": "2026-01-01"}).pluck("id") == [other.id]
 
 
 def test_wheres_narrow_each_other_and_leave_the_first_as_it_was(numbers):

@@ -46,13 +46,14 @@ def test_perform_now_returns_what_perform_returned(rocketjob):  # row 2
 
 def test_perform_now_needs_no_store(monkeypatch):
     from rocketjob import application
+    from rocketjob.plugin_manager import PluginManager
 
     class NoStore:
         @property
         def store(self):
             raise AssertionError("the store was asked for")
 
-        plugins = application.PluginManager(entry_points=[])
+        plugins = PluginManager(entry_points=[])
 
     monkeypatch.setattr(application, "_current", NoStore())
     job = SumJob(first=1)

@@ -10,8 +10,9 @@ from bson import ObjectId
 from rocketjob.cli import Failure, Group, import_app, json_option
 from rocketjob.cli.job_class import resolve
 from rocketjob.cli.output import Cell, Column, print_json, print_table
-from rocketjob.cli.types import JobSpec, Property, as_dict
+from rocketjob.cli.types import JOB_SPEC, Property, as_dict
 from rocketjob.errors import RocketJobError
+from rocketjob.sealed import HIDDEN
 from rocketjob_plugins.dirmon.entry import STATES, DirmonEntry
 from rocketjob_plugins.dirmon.job import DirmonJob
 
@@ -36,7 +37,7 @@ dirmon = Group(
     ],
 )
 @click.argument("pattern")
-@click.argument("spec", type=JobSpec(), metavar="CLASS")
+@click.argument("spec", type=JOB_SPEC, metavar="CLASS")
 @click.argument("properties", nargs=-1, type=Property(), metavar="[NAME=VALUE]...")
 @click.option("--name", metavar="NAME", help="by which the other commands know it; unique")
 @click.option(
@@ -81,6 +82,7 @@ def list_entries(state: tuple[str, ...], as_json: bool) -> None:
     """List the entries, with what made those fail that did."""
     found = list(DirmonEntry.where({"state": {"$in": list(state or STATES)}}).order_by("id"))
     if as_json:
+        import_app(lenient=True)
         for entry in found:
             print_json(_row(entry))
         return
@@ -100,31 +102,30 @@ def list_entries(state: tuple[str, ...], as_json: bool) -> None:
     print_table([Column(title) for title in ("NAME", "STATE", "CLASS", "PATTERN", "FAILURE")], rows)
 
 
-@dirmon.command(
+def _add_event(name: str, short_help: str, example: str, help: str) -> None:
+    @dirmon.command(
+        name, short_help=short_help, help=help, examples=[(example, f"dirmon {name} acme")]
+    )
+    @click.argument("names", nargs=-1, required=True, metavar="NAME...")
+    @json_option
+    def fire(names: tuple[str, ...], as_json: bool) -> None:
+        import_app(lenient=True)  # an entry whose class is missing says so when it is enabled
+        for entry in [_find(each) for each in names]:
+            _say(getattr(entry, name)(), as_json)
+
+
+_add_event(
     "enable",
-    short_help="Look for files.",
-    examples=[("After the reason of a failure is gone", "dirmon enable acme")],
+    "Look for files.",
+    "After the reason of a failure is gone",
+    "Let the directory monitor look for files of entries, given by name, pattern or id.",
 )
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
-@json_option
-def enable_entries(names: tuple[str, ...], as_json: bool) -> None:
-    """Let the directory monitor look for files of entries, given by name, pattern or id."""
-    import_app()
-    for entry in [_find(name) for name in names]:
-        _say(entry.enable(), as_json)
-
-
-@dirmon.command(
+_add_event(
     "disable",
-    short_help="Look for no more files.",
-    examples=[("For a while", "dirmon disable acme")],
+    "Look for no more files.",
+    "For a while",
+    "Leave the files of entries, given by name, pattern or id, where they are.",
 )
-@click.argument("names", nargs=-1, required=True, metavar="NAME...")
-@json_option
-def disable_entries(names: tuple[str, ...], as_json: bool) -> None:
-    """Leave the files of entries, given by name, pattern or id, where they are."""
-    for entry in [_find(name) for name in names]:
-        _say(entry.disable(), as_json)
 
 
 @dirmon.command(
@@ -225,10 +226,19 @@ def _row(entry: DirmonEntry) -> dict[str, Any]:
         "state": entry.state,
         "pattern": entry.pattern,
         "job_class_name": entry.job_class_name,
-        "properties": entry.properties,
+        "properties": _shown(entry),
         "archive_directory": entry.archive_directory,
         "failure": _why(entry),
         "created_at": entry.created_at,
+    }
+
+
+def _shown(entry: DirmonEntry) -> dict[str, Any]:
+    """Return the properties without what the job's class, if it is loaded here, encrypts."""
+    fields = entry.job_class.fields() if entry.job_class else {}
+    return {
+        name: HIDDEN if name in fields and fields[name].encrypted else value
+        for name, value in entry.properties.items()
     }
 
 

@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Any, ClassVar, Self
 
 from rocketjob import Document, Job, JobException, application, before, clock, field, validate
-from rocketjob.document import lookup
 from rocketjob.errors import InvalidTransition, NotFound
 from rocketjob.fields import read_only_field
 from rocketjob.query import Query
+from rocketjob.registry import lookup
 from rocketjob_plugins.dirmon import patterns
 from rocketjob_plugins.dirmon.folders import Archive, FileState, folder_of
 from rocketjob_plugins.files.upload import UploadFileJob, misfits

@@ -17,10 +17,11 @@ import secrets
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from rocketjob import Document, application, clock, field
+from rocketjob import Document, application, clock, field, successors
 from rocketjob.errors import ValidationError, is_duplicate_key
 from rocketjob.log import Logger
 from rocketjob.query import Query
+from rocketjob.store import atomically
 from rocketjob_plugins.batch.streams.names import is_url
 from rocketjob_plugins.dirmon.folders import DirmonError, FileState, Folder, folder_of, why
 from rocketjob_plugins.files.upload import UploadFileJob
@@ -163,13 +164,33 @@ class Intake:
             job_id=claim.id,
         )
         job.validate()
-        with application.current().store.transaction() as session:
-            mine = {"_id": claim.id, "by": self.by}
+        store, mine = application.current().store, {"_id": claim.id, "by": self.by}
+
+        def step(session: Any) -> None:
+            job.__dict__["_stored"] = None  # it may be made again
             if not claim.collection().delete_one(mine, session=session).deleted_count:
                 raise ClaimTaken(f"{claim.path} was taken over by another scan")
             job.save(validate=False)
+
+        if store.supports_transactions:
+            atomically(store, step)
+        else:
+            self._note(claim, job)
+            _finish_note(claim)
         log.info("file taken", file=claim.path, archived=claim.archived, job_id=str(claim.id))
         return job
+
+    def _note(self, claim: DirmonFile, job: UploadFileJob) -> None:
+        """Note the job in the claim, which says by whom it is held; see `rocketjob.successors`."""
+        note = successors.make_note({job: job.to_document()}, remove=True)
+        stored = claim.collection().find_one_and_update(
+            {"_id": claim.id, "by": self.by},
+            {"$set": {successors.FIELD: note}},
+            return_document=True,
+        )
+        if stored is None:
+            raise ClaimTaken(f"{claim.path} was taken over by another scan")
+        claim.__dict__["_stored"] = stored
 
     # --- what died between ------------------------------------------------------------------
 
@@ -198,6 +219,8 @@ class Intake:
         return [each for each in found if each.by != self.by]
 
     def _finish(self, claim: DirmonFile) -> bool:
+        if _finish_note(claim):
+            return True
         folder = folder_of(claim.base, _directory(claim.archived))
         if not _is_there(folder, claim.archived):
             folder.discard_part(claim.archived)
@@ -215,6 +238,15 @@ class Intake:
             return self._drop(claim)
         update = {"key": str(claim.id), "by": DROPPED, "until": clock.now() + 720 * LEASE}
         claim.collection().update_one({"_id": claim.id, "by": self.by}, {"$set": update})
+
+
+def _finish_note(claim: DirmonFile) -> bool:
+    """Store the job that is noted in a claim, and remove the claim; False if none is noted."""
+    note = (claim._stored or {}).get(successors.FIELD)
+    if note is not None:
+        store = application.current().store
+        successors.finish(store, claim.id, note, claim.collection_name)
+    return note is not None
 
 
 def _directory(path: str) -> str:

@@ -9,11 +9,12 @@ from typing import Any
 from bson import ObjectId
 
 from rocketjob import Job, field, hookimpl, validate
-from rocketjob.document import Document, lookup
+from rocketjob.document import Document
 from rocketjob.errors import RocketJobError, StateConflict, ValidationError
 from rocketjob.explain import Reason
 from rocketjob.fields import read_only_field
 from rocketjob.job import job_class
+from rocketjob.registry import lookup
 from rocketjob.validation import Errors, check_fields
 from rocketjob_plugins.batch.streams.names import is_url
 from rocketjob_plugins.batch.streams.source import path_of

@@ -6,6 +6,7 @@ import pytest
 
 from rocketjob import Job, UnknownJob
 from rocketjob.job import STATES
+from support.encryption import reversing
 
 MISSING = "55aeaf03a26ec0c1bd00008d"
 
@@ -169,14 +170,95 @@ def forget(job, name="CliGoneJob"):
     return job
 
 
-def test_a_job_that_cannot_be_loaded_does_not_hide_the_others(cli, stored):
-    Job.collection().update_one({"_id": stored["queued"].id}, {"$set": {"report_date": "whenever"}})
+def spoil(job, **values):
+    Job.collection().update_one({"_id": job.id}, {"$set": values})
+    return job.id
+
+
+def test_a_job_that_does_not_fit_its_class_any_more_is_shown_with_a_mark(cli, stored):
+    id = spoil(stored["queued"], report_date="whenever", removed_since=1)
     result = cli("jobs", "list")
     assert len(ids(result)) == 4
-    assert "cannot be loaded: ValueError" in result.out
-    shown = cli("jobs", "show", stored["queued"].id)
-    assert "Cannot be loaded as what it is" in shown.out
-    assert "CliMonthlyReportJob" in shown.out
+    assert "does not fit its class: report_date must be date, not str 'whenever'" in result.out
+    shown = cli("jobs", "show", id)
+    assert "It does not fit its class: report_date must be date" in shown.out
+    assert "CliMonthlyReportJob" in shown.out and "whenever" in shown.out
+    found = cli("jobs", "show", "--json", id).object
+    assert found["problem"].startswith("does not fit its class")
+    assert found["fields"]["report_date"] == "whenever"
+
+
+def test_a_field_that_has_become_required_is_named(cli, stored):
+    Job.collection().update_one({"_id": stored["queued"].id}, {"$unset": {"username": ""}})
+    assert "does not fit its class: username has no value" in cli("jobs", "list").out
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"priority": "high"},
+        {"exception": "it broke"},
+        {"created_at": "today"},
+        {"created_at": None, "state": 3},
+        {"run_at": "soon", "completed_at": 5, "description": 3, "worker_name": 1},
+        {"_type": None},
+        {"_type": 7},
+    ],
+)
+def test_a_document_that_nothing_fits_is_listed_and_shown_and_can_be_destroyed(cli, stored, values):
+    id = spoil(stored["queued"], **values)
+    assert len(ids(cli("jobs", "list"))) == 4
+    assert len(cli("jobs", "list", "--json").objects) == 4
+    assert str(id) in cli("jobs", "show", id).out
+    assert cli("jobs", "show", "--json", id).object["problem"] or "_type" in values
+    assert cli("jobs", "destroy", id).code == 0
+
+
+def test_a_job_whose_class_raises_is_listed_and_can_be_aborted(cli, jobs, stored):
+    job = jobs.CliFussyJob.create(note="fine")
+    spoil(job, note="fussy")
+    assert "cannot be loaded: ZeroDivisionError: fussy" in cli("jobs", "list").out
+    assert "It cannot be loaded: ZeroDivisionError" in cli("jobs", "show", job.id).out
+    refused = cli("jobs", "run-now", job.id)
+    assert (refused.code, "ZeroDivisionError: fussy" in refused.err) == (1, True)
+    assert "--app" not in refused.err
+    assert cli("jobs", "abort", job.id).code == 0
+    assert Job.collection().find_one({"_id": job.id})["state"] == "aborted"
+
+
+def test_events_of_a_job_that_does_not_fit_its_class(cli, stored):
+    id = spoil(stored["failed"], message=["no", "text"])
+    refused = cli("jobs", "retry", id)
+    assert (refused.code, "message: must be str, not list" in refused.err) == (1, True)
+    assert cli("jobs", "abort", id).code == 0
+    found = Job.collection().find_one({"_id": id})
+    assert (found["state"], found["message"]) == ("aborted", ["no", "text"])
+
+
+def test_encrypted_fields_are_hidden_unless_they_are_to_be_revealed(cli, jobs, rocketjob):
+    reversing(rocketjob)
+    job = jobs.CliSecretJob.create(token="s3cret")
+    plain = cli("jobs", "show", job.id), cli("jobs", "show", "--json", job.id)
+    listed = cli("jobs", "list"), cli("jobs", "list", "--json"), cli("jobs", "explain", job.id)
+    changed = cli("jobs", "set", job.id, "token=s3cret-2"), cli("jobs", "set", job.id, "pin=s3c")
+    assert all("s3c" not in each.out + each.err for each in (*plain, *listed, *changed))
+    assert plain[1].object["fields"]["token"] == "(encrypted)"
+    assert changed[0].out.split()[-1] == "token=(encrypted)"
+    assert "pin: must be int; the value is not shown" in changed[1].err
+    assert "s3cret-2" in cli("jobs", "show", "--reveal", job.id).out
+
+
+def test_without_the_key_a_job_is_listed_shown_and_steered(cli, jobs, rocketjob):
+    key = reversing(rocketjob)
+    job = jobs.CliSecretJob.create(token="s3cret", run_at=timedelta(hours=2))
+    key.lost = True
+    assert "CliSecretJob" in cli("jobs", "list").out
+    assert "(encrypted)" in cli("jobs", "show", job.id).out
+    revealed = cli("jobs", "show", "--reveal", job.id)
+    assert (revealed.code, "no key here decrypts it" in revealed.err) == (1, True)
+    for event in ("run-now", "pause", "resume", "fail", "retry", "abort"):
+        assert cli("jobs", event, job.id).code == 0, event
+    assert isinstance(Job.collection().find_one({"_id": job.id})["token"], bytes)
 
 
 def test_what_a_job_stores_cannot_steer_the_terminal(cli, jobs):

@@ -2,11 +2,12 @@
 
 import threading
 
+import attrs
 import pytest
 
 from rocketjob import Job, after, application, clock
 from rocketjob.config import Config
-from rocketjob.errors import StoreUnavailable
+from rocketjob.errors import ConfigurationError, StoreUnavailable
 from rocketjob.queue import claims_of, owners, requeue_claims, takes
 from support.jobs import KeptJob, PassingJob, stored
 from support.runtime import FlakyStore, events_of, queue_of
@@ -22,7 +23,8 @@ def ids(jobs):
 
 
 def configured(**settings):
-    application.current().config = Config(**settings)
+    current = application.current()
+    current.config = attrs.evolve(current.config, **settings)  # with the test's own store
 
 
 def take_back(sandbox, owner, **options):
@@ -307,3 +309,15 @@ def test_a_job_that_is_not_running_any_more_only_loses_the_name(queue, rocketjob
     assert take_back(rocketjob, "here.1") == {"requeued": 0, "failed": 0}
     assert stored(job)["state"] == "paused"
     assert "claimed_by" not in stored(job)
+
+
+def test_texts_in_the_setting_where_are_parsed_by_the_types_of_the_fields(rocketjob):
+    configured(where={"created_at": {"$gte": "2026-01-31"}, "number": "3"})
+    jobs = [KeptJob.create(number=n) for n in (3, 4)]
+    assert ids(queue_of(rocketjob).claim(5)) == [jobs[0].id]
+
+
+def test_a_text_in_the_setting_where_that_is_no_value_of_its_field_is_an_error(rocketjob):
+    configured(where={"created_at": {"$gte": "whenever"}})
+    with pytest.raises(ConfigurationError, match=r"where = .*: created_at must be a time such as"):
+        queue_of(rocketjob).claim(1)

@@ -12,6 +12,8 @@ from rocketjob.testing import sandbox
 from rocketjob_plugins.batch import Batch
 from rocketjob_plugins.housekeeping import HousekeepingJob
 
+pytestmark = pytest.mark.both_stores
+
 DAY = timedelta(days=1)
 JOBS = int(os.environ.get("ROCKETJOB_HOUSEKEEPING_JOBS", "20000"))
 

@@ -8,6 +8,8 @@ from rocketjob.queue import takes
 from rocketjob.testing import sandbox
 from rocketjob_plugins.on_demand import OnDemandBatchJob, OnDemandJob
 
+pytestmark = pytest.mark.both_stores
+
 
 @pytest.fixture
 def allowed():

@@ -2,7 +2,7 @@
 
 from datetime import date, timedelta
 
-from rocketjob import Job, before, field
+from rocketjob import Job, after, before, field
 
 
 class CliReportJob(Job):
@@ -51,6 +51,20 @@ class CliGuardedJob(Job):
     @before("abort")
     def refuse(self):
         raise RuntimeError("not today")
+
+
+class CliFussyJob(Job):
+    note: str
+
+    @after("initialize")
+    def be_fussy(self):
+        if self.note == "fussy":
+            raise ZeroDivisionError(self.note)
+
+
+class CliSecretJob(Job):
+    token: str | None = field(default=None, encrypted=True, user_editable=True)
+    pin: int | None = field(default=None, encrypted=True, user_editable=True)
 
 
 NOT_A_JOB = 3

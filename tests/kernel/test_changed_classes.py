@@ -1,0 +1,141 @@
+"""Stored jobs whose class has changed: none keeps others back, and each says what is wrong."""
+
+import enum
+from datetime import date
+
+import attrs
+import pytest
+
+from rocketjob import Job, ValidationError, field
+from rocketjob.document import Document
+from support.jobs import stored
+
+
+class Shade(enum.Enum):
+    DARK = "dark"
+
+
+@attrs.define
+class Place:
+    city: str
+    zip: int
+
+
+class ChangedJob(Job):
+    destroy_on_complete = False
+    day: date | None = field(default=None, user_editable=True)
+    number: int = 0
+    data: bytes = b""
+    shade: Shade | None = None
+    days: list[date] = []
+    marks: set[int] = set()
+    options: dict[str, date] = {}
+    place: Place | None = None
+    pages: range | None = None
+    name: str = "x"
+
+    def perform(self):
+        return self.number
+
+
+def as_stored(**values):
+    """Return a job whose document holds values that the class would not store."""
+    job = ChangedJob.create()
+    Job.collection().update_one({"_id": job.id}, {"$set": values})
+    return job
+
+
+MISFITS = [
+    {"day": "whenever"},
+    {"day": 5},
+    {"number": "many"},
+    {"data": 10**12},
+    {"shade": "light"},
+    {"days": "today"},
+    {"days": ["today"]},
+    {"marks": [[1]]},
+    {"options": ["a"]},
+    {"options": {"a": "today"}},
+    {"place": {"city": "Berlin"}},
+    {"place": "Berlin"},
+    {"pages": {"start": 1}},
+    {"name": ["x"]},
+]
+
+
+@pytest.mark.parametrize("values", MISFITS, ids=str)
+def test_a_value_that_does_not_fit_stays_as_it_is_stored(rocketjob, values):
+    job, other = as_stored(**values), ChangedJob.create()
+    ((name, value),) = values.items()
+    assert {each.id for each in ChangedJob.all()} == {job.id, other.id}
+    for found in (Job.find(job.id), ChangedJob.where(id=job.id).first(), job.reload()):
+        assert type(found) is ChangedJob
+        assert getattr(found, name) == value
+        assert found._changes() == ({}, {})
+    assert ChangedJob.where(id=job.id).pluck(name) == [value]
+
+
+@pytest.mark.parametrize("values", MISFITS, ids=str)
+def test_a_job_that_does_not_fit_can_be_aborted_and_is_left_as_it_is(rocketjob, values):
+    job = Job.find(as_stored(**values).id)
+    ((name, value),) = values.items()
+    with pytest.raises(ValidationError, match=rf"{name}: .*must be"):
+        job.save()
+    job.status(), job.explain(), repr(job)
+    job.fail("wrong")
+    with pytest.raises(ValidationError, match=rf"{name}: .*must be"):
+        job.retry()
+    job.abort()
+    assert (stored(job)["state"], stored(job)[name]) == ("aborted", value)
+
+
+def test_a_value_that_does_not_fit_can_be_replaced(rocketjob):
+    job = Job.find(as_stored(day="whenever").id)
+    job.update(day=date(2026, 1, 1))
+    assert Job.find(job.id).day == date(2026, 1, 1)
+
+
+def test_a_worker_fails_a_job_that_does_not_fit_and_goes_on(rocketjob):
+    job, other = as_stored(day="whenever"), ChangedJob.create()
+    rocketjob.work_off()
+    assert other.reload().is_completed
+    assert job.reload().is_failed
+    assert job.exception.message == (
+        "ChangedJob is not valid: day: must be date, not str 'whenever'"
+    )
+
+
+def test_a_field_that_the_class_has_no_more_stays_in_the_document(rocketjob):
+    job = as_stored(removed_since=5)
+    Job.find(job.id).update(number=3)
+    assert stored(job)["removed_since"] == 5
+    assert not hasattr(Job.find(job.id), "removed_since")
+
+
+def test_a_field_that_has_become_required_is_asked_for_when_the_job_is_saved(rocketjob):
+    class NowRequiredJob(Job):
+        needed: str
+
+    job = NowRequiredJob.create(needed="x")
+    Job.collection().update_one({"_id": job.id}, {"$unset": {"needed": ""}})
+    found = Job.find(job.id)
+    assert found.needed is None
+    with pytest.raises(ValidationError, match="needed: is required"):
+        found.save()
+    found.abort()
+
+
+def test_who_is_to_run_a_job_is_told_that_it_does_not_fit(rocketjob):
+    document = stored(as_stored(place={"city": "Berlin"}))
+    with pytest.raises(ValidationError, match="place: must be a Place, not dict"):
+        Job.from_document(document)
+    assert Job.listed(document).place == {"city": "Berlin"}
+
+
+def test_other_documents_raise_what_their_class_raises(rocketjob):
+    class StubbornNote(Document):
+        collection_name = "tests.stubborn_notes"
+        made: int = field(factory=lambda: 1 // 0)
+
+    with pytest.raises(ZeroDivisionError):
+        StubbornNote.listed({"_id": 1, "_type": "StubbornNote"})
