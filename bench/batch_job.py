@@ -6,7 +6,7 @@ import os
 import time
 
 from rocketjob import Job
-from rocketjob_plugins.batch import Batch, InputCategory, OutputCategory
+from rocketjob_plugins.batch import Batch, OutputCategory
 
 MICROS = float(os.environ.get("BENCH_MICROS", "0"))
 
@@ -22,8 +22,7 @@ def work(record: str) -> str:
 
 class BenchBatchJob(Batch, Job):
     destroy_on_complete = False
-    input_category = InputCategory(serializer="none")
-    output_category = OutputCategory(serializer="none")
+    output_category = OutputCategory()
 
     def perform(self, record: str) -> str:
         return work(record)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 from rocketjob import Job, Transition, after, before, clock, event, field, validate, validators
 from rocketjob.errors import ConfigurationError
 from rocketjob.fields import read_only_field
-from rocketjob.job import duration_text
+from rocketjob.job_text import duration_text
 from rocketjob.store import Filter
 from rocketjob_plugins.batch import download, rejects, upload
 from rocketjob_plugins.batch.category import (
@@ -24,6 +24,7 @@ from rocketjob_plugins.batch.slices import InputSlices, OutputSlices, Slices
 if TYPE_CHECKING:
     from rocketjob.runner import Worker
     from rocketjob_plugins.batch.slice import Slice
+    from rocketjob_plugins.batch.streams import Limits
 
 F = TypeVar("F", bound=Callable[..., Any])
 THROTTLE_MARK = "__rocketjob_batch_throttle__"
@@ -244,6 +245,10 @@ class Batch(Job, abstract=True):
         outputs: list[Slices] = [OutputSlices(self.id, each) for each in self.output_categories]
         return [*inputs, *outputs, rejects.slices_of(self)]
 
+    def removed_by(self, event: str) -> bool:
+        # A record that was set aside is input that nobody has processed yet.
+        return super().removed_by(event) and not self.reject_count
+
     def cleanup(self) -> None:
         """Drop the job's input and output."""
         names = [each.name for each in self.all_slices()]
@@ -267,6 +272,7 @@ class Batch(Job, abstract=True):
         encode_cleaner: Any = None,
         stream_mode: str | None = None,
         streams: Sequence[str] | None = None,
+        limits: Limits | None = None,
         on_first: Callable[[Any], None] | None = None,
         progress: Callable[[int], None] | bool | None = None,
     ) -> Any:
@@ -285,6 +291,7 @@ class Batch(Job, abstract=True):
             encode_cleaner: `"printable"`, or a function of a line.
             stream_mode: line, array or hash; the category's `mode` if not given.
             streams: instead of those of the file name's extensions, such as `["gz"]`.
+            limits: what a packed file may unpack to, against decompression bombs.
             on_first: is called with the first line, which is then no record.
             progress: is called with the number of records so far; True shows it on a terminal.
 
@@ -299,6 +306,7 @@ class Batch(Job, abstract=True):
             "encode_cleaner": encode_cleaner,
             "stream_mode": stream_mode,
             "streams": streams,
+            "limits": limits,
             "on_first": on_first,
         }
         with shown_progress(progress) as options["progress"]:
@@ -344,6 +352,7 @@ class Batch(Job, abstract=True):
         *,
         header_line: str | None = None,
         streams: Sequence[str] | None = None,
+        pgp_recipients: Sequence[str] = (),
     ) -> int:
         """Write an output, in the order of the input; return the number of records.
 
@@ -353,11 +362,13 @@ class Batch(Job, abstract=True):
             category: which output.
             header_line: instead of the one that a tabular category has.
             streams: instead of those of the extensions.
+            pgp_recipients: whose keys a `.pgp` file is encrypted for.
 
         Raises:
             RuntimeError: the job is not complete.
+            StreamError: the file cannot be written; what was there before is untouched.
         """
-        return download.download(self, target, category, header_line, streams)
+        return download.download(self, target, category, header_line, streams, pgp_recipients)
 
     def records(self, category: str | OutputCategory = "main") -> Iterator[Any]:
         """Return the records of an output, in the order of the input."""

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import attrs
 
 from rocketjob.errors import ConfigurationError
+from rocketjob_plugins.batch.streams.names import shown
 
 C = TypeVar("C", "InputCategory", "OutputCategory")
 MODES = ("line", "array", "hash")
@@ -58,6 +59,8 @@ class InputCategory:
         header_cleanser: `default` makes `First Name` to `first_name`; `none`.
         file_name: what was, or is to be, uploaded.
         slice_records: records of a full slice, where that is not `slice_size`; set by uploads.
+        first_record: the number of the first record of `file_name`; set by uploads. None: records
+            came from elsewhere, too.
     """
 
     name: str = attrs.field(default="main", validator=_name)
@@ -73,10 +76,17 @@ class InputCategory:
     header_cleanser: str = attrs.field(default="default", validator=_one_of(*CLEANSERS))
     file_name: str | None = None
     slice_records: int | None = None
+    first_record: int | None = None
 
     @property
     def is_tabular(self) -> bool:
         return self.format is not None
+
+    def file_of(self, number: int) -> str | None:
+        """Return the name of the file that a record was read from, as messages may show it."""
+        if self.file_name is None or self.first_record is None or number < self.first_record:
+            return None
+        return shown(self.file_name)
 
 
 @attrs.define(kw_only=True)

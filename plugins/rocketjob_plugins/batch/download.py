@@ -15,8 +15,16 @@ if TYPE_CHECKING:
 
 def check_complete(job: Batch) -> None:
     # After the last slice, in the callbacks after the batch, the output is whole.
-    if job.is_running and (job.record_count is None or job.input.count()):
+    if _is_running(job) and (job.record_count is None or job.input.count()):
         raise RuntimeError(f"Cannot download incomplete job: {job!r}. Wait for it: job.wait()")
+
+
+def _is_running(job: Batch) -> bool:
+    """Tell whether it runs; who has just saved it still has it as queued."""
+    if job.is_running or job.is_new:
+        return job.is_running
+    running = {"_id": job.id, "state": "running"}
+    return job.collection().find_one(running, {"_id": 1}) is not None
 
 
 def records(job: Batch, category: str | OutputCategory) -> Iterator[Any]:
@@ -33,6 +41,7 @@ def download(
     category: str | OutputCategory,
     header_line: str | None,
     stream_names: Sequence[str] | None,
+    pgp_recipients: Sequence[str],
 ) -> int:
     """Write an output; see `Batch.download`."""
     check_complete(job)
@@ -42,27 +51,48 @@ def download(
         raise ValueError(
             f"download: give a file, or set the file_name of the output category {found.name}"
         )
+    before, slices = found.file_name, OutputSlices(job.id, found)
     if isinstance(target, str):
-        found.file_name = target
-    slices = OutputSlices(job.id, found)
-    if slices.serializer.whole:
-        return _download_whole(slices, target)
+        found.file_name = target  # it decides the format, if that is auto
+    try:
+        if slices.serializer.whole:
+            return _download_whole(slices, target)
+        with streams.open_writer(
+            target, streams=stream_names, pgp_recipients=pgp_recipients
+        ) as writer:
+            header = header_line if header_line is not None else _header(slices, writer.name)
+            if header is not None:
+                writer.write_lines([header])
+            return _write(slices, writer)
+    except BaseException:
+        found.file_name = before
+        raise
+
+
+def _write(slices: OutputSlices, writer: streams.Writer) -> int:
     count = 0
-    with streams.open_writer(target, streams=stream_names) as writer:
-        header = header_line if header_line is not None else _header(found)
-        if header is not None:
-            writer.write_lines([header])
-        for slice_ in slices:
-            lines = slice_.records
-            writer.write_lines(lines)
-            count += len(lines)
+    for slice_ in slices:
+        lines = slice_.lines()
+        if lines is None:
+            writer.write_lines(slice_.records)
+        else:
+            writer.write(lines + "\n")
+        count += slice_.size
     return count
 
 
-def _header(category: OutputCategory) -> str | None:
+def _header(slices: OutputSlices, file: str) -> str | None:
     from rocketjob_plugins.batch.tables import header_of
 
-    return header_of(category)
+    try:
+        return header_of(slices.category)  # type: ignore[arg-type]
+    except streams.StreamError as error:
+        if slices.category.columns is not None:
+            raise error.at(file=file) from None
+        if slices.first() is None:  # no row has said what the columns are, and none is missed
+            return None
+        problem = f'{error.problem}, or pass header_line="id,name" for what is processed already'
+        raise streams.StreamError(problem, file=file) from None
 
 
 def _download_whole(slices: OutputSlices, target: Any) -> int:

@@ -11,15 +11,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from rocketjob.errors import DocumentTooLarge, RocketJobError
 from rocketjob.job_exception import JobException
-from rocketjob.store import Store, Stored
+from rocketjob.store import Store, Stored, Write, atomically
 from rocketjob_plugins.batch.result import Result, Results
+from rocketjob_plugins.batch.serializers import refused
 from rocketjob_plugins.batch.slice import EXCEPTION, Slice
-from rocketjob_plugins.batch.slices import InputSlices, claim_guard
+from rocketjob_plugins.batch.slices import claim_guard
 
 if TYPE_CHECKING:
     from rocketjob_plugins.batch.batch import Batch
 
+SHOWN = (TypeError, ValueError, DocumentTooLarge)  # as they are; others as a ValueError
 RELEASED = {"worker_name": "", "claimed_by": "", "claimed_in": "", "started_at": ""}
 
 
@@ -75,7 +78,7 @@ class Outcome:
             return records
         from rocketjob_plugins.batch.tables import lazy_rows
 
-        return lazy_rows(self.job, category, records)
+        return lazy_rows(self.job, category, records, self.slice.id)
 
     def plain_append(self) -> Callable[[Any], None] | None:
         """Return what keeps a plain value, where `take` would do nothing else; or None."""
@@ -169,9 +172,7 @@ class Outcome:
         message = f"the output of slice {self.slice.id} cannot be stored: {error}"
         if str(error).startswith("the output of slice"):
             return error
-        return (
-            type(error)(message) if type(error) in (TypeError, ValueError) else ValueError(message)
-        )
+        return type(error)(message) if type(error) in SHOWN else ValueError(message)
 
     def _close_part(self, end: int) -> None:
         """Pack the output of the records up to here as one slice of output."""
@@ -182,7 +183,14 @@ class Outcome:
             rendered = self._render(name)(records)
             part = Slice(rendered, self.slice.id + self._from, self.job.output_for(category))
             part.state = "completed"
-            self.documents.append((part._slices.name, part.to_document()))  # type: ignore[union-attr]
+            try:
+                document = part.to_document()
+            except RocketJobError:
+                raise
+            except Exception as error:
+                found = refused(category.serializer, rendered)
+                raise ValueError(found[1] if found else str(error)) from error
+            self.documents.append((part._slices.name, document))  # type: ignore[union-attr]
             records.clear()
         self._from = end
 
@@ -195,6 +203,10 @@ class Outcome:
         return renderer(self.job, category)
 
     # --- stored ------------------------------------------------------------------------------
+
+    def settling(self) -> Write:
+        """Return the write of the input slice, which has no effect if a worker has lost it."""
+        return Write(claim_guard(self.slice), None if self.state == "done" else self.update())
 
     def update(self) -> dict[str, Any]:
         """Return the update of a slice that stays: failed, or queued again."""
@@ -221,13 +233,16 @@ def store_outcomes(job: Batch, outcomes: list[Outcome]) -> dict[str, int]:
     if not inputs.store.supports_transactions and not job.is_new:
         _store_stepwise(job, outcomes)
         return {}
-    added: dict[str, list[Stored]] = {}
-    statistics: dict[str, int] = {}
-    with inputs.store.transaction():
+
+    def step(session: Any) -> dict[str, int]:
+        added: dict[str, list[Stored]] = {}
+        statistics: dict[str, int] = {}
         if job.max_rejects is not None:
             rejects.keep_to_limit(job, outcomes)
-        for outcome in outcomes:
-            if not _settle_input(inputs, outcome):
+        writes = [outcome.settling() for outcome in outcomes]
+        was_ours = inputs.store.write_many(inputs.name, writes) if writes else []
+        for outcome, ours in zip(outcomes, was_ours, strict=True):
+            if not ours:
                 _lost(job, outcome)
                 continue
             for name, document in outcome.documents:
@@ -240,7 +255,9 @@ def store_outcomes(job: Batch, outcomes: list[Outcome]) -> dict[str, int]:
         if not statistics or inputs.store is not job_store(job):
             return statistics
         add_statistics(job, statistics)
-    return {}
+        return {}
+
+    return atomically(inputs.store, step)
 
 
 def _store_stepwise(job: Batch, outcomes: list[Outcome]) -> None:
@@ -257,13 +274,6 @@ def job_store(job: Batch) -> Store:
     from rocketjob.application import current
 
     return current().store
-
-
-def _settle_input(inputs: InputSlices, outcome: Outcome) -> bool:
-    guard, collection = claim_guard(outcome.slice), inputs.collection
-    if outcome.state != "done":
-        return bool(collection.update_one(guard, outcome.update()).matched_count)
-    return bool(collection.delete_one(guard).deleted_count)
 
 
 def _lost(job: Batch, outcome: Outcome) -> None:

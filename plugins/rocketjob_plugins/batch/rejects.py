@@ -6,26 +6,35 @@ its first record too, so that what a mended record gives falls into its place.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from os import PathLike
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from rocketjob.application import current
 from rocketjob.codec import decode_any, encode_any
 from rocketjob.errors import StateConflict
 from rocketjob.job_exception import message_of
 from rocketjob.store import atomically
 from rocketjob_plugins.batch import streams
 from rocketjob_plugins.batch.category import OutputCategory
+from rocketjob_plugins.batch.reject_file import ROW, RejectFile
 from rocketjob_plugins.batch.slice import Slice
 from rocketjob_plugins.batch.slices import InputSlices, OutputSlices
+from rocketjob_plugins.batch.streams import StreamError
+from rocketjob_plugins.batch.streams.names import shown
 
 if TYPE_CHECKING:
     from rocketjob_plugins.batch.batch import Batch
     from rocketjob_plugins.batch.outcome import Outcome
 
 NAME = "rejects"
-ROW, ERROR = "_row", "_error"
+
+
+class Row(NamedTuple):
+    """A row of a file that was mended, and where it stands."""
+
+    line: int
+    cells: list[str]
 
 
 def slices_of(job: Batch) -> OutputSlices:
@@ -51,7 +60,9 @@ def keep_to_limit(job: Batch, outcomes: list[Outcome]) -> None:
     """
     if not any(outcome.rejected for outcome in outcomes):
         return
-    left = max(0, (job.max_rejects or 0) - count(job))
+    own = [each.number for outcome in outcomes for each in outcome.rejected]  # of an earlier try
+    others = slices_of(job).collection.count_documents({"_id": {"$nin": own}})
+    left = max(0, (job.max_rejects or 0) - others)
     for outcome in outcomes:
         if len(outcome.rejected) > left:
             first = outcome.rejected[left]
@@ -112,48 +123,53 @@ def each(job: Batch) -> Iterator[tuple[int, Any, str]]:
 
 def download(job: Batch, target: Any) -> int:
     """Write the rejects as CSV: the input's own columns, or `record`, then `_row` and `_error`."""
-    columns = _columns(job)
+    form = RejectFile(job)
     written = 0
     with streams.open_writer(target) as writer:
-        writer.write_lines([_csv_line([*columns, ROW, ERROR])])
+        writer.write_lines([form.header()])
         for number, record, error in each(job):
-            writer.write_lines([_csv_line([*_cells(job, record, columns), number, error])])
+            writer.write_lines([form.line(number, record, error)])
             written += 1
     return written
 
 
 def resubmit(job: Batch, source: Any) -> int:
     """Queue mended records, each under its own number, and let the job go on."""
-    slices = job.input
-    rows: dict[int, Any] = {}
-    with streams.open_lines(source, quoted=True) as lines:
-        reader = csv.DictReader(lines)
-        missing = {ROW} - set(reader.fieldnames or ())
-        if missing:
-            raise ValueError(
-                f"the file has no column {ROW}: write it with download_rejects, mend the records, "
-                f"and leave {ROW} as it is"
-            )
-        for line, row in enumerate(reader, 2):
-            number = _row_number(row, line)
-            rows[number] = _record(job, row)
-    _check_known(job, rows)
+    slices, form = job.input, RejectFile(job)
+    rows: dict[int, Row] = {}
+    for line, number, cells in form.rows(source):
+        if number in rows:
+            problem = f"row {number} is there twice, also in line {rows[number].line}: leave one"
+            raise StreamError(problem, file=_named(source), line=line, column=ROW)
+        rows[number] = Row(line, cells)
+    known = _known(job, form, rows, source)
+    here = slices.store is current().store and slices.store.supports_transactions
 
     def step(session: Any) -> None:
         if not slices.store.supports_transactions:  # rather twice in work than lost
-            _put_in_place(slices, rows)
-        gone = slices_of(job).collection.delete_many({"_id": {"$in": list(rows)}})
-        if gone.deleted_count != len(rows):
+            _put_in_place(slices, known)
+        gone = slices_of(job).collection.delete_many({"_id": {"$in": list(known)}})
+        if gone.deleted_count != len(known):
             raise StateConflict("somebody else has resubmitted some of these records meanwhile")
         if slices.store.supports_transactions:
-            slices.insert_many(Slice([record], number) for number, record in rows.items())
+            slices.insert_many(Slice([record], number) for number, record in known.items())
+        if here:
+            _let_go_on(job)
 
-    atomically(slices.store, step)
-    if rows and not job.is_new:
-        job.reload()  # only now: whoever ends the job looks for slices after it has said so
-        if not (job.is_running and job.sub_state == "processing"):
-            job.reopen()
+    if rows:
+        atomically(slices.store, step)
+    if rows and not here:
+        _let_go_on(job)
     return len(rows)
+
+
+def _let_go_on(job: Batch) -> None:
+    """Process what was queued; not before it is, for whoever ends the job looks for it then."""
+    if job.is_new:
+        return
+    job.reload()
+    if job.state != "paused" and not (job.is_running and job.sub_state == "processing"):
+        job.reopen()  # one that is paused goes on when it is resumed
 
 
 def _put_in_place(slices: InputSlices, rows: Mapping[int, Any]) -> None:
@@ -163,65 +179,35 @@ def _put_in_place(slices: InputSlices, rows: Mapping[int, Any]) -> None:
         slices.collection.update_one({"_id": number}, {"$set": stored}, upsert=True)
 
 
-def _row_number(row: Mapping[str, Any], line: int) -> int:
-    try:
-        return int(row[ROW])
-    except (TypeError, ValueError):
-        raise ValueError(f"line {line}: {ROW} must be a number, not {row[ROW]!r}") from None
+def _known(job: Batch, form: RejectFile, rows: Mapping[int, Row], source: Any) -> dict[int, Any]:
+    """Return the mended records of those that are rejects still.
 
-
-def _check_known(job: Batch, rows: Mapping[int, Any]) -> None:
-    known = {stored["_id"] for stored in slices_of(job).collection.find({}, {"_id": 1})}
-    unknown = sorted(set(rows) - known)
-    if unknown:
-        raise ValueError(f"row {unknown[0]} is not among the rejected records of this job")
-
-
-def _columns(job: Batch) -> list[str]:
-    category = job.input_category_for("main")
-    if category.is_tabular and category.columns:
-        return list(category.columns)
-    return ["record"]
-
-
-def _cells(job: Batch, record: Any, columns: list[str]) -> list[Any]:
-    category = job.input_category_for("main")
-    if not category.is_tabular:
-        return [record]
-    if isinstance(record, str):
-        from rocketjob_plugins.batch.tables import input_table
-
+    Others must be queued already, as they are here. So they are if whoever resubmitted them died
+    before the job went on.
+    """
+    known, encrypted = {}, _is_encrypted(job)
+    for stored in slices_of(job).collection.find({"_id": {"$in": list(rows)}}):
+        number = stored["_id"]
         try:
-            record = input_table(category).parse(record)
-        except ValueError:
-            return [record, *[""] * (len(columns) - 1)]
-    if isinstance(record, Mapping):
-        return [record.get(column) for column in columns]
-    return list(record or ())
+            known[number] = form.record(rows[number].cells, _unpack(stored["record"], encrypted))
+        except StreamError as error:
+            raise error.at(file=_named(source), line=rows[number].line) from None
+    others = sorted(set(rows) - set(known))
+    queued = {each.id: each for each in job.input.where({"_id": {"$in": others}})} if others else {}
+    for number in others:
+        if number not in queued or [form.cells(each) for each in queued[number]] != [
+            rows[number].cells
+        ]:
+            raise StreamError(
+                f"row {number} is not among the rejected records of this job: it was resubmitted "
+                "already, or is of another job; take the line out",
+                file=_named(source),
+                line=rows[number].line,
+                column=ROW,
+            )
+    return known
 
 
-def _record(job: Batch, row: Mapping[str, Any]) -> Any:
-    """Return a mended row as the input has its records."""
-    category = job.input_category_for("main")
-    values = {name: value for name, value in row.items() if name not in (ROW, ERROR)}
-    if not category.is_tabular:
-        return values.get("record")
-    if category.mode != "line":
-        return values if category.mode == "hash" else list(values.values())
-    from rocketjob_plugins.batch.tables import output_table
-
-    table = output_table(
-        OutputCategory(
-            format=category.format,
-            columns=category.columns,
-            format_options=category.format_options,
-            file_name=category.file_name,
-        )
-    )
-    return table.render(values)
-
-
-def _csv_line(cells: list[Any]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(cells)  # else a line break is not quoted
-    return text.getvalue()[:-1]
+def _named(source: Any) -> str | None:
+    name = source if isinstance(source, str | PathLike) else getattr(source, "name", None)
+    return shown(str(name)) if isinstance(name, str | PathLike) else None

@@ -6,16 +6,19 @@ from collections.abc import Iterable, Iterator, MutableSequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, overload
 
+import bson
+
 from rocketjob import clock
 from rocketjob.codec import codec_for
-from rocketjob.errors import InvalidTransition, NotFound, StateConflict
+from rocketjob.errors import DocumentTooLarge, NotFound, StateConflict
 from rocketjob.job_exception import JobException
-from rocketjob.store import Stored
+from rocketjob.store import MAX_DOCUMENT_BYTES, Stored
 
 if TYPE_CHECKING:
     from rocketjob_plugins.batch.slices import Slices
 
 EXCEPTION = codec_for(JobException)
+MAX_PACKED = MAX_DOCUMENT_BYTES - 64 * 1024  # there is an exception beside the records, and more
 STATES = ("queued", "running", "completed", "failed")
 
 
@@ -100,6 +103,17 @@ class Slice(MutableSequence[Any]):
     def __repr__(self) -> str:
         return f"<Slice {self.id} {self.state}>"
 
+    @property
+    def size(self) -> int:
+        """How many records there are; they need not be unpacked for that."""
+        unread = self._records is None and self._size is not None
+        return self._size if unread else len(self.records)  # type: ignore[return-value]
+
+    def lines(self) -> str | None:
+        """Return the records joined by line breaks, where they are stored so; else None."""
+        unpack = self._slices.serializer.lines if self._slices and self._records is None else None
+        return None if unpack is None else unpack(self._packed)
+
     # --- numbers -----------------------------------------------------------------------------
 
     @property
@@ -141,7 +155,7 @@ class Slice(MutableSequence[Any]):
 
     def to_document(self) -> Stored:
         assert self._slices is not None
-        packed = self._slices.serializer.dump(self.records)
+        packed = self._pack(self._slices)
         stored: Stored = {"_id": self.id, "state": self.state, "records": packed}
         stored["size"] = len(self.records)
         stored["interruptions"] = self.interruptions
@@ -150,6 +164,13 @@ class Slice(MutableSequence[Any]):
         if self.processing_record_number is not None:
             stored["processing_record_number"] = self.processing_record_number
         return stored
+
+    def _pack(self, slices: Slices) -> Any:
+        """Return the records as they are stored; say here, in its words, if that is too much."""
+        packed = slices.serializer.dump(self.records)
+        if isinstance(packed, bytes | str) and len(packed) > MAX_PACKED:
+            raise _too_large(self.id, len(self.records), len(packed))
+        return packed
 
     # --- what people do ----------------------------------------------------------------------
 
@@ -166,7 +187,7 @@ class Slice(MutableSequence[Any]):
             raise ValueError(
                 f"{self!r} has {self._size} records; more would take the numbers of those behind it"
             )
-        packed = self._collection().serializer.dump(self.records)
+        packed = self._pack(self._collection())
         self._write({"$set": {"records": packed, "size": count}})
         return self
 
@@ -174,10 +195,11 @@ class Slice(MutableSequence[Any]):
         """Queue a failed slice again; it goes on at the record that failed.
 
         Raises:
-            InvalidTransition: the slice has not failed.
+            StateConflict: the slice has not failed, or a worker has it.
+            NotFound: it is not stored any more.
         """
         if self.state != "failed":
-            raise InvalidTransition("retry", self.state, [])
+            raise StateConflict(f"{self!r} has not failed: there is nothing to retry")
         self._write({"$set": {"state": "queued", "interruptions": 0}})
         self.state, self.interruptions = "queued", 0
         return self
@@ -201,3 +223,22 @@ class Slice(MutableSequence[Any]):
     def seconds(self) -> float | None:
         """How long the present worker has had it."""
         return clock.now().timestamp() - self.started_at.timestamp() if self.started_at else None
+
+
+def explained(error: Exception, documents: Iterable[Stored]) -> Exception:
+    """Return why slices were refused, if one is too large; each store has its own words for that.
+
+    Only now: to measure records that are not compressed takes as long as to store them.
+    """
+    for each in documents:
+        size = len(bson.encode(each))
+        if size > MAX_DOCUMENT_BYTES:
+            return _too_large(each["_id"], each["size"], size)
+    return error
+
+
+def _too_large(first: int, count: int, size: int) -> DocumentTooLarge:
+    which, cure = f"records {first} to {first + count - 1} have", "use a smaller slice_size"
+    if count == 1:
+        which, cure = f"record {first} has", "keep it in a file, and its name in the record"
+    return DocumentTooLarge(f"{which} {size:,} bytes, and a slice takes {MAX_PACKED:,}: {cure}")

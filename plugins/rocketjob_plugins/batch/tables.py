@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from rocketjob.application import current
 from rocketjob_plugins.batch.category import InputCategory, OutputCategory
+from rocketjob_plugins.batch.streams import StreamError
 from rocketjob_plugins.batch.tabular import Tabular, format_of
 
 if TYPE_CHECKING:
@@ -47,12 +48,16 @@ def _brought() -> list[Any]:
     return current().plugins.collect("register_formats")
 
 
-def lazy_rows(job: Batch, category: InputCategory, lines: list[Any]) -> LazyRows:
-    """Return the rows of lines; columns that were uploaded since the job was read are looked up."""
-    rows = LazyRows(category, lines)
+def lazy_rows(job: Batch, category: InputCategory, lines: list[Any], first: int) -> LazyRows:
+    """Return the rows of lines; columns that were uploaded since the job was read are looked up.
+
+    Args:
+        first: the number of the first line's record.
+    """
+    rows = LazyRows(category, lines, first)
     if rows.needs_header and not job.is_new:
         _learn_header(job, category)
-        rows = LazyRows(category, lines)
+        rows = LazyRows(category, lines, first)
     return rows
 
 
@@ -66,8 +71,9 @@ def _learn_header(job: Batch, category: InputCategory) -> None:
 class LazyRows(Sequence[Any]):
     """Rows that are parsed one by one, so that a bad line fails as the record that it is."""
 
-    def __init__(self, category: InputCategory, lines: list[Any]) -> None:
-        self._table, self._lines = input_table(category), lines
+    def __init__(self, category: InputCategory, lines: list[Any], first: int) -> None:
+        self._category, self._lines, self._first = category, lines, first
+        self._table = input_table(category)
         self._rows = self._parse_at_once()
         self.needs_header: bool = self._table.needs_header
 
@@ -83,7 +89,14 @@ class LazyRows(Sequence[Any]):
             return [self[each] for each in range(*index.indices(len(self)))]
         if self._rows is not None:
             return self._rows[index]
-        return self._table.parse(self._lines[index])
+        try:
+            return self._table.parse(self._lines[index])
+        except StreamError as error:
+            number = self._first + index
+            file = self._category.file_of(number)
+            raise StreamError(
+                error.problem, file=file, record=number, column=error.column
+            ) from None
 
     def _parse_at_once(self) -> list[Any] | None:
         """Parse all lines, which is quicker; None if one is bad, and each is to be parsed alone."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -9,12 +10,17 @@ from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rocketjob.errors import NotFound, StateConflict
-from rocketjob.store import Filter, Stored
+import attrs
+
+from rocketjob.errors import NotFound, RocketJobError, StateConflict
+from rocketjob.store import Filter, Stored, atomically
 from rocketjob_plugins.batch import rejects, streams
 from rocketjob_plugins.batch.category import InputCategory
-from rocketjob_plugins.batch.slice import Slice
+from rocketjob_plugins.batch.serializers import refused
+from rocketjob_plugins.batch.slice import Slice, explained
 from rocketjob_plugins.batch.slices import InputSlices
+from rocketjob_plugins.batch.streams import StreamError
+from rocketjob_plugins.batch.tabular import Tabular
 
 if TYPE_CHECKING:
     from rocketjob_plugins.batch.batch import Batch
@@ -24,7 +30,7 @@ AT_ONCE = 10_000  # records of a list
 BYTES_AT_ONCE = 4 * 1024 * 1024  # ... or about so much of them
 MARKS = "uploaded"  # key of the stored job: the next record number of each category
 ENDED = ["completed", "aborted"]
-FILE_OPTIONS = ("delimiter", "encode_replace", "encode_cleaner", "streams")
+FILE_OPTIONS = ("delimiter", "encode_replace", "encode_cleaner", "streams", "limits")
 
 
 class UploadWriter:
@@ -106,13 +112,15 @@ class UploadWriter:
         slice_._slices = self.slices
         try:
             document = slice_.to_document()
+        except RocketJobError:  # a key is missing, or it is too large: says what to do itself
+            raise
         except Exception as error:
-            raise _unstorable(self.slices, slice_, error) from error
+            raise _unstorable(self.category, slice_, error) from error
         self._number += len(records)
         self.count += len(records)
         self._ready.append(document)
         packed = document["records"]
-        self._bytes += len(packed) if isinstance(packed, bytes) else 100 * len(records)
+        self._bytes += len(packed) if isinstance(packed, bytes | str) else 100 * len(records)
         if len(self._ready) >= SLICES_AT_ONCE or self._bytes >= BYTES_AT_ONCE:
             self._store()
 
@@ -122,7 +130,12 @@ class UploadWriter:
         ready, self._ready, self._bytes = self._ready, [], 0
         self._advance_mark()
         self._end = self._number  # what is below it is this upload's, and no other's
-        self.slices.collection.insert_many(ready)
+        try:
+            self.slices.collection.insert_many(ready)
+        except Exception as error:
+            if (why := explained(error, ready)) is not error:
+                raise why from None  # that of a store may hold all of the records
+            raise
         if self.progress is not None:
             self.progress(self.count)
 
@@ -132,7 +145,7 @@ class UploadWriter:
         if job.is_new:
             return
         key = f"{MARKS}.{self.category.name}"
-        condition = {**job._identity(), "state": {"$nin": ENDED}, key: self.mark}
+        condition = {**_held(job), "state": {"$nin": ENDED}, key: self.mark}
         found = job.collection().update_one(condition, {"$set": {key: self._number}})
         if not found.matched_count:
             raise self._conflict()
@@ -182,18 +195,21 @@ class UploadWriter:
 
     def _fail(self, error: BaseException) -> None:
         here = self.count + len(self._records) + 1
-        error.add_note(f"The upload stopped at record {here}; what it had added is removed.")
+        # Ours say themselves where they happened; records are read and stored many at once.
+        where = "failed" if isinstance(error, RocketJobError) else f"stopped at record {here}"
         try:
             self.undo()
+            error.add_note(f"The upload {where}; what it had added is removed.")
         except Exception as lost:
-            error.add_note(f"It could not be removed: {lost}")
+            error.add_note(f"The upload {where}; what it had added could not be removed: {lost}")
 
 
 def _remove(job: Batch, category: InputCategory, first: int, end: int) -> None:
     """Remove records from the input, and what was made of them if they were processed already."""
     numbers = {"_id": {"$gte": first, "$lt": end}}
     slices = InputSlices(job.id, category)
-    with slices.store.transaction():
+
+    def step(session: Any) -> None:
         slices.collection.delete_many(numbers)
         if category.name != "main" or job.is_new:
             return
@@ -201,17 +217,16 @@ def _remove(job: Batch, category: InputCategory, first: int, end: int) -> None:
             made = job.output_for(output) if output else rejects.slices_of(job)
             made.collection.delete_many(numbers)
 
+    atomically(slices.store, step)
 
-def _unstorable(slices: InputSlices, slice_: Slice, error: Exception) -> Exception:
+
+def _unstorable(category: InputCategory, slice_: Slice, error: Exception) -> Exception:
     """Say which record cannot be stored."""
-    for number, record in enumerate(slice_.records, slice_.id):
-        try:
-            slices.serializer.dump([record])
-        except Exception as reason:
-            shown = repr(record)
-            shown = shown if len(shown) < 80 else shown[:77] + "..."
-            return ValueError(f"record {number} cannot be stored: {reason}: {shown}")
-    return error
+    found = refused(category.serializer, slice_.records)
+    if found is None:
+        return error
+    number, said = slice_.id + found[0], found[1]
+    return StreamError(f"cannot be stored: {said}", file=category.file_of(number), record=number)
 
 
 def _mark_of(job: Batch, category: InputCategory) -> int | None:
@@ -222,13 +237,21 @@ def _mark_of(job: Batch, category: InputCategory) -> int | None:
     return found
 
 
+def _held(job: Batch) -> dict[str, Any]:
+    """Return the filter for the job; in a worker only as long as it has the claim.
+
+    Workers may begin the job while a script uploads to it: its `sub_state` may change.
+    """
+    return {name: value for name, value in job._identity().items() if name != "sub_state"}
+
+
 def add_to_record_count(job: Batch, count: int) -> None:
     """Add to `record_count`, which also says that an upload has ended."""
     if job.is_new:
         job.record_count = (job.record_count or 0) + count
         return
     update = {"$inc": {"record_count": count}}
-    condition = {**job._identity(), "state": {"$nin": ENDED}}
+    condition = {**_held(job), "state": {"$nin": ENDED}}
     stored = job.collection().find_one_and_update(condition, update, return_document=True)
     if stored is None:
         raise StateConflict(f"{job!r} has ended or was removed while records were uploaded to it")
@@ -243,7 +266,7 @@ def store_categories(job: Batch) -> None:
         return
     changed = {k: v for k, v in job._changes()[0].items() if k == "input_categories"}
     if changed:
-        job.collection().update_one(job._identity(), {"$set": changed})
+        job.collection().update_one(_held(job), {"$set": changed})
         job.__dict__["_stored"] = {**(job._stored or {}), **changed}
 
 
@@ -334,7 +357,7 @@ def upload_records(
     progress: Callable[[int], None] | None = None,
 ) -> int:
     """Upload any iterable of records."""
-    category.slice_records = None
+    category.slice_records = category.first_record = None
     with UploadWriter(job, category, progress) as writer:
         if isinstance(records, list):
             for start in range(0, len(records), AT_ONCE):
@@ -356,6 +379,19 @@ def upload_slice(job: Batch, records: list[Any], category: InputCategory) -> int
 
 def upload_file(job: Batch, source: Any, category: InputCategory, options: dict[str, Any]) -> int:
     """Upload a file line by line, or row by row."""
+    before = attrs.asdict(category, recurse=False)
+    try:
+        return _upload_file(job, source, category, options)
+    except BaseException:
+        # The columns were those of this file: of the next one the header line is to be read.
+        for setting, value in before.items():
+            setattr(category, setting, value)
+        with contextlib.suppress(Exception):
+            store_categories(job)
+        raise
+
+
+def _upload_file(job: Batch, source: Any, category: InputCategory, options: dict[str, Any]) -> int:
     name = options["file_name"] or _name_of(source)
     mode = options["stream_mode"] or category.mode
     if mode not in ("line", "array", "hash"):
@@ -374,10 +410,11 @@ def upload_file(job: Batch, source: Any, category: InputCategory, options: dict[
             **reading,
         ) as blocks,
     ):
-        for lines in _after_header(blocks, category, table, options["on_first"]):
+        category.first_record = writer.first
+        for line, lines in _after_header(blocks, category, table, options["on_first"]):
             if not writer.count:
                 store_categories(job)
-            writer.extend(_in_mode(lines, table, mode))
+            writer.extend(_in_mode(lines, table, mode, blocks, line))
     store_categories(job)
     return writer.count
 
@@ -398,28 +435,62 @@ def _table(category: InputCategory, name: str | None, mode: str) -> Any:
 
 
 def _after_header(
-    blocks: Iterable[list[str]],
+    blocks: streams.LineBlocks,
     category: InputCategory,
-    table: Any,
+    table: Tabular | None,
     on_first: Callable[[Any], None] | None,
-) -> Iterator[list[str]]:
-    """Take the header line, and the line for `on_first`, off the first block."""
-    wants_header = table is not None and table.needs_header
+) -> Iterator[tuple[int, list[str]]]:
+    """Take the header line, and the line for `on_first`, off the first block.
+
+    Yields:
+        the number of the first of the lines in the file, and the lines.
+    """
+    header = table if table is not None and table.needs_header else None
+    number = 1
     for lines in blocks:
         if lines and on_first is not None:
             on_first(lines[0])
+            number += _height(lines[:1], blocks)
             lines, on_first = lines[1:], None
-        if lines and wants_header:
-            table.parse_header(lines[0])
-            category.columns = list(table.columns)
-            lines, wants_header = lines[1:], False
-        yield lines
+        if lines and header is not None:
+            category.columns = _columns(header, lines[0], blocks, number)
+            number += _height(lines[:1], blocks)
+            lines, header = lines[1:], None
+        yield number, lines
+        if table is not None:
+            number += _height(lines, blocks)
+    if header is not None and category.required_columns:
+        raise StreamError(
+            f"is empty: it has no header line with {', '.join(category.required_columns)}",
+            file=blocks.name,
+        )
 
 
-def _in_mode(lines: list[str], table: Any, mode: str) -> list[Any]:
+def _height(lines: list[str], blocks: streams.LineBlocks) -> int:
+    """Return how many lines of the file these are: in CSV one may have line breaks in it."""
+    within = blocks.delimiter
+    return len(lines) + ("".join(lines).count(within) if within else 0)
+
+
+def _columns(table: Tabular, line: str, blocks: streams.LineBlocks, number: int) -> list[str]:
+    try:
+        return list(table.parse_header(line))
+    except StreamError as error:
+        raise StreamError(
+            error.problem, file=blocks.name, line=number, column=error.column
+        ) from None
+
+
+def _in_mode(
+    lines: list[str], table: Tabular | None, mode: str, blocks: streams.LineBlocks, first: int
+) -> list[Any]:
     if mode == "line" or table is None:
         return lines
-    rows: list[Any] = table.parse_many(lines)
+    try:
+        rows = table.parse_many(lines)
+    except StreamError as error:
+        line = first + _height(lines[: (error.line or 1) - 1], blocks)
+        raise StreamError(error.problem, file=blocks.name, line=line, column=error.column) from None
     if mode == "array":
         return [None if row is None else list(row.values()) for row in rows]
     return rows

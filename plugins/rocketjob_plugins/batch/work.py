@@ -24,9 +24,11 @@ from rocketjob.job import Claim
 from rocketjob.job_exception import message_of
 from rocketjob.log import Logger
 from rocketjob.state_machine import Change
+from rocketjob.store import atomically
 from rocketjob_plugins.batch import rejects, upload
 from rocketjob_plugins.batch.outcome import Outcome, add_statistics, store_outcomes
-from rocketjob_plugins.batch.slice import Slice
+from rocketjob_plugins.batch.slice import Slice, explained
+from rocketjob_plugins.batch.statistics import Statistics
 
 if TYPE_CHECKING:
     from rocketjob.runner import Worker
@@ -34,11 +36,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 log = Logger("rocketjob.batch")
-GROUP_SECONDS = 0.05  # slices of one claim: as many as are done in about this time
+GROUP_SECONDS = 0.02  # slices of one claim: as many as are done in about this time
 GROUP_LIMIT = 256
 LOOK_SECONDS = 0.5  # between two looks at the job's state within a slice
 PLAIN = frozenset((str, dict, list, int, float, bool, bytes))  # what perform mostly returns
-PENDING = "_pending_statistics"
 URGENT_SECONDS = 5.0  # between two looks for more urgent jobs, if `re_check_seconds` is not less
 RETRY_SECONDS = (0.01, 1.0)  # first and longest wait where the store is out of reach
 FIELDS = {"state": 1, "sub_state": 1, "priority": 1, "throttle_running_workers": 1}
@@ -133,6 +134,10 @@ class SliceWorker:
     _held: list[Slice] = attrs.field(factory=list)
     _token: str = attrs.field(factory=lambda: os.urandom(6).hex())
     _counted: dict[str, int] = attrs.field(factory=dict)
+    _perform: Callable[[Any], Any] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._perform = _performer(self.job)
 
     def run(self) -> bool:
         """Process slices until there is none, the job is held, or something else goes first.
@@ -166,19 +171,21 @@ class SliceWorker:
     def _store_and_claim(self, outcomes: list[Outcome]) -> list[Slice]:
         """Store what was processed and take the next slices, in one step."""
 
-        def step() -> list[Slice]:
-            with self.job.input.store.transaction():
-                if outcomes:
-                    self._counted = store_outcomes(self.job, outcomes)
-                return self._claim() if self._goes_on() else []
+        store, stored = self.job.input.store, False
+
+        def step(session: Any) -> list[Slice]:
+            if outcomes and not stored:
+                self._counted = store_outcomes(self.job, outcomes)
+            return self._claim() if self._goes_on() else []
 
         try:
-            found = self._persistently(step)
+            found = self._persistently(lambda: atomically(store, step))
         except Exception as error:
             if not outcomes:
                 raise
             self._store_one_by_one(outcomes, error)
-            found = self._persistently(lambda: self._claim() if self._goes_on() else [])
+            stored = True
+            found = self._persistently(lambda: atomically(store, step))
         if self._counted:  # the job is in another store: they are added once the slices are stored
             counted, self._counted = self._counted, {}
             add_statistics(self.job, counted)
@@ -192,7 +199,7 @@ class SliceWorker:
             try:
                 self._persistently(lambda each=outcome: store_outcomes(job, [each]))  # type: ignore[misc]
             except Exception as refused:
-                outcome.fail_whole(refused)
+                outcome.fail_whole(explained(refused, (each for _, each in outcome.documents)))
                 self._persistently(lambda each=outcome: store_outcomes(job, [each]))  # type: ignore[misc]
 
     def _persistently(self, step: Callable[[], T]) -> T:
@@ -202,6 +209,9 @@ class SliceWorker:
         def counted() -> T:
             nonlocal tries
             tries += 1
+            if tries > 1:  # what the last try claimed in vain is to be claimed again by this one
+                held = [each.id for each in self._held]
+                self.job.input.requeue_unknown(self._claimed_by(), self._token, held)
             return step()
 
         found = persistently(self.job, counted)
@@ -348,38 +358,39 @@ class SliceWorker:
         if not job.is_running:
             outcome.release_at(outcome.start)
             return
-        perform = self._performer()
-        records = outcome.parse(slice_.records)
+        perform, records = self._perform, outcome.parse(slice_.records)
         # This is what every record passes through: names are local, the usual way is short.
         own, number, take, append = job.__dict__, slice_.id, outcome.take, outcome.plain_append()
+        plain = frozenset[type]() if append is None or isinstance(job, Statistics) else PLAIN
         monotonic, look_at = time.monotonic, self._looked + LOOK_SECONDS
-        for index in range(outcome.start, len(records)):
-            own["record_number"] = number + index
-            outcome.index = index
-            try:
-                value = perform(records[index])
-            except Exception as error:
-                if not rejects.may_reject(job, outcome):
-                    raise
-                outcome.reject(error)
-            else:
-                if append is not None and type(value) in PLAIN and not own.get(PENDING):
-                    append(value)
+        index = outcome.start
+        try:
+            for index in range(outcome.start, len(records)):
+                own["record_number"] = number + index
+                try:
+                    value = perform(records[index])
+                except Exception as error:
+                    outcome.index = index
+                    if not rejects.may_reject(job, outcome):
+                        raise
+                    outcome.reject(error)
                 else:
-                    take(value)
-            if own["state"] != "running" or (monotonic() >= look_at and self._is_interrupted()):
-                outcome.release_at(index + 1)
-                return
+                    if type(value) in plain:
+                        append(value)  # type: ignore[misc]
+                    else:
+                        take(value)
+                if own["state"] != "running" or (monotonic() >= look_at and self._is_interrupted()):
+                    return outcome.release_at(index + 1)
+        except BaseException:
+            outcome.index = index
+            raise
         outcome.index = len(records)
 
-    def _performer(self) -> Callable[[Any], Any]:
-        """Return what is called for each record: perform alone, where nothing is around it."""
-        job = self.job
-        chain = job.chain("perform")
-        if not chain:
-            return _plain_call(job.perform)
-        call = _plain_call(job.perform)
-        return lambda record: chain.run(job, lambda: call(record))
+
+def _performer(job: Batch) -> Callable[[Any], Any]:
+    """Return what is called for each record: perform alone, where nothing is around it."""
+    chain, call = job.chain("perform"), _plain_call(job.perform)
+    return (lambda record: chain.run(job, lambda: call(record))) if chain else call
 
 
 def _plain_call(perform: Callable[[Any], Any]) -> Callable[[Any], Any]:

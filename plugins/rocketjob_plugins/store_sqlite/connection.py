@@ -167,6 +167,8 @@ def _adopt(raw: sqlite3.Connection, location: Location) -> None:
 def _configure(raw: sqlite3.Connection, location: Location) -> None:
     raw.execute(f"PRAGMA synchronous = {location.synchronous}")
     raw.execute(f"PRAGMA cache_size = -{CACHE_KIBIBYTES}")
+    # Debian's SQLite writes zeros over whatever is deleted: a third of what working a batch writes.
+    raw.execute("PRAGMA secure_delete = FAST")
     if location.in_memory:
         return
     mode = raw.execute("PRAGMA journal_mode = WAL").fetchone()[0]

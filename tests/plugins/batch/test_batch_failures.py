@@ -280,7 +280,7 @@ def test_a_mended_record_that_is_still_bad_is_rejected_again(rocketjob, tmp_path
     ("text", "says"),
     [
         ("record\nx\n", "no column _row"),
-        ("record,_row\nx,one\n", "line 2: _row must be a number"),
+        ("record,_row\nx,one\n", "line 2, column _row: must be a number"),
         ("record,_row\nx,77\n", "row 77 is not among the rejected"),
     ],
 )

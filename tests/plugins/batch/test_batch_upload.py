@@ -259,7 +259,7 @@ def test_a_failing_upload_removes_only_what_it_added_and_says_where(job):
 
 
 def test_a_record_that_cannot_be_stored_is_named(job):
-    with pytest.raises(ValueError, match=r"record 13 cannot be stored: .*object object"):
+    with pytest.raises(ValueError, match=r"record 13: cannot be stored: object <object object"):
         job.upload([*range(12), object()])
     assert job.record_count is None
     assert job.input.count() == 0
@@ -455,6 +455,17 @@ def test_a_download_is_refused_while_the_job_runs(rocketjob, job, tmp_path):
     rocketjob.work_off()
     with pytest.raises(RuntimeError, match="Cannot download incomplete job"):
         job.reload().download(tmp_path / "out.txt")
+
+
+def test_a_download_is_refused_to_who_saved_the_job_and_has_not_looked_since(job, tmp_path):
+    (tmp_path / "out.txt").write_text("what there was")
+    job.upload(["a"])
+    job.save()
+    type(job).find(job.id).start()
+    assert job.is_queued
+    with pytest.raises(RuntimeError, match=r"incomplete job: .* Wait for it: job\.wait\(\)"):
+        job.download(tmp_path / "out.txt")
+    assert (tmp_path / "out.txt").read_text() == "what there was"
 
 
 @pytest.mark.parametrize("name", ["out.txt", "out.txt.gz"])

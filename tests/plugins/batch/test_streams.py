@@ -273,7 +273,7 @@ def test_invalid_bytes_are_replaced_on_request(by, line):
 @pytest.mark.parametrize("size", [2, 1 << 18])
 def test_a_nul_byte_is_no_text(monkeypatch, size):
     monkeypatch.setattr(lines_module, "BLOCK", size)
-    fails("line 3, column 2: a NUL byte: this is no text", io.BytesIO(b"a\nb\nc\0d" + b"x" * 20))
+    fails("line 3, column 2: a NUL byte: is this text\\?", io.BytesIO(b"a\nb\nc\0d" + b"x" * 20))
 
 
 def test_control_characters_are_removed_on_request():
@@ -547,7 +547,9 @@ def test_a_zip_that_was_cut_off_or_changed_is_an_error():
     with pytest.raises(StreamError, match="damaged"):
         read_bytes(bytes(changed), streams=["zip"], encode_replace="?")
     fails(
-        "only deflated", io.BytesIO(zipped(("a", "b"), method=zipfile.ZIP_BZIP2)), streams=["zip"]
+        "pack it as deflated",
+        io.BytesIO(zipped(("a", "b"), method=zipfile.ZIP_BZIP2)),
+        streams=["zip"],
     )
 
 
@@ -786,20 +788,10 @@ def test_without_fsspec_it_is_asked_for(monkeypatch):
     fails(r"pip install 'rocketjob\[remote\]'", "s3://bucket/a")
 
 
-@pytest.mark.parametrize(
-    ("module", "name", "extra"),
-    [
-        ("zstandard", "a.zst", "zstd"),
-        ("cryptography.hazmat.primitives.ciphers.aead", "a.enc", "crypto"),
-    ],
-)
-def test_a_missing_library_is_asked_for(tmp_path, monkeypatch, module, name, extra):
-    monkeypatch.setitem(sys.modules, module, None)
-    with pytest.raises(RocketJobError, match=rf"pip install 'rocketjob\[{extra}\]'"):
-        write(tmp_path / name, ["x"])
-    if extra == "zstd":
-        (tmp_path / name).write_bytes(b"\x28\xb5\x2f\xfd" + bytes(20))
-        fails(rf"rocketjob\[{extra}\]", tmp_path / name)
+def test_a_missing_library_is_asked_for(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cryptography.hazmat.primitives.ciphers.aead", None)
+    with pytest.raises(RocketJobError, match=r"pip install 'rocketjob\[crypto\]'"):
+        write(tmp_path / "a.enc", ["x"])
 
 
 # --- missing and unreadable files -------------------------------------------------------------

@@ -110,7 +110,7 @@ def test_columns_that_are_given_need_no_header():
 @pytest.mark.parametrize(
     ("header", "message", "column"),
     [
-        ("id,ID", "the column id is there twice: at 1 and 2", "id"),
+        ("id,ID", "the column id is there twice, at 1 and 2", "id"),
         ("id,,x", "the header names no column 2", 2),
         ("id,$$", "names no column 2 .'..' has no letter or digit", 2),
         ("  ", "the header line is blank", None),
@@ -177,7 +177,7 @@ def test_uneven_rows_are_filled_or_cut_unless_strict(format):
         {"a": "1", "b": "2"},
     ]
     strict = Tabular(format, columns=["a", "b"], format_options={"strict": True})
-    error = fails("has 1 values, and there are 2 columns", strict.parse_many, lines[1:2] + lines)
+    error = fails("has 1 value, and there are 2 columns", strict.parse_many, lines[1:2] + lines)
     assert (error.line, error.column) == (2, "b")
     error = fails("has 3 values, and there are 2 columns", strict.parse, lines[2])
     assert error.column == 3
@@ -198,10 +198,10 @@ def test_a_blank_line_is_no_row(format, blank):
     ("lines", "number", "message"),
     [
         (["1,2", '1,"2', "3,4", '5"'], 2, "never closed"),
-        (["1,2", "", '1,"2"x'], 3, "expected after"),
+        (["1,2", "", '1,"2"x'], 3, "behind a closing double quote"),
         (["1,2", "1\n2,3"], 2, "a line break stands outside of quotes"),
         (['1,"2'], 1, "never closed"),
-        (['"a"b', '"'], 1, "expected after"),
+        (['"a"b', '"'], 1, "behind a closing double quote"),
     ],
 )
 def test_a_malformed_line_of_csv_is_named(lines, number, message):

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable
 from typing import IO, Any, Protocol
 
-from rocketjob_plugins.batch.streams.inflate import zstandard
+import zstandard
 
 Write = Callable[[bytes], Any]
 
@@ -35,7 +35,7 @@ def _compressor(stream: str) -> Any:
         return bz2.BZ2Compressor()
     if stream == "xz":
         return lzma.LZMACompressor()
-    return zstandard().ZstdCompressor(write_checksum=True).compressobj()
+    return zstandard.ZstdCompressor(write_checksum=True).compressobj()
 
 
 class Deflate:
@@ -82,7 +82,11 @@ class Zip:
         info = zipfile.ZipInfo(member)  # of 1980: equal content, equal file
         info.compress_type = zipfile.ZIP_DEFLATED
         info.external_attr = 0o644 << 16
-        self._member: IO[bytes] = self._archive.open(info, "w", force_zip64=True)
+        try:
+            self._member: IO[bytes] = self._archive.open(info, "w", force_zip64=True)
+        except BaseException:
+            self._target.is_closed = True  # else the archive writes its index when it is collected
+            raise
 
     def write(self, data: bytes) -> None:
         self._member.write(data)

@@ -8,9 +8,10 @@ import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable
-from typing import IO, Any, Protocol
+from typing import IO, Protocol
 
 import attrs
+import zstandard
 
 from rocketjob_plugins.batch.streams import content
 from rocketjob_plugins.batch.streams.errors import StreamError
@@ -19,6 +20,9 @@ from rocketjob_plugins.batch.streams.source import Reader, Source
 CHUNK = 64 * 1024  # compressed bytes that are read at once
 XZ_MEMORY = 256 * 1024 * 1024  # `xz -9` needs 65 MB; a file may ask for 4 GB
 ZSTD_WINDOW = 128 * 1024 * 1024
+CUT_OFF = "ends in the middle: it was cut off, or is still being written; fetch it again"
+DAMAGED = "is damaged or was cut off: fetch it again"
+HUNGRY = "takes too much memory to be unpacked: pack it with a lower level or smaller window"
 ZSTD_PIECE = 1024  # unpacks to 32 MB at worst, and the library has no limit of its own
 
 
@@ -90,7 +94,7 @@ class _Gunzip:
 
 class _Unzstd:
     def __init__(self) -> None:
-        self._object = zstandard().ZstdDecompressor(max_window_size=ZSTD_WINDOW).decompressobj()
+        self._object = zstandard.ZstdDecompressor(max_window_size=ZSTD_WINDOW).decompressobj()
         self._waiting = memoryview(b"")
         self.eof = False
         self.unused_data = b""
@@ -108,19 +112,6 @@ class _Unzstd:
             self.eof = True
             self.unused_data = self._object.unused_data + bytes(self._waiting)
         return found
-
-
-def zstandard() -> Any:
-    """Return the library for Zstandard.
-
-    Raises:
-        StreamError: it is not installed.
-    """
-    try:
-        import zstandard as found
-    except ImportError:
-        raise StreamError(".zst files need a library: pip install 'rocketjob[zstd]'") from None
-    return found
 
 
 @attrs.frozen
@@ -162,13 +153,16 @@ class Inflate:
         if decompressor.needs_input:
             data, self._waiting = self._waiting or self._more(), b""
             if not data:
-                raise self._error("ends in the middle: it was cut off, or is still being written")
+                raise self._error(CUT_OFF)
         try:
             found = decompressor.decompress(data, size)
         except StreamError:
             raise
-        except Exception as error:  # each library has its own
-            raise self._error(f"is damaged: {error}") from error
+        except MemoryError:
+            raise
+        except Exception as error:  # each library has its own, in words of its own
+            hungry = "memory" in str(error).lower()
+            raise self._error(HUNGRY if hungry else DAMAGED) from None
         self._unpacked += len(found)
         self._limits.check(self._name, self._packed, self._unpacked)
         return found
@@ -182,7 +176,10 @@ class Inflate:
             return
         if content.kind_of(head)[1] != self._stream:
             if not first:
-                raise self._error(f"is damaged: something else follows the {self._kind.words} data")
+                raise self._error(
+                    f"is damaged: something else follows the {self._kind.words} data; "
+                    "fetch it again"
+                )
             raise wrong_content(self._name, self._stream, head)
         self._decompressor, self._waiting = self._kind.make(), head
 
@@ -213,9 +210,15 @@ class Inflate:
 def wrong_content(name: str, stream: str, head: bytes) -> StreamError:
     """Say that a file is not what its name or the caller says."""
     words, other = content.kind_of(head)
-    cure = "correct its name or the argument streams"
+    if not head:
+        return StreamError(f"is empty, and no {stream} data is: fetch it again", file=name)
     if other is not None and other != stream:
         cure = f'rename it, or pass streams=["{other}"]'
+        cure += ' (["xlsx"] for a workbook)' if other == "zip" else ""
+    elif words == "plain text":
+        cure = "rename it, or pass streams=[]"
+    else:
+        cure = "it can be read if it is saved as text, such as CSV, or as an .xlsx workbook"
     return StreamError(f"is no {stream} data: it looks like {words}; {cure}", file=name)
 
 
@@ -243,10 +246,13 @@ class Unzip:
         try:
             archive = zipfile.ZipFile(file)
             return archive.open(self._only_file(archive, limits))
-        except zipfile.BadZipFile as error:
-            raise StreamError(f"is damaged or was cut off: {error}", file=self._name) from error
+        except zipfile.BadZipFile:
+            raise StreamError(DAMAGED, file=self._name) from None
         except (RuntimeError, NotImplementedError) as error:  # a password; an exotic method
-            raise StreamError(f"cannot be unpacked: {error}", file=self._name) from error
+            raise StreamError(
+                "has a password, or is packed in a way that is not supported: pack it without",
+                file=self._name,
+            ) from error
 
     def _only_file(self, archive: zipfile.ZipFile, limits: Limits) -> zipfile.ZipInfo:
         found = [
@@ -258,12 +264,14 @@ class Unzip:
             names = ", ".join(repr(each.filename) for each in found[:10]) or "none"
             more = f" and {len(found) - 10} more" if len(found) > 10 else ""
             raise StreamError(
-                f"must contain one file and contains {len(found)}: {names}{more}", file=self._name
+                f"must contain one file and contains {len(found)}: {names}{more}; pack the file "
+                "that is meant alone",
+                file=self._name,
             )
         member = found[0]
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise StreamError(
-                "is packed in a way that is not supported: only deflated", file=self._name
+                "is packed in a way that is not supported: pack it as deflated", file=self._name
             )
         # No more than this size is ever unpacked: zipfile stops there, and checks the sum.
         limits.check(self._name, member.compress_size, member.file_size)
@@ -272,10 +280,8 @@ class Unzip:
     def read(self, size: int) -> bytes:
         try:
             return self._member.read(size)
-        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-            raise StreamError(
-                f"is damaged: {error or 'it was cut off'}", file=self._name
-            ) from error
+        except (zipfile.BadZipFile, zlib.error, EOFError):
+            raise StreamError(DAMAGED, file=self._name) from None
 
     def close(self) -> None:
         if self._copy is not None:

@@ -258,7 +258,10 @@ class _Splitter:
     def _lists(self) -> Iterator[list[str]]:
         for text in self._texts():
             if "\0" in text:
-                raise self._error("a NUL byte: this is no text", text[: text.index("\0")])
+                raise self._error(
+                    'a NUL byte: is this text? If it is, encode_cleaner="printable" removes it',
+                    text[: text.index("\0")],
+                )
             text = self._tail + text if self._tail else text
             lines = self._split(text, final=False)
             self._tail = lines.pop()

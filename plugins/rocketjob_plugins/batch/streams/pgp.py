@@ -16,6 +16,12 @@ from rocketjob_plugins.batch.streams.errors import StreamError
 from rocketjob_plugins.batch.streams.source import Reader
 
 CHUNK = 64 * 1024
+CURES = {  # by a part of what gpg says; the last where it says something else
+    "No secret key": "the secret key that it is encrypted for is not here: gpg --import it",
+    "skipped: ": "the public key of a recipient is not here: gpg --import it",
+    "passphrase": "the key has a passphrase that the gpg agent does not know: unlock it there",
+    "": "is it complete, and PGP data?",
+}
 _COMMAND = ["gpg", "--batch", "--no-tty", "--quiet", "--status-fd=2"]
 
 
@@ -32,7 +38,7 @@ class _Gpg:
         except FileNotFoundError:
             self._said.close()
             raise StreamError(
-                "needs the program gpg, which is not installed here", file=name
+                "needs the program gpg, which is not installed here: install GnuPG", file=name
             ) from None
 
     def check(self, doing: str) -> None:
@@ -45,10 +51,10 @@ class _Gpg:
             return
         self._said.seek(0)
         lines = self._said.read(CHUNK).decode("utf-8", "replace").splitlines()
-        words = [line.removeprefix("gpg: ") for line in lines if line.startswith("gpg: ")]
-        raise StreamError(
-            f"gpg cannot {doing} it: {'; '.join(words) or 'no reason given'}", file=self.name
-        )
+        words = dict.fromkeys(line.removeprefix("gpg: ") for line in lines if line[:5] == "gpg: ")
+        said = "; ".join(words) or "no reason given"
+        cure = next((cure for status, cure in CURES.items() if status in said), CURES[""])
+        raise StreamError(f"gpg cannot {doing} it: {cure} (it says: {said})", file=self.name)
 
     def close(self) -> None:
         if self.process.poll() is None:

@@ -90,7 +90,7 @@ def _next(line: str, opening: str, start: int) -> int:
 
 def _unbalanced(state: LineBlocks, line: int, text: str, separator: str) -> StreamError:
     return StreamError(
-        "a double quote is opened here and never closed",
+        "a double quote is opened here and never closed: close it, or remove it",
         file=state.name,
         line=line,
         column=open_quote(text, False, separator) + 1,

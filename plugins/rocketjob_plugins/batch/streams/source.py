@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import io
 import os
+import socket
 from pathlib import Path
 from typing import IO, Any, Protocol
 from urllib.parse import unquote, urlsplit
@@ -13,6 +14,7 @@ from rocketjob_plugins.batch.streams.errors import StreamError
 from rocketjob_plugins.batch.streams.names import is_url, shown
 
 HTTP_SECONDS = 60.0
+PACKAGES = {"s3": "s3fs", "sftp": "paramiko", "gs": "gcsfs", "az": "adlfs"}  # for fsspec
 
 
 class Reader(Protocol):
@@ -92,20 +94,19 @@ def _open_path(path: str, file_name: str | None) -> Source:
         file = open(path, "rb", buffering=0)  # noqa: SIM115 (closed by the reader)
     except FileNotFoundError:
         raise StreamError(_missing(path), file=path) from None
+    except IsADirectoryError:
+        raise StreamError("is a directory: name one file in it", file=path) from None
     except OSError as error:
         raise StreamError(f"cannot be opened: {_why(error)}", file=path) from error
     return Source(path, file_name or path, file, owned=True)
 
 
 def _missing(path: str) -> str:
+    said = f"does not exist on {socket.gethostname()}"  # a worker's machine may be another one
     parent = Path(path).absolute().parent
     if not parent.is_dir():
-        return f"does not exist, nor does the directory {parent}"
-    return (
-        f"does not exist (relative to {Path.cwd()})"
-        if not os.path.isabs(path)
-        else "does not exist"
-    )
+        return f"{said}, nor does the directory {parent}"
+    return said if os.path.isabs(path) else f"{said} (relative to {Path.cwd()})"
 
 
 def _open_object(source: Any, file_name: str | None) -> Source:
@@ -133,8 +134,8 @@ def path_of(url: str) -> str:
     return unquote(parts.path)
 
 
-def fsspec() -> Any:
-    """Return the library for remote files.
+def fsspec(name: str | None = None) -> Any:
+    """Return the library for remote files; messages name this one.
 
     Raises:
         StreamError: it is not installed.
@@ -142,17 +143,28 @@ def fsspec() -> Any:
     try:
         return importlib.import_module("fsspec")
     except ImportError:
-        raise StreamError("Remote files need a library: pip install 'rocketjob[remote]'") from None
+        scheme = urlsplit(name or "").scheme.lower()
+        others = f" {PACKAGES[scheme]}" if scheme in PACKAGES else ""
+        raise StreamError(
+            f"remote files need a library: pip install 'rocketjob[remote]'{others}", file=name
+        ) from None
+
+
+def package_missing(url: str, error: ImportError) -> StreamError:
+    """Say which package fsspec wants for a scheme."""
+    scheme = urlsplit(url).scheme.lower()
+    said = f"pip install {PACKAGES[scheme]}" if scheme in PACKAGES else str(error)
+    return StreamError(f"{scheme}:// needs a package: {said}", file=shown(url))
 
 
 def _open_remote(url: str, name: str) -> Any:
-    library = fsspec()
+    library = fsspec(name)
     try:
         return library.open(url, "rb").open()
     except FileNotFoundError:
         raise StreamError("does not exist", file=name) from None
     except ImportError as error:  # "Install s3fs to access S3"
-        raise StreamError(f"cannot be opened: {error}", file=name) from None
+        raise package_missing(url, error) from None
     except Exception as error:  # whatever the library for this scheme raises
         raise StreamError(f"cannot be opened: {_hidden(_why(error), url)}", file=name) from error
 
@@ -198,7 +210,9 @@ def _open_http(url: str, name: str) -> _Http:
             f"{said}: the server answers {error.code} {error.reason}", file=name
         ) from None
     except (OSError, ValueError) as error:
-        raise StreamError(f"cannot be opened: {_hidden(str(error), url)}", file=name) from None
+        why = getattr(error, "reason", None) or error  # urllib has put its own around it
+        said = _why(why) if isinstance(why, BaseException) else str(why)
+        raise StreamError(f"cannot be opened: {_hidden(said, url)}", file=name) from None
 
 
 def _why(error: BaseException) -> str:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from rocketjob_plugins.batch.streams.errors import StreamError
 from rocketjob_plugins.batch.streams.names import is_url, shown
-from rocketjob_plugins.batch.streams.source import fsspec, path_of
+from rocketjob_plugins.batch.streams.source import fsspec, package_missing, path_of
 
 BUFFER = 256 * 1024
 
@@ -41,19 +41,20 @@ class _Path:
         self._fsync = fsync
         # A link stays, and what it points to is replaced.
         self._path = Path(os.path.realpath(path))
-        # A device or pipe is written to: it has nothing that could be lost.
-        self._direct = self._path.exists() and not stat.S_ISREG(self._path.stat().st_mode)
         self._part = self._path
-        if self._path.is_dir():
-            raise StreamError("is a directory: name the file to write", file=path)
-        if not self._direct:
-            self._part = self._path.with_name(
-                f".{self._path.name[:200]}.{secrets.token_hex(4)}.part"
-            )
         try:
+            # A device or pipe is written to: it has nothing that could be lost.
+            self._direct = self._path.exists() and not stat.S_ISREG(self._path.stat().st_mode)
+            if self._path.is_dir():
+                raise StreamError("is a directory: name the file to write", file=path)
+            if not self._direct:
+                self._part = self._path.with_name(
+                    f".{self._path.name[:200]}.{secrets.token_hex(4)}.part"
+                )
             self._file: IO[bytes] = open(self._part, "wb" if self._direct else "xb", BUFFER)  # noqa: SIM115
         except FileNotFoundError:
-            raise StreamError(f"there is no directory {self._path.parent}", file=path) from None
+            where = self._path.parent
+            raise StreamError(f"there is no directory {where}: make it first", file=path) from None
         except OSError as error:
             raise StreamError(f"cannot be written: {error.strerror}", file=path) from error
 
@@ -95,14 +96,14 @@ class _Remote:
 
     def __init__(self, url: str) -> None:
         self.name = shown(url)
-        library = fsspec()
+        library = fsspec(self.name)
         try:
             # Not shared: what is written by others must not join this transaction.
             self._system, path = library.core.url_to_fs(url, skip_instance_cache=True)
             self._system.start_transaction()
             self._file: Any = self._system.open(path, "wb")
         except ImportError as error:
-            raise StreamError(f"cannot be written: {error}", file=self.name) from None
+            raise package_missing(url, error) from None
         except Exception as error:  # whatever the library for this scheme raises
             said = str(error).replace(url, self.name)
             raise StreamError(f"cannot be written: {said}", file=self.name) from error
@@ -153,10 +154,19 @@ def open_target(target: Any, fsync: bool) -> tuple[Target, str | None]:
     if isinstance(target, str) and target:
         return _open_name(target, fsync), target
     if hasattr(target, "write"):
-        name = getattr(target, "name", None)
-        return _Object(target, name if isinstance(name, str) else "the file object"), None
+        return _object(target), None
     said = "The path is empty" if target == "" else f"Cannot write to a {type(target).__name__}"
     raise StreamError(f"{said}: give a path, a URL or a file object")
+
+
+def _object(target: Any) -> _Object:
+    given = getattr(target, "name", None)
+    name = given if isinstance(given, str) else "the file object"
+    if getattr(target, "closed", False):
+        raise StreamError("is closed: open it again", file=name)
+    if hasattr(target, "writable") and not target.writable():
+        raise StreamError('is open for reading only: open it with "wb"', file=name)
+    return _Object(target, name)
 
 
 def _open_name(name: str, fsync: bool) -> Target:
@@ -166,5 +176,5 @@ def _open_name(name: str, fsync: bool) -> Target:
     if scheme == "file":
         return _Path(path_of(name), fsync)
     if scheme in ("http", "https"):
-        raise StreamError("a web address can only be read", file=shown(name))
+        raise StreamError("a web address can only be read: write to a path", file=shown(name))
     return _Remote(name)

@@ -34,8 +34,8 @@ class Writer:
         self._open = True
         self._below = target.write
         try:
-            for stream in reversed(streams):
-                self._add(stream, file_name, recipients)
+            for stream in reversed(streams):  # some write a header at once
+                self._guard(self._add, stream, file_name, recipients)
         except BaseException:
             self.discard()
             raise
@@ -74,8 +74,12 @@ class Writer:
         try:
             return text.encode("utf-8")
         except UnicodeEncodeError as error:
+            start = text.rfind("\n", 0, error.start) + 1
+            line = text[start : start + 60].partition("\n")[0]
             raise StreamError(
-                f"the character {text[error.start]!r} cannot be written as UTF-8", file=self.name
+                f"the character {text[error.start]!r} cannot be written as UTF-8, in the line that "
+                f"begins with {line!r}",
+                file=self.name,
             ) from None
 
     def _flush(self) -> None:
@@ -114,7 +118,7 @@ class Writer:
         for layer in reversed(self._layers):
             layer.close()
 
-    def _guard(self, call: Any, *arguments: bytes) -> None:
+    def _guard(self, call: Any, *arguments: Any) -> None:
         try:
             call(*arguments)
         except RocketJobError as error:

@@ -17,7 +17,7 @@ from itertools import repeat
 from typing import IO, Any
 
 from rocketjob_plugins.batch.streams.errors import StreamError
-from rocketjob_plugins.batch.streams.inflate import Limits, seekable, wrong_content
+from rocketjob_plugins.batch.streams.inflate import DAMAGED, Limits, seekable, wrong_content
 from rocketjob_plugins.batch.streams.source import Reader
 
 ROWS = 1000  # in one block
@@ -65,7 +65,7 @@ class _Workbook:
                     if each.startswith("xl/worksheets/") and each.endswith(".xml")
                 )
         except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
-            raise StreamError(f"is damaged or was cut off: {error}", file=self.name) from error
+            raise StreamError(DAMAGED, file=self.name) from error
 
     def _load(self, data_only: bool) -> Any:
         try:
@@ -80,7 +80,9 @@ class _Workbook:
                 self._file, read_only=True, data_only=data_only, keep_links=False
             )
         except Exception as error:  # whatever XML and zip raise
-            raise StreamError(f"is no Excel workbook: {error}", file=self.name) from error
+            raise StreamError(
+                "is no Excel workbook, or a damaged one: save it as .xlsx again", file=self.name
+            ) from error
 
     def _sheet(self, workbook: Any, chosen: Any) -> Any:
         sheets = workbook.worksheets
@@ -103,7 +105,9 @@ class _Workbook:
         except StreamError:
             raise
         except Exception as error:
-            raise StreamError(f"is damaged: {error}", file=self.name, line=number + 1) from error
+            raise StreamError(
+                "is damaged: save it as .xlsx again", file=self.name, line=number + 1
+            ) from error
 
     def _pairs(self) -> Iterator[tuple[Any, Any]]:
         """Pair the rows of values with those of formulas, if there are any."""

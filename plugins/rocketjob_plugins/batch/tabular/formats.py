@@ -139,7 +139,12 @@ def _raise_limit(length: int) -> bool:
 def _said(error: csv.Error) -> str:
     message = str(error)
     if "new-line character seen in unquoted field" in message:
-        return "a line break stands outside of quotes"
+        return (
+            "a line break stands outside of quotes: put the value in quotes, or if the file mixes "
+            'CR LF and LF pass delimiter="\\n"'
+        )
+    if "expected after" in message:
+        return "something stands behind a closing double quote: one within a value is written twice"
     return message
 
 

@@ -97,6 +97,16 @@ class Tabular:
     # --- header ------------------------------------------------------------------------------
 
     @property
+    def has_header(self) -> bool:
+        """Whether rows are lists of values that a header line names."""
+        return self._format.has_header
+
+    @property
+    def names(self) -> list[str] | None:
+        """How the values of a row are called, in their order, where that is known."""
+        return self.columns if self.has_header else getattr(self._format, "columns", None)
+
+    @property
     def needs_header(self) -> bool:
         """Whether the columns are to be read from the first line."""
         return self._format.has_header and self.columns is None
@@ -108,7 +118,7 @@ class Tabular:
             StreamError: a column is there twice, is not allowed, is missing or has no name.
         """
         if isinstance(line, str) and (not line or line.isspace()):
-            raise self._header_error("the header line is blank")
+            raise self._header_error("the header line is blank: name the columns in it")
         try:
             given = [str(name) for name in self._format.parse(line)]
         except StreamError as error:
@@ -130,7 +140,8 @@ class Tabular:
                 raise self._header_error(f"the header names no column {number}{said}", number)
             if name in first and name:
                 raise self._header_error(
-                    f"the column {name} is there twice: at {first[name]} and {number}", name
+                    f"the column {name} is there twice, at {first[name]} and {number}: rename one",
+                    name,
                 )
             first.setdefault(name, number)
 
@@ -239,7 +250,8 @@ class Tabular:
             return row
         if self.strict:
             names = self.columns or []
-            problem = f"has {len(row)} values, and there are {count} columns"
+            values = "1 value" if len(row) == 1 else f"{len(row)} values"
+            problem = f"has {values}, and there are {count} columns"
             column = names[len(row)] if len(row) < count else count + 1
             raise StreamError(problem, line=number, column=column)
         return row[:count] + [None] * (count - len(row))
