@@ -20,7 +20,8 @@ from typing import Final, Protocol
 
 POLL_SECONDS: Final = 0.02  # about 0.4 % of a core for each thread that waits
 LOOK_SECONDS: Final = 0.25  # for those whom the kernel wakes
-SHORT_LOOKS: Final = (0.001, 0.001, 0.002, 0.004, 0.008, 0.016, 0.016, 0.016)  # once woken
+SHORT_LOOKS: Final = (0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064)  # once woken
+DEAF_SECONDS: Final = 0.001  # after the bell
 IN_MODIFY: Final = 2  # inotify(7)
 IN_EVENTS: Final = 4096  # bytes read at once: many equal events are one
 
@@ -99,18 +100,21 @@ class RungWaiter:
         self._poll_all.register(self._event, select.POLLIN)
         self._poll_all.register(bell.descriptor, select.POLLIN)
         self._looks: Iterator[float] = iter(())
+        self._is_deaf = False
 
     def wait(self, timeout: float) -> bool:
-        pause = next(self._looks, None)
-        if pause is not None:
-            self._listen(self._poll, min(timeout, pause))
+        if self._is_deaf:  # or a large transaction would keep us looking without a pause
+            self._is_deaf = False
+            self._listen(self._poll, min(timeout, DEAF_SECONDS))
             return False
-        found = self._listen(self._poll_all, min(timeout, LOOK_SECONDS))
+        pause = next(self._looks, LOOK_SECONDS)
+        found = self._listen(self._poll_all, min(timeout, pause))
         if found:
             self._looks = iter(SHORT_LOOKS)
         if self._bell.descriptor not in found:
             return False
         self._bell.silence()
+        self._is_deaf = True
         return True
 
     def _listen(self, poll: select.poll, seconds: float) -> list[int]:
