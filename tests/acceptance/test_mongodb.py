@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from acceptance.test_chaos import APP, FROZEN, assert_done_once
+from acceptance.test_chaos import assert_done_once
 from rocketjob.testing import sandbox
 from support.mongo import MongoServer, database_url, needs_a_server
 from support.runtime import eventually, insert, servers
@@ -17,6 +17,7 @@ JOBS = int(os.environ.get("ROCKETJOB_CHAOS_MONGODB_JOBS", "80"))
 KILLS = 3
 
 BATCH = """
+    import pathlib
     import time
     from rocketjob import Job
     from rocketjob_plugins.batch import Batch
@@ -30,6 +31,15 @@ BATCH = """
             time.sleep(0.02)
             return record * 10
 
+    class FrozenJob(Job):
+        destroy_on_complete = False
+
+        def perform(self):
+            pathlib.Path(f"begun.{self.id}").touch()
+            end = time.monotonic() + 0.4
+            while time.monotonic() < end:
+                time.sleep(0.02)
+
     class ChaosJob(Job):
         destroy_on_complete = False
 
@@ -40,18 +50,20 @@ BATCH = """
 
 @pytest.fixture(params=["true", "false"], ids=["transactions", "without"])
 def fleet_url(request, mongo_url):
-    return f"{mongo_url}?rocketjobTransactions={request.param}"
+    wake_up = "changeStreams" if request.param == "true" else "tailable"
+    return f"{mongo_url}?rocketjobTransactions={request.param}&rocketjobWakeUp={wake_up}"
 
 
 def test_every_job_is_done_once_whatever_is_killed(tmp_path, fleet_url):
     dice = random.Random(7)
-    with sandbox(fleet_url) as made, servers(tmp_path, APP) as start:
+    with sandbox(fleet_url) as made, servers(tmp_path, BATCH) as start:
         jobs = made.store.collection("rocket_job.jobs")
         settings = {"url": fleet_url, "crash_limit": 1000, "processes": 1, "workers": 3}
         running = [start(f"server{n}", **settings) for n in range(2)]
         for server in running:
             server.wait_until_up()
-        insert(jobs, "ChaosJob", JOBS)
+        ids = insert(jobs, "ChaosJob", JOBS)
+        batch = upload(range(1, JOBS + 1))
         for number in range(KILLS):
             done = jobs.count_documents({"state": "completed"})
             index = number % 2
@@ -62,22 +74,24 @@ def test_every_job_is_done_once_whatever_is_killed(tmp_path, fleet_url):
                 running[index].send_to_all(signal.SIGKILL)
                 running[index] = start("heir", **settings)
             eventually(lambda done=done: jobs.count_documents({"state": "completed"}) > done)
-        eventually(lambda: jobs.count_documents({"state": "completed"}) == JOBS, every=0.1)
+        eventually(lambda: completed(jobs) == JOBS + 1, within=60, every=0.1)
         for server in running:
             server.send(signal.SIGTERM)
         assert [server.wait() for server in running] == [0, 0]
-        for each in jobs.find({}):
+        for each in jobs.find({"_id": {"$in": ids}}):
             assert_done_once(each)
+        assert_whole(batch, JOBS)
         assert jobs.count_documents({"claimed_by": {"$exists": True}}) == 0
 
 
 def test_a_server_that_was_stopped_and_comes_back_changes_nothing(tmp_path, fleet_url):
-    with sandbox(fleet_url) as made, servers(tmp_path, FROZEN) as start:
+    with sandbox(fleet_url) as made, servers(tmp_path, BATCH) as start:
         jobs = made.store.collection("rocket_job.jobs")
         settings = {"url": fleet_url, "processes": 1, "workers": 3, "crash_limit": 10}
         sleepy = start("sleepy", **settings).wait_until_up()
-        insert(jobs, "FrozenJob", 3, seconds=0.4)
-        eventually(lambda: jobs.count_documents({"state": "running"}) == 3)
+        insert(jobs, "FrozenJob", 3)
+        # Claimed is not enough: what has not begun is given back, and nothing is lost.
+        eventually(lambda: len(list(tmp_path.glob("begun.*"))) == 3)
         sleepy.send_to_all(signal.SIGSTOP)
         start("heir", **settings)
         eventually(lambda: jobs.count_documents({"state": "completed"}) == 3)
@@ -120,13 +134,18 @@ def test_the_database_is_stopped_and_started_under_a_working_fleet(tmp_path, own
         assert [server.wait() for server in fleet] == [0, 0]
         for each in jobs.find({"_id": {"$in": ids}}):
             assert_done_once(each)
-        records = [record for slice_ in batch.output for record in slice_]
-        assert records == [number * 10 for number in range(1, 101)]
+        assert_whole(batch, 100)
         assert jobs.count_documents({"claimed_by": {"$exists": True}}) == 0
 
 
 def completed(jobs):
     return jobs.count_documents({"state": "completed"})
+
+
+def assert_whole(batch, count):
+    """Check that the output has each record once, in order."""
+    records = [record for slice_ in batch.output for record in slice_]
+    assert records == [number * 10 for number in range(1, count + 1)]
 
 
 def upload(records):

@@ -29,8 +29,9 @@ class MongoContract(StoreContract):
     def store(self, mongo_url):
         from rocketjob_plugins.store_mongodb import MongoStore
 
-        streams = self.transactions  # the one goes with the other on real deployments
-        store = MongoStore(mongo_url, transactions=self.transactions, change_streams=streams)
+        # The one goes with the other on real deployments.
+        wake_up = "changeStreams" if self.transactions else "tailable"
+        store = MongoStore(mongo_url, transactions=self.transactions, wake_up=wake_up)
         yield store
         store.close()
 

@@ -105,7 +105,7 @@ class Intake:
             raise  # else the next scan goes on from here
 
     def _claim(self, entry: DirmonEntry, found: FileState) -> DirmonFile:
-        archive = entry.archive_of(found)
+        archive, cls = entry.archive_of(found), entry.job_class
         claim = DirmonFile(
             key=hashlib.sha256(found.path.encode()).hexdigest(),
             path=found.path,
@@ -113,7 +113,7 @@ class Intake:
             base=found.base,
             identity=found.identity,
             job_class_name=entry.job_class_name,
-            properties=entry.properties,
+            properties=cls.seal_properties(entry.properties) if cls else entry.properties,
             description=f"{entry.name or entry.pattern}: {archive.name}",
             by=self.by,
             until=clock.now() + LEASE,
@@ -182,12 +182,12 @@ class Intake:
 
     def _note(self, claim: DirmonFile, job: UploadFileJob) -> None:
         """Note the job in the claim, which says by whom it is held; see `rocketjob.successors`."""
+        claims, mine = claim.collection(), {"_id": claim.id, "by": self.by}
         note = successors.make_note({job: job.to_document()}, remove=True)
-        stored = claim.collection().find_one_and_update(
-            {"_id": claim.id, "by": self.by},
-            {"$set": {successors.FIELD: note}},
-            return_document=True,
-        )
+        # The first note counts: who wrote it may have been overtaken since, and goes on with it.
+        free = {**mine, successors.FIELD: {"$exists": False}}
+        claims.update_one(free, {"$set": {successors.FIELD: note}})
+        stored = claims.find_one(mine)
         if stored is None:
             raise ClaimTaken(f"{claim.path} was taken over by another scan")
         claim.__dict__["_stored"] = stored

@@ -3,11 +3,11 @@
     url = "mongodb://user:password@host1,host2,host3/jobs?replicaSet=rs0"
 
 The URL is pymongo's, with all of its options; the database is the URL's, or `rocketjob`. Writes are
-acknowledged by a majority, reads go to the primary. Transactions and change streams are used where
-the deployment has them (a replica set or a sharded cluster); `rocketjob doctor` says which. The
-options `rocketjobTransactions` and `rocketjobChangeStreams` (`true`, `false`) overrule what was
-found. Elsewhere what belongs together is written in an order that can be taken up again, and idle
-workers poll.
+acknowledged by a majority, reads go to the primary. Transactions are used where the deployment has
+them (a replica set or a sharded cluster); elsewhere what belongs together is written in an order
+that can be taken up again. Idle workers are woken by change streams, or a tailable cursor on a
+capped collection, or they poll. `rocketjob doctor` says what was found, and the options
+`rocketjobTransactions` and `rocketjobWakeUp` overrule it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Noticing that something was written, by whichever process.
 
-With change streams one thread of each process listens, while anybody waits. Without them those who
-wait look again after a while: soon after there was something, later and later while there is not.
+With change streams one thread of each process listens, while anybody waits; with a capped
+collection likewise (see `tailable`). Without either those who wait look again after a while: soon
+after there was something, later and later while there is not.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ class Changes:
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
+        self._token: Any = None  # where the stream goes on, if it breaks off
 
     def wait(self, mark: int, timeout: float, interrupt: Interrupt | None) -> bool:
         self._start()
@@ -56,16 +58,17 @@ class Changes:
                 self._thread.start()
 
     def _watch(self) -> None:
-        wait, token = BACK_OFF[0], None
+        wait = BACK_OFF[0]
         while not self._stopping.is_set():
             try:
-                with self._open(token) as stream:
+                with self._open() as stream:
                     # What was written before the stream was open is not seen by it.
                     self._add()
                     while stream.alive and not self._stopping.is_set():
-                        if stream.try_next() is not None:
+                        if self._read(stream):
                             self._add()
-                        wait, token = BACK_OFF[0], stream.resume_token
+                        wait = BACK_OFF[0]
+                self._stopping.wait(wait)  # it was ended, as by a drop: not again at once
             except Exception as error:
                 if self._stopping.is_set():
                     return
@@ -73,13 +76,19 @@ class Changes:
                 self._add()  # whoever waits looks for himself, and meets the error
                 log.debug("the change stream broke off", error=str(error)[:200])
                 self._stopping.wait(wait * random.uniform(0.5, 1.0))
-                wait, token = min(wait * 2, BACK_OFF[1]), None
+                wait, self._token = min(wait * 2, BACK_OFF[1]), None
 
-    def _open(self, token: Any) -> Any:
+    def _open(self) -> Any:
         # Only that there was a change is of interest: the events are kept as small as can be.
         return self.store.database.watch(
-            [{"$project": {"_id": 1}}], max_await_time_ms=AWAIT_MS, resume_after=token
+            [{"$project": {"_id": 1}}], max_await_time_ms=AWAIT_MS, resume_after=self._token
         )
+
+    def _read(self, stream: Any) -> bool:
+        """Wait a while for the next change; tell whether there was one."""
+        found = stream.try_next() is not None
+        self._token = stream.resume_token
+        return found
 
     def _add(self) -> None:
         with self._changed:
@@ -95,13 +104,15 @@ class Changes:
 
 
 class Polling:
-    """Waits of growing length, for want of change streams; each thread has its own.
+    """Waits of growing length, for want of anything better; each thread has its own.
 
     What this process itself writes cannot be seen here. That there may have been a change is said
     at the end of each wait, and the caller finds out.
     """
 
-    def __init__(self) -> None:
+    count = 0
+
+    def __init__(self, store: MongoStore) -> None:
         self._local = threading.local()
 
     def wait(self, mark: Any, timeout: float, interrupt: Interrupt | None) -> bool:
@@ -115,3 +126,6 @@ class Polling:
         if interrupt is not None and interrupt.is_set():
             return False
         return bool(seconds < timeout)
+
+    def stop(self) -> None:
+        """Nothing runs here that had to be stopped."""

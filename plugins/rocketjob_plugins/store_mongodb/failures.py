@@ -108,6 +108,14 @@ def missing_rights(status: Mapping[str, Any], database: str) -> set[str]:
     return set(NEEDED - _allowed(info["authenticatedUserPrivileges"], database))
 
 
+def leaves_rights_open(status: Mapping[str, Any]) -> bool:
+    """Tell whether the answer to `connectionStatus` names users, and not what they may do."""
+    info = status.get("authInfo")
+    if info is None:
+        return True  # not every relative of MongoDB has the command
+    return bool(info.get("authenticatedUsers")) and not info.get("authenticatedUserPrivileges")
+
+
 def _allowed(privileges: Iterable[Mapping[str, Any]], database: str) -> set[str]:
     found: set[str] = set()
     for each in privileges:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import re
 import warnings
-from typing import Any, NamedTuple
-from urllib.parse import urlsplit, urlunsplit
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 from rocketjob.errors import ConfigurationError
 
+T = TypeVar("T")
 DEFAULT_DATABASE = "rocketjob"
 DEFAULTS = {
     "appname": "rocketjob",
@@ -22,46 +23,63 @@ DEFAULTS = {
     "waitqueuetimeoutms": 10_000,  # a pool that is exhausted is an error, not a standstill
     "maxpoolsize": 100,
 }
-OWN = {"rocketjobtransactions": "transactions", "rocketjobchangestreams": "change_streams"}
+OWN = {"rocketjobtransactions": "transactions", "rocketjobwakeup": "wake_up"}
+WAKE_UPS = ("changeStreams", "tailable", "polling")  # from the best to what always works
 EXAMPLE = "It is such as mongodb://user:password@host:27017/database?replicaSet=rs0"
-_PASSWORD = re.compile(r"(://[^:/@?]*):[^/?#]*@")
+_PASSWORD = re.compile(r"(://[^:/@?]*):[^/?]*@")
+# Of a URL that is not quite one: rather too much than a part of a password.
+_LIKE_A_PASSWORD = re.compile(r"(?i)(mongodb(?:\+srv)?:/*[^:/@?\s]*):(?!\*\*\*@)\S*@")
+_QUOTE = (
+    "its user or password has characters that have to be quoted there: %2F for /, %3F for ?, "
+    "%40 for @, %3A for :, %25 for %"
+)
 _SECRET = re.compile(r"(?i)\b(tlsCertificateKeyFilePassword|AWS_SESSION_TOKEN)([=:])[^&,]*")
 
 
 class Location(NamedTuple):
-    """A URL as pymongo takes it, and what was said of transactions and change streams."""
+    """A URL as pymongo takes it, and what was said of transactions and of waking idle workers."""
 
     url: str
     transactions: bool | None
-    change_streams: bool | None
+    wake_up: str | None
 
 
 def parse(url: str) -> Location:
     """Take our own options out of a URL.
 
     Raises:
-        ConfigurationError: one has a value that is neither true, false nor auto.
+        ConfigurationError: one has a value that it cannot have.
     """
-    parts = urlsplit(url)
-    kept, own = [], dict.fromkeys(OWN.values())
-    for option in parts.query.split("&") if parts.query else ():
+    base, _, query = url.partition("?")
+    kept, own = [], dict[str, str]()
+    for option in query.split("&") if query else ():
         name, _, value = option.partition("=")
         if name.lower() in OWN:
-            own[OWN[name.lower()]] = _choice(name, value)
+            own[OWN[name.lower()]] = value
         else:
             kept.append(option)
-    return Location(urlunsplit(parts._replace(query="&".join(kept))), **own)
+    return Location(
+        "?".join([base, *filter(None, ["&".join(kept)])]),
+        _choice("rocketjobTransactions", own.get("transactions"), {"true": True, "false": False}),
+        _choice("rocketjobWakeUp", own.get("wake_up"), {name: name for name in WAKE_UPS}),
+    )
 
 
-def _choice(name: str, value: str) -> bool | None:
-    choices = {"true": True, "false": False, "auto": None}
-    if value.lower() not in choices:
-        raise ConfigurationError(f"{name} in the store's URL is true, false or auto, not {value!r}")
-    return choices[value.lower()]
+def _choice(name: str, given: str | None, choices: Mapping[str, T]) -> T | None:
+    if given is None or given.lower() == "auto":
+        return None
+    for choice, meaning in choices.items():
+        if choice.lower() == given.lower():
+            return meaning
+    known = ", ".join(choices)
+    raise ConfigurationError(f"{name} in the store's URL is {known} or auto, not {given!r}")
 
 
-def make_client(url: str) -> Any:
+def make_client(url: str, listeners: Sequence[Any] = ()) -> Any:
     """Return pymongo's client of a URL; it connects when it is first used.
+
+    Args:
+        listeners: told of every command, as pymongo has it.
 
     Raises:
         ConfigurationError: the URL is wrong, or has an option that pymongo does not know.
@@ -70,21 +88,28 @@ def make_client(url: str) -> Any:
     from pymongo.errors import PyMongoError
 
     _quieten()
-    given = {option.partition("=")[0].lower() for option in urlsplit(url).query.split("&")}
+    given = {option.partition("=")[0].lower() for option in url.partition("?")[2].split("&")}
     options: dict[str, Any] = {n: value for n, value in DEFAULTS.items() if n not in given}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)  # that is how it reports unknown options
             client: Any = pymongo.MongoClient(
-                url, tz_aware=True, uuidRepresentation="standard", **options
+                url,
+                tz_aware=True,
+                uuidRepresentation="standard",
+                event_listeners=listeners,
+                **options,
             )
         if not client.write_concern.acknowledged:
             client.close()
             raise ValueError("w=0 would not tell whether anything was stored: use w=majority")
     except (PyMongoError, UserWarning, ValueError) as error:
-        raise ConfigurationError(
-            f"{hide_password(url)} is no URL for MongoDB: {hide_password(str(error))}. {EXAMPLE}"
-        ) from None
+        # What pymongo says of a password that is not quoted has pieces of it.
+        said = hide_password(str(error))
+        unclear = "@" in url and not _PASSWORD.search(url) and "scheme" not in said
+        said = _QUOTE if unclear or "RFC 3986" in said else said
+        shown = hide_password(url)
+        raise ConfigurationError(f"{shown} is no URL for MongoDB: {said}. {EXAMPLE}") from None
     return client
 
 
@@ -97,4 +122,6 @@ def _quieten() -> None:
 
 def hide_password(text: str) -> str:
     """Return a URL, or a text with URLs in it, without passwords."""
-    return _SECRET.sub(r"\1\2***", _PASSWORD.sub(r"\1:***@", text))
+    for secret in (_PASSWORD, _LIKE_A_PASSWORD):
+        text = secret.sub(r"\1:***@", text)
+    return _SECRET.sub(r"\1\2***", text)

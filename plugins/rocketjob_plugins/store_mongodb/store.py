@@ -15,10 +15,17 @@ from rocketjob.errors import StoreError, is_conflict
 from rocketjob.interrupt import Interrupt
 from rocketjob.log import Logger
 from rocketjob.store import Collection, Filter, Sort, Stored, Update, Write
-from rocketjob_plugins.store_mongodb import failures, location
+from rocketjob_plugins.store_mongodb import failures, location, tailable
 from rocketjob_plugins.store_mongodb.changes import Changes, Polling
 
 log = Logger("rocketjob.store")
+WAKE_UPS: dict[str, type[Changes] | type[Polling]] = {
+    "changeStreams": Changes,
+    "tailable": tailable.Tailable,
+    "polling": Polling,
+}
+WAKE_UP_NAMES = {"changeStreams": "change streams", "tailable": "tailable cursor"}
+PROBED = "rocket_job.limits"
 COMMIT_SECONDS = 60.0  # how long the outcome of a commit is asked for
 _stores: weakref.WeakSet[MongoStore] = weakref.WeakSet()
 
@@ -27,9 +34,9 @@ class MongoStore:
     """A MongoDB deployment.
 
     Args:
-        url: as pymongo takes it, and with `rocketjobTransactions`, `rocketjobChangeStreams`.
+        url: as pymongo takes it, and with `rocketjobTransactions` and `rocketjobWakeUp`.
         transactions: whether to use them; None asks the URL and then the deployment.
-        change_streams: likewise.
+        wake_up: how idle workers are woken, one of `location.WAKE_UPS`; likewise.
 
     Raises:
         ConfigurationError: the URL is wrong.
@@ -38,16 +45,17 @@ class MongoStore:
     """
 
     def __init__(
-        self, url: str, transactions: bool | None = None, change_streams: bool | None = None
+        self, url: str, transactions: bool | None = None, wake_up: str | None = None
     ) -> None:
         found = location.parse(url)
         self._full_url = found.url
         self._transactions = found.transactions if transactions is None else transactions
-        self._change_streams = found.change_streams if change_streams is None else change_streams
+        self.wake_up = "polling"  # until it is known what there is
         self._client: Any = None
         self._abandoned: list[Any] = []  # a parent's clients: they must not even be finalised
         self._renew()
-        self._facts = self._connect()
+        self._facts: dict[str, Any] = {}
+        self._use(self._connect(wake_up or found.wake_up))
         _stores.add(self)
 
     def _renew(self) -> None:
@@ -57,7 +65,7 @@ class MongoStore:
         if self._client is not None:
             self._abandoned.append(self._client)
         self._client = None
-        self._changes, self._polling = Changes(self), Polling()
+        self._changes = self._new_changes()
 
     # --- connection --------------------------------------------------------------------------
 
@@ -71,7 +79,7 @@ class MongoStore:
         if self._client is None:
             with self._lock:
                 if self._client is None:
-                    self._client = location.make_client(self._full_url)
+                    self._client = location.make_client(self._full_url, self._listeners())
         return self._client
 
     @property
@@ -82,16 +90,24 @@ class MongoStore:
         found = self.client.get_default_database(location.DEFAULT_DATABASE)
         return found.with_options(read_preference=ReadPreference.PRIMARY)
 
-    def _connect(self) -> dict[str, Any]:
-        """Reach the server once, so that what is wrong is said at the start."""
+    def _connect(self, wake_up: str | None) -> str:
+        """Reach the server once, so that what is wrong is said at the start.
+
+        Returns:
+            how idle workers are woken.
+        """
         from pymongo.errors import PyMongoError
 
         name = self.database.name
         try:
-            hello: dict[str, Any] = self.client.admin.command("hello")
-            failures.check_hello(self.url, hello)
+            self._facts = self.client.admin.command("hello")
+            failures.check_hello(self.url, self._facts)
             self.database.list_collection_names()
-            missing = failures.missing_rights(self._status(), name)
+            status = self._status()
+            missing = failures.missing_rights(status, name)
+            if failures.leaves_rights_open(status):
+                self.database[PROBED].delete_one({"_id": None})  # refused, or finds nothing
+            found = self._find_wake_up(wake_up) if not missing else "polling"
         except PyMongoError as error:
             self.close()
             raise failures.refused(self.url, name, error) from None
@@ -102,7 +118,7 @@ class MongoStore:
             self.close()
             said = f"it lacks {', '.join(sorted(missing))} on the database {name}"
             raise failures.no_rights(self.url, name, said)
-        return hello
+        return found
 
     def _status(self) -> dict[str, Any]:
         from pymongo.errors import OperationFailure
@@ -121,11 +137,37 @@ class MongoStore:
             self._transactions = self._is_replicated and self._can_commit()
         return self._transactions
 
-    @property
-    def supports_change_streams(self) -> bool:
-        if self._change_streams is None:
-            self._change_streams = self._is_replicated and self._can_watch()
-        return self._change_streams
+    def _find_wake_up(self, wanted: str | None) -> str:
+        """Return the best way to wake idle workers, or the one that is wanted.
+
+        Every process looks when it connects: also one that only writes has to know whether others
+        wait for its word.
+        """
+        replicated = self._is_replicated or wanted == "changeStreams"
+        if wanted in ("changeStreams", None) and replicated and self._can_watch():
+            return "changeStreams"
+        if wanted in ("tailable", None) and self._can_tail():
+            return "tailable"
+        if wanted in ("polling", None):
+            return "polling"
+        raise StoreError(
+            f"{self.url} has not what rocketjobWakeUp={wanted} needs. Leave the option out, and "
+            "the best that there is will be found"
+        )
+
+    def _use(self, wake_up: str) -> None:
+        """Wake others, and be woken, in this way from now on."""
+        self.wake_up = wake_up
+        self._changes = self._new_changes()
+        if wake_up == "tailable" and self._client is not None:
+            self._client.close()  # listeners are given to a client when it is made
+            self._client = None
+
+    def _new_changes(self) -> Changes | Polling:
+        return WAKE_UPS[self.wake_up](self)
+
+    def _listeners(self) -> list[Any]:
+        return [tailable.Writes(self)] if self.wake_up == "tailable" else []
 
     @property
     def _is_replicated(self) -> bool:
@@ -135,7 +177,7 @@ class MongoStore:
         """Try a transaction that reads: some relatives of MongoDB claim a set and have none."""
 
         def read(session: Any) -> None:
-            self.database["rocket_job.limits"].find_one({"_id": None}, session=session)
+            self.database[PROBED].find_one({"_id": None}, session=session)
 
         return self._works("transactions", lambda: self._run(read))
 
@@ -149,6 +191,15 @@ class MongoStore:
                 stream.try_next()
 
         return self._works("change streams", look)
+
+    def _can_tail(self) -> bool:
+        found = False
+
+        def look() -> None:
+            nonlocal found
+            found = tailable.can_tail(self.database)
+
+        return self._works("capped collections", look) and found
 
     def _works(self, what: str, step: Callable[[], None]) -> bool:
         from pymongo.errors import PyMongoError
@@ -168,7 +219,7 @@ class MongoStore:
             if self._client is not None:
                 self._client.close()
             self._client = None
-            self._changes = Changes(self)
+            self._changes = self._new_changes()
 
     # --- collections -------------------------------------------------------------------------
 
@@ -179,7 +230,8 @@ class MongoStore:
 
     def collection_names(self) -> list[str]:
         names = self.database.list_collection_names()
-        return sorted(name for name in names if not name.startswith("system."))
+        own = ("system.", tailable.COLLECTION)
+        return sorted(name for name in names if not name.startswith(own))
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Any]:
@@ -294,10 +346,12 @@ class MongoStore:
     def wait_for_change(
         self, mark: Any, timeout: float, interrupt: Interrupt | None = None
     ) -> bool:
-        waiting: Changes | Polling = (
-            self._changes if self.supports_change_streams else self._polling
-        )
-        return waiting.wait(mark, timeout, interrupt)
+        return self._changes.wait(mark, timeout, interrupt)
+
+    def written(self) -> None:
+        """Note that this process has written something, where others are to be told."""
+        if isinstance(self._changes, tailable.Tailable):
+            self._changes.note()
 
     # --- health ------------------------------------------------------------------------------
 
@@ -312,7 +366,7 @@ class MongoStore:
             "database": self.database.name,
             "deployment": self._deployment(),
             "transactions": self.supports_transactions,
-            "wake-up": "change streams" if self.supports_change_streams else "polling",
+            "wake-up": WAKE_UP_NAMES.get(self.wake_up, self.wake_up),
             "write concern": self.client.write_concern.document.get("w", "default"),
         }
         with contextlib.suppress(Exception):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from rocketjob import Job
+from rocketjob import Job, successors
 from rocketjob.testing import sandbox
 from rocketjob_plugins.dirmon import DirmonEntry, DirmonJob
 from rocketjob_plugins.dirmon.intake import DROPPED, DirmonFile
@@ -93,6 +93,7 @@ def test_each_file_is_started_exactly_once_while_scans_run_and_are_killed(
             job = DirmonJob()
             job.perform()
             DirmonJob(previous_file_names=job.previous_file_names).perform()
+            successors.finish_all(rocketjob.store)
         assert UploadFileJob.count() == FILES
         assert DirmonFile.where({"by": {"$ne": DROPPED}}).count() == 0
         rocketjob.work_off()

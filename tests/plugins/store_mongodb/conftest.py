@@ -6,7 +6,7 @@ from rocketjob.testing import sandbox
 @pytest.fixture(params=["true", "false"], ids=["transactions", "without"])
 def mongo(request, mongo_url):
     """A sandbox on MongoDB, with transactions and without."""
-    url = f"{mongo_url}?rocketjobTransactions={request.param}&rocketjobChangeStreams=false"
+    url = f"{mongo_url}?rocketjobTransactions={request.param}&rocketjobWakeUp=polling"
     with sandbox(url) as made:
         assert made.store.supports_transactions is (request.param == "true")
         yield made

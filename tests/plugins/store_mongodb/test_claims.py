@@ -24,7 +24,7 @@ class MongoClaimedBatchJob(Batch, Job):
 
 @pytest.fixture
 def mongo(mongo_url):
-    with sandbox(f"{mongo_url}?rocketjobChangeStreams=false") as made:
+    with sandbox(f"{mongo_url}?rocketjobWakeUp=polling") as made:
         MongoClaimedJob.create_many([{"priority": 1 + number % 100} for number in range(20)])
         yield made
 

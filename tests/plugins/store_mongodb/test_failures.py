@@ -2,14 +2,17 @@
 
 import os
 import threading
-import time
 
 import pymongo
 import pytest
 from pymongo.errors import AutoReconnect, OperationFailure
 
+from rocketjob import Job
 from rocketjob.errors import ConfigurationError, StoreError, StoreUnavailable
 from rocketjob.store import Write, atomically
+from rocketjob.testing import sandbox
+from rocketjob_plugins.batch import Batch, Statistics, rejects
+from rocketjob_plugins.cron import Cron
 from rocketjob_plugins.store_mongodb import MongoStore, failures, location
 from support.mongo import MongoServer, database_url, free_port, needs_a_server
 
@@ -73,6 +76,10 @@ def test_an_unknown_host_is_named():
     [
         f"mongodb://me:{SECRET}@host:port/jobs",
         f"mongodb://me:{SECRET}@/jobs",
+        f"mongodb://me:x/{SECRET}@host/jobs",
+        f"mongodb://me:x?{SECRET}@host/jobs",
+        f"mongodb://me:{SECRET}%zz@host/jobs",
+        f"mongodb:/me:{SECRET}@host/jobs",
         f"mongodb://me:{SECRET}@host/jobs?maxPoolSizes=3",
         f"mongodb://me:{SECRET}@host/jobs?tls=perhaps",
         f"mongodb://me:{SECRET}@host/jobs?w=0",
@@ -98,11 +105,14 @@ def test_credentials_and_rights_are_explained(said, code, expected):
     assert expected in str(error)
 
 
-def test_wrong_credentials_are_refused_by_a_server(tmp_path):
+def test_wrong_credentials_and_missing_rights_are_refused_by_a_server(tmp_path):
     needs_a_server()
     server = MongoServer(tmp_path / "data")
     with pymongo.MongoClient(server.url) as client:
         client.admin.command("createUser", "me", pwd=SECRET, roles=["root"])
+        for name, db in (("reader", "jobs"), ("stranger", "elsewhere")):
+            role = {"role": "read" if name == "reader" else "readWrite", "db": db}
+            client.admin.command("createUser", name, pwd=SECRET, roles=[role])
     server.stop()
     server.options = ("--auth",)
     server.start()
@@ -112,6 +122,10 @@ def test_wrong_credentials_are_refused_by_a_server(tmp_path):
         said = refusal(f"mongodb://me:{SECRET}x@{host}/jobs?authSource=admin")
         assert "refused the user or the password" in said
         assert "Name a user" in refusal(f"mongodb://{host}/jobs")
+        for name in ("reader", "stranger"):
+            said = refusal(f"mongodb://{name}:{SECRET}@{host}/jobs?authSource=admin")
+            assert "may not do what is needed" in said
+            assert "[{role: 'readWrite', db: 'jobs'}]" in said
     finally:
         server.stop()
 
@@ -151,6 +165,11 @@ def test_rights_that_are_missing_are_found():
         ("mongodb://me@host", "mongodb://me@host"),
         ("mongodb://host", "mongodb://host"),
         ("mongodb://me:a@b@host", "mongodb://me:***@host"),
+        ("mongodb://me:a/b@host/db", "mongodb://me:***@host/db"),
+        ("mongodb://me:a?b@host/db", "mongodb://me:***@host/db"),
+        ("mongodb://me:a#b@host/db", "mongodb://me:***@host/db"),
+        ("mongodb:/me:pw@host/db", "mongodb:/me:***@host/db"),
+        ("mongodb://host:1,host2:2/db?x=1", "mongodb://host:1,host2:2/db?x=1"),
         (
             "mongodb://h/?tlsCertificateKeyFilePassword=x&a=1",
             "mongodb://h/?tlsCertificateKeyFilePassword=***&a=1",
@@ -240,6 +259,56 @@ def test_transactions_that_meet_are_all_made(store):
     assert store.collection("docs").find_one({"_id": 0})["n"] == 15
 
 
+class MongoConflictBatchJob(Statistics, Batch, Job):
+    destroy_on_complete = False
+    slice_size = 1
+    collect_output = True
+    max_rejects = 2
+
+    def perform(self, record):
+        self.statistics_inc("seen")
+        if record == 3:
+            raise ValueError("three")
+        return -record
+
+
+class MongoConflictCronJob(Cron, Job):
+    cron_schedule = "0 1 * * * UTC"
+
+    def perform(self):
+        self.abort(save=False)
+
+
+CONFLICT = {"errorCode": 112, "errorLabels": ["TransientTransactionError"]}
+
+
+@pytest.mark.parametrize("command", ["insert", "delete", "commitTransaction"])
+def test_a_batch_outlives_that_its_transactions_meet_others(faulty, command):
+    with sandbox(database_url(faulty.url)) as made:
+        job = MongoConflictBatchJob()
+        job.upload(range(1, 6))
+        job.save()
+        fail(made.store, [command], times=3, **CONFLICT)
+        made.work_off()
+        heal(made.store)
+        assert job.reload().is_completed
+        assert [record for each in job.output for record in each] == [-1, -2, -4, -5]
+        assert [number for number, _, _ in rejects.each(job)] == [3]
+        assert job.statistics == {"seen": 4}
+
+
+@pytest.mark.parametrize("command", ["insert", "commitTransaction"])
+def test_a_series_outlives_that_its_transaction_meets_another(faulty, command):
+    with sandbox(database_url(faulty.url)) as made:
+        job = MongoConflictCronJob.create()
+        job.run_now()
+        fail(made.store, [command], times=3, **CONFLICT)
+        made.work_off()
+        heal(made.store)
+        assert job.reload().is_aborted
+        assert MongoConflictCronJob.queued().count() == MongoConflictCronJob.count() - 1 == 1
+
+
 def test_an_inner_step_leaves_it_to_the_outer_one_to_run_again(store):
     store.collection("docs").insert_one({"_id": 0})
     runs = []
@@ -270,7 +339,7 @@ def test_a_transaction_may_use_another_store(store, faulty):
 
 def test_a_change_stream_that_breaks_off_wakes_and_comes_back(store):
     store.collection("docs").insert_one({"_id": 0})
-    assert store.supports_change_streams
+    assert store.wake_up == "changeStreams"
     store.wait_for_change(store.change_mark(), 0)
     fail(store, ["getMore", "aggregate"], times=3, closeConnection=True)
     while store.client.admin.command("ping") and not store._changes.breaks:
@@ -278,18 +347,6 @@ def test_a_change_stream_that_breaks_off_wakes_and_comes_back(store):
     mark = store.change_mark()
     store.collection("docs").insert_one({"_id": 1})
     assert store.wait_for_change(mark, 20)
-
-
-def test_without_change_streams_idle_waits_grow(faulty):
-    store = MongoStore(database_url(faulty.url), change_streams=False)
-    waits = []
-    for _ in range(6):
-        began = time.monotonic()
-        store.wait_for_change(None, 5)
-        waits.append(time.monotonic() - began)
-    assert waits[-1] > waits[0]
-    assert sum(waits) < 3
-    store.close()
 
 
 # --- processes ----------------------------------------------------------------------------------
@@ -319,22 +376,7 @@ def test_a_forked_child_has_a_client_of_its_own(store):
 def test_what_was_found_is_reported(store, mongo_url):
     assert store.check()["wake-up"] == "change streams"
     assert store.check()["transactions"] is True
-    other = MongoStore(f"{mongo_url}?rocketjobTransactions=false&rocketjobChangeStreams=false")
+    other = MongoStore(f"{mongo_url}?rocketjobTransactions=false&rocketjobWakeUp=polling")
     assert other.check()["wake-up"] == "polling"
     assert other.check()["transactions"] is False
     other.close()
-
-
-def test_a_standalone_server_has_neither():
-    needs_a_server()
-    server = MongoServer(None, "--standalone")
-    try:
-        store = MongoStore(database_url(server.url))
-        assert not store.supports_transactions
-        assert not store.supports_change_streams
-        assert store.check()["deployment"] == "standalone"
-        with store.transaction() as session:
-            assert session is None
-        store.close()
-    finally:
-        server.stop()

@@ -1,0 +1,200 @@
+"""Idle processes are woken by what others write, as the server allows it."""
+
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+
+import pytest
+from pymongo.errors import OperationFailure
+
+from rocketjob.errors import StoreError
+from rocketjob_plugins.store_mongodb import MongoStore, tailable
+from support.mongo import MongoServer, database_url, needs_a_server
+from support.runtime import eventually
+
+
+@pytest.fixture
+def two(mongo_url):
+    """Two processes' stores on one database: one that waits, one that writes."""
+    url = f"{mongo_url}?rocketjobWakeUp=tailable"
+    waiting, writing = MongoStore(url), MongoStore(url)
+    assert not waiting.wait_for_change(waiting.change_mark(), 0)
+    settled(waiting)
+    yield waiting, writing
+    writing.close()
+    waiting.close()
+
+
+def settled(store):
+    """Wait until nothing is under way that would wake anybody."""
+    eventually(lambda: store.change_mark() > 0)
+    while store.wait_for_change(store.change_mark(), 0.1):
+        pass
+
+
+def told(store):
+    return store.database[tailable.COLLECTION].count_documents({})
+
+
+def test_a_write_wakes_another_process_within_milliseconds(two):
+    waiting, writing = two
+    seconds = []
+    for number in range(5):
+        mark = waiting.change_mark()
+        began = time.monotonic()
+        writing.collection("docs").insert_one({"n": number})
+        assert waiting.wait_for_change(mark, 20)
+        seconds.append(time.monotonic() - began)
+        settled(waiting)
+    print(f"woken after {sorted(seconds)[2] * 1000:.1f} ms")
+    assert min(seconds) < 0.2  # polling would take longer, and an await would too
+
+
+WRITES = [
+    lambda docs: docs.insert_one({"_id": 1}),
+    lambda docs: docs.insert_many([{}, {}]),
+    lambda docs: docs.update_one({"_id": 1}, {"$set": {"a": 1}}),
+    lambda docs: docs.update_many({"_id": 1}, {"$set": {"a": 2}}),
+    lambda docs: docs.find_one_and_update({"_id": 1}, {"$set": {"a": 3}}),
+    lambda docs: docs.update_one({"_id": 2}, {"$set": {"a": 1}}, upsert=True),
+    lambda docs: docs.delete_one({"_id": 1}),
+    lambda docs: docs.delete_many({}),
+]
+
+
+def test_every_kind_of_write_wakes(two):
+    waiting, writing = two
+    for write in WRITES:
+        mark = waiting.change_mark()
+        write(writing.collection("docs"))
+        assert waiting.wait_for_change(mark, 20)
+        settled(waiting)
+
+
+def test_what_changes_nothing_wakes_nobody(two):
+    waiting, writing = two
+    docs = writing.collection("docs")
+    docs.insert_one({"_id": 1})
+    settled(waiting)
+    mark = waiting.change_mark()
+    assert docs.find_one_and_update({"_id": 2}, {"$set": {"a": 1}}) is None
+    docs.update_one({"_id": 2}, {"$set": {"a": 1}})
+    docs.delete_one({"_id": 2})
+    assert docs.find_one({"_id": 1}) == {"_id": 1}
+    assert not waiting.wait_for_change(mark, 0.5)
+
+
+def test_a_transaction_wakes_when_it_is_committed(two):
+    waiting, writing = two
+    with writing.transaction():
+        writing.collection("docs").insert_one({"_id": 1})
+        settled(waiting)
+        mark = waiting.change_mark()
+    assert waiting.wait_for_change(mark, 20)
+    assert waiting.collection("docs").find_one({"_id": 1})
+
+
+def test_many_writes_share_one_word(two):
+    waiting, writing = two
+    before = told(waiting)
+    began = time.monotonic()
+    for number in range(200):
+        writing.collection("docs").insert_one({"_id": number})
+    took = time.monotonic() - began
+    settled(waiting)
+    assert 1 <= told(waiting) - before <= took / tailable.PAUSE + 3
+
+
+def test_what_is_written_by_another_thread_of_the_process_wakes_too(two):
+    waiting, _ = two
+    mark = waiting.change_mark()
+    threading.Timer(0.05, lambda: waiting.collection("docs").insert_one({})).start()
+    assert waiting.wait_for_change(mark, 20)
+
+
+def test_a_process_that_ends_right_after_its_write_has_told(two, mongo_url):
+    waiting, _ = two
+    mark = waiting.change_mark()
+    program = f"""
+        from rocketjob_plugins.store_mongodb import MongoStore
+        store = MongoStore({mongo_url!r} + "?rocketjobWakeUp=tailable")
+        store.collection("docs").insert_one({{"_id": "last"}})
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=True, timeout=60)
+    assert waiting.wait_for_change(mark, 20)
+    assert waiting.collection("docs").find_one({"_id": "last"})
+
+
+def test_a_collection_that_was_dropped_is_made_again(two):
+    waiting, writing = two
+    writing.database.drop_collection(tailable.COLLECTION)
+    writing.collection("docs").insert_one({})  # the word about it makes one that is not capped
+    eventually(lambda: waiting.database[tailable.COLLECTION].options().get("capped"))
+    settled(waiting)
+    mark = waiting.change_mark()
+    writing.collection("docs").insert_one({})
+    assert waiting.wait_for_change(mark, 20)
+
+
+def test_the_collection_is_nobody_elses_business(two):
+    waiting, writing = two
+    writing.collection("docs").insert_one({})
+    assert waiting.collection_names() == ["docs"]
+
+
+def test_the_best_that_there_is_is_found(mongo_url, monkeypatch):
+    def found():
+        store = MongoStore(mongo_url)
+        store.close()
+        return store.wake_up
+
+    def refuses(database):
+        raise OperationFailure("capped collections are not supported", 115)
+
+    assert found() == "changeStreams"
+    monkeypatch.setattr(MongoStore, "_can_watch", lambda self: False)
+    assert found() == "tailable"
+    with monkeypatch.context() as patch:
+        patch.setattr(tailable, "can_tail", lambda database: False)
+        assert found() == "polling"
+    monkeypatch.setattr(tailable, "can_tail", refuses)
+    assert found() == "polling"
+    for wanted in ("changeStreams", "tailable"):
+        with pytest.raises(StoreError, match=f"has not what rocketjobWakeUp={wanted} needs"):
+            MongoStore(f"{mongo_url}?rocketjobWakeUp={wanted}")
+
+
+def test_a_standalone_server_has_a_capped_collection_and_no_transactions():
+    needs_a_server()
+    server = MongoServer(None, "--standalone")
+    try:
+        url = database_url(server.url)
+        waiting, writing = MongoStore(url), MongoStore(url)
+        assert waiting.check()["wake-up"] == "tailable cursor"
+        assert waiting.check()["deployment"] == "standalone"
+        assert not waiting.supports_transactions
+        with waiting.transaction() as session:
+            assert session is None
+        waiting.wait_for_change(waiting.change_mark(), 0)
+        settled(waiting)
+        mark = waiting.change_mark()
+        writing.collection("docs").insert_one({})
+        assert waiting.wait_for_change(mark, 20)
+        for store in (writing, waiting):
+            store.close()
+    finally:
+        server.stop()
+
+
+def test_without_anything_better_idle_waits_grow(mongo_url):
+    store = MongoStore(f"{mongo_url}?rocketjobWakeUp=polling")
+    waits = []
+    for _ in range(6):
+        began = time.monotonic()
+        store.wait_for_change(None, 5)
+        waits.append(time.monotonic() - began)
+    assert waits[-1] > waits[0]
+    assert sum(waits) < 3
+    store.close()
