@@ -506,22 +506,52 @@ class Document:
     def from_properties(cls, properties: Mapping[str, Any]) -> Self:
         """Make a document from texts, as forms, command lines and directory monitors have them.
 
+        Values that `seal_properties` sealed stay so: nothing here has to decrypt them.
+
         Raises:
             ValidationError: an unknown field, or a text that cannot be parsed; every message.
         """
-        errors, values = validation.Errors(), {}
+        errors, values, sealed = validation.Errors(), {}, {}
         for name, text in properties.items():
             made = cls.__fields__.get(name)
             if made is None or made.read_only:
                 errors.add(name, _unknown_keyword(cls, name))
                 continue
+            if isinstance(text, Sealed) and made.encrypted:
+                sealed[name] = text
+                continue
             try:
-                values[name] = made.codec.from_text(text)
+                plain = decrypt(made, text.data) if isinstance(text, Sealed) else text
+                values[name] = made.codec.from_text(plain)
             except ValueError as error:
                 errors.add(name, made.unless_secret(str(error)))
         if errors:
             raise ValidationError(errors, cls.__name__)
-        return cls(**values)
+        document = cls(**values)
+        document.__dict__.update(sealed)
+        document._assigned.update(sealed)
+        return document
+
+    @classmethod
+    def seal_properties(cls, properties: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what `from_properties` takes, to be stored until a document is made from it.
+
+        The values of encrypted fields are encrypted as those fields would be.
+
+        Raises:
+            ValidationError: one of them cannot be parsed.
+            ConfigurationError: there is no key.
+        """
+        secret = [made for made in cls.__fields__.values() if made.encrypted]
+        given = {made.name: properties[made.name] for made in secret if made.name in properties}
+        if not given:
+            return dict(properties)
+        document, found = cls.from_properties(given), dict(properties)
+        for name in given:
+            value = cls.__fields__[name].store(document.__dict__[name])
+            if isinstance(value, bytes):  # not None, which tells nothing
+                found[name] = Sealed(value)
+        return found
 
     @classmethod
     def where(cls, filter: Filter | None = None, /, **values: Any) -> Query[Self]:

@@ -6,7 +6,7 @@ job, and the same limits. Plugins add what they know with the hook `explain`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -85,22 +85,48 @@ def explain(job: Job) -> Explanation:
         return Explanation(name, "not stored", (Reason("stored", "no worker can see it"),))
     job = Job.listed(stored)
     if job.is_running:
-        return Explanation(name, job.state, note=f"it is running on {_workers(job)}")
+        return _explain_running(name, job, stored)
     if not job.is_queued:
-        return Explanation(name, job.state, (Reason("state", _why(job)),))
+        return Explanation(name, job.state, (Reason("state", _why(job)), *job.held_up_by()))
     reasons = list(_reasons(job, stored, clock.now()))
     return Explanation(name, job.state, tuple(reasons), "nothing holds it back: a worker is next")
 
 
-def _reasons(job: Job, stored: dict[str, Any], now: datetime) -> Iterator[Reason]:
+def _explain_running(name: str, job: Job, stored: dict[str, Any]) -> Explanation:
+    """Say who is at it, what keeps others from joining, or why nobody is at it."""
+    reasons = [*lost([job.claimed_by or ""]), *job.held_up_by()]
+    is_open = type(job).joinable is not None and not job.worker_names
+    if not is_open and not any(reason.name == "lost" for reason in reasons):
+        note = "; ".join([f"it is running on {_workers(job)}", *map(str, reasons)])
+        return Explanation(name, job.state, note=note)
+    if is_open:
+        servers = list(_servers(stored["_type"]))
+        reasons = [*servers, *reasons, *([] if servers else _ahead(job, _queue(), clock.now()))]
+    return Explanation(name, job.state, tuple(reasons), "nobody is at it: a free worker is next")
+
+
+def lost(holders: Iterable[str]) -> Iterator[Reason]:
+    """Name the servers, of those that hold something, whose heartbeat has stopped."""
+    silent = {server.incarnation: server.name for server in Server.all() if server.is_zombie()}
+    found = {silent[id] for holder in holders if (id := holder.partition(".")[0]) in silent}
+    if found:
+        text = f"the heartbeat of {', '.join(sorted(found))} has stopped, which was at it"
+        yield Reason("lost", f"{text}: another server takes the work back when it sees that")
+
+
+def _queue() -> Queue:
     app = application.current()
-    queue = Queue(app.store, app.plugins, app.config, "explain", "explain")
+    return Queue(app.store, app.plugins, app.config, "explain", "explain")
+
+
+def _reasons(job: Job, stored: dict[str, Any], now: datetime) -> Iterator[Reason]:
+    app, queue = application.current(), _queue()
     clauses = queue.clauses(now)
     if job.is_expired:
         yield Reason("expires_at", f"it expired at {_shown(job.expires_at)}: it will be removed")
     if _fails(job, clauses["run_at"]):
         yield Reason("run_at", "it is scheduled for later", job.run_at)
-    servers = list(_servers(job, stored["_type"], queue))
+    servers = list(_servers(stored["_type"]))
     yield from servers
     if "where" in clauses and _fails(job, clauses["where"]):
         yield Reason(
@@ -112,14 +138,14 @@ def _reasons(job: Job, stored: dict[str, Any], now: datetime) -> Iterator[Reason
     for found in reversed(app.plugins.hook.explain(job=job)):
         yield from found
     if not servers and not _fails(job, clauses["run_at"]):
-        yield from _ahead(job, clauses)
+        yield from _ahead(job, queue, now)
 
 
 def _fails(job: Job, clause: Any) -> bool:
     return job.collection().find_one({"$and": [{"_id": job.id}, clause]}, {"_id": 1}) is None
 
 
-def _servers(job: Job, name: str, queue: Queue) -> Iterator[Reason]:
+def _servers(name: str) -> Iterator[Reason]:
     alive = [server for server in Server.all() if not server.is_zombie()]
     able = [server for server in alive if name in server.classes]
     if not alive:
@@ -133,13 +159,19 @@ def _servers(job: Job, name: str, queue: Queue) -> Iterator[Reason]:
         yield Reason("servers", f"every server that takes {name} is paused or stopping: {names}")
 
 
-def _ahead(job: Job, clauses: dict[str, Any]) -> Iterator[Reason]:
-    """Count the due jobs that a worker takes first."""
+def _ahead(job: Job, queue: Queue, now: datetime) -> Iterator[Reason]:
+    """Name what a worker goes to first: due jobs, and running ones that it can join."""
+    clauses = queue.clauses(now)
     due = [clauses["state"], clauses["run_at"], more_urgent_than(job)]
     count = application.current().store.collection(COLLECTION).count_documents({"$and": due})
     if count:
         jobs = "1 due job goes" if count == 1 else f"{count} due jobs go"
         yield Reason("ahead", f"{jobs} before it: more urgent (priority {job.priority}), or older")
+    for each in queue.open_jobs(now):
+        if (each.priority, each.id) < (job.priority, job.id) and each.open_places(1) > 0:
+            text = f"workers join {each.type_name()} {each.id} first, which is running"
+            yield Reason("joined first", f"{text} and has work for more of them")
+            return
 
 
 def _why(job: Job) -> str:

@@ -10,6 +10,7 @@ import attrs
 
 from rocketjob.clock import to_utc
 from rocketjob.codec import plain_datetime
+from rocketjob.passwords import hide_passwords
 
 KEY = "history"
 LIMIT = 20  # entries kept; older ones are dropped
@@ -62,7 +63,7 @@ def entry(
     if claim:
         made["claim"] = claim
     if reason is not None:
-        made["reason"] = reason[:500].encode("utf-8", "ignore").decode()
+        made["reason"] = hide_passwords(reason)[:500].encode("utf-8", "ignore").decode()
     return made
 
 

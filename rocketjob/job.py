@@ -43,7 +43,7 @@ from rocketjob.store import Filter, Stored, atomically
 
 if TYPE_CHECKING:
     from rocketjob.config import Config
-    from rocketjob.explain import Explanation
+    from rocketjob.explain import Explanation, Reason
     from rocketjob.runner import Worker
 
 COLLECTION = "rocket_job.jobs"
@@ -168,6 +168,10 @@ class Job(Document):
             suspects: count only parts whose worker has crashed before, or only the others.
         """
         return 0
+
+    def held_up_by(self) -> Iterable[Reason]:
+        """Say what holds up a job that is not queued, for `explain`; its state apart."""
+        return ()
 
     @classmethod
     def create(cls, **values: Any) -> Self:

@@ -7,6 +7,8 @@ from typing import Any
 
 import attrs
 
+from rocketjob.passwords import hide_passwords
+
 MAX_BACKTRACE = 200  # lines; a recursion error would otherwise fill the document
 MAX_CAUSES = 5
 
@@ -47,16 +49,19 @@ class JobException:
 
 
 def message_of(error: BaseException | str) -> str:
-    """Return an error's message, without what UTF-8 cannot hold, even if its `__str__` fails."""
+    """Return an error's message, even if its `__str__` fails.
+
+    It is without passwords of URLs, and without what UTF-8 cannot hold.
+    """
     try:
         text = str(error)
     except Exception as broken:
         text = f"(the message of the error cannot be had: {type(broken).__name__})"
-    return text.encode("utf-8", "ignore").decode()
+    return hide_passwords(text).encode("utf-8", "ignore").decode()
 
 
 def _backtrace(error: BaseException) -> list[str]:
-    lines = "".join(traceback.format_tb(error.__traceback__)).splitlines()
+    lines = hide_passwords("".join(traceback.format_tb(error.__traceback__))).splitlines()
     clean = [line.encode("utf-8", "ignore").decode() for line in lines]
     return clean[-MAX_BACKTRACE:]
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from bson import ObjectId
 
+from rocketjob.passwords import without_passwords
 from rocketjob.sealed import HIDDEN
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def _shown(job: Job, name: str) -> Any:
     value = job.__dict__[name]
     if job.fields()[name].encrypted and value is not None:
         return HIDDEN
-    return attrs.asdict(value) if attrs.has(type(value)) else value
+    return without_passwords(attrs.asdict(value) if attrs.has(type(value)) else value)
 
 
 def plain(value: Any, zone: tzinfo) -> Any:

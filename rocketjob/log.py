@@ -15,6 +15,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
+from rocketjob.passwords import hide_passwords, without_passwords
+
 if TYPE_CHECKING:
     import logging.handlers
     import queue
@@ -118,7 +120,7 @@ class ConsoleFormatter(logging.Formatter):
         fields = getattr(record, FIELDS, {})
         shown = "".join(f" {key}={_brief(value)}" for key, value in fields.items())
         line = f"{at} {level:5} [{record.process}] {record.name}: {record.getMessage()}{shown}"
-        return f"{line}\n{_traceback(record)}" if record.exc_info else line
+        return hide_passwords(f"{line}\n{_traceback(record)}" if record.exc_info else line)
 
 
 class JsonFormatter(logging.Formatter):
@@ -136,7 +138,8 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             found["exception"] = _traceback(record)
-        return json.dumps(found, default=str, ensure_ascii=False)
+        shown = without_passwords(found)
+        return json.dumps(shown, default=lambda each: hide_passwords(str(each)), ensure_ascii=False)
 
 
 def _brief(value: Any) -> str:

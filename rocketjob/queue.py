@@ -71,7 +71,7 @@ class Queue:
         now = clock.now()
         self._look_at_classes()
         jobs: list[Job] = []
-        for open_job in self._open_jobs(now) if self._joinable else ():
+        for open_job in self.open_jobs(now):
             if len(jobs) >= limit:
                 return jobs
             jobs += self._claim_queued(limit - len(jobs), now, more_urgent_than(open_job))
@@ -107,8 +107,11 @@ class Queue:
             _fail_stored(self.store, stored, error)
             return None
 
-    def _open_jobs(self, now: datetime) -> list[Job]:
+    def open_jobs(self, now: datetime) -> list[Job]:
         """Return the running jobs that more workers can join, the most urgent first."""
+        self._look_at_classes()
+        if not self._joinable:
+            return []
         clauses = {**self.clauses(now), "state": self._joinable[0]}
         if len(self._joinable) > 1:
             clauses["state"] = {"$or": self._joinable}

@@ -18,6 +18,7 @@ from rocketjob.server import MISSED_BEATS, Server
 from rocketjob.store import Store
 
 log = Logger("rocketjob.recovery")
+NOTHING = {"requeued": 0, "failed": 0}
 
 
 class Recovery:
@@ -36,7 +37,7 @@ class Recovery:
         self._swept_events = 0.0
 
     def sweep(self, living_processes: set[str]) -> dict[str, int]:
-        """Look once: remove dead servers and queue what belongs to no living one.
+        """Look once: bury dead servers and queue what belongs to no living one.
 
         Returns:
             how many jobs were `requeued` and how many `failed`.
@@ -44,45 +45,46 @@ class Recovery:
         # The holders before the servers: who claims is registered already.
         holders = owners(self.store, self.plugins)
         servers = list(Server.collection().find({}))
-        performing = self._remove_dead(servers)
+        taken = [self.bury(each) for each in self._dead(servers)]
         living = {each["incarnation"] for each in servers if each["_id"] in self._seen}
-        total = {"requeued": 0, "failed": 0}
         for holder in holders:
             incarnation, dot, _ = holder.partition(".")
             if not dot or incarnation in living:
                 continue
             if incarnation == self.incarnation and holder in living_processes:
                 continue
-            for outcome, count in self._take_back(holder, performing.get(incarnation)).items():
-                total[outcome] += count
+            taken.append(self._take_back(holder))
         successors.finish_all(self.store)
         self._remove_old_events()
-        return total
+        return {name: sum(each[name] for each in taken) for name in NOTHING}
 
     def forget(self) -> None:
         """Watch all servers anew: for a while nothing could be learnt of them."""
         self._seen.clear()
 
-    def bury(self, server: dict[str, Any]) -> None:
-        """Remove a server that is known to be dead, and take back what its processes held."""
-        if self._remove(server):
-            self._take_back(server["incarnation"], _performed_by(server))
+    def bury(self, server: dict[str, Any]) -> dict[str, int]:
+        """Take back what the processes of a server held that is known to be dead, and remove it.
 
-    def _remove_dead(self, servers: list[dict[str, Any]]) -> dict[str, dict[str, str]]:
-        """Remove the servers whose heartbeat stopped; return what they were performing."""
+        In this order, since the document alone tells what was being performed: if this process dies
+        too, the next one finds it. Several may be at it at once: each job is taken back by one
+        guarded write.
+        """
+        if Server.collection().find_one(_silent(server), {"_id": 1}) is None:
+            return NOTHING  # it has beaten this moment, or another server was first
+        taken = self._take_back(server["incarnation"], _performed_by(server))
+        self._remove(server)
+        return taken
+
+    def _dead(self, servers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the servers whose heartbeat stopped."""
         now = clock.monotonic()
         if now - self._looked_at > 3 * self.interval + 1:
             self.forget()  # we were away ourselves: nobody was being watched
         self._looked_at = now
         present = {each["_id"] for each in servers}
         self._seen = {id: seen for id, seen in self._seen.items() if id in present}
-        performing: dict[str, dict[str, str]] = {}
-        for each in servers:
-            if each["incarnation"] == self.incarnation:
-                continue
-            if self._is_dead(each, now) and self._remove(each):
-                performing[each["incarnation"]] = _performed_by(each)
-        return performing
+        others = [each for each in servers if each["incarnation"] != self.incarnation]
+        return [each for each in others if self._is_dead(each, now)]
 
     def _is_dead(self, server: dict[str, Any], now: float) -> bool:
         number = (server.get("heartbeat") or {}).get("number", 0)
@@ -95,16 +97,12 @@ class Recovery:
         limit = MISSED_BEATS * server.get("heartbeat_seconds", 15.0) - 2 * self.interval
         return bool(now - seen[1] >= limit)
 
-    def _remove(self, server: dict[str, Any]) -> bool:
-        number = (server.get("heartbeat") or {}).get("number", 0)
-        removed = Server.collection().delete_one({"_id": server["_id"], "heartbeat.number": number})
-        if not removed.deleted_count:
-            return False  # it has beaten this moment, or another server was first
-        self._seen.pop(server["_id"], None)
-        log.error("a server died: its heartbeat stopped", name=server["name"])
-        return True
+    def _remove(self, server: dict[str, Any]) -> None:
+        if Server.collection().delete_one(_silent(server)).deleted_count:
+            self._seen.pop(server["_id"], None)
+            log.error("a server died: its heartbeat stopped", name=server["name"])
 
-    def _take_back(self, holder: str, crashed: dict[str, str] | None) -> dict[str, int]:
+    def _take_back(self, holder: str, crashed: dict[str, str] | None = None) -> dict[str, int]:
         taken = requeue_claims(
             self.store, self.plugins, holder, crash_limit=self.config.crash_limit, crashed=crashed
         )
@@ -116,6 +114,12 @@ class Recovery:
         if clock.monotonic() - self._swept_events > 600:
             self._swept_events = clock.monotonic()
             events.remove_old()
+
+
+def _silent(server: dict[str, Any]) -> dict[str, Any]:
+    """Return the filter of a server's document that finds it only if it has not beaten since."""
+    number = (server.get("heartbeat") or {}).get("number", 0)
+    return {"_id": server["_id"], "heartbeat.number": number}
 
 
 def _performed_by(server: dict[str, Any]) -> dict[str, str]:

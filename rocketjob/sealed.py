@@ -20,7 +20,10 @@ HIDDEN = "(encrypted)"
 
 
 class Sealed:
-    """What an encrypted field of a loaded document holds until somebody asks for it."""
+    """What an encrypted field of a loaded document holds until somebody asks for it.
+
+    Also a value among properties that are kept for such a field: see `Document.seal_properties`.
+    """
 
     __slots__ = ("data",)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import random
 import signal
 import socket
 import threading
@@ -290,7 +291,8 @@ class Supervisor:
             message = "a worker process died" if was_ready else "a worker process did not start"
             log.error(message, how=ended.describe(), performing=len(performed))
         if process.suspects and not worked and not performed:
-            self._suspects_after = clock.monotonic() + STORE_RETRY  # it did not get to its work
+            # It did not get to its work.
+            self._suspects_after = clock.monotonic() + jittered(STORE_RETRY)
         if not self.stopping and not process.suspects:
             self._schedule_restart(process)
         crashed = dict.fromkeys(performed, ended.describe()) if has_crashed else {}
@@ -320,7 +322,8 @@ class Supervisor:
         delay = BACK_OFF[min(max(0, self._quick_deaths - 1), len(BACK_OFF) - 1)]
         if delay >= 1:
             log.warning("worker processes die again and again: waiting", seconds=delay)
-        self._restarts.append((clock.monotonic() + delay, process.threads, process.suspects))
+        due = clock.monotonic() + jittered(delay)
+        self._restarts.append((due, process.threads, process.suspects))
 
     def _restart_due(self) -> None:
         now = clock.monotonic()
@@ -330,7 +333,7 @@ class Supervisor:
                 self._spawn(restart[1], restart[2])
             except OSError as error:  # no memory, or too many processes or files
                 log.error("a worker process cannot be started", error=str(error))
-                self._restarts.append((now + SPAWN_RETRY, *restart[1:]))
+                self._restarts.append((now + jittered(SPAWN_RETRY), *restart[1:]))
 
     def _say_who_is_late(self) -> None:
         for process in self.processes.values():
@@ -372,7 +375,7 @@ class Supervisor:
                     self._wait(mark)
             except Exception as error:
                 log.error("the supervisor cannot work", error=f"{type(error).__name__}: {error}")
-                self._wake.wait(STORE_RETRY)
+                self._wake.wait(jittered(STORE_RETRY))
 
     def _wait(self, mark: Any) -> None:
         """Wait for a change, at leisure: quick answers are for the claimers."""
@@ -434,7 +437,7 @@ class Supervisor:
                 wait = self.config.heartbeat_seconds
             except Exception as error:
                 log.error("the heartbeat failed", error=f"{type(error).__name__}: {error}")
-                wait = min(STORE_RETRY, self.config.heartbeat_seconds)
+                wait = jittered(min(STORE_RETRY, self.config.heartbeat_seconds))
 
     def _sleep_between_beats(self, seconds: float) -> None:
         """Wait, in short steps, so that the end of the last process ends the waiting too."""
@@ -445,6 +448,8 @@ class Supervisor:
     def _beat(self, number: int) -> None:
         processes = list(self.processes.values())
         performing = [id for process in processes for id in process.performed()]
+        # If this process dies as well, the crashes that it could not note yet are not forgotten.
+        performing += [id for _, crashed in list(self._to_take_back) for id in crashed]
         beat = _heartbeat(number, sum(p.threads for p in processes), performing)
         late = clock.monotonic() - self._beat_at if self._beat_at else 0.0
         if late > 2 * self.config.heartbeat_seconds:
@@ -488,6 +493,11 @@ class Supervisor:
     def _note_stopping(self) -> None:
         with contextlib.suppress(Exception):
             self.server.stop()
+
+
+def jittered(seconds: float) -> float:
+    """Return a little less, at random: what failed together is not to try again together."""
+    return seconds * random.uniform(0.5, 1.0)
 
 
 def _heartbeat(number: int, workers: int, performing: list[str]) -> dict[str, Any]:

@@ -17,6 +17,7 @@ import click
 
 from rocketjob.cli.session import Session
 from rocketjob.errors import RocketJobError
+from rocketjob.passwords import hide_passwords
 
 SUCCESS, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -42,7 +43,8 @@ def run(call: Callable[[], Any], session: Session) -> int:
         return stop.code if isinstance(stop.code, int) else FAILURE
     except BaseException as error:
         if session.debug:
-            traceback.print_exception(_origin(error))
+            told = "".join(traceback.format_exception(_origin(error)))
+            click.echo(hide_passwords(told), err=True, nl=False)
         return _report(error)
     return code if isinstance(code, int) else SUCCESS
 
@@ -88,4 +90,4 @@ def _say(message: str, hint: str = "") -> None:
     label = click.style("error:", fg="red", bold=True)
     # Most stop with a full stop, which reads badly in front of a bracket.
     text = f"{message.rstrip('.')} ({hint})" if hint else message
-    click.echo(f"{label} {text}", err=True)
+    click.echo(f"{label} {hide_passwords(text)}", err=True)

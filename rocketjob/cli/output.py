@@ -22,6 +22,7 @@ import click
 
 from rocketjob import clock
 from rocketjob.cli.session import fits_terminal
+from rocketjob.passwords import hide_passwords
 
 STATE_STYLES = {
     "scheduled": "blue",
@@ -165,8 +166,8 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def clean(text: str) -> str:
-    """Return one line in which a stored text cannot steer the terminal."""
-    return _CONTROL.sub(_visible, text)
+    """Return one line in which a stored text cannot steer the terminal, nor show a password."""
+    return _CONTROL.sub(_visible, hide_passwords(text))
 
 
 def _visible(found: re.Match[str]) -> str:
@@ -216,7 +217,7 @@ def print_json(value: Mapping[str, Any]) -> None:
 
 
 def to_json(value: Any, indent: int | None = None) -> str:
-    """Return any value of a document as JSON."""
+    """Return any value of a document as JSON, without passwords of URLs."""
     return json.dumps(plain(value), ensure_ascii=False, indent=indent)
 
 
@@ -224,8 +225,10 @@ def plain(value: Any) -> Any:
     """Return a value in what JSON has."""
     if isinstance(value, enum.Enum):
         return plain(value.value)
-    if value is None or isinstance(value, bool | int | str):
+    if value is None or isinstance(value, bool | int):
         return value
+    if isinstance(value, str):
+        return hide_passwords(value)
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):

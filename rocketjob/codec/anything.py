@@ -29,10 +29,13 @@ from rocketjob.codec.scalars import (
     check_text,
 )
 from rocketjob.codec.times import check_datetime, check_timedelta
+from rocketjob.sealed import Sealed
 
 TAG = "__rocketjob__"
 _NATIVE = (str, int, float, bool, type(None), bytes, ObjectId, UUID, Binary)
+_SEALED = Codec("sealed", lambda value: None, lambda value: value.data, Sealed)
 _TAGGED: dict[str, tuple[type, Codec]] = {
+    "sealed": (Sealed, _SEALED),
     "date": (date, SCALARS[date]),
     "timedelta": (timedelta, SCALARS[timedelta]),
     "range": (range, RANGE),
@@ -63,7 +66,7 @@ def check_any(value: Any) -> str | None:
         return first(
             f"[{index}] {said}" for index, item in enumerate(value) if (said := check_any(item))
         )
-    if isinstance(value, (*_NATIVE, date)):
+    if isinstance(value, (*_NATIVE, date, Sealed)):
         return None if not isinstance(value, enum.Enum) else _cannot_store(value)
     return _cannot_store(value)
 

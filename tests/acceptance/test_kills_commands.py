@@ -32,6 +32,7 @@ def run(tmp_path, scenario, mode):
         "sync_changed",
         "resubmit",
         "register",
+        "bury",
         "unregister",
         "register_again",
         "register_again_free",
@@ -51,6 +52,7 @@ def test_killed_at_every_step_and_run_again_it_ends_as_if_it_had_not_been(tmp_pa
         "resubmit",
         "resubmit_while_running",
         "register_twice",
+        "bury",
     ],
 )
 def test_whatever_step_another_one_comes_between_nothing_is_lost_or_doubled(tmp_path, scenario):

@@ -22,6 +22,7 @@ from rocketjob_plugins.batch.progress import shown_progress
 from rocketjob_plugins.batch.slices import InputSlices, OutputSlices, Slices
 
 if TYPE_CHECKING:
+    from rocketjob.explain import Reason
     from rocketjob.runner import Worker
     from rocketjob_plugins.batch.slice import Slice
     from rocketjob_plugins.batch.streams import Limits
@@ -365,7 +366,8 @@ class Batch(Job, abstract=True):
             pgp_recipients: whose keys a `.pgp` file is encrypted for.
 
         Raises:
-            RuntimeError: the job is not complete.
+            RuntimeError: the job is running. Of one that waits, is paused or has failed, what there
+                is so far is written.
             StreamError: the file cannot be written; what was there before is untouched.
         """
         return download.download(self, target, category, header_line, streams, pgp_recipients)
@@ -500,6 +502,11 @@ class Batch(Job, abstract=True):
         from rocketjob_plugins.batch.work import work_batch_job
 
         work_batch_job(self, worker)
+
+    def held_up_by(self) -> Iterator[Reason]:
+        from rocketjob_plugins.batch.explain import held_up_by
+
+        return held_up_by(self)
 
     def open_places(self, wanted: int, suspects: bool | None = None) -> int:
         """Return how many workers find a slice; one, where only the end is left."""

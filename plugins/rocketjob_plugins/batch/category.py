@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import attrs
 
 from rocketjob.errors import ConfigurationError
+from rocketjob.passwords import without_passwords
 from rocketjob_plugins.batch.streams.names import shown
 
 C = TypeVar("C", "InputCategory", "OutputCategory")
@@ -39,6 +40,10 @@ def _name(instance: Any, attribute: Any, value: Any) -> None:
         raise ConfigurationError(
             f"a category's name must be a text without dots, such as 'invalid', not {value!r}"
         )
+
+
+def _shown(file_name: str | None) -> str:
+    return repr(without_passwords(file_name))
 
 
 @attrs.define(kw_only=True)
@@ -74,7 +79,7 @@ class InputCategory:
     required_columns: list[str] | None = None
     skip_unknown: bool = False
     header_cleanser: str = attrs.field(default="default", validator=_one_of(*CLEANSERS))
-    file_name: str | None = None
+    file_name: str | None = attrs.field(default=None, repr=_shown)
     slice_records: int | None = None
     first_record: int | None = None
 
@@ -109,7 +114,7 @@ class OutputCategory:
     format_options: dict[str, Any] | None = None
     columns: list[str] | None = None
     nils: bool = False
-    file_name: str | None = None
+    file_name: str | None = attrs.field(default=None, repr=_shown)
 
     @property
     def is_tabular(self) -> bool:

@@ -9,7 +9,7 @@ from bson import ObjectId
 
 from rocketjob.cli import Failure, Group, import_app, json_option
 from rocketjob.cli.job_class import resolve
-from rocketjob.cli.output import Cell, Column, print_json, print_table
+from rocketjob.cli.output import Cell, Column, clean, print_json, print_table
 from rocketjob.cli.types import JOB_SPEC, Property, as_dict
 from rocketjob.errors import RocketJobError
 from rocketjob.sealed import HIDDEN
@@ -185,7 +185,7 @@ def _show_files(names: tuple[str, ...], as_json: bool) -> None:
         except RocketJobError as error:
             problems.append(str(error))
         for problem in problems:
-            click.echo(f"error: {entry.name or entry.pattern}: {problem}", err=True)
+            click.echo(clean(f"error: {entry.name or entry.pattern}: {problem}"), err=True)
         failed += bool(problems)
     if failed:
         raise Failure("a scan would fail entries")
@@ -195,7 +195,7 @@ def _show_file(entry: DirmonEntry, path: str, action: str, as_json: bool) -> Non
     if as_json:
         print_json({"entry": entry.name or entry.id, "file": path, "action": action})
     else:
-        click.echo(f"{action:5}  {path}  {entry.job_class_name}")
+        click.echo(clean(f"{action:5}  {path}  {entry.job_class_name}"))
 
 
 def _find(name: str) -> DirmonEntry:
@@ -234,7 +234,10 @@ def _row(entry: DirmonEntry) -> dict[str, Any]:
 
 
 def _shown(entry: DirmonEntry) -> dict[str, Any]:
-    """Return the properties without what the job's class, if it is loaded here, encrypts."""
+    """Return the properties without what the job's class, if it is loaded here, encrypts.
+
+    In entries of earlier versions they are not sealed.
+    """
     fields = entry.job_class.fields() if entry.job_class else {}
     return {
         name: HIDDEN if name in fields and fields[name].encrypted else value

@@ -29,7 +29,10 @@ class DirmonEntryException(Exception):
 
 
 class DirmonEntry(Document):
-    """A pattern, and the job that is made for each file that matches it."""
+    """A pattern, and the job that is made for each file that matches it.
+
+    Of its `properties` those for encrypted fields of the job are sealed when it is saved.
+    """
 
     collection_name: ClassVar[str] = COLLECTION
 
@@ -106,6 +109,11 @@ class DirmonEntry(Document):
     def job_class(self) -> type[Job] | None:
         """The class of the jobs to make; None if it is not loaded here."""
         return lookup(self.job_class_name or "", Job)
+
+    @before("save")
+    def _seal_properties(self) -> None:
+        if self.job_class is not None:
+            self.properties = self.job_class.seal_properties(self.properties)
 
     # --- states ------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from rocketjob import Job, field, hookimpl, validate
+from rocketjob import Job, before, field, hookimpl, validate
 from rocketjob.document import Document
 from rocketjob.errors import RocketJobError, StateConflict, ValidationError
 from rocketjob.explain import Reason
@@ -63,6 +63,12 @@ class UploadFileJob(Job):
         if lookup(self.job_class_name, Document) is not None:
             for name, message in misfits(self.job_class_name, self.properties):
                 self.errors.add(name, message)
+
+    @before("save")
+    def _seal_properties(self) -> None:
+        cls = lookup(self.job_class_name, Job)
+        if cls is not None:
+            self.properties = cls.seal_properties(self.properties)
 
     def perform(self) -> dict[str, Any]:
         """Make the job, hand the file over, and store it."""

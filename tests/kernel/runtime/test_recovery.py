@@ -135,7 +135,7 @@ def test_a_beat_at_the_last_moment_saves_a_server(rocketjob, mine, watch):
     watch.sleep(mine, 3.5)
     found = Server.collection().find_one({"_id": other.id})
     beat(other)
-    assert not mine._remove(found)
+    assert mine.bury(found) == {"requeued": 0, "failed": 0}
     assert Server.count() == 1
     assert stored(job)["state"] == "running"
 
@@ -158,6 +158,28 @@ def test_two_recoveries_take_a_job_back_once(rocketjob, mine, watch):
         mine.sweep(set())
         theirs.sweep(set())
     assert stored(job)["state"] == "queued"
+    assert [entry["event"] for entry in stored(job)["history"]] == ["start", "requeue"]
+
+
+def test_a_crash_counts_though_another_recovery_is_at_it_at_the_same_time(
+    rocketjob, mine, watch, monkeypatch
+):
+    theirs = Recovery(rocketjob.application, "theirs")
+    dead = server("dead")
+    job = claim_for(rocketjob, dead)
+    change = {"$set": {"heartbeat.performing": [str(job.id)]}}
+    Server.collection().update_one({"_id": dead.id}, change)
+    take_back = mine._take_back
+
+    def let_the_other_be_first(*arguments):
+        for _ in range(30):
+            watch.now += theirs.interval
+            theirs.sweep(set())
+        return take_back(*arguments)
+
+    monkeypatch.setattr(mine, "_take_back", let_the_other_be_first)
+    mine.bury(Server.collection().find_one({"_id": dead.id}))
+    assert stored(job)["interruptions"] == 1
     assert [entry["event"] for entry in stored(job)["history"]] == ["start", "requeue"]
 
 

@@ -10,6 +10,7 @@ import threading
 import pytest
 
 from rocketjob import Job, Server
+from rocketjob import supervisor as supervising
 from rocketjob.errors import ConfigurationError
 from rocketjob.slots import Slots
 from rocketjob.supervisor import Supervisor
@@ -112,7 +113,8 @@ def test_a_crash_is_not_forgotten_while_the_store_is_away(file_store, supervisor
     file_store.application._store = store
 
 
-def test_processes_that_die_at_once_are_started_more_and_more_slowly(supervisor):
+def test_processes_that_die_at_once_are_started_more_and_more_slowly(supervisor, monkeypatch):
+    monkeypatch.setattr(supervising.clock, "monotonic", lambda: 100.0)
     delays = []
     for number in range(1, 9):
         ended = process(supervisor, number)
@@ -189,6 +191,64 @@ def test_a_process_for_suspects_that_does_not_start_is_not_started_at_once_again
     assert supervisor.spawned == []
 
 
+@pytest.fixture
+def dice(monkeypatch):
+    """What the supervisor's jitter gets: 0.9, 0.8, 0.7 and so on."""
+    throws = iter(round(1 - n / 10, 1) for n in range(1, 6))
+    monkeypatch.setattr(supervising.random, "uniform", lambda low, high: next(throws))
+    monkeypatch.setattr(supervising.clock, "monotonic", lambda: 100.0)
+
+
+def test_processes_that_cannot_be_started_are_not_tried_again_in_step(supervisor, dice):
+    def spawn(threads, suspects=False):
+        raise OSError(errno.EAGAIN, "no more processes")
+
+    supervisor._spawn = spawn
+    supervisor._restarts = [(0.0, 2, False), (0.0, 3, False)]
+    supervisor._restart_due()
+    assert supervisor._restarts == [(104.5, 2, False), (104.0, 3, False)]
+
+
+def test_processes_that_die_together_are_not_started_again_in_step(supervisor, dice):
+    supervisor._quick_deaths = 90
+    for number in (1, 2):
+        ended = process(supervisor, number)
+        ended.started = 99.0
+        ends(supervisor, ended, 1)
+    assert [due for due, *_ in supervisor._restarts] == [127.0, 124.0]
+
+
+def test_servers_do_not_ask_in_step_for_a_store_that_is_away(supervisor, dice, monkeypatch):
+    waited = []
+
+    def wait(seconds):
+        waited.append(seconds)
+        supervisor._stopping.set() if len(waited) == 2 else None
+
+    flaky = supervisor.application._store = FlakyStore(supervisor.application.store)
+    flaky.fail("change_mark", times=2)
+    monkeypatch.setattr(supervisor._wake, "wait", wait)
+    supervisor._watch()
+    supervisor.application._store = flaky._store
+    assert waited == [0.9, 0.8]
+
+
+def test_servers_do_not_beat_in_step_once_the_store_is_back(supervisor, dice, monkeypatch):
+    waited = []
+
+    def sleep(seconds):
+        waited.append(seconds)
+        supervisor._stopping.set() if len(waited) == 3 else None
+
+    def fail(number):
+        raise ConnectionError("away")
+
+    monkeypatch.setattr(supervisor, "_sleep_between_beats", sleep)
+    monkeypatch.setattr(supervisor, "_beat", fail)
+    supervisor._beat_for_ever()
+    assert waited == [0.0, 0.45, 0.4]
+
+
 # --- heartbeat and registration -----------------------------------------------------------------
 
 
@@ -201,6 +261,18 @@ def test_a_beat_is_stored_with_what_is_performed(file_store, supervisor):
     assert (heartbeat["number"], heartbeat["workers"]) == (5, 2)
     assert heartbeat["performing"] == [str(job.id)]
     assert working.slots.beat == supervisor._beat_at
+
+
+def test_a_beat_tells_of_crashes_that_could_not_be_noted_yet(file_store, supervisor):
+    ended = process(supervisor)
+    job = claim(file_store, ended)
+    ended.slots.performing(1, job.id)
+    ends(supervisor, ended, -signal.SIGKILL)
+    supervisor._beat(5)
+    assert Server.collection().find_one({})["heartbeat"]["performing"] == [str(job.id)]
+    supervisor._take_back_ended()
+    supervisor._beat(6)
+    assert Server.collection().find_one({})["heartbeat"]["performing"] == []
 
 
 def test_a_beat_survives_a_process_that_ends_meanwhile(supervisor):

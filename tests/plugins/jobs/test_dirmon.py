@@ -2,18 +2,28 @@ import errno
 import os
 import resource
 import signal
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 
-from rocketjob import InvalidTransition, Job, ValidationError, clock, field
+from rocketjob import (
+    ConfigurationError,
+    InvalidTransition,
+    Job,
+    ValidationError,
+    clock,
+    field,
+)
 from rocketjob.testing import sandbox
 from rocketjob_plugins.batch import Batch, InputCategory
 from rocketjob_plugins.dirmon import DirmonEntry, DirmonError, DirmonJob, folders
 from rocketjob_plugins.dirmon.intake import LEASE, DirmonFile, Intake
 from rocketjob_plugins.dirmon.job import memory_key, schedule_of
+from rocketjob_plugins.encryption.keys import key_ring, new_key
+from rocketjob_plugins.encryption.rotate import rotate
 from rocketjob_plugins.files import UploadFileJob
+from support.encryption import reversing
 
 
 class FileJob(Job):
@@ -140,6 +150,119 @@ def test_properties_that_fit_are_accepted_as_texts_too(rocketjob):
     entry_for("/x/*", properties={"account_id": "42", "priority": "25"})
     settings = [{"name": "main", "slice_size": 5, "format": "csv"}]
     entry_for("/y/*", "LinesJob", properties={"input_categories": settings})
+
+
+# --- properties of encrypted fields ----------------------------------------------------------
+
+
+class SecretFileJob(FileJob):
+    token: str | None = field(default=None, encrypted=True)
+    born: date | None = field(default=None, encrypted=True)
+
+    def perform(self):
+        return f"{self.token} {self.born} {self.account_id}"
+
+
+SECRETS = {"token": "xyzzy", "born": "1999-12-31", "account_id": "7"}
+STORES = ("rocket_job.dirmon_entries", "rocket_job.dirmon_files", "rocket_job.jobs")
+
+
+@pytest.fixture
+def encryption(rocketjob):
+    return reversing(rocketjob)
+
+
+def stored_anywhere(rocketjob):
+    return repr([list(rocketjob.store.collection(name).find({})) for name in STORES])
+
+
+def test_secret_properties_are_stored_sealed_and_reach_the_job(rocketjob, incoming, encryption):
+    entry = entry_for(f"{incoming}/*", "SecretFileJob", properties=SECRETS)
+    assert repr(entry.properties) == (
+        "{'token': (encrypted), 'born': (encrypted), 'account_id': '7'}"
+    )
+    drop(incoming, "a.csv")
+    scan_twice()
+    assert "xyzzy" not in stored_anywhere(rocketjob)
+    assert "1999" not in stored_anywhere(rocketjob)
+    encryption.lost = True  # who hands the file over need not know it
+    rocketjob.work_off(limit=1)
+    encryption.lost = False
+    rocketjob.work_off()
+    assert SecretFileJob.first().result == {"result": "xyzzy 1999-12-31 7"}
+
+
+def test_sealed_properties_stay_as_they_are_until_they_are_given_anew(rocketjob, encryption):
+    entry = entry_for("/x/*", "SecretFileJob", enabled=False, properties=SECRETS)
+    before = entry.collection().find_one({})["properties"]
+    encryption.lost = True
+    entry = DirmonEntry.first()
+    entry.archive_directory = "other"
+    entry.save().enable()
+    assert entry.collection().find_one({})["properties"] == before
+    encryption.lost = False
+    entry.properties = {**entry.properties, "token": "plugh"}
+    entry.save()
+    after = entry.collection().find_one({})["properties"]
+    assert after["born"] == before["born"]
+    assert after["token"] != before["token"]
+    assert SecretFileJob.from_properties(entry.properties).token == "plugh"
+
+
+def test_secret_properties_without_a_key_are_refused(rocketjob, incoming):
+    with pytest.raises(ConfigurationError, match="token is to be stored encrypted"):
+        entry_for(f"{incoming}/*", "SecretFileJob", properties=SECRETS)
+    assert DirmonEntry.count() == 0
+    file = str(drop(incoming, "a.csv"))
+    with pytest.raises(ConfigurationError, match="token is to be stored encrypted"):
+        UploadFileJob.create(
+            job_class_name="SecretFileJob", properties=SECRETS, upload_file_name=file
+        )
+    assert "xyzzy" not in stored_anywhere(rocketjob)
+
+
+def test_a_secret_property_that_does_not_fit_is_not_told(rocketjob, encryption):
+    with pytest.raises(ValidationError, match="the value is not shown") as error:
+        entry_for("/x/*", "SecretFileJob", properties={"born": "xyzzy"})
+    assert "xyzzy" not in str(error.value)
+
+
+def test_an_entry_with_secrets_in_plain_works_and_seals_them_for_the_job(
+    rocketjob, incoming, encryption
+):
+    entry = entry_for(f"{incoming}/*", "SecretFileJob")
+    entry.collection().update_one({}, {"$set": {"properties": SECRETS}})
+    drop(incoming, "a.csv")
+    scan_twice()
+    assert "xyzzy" not in repr(list(rocketjob.store.collection("rocket_job.jobs").find({})))
+    assert UploadFileJob.first().status()["properties"]["account_id"] == "7"
+    assert "xyzzy" not in repr(UploadFileJob.first().status())
+    rocketjob.work_off()
+    assert SecretFileJob.first().result == {"result": "xyzzy 1999-12-31 7"}
+    DirmonEntry.first().save()
+    assert "xyzzy" not in stored_anywhere(rocketjob).replace("xyzzy 1999-12-31 7", "")
+
+
+def test_a_property_that_is_no_secret_any_more_is_opened(rocketjob, encryption):
+    sealed = SecretFileJob.seal_properties({"token": "xyzzy", "born": None})
+    assert sealed["born"] is None
+
+    class OpenFileJob(FileJob):
+        token: str | None = None
+
+    assert OpenFileJob.from_properties({"token": sealed["token"]}).token == "xyzzy"
+
+
+def test_sealed_properties_are_under_the_new_key_after_a_rotation(tmp_path):
+    old, new = new_key("old"), new_key("new")
+    with sandbox(encryption_keys=[old]) as rocketjob:
+        entry = entry_for("/x/*", "SecretFileJob", properties=SECRETS)
+        rocketjob.application.config.encryption_keys = [new, old]
+        reports = dict(rotate(rocketjob.store, key_ring()))
+        assert reports["rocket_job.dirmon_entries"].rotated == {"old": 2}
+        rocketjob.application.config.encryption_keys = [new]
+        job = SecretFileJob.from_properties(entry.reload().properties)
+        assert (job.token, job.born) == ("xyzzy", date(1999, 12, 31))
 
 
 def test_patterns_and_given_names_are_unique(rocketjob):

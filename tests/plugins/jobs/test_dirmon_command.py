@@ -6,6 +6,7 @@ from click.testing import CliRunner
 from rocketjob import Job, field
 from rocketjob.cli import make_cli
 from rocketjob_plugins.dirmon import DirmonEntry, DirmonJob
+from support.encryption import reversing
 
 
 class CliFileJob(Job):
@@ -13,6 +14,10 @@ class CliFileJob(Job):
     account_id: int = field(default=0)
 
     def perform(self): ...
+
+
+class CliSecretFileJob(CliFileJob):
+    token: str | None = field(default=None, encrypted=True)
 
 
 @pytest.fixture
@@ -44,6 +49,19 @@ def test_an_entry_is_added_listed_disabled_enabled_and_removed(cli, incoming):
     assert json.loads(cli("list", "--json")[1])["failure"].endswith("no such thing")
     assert cli("remove", entry.id) == (0, "removed acme\n")
     assert DirmonEntry.count() == 0
+
+
+def test_secret_properties_are_shown_nowhere(cli, rocketjob, incoming):
+    reversing(rocketjob)
+    add = ("add", f"{incoming}/*", "CliSecretFileJob", "account_id=42", "token=xyzzy", "--json")
+    shown = {"account_id": "42", "token": "(encrypted)"}
+    assert json.loads(cli(*add)[1])["properties"] == shown
+    assert json.loads(cli("list", "--json")[1])["properties"] == shown
+    job = DirmonEntry.first().later(f"{incoming}/a.csv")
+    for option in ("--json", "--reveal"):
+        said = CliRunner().invoke(make_cli(), ["jobs", "show", str(job.id), option]).output
+        assert "(encrypted)" in said
+        assert "xyzzy" not in said
 
 
 def test_what_is_wrong_is_said(cli, incoming):

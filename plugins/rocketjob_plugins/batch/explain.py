@@ -1,0 +1,69 @@
+"""What holds up a batch job that has begun, for `job.explain()`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from rocketjob.explain import Reason, lost
+from rocketjob.job_exception import message_of
+
+if TYPE_CHECKING:
+    from rocketjob_plugins.batch.batch import Batch
+
+
+def held_up_by(job: Batch) -> Iterator[Reason]:
+    if job.is_failed:
+        yield from _failures(job)
+    elif job.is_running and job.sub_state == "processing":
+        yield from lost(job.input.owners())
+        yield from _left(job)
+
+
+def _failures(job: Batch) -> Iterator[Reason]:
+    for group in job.input.group_exceptions():
+        slices = f"{group['count']} slice{'s' * (group['count'] != 1)} failed"
+        message, *others = group["messages"]
+        more = f" (and {len(others)} other messages)" if others else ""
+        yield Reason("slices", f"{slices}: {group['class_name']}: {message}{more}")
+    count = job.reject_count
+    if job.max_rejects and count >= job.max_rejects:
+        text = f"as many records are set aside as max_rejects allows, {count}: one more fails its"
+        yield Reason("max_rejects", f"{text} slice; resubmit them mended, or raise max_rejects")
+
+
+def _left(job: Batch) -> Iterator[Reason]:
+    """Say what its slices wait for; nothing, where workers are at the last of them."""
+    counts = job.input.counts_by_state()
+    failed = counts.get("failed", 0)
+    if counts.get("queued"):
+        yield from _throttles(job)
+    elif counts.get("running"):
+        return
+    elif job.record_count is None:
+        yield Reason("record_count", "its upload has not ended: record_count is not set yet")
+    elif failed:
+        slices = f"{failed} of its slices failed, and the others are"
+        yield Reason("slices", f"{slices} done: it fails as soon as a worker is free")
+    else:
+        yield Reason("slices", "all its slices are done: it ends as soon as a worker is free")
+
+
+def _throttles(job: Batch) -> Iterator[Reason]:
+    if job.free_places() <= 0:
+        text = f"throttle_running_workers lets {job.throttle_running_workers} of its slices be in"
+        yield Reason("throttle_running_workers", f"{text} work at once, and that many are")
+    first = next(job.input.where({"state": "queued"}), None)
+    for name in type(job).batch_throttles() if first else ():
+        method = getattr(job, name)
+        try:
+            held = method(first) if inspect.signature(method).parameters else method()
+        except Exception as error:
+            text = f"the batch throttle {name} raises, which fails slices: {message_of(error)}"
+            yield Reason(name, text)
+            continue
+        if held:
+            said = inspect.getdoc(method)
+            about = f": {said.splitlines()[0]}" if said else ""
+            yield Reason(name, f"the batch throttle {name} holds its slices back{about}")
