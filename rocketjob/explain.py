@@ -152,8 +152,8 @@ def _servers(name: str) -> Iterator[Reason]:
         yield Reason("servers", "no server is running: start one with `rocketjob server`")
     elif not able:
         names = ", ".join(server.name for server in alive)
-        text = f"no server takes {name}: its module must be named in `app` of one of {names}, and "
-        yield Reason("class", text + "not be left out by `include` or `exclude`")
+        text = f"no server takes {name}: its module must be named in `app` of a server, and not be "
+        yield Reason("class", text + f"left out by `include` or `exclude`; running: {names}")
     elif not any(server.state in ("running", "starting") for server in able):
         names = ", ".join(f"{server.name} is {server.state}" for server in able)
         yield Reason("servers", f"every server that takes {name} is paused or stopping: {names}")

@@ -190,7 +190,8 @@ def check_app(patient: Patient) -> Iterator[Finding]:
             yield Finding("app", PROBLEM, str(error), "servers with this setting do not start")
     found = find_classes(patient.application)
     if found.own:
-        message = f"{len(found.own)} job classes here: {', '.join(found.own)}"
+        classes = "job class" if len(found.own) == 1 else "job classes"
+        message = f"{len(found.own)} {classes} here: {', '.join(found.own)}"
         yield Finding("app", OK, message, data={"classes": found.own})
     elif not config.app:
         message = "no app module is named, so job classes of yours were not looked at"

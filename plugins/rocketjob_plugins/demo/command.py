@@ -26,7 +26,7 @@ LOOK_SECONDS = 0.15
     "demo",
     short_help="See a real server run real jobs.",
     examples=(
-        ("Python's own sources, some 1,700 files", "demo"),
+        ("Python's own sources", "demo"),
         ("your own texts", "demo --folder ~/Documents"),
         ("see what more processes bring", "demo --processes 4"),
         ("one file of a million lines, on all cores", "demo --batch"),
