@@ -10,6 +10,7 @@ import functools
 import inspect
 import sys
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from types import FrameType, FunctionType
 from typing import Any, ClassVar, Literal, TypeVar, get_origin, overload
 
@@ -21,6 +22,7 @@ from rocketjob.sealed import Sealed, SealedAttribute, encrypt
 
 T = TypeVar("T")
 MISSING: Any = type("MISSING", (), {"__repr__": lambda self: "<no default>"})()
+ASKED_OF_INSTANCES = frozenset(("chain", "collection", "errors", "type_name"))
 IMMUTABLE = (str, int, float, bool, bytes, type(None), tuple, frozenset)
 
 
@@ -237,6 +239,7 @@ def gather(cls: type, scope: dict[str, Any]) -> dict[str, Field]:
     for base in reversed(cls.__mro__):
         for name, made in _own_fields(base, cls, scope).items():
             _note_clash(clashes, fields.get(name), made, cls)
+            _refuse_system_field(fields.get(name), made)
             fields[name] = made
             _uncover_helper(base, name, cls)
         for name, default in _overrides(base, fields):
@@ -244,6 +247,7 @@ def gather(cls: type, scope: dict[str, Any]) -> dict[str, Field]:
         _refuse_bare_fields(base)
     for message in clashes.values():
         raise FieldClash(message)
+    _refuse_names_in_use(fields, cls)
     return fields
 
 
@@ -376,6 +380,40 @@ def _note_clash(clashes: dict[str, str], present: Field | None, made: Field, cls
             f"{cls.__qualname__} inherits the field {made.name} from {present.owner.__qualname__} "
             f"and from {made.owner.__qualname__}, which are unrelated: rename one of them"
         )
+
+
+def _refuse_system_field(present: Field | None, made: Field) -> None:
+    if present is not None and present.read_only and not made.read_only:
+        owner, theirs, name = made.owner.__qualname__, present.owner.__qualname__, made.name
+        raise FieldClash(
+            f"{owner}.{name}: every {theirs} has a field {name} that only the system sets: "
+            "choose another name"
+        )
+
+
+def _refuse_names_in_use(fields: dict[str, Field], cls: type) -> None:
+    """Refuse a field in the place of what instances have: those who use that would meet the value.
+
+    What a class has for itself (`Job.count()`) may share its name with a field of the instances.
+    """
+    for name in ASKED_OF_INSTANCES & fields.keys():
+        raise _in_use(fields[name].owner, name, "every document has something")
+    for base in cls.__mro__:
+        for name in fields.keys() & base.__dict__.keys():
+            value, owner = base.__dict__[name], fields[name].owner
+            is_method = isinstance(value, FunctionType)
+            if not is_method and not isinstance(value, property | cached_property):
+                continue
+            if owner is not base and not issubclass(base, owner):
+                what = "method" if is_method else "property"
+                raise _in_use(owner, name, f"{base.__qualname__} has a {what}")
+
+
+def _in_use(owner: type, name: str, whose: str) -> FieldClash:
+    return FieldClash(
+        f"{owner.__qualname__}.{name}: {whose} of that name, which would be lost: "
+        "choose another name"
+    )
 
 
 def _is_class_variable(annotation: Any) -> bool:

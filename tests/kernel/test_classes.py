@@ -6,6 +6,7 @@ import types
 import pytest
 
 from rocketjob import InvalidTransition, Job, UnknownJob, UnknownJobClass
+from rocketjob.errors import FieldClash
 from rocketjob.job import job_class
 from rocketjob.registry import loaded_classes, lookup
 from support.jobs import KeptJob, job_in, stored
@@ -158,3 +159,43 @@ def test_a_document_without_a_class_name_is_one_of_the_class_that_is_asked(rocke
     job = KeptJob.create()
     job.collection().update_one({"_id": job.id}, {"$unset": {"_type": ""}})
     assert type(Job.find(job.id)) is Job
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("state", r"every Job has a field state that only the system sets"),
+        ("arguments", r"every Job has a field arguments that only the system sets"),
+        ("seconds", r"Job has a property of that name"),
+        ("history", r"Job has a property of that name"),
+        ("save", r"Document has a method of that name"),
+        ("perform", r"Job has a method of that name"),
+        ("collection", r"every document has something of that name"),
+    ],
+)
+def test_a_field_cannot_take_the_name_of_what_every_job_has(name, said):
+    with pytest.raises(FieldClash, match=rf"NamesJob\.{name}: {said}.*choose another name"):
+        type("NamesJob", (Job,), {"__annotations__": {name: str}, "__module__": __name__})
+
+
+def test_nor_can_the_field_of_a_mixin_that_knows_no_jobs():
+    class TimedMixin:
+        seconds: float = 1.0
+
+    with pytest.raises(FieldClash, match=r"TimedMixin\.seconds: Job has a property"):
+        type("MixedNamesJob", (TimedMixin, Job), {"__module__": __name__})
+
+
+def test_a_class_may_still_compute_an_inherited_field():
+    class PlainNumberJob(Job):
+        number: int = 1
+
+    class ComputedNumberJob(PlainNumberJob):
+        @property
+        def number(self):
+            return 2
+
+        @number.setter
+        def number(self, value): ...
+
+    assert ComputedNumberJob().number == 2
