@@ -125,7 +125,7 @@ class Application:
         An index that differs between releases or cannot be unique must not stop every command.
 
         Raises:
-            Exception: the store cannot be reached.
+            Exception: the store cannot be opened or reached.
         """
         for collection, specs in self.indexes(store).items():
             for spec in specs:
@@ -135,6 +135,8 @@ class Application:
                 except Exception as error:
                     if store.is_transient(error):
                         raise
+                    # Raises where not this index is wrong, but the store cannot be used at all.
+                    store.collection(collection).find_one({"_id": None}, {"_id": 1})
                     refused = error
                 yield collection, spec, refused
 

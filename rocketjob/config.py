@@ -18,10 +18,11 @@ from zoneinfo import ZoneInfo
 
 import attrs
 
-from rocketjob.errors import ConfigurationError
+from rocketjob.errors import WrongSetting
 
 DEFAULT_URL = "sqlite:///rocketjob.db"
 FILE_VARIABLE = "ROCKETJOB_CONFIG"
+ENVIRONMENT = "the environment"
 LOG_LEVELS = ("trace", "debug", "info", "warn", "error", "fatal")
 
 
@@ -147,12 +148,17 @@ class Config:
 
     def __attrs_post_init__(self) -> None:
         if self.include and self.exclude:
-            raise ConfigurationError("include and exclude cannot both be set: choose one")
+            raise WrongSetting("include and exclude cannot both be set: choose one")
 
 
 def setting_names() -> list[str]:
     """Return the name of every setting."""
     return [attribute.name for attribute in attrs.fields(Config)]
+
+
+def variable(name: str) -> str:
+    """Return the environment variable of a setting."""
+    return f"ROCKETJOB_{name.upper()}"
 
 
 def load(
@@ -169,7 +175,7 @@ def load(
         directory: instead of the current directory.
 
     Raises:
-        ConfigurationError: an unknown setting or a wrong value; the message says where it stands.
+        WrongSetting: an unknown setting or a wrong value; the message says where it stands.
     """
     values: dict[str, Any] = {}
     for origin, found in _sources(overrides or {}, environ, directory or Path.cwd()):
@@ -199,7 +205,7 @@ def _sources(
     given = {name: value for name, value in overrides.items() if value is not None}
     return [
         *((str(file), _table(file)) for file in files),
-        ("the environment", _environment(environ)),
+        (ENVIRONMENT, _environment(environ)),
         ("the options given", given),
     ]
 
@@ -209,7 +215,7 @@ def _files(directory: Path, named: str | None) -> list[Path]:
         files = (directory / "pyproject.toml", directory / "rocketjob.toml")
         return [file for file in files if file.is_file()]
     if not Path(named).is_file():
-        raise ConfigurationError(f"There is no configuration file {named}: correct {FILE_VARIABLE}")
+        raise WrongSetting(f"There is no configuration file {named}: correct {FILE_VARIABLE}")
     return [Path(named)]
 
 
@@ -219,16 +225,16 @@ def _table(file: Path) -> Mapping[str, Any]:
     try:
         table: Any = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{file} is not valid TOML: {error}") from None
+        raise WrongSetting(f"{file} is not valid TOML: {error}") from None
     for key in ("tool", "rocketjob") if file.name == "pyproject.toml" else ():
         table = table.get(key, {}) if isinstance(table, dict) else table
     if not isinstance(table, dict):
-        raise ConfigurationError(f"{file}: [tool.rocketjob] must be a table")
+        raise WrongSetting(f"{file}: [tool.rocketjob] must be a table")
     return table
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:
-    names = {f"ROCKETJOB_{name.upper()}": name for name in setting_names()}
+    names = {variable(name): name for name in setting_names()}
     return {names[key]: value for key, value in environ.items() if key in names and value}
 
 
@@ -237,9 +243,10 @@ def _convert(name: str, value: Any, origin: str) -> Any:
     if name not in known:
         near = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
-        raise ConfigurationError(f"{origin}: there is no setting {name}; {hint}")
+        raise WrongSetting(f"{origin}: there is no setting {name}; {hint}")
     try:
         return known[name].metadata["convert"](value)
     except (TypeError, ValueError) as error:
         shown = "(hidden)" if "key" in name else repr(value)
-        raise ConfigurationError(f"{origin}: {name} = {shown}: {error}") from None
+        named = variable(name) if origin == ENVIRONMENT else name
+        raise WrongSetting(f"{origin}: {named} = {shown}: {error}") from None

@@ -329,7 +329,7 @@ class Document:
         """
         self.chain("validation").run(self, self._collect_errors)
         if self.errors:
-            raise ValidationError(self.errors, type(self).__name__)
+            raise ValidationError(self.errors, type(self).__name__, self.errors.conflict)
 
     def is_valid(self) -> bool:
         """Tell whether the document is valid; the messages are in `errors`."""
@@ -436,7 +436,7 @@ class Document:
         if is_duplicate_key(error):
             said = self.duplicate_key_errors(duplicate_key_details(error))
             if said:
-                raise ValidationError(said, type(self).__name__) from error
+                raise ValidationError(said, type(self).__name__, conflict=True) from error
 
     def duplicate_key_errors(self, details: Mapping[str, Any]) -> dict[str, list[str]]:
         """Say in messages by field why a unique index refused this document.
@@ -515,7 +515,7 @@ class Document:
         for name, text in properties.items():
             made = cls.__fields__.get(name)
             if made is None or made.read_only:
-                errors.add(name, _unknown_keyword(cls, name))
+                errors.add(name, _unknown_property(cls, name))
                 continue
             if isinstance(text, Sealed) and made.encrypted:
                 sealed[name] = text
@@ -630,10 +630,20 @@ def as_object_id(value: Any) -> Any:
 def _unknown_keyword(cls: type[Document], name: str) -> str:
     if name in cls.__fields__:
         return f"{cls.__name__}.{name} is set by the system and cannot be given"
+    return f"{cls.__name__} has no field {name}; {_known_fields(cls, name)}"
+
+
+def _unknown_property(cls: type[Document], name: str) -> str:
+    """Say it as a message of a field, in front of which its name and the class are shown."""
+    if name in cls.__fields__:
+        return "is set by the system and cannot be given"
+    return f"there is no such field; {_known_fields(cls, name)}"
+
+
+def _known_fields(cls: type[Document], name: str) -> str:
     settable = [n for n, made in cls.__fields__.items() if not made.read_only]
     near = difflib.get_close_matches(name, settable, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"it has {', '.join(sorted(settable))}"
-    return f"{cls.__name__} has no field {name}; {hint}"
+    return f"did you mean {near[0]}?" if near else f"it has {', '.join(sorted(settable))}"
 
 
 def _mutable_fields(cls: type[Document]) -> frozenset[str]:

@@ -21,6 +21,10 @@ class ConfigurationError(RocketJobError, ValueError):
     """A setting is wrong: correct it in the configuration file, environment or command line."""
 
 
+class WrongSetting(ConfigurationError):
+    """A file, the environment or code has a setting that is unknown or does not fit."""
+
+
 class PluginError(RocketJobError):
     """A plugin cannot be loaded: correct it, remove its distribution or disable it."""
 
@@ -30,16 +34,19 @@ class ValidationError(RocketJobError, ValueError):
 
     Attributes:
         errors: every message, by field; nothing was stored.
+        conflict: whether the values are right, and only another document is in the way.
     """
 
-    def __init__(self, errors: Mapping[str, list[str]], name: str = "document") -> None:
+    def __init__(
+        self, errors: Mapping[str, list[str]], name: str = "document", conflict: bool = False
+    ) -> None:
         self.errors: dict[str, list[str]] = {field: list(said) for field, said in errors.items()}
-        self.name = name
+        self.name, self.conflict = name, conflict
         lines = [f"{field}: {message}" for field, said in self.errors.items() for message in said]
         super().__init__(f"{name} is not valid: " + "; ".join(lines))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return type(self), (self.errors, self.name)
+        return type(self), (self.errors, self.name, self.conflict)
 
 
 class NotFound(RocketJobError, LookupError):

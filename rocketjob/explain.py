@@ -45,6 +45,23 @@ class Reason:
 
 
 @attrs.frozen
+class Remark:
+    """Something to be known of a job that is none of its fields.
+
+    Attributes:
+        name: for programs, such as `reject_count`.
+        value: likewise.
+        brief: for a listing, such as `2 rejected`.
+        text: a sentence for people, which says what can be done.
+    """
+
+    name: str
+    value: Any
+    brief: str
+    text: str
+
+
+@attrs.frozen
 class Explanation:
     """Why a job is not running now. True where there is any reason.
 

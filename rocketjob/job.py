@@ -43,7 +43,7 @@ from rocketjob.store import Filter, Stored, atomically
 
 if TYPE_CHECKING:
     from rocketjob.config import Config
-    from rocketjob.explain import Explanation, Reason
+    from rocketjob.explain import Explanation, Reason, Remark
     from rocketjob.runner import Worker
 
 COLLECTION = "rocket_job.jobs"
@@ -140,7 +140,8 @@ class Job(Document):
 
     def perform(self, *args: Any, **kwargs: Any) -> Any:
         """Do the work; every job class writes its own. What it returns is the job's result."""
-        raise NotImplementedError(f"{type(self).__name__} has no perform method: write one")
+        self.check_perform()
+        raise NotImplementedError("Job.perform does nothing: leave the call of super() out")
 
     def work(self, worker: Worker) -> None:
         """Do all the work of a claimed job; a mixin that works differently overrides it."""
@@ -173,6 +174,10 @@ class Job(Document):
         """Say what holds up a job that is not queued, for `explain`; its state apart."""
         return ()
 
+    def remarks(self) -> Iterable[Remark]:
+        """Say what is to be known of the job besides its fields; mixins add theirs."""
+        return ()
+
     @classmethod
     def create(cls, **values: Any) -> Self:
         """Make and store a job.
@@ -187,8 +192,27 @@ class Job(Document):
         """Store a new job, for `create` and `perform_later`.
 
         A mixin may return another one that is there already.
+
+        Raises:
+            NotImplementedError: the class has a method whose name is almost perform.
         """
+        if _almost_perform(type(self)):
+            self.check_perform()
         return self.save()
+
+    @classmethod
+    def check_perform(cls) -> None:
+        """Refuse a class that has no perform, so that its jobs could only fail.
+
+        `create` lets it pass: where jobs are only stored, the class may have no more than fields.
+
+        Raises:
+            NotImplementedError: says what to do.
+        """
+        if cls.perform is Job.perform:
+            near = _almost_perform(cls)
+            hint = f"did you mean {near} to be it?" if near else "write one"
+            raise NotImplementedError(f"{cls.__name__} has no perform method: {hint}")
 
     def explain(self) -> Explanation:
         """Say why the job is not running now, and when it could."""
@@ -207,6 +231,11 @@ class Job(Document):
         """
         from rocketjob.runner import perform_now
 
+        if not isinstance(self, Job):  # it was called on the class
+            raise TypeError(
+                "perform_now belongs to a job, such as ReportJob(...); with arguments for perform: "
+                "ReportJob.set().perform_now(...)"
+            )
         return perform_now(self)
 
     @classmethod
@@ -398,13 +427,8 @@ class Job(Document):
         return found
 
     def allowed_events(self) -> list[str]:
-        """Name the events that are possible now, by state alone."""
-        return [
-            name
-            for name, found in self.__events__.items()
-            if any(self.state in transition.sources for transition in found.transitions)
-            and not self.forbids(name)
-        ]
+        """Name the events that are possible now."""
+        return [name for name, found in self.__events__.items() if found.is_possible(self)]
 
     def forbids(self, event: str) -> str | None:
         """Say why an event is out of the question whatever the state, or return None."""
@@ -845,6 +869,17 @@ class Job(Document):
 _SET_BY_EVENTS = frozenset(
     ("started_at", "completed_at", "failure_count", "interruptions", "worker_name", "claimed_by")
 )
+
+
+def _almost_perform(cls: type[Job]) -> str | None:
+    """Return the method of a class without perform that was probably meant to be it."""
+    import difflib
+
+    if cls.perform is not Job.perform:
+        return None
+    own = [name for name, value in vars(cls).items() if inspect.isfunction(value)]
+    near = difflib.get_close_matches("perform", own, n=1, cutoff=0.8)
+    return near[0] if near else None
 
 
 def _each(query: JobQuery[Any], event: str) -> int:

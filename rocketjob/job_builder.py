@@ -39,7 +39,9 @@ class JobBuilder(Generic[J]):
 
         Raises:
             TypeError: an unknown field, or perform does not take these arguments.
+            NotImplementedError: the class has no perform.
         """
+        self.job_class.check_perform()
         job = self.job_class(**self.values)
         _check_signature(self.job_class, args, kwargs)
         if args or kwargs:

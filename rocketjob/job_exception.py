@@ -8,6 +8,7 @@ from typing import Any
 import attrs
 
 from rocketjob.passwords import hide_passwords
+from rocketjob.tracebacks import from_job_code
 
 MAX_BACKTRACE = 200  # lines; a recursion error would otherwise fill the document
 MAX_CAUSES = 5
@@ -20,7 +21,7 @@ class JobException:
     Attributes:
         class_name: `JobException` where only a message was given.
         message: the error's text.
-        backtrace: lines as Python prints them, innermost call last.
+        backtrace: lines as Python prints them, from the job's own code on, innermost call last.
         worker_name: the worker that met it.
         cause: the error that it was raised from.
     """
@@ -61,7 +62,8 @@ def message_of(error: BaseException | str) -> str:
 
 
 def _backtrace(error: BaseException) -> list[str]:
-    lines = hide_passwords("".join(traceback.format_tb(error.__traceback__))).splitlines()
+    shown = traceback.format_tb(from_job_code(error.__traceback__))
+    lines = hide_passwords("".join(shown)).splitlines()
     clean = [line.encode("utf-8", "ignore").decode() for line in lines]
     return clean[-MAX_BACKTRACE:]
 

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
 from rocketjob.passwords import hide_passwords, without_passwords
+from rocketjob.tracebacks import from_job_code
 
 if TYPE_CHECKING:
     import logging.handlers
@@ -79,7 +80,10 @@ class Logger:
         self._log(logging.ERROR, message, fields)
 
     def exception(self, message: str, **fields: Any) -> None:
-        """Log an error with the exception that is being handled."""
+        """Log an error with the exception that is being handled.
+
+        Its traceback begins with the job's own code; at the level debug it is whole.
+        """
         self._log(logging.ERROR, message, fields, exception=True)
 
     def fatal(self, message: str, **fields: Any) -> None:
@@ -99,16 +103,16 @@ class Logger:
             0,
             message,
             (),
-            _present_exception() if exception else None,
+            _present_exception(self.enabled(logging.DEBUG)) if exception else None,
             extra={FIELDS: {**self.fields, **fields}},
         )
         # The level was judged above: a job's own level may be lower than the logger's.
         self._logger.handle(record)
 
 
-def _present_exception() -> Any:
-    found = sys.exc_info()
-    return None if found[0] is None else found
+def _present_exception(whole: bool) -> Any:
+    kind, error, frames = sys.exc_info()
+    return None if kind is None else (kind, error, frames if whole else from_job_code(frames))
 
 
 class ConsoleFormatter(logging.Formatter):

@@ -7,6 +7,7 @@ inline; they differ in the `Worker`, which says how a change of state is written
 from __future__ import annotations
 
 import inspect
+import logging
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -63,6 +64,7 @@ class Worker:
         """Write a prepared change, then run what comes after it."""
         if not change.job.is_new:
             change.write()
+        log_end(change)
         settle(change, self.inline)
 
 
@@ -254,6 +256,18 @@ def _store_failure_alone(job: Job, error: BaseException, worker: Worker) -> None
 def _drop_unsaved(job: Job) -> None:
     """Put the job's fields back to what is stored; the claim stays."""
     job._load(job._stored or {})
+
+
+def log_end(change: Change) -> None:
+    """Log that a job has completed, once that is stored; failures are logged with their error."""
+    job, cls = change.job, type(change.job)
+    if change.event.name != "complete":
+        return
+    # Asked first: to bind a logger to each job that nobody listens to would cost more.
+    logger = logging.getLogger(f"{cls.__module__}.{cls.__name__}")
+    if job.log_level is not None or logger.isEnabledFor(logging.DEBUG):
+        worker = change.entries()[-1].get("worker") or ""
+        job.logger.debug("completed", seconds=round(job.seconds, 3), worker=worker)
 
 
 def settle(change: Change, inline: bool = False) -> None:

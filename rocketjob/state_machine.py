@@ -59,14 +59,29 @@ class Event:
         Raises:
             InvalidTransition: none leads from the job's state, or the guards refused.
         """
+        found, refused = self._find(job, arguments)
+        if found is None:
+            others = [name for name in job.allowed_events() if name != self.name]
+            raise InvalidTransition(self.name, job.state, others, refused)
+        return found
+
+    def is_possible(self, job: Job) -> bool:
+        """Tell whether it is possible now; a guard that wants arguments is taken to agree."""
+        try:
+            return self._find(job, {})[0] is not None
+        except TypeError:
+            return True
+
+    def _find(self, job: Job, arguments: dict[str, Any]) -> tuple[Transition | None, str | None]:
+        """Return the transition to make, or why there is none, if more than the state says so."""
         refused = job.forbids(self.name)
         for transition in () if refused else self.transitions:
             if job.state not in transition.sources:
                 continue
             if transition.guard is None or getattr(job, transition.guard)(**arguments):
-                return transition
+                return transition, None
             refused = transition.because or transition.guard
-        raise InvalidTransition(self.name, job.state, job.allowed_events(), refused)
+        return None, refused
 
 
 def event(

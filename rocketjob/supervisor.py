@@ -450,7 +450,9 @@ class Supervisor:
         performing = [id for process in processes for id in process.performed()]
         # If this process dies as well, the crashes that it could not note yet are not forgotten.
         performing += [id for _, crashed in list(self._to_take_back) for id in crashed]
-        beat = _heartbeat(number, sum(p.threads for p in processes), performing)
+        # One for suspects comes and goes besides those that are configured.
+        workers = sum(process.threads for process in processes if not process.suspects)
+        beat = _heartbeat(number, workers, performing)
         late = clock.monotonic() - self._beat_at if self._beat_at else 0.0
         if late > 2 * self.config.heartbeat_seconds:
             log.warning("the heartbeat was late", seconds=round(late, 1))

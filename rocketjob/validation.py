@@ -20,15 +20,27 @@ class Errors(Mapping[str, list[str]]):
 
     def __init__(self) -> None:
         self._messages: dict[str, list[str]] = {}
+        self._wrong = False
 
-    def add(self, field: str, message: str) -> None:
-        """Add what is wrong with a field."""
+    def add(self, field: str, message: str, *, conflict: bool = False) -> None:
+        """Add what is wrong with a field.
+
+        Args:
+            conflict: the value is right, but another document is in the way.
+        """
+        self._wrong |= not conflict
         said = self._messages.setdefault(field, [])
         if message not in said:
             said.append(message)
 
+    @property
+    def conflict(self) -> bool:
+        """Whether all that is wrong is that another document is in the way."""
+        return bool(self._messages) and not self._wrong
+
     def clear(self) -> None:
         self._messages.clear()
+        self._wrong = False
 
     def __getitem__(self, field: str) -> list[str]:
         return self._messages[field]

@@ -25,6 +25,7 @@ from rocketjob.interrupt import Interrupt
 from rocketjob.job import COLLECTION, Job
 from rocketjob.log import Logger
 from rocketjob.queue import Queue, claims_of, give_back_write
+from rocketjob.runner import log_end
 from rocketjob.state_machine import Change
 from rocketjob.store import Write
 from rocketjob.worker import ThreadWorker
@@ -262,6 +263,7 @@ class WorkerPool:
         self.released(change.job)
         if was_written or (self._is_unsure and self._is_written_already(change)):
             change.stored()
+            log_end(change)
             if change.needs_settling():
                 self._tasks.appendleft(change)
                 self._call_threads(1)

@@ -81,7 +81,7 @@ class Singleton(Job, abstract=True):
             return
         if self._is_the_active_one() or self.active_twin() is None:
             return
-        self.errors.add("state", self._another())
+        self.errors.add("state", self._another(), conflict=True)
 
     def _is_the_active_one(self) -> bool:
         same = self.stored_value(INDEX) == self._make_key()

@@ -55,8 +55,8 @@ def _shown(name: str, value: Any) -> Any:
 
 
 def _origin(name: str, origin: str) -> str:
-    if origin == "the environment":
-        return f"ROCKETJOB_{name.upper()}"
+    if origin == settings.ENVIRONMENT:
+        return settings.variable(name)
     if origin == "the options given":
         return "command line"
     return os.path.relpath(origin) if os.path.isabs(origin) else origin

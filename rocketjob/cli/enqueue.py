@@ -11,11 +11,12 @@ import click
 
 from rocketjob import Job
 from rocketjob.cli.command import command, json_option
-from rocketjob.cli.errors import BadInput
+from rocketjob.cli.errors import BadInput, Failure
 from rocketjob.cli.job_class import build, job_options, resolve
 from rocketjob.cli.job_json import summary
 from rocketjob.cli.output import print_json
 from rocketjob.cli.types import as_dict
+from rocketjob.errors import ValidationError
 
 MAX_SHOWN = 5  # wrong lines of a file that are told at once
 
@@ -110,6 +111,8 @@ def _rows(cls: type[Job], fields: dict[str, str], lines: Iterable[str]) -> Itera
             continue
         try:
             yield build(cls, {**fields, **_object(line)})
+        except ValidationError as error:
+            raise Failure(f"nothing was stored: line {number}: {error}") from error
         except (click.UsageError, ValueError) as error:
             wrong.append(f"line {number}: {error}")
             if len(wrong) == MAX_SHOWN:

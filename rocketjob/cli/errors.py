@@ -1,7 +1,8 @@
 """From errors to exit codes: one clear line on standard error, a traceback only if asked for.
 
 0 is success, 1 a failure (not found, refused, the job raised, the store cannot be reached), 2 a
-wrong use (of a command, option, class, field or value: nothing was done), 130 an interruption.
+wrong use (of a command, option, setting, class, field or value: nothing was done), 130 an
+interruption.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 import click
 
 from rocketjob.cli.session import Session
-from rocketjob.errors import RocketJobError
+from rocketjob.errors import RocketJobError, WrongSetting
 from rocketjob.passwords import hide_passwords
 
 SUCCESS, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -75,7 +76,7 @@ def _report(error: BaseException) -> int:
         return error.exit_code
     if isinstance(error, RocketJobError):
         _say(str(error))
-        return FAILURE
+        return USAGE if isinstance(error, WrongSetting) else FAILURE
     _say(f"unexpected {type(error).__name__}: {error}", "--debug shows the traceback")
     return FAILURE
 

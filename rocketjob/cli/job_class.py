@@ -145,9 +145,11 @@ def build(
         kwargs: keyword arguments of perform.
 
     Raises:
-        BadInput: a field, a value or an argument is wrong; every message.
+        BadInput: a field, a value or an argument is wrong, or the class has no perform.
+        ValidationError: another job is in the way.
     """
     try:
+        cls.check_perform()
         job = cls.from_properties(properties)
         if args or kwargs:
             values = {name: getattr(job, name) for name in properties}
@@ -156,7 +158,11 @@ def build(
         else:
             _check_no_arguments(cls)
         job.validate()
+    except NotImplementedError as error:
+        raise BadInput(str(error)) from error
     except ValidationError as error:
+        if error.conflict:
+            raise
         raise BadInput(str(error)) from error
     return job
 

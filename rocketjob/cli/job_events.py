@@ -18,7 +18,7 @@ from rocketjob.cli.output import print_json, styled
 from rocketjob.cli.selection import Selection, checked, selection_options
 from rocketjob.cli.session import import_app
 from rocketjob.cli.types import JobId
-from rocketjob.errors import RocketJobError
+from rocketjob.errors import InvalidTransition, RocketJobError
 
 MAX_KINDS = 6  # told in a question
 Kinds = dict[ObjectId, str]
@@ -192,10 +192,18 @@ def _fire(id: ObjectId, name: str, arguments: dict[str, Any]) -> Outcome:
     except RocketJobError as error:
         missing = isinstance(job, UnknownJob) and job.error is None
         hint = "; --app MODULE loads its class" if missing else ""
-        return Outcome(id, class_name(job), source, source, str(error) + hint)
+        return Outcome(id, class_name(job), source, source, str(_by_commands(name, error)) + hint)
     except Exception as error:  # a callback of the class; the others go on
         return Outcome(id, class_name(job), source, None, f"{type(error).__name__}: {error}")
     return Outcome(id, class_name(job), source, None if name == "destroy" else job.state)
+
+
+def _by_commands(name: str, error: RocketJobError) -> RocketJobError:
+    """Return a refusal that names the commands which are possible, not the events."""
+    if not isinstance(error, InvalidTransition) or error.event != EVENTS[name]:
+        return error
+    possible = [each for each, event in EVENTS.items() if event in (*error.allowed, "destroy")]
+    return InvalidTransition(name, error.state, possible, error.guard)
 
 
 def _print(outcome: Outcome, name: str, as_json: bool) -> None:

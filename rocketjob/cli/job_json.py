@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -13,6 +13,9 @@ from rocketjob.job_exception import JobException
 from rocketjob.query import Query
 from rocketjob.sealed import HIDDEN, Sealed
 from rocketjob.store import Stored
+
+if TYPE_CHECKING:
+    from rocketjob.explain import Reason, Remark
 
 STANDARD = tuple(Job.fields())
 NOT_LISTED = ("claimed_by", "claim_number")
@@ -69,6 +72,17 @@ def problem_of(job: Job) -> str | None:
     return found
 
 
+def remarks_of(job: Job) -> list[Remark]:
+    """Return what is to be known of a job besides its fields, if its document can be read."""
+    return [] if problem_of(job) else list(job.remarks())
+
+
+def reasons_of(job: Job) -> list[Reason]:
+    """Return what holds up a job that is running on no worker."""
+    idle = job.is_running and not problem_of(job) and not job.worker_names
+    return list(job.held_up_by()) if idle else []
+
+
 def class_name(job: Job) -> str:
     """Return the class that the job was stored with, loaded here or not."""
     return job.class_name if isinstance(job, UnknownJob) else job.type_name()
@@ -84,6 +98,7 @@ def summary(job: Job) -> dict[str, Any]:
     found |= {"seconds": job.seconds, "duration": job.duration}
     found["exception"] = _exception(job.exception, backtrace=False)
     found["problem"] = problem_of(job)
+    found["remarks"] = {each.name: each.value for each in remarks_of(job)}
     return found
 
 

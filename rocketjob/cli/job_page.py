@@ -5,7 +5,15 @@ from __future__ import annotations
 import click
 
 from rocketjob import Job, UnknownJob
-from rocketjob.cli.job_json import EVENTS, class_name, own_fields, possible_events, problem_of
+from rocketjob.cli.job_json import (
+    EVENTS,
+    class_name,
+    own_fields,
+    possible_events,
+    problem_of,
+    reasons_of,
+    remarks_of,
+)
 from rocketjob.cli.output import (
     STATE_STYLES,
     Cell,
@@ -33,8 +41,11 @@ def print_job(job: Job, reveal: bool) -> None:
     state = styled(job.state, fg=STATE_STYLES.get(job.state), bold=True)
     click.echo(f"{styled(clean(class_name(job)), bold=True)} {job.id} {state}")
     _print_problem(job)
+    for remark in remarks_of(job):
+        click.echo(styled(clean(remark.text), fg="yellow"))
     print_pairs(_standard(job))
-    fields = own_fields(job, reveal)
+    own = own_fields(job, reveal)
+    fields = {name: own[name] for name in own if not _is_idle(job, name)}
     if fields:
         print_heading("Fields")
         print_pairs(((name, as_text(value)) for name, value in fields.items()), indent="  ")
@@ -50,6 +61,11 @@ def print_job(job: Job, reveal: bool) -> None:
         print_heading("History")
         _print_history(job.history)
     _print_possible(job)
+
+
+def _is_idle(job: Job, name: str) -> bool:
+    """Tell whether a field is the class's own affair, and says nothing now."""
+    return job.fields()[name].read_only and job.__dict__[name] is None
 
 
 def _print_problem(job: Job) -> None:
@@ -71,7 +87,8 @@ def _standard(job: Job) -> list[tuple[str, str]]:
         (_ended(job), moment(job.completed_at)),
         ("Took" if job.completed_at else "Runs for", job.duration if job.started_at else ""),
         ("Progress", f"{job.percent_complete}%" if job.is_running else ""),
-        ("Worker", job.worker_name or ""),
+        ("Worker", ", ".join(job.worker_names) or job.worker_name or ""),
+        ("Held up", "\n".join(reason.text for reason in reasons_of(job))),
         ("Failures", str(job.failure_count or "")),
         ("Crashes", str(job.interruptions or "")),
         ("Log level", job.log_level or ""),
@@ -99,12 +116,12 @@ def _print_history(history: list[HistoryEntry]) -> None:
     print_table(
         [
             Column("  AT", fixed=True),
-            Column("", fixed=True),
+            Column("", fixed=True, spare=2),
             Column("EVENT", fixed=True),
             Column("STATE", fixed=True),
-            Column("CLAIM", fixed=True, right=True),
-            Column("WORKER", fixed=True),
-            Column("REASON", wraps=True),
+            Column("CLAIM", fixed=True, right=True, spare=3),
+            Column("WORKER", fixed=True, spare=1),
+            Column("REASON", wraps=True, least=20),
         ],
         [
             (

@@ -14,7 +14,16 @@ from rocketjob.cli.command import Group, json_option
 from rocketjob.cli.errors import FAILURE, BadInput
 from rocketjob.cli.job_events import add_commands
 from rocketjob.cli.job_explain import explain
-from rocketjob.cli.job_json import class_name, details, find_jobs, load, problem_of, summary
+from rocketjob.cli.job_json import (
+    class_name,
+    details,
+    find_jobs,
+    load,
+    problem_of,
+    reasons_of,
+    remarks_of,
+    summary,
+)
 from rocketjob.cli.job_page import print_job
 from rocketjob.cli.output import (
     STATE_STYLES,
@@ -125,10 +134,10 @@ def _print_list(query: JobQuery[Job]) -> None:
             Column("ID", fixed=True),
             Column("CLASS"),
             Column("STATE", fixed=True),
-            Column("PRI", fixed=True, right=True),
-            Column("CREATED", fixed=True),
-            Column("TOOK", fixed=True),
-            Column("DETAIL"),
+            Column("PRI", fixed=True, right=True, spare=3),
+            Column("CREATED", fixed=True, spare=1),
+            Column("TOOK", fixed=True, spare=2),
+            Column("DETAIL", least=20),
         ],
         rows,
     )
@@ -167,10 +176,17 @@ def detail(job: Job) -> str:
         name, message = job.exception.class_name, job.exception.message or ""
         return message if name == "JobException" else f"{name}: {message}"
     if job.is_running:
-        return f"{job.percent_complete}% on {job.worker_name or 'no worker'}"
+        return _progress(job)
     if job.is_scheduled:
         return f"starts {relative(job.run_at)}"
-    return job.description or ""
+    return ", ".join([each.brief for each in remarks_of(job)]) or job.description or ""
+
+
+def _progress(job: Job) -> str:
+    names, reasons = job.worker_names, reasons_of(job)
+    workers = f"{len(names)} workers" if len(names) > 1 else "".join(names) or "no worker"
+    at = reasons[0].text if reasons else f"{job.percent_complete}% on {workers}"
+    return ", ".join([at, *(each.brief for each in remarks_of(job))])
 
 
 # --- show ------------------------------------------------------------------------------------
@@ -244,7 +260,7 @@ def _count() -> dict[str, dict[str, int]]:
 def _print_counts(rows: dict[str, dict[str, int]]) -> None:
     names = (*STATES, "total")
     columns = [Column("CLASS")]
-    columns += [Column(name.upper(), fixed=True, right=True) for name in names]
+    columns += [_count_column(name, [found[name] for found in rows.values()]) for name in names]
     table: list[Sequence[Cell | str]] = [
         [name, *(_number(found[n], n) for n in names)] for name, found in rows.items()
     ]
@@ -252,6 +268,11 @@ def _print_counts(rows: dict[str, dict[str, int]]) -> None:
         sums = {n: sum(found[n] for found in rows.values()) for n in names}
         table.append([Cell("all", "bold"), *(_number(sums[n], n) for n in names)])
     print_table(columns, table)
+
+
+def _count_column(name: str, found: Sequence[int]) -> Column:
+    least = max(len("COMP…"), len(str(sum(found))))
+    return Column(name.upper(), right=True, least=least, spare=0 if any(found) else 1)
 
 
 def _number(number: int, name: str) -> Cell:

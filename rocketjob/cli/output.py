@@ -33,7 +33,7 @@ STATE_STYLES = {
     "aborted": "magenta",
 }
 GAP = "  "
-MIN_WIDTH = 12  # columns: what can be cut is cut to this before any of it to less
+MIN_WIDTH = 12  # columns
 
 
 class Column(NamedTuple):
@@ -43,12 +43,16 @@ class Column(NamedTuple):
         fixed: never cut, however narrow the terminal.
         right: aligned to the right.
         wraps: goes on in the next line, instead of being cut, on a narrow terminal.
+        least: what can be cut is cut to this before any other column to less; numbers never.
+        spare: left out where the terminal is too narrow for all, the highest first; 0: never.
     """
 
     title: str
     fixed: bool = False
     right: bool = False
     wraps: bool = False
+    least: int = MIN_WIDTH
+    spare: int = 0
 
 
 class Cell(NamedTuple):
@@ -67,6 +71,9 @@ def print_table(columns: Sequence[Column], rows: Iterable[Sequence[Cell | str]])
     shown = [head, *([_cell(each) for each in row] for row in rows)]
     widths = [max(_length(row[index].text) for row in shown) for index in range(len(columns))]
     if fits_terminal():
+        kept = _kept(columns, widths, terminal_width())
+        columns, widths = [columns[i] for i in kept], [widths[i] for i in kept]
+        shown = [[row[i] for i in kept] for row in shown]
         _shrink(columns, widths, terminal_width())
     for row in shown:
         for line in _lines(columns, widths, row):
@@ -93,12 +100,26 @@ def _length(text: str) -> int:
     return cell_len(text)
 
 
+def _kept(columns: Sequence[Column], widths: Sequence[int], limit: int) -> list[int]:
+    """Return which columns are shown: spare ones only where the others keep what they need."""
+    kept = list(range(len(columns)))
+    needs = [w if c.fixed else min(w, c.least) for c, w in zip(columns, widths, strict=True)]
+    for index in sorted(kept, key=lambda index: -columns[index].spare):
+        if sum(needs[i] for i in kept) + len(GAP) * (len(kept) - 1) <= limit:
+            break
+        if columns[index].spare:
+            kept.remove(index)
+    return kept
+
+
 def _shrink(columns: Sequence[Column], widths: list[int], limit: int) -> None:
     """Take what is too much from the columns that can be cut, the last one first."""
     excess = sum(widths) + len(GAP) * (len(widths) - 1) - limit
-    for least in (MIN_WIDTH, len("…")):
+    for is_last in (False, True):
         for index in reversed(range(len(columns))):
-            if excess > 0 and not columns[index].fixed:
+            column = columns[index]
+            if excess > 0 and not column.fixed and not (is_last and column.right):
+                least = len("…") if is_last else column.least
                 taken = max(0, min(excess, widths[index] - least))
                 widths[index] -= taken
                 excess -= taken
@@ -255,6 +276,14 @@ _CONVERSIONS: tuple[tuple[type, Callable[[Any], Any]], ...] = (
 
 
 def as_text(value: Any) -> str:
-    """Return a value for people: a text as it is, anything else as JSON."""
-    found = plain(value)
+    """Return a value for people: a text as it is, what has words of its own in these, else JSON."""
+    if isinstance(value, list) and value and all(map(_has_words, value)):
+        return "\n".join(map(str, value))
+    found = str(value) if _has_words(value) else plain(value)
     return found if isinstance(found, str) else to_json(found)
+
+
+def _has_words(value: Any) -> bool:
+    return attrs.has(type(value)) and any(
+        "__str__" in each.__dict__ for each in type(value).__mro__[:-1]
+    )

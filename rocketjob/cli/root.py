@@ -178,12 +178,12 @@ class RootGroup(Group):
 
 def _installed_plugins(session: Session) -> PluginManager:
     from rocketjob import application
-    from rocketjob.errors import ConfigurationError
+    from rocketjob.errors import WrongSetting
 
     try:
         session.apply()
         disabled = application.current().config.disabled_plugins
-    except (ConfigurationError, click.UsageError):
+    except (WrongSetting, click.UsageError):
         disabled = []  # the help must not need a configuration that is right
     return PluginManager(disabled, strict=False)
 

@@ -33,20 +33,9 @@ EXAMPLES = (
 )
 
 
-class ServerCommand(Command):
-    """A wrong setting is a wrong use here: whoever starts it again finds the same."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            session_of(ctx).apply()
-        except ConfigurationError as error:
-            raise click.UsageError(str(error), ctx) from error
-        return super().invoke(ctx)
-
-
 @click.command(
     "server",
-    cls=ServerCommand,
+    cls=Command,
     short_help="Run a server until it is stopped.",
     examples=EXAMPLES,
 )

@@ -26,11 +26,11 @@ COLUMNS = (
     Column("NAME"),
     Column("STATE", fixed=True),
     Column("WORKERS", fixed=True, right=True),
-    Column("PROCS", fixed=True, right=True),
-    Column("STARTED", fixed=True),
+    Column("PROCS", fixed=True, right=True, spare=1),
+    Column("STARTED", fixed=True, spare=2),
     Column("HEARTBEAT", fixed=True),
 )
-PLACE = (Column("HOST"), Column("PID", fixed=True, right=True))
+PLACE = (Column("HOST", spare=4), Column("PID", fixed=True, right=True, spare=3))
 STYLES = {"running": "green", "paused": "yellow", "stopping": "magenta", "zombie": "red"}
 EXAMPLES = (
     ("which servers there are", "servers list"),
@@ -162,18 +162,28 @@ def _wait_options(function: F) -> F:
 @_name_argument
 @_yes_option
 @_wait_options
-def stop(name: str | None, yes: bool, wait: bool, timeout: float | None) -> None:
-    """Let servers finish what they run, for their grace period, and end."""
-    _tell(Order("stop", "stopping", _stop, _is_gone), name, yes, wait, timeout)
+@json_option
+def stop(name: str | None, yes: bool, as_json: bool, wait: bool, timeout: float | None) -> None:
+    """Let servers finish what they run, for their grace period, and end.
+
+    NAME is part of a server's name, or the whole name if it holds a colon; without one all servers
+    are meant.
+    """
+    _tell(Order("stop", "stopping", _stop, _is_gone), name, yes, as_json, wait, timeout)
 
 
 @servers.command("kill", examples=(("end a server at once", "servers kill web-1 --wait"),))
 @_name_argument
 @_yes_option
 @_wait_options
-def kill(name: str | None, yes: bool, wait: bool, timeout: float | None) -> None:
-    """End servers at once; what they run is queued again."""
-    _tell(Order("kill", "being killed", _kill, _is_gone), name, yes, wait, timeout)
+@json_option
+def kill(name: str | None, yes: bool, as_json: bool, wait: bool, timeout: float | None) -> None:
+    """End servers at once; what they run is queued again.
+
+    NAME is part of a server's name, or the whole name if it holds a colon; without one all servers
+    are meant.
+    """
+    _tell(Order("kill", "being killed", _kill, _is_gone), name, yes, as_json, wait, timeout)
 
 
 @servers.command(
@@ -184,17 +194,27 @@ def kill(name: str | None, yes: bool, wait: bool, timeout: float | None) -> None
 @_name_argument
 @_yes_option
 @_wait_options
-def pause(name: str | None, yes: bool, wait: bool, timeout: float | None) -> None:
-    """Let servers finish what they run and start nothing more, until they are resumed."""
-    _tell(Order("pause", "paused", _pause, _is_at_rest), name, yes, wait, timeout)
+@json_option
+def pause(name: str | None, yes: bool, as_json: bool, wait: bool, timeout: float | None) -> None:
+    """Let servers finish what they run and start nothing more, until they are resumed.
+
+    NAME is part of a server's name, or the whole name if it holds a colon; without one all servers
+    are meant.
+    """
+    _tell(Order("pause", "paused", _pause, _is_at_rest), name, yes, as_json, wait, timeout)
 
 
 @servers.command("resume", examples=(("all that are paused", "servers resume --yes"),))
 @_name_argument
 @_yes_option
-def resume(name: str | None, yes: bool) -> None:
-    """Let paused servers go on."""
-    _tell(Order("resume", "running", _resume), name, yes)
+@json_option
+def resume(name: str | None, yes: bool, as_json: bool) -> None:
+    """Let paused servers go on.
+
+    NAME is part of a server's name, or the whole name if it holds a colon; without one all servers
+    are meant.
+    """
+    _tell(Order("resume", "running", _resume), name, yes, as_json)
 
 
 @servers.command(
@@ -203,9 +223,15 @@ def resume(name: str | None, yes: bool) -> None:
     examples=(("into the server's own log", "servers dump web-1"),),
 )
 @_name_argument
-def dump(name: str | None) -> None:
-    """Have servers write the stacks of all their threads to their standard error."""
-    _tell(Order("dump", "writing its stacks", _dump), name, yes=True)
+@_yes_option
+@json_option
+def dump(name: str | None, yes: bool, as_json: bool) -> None:
+    """Have servers write the stacks of all their threads to their standard error.
+
+    NAME is part of a server's name, or the whole name if it holds a colon; without one all servers
+    are meant.
+    """
+    _tell(Order("dump", "writing its stacks", _dump), name, yes, as_json)
 
 
 @attrs.frozen
@@ -268,7 +294,12 @@ def _is_at_rest(server: Server) -> bool:
 
 
 def _tell(
-    order: Order, name: str | None, yes: bool, wait: bool = False, timeout: float | None = None
+    order: Order,
+    name: str | None,
+    yes: bool,
+    as_json: bool,
+    wait: bool = False,
+    timeout: float | None = None,
 ) -> None:
     """Give an order to the servers that are meant."""
     found = _named(name)
@@ -276,7 +307,7 @@ def _tell(
         click.echo("No server is registered.", err=True)
     elif name is None and not yes:
         _confirm(order.verb, found)
-    obeyed = [server for server in found if _give(order, server)]
+    obeyed = [server for server in found if _give(order, server, as_json)]
     if wait and obeyed:
         _wait(order, obeyed, timeout)
     if len(obeyed) < len(found):
@@ -290,22 +321,28 @@ def _confirm(verb: str, found: list[Server]) -> None:
     click.confirm(f"{verb.capitalize()} all servers ({names})?", abort=True, err=True)
 
 
-def _give(order: Order, server: Server) -> bool:
+def _give(order: Order, server: Server, as_json: bool) -> bool:
+    """Give the order to one server, and say what became of it; tell whether it obeys."""
     if server.is_zombie():
         _say_zombie(server)
+    obeys, outcome = True, order.outcome
     try:
         order.give(server)
     except InvalidTransition:
         if server.state == order.outcome:
-            click.echo(f"{server.name}: {order.outcome} already")
-            return True
-        warn(f"{server.name} is {server.state}: it cannot {order.verb}")
-        return False
+            outcome = f"{order.outcome} already"
+        else:
+            obeys, outcome = False, f"is {server.state}: it cannot {order.verb}"
     except NotFound:
-        click.echo(f"{server.name}: has ended meanwhile")
-        return True
-    click.echo(f"{server.name}: {order.outcome}")
-    return True
+        outcome = "has ended meanwhile"
+    if as_json:
+        said = {"id": server.id, "name": server.name, "order": order.verb}
+        print_json({**said, "ok": obeys, "outcome": outcome})
+    elif obeys:
+        click.echo(f"{server.name}: {outcome}")
+    else:
+        warn(f"{server.name} {outcome}")
+    return obeys
 
 
 def _say_zombie(server: Server) -> None:

@@ -34,7 +34,7 @@ class Session:
 
         Raises:
             click.UsageError: there is no such file.
-            ConfigurationError: the file or the environment has a wrong setting.
+            WrongSetting: the file or the environment has a wrong setting.
         """
         asked = {**self.given, "": self.file} if self.file else dict(self.given)
         if asked == self._applied:

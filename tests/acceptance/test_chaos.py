@@ -177,11 +177,11 @@ FROZEN = """
 
     class FrozenJob(Job):
         destroy_on_complete = False
-        seconds: float = 0.0
+        takes: float = 0.0
 
         def perform(self):
             pathlib.Path(f"begun.{self.id}").touch()
-            end = time.monotonic() + self.seconds
+            end = time.monotonic() + self.takes
             while time.monotonic() < end:
                 time.sleep(0.02)
 """
@@ -190,7 +190,7 @@ FROZEN = """
 def test_a_server_that_was_stopped_and_comes_back_changes_nothing(tmp_path, jobs):
     with servers(tmp_path, FROZEN) as start:
         sleepy = start("sleepy", processes=1, workers=3).wait_until_up()
-        ids = insert(jobs, "FrozenJob", 3, seconds=0.4)
+        ids = insert(jobs, "FrozenJob", 3, takes=0.4)
         # Claimed is not enough: what has not begun is given back, and nothing is lost.
         eventually(lambda: len(list(tmp_path.glob("begun.*"))) == 3)
         sleepy.send_to_all(signal.SIGSTOP)

@@ -90,7 +90,7 @@ def test_a_kill_9_leaks_nothing(file_store, workers, tmp_path):
     victim = workers[0]
     with Observer() as observer:
         # Long enough to be held by whoever is killed: each of its places is in use then.
-        FiveAtOnceJob.create_many([{"log": str(log), "seconds": 0.02} for _ in range(150)])
+        FiveAtOnceJob.create_many([{"log": str(log), "takes": 0.02} for _ in range(150)])
         mine = {"state": "running", "claimed_by": "w0.1"}
         wait_for(file_store.store, lambda: FiveAtOnceJob.where(mine).exists())
         os.kill(victim.pid, signal.SIGKILL)

@@ -142,7 +142,7 @@ def test_a_wrong_value_is_named_with_where_it_stands(tmp_path, name, value, mess
 
 def test_the_file_or_the_environment_is_named(tmp_path):
     with pytest.raises(
-        ConfigurationError, match=r"the environment: workers = 'x': must be a whole"
+        ConfigurationError, match=r"the environment: ROCKETJOB_WORKERS = 'x': must be a whole"
     ):
         config(tmp_path, environ={"ROCKETJOB_WORKERS": "x"})
     with pytest.raises(ConfigurationError, match=r"rocketjob.toml: workers = 'x': must be a whole"):

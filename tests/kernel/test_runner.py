@@ -552,3 +552,24 @@ def test_a_job_gone_from_the_store_is_not_found(rocketjob):
     job.delete()
     with pytest.raises(NotFound):
         KeptJob.find(job.id)
+
+
+def test_perform_now_on_the_class_says_what_was_meant(rocketjob):
+    with pytest.raises(TypeError, match=r"belongs to a job.*ReportJob\.set\(\)\.perform_now"):
+        ImportingJob.perform_now("file.csv")
+
+
+def test_a_job_without_perform_is_not_stored_where_it_must_have_one(rocketjob):
+    class StubOnlyJob(Job):
+        number: int = 1
+
+    class MisspelledJob(Job):
+        def preform(self):
+            """Nothing."""
+
+    with pytest.raises(NotImplementedError, match="StubOnlyJob has no perform method: write one"):
+        StubOnlyJob.perform_later()
+    with pytest.raises(NotImplementedError, match="did you mean preform to be it"):
+        MisspelledJob.create()
+    assert Job.count() == 0
+    assert StubOnlyJob.create().is_queued  # another program may have its perform

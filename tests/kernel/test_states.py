@@ -387,3 +387,31 @@ def test_a_mixin_replaces_an_event_and_callbacks_stay(rocketjob):
     plain = job_in("failed")
     plain.retry()
     assert plain.is_queued
+
+
+def test_a_refusal_does_not_offer_what_its_guard_refuses(rocketjob):
+    class UnpausableJob(Job):
+        pass
+
+    job = UnpausableJob.create()
+    job.start(worker_name="one:1")
+    assert job.allowed_events() == ["complete", "fail", "abort", "requeue"]
+    with pytest.raises(InvalidTransition, match=r"now: complete, fail, abort, requeue$"):
+        job.pause()
+    with pytest.raises(InvalidTransition, match=r"now: complete, fail, abort$"):
+        job.requeue("other")
+
+
+def test_an_event_whose_guard_wants_arguments_counts_as_possible(rocketjob):
+    class SignedOffJob(Job):
+        @event(Transition(("queued",), "paused", "is_signed"))
+        def sign_off(self, by: str, *, save: bool = True) -> None:
+            """Hold it back."""
+
+        def is_signed(self, by: str) -> bool:
+            return by == "ann"
+
+    job = SignedOffJob()
+    assert "sign_off" in job.allowed_events()
+    with pytest.raises(InvalidTransition):
+        job.sign_off("bob")

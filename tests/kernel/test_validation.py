@@ -286,3 +286,20 @@ def test_an_invalid_job_can_be_failed_and_aborted_all_the_same(rocketjob, event)
     job.count = 500
     getattr(job, event)()
     assert stored(job)["state"] == job.state != "queued"
+
+
+def test_a_conflict_is_told_from_a_wrong_value(rocketjob):
+    class TakenNameJob(Job):
+        name: str = "x"
+
+        @validate
+        def _is_free(self):
+            self.errors.add("name", "is taken", conflict=True)
+
+    with pytest.raises(ValidationError) as refused:
+        TakenNameJob.create()
+    assert refused.value.conflict
+    assert pickle.loads(pickle.dumps(refused.value)).conflict
+    with pytest.raises(ValidationError) as refused:
+        TakenNameJob.create(name=5)
+    assert not refused.value.conflict

@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
 
 from rocketjob import Job
 from rocketjob.cli import make_cli
 from rocketjob_plugins.demo import DemoFileJob
-from rocketjob_plugins.demo.files import find, standard_library
+from rocketjob_plugins.demo.batch_screen import BatchScreen
+from rocketjob_plugins.demo.files import find, size_text, standard_library
 from rocketjob_plugins.demo.job import survey
 from support.servers import eventually
 
@@ -350,3 +352,21 @@ def test_perf_says_how_many_jobs_a_second(tmp_path):
     assert done.returncode == 0, done.stderr
     assert re.search(r"worked 300 jobs: [\d,]+ a second", done.stdout)
     assert left_behind(tmp_path) == []
+
+
+# --- what is seen of a batch -----------------------------------------------------------------
+
+
+def test_sizes_are_said_in_the_unit_that_fits():
+    assert [size_text(n) for n in (12, 512_000, 3_400_000)] == ["12 bytes", "512.0 KB", "3.4 MB"]
+
+
+def test_the_bar_leaves_room_for_what_ctrl_c_writes_behind_it():
+    screen = BatchScreen(fancy=False)
+    screen.console = Console(width=60)
+    screen._bar = type(screen._bar)(*screen._bar.columns, console=screen.console, expand=True)
+    screen._bar.add_task("", total=10, completed=10, rate="5")
+    with screen.console.capture() as captured:
+        screen.console.print(screen._bar)
+    assert "100 %" in captured.get()
+    assert len(captured.get().rstrip()) <= 55

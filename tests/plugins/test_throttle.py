@@ -557,3 +557,16 @@ def test_a_bad_key_is_a_validation_error(rocketjob, key, said):
 
     with pytest.raises(ValidationError, match=said):
         BadKeyJob.create()
+
+
+@pytest.mark.parametrize(
+    ("rate", "words"),
+    [
+        ("5/minute", "5 a minute"),
+        ("5/60minutes", "5 an hour"),
+        ("5/90seconds", "5 in 90 seconds"),
+        ("5/2days", "5 in 2 days"),
+    ],
+)
+def test_a_rate_is_said_in_words(rate, words):
+    assert str(Rate.parse(rate)) == words

@@ -43,11 +43,11 @@ class FiveAtOnceJob(Throttle, Job):
 
     throttle_running_jobs = 5
     log: str
-    seconds: float = 0.003
+    takes: float = 0.003
 
     def perform(self):
         note(self.log, self.id, "begin")
-        time.sleep(self.seconds)  # the work
+        time.sleep(self.takes)  # the work
         note(self.log, self.id, "end")
 
 

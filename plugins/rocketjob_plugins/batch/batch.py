@@ -22,7 +22,7 @@ from rocketjob_plugins.batch.progress import shown_progress
 from rocketjob_plugins.batch.slices import InputSlices, OutputSlices, Slices
 
 if TYPE_CHECKING:
-    from rocketjob.explain import Reason
+    from rocketjob.explain import Reason, Remark
     from rocketjob.runner import Worker
     from rocketjob_plugins.batch.slice import Slice
     from rocketjob_plugins.batch.streams import Limits
@@ -508,6 +508,11 @@ class Batch(Job, abstract=True):
 
         return held_up_by(self)
 
+    def remarks(self) -> Iterator[Remark]:
+        from rocketjob_plugins.batch.explain import remarks
+
+        return remarks(self)
+
     def open_places(self, wanted: int, suspects: bool | None = None) -> int:
         """Return how many workers find a slice; one, where only the end is left."""
         slices = self.input
@@ -591,6 +596,8 @@ class Batch(Job, abstract=True):
             values.pop("percent_complete")
         if self.sub_state == "processing":
             values.pop("worker_name", None)
+        if rejected := self.reject_count:
+            values["reject_count"] = rejected
         return {"id": values.pop("id"), **self._progress(), **values}
 
     def _progress(self) -> dict[str, Any]:

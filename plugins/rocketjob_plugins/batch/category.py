@@ -83,6 +83,10 @@ class InputCategory:
     slice_records: int | None = None
     first_record: int | None = None
 
+    def __str__(self) -> str:
+        size = f"slices of {self.slice_size}"
+        return _in_words(self.name, size, self.serializer, self.format, self.file_name)
+
     @property
     def is_tabular(self) -> bool:
         return self.format is not None
@@ -116,9 +120,17 @@ class OutputCategory:
     nils: bool = False
     file_name: str | None = attrs.field(default=None, repr=_shown)
 
+    def __str__(self) -> str:
+        return _in_words(self.name, self.serializer, self.format, self.file_name)
+
     @property
     def is_tabular(self) -> bool:
         return self.format is not None
+
+
+def _in_words(name: str, *settings: str | None) -> str:
+    """Return a category for people, such as `main: slices of 100, compress, people.csv`."""
+    return f"{name}: {without_passwords(', '.join(filter(None, settings)))}"
 
 
 def as_categories(given: Any, kind: type[C]) -> list[C]:

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from rocketjob.explain import Reason, lost
+from rocketjob.explain import Reason, Remark, lost
 from rocketjob.job_exception import message_of
 
 if TYPE_CHECKING:
@@ -19,6 +19,14 @@ def held_up_by(job: Batch) -> Iterator[Reason]:
     elif job.is_running and job.sub_state == "processing":
         yield from lost(job.input.owners())
         yield from _left(job)
+
+
+def remarks(job: Batch) -> Iterator[Remark]:
+    """Name the records that were set aside: a job can complete without them."""
+    if count := job.reject_count:
+        records = "1 record was" if count == 1 else f"{count} records were"
+        text = f'{records} rejected: job.download_rejects("bad.csv") writes them, with the errors'
+        yield Remark("reject_count", count, f"{count} rejected", text)
 
 
 def _failures(job: Batch) -> Iterator[Reason]:
@@ -42,7 +50,8 @@ def _left(job: Batch) -> Iterator[Reason]:
     elif counts.get("running"):
         return
     elif job.record_count is None:
-        yield Reason("record_count", "its upload has not ended: record_count is not set yet")
+        text = "it waits for its input: record_count is not set (upload to it)"
+        yield Reason("record_count", text)
     elif failed:
         slices = f"{failed} of its slices failed, and the others are"
         yield Reason("slices", f"{slices} done: it fails as soon as a worker is free")

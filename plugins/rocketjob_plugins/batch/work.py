@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from rocketjob.runner import Worker
     from rocketjob_plugins.batch.batch import Batch
 
+__tracebackhide__ = True  # a record's error is shown from the job's own code on
 T = TypeVar("T")
 log = Logger("rocketjob.batch")
 GROUP_SECONDS = 0.02  # slices of one claim: as many as are done in about this time

@@ -50,11 +50,15 @@ class CronError(RocketJobError, ValueError):
     Attributes:
         field: what is wrong: "minute", "hour", "day of month", "month", "day of week",
             "time zone", "expression", "dst", or None if the schedule can be read.
+        why: the message without the schedule.
     """
 
-    def __init__(self, message: str | None = None, *, field: str | None = None) -> None:
+    def __init__(
+        self, message: str | None = None, *, field: str | None = None, why: str | None = None
+    ) -> None:
         self.field = field
         super().__init__(message)
+        self.why = why or str(self)
 
 
 @frozen
@@ -166,8 +170,9 @@ def _did_you_mean(text: str, known: Iterable[str]) -> str:
 
 
 def _refuse(expression: str, name: str, why: str) -> NoReturn:
+    why = why.replace("?. ", "? ")
     message = f'Invalid cron schedule "{_clipped(expression)}": {why}'
-    raise CronError(message.replace("?. ", "? "), field=name) from None
+    raise CronError(message, field=name, why=why) from None
 
 
 def _clipped(text: str) -> str:

@@ -63,7 +63,7 @@ class Cron(Job, abstract=True):
             self.next_occurrence()
         except CronError as error:
             if error.field != "dst":  # the field's own type says that
-                text = f'Invalid cron_schedule: "{self.cron_schedule}": {error}'
+                text = f'Invalid cron_schedule: "{self.cron_schedule}": {error.why}'
                 self.errors.add("cron_schedule", text)
         refuse_uncopied_fields(self)
 
@@ -74,7 +74,7 @@ class Cron(Job, abstract=True):
             return
         others = {INDEX: key, "state": {"$in": list(ACTIVE)}, "_id": {"$ne": self.id}}
         if type(self).where(others).exists():
-            self.errors.add("cron_schedule", self._another())
+            self.errors.add("cron_schedule", self._another(), conflict=True)
 
     def duplicate_key_errors(self, details: Mapping[str, Any]) -> dict[str, list[str]]:
         if INDEX in details.get("keyPattern", {}):

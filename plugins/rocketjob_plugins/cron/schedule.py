@@ -65,7 +65,8 @@ class CronSchedule:
         runs = [self._first_after(instant, fold) for fold in self._folds]
         found = [run for run in runs if run is not None]
         if not found:
-            raise CronError(f'"{self}" does not run within {YEARS} years after {after}')
+            why = f"does not run within {YEARS} years after {after}"
+            raise CronError(f'"{self}" {why}', why=why)
         return _pendulum(min(found))
 
     def previous_time(self, before: datetime) -> pendulum.DateTime:

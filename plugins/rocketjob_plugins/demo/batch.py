@@ -21,7 +21,7 @@ from rocketjob.fields import field
 from rocketjob.job import Job
 from rocketjob_plugins.batch import Batch, InputCategory, OutputCategory
 
-from .files import Found
+from .files import Found, size_text
 
 BLOCK = 5_000
 DIGEST_BYTES = 1024 * 1024
@@ -106,7 +106,7 @@ def run(
     source, target = stage.folder / "input.txt", stage.folder / "output.txt"
     expected = generate(stage.found, source, count)
     timing = Timing(bytes=source.stat().st_size)
-    say(f"{count:,} lines of real text, {timing.bytes / 1e6:,.0f} MB, into {source}")
+    say(f"{count:,} lines of real text, {size_text(timing.bytes)}, into {source}")
     job = DemoBatchJob(demo_run=stage.run)
     began = clock.monotonic()
     timing.records = job.upload(source)
@@ -120,6 +120,7 @@ def run(
         stage.check_server()
         stage.pause()
     timing.work = clock.monotonic() - began
+    update(job, timing.work)
     began = clock.monotonic()
     job.download(target)
     timing.download = clock.monotonic() - began

@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
     from .batch import DemoBatchJob, Timing
 
 LINE_SECONDS = 1.0  # between two lines where there is no terminal
+
+
+class _Bar(Progress):
+    """Leaves room for the `^C` that a terminal writes behind it, which would begin a new line."""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield _Narrower(self.make_tasks_table(self.tasks))
+
+
+class _Narrower:
+    """Shows something with a few columns left free at the right."""
+
+    def __init__(self, shown: RenderableType) -> None:
+        self.shown = shown
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield from console.render(self.shown, options.update(width=max(1, options.max_width - 5)))
 
 
 class BatchScreen:
@@ -22,7 +39,7 @@ class BatchScreen:
         self.fancy = fancy
         self.console = Console(highlight=False, soft_wrap=not fancy)
         self._line_at = 0.0
-        self._bar = Progress(
+        self._bar = _Bar(
             BarColumn(bar_width=None),
             TextColumn("{task.percentage:>3.0f} %"),
             TextColumn("{task.fields[rate]:>10} records/s"),

@@ -69,3 +69,11 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
+
+
+def size_text(count: int) -> str:
+    """Return a number of bytes for people."""
+    for unit, size in (("MB", 1_000_000), ("KB", 1000)):
+        if count >= size:
+            return f"{count / size:,.1f} {unit}"
+    return f"{count} bytes"

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from rocketjob import clock
 
+from .files import size_text
 from .job import DemoFileJob
 from .stage import Counts, Stage
 
@@ -176,7 +177,7 @@ class Screen:
             ),
             ("Failed", f"{counts.failed:,}", "") if counts.failed else ("", "", ""),
             ("Lines", f"{totals.lines:,}", ""),
-            ("Words", f"{totals.words:,}", f"in {_size(totals.bytes)}"),
+            ("Words", f"{totals.words:,}", f"in {size_text(totals.bytes)}"),
             ("Longest line", f"{totals.longest[0]:,}", totals.longest[1]),
             ("Slowest file", f"{totals.slowest[0]:.3f} s", totals.slowest[1]),
             ("Time", f"{totals.seconds:.3g} s", f"{totals.rate:,.0f} jobs a second"),
@@ -238,13 +239,6 @@ def _words(totals: Totals, fancy: bool) -> Table:
         bar = "█" * max(1, round(30 * count / words[0][1]))
         table.add_row(word, f"{count:,}", *([Text(bar, style="cyan")] if fancy else []))
     return table
-
-
-def _size(count: int) -> str:
-    for unit, size in (("MB", 1_000_000), ("KB", 1000)):
-        if count >= size:
-            return f"{count / size:,.1f} {unit}"
-    return f"{count} bytes"
 
 
 def _count(number: int, noun: str, plural: str = "") -> str:

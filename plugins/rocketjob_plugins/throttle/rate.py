@@ -14,6 +14,7 @@ from rocketjob.store import Store
 
 MOST = 10_000  # the times of so many starts are kept for each key
 PERIODS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
+_LONGEST_FIRST = tuple(reversed(PERIODS.items()))
 _RATE = re.compile(r"\s*(\d+)\s*/\s*(?:(\d+)\s*)?(second|minute|hour|day)s?\s*")
 
 
@@ -44,7 +45,11 @@ class Rate:
         return cls(int(found[1]), timedelta(seconds=int(found[2] or 1) * PERIODS[found[3]]))
 
     def __str__(self) -> str:
-        return f"{self.count} in {self.period}"
+        seconds = int(self.period.total_seconds())
+        name, length = next(each for each in _LONGEST_FIRST if seconds % each[1] == 0)
+        if seconds > length:
+            return f"{self.count} in {seconds // length} {name}s"
+        return f"{self.count} {'an' if name == 'hour' else 'a'} {name}"
 
 
 @attrs.frozen(kw_only=True)

@@ -168,3 +168,40 @@ def test_debug_shows_the_traceback_of_the_job(cli):
     assert result.code == 1
     assert "Traceback" in result.err
     assert "in perform" in result.err
+
+
+@pytest.fixture
+def twins(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "cli_twins.py").write_text(
+        "from rocketjob import Job\n"
+        "from rocketjob_plugins.cron import Cron\n"
+        "from rocketjob_plugins.singleton import Singleton\n"
+        "class CliTwinJob(Singleton, Job):\n"
+        "    def perform(self): ...\n"
+        "class CliCronTwinJob(Cron, Job):\n"
+        "    cron_schedule = '@daily'\n"
+        "    def perform(self): ...\n"
+        "class CliIdleJob(Job):\n"
+        "    def peform(self): ...\n"
+    )
+
+
+@pytest.mark.parametrize("name", ["CliTwinJob", "CliCronTwinJob"])
+def test_a_job_that_another_one_keeps_out_is_refused_with_1(shell, twins, name):
+    assert shell("enqueue", f"cli_twins:{name}").code == 0
+    again = shell("enqueue", f"cli_twins:{name}")
+    assert (again.code, "Another instance" in again.err) == (1, True)
+    assert shell("enqueue", f"cli_twins:{name}", "--many", "-", input="{}\n").code == 1
+    assert shell("enqueue", f"cli_twins:{name}", "priority=900").code == 2
+
+
+def test_a_class_without_perform_is_not_enqueued(shell, twins):
+    result = shell("enqueue", "cli_twins:CliIdleJob")
+    assert result.code == 2
+    assert "CliIdleJob has no perform method: did you mean peform to be it?" in result.err
+
+
+def test_an_unknown_field_is_named_once(cli):
+    result = cli("enqueue", "cli_app.jobs:CliReportJob", "usrname=x")
+    assert "usrname: there is no such field; did you mean username?" in result.err

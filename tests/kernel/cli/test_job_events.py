@@ -128,3 +128,19 @@ def test_on_a_terminal_more_than_one_job_needs_a_yes(shell, terminal):
     assert "nothing was changed" in refused.out
     assert terminal("jobs", "abort", "--all-matching", answer="y\n").code == 0
     assert shell("jobs", "list", "--state", "aborted", "--count").out == "2\n"
+
+
+def test_a_refusal_names_the_commands_that_are_possible(cli, rocketjob):
+    class CliHeldJob(Job):
+        destroy_on_complete = False
+
+        def perform(self):
+            """Nothing."""
+
+    job = CliHeldJob.create()
+    refused = cli("jobs", "resume", job.id)
+    assert "Possible now: abort, pause, fail, run-now, destroy" in refused.err
+    job.start()
+    refused = cli("jobs", "pause", job.id)
+    assert "(a running job must be `pausable`). Possible now: abort, fail, destroy" in refused.err
+    assert "Cannot run-now a job that is running" in cli("jobs", "run-now", job.id).err

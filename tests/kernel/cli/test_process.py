@@ -61,7 +61,7 @@ def test_options_may_stand_before_or_after_the_command(local):
         (["--set", "workers", "config"], 2, "must be NAME=VALUE"),
         (["--config", "no-such-file", "config"], 2, "there is no configuration file"),
         (["--log-level", "loud", "config"], 2, "must be one of trace, debug"),
-        (["--config", "bad.toml", "config"], 1, "not valid TOML"),
+        (["--config", "bad.toml", "config"], 2, "not valid TOML"),
         (["--url", "mysql://host", "jobs", "list"], 1, "No plugin opens a store"),
         (["--url", "sqlite:///nowhere/x.db", "jobs", "list"], 1, "create the folder"),
         (["--url", "sqlite:///bad.toml", "jobs", "list"], 1, "not a database"),
@@ -113,7 +113,7 @@ def test_a_whole_session_from_enqueue_to_destroy(shell):
 
 def test_an_unexpected_error_has_a_traceback_only_with_debug(shell, tmp_path):
     (tmp_path / "cli_odd.py").write_text(
-        "from rocketjob import Job, after\nclass CliOddJob(Job):\n"
+        "from rocketjob import Job, after\nclass CliOddJob(Job):\n    def perform(self): ...\n"
         "    @after('initialize')\n    def x(self): raise KeyError('odd')\n"
     )
     short = shell("enqueue", "cli_odd:CliOddJob")
@@ -220,3 +220,20 @@ def complete(shell, *words):
     result = shell(env={"_ROCKETJOB_COMPLETE": "bash_complete", **line})
     assert result.err == ""
     return [line.partition(",")[2] for line in result.out.split() if line]
+
+
+@pytest.mark.parametrize("command", [["server"], ["jobs", "list"], ["config"]])
+def test_a_wrong_setting_is_wrong_use_whichever_the_command(shell, tmp_path, command):
+    result = shell(*command, env={"ROCKETJOB_WORKERS": "abc"})
+    assert (result.code, "ROCKETJOB_WORKERS = 'abc'" in result.err) == (2, True)
+    (tmp_path / "rocketjob.toml").write_text("workers = 0\n")
+    result = shell(*command)
+    assert (result.code, "rocketjob.toml: workers = 0" in result.err) == (2, True)
+
+
+@pytest.mark.parametrize(("url", "says"), [("orders.csv", "not a database"), (".", "a directory")])
+def test_what_is_no_store_is_one_error(shell, tmp_path, url, says):
+    (tmp_path / "orders.csv").write_text("number,amount\n")
+    result = shell("jobs", "list", "--url", f"sqlite:///{url}")
+    assert (result.code, len(result.err.splitlines())) == (1, 1)
+    assert says in result.err

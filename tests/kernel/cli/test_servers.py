@@ -128,7 +128,7 @@ def test_a_name_with_a_colon_is_the_whole_name(cli, two):
 
 
 def test_all_servers_are_told_only_if_that_is_said(cli, two):
-    for command in ("stop", "kill", "pause", "resume"):
+    for command in ("stop", "kill", "pause", "resume", "dump"):
         result = cli("servers", command)
         assert result.code == 2
         assert f"this would {command} all servers (db-1:7, web-1:41)" in result.err
@@ -262,5 +262,25 @@ def test_a_server_that_is_stopping_can_still_be_killed(shell, running, file_stor
 
 
 def test_a_dump_writes_the_stacks_of_all_threads_to_the_servers_log(shell, running):
-    assert shell("servers", "dump").code == 0
+    assert shell("servers", "dump", "--yes").code == 0
     running.says("fleet_app.py")
+
+
+def test_what_servers_are_told_is_given_as_json_too(cli, two):
+    result = cli("servers", "pause", "--yes", "--json")
+    assert [(each["name"], each["ok"], each["outcome"]) for each in result.objects] == [
+        ("db-1:7", True, "paused"),
+        ("web-1:41", True, "paused"),
+    ]
+    cli("servers", "stop", "web")
+    (refused,) = cli("servers", "resume", "web", "--json").objects
+    assert refused["id"] == str(two[0].id)
+    assert (refused["order"], refused["ok"]) == ("resume", False)
+    assert refused["outcome"] == "is stopping: it cannot resume"
+
+
+@pytest.mark.parametrize("command", ["stop", "kill", "pause", "resume", "dump"])
+def test_the_help_says_that_a_part_of_a_name_will_do(cli, command):
+    result = cli("servers", command, "--help")
+    assert "NAME is part of a server's name" in " ".join(result.out.split())
+    assert "--yes" in result.out and "--json" in result.out

@@ -683,3 +683,14 @@ def test_an_observer_is_told_of_every_end(file_store):
         ends = {("complete", "completed"), ("fail", "failed")}
         eventually(lambda: ends <= set(told))
     assert len(told) == len(set(told)) + 1, "both were started, and each change is told once"
+
+
+@pytest.mark.parametrize("level", ["debug", None])
+def test_the_log_says_that_a_job_completed_if_somebody_wants_to_know(file_store, caplog, level):
+    PassingJob.create(log_level=level)
+    with running_pool(file_store):
+        eventually(lambda: not count())
+    said = [each for each in caplog.records if each.message == "completed"]
+    assert len(said) == (level == "debug")
+    for each in said:
+        assert "seconds" in each.rocketjob_fields and each.rocketjob_fields["worker"]

@@ -781,7 +781,7 @@ def test_a_property_that_the_class_lost(rocketjob, incoming):
     path = drop(incoming, "a.csv")
     entry = entry_for(f"{incoming}/*.csv")
     entry.collection().update_one({"_id": entry.id}, {"$set": {"properties": {"lost": 1}}})
-    assert_fails_alone(entry, path, "has no field lost")
+    assert_fails_alone(entry, path, "lost: there is no such field")
 
 
 def test_a_start_that_is_refused_puts_the_file_back(rocketjob, incoming, monkeypatch):

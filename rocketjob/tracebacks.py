@@ -1,0 +1,23 @@
+"""Tracebacks as people want them: from their own code on, without the frames that called it."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+PACKAGE = __name__.partition(".")[0]
+MARK = "__tracebackhide__"
+"""A module outside of the kernel sets it to True if it only calls what jobs bring."""
+
+
+def from_job_code(found: TracebackType | None) -> TracebackType | None:
+    """Leave out the frames before the first one of a job's code; none, if there is no such one."""
+    first = found
+    while first is not None and _is_ours(first):
+        first = first.tb_next
+    return first or found
+
+
+def _is_ours(found: TracebackType) -> bool:
+    names = found.tb_frame.f_globals
+    module = str(names.get("__name__", ""))
+    return module.partition(".")[0] == PACKAGE or bool(names.get(MARK))
