@@ -59,6 +59,27 @@ def test_an_exception_comes_with_its_traceback(tmp_path, root):
     assert "KeyError: 'gone'" in found["exception"]
 
 
+@pytest.mark.parametrize("level", ["info", "debug"])
+def test_the_traceback_begins_with_the_code_of_the_job_unless_all_is_to_be_seen(
+    tmp_path, root, level
+):
+    def perform():
+        raise KeyError("gone")
+
+    def work():
+        kernel = {"__name__": "rocketjob.runner", "perform": perform}
+        exec("def run_it():\n    perform()\n", kernel)
+        try:
+            eval("run_it()", kernel)
+        except KeyError as error:
+            error.__traceback__ = error.__traceback__.tb_next  # without this function itself
+            Logger("some.thing").exception("failed")
+
+    found = json.loads(written(tmp_path, work, level)[0])["exception"]
+    assert "in perform" in found and "KeyError: 'gone'" in found
+    assert ("in run_it" in found) == (level == "debug")
+
+
 def test_exception_without_one_says_none(tmp_path, root):
     found = json.loads(written(tmp_path, lambda: Logger("x").exception("odd"))[0])
     assert "exception" not in found

@@ -263,6 +263,13 @@ def test_a_beat_is_stored_with_what_is_performed(file_store, supervisor):
     assert working.slots.beat == supervisor._beat_at
 
 
+def test_the_thread_for_suspects_is_not_one_of_the_workers_that_people_asked_for(supervisor):
+    process(supervisor, 1, threads=2)
+    process(supervisor, 2, threads=1, suspects=True)
+    supervisor._beat(1)
+    assert Server.collection().find_one({})["heartbeat"]["workers"] == 2
+
+
 def test_a_beat_tells_of_crashes_that_could_not_be_noted_yet(file_store, supervisor):
     ended = process(supervisor)
     job = claim(file_store, ended)
