@@ -469,7 +469,7 @@ class Unregister(Scenario):
         assert not DyingHeldJob.running().exists()
 
 
-class RegisterAgain(Scenario):
+class RegisterAgain(Unregister):
     """A server was taken for dead while it slept, its work went to others, its name to another."""
 
     taken = True
@@ -486,16 +486,6 @@ class RegisterAgain(Scenario):
         names = sorted(server.name for server in Server.where(incarnation=made.server.incarnation))
         assert len(names) == 1
         assert made.server.name == names[0]
-
-    def again(self):
-        made = supervisor("next")
-        made._register()
-        made._beat(1)
-        sweep_until_quiet(made)
-
-    def check(self):
-        assert [server.name for server in Server.all()] == ["next"]
-        assert not DyingHeldJob.running().exists()
 
 
 class RegisterAgainFree(RegisterAgain):
