@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -16,6 +15,7 @@ from rocketjob.cli.job_class import build, job_options, resolve
 from rocketjob.cli.job_json import summary
 from rocketjob.cli.output import print_json
 from rocketjob.cli.types import as_dict
+from rocketjob.codec import exact
 from rocketjob.errors import ValidationError
 
 MAX_SHOWN = 5  # wrong lines of a file that are told at once
@@ -68,7 +68,7 @@ def enqueue(
     CLASS is module:Class, or just Class where --app (or the setting app) names its module. Fields
     are parsed by their types: times as 2026-01-31T08:30:00Z or from now as 2h, lists as JSON. So
     are the arguments of perform by its annotations; one without an annotation is JSON if it parses,
-    or else a text.
+    or else a text, and so is a number such as 00501 that would be written differently.
     """
     fields = as_dict(properties)
     cls = resolve(spec)
@@ -123,7 +123,7 @@ def _rows(cls: type[Job], fields: dict[str, str], lines: Iterable[str]) -> Itera
 
 def _object(line: str) -> dict[str, Any]:
     try:
-        found = json.loads(line)
+        found = exact.loads(line)
     except ValueError as error:
         raise ValueError(f"not JSON: {error}") from None
     if not isinstance(found, dict):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
 import sys
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -221,21 +220,11 @@ def _positional(cls: type[Job]) -> list[str]:
 def _parse(text: str, hints: Mapping[str, Any], name: str) -> Any:
     from rocketjob.codec import codec_for
 
-    annotation = hints.get(name, Any)
-    if annotation is Any:
-        return _loose(text)
     try:
-        codec = codec_for(annotation)
+        codec = codec_for(hints.get(name, Any))
     except TypeError:
-        return _loose(text)
+        codec = codec_for(Any)
     try:
         return codec.from_text(text)
     except ValueError as error:
         raise BadInput(f"perform({name}): {error}") from None
-
-
-def _loose(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +12,7 @@ from click.shell_completion import CompletionItem
 from rocketjob.cli import completing
 from rocketjob.cli.errors import BadInput
 from rocketjob.cli.options import ParamType
+from rocketjob.codec import exact
 
 
 class JobId(ParamType):
@@ -83,7 +83,7 @@ class JsonObject(ParamType):
         if isinstance(value, dict):
             return value
         try:
-            found = json.loads(value)
+            found = exact.loads(value)
         except ValueError as error:
             self.fail(f"not JSON: {error}", param, ctx)
         if not isinstance(found, dict):

@@ -7,7 +7,6 @@ Those that BSON has no type for (date, timedelta, set ...) are stored as
 from __future__ import annotations
 
 import enum
-import json
 import re
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
@@ -18,6 +17,7 @@ from uuid import UUID
 from bson import Binary, Decimal128, ObjectId, Regex
 
 from rocketjob.clock import to_utc
+from rocketjob.codec import exact
 from rocketjob.codec.base import Codec, first, shown
 from rocketjob.codec.scalars import (
     RANGE,
@@ -146,10 +146,20 @@ def _decode_tagged(value: dict[str, Any]) -> Any:
 
 
 def _parse_json(text: str) -> Any:
+    """Parse JSON; what is none stays a text, and so does a number that would read differently.
+
+    `00501`, `1.10` and `77950e8` may be codes: only who declares a number wants one.
+    """
     try:
-        return json.loads(text)
+        found = exact.loads(text)
+    except exact.Inexact:
+        if text.lstrip()[:1] in ("[", "{"):
+            raise
+        return text
     except ValueError:
         return text
+    is_number = isinstance(found, int | float) and not isinstance(found, bool)
+    return text if is_number and str(found) != text else found
 
 
 ANY = Codec("any value", check_any, encode_any, decode_any, _parse_json, True, True)

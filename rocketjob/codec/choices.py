@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
+from decimal import Decimal
 from typing import Any, get_args
 
 import attrs
 
 from rocketjob.codec.anything import decode_any, encode_any
 from rocketjob.codec.base import Codec, CodecFor, instance_of, scalar, shown, wanted
+
+_NUMBER = re.compile(r"\s*[-+]?[0-9][0-9_.]*(e[-+]?[0-9]+)?\s*", re.IGNORECASE)
 
 
 def enum_of(kind: type[enum.Enum]) -> Codec:
@@ -76,12 +81,10 @@ def union(arguments: tuple[Any, ...], codec_for: CodecFor) -> Codec:
         return next((c.convert(value) for c in fitting if c.convert), value)
 
     def parse(text: str) -> Any:
-        for codec in codecs:
-            try:
-                return codec.from_text(text)
-            except ValueError:
-                continue
-        raise ValueError(f"must be {name}, not {text!r}")
+        found = list(_parsed(codecs, text))
+        if not found:
+            raise ValueError(f"must be {name}, not {text!r}")
+        return next((value for value in found if _reads_as(value, text)), found[0])
 
     converts = any(codec.convert for codec in codecs)
     mutable = any(codec.mutable for codec in codecs)
@@ -95,6 +98,22 @@ def union(arguments: tuple[Any, ...], codec_for: CodecFor) -> Codec:
         mutable,
         convert if converts else None,
     )
+
+
+def _parsed(codecs: list[Codec], text: str) -> Iterator[Any]:
+    """Yield what a text can mean; as a text, where that is allowed, before a guess."""
+    for codec in codecs:
+        with contextlib.suppress(ValueError):
+            yield codec.from_text(text)
+
+
+def _reads_as(value: Any, text: str) -> bool:
+    """Tell whether a value is written like the text, so that no zero or fraction is lost."""
+    if isinstance(value, bool):
+        return text.strip().lower() in ("true", "false")
+    if isinstance(value, int | float | Decimal):
+        return str(value) == text
+    return value == text or _NUMBER.fullmatch(text) is None or str(value) == text
 
 
 def _tells_itself(kind: Any) -> bool:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import attrs
 
+from rocketjob.codec import exact
 from rocketjob.codec.anything import ANY, check_keys
 from rocketjob.codec.base import Codec, CodecFor, first, inner, wanted
 
@@ -41,7 +41,7 @@ def sequence(kind: type[Any], item: Codec) -> Codec:
 def _split(text: str) -> list[Any]:
     if text.strip().startswith("["):
         try:
-            return list(json.loads(text))
+            return list(exact.loads(text))
         except ValueError as error:
             raise ValueError(f"is not a JSON list: {error}") from None
     return [part.strip() for part in text.split(",") if part.strip()]
@@ -115,7 +115,7 @@ def mapping(arguments: tuple[Any, ...], codec_for: CodecFor) -> Codec:
 
     def parse(text: str) -> Any:
         try:
-            found = json.loads(text)
+            found = exact.loads(text)
         except ValueError as error:
             raise ValueError(f"must be a JSON object: {error}") from None
         if not isinstance(found, dict):
@@ -159,7 +159,7 @@ def nested(kind: type, codec_for: CodecFor) -> Codec:
 
     def parse(text: str) -> Any:
         try:
-            found = json.loads(text)
+            found = exact.loads(text)
             given = [(p, c) for p, c in parts() if p.name in found]
             return kind(**{str(p.alias): c.from_text(found[p.name]) for p, c in given})
         except (TypeError, ValueError) as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
@@ -107,6 +108,13 @@ def _number(kind: type, name: str) -> Callable[[str], Any]:
     return parse
 
 
+def _parse_float(text: str) -> float:
+    found: float = _number(float, "a number")(text)
+    if math.isinf(found) and "inf" not in text.lower():
+        raise ValueError(f"must fit into a float, not {text!r}")
+    return found
+
+
 def _parse_object_id(text: str) -> ObjectId:
     try:
         return ObjectId(text.strip())
@@ -147,7 +155,7 @@ RANGE = Codec(
 SCALARS: dict[Any, Codec] = {
     str: Codec("str", check_text, parse=lambda text: text),
     int: Codec("int", check_int, parse=_number(int, "a whole number")),
-    float: Codec("float", _check_float, float, parse=_number(float, "a number")),
+    float: Codec("float", _check_float, float, parse=_parse_float),
     bool: scalar("bool", instance_of(bool), parse=parse_bool),
     bytes: scalar(
         "bytes",

@@ -51,6 +51,10 @@ class PropertiesJob(Job):
     pattern: re.Pattern | None = None
     place: Place | None = None
     either: int | str | None = None
+    answer: bool | str | None = None
+    measure: float | int | None = None
+    price: float | Decimal | None = None
+    delay: timedelta | str | None = None
     anything: Any = None
 
 
@@ -98,7 +102,31 @@ GOOD = [
     ("place", '{"city": "Tampa", "since": "2026-01-31"}', Place("Tampa", date(2026, 1, 31))),
     ("either", "5", 5),
     ("either", "five", "five"),
+    ("either", "00501", "00501"),
+    ("either", "1_000", "1_000"),
+    ("either", " 5", " 5"),
+    ("answer", "no", "no"),
+    ("answer", "true", True),
+    ("measure", "5", 5),
+    ("measure", "9007199254740993", 9007199254740993),
+    ("measure", "1.50", 1.5),
+    ("price", "1.10", Decimal("1.10")),
+    ("price", "1.5", 1.5),
+    ("delay", "00501", "00501"),
+    ("delay", "2h", timedelta(hours=2)),
     ("anything", "[1, 2]", [1, 2]),
+    ("anything", "7", 7),
+    ("anything", "-7.5", -7.5),
+    ("anything", "true", True),
+    ("anything", "null", None),
+    ("anything", "00501", "00501"),
+    ("anything", "77950e8", "77950e8"),
+    ("anything", "1.10", "1.10"),
+    ("anything", "1e999", "1e999"),
+    ("anything", "-0", "-0"),
+    ("anything", "NaN", "NaN"),
+    ("anything", "9007199254740993.0", "9007199254740993.0"),
+    ("loose", '{"a": 1.10}', {"a": 1.1}),
     ("anything", "plain", "plain"),
     ("priority", "5", 5),
     ("run_at", "2026-01-31T08:30:00Z", pendulum.datetime(2026, 1, 31, 8, 30)),
@@ -120,6 +148,12 @@ def test_a_text_becomes_the_value_that_it_names(rocketjob, name, text, value):
 
 
 BAD = [
+    ("real", "1e999", "must fit into a float, not '1e999'"),
+    ("loose", '{"a": 1e999}', "the number 1e999 cannot be kept as it is: put it in double quotes"),
+    ("loose", '{"a": 1, "a": 2}', "the name 'a' is there twice"),
+    ("anything", "[9007199254740993.0]", "cannot be kept as it is: put it in double quotes"),
+    ("anything", "[NaN]", "NaN is not a number in JSON: put it in double quotes"),
+    ("words", "[1e999]", "cannot be kept as it is"),
     ("whole", "ten", "must be a whole number, not 'ten'"),
     ("real", "x", "must be a number, not 'x'"),
     ("flag", "perhaps", "must be true or false, not 'perhaps'"),

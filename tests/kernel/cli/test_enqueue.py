@@ -43,6 +43,17 @@ def test_arguments_without_annotation_are_json_or_else_text(cli):
     assert Job.first().arguments == {"args": [7, "x"], "kwargs": {"a": [1]}}
 
 
+def test_arguments_without_annotation_keep_their_zeros(cli):
+    cli("enqueue", "cli_app.jobs:CliLooseJob", "--arg", "00501", "--kwarg", "price=1.10")
+    assert Job.first().arguments == {"args": ["00501"], "kwargs": {"price": "1.10"}}
+
+
+def test_json_that_cannot_be_kept_as_it_is_is_refused(cli):
+    result = cli("enqueue", "cli_app.jobs:CliLooseJob", "--arg", '{"a": 1e999}')
+    assert result.code == 2
+    assert "the number 1e999 cannot be kept as it is: put it in double quotes" in result.err
+
+
 def test_a_plain_class_name_is_found_in_the_app_modules(cli, shell):
     result = shell("enqueue", "CliReportJob", "username=x", env={"ROCKETJOB_APP": "cli_app.jobs"})
     assert result.code == 0
