@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, Unpack
 
 from rocketjob import Job, Transition, after, before, clock, event, field, validate, validators
 from rocketjob.errors import ConfigurationError
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rocketjob.explain import Reason, Remark
     from rocketjob.runner import Worker
     from rocketjob_plugins.batch.slice import Slice
-    from rocketjob_plugins.batch.streams import Limits
+    from rocketjob_plugins.batch.streams import ReadKeywords
 
 F = TypeVar("F", bound=Callable[..., Any])
 THROTTLE_MARK = "__rocketjob_batch_throttle__"
@@ -266,16 +266,10 @@ class Batch(Job, abstract=True):
         source: Any = None,
         category: str | InputCategory = "main",
         *,
-        file_name: str | None = None,
-        delimiter: str | None = None,
-        encoding: str = "utf-8",
-        encode_replace: str | None = None,
-        encode_cleaner: Any = None,
         stream_mode: str | None = None,
-        streams: Sequence[str] | None = None,
-        limits: Limits | None = None,
         on_first: Callable[[Any], None] | None = None,
         progress: Callable[[int], None] | bool | None = None,
+        **reading: Unpack[ReadKeywords],
     ) -> Any:
         """Add input: a path, URL, file object, iterable, range or table; return how many records.
 
@@ -285,33 +279,20 @@ class Batch(Job, abstract=True):
 
         Args:
             category: which input.
-            file_name: decides streams and format instead of the source's name.
-            delimiter: of the lines; found out if not given.
-            encoding: of text.
-            encode_replace: stands in for bytes that are not valid; else they are an error.
-            encode_cleaner: `"printable"`, or a function of a line.
             stream_mode: line, array or hash; the category's `mode` if not given.
-            streams: instead of those of the file name's extensions, such as `["gz"]`.
-            limits: what a packed file may unpack to, against decompression bombs.
             on_first: is called with the first line, which is then no record.
             progress: is called with the number of records so far; True shows it on a terminal.
+            reading: how a file is read, as in `streams.ReadOptions`: `file_name` (decides streams
+                and format instead of the source's name), `streams`, `delimiter`, `encoding`,
+                `encode_replace`, `encode_cleaner` and `limits`.
 
         Raises:
             StreamError: says in which file, line and column; what was added is removed.
         """
-        options = {
-            "file_name": file_name,
-            "delimiter": delimiter,
-            "encoding": encoding,
-            "encode_replace": encode_replace,
-            "encode_cleaner": encode_cleaner,
-            "stream_mode": stream_mode,
-            "streams": streams,
-            "limits": limits,
-            "on_first": on_first,
-        }
-        with shown_progress(progress) as options["progress"]:
-            return upload.upload(self, source, self.input_category_for(category), options)
+        found = self.input_category_for(category)
+        with shown_progress(progress) as shown:
+            asked = upload.Asked(reading, stream_mode, on_first, shown)
+            return upload.upload(self, source, found, asked)
 
     def upload_slice(self, records: list[Any], category: str | InputCategory = "main") -> int:
         """Add one slice, whatever its length; return its length."""

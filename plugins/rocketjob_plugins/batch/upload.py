@@ -19,7 +19,8 @@ from rocketjob_plugins.batch.category import InputCategory
 from rocketjob_plugins.batch.serializers import refused
 from rocketjob_plugins.batch.slice import Slice, explained
 from rocketjob_plugins.batch.slices import InputSlices
-from rocketjob_plugins.batch.streams import StreamError
+from rocketjob_plugins.batch.streams import ReadKeywords, ReadOptions, StreamError
+from rocketjob_plugins.batch.streams.options import check_keywords
 from rocketjob_plugins.batch.tabular import Tabular
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ AT_ONCE = 10_000  # records of a list
 BYTES_AT_ONCE = 4 * 1024 * 1024  # ... or about so much of them
 MARKS = "uploaded"  # key of the stored job: the next record number of each category
 ENDED = ["completed", "aborted"]
-FILE_OPTIONS = ("delimiter", "encode_replace", "encode_cleaner", "streams", "limits")
 
 
 class UploadWriter:
@@ -300,30 +300,51 @@ def forget_uploads(job: Batch) -> None:
         job.save(validate=False)
 
 
-def upload(job: Batch, source: Any, category: InputCategory, options: dict[str, Any]) -> Any:
+@attrs.frozen
+class Asked:
+    """What an upload is asked for.
+
+    Attributes:
+        reading: how a file is to be read.
+        stream_mode: line, array or hash; None: the category's mode.
+        on_first: is called with the first line, which is then no record.
+        progress: is called with the number of records so far.
+    """
+
+    reading: ReadKeywords = attrs.field(factory=ReadKeywords)
+    stream_mode: str | None = None
+    on_first: Callable[[Any], None] | None = None
+    progress: Callable[[int], None] | None = None
+
+    def __attrs_post_init__(self) -> None:
+        check_keywords(self.reading)
+
+    def refuse(self, what: str, *allowed: str) -> None:
+        """Raise TypeError where something is asked for that is of files only."""
+        options = {**self.reading, "stream_mode": self.stream_mode, "on_first": self.on_first}
+        for name, value in options.items():
+            is_default = value is None or (name == "encoding" and value == "utf-8")
+            if not is_default and name not in allowed:
+                raise TypeError(f"upload of {what} takes no {name}: that is for files")
+
+
+def upload(job: Batch, source: Any, category: InputCategory, asked: Asked) -> Any:
     """Upload from whatever was given; see `Batch.upload`."""
     if source is None:
-        source = category.file_name or options["file_name"]
+        source = category.file_name or asked.reading.get("file_name")
     if source is None:
-        _refuse_options(options, allowed=("file_name", "progress"), what="a writer")
-        return UploadWriter(job, category, options["progress"])
+        asked.refuse("a writer")
+        return UploadWriter(job, category, asked.progress)
     if isinstance(source, str | PathLike) or hasattr(source, "read"):
-        return upload_file(job, source, category, options)
-    _refuse_options(options, allowed=("on_first", "progress"), what="an iterable")
+        return upload_file(job, source, category, asked)
+    asked.refuse("an iterable", "on_first")
     rows = rows_of(source)
-    if options["on_first"] is not None:
+    if asked.on_first is not None:
         rows = iter(rows)
         first = next(rows, None)
         if first is not None:
-            options["on_first"](first)
-    return upload_records(job, rows, category, options["progress"])
-
-
-def _refuse_options(options: Mapping[str, Any], allowed: Sequence[str], what: str) -> None:
-    given = [n for n, value in options.items() if value is not None and n not in allowed]
-    given = [n for n in given if not (n == "encoding" and options[n] == "utf-8")]
-    if given:
-        raise TypeError(f"upload of {what} takes no {given[0]}: that is for files")
+            asked.on_first(first)
+    return upload_records(job, rows, category, asked.progress)
 
 
 def rows_of(source: Any) -> Iterable[Any]:
@@ -377,11 +398,11 @@ def upload_slice(job: Batch, records: list[Any], category: InputCategory) -> int
     return writer.count
 
 
-def upload_file(job: Batch, source: Any, category: InputCategory, options: dict[str, Any]) -> int:
+def upload_file(job: Batch, source: Any, category: InputCategory, asked: Asked) -> int:
     """Upload a file line by line, or row by row."""
     before = attrs.asdict(category, recurse=False)
     try:
-        return _upload_file(job, source, category, options)
+        return _upload_file(job, source, category, asked)
     except BaseException:
         # The columns were those of this file: of the next one the header line is to be read.
         for setting, value in before.items():
@@ -391,27 +412,25 @@ def upload_file(job: Batch, source: Any, category: InputCategory, options: dict[
         raise
 
 
-def _upload_file(job: Batch, source: Any, category: InputCategory, options: dict[str, Any]) -> int:
-    name = options["file_name"] or _name_of(source)
-    mode = options["stream_mode"] or category.mode
+def _upload_file(job: Batch, source: Any, category: InputCategory, asked: Asked) -> int:
+    # A file object's own name says nothing of how its content is packed.
+    name = asked.reading.get("file_name") or _name_of(source)
+    mode = asked.stream_mode or category.mode
     if mode not in ("line", "array", "hash"):
         raise ValueError(f"stream_mode must be line, array or hash, not {mode!r}")
     category.file_name, category.slice_records = name or category.file_name, None
     table = _table(category, name, mode)
-    reading = {key: options[key] for key in FILE_OPTIONS}
+    options = ReadOptions(
+        **asked.reading,
+        quoted=table is not None and table.format == "csv",
+        format_options=category.format_options,
+    )
     with (
-        UploadWriter(job, category, options["progress"]) as writer,
-        streams.open_line_blocks(
-            source,
-            file_name=options["file_name"],  # a file object's own name says nothing of its content
-            encoding=options["encoding"],
-            format_options=category.format_options,
-            quoted=table is not None and table.format == "csv",
-            **reading,
-        ) as blocks,
+        UploadWriter(job, category, asked.progress) as writer,
+        streams.read_line_blocks(source, options) as blocks,
     ):
         category.first_record = writer.first
-        for line, lines in _after_header(blocks, category, table, options["on_first"]):
+        for line, lines in _after_header(blocks, category, table, asked.on_first):
             if not writer.count:
                 store_categories(job)
             writer.extend(_in_mode(lines, table, mode, blocks, line))

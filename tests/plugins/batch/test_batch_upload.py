@@ -537,3 +537,8 @@ def test_django_query_sets_are_uploaded():
     assert done.stdout.splitlines() == ["2 3", "a b c", "{'id': 1} {'id': 2} {'id': 3}"], (
         done.stderr
     )
+
+
+def test_a_misspelt_option_is_named(job):
+    with pytest.raises(TypeError, match="no option encodng to read a file; did you mean encoding"):
+        job.upload(["a"], encodng="latin-1")

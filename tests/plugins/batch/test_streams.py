@@ -288,7 +288,7 @@ def test_control_characters_are_removed_on_request():
     [
         ({"encoding": "utf-99"}, "There is no encoding 'utf-99'"),
         ({"encoding": "base64"}, "'base64' is no encoding of text"),
-        ({"delimiter": ""}, "must be a text that is not empty"),
+        ({"delimiter": ""}, "must be a string that is not empty"),
         ({"encode_cleaner": "all"}, "must be printable or a callable"),
     ],
 )
@@ -972,3 +972,12 @@ def test_memory_stays_bounded_on_a_file_of_150_mb(tmp_path):
     """)
     assert said.split() == ["4600000", "4600000"]
     assert (tmp_path / "copy.csv.bz2").stat().st_size == plain.stat().st_size
+
+
+def test_a_misspelt_option_is_named():
+    with pytest.raises(TypeError, match="no option encodng to read a file; did you mean encoding"):
+        open_lines(io.BytesIO(b""), encodng="utf-8")
+
+
+def test_an_encoding_that_is_none_is_utf_8():
+    assert read_bytes("é".encode(), encoding=None) == ["é"]

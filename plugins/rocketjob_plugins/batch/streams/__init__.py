@@ -20,17 +20,22 @@ from rocketjob_plugins.batch.streams.lines import (
     Lines,
     open_line_blocks,
     open_lines,
+    read_line_blocks,
 )
 from rocketjob_plugins.batch.streams.names import streams_of
+from rocketjob_plugins.batch.streams.options import Dialect, ReadKeywords, ReadOptions
 from rocketjob_plugins.batch.streams.readers import BinaryFile, open_binary
 from rocketjob_plugins.batch.streams.writer import Writer, open_writer
 
 __all__ = [
     "LIMITS",
     "BinaryFile",
+    "Dialect",
     "Limits",
     "LineBlocks",
     "Lines",
+    "ReadKeywords",
+    "ReadOptions",
     "StreamError",
     "Writer",
     "open_binary",
@@ -39,5 +44,6 @@ __all__ = [
     "open_line_blocks",
     "open_lines",
     "open_writer",
+    "read_line_blocks",
     "streams_of",
 ]

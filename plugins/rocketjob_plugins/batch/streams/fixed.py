@@ -8,7 +8,8 @@ from typing import Any, overload
 
 from rocketjob_plugins.batch.streams.errors import StreamError
 from rocketjob_plugins.batch.streams.inflate import Limits
-from rocketjob_plugins.batch.streams.lines import BLOCK, text_encoding
+from rocketjob_plugins.batch.streams.lines import BLOCK
+from rocketjob_plugins.batch.streams.options import text_encoding
 from rocketjob_plugins.batch.streams.readers import Opened, open_layers
 
 

@@ -9,19 +9,19 @@ from __future__ import annotations
 import codecs
 import functools
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from itertools import chain
-from typing import Any
+from typing import Any, Unpack
 
 from rocketjob_plugins.batch.streams import content, quotes, xlsx
 from rocketjob_plugins.batch.streams.errors import StreamError
-from rocketjob_plugins.batch.streams.inflate import LIMITS, Limits
+from rocketjob_plugins.batch.streams.inflate import LIMITS
+from rocketjob_plugins.batch.streams.options import LineKeywords, ReadOptions
 from rocketjob_plugins.batch.streams.readers import Opened, open_layers, refuse_packed
 
 BLOCK = 256 * 1024
 DETECT_CHARACTERS = 100 * 64 * 1024  # within these there must be a line break
 MAX_RECORD = 16 * 1024 * 1024  # characters: a store takes no larger document
-Cleaner = str | Callable[[str], str]
 
 _DELIMITER = re.compile(r"\r\n|\n|\r")
 _CONTROLS = [chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))]
@@ -97,132 +97,38 @@ class Lines(Iterator[str]):
         self.blocks.close()
 
 
-def open_line_blocks(
-    source: Any,
-    *,
-    file_name: str | None = None,
-    streams: Sequence[str] | str | None = None,
-    delimiter: str | None = None,
-    encoding: str = "utf-8",
-    encode_replace: str | None = None,
-    encode_cleaner: Cleaner | None = None,
-    quoted: bool | str = False,
-    format_options: Mapping[str, Any] | None = None,
-    limits: Limits | None = None,
-) -> LineBlocks:
-    r"""Open a file to be read as lists of lines.
+def open_line_blocks(source: Any, **options: Unpack[LineKeywords]) -> LineBlocks:
+    """Open a file to be read as lists of lines.
 
     Args:
         source: a path, a URL, or a file object in binary or text mode.
-        file_name: whose extensions say what the streams are; by default that of a path or URL.
-        streams: instead, from left to right as in a name: `["gz", "enc"]` for `a.csv.gz.enc`.
-        delimiter: ends a line and is no part of it; by default the first of CR LF, LF and CR
-            that is found.
-        encoding: of the text; a byte order mark is removed.
-        encode_replace: what to put in place of bytes that are not valid, which are an error else.
-        encode_cleaner: `"printable"` removes control characters other than tab and line breaks;
-            a callable is given each line.
-        quoted: a line break within double quotes belongs to the line, as in CSV; a text is the
-            separator of the values, by default a comma.
-        format_options: `sheet` is that of an Excel workbook.
-        limits: against decompression bombs.
+        options: those of `ReadOptions`.
 
     Raises:
         StreamError: at once if the file cannot be opened; while reading if it is damaged, or is
             no text: with file, line and column.
     """
-    check = _Options(delimiter, encoding, encode_replace, encode_cleaner, quoted)
-    opened = open_layers(source, file_name, streams, limits)
-    if opened.workbook:
-        return LineBlocks(opened, lambda blocks: _rows(blocks, opened, format_options, limits))
-    return LineBlocks(opened, lambda blocks: _Splitter(blocks, opened, check).lists())
+    return read_line_blocks(source, ReadOptions.of(**options))
 
 
-def open_lines(
-    source: Any,
-    *,
-    file_name: str | None = None,
-    streams: Sequence[str] | str | None = None,
-    delimiter: str | None = None,
-    encoding: str = "utf-8",
-    encode_replace: str | None = None,
-    encode_cleaner: Cleaner | None = None,
-    quoted: bool | str = False,
-    format_options: Mapping[str, Any] | None = None,
-    limits: Limits | None = None,
-) -> Lines:
+def open_lines(source: Any, **options: Unpack[LineKeywords]) -> Lines:
     """Open a file to be read line by line; see `open_line_blocks`."""
-    return Lines(
-        open_line_blocks(
-            source,
-            file_name=file_name,
-            streams=streams,
-            delimiter=delimiter,
-            encoding=encoding,
-            encode_replace=encode_replace,
-            encode_cleaner=encode_cleaner,
-            quoted=quoted,
-            format_options=format_options,
-            limits=limits,
-        )
-    )
+    return Lines(read_line_blocks(source, ReadOptions.of(**options)))
 
 
-def _rows(
-    blocks: LineBlocks,
-    opened: Opened,
-    options: Mapping[str, Any] | None,
-    limits: Limits | None,
-) -> Iterator[list[str]]:
-    for block in xlsx.row_blocks(opened.reader, opened.name, options, limits or LIMITS):
+def read_line_blocks(source: Any, options: ReadOptions) -> LineBlocks:
+    """Open a file to be read as lists of lines; see `open_line_blocks`."""
+    opened = open_layers(source, options.file_name, options.streams, options.limits)
+    if opened.workbook:
+        return LineBlocks(opened, lambda blocks: _rows(blocks, opened, options))
+    return LineBlocks(opened, lambda blocks: _Splitter(blocks, opened, options).lists())
+
+
+def _rows(blocks: LineBlocks, opened: Opened, options: ReadOptions) -> Iterator[list[str]]:
+    sheet, limits = options.format_options, options.limits or LIMITS
+    for block in xlsx.row_blocks(opened.reader, opened.name, sheet, limits):
         blocks.line += len(block)
         yield block
-
-
-class _Options:
-    """The arguments, checked before anything is opened."""
-
-    def __init__(
-        self,
-        delimiter: str | None,
-        encoding: str,
-        encode_replace: str | None,
-        encode_cleaner: Cleaner | None,
-        quoted: bool | str,
-    ) -> None:
-        if delimiter is not None and (not isinstance(delimiter, str) or not delimiter):
-            raise StreamError("The delimiter must be a text that is not empty")
-        if isinstance(encode_cleaner, str) and encode_cleaner != "printable":
-            raise StreamError(f"encode_cleaner must be printable or a callable: {encode_cleaner!r}")
-        self.delimiter = delimiter
-        self.encoding = text_encoding(encoding)
-        self.errors = "strict" if encode_replace is None else replacing(encode_replace)
-        self.cleaner = encode_cleaner if callable(encode_cleaner) else None
-        self.controls = _controls(delimiter) if encode_cleaner == "printable" else None
-        self.separator = (quoted if isinstance(quoted, str) else ",") if quoted else None
-
-
-def text_encoding(name: str) -> str:
-    """Return the encoding's own name.
-
-    Raises:
-        StreamError: there is no such encoding.
-    """
-    try:
-        found = codecs.lookup(name)
-    except (LookupError, TypeError):
-        raise StreamError(f"There is no encoding {name!r}: for example utf-8, latin-1") from None
-    if not getattr(found, "_is_text_encoding", True):
-        raise StreamError(f"{name!r} is no encoding of text: use for example utf-8, latin-1")
-    return found.name
-
-
-@functools.cache
-def replacing(text: str) -> str:
-    """Return the name of the codecs' error handler that puts `text` in place of invalid bytes."""
-    name = f"rocketjob-replace-{text.encode('unicode_escape').hex()}"
-    codecs.register_error(name, lambda error: (text, error.end))  # type: ignore[attr-defined]
-    return name
 
 
 @functools.cache
@@ -243,17 +149,18 @@ def _controls(delimiter: str | None) -> re.Pattern[str]:
 class _Splitter:
     """Splits a file into lists of lines and keeps count of where it is."""
 
-    def __init__(self, blocks: LineBlocks, opened: Opened, options: _Options) -> None:
+    def __init__(self, blocks: LineBlocks, opened: Opened, options: ReadOptions) -> None:
         self._state, self._opened, self._options = blocks, opened, options
+        self._separator = options.quoted.separator if options.quoted else None
         self._state.delimiter = options.delimiter
         self._tail = ""  # of the block before: the beginning of a line
 
     def lists(self) -> Iterator[list[str]]:
         lists = self._lists()
-        if self._options.separator is not None:
-            lists = quotes.join_quoted(lists, self._state, self._options.separator, MAX_RECORD)
-        clean = self._options.cleaner
-        return lists if clean is None else (list(map(clean, lines)) for lines in lists)
+        if self._separator is not None:
+            lists = quotes.join_quoted(lists, self._state, self._separator, MAX_RECORD)
+        clean = self._options.encode_cleaner
+        return (list(map(clean, lines)) for lines in lists) if callable(clean) else lists
 
     def _lists(self) -> Iterator[list[str]]:
         for text in self._texts():
@@ -289,7 +196,7 @@ class _Splitter:
         return text.split(self._state.delimiter) if self._state.delimiter else [text]
 
     def _detect(self, text: str, final: bool) -> str | None:
-        for found in _delimiters(self._options.separator).finditer(text):
+        for found in _delimiters(self._separator).finditer(text):
             if found[0][0] == '"':
                 continue
             if found[0] == "\r" and found.end() == len(text) and not final:
@@ -305,9 +212,11 @@ class _Splitter:
     # --- text --------------------------------------------------------------------------------
 
     def _texts(self) -> Iterator[str]:
-        source, controls = self._opened.source, self._options.controls
-        texts = self._given() if source.is_text else self._decoded()
-        return texts if controls is None else (controls.sub("", text) for text in texts)
+        texts = self._given() if self._opened.source.is_text else self._decoded()
+        if self._options.encode_cleaner != "printable":
+            return texts
+        controls = _controls(self._options.delimiter)
+        return (controls.sub("", text) for text in texts)
 
     def _given(self) -> Iterator[str]:
         while text := self._read_text():
