@@ -31,7 +31,8 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "plugins")]
 
 import rocketjob  # noqa: E402
-from rocketjob import Job, application, clock  # noqa: E402
+from rocketjob import Job, application  # noqa: E402
+from rocketjob.base import clock  # noqa: E402
 
 TICK = os.sysconf("SC_CLK_TCK")
 SERVER = """
@@ -39,8 +40,8 @@ import sys
 sys.path[:0] = {path!r}
 import rocketjob
 from rocketjob import application
-from rocketjob.log import LogService
-from rocketjob.supervisor import Supervisor
+from rocketjob.base.log import LogService
+from rocketjob.server.supervisor import Supervisor
 rocketjob.configure(**{settings!r})
 service = LogService("warn", "console").start()
 code = Supervisor(application.current()).run()

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rocketjob import validators
+from rocketjob import _moved as _moved
 from rocketjob.application import configure, connect
-from rocketjob.callbacks import after, around, before
-from rocketjob.clock import now
-from rocketjob.document import Document
-from rocketjob.errors import (
+from rocketjob.base.clock import now
+from rocketjob.base.errors import (
     ClaimLost,
     ConfigurationError,
     DuplicateKey,
@@ -26,18 +24,21 @@ from rocketjob.errors import (
     ValidationError,
     WorkerCrashed,
 )
-from rocketjob.fields import field
-from rocketjob.job import Job
-from rocketjob.job_exception import JobException
-from rocketjob.state_machine import Transition, event
-from rocketjob.unknown_job import UnknownJob
-from rocketjob.validation import validate
+from rocketjob.jobs.exception import JobException
+from rocketjob.jobs.job import Job
+from rocketjob.jobs.unknown import UnknownJob
+from rocketjob.model import validators
+from rocketjob.model.callbacks import after, around, before
+from rocketjob.model.document import Document
+from rocketjob.model.fields import field
+from rocketjob.model.validation import validate
+from rocketjob.states.machine import Transition, event
 
 if TYPE_CHECKING:
-    from rocketjob import events
-    from rocketjob.hookspecs import hookimpl, hookspec
-    from rocketjob.server import Server
-    from rocketjob.subscribers import Subscriber
+    from rocketjob.plugins.hookspecs import hookimpl, hookspec
+    from rocketjob.server import events
+    from rocketjob.server.server import Server
+    from rocketjob.server.subscribers import Subscriber
 
 __version__ = "0.1.0"
 __all__ = [
@@ -79,11 +80,11 @@ __all__ = [
 ]
 
 _LAZY = {
-    "Server": "rocketjob.server",
-    "Subscriber": "rocketjob.subscribers",
-    "events": None,
-    "hookimpl": "rocketjob.hookspecs",
-    "hookspec": "rocketjob.hookspecs",
+    "Server": "rocketjob.server.server",
+    "Subscriber": "rocketjob.server.subscribers",
+    "events": "rocketjob.server.events",
+    "hookimpl": "rocketjob.plugins.hookspecs",
+    "hookspec": "rocketjob.plugins.hookspecs",
 }
 
 
@@ -93,5 +94,5 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'rocketjob' has no attribute {name!r}")
     import importlib
 
-    module = importlib.import_module(_LAZY[name] or f"rocketjob.{name}")
-    return module if _LAZY[name] is None else getattr(module, name)
+    module = importlib.import_module(_LAZY[name])
+    return module if name == "events" else getattr(module, name)

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
-from rocketjob import config as config_module
-from rocketjob.config import Config
-from rocketjob.errors import ConfigurationError
-from rocketjob.log import Logger
-from rocketjob.store import Store
+from rocketjob.base import config as config_module
+from rocketjob.base.config import Config
+from rocketjob.base.errors import ConfigurationError
+from rocketjob.base.log import Logger
+from rocketjob.store import Store, context
+from rocketjob.store.context import close, use, using
 
 if TYPE_CHECKING:
-    from rocketjob.plugin_manager import PluginManager
+    from rocketjob.plugins.manager import PluginManager
 
+__all__ = ["Application", "close", "configure", "connect", "current", "use", "using"]
 log = Logger("rocketjob.store")
 
 
@@ -50,7 +51,7 @@ class Application:
     @property
     def plugins(self) -> PluginManager:
         if self._plugins is None:
-            from rocketjob.plugin_manager import PluginManager  # slow: it reads what is installed
+            from rocketjob.plugins.manager import PluginManager  # slow: it reads what is installed
 
             with self._lock:
                 if self._plugins is None:
@@ -142,16 +143,18 @@ class Application:
 
     def indexes(self, store: Store | None = None) -> dict[str, list[Mapping[str, Any]]]:
         """Return all indexes, by collection; with those that only this store needs."""
-        from rocketjob import events, job, server, successors
-
-        own = {**job.INDEXES, **server.INDEXES, **events.INDEXES}
-        found: dict[str, list[Mapping[str, Any]]] = {k: list(v) for k, v in own.items()}
-        plain = store is not None and not store.supports_transactions
-        more = [successors.INDEXES] if plain else []
-        for brought in [*reversed(self.plugins.hook.register_indexes()), *more]:
-            for collection, specs in brought.items():
+        brought = list(reversed(self.plugins.hook.register_indexes()))
+        if store is not None and not store.supports_transactions:
+            brought.append(successors_indexes())
+        found: dict[str, list[Mapping[str, Any]]] = {}
+        for each in brought:
+            for collection, specs in each.items():
                 found.setdefault(collection, []).extend(specs)
         return found
+
+    def after_fork(self) -> None:
+        """Begin with a lock that no thread holds: those of the parent are not here."""
+        self._lock = threading.RLock()
 
     def close(self) -> None:
         """Close the store; it is opened again when needed."""
@@ -162,19 +165,19 @@ class Application:
             self._store = self._slices_store = None
 
 
-_current: Application | None = None
+def successors_indexes() -> Mapping[str, Sequence[Mapping[str, Any]]]:
+    from rocketjob.jobs import successors  # for start-up time
+
+    return successors.INDEXES
+
+
 _overrides: dict[str, Any] = {}
 _lock = threading.RLock()
 
 
 def current() -> Application:
     """Return this process's application."""
-    global _current
-    if _current is None:
-        with _lock:
-            if _current is None:
-                _current = Application(config_module.load(_overrides))
-    return _current
+    return cast(Application, context.current())
 
 
 def configure(**settings: Any) -> Config:
@@ -186,13 +189,10 @@ def configure(**settings: Any) -> Config:
     Raises:
         ConfigurationError: an unknown setting or a wrong value.
     """
-    global _current
     with _lock:
         config = config_module.load({**_overrides, **settings})
         _overrides.update(settings)
-        if _current is not None:
-            _current.close()
-        _current = Application(config)
+        _replace(Application(config))
     return config
 
 
@@ -203,51 +203,24 @@ def connect(url: str) -> Store:
         ConfigurationError: no plugin knows the scheme.
         StoreError: it cannot be opened; the message says what to do.
     """
-    global _current
     with _lock:
-        config = config_module.load({**_overrides, "url": url})
-        application = Application(config)
+        application = Application(config_module.load({**_overrides, "url": url}))
         store = application.store  # before anything is changed: it may fail
-        if _current is not None:
-            _current.close()
-        _current = application
+        _replace(application)
         _overrides["url"] = url
     return store
 
 
-def use(application: Application) -> Application:
-    """Make this the process's application for good."""
-    global _current
-    with _lock:
-        _current = application
-    return application
-
-
-def close() -> None:
-    """Close this process's store, if it was opened; it is opened again when needed."""
-    if _current is not None:
-        _current.close()
-
-
-@contextmanager
-def using(application: Application) -> Iterator[Application]:
-    """Put another application in place of this process's for a block, for example in a test."""
-    global _current
-    with _lock:
-        previous, _current = _current, application
-    try:
-        yield application
-    finally:
-        with _lock:
-            _current = previous
-        application.close()
+def _replace(application: Application) -> None:
+    previous = context.replace(application)
+    if previous is not None:
+        previous.close()
 
 
 def _after_fork() -> None:
     global _lock
     _lock = threading.RLock()
-    if _current is not None:
-        _current._lock = threading.RLock()
 
 
+context.made_by(lambda: Application(config_module.load(_overrides)))
 os.register_at_fork(after_in_child=_after_fork)

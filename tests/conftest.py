@@ -5,8 +5,12 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
-from rocketjob import application, async_loop, clock, registry
-from rocketjob.document import Document
+from rocketjob import application
+from rocketjob.base import clock
+from rocketjob.model import registry
+from rocketjob.model.document import Document
+from rocketjob.store import context
+from rocketjob.worker import async_loop
 
 settings.register_profile(
     "rocketjob",
@@ -20,12 +24,13 @@ settings.load_profile("rocketjob")
 def _no_trace_of_a_test(monkeypatch):
     """Give each test the process's settings, clock and outside callbacks as they were."""
     monkeypatch.setattr(application, "_overrides", {})
-    before = application._current
+    before = context.replace(None)
+    context.replace(before)
     added = {cls: list(cls.__added_callbacks__) for cls in _classes(Document)}
     yield
-    if application._current is not None and application._current is not before:
-        application._current.close()
-    application._current = before
+    last = context.replace(before)
+    if last is not None and last is not before:
+        last.close()
     clock.reset()
     async_loop.close()
     for cls, callbacks in added.items():

@@ -20,7 +20,7 @@ from typing import Any, ClassVar
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Session
 
-from rocketjob.errors import ConfigurationError
+from rocketjob.base.errors import ConfigurationError
 from rocketjob_plugins.transaction import Transaction
 
 

@@ -29,12 +29,14 @@ from typing import Any
 
 from bson import ObjectId
 
-from rocketjob import Job, clock, events, field, hookimpl, limits
+from rocketjob import Job, events, field, hookimpl
 from rocketjob.application import current
-from rocketjob.document import Document
-from rocketjob.errors import NotFound
-from rocketjob.registry import lookup
-from rocketjob.server import Server
+from rocketjob.base import clock
+from rocketjob.base.errors import NotFound
+from rocketjob.model.document import Document
+from rocketjob.model.registry import lookup
+from rocketjob.queue import limits
+from rocketjob.server.server import Server
 from rocketjob.store import Collection, Filter, Store, Stored, Write
 from rocketjob_plugins.cron import Cron
 from rocketjob_plugins.singleton import Singleton

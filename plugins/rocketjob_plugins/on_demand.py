@@ -27,14 +27,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from rocketjob import Job, after, before, field, hookimpl, validate
 from rocketjob.application import current
-from rocketjob.errors import RocketJobError
-from rocketjob.explain import Reason
+from rocketjob.base.errors import RocketJobError
+from rocketjob.queue.explain import Reason
 from rocketjob_plugins.batch import Batch, Statistics
 from rocketjob_plugins.cron import Cron
 from rocketjob_plugins.retry import Retry
 
 if TYPE_CHECKING:
-    from rocketjob.config import Config
+    from rocketjob.base.config import Config
 
 NAMES = ("self", "job", "data", "row", "logger")
 OFF = (

@@ -18,9 +18,10 @@ from itertools import pairwise
 
 import pendulum
 
-from rocketjob import Job, after, before, clock, field, hookimpl, validate
+from rocketjob import Job, after, before, field, hookimpl, validate
 from rocketjob.application import current
-from rocketjob.explain import Reason
+from rocketjob.base import clock
+from rocketjob.queue.explain import Reason
 from rocketjob_plugins.cron import CronError, CronSchedule
 
 TICK = timedelta(microseconds=1)

@@ -21,9 +21,10 @@ import random
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
-from rocketjob import Job, WorkerCrashed, before, clock, field, hookimpl, validators
-from rocketjob.errors import ConfigurationError
-from rocketjob.explain import Reason
+from rocketjob import Job, WorkerCrashed, before, field, hookimpl, validators
+from rocketjob.base import clock
+from rocketjob.base.errors import ConfigurationError
+from rocketjob.queue.explain import Reason
 
 LONGEST = timedelta(days=365)
 

@@ -22,9 +22,9 @@ from typing import Any, ClassVar, Literal, Self
 import bson
 
 from rocketjob import Job, before, hookimpl, validate
-from rocketjob.errors import ConfigurationError, ValidationError
-from rocketjob.fields import MISSING, read_only_field
-from rocketjob.indexes import unique_while
+from rocketjob.base.errors import ConfigurationError, ValidationError
+from rocketjob.model.fields import MISSING, read_only_field
+from rocketjob.store.indexes import unique_while
 
 ACTIVE = ("queued", "running", "paused")
 INDEX = "active_key"

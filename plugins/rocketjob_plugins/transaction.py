@@ -21,7 +21,7 @@ from contextlib import AbstractContextManager
 from typing import Any, ClassVar
 
 from rocketjob import Job, around, hookimpl
-from rocketjob.errors import ConfigurationError
+from rocketjob.base.errors import ConfigurationError
 
 SLICE = "slice"
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from rocketjob import config as settings
+from rocketjob.base import config as settings
 from rocketjob.cli.command import command, json_option
 from rocketjob.cli.output import Column, as_text, print_json, print_table
 from rocketjob.cli.session import session_of

@@ -13,17 +13,18 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
-from rocketjob import application, clock
+from rocketjob import application
 from rocketjob.application import Application
+from rocketjob.base import clock
+from rocketjob.base.errors import PluginError, RocketJobError
 from rocketjob.cli.command import command, json_option
 from rocketjob.cli.output import clean, print_json, relative, span, styled
 from rocketjob.cli.session import fits_terminal, session_of
-from rocketjob.errors import PluginError, RocketJobError
-from rocketjob.plugin_manager import PluginManager, import_app
+from rocketjob.plugins.manager import PluginManager, import_app
 from rocketjob.store import Store
 
 if TYPE_CHECKING:
-    from rocketjob.server import Server
+    from rocketjob.server.server import Server
 
 OK, WARNING, PROBLEM = "ok", "warning", "problem"
 MARKS = {OK: ("ok", "green"), WARNING: ("warning", "yellow"), PROBLEM: ("problem", "red")}
@@ -145,7 +146,7 @@ def _named(error: Exception) -> str:
 
 def check_configuration(patient: Patient) -> Iterator[Finding]:
     """Say which settings are not the defaults, and where they come from."""
-    from rocketjob import config as config_module
+    from rocketjob.base import config as config_module
 
     changed: dict[str, list[str]] = {}
     for name, origin in config_module.origins(patient.given).items():
@@ -247,7 +248,7 @@ def _round_trip(store: Store) -> Finding:
     """Write, read and remove a document among the events, where nobody takes it for work."""
     from bson import ObjectId
 
-    from rocketjob.events import COLLECTION
+    from rocketjob.server.events import COLLECTION
 
     events, times = store.collection(COLLECTION), []
     for _ in range(5):
@@ -270,7 +271,7 @@ def _round_trip(store: Store) -> Finding:
 
 def check_servers(patient: Patient) -> Iterator[Finding]:
     """Look whether anybody is there to work."""
-    from rocketjob.server import Server
+    from rocketjob.server.server import Server
 
     patient.servers = list(Server.all().order_by("name"))
     living, due = patient.living, _due().count()
@@ -353,7 +354,7 @@ def check_classes(patient: Patient) -> Iterator[Finding]:
     """Look for queued jobs whose class no server has loaded."""
     if not patient.living:
         return  # it has been said that nobody is there
-    from rocketjob.recovery import unserved
+    from rocketjob.server.recovery import unserved
 
     missing = unserved(patient.store)
     for name, count in missing.items():
@@ -373,7 +374,7 @@ def check_jobs(patient: Patient) -> Iterator[Finding]:
     """Look for jobs that are stuck, late or failed."""
     yield from _stuck(patient)
     yield from _oldest(patient)
-    from rocketjob.job import Job
+    from rocketjob.jobs.job import Job
 
     failed = Job.failed().count()
     if failed:
@@ -385,8 +386,8 @@ def check_jobs(patient: Patient) -> Iterator[Finding]:
 
 def _stuck(patient: Patient) -> Iterator[Finding]:
     """Look for claims of processes whose server is dead: running jobs, and parts of jobs."""
-    from rocketjob.job import Job
-    from rocketjob.queue import owners
+    from rocketjob.jobs.job import Job
+    from rocketjob.queue.claim import owners
 
     living = {server.incarnation for server in patient.living}
     holders = owners(patient.store, patient.application.plugins)
@@ -406,7 +407,7 @@ def _stuck(patient: Patient) -> Iterator[Finding]:
 
 
 def _oldest(patient: Patient) -> Iterator[Finding]:
-    from rocketjob.unknown_job import UnknownJob
+    from rocketjob.jobs.unknown import UnknownJob
 
     job = _due().order_by("id").first()
     if job is None:
@@ -426,7 +427,7 @@ def _oldest(patient: Patient) -> Iterator[Finding]:
 
 
 def _due() -> Any:
-    from rocketjob.job import Job
+    from rocketjob.jobs.job import Job
 
     return Job.queued_now()
 

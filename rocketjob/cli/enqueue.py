@@ -9,14 +9,14 @@ from typing import Any
 import click
 
 from rocketjob import Job
+from rocketjob.base.errors import ValidationError
 from rocketjob.cli.command import command, json_option
 from rocketjob.cli.errors import BadInput, Failure
 from rocketjob.cli.job_class import build, job_options, resolve
 from rocketjob.cli.job_json import summary
 from rocketjob.cli.output import print_json
 from rocketjob.cli.types import as_dict
-from rocketjob.codec import exact
-from rocketjob.errors import ValidationError
+from rocketjob.model.types import exact
 
 MAX_SHOWN = 5  # wrong lines of a file that are told at once
 

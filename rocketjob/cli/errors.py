@@ -16,9 +16,9 @@ from typing import Any
 
 import click
 
+from rocketjob.base.errors import RocketJobError, WrongSetting
+from rocketjob.base.passwords import hide_passwords
 from rocketjob.cli.session import Session
-from rocketjob.errors import RocketJobError, WrongSetting
-from rocketjob.passwords import hide_passwords
 
 SUCCESS, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130
 

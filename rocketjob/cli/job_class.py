@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 import click
 
 from rocketjob import Job, UnknownJob
+from rocketjob.base.errors import PluginError, UnknownJobClass, ValidationError
 from rocketjob.cli.command import did_you_mean
 from rocketjob.cli.errors import BadInput
 from rocketjob.cli.session import import_app
 from rocketjob.cli.types import JOB_SPEC, Property
-from rocketjob.errors import PluginError, UnknownJobClass, ValidationError
-from rocketjob.registry import loaded_classes
+from rocketjob.model.registry import loaded_classes
 
 F = TypeVar("F", bound=Callable[..., Any])
 _OPTIONS = (
@@ -92,7 +92,7 @@ def _of_module(module: ModuleType, name: str) -> type[Job]:
 
 
 def _of_app(name: str) -> type[Job]:
-    from rocketjob.job import job_class
+    from rocketjob.jobs.job import job_class
 
     import_app()
     try:
@@ -218,7 +218,7 @@ def _positional(cls: type[Job]) -> list[str]:
 
 
 def _parse(text: str, hints: Mapping[str, Any], name: str) -> Any:
-    from rocketjob.codec import codec_for
+    from rocketjob.model.types import codec_for
 
     try:
         codec = codec_for(hints.get(name, Any))

@@ -11,6 +11,7 @@ import click
 from bson import ObjectId
 
 from rocketjob import Job, UnknownJob
+from rocketjob.base.errors import InvalidTransition, RocketJobError
 from rocketjob.cli.command import Group, json_option
 from rocketjob.cli.errors import FAILURE
 from rocketjob.cli.job_json import EVENTS, class_name
@@ -18,7 +19,6 @@ from rocketjob.cli.output import print_json, styled
 from rocketjob.cli.selection import Selection, checked, selection_options
 from rocketjob.cli.session import import_app
 from rocketjob.cli.types import JobId
-from rocketjob.errors import InvalidTransition, RocketJobError
 
 MAX_KINDS = 6  # told in a question
 Kinds = dict[ObjectId, str]

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from rocketjob import Job, UnknownJob
-from rocketjob.fields import Field
-from rocketjob.job_exception import JobException
-from rocketjob.query import Query
-from rocketjob.sealed import HIDDEN, Sealed
+from rocketjob.jobs.exception import JobException
+from rocketjob.model.encrypted_fields import HIDDEN, Sealed
+from rocketjob.model.fields import Field
+from rocketjob.model.query import Query
 from rocketjob.store import Stored
 
 if TYPE_CHECKING:
-    from rocketjob.explain import Reason, Remark
+    from rocketjob.queue.explain import Reason, Remark
 
 STANDARD = tuple(Job.fields())
 NOT_LISTED = ("claimed_by", "claim_number")

@@ -28,8 +28,8 @@ from rocketjob.cli.output import (
     styled,
     to_json,
 )
-from rocketjob.history import HistoryEntry
-from rocketjob.job_exception import JobException
+from rocketjob.jobs.exception import JobException
+from rocketjob.states.history import HistoryEntry
 
 
 def print_job(job: Job, reveal: bool) -> None:

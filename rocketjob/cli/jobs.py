@@ -10,6 +10,7 @@ import click
 from bson import ObjectId
 
 from rocketjob import Job, UnknownJob, application
+from rocketjob.base.errors import RocketJobError, ValidationError
 from rocketjob.cli.command import Group, json_option
 from rocketjob.cli.errors import FAILURE, BadInput
 from rocketjob.cli.job_events import add_commands
@@ -37,10 +38,9 @@ from rocketjob.cli.output import (
 from rocketjob.cli.selection import Selection, checked, selection_options
 from rocketjob.cli.session import import_app
 from rocketjob.cli.types import JobId, Property, as_dict
-from rocketjob.errors import RocketJobError, ValidationError
-from rocketjob.job import COLLECTION, STATES
-from rocketjob.job_query import JobQuery
-from rocketjob.sealed import HIDDEN
+from rocketjob.jobs.job import COLLECTION, STATES
+from rocketjob.jobs.query import JobQuery
+from rocketjob.model.encrypted_fields import HIDDEN
 
 DEFAULT_LIMIT = 50
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 import click
 
+from rocketjob.base.config import Config
+from rocketjob.base.errors import ConfigurationError
 from rocketjob.cli.session import session_of
-from rocketjob.config import Config
-from rocketjob.errors import ConfigurationError
 
 F = TypeVar("F", bound=Callable[..., Any])
 SETTINGS = attrs.fields_dict(Config)
@@ -107,7 +107,7 @@ def _record_settings(
 
 
 def _setting(name: str, text: str) -> Any:
-    from rocketjob import config
+    from rocketjob.base import config
 
     if name not in SETTINGS:
         config.load({name: text}, environ={})  # raises, with the nearest name

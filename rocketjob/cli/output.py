@@ -20,9 +20,9 @@ from typing import Any, NamedTuple
 import attrs
 import click
 
-from rocketjob import clock
+from rocketjob.base import clock
+from rocketjob.base.passwords import hide_passwords
 from rocketjob.cli.session import fits_terminal
-from rocketjob.passwords import hide_passwords
 
 STATE_STYLES = {
     "scheduled": "blue",

@@ -8,6 +8,8 @@ from typing import Any
 import click
 
 from rocketjob import application
+from rocketjob.base.errors import RocketJobError
+from rocketjob.base.log import LogService
 from rocketjob.cli.command import command, json_option
 from rocketjob.cli.errors import Failure
 from rocketjob.cli.job_class import build, job_options, resolve
@@ -15,8 +17,6 @@ from rocketjob.cli.job_json import summary
 from rocketjob.cli.output import plain, print_json, to_json
 from rocketjob.cli.session import session_of
 from rocketjob.cli.types import as_dict
-from rocketjob.errors import RocketJobError
-from rocketjob.log import LogService
 
 
 @command(

@@ -9,7 +9,7 @@ from rocketjob import application
 from rocketjob.cli.command import command, json_option
 from rocketjob.cli.errors import FAILURE
 from rocketjob.cli.output import Cell, Column, print_json, print_table
-from rocketjob.plugin_manager import PluginInfo, PluginManager
+from rocketjob.plugins.manager import PluginInfo, PluginManager
 
 
 @command(

@@ -13,7 +13,7 @@ import click
 from rocketjob.cli import errors
 from rocketjob.cli.command import Group
 from rocketjob.cli.session import Session, session_of, warn
-from rocketjob.plugin_manager import PluginManager
+from rocketjob.plugins.manager import PluginManager
 
 START_HERE = """\
 Write a job class in a module, store a job, and let a server run it:
@@ -178,7 +178,7 @@ class RootGroup(Group):
 
 def _installed_plugins(session: Session) -> PluginManager:
     from rocketjob import application
-    from rocketjob.errors import WrongSetting
+    from rocketjob.base.errors import WrongSetting
 
     try:
         session.apply()

@@ -8,15 +8,16 @@ from typing import Any, TypeVar
 import attrs
 import click
 
-from rocketjob import Job, application, clock
+from rocketjob import Job, application
+from rocketjob.base import clock
+from rocketjob.base.errors import RocketJobError, UnsupportedOperation
 from rocketjob.cli.command import did_you_mean
 from rocketjob.cli.errors import BadInput
 from rocketjob.cli.session import warn
 from rocketjob.cli.types import STORED_CLASS, JsonObject
-from rocketjob.errors import RocketJobError, UnsupportedOperation
-from rocketjob.job import COLLECTION, STATES
-from rocketjob.job_query import JobQuery
-from rocketjob.registry import loaded_classes, lookup
+from rocketjob.jobs.job import COLLECTION, STATES
+from rocketjob.jobs.query import JobQuery
+from rocketjob.model.registry import loaded_classes, lookup
 
 F = TypeVar("F", bound=Callable[..., Any])
 CHOICES = (*STATES, "scheduled")

@@ -16,12 +16,12 @@ import click
 
 from rocketjob import application
 from rocketjob.application import Application
+from rocketjob.base.errors import ConfigurationError, RocketJobError
+from rocketjob.base.log import Logger
 from rocketjob.cli.command import Command
 from rocketjob.cli.options import setting_option
 from rocketjob.cli.output import print_pairs, styled
 from rocketjob.cli.session import session_of
-from rocketjob.errors import ConfigurationError, RocketJobError
-from rocketjob.log import Logger
 
 log = Logger("rocketjob.cli.server")
 EXAMPLES = (
@@ -80,8 +80,8 @@ def server(ctx: click.Context, quiet: bool, pidfile: Path | None, until_eof: boo
 
 def serve(current: Application, *, banner: bool = False, until_eof: bool = False) -> int:
     """Load the app, say what is about to run, and run it; return the exit code."""
-    from rocketjob.plugin_manager import import_app
-    from rocketjob.supervisor import Supervisor
+    from rocketjob.plugins.manager import import_app
+    from rocketjob.server.supervisor import Supervisor
 
     import_app(current.config.app)
     found = find_classes(current)
@@ -119,10 +119,10 @@ class Classes:
 
 def find_classes(current: Application) -> Classes:
     """Sort the classes that are loaded in this process by where they come from."""
-    from rocketjob.job import Job
-    from rocketjob.queue import takes
-    from rocketjob.registry import loaded_classes
-    from rocketjob.unknown_job import UnknownJob
+    from rocketjob.jobs.job import Job
+    from rocketjob.jobs.unknown import UnknownJob
+    from rocketjob.model.registry import loaded_classes
+    from rocketjob.queue.claim import takes
 
     brought = {cls.type_name() for cls in current.plugins.collect("register_jobs")}
     every = (cls for cls in loaded_classes(Job) if cls.taken_by(current.config))
@@ -205,8 +205,8 @@ def _count(number: int, noun: str, plural: str = "") -> str:
 
 def _check(current: Application, ctx: click.Context) -> None:
     """Refuse what can never work before anything is started."""
-    from rocketjob.errors import UnsupportedOperation
-    from rocketjob.job import COLLECTION
+    from rocketjob.base.errors import UnsupportedOperation
+    from rocketjob.jobs.job import COLLECTION
 
     if ":memory:" in current.config.url:
         raise click.UsageError(
@@ -226,7 +226,7 @@ def _check(current: Application, ctx: click.Context) -> None:
 
 @contextlib.contextmanager
 def _logging(current: Application) -> Iterator[None]:
-    from rocketjob.log import LogService
+    from rocketjob.base.log import LogService
 
     config = current.config
     try:

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 import click
 
+from rocketjob.base.errors import InvalidTransition, NotFound
 from rocketjob.cli.command import Group, json_option
 from rocketjob.cli.errors import Failure
 from rocketjob.cli.output import Cell, Column, print_json, print_table, relative
 from rocketjob.cli.session import warn
-from rocketjob.errors import InvalidTransition, NotFound
 
 if TYPE_CHECKING:
-    from rocketjob.server import Server
+    from rocketjob.server.server import Server
 
 F = TypeVar("F", bound=Callable[..., Any])
 LOOK_SECONDS = 0.2  # how often --wait looks
@@ -80,7 +80,7 @@ def list_servers(name: str | None, as_json: bool, watch: bool, every: float) -> 
 
 
 def _named(name: str | None) -> list[Server]:
-    from rocketjob.server import Server
+    from rocketjob.server.server import Server
 
     return Server.named(name)
 
@@ -264,7 +264,7 @@ def _resume(server: Server) -> None:
 
 
 def _kill(server: Server) -> None:
-    from rocketjob import events
+    from rocketjob.server import events
 
     events.publish("server", "kill", server_id=str(server.id))
     # One that is still starting does not listen yet; it reads its document all the same.
@@ -273,20 +273,20 @@ def _kill(server: Server) -> None:
 
 
 def _dump(server: Server) -> None:
-    from rocketjob import events
+    from rocketjob.server import events
 
     events.publish("server", "thread_dump", server_id=str(server.id))
 
 
 def _is_gone(server: Server) -> bool:
-    from rocketjob.server import Server
+    from rocketjob.server.server import Server
 
     return Server.where(id=server.id, incarnation=server.incarnation).first() is None
 
 
 def _is_at_rest(server: Server) -> bool:
     from rocketjob import application
-    from rocketjob.queue import owners
+    from rocketjob.queue.claim import owners
 
     current = application.current()
     held = owners(current.store, current.plugins)
@@ -373,7 +373,7 @@ def _is_zombie_now(server: Server) -> bool:
 
 def _looks(timeout: float | None) -> Iterator[None]:
     """Yield at intervals, at least once, until the time is over."""
-    from rocketjob import clock
+    from rocketjob.base import clock
 
     end = None if timeout is None else clock.monotonic() + timeout
     while True:

@@ -11,7 +11,8 @@ from typing import Any
 import attrs
 import click
 
-from rocketjob import application, config
+from rocketjob import application
+from rocketjob.base import config
 
 
 @attrs.define
@@ -63,8 +64,8 @@ def import_app(names: Iterable[str] | None = None, lenient: bool = False) -> Non
     Raises:
         PluginError: a module does not exist or fails; the message says where.
     """
-    from rocketjob.errors import PluginError
-    from rocketjob.plugin_manager import import_app
+    from rocketjob.base.errors import PluginError
+    from rocketjob.plugins.manager import import_app
 
     current = application.current()
     _ = current.plugins  # importing a plugin makes its job classes known

@@ -7,13 +7,13 @@ from typing import Any
 
 import click
 
-from rocketjob import application, copying
+from rocketjob import application
+from rocketjob.base.errors import ConfigurationError
 from rocketjob.cli.command import Group, json_option
 from rocketjob.cli.errors import BadInput, Failure
 from rocketjob.cli.output import Cell, Column, print_json, print_table, styled
-from rocketjob.copying import Copied
-from rocketjob.errors import ConfigurationError
-from rocketjob.store import Store
+from rocketjob.store import Store, copying
+from rocketjob.store.copying import Copied
 
 
 @click.group(
@@ -157,7 +157,7 @@ def _open(url: str) -> Store:
 
 
 def _refuse_if_used(opened: Store) -> None:
-    from rocketjob.server import Server
+    from rocketjob.server.server import Server
 
     servers = opened.collection(copying.LIVING).find({})
     living = [

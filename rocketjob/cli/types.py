@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 from rocketjob.cli import completing
 from rocketjob.cli.errors import BadInput
 from rocketjob.cli.options import ParamType
-from rocketjob.codec import exact
+from rocketjob.model.types import exact
 
 
 class JobId(ParamType):

@@ -7,13 +7,15 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
-from rocketjob import application, async_loop, clock
-from rocketjob import config as config_module
+from rocketjob import application
 from rocketjob.application import Application
-from rocketjob.plugin_manager import PluginManager
-from rocketjob.queue import Queue
-from rocketjob.runner import Worker, work_claimed_job
+from rocketjob.base import clock
+from rocketjob.base import config as config_module
+from rocketjob.plugins.manager import PluginManager
+from rocketjob.queue.claim import Queue
 from rocketjob.store import Store
+from rocketjob.worker import async_loop
+from rocketjob.worker.runner import Worker, work_claimed_job
 
 MEMORY_URL = "sqlite://:memory:"
 

@@ -26,8 +26,8 @@ from typing import Any
 import pytest
 from bson import Binary, Decimal128, Int64, ObjectId, Regex
 
-from rocketjob.errors import is_duplicate_key
-from rocketjob.interrupt import Interrupt
+from rocketjob.base.errors import is_duplicate_key
+from rocketjob.base.interrupt import Interrupt
 from rocketjob.store import Collection, Sort, Store, Stored, Write
 
 JOBS = "rocket_job.jobs"

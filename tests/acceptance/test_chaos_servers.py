@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from rocketjob import clock
+from rocketjob.base import clock
 from rocketjob.testing import sandbox
 from support.runtime import eventually, insert, servers
 
@@ -270,7 +270,7 @@ def heartbeat(server):
 def test_a_wrong_clock_in_one_process_does_not_silence_events(tmp_path, jobs):
     from datetime import timedelta
 
-    from rocketjob import events
+    from rocketjob.server import events
 
     with servers(tmp_path, APP) as start:
         server = start().wait_until_up()

@@ -16,7 +16,9 @@ from pathlib import Path
 import attrs
 import pytest
 
-from rocketjob import Job, config, errors, hookspecs
+from rocketjob import Job
+from rocketjob.base import config, errors
+from rocketjob.plugins import hookspecs
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

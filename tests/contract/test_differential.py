@@ -7,7 +7,7 @@ from bson import ObjectId
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rocketjob.errors import is_duplicate_key
+from rocketjob.base.errors import is_duplicate_key
 from rocketjob.store import Write
 from rocketjob_plugins.store_sqlite import SqliteStore
 from support.mongo import VARIABLE, database_url, drop

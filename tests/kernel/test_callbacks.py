@@ -674,7 +674,7 @@ def test_the_whole_life_of_a_job_that_a_worker_runs(whole, rocketjob):  # behavi
     whole.create()
     job = rocketjob.queue.claim(1)[0]
     job.order.clear()
-    from rocketjob.runner import work_claimed_job
+    from rocketjob.worker.runner import work_claimed_job
 
     work_claimed_job(job, rocketjob.worker)
     assert [each for each in job.order if "validation" not in each and "save" not in each] == [

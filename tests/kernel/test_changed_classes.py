@@ -7,7 +7,7 @@ import attrs
 import pytest
 
 from rocketjob import Job, ValidationError, field
-from rocketjob.document import Document
+from rocketjob.model.document import Document
 from support.jobs import stored
 
 

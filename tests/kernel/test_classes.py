@@ -6,9 +6,9 @@ import types
 import pytest
 
 from rocketjob import InvalidTransition, Job, UnknownJob, UnknownJobClass
-from rocketjob.errors import FieldClash
-from rocketjob.job import job_class
-from rocketjob.registry import loaded_classes, lookup
+from rocketjob.base.errors import FieldClash
+from rocketjob.jobs.job import job_class
+from rocketjob.model.registry import loaded_classes, lookup
 from support.jobs import KeptJob, job_in, stored
 
 

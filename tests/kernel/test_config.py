@@ -5,7 +5,8 @@ import pytest
 
 import rocketjob
 from rocketjob import ConfigurationError
-from rocketjob.config import Config, load, setting_names
+from rocketjob.base.config import Config, load, setting_names
+from rocketjob.store import context
 
 
 def config(tmp_path, overrides=None, environ=None, toml=None, pyproject=None):
@@ -231,7 +232,7 @@ def test_connect_opens_the_store_of_the_process(directory):
 def test_without_configuration_the_store_is_a_file_in_the_current_directory(directory, monkeypatch):
     from support.jobs import KeptJob
 
-    monkeypatch.setattr(rocketjob.application, "_current", None)
+    monkeypatch.setattr(context, "_current", None)
     KeptJob.create()
     assert (directory / "rocketjob.db").is_file()
 

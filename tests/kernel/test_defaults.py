@@ -3,7 +3,7 @@
 import pytest
 
 from rocketjob import Document, Job, field
-from rocketjob.errors import FieldClash
+from rocketjob.base.errors import FieldClash
 from support.jobs import KeptJob
 
 

@@ -7,9 +7,10 @@ import attrs
 import pytest
 
 import rocketjob
-from rocketjob import errors, hookspecs
-from rocketjob.config import Config, setting_names
-from rocketjob.plugin_manager import PluginManager
+from rocketjob.base import errors
+from rocketjob.base.config import Config, setting_names
+from rocketjob.plugins import hookspecs
+from rocketjob.plugins.manager import PluginManager
 
 DOCS = Path(__file__).parents[2] / "docs"
 HOOKS = sorted(name for name in vars(PluginManager(entry_points=[]).hook) if name[0] != "_")

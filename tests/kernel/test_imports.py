@@ -18,9 +18,9 @@ HEAVY = [
     "pytest",
     "rich",
     "rocketjob.cli",
-    "rocketjob.server",
-    "rocketjob.supervisor",
-    "rocketjob.worker_pool",
+    "rocketjob.server.server",
+    "rocketjob.server.supervisor",
+    "rocketjob.worker.pool",
     "rocketjob.testing",
     "rocketjob_contrib",
     "rocketjob_plugins",
@@ -42,14 +42,18 @@ def modules_after(code):
 def test_import_rocketjob_loads_nothing_heavy_and_no_plugin():
     loaded = modules_after("import rocketjob")
     assert [name for name in HEAVY if name in loaded] == []
-    assert "rocketjob.job" in loaded
+    assert "rocketjob.jobs.job" in loaded
 
 
 def test_what_only_servers_need_is_loaded_when_it_is_asked_for():
     loaded = modules_after(
         "import rocketjob\nrocketjob.Server, rocketjob.Subscriber, rocketjob.events"
     )
-    assert {"rocketjob.server", "rocketjob.subscribers", "rocketjob.events"} <= loaded
+    assert {
+        "rocketjob.server.server",
+        "rocketjob.server.subscribers",
+        "rocketjob.server.events",
+    } <= loaded
 
 
 def test_everything_that_is_promised_is_there():

@@ -7,7 +7,7 @@ import pendulum
 import pytest
 
 from rocketjob import Job, field
-from rocketjob.job_text import duration_text
+from rocketjob.jobs.present import duration_text
 from support.jobs import KeptJob, PausableJob, job_in, stored
 
 T0 = pendulum.datetime(2026, 1, 31, 12)

@@ -8,9 +8,9 @@ import attrs
 import pytest
 
 from rocketjob import Job
-from rocketjob.job_exception import JobException
-from rocketjob.log import FIELDS, ConsoleFormatter, JsonFormatter
-from rocketjob.passwords import hide_passwords, without_passwords
+from rocketjob.base.log import FIELDS, ConsoleFormatter, JsonFormatter
+from rocketjob.base.passwords import hide_passwords, without_passwords
+from rocketjob.jobs.exception import JobException
 
 URL = "sftp://me:secret@host/a.csv"
 HIDDEN = "sftp://me:***@host/a.csv"

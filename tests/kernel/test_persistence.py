@@ -2,16 +2,8 @@
 
 import pytest
 
-from rocketjob import (
-    Document,
-    Job,
-    NotFound,
-    ValidationError,
-    after,
-    around,
-    before,
-)
-from rocketjob.errors import DocumentTooLarge
+from rocketjob import Document, Job, NotFound, ValidationError, after, around, before
+from rocketjob.base.errors import DocumentTooLarge
 from support.jobs import KeptJob, stored
 
 

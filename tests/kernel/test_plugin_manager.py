@@ -8,7 +8,7 @@ from importlib import metadata
 import pytest
 
 from rocketjob import Job, PluginError, hookimpl, hookspec
-from rocketjob.plugin_manager import PluginManager, import_app
+from rocketjob.plugins.manager import PluginManager, import_app
 
 
 class Distribution:
@@ -268,7 +268,7 @@ def app(tmp_path, monkeypatch):
 def test_app_modules_are_imported(app):
     app("acme_app_good", "from rocketjob import Job\nclass AcmeAppJob(Job):\n    pass\n")
     import_app(["acme_app_good"])
-    from rocketjob.job import job_class
+    from rocketjob.jobs.job import job_class
 
     assert job_class("AcmeAppJob").__module__ == "acme_app_good"
 

@@ -5,17 +5,8 @@ import threading
 
 import pytest
 
-from rocketjob import (
-    Job,
-    NotFound,
-    ValidationError,
-    after,
-    around,
-    before,
-    field,
-    now,
-    validators,
-)
+from rocketjob import Job, NotFound, ValidationError, after, around, before, field, now, validators
+from rocketjob.store import context
 from support.jobs import FailingJob, KeptJob, PassingJob, job_in, stored
 
 
@@ -45,8 +36,7 @@ def test_perform_now_returns_what_perform_returned(rocketjob):  # row 2
 
 
 def test_perform_now_needs_no_store(monkeypatch):
-    from rocketjob import application
-    from rocketjob.plugin_manager import PluginManager
+    from rocketjob.plugins.manager import PluginManager
 
     class NoStore:
         @property
@@ -55,7 +45,7 @@ def test_perform_now_needs_no_store(monkeypatch):
 
         plugins = PluginManager(entry_points=[])
 
-    monkeypatch.setattr(application, "_current", NoStore())
+    monkeypatch.setattr(context, "_current", NoStore())
     job = SumJob(first=1)
     assert job.perform_now() == 1
     assert job.is_new
@@ -63,7 +53,7 @@ def test_perform_now_needs_no_store(monkeypatch):
     with pytest.raises(RuntimeError):
         failing.perform_now()
     assert (failing.is_failed, failing.is_new) == (True, True)
-    monkeypatch.setattr(application, "_current", None)
+    monkeypatch.setattr(context, "_current", None)
 
 
 def test_perform_now_stores_no_job_that_was_not_stored(rocketjob):

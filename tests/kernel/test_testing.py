@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rocketjob import Job, application, clock, now
+from rocketjob import Job, application, now
+from rocketjob.base import clock
 from rocketjob.testing import sandbox
 from support.jobs import FailingJob, KeptJob
 
@@ -124,10 +125,10 @@ def test_a_sandbox_takes_settings(tmp_path):
 
 
 def test_the_application_is_put_back_after_an_error():
-    before = application._current
+    before = application.current()
     with pytest.raises(RuntimeError), sandbox():
         raise RuntimeError
-    assert application._current is before
+    assert application.current() is before
 
 
 def test_the_fixture_is_found_by_any_pytest_suite(pytester_like):

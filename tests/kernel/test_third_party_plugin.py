@@ -20,7 +20,7 @@ USE = """
 import json
 from rocketjob import Job
 from rocketjob.testing import sandbox
-from rocketjob.plugin_manager import PluginManager
+from rocketjob.plugins.manager import PluginManager
 import rocketjob_plugin_slack as slack
 from rocketjob_plugin_slack import NotifySlack, SlackDigestJob
 

@@ -16,7 +16,7 @@ from rocketjob import (
     before,
     hookimpl,
 )
-from rocketjob.errors import InvalidTransition
+from rocketjob.base.errors import InvalidTransition
 from support.jobs import KeptJob, PassingJob, job_in, stored
 
 

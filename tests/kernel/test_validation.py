@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 
 from rocketjob import Job, ValidationError, after, before, field, validate, validators
-from rocketjob.errors import RocketJobError
+from rocketjob.base.errors import RocketJobError
 from support.jobs import KeptJob, stored
 
 

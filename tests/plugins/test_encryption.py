@@ -10,9 +10,10 @@ from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rocketjob import Job, application, config, field
+from rocketjob import Job, application, field
+from rocketjob.base import config
+from rocketjob.base.errors import ConfigurationError
 from rocketjob.cli import make_cli
-from rocketjob.errors import ConfigurationError
 from rocketjob_plugins import encryption
 from rocketjob_plugins.encryption import EncryptionError, envelope, keys
 from rocketjob_plugins.encryption.files import CHUNK, DecryptingReader, EncryptingWriter

@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rocketjob import Job, Server, clock, hookimpl
+from rocketjob import Job, Server, hookimpl
+from rocketjob.base import clock
 from rocketjob.cli import make_cli
-from rocketjob.explain import Reason
+from rocketjob.queue.explain import Reason
 from rocketjob.testing import sandbox
 from rocketjob_plugins.cron import Cron
 from rocketjob_plugins.processing_window import ProcessingWindow

@@ -167,7 +167,7 @@ def test_none_and_0_are_no_limit(rocketjob, none):
 
 
 def test_a_worker_that_is_killed_leaves_no_place_taken(rocketjob):
-    from rocketjob.queue import requeue_claims
+    from rocketjob.queue.claim import requeue_claims
 
     TwoAtOnceJob.create_many([{} for _ in range(3)])
     claim(rocketjob)  # and never heard of again

@@ -24,12 +24,13 @@ from pathlib import Path
 
 from dying import CALLS, Points, check, in_a_process
 
-from rocketjob import Job, Server, application, copying, field
+from rocketjob import Job, Server, application, field
+from rocketjob.base.errors import ConfigurationError, RocketJobError
 from rocketjob.cli import make_cli
-from rocketjob.errors import ConfigurationError, RocketJobError
-from rocketjob.plugin_manager import PluginManager
-from rocketjob.recovery import Recovery
-from rocketjob.supervisor import Supervisor
+from rocketjob.plugins.manager import PluginManager
+from rocketjob.server.recovery import Recovery
+from rocketjob.server.supervisor import Supervisor
+from rocketjob.store import copying
 from rocketjob.testing import sandbox
 from rocketjob_plugins.batch import Batch
 from rocketjob_plugins.cron import Cron, scheduled
@@ -383,7 +384,7 @@ def claim_for(made):
     """Let a server have a job, and say by its heartbeat that it performs it."""
     job = DyingHeldJob.create()
     current = application.current()
-    from rocketjob.queue import Queue
+    from rocketjob.queue.claim import Queue
 
     holder = f"{made.server.incarnation}.1"
     assert Queue(current.store, current.plugins, current.config, holder, "x:1").claim(1)

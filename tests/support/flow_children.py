@@ -5,9 +5,9 @@ import threading
 import time
 
 from rocketjob import Job, ValidationError
-from rocketjob.queue import Queue
+from rocketjob.queue.claim import Queue
 from rocketjob.testing import sandbox
-from rocketjob.worker_pool import WorkerPool
+from rocketjob.worker.pool import WorkerPool
 from rocketjob_plugins.singleton import Singleton
 from rocketjob_plugins.throttle import Throttle
 

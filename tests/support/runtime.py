@@ -13,11 +13,12 @@ from pathlib import Path
 
 from bson import ObjectId
 
-from rocketjob import application, clock
-from rocketjob.errors import StoreUnavailable
-from rocketjob.job import COLLECTION
-from rocketjob.queue import Queue
-from rocketjob.worker_pool import WorkerPool
+from rocketjob import application
+from rocketjob.base import clock
+from rocketjob.base.errors import StoreUnavailable
+from rocketjob.jobs.job import COLLECTION
+from rocketjob.queue.claim import Queue
+from rocketjob.worker.pool import WorkerPool
 
 PATIENCE = 30.0  # seconds; the machines are shared, and only a failure ever waits so long
 
@@ -174,9 +175,9 @@ class ServerProcess:
         sys.path.insert(0, {folder!r})
         import rocketjob
         from rocketjob import application
-        from rocketjob.errors import RocketJobError
-        from rocketjob.log import LogService
-        from rocketjob.supervisor import Supervisor
+        from rocketjob.base.errors import RocketJobError
+        from rocketjob.base.log import LogService
+        from rocketjob.server.supervisor import Supervisor
         rocketjob.configure(**{settings!r})
         {before}
         service = LogService("debug", {log!r}).start()

@@ -6,10 +6,11 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, Unpack
 
-from rocketjob import Job, Transition, after, before, clock, event, field, validate, validators
-from rocketjob.errors import ConfigurationError
-from rocketjob.fields import read_only_field
-from rocketjob.job_text import duration_text
+from rocketjob import Job, Transition, after, before, event, field, validate, validators
+from rocketjob.base import clock
+from rocketjob.base.errors import ConfigurationError
+from rocketjob.jobs.present import duration_text
+from rocketjob.model.fields import read_only_field
 from rocketjob.store import Filter
 from rocketjob_plugins.batch import download, rejects, upload
 from rocketjob_plugins.batch.category import (
@@ -22,8 +23,8 @@ from rocketjob_plugins.batch.progress import shown_progress
 from rocketjob_plugins.batch.slices import InputSlices, OutputSlices, Slices
 
 if TYPE_CHECKING:
-    from rocketjob.explain import Reason, Remark
-    from rocketjob.runner import Worker
+    from rocketjob.queue.explain import Reason, Remark
+    from rocketjob.worker.runner import Worker
     from rocketjob_plugins.batch.slice import Slice
     from rocketjob_plugins.batch.streams import ReadKeywords
 

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 import attrs
 
-from rocketjob.errors import ConfigurationError
-from rocketjob.passwords import without_passwords
+from rocketjob.base.errors import ConfigurationError
+from rocketjob.base.passwords import without_passwords
 from rocketjob_plugins.batch.streams.names import shown
 
 C = TypeVar("C", "InputCategory", "OutputCategory")

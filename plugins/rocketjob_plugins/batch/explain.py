@@ -6,8 +6,8 @@ import inspect
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from rocketjob.explain import Reason, Remark, lost
-from rocketjob.job_exception import message_of
+from rocketjob.jobs.exception import message_of
+from rocketjob.queue.explain import Reason, Remark, lost
 
 if TYPE_CHECKING:
     from rocketjob_plugins.batch.batch import Batch

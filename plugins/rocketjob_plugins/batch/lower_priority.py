@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from rocketjob import Job
-from rocketjob.errors import ConfigurationError
+from rocketjob.base.errors import ConfigurationError
 
 
 class LowerPriority(Job, abstract=True):

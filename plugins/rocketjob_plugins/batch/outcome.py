@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from rocketjob.errors import DocumentTooLarge, RocketJobError
-from rocketjob.job_exception import JobException
+from rocketjob.base.errors import DocumentTooLarge, RocketJobError
+from rocketjob.jobs.exception import JobException
 from rocketjob.store import Store, Stored, Write, atomically
 from rocketjob_plugins.batch.result import Result, Results
 from rocketjob_plugins.batch.serializers import refused

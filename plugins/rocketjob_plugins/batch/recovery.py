@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rocketjob import Job, WorkerCrashed, hookimpl
-from rocketjob.log import Logger
-from rocketjob.queue import claims_of
+from rocketjob.base.log import Logger
+from rocketjob.queue.claim import claims_of
 from rocketjob.store import atomically
 from rocketjob_plugins.batch import stepwise
 from rocketjob_plugins.batch.batch import Batch

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from bson import json_util
 
-from rocketjob.codec import decode_any, encode_any
+from rocketjob.model.types import decode_any, encode_any
 from rocketjob_plugins.batch import streams
 from rocketjob_plugins.batch.streams import StreamError
 from rocketjob_plugins.batch.tables import input_table

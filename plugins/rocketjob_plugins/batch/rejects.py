@@ -11,9 +11,9 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rocketjob.application import current
-from rocketjob.codec import decode_any, encode_any
-from rocketjob.errors import StateConflict
-from rocketjob.job_exception import message_of
+from rocketjob.base.errors import StateConflict
+from rocketjob.jobs.exception import message_of
+from rocketjob.model.types import decode_any, encode_any
 from rocketjob.store import atomically
 from rocketjob_plugins.batch import streams
 from rocketjob_plugins.batch.category import OutputCategory

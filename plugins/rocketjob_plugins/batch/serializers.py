@@ -24,8 +24,8 @@ import bson
 import zstandard
 
 from rocketjob.application import current
-from rocketjob.codec import check_any, decode_any, encode_any
-from rocketjob.errors import ConfigurationError
+from rocketjob.base.errors import ConfigurationError
+from rocketjob.model.types import check_any, decode_any, encode_any
 
 LINES, BSON = b"L", b"B"
 LEVEL = 1  # of Zstandard: what is written is read once, so speed counts for more than size

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, overload
 
 import bson
 
-from rocketjob import clock
-from rocketjob.codec import codec_for
-from rocketjob.errors import DocumentTooLarge, NotFound, StateConflict
-from rocketjob.job_exception import JobException
+from rocketjob.base import clock
+from rocketjob.base.errors import DocumentTooLarge, NotFound, StateConflict
+from rocketjob.jobs.exception import JobException
+from rocketjob.model.types import codec_for
 from rocketjob.store import MAX_DOCUMENT_BYTES, Stored
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from rocketjob import clock
 from rocketjob.application import current
+from rocketjob.base import clock
 from rocketjob.store import Collection, Filter, Store
 from rocketjob_plugins.batch.category import InputCategory, OutputCategory
 from rocketjob_plugins.batch.serializers import Serializer, serializer

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rocketjob import Job
-from rocketjob.fields import read_only_field
+from rocketjob.model.fields import read_only_field
 
 
 class Statistics(Job, abstract=True):

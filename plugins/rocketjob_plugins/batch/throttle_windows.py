@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from rocketjob import Job, clock, field, validate
+from rocketjob import Job, field, validate
+from rocketjob.base import clock
 from rocketjob_plugins.batch.batch import batch_throttle
 
 TICK = timedelta(microseconds=1)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from rocketjob.errors import NotFound, RocketJobError, StateConflict
+from rocketjob.base.errors import NotFound, RocketJobError, StateConflict
 from rocketjob.store import Filter, Stored, atomically
 from rocketjob_plugins.batch import rejects, streams
 from rocketjob_plugins.batch.category import InputCategory

@@ -18,20 +18,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
-from rocketjob import async_loop, runner
-from rocketjob.errors import ClaimLost, NotFound, StateConflict
-from rocketjob.job import Claim
-from rocketjob.job_exception import message_of
-from rocketjob.log import Logger
-from rocketjob.state_machine import Change
+from rocketjob.base.errors import ClaimLost, NotFound, StateConflict
+from rocketjob.base.log import Logger
+from rocketjob.jobs.exception import message_of
+from rocketjob.jobs.job import Claim
+from rocketjob.states.machine import Change
 from rocketjob.store import atomically
+from rocketjob.worker import async_loop, runner
 from rocketjob_plugins.batch import rejects, upload
 from rocketjob_plugins.batch.outcome import Outcome, add_statistics, store_outcomes
 from rocketjob_plugins.batch.slice import Slice, explained
 from rocketjob_plugins.batch.statistics import Statistics
 
 if TYPE_CHECKING:
-    from rocketjob.runner import Worker
+    from rocketjob.worker.runner import Worker
     from rocketjob_plugins.batch.batch import Batch
 
 __tracebackhide__ = True  # a record's error is shown from the job's own code on

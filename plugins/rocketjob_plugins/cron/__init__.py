@@ -25,8 +25,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rocketjob import Job, hookimpl
-from rocketjob.explain import Reason
-from rocketjob.indexes import unique_while
+from rocketjob.queue.explain import Reason
+from rocketjob.store.indexes import unique_while
 from rocketjob_plugins.cron.job import ACTIVE, INDEX, Cron
 from rocketjob_plugins.cron.schedule import CronError, CronSchedule
 from rocketjob_plugins.cron.schedules import Schedule, scheduled

@@ -8,11 +8,12 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from rocketjob import application, clock
+from rocketjob import application
+from rocketjob.base import clock
+from rocketjob.base.errors import RocketJobError
 from rocketjob.cli import Failure, Group, import_app, json_option
 from rocketjob.cli.output import Cell, Column, moment, print_json, print_table
-from rocketjob.codec import parse_datetime
-from rocketjob.errors import RocketJobError
+from rocketjob.model.types import parse_datetime
 from rocketjob_plugins.cron import schedules
 from rocketjob_plugins.cron.schedule import CronError, CronSchedule
 

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from attrs import field, frozen
 
-from rocketjob.errors import RocketJobError
+from rocketjob.base.errors import RocketJobError
 from rocketjob_plugins.cron.walls import WallTimes
 from rocketjob_plugins.cron.zones import load_zone
 

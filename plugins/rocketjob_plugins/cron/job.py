@@ -7,10 +7,11 @@ from typing import Any, Literal, Self
 
 import pendulum
 
-from rocketjob import Job, after, before, clock, field, validate
+from rocketjob import Job, after, before, field, validate
 from rocketjob.application import current
-from rocketjob.errors import ValidationError
-from rocketjob.fields import read_only_field
+from rocketjob.base import clock
+from rocketjob.base.errors import ValidationError
+from rocketjob.model.fields import read_only_field
 from rocketjob_plugins.cron.schedule import CronError, CronSchedule
 from rocketjob_plugins.restart import refuse_uncopied_fields
 

@@ -23,9 +23,9 @@ import attrs
 
 from rocketjob import Job
 from rocketjob.application import current
-from rocketjob.errors import ConfigurationError, NotFound, StateConflict, ValidationError
-from rocketjob.fields import MISSING
-from rocketjob.registry import loaded_classes
+from rocketjob.base.errors import ConfigurationError, NotFound, StateConflict, ValidationError
+from rocketjob.model.fields import MISSING
+from rocketjob.model.registry import loaded_classes
 from rocketjob.store import atomically
 from rocketjob_plugins.cron.job import ACTIVE, Cron
 from rocketjob_plugins.cron.schedule import CronError, CronSchedule

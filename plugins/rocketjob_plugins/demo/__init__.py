@@ -16,8 +16,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rocketjob.hookspecs import hookimpl
-from rocketjob.job import Job
+from rocketjob.jobs.job import Job
+from rocketjob.plugins.hookspecs import hookimpl
 
 from .job import DemoFileJob
 

@@ -15,10 +15,10 @@ from typing import Any
 
 import attrs
 
-from rocketjob import clock
+from rocketjob.base import clock
 from rocketjob.cli import Failure
-from rocketjob.fields import field
-from rocketjob.job import Job
+from rocketjob.jobs.job import Job
+from rocketjob.model.fields import field
 from rocketjob_plugins.batch import Batch, InputCategory, OutputCategory
 
 from .files import Found, size_text

@@ -7,9 +7,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from rocketjob import clock
-from rocketjob.fields import field
-from rocketjob.job import Job
+from rocketjob.base import clock
+from rocketjob.jobs.job import Job
+from rocketjob.model.fields import field
 
 WORD = re.compile(r"[^\W\d_]{3,}")
 CHUNK_BYTES = 1024 * 1024  # a large file is never in memory as a whole

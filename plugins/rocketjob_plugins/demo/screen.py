@@ -15,7 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from rocketjob import clock
+from rocketjob.base import clock
 
 from .files import size_text
 from .job import DemoFileJob

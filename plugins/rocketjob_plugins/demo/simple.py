@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from rocketjob import clock
-from rocketjob.fields import field
-from rocketjob.job import Job
+from rocketjob.base import clock
+from rocketjob.jobs.job import Job
+from rocketjob.model.fields import field
 
 if TYPE_CHECKING:
     from .stage import Stage

@@ -18,9 +18,9 @@ from bson import ObjectId
 
 from rocketjob import application
 from rocketjob.application import Application
+from rocketjob.base.config import Config
 from rocketjob.cli import Failure
-from rocketjob.config import Config
-from rocketjob.job import COLLECTION
+from rocketjob.jobs.job import COLLECTION
 
 from .files import Found
 from .job import DemoFileJob

@@ -6,11 +6,12 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, ClassVar, Self
 
-from rocketjob import Document, Job, JobException, application, before, clock, field, validate
-from rocketjob.errors import InvalidTransition, NotFound
-from rocketjob.fields import read_only_field
-from rocketjob.query import Query
-from rocketjob.registry import lookup
+from rocketjob import Document, Job, JobException, application, before, field, validate
+from rocketjob.base import clock
+from rocketjob.base.errors import InvalidTransition, NotFound
+from rocketjob.model.fields import read_only_field
+from rocketjob.model.query import Query
+from rocketjob.model.registry import lookup
 from rocketjob_plugins.dirmon import patterns
 from rocketjob_plugins.dirmon.folders import Archive, FileState, folder_of
 from rocketjob_plugins.files.upload import UploadFileJob, misfits

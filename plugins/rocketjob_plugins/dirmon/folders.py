@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple, Protocol
 
-from rocketjob.errors import RocketJobError
+from rocketjob.base.errors import RocketJobError
 from rocketjob_plugins.batch.streams.names import is_url, shown
 from rocketjob_plugins.batch.streams.source import fsspec, path_of
 from rocketjob_plugins.dirmon.patterns import Item, Pattern, walk

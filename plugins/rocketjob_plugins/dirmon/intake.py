@@ -17,10 +17,12 @@ import secrets
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from rocketjob import Document, application, clock, field, successors
-from rocketjob.errors import ValidationError, is_duplicate_key
-from rocketjob.log import Logger
-from rocketjob.query import Query
+from rocketjob import Document, application, field
+from rocketjob.base import clock
+from rocketjob.base.errors import ValidationError, is_duplicate_key
+from rocketjob.base.log import Logger
+from rocketjob.jobs import successors
+from rocketjob.model.query import Query
 from rocketjob.store import atomically
 from rocketjob_plugins.batch.streams.names import is_url
 from rocketjob_plugins.dirmon.folders import DirmonError, FileState, Folder, folder_of, why

@@ -7,8 +7,8 @@ from contextlib import suppress
 from typing import Any
 
 from rocketjob import Job, application, field
-from rocketjob.errors import InvalidTransition, NotFound
-from rocketjob.server import Server
+from rocketjob.base.errors import InvalidTransition, NotFound
+from rocketjob.server.server import Server
 from rocketjob_plugins.cron import Cron
 from rocketjob_plugins.dirmon.entry import DirmonEntry
 from rocketjob_plugins.dirmon.folders import DirmonError, FileState

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rocketjob.errors import RocketJobError
+from rocketjob.base.errors import RocketJobError
 
 
 class EncryptionError(RocketJobError, ValueError):

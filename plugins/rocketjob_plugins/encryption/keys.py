@@ -13,8 +13,9 @@ from typing import Any
 
 import attrs
 
-from rocketjob import application, clock
-from rocketjob.errors import ConfigurationError
+from rocketjob import application
+from rocketjob.base import clock
+from rocketjob.base.errors import ConfigurationError
 from rocketjob_plugins.encryption.errors import EncryptionError
 
 SECRET_BYTES = 32

@@ -9,13 +9,13 @@ from typing import Any
 from bson import ObjectId
 
 from rocketjob import Job, before, field, hookimpl, validate
-from rocketjob.document import Document
-from rocketjob.errors import RocketJobError, StateConflict, ValidationError
-from rocketjob.explain import Reason
-from rocketjob.fields import read_only_field
-from rocketjob.job import job_class
-from rocketjob.registry import lookup
-from rocketjob.validation import Errors, check_fields
+from rocketjob.base.errors import RocketJobError, StateConflict, ValidationError
+from rocketjob.jobs.job import job_class
+from rocketjob.model.document import Document
+from rocketjob.model.fields import read_only_field
+from rocketjob.model.registry import lookup
+from rocketjob.model.validation import Errors, check_fields
+from rocketjob.queue.explain import Reason
 from rocketjob_plugins.batch.streams.names import is_url
 from rocketjob_plugins.batch.streams.source import path_of
 

@@ -18,7 +18,7 @@ from rocketjob import hookimpl
 from rocketjob.store import Store
 
 if TYPE_CHECKING:
-    from rocketjob.config import Config
+    from rocketjob.base.config import Config
     from rocketjob_plugins.store_mongodb.store import MongoStore
 
 __all__ = ["MongoStore"]

@@ -13,8 +13,8 @@ import time
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from rocketjob.interrupt import Interrupt
-from rocketjob.log import Logger
+from rocketjob.base.interrupt import Interrupt
+from rocketjob.base.log import Logger
 
 if TYPE_CHECKING:
     from rocketjob_plugins.store_mongodb.store import MongoStore

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from rocketjob.errors import StoreError, StoreUnavailable
+from rocketjob.base.errors import StoreError, StoreUnavailable
 from rocketjob_plugins.store_mongodb.location import hide_password
 
 OLDEST = (9, "4.4")  # wire version, and the release that first had it

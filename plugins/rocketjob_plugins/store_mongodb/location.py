@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from rocketjob.errors import ConfigurationError
+from rocketjob.base.errors import ConfigurationError
 
 T = TypeVar("T")
 DEFAULT_DATABASE = "rocketjob"

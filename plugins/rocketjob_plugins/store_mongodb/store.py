@@ -11,9 +11,9 @@ import weakref
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
-from rocketjob.errors import StoreError, is_conflict
-from rocketjob.interrupt import Interrupt
-from rocketjob.log import Logger
+from rocketjob.base.errors import StoreError, is_conflict
+from rocketjob.base.interrupt import Interrupt
+from rocketjob.base.log import Logger
 from rocketjob.store import Collection, Filter, Sort, Stored, Update, Write
 from rocketjob_plugins.store_mongodb import failures, location, tailable
 from rocketjob_plugins.store_mongodb.changes import Changes, Polling

@@ -21,7 +21,7 @@ from pymongo import CursorType, WriteConcern
 from pymongo.errors import CollectionInvalid, OperationFailure
 from pymongo.monitoring import CommandListener
 
-from rocketjob import clock
+from rocketjob.base import clock
 from rocketjob_plugins.store_mongodb.changes import AWAIT_MS, BACK_OFF, Changes, log
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rocketjob.hookspecs import hookimpl
+from rocketjob.plugins.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from .store import SqliteStore

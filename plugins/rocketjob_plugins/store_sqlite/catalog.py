@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import bson
 
-from rocketjob.errors import StoreError, UnsupportedOperation
+from rocketjob.base.errors import StoreError, UnsupportedOperation
 from rocketjob.store import Filter, Sort, Stored
 
 from . import values

@@ -8,7 +8,7 @@ from typing import Any
 
 from bson.objectid import ObjectId
 
-from rocketjob.errors import DuplicateKey, StoreError
+from rocketjob.base.errors import DuplicateKey, StoreError
 from rocketjob.store import Filter, Sort, Stored, Update
 
 from . import steps

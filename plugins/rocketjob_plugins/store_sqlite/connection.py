@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
-from rocketjob.errors import StoreError
+from rocketjob.base.errors import StoreError
 
 from . import catalog
 from .catalog import Catalog

@@ -20,8 +20,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, Final, TypeVar
 
-from rocketjob.errors import StoreError, StoreUnavailable
-from rocketjob.interrupt import Interrupt
+from rocketjob.base.errors import StoreError, StoreUnavailable
+from rocketjob.base.interrupt import Interrupt
 
 from . import failures
 from .connection import Connection, file_id, open_connection

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Callable
 from typing import Final
 
-from rocketjob.errors import RocketJobError, StoreError, StoreUnavailable
+from rocketjob.base.errors import RocketJobError, StoreError, StoreUnavailable
 
 from .location import Location
 

@@ -9,7 +9,7 @@ import os
 from typing import Final, NamedTuple
 from urllib.parse import parse_qsl, unquote
 
-from rocketjob.errors import ConfigurationError
+from rocketjob.base.errors import ConfigurationError
 
 MEMORY: Final = ":memory:"
 SYNCHRONOUS: Final = ("NORMAL", "FULL", "EXTRA")

@@ -16,7 +16,7 @@ from bson.int64 import Int64
 from bson.objectid import ObjectId
 from bson.regex import Regex
 
-from rocketjob.errors import StoreError, UnsupportedOperation
+from rocketjob.base.errors import StoreError, UnsupportedOperation
 
 from . import values
 from .paths import matches_any, split

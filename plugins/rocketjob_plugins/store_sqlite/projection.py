@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from rocketjob.errors import StoreError
+from rocketjob.base.errors import StoreError
 from rocketjob.store import Stored
 
 from .matcher import unsupported

@@ -15,7 +15,7 @@ from bson.decimal128 import Decimal128
 from bson.int64 import Int64
 from bson.objectid import ObjectId
 
-from rocketjob.errors import StoreError
+from rocketjob.base.errors import StoreError
 from rocketjob.store import Filter, Sort, Stored
 
 from . import sql, values

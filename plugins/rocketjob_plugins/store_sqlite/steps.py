@@ -17,7 +17,7 @@ from typing import Any, Final
 from bson.objectid import ObjectId
 from bson.regex import Regex
 
-from rocketjob.errors import DuplicateKey, StoreError
+from rocketjob.base.errors import DuplicateKey, StoreError
 from rocketjob.store import Filter, Sort, Stored, Update
 
 from . import sql, values

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
-from rocketjob.errors import StoreUnavailable
-from rocketjob.interrupt import Interrupt
+from rocketjob.base.errors import StoreUnavailable
+from rocketjob.base.interrupt import Interrupt
 from rocketjob.store import Filter, Sort, Stored, Update, Write
 
 from . import steps

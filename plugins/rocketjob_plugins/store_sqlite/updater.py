@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from bson.regex import Regex
 
-from rocketjob.errors import StoreError, UnsupportedOperation
+from rocketjob.base.errors import StoreError, UnsupportedOperation
 from rocketjob.store import Stored
 
 from . import values

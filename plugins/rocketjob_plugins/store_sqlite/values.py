@@ -34,7 +34,7 @@ from bson.objectid import ObjectId
 from bson.regex import Regex
 from bson.timestamp import Timestamp
 
-from rocketjob.errors import DocumentTooLarge, StoreError, UnsupportedOperation
+from rocketjob.base.errors import DocumentTooLarge, StoreError, UnsupportedOperation
 from rocketjob.store import MAX_DOCUMENT_BYTES, Stored
 
 OPTIONS: Final[CodecOptions[dict[str, Any]]] = CodecOptions(

@@ -8,8 +8,8 @@ from typing import Any
 import attrs
 
 from rocketjob import Job, UnknownJobClass, field, validate
-from rocketjob.job import job_class
-from rocketjob.limits import UNLIMITED, Limit
+from rocketjob.jobs.job import job_class
+from rocketjob.queue.limits import UNLIMITED, Limit
 from rocketjob.store import Store
 from rocketjob_plugins.throttle.waiting import Waiting
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar
 
 from rocketjob import before, field, validate
-from rocketjob.codec import encode_any
-from rocketjob.errors import ConfigurationError
-from rocketjob.fields import read_only_field
-from rocketjob.limits import Limit
+from rocketjob.base.errors import ConfigurationError
+from rocketjob.model.fields import read_only_field
+from rocketjob.model.types import encode_any
+from rocketjob.queue.limits import Limit
 from rocketjob.store import Filter
 from rocketjob_plugins.throttle.methods import HeldBack, ask, held_back, this_class, throttles_of
 from rocketjob_plugins.throttle.rate import Rate, RateLimit

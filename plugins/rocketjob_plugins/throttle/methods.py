@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, overload
 
 from rocketjob import Job
-from rocketjob.errors import ConfigurationError
+from rocketjob.base.errors import ConfigurationError
 from rocketjob.store import Filter
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -8,8 +8,8 @@ from typing import Any
 
 import attrs
 
-from rocketjob.errors import ConfigurationError
-from rocketjob.limits import COLLECTION, Limit
+from rocketjob.base.errors import ConfigurationError
+from rocketjob.queue.limits import COLLECTION, Limit
 from rocketjob.store import Store
 
 MOST = 10_000  # the times of so many starts are kept for each key

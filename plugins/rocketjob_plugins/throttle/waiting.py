@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from rocketjob import Job, before
-from rocketjob.fields import read_only_field
+from rocketjob.model.fields import read_only_field
 
 
 class Waiting(Job, abstract=True):

@@ -11,8 +11,9 @@ import pytest
 from click.testing import CliRunner
 
 from rocketjob import application
+from rocketjob.base.config import FILE_VARIABLE
 from rocketjob.cli import make_cli
-from rocketjob.config import FILE_VARIABLE
+from rocketjob.store import context
 
 APPS = Path(__file__).parent / "apps"
 
@@ -77,7 +78,7 @@ def local(monkeypatch):
 
     def run(*args, env=None):
         with monkeypatch.context() as patch:
-            patch.setattr(application, "_current", None)
+            patch.setattr(context, "_current", None)
             patch.setattr(application, "_overrides", {})
             for name, value in {FILE_VARIABLE: "", **(env or {})}.items():
                 patch.setenv(name, value)

@@ -6,8 +6,9 @@ from datetime import timedelta
 
 import pytest
 
-from rocketjob import Job, Server, clock
-from rocketjob.recovery import unserved
+from rocketjob import Job, Server
+from rocketjob.base import clock
+from rocketjob.server.recovery import unserved
 from support.jobs import FailingJob, KeptJob, job_in
 from support.servers import server as running_server
 

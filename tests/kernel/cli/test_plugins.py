@@ -10,7 +10,7 @@ import pytest
 
 from rocketjob import hookimpl
 from rocketjob.cli import Group
-from rocketjob.plugin_manager import PluginManager
+from rocketjob.plugins.manager import PluginManager
 
 
 def plugin(name, **hooks):

@@ -8,9 +8,9 @@ import sys
 import pytest
 from click.shell_completion import ShellComplete
 
+from rocketjob.base.config import setting_names
 from rocketjob.cli import make_cli
 from rocketjob.cli.session import Session
-from rocketjob.config import setting_names
 
 from .conftest import environment
 

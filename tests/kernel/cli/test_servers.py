@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from rocketjob import Server, clock
+from rocketjob import Server
+from rocketjob.base import clock
 from support.servers import ServerProcess, eventually
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from rocketjob import Job, copying
+from rocketjob import Job
+from rocketjob.store import copying
 from rocketjob.testing import sandbox
 from rocketjob_plugins.batch import Batch
 from rocketjob_plugins.cron import Cron

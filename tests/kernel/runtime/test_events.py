@@ -5,8 +5,9 @@ from datetime import timedelta
 
 import pytest
 
-from rocketjob import Subscriber, clock, events
-from rocketjob.subscribers import LoggerSubscriber, ServerSubscriber
+from rocketjob import Subscriber, events
+from rocketjob.base import clock
+from rocketjob.server.subscribers import LoggerSubscriber, ServerSubscriber
 from support.runtime import eventually
 
 

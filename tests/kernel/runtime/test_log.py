@@ -9,7 +9,7 @@ import textwrap
 
 import pytest
 
-from rocketjob.log import TRACE, Logger, LogService, set_level
+from rocketjob.base.log import TRACE, Logger, LogService, set_level
 from support.jobs import KeptJob
 
 
@@ -67,7 +67,7 @@ def test_the_traceback_begins_with_the_code_of_the_job_unless_all_is_to_be_seen(
         raise KeyError("gone")
 
     def work():
-        kernel = {"__name__": "rocketjob.runner", "perform": perform}
+        kernel = {"__name__": "rocketjob.worker.runner", "perform": perform}
         exec("def run_it():\n    perform()\n", kernel)
         try:
             eval("run_it()", kernel)
@@ -164,7 +164,7 @@ def test_the_console_is_standard_error(root, monkeypatch):
 def test_a_process_that_is_told_to_end_writes_its_last_words(tmp_path):
     script = f"""
         import os
-        from rocketjob.log import Logger, LogService
+        from rocketjob.base.log import Logger, LogService
         service = LogService("info", {str(tmp_path / "log.jsonl")!r}).start()
         for number in range(2000):
             Logger("x").info("line", number=number)

@@ -6,10 +6,11 @@ import threading
 import pytest
 
 import rocketjob as rj
-from rocketjob import Job, after, before, clock
-from rocketjob.errors import DocumentTooLarge, NotFound
-from rocketjob.queue import Queue
-from rocketjob.worker_pool import WorkerPool
+from rocketjob import Job, after, before
+from rocketjob.base import clock
+from rocketjob.base.errors import DocumentTooLarge, NotFound
+from rocketjob.queue.claim import Queue
+from rocketjob.worker.pool import WorkerPool
 from support.jobs import KeptJob, PassingJob, stored
 from support.runtime import FlakyStore, Gate, count, events_of, eventually, queue_of, running_pool
 
@@ -480,7 +481,7 @@ def test_a_successor_is_stored_with_the_completion_when_the_store_is_back(file_s
 
 def test_a_read_only_store_fails_nothing(file_store, gate):
     """The fault is the store's, though the error does not say that it will pass."""
-    from rocketjob.errors import StoreError
+    from rocketjob.base.errors import StoreError
 
     flaky = FlakyStore(file_store.store)
     job = GateJob.create()

@@ -5,10 +5,11 @@ import threading
 import attrs
 import pytest
 
-from rocketjob import Job, after, application, clock
-from rocketjob.config import Config
-from rocketjob.errors import ConfigurationError, StoreUnavailable
-from rocketjob.queue import claims_of, owners, requeue_claims, takes
+from rocketjob import Job, after, application
+from rocketjob.base import clock
+from rocketjob.base.config import Config
+from rocketjob.base.errors import ConfigurationError, StoreUnavailable
+from rocketjob.queue.claim import claims_of, owners, requeue_claims, takes
 from support.jobs import KeptJob, PassingJob, stored
 from support.runtime import FlakyStore, events_of, queue_of
 

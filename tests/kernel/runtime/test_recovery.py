@@ -2,9 +2,11 @@
 
 import pytest
 
-from rocketjob import Server, clock, recovery
-from rocketjob.errors import InvalidTransition, NotFound
-from rocketjob.recovery import Recovery
+from rocketjob import Server
+from rocketjob.base import clock
+from rocketjob.base.errors import InvalidTransition, NotFound
+from rocketjob.server import recovery
+from rocketjob.server.recovery import Recovery
 from support.jobs import KeptJob, stored
 from support.runtime import queue_of
 

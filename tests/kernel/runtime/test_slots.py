@@ -6,7 +6,7 @@ import signal
 import pytest
 from bson import ObjectId
 
-from rocketjob.slots import Slots
+from rocketjob.worker.slots import Slots
 
 
 @pytest.fixture

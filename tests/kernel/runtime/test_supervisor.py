@@ -10,11 +10,11 @@ import threading
 import pytest
 
 from rocketjob import Job, Server
-from rocketjob import supervisor as supervising
-from rocketjob.errors import ConfigurationError
-from rocketjob.slots import Slots
-from rocketjob.supervisor import Supervisor
-from rocketjob.worker_process import Exit, Process
+from rocketjob.base.errors import ConfigurationError
+from rocketjob.server import supervisor as supervising
+from rocketjob.server.supervisor import Supervisor
+from rocketjob.server.worker_process import Exit, Process
+from rocketjob.worker.slots import Slots
 from support.jobs import KeptJob, stored
 from support.runtime import FlakyStore, eventually, queue_of
 
@@ -169,7 +169,7 @@ def test_an_end_that_somebody_else_saw_first_is_reported_all_the_same(supervisor
 
 
 def test_suspects_get_a_process_of_their_own_when_they_are_due(file_store, supervisor):
-    from rocketjob import clock
+    from rocketjob.base import clock
 
     due, later = KeptJob.create(), KeptJob.create(run_at=clock.now().add(hours=1))
     Job.collection().update_one({"_id": later.id}, {"$set": {"interruptions": 1}})

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from rocketjob import Job
-from rocketjob.errors import ConfigurationError, DocumentTooLarge, StateConflict
+from rocketjob.base.errors import ConfigurationError, DocumentTooLarge, StateConflict
 from rocketjob_plugins.batch import Batch, InputCategory, OutputCategory
 from rocketjob_plugins.batch.streams import Limits, StreamError, open_lines, open_writer
 from rocketjob_plugins.batch.streams import target as target_module

@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rocketjob import Job, Server, clock
+from rocketjob import Job, Server
+from rocketjob.base import clock
 from rocketjob_plugins.batch import Batch, batch_throttle
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

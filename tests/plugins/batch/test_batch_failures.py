@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rocketjob import Job, after
-from rocketjob.errors import StateConflict
+from rocketjob.base.errors import StateConflict
 from rocketjob.testing import sandbox
 from rocketjob_plugins.batch import Batch, InputCategory, OutputCategory, Statistics
 from rocketjob_plugins.batch.recovery import take_back_claims, waiting_suspects
@@ -463,8 +463,8 @@ def test_whatever_fails_and_is_retried_the_output_is_that_of_a_sequential_run(da
 
 def work_off(job):
     from rocketjob.application import current
-    from rocketjob.queue import Queue
-    from rocketjob.runner import Worker, work_claimed_job
+    from rocketjob.queue.claim import Queue
+    from rocketjob.worker.runner import Worker, work_claimed_job
 
     if job.reload().is_failed:
         job.retry()

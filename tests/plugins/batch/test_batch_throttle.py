@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from rocketjob import Job, before, field
-from rocketjob.errors import ConfigurationError, ValidationError
+from rocketjob.base.errors import ConfigurationError, ValidationError
 from rocketjob_plugins.batch import (
     Batch,
     InputCategory,

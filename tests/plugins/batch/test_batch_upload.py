@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from rocketjob import Job
-from rocketjob.errors import ConfigurationError, NotFound, StateConflict, ValidationError
+from rocketjob.base.errors import ConfigurationError, NotFound, StateConflict, ValidationError
 from rocketjob.testing import sandbox
 from rocketjob_plugins.batch import Batch, InputCategory, OutputCategory
 

@@ -4,10 +4,11 @@ import threading
 
 import pytest
 
-from rocketjob import Job, after, around, before, clock, field
-from rocketjob.queue import Queue
-from rocketjob.runner import Worker
+from rocketjob import Job, after, around, before, field
+from rocketjob.base import clock
+from rocketjob.queue.claim import Queue
 from rocketjob.testing import sandbox
+from rocketjob.worker.runner import Worker
 from rocketjob_plugins.batch import (
     Batch,
     InputCategory,

@@ -24,7 +24,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from rocketjob import application
-from rocketjob.errors import RocketJobError
+from rocketjob.base.errors import RocketJobError
 from rocketjob_plugins.batch.streams import (
     Limits,
     StreamError,

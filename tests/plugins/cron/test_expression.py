@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from rocketjob.errors import RocketJobError
+from rocketjob.base.errors import RocketJobError
 from rocketjob_plugins.cron import CronError, CronSchedule
 
 

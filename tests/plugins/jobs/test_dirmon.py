@@ -7,14 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from rocketjob import (
-    ConfigurationError,
-    InvalidTransition,
-    Job,
-    ValidationError,
-    clock,
-    field,
-)
+from rocketjob import ConfigurationError, InvalidTransition, Job, ValidationError, field
+from rocketjob.base import clock
 from rocketjob.testing import sandbox
 from rocketjob_plugins.batch import Batch, InputCategory
 from rocketjob_plugins.dirmon import DirmonEntry, DirmonError, DirmonJob, folders

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from rocketjob import Job, successors
+from rocketjob import Job
+from rocketjob.jobs import successors
 from rocketjob.testing import sandbox
 from rocketjob_plugins.dirmon import DirmonEntry, DirmonJob
 from rocketjob_plugins.dirmon.intake import DROPPED, DirmonFile
@@ -23,7 +24,9 @@ DEATHS = 8  # of a thousand steps
 SCAN = """
 import os, random, signal, sys
 from datetime import timedelta
-from rocketjob import Job, clock, configure, successors
+from rocketjob import Job, configure
+from rocketjob.base import clock
+from rocketjob.jobs import successors
 
 class ScannedJob(Job):
     upload_file_name: str | None = None

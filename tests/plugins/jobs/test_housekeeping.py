@@ -6,8 +6,9 @@ from datetime import timedelta
 import pytest
 from bson import ObjectId
 
-from rocketjob import Job, ValidationError, after, before, clock, events, field
-from rocketjob.server import Server
+from rocketjob import Job, ValidationError, after, before, events, field
+from rocketjob.base import clock
+from rocketjob.server.server import Server
 from rocketjob.testing import sandbox
 from rocketjob_plugins.batch import Batch
 from rocketjob_plugins.housekeeping import HousekeepingJob

@@ -3,8 +3,8 @@ import logging
 import pytest
 
 from rocketjob import Job, ValidationError
-from rocketjob.config import Config
-from rocketjob.queue import takes
+from rocketjob.base.config import Config
+from rocketjob.queue.claim import takes
 from rocketjob.testing import sandbox
 from rocketjob_plugins.on_demand import OnDemandBatchJob, OnDemandJob
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from rocketjob import Job
-from rocketjob.queue import ORDER
+from rocketjob.queue.claim import ORDER
 from rocketjob.testing import sandbox
 from rocketjob_plugins.batch import Batch, work
 from support.mongo import VARIABLE

@@ -13,10 +13,12 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pymongo.synchronous.collection import Collection
 
-from rocketjob import Job, before, clock, field, successors
-from rocketjob.queue import Queue, requeue_claims
-from rocketjob.runner import Worker, work_claimed_job
+from rocketjob import Job, before, field
+from rocketjob.base import clock
+from rocketjob.jobs import successors
+from rocketjob.queue.claim import Queue, requeue_claims
 from rocketjob.testing import sandbox
+from rocketjob.worker.runner import Worker, work_claimed_job
 from rocketjob_plugins.cron import Cron
 from rocketjob_plugins.restart import Restart
 from rocketjob_plugins.singleton import Singleton

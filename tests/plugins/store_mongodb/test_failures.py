@@ -8,7 +8,7 @@ import pytest
 from pymongo.errors import AutoReconnect, OperationFailure
 
 from rocketjob import Job
-from rocketjob.errors import ConfigurationError, StoreError, StoreUnavailable
+from rocketjob.base.errors import ConfigurationError, StoreError, StoreUnavailable
 from rocketjob.store import Write, atomically
 from rocketjob.testing import sandbox
 from rocketjob_plugins.batch import Batch, Statistics, rejects

@@ -5,11 +5,12 @@ from datetime import timedelta
 
 import pytest
 
-from rocketjob import Job, ValidationError, field, successors
-from rocketjob.limits import COLLECTION as LIMITS
-from rocketjob.limits import turn
-from rocketjob.queue import Queue, requeue_claims
-from rocketjob.recovery import Recovery
+from rocketjob import Job, ValidationError, field
+from rocketjob.jobs import successors
+from rocketjob.queue.claim import Queue, requeue_claims
+from rocketjob.queue.limits import COLLECTION as LIMITS
+from rocketjob.queue.limits import turn
+from rocketjob.server.recovery import Recovery
 from rocketjob_plugins.batch import Batch, Statistics, rejects, stepwise, work
 from rocketjob_plugins.batch.outcome import Outcome, store_outcomes
 from rocketjob_plugins.batch.work import SliceWorker
@@ -167,7 +168,7 @@ def test_a_limit_is_kept_by_claimers_at_the_same_time(mongo):
 def test_who_claims_without_a_turn_is_found_out(without, monkeypatch):
     """A claimer that was stopped for longer than its lease looks again behind its claim."""
     MongoFewJob.create_many([{} for _ in range(12)])
-    monkeypatch.setattr("rocketjob.limits._take_turn", lambda *args: True)  # all at once
+    monkeypatch.setattr("rocketjob.queue.limits._take_turn", lambda *args: True)  # all at once
     for _ in range(5):
         found = claim_at_once(without, threads=4, each=2)
         held = MongoFewJob.where({"state": "running"}).count()
@@ -177,7 +178,7 @@ def test_who_claims_without_a_turn_is_found_out(without, monkeypatch):
 
 
 def test_a_turn_that_is_not_given_back_ends_by_itself(without, monkeypatch):
-    monkeypatch.setattr("rocketjob.limits.PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr("rocketjob.queue.limits.PATIENCE_SECONDS", 0.05)
     abandoned = turn(without.store, "claims")
     assert abandoned.__enter__() is True
     with turn(without.store, "claims") as mine:

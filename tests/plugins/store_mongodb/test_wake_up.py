@@ -9,7 +9,7 @@ import time
 import pytest
 from pymongo.errors import OperationFailure
 
-from rocketjob.errors import StoreError
+from rocketjob.base.errors import StoreError
 from rocketjob_plugins.store_mongodb import MongoStore, tailable
 from support.mongo import MongoServer, database_url, needs_a_server
 from support.runtime import eventually

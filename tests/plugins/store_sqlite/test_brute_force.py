@@ -12,7 +12,7 @@ from bson import Decimal128, Int64, ObjectId
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from rocketjob.errors import StoreError
+from rocketjob.base.errors import StoreError
 from rocketjob_plugins.store_sqlite import SqliteStore
 
 PROFILE = settings(

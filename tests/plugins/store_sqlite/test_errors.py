@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 import pytest
 from bson import ObjectId
 
-from rocketjob.config import Config
-from rocketjob.errors import (
+from rocketjob.base.config import Config
+from rocketjob.base.errors import (
     ConfigurationError,
     DocumentTooLarge,
     DuplicateKey,
@@ -201,7 +201,7 @@ def in_a_child(script, *arguments, **options):
 
 FULL = """
     import resource, signal, sys
-    from rocketjob.errors import StoreUnavailable
+    from rocketjob.base.errors import StoreUnavailable
     from rocketjob_plugins.store_sqlite import SqliteStore
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     store = SqliteStore("sqlite:///" + sys.argv[1])
@@ -263,7 +263,7 @@ def test_a_transaction_that_sqlite_ended_does_not_go_on_silently(store, docs):
 
 READ_ONLY = """
     import os, sys
-    from rocketjob.errors import StoreError
+    from rocketjob.base.errors import StoreError
     from rocketjob_plugins.store_sqlite import SqliteStore
     SqliteStore("sqlite://:memory:").collection("docs").insert_one({"_id": 1})
     os.setgroups([]); os.setgid(65534); os.setuid(65534)

@@ -11,8 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from rocketjob.errors import StoreError, is_duplicate_key
-from rocketjob.interrupt import Interrupt
+from rocketjob.base.errors import StoreError, is_duplicate_key
+from rocketjob.base.interrupt import Interrupt
 from rocketjob_plugins.store_sqlite import SqliteStore, database, waiting
 from support import sqlite_children as children
 

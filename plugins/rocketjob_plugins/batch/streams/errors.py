@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rocketjob.errors import RocketJobError
+from rocketjob.base.errors import RocketJobError
 
 PLACE = ("file", "line", "record", "column")
 

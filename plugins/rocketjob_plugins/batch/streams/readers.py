@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 
-from rocketjob.errors import RocketJobError
+from rocketjob.base.errors import RocketJobError
 from rocketjob_plugins.batch.streams import content
 from rocketjob_plugins.batch.streams.errors import StreamError
 from rocketjob_plugins.batch.streams.inflate import LIMITS, Inflate, Limits, Unzip, wrong_content

@@ -6,7 +6,7 @@ import io
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from rocketjob.errors import RocketJobError
+from rocketjob.base.errors import RocketJobError
 from rocketjob_plugins.batch.streams.deflate import Deflate, Layer, Zip
 from rocketjob_plugins.batch.streams.errors import StreamError
 from rocketjob_plugins.batch.streams.names import base_name, chosen_streams

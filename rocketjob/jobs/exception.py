@@ -1,0 +1,77 @@
+"""What is kept of an error that ended a job."""
+
+from __future__ import annotations
+
+import traceback
+from typing import Any
+
+import attrs
+
+from rocketjob.base.passwords import hide_passwords
+from rocketjob.base.tracebacks import from_job_code
+
+MAX_BACKTRACE = 200  # lines; a recursion error would otherwise fill the document
+MAX_CAUSES = 5
+
+
+@attrs.define
+class JobException:
+    """An error as it is stored on a job, a slice or an entry.
+
+    Attributes:
+        class_name: `JobException` where only a message was given.
+        message: the error's text.
+        backtrace: lines as Python prints them, from the job's own code on, innermost call last.
+        worker_name: the worker that met it.
+        cause: the error that it was raised from.
+    """
+
+    class_name: str = "JobException"
+    message: str | None = None
+    backtrace: list[str] = attrs.field(factory=list)
+    worker_name: str | None = None
+    cause: JobException | None = None
+
+    @classmethod
+    def of(
+        cls, reason: BaseException | str | None, worker_name: str | None = None, depth: int = 0
+    ) -> JobException:
+        """Describe an error, or a plain reason."""
+        if not isinstance(reason, BaseException):
+            message = None if reason is None else message_of(reason)
+            return cls(message=message, worker_name=worker_name)
+        return cls(
+            class_name=type(reason).__name__,
+            message=message_of(reason),
+            backtrace=_backtrace(reason),
+            worker_name=worker_name,
+            cause=_cause(reason, depth),
+        )
+
+
+def message_of(error: BaseException | str) -> str:
+    """Return an error's message, even if its `__str__` fails.
+
+    It is without passwords of URLs, and without what UTF-8 cannot hold.
+    """
+    try:
+        text = str(error)
+    except Exception as broken:
+        text = f"(the message of the error cannot be had: {type(broken).__name__})"
+    return hide_passwords(text).encode("utf-8", "ignore").decode()
+
+
+def _backtrace(error: BaseException) -> list[str]:
+    shown = traceback.format_tb(from_job_code(error.__traceback__))
+    lines = hide_passwords("".join(shown)).splitlines()
+    clean = [line.encode("utf-8", "ignore").decode() for line in lines]
+    return clean[-MAX_BACKTRACE:]
+
+
+def _cause(error: BaseException, depth: int) -> JobException | None:
+    found: Any = error.__cause__
+    if found is None and not error.__suppress_context__:
+        found = error.__context__
+    if found is None or depth >= MAX_CAUSES:
+        return None
+    return JobException.of(found, depth=depth + 1)

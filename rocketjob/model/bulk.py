@@ -1,0 +1,68 @@
+"""Many new documents in one group: all of them are stored, or none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from rocketjob.base.errors import ValidationError, duplicate_key_details
+from rocketjob.model.callbacks import Frame, leave_all, unwind_all
+from rocketjob.store import atomically, context
+
+if TYPE_CHECKING:
+    from rocketjob.model.document import Document
+
+
+def create_all(cls: type[Document], documents: Sequence[Document]) -> None:
+    """Validate and store new documents of one class, with their callbacks.
+
+    Raises:
+        ValidationError: names the documents by their number from 0; nothing was stored.
+    """
+    _validate_all(documents, cls.__name__)
+    if not documents:
+        return
+    frames = [
+        Frame(chain, each)
+        for each in documents
+        for chain in (each.chain("save"), each.chain("create"))
+        if chain
+    ]
+    try:
+        for frame in frames:
+            frame.enter()
+        _insert_all(cls, documents)
+    except BaseException as error:
+        unwind_all(frames, error)
+        raise
+    leave_all(frames)
+
+
+def _validate_all(documents: Iterable[Document], name: str) -> None:
+    errors: dict[str, list[str]] = {}
+    for index, document in enumerate(documents):
+        try:
+            document.validate()
+        except ValidationError as error:
+            errors.update({f"[{index}].{key}": said for key, said in error.errors.items()})
+    if errors:
+        raise ValidationError(errors, name)
+
+
+def _insert_all(cls: type[Document], documents: Sequence[Document]) -> None:
+    stored = [document.to_document() for document in documents]
+    store = context.current().store
+    collection = store.collection(cls.collection_name)
+    try:
+        atomically(store, lambda session: collection.insert_many(stored, session=session))
+    except Exception as error:
+        if not store.supports_transactions:  # those before the one that was refused are there
+            done = (getattr(error, "details", None) or {}).get("nInserted", 0)
+            collection.delete_many({"_id": {"$in": [each["_id"] for each in stored[:done]]}})
+        key = duplicate_key_details(error).get("keyValue", {}).get("_id")
+        for document in documents:
+            if key is None or document.id == key:
+                document._raise_duplicate(error)
+        raise
+    for document, each in zip(documents, stored, strict=True):
+        document._was_stored(each)

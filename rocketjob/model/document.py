@@ -1,0 +1,654 @@
+"""A stored document: typed fields, validation, callbacks, dirty saves and queries.
+
+`Document` is the base of `Job`, and of anything else that plugins keep in the store. It knows
+nothing of jobs.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self, dataclass_transform
+
+import attrs
+from bson import ObjectId
+
+from rocketjob.base.errors import (
+    NotFound,
+    RocketJobError,
+    ValidationError,
+    duplicate_key_details,
+    is_duplicate_key,
+)
+from rocketjob.model import registry, validation
+from rocketjob.model.callbacks import Callback, Chain, Frame, check_event, own_callbacks
+from rocketjob.model.encrypted_fields import Sealed, decrypt
+from rocketjob.model.fields import MISSING, Field, caller_scope, field, gather, read_only_field
+from rocketjob.store import Collection, Filter, Stored, context
+
+if TYPE_CHECKING:
+    from rocketjob.model.query import Query
+
+PERSISTENCE_EVENTS = frozenset({"initialize", "validation", "save", "create", "destroy"})
+
+
+@dataclass_transform(
+    kw_only_default=True, eq_default=False, field_specifiers=(field, read_only_field)
+)
+class Document:
+    """Base of everything that is stored.
+
+    Annotated attributes of a subclass are its fields. `collection_name` says where its documents
+    are; all subclasses share it, and documents come back as instances of their own class.
+    """
+
+    collection_name: ClassVar[str] = ""
+    callback_events: ClassVar[frozenset[str]] = PERSISTENCE_EVENTS
+    errors: validation.Errors
+
+    __fields__: ClassVar[dict[str, Field]] = {}
+    __own_fields__: ClassVar[dict[str, Field]] = {}
+    __validations__: ClassVar[tuple[str, ...]] = ()
+    __defaults__: ClassVar[tuple[dict[str, Any], list[Field]] | None] = None
+    __added_callbacks__: ClassVar[list[Callback]] = []
+    __chains__: ClassVar[tuple[int, dict[str, Chain]]] = (0, {})
+
+    if TYPE_CHECKING:
+        id: ObjectId
+        _stored: Stored | None
+        _assigned: set[str]
+
+    # --- making a class ----------------------------------------------------------------------
+
+    def __init_subclass__(cls, abstract: bool = False, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls.__added_callbacks__ = []
+        cls.__fields__ = gather(cls, caller_scope(cls))
+        attrs.define(
+            cls,
+            these={f.name: attrs.field(default=None) for f in cls.__fields__.values()},
+            init=False,
+            repr=False,
+            eq=False,
+            slots=False,
+            on_setattr=attrs.setters.NO_OP,
+        )
+        cls.__validations__ = tuple(
+            dict.fromkeys(
+                name for base in reversed(cls.__mro__) for name in validation.own_validations(base)
+            )
+        )
+        registry.note_change()
+        if cls.collection_name:  # else a mixin, which stands for itself only where it is mixed in
+            for callback in cls._all_callbacks():
+                check_event(cls, callback, cls.known_events())
+            if not abstract:
+                registry.register(cls)
+
+    @classmethod
+    def known_events(cls) -> frozenset[str]:
+        """Return the events that callbacks can name; a mixin adds some with `callback_events`."""
+        declared = (base.__dict__.get("callback_events", ()) for base in cls.__mro__)
+        return frozenset(name for names in declared for name in names)
+
+    @classmethod
+    def fields(cls) -> Mapping[str, Field]:
+        """Return what is known of each field, by name, in order of definition."""
+        return cls.__fields__
+
+    @classmethod
+    def set_default(cls, name: str, default: Any) -> None:
+        """Change the default of a field, for this class and those that are made from it later.
+
+        In a class body `name = default` does the same.
+        """
+        made = attrs.evolve(cls.__fields__[name], default=default, factory=None)
+        if not made.encrypted:
+            setattr(cls, name, default)
+        cls.__fields__ = {**cls.__fields__, name: made}
+        cls.__defaults__ = None
+
+    @classmethod
+    def add_callbacks(cls, callbacks: Iterable[Callback]) -> None:
+        """Add callbacks from outside; `@around("perform", on=Job)` does."""
+        for callback in callbacks:
+            check_event(cls, callback, cls.known_events())
+            cls.__added_callbacks__.append(callback)
+        registry.note_change()
+
+    @classmethod
+    def chain(cls, event: str) -> Chain:
+        """Return the callbacks of an event, worked out once for each class."""
+        made, chains = cls.__dict__.get("__chains__", (0, {}))
+        if made != registry.classes_made():
+            chains = {}
+            cls.__chains__ = (registry.classes_made(), chains)
+        found = chains.get(event)
+        if found is None:
+            found = chains[event] = Chain(
+                callback for callback in cls._all_callbacks() if callback.event == event
+            )
+        return found  # type: ignore[no-any-return]
+
+    @classmethod
+    def _all_callbacks(cls) -> Iterable[Callback]:
+        for base in reversed(cls.__mro__):
+            yield from own_callbacks(base)
+            yield from base.__dict__.get("__added_callbacks__", ())
+
+    # --- making an instance ------------------------------------------------------------------
+
+    def __init__(self, **values: Any) -> None:
+        own = self.__dict__
+        own["_stored"], own["_assigned"] = None, set()
+        own["errors"] = validation.Errors()
+        fields = self.__fields__
+        for name in values:
+            if name not in fields or fields[name].read_only:
+                raise TypeError(_unknown_keyword(type(self), name))
+        later = self._set_defaults(values)
+        for name, value in values.items():
+            setattr(self, name, value)
+        for made in later:
+            setattr(self, made.name, made.factory(self))  # type: ignore[misc]
+        own["_assigned"].clear()
+        if chain := self.chain("initialize"):
+            Frame(chain, self).leave()
+
+    def _set_defaults(self, given: Mapping[str, Any]) -> list[Field]:
+        """Set the defaults of what is not given; return the fields whose factory comes last."""
+        own, later = self.__dict__, []
+        plain, others = self._defaults()
+        own.update(plain)
+        for made in others:
+            name = made.name
+            if name not in given and made.factory_takes_job:
+                if made.pre_processed:
+                    setattr(self, name, made.factory(self))  # type: ignore[misc]
+                    continue
+                later.append(made)
+            value = made.make_default() if name not in given else None
+            convert = made.codec.convert if value is not None else None
+            own[name] = convert(value) if convert else value
+        return later
+
+    @classmethod
+    def _defaults(cls) -> tuple[dict[str, Any], list[Field]]:
+        """Return the defaults that all instances share, and the fields that need more."""
+        cached: tuple[dict[str, Any], list[Field]] | None = cls.__dict__.get("__defaults__")
+        if cached is None:
+            plain = {n: made.default for n, made in cls.__fields__.items() if made.is_plain}
+            others = [made for made in cls.__fields__.values() if not made.is_plain]
+            cached = cls.__defaults__ = (plain, others)
+        return cached
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        made = self.__fields__.get(name)
+        if made is None:
+            object.__setattr__(self, name, value)
+            return
+        convert = made.codec.convert
+        self.__dict__[name] = value if convert is None else convert(value)
+        self._assigned.add(name)
+
+    def __repr__(self) -> str:
+        state = f" {self.__dict__['state']}" if "state" in self.__fields__ else ""
+        return f"<{type(self).__name__} {self.id}{state}>"
+
+    # --- BSON --------------------------------------------------------------------------------
+
+    @classmethod
+    def type_name(cls) -> str:
+        """Return the name under which documents of this class are stored."""
+        return cls.__name__
+
+    def to_document(self) -> Stored:
+        """Return the whole document as it is stored."""
+        own = self.__dict__
+        found: Stored = {"_id": self.id, "_type": self.type_name()}
+        for name, made in self.__fields__.items():
+            value = made.store(own[name])
+            if value is not MISSING:
+                found[made.key] = value
+        return found
+
+    @classmethod
+    def from_document(cls, stored: Stored, strict: bool = True) -> Self:
+        """Make the instance of a stored document, of its own class, without validation.
+
+        Encrypted values are decrypted when they are first asked for.
+
+        Args:
+            strict: raise for a value that does not fit its field any more, as those want who are to
+                run a job; otherwise it is on the instance as it is stored, and validation says so.
+
+        Raises:
+            ValidationError: a value does not fit.
+            Exception: what a factory or a callback of `initialize` raised.
+        """
+        name = stored.get("_type")
+        found: Any = cls if name == cls.__name__ else cls._class_of(name)
+        loaded: Self = found.__new__(found)
+        loaded._load(stored, strict)
+        return loaded
+
+    @classmethod
+    def listed(cls, stored: Stored) -> Self:
+        """Make the instance of one document among others: it must not keep the others back."""
+        try:
+            return cls.from_document(stored, strict=False)
+        except Exception as error:
+            return cls._stand_in(stored, error)
+
+    @classmethod
+    def _stand_in(cls, stored: Stored, error: Exception) -> Self:
+        """Return what stands in for a document that cannot be loaded, or raise the error."""
+        raise error
+
+    @classmethod
+    def _class_of(cls, name: Any) -> type[Document]:
+        found = registry.class_called(str(name)) if name is not None else cls
+        if found is not None and found.collection_name == cls.collection_name:
+            return found
+        return cls._unknown_class(str(name))
+
+    @classmethod
+    def _unknown_class(cls, name: str) -> type[Document]:
+        """Return what stands in for a class that is not loaded here."""
+        return cls
+
+    def _load(self, stored: Stored, strict: bool = True) -> None:
+        own = self.__dict__
+        own["_stored"], own["_assigned"] = stored, set()
+        own["errors"] = validation.Errors()
+        for name, made in self.__fields__.items():
+            value = stored.get(made.key, MISSING)
+            if value is MISSING:
+                own[name] = made.make_default()
+            elif made.encrypted and isinstance(value, bytes):
+                own[name] = Sealed(value)
+            else:
+                own[name] = value if made.codec.decode is None else made.load(value, strict)
+        if chain := self.chain("initialize"):
+            Frame(chain, self).leave()
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the document was never stored."""
+        return self._stored is None
+
+    def changed(self) -> dict[str, Any]:
+        """Return the fields that differ from what is stored, by name."""
+        stored = self._stored or {}
+        found = {}
+        for name, made in self.__fields__.items():
+            if self._stored is not None and name not in self._assigned and not made.codec.mutable:
+                continue
+            if not self._is_stored(made, stored.get(made.key, MISSING)):
+                found[name] = self.__dict__[name]
+        return found
+
+    def _is_stored(self, made: Field, stored: Any) -> bool:
+        """Tell whether the stored value of a field is the present one."""
+        value = self.__dict__[made.name]
+        if value is stored:
+            return True  # it may be of no use to the class any more, and so not to be encoded
+        if made.encrypted and isinstance(stored, bytes) and not isinstance(value, Sealed | None):
+            return bool(decrypt(made, stored) == value)  # it never looks the same twice
+        return bool(made.store(value) == stored)
+
+    def _changes(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return what to `$set` and to `$unset`, comparing only what can have changed."""
+        stored = self._stored or {}
+        changed: dict[str, Any] = {}
+        removed: dict[str, Any] = {}
+        for name in self._comparable():
+            made = self.__fields__[name]
+            key, held = made.key, self.__dict__[name]
+            present = stored.get(key, MISSING)
+            if held is present or (made.encrypted and self._is_stored(made, present)):
+                continue
+            value = made.store(held)
+            if value is MISSING:
+                if key in stored:
+                    removed[key] = ""
+            elif value != present:
+                changed[key] = value
+        return changed, removed
+
+    def _comparable(self) -> set[str]:
+        return self._assigned | _mutable_fields(type(self))
+
+    # --- validation --------------------------------------------------------------------------
+
+    def validate(self) -> None:
+        """Check every field and run every validation.
+
+        Raises:
+            ValidationError: with all messages; they are in `self.errors` too.
+        """
+        self.chain("validation").run(self, self._collect_errors)
+        if self.errors:
+            raise ValidationError(self.errors, type(self).__name__, self.errors.conflict)
+
+    def is_valid(self) -> bool:
+        """Tell whether the document is valid; the messages are in `errors`."""
+        try:
+            self.validate()
+        except ValidationError:
+            return False
+        return True
+
+    def _collect_errors(self) -> None:
+        self.errors.clear()
+        validation.check_fields(self, self.__fields__.values(), self.errors)
+        for name in self.__validations__:
+            getattr(self, name)()
+
+    # --- persistence -------------------------------------------------------------------------
+
+    @classmethod
+    def collection(cls) -> Collection:
+        """Return the store's collection of this class."""
+        return context.current().store.collection(cls.collection_name)
+
+    def save(self, *, validate: bool = True) -> Self:
+        """Store the document: all of it when it is new, else only what changed.
+
+        Raises:
+            ValidationError: nothing was stored.
+            NotFound: it was deleted meanwhile.
+        """
+        if validate:
+            self.validate()
+        if self.is_new:
+            self.chain("save").run(self, lambda: self.chain("create").run(self, self._insert))
+        else:
+            self.chain("save").run(self, self._update)
+        return self
+
+    def update(self, *, validate: bool = True, **values: Any) -> Self:
+        """Assign fields and save.
+
+        Raises:
+            TypeError: an unknown field.
+            ValidationError: nothing was stored; the values stay on the object.
+        """
+        for name in values:
+            if name not in self.__fields__ or self.__fields__[name].read_only:
+                raise TypeError(_unknown_keyword(type(self), name))
+        for name, value in values.items():
+            setattr(self, name, value)
+        return self.save(validate=validate)
+
+    def _insert(self) -> None:
+        stored = self.to_document()
+        try:
+            self.collection().insert_one(stored)
+        except Exception as error:
+            self._raise_duplicate(error)
+            raise
+        self._was_stored(stored)
+
+    def _was_stored(self, stored: Stored) -> None:
+        self.__dict__["_stored"] = stored
+        self._assigned.clear()
+
+    def _update(self) -> None:
+        changed, removed = self._changes()
+        if not changed and not removed:
+            return
+        update = self._update_document(changed, removed)
+        try:
+            result = self.collection().update_one(self._condition(changed), update)
+        except Exception as error:
+            self._raise_duplicate(error)
+            raise
+        if not result.matched_count:
+            raise self._lost()
+        self._was_updated(changed, removed)
+
+    def _was_updated(self, changed: Mapping[str, Any], removed: Mapping[str, Any]) -> None:
+        stored = {**(self._stored or {}), **changed}
+        for key in removed:
+            stored.pop(key, None)
+        self._was_stored(stored)
+
+    def _update_document(
+        self, changed: Mapping[str, Any], removed: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        return {key: part for key, part in (("$set", changed), ("$unset", removed)) if part}
+
+    def _condition(self, changed: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the filter of a save that changes these fields."""
+        return self._identity()
+
+    def _identity(self) -> dict[str, Any]:
+        """Return the filter under which this object may write."""
+        return {"_id": self.id}
+
+    def _lost(self) -> RocketJobError:
+        """Return the error for a write that matched nothing."""
+        return NotFound(f"{self!r} is not stored any more: it was deleted meanwhile")
+
+    def _raise_duplicate(self, error: Exception) -> None:
+        """Turn the refusal of a unique index into a validation error, if a field explains it."""
+        if is_duplicate_key(error):
+            said = self.duplicate_key_errors(duplicate_key_details(error))
+            if said:
+                raise ValidationError(said, type(self).__name__, conflict=True) from error
+
+    def duplicate_key_errors(self, details: Mapping[str, Any]) -> dict[str, list[str]]:
+        """Say in messages by field why a unique index refused this document.
+
+        A mixin that maintains a uniquely indexed field overrides it, and calls `super()` where
+        the index is not its own.
+        """
+        return {}
+
+    def delete(self) -> None:
+        """Remove the document, without callbacks; nothing happens if it is gone."""
+        self.collection().delete_one(self._identity())
+
+    def destroy(self) -> None:
+        """Remove the document, with its callbacks."""
+        self.chain("destroy").run(self, self.delete)
+
+    def reload(self) -> Self:
+        """Read the document again; what was not saved is lost.
+
+        Raises:
+            NotFound: it is not stored any more.
+        """
+        stored = self.collection().find_one({"_id": self.id})
+        if stored is None:
+            raise NotFound(f"{self!r} is not stored any more")
+        self._load(stored, strict=False)
+        return self
+
+    # --- class-level helpers -----------------------------------------------------------------
+
+    @classmethod
+    def create(cls, **values: Any) -> Self:
+        """Make and save a document.
+
+        Raises:
+            TypeError: an unknown field.
+            ValidationError: nothing was stored.
+        """
+        return cls(**values).save()
+
+    @classmethod
+    def create_if_valid(cls, **values: Any) -> Self | None:
+        """Make and save a document; return None where it is not valid."""
+        try:
+            return cls.create(**values)
+        except ValidationError:
+            return None
+
+    @classmethod
+    def create_many(cls, rows: Iterable[Mapping[str, Any] | Self]) -> list[Self]:
+        """Make and save many documents in one group: all of them or none.
+
+        Args:
+            rows: the fields of each, or instances that were not saved.
+
+        Raises:
+            ValidationError: names the rows by their number from 0; nothing was stored.
+        """
+        from rocketjob.model.bulk import create_all
+
+        made = [row if isinstance(row, Document) else cls(**row) for row in rows]
+        create_all(cls, made)
+        return made
+
+    @classmethod
+    def from_properties(cls, properties: Mapping[str, Any]) -> Self:
+        """Make a document from texts, as forms, command lines and directory monitors have them.
+
+        Values that `seal_properties` sealed stay so: nothing here has to decrypt them.
+
+        Raises:
+            ValidationError: an unknown field, or a text that cannot be parsed; every message.
+        """
+        errors, values, sealed = validation.Errors(), {}, {}
+        for name, text in properties.items():
+            made = cls.__fields__.get(name)
+            if made is None or made.read_only:
+                errors.add(name, _unknown_property(cls, name))
+                continue
+            if isinstance(text, Sealed) and made.encrypted:
+                sealed[name] = text
+                continue
+            try:
+                plain = decrypt(made, text.data) if isinstance(text, Sealed) else text
+                values[name] = made.codec.from_text(plain)
+            except ValueError as error:
+                errors.add(name, made.unless_secret(str(error)))
+        if errors:
+            raise ValidationError(errors, cls.__name__)
+        document = cls(**values)
+        document.__dict__.update(sealed)
+        document._assigned.update(sealed)
+        return document
+
+    @classmethod
+    def seal_properties(cls, properties: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what `from_properties` takes, to be stored until a document is made from it.
+
+        The values of encrypted fields are encrypted as those fields would be.
+
+        Raises:
+            ValidationError: one of them cannot be parsed.
+            ConfigurationError: there is no key.
+        """
+        secret = [made for made in cls.__fields__.values() if made.encrypted]
+        given = {made.name: properties[made.name] for made in secret if made.name in properties}
+        if not given:
+            return dict(properties)
+        document, found = cls.from_properties(given), dict(properties)
+        for name in given:
+            value = cls.__fields__[name].store(document.__dict__[name])
+            if isinstance(value, bytes):  # not None, which tells nothing
+                found[name] = Sealed(value)
+        return found
+
+    @classmethod
+    def where(cls, filter: Filter | None = None, /, **values: Any) -> Query[Self]:
+        """Select documents, by a Mongo filter, by values of fields, or both."""
+        return cls._query().where(filter, **values)
+
+    @classmethod
+    def _query(cls) -> Query[Self]:
+        from rocketjob.model.query import Query
+
+        return Query(cls)
+
+    @classmethod
+    def all(cls) -> Query[Self]:
+        """Select every document of this class and of those below it."""
+        return cls._query()
+
+    @classmethod
+    def find(cls, id: ObjectId | str) -> Self:
+        """Return the document with this id.
+
+        Raises:
+            NotFound: there is none of this class.
+            Exception: its class raised when it was given what is stored.
+        """
+        stored = cls.collection().find_one({"_id": as_object_id(id)})
+        found = cls.from_document(stored, strict=False) if stored is not None else None
+        if not isinstance(found, cls):
+            raise NotFound(f"There is no {cls.__name__} with the id {id}")
+        return found
+
+    @classmethod
+    def first(cls) -> Self | None:
+        """Return the document with the lowest id, or None."""
+        return cls._query().first()
+
+    @classmethod
+    def last(cls) -> Self | None:
+        """Return the document with the highest id, or None."""
+        return cls._query().last()
+
+    @classmethod
+    def count(cls) -> int:
+        """Count the documents of this class and of those below it."""
+        return cls._query().count()
+
+    @classmethod
+    def delete_all(cls) -> int:
+        """Remove all documents of this class, without callbacks; return how many."""
+        return cls._query().delete_all()
+
+    @classmethod
+    def destroy_all(cls) -> int:
+        """Remove all documents of this class, with their callbacks; return how many."""
+        return cls._query().destroy_all()
+
+
+def _declare_base() -> None:
+    """Give `Document` itself its one field: `__init_subclass__` runs for subclasses only."""
+    made: Any = field(factory=ObjectId)
+    made.name, made.annotation, made.owner = "id", ObjectId, Document
+    Document.__own_fields__ = {"id": made}
+    Document.__fields__ = {"id": made}
+
+
+_declare_base()
+
+
+def as_object_id(value: Any) -> Any:
+    """Return an id from its text; anything else as it is."""
+    if isinstance(value, str) and ObjectId.is_valid(value):
+        return ObjectId(value)
+    return value
+
+
+def _unknown_keyword(cls: type[Document], name: str) -> str:
+    if name in cls.__fields__:
+        return f"{cls.__name__}.{name} is set by the system and cannot be given"
+    return f"{cls.__name__} has no field {name}; {_known_fields(cls, name)}"
+
+
+def _unknown_property(cls: type[Document], name: str) -> str:
+    """Say it as a message of a field, in front of which its name and the class are shown."""
+    if name in cls.__fields__:
+        return "is set by the system and cannot be given"
+    return f"there is no such field; {_known_fields(cls, name)}"
+
+
+def _known_fields(cls: type[Document], name: str) -> str:
+    settable = [n for n, made in cls.__fields__.items() if not made.read_only]
+    near = difflib.get_close_matches(name, settable, n=1)
+    return f"did you mean {near[0]}?" if near else f"it has {', '.join(sorted(settable))}"
+
+
+def _mutable_fields(cls: type[Document]) -> frozenset[str]:
+    cached: frozenset[str] | None = cls.__dict__.get("__mutable__")
+    if cached is None:
+        cached = frozenset(n for n, made in cls.__fields__.items() if made.codec.mutable)
+        cls.__mutable__ = cached  # type: ignore[attr-defined]
+    return cached

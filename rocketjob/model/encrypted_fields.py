@@ -1,0 +1,94 @@
+"""Encrypted fields: what is stored of one is decrypted when it is first asked for, and not before.
+
+So a process that has no key can list, retry and abort jobs: only what reads the field fails. What
+shows a job to people shows `HIDDEN` in the place of the value.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import bson
+
+from rocketjob.base.errors import ConfigurationError, RocketJobError
+from rocketjob.store import context
+
+if TYPE_CHECKING:
+    from rocketjob.model.fields import Field
+
+HIDDEN = "(encrypted)"
+
+
+class Sealed:
+    """What an encrypted field of a loaded document holds until somebody asks for it.
+
+    Also a value among properties that are kept for such a field: see `Document.seal_properties`.
+    """
+
+    __slots__ = ("data",)
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+
+    def __repr__(self) -> str:
+        return HIDDEN
+
+
+class SealedAttribute:
+    """Stands on a class for an encrypted field; on an instance it gives the value in clear."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, document: Any, owner: type) -> Any:
+        if document is None:
+            return self
+        value = document.__dict__[self.name]
+        if isinstance(value, Sealed):
+            value = decrypt(document.__fields__[self.name], value.data)
+            document.__dict__[self.name] = value
+        return value
+
+    def __set__(self, document: Any, value: Any) -> None:
+        # Having this is what makes an instance's own value wait until `__get__` was asked.
+        document.__dict__[self.name] = value
+
+
+def encrypt(made: Field, value: Any) -> bytes:
+    """Return the value of an encrypted field as it is stored."""
+    encode = made.codec.encode
+    try:
+        encoded = bson.encode({"v": value if encode is None else encode(value)})
+    except Exception as error:  # its message has the value
+        said = f"{type(error).__name__} (not told in full, since it is to be encrypted)"
+        raise ValueError(f"The field {made.name} cannot be stored: {said}") from None
+    data: bytes | None = context.current().plugins.hook.encrypt(data=encoded)
+    if data is None:
+        raise ConfigurationError(
+            f"The field {made.name} is to be stored encrypted, and nothing here encrypts: "
+            "pip install 'rocketjob[crypto]', make a key with `rocketjob encryption new-key` and "
+            "set encryption_keys"
+        )
+    return data
+
+
+def decrypt(made: Field, stored: Any) -> Any:
+    """Return the value of an encrypted field from what is stored.
+
+    Raises:
+        ConfigurationError: nothing here decrypts it.
+        RocketJobError: what decrypts has not the key, or finds it damaged.
+    """
+    if not isinstance(stored, bytes):
+        return made.load(stored)  # stored before the field was declared encrypted
+    try:
+        data: bytes | None = context.current().plugins.hook.decrypt(data=stored)
+    except RocketJobError as error:
+        error.args = (f"The field {made.name} cannot be decrypted: {error}",)
+        raise
+    if data is None:
+        raise ConfigurationError(
+            f"The field {made.name} is stored encrypted, and no key here decrypts it: "
+            "set encryption_keys to the keys it was encrypted with"
+        )
+    return made.load(bson.decode(data)["v"])

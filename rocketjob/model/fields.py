@@ -1,0 +1,422 @@
+"""Fields of a document: `field()`, and how a class's fields are gathered.
+
+An annotated attribute of a class body is a field. A plain assignment to the name of an inherited
+field changes its default for that class and those below it.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from types import FrameType, FunctionType
+from typing import Any, ClassVar, Literal, TypeVar, get_origin, overload
+
+import attrs
+
+from rocketjob.base.errors import FieldClash, ValidationError
+from rocketjob.model.encrypted_fields import Sealed, SealedAttribute, encrypt
+from rocketjob.model.types import Codec, codec_for
+
+T = TypeVar("T")
+MISSING: Any = type("MISSING", (), {"__repr__": lambda self: "<no default>"})()
+ASKED_OF_INSTANCES = frozenset(("chain", "collection", "errors", "type_name"))
+IMMUTABLE = (str, int, float, bool, bytes, type(None), tuple, frozenset)
+
+
+@attrs.define(eq=False, kw_only=True, slots=False)
+class Field:
+    """What is known of one field; `Job.fields()` returns them by name."""
+
+    name: str = ""
+    annotation: Any = Any
+    default: Any = MISSING
+    factory: Callable[..., Any] | None = None
+    validator: Callable[..., None] | None = None
+    user_editable: bool = False
+    copy_on_restart: bool = False
+    encrypted: bool = False
+    pre_processed: bool = False
+    description: str | None = None
+    read_only: bool = False
+    owner: type = object
+    _scope: dict[str, Any] = attrs.field(factory=dict, repr=False)
+
+    @functools.cached_property
+    def key(self) -> str:
+        """The field's name in the stored document."""
+        return "_id" if self.name == "id" else self.name
+
+    @functools.cached_property
+    def required(self) -> bool:
+        return self.default is MISSING and self.factory is None and not self.codec.optional
+
+    @functools.cached_property
+    def factory_takes_job(self) -> bool:
+        return self.factory is not None and _takes_argument(self.factory)
+
+    @functools.cached_property
+    def codec(self) -> Codec:
+        """How values are checked, stored, loaded and parsed; the annotation is resolved once."""
+        try:
+            return codec_for(self._resolve())
+        except TypeError as error:
+            raise TypeError(f"{self.owner.__qualname__}.{self.name}: {error}") from None
+
+    @functools.cached_property
+    def is_plain(self) -> bool:
+        """Whether all instances can share the default: it can neither change nor be converted."""
+        shared = self.factory is None and isinstance(self.default, IMMUTABLE)
+        return shared and (self.default is None or self.codec.convert is None)
+
+    def store(self, value: Any) -> Any:
+        """Return a value as it is stored; MISSING if the field is left out."""
+        if value is None:
+            # Left out where loading gives None again; else the default would come back.
+            left_out = (self.default is None or self.default is MISSING) and self.factory is None
+            return MISSING if left_out else None
+        if self.encrypted:
+            return value.data if isinstance(value, Sealed) else encrypt(self, value)
+        return value if self.codec.encode is None else self.codec.encode(value)
+
+    def load(self, stored: Any, strict: bool = True) -> Any:
+        """Return a stored value as the field has it.
+
+        Args:
+            strict: raise for one that does not fit, since the field's type has changed; otherwise
+                it stays as it is stored, and validation will say so.
+        """
+        decode = self.codec.decode
+        try:
+            return stored if stored is None or decode is None else decode(stored)
+        except Exception as error:
+            if not strict:
+                return stored
+            said = self.unless_secret(self.codec.check(stored) or str(error))
+            raise ValidationError({self.name: [said]}, self.owner.__name__) from None
+
+    def unless_secret(self, message: str) -> str:
+        """Return a message that may have the value in it, or one without if it is encrypted."""
+        name = self.codec.name
+        return f"must be {name}; the value is not shown" if self.encrypted else message
+
+    def make_default(self) -> Any:
+        """Return a fresh default; None where there is none, or where its factory needs the job."""
+        if self.factory is not None:
+            return None if self.factory_takes_job else self.factory()
+        if self.default is MISSING:
+            return None
+        return self.default if isinstance(self.default, IMMUTABLE) else _copy(self.default)
+
+    def _resolve(self) -> Any:
+        if not isinstance(self.annotation, str):
+            return self.annotation
+        module = sys.modules.get(self.owner.__module__)
+        names = {**getattr(module, "__dict__", {}), **self._scope}
+        try:
+            return eval(self.annotation, names)
+        except NameError as error:
+            raise TypeError(
+                f"the annotation {self.annotation!r} cannot be resolved: {error}. "
+                "Define or import the name at module level"
+            ) from None
+
+
+def _copy(value: Any) -> Any:
+    import copy
+
+    return copy.deepcopy(value)
+
+
+def _takes_argument(factory: Callable[..., Any]) -> bool:
+    """Tell whether a factory wants the job: one that takes no argument, or a class, does not."""
+    if isinstance(factory, type) or not hasattr(factory, "__code__"):
+        return False
+    arguments = factory.__code__.co_argcount
+    if inspect.ismethod(factory):
+        arguments -= 1
+    return bool(arguments - len(factory.__defaults__ or ()) > 0)
+
+
+@overload
+def field(
+    *,
+    default: T,
+    validator: Callable[..., None] | None = ...,
+    user_editable: bool = ...,
+    copy_on_restart: bool = ...,
+    encrypted: bool = ...,
+    pre_processed: bool = ...,
+    description: str | None = ...,
+) -> T: ...
+@overload
+def field(
+    *,
+    factory: Callable[[], T] | Callable[[Any], T],
+    validator: Callable[..., None] | None = ...,
+    user_editable: bool = ...,
+    copy_on_restart: bool = ...,
+    encrypted: bool = ...,
+    pre_processed: bool = ...,
+    description: str | None = ...,
+) -> T: ...
+@overload
+def field(
+    *,
+    validator: Callable[..., None] | None = ...,
+    user_editable: bool = ...,
+    copy_on_restart: bool = ...,
+    encrypted: bool = ...,
+    pre_processed: bool = ...,
+    description: str | None = ...,
+) -> Any: ...
+def field(
+    *,
+    default: Any = MISSING,
+    factory: Callable[..., Any] | None = None,
+    validator: Callable[..., None] | None = None,
+    user_editable: bool = False,
+    copy_on_restart: bool = False,
+    encrypted: bool = False,
+    pre_processed: bool = False,
+    description: str | None = None,
+) -> Any:
+    """Describe a field of a job class.
+
+    Args:
+        default: the value of an instance that is not given one; a list or dict is copied for each.
+        factory: makes the default; it takes nothing or the job. One that takes the job runs after
+            all other fields are set.
+        validator: called as `validator(job, attribute, value)`; raises ValueError or TypeError to
+            object. Those of `rocketjob.validators` do.
+        user_editable: whether people may change it in the web interface.
+        copy_on_restart: whether the next instance of a recurring job takes the value over.
+        encrypted: whether the value is stored encrypted; needs `encryption_keys`. It is shown
+            nowhere; a process without the key can do all but read it.
+        pre_processed: run a factory that takes the job before the other fields are set.
+        description: shown in help and forms.
+
+    Raises:
+        TypeError: both a default and a factory.
+    """
+    if default is not MISSING and factory is not None:
+        raise TypeError("field(): give a default or a factory, not both")
+    if factory is not None and not callable(factory):
+        raise TypeError("field(): factory must be callable; for a plain value use default=")
+    return Field(
+        default=default,
+        factory=factory,
+        validator=validator,
+        user_editable=user_editable,
+        copy_on_restart=copy_on_restart,
+        encrypted=encrypted,
+        pre_processed=pre_processed,
+        description=description,
+    )
+
+
+def read_only_field(
+    *,
+    default: Any = None,
+    factory: Callable[[], Any] | None = None,
+    init: Literal[False] = False,
+) -> Any:
+    """Describe a field that only the system sets: it is no argument of the constructor.
+
+    `init` tells type checkers so.
+    """
+    made = field(default=default) if factory is None else field(factory=factory)
+    made.read_only = True
+    return made
+
+
+def gather(cls: type, scope: dict[str, Any]) -> dict[str, Field]:
+    """Return the fields of a class being made, from all its bases, in order of definition."""
+    fields: dict[str, Field] = {}
+    clashes: dict[str, str] = {}
+    for base in reversed(cls.__mro__):
+        for name, made in _own_fields(base, cls, scope).items():
+            _note_clash(clashes, fields.get(name), made, cls)
+            _refuse_system_field(fields.get(name), made)
+            fields[name] = made
+            _uncover_helper(base, name, cls)
+        for name, default in _overrides(base, fields):
+            fields[name] = _with_default(fields[name], default, base, cls)
+        _refuse_bare_fields(base)
+    for message in clashes.values():
+        raise FieldClash(message)
+    _refuse_names_in_use(fields, cls)
+    return fields
+
+
+def caller_scope(cls: type) -> dict[str, Any]:
+    """Return the local names where a class is being defined, to resolve text annotations."""
+    if "<locals>" not in cls.__qualname__:
+        return {}
+    frame: FrameType | None = sys._getframe(2)
+    while frame is not None:
+        inside = frame.f_code.co_name == "__init_subclass__"
+        if not inside and frame.f_globals.get("__name__") == cls.__module__:
+            return dict(frame.f_locals)
+        frame = frame.f_back
+    return {}
+
+
+def _own_fields(base: type, cls: type, scope: dict[str, Any]) -> dict[str, Field]:
+    """Return what one class itself declares; it is worked out once, when first met."""
+    cached: dict[str, Field] | None = base.__dict__.get("__own_fields__")
+    if cached is not None:
+        return cached
+    own = {}
+    if base is not object and base.__module__ not in ("typing", "abc"):
+        for name, annotation in inspect.get_annotations(base).items():
+            if not name.startswith("_") and not _is_class_variable(annotation):
+                own[name] = _declare(base, name, annotation, scope if base is cls else {})
+        if own:  # a class of C has none, and takes no attribute
+            base.__own_fields__ = own  # type: ignore[attr-defined]
+    return own
+
+
+def _declare(base: type, name: str, annotation: Any, scope: dict[str, Any]) -> Field:
+    given = base.__dict__.get(name, MISSING)
+    made = attrs.evolve(given) if isinstance(given, Field) else Field(default=given)
+    made.name, made.annotation, made.owner = name, annotation, base
+    made._scope = scope if isinstance(annotation, str) else {}
+    if not isinstance(annotation, str):  # a text may name what is defined later
+        _ = made.codec
+    _clear_class_attribute(base, name, made)
+    return made
+
+
+def _clear_class_attribute(base: type, name: str, made: Field) -> None:
+    """Leave a plain default readable on the class, unless it would hide an inherited helper."""
+    hides = any(callable(getattr(parent, name, None)) for parent in base.__mro__[1:])
+    if name in base.__dict__ and (hides or isinstance(base.__dict__[name], Field)):
+        delattr(base, name)
+        if made.encrypted:
+            _seal(base, name, hides)
+        elif not hides and made.default is not MISSING:
+            setattr(base, name, made.default)
+
+
+def _seal(base: type, name: str, hides: bool) -> None:
+    if hides:
+        raise TypeError(
+            f"{base.__qualname__}.{name} cannot be encrypted, since a helper of the class has that "
+            "name: choose another"
+        )
+    setattr(base, name, SealedAttribute(name))
+
+
+def _overrides(base: type, fields: dict[str, Field]) -> Iterator[tuple[str, Any]]:
+    cached: dict[str, Any] = base.__dict__.get("__overrides__", {})
+    yield from cached.items()
+    declared = inspect.get_annotations(base)
+    for name, value in list(base.__dict__.items()):
+        if name not in fields or name in declared or name in cached:
+            continue
+        if isinstance(value, property):
+            continue  # computes what is stored; it must have a setter
+        if isinstance(value, classmethod | staticmethod) or inspect.isfunction(value):
+            raise TypeError(
+                f"{base.__qualname__}.{name} is a field of {fields[name].owner.__qualname__}: "
+                "a method cannot take its place; choose another name"
+            )
+        yield name, value
+
+
+def _with_default(inherited: Field, default: Any, base: type, cls: type) -> Field:
+    if isinstance(default, Field):
+        raise TypeError(
+            f"{base.__qualname__}.{inherited.name} = field(...) needs an annotation, "
+            f"for example `{inherited.name}: {_type_name(inherited.annotation)} = field(...)`"
+        )
+    made = attrs.evolve(inherited, default=default, factory=None)
+    covers = made.encrypted or _hides_helper(base, made.name, cls)
+    if covers and made.name in base.__dict__:
+        base.__overrides__ = {**base.__dict__.get("__overrides__", {}), made.name: default}  # type: ignore[attr-defined]
+        delattr(base, made.name)
+    return made
+
+
+def _hides_helper(base: type, name: str, cls: type) -> bool:
+    """Tell whether an attribute of a base takes the place of a method of the bases behind it."""
+    behind = cls.__mro__[cls.__mro__.index(base) + 1 :]
+    return name in base.__dict__ and any(
+        isinstance(parent.__dict__.get(name), classmethod | staticmethod | FunctionType)
+        for parent in behind
+    )
+
+
+def _uncover_helper(base: type, name: str, cls: type) -> None:
+    """Let `Job.count()` be reached though a mixin has a field `count` with a plain default."""
+    if _hides_helper(base, name, cls):
+        delattr(base, name)
+
+
+def _refuse_bare_fields(base: type) -> None:
+    for name, value in base.__dict__.items():
+        if isinstance(value, Field):
+            raise TypeError(
+                f"{base.__qualname__}.{name} = field(...) needs an annotation, "
+                f"for example `{name}: int = field(...)`"
+            )
+
+
+def _type_name(annotation: Any) -> str:
+    return annotation if isinstance(annotation, str) else getattr(annotation, "__name__", "...")
+
+
+def _note_clash(clashes: dict[str, str], present: Field | None, made: Field, cls: type) -> None:
+    """Note a field that unrelated bases have; a class that declares it again settles that."""
+    if present is None or present.owner is made.owner:
+        return
+    if issubclass(made.owner, present.owner):
+        clashes.pop(made.name, None)
+    else:
+        clashes[made.name] = (
+            f"{cls.__qualname__} inherits the field {made.name} from {present.owner.__qualname__} "
+            f"and from {made.owner.__qualname__}, which are unrelated: rename one of them"
+        )
+
+
+def _refuse_system_field(present: Field | None, made: Field) -> None:
+    if present is not None and present.read_only and not made.read_only:
+        owner, theirs, name = made.owner.__qualname__, present.owner.__qualname__, made.name
+        raise FieldClash(
+            f"{owner}.{name}: every {theirs} has a field {name} that only the system sets: "
+            "choose another name"
+        )
+
+
+def _refuse_names_in_use(fields: dict[str, Field], cls: type) -> None:
+    """Refuse a field in the place of what instances have: those who use that would meet the value.
+
+    What a class has for itself (`Job.count()`) may share its name with a field of the instances.
+    """
+    for name in ASKED_OF_INSTANCES & fields.keys():
+        raise _in_use(fields[name].owner, name, "every document has something")
+    for base in cls.__mro__:
+        for name in fields.keys() & base.__dict__.keys():
+            value, owner = base.__dict__[name], fields[name].owner
+            is_method = isinstance(value, FunctionType)
+            if not is_method and not isinstance(value, property | cached_property):
+                continue
+            if owner is not base and not issubclass(base, owner):
+                what = "method" if is_method else "property"
+                raise _in_use(owner, name, f"{base.__qualname__} has a {what}")
+
+
+def _in_use(owner: type, name: str, whose: str) -> FieldClash:
+    return FieldClash(
+        f"{owner.__qualname__}.{name}: {whose} of that name, which would be lost: "
+        "choose another name"
+    )
+
+
+def _is_class_variable(annotation: Any) -> bool:
+    if isinstance(annotation, str):
+        return annotation.replace("typing.", "").startswith("ClassVar")
+    return annotation is ClassVar or get_origin(annotation) is ClassVar

@@ -1,0 +1,328 @@
+"""Lazy queries: `Job.where(...)` selects, and nothing is read before it is needed."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+
+import attrs
+
+from rocketjob.model.document import Document
+from rocketjob.model.encrypted_fields import decrypt
+from rocketjob.model.fields import MISSING
+from rocketjob.model.registry import classes_made, loaded_classes
+from rocketjob.model.types import Codec, encode_any
+from rocketjob.model.validation import Errors, check_fields
+from rocketjob.store import Collection, Filter, Sort, context
+
+if TYPE_CHECKING:
+    from rocketjob.model.fields import Field
+
+D = TypeVar("D", bound=Document)
+
+
+@attrs.frozen(eq=False)
+class Query(Generic[D]):
+    """A selection of documents of one class and those below it.
+
+    Each method returns a new query or an answer; a query can be kept and used again.
+    """
+
+    model: type[D]
+    filters: tuple[Filter, ...] = ()
+    sorting: tuple[tuple[str, int], ...] = ()
+    maximum: int = 0
+    skipped: int = 0
+
+    # --- building ----------------------------------------------------------------------------
+
+    def where(self, filter: Filter | None = None, /, **values: Any) -> Self:
+        """Narrow the selection, by a Mongo filter, by values of fields, or both.
+
+        A text is parsed by the type of the field that it is compared with, as
+        `{"created_at": {"$gte": "2026-01-31T08:00:00Z"}}`.
+
+        Raises:
+            TypeError: an unknown field, or one that is stored encrypted.
+            ValueError: a text that cannot be a value of the field.
+        """
+        added = [] if not filter else [self._encode_filter(filter)]
+        if values:
+            added.append({self._key(n): self._encode_value(n, v) for n, v in values.items()})
+        return attrs.evolve(self, filters=(*self.filters, *added))
+
+    def order_by(self, *names: str) -> Self:
+        """Sort by fields; a name with `-` in front of it sorts downwards."""
+        keys = tuple(
+            (self._key(name.lstrip("-+")), -1 if name.startswith("-") else 1) for name in names
+        )
+        return attrs.evolve(self, sorting=keys)
+
+    def limit(self, count: int) -> Self:
+        """Take at most so many; 0 for all."""
+        if count < 0:
+            raise ValueError(f"limit must be 0 or more, not {count}")
+        return attrs.evolve(self, maximum=count)
+
+    def skip(self, count: int) -> Self:
+        """Pass over so many."""
+        if count < 0:
+            raise ValueError(f"skip must be 0 or more, not {count}")
+        return attrs.evolve(self, skipped=count)
+
+    # --- answers -----------------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[D]:
+        for stored in self._find():
+            yield self.model.listed(stored)
+
+    def __len__(self) -> int:
+        return self.count()
+
+    def __bool__(self) -> bool:
+        return self.exists()
+
+    def first(self) -> D | None:
+        """Return the first document, by id if no order was asked for, or None."""
+        return next(iter(self._ordered(1).limit(1)), None)
+
+    def last(self) -> D | None:
+        """Return the last document, by id if no order was asked for, or None."""
+        return next(iter(self._ordered(-1).limit(1)), None)
+
+    def count(self) -> int:
+        """Count the documents."""
+        found = self._collection().count_documents(self.filter())
+        found = max(0, found - self.skipped)
+        return min(found, self.maximum) if self.maximum else found
+
+    def exists(self) -> bool:
+        """Tell whether there is one."""
+        return next(iter(self.limit(1)._find({"_id": 1})), None) is not None
+
+    def pluck(self, *names: str) -> list[Any]:
+        """Return values of fields without making documents: one each, or tuples of several."""
+        keys = [self._key(name) for name in names]
+        rows = [
+            tuple(self._plucked(n, _dig(stored, k)) for n, k in zip(names, keys, strict=True))
+            for stored in self._find({**dict.fromkeys(keys, 1), "_id": 1})
+        ]
+        return [row[0] for row in rows] if len(names) == 1 else rows
+
+    def update_all(self, **values: Any) -> int:
+        """Set fields on every document at once, without callbacks; return how many.
+
+        Raises:
+            TypeError: an unknown field, or one that only the system sets.
+            ValueError: a value of the wrong type.
+        """
+        self._refuse_window("update_all")
+        changed, removed = {}, {}
+        for name, value in values.items():
+            made = self._field(name)
+            if made is None or made.read_only or made.name == "id":
+                raise TypeError(f"update_all cannot set {name}: the system does")
+            value = self._checked(made, value)
+            stored = made.store(value)
+            if stored is MISSING:
+                removed[made.key] = ""
+            else:
+                changed[made.key] = stored
+        update = {k: v for k, v in (("$set", changed), ("$unset", removed)) if v}
+        if not update:
+            return 0
+        return self._collection().update_many(self.filter(), update).matched_count
+
+    def delete_all(self) -> int:
+        """Remove every document, without callbacks; return how many."""
+        self._refuse_window("delete_all")
+        return self._collection().delete_many(self.filter()).deleted_count
+
+    def destroy_all(self) -> int:
+        """Remove every document, with its callbacks; return how many."""
+        destroyed = 0
+        for document in self:
+            document.destroy()
+            destroyed += 1
+        return destroyed
+
+    def filter(self) -> dict[str, Any]:
+        """Return the whole Mongo filter."""
+        clauses = [*self._type_filter(), *self.filters]
+        if not clauses:
+            return {}
+        return dict(clauses[0]) if len(clauses) == 1 else {"$and": [dict(c) for c in clauses]}
+
+    # --- how ---------------------------------------------------------------------------------
+
+    def _type_filter(self) -> list[Filter]:
+        names = type_names(self.model)
+        return [] if names is None else [{"_type": {"$in": names}}]
+
+    def _collection(self) -> Collection:
+        return context.current().store.collection(self.model.collection_name)
+
+    def _find(self, projection: Mapping[str, Any] | None = None) -> Iterator[dict[str, Any]]:
+        sorting: Sort | None = list(self.sorting) or None
+        found: Iterator[dict[str, Any]] = self._collection().find(
+            self.filter(), projection, sort=sorting, skip=self.skipped, limit=self.maximum
+        )
+        return found
+
+    def _ordered(self, direction: int) -> Self:
+        keys = self.sorting or (("_id", 1),)
+        return attrs.evolve(self, sorting=tuple((key, way * direction) for key, way in keys))
+
+    def _checked(self, made: Field, value: Any) -> Any:
+        """Return a value as the field has it, or raise ValueError with all that is wrong."""
+        stand_in = self.model.__new__(self.model)
+        stand_in.__dict__[made.name] = made.codec.convert(value) if made.codec.convert else value
+        errors = Errors()
+        check_fields(stand_in, [made], errors)
+        for name, said in errors.items():
+            raise ValueError(f"{name}: {'; '.join(said)}")
+        return stand_in.__dict__[made.name]
+
+    def _refuse_window(self, what: str) -> None:
+        if self.maximum or self.skipped:
+            raise TypeError(f"{what} works on the whole selection: it takes no limit and no skip")
+
+    def _field(self, name: str) -> Field | None:
+        """Return a field of the class, or of a class below it, which documents here may have."""
+        head = name.partition(".")[0]
+        found = self.model.__fields__.get("id" if head == "_id" else head)
+        if found is not None:
+            return found
+        for cls in loaded_classes(self.model):
+            if head in cls.__fields__:
+                return cls.__fields__[head]
+        return None
+
+    def _key(self, name: str) -> str:
+        if name in ("_id", "_type"):
+            return name
+        name = name.replace("__", ".")
+        made = self._field(name)
+        if made is None:
+            known = {n for cls in loaded_classes(self.model) for n in cls.__fields__}
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise TypeError(f"{self.model.__name__} has no field {name}{hint}")
+        return made.key if name == made.name else name
+
+    def _encode_value(self, name: str, value: Any) -> Any:
+        made = self._field(name)
+        if value is None or made is None or self._is_ambiguous(made):
+            return encode_loose(value)
+        if made.encrypted:
+            raise TypeError(f"{made.name} is stored encrypted: it cannot be searched for a value")
+        if name not in (made.name, made.key):  # a part of it
+            return encode_loose(value)
+        try:
+            return encode_sought(made.codec, value)
+        except ValueError as error:
+            raise ValueError(f"{made.name} {error}") from None
+
+    def _is_ambiguous(self, made: Field) -> bool:
+        """Tell whether classes below this one have fields of the same name and other types."""
+        if made.name in self.model.__fields__:
+            return False
+        known = (cls.__fields__.get(made.name, made) for cls in loaded_classes(self.model))
+        return any((f.codec, f.encrypted) != (made.codec, made.encrypted) for f in known)
+
+    def _plucked(self, name: str, value: Any) -> Any:
+        made = self._field(name)
+        if value is MISSING:
+            return made.make_default() if made is not None and made.name == name else None
+        if value is None or made is None or "." in name:
+            return value
+        return decrypt(made, value) if made.encrypted else made.load(value, strict=False)
+
+    def _encode_filter(self, filter: Filter) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, value in filter.items():
+            if key in ("$and", "$or", "$nor"):
+                found[key] = [self._encode_filter(clause) for clause in _clauses(key, value)]
+            elif key.startswith("$"):
+                found[key] = value  # the store says whether it supports it
+            else:
+                found[self._filter_key(key)] = self._encode_condition(key, value)
+        return found
+
+    def _filter_key(self, key: str) -> str:
+        return "_id" + key[2:] if key == "id" or key.startswith("id.") else key
+
+    def _encode_condition(self, key: str, value: Any) -> Any:
+        if isinstance(value, Mapping) and any(str(k).startswith("$") for k in value):
+            return {k: self._encode_operand(key, k, v) for k, v in value.items()}
+        return self._encode_value(key, value)
+
+    def _encode_operand(self, key: str, operator: str, value: Any) -> Any:
+        if operator in ("$in", "$nin", "$all") and not isinstance(value, Mapping | str):
+            return [self._encode_value(key, item) for item in value]
+        if operator == "$not" and isinstance(value, Mapping):
+            return self._encode_condition(key, value)
+        if operator in ("$eq", "$ne", "$gt", "$gte", "$lt", "$lte"):
+            return self._encode_value(key, value)
+        return value
+
+
+def _clauses(key: str, value: Any) -> list[Filter]:
+    if not isinstance(value, list | tuple) or not all(isinstance(v, Mapping) for v in value):
+        raise TypeError(f"{key} must be a list of filters")
+    return list(value)
+
+
+def encode_sought(codec: Codec, value: Any) -> Any:
+    """Encode a value that is compared with a field; a text is parsed by the field's type.
+
+    Raises:
+        ValueError: it is of no use for that type, so that nothing would ever be found.
+    """
+    value = codec.convert(value) if codec.convert else value
+    for fitting in (codec, codec.item):
+        if fitting is not None and fitting.check(value) is None:
+            return value if fitting.encode is None else fitting.encode(value)
+    sought = codec.item or codec  # of a list it is an item that is looked for
+    if isinstance(value, str) and sought.parse is not None:
+        value = sought.parse(value)
+    elif not isinstance(value, date) or isinstance(value, datetime):
+        return encode_loose(value)
+    if said := sought.check(value):
+        raise ValueError(said)
+    return value if value is None or sought.encode is None else sought.encode(value)
+
+
+def encode_loose(value: Any) -> Any:
+    """Encode a value that is compared with a field of unknown type."""
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value.isoformat()
+    if hasattr(value, "value") and hasattr(type(value), "__members__"):
+        return value.value
+    if isinstance(value, list | tuple | set):
+        return [encode_loose(item) for item in value]
+    return encode_any(value)
+
+
+def type_names(model: type[Document]) -> list[str] | None:
+    """Return the stored names of a class and those below it; None for the root of a collection."""
+    roots = [base for base in model.__mro__ if base.__dict__.get("collection_name")]
+    if not roots or roots[0] is model:
+        return None
+    made, names = model.__dict__.get("__type_names__", (0, []))
+    if made != classes_made():
+        names = [cls.type_name() for cls in loaded_classes(model)]
+        model.__type_names__ = (classes_made(), names)  # type: ignore[attr-defined]
+    return list(names)
+
+
+def _dig(stored: Any, key: str) -> Any:
+    for part in key.split("."):
+        if not isinstance(stored, Mapping):
+            return MISSING
+        stored = stored.get(part, MISSING)
+    return stored

@@ -1,0 +1,66 @@
+"""Which document classes are loaded here: a stored document names its class."""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from rocketjob.model.document import Document
+
+D = TypeVar("D", bound="Document")
+_registry: weakref.WeakValueDictionary[str, type[Document]] = weakref.WeakValueDictionary()
+_made = [0]  # how many classes were made: what is cached per class hierarchy is then stale
+
+
+def note_change() -> None:
+    """Note that a class was made, or changed from outside: see `classes_made`."""
+    _made[0] += 1
+
+
+def class_called(name: str) -> type[Document] | None:
+    """Return the class of this name that is loaded here, whichever collection it is of."""
+    return _registry.get(name)
+
+
+def lookup(name: str, base: type[D]) -> type[D] | None:
+    """Return the class of this name that is loaded here, if it is one of `base`."""
+    found = _registry.get(name)
+    return found if found is not None and issubclass(found, base) else None
+
+
+def loaded_classes(base: type[D]) -> list[type[D]]:
+    """Return every loaded class at or below `base`, itself first."""
+    found: dict[type[D], None] = {base: None}
+    for child in base.__subclasses__():
+        if _registry.get(child.__name__) is child or child.__subclasses__():
+            found.update(dict.fromkeys(loaded_classes(child)))
+    return list(found)
+
+
+def classes_made() -> int:
+    """Return a number that changes whenever a document class is made."""
+    return _made[0]
+
+
+def register(cls: type[Document]) -> None:
+    """Make a class known by its name.
+
+    Raises:
+        TypeError: another one has that name.
+    """
+    present = _registry.get(cls.__name__)
+    if present is not None and not _same_place(present, cls):
+        raise TypeError(
+            f"Two classes are called {cls.__name__}: {present.__module__}.{present.__qualname__} "
+            f"and {cls.__module__}.{cls.__qualname__}. Documents are stored under the class's "
+            "name: rename one"
+        )
+    _registry[cls.__name__] = cls
+
+
+def _same_place(present: type, new: type) -> bool:
+    """Tell a class that is defined again, by a reload, a shell or a test, from another one."""
+    if "<locals>" in present.__qualname__ and "<locals>" in new.__qualname__:
+        return True
+    return (present.__module__, present.__qualname__) == (new.__module__, new.__qualname__)

@@ -1,0 +1,166 @@
+"""Values of no declared type, as `Any` fields and the arguments of perform hold them.
+
+Those that BSON has no type for (date, timedelta, set ...) are stored as
+`{"__rocketjob__": type, "value": ...}`, so that they come back as they were.
+"""
+
+from __future__ import annotations
+
+import enum
+import re
+from collections.abc import Mapping
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from bson import Binary, Decimal128, ObjectId, Regex
+
+from rocketjob.base.clock import to_utc
+from rocketjob.model.encrypted_fields import Sealed
+from rocketjob.model.types import exact
+from rocketjob.model.types.base import Codec, first, shown
+from rocketjob.model.types.scalars import (
+    RANGE,
+    SCALARS,
+    check_decimal,
+    check_int,
+    check_pattern,
+    check_range,
+    check_text,
+)
+from rocketjob.model.types.times import check_datetime, check_timedelta
+
+TAG = "__rocketjob__"
+_NATIVE = (str, int, float, bool, type(None), bytes, ObjectId, UUID, Binary)
+_SEALED = Codec("sealed", lambda value: None, lambda value: value.data, Sealed)
+_TAGGED: dict[str, tuple[type, Codec]] = {
+    "sealed": (Sealed, _SEALED),
+    "date": (date, SCALARS[date]),
+    "timedelta": (timedelta, SCALARS[timedelta]),
+    "range": (range, RANGE),
+}
+
+
+def check_any(value: Any) -> str | None:
+    """Say why a value of no declared type cannot be stored, or return None."""
+    if isinstance(value, str):
+        return check_text(value)
+    if isinstance(value, int) and not isinstance(value, bool | enum.Enum):
+        return check_int(value)
+    if isinstance(value, datetime):
+        return check_datetime(value)
+    if isinstance(value, Decimal):
+        return check_decimal(value)
+    if isinstance(value, timedelta):
+        return check_timedelta(value)
+    if isinstance(value, range):
+        return check_range(value)
+    if isinstance(value, re.Pattern):
+        return check_pattern(value)
+    if isinstance(value, Mapping):
+        return check_keys(value) or first(
+            (f"[{key!r}] {said}" for key, item in value.items() if (said := check_any(item)))
+        )
+    if isinstance(value, list | tuple | set | frozenset):
+        return first(
+            f"[{index}] {said}" for index, item in enumerate(value) if (said := check_any(item))
+        )
+    if isinstance(value, (*_NATIVE, date, Sealed)):
+        return None if not isinstance(value, enum.Enum) else _cannot_store(value)
+    return _cannot_store(value)
+
+
+def _cannot_store(value: Any) -> str:
+    return f"cannot be stored: {shown(value)} is no type that a document holds"
+
+
+def check_keys(value: Mapping[Any, Any]) -> str | None:
+    for key in value:
+        if not isinstance(key, str):
+            return f"must have text as keys, not {shown(key)}"
+        if key.startswith("$") or "." in key or "\0" in key:
+            return f"has the key {key!r}: keys may not contain '.' nor begin with '$'"
+        if key == TAG:
+            return f"has the key {key!r}, which marks values of special types: choose another"
+        if said := check_text(key):
+            return f"has the key {key!r}, which {said}"
+    return None
+
+
+def encode_any(value: Any) -> Any:
+    """Return the BSON of a value of no declared type."""
+    kind = type(value)
+    if kind in _NATIVE:
+        return value
+    if isinstance(value, Mapping):
+        return {key: encode_any(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [encode_any(item) for item in value]
+    if isinstance(value, tuple | set | frozenset):
+        items = [encode_any(item) for item in value]
+        if isinstance(value, tuple):
+            return {TAG: "tuple", "value": items}
+        return {TAG: "set", "value": sorted(items, key=repr)}  # always the same for an equal set
+    if isinstance(value, datetime):
+        return to_utc(value) if value.tzinfo else value
+    if isinstance(value, Decimal):
+        return Decimal128(value)
+    if isinstance(value, re.Pattern):
+        return Regex.from_native(value)
+    for name, (type_, codec) in _TAGGED.items():
+        if isinstance(value, type_) and codec.encode:
+            return {TAG: name, "value": codec.encode(value)}
+    return value
+
+
+def decode_any(value: Any) -> Any:
+    """Undo `encode_any`."""
+    kind = type(value)
+    if kind is dict:
+        if TAG in value:
+            return _decode_tagged(value)
+        return {key: decode_any(item) for key, item in value.items()}
+    if kind is list:
+        return [decode_any(item) for item in value]
+    if isinstance(value, datetime):
+        return to_utc(value)
+    if kind is Decimal128:
+        return value.to_decimal()
+    if kind is Regex:
+        return value.try_compile()
+    return value
+
+
+def _decode_tagged(value: dict[str, Any]) -> Any:
+    name: str = value[TAG]
+    inner: Any = value.get("value")
+    if name == "tuple":
+        return tuple(decode_any(item) for item in inner)
+    if name == "set":
+        return {decode_any(item) for item in inner}
+    if name in _TAGGED:
+        decode = _TAGGED[name][1].decode
+        return decode(inner) if decode else inner
+    return value
+
+
+def _parse_json(text: str) -> Any:
+    """Parse JSON; what is none stays a text, and so does a number that would read differently.
+
+    `00501`, `1.10` and `77950e8` may be codes: only who declares a number wants one.
+    """
+    try:
+        found = exact.loads(text)
+    except exact.Inexact:
+        if text.lstrip()[:1] in ("[", "{"):
+            raise
+        return text
+    except ValueError:
+        return text
+    is_number = isinstance(found, int | float) and not isinstance(found, bool)
+    return text if is_number and str(found) != text else found
+
+
+ANY = Codec("any value", check_any, encode_any, decode_any, _parse_json, True, True)
+SCALARS[Any] = SCALARS[object] = ANY

@@ -1,0 +1,195 @@
+"""The codecs of single values, by type."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from datetime import date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from uuid import UUID
+
+import pendulum
+from bson import Decimal128, ObjectId, Regex
+from bson.errors import InvalidId
+
+from rocketjob.model.types.base import Codec, instance_of, scalar, shown, wanted
+from rocketjob.model.types.times import (
+    aware_datetime,
+    check_datetime,
+    check_timedelta,
+    load_datetime,
+    load_timedelta,
+    parse_date,
+    parse_datetime,
+    parse_duration,
+    plain_datetime,
+)
+
+INT64 = 2**63
+
+
+def check_int(value: Any) -> str | None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        return wanted("int", value)
+    if not -INT64 <= value < INT64:
+        return f"must fit into 64 bits, not {shown(value)}"
+    return None
+
+
+def _check_float(value: Any) -> str | None:
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return wanted("float", value)
+    try:
+        float(value)
+    except OverflowError:
+        return wanted("float", value)
+    return None
+
+
+def check_range(value: Any) -> str | None:
+    if not isinstance(value, range):
+        return wanted("range", value)
+    return check_int(value.start) or check_int(value.stop) or check_int(value.step)
+
+
+def check_pattern(value: Any) -> str | None:
+    if not isinstance(value, re.Pattern):
+        return wanted("a regular expression", value)
+    if not isinstance(value.pattern, str) or "\0" in value.pattern:
+        return f"must be a regular expression of text without NUL, not {shown(value)}"
+    return check_text(value.pattern)
+
+
+def check_text(value: Any) -> str | None:
+    if not isinstance(value, str):
+        return wanted("str", value)
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        return f"cannot be stored as UTF-8: {error.reason} at character {error.start + 1}"
+    return None
+
+
+def check_decimal(value: Any) -> str | None:
+    if not isinstance(value, Decimal):
+        return wanted("Decimal", value)
+    try:
+        Decimal128(value)
+    except (ValueError, ArithmeticError):
+        return f"must have at most 34 digits, not {shown(value)}"
+    return None
+
+
+def parse_bool(text: str) -> bool:
+    words = {"true": True, "yes": True, "on": True, "1": True}
+    words |= {"false": False, "no": False, "off": False, "0": False}
+    try:
+        return words[text.strip().lower()]
+    except KeyError:
+        raise ValueError(f"must be true or false, not {text!r}") from None
+
+
+def _parse_decimal(text: str) -> Decimal:
+    try:
+        return Decimal(text.strip())
+    except InvalidOperation:
+        raise ValueError(f"must be a decimal number, not {text!r}") from None
+
+
+def _number(kind: type, name: str) -> Callable[[str], Any]:
+    def parse(text: str) -> Any:
+        try:
+            return kind(text.strip())
+        except ValueError:
+            raise ValueError(f"must be {name}, not {text!r}") from None
+
+    return parse
+
+
+def _parse_float(text: str) -> float:
+    found: float = _number(float, "a number")(text)
+    if math.isinf(found) and "inf" not in text.lower():
+        raise ValueError(f"must fit into a float, not {text!r}")
+    return found
+
+
+def _parse_object_id(text: str) -> ObjectId:
+    try:
+        return ObjectId(text.strip())
+    except InvalidId:
+        raise ValueError(f"must be an id of 24 hexadecimal digits, not {text!r}") from None
+
+
+def _parse_range(text: str) -> range:
+    try:
+        return range(*(int(part) for part in re.split(r"\.\.|:", text.strip())))
+    except (TypeError, ValueError):
+        raise ValueError(f"must be a range such as 1:10 or 1:10:2, not {text!r}") from None
+
+
+def _parse_pattern(text: str) -> re.Pattern[str]:
+    try:
+        return re.compile(text)
+    except re.error as error:
+        raise ValueError(f"must be a regular expression: {error}") from None
+
+
+PATTERN = Codec(
+    "a regular expression",
+    check_pattern,
+    lambda value: Regex.from_native(value),
+    lambda value: value.try_compile() if isinstance(value, Regex) else value,
+    _parse_pattern,
+)
+RANGE = Codec(
+    "range",
+    check_range,
+    lambda value: {"start": value.start, "stop": value.stop, "step": value.step},
+    lambda value: (
+        range(value["start"], value["stop"], value["step"]) if isinstance(value, Mapping) else value
+    ),
+    _parse_range,
+)
+SCALARS: dict[Any, Codec] = {
+    str: Codec("str", check_text, parse=lambda text: text),
+    int: Codec("int", check_int, parse=_number(int, "a whole number")),
+    float: Codec("float", _check_float, float, parse=_parse_float),
+    bool: scalar("bool", instance_of(bool), parse=parse_bool),
+    bytes: scalar(
+        "bytes",
+        instance_of(bytes),
+        decode=lambda value: bytes(value) if isinstance(value, bytes) else value,
+        parse=lambda text: text.encode(),
+    ),
+    Decimal: Codec(
+        "Decimal",
+        check_decimal,
+        lambda value: Decimal128(value),
+        lambda value: value.to_decimal() if isinstance(value, Decimal128) else value,
+        _parse_decimal,
+    ),
+    datetime: Codec(
+        "datetime",
+        check_datetime,
+        plain_datetime,
+        load_datetime,
+        parse_datetime,
+        convert=aware_datetime,
+    ),
+    date: scalar(
+        "date",
+        lambda value: isinstance(value, date) and not isinstance(value, datetime),
+        lambda value: value.isoformat(),
+        lambda value: date.fromisoformat(value) if isinstance(value, str) else value,
+        parse_date,
+    ),
+    timedelta: Codec(
+        "timedelta", check_timedelta, timedelta.total_seconds, load_timedelta, parse_duration
+    ),
+    UUID: scalar("UUID", instance_of(UUID), parse=_number(UUID, "a UUID")),
+    ObjectId: scalar("an id (ObjectId)", instance_of(ObjectId), parse=_parse_object_id),
+    range: RANGE,
+}
+SCALARS[pendulum.DateTime] = SCALARS[datetime]

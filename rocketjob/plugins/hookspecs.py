@@ -1,0 +1,144 @@
+"""What a plugin may implement.
+
+A plugin is a module (or object) with functions marked ``@hookimpl``; take only the arguments you
+need::
+
+    from rocketjob import hookimpl
+
+    @hookimpl
+    def state_changed(job, event, source, target):
+        print(job, event)
+
+It is found through an entry point of the group ``rocketjob``.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import click
+
+    from rocketjob.base.config import Config
+    from rocketjob.jobs.job import Job
+    from rocketjob.model.document import Document
+    from rocketjob.queue.explain import Reason
+    from rocketjob.store import Store
+
+GROUP = "rocketjob"
+hookspec = pluggy.HookspecMarker(GROUP)
+hookimpl = pluggy.HookimplMarker(GROUP)
+
+
+@hookspec
+def register_hookspecs(manager: Any) -> None:
+    """Bring hooks of your own: `manager.add_hookspecs(module)`.
+
+    Called first, once, when the plugins have been loaded.
+    """
+
+
+@hookspec(firstresult=True)
+def open_store(url: str, config: Config) -> Store | None:
+    """Open the store of a URL whose scheme is yours; return None for any other.
+
+    Called when a process first needs its store. The first store wins.
+    """
+
+
+@hookspec
+def register_mixins() -> list[type[Document]]:
+    """Return the mixins that job classes can use, for `rocketjob plugins` and forms."""
+    raise NotImplementedError
+
+
+@hookspec
+def register_jobs() -> list[type[Job]]:
+    """Return the job classes that every server can run, besides those of its `app` modules."""
+    raise NotImplementedError
+
+
+@hookspec
+def register_indexes() -> Mapping[str, list[Mapping[str, Any]]]:
+    """Return indexes to create, by collection: keyword arguments of `Collection.create_index`."""
+    raise NotImplementedError
+
+
+@hookspec
+def register_commands(cli: click.Group) -> None:
+    """Add commands to the command line with `cli.add_command`."""
+
+
+@hookspec(firstresult=True)
+def encrypt(data: bytes) -> bytes | None:
+    """Encrypt what a field declared with `encrypted=True` holds, before it is stored."""
+
+
+@hookspec(firstresult=True)
+def decrypt(data: bytes) -> bytes | None:
+    """Undo `encrypt`, with whichever key it was encrypted."""
+
+
+@hookspec(firstresult=True)
+def veto_claim(job: Job) -> tuple[str, Mapping[str, Any]] | None:
+    """Keep a claimed job from starting now; the first veto counts.
+
+    Called on the worker's thread, after the claim and before the job starts. An error here fails
+    the job. Rules that can be read from the store are better limits: see `Job.claim_limits`.
+
+    Returns:
+        the reason's name, and a filter of the jobs to leave alone until the next re-check; None
+        lets the job start.
+    """
+
+
+@hookspec
+def claim_owners() -> list[str]:
+    """Return the ids of the processes that hold claims of your own making, besides jobs.
+
+    Called now and then by every server, which looks for those that are dead.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def take_back_claims(owner: str, crashed: Mapping[str, str], crash_limit: int) -> int:
+    """Take back what a dead process held, as the kernel does with jobs.
+
+    Args:
+        owner: the process's id, or a server's, for all its processes.
+        crashed: what was being performed when the worker crashed, `job/part`, and how it ended.
+        crash_limit: crashes after which a part is given up.
+
+    Returns:
+        how many claims were taken back.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def waiting_suspects() -> int:
+    """Count what waits for a process of its own, because its worker crashed before."""
+    raise NotImplementedError
+
+
+@hookspec
+def explain(job: Job) -> list[Reason]:
+    """Say why a queued job is not running now, for `job.explain()`.
+
+    Returns:
+        what you know of: `rocketjob.explain.Reason(name, text, until)`; an empty list if nothing.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def state_changed(job: Job, event: str, source: str, target: str) -> None:
+    """Learn of a change of state, after it has been stored.
+
+    An error here is logged with the plugin's name and changes nothing else.
+    """

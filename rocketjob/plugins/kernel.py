@@ -1,0 +1,16 @@
+"""What the kernel itself brings, by the hooks that every plugin has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rocketjob.plugins.hookspecs import hookimpl
+
+
+@hookimpl
+def register_indexes() -> Mapping[str, Sequence[Mapping[str, Any]]]:
+    from rocketjob.jobs import job  # all three for start-up time
+    from rocketjob.server import events, server
+
+    return {**job.INDEXES, **server.INDEXES, **events.INDEXES}

@@ -1,0 +1,412 @@
+"""Pick the next jobs, claim them, fence them, and give them back.
+
+A claim is one atomic step: the most urgent jobs that are due and of a class loaded here become
+running, under the claimer's name and with a claim number that grows. Every later write of the
+worker is conditional on both.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import attrs
+
+from rocketjob.base import clock
+from rocketjob.base.config import Config
+from rocketjob.base.errors import ConfigurationError
+from rocketjob.base.log import Logger
+from rocketjob.jobs import successors
+from rocketjob.jobs.exception import JobException
+from rocketjob.jobs.job import COLLECTION, Claim, Job
+from rocketjob.jobs.unknown import UnknownJob
+from rocketjob.model.registry import classes_made, loaded_classes
+from rocketjob.model.types import codec_for
+from rocketjob.queue.limits import Blocked, LimitedClaim
+from rocketjob.states import history
+from rocketjob.store import Filter, Store, Write
+from rocketjob.store.context import Plugins
+
+log = Logger("rocketjob.queue")
+ORDER = [("priority", 1), ("_id", 1)]  # the most urgent first, then the oldest
+MOST_OPEN = 200  # running jobs that a claim looks at for parts to join
+
+
+@attrs.define(eq=False)
+class Queue:
+    """The queue as one claimer sees it.
+
+    Args:
+        claimed_by: the claimer's id, unique to one start of one process.
+        worker_name: stored on the jobs that it claims.
+        config: its `include`, `exclude` and `where` narrow what is claimed.
+        suspects: claim only jobs whose worker has crashed before, or only the others; None: all.
+    """
+
+    store: Store
+    plugins: Plugins
+    config: Config
+    claimed_by: str
+    worker_name: str
+    suspects: bool | None = None
+    _seen_classes: int = -1
+    _names: list[str] = attrs.field(factory=list)
+    _limited: bool = False
+    _joinable: list[Filter] = attrs.field(factory=list)
+    _cleared: list[str] = attrs.field(factory=list)
+    _where: Filter | None = None
+    _held_back: dict[str, tuple[float, Filter]] = attrs.field(factory=dict)
+
+    # --- claiming ----------------------------------------------------------------------------
+
+    def claim(self, limit: int, places: int | None = None) -> list[Job]:
+        """Claim up to `limit` jobs, the most urgent first; expired ones are removed instead.
+
+        Running jobs that more workers can join are among them, once for each worker.
+
+        Args:
+            places: how many workers can join a running job; `limit`, if not given.
+        """
+        places = limit if places is None else places
+        now = clock.now()
+        self._look_at_classes()
+        jobs: list[Job] = []
+        for open_job in self.open_jobs(now):
+            if len(jobs) >= limit:
+                return jobs
+            jobs += self._claim_queued(limit - len(jobs), now, more_urgent_than(open_job))
+            joined = self._join(open_job, min(places, limit - len(jobs)))
+            places -= len(joined)
+            jobs += joined
+        return jobs + self._claim_queued(limit - len(jobs), now)
+
+    def _claim_queued(self, limit: int, now: datetime, narrower: Filter | None = None) -> list[Job]:
+        if limit <= 0:
+            return []
+        filter, update = self.filter(now), self._claim_update(now)
+        if narrower:
+            filter = {"$and": [*filter["$and"], narrower]}
+        while True:
+            if self._limited:
+                claim = LimitedClaim(self.store, filter, update, ORDER, now, Job.from_document)
+                found = claim.run(limit)
+            else:
+                found = self.store.claim_many(COLLECTION, filter, update, sort=ORDER, limit=limit)
+            jobs = [job for stored in found if (job := self._take(stored)) is not None]
+            if jobs or not found:
+                return jobs
+            # All of them had expired: that says nothing of those behind them.
+
+    def _take(self, stored: dict[str, Any]) -> Job | None:
+        """Return a job that was claimed; None for one that has expired, or cannot be loaded."""
+        try:
+            job = self._load(stored)
+            return None if self._discard_expired(job) else job
+        except Exception as error:
+            log.exception("a job that was claimed cannot be started", job_id=str(stored["_id"]))
+            _fail_stored(self.store, stored, error)
+            return None
+
+    def open_jobs(self, now: datetime) -> list[Job]:
+        """Return the running jobs that more workers can join, the most urgent first."""
+        self._look_at_classes()
+        if not self._joinable:
+            return []
+        clauses = {**self.clauses(now), "state": self._joinable[0]}
+        if len(self._joinable) > 1:
+            clauses["state"] = {"$or": self._joinable}
+        clauses.pop("crashes", None)  # that is asked of the job's parts, by `open_places`
+        # Sorted here: asked for in order, the store would walk all that run to find these few.
+        found = list(self.store.collection(COLLECTION).find({"$and": list(clauses.values())}))
+        found.sort(key=lambda stored: (stored["priority"], stored["_id"]))
+        return [job for each in found[:MOST_OPEN] if (job := _loaded(each)) is not None]
+
+    def _join(self, job: Job, places: int) -> list[Job]:
+        """Return the job once for each worker that is to join it; nothing is written."""
+        try:
+            count = job.open_places(places, self.suspects) if places > 0 else 0
+        except Exception as error:
+            if self.store.is_transient(error):
+                raise
+            log.exception("a running job cannot be joined", job_id=str(job.id))
+            return []
+        return [job, *(Job.from_document(dict(job._stored or {})) for _ in range(count - 1))][
+            : max(0, count)
+        ]
+
+    def more_urgent(self, job: Job) -> bool:
+        """Tell whether a job that should go before this one waits."""
+        narrower = {"priority": {"$lt": job.priority}}
+        filter = {"$and": [*self.clauses(clock.now()).values(), narrower]}
+        return self.store.collection(COLLECTION).find_one(filter, {"_id": 1}) is not None
+
+    def hold_back(self, name: str, filter: Filter) -> None:
+        """Leave jobs alone until the next re-check: something that is no limit holds them back."""
+        until = clock.monotonic() + self.config.re_check_seconds
+        self._held_back[f"{name}: {filter!r}"] = (until, filter)
+
+    def _held(self) -> list[Filter]:
+        now, blocked = clock.monotonic(), Blocked()
+        for name, (until, filter) in dict(self._held_back).items():  # workers add to it meanwhile
+            if until <= now:
+                self._held_back.pop(name, None)
+            else:
+                blocked.add(filter)
+        return blocked.filters()
+
+    def _claim_update(self, now: datetime) -> dict[str, Any]:
+        entry = history.entry("start", "running", now, self.worker_name)
+        update = {
+            "$set": {
+                "state": "running",
+                "started_at": now,
+                "worker_name": self.worker_name,
+                "claimed_by": self.claimed_by,
+            },
+            "$inc": {"claim_number": 1},
+            "$push": history.push([entry]),
+        }
+        if self._cleared:
+            update["$unset"] = dict.fromkeys(self._cleared, "")
+        return update
+
+    def _load(self, stored: dict[str, Any]) -> Job:
+        job = Job.from_document(stored)
+        job.__dict__["_claim"] = Claim(self.claimed_by, stored["claim_number"], clock.monotonic())
+        return job
+
+    def _discard_expired(self, job: Job) -> bool:
+        if not job.is_expired:
+            return False
+        job.logger.info("expired: removed", expires_at=job.expires_at)
+        job.destroy()
+        return True
+
+    def filter(self, now: datetime) -> dict[str, Any]:
+        """Return the filter of the jobs that this claimer may start at this time."""
+        return {"$and": list(self.clauses(now).values())}
+
+    def clauses(self, now: datetime) -> dict[str, Filter]:
+        """Return the filter's parts by name, so that it can be said which one holds a job back."""
+        found: dict[str, Filter] = {
+            "state": {"state": "queued"},
+            "run_at": {"$or": [{"run_at": None}, {"run_at": {"$lte": now}}]},
+            "class": {"_type": {"$in": self.class_names()}},
+        }
+        if self._where:
+            found["where"] = self._where
+        held = self._held()
+        if held:
+            found["held back"] = {"$nor": held}
+        if self.suspects is not None:
+            crashes = {"$gt": 0} if self.suspects else {"$in": [0, None]}
+            found["crashes"] = {"interruptions": crashes}
+        return found
+
+    def class_names(self) -> list[str]:
+        """Name the job classes that are loaded here and that this server takes."""
+        self._look_at_classes()
+        return self._names
+
+    def _look_at_classes(self) -> None:
+        """Note what the loaded classes ask of a claim; again only when a class was made."""
+        if self._seen_classes == classes_made():
+            return
+        self._seen_classes = classes_made()
+        classes = [cls for cls in loaded_classes(Job) if takes(self.config, cls)]
+        self._names = [cls.type_name() for cls in classes]
+        self._limited = any(cls.claim_limits is not Job.claim_limits for cls in classes)
+        self._joinable = []
+        for cls in classes:
+            if cls.joinable is not None and cls.joinable not in self._joinable:
+                self._joinable.append(cls.joinable)
+        self._cleared = sorted({name for cls in classes for name in cls.cleared_by_claim})
+        self._where = job_filter(self.config)
+
+    def is_waiting(self) -> bool:
+        """Tell whether a job waits that this claimer may start now.
+
+        Raises:
+            StoreError: the store does not understand the filter `where`.
+        """
+        found = self.store.collection(COLLECTION).find_one(self.filter(clock.now()), {"_id": 1})
+        return found is not None
+
+    def next_due(self, now: datetime) -> datetime | None:
+        """Return when the next scheduled job becomes due; None if there is none."""
+        stored = self.store.collection(COLLECTION).find_one(
+            {"state": "queued", "run_at": {"$gt": now}}, {"run_at": 1}, sort=[("run_at", 1)]
+        )
+        return None if stored is None else stored["run_at"]
+
+    # --- giving back -------------------------------------------------------------------------
+
+    def give_back(self, jobs: Sequence[Job], note: Mapping[str, Any] | None = None) -> None:
+        """Queue jobs again that were claimed and not started, with a note of why they wait.
+
+        One that was only to be joined was not claimed, and is nobody's to give back.
+        """
+        writes = [give_back_write(job, note) for job in jobs if job._claim is not None]
+        if writes:
+            self.store.write_many(COLLECTION, writes)
+
+
+def _loaded(stored: dict[str, Any]) -> Job | None:
+    """Return a running job; None if its document cannot be read: it must not stop the others."""
+    try:
+        return Job.from_document(stored)
+    except Exception:
+        log.exception("a running job cannot be loaded", job_id=str(stored["_id"]))
+        return None
+
+
+def more_urgent_than(job: Job) -> Filter:
+    """Return the filter of the jobs that are taken before this one."""
+    older = {"priority": job.priority, "_id": {"$lt": job.id}}
+    return {"$or": [{"priority": {"$lt": job.priority}}, older]}
+
+
+def job_filter(config: Config) -> Filter | None:
+    """Return the filter of the setting `where`, its texts parsed by the types of the fields.
+
+    Raises:
+        ConfigurationError: a text cannot be a value of its field.
+    """
+    try:
+        return Job.where(config.where).filter() if config.where else None
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"where = {config.where!r}: {error}") from None
+
+
+def takes(config: Config, cls: type[Job]) -> bool:
+    """Tell whether a server with these settings runs jobs of this class."""
+    if cls in (Job, UnknownJob) or not cls.taken_by(config):
+        return False
+    if config.include and not re.search(config.include, cls.__name__, re.IGNORECASE):
+        return False
+    return not (config.exclude and re.search(config.exclude, cls.__name__, re.IGNORECASE))
+
+
+_RELEASED = {"worker_name": "", "claimed_by": "", "started_at": ""}
+
+
+def give_back_write(job: Job, note: Mapping[str, Any] | None = None) -> Write:
+    """Return the write that queues a claimed job again as if it had not been claimed."""
+    entry = history.entry("give_back", "queued", clock.now(), job.worker_name, job.claim_number)
+    update = {
+        "$set": {"state": "queued", **(note or {})},
+        "$unset": _RELEASED,
+        "$push": history.push([entry]),
+    }
+    return Write({**job._identity(), "state": "running"}, update)
+
+
+def claims_of(owner: str) -> Filter:
+    """Return the filter of what a process holds, or (an id without a dot) a server's processes."""
+    if "." in owner:
+        return {"claimed_by": owner}
+    return {"claimed_by": {"$gte": owner + ".", "$lt": owner + "/"}}  # "/" follows "." in ASCII
+
+
+def owners(store: Store, plugins: Plugins) -> set[str]:
+    """Return the ids of all processes that hold a job, or a claim of a plugin's making."""
+    found = store.collection(COLLECTION).distinct("claimed_by", {"claimed_by": {"$exists": True}})
+    held = [owner for owners in plugins.hook.claim_owners() for owner in owners]
+    return {str(owner) for owner in [*found, *held] if owner}
+
+
+def requeue_claims(
+    store: Store,
+    plugins: Plugins,
+    owner: str,
+    *,
+    crash_limit: int,
+    crashed: Mapping[str, str] | None = None,
+    reason: str = "its server died",
+) -> dict[str, int]:
+    """Take back all jobs that a dead process or server held.
+
+    Each is one guarded write, so that several servers may do it at once.
+
+    Args:
+        crashed: ids of the jobs that were being performed when the worker crashed, and how it
+            ended: these count as crashes, the others do not.
+
+    Returns:
+        how many were `requeued` and how many `failed`, because their workers crashed too often.
+    """
+    counts = {"requeued": 0, "failed": 0}
+    for stored in _held_by(store, owner):
+        how = (crashed or {}).get(str(stored["_id"]))
+        outcome = _take_back(store, stored, how, reason, crash_limit)
+        if outcome:
+            counts[outcome] += 1
+    for taken in plugins.hook.take_back_claims(
+        owner=owner, crashed=crashed or {}, crash_limit=crash_limit
+    ):
+        counts["requeued"] += taken
+    return counts
+
+
+def _held_by(store: Store, owner: str) -> Iterator[dict[str, Any]]:
+    """Return the documents of the jobs that a process or server holds, each once."""
+    tried: set[Any] = set()
+    while True:
+        found = store.collection(COLLECTION).find(claims_of(owner), limit=500)
+        stored = [each for each in found if each["_id"] not in tried]
+        if not stored:
+            return
+        tried.update(each["_id"] for each in stored)
+        yield from stored
+
+
+def _take_back(
+    store: Store, stored: dict[str, Any], crashed: str | None, reason: str, crash_limit: int
+) -> str | None:
+    try:
+        if successors.FIELD in stored:  # first: the job may be gone before the next sweep
+            successors.finish(store, stored["_id"], stored[successors.FIELD])
+            stored = store.collection(COLLECTION).find_one({"_id": stored["_id"]}) or stored
+        job = Job.from_document(stored)
+        job.__dict__["_claim"] = Claim(stored["claimed_by"], stored.get("claim_number", 0))
+        return job.recover(crashed, reason, crash_limit)
+    except Exception as error:
+        if store.is_transient(error):
+            raise
+        # One job that cannot be loaded, or whose callbacks raise, must not keep the others back.
+        log.exception("a job cannot be taken back as it should be", job_id=str(stored["_id"]))
+        return "failed" if _fail_stored(store, stored, error) else None
+
+
+def _fail_stored(store: Store, stored: Mapping[str, Any], error: Exception) -> bool:
+    """Fail a claimed job by its document alone; return whether it was still claimed."""
+    said, number = JobException.of(error, stored.get("worker_name")), stored.get("claim_number")
+    reason = f"{said.class_name}: {said.message}"
+    entry = history.entry("fail", "failed", clock.now(), said.worker_name, number, reason)
+    held = {"_id": stored["_id"], "claimed_by": stored["claimed_by"], "claim_number": number}
+    update = {
+        "$set": {
+            "state": "failed",
+            "completed_at": entry["at"],
+            "exception": codec_for(JobException).encode(said),  # type: ignore[misc]
+        },
+        "$unset": {"claimed_by": "", "worker_name": ""},
+        "$inc": {"failure_count": 1},
+        "$push": history.push([entry]),
+    }
+    try:
+        return store.write_many(COLLECTION, [Write({**held, "state": "running"}, update)])[0]
+    except Exception as lost:
+        log.error("it cannot be failed either", job_id=str(stored["_id"]), error=str(lost))
+        return False
+
+
+def waiting_suspects(queue: Queue) -> bool:
+    """Tell whether anything could start now whose worker has crashed before.
+
+    Args:
+        queue: as a process for suspects sees it.
+    """
+    return queue.is_waiting() or any(queue.plugins.hook.waiting_suspects())

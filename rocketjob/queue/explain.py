@@ -1,0 +1,207 @@
+"""Why a job is not running now, and when it could.
+
+The answer comes from what the claim itself goes by: the same clauses, evaluated against this one
+job, and the same limits. Plugins add what they know with the hook `explain`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from typing import Any
+
+import attrs
+
+from rocketjob.base import clock
+from rocketjob.jobs.job import COLLECTION, Job
+from rocketjob.jobs.unknown import UnknownJob
+from rocketjob.queue.claim import Queue, more_urgent_than
+from rocketjob.server.server import Server
+from rocketjob.store import context
+
+CALL = {
+    "paused": "it is paused: resume it to let it go on",
+    "failed": "it has failed: retry it to run it again",
+    "aborted": "it was aborted, for good",
+    "completed": "it has completed",
+}
+
+
+@attrs.frozen
+class Reason:
+    """One thing that keeps a job from running.
+
+    Attributes:
+        name: such as `run_at`, `servers`, or the name of a throttle.
+        text: for people.
+        until: when it no longer does, where that is known.
+    """
+
+    name: str
+    text: str
+    until: datetime | None = None
+
+    def __str__(self) -> str:
+        return self.text if self.until is None else f"{self.text}, until {_shown(self.until)}"
+
+
+@attrs.frozen
+class Remark:
+    """Something to be known of a job that is none of its fields.
+
+    Attributes:
+        name: for programs, such as `reject_count`.
+        value: likewise.
+        brief: for a listing, such as `2 rejected`.
+        text: a sentence for people, which says what can be done.
+    """
+
+    name: str
+    value: Any
+    brief: str
+    text: str
+
+
+@attrs.frozen
+class Explanation:
+    """Why a job is not running now. True where there is any reason.
+
+    Attributes:
+        job: as it is in words, such as `ReportJob 55ae... is queued`.
+        reasons: what holds it back; none where it only waits for a free worker, or is running.
+    """
+
+    job: str
+    state: str
+    reasons: tuple[Reason, ...] = ()
+    note: str = ""
+
+    @property
+    def until(self) -> datetime | None:
+        """When it could start at the earliest; None if it could now, or nobody knows."""
+        times = [reason.until for reason in self.reasons]
+        known = [at for at in times if at is not None]
+        return max(known) if known and len(known) == len(times) else None
+
+    def names(self) -> list[str]:
+        """Name the reasons."""
+        return [reason.name for reason in self.reasons]
+
+    def __bool__(self) -> bool:
+        return bool(self.reasons)
+
+    def __str__(self) -> str:
+        lines = [f"- {reason}" for reason in self.reasons] or [self.note]
+        return "\n".join([f"{self.job} is {self.state}", *lines])
+
+
+def explain(job: Job) -> Explanation:
+    """Explain one job, from what is stored now."""
+    stored = None if job.is_new else job.collection().find_one({"_id": job.id})
+    name = f"{job.class_name if isinstance(job, UnknownJob) else job.type_name()} {job.id}"
+    if stored is None:
+        return Explanation(name, "not stored", (Reason("stored", "no worker can see it"),))
+    job = Job.listed(stored)
+    if job.is_running:
+        return _explain_running(name, job, stored)
+    if not job.is_queued:
+        return Explanation(name, job.state, (Reason("state", _why(job)), *job.held_up_by()))
+    reasons = list(_reasons(job, stored, clock.now()))
+    return Explanation(name, job.state, tuple(reasons), "nothing holds it back: a worker is next")
+
+
+def _explain_running(name: str, job: Job, stored: dict[str, Any]) -> Explanation:
+    """Say who is at it, what keeps others from joining, or why nobody is at it."""
+    reasons = [*lost([job.claimed_by or ""]), *job.held_up_by()]
+    is_open = type(job).joinable is not None and not job.worker_names
+    if not is_open and not any(reason.name == "lost" for reason in reasons):
+        note = "; ".join([f"it is running on {_workers(job)}", *map(str, reasons)])
+        return Explanation(name, job.state, note=note)
+    if is_open:
+        servers = list(_servers(stored["_type"]))
+        reasons = [*servers, *reasons, *([] if servers else _ahead(job, _queue(), clock.now()))]
+    return Explanation(name, job.state, tuple(reasons), "nobody is at it: a free worker is next")
+
+
+def lost(holders: Iterable[str]) -> Iterator[Reason]:
+    """Name the servers, of those that hold something, whose heartbeat has stopped."""
+    silent = {server.incarnation: server.name for server in Server.all() if server.is_zombie()}
+    found = {silent[id] for holder in holders if (id := holder.partition(".")[0]) in silent}
+    if found:
+        text = f"the heartbeat of {', '.join(sorted(found))} has stopped, which was at it"
+        yield Reason("lost", f"{text}: another server takes the work back when it sees that")
+
+
+def _queue() -> Queue:
+    app = context.current()
+    return Queue(app.store, app.plugins, app.config, "explain", "explain")
+
+
+def _reasons(job: Job, stored: dict[str, Any], now: datetime) -> Iterator[Reason]:
+    app, queue = context.current(), _queue()
+    clauses = queue.clauses(now)
+    if job.is_expired:
+        yield Reason("expires_at", f"it expired at {_shown(job.expires_at)}: it will be removed")
+    if _fails(job, clauses["run_at"]):
+        yield Reason("run_at", "it is scheduled for later", job.run_at)
+    servers = list(_servers(stored["_type"]))
+    yield from servers
+    if "where" in clauses and _fails(job, clauses["where"]):
+        yield Reason(
+            "where", f"the setting `where` of this process leaves it out: {app.config.where}"
+        )
+    for limit in job.claim_limits():
+        if limit.free(app.store, now) <= 0:
+            yield Reason(limit.name, limit.describe(app.store, now), limit.free_at(app.store, now))
+    for found in reversed(app.plugins.hook.explain(job=job)):
+        yield from found
+    if not servers and not _fails(job, clauses["run_at"]):
+        yield from _ahead(job, queue, now)
+
+
+def _fails(job: Job, clause: Any) -> bool:
+    return job.collection().find_one({"$and": [{"_id": job.id}, clause]}, {"_id": 1}) is None
+
+
+def _servers(name: str) -> Iterator[Reason]:
+    alive = [server for server in Server.all() if not server.is_zombie()]
+    able = [server for server in alive if name in server.classes]
+    if not alive:
+        yield Reason("servers", "no server is running: start one with `rocketjob server`")
+    elif not able:
+        names = ", ".join(server.name for server in alive)
+        text = f"no server takes {name}: its module must be named in `app` of a server, and not be "
+        yield Reason("class", text + f"left out by `include` or `exclude`; running: {names}")
+    elif not any(server.state in ("running", "starting") for server in able):
+        names = ", ".join(f"{server.name} is {server.state}" for server in able)
+        yield Reason("servers", f"every server that takes {name} is paused or stopping: {names}")
+
+
+def _ahead(job: Job, queue: Queue, now: datetime) -> Iterator[Reason]:
+    """Name what a worker goes to first: due jobs, and running ones that it can join."""
+    clauses = queue.clauses(now)
+    due = [clauses["state"], clauses["run_at"], more_urgent_than(job)]
+    count = context.current().store.collection(COLLECTION).count_documents({"$and": due})
+    if count:
+        jobs = "1 due job goes" if count == 1 else f"{count} due jobs go"
+        yield Reason("ahead", f"{jobs} before it: more urgent (priority {job.priority}), or older")
+    for each in queue.open_jobs(now):
+        if (each.priority, each.id) < (job.priority, job.id) and each.open_places(1) > 0:
+            text = f"workers join {each.type_name()} {each.id} first, which is running"
+            yield Reason("joined first", f"{text} and has work for more of them")
+            return
+
+
+def _why(job: Job) -> str:
+    if job.is_failed and job.exception is not None:
+        return f"{CALL['failed']} ({job.exception.class_name}: {job.exception.message})"
+    return CALL.get(job.state, f"it is {job.state}")
+
+
+def _workers(job: Job) -> str:
+    since = f" since {_shown(job.started_at)}" if job.started_at else ""
+    return (", ".join(job.worker_names) or "no worker") + since
+
+
+def _shown(at: datetime | None) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC" if at is not None else "?"

@@ -1,0 +1,287 @@
+"""Limits: rules such as "at most n of these at once", kept in the same step that claims.
+
+A limit is never a counter. It is evaluated from what is stored, under the transaction of the claim
+itself, so that it can be exceeded by nobody, and so that nothing leaks when a process is killed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from bson import ObjectId
+
+from rocketjob.base import clock
+from rocketjob.base.errors import is_conflict, is_duplicate_key
+from rocketjob.states import history
+from rocketjob.store import Filter, Store, Stored, atomically
+
+if TYPE_CHECKING:
+    from rocketjob.jobs.job import Job
+
+JOBS = "rocket_job.jobs"
+COLLECTION = "rocket_job.limits"
+UNLIMITED = 1_000_000_000
+PAGE = 50  # look at no fewer jobs at a time: the first may all be blocked
+MOST_BLOCKED = 1000  # look no further past so many limits in one claim
+
+
+@attrs.frozen(kw_only=True)
+class Limit:
+    """At most `maximum` running jobs of those that `counts` matches.
+
+    A job's method `claim_limits` returns those that hold for it. Other rules are subclasses.
+
+    Attributes:
+        name: stored as the reason why a job waits, such as `throttle_running_jobs`.
+        key: equal for jobs that share the limit.
+        maximum: how many may run at once.
+        counts: which running jobs hold a place.
+        blocks: which queued jobs wait when no place is free: values by key.
+    """
+
+    name: str
+    key: str
+    maximum: int
+    counts: Filter
+    blocks: Filter
+
+    def free(self, store: Store, now: datetime, session: Any = None) -> int:
+        """Return how many more jobs may start now."""
+        running = {"state": "running", **self.counts}
+        return self.maximum - store.collection(JOBS).count_documents(running, session=session)
+
+    def take(self, store: Store, now: datetime, session: Any = None) -> None:
+        """Note that a job was started, in the step of its claim.
+
+        For this limit the claim itself says so. The turn is counted so that, of two claims at the
+        same instant that a store would run on the same picture, one has to be made again.
+        """
+        store.collection(COLLECTION).update_one(
+            {"_id": self.key}, {"$inc": {"turn": 1}}, upsert=True, session=session
+        )
+
+    def free_at(self, store: Store, now: datetime) -> datetime | None:
+        """Return when a place becomes free, where that is known."""
+        return None
+
+    def describe(self, store: Store, now: datetime) -> str:
+        """Say in words why a job waits for this limit."""
+        return f"at most {self.maximum} may run at once; running now: {self.holders(store)}"
+
+    def holders(self, store: Store, most: int = 5) -> str:
+        """Name the jobs that hold the places."""
+        running = {"state": "running", **self.counts}
+        found = store.collection(JOBS).find(running, {"_type": 1, "worker_name": 1}, limit=most + 1)
+        names = [f"{h['_type']} {h['_id']} on {h.get('worker_name') or '?'}" for h in found]
+        more = ", and more" if len(names) > most else ""
+        return (", ".join(names[:most]) or "none any more") + more
+
+
+class Blocked:
+    """The queued jobs that wait for a limit, as a filter that stays small.
+
+    Most differ in one value only, such as the account whose jobs they are: those become one clause.
+    """
+
+    def __init__(self) -> None:
+        self._values: dict[str, tuple[dict[str, Any], str, list[Any]]] = {}
+        self._seen: set[str] = set()
+
+    def __len__(self) -> int:
+        return len(self._seen)
+
+    def add(self, blocks: Filter) -> bool:
+        """Add some jobs; return False if they are among those already."""
+        text = repr(blocks)
+        if text in self._seen:
+            return False
+        self._seen.add(text)
+        *rest, (last, value) = blocks.items() or [("_id", {"$exists": True})]
+        single = not isinstance(value, Mapping)
+        group = repr((rest, last)) if single else text
+        self._values.setdefault(group, (dict(rest), last, []))[2].append(value)
+        return True
+
+    def filters(self) -> list[Filter]:
+        return [
+            {**rest, last: values[0] if len(values) == 1 else {"$in": values}}
+            for rest, last, values in self._values.values()
+        ]
+
+
+@attrs.define(eq=False)
+class LimitedClaim:
+    """One claim in which some jobs are subject to limits."""
+
+    store: Store
+    filter: Filter
+    update: Mapping[str, Any]
+    sort: Sequence[tuple[str, int]]
+    now: datetime
+    load: Callable[[Stored], Job]
+    _session: Any = None
+    _blocked: Blocked = attrs.field(factory=Blocked)
+
+    def run(self, count: int) -> list[Stored]:
+        """Claim up to `count` jobs whose limits have a place; return them as they are then."""
+        jobs = self.store.collection(JOBS)
+        if jobs.find_one(self.filter, {"_id": 1}) is None:
+            return []  # nothing to claim: take no lock
+        if self.store.supports_transactions:
+            return atomically(self.store, lambda session: self._step(count, session), repeat=met)
+        with turn(self.store, "claims") as mine:
+            return self._step(count, None) if mine else []
+
+    def _step(self, count: int, session: Any) -> list[Stored]:
+        self._session, self._blocked = session, Blocked()
+        jobs = self.store.collection(JOBS)
+        claimed: list[Stored] = []
+        while len(claimed) < count and len(self._blocked) < MOST_BLOCKED:
+            before = len(claimed), len(self._blocked)
+            found = jobs.find(
+                self._where(),
+                sort=self.sort,
+                limit=max(count - len(claimed), PAGE),
+                session=session,
+            )
+            self._claim_some(list(found), count, claimed)
+            if (len(claimed), len(self._blocked)) == before:
+                break
+        return claimed
+
+    def _claim_some(self, found: list[Stored], count: int, claimed: list[Stored]) -> None:
+        """Claim in order; what is subject to no limit goes together."""
+        free: list[Any] = []
+        for stored in found:
+            if len(claimed) + len(free) >= count:
+                break
+            limits = self._limits(stored)
+            if not limits:
+                free.append(stored["_id"])
+                continue
+            claimed += self._claim(free)  # first: it may count for the limits
+            free = []
+            if self._admits(stored, limits):
+                claimed += self._claim_limited(stored, limits)
+        claimed += self._claim(free)
+
+    def _claim_limited(self, stored: Stored, limits: Sequence[Limit]) -> list[Stored]:
+        claimed = self._claim([stored["_id"]])
+        for limit in limits if claimed else ():
+            limit.take(self.store, self.now, self._session)
+        if claimed and not self.store.supports_transactions and self._exceeds(limits):
+            self._give_back(claimed[0])
+            return []
+        return claimed
+
+    def _exceeds(self, limits: Sequence[Limit]) -> bool:
+        """Look again after a claim: of two that took the last place at once, one sees both."""
+        return any(limit.free(self.store, self.now, self._session) < 0 for limit in limits)
+
+    def _give_back(self, stored: Stored) -> None:
+        number = stored["claim_number"]
+        entry = history.entry("give_back", "queued", self.now, stored.get("worker_name"), number)
+        self.store.collection(JOBS).update_one(
+            {
+                "_id": stored["_id"],
+                "state": "running",
+                "claimed_by": stored["claimed_by"],
+                "claim_number": number,
+            },
+            {
+                "$set": {"state": "queued"},
+                "$unset": {"worker_name": "", "claimed_by": "", "started_at": ""},
+                "$push": history.push([entry]),
+            },
+        )
+
+    def _limits(self, stored: Stored) -> Sequence[Limit]:
+        try:
+            return self.load(stored).claim_limits()
+        except Exception:
+            return ()  # it cannot be loaded: whoever claims it says so, and fails it
+
+    def _claim(self, ids: list[Any]) -> list[Stored]:
+        if not ids:
+            return []
+        return self.store.claim_many(
+            JOBS,
+            {"_id": {"$in": ids}, "state": "queued"},
+            self.update,
+            sort=self.sort,
+            limit=len(ids),
+            session=self._session,
+        )
+
+    def _admits(self, stored: Stored, limits: Sequence[Limit]) -> bool:
+        for limit in limits:
+            if limit.free(self.store, self.now, self._session) <= 0:
+                if self._blocked.add(limit.blocks):
+                    self._note(stored, limit)
+                return False
+        return True
+
+    def _where(self) -> Filter:
+        blocked = self._blocked.filters()
+        return {"$and": [self.filter, {"$nor": blocked}]} if blocked else self.filter
+
+    def _note(self, stored: Stored, limit: Limit) -> None:
+        """Store on the job at the head why it waits, if it does not say so already."""
+        note = self.load(stored).waiting_note(limit.name, self.now)
+        if note:
+            self.store.collection(JOBS).update_one(
+                {"_id": stored["_id"], "state": "queued"}, {"$set": note}, session=self._session
+            )
+
+
+def met(error: BaseException) -> bool:
+    """Tell whether two claims under the same limit met, so that one is to be made again."""
+    return is_conflict(error) or is_duplicate_key(error)  # both wanted to store the limit's turn
+
+
+LEASE = timedelta(seconds=10)  # far longer than a claim takes; after it the turn is another's
+PATIENCE_SECONDS = 2.0  # then the caller comes again later
+LOOK_SECONDS = (0.005, 0.05)
+
+
+@contextlib.contextmanager
+def turn(store: Store, key: str) -> Iterator[bool]:
+    """Be the only one to evaluate a limit for a block; yields whether it is one's turn.
+
+    Within a transaction it is enough to write a document that the others write too. Elsewhere it is
+    a lease: one that nobody gives back ends by itself. Who is stopped for longer than that meets
+    another one: so those who claim without transactions look again after the claim.
+    """
+    turns = store.collection(COLLECTION)
+    if store.supports_transactions:
+        turns.update_one({"_id": key}, {"$inc": {"turn": 1}}, upsert=True)
+        yield True
+        return
+    me, until = ObjectId(), time.monotonic() + PATIENCE_SECONDS
+    while not (mine := _take_turn(store, key, me)) and time.monotonic() < until:
+        time.sleep(random.uniform(*LOOK_SECONDS))
+    try:
+        yield mine
+    finally:
+        if mine:
+            turns.update_one({"_id": key, "by": me}, {"$unset": {"by": "", "until": ""}})
+
+
+def _take_turn(store: Store, key: str, me: ObjectId) -> bool:
+    now = clock.now()
+    free = {"_id": key, "$or": [{"by": None}, {"until": {"$lte": now}}]}
+    try:
+        taken = store.collection(COLLECTION).update_one(
+            free, {"$set": {"by": me, "until": now + LEASE}}, upsert=True
+        )
+    except Exception as error:
+        if not is_duplicate_key(error):
+            raise
+        return False
+    return bool(taken.matched_count or taken.upserted_id is not None)

@@ -1,0 +1,153 @@
+"""Events: short messages to every process that listens, through the store.
+
+`publish` stores one; each process that has a `Listener` hands it to its subscribers. An event is
+an announcement, not work: it is delivered at most once to each process, and kept for an hour.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from bson import ObjectId
+
+from rocketjob.base import clock
+from rocketjob.base.interrupt import Interrupt
+from rocketjob.base.log import Logger
+from rocketjob.model.types import check_any, decode_any, encode_any
+from rocketjob.store import context
+
+if TYPE_CHECKING:
+    from rocketjob.server.subscribers import Subscriber
+    from rocketjob.store import Store
+
+log = Logger("rocketjob.events")
+COLLECTION = "rocket_job.events"
+INDEXES: dict[str, list[dict[str, Any]]] = {
+    COLLECTION: [{"keys": [("created_at", 1)], "name": "created_at"}]
+}
+KEPT = timedelta(hours=1)
+OVERLAP = timedelta(seconds=10)  # clocks differ: look back so far for what was not seen yet
+FULL_LOOK = 5.0  # seconds between two looks at all events, for clocks that differ by more
+PAUSE = 0.2  # seconds between two looks at whether the store has changed
+
+_subscribers: dict[str, list[Subscriber]] = {}
+_lock = threading.Lock()
+
+
+def publish(name: str, action: str, /, **parameters: Any) -> None:
+    """Announce something to all subscribers of `name`, in whichever process.
+
+    Raises:
+        ValueError: a parameter that cannot be stored.
+    """
+    said = check_any(parameters)
+    if said:
+        raise ValueError(f"event {name}.{action}: {said}")
+    context.current().store.collection(COLLECTION).insert_one(
+        {
+            "_id": ObjectId(),
+            "name": name,
+            "action": action,
+            "parameters": encode_any(parameters),
+            "created_at": clock.now(),
+        }
+    )
+
+
+def add(name: str, subscriber: Subscriber) -> None:
+    """Hand events of this name to a subscriber; `*` for all events."""
+    with _lock:
+        _subscribers.setdefault(name, []).append(subscriber)
+
+
+def remove(name: str, subscriber: Subscriber) -> None:
+    """Stop doing so."""
+    with _lock:
+        present = _subscribers.get(name, [])
+        if subscriber in present:
+            present.remove(subscriber)
+
+
+def dispatch(name: str, action: str, parameters: Mapping[str, Any]) -> None:
+    """Hand an event to this process's subscribers; none of them can disturb another."""
+    with _lock:
+        found = [*_subscribers.get(name, ())]
+        everything = [*_subscribers.get("*", ())]
+    for subscriber in found:
+        _guarded(subscriber, lambda s: s.process_action(action, parameters))
+    for subscriber in everything:
+        _guarded(subscriber, lambda s: s.process_event(name, action, parameters))
+
+
+def _guarded(subscriber: Subscriber, call: Any) -> None:
+    try:
+        call(subscriber)
+    except Exception:
+        log.exception("a subscriber failed", subscriber=type(subscriber).__name__)
+
+
+class Listener:
+    """A thread that waits for events and dispatches them."""
+
+    def __init__(self) -> None:
+        self._stopping = Interrupt()
+        self._seen: set[ObjectId] | None = None  # None: nothing is known yet
+        self._next_full_look = 0.0
+        self._thread = threading.Thread(target=self._run, name="events", daemon=True)
+
+    def start(self) -> Listener:
+        try:
+            self.read()  # what was announced before this process listened is not for it
+        except Exception as error:
+            log.warning("cannot listen for events yet", error=str(error))
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        self._stopping.set()
+        self._thread.join(5)
+
+    def _run(self) -> None:
+        store = context.current().store
+        while not self._stopping.is_set():
+            try:
+                mark = store.change_mark()
+                self.read()
+                self._wait(store, mark)
+            except Exception as error:
+                log.warning("cannot listen for events", error=str(error))
+                self._stopping.wait(1.0)
+
+    def _wait(self, store: Store, mark: Any) -> None:
+        """Wait for a change, at leisure: quick answers are for the claimer."""
+        if not self._stopping.wait(PAUSE):
+            store.wait_for_change(mark, FULL_LOOK - PAUSE, self._stopping)
+
+    def read(self) -> int:
+        """Dispatch what came since the last look; return how many events.
+
+        The first look dispatches nothing. Mostly only the latest events are looked at; now and
+        then all of them, since the clock that an event was dated by may be wrong.
+        """
+        is_full = self._seen is None or clock.monotonic() >= self._next_full_look
+        recent = {} if is_full else {"created_at": {"$gt": clock.now() - OVERLAP}}
+        collection = context.current().store.collection(COLLECTION)
+        found = list(collection.find(recent, sort=[("created_at", 1)]))
+        ids = {each["_id"] for each in found}
+        seen = ids if self._seen is None else self._seen
+        self._seen = ids if is_full else seen | ids
+        if is_full:
+            self._next_full_look = clock.monotonic() + FULL_LOOK
+        new = [each for each in found if each["_id"] not in seen]
+        for each in new:
+            dispatch(each["name"], each["action"], decode_any(each.get("parameters") or {}))
+        return len(new)
+
+
+def remove_old() -> int:
+    """Remove the events that are older than an hour; servers do it now and then."""
+    collection = context.current().store.collection(COLLECTION)
+    return collection.delete_many({"created_at": {"$lt": clock.now() - KEPT}}).deleted_count

@@ -1,0 +1,139 @@
+"""Take back the work of servers that died. Every server does it; there is no leader.
+
+Servers do not compare clocks. Each watches whether the number in the others' heartbeats grows, by
+its own monotonic clock; a wall clock that jumps takes no work away from anybody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from rocketjob.base import clock
+from rocketjob.base.log import Logger
+from rocketjob.jobs import successors
+from rocketjob.jobs.job import COLLECTION
+from rocketjob.queue.claim import owners, requeue_claims
+from rocketjob.server import events
+from rocketjob.server.server import MISSED_BEATS, Server
+from rocketjob.store import Store
+from rocketjob.store.context import Context
+
+log = Logger("rocketjob.recovery")
+NOTHING = {"requeued": 0, "failed": 0}
+
+
+class Recovery:
+    """What one server has seen of the others.
+
+    Args:
+        incarnation: the server's own; its own processes are its supervisor's business.
+    """
+
+    def __init__(self, application: Context, incarnation: str) -> None:
+        self.store, self.plugins = application.store, application.plugins
+        self.config, self.incarnation = application.config, incarnation
+        self.interval = min(5.0, self.config.heartbeat_seconds / 4)
+        self._seen: dict[Any, tuple[int, float]] = {}  # beat number, since when
+        self._looked_at = clock.monotonic()
+        self._swept_events = 0.0
+
+    def sweep(self, living_processes: set[str]) -> dict[str, int]:
+        """Look once: bury dead servers and queue what belongs to no living one.
+
+        Returns:
+            how many jobs were `requeued` and how many `failed`.
+        """
+        # The holders before the servers: who claims is registered already.
+        holders = owners(self.store, self.plugins)
+        servers = list(Server.collection().find({}))
+        taken = [self.bury(each) for each in self._dead(servers)]
+        living = {each["incarnation"] for each in servers if each["_id"] in self._seen}
+        for holder in holders:
+            incarnation, dot, _ = holder.partition(".")
+            if not dot or incarnation in living:
+                continue
+            if incarnation == self.incarnation and holder in living_processes:
+                continue
+            taken.append(self._take_back(holder))
+        successors.finish_all(self.store)
+        self._remove_old_events()
+        return {name: sum(each[name] for each in taken) for name in NOTHING}
+
+    def forget(self) -> None:
+        """Watch all servers anew: for a while nothing could be learnt of them."""
+        self._seen.clear()
+
+    def bury(self, server: dict[str, Any]) -> dict[str, int]:
+        """Take back what the processes of a server held that is known to be dead, and remove it.
+
+        In this order, since the document alone tells what was being performed: if this process dies
+        too, the next one finds it. Several may be at it at once: each job is taken back by one
+        guarded write.
+        """
+        if Server.collection().find_one(_silent(server), {"_id": 1}) is None:
+            return NOTHING  # it has beaten this moment, or another server was first
+        taken = self._take_back(server["incarnation"], _performed_by(server))
+        self._remove(server)
+        return taken
+
+    def _dead(self, servers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the servers whose heartbeat stopped."""
+        now = clock.monotonic()
+        if now - self._looked_at > 3 * self.interval + 1:
+            self.forget()  # we were away ourselves: nobody was being watched
+        self._looked_at = now
+        present = {each["_id"] for each in servers}
+        self._seen = {id: seen for id, seen in self._seen.items() if id in present}
+        others = [each for each in servers if each["incarnation"] != self.incarnation]
+        return [each for each in others if self._is_dead(each, now)]
+
+    def _is_dead(self, server: dict[str, Any], now: float) -> bool:
+        number = (server.get("heartbeat") or {}).get("number", 0)
+        seen = self._seen.get(server["_id"])
+        if seen is None or seen[0] != number:
+            self._seen[server["_id"]] = (number, now)
+            return False
+        # Less two looks: it may have been silent for so long before it was first seen silent, and
+        # the end of the time is seen only at the next look.
+        limit = MISSED_BEATS * server.get("heartbeat_seconds", 15.0) - 2 * self.interval
+        return bool(now - seen[1] >= limit)
+
+    def _remove(self, server: dict[str, Any]) -> None:
+        if Server.collection().delete_one(_silent(server)).deleted_count:
+            self._seen.pop(server["_id"], None)
+            log.error("a server died: its heartbeat stopped", name=server["name"])
+
+    def _take_back(self, holder: str, crashed: dict[str, str] | None = None) -> dict[str, int]:
+        taken = requeue_claims(
+            self.store, self.plugins, holder, crash_limit=self.config.crash_limit, crashed=crashed
+        )
+        if any(taken.values()):
+            log.warning("work taken back", holder=holder, **taken)
+        return taken
+
+    def _remove_old_events(self) -> None:
+        if clock.monotonic() - self._swept_events > 600:
+            self._swept_events = clock.monotonic()
+            events.remove_old()
+
+
+def _silent(server: dict[str, Any]) -> dict[str, Any]:
+    """Return the filter of a server's document that finds it only if it has not beaten since."""
+    number = (server.get("heartbeat") or {}).get("number", 0)
+    return {"_id": server["_id"], "heartbeat.number": number}
+
+
+def _performed_by(server: dict[str, Any]) -> dict[str, str]:
+    ids = (server.get("heartbeat") or {}).get("performing", ())
+    return dict.fromkeys(ids, f"its server {server['name']} died")
+
+
+def unserved(store: Store, loaded: Collection[str] = ()) -> dict[str, int]:
+    """Count the queued jobs, by class, that neither `loaded` nor a living server can run."""
+    known = {*loaded}
+    for server in Server.all():
+        if not server.is_zombie():
+            known.update(server.classes)
+    queued = store.count_by(COLLECTION, "_type", {"state": "queued"})
+    return {str(name): count for name, count in queued.items() if name not in known}

@@ -1,0 +1,178 @@
+"""`Server`: what the store knows of a running server.
+
+The document is written by the server's supervisor and read by everybody: by people, and by the
+other servers, which take over its work when its heartbeat stops.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Self
+
+from rocketjob.base import clock
+from rocketjob.base.errors import InvalidTransition, NotFound
+from rocketjob.model.document import Document
+from rocketjob.model.fields import field
+from rocketjob.model.query import Query
+from rocketjob.store import context
+
+COLLECTION = "rocket_job.servers"
+MISSED_BEATS = 4  # a server is dead after so many
+INDEXES: dict[str, list[dict[str, Any]]] = {
+    COLLECTION: [{"keys": [("name", 1)], "name": "name", "unique": True}]
+}
+TRANSITIONS = {
+    "started": (("starting",), "running"),
+    "pause": (("running",), "paused"),
+    "resume": (("paused",), "running"),
+    "stop": (("starting", "running", "paused"), "stopping"),
+}
+
+
+def _pid_namespace() -> str | None:
+    """Return what tells the processes of one container from those of another of the same host."""
+    try:
+        return os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return None  # it is no Linux, and has none
+
+
+class Server(Document):
+    """One start of one server; a restart makes a new document."""
+
+    collection_name: ClassVar[str] = COLLECTION
+
+    name: str
+    incarnation: str = field(factory=lambda: secrets.token_hex(8))
+    state: str = "starting"
+    host: str = field(factory=socket.gethostname)
+    pid: int = field(factory=os.getpid)
+    pid_namespace: str | None = field(factory=_pid_namespace)
+    max_workers: int = 10
+    processes: int = 1
+    heartbeat_seconds: float = 15.0
+    started_at: datetime | None = None
+    classes: list[str] = []  # noqa: RUF012 (a field's default, copied for each instance)
+    heartbeat: dict[str, Any] | None = None
+
+    @property
+    def heartbeat_at(self) -> datetime | None:
+        """When the server last said that it lives, by its own clock."""
+        return (self.heartbeat or {}).get("updated_at")
+
+    @property
+    def workers(self) -> int:
+        """How many worker threads lived at the last heartbeat."""
+        return int((self.heartbeat or {}).get("workers", 0))
+
+    def is_zombie(self, missed: int = MISSED_BEATS) -> bool:
+        """Tell whether the heartbeat has stopped, judged by the clock; a starting server never is.
+
+        For people's eyes: servers judge each other by whether the heartbeat's number grows, so
+        that a clock that jumps takes no work away from anybody.
+        """
+        if self.state not in ("running", "stopping", "paused"):
+            return False
+        limit = timedelta(seconds=self.heartbeat_seconds * missed)
+        return self.heartbeat_at is None or self.heartbeat_at <= clock.now() - limit
+
+    def started(self) -> Self:
+        """Note that the server is up."""
+        return self._move("started", started_at=clock.now())
+
+    def pause(self) -> Self:
+        """Let the server finish what it runs and start nothing more."""
+        return self._move("pause")
+
+    def resume(self) -> Self:
+        """Let a paused server go on."""
+        return self._move("resume")
+
+    def stop(self) -> Self:
+        """Let the server finish what it runs, and end."""
+        return self._move("stop")
+
+    def _move(self, event: str, **also: Any) -> Self:
+        sources, target = TRANSITIONS[event]
+        result = self.collection().update_one(
+            {"_id": self.id, "state": {"$in": list(sources)}}, {"$set": {"state": target, **also}}
+        )
+        if not result.matched_count:
+            self.reload()
+            allowed = [name for name, (froms, _) in TRANSITIONS.items() if self.state in froms]
+            raise InvalidTransition(event, self.state, allowed, f"server {self.name}")
+        return self.reload()
+
+    @classmethod
+    def starting(cls) -> Query[Self]:
+        return cls.where({"state": "starting"})
+
+    @classmethod
+    def running(cls) -> Query[Self]:
+        return cls.where({"state": "running"})
+
+    @classmethod
+    def paused(cls) -> Query[Self]:
+        return cls.where({"state": "paused"})
+
+    @classmethod
+    def stopping(cls) -> Query[Self]:
+        return cls.where({"state": "stopping"})
+
+    @classmethod
+    def named(cls, name: str | None) -> list[Self]:
+        """Return the servers that a person means.
+
+        Args:
+            name: an exact name, where it holds a colon; else part of a name; None for all.
+
+        Raises:
+            NotFound: there is none; the message names those that there are.
+        """
+        servers = list(cls.all().order_by("name"))
+        if name is None:
+            return servers
+        exact = [server for server in servers if server.name == name]
+        if exact or ":" in name:
+            found = exact
+        else:
+            found = [server for server in servers if name in server.name]
+        if not found:
+            there = ", ".join(server.name for server in servers) or "none is registered"
+            raise NotFound(f"No server is called {name}; there are: {there}")
+        return found
+
+    @classmethod
+    def pause_all(cls) -> int:
+        """Pause every running server; return how many."""
+        return _each(cls.running(), cls.pause)
+
+    @classmethod
+    def resume_all(cls) -> int:
+        """Resume every paused server; return how many."""
+        return _each(cls.paused(), cls.resume)
+
+    @classmethod
+    def stop_all(cls) -> int:
+        """Stop every server; return how many."""
+        return _each(cls.where({"state": {"$in": ["starting", "running", "paused"]}}), cls.stop)
+
+    @classmethod
+    def counts_by_state(cls) -> dict[str, int]:
+        """Count the servers by state; only states that occur."""
+        return context.current().store.count_by(cls.collection_name, "state")
+
+
+def _each(servers: Query[Any], act: Callable[[Any], Any]) -> int:
+    done = 0
+    for server in servers:
+        try:
+            act(server)
+        except (InvalidTransition, NotFound):
+            continue  # it changed, or went, in the meantime
+        done += 1
+    return done

@@ -1,0 +1,162 @@
+"""Subscribers: classes whose methods are called when an event of their name is published.
+
+class CacheFlusher(Subscriber):
+    def flush(self, *, region: str): ...
+
+CacheFlusher.subscribe()                        # in the processes that have a cache
+CacheFlusher.publish("flush", region="eu")      # in any process
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import inspect
+import os
+import socket
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from rocketjob.base.log import Logger, set_level
+from rocketjob.server import events
+
+if TYPE_CHECKING:
+    from rocketjob.server.supervisor import Supervisor
+
+log = Logger("rocketjob.subscribers")
+
+
+class Subscriber:
+    """Base of subscribers; the public methods of a subclass are its actions.
+
+    `event_name` is the class's name if it is not set; with `*` the subscriber gets every event,
+    through `process_event`.
+    """
+
+    event_name: ClassVar[str | None] = None
+
+    @classmethod
+    def name_of_event(cls) -> str:
+        return cls.event_name or cls.__name__
+
+    @classmethod
+    def subscribe(cls, *args: Any, **kwargs: Any) -> Self:
+        """Make a subscriber with these arguments and register it; return it as the handle."""
+        made = cls(*args, **kwargs)
+        events.add(cls.name_of_event(), made)
+        return made
+
+    def unsubscribe(self) -> None:
+        """Take exactly this subscriber off."""
+        events.remove(self.name_of_event(), self)
+
+    @classmethod
+    @contextlib.contextmanager
+    def subscribed(cls, *args: Any, **kwargs: Any) -> Iterator[Self]:
+        """Subscribe for the length of a block."""
+        made = cls.subscribe(*args, **kwargs)
+        try:
+            yield made
+        finally:
+            made.unsubscribe()
+
+    @classmethod
+    def publish(cls, action: str, /, **parameters: Any) -> None:
+        """Call an action of all subscribers of this class, in every process that listens.
+
+        Raises:
+            ValueError: there is no such action, or a parameter cannot be stored.
+            NotImplementedError: for a subscriber to all events, which has no name of its own.
+        """
+        if cls.event_name == "*":
+            raise NotImplementedError(f"{cls.__name__} takes all events and has none of its own")
+        if cls._action(action) is None:
+            known = ", ".join(sorted(cls.actions()))
+            raise ValueError(f"{cls.__name__} has no action {action}; it has {known or 'none'}")
+        events.publish(cls.name_of_event(), action, **parameters)
+
+    @classmethod
+    def actions(cls) -> list[str]:
+        """Name the actions: the public methods that the subclasses of `Subscriber` add."""
+        return [name for name in dir(cls) if cls._action(name) is not None]
+
+    @classmethod
+    def _action(cls, name: str) -> Callable[..., Any] | None:
+        if name.startswith("_") or hasattr(Subscriber, name):
+            return None
+        found = getattr(cls, name, None)
+        return found if inspect.isfunction(found) else None
+
+    def process_action(self, action: str, parameters: Mapping[str, Any]) -> None:
+        """Call one action; an action that takes no parameters is called without any."""
+        function = self._action(action)
+        if function is None:
+            log.warning("unknown action", subscriber=type(self).__name__, action=action)
+            return
+        takes = list(inspect.signature(function).parameters)[1:]
+        function(self, **parameters) if takes else function(self)
+
+    def process_event(self, name: str, action: str, parameters: Mapping[str, Any]) -> None:
+        """Take any event; for subscribers whose `event_name` is `*`."""
+
+
+class LoggerSubscriber(Subscriber):
+    """Changes log levels while a process runs, and writes the stacks of its threads."""
+
+    event_name = "logger"
+
+    def set(
+        self,
+        level: str = "info",
+        class_name: str | None = None,
+        host_name: str | None = None,
+        pid: int | None = None,
+    ) -> None:
+        if self._is_meant(host_name, pid):
+            set_level(level, class_name)
+
+    def thread_dump(self, host_name: str | None = None, pid: int | None = None) -> None:
+        if self._is_meant(host_name, pid):
+            faulthandler.dump_traceback(all_threads=True)
+
+    def _is_meant(self, host_name: str | None, pid: int | None) -> bool:
+        return host_name in (None, socket.gethostname()) and pid in (None, os.getpid())
+
+
+class ServerSubscriber(Subscriber):
+    """Lets a server be told what to do: by its id, by its name, or all of them."""
+
+    event_name = "server"
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self.supervisor = supervisor
+
+    def stop(self, server_id: str | None = None, name: str | None = None) -> None:
+        if self._is_meant(server_id, name):
+            self.supervisor.stop()
+
+    def kill(self, server_id: str | None = None, name: str | None = None) -> None:
+        if self._is_meant(server_id, name):
+            self.supervisor.kill()
+
+    def pause(self, server_id: str | None = None, name: str | None = None) -> None:
+        if self._is_meant(server_id, name):
+            self.supervisor.pause()
+
+    def resume(self, server_id: str | None = None, name: str | None = None) -> None:
+        if self._is_meant(server_id, name):
+            self.supervisor.resume()
+
+    def refresh(self, server_id: str | None = None, name: str | None = None) -> None:
+        if self._is_meant(server_id, name):
+            self.supervisor.wake()
+
+    def thread_dump(self, server_id: str | None = None, name: str | None = None) -> None:
+        if self._is_meant(server_id, name):
+            self.supervisor.dump()
+
+    def _is_meant(self, server_id: str | None, name: str | None) -> bool:
+        server = self.supervisor.server
+        if server_id is None and name is None:
+            return True
+        return name == server.name or server_id == str(server.id)

@@ -1,0 +1,106 @@
+"""A worker process, as its supervisor sees it: started, told what to do, waited for."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from typing import Any
+
+import attrs
+
+from rocketjob.base import clock
+from rocketjob.worker.slots import Slots
+
+
+@attrs.define(eq=False)
+class Process:
+    """One worker process.
+
+    Args:
+        suspects: whether it is for jobs whose worker has crashed.
+        slots: the memory in which it says what it performs.
+        started: when, in seconds of the monotonic clock.
+    """
+
+    number: int
+    claimed_by: str
+    threads: int
+    suspects: bool
+    slots: Slots
+    popen: subprocess.Popen[str]
+    started: float
+    stopping: bool = False  # it was killed because its time was up
+    is_late: bool = False  # it was said that it is not ready yet
+
+    @classmethod
+    def start(cls, orders: dict[str, Any], slots: Slots) -> Process:
+        """Start one, with what it is to do as the first line of its input.
+
+        Raises:
+            OSError: no memory, or too many processes or files.
+        """
+        line = json.dumps({**orders, "descriptor": slots.descriptor, "path": sys.path})
+        popen = subprocess.Popen(
+            [sys.executable, "-m", "rocketjob.worker_main"],
+            stdin=subprocess.PIPE,
+            pass_fds=[slots.descriptor],
+            text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+        )
+        own = {name: orders[name] for name in ("number", "claimed_by", "threads", "suspects")}
+        process = cls(slots=slots, popen=popen, started=clock.monotonic(), **own)
+        process.tell(line)
+        return process
+
+    def tell(self, command: str) -> None:
+        """Send a command; a process that has died meanwhile is no error."""
+        with contextlib.suppress(OSError, ValueError):
+            if self.popen.stdin is not None:
+                self.popen.stdin.write(command + "\n")
+                self.popen.stdin.flush()
+
+    def wait(self) -> Exit:
+        """Wait until it has ended."""
+        try:
+            _, status, usage = os.wait4(self.popen.pid, 0)
+            code, memory = os.waitstatus_to_exitcode(status), usage.ru_maxrss // 1024
+        except ChildProcessError:
+            # `Popen.kill` looks whether the process lives, and was quicker to see its end.
+            code, memory = self.popen.wait(), 0
+        self.popen.returncode = code
+        return Exit(self, code, memory)
+
+    def close(self) -> None:
+        """Give back what belonged to a process that has ended."""
+        self.slots.close()
+        if self.popen.stdin is not None:
+            with contextlib.suppress(OSError):
+                self.popen.stdin.close()
+
+    def performed(self) -> list[str]:
+        """Return the ids of the jobs that it performs; none once it has ended."""
+        try:
+            return self.slots.performed()
+        except ValueError:
+            return []  # it ended this moment, and its memory was given back
+
+
+@attrs.frozen
+class Exit:
+    """How a worker process ended."""
+
+    process: Process
+    status: int
+    memory: int  # the most it used, in MB
+
+    def describe(self) -> str:
+        if self.status < 0:
+            name = signal.Signals(-self.status).name
+            how = f"its worker process was ended by {name} (signal {-self.status})"
+        else:
+            how = f"its worker process ended with exit code {self.status}"
+        return f"{how}, having used up to {self.memory} MB"

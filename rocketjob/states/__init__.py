@@ -1,0 +1,1 @@
+"""States, events and history of documents."""

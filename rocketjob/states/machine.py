@@ -1,0 +1,430 @@
+"""States, events and guards; a change of state as one guarded write.
+
+An event is a method marked with `@event`: its body is the event's own effect, what surrounds it
+is here. The order is: guard, effect, befores, validation, save callbacks, the write, afters. A
+change that is refused leaves the object as it was, and the write is made only if the stored state
+is still the one that the change started from.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import functools
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+
+import attrs
+
+from rocketjob.base import clock
+from rocketjob.base.errors import DuplicateKey, InvalidTransition, is_duplicate_key
+from rocketjob.jobs import successors
+from rocketjob.model.callbacks import Frame, leave_all, unwind_all
+from rocketjob.states import history
+from rocketjob.store import Write, atomically, context
+
+if TYPE_CHECKING:
+    from rocketjob.jobs.job import Job
+    from rocketjob.model.document import Document
+
+P = ParamSpec("P")
+R = TypeVar("R")
+MARK = "__rocketjob_event__"
+
+
+@attrs.frozen
+class Transition:
+    """From one of `sources` to `target`, if the job's method named `guard` agrees.
+
+    `because` says in a message why the guard refused.
+    """
+
+    sources: tuple[str, ...]
+    target: str
+    guard: str | None = None
+    because: str | None = None
+
+
+@attrs.frozen(eq=False)
+class Event:
+    """Something that can happen to a job."""
+
+    name: str
+    transitions: tuple[Transition, ...]
+    effect: Callable[..., Any]
+    validates: bool = True
+
+    def choose(self, job: Job, arguments: dict[str, Any]) -> Transition:
+        """Return the transition to make.
+
+        Raises:
+            InvalidTransition: none leads from the job's state, or the guards refused.
+        """
+        found, refused = self._find(job, arguments)
+        if found is None:
+            others = [name for name in job.allowed_events() if name != self.name]
+            raise InvalidTransition(self.name, job.state, others, refused)
+        return found
+
+    def is_possible(self, job: Job) -> bool:
+        """Tell whether it is possible now; a guard that wants arguments is taken to agree."""
+        try:
+            return self._find(job, {})[0] is not None
+        except TypeError:
+            return True
+
+    def _find(self, job: Job, arguments: dict[str, Any]) -> tuple[Transition | None, str | None]:
+        """Return the transition to make, or why there is none, if more than the state says so."""
+        refused = job.forbids(self.name)
+        for transition in () if refused else self.transitions:
+            if job.state not in transition.sources:
+                continue
+            if transition.guard is None or getattr(job, transition.guard)(**arguments):
+                return transition, None
+            refused = transition.because or transition.guard
+        return None, refused
+
+
+def event(
+    *transitions: Transition, validates: bool = True
+) -> Callable[[Callable[P, None]], Callable[P, None]]:
+    """Make a method an event of its class; its body sets fields, not the state.
+
+    Guards are judged in the order given and get the event's keyword arguments. A subclass or
+    mixin that marks a method of the same name replaces the event; callbacks stay attached.
+
+    Args:
+        validates: whether the job must be valid for the change to be saved.
+    """
+
+    def decorate(effect: Callable[P, None]) -> Callable[P, None]:
+        made = Event(effect.__name__, transitions, effect, validates)
+        names = list(inspect.signature(effect).parameters)[1:]
+
+        @functools.wraps(effect)
+        def fire(self: Any, *args: Any, save: bool = True, **kwargs: Any) -> None:
+            change = Change(self, made, {**dict(zip(names, args, strict=False)), **kwargs})
+            change.prepare(save)
+            if save:
+                change.write()
+            change.finish()  # in memory it tells nobody and removes nothing
+
+        setattr(fire, MARK, made)
+        return fire  # type: ignore[return-value]
+
+    return decorate
+
+
+def events_of(cls: type) -> dict[str, Event]:
+    """Return the events of a class by name; those nearer to the class win."""
+    found: dict[str, Event] = {}
+    for base in reversed(cls.__mro__):
+        for name, value in base.__dict__.items():
+            marked = getattr(value, MARK, None) if callable(value) else None
+            if marked is not None:
+                found[name] = marked
+    return found
+
+
+class Change:
+    """One change of a job's state, in steps, so that the write can be made in a group.
+
+    While it is under way a callback can add to it, by methods of the job: `follow_with` another
+    event, and `create_with` a document that is stored in the same step or not at all.
+    """
+
+    def __init__(self, job: Job, event: Event, arguments: dict[str, Any] | None = None) -> None:
+        self.job, self.event = job, event
+        self.arguments = arguments or {}
+        self.source = self.target = job.state
+        self.companions: list[Document] = []
+        self.amends: dict[Document, Callable[[], bool]] = {}
+        self.follow_ups: list[Change] = []
+        self.otherwise = False
+        self.deletes = False
+        self._frames: list[Frame] = []
+        self._frames_of: dict[Document, list[Frame]] = {}
+        self._inserts: dict[Document, dict[str, Any]] = {}
+        self._saves = True
+        self._snapshot: dict[str, Any] = {}
+        self._entries: list[dict[str, Any]] = []
+        self._changed: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
+        self._outer: Change | None = None
+        self._callbacks = True
+
+    # --- before the write --------------------------------------------------------------------
+
+    def prepare(self, save: bool = True, callbacks: bool = True) -> None:
+        """Judge the guards, run the effect and the befores, and validate.
+
+        Args:
+            save: whether the change will be written.
+            callbacks: False leaves them out, where a failure must be stored whatever they do.
+
+        Raises:
+            InvalidTransition: and the object is as it was.
+            ValidationError: likewise.
+        """
+        transition = self.event.choose(self.job, self.arguments)
+        self._callbacks, self._saves = callbacks, save
+        self._snapshot = self._picture()
+        self._outer = self.job.__dict__.get("_change")
+        self.job.__dict__["_change"] = self
+        try:
+            self._apply(transition)
+            self._follow()
+            if save:
+                self._check()
+        except BaseException as error:
+            self.rollback(error)
+            raise
+        finally:
+            self._restore_outer()
+
+    def _follow(self) -> None:
+        """Make the events that follow; those for want of another come last, and may be dropped."""
+        followed = []
+        for each in sorted(self.follow_ups, key=lambda change: change.otherwise):
+            if each.otherwise and self.job.state != self.target:
+                continue
+            followed.append(each)
+            each._apply(each.event.choose(self.job, each.arguments))
+        self.follow_ups = followed
+
+    def _picture(self) -> dict[str, Any]:
+        """Return what the object holds now; copies where a callback could change it in place."""
+        job = self.job
+        held = {**job.__dict__, "_assigned": set(job._assigned)}
+        events = (self.event.name, "save", "validation", "create")
+        if self._callbacks and (job.__validations__ or any(job.chain(name) for name in events)):
+            for name, made in job.__fields__.items():
+                if made.codec.mutable and held[name] is not None:
+                    with contextlib.suppress(Exception):  # what cannot be copied is not stored
+                        held[name] = copy.deepcopy(held[name])
+        return held
+
+    def _apply(self, transition: Transition) -> None:
+        job = self.job
+        self.source = job.state
+        claim, worker = job.claim_number, job.worker_name
+        self.event.effect(job, **self.arguments)
+        self._enter("", job)
+        if job.state == self.source:  # else a callback went another way, and that holds
+            job.state = transition.target
+        self.target = job.state
+        worker = job.worker_name or worker
+        self._entries.append(
+            history.entry(self.event.name, self.target, clock.now(), worker, claim, self._reason())
+        )
+
+    def _reason(self) -> str | None:
+        reason = self.arguments.get("reason")
+        if isinstance(reason, BaseException):
+            return f"{type(reason).__name__}: {self.job.exception and self.job.exception.message}"
+        return None if reason is None else str(reason)
+
+    def _enter(self, event: str, document: Any) -> None:
+        chain = document.chain(event or self.event.name)
+        if chain and self._callbacks:
+            frame = Frame(chain, document)
+            self._frames.append(frame)
+            self._frames_of.setdefault(document, []).append(frame)
+            frame.enter()
+
+    def _check(self) -> None:
+        job = self.job
+        if self.event.validates and not self._deletes_at_once():
+            job.validate()
+        self._enter("save", job)
+        if job.is_new:
+            self._enter("create", job)
+        for companion in self.companions:
+            self._enter("save", companion)
+            self._enter("create", companion)
+        self._changed = job._changes()
+        self.deletes = not job.is_new and self._deletes_at_once()
+
+    def _deletes_at_once(self) -> bool:
+        """Tell whether nothing needs the document any more once the change is made."""
+        job = self.job
+        return (
+            job.removed_by(self.event.name)
+            and self.target == self.event.transitions[0].target
+            and not (job.chain(self.event.name).has_afters and self._callbacks)
+            and not job.chain("destroy")
+        )
+
+    def rollback(self, error: BaseException | None = None) -> None:
+        """Put the object back as it was before the change."""
+        error = error or RuntimeError("the change of state was given up")
+        for follow_up in reversed(self.follow_ups):
+            unwind_all(follow_up._frames, error)
+        unwind_all(self._frames, error)
+        self.job.__dict__.clear()
+        self.job.__dict__.update(self._snapshot)
+        self._restore_outer()
+
+    def _restore_outer(self) -> None:
+        if self._outer is None:
+            self.job.__dict__.pop("_change", None)
+        else:
+            self.job.__dict__["_change"] = self._outer
+
+    # --- the write ---------------------------------------------------------------------------
+
+    def guarded(self) -> Write:
+        """Return the write of this change, on condition that nobody changed the state meanwhile."""
+        job = self.job
+        changed, removed = self._changed
+        condition = job._guard((*changed, *removed))
+        if self.deletes:
+            return Write(condition, None)
+        update: dict[str, Any] = {"$push": history.push([*job._unsaved(), *self.entries()])}
+        if changed:
+            update["$set"] = changed
+        if removed:
+            update["$unset"] = removed
+        return Write(condition, update)
+
+    def entries(self) -> list[dict[str, Any]]:
+        """Return what this change adds to the job's history."""
+        return [*self._entries, *(e for f in self.follow_ups for e in f._entries)]
+
+    def write(self) -> None:
+        """Make the write now.
+
+        Raises:
+            StateConflict: somebody else changed the stored state; the object is as it was.
+            NotFound: the job is not stored any more; likewise.
+        """
+        job = self.job
+        try:
+            matched = self._write_with_companions() if self.companions else self._write_alone()
+        except BaseException as error:
+            self.rollback(error)
+            if isinstance(error, Exception):
+                job._raise_duplicate(error)
+            raise
+        if not matched:
+            lost = job._lost()
+            self.rollback(lost)
+            raise lost
+        self.stored()
+
+    def _write_alone(self, session: Any = None) -> bool:
+        job = self.job
+        if job.is_new:
+            self._insert(job, job.to_document(self.entries()), session)
+            return True
+        store = context.current().store
+        return store.write_many(job.collection_name, [self.guarded()], session=session)[0]
+
+    def _insert(self, document: Document, stored: dict[str, Any], session: Any) -> None:
+        self._inserts[document] = stored
+        document.collection().insert_one(stored, session=session)
+
+    def _write_with_companions(self) -> bool:
+        """Store the change and its companions in one step.
+
+        A companion that a unique index refuses is left out: another process was first, or two
+        plugins brought the same.
+        """
+        store = context.current().store
+        if not store.supports_transactions and not self.job.is_new:
+            return self._write_and_note()
+        inserting: Document | None = None
+
+        def step(session: Any) -> bool:
+            nonlocal inserting
+            inserting = None
+            wanted = [each for each in self.companions if self._is_wanted(each)]
+            if not self._write_alone(session):
+                return False
+            for companion in wanted:
+                inserting = companion
+                self._insert(companion, companion.to_document(), session)
+            return True
+
+        while self.companions:
+            try:
+                return atomically(store, step)
+            except Exception as error:
+                if inserting is None or not is_duplicate_key(error):
+                    raise
+                self._leave_out(inserting, error)
+        return self._write_alone()
+
+    def _is_wanted(self, companion: Document) -> bool:
+        amend = self.amends.get(companion)
+        return amend is None or amend()
+
+    def _write_and_note(self) -> bool:
+        """Make the change with a note of its companions, then store them; see `successors`."""
+        job, store = self.job, context.current().store
+        wanted = [each for each in self.companions if self._is_wanted(each)]
+        self._inserts = {each: each.to_document() for each in wanted}
+        write = successors.noted(self.guarded(), self._changed[0], self._inserts)
+        if not store.write_many(job.collection_name, [write])[0]:
+            return False
+        assert write.update is not None
+        note = write.update["$set"][successors.FIELD]
+        refused = successors.finish_or_leave(store, job.id, note)
+        for companion in [each for each in self.companions if each.id in refused]:
+            self._leave_out(companion, DuplicateKey("it is there already"))
+        return True
+
+    def _leave_out(self, companion: Document, error: Exception) -> None:
+        self.job.logger.info("already there", document=repr(companion))
+        self.companions.remove(companion)
+        frames = self._frames_of.pop(companion, [])
+        self._frames = [frame for frame in self._frames if frame not in frames]
+        unwind_all(frames, error)
+
+    def stored(self) -> None:
+        """Note on the object that the write was made."""
+        job = self.job
+        if job.is_new:
+            job._was_stored(self._inserts[job])
+        elif not self.deletes:
+            job._was_updated(*self._changed)
+        job._add_history(self.entries())
+        for companion in self.companions:
+            if companion in self._inserts:  # else it was not wanted any more
+                companion._was_stored(self._inserts[companion])
+        job._claim_ended()
+
+    def needs_settling(self) -> bool:
+        """Tell whether anything is left for `finish` to do once the write was made."""
+        return (
+            any(change._frames for change in (self, *self.follow_ups))
+            or context.current().plugins.listens("state_changed")
+            or (not self.deletes and self.job.removed_by(self.event.name))
+        )
+
+    # --- after the write ---------------------------------------------------------------------
+
+    def finish(self) -> None:
+        """Tell the observers, run the afters, and remove a job that is not to be kept."""
+        if not self._saves:
+            self.job._add_unsaved(self.entries())
+            self._leave()
+            return
+        job, plugins = self.job, context.current().plugins
+        if plugins.listens("state_changed"):
+            for change in (self, *self.follow_ups):
+                plugins.notify(
+                    "state_changed",
+                    job=job,
+                    event=change.event.name,
+                    source=change.source,
+                    target=change.target,
+                )
+        self._leave()
+        if not self.deletes and job.removed_by(self.event.name) and job.state == self.target:
+            job.destroy()
+
+    def _leave(self) -> None:
+        """Run the afters of this event, then those of the events that followed it."""
+        changes = (*reversed(self.follow_ups), self)
+        leave_all([frame for change in changes for frame in change._frames])

@@ -1,0 +1,113 @@
+"""What this process works with: its settings, its plugins and its store.
+
+The kernel asks `current()`; `rocketjob.application` makes what that returns.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol, TypeVar
+
+from rocketjob.base.config import Config
+from rocketjob.store.port import Store
+
+
+class Plugins(Protocol):
+    """The plugins of a process, as the kernel calls them: see `rocketjob.plugins.manager`."""
+
+    @property
+    def hook(self) -> Any: ...
+
+    def listens(self, hook: str) -> bool: ...
+
+    def notify(self, hook: str, **arguments: Any) -> None: ...
+
+    def collect(self, hook: str) -> list[Any]: ...
+
+
+class Context(Protocol):
+    """What `rocketjob.application.Application` is to the kernel."""
+
+    config: Config
+
+    @property
+    def plugins(self) -> Plugins: ...
+
+    @property
+    def store(self) -> Store: ...
+
+    @property
+    def slices_store(self) -> Store: ...
+
+    def open_store(self, url: str) -> Store: ...
+
+    def close(self) -> None: ...
+
+    def after_fork(self) -> None: ...
+
+
+C = TypeVar("C", bound=Context)
+_current: Context | None = None
+_make: Callable[[], Context] | None = None
+_lock = threading.RLock()
+
+
+def made_by(make: Callable[[], Context]) -> None:
+    """Say how the context of this process is made when it is first needed."""
+    global _make
+    _make = make
+
+
+def current() -> Context:
+    """Return this process's context."""
+    global _current
+    if _current is None:
+        with _lock:
+            if _current is None:
+                assert _make is not None, "import rocketjob first"
+                _current = _make()
+    return _current
+
+
+def use(context: C) -> C:
+    """Make this the process's context for good."""
+    replace(context)
+    return context
+
+
+def replace(context: Context | None) -> Context | None:
+    """Make this the process's context; return the one before, which the caller closes."""
+    global _current
+    with _lock:
+        previous, _current = _current, context
+    return previous
+
+
+def close() -> None:
+    """Close this process's store, if it was opened; it is opened again when needed."""
+    if _current is not None:
+        _current.close()
+
+
+@contextmanager
+def using(context: C) -> Iterator[C]:
+    """Put another context in place of this process's for a block, for example in a test."""
+    previous = replace(context)
+    try:
+        yield context
+    finally:
+        replace(previous)
+        context.close()
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.RLock()
+    if _current is not None:
+        _current.after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,274 @@
+"""The store port: what the kernel needs of a database, and nothing more.
+
+A `Collection` is the part of pymongo's `Collection` that the kernel uses, in Mongo's filter and
+update language, so that pymongo's own collections satisfy it as they are. A `Store` adds what a
+collection cannot have: groups of writes, transactions and waiting for a change.
+
+Documents are plain dicts in BSON types, times are timezone-aware UTC with milliseconds.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+
+from rocketjob.base.errors import is_conflict
+from rocketjob.base.interrupt import Interrupt
+
+T = TypeVar("T")
+
+Filter = Mapping[str, Any]
+Update = Mapping[str, Any]
+Sort = Sequence[tuple[str, int]]
+Stored = dict[str, Any]
+
+MAX_DOCUMENT_BYTES = 16 * 1024 * 1024  # MongoDB's limit, kept by every store
+
+
+class Write(NamedTuple):
+    """One member of a group of writes: a guarded update, or a delete where `update` is None."""
+
+    filter: Filter
+    update: Update | None
+
+
+class InsertOneResult(Protocol):
+    @property
+    def inserted_id(self) -> Any: ...
+
+
+class InsertManyResult(Protocol):
+    @property
+    def inserted_ids(self) -> list[Any]: ...
+
+
+class UpdateResult(Protocol):
+    @property
+    def matched_count(self) -> int: ...
+    @property
+    def modified_count(self) -> int: ...
+    @property
+    def upserted_id(self) -> Any: ...
+
+
+class DeleteResult(Protocol):
+    @property
+    def deleted_count(self) -> int: ...
+
+
+class Collection(Protocol):
+    """The part of `pymongo.collection.Collection` that the kernel needs.
+
+    `session` is what `Store.transaction` yields. A unique index that refuses a write raises an
+    error whose `code` is 11000 (see `errors.is_duplicate_key`).
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    def insert_one(self, document: Stored, *, session: Any = None) -> InsertOneResult: ...
+
+    def insert_many(
+        self, documents: Iterable[Stored], ordered: bool = True, *, session: Any = None
+    ) -> InsertManyResult: ...
+
+    def find(
+        self,
+        filter: Filter | None = None,
+        projection: Any = None,
+        *,
+        sort: Sort | None = None,
+        skip: int = 0,
+        limit: int = 0,
+        session: Any = None,
+    ) -> Iterator[Stored]: ...
+
+    def find_one(
+        self,
+        filter: Filter | None = None,
+        projection: Any = None,
+        *,
+        sort: Sort | None = None,
+        session: Any = None,
+    ) -> Stored | None: ...
+
+    def find_one_and_update(
+        self,
+        filter: Filter,
+        update: Update,
+        *,
+        sort: Sort | None = None,
+        upsert: bool = False,
+        return_document: bool = False,
+        session: Any = None,
+    ) -> Stored | None: ...
+
+    def update_one(
+        self, filter: Filter, update: Update, upsert: bool = False, *, session: Any = None
+    ) -> UpdateResult: ...
+
+    def update_many(
+        self, filter: Filter, update: Update, *, session: Any = None
+    ) -> UpdateResult: ...
+
+    def delete_one(self, filter: Filter, *, session: Any = None) -> DeleteResult: ...
+
+    def delete_many(self, filter: Filter, *, session: Any = None) -> DeleteResult: ...
+
+    def count_documents(self, filter: Filter, *, session: Any = None) -> int: ...
+
+    def distinct(
+        self, key: str, filter: Filter | None = None, *, session: Any = None
+    ) -> list[Any]: ...
+
+    def create_index(
+        self,
+        keys: Sort,
+        *,
+        name: str,
+        unique: bool = False,
+        partialFilterExpression: Filter | None = None,  # noqa: N803, RUF100 (pymongo's spelling)
+    ) -> str: ...
+
+    def index_information(self) -> Mapping[str, Any]:
+        """Return the indexes by name; each has `key`, a list of (field, 1 or -1)."""
+        ...
+
+    def drop_index(self, name: str) -> None: ...
+
+    def drop(self) -> None: ...
+
+
+@runtime_checkable
+class Store(Protocol):
+    """A database that keeps documents. Plugins bring them: see the hook `open_store`."""
+
+    @property
+    def url(self) -> str:
+        """Where the store is, without any password."""
+        ...
+
+    @property
+    def supports_transactions(self) -> bool:
+        """Whether `transaction` is all-or-nothing; if not, it only groups."""
+        ...
+
+    def collection(self, name: str) -> Collection:
+        """Return a collection; it need not exist yet."""
+        ...
+
+    def collection_names(self) -> list[str]:
+        """Name the collections that exist, sorted."""
+        ...
+
+    def transaction(self) -> AbstractContextManager[Any]:
+        """Group reads and writes: all are stored at the end of the block, or none.
+
+        Yields the `session` to hand to the calls that belong to it. A block within a block joins
+        the outer one. Where transactions are not to be had the writes are simply made in turn.
+        """
+        ...
+
+    def claim_many(
+        self,
+        collection: str,
+        filter: Filter,
+        update: Update,
+        *,
+        sort: Sort,
+        limit: int,
+        session: Any = None,
+    ) -> list[Stored]:
+        """Update the first `limit` documents that match and return them as they are afterwards.
+
+        No document can be given to two callers, whatever runs at the same time. Where nothing
+        matches nothing is written, so that an idle caller wakes nobody.
+        """
+        ...
+
+    def write_many(
+        self, collection: str, writes: Sequence[Write], *, session: Any = None
+    ) -> list[bool]:
+        """Make a group of guarded writes in one go, and say of each whether its filter matched."""
+        ...
+
+    def count_by(self, collection: str, key: str, filter: Filter | None = None) -> dict[Any, int]:
+        """Count the documents by the value of one field; only values that occur are named."""
+        ...
+
+    def change_mark(self) -> Any:
+        """Return a mark of the store's present contents, for `wait_for_change`."""
+        ...
+
+    def wait_for_change(
+        self, mark: Any, timeout: float, interrupt: Interrupt | None = None
+    ) -> bool:
+        """Wait until something was written since `mark`, by whichever process.
+
+        Returns:
+            True as soon as there was a change, False after `timeout` seconds or as soon as
+            `interrupt` is set. A True may be spurious; a change is never missed.
+        """
+        ...
+
+    def is_transient(self, error: BaseException) -> bool:
+        """Tell whether the same call may succeed later: locked, stepping down, out of reach."""
+        ...
+
+    def check(self) -> dict[str, Any]:
+        """Report what a person wants to know of the store's health: version, size, settings."""
+        ...
+
+    def close(self) -> None:
+        """Release connections. A closed store opens itself again when it is used."""
+        ...
+
+
+ATTEMPTS = 12
+BACK_OFF = (0.005, 0.5)  # seconds: the first and the longest wait for another transaction
+_inside = threading.local()
+
+
+def atomically(
+    store: Store,
+    step: Callable[[Any], T],
+    *,
+    repeat: Callable[[BaseException], bool] = is_conflict,
+) -> T:
+    """Run a step in a transaction, and again if another transaction was in its way.
+
+    The step gets the session, and must read what it decides on, so that it can be run again. In a
+    step that is under way this one joins it, and it is for the outer one to be run again.
+
+    Args:
+        repeat: tells of an error whether to run the step again; nothing of it was stored.
+    """
+    held: set[int] = _inside.__dict__.setdefault("stores", set())
+    if id(store) in held:
+        with store.transaction() as session:
+            return step(session)
+    held.add(id(store))
+    try:
+        return _repeatedly(store, step, repeat)
+    finally:
+        held.discard(id(store))
+
+
+def _repeatedly(
+    store: Store, step: Callable[[Any], T], repeat: Callable[[BaseException], bool]
+) -> T:
+    wait = BACK_OFF[0]
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            with store.transaction() as session:
+                return step(session)
+        except Exception as error:
+            if attempt == ATTEMPTS or not repeat(error):
+                raise
+        time.sleep(wait * random.uniform(0.5, 1.5))
+        wait = min(wait * 2, BACK_OFF[1])
+    raise AssertionError("unreachable")

@@ -1,0 +1,414 @@
+"""The workers of one process: one claimer and committer, and threads that perform.
+
+The thread that calls `run` claims jobs for all threads in one step and writes what they have
+finished in one step, so that the store is asked once for many jobs. Between the two there is a
+small backlog: what the threads can finish within a few milliseconds, measured.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import attrs
+from bson import ObjectId
+
+from rocketjob.base import clock
+from rocketjob.base.config import Config
+from rocketjob.base.errors import ClaimLost
+from rocketjob.base.interrupt import Interrupt
+from rocketjob.base.log import Logger
+from rocketjob.jobs.job import COLLECTION, Job
+from rocketjob.queue.claim import Queue, claims_of, give_back_write
+from rocketjob.states.machine import Change
+from rocketjob.store import Write
+from rocketjob.worker.runner import log_end
+from rocketjob.worker.thread import ThreadWorker
+
+log = Logger("rocketjob.worker_pool")
+
+BACKLOG_SECONDS = 0.02  # claim at most what can be finished in this time, beyond idle threads
+BACKLOG_LIMIT = 250  # ... and at most so many, so that a killed process leaves little behind
+STALE_SECONDS = 0.2  # a backlog that waits longer was misjudged: give it back to the others
+GATHER_SECONDS = 0.003  # a finished job waits at most so long for others to be written with it
+GATHER_COUNT = 100
+QUICK_SECONDS = 0.0005  # jobs shorter than this are done faster by one thread than by many
+LOOK_SECONDS = 0.01  # between two looks for work that find nothing, however much others write
+RETRY_SECONDS = (0.1, 5.0)  # first and longest wait while the store is out of reach
+
+
+@attrs.frozen(eq=False)
+class Refused:
+    """A change that the store will never take, such as a result that is too large."""
+
+    change: Change
+    error: Exception
+
+
+Task = Job | Change | Refused
+
+
+class WorkerPool:
+    """Threads that work jobs, and the loop that feeds them.
+
+    Args:
+        queue: where jobs are claimed.
+        threads: how many jobs are performed at once.
+        may_claim: asked before each claim; a server that is paused or late says no.
+        watch: told which job each thread performs, for the supervisor.
+    """
+
+    def __init__(
+        self,
+        queue: Queue,
+        threads: int,
+        config: Config,
+        may_claim: Callable[[], bool] = lambda: True,
+        watch: Any = None,
+    ) -> None:
+        self.queue, self.config = queue, config
+        self.may_claim, self.watch = may_claim, watch
+        self.stopping = threading.Event()
+        self.end_when_idle = False  # for a process that was started for a few jobs only
+        self.worked = 0
+        self._tasks: deque[Task] = deque()
+        self._idle = 0
+        self._ready = threading.Condition(threading.Lock())
+        self._finished: deque[Change] = deque()
+        self._finished_at = 0.0
+        self._wake = Interrupt()
+        self._ended = False
+        self._mean = 0.05  # seconds a job takes; learnt from those that were worked
+        self._claimed_at = 0.0
+        self._looked_at = 0.0  # when it last began to wait for work
+        self._unwanted: list[Job] = []  # to be given back
+        self._held: dict[ObjectId, int] = {}  # the claims that this pool knows of
+        self._found_nothing = False
+        self._is_unsure = False  # whether an answer of the store was lost
+        self._next_check = clock.monotonic() + config.re_check_seconds
+        self.workers = [ThreadWorker(self, number) for number in range(1, threads + 1)]
+
+    # --- for the threads ---------------------------------------------------------------------
+
+    def next_task(self) -> Task | None:
+        """Return what a thread is to do next, waiting for it; None at the end."""
+        with contextlib.suppress(IndexError):
+            return self._tasks.popleft()
+        with self._ready:
+            while True:
+                with contextlib.suppress(IndexError):
+                    return self._tasks.popleft()
+                if self._ended:
+                    return None
+                self._idle += 1
+                self._wake.set()
+                self._ready.wait()
+                self._idle -= 1
+
+    def performing(self, number: int, job: Job) -> None:
+        if self.watch is not None:
+            self.watch.performing(number, job.id)
+
+    def performed(self, number: int, seconds: float) -> None:
+        if self.watch is not None:
+            self.watch.performing(number, None)
+        self.worked += 1
+        self._mean += (seconds - self._mean) * (0.2 if seconds < self._mean else 0.5)
+
+    def hold(self, job: Job) -> None:
+        """Note a claim that a thread has made itself."""
+        if job._claim is not None:
+            self._held[job.id] = job._claim.number
+
+    def released(self, job: Job) -> None:
+        """Note that a job's end is written, or belongs to somebody else."""
+        self._held.pop(job.id, None)
+
+    def refuse(self, job: Job) -> None:
+        """Have a claimed job given back that was not started."""
+        self._unwanted.append(job)
+        self._wake.set()
+
+    def submit(self, change: Change) -> None:
+        """Have a change written with the next group."""
+        if not self._finished:
+            self._finished_at = clock.monotonic()
+        self._finished.append(change)
+        if not self._tasks or len(self._finished) >= GATHER_COUNT:
+            self._wake.set()
+
+    # --- the loop ----------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Claim, commit and wait, until stopped and all that runs has ended."""
+        for worker in self.workers:
+            worker.thread.start()
+        wait = RETRY_SECONDS[0]
+        while not self._is_done():
+            try:
+                self._step()
+                wait = RETRY_SECONDS[0]
+            except Exception as error:
+                self._is_unsure = True
+                transient = self.queue.store.is_transient(error)
+                log.exception("cannot reach the store" if transient else "the claimer failed")
+                time.sleep(wait * random.uniform(0.5, 1.0))
+                wait = min(wait * 2, RETRY_SECONDS[1])
+        self._end()
+
+    def stop(self) -> None:
+        """Claim no more; `run` returns when what is being performed has ended."""
+        self.stopping.set()
+        self._wake.set()
+
+    def wake(self) -> None:
+        """Look at once whether there is something to do."""
+        self._wake.set()
+
+    def join(self, timeout: float) -> bool:
+        """Wait for the threads; return whether all have ended."""
+        deadline = clock.monotonic() + timeout
+        for worker in self.workers:
+            worker.thread.join(max(0.0, deadline - clock.monotonic()))
+        return not any(worker.thread.is_alive() for worker in self.workers)
+
+    def _is_done(self) -> bool:
+        if not self.stopping.is_set() or self._tasks or self._finished or self._unwanted:
+            return False
+        with self._ready:
+            return self._idle == len(self.workers) and not self._finished and not self._tasks
+
+    def _end(self) -> None:
+        with self._ready:
+            self._ended = True
+            self._ready.notify_all()
+        self.join(5)
+
+    def _step(self) -> None:
+        self._wake.clear()
+        if self.watch is not None:
+            self.watch.set_worked(self.worked)
+        mark = self.queue.store.change_mark()
+        self._commit()
+        self._give_back_backlog()
+        self._check_claims()
+        claimed = self._claim()
+        if not claimed:
+            self._rest(mark)
+
+    def _commit(self) -> None:
+        """Write all finished changes in one group, and queue what comes after them."""
+        count = len(self._finished)
+        if not count or not self._is_time_to_write(count):
+            return
+        changes = self._next_group(count)
+        try:
+            matched = self._write(changes)
+        except Exception as error:
+            if self.queue.store.is_transient(error):
+                raise  # they are kept
+            self._commit_singly(changes)
+            return
+        for change, was_written in zip(changes, matched, strict=True):
+            self._finished.popleft()  # only now: if the store was out of reach they are kept
+            self._conclude(change, was_written)
+
+    def _next_group(self, count: int) -> list[Change]:
+        """Return the first finished changes; one that other documents go with stands alone."""
+        group: list[Change] = []
+        for index in range(count):
+            change = self._finished[index]
+            if change.companions and group:
+                break
+            group.append(change)
+            if change.companions:
+                break
+        return group
+
+    def _write(self, changes: list[Change]) -> list[bool]:
+        if changes[0].companions:
+            return [changes[0]._write_with_companions()]
+        return self.queue.store.write_many(COLLECTION, [each.guarded() for each in changes])
+
+    def _commit_singly(self, changes: list[Change]) -> None:
+        """Write changes one by one, for one of them is refused: the others must not suffer."""
+        for change in changes:
+            try:
+                was_written = self._write([change])[0]
+            except Exception as error:
+                if self.queue.store.is_transient(error) or not self._takes_writes(change.job):
+                    raise
+                self._finished.popleft()
+                self._tasks.appendleft(Refused(change, error))
+                self._call_threads(1)
+            else:
+                self._finished.popleft()
+                self._conclude(change, was_written)
+
+    def _takes_writes(self, job: Job) -> bool:
+        """Tell whether the store takes a harmless write of a job: then it is well itself."""
+        harmless = Write(job._identity(), {"$set": {"claim_number": job.claim_number}})
+        try:
+            self.queue.store.write_many(COLLECTION, [harmless])
+        except Exception:
+            return False
+        return True
+
+    def _conclude(self, change: Change, was_written: bool) -> None:
+        self.released(change.job)
+        if was_written or (self._is_unsure and self._is_written_already(change)):
+            change.stored()
+            log_end(change)
+            if change.needs_settling():
+                self._tasks.appendleft(change)
+                self._call_threads(1)
+        else:
+            self._lost(change)
+
+    def _is_written_already(self, change: Change) -> bool:
+        """Tell whether an earlier attempt, whose answer was lost, has written a change."""
+        stored = self.queue.store.collection(COLLECTION).find_one({"_id": change.job.id})
+        if stored is None:
+            return change.deletes
+        return any(each in stored.get("history", ()) for each in change.entries())
+
+    def _is_time_to_write(self, count: int) -> bool:
+        return (
+            count >= GATHER_COUNT
+            or not self._tasks
+            or clock.monotonic() - self._finished_at >= GATHER_SECONDS
+        )
+
+    def _lost(self, change: Change) -> None:
+        job = change.job
+        error = ClaimLost(f"{job!r} was taken away or deleted meanwhile; nothing was written")
+        job.logger.warning("ClaimLost", event=change.event.name, reason=str(error))
+        change.rollback(error)
+
+    def _claim(self) -> bool:
+        self._found_nothing = False
+        if self.stopping.is_set() or not self.may_claim():
+            return False
+        room = self._room()
+        if room <= 0:
+            return False
+        jobs = self.queue.claim(room, places=self._idle)
+        if not jobs:
+            self._found_nothing = True
+            return False
+        self._claimed_at = clock.monotonic()
+        self._add(jobs)
+        return True
+
+    def _room(self) -> int:
+        """Return how many jobs to claim: one for each idle thread, and a little more."""
+        ahead = min(BACKLOG_LIMIT, int(BACKLOG_SECONDS / max(self._mean, 1e-5)))
+        # Claim again only when half of it is used up: few large claims cost less than many small.
+        waiting = len(self._tasks)
+        if waiting > ahead // 2 and waiting >= self._idle:
+            return 0
+        return max(self._idle, ahead if ahead > 1 else 0) - waiting
+
+    def _add(self, jobs: list[Job]) -> None:
+        for job in jobs:
+            if job._claim is not None:
+                self._held[job.id] = job._claim.number
+        if self._tasks:
+            waiting = [*self._drain(), *jobs]
+            waiting.sort(key=_urgency)
+            self._tasks.extend(waiting)
+        else:
+            self._tasks.extend(jobs)
+        self._call_threads(1 if self._mean < QUICK_SECONDS else len(jobs))
+
+    def _call_threads(self, count: int) -> None:
+        if self._idle:
+            with self._ready:
+                self._ready.notify(count)
+
+    def _drain(self) -> list[Task]:
+        found: list[Task] = []
+        while True:
+            try:
+                found.append(self._tasks.popleft())
+            except IndexError:
+                return found
+
+    def _give_back_backlog(self) -> None:
+        """Queue again what was claimed and will not be started soon."""
+        stale = clock.monotonic() - self._claimed_at > STALE_SECONDS and not self._idle
+        if self._tasks and (stale or self.stopping.is_set() or not self.may_claim()):
+            waiting = self._drain()
+            self._unwanted += [task for task in waiting if isinstance(task, Job)]
+            self._tasks.extend(task for task in waiting if not isinstance(task, Job))
+            if stale:
+                self._mean = max(self._mean, STALE_SECONDS)
+        if unwanted := self._unwanted[:]:
+            self.queue.give_back(unwanted)
+            for job in unwanted:
+                self.released(job)
+            del self._unwanted[: len(unwanted)]  # only now: if the store is away they are kept
+
+    def _check_claims(self) -> None:
+        """Give back what the store says is held here, and the pool knows nothing of.
+
+        So a claim whose answer was lost, or a job whose end could not be written, does not stay
+        running for as long as the process lives.
+        """
+        if not self._is_unsure and clock.monotonic() < self._next_check:
+            return
+        found = list(self.queue.store.collection(COLLECTION).find(claims_of(self.queue.claimed_by)))
+        busy = {worker.job_id for worker in self.workers}  # a thread may be about to note its claim
+        lost = [
+            each
+            for each in found
+            if self._held.get(each["_id"]) != each["claim_number"] and each["_id"] not in busy
+        ]
+        if lost:
+            log.warning("claims that nobody works on are given back", jobs=len(lost))
+            jobs = [self.queue._load(each) for each in lost]
+            self.queue.store.write_many(COLLECTION, [give_back_write(job) for job in jobs])
+        self._is_unsure = False
+        self._next_check = clock.monotonic() + self.config.re_check_seconds
+
+    def _rest(self, mark: Any) -> None:
+        """Wait until there may be something to do."""
+        if self._tasks and self._idle:
+            self._call_threads(1)  # the jobs are slower than was thought: more threads help
+        if self._finished:
+            self._wake.wait(GATHER_SECONDS)
+        elif self._tasks or self.stopping.is_set() or self._room() <= 0:
+            self._wake.wait(0.002 if self._tasks else 0.05)
+        elif self.end_when_idle and self._found_nothing and self._idle == len(self.workers):
+            self.stop()
+        elif self.may_claim():
+            self._look_not_too_often()
+            self.queue.store.wait_for_change(mark, self._idle_seconds(), self._wake)
+        else:
+            self._wake.wait(0.1)
+
+    def _look_not_too_often(self) -> None:
+        """Pause, if others write so much that a look for work would follow the other."""
+        too_soon = self._looked_at + LOOK_SECONDS - clock.monotonic()
+        if too_soon > 0:
+            self._wake.wait(too_soon)
+        self._looked_at = clock.monotonic()
+
+    def _idle_seconds(self) -> float:
+        """Return how long to wait at most: until the next scheduled job is due."""
+        now = clock.now()
+        due = self.queue.next_due(now)
+        longest = self.config.max_poll_seconds
+        if due is None:
+            return longest
+        return max(0.0, min(longest, (due - now).total_seconds()))
+
+
+def _urgency(task: Task) -> tuple[int, bytes]:
+    """Changes to settle come first, then jobs as the queue orders them."""
+    return (task.priority, task.id.binary) if isinstance(task, Job) else (0, b"")

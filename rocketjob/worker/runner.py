@@ -1,0 +1,291 @@
+"""One job through named steps: start callbacks, perform, complete or fail.
+
+The way is the same for a job that a server claimed, that a test works off, and that is performed
+inline; they differ in the `Worker`, which says how a change of state is written.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import threading
+from typing import TYPE_CHECKING, Any
+
+from rocketjob.base import clock
+from rocketjob.base.errors import ClaimLost, NotFound, StateConflict
+from rocketjob.base.log import Logger
+from rocketjob.jobs.exception import JobException, message_of
+from rocketjob.states.machine import Change
+from rocketjob.store import context
+from rocketjob.worker import async_loop
+
+if TYPE_CHECKING:
+    from rocketjob.jobs.job import Job
+    from rocketjob.queue.claim import Queue
+    from rocketjob.store import Filter
+
+log = Logger("rocketjob.runner")
+
+
+class Worker:
+    """Who works on a job. This one writes each change at once; those of a server do so in groups.
+
+    Attributes:
+        name: `server:process`, stored as the job's `worker_name`.
+        inline: errors of the job go on to the caller; batch jobs are worked to their end.
+        stopping: set when the worker is to come to an end at the next good moment.
+        value: what the last perform returned.
+        queue: where its jobs come from; None for one that is performed inline.
+    """
+
+    def __init__(
+        self, name: str = "inline:0:0", inline: bool = False, queue: Queue | None = None
+    ) -> None:
+        self.name, self.inline, self.queue = name, inline, queue
+        self.stopping = threading.Event()
+        self.value: Any = None
+
+    @property
+    def known_as(self) -> str | None:
+        """The name under which an error is stored; a job that is run inline has no worker."""
+        return None if self.inline else self.name
+
+    def hold_back(self, job: Job, name: str, filter: Filter) -> None:
+        """Give a claimed job back, and leave it and its like alone until the next re-check."""
+        if self.queue is not None:
+            self.queue.hold_back(name, filter)
+            self.queue.give_back([job], job.waiting_note(name, clock.now()))
+
+    def working_on(self, job: Job, part: int = 0) -> None:
+        """Note which part of a job is in work, for the case that the process dies of it."""
+
+    def took(self, job: Job) -> None:
+        """Note that this worker has claimed a job itself, while it was working on it."""
+
+    def commit(self, change: Change) -> None:
+        """Write a prepared change, then run what comes after it."""
+        if not change.job.is_new:
+            change.write()
+        log_end(change)
+        settle(change, self.inline)
+
+
+def perform_now(job: Job) -> Any:
+    """Run a job here, as `Job.perform_now` promises."""
+    job.validate()
+    if job.may("start"):
+        job.start(save=False)
+    if not job.is_running:
+        return None
+    worker = Worker(inline=True)
+    job.work(worker)
+    return worker.value
+
+
+def work_claimed_job(job: Job, worker: Worker) -> bool:
+    """Work a job that this worker has claimed; nothing that the job raises gets out of here.
+
+    Returns:
+        False if the job was held back instead.
+    """
+    try:
+        if is_vetoed(job, worker):
+            return False
+        tell_of_start(job)
+        job.work(worker)
+    except BaseException as error:
+        if is_lost(job, error):
+            job.logger.warning(type(error).__name__, reason=str(error))
+        else:
+            fail(job, error, worker)
+    return True
+
+
+def tell_of_start(job: Job) -> None:
+    """Tell the observers of a start that was made by a claim, which is no event of the job's."""
+    plugins = context.current().plugins
+    if job._claim is not None and plugins.listens("state_changed"):
+        plugins.notify("state_changed", job=job, event="start", source="queued", target="running")
+
+
+def is_lost(job: Job, error: BaseException) -> bool:
+    """Tell whether an error means that the job was deleted, or is in other hands now.
+
+    What a job does may raise the same errors of another document, as `find` does: those are
+    failures of the job like any other.
+    """
+    if job.is_new or not isinstance(error, ClaimLost | NotFound):
+        return False
+    try:
+        return job.collection().find_one(job._identity(), {"_id": 1}) is None
+    except Exception:
+        return False  # whatever is written later is written under the claim
+
+
+def is_vetoed(job: Job, worker: Worker) -> bool:
+    """Ask the plugins whether a claimed job may start; one that may not is given back."""
+    plugins = context.current().plugins
+    if not plugins.listens("veto_claim") or job._claim is None:
+        return False
+    veto = plugins.hook.veto_claim(job=job)
+    if veto is None:
+        return False
+    name, filter = veto
+    job.logger.debug("held back", by=name)
+    worker.hold_back(job, name, filter)
+    return True
+
+
+def work_simple_job(job: Job, worker: Worker) -> None:
+    """Start, perform and end a job that has one perform."""
+    try:
+        if not worker.inline:
+            run_start_callbacks(job)
+        if not job.is_running:
+            return save_where_it_is(job)
+        value = job.chain("perform").run(job, lambda: call_perform(job))
+        finish(job, value, worker)
+    except BaseException as error:
+        if is_lost(job, error):
+            raise
+        fail(job, error, worker)
+        if worker.inline:
+            raise
+
+
+def run_start_callbacks(job: Job) -> None:
+    """Run the callbacks of `start` for a job that was claimed, which is how a server starts one.
+
+    What they change is saved under the claim.
+    """
+    chain = job.chain("start")
+    if chain:
+        chain.run(job, lambda: None)
+        if job.is_running and any(job._changes()):
+            job.save()
+
+
+def call_perform(job: Job) -> Any:
+    """Call perform with the job's arguments, unless a callback took the job out of running."""
+    if not job.is_running:
+        return None
+    stored = job.arguments or {}
+    value = job.perform(*stored.get("args", ()), **stored.get("kwargs", {}))
+    return async_loop.run(value) if inspect.isawaitable(value) else value
+
+
+def finish(job: Job, value: Any, worker: Worker) -> None:
+    """Complete a job that performed well, or save where its callbacks have put it."""
+    worker.value = value
+    if not job.is_running:
+        if not job.is_new:
+            save_where_it_is(job)
+        return
+    before = job.result
+    if job.collect_output:
+        job.result = value if isinstance(value, dict) else {"result": value}
+    change = Change(job, job.__events__["complete"])
+    try:
+        change.prepare(save=not job.is_new)
+    except BaseException:
+        job.result = before  # it may be what is not valid
+        raise
+    worker.commit(change)
+
+
+def save_where_it_is(job: Job) -> None:
+    """Store a state that a callback set in memory, if it is not stored already."""
+    if job.state != (job._stored or {}).get("state"):
+        job.save(validate=False)
+        job._claim_ended()
+
+
+def fail(job: Job, error: BaseException, worker: Worker) -> None:
+    """Fail a job with the error that ended it; never raises."""
+    if not worker.inline:
+        said = f"{type(error).__name__}: {message_of(error)}"
+        job.logger.exception("failed", error=said)
+    try:
+        _fail(job, error, worker)
+    except (StateConflict, NotFound) as lost:
+        job.logger.warning(type(lost).__name__, reason=str(lost))
+    except BaseException:
+        # A before("fail") of the user's raised, or what perform left on the job cannot be stored:
+        # the failure itself must be stored all the same.
+        job.logger.exception("the failure cannot be stored as it is")
+        _store_failure_alone(job, error, worker)
+
+
+def fail_refused(change: Change, error: Exception, worker: Worker) -> None:
+    """Fail a job whose change the store will never take, without the values that it refuses."""
+    job = change.job
+    change.rollback(error)
+    job.logger.error("cannot be stored", event=change.event.name, error=str(error))
+    _drop_unsaved(job)
+    if change.event.name == "fail":
+        _store_failure_alone(job, error, worker)
+    else:
+        fail(job, error, worker)
+
+
+def _fail(job: Job, error: BaseException, worker: Worker) -> None:
+    if job.may("fail"):
+        arguments = {"reason": error, "worker_name": worker.known_as}
+        change = Change(job, job.__events__["fail"], arguments)
+        change.prepare(save=not job.is_new)
+        worker.commit(change)
+    else:
+        job.exception = JobException.of(error, worker.known_as)
+        if not job.is_new:
+            save_where_it_is(job)
+
+
+def _store_failure_alone(job: Job, error: BaseException, worker: Worker) -> None:
+    if job.is_new:
+        return
+    for drop in (False, True):  # the second time without what the job's own code left on it
+        try:
+            if drop:
+                _drop_unsaved(job)
+            arguments = {"reason": error, "worker_name": worker.known_as}
+            change = Change(job, job.__events__["fail"], arguments)
+            change.prepare(callbacks=False)
+            return worker.commit(change)
+        except Exception as lost:
+            job.logger.warning("the failure could not be stored", reason=str(lost))
+
+
+def _drop_unsaved(job: Job) -> None:
+    """Put the job's fields back to what is stored; the claim stays."""
+    job._load(job._stored or {})
+
+
+def log_end(change: Change) -> None:
+    """Log that a job has completed, once that is stored; failures are logged with their error."""
+    job, cls = change.job, type(change.job)
+    if change.event.name != "complete":
+        return
+    # Asked first: to bind a logger to each job that nobody listens to would cost more.
+    logger = logging.getLogger(f"{cls.__module__}.{cls.__name__}")
+    if job.log_level is not None or logger.isEnabledFor(logging.DEBUG):
+        worker = change.entries()[-1].get("worker") or ""
+        job.logger.debug("completed", seconds=round(job.seconds, 3), worker=worker)
+
+
+def settle(change: Change, inline: bool = False) -> None:
+    """Run what comes after a stored change; an error in it is kept on the job, not raised."""
+    job = change.job
+    try:
+        change.finish()
+    except BaseException as error:
+        if job.is_new or (inline and not isinstance(error, Exception)):
+            raise
+        job.logger.exception("a callback raised after the job was stored", event=change.event.name)
+        if change.event.name == "complete":
+            job.exception = JobException.of(error, job.worker_name)
+            try:
+                job.save(validate=False)
+            except Exception as lost:
+                job.logger.warning(type(lost).__name__, reason=str(lost))
+            if inline:
+                raise

@@ -1,0 +1,86 @@
+"""A worker: a thread that performs jobs which its pool has claimed.
+
+It survives everything that jobs, callbacks and plugins raise.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from bson import ObjectId
+
+from rocketjob.base import clock
+from rocketjob.base.log import Logger
+from rocketjob.jobs.job import Job
+from rocketjob.states.machine import Change
+from rocketjob.worker.runner import Worker, fail_refused, settle, work_claimed_job
+
+if TYPE_CHECKING:
+    from rocketjob.worker.pool import Refused, WorkerPool
+
+log = Logger("rocketjob.worker")
+
+
+class ThreadWorker(Worker):
+    """One thread of a pool. Its writes are made by the pool, many in one go."""
+
+    def __init__(self, pool: WorkerPool, number: int) -> None:
+        super().__init__(pool.queue.worker_name, queue=pool.queue)
+        self.pool, self.number = pool, number
+        self.stopping = pool.stopping
+        self._submitted = False  # whether the end of the present job is left to the pool
+        self.job_id: ObjectId | None = None  # what it works on
+        self.thread = threading.Thread(
+            target=self.run, name=f"{self.name} thread {number}", daemon=True
+        )
+
+    def run(self) -> None:
+        pool = self.pool
+        while True:
+            task = pool.next_task()
+            if task is None:
+                return
+            try:
+                if isinstance(task, Job):
+                    self._work(task)
+                elif isinstance(task, Change):
+                    settle(task)
+                else:
+                    self._fail_refused(task)
+            except BaseException:
+                log.exception("a worker thread met an error that no job owns", worker=self.name)
+
+    def _work(self, job: Job) -> None:
+        pool, started = self.pool, clock.monotonic()
+        if job._claim is not None and started - job._claim.at > pool.config.heartbeat_seconds:
+            # The process stood still, or nearly: the claim may be somebody else's by now.
+            pool.refuse(job)
+            return
+        self._submitted, self.job_id = False, job.id
+        pool.performing(self.number, job)
+        try:
+            work_claimed_job(job, self)
+        finally:
+            pool.performed(self.number, clock.monotonic() - started)
+            if not self._submitted:
+                pool.released(job)
+            self.job_id = None
+
+    def _fail_refused(self, task: Refused) -> None:
+        self._submitted = False
+        fail_refused(task.change, task.error, self)
+        if not self._submitted:
+            self.pool.released(task.change.job)
+
+    def working_on(self, job: Job, part: int = 0) -> None:
+        if self.pool.watch is not None:
+            self.pool.watch.performing(self.number, job.id, part)
+
+    def took(self, job: Job) -> None:
+        self.pool.hold(job)
+
+    def commit(self, change: Change) -> None:
+        """Leave a prepared change to the pool's next group of writes."""
+        self._submitted = True
+        self.pool.submit(change)

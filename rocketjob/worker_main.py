@@ -1,0 +1,140 @@
+"""A worker process of a server: `python -m rocketjob.worker_main`, started by the supervisor.
+
+It obeys its standard input alone: first a line with its orders, then one command a line. When the
+input ends the supervisor is gone, and the process ends too. Signals to the whole group, as a
+terminal or systemd sends them, are the supervisor's to answer.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import json
+import os
+import signal
+import sys
+import threading
+from typing import IO, Any
+
+from rocketjob import application
+from rocketjob.application import Application
+from rocketjob.base import clock
+from rocketjob.base.config import Config
+from rocketjob.base.log import Logger, LogService
+from rocketjob.plugins.manager import import_app
+from rocketjob.queue.claim import Queue
+from rocketjob.server import events
+from rocketjob.server.server import MISSED_BEATS
+from rocketjob.server.subscribers import LoggerSubscriber
+from rocketjob.worker import async_loop
+from rocketjob.worker.pool import WorkerPool
+from rocketjob.worker.slots import Slots
+
+log = Logger("rocketjob.child")
+LATE_BEATS = 3  # claim nothing once the supervisor is so late: at four others take over
+
+
+class Child:
+    """One worker process."""
+
+    def __init__(self, orders: dict[str, Any], commands: IO[str]) -> None:
+        self.orders, self.commands = orders, commands
+        self.config = Config(**orders["config"])
+        self.slots = Slots(orders["threads"], orders["descriptor"])
+        self.paused = orders["paused"]
+        self.application = application.use(Application(self.config, indexes=False))
+        self.pool: WorkerPool | None = None
+
+    def run(self) -> None:
+        import_app(self.config.app)
+        plugins = self.application.plugins
+        plugins.collect("register_jobs")
+        queue = Queue(
+            self.application.store,
+            plugins,
+            self.config,
+            self.orders["claimed_by"],
+            self.orders["worker_name"],
+            suspects=self.orders["suspects"],
+        )
+        self.pool = WorkerPool(
+            queue, self.orders["threads"], self.config, self._may_claim, self.slots
+        )
+        self.pool.end_when_idle = self.orders["suspects"]
+        threading.Thread(target=self._obey, name="commands", daemon=True).start()
+        LoggerSubscriber.subscribe()
+        listener = events.Listener().start()
+        self.slots.set_ready()
+        log.debug("ready", worker=queue.worker_name, threads=self.orders["threads"])
+        self.pool.run()
+        listener.stop()
+        async_loop.close()
+        self.application.close()
+
+    def _may_claim(self) -> bool:
+        if self.paused:
+            return False
+        return self._silence() < LATE_BEATS * self.config.heartbeat_seconds
+
+    def _silence(self) -> float:
+        """Return the seconds since the supervisor last beat."""
+        return clock.monotonic() - self.slots.beat
+
+    def _obey(self) -> None:
+        """Carry out the supervisor's commands until it is gone."""
+        is_told = False
+        try:
+            is_told = self._obey_until_stop()
+        finally:
+            if self.pool is not None:
+                self.pool.stop()
+        if not is_told:
+            self._outlive()
+
+    def _obey_until_stop(self) -> bool:
+        for line in self.commands:
+            command = line.strip()
+            if command in ("pause", "resume"):
+                self.paused = command == "pause"
+            elif command == "dump":
+                faulthandler.dump_traceback(all_threads=True)
+            elif command == "stop":
+                return True
+            if self.pool is not None:
+                self.pool.wake()
+        return False
+
+    def _outlive(self) -> None:
+        """Finish what runs without a supervisor, for as long as nobody else takes it over."""
+        log.error("the supervisor died: ending")
+        while self._silence() < MISSED_BEATS * self.config.heartbeat_seconds:
+            threading.Event().wait(min(1.0, self.config.heartbeat_seconds / 4))
+        log.error("other servers take over what still runs here: ending at once")
+        threading.Event().wait(0.1)  # for the log
+        os._exit(1)
+
+
+def main() -> None:
+    """Read the orders and work until told to stop."""
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, signal.SIG_IGN)
+    faulthandler.enable()
+    commands = os.fdopen(os.dup(0), encoding="utf-8")
+    with open(os.devnull) as nothing:
+        os.dup2(nothing.fileno(), 0)  # user code that reads standard input finds its end
+    orders = json.loads(commands.readline())
+    sys.path[:] = orders["path"]
+    service = LogService(orders["config"]["log_level"], orders["config"]["log"]).start()
+    code = 0
+    try:
+        Child(orders, commands).run()
+    except BaseException:
+        log.exception("the worker process failed")
+        code = 1
+    service.stop()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)  # a thread of user code that does not end must not hold the process
+
+
+if __name__ == "__main__":
+    main()

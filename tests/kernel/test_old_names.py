@@ -1,0 +1,45 @@
+"""What was written against the names of RocketJob 0.1 works, and is told the new ones."""
+
+import importlib
+import subprocess
+import sys
+
+import pytest
+
+OLD = ["clock", "errors", "job", "limits", "supervisor", "codec", "hookspecs"]
+
+
+@pytest.mark.parametrize("name", OLD)
+def test_an_old_module_is_found_with_a_warning_that_names_the_new_one(name):
+    code = (
+        f"import warnings\nwarnings.simplefilter('always')\nfrom rocketjob.{name} import __name__"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code} as new\nprint(new)"], capture_output=True, text=True
+    )
+    new = done.stdout.strip()
+    assert new.startswith("rocketjob.") and new != f"rocketjob.{name}"
+    assert f"<string>:3: DeprecationWarning: rocketjob.{name} is called {new} now" in done.stderr
+    assert "goes in RocketJob 0.3" in done.stderr
+
+
+@pytest.mark.parametrize("old", ["rocketjob.queue.Queue", "rocketjob.server.Server"])
+def test_a_package_that_was_a_module_has_the_old_names_with_a_warning(old):
+    package, _, name = old.rpartition(".")
+    with pytest.warns(DeprecationWarning, match=rf"{old} is called {package}\.\w+\.{name} now"):
+        assert getattr(importlib.import_module(package), name).__name__ == name
+
+
+def test_an_old_module_is_the_new_one_and_no_copy():
+    from rocketjob.base import errors
+
+    with pytest.warns(DeprecationWarning):
+        sys.modules.pop("rocketjob.errors", None)
+        assert importlib.import_module("rocketjob.errors") is errors
+
+
+def test_a_name_that_never_was_is_an_attribute_error():
+    import rocketjob.server.server
+
+    with pytest.raises(AttributeError, match=r"has no attribute .Servr."):
+        _ = rocketjob.server.Servr
