@@ -6,6 +6,7 @@ import contextlib
 import sys
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,8 +21,10 @@ from rocketjob_plugins.batch.serializers import refused
 from rocketjob_plugins.batch.slice import Slice, explained
 from rocketjob_plugins.batch.slices import InputSlices
 from rocketjob_plugins.batch.streams import ReadKeywords, ReadOptions, StreamError
+from rocketjob_plugins.batch.streams.encodings import MARK
 from rocketjob_plugins.batch.streams.options import check_keywords
 from rocketjob_plugins.batch.tabular import Tabular
+from rocketjob_plugins.batch.tabular.beginnings import check_declared
 
 if TYPE_CHECKING:
     from rocketjob_plugins.batch.batch import Batch
@@ -339,6 +342,8 @@ def upload(job: Batch, source: Any, category: InputCategory, asked: Asked) -> An
         return upload_file(job, source, category, asked)
     asked.refuse("an iterable", "on_first")
     rows = rows_of(source)
+    if category.is_tabular:
+        rows = _without_mark(rows)
     if asked.on_first is not None:
         rows = iter(rows)
         first = next(rows, None)
@@ -361,6 +366,16 @@ def rows_of(source: Any) -> Iterable[Any]:
             "iterable of records, or a table"
         )
     return source
+
+
+def _without_mark(rows: Iterable[Any]) -> Iterable[Any]:
+    """Take the byte order mark off the first line, as it is where a file was read as UTF-8."""
+    if isinstance(rows, list):
+        marked = rows and isinstance(rows[0], str) and rows[0].startswith(MARK)
+        return [rows[0].removeprefix(MARK), *rows[1:]] if marked else rows
+    rest = iter(rows)
+    first = list(islice(rest, 1))
+    return chain(_without_mark(first), rest)
 
 
 def _frame_rows(frame: Any) -> Iterator[dict[str, Any]]:
@@ -422,13 +437,14 @@ def _upload_file(job: Batch, source: Any, category: InputCategory, asked: Asked)
     table = _table(category, name, mode)
     options = ReadOptions(
         **asked.reading,
-        quoted=table is not None and table.format == "csv",
+        quoted=table.dialect if table is not None else None,
         format_options=category.format_options,
     )
     with (
         UploadWriter(job, category, asked.progress) as writer,
         streams.read_line_blocks(source, options) as blocks,
     ):
+        _check_workbook(blocks, table)
         category.first_record = writer.first
         for line, lines in _after_header(blocks, category, table, asked.on_first):
             if not writer.count:
@@ -436,6 +452,12 @@ def _upload_file(job: Batch, source: Any, category: InputCategory, asked: Asked)
             writer.extend(_in_mode(lines, table, mode, blocks, line))
     store_categories(job)
     return writer.count
+
+
+def _check_workbook(blocks: streams.LineBlocks, table: Tabular | None) -> None:
+    if blocks.streams[:1] == ["xlsx"] and table is not None and table.dialect is None:
+        said = f"is an Excel workbook, which cannot be read as {table.format}: use the format xlsx"
+        raise StreamError(said, file=blocks.name)
 
 
 def _name_of(source: Any) -> str | None:
@@ -467,6 +489,9 @@ def _after_header(
     header = table if table is not None and table.needs_header else None
     number = 1
     for lines in blocks:
+        if number == 1 and table is not None and on_first is None:
+            skipped = _check_first(table, lines, blocks)
+            number, lines = number + skipped, lines[skipped:]
         if lines and on_first is not None:
             on_first(lines[0])
             number += _height(lines[:1], blocks)
@@ -483,6 +508,17 @@ def _after_header(
             f"is empty: it has no header line with {', '.join(category.required_columns)}",
             file=blocks.name,
         )
+
+
+def _check_first(table: Tabular, lines: list[str], blocks: streams.LineBlocks) -> int:
+    """Refuse what is of another form than the table's; return how many lines only say the form."""
+    if blocks.streams[:1] == ["xlsx"]:
+        return 0
+    try:
+        table.check_first(lines)
+        return int(bool(lines) and check_declared(lines[0], table.separator))
+    except StreamError as error:
+        raise error.at(file=blocks.name, line=1) from None
 
 
 def _height(lines: list[str], blocks: streams.LineBlocks) -> int:

@@ -26,6 +26,7 @@ from hypothesis import strategies as st
 from rocketjob import application
 from rocketjob.base.errors import RocketJobError
 from rocketjob_plugins.batch.streams import (
+    Dialect,
     Limits,
     StreamError,
     open_binary,
@@ -380,15 +381,15 @@ def test_lines_of_csv_are_cut_where_the_csv_module_cuts_them(rows, size):
 
 
 @settings(max_examples=300)
-@given(line=st.text('a",|', max_size=12), separator=st.sampled_from([",", "|", ",|"]))
+@given(line=st.text('a",|', max_size=12), separator=st.sampled_from([",", "|"]))
 def test_the_quick_look_at_quotes_agrees_with_the_thorough_one(line, separator):
-    if quotes_module._complete(separator).fullmatch(line):
-        assert open_quote(line, False, separator) == -1
+    if quotes_module._complete(Dialect(separator)).fullmatch(line):
+        assert open_quote(line, False, Dialect(separator)) == -1
 
 
 def test_the_separator_decides_where_a_quote_opens():
-    assert open_quote('a;"b', False, ";") == 2
-    assert open_quote('a;"b', False, ",") == -1
+    assert open_quote('a;"b', False, Dialect(";")) == 2
+    assert open_quote('a;"b', False, Dialect(",")) == -1
     assert read_bytes(b'a|"b\nc"', quoted="|") == ['a|"b\nc"']
 
 

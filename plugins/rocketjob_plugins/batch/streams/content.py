@@ -27,7 +27,6 @@ _KINDS: list[tuple[bytes, str, str | None]] = [
     (b"PAR1\x15", "a Parquet file", None),
     (b"\xd0\xcf\x11\xe0", "an old Excel or Word file", None),
 ]
-_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 def kind_of(head: bytes) -> tuple[str, str | None]:
@@ -39,8 +38,6 @@ def kind_of(head: bytes) -> tuple[str, str | None]:
     for magic, words, stream in _KINDS:
         if head.startswith(magic):
             return words, stream
-    if head.startswith(_UTF_16):
-        return "UTF-16 text", None
     return ("binary data" if b"\0" in head or not _is_text(head) else "plain text"), None
 
 

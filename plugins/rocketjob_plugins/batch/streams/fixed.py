@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any, overload
 
+from rocketjob_plugins.batch.streams import encodings
 from rocketjob_plugins.batch.streams.errors import StreamError
 from rocketjob_plugins.batch.streams.inflate import Limits
 from rocketjob_plugins.batch.streams.lines import BLOCK
@@ -20,6 +22,7 @@ class FixedBlocks:
         self._opened, self._length, self._encoding = opened, length, encoding
         self.name, self.streams = opened.name, opened.streams
         self.record = 0
+        self._begun = False
         self._blocks = self._read()
 
     def __iter__(self) -> Iterator[list[Any]]:
@@ -41,7 +44,7 @@ class FixedBlocks:
     def _read(self) -> Iterator[list[Any]]:
         length, rest = self._length, b""
         with self:
-            while data := self._opened.reader.read(max(BLOCK, length)):
+            while data := self._data(max(BLOCK, length)):
                 data = rest + data
                 end = len(data) - len(data) % length
                 rest = data[end:]
@@ -53,6 +56,16 @@ class FixedBlocks:
                     "was cut off, or its records have another length",
                     file=self.name,
                 )
+
+    def _data(self, size: int) -> bytes:
+        data = self._opened.reader.read(size)
+        if not data or self._begun or self._encoding is None:
+            return data
+        self._begun = True
+        encodings.check_encoding(data, self.name, self._encoding)
+        if self._encoding == "utf-8":  # the mark is no part of the first record
+            return data.removeprefix(codecs.BOM_UTF8) or self._opened.reader.read(size)
+        return data
 
     def _records(self, data: bytes, end: int) -> list[Any]:
         pieces = [data[at : at + self._length] for at in range(0, end, self._length)]

@@ -7,16 +7,23 @@ a plain file costs little more than the lines themselves.
 from __future__ import annotations
 
 import codecs
+import contextlib
 import functools
 import re
 from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any, Unpack
 
-from rocketjob_plugins.batch.streams import content, quotes, xlsx
+from rocketjob_plugins.batch.streams import content, encodings, quotes, xlsx
 from rocketjob_plugins.batch.streams.errors import StreamError
 from rocketjob_plugins.batch.streams.inflate import LIMITS
-from rocketjob_plugins.batch.streams.options import LineKeywords, ReadOptions
+from rocketjob_plugins.batch.streams.options import (
+    CSV,
+    Dialect,
+    LineKeywords,
+    ReadOptions,
+    text_encoding,
+)
 from rocketjob_plugins.batch.streams.readers import Opened, open_layers, refuse_packed
 
 BLOCK = 256 * 1024
@@ -24,6 +31,7 @@ DETECT_CHARACTERS = 100 * 64 * 1024  # within these there must be a line break
 MAX_RECORD = 16 * 1024 * 1024  # characters: a store takes no larger document
 
 _DELIMITER = re.compile(r"\r\n|\n|\r")
+_UNUSED = b"\x81\x8d\x8f\x90\x9d"  # of cp1252
 _CONTROLS = [chr(code) for code in (*range(0x20), *range(0x7F, 0xA0))]
 
 
@@ -126,18 +134,22 @@ def read_line_blocks(source: Any, options: ReadOptions) -> LineBlocks:
 
 def _rows(blocks: LineBlocks, opened: Opened, options: ReadOptions) -> Iterator[list[str]]:
     sheet, limits = options.format_options, options.limits or LIMITS
-    for block in xlsx.row_blocks(opened.reader, opened.name, sheet, limits):
+    dialect = options.quoted or CSV
+    for block in xlsx.row_blocks(opened.reader, opened.name, sheet, limits, dialect):
         blocks.line += len(block)
         yield block
 
 
 @functools.cache
-def _delimiters(separator: str | None) -> re.Pattern[str]:
+def _delimiters(dialect: Dialect | None) -> re.Pattern[str]:
     """Return what finds delimiters, and what is within quotes, where that is to be passed over."""
-    if separator is None:
+    if dialect is None:
         return _DELIMITER
-    begins = rf"(?:\A|(?<={re.escape(separator)}))"
-    return re.compile(rf'{begins}"[^"]*(?:""[^"]*)*(?:"|\Z)|{_DELIMITER.pattern}')
+    separator, quote = re.escape(dialect.separator), re.escape(dialect.quote)
+    quoted = (
+        rf"(?:\A|(?<={separator})){quote}[^{quote}]*(?:{quote}{quote}[^{quote}]*)*(?:{quote}|\Z)"
+    )
+    return re.compile(rf"(?P<quoted>{quoted})|{_DELIMITER.pattern}")
 
 
 @functools.cache
@@ -151,15 +163,15 @@ class _Splitter:
 
     def __init__(self, blocks: LineBlocks, opened: Opened, options: ReadOptions) -> None:
         self._state, self._opened, self._options = blocks, opened, options
-        self._separator = options.quoted.separator if options.quoted else None
         self._state.delimiter = options.delimiter
+        self._is_ascii = True  # so far
         self._tail = ""  # of the block before: the beginning of a line
 
     def lists(self) -> Iterator[list[str]]:
         lists = self._lists()
-        if self._separator is not None:
-            lists = quotes.join_quoted(lists, self._state, self._separator, MAX_RECORD)
-        clean = self._options.encode_cleaner
+        dialect, clean = self._options.quoted, self._options.encode_cleaner
+        if dialect is not None:
+            lists = quotes.join_quoted(lists, self._state, dialect, MAX_RECORD)
         return (list(map(clean, lines)) for lines in lists) if callable(clean) else lists
 
     def _lists(self) -> Iterator[list[str]]:
@@ -175,7 +187,7 @@ class _Splitter:
             if len(self._tail) > MAX_RECORD:
                 raise StreamError(
                     f"is longer than {MAX_RECORD:,} characters: is the delimiter "
-                    f"{self._state.delimiter!r} right?",
+                    f"{self._state.delimiter!r} right?{self._maybe_json()}",
                     file=self._opened.name,
                     line=self._state.line + len(lines) + 1,
                 )
@@ -196,8 +208,8 @@ class _Splitter:
         return text.split(self._state.delimiter) if self._state.delimiter else [text]
 
     def _detect(self, text: str, final: bool) -> str | None:
-        for found in _delimiters(self._separator).finditer(text):
-            if found[0][0] == '"':
+        for found in _delimiters(self._options.quoted).finditer(text):
+            if found.lastgroup == "quoted":
                 continue
             if found[0] == "\r" and found.end() == len(text) and not final:
                 return None  # a LF may follow
@@ -205,9 +217,13 @@ class _Splitter:
         if len(text) > DETECT_CHARACTERS:
             raise StreamError(
                 f"no line break within the first {DETECT_CHARACTERS:,} characters; for records of "
-                "another kind pass delimiter, or use open_fixed_length"
+                f"another kind pass delimiter, or use open_fixed_length{self._maybe_json(text)}"
             )
         return None
+
+    def _maybe_json(self, text: str | None = None) -> str:
+        array = (self._tail if text is None else text).lstrip()[:1] == "["
+        return "; is it a JSON array? One value must stand on each line then" if array else ""
 
     # --- text --------------------------------------------------------------------------------
 
@@ -219,33 +235,53 @@ class _Splitter:
         return (controls.sub("", text) for text in texts)
 
     def _given(self) -> Iterator[str]:
-        while text := self._read_text():
+        text = self._read_text()
+        if text:
+            self._check_given(text[: encodings.SAMPLE])
+        text = text.removeprefix(encodings.MARK) or self._read_text()
+        while text:
             yield text
+            text = self._read_text()
+
+    def _check_given(self, begin: str) -> None:
+        """Look whether what was opened as text by the caller was opened in the right encoding."""
+        used = getattr(self._opened.source.file, "encoding", None)
+        asked = self._options.encoding
+        if used and asked not in ("utf-8", text_encoding(used)):
+            raise self._not_as_text(f'in {used}, so that encoding="{asked}" does nothing')
+        with contextlib.suppress(UnicodeEncodeError):  # else it was not read byte by byte
+            wrong = encodings.wrong_encoding(begin.encode("latin-1"), "latin-1")
+            if wrong is not None:
+                raise self._not_as_text(f'and {wrong[0]}; pass encoding="{wrong[1]}" then')
+
+    def _not_as_text(self, said: str) -> StreamError:
+        return StreamError(f"is open as text, {said}: open it in binary", file=self._opened.name)
 
     def _read_text(self) -> str:
         try:
             text: str = self._opened.source.read(BLOCK)
             return text
-        except UnicodeDecodeError as error:
+        except UnicodeError as error:
             raise self._invalid(error) from None
 
     def _decoded(self) -> Iterator[str]:
         options, read = self._options, self._opened.reader.read
         decoder = codecs.getincrementaldecoder(options.encoding)(options.errors)
         first = True
+        data = self._head()
         while True:
-            data = self._head() if first else read(BLOCK)
             try:
                 text = decoder.decode(data, not data)
-            except UnicodeDecodeError as error:
+            except UnicodeError as error:
                 raise self._invalid(error) from None
-            if first and options.encoding == "utf-8":
-                text = text.removeprefix("\ufeff")
-            first = False
+            self._is_ascii = self._is_ascii and text.isascii()
+            if first and text:
+                text, first = text.removeprefix(encodings.MARK), False
             if text:
                 yield text
             if not data:
                 return
+            data = read(BLOCK)
 
     def _head(self) -> bytes:
         read = self._opened.reader.read
@@ -253,23 +289,38 @@ class _Splitter:
         while data and len(data) < content.HEAD_BYTES and (more := read(BLOCK)):
             data += more
         if data:
-            refuse_packed(data[: content.HEAD_BYTES], self._opened.name, self._options.encoding)
+            refuse_packed(data[: content.HEAD_BYTES], self._opened.name)
+            encodings.check_encoding(data, self._opened.name, self._options.encoding)
         return data
 
     # --- errors ------------------------------------------------------------------------------
 
-    def _invalid(self, error: UnicodeDecodeError) -> StreamError:
+    def _invalid(self, error: UnicodeError) -> StreamError:
+        if not isinstance(error, UnicodeDecodeError):  # UTF-16 or UTF-32 without its mark
+            used = self._options.encoding
+            either = "" if self._opened.source.is_text else f': pass encoding="{used}-le" or "-be"'
+            return self._error(f"has no byte order mark{either}")
         before = error.object[: error.start].decode(error.encoding, "replace")
         byte = error.object[error.start]
         return self._error(
-            f"the byte 0x{byte:02x} is not valid {error.encoding} ({error.reason}); pass the right "
-            'encoding, for example encoding="latin-1", or encode_replace="?" to replace it',
+            f"the byte 0x{byte:02x} is not valid {error.encoding} ({error.reason}); "
+            + self._cure(error, before),
             before,
         )
 
+    def _cure(self, error: UnicodeDecodeError, before: str) -> str:
+        if self._opened.source.is_text:
+            return "open it with the right encoding, or in binary and pass encoding"
+        replace = 'encode_replace="?" to replace it'
+        if error.encoding == "utf-8" and not (self._is_ascii and before.isascii()):
+            return f"text before it is, so that the file is damaged: mend it, or pass {replace}"
+        windows = error.encoding in ("utf-8", "ascii") and error.object[error.start] not in _UNUSED
+        example = ', for example encoding="cp1252" for text of Windows' if windows else ""
+        return f"pass the right encoding{example}, or {replace}"
+
     def _error(self, problem: str, before: str = "") -> StreamError:
         """Return an error at what comes after the tail and `before`."""
-        text = (self._tail + before).removeprefix("\ufeff")
+        text = (self._tail + before).removeprefix(encodings.MARK)
         delimiter = self._state.delimiter or self._detect_in(text)
         lines = text.split(delimiter) if delimiter else [text]
         return StreamError(

@@ -16,6 +16,11 @@ from rocketjob_plugins.batch.streams.inflate import Limits
 Cleaner = str | Callable[[str], str]
 
 
+def _character(instance: Any, attribute: Any, value: Any) -> None:
+    if not isinstance(value, str) or len(value) != 1 or value in "\r\n\0":
+        raise StreamError(f"{attribute.name} must be one character, and no line break: {value!r}")
+
+
 @attrs.frozen
 class Dialect:
     """How the values of a line are told apart, where a line break may be within quotes.
@@ -23,10 +28,17 @@ class Dialect:
     Attributes:
         separator: one character between two values.
         quote: one character around a value; within it, it is written twice.
+
+    Raises:
+        StreamError: they are not two different characters.
     """
 
-    separator: str = ","
-    quote: str = '"'
+    separator: str = attrs.field(default=",", validator=_character)
+    quote: str = attrs.field(default='"', validator=_character)
+
+    def __attrs_post_init__(self) -> None:
+        if self.separator == self.quote:
+            raise StreamError(f"separator and quote are both {self.quote!r}")
 
 
 CSV = Dialect()

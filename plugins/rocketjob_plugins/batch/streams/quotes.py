@@ -1,4 +1,4 @@
-"""Line breaks within double quotes belong to the record, as in CSV (RFC 4180)."""
+"""Line breaks within quotes belong to the record, as in CSV (RFC 4180)."""
 
 from __future__ import annotations
 
@@ -8,24 +8,25 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from rocketjob_plugins.batch.streams.errors import StreamError
+from rocketjob_plugins.batch.streams.options import Dialect
 
 if TYPE_CHECKING:
     from rocketjob_plugins.batch.streams.lines import LineBlocks
 
 
 def join_quoted(
-    lists: Iterable[list[str]], state: LineBlocks, separator: str, longest: int
+    lists: Iterable[list[str]], state: LineBlocks, dialect: Dialect, longest: int
 ) -> Iterator[list[str]]:
     """Join the lines whose line break is within quotes.
 
     Raises:
         StreamError: a quote is not closed, or not within `longest` characters.
     """
-    complete = _complete(separator).fullmatch
+    complete, quote = _complete(dialect).fullmatch, dialect.quote
     opened: list[str] = []  # the lines of a record that goes on
     length = began = 0
     for lines in lists:
-        if not opened and '"' not in "".join(lines):
+        if not opened and quote not in "".join(lines):
             yield lines
             continue
         found: list[str] = []
@@ -33,33 +34,38 @@ def join_quoted(
             if opened:
                 opened.append(line)
                 length += len(line)
-                if open_quote(line, True, separator) < 0:
+                if open_quote(line, True, dialect) < 0:
                     found.append((state.delimiter or "").join(opened))
                     opened = []
                 elif length > longest:
-                    raise _unbalanced(state, began, opened[0], separator)
-            elif '"' in line and not complete(line) and open_quote(line, False, separator) >= 0:
+                    raise _unbalanced(state, began, opened[0], dialect)
+            elif quote in line and not complete(line) and open_quote(line, False, dialect) >= 0:
                 opened, length, began = [line], len(line), state.line + index + 1
             else:
                 found.append(line)
         if found:
             yield found
     if opened:
-        raise _unbalanced(state, began, opened[0], separator)
+        raise _unbalanced(state, began, opened[0], dialect)
 
 
 @functools.cache
-def _complete(separator: str) -> re.Pattern[str]:
+def _complete(dialect: Dialect) -> re.Pattern[str]:
     """Return what matches a line of which every value is well formed, as nearly all are."""
-    quoted = r'"[^"]*+(?:""[^"]*+)*+"'
-    plain = rf'(?:(?!{re.escape(separator)})[^"])*+'
-    if len(separator) == 1:
-        plain = rf'[^"{re.escape(separator)}]*+'  # the same, and quicker
-    value = rf"(?:{quoted}|{plain})"
-    return re.compile(rf"{value}(?:{re.escape(separator)}{value})*+")
+    separator, quote = re.escape(dialect.separator), re.escape(dialect.quote)
+    quoted = rf"{quote}[^{quote}]*+(?:{quote}{quote}[^{quote}]*+)*+{quote}"
+    value = rf"(?:{quoted}|[^{quote}{separator}]*+)"
+    return re.compile(rf"{value}(?:{separator}{value})*+")
 
 
-def open_quote(line: str, inside: bool, separator: str) -> int:
+@functools.cache
+def without_quoted(dialect: Dialect) -> re.Pattern[str]:
+    """Return what finds the quoted values of a line, to look at what is outside of them."""
+    quote = re.escape(dialect.quote)
+    return re.compile(rf"{quote}[^{quote}]*+(?:{quote}|\Z)")
+
+
+def open_quote(line: str, inside: bool, dialect: Dialect) -> int:
     """Return where the quote stands that is still open at the end of a line; -1 if there is none.
 
     A quote opens only at the beginning of a value: in `5" pipe` it is an ordinary character.
@@ -67,15 +73,16 @@ def open_quote(line: str, inside: bool, separator: str) -> int:
     Args:
         inside: whether the line begins within quotes; it then counts as opened at 0.
     """
-    find, opening = line.find, separator + '"'
-    opened = 0 if inside or line[:1] == '"' else _next(line, opening, 0)
+    quote = dialect.quote
+    find, opening = line.find, dialect.separator + quote
+    opened = 0 if inside or line[:1] == quote else _next(line, opening, 0)
     at = 0 if inside else opened + 1
     while opened >= 0:
-        close = find('"', at)
+        close = find(quote, at)
         if close < 0:
             return opened
         at = close + 1
-        if line[at : at + 1] == '"':  # a doubled quote stands for one
+        if line[at : at + 1] == quote:  # a doubled quote stands for one
             at += 1
             continue
         opened = _next(line, opening, at)
@@ -88,10 +95,11 @@ def _next(line: str, opening: str, start: int) -> int:
     return found if found < 0 else found + len(opening) - 1
 
 
-def _unbalanced(state: LineBlocks, line: int, text: str, separator: str) -> StreamError:
+def _unbalanced(state: LineBlocks, line: int, text: str, dialect: Dialect) -> StreamError:
+    named = "double quote" if dialect.quote == '"' else f"quote {dialect.quote}"
     return StreamError(
-        "a double quote is opened here and never closed: close it, or remove it",
+        f"a {named} is opened here and never closed: close it, or remove it",
         file=state.name,
         line=line,
-        column=open_quote(text, False, separator) + 1,
+        column=open_quote(text, False, dialect) + 1,
     )

@@ -106,17 +106,14 @@ class _Named:
             raise StreamError(str(error), file=self._name) from error
 
 
-def refuse_packed(head: bytes, name: str, encoding: str) -> None:
+def refuse_packed(head: bytes, name: str) -> None:
     """Refuse what is about to be read as text and is known to be something else.
 
     Raises:
         StreamError: it says what it looks like.
     """
     words, stream = content.kind_of(head)
-    if words == "UTF-16 text":
-        if "16" not in encoding:
-            raise StreamError('looks like UTF-16 text: pass encoding="utf-16"', file=name)
-    elif stream is not None or words.startswith(("a ", "an old")):
+    if stream is not None or words.startswith(("a ", "an old")):
         raise wrong_content(name, "text", head)
 
 

@@ -11,13 +11,14 @@ import importlib
 import re
 import types
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime, time, timedelta
 from itertools import repeat
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from rocketjob_plugins.batch.streams.errors import StreamError
 from rocketjob_plugins.batch.streams.inflate import DAMAGED, Limits, seekable, wrong_content
+from rocketjob_plugins.batch.streams.options import CSV, Dialect
 from rocketjob_plugins.batch.streams.source import Reader
 
 ROWS = 1000  # in one block
@@ -25,12 +26,17 @@ _NO_TIME = re.compile(r"\[[^]]*\]|\"[^\"]*\"|\\.")  # colours and quoted text of
 
 
 def row_blocks(
-    below: Reader, name: str, options: Mapping[str, Any] | None, limits: Limits
+    below: Reader,
+    name: str,
+    options: Mapping[str, Any] | None,
+    limits: Limits,
+    dialect: Dialect = CSV,
 ) -> Iterator[list[str]]:
     """Yield lists of CSV lines, one for each row of a sheet.
 
     Args:
         options: `sheet` is a name, or a number counted from 0; without it the first.
+        dialect: of the lines; it must be the one by which they are parsed.
     """
     file, copy = seekable(below, name, limits)
     try:
@@ -38,7 +44,7 @@ def row_blocks(
         file.seek(0)
         if not head.startswith(b"PK\x03\x04"):
             raise wrong_content(name, "xlsx", head)
-        yield from _blocks(_Workbook(file, name, limits, (options or {}).get("sheet")))
+        yield from _blocks(_Workbook(file, name, limits, (options or {}).get("sheet")), dialect)
     finally:
         if copy is not None:
             copy.close()
@@ -167,10 +173,16 @@ def _has_formula(archive: zipfile.ZipFile, name: str) -> bool:
     return False
 
 
-def _blocks(workbook: _Workbook) -> Iterator[list[str]]:
+def _line_writer(dialect: Dialect) -> Callable[[list[str]], str]:
     # The line terminator decides what is quoted: both line breaks have to be.
     target: Any = types.SimpleNamespace(write=lambda line: line[:-2])
-    write: Any = csv.writer(target, lineterminator="\r\n").writerow
+    marks: dict[str, Any] = {"delimiter": dialect.separator, "quotechar": dialect.quote}
+    write: Any = csv.writer(target, lineterminator="\r\n", **marks).writerow
+    return cast("Callable[[list[str]], str]", write)
+
+
+def _blocks(workbook: _Workbook, dialect: Dialect) -> Iterator[list[str]]:
+    write = _line_writer(dialect)
     block: list[str] = []
     empty = 0
     width = 0

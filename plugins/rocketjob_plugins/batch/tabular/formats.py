@@ -23,6 +23,8 @@ from datetime import date, datetime, time
 from typing import Any, ClassVar, Protocol
 
 from rocketjob_plugins.batch.streams.errors import StreamError
+from rocketjob_plugins.batch.streams.options import Dialect
+from rocketjob_plugins.batch.tabular.beginnings import check_json_lines
 
 _PLAIN = frozenset({str, int, float, type(None)})  # what csv writes as we would
 _BREAKS = str.maketrans({"\r": " ", "\n": " "})
@@ -35,6 +37,9 @@ class Format(Protocol):
         name: as in a category; also the part of a file name that asks for it.
         has_header: rows are lists of values whose names are in the header line; otherwise a row
             is what `parse` returns, such as a dict.
+
+    A format may also have `separator`, the character between two values; `dialect`, where a line
+    break may be within quotes; and `check_first(lines)`, which refuses a file by its first lines.
     """
 
     name: ClassVar[str]
@@ -89,9 +94,14 @@ class Csv:
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         check_options(self.name, options, ("separator", "quote"))
+        try:
+            self.dialect = Dialect(options.get("separator", ","), options.get("quote", '"'))
+        except StreamError as error:
+            raise StreamError(f"the options of the format csv are wrong: {error}") from None
+        self.separator = self.dialect.separator
         self._options: dict[str, Any] = {
-            "delimiter": options.get("separator", ","),
-            "quotechar": options.get("quote", '"'),
+            "delimiter": self.separator,
+            "quotechar": self.dialect.quote,
             "strict": True,
         }
         self._line: list[str] = []
@@ -164,6 +174,7 @@ class Psv:
 
     name: ClassVar[str] = "psv"
     has_header: ClassVar[bool] = True
+    separator: ClassVar[str] = "|"
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         check_options(self.name, options, ())
@@ -187,6 +198,7 @@ class Json:
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         check_options(self.name, options, ())
+        self.check_first = check_json_lines
         decoder: Any = json.JSONDecoder()
         self._scan = decoder.scan_once
         self._encode = json.JSONEncoder(

@@ -10,6 +10,8 @@ from typing import Any
 
 from rocketjob_plugins.batch.streams.errors import StreamError
 from rocketjob_plugins.batch.streams.names import base_name
+from rocketjob_plugins.batch.streams.options import Dialect
+from rocketjob_plugins.batch.tabular.beginnings import other_separator, wrong_separator
 from rocketjob_plugins.batch.tabular.fixed import Fixed
 from rocketjob_plugins.batch.tabular.formats import Array, Csv, Format, Hash, Json, Psv
 
@@ -29,13 +31,13 @@ def known_formats(formats: Iterable[type[Format]] = ()) -> dict[str, type[Format
 def format_of(file_name: str | None, formats: Iterable[type[Format]] = ()) -> str | None:
     """Return the format that a file name asks for, None if it asks for none.
 
-    It is the first from the right of the parts between dots that is a format's name, in lower
-    case: `csv` for `orders.csv.gz`. Workbooks are read as `csv`.
+    It is the first from the right of the parts between dots that is a format's name, in any case:
+    `csv` for `orders.csv.gz`. Workbooks are read as `csv`.
     """
-    known = known_formats(formats)
-    for part in reversed(base_name(file_name).split(".")) if file_name else ():
-        found = _READ_AS.get(part, part)
-        if found in known:
+    known = {name.lower(): name for name in known_formats(formats)}
+    for part in reversed(base_name(file_name).lower().split(".")) if file_name else ():
+        found = known.get(_READ_AS.get(part, part))
+        if found is not None:
             return found
     return None
 
@@ -84,6 +86,7 @@ class Tabular:
         self._format = _find(format, known_formats(formats))(options)
         self.format = self._format.name
         self.strict = bool(options.get("strict", False))
+        self._sure_of_separator = "separator" in options
         self._allowed, self._required = allowed_columns, required_columns or ()
         self._skip_unknown = skip_unknown
         if header_cleanser not in CLEANSERS:
@@ -111,6 +114,26 @@ class Tabular:
         """Whether the columns are to be read from the first line."""
         return self._format.has_header and self.columns is None
 
+    @property
+    def dialect(self) -> Dialect | None:
+        """How values are told apart, where a line break may be within quotes."""
+        return getattr(self._format, "dialect", None)
+
+    @property
+    def separator(self) -> str | None:
+        """The character between two values, where that is how the format has them."""
+        return getattr(self._format, "separator", None)
+
+    def check_first(self, lines: Sequence[str]) -> None:
+        """Refuse a file by its first lines, where the format can tell that it is another.
+
+        Raises:
+            StreamError: it says how it can be read.
+        """
+        check = getattr(self._format, "check_first", None)
+        if check is not None:
+            check(lines)
+
     def parse_header(self, line: Any) -> list[str]:
         """Take the columns from the header line, and return them.
 
@@ -119,6 +142,7 @@ class Tabular:
         """
         if isinstance(line, str) and (not line or line.isspace()):
             raise self._header_error("the header line is blank: name the columns in it")
+        self._check_separator(line)
         try:
             given = [str(name) for name in self._format.parse(line)]
         except StreamError as error:
@@ -129,6 +153,14 @@ class Tabular:
         self._check_required(names)
         self._set_columns(names)
         return names
+
+    def _check_separator(self, line: Any) -> None:
+        separator = self.separator
+        if separator is None or not isinstance(line, str):
+            return
+        found = other_separator(line, separator, self.dialect, self._sure_of_separator)
+        if found is not None:
+            raise self._header_error(wrong_separator(found, separator))
 
     def _check_names(self, given: list[str], names: list[str]) -> None:
         first: dict[str, int] = {}

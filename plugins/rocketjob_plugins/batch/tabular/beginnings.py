@@ -1,0 +1,115 @@
+"""What the first lines of a file tell: another separator, or JSON that is not in lines."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+
+from rocketjob_plugins.batch.streams.errors import StreamError
+from rocketjob_plugins.batch.streams.options import Dialect
+from rocketjob_plugins.batch.streams.quotes import without_quoted
+
+SEPARATORS = ",;\t|"
+_DECLARED = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
+_BRACKETS = ("[", "{")
+
+
+def declared_separator(line: str) -> str | None:
+    """Return the separator that a line `sep=;` names, as Excel writes it before the header."""
+    found = _DECLARED.fullmatch(line.rstrip("\r"))
+    return found[1] if found else None
+
+
+def check_declared(line: str, separator: str | None) -> bool:
+    """Tell whether a line only names the separator.
+
+    Raises:
+        StreamError: it is another one than that of the format.
+    """
+    found = declared_separator(line) if separator is not None else None
+    if found is not None and found != separator:
+        raise StreamError(f"the first line names another separator: {_cure(found)}")
+    return found is not None
+
+
+def other_separator(line: str, separator: str, dialect: Dialect | None, sure: bool) -> str | None:
+    """Return what else seems to separate the names of a header line.
+
+    Args:
+        dialect: what is within its quotes does not count.
+        sure: the separator was given: another one is looked for only where it is not there at all.
+    """
+    outside = without_quoted(dialect).sub("", line) if dialect else line
+    found = max(SEPARATORS.replace(separator, ""), key=outside.count)
+    least = 0 if sure else outside.count(separator)
+    others = outside.count(found)
+    return found if others > least and not (sure and separator in outside) else None
+
+
+def wrong_separator(found: str, separator: str) -> str:
+    """Say what is wrong with a header that another separator cuts."""
+    return f"the header is separated by {_named(found)} and not by {_named(separator)}: " + _cure(
+        found
+    )
+
+
+def _cure(separator: str) -> str:
+    return f'use the format csv with format_options={{"separator": {_named(separator)}}}'
+
+
+def _named(separator: str) -> str:
+    return json.dumps(separator)
+
+
+def check_json_lines(lines: Sequence[str]) -> None:
+    """Refuse an array, or one value on several lines, where each line must be a value.
+
+    Args:
+        lines: the first ones of a file.
+
+    Raises:
+        StreamError: it is one; a line that is merely wrong is left for whoever parses it.
+    """
+    first, second = [*(line.strip() for line in lines if line.strip()), "", ""][:2]
+    if first.startswith(_BRACKETS) and (_is_rows(first, second) or _goes_on(first, second)):
+        raise StreamError(
+            "is one JSON value and not one value on each line: write it so, for example with "
+            f"jq -c '{'.[]' if first[0] == '[' else '.'}'"
+        )
+
+
+def _is_rows(first: str, second: str) -> bool:
+    """Tell whether the only line is an array of rows."""
+    if second or first[0] != "[":
+        return False
+    try:
+        rows = json.loads(first)
+    except (ValueError, RecursionError):
+        return False
+    return bool(rows) and all(isinstance(row, dict | list) for row in rows)
+
+
+def _goes_on(first: str, second: str) -> bool:
+    """Tell whether the first line ends within a value, and the second is none by itself."""
+    if first in _BRACKETS:
+        return True
+    return _ends_within(first) and bool(second) and not _is_json(second)
+
+
+def _ends_within(line: str) -> bool:
+    try:
+        json.loads(line)
+    except json.JSONDecodeError as error:
+        return error.pos >= len(line)
+    except RecursionError:
+        pass
+    return False
+
+
+def _is_json(line: str) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
