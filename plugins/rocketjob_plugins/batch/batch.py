@@ -12,7 +12,7 @@ from rocketjob.base.errors import ConfigurationError
 from rocketjob.jobs.present import duration_text
 from rocketjob.model.fields import read_only_field
 from rocketjob.store import Filter
-from rocketjob_plugins.batch import download, rejects, upload
+from rocketjob_plugins.batch import download, rejects, tables, upload
 from rocketjob_plugins.batch.category import (
     InputCategory,
     OutputCategory,
@@ -21,6 +21,7 @@ from rocketjob_plugins.batch.category import (
 )
 from rocketjob_plugins.batch.progress import shown_progress
 from rocketjob_plugins.batch.slices import InputSlices, OutputSlices, Slices
+from rocketjob_plugins.batch.streams import StreamError
 
 if TYPE_CHECKING:
     from rocketjob.queue.explain import Reason, Remark
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from rocketjob_plugins.batch.streams import ReadKeywords
 
 F = TypeVar("F", bound=Callable[..., Any])
+C = TypeVar("C", InputCategory, OutputCategory)
 THROTTLE_MARK = "__rocketjob_batch_throttle__"
 PROCESSING = {"state": "running", "sub_state": "processing"}
 SHORT_INPUT = ("slice_size",)
@@ -119,7 +121,7 @@ class Batch(Job, abstract=True):
             ("output_categories", OutputCategory),
         ):
             if name in values:
-                values[name] = as_categories(values[name], kind)
+                values[name] = _checked(as_categories(values[name], kind))
         super().__init__(**values)
         given = set(values)
         self._apply_shorts({**type(self).__shorts__, **shorts}, given, shorts)
@@ -196,6 +198,7 @@ class Batch(Job, abstract=True):
     def add_output_category(self, name: str = "main", **settings: Any) -> OutputCategory:
         """Add an output to this job alone."""
         made = OutputCategory(name=name, **settings)
+        tables.check(made)
         kept = [each for each in self.output_categories if each.name != name]
         self.output_categories = [*kept, made]
         return made
@@ -223,7 +226,7 @@ class Batch(Job, abstract=True):
             name = change.get("name", "main")
             present: list[Any] = getattr(self, which)
             found = _find(name, present, "Input" if which[0] == "i" else "Output")
-            present[present.index(found)] = merged(found, dict(change))
+            present[present.index(found)] = _checked([merged(found, dict(change))])[0]
 
     @property
     def input(self) -> InputSlices:
@@ -533,7 +536,8 @@ class Batch(Job, abstract=True):
             for category in getattr(self, name):
                 try:
                     found = serializer(category.serializer)
-                except ConfigurationError as error:
+                    tables.check(category, plugins=True)
+                except (ConfigurationError, StreamError) as error:
                     self.errors.add(name, str(error))
                     continue
                 if found.whole and name == "input_categories":
@@ -646,9 +650,19 @@ def _take_categories(cls: type) -> None:
             delattr(cls, f"{prefix}_category")
             inherited = getattr(cls, "__fields__", {}).get(many)
             present = inherited.default if inherited and isinstance(inherited.default, list) else []
-            setattr(cls, many, as_categories([*present, one], kind))
+            setattr(cls, many, _checked(as_categories([*present, one], kind)))
         elif isinstance(cls.__dict__.get(many), list | tuple):
-            setattr(cls, many, as_categories(cls.__dict__[many], kind))
+            setattr(cls, many, _checked(as_categories(cls.__dict__[many], kind)))
+
+
+def _checked(categories: list[C]) -> list[C]:
+    """Return categories whose formats, options and columns fit each other."""
+    for each in categories:
+        try:
+            tables.check(each)
+        except StreamError as error:
+            raise ConfigurationError(f"category {each.name}: {error}") from None
+    return categories
 
 
 def _marked(cls: type) -> tuple[str, ...]:

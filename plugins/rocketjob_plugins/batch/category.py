@@ -10,6 +10,7 @@ import attrs
 from rocketjob.base.errors import ConfigurationError
 from rocketjob.base.passwords import without_passwords
 from rocketjob_plugins.batch.streams.names import shown
+from rocketjob_plugins.batch.tabular.columns import REJECTED
 
 C = TypeVar("C", "InputCategory", "OutputCategory")
 MODES = ("line", "array", "hash")
@@ -22,6 +23,22 @@ def _positive(instance: Any, attribute: Any, value: Any) -> None:
         raise ConfigurationError(
             f"category {instance.name}: slice_size must be 1 to {MAX_SLICE_SIZE}, not {value!r}"
         )
+
+
+def _names(instance: Any, attribute: Any, value: Any) -> None:
+    if value is None:
+        return
+    where = f"category {instance.name}: {attribute.name}"
+    if not isinstance(value, list) or not all(isinstance(n, str) and n for n in value):
+        raise ConfigurationError(f"{where} must be a list of names, not {value!r}")
+    named = [name for name in value if not name.startswith(REJECTED)]
+    twice = next((name for name in named if named.count(name) > 1), None)
+    if twice is not None:
+        raise ConfigurationError(f"{where}: {twice} is there twice")
+
+
+def _as_list(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _one_of(*allowed: str) -> Any:
@@ -58,12 +75,14 @@ class InputCategory:
         format_options: for the format, such as `layout` for fixed.
         columns: names, where the file has no header line; else they are read from it.
         mode: line (the worker parses), array or hash (parsed at upload).
-        allowed_columns: any other is refused, or left out with `skip_unknown`.
-        required_columns: refused if one is missing.
-        skip_unknown: leave out columns that are not allowed.
+        allowed_columns: any other is refused, or left out with `skip_unknown`: in the header line,
+            and in each row that names its values.
+        required_columns: refused if one is missing, likewise.
+        skip_unknown: leave out columns that are not allowed, and those without a name.
         header_cleanser: `default` makes `First Name` to `first_name`; `none`.
         file_name: what was, or is to be, uploaded.
         slice_records: records of a full slice, where that is not `slice_size`; set by uploads.
+        header_read: whether `columns` are those of a file's header line; set by uploads.
         first_record: the number of the first record of `file_name`; set by uploads. None: records
             came from elsewhere, too.
     """
@@ -73,15 +92,20 @@ class InputCategory:
     serializer: str = "compress"
     format: str | None = None
     format_options: dict[str, Any] | None = None
-    columns: list[str] | None = None
+    columns: list[str] | None = attrs.field(default=None, converter=_as_list, validator=_names)
     mode: str = attrs.field(default="line", validator=_one_of(*MODES))
-    allowed_columns: list[str] | None = None
-    required_columns: list[str] | None = None
+    allowed_columns: list[str] | None = attrs.field(
+        default=None, converter=_as_list, validator=_names
+    )
+    required_columns: list[str] | None = attrs.field(
+        default=None, converter=_as_list, validator=_names
+    )
     skip_unknown: bool = False
     header_cleanser: str = attrs.field(default="default", validator=_one_of(*CLEANSERS))
     file_name: str | None = attrs.field(default=None, repr=_shown)
     slice_records: int | None = None
     first_record: int | None = None
+    header_read: bool = False
 
     def __str__(self) -> str:
         size = f"slices of {self.slice_size}"
@@ -116,7 +140,7 @@ class OutputCategory:
     serializer: str = "compress"
     format: str | None = None
     format_options: dict[str, Any] | None = None
-    columns: list[str] | None = None
+    columns: list[str] | None = attrs.field(default=None, converter=_as_list, validator=_names)
     nils: bool = False
     file_name: str | None = attrs.field(default=None, repr=_shown)
 

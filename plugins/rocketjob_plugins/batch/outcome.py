@@ -18,6 +18,7 @@ from rocketjob_plugins.batch.result import Result, Results
 from rocketjob_plugins.batch.serializers import refused
 from rocketjob_plugins.batch.slice import EXCEPTION, Slice
 from rocketjob_plugins.batch.slices import claim_guard
+from rocketjob_plugins.batch.tables import lazy_rows, parses
 
 if TYPE_CHECKING:
     from rocketjob_plugins.batch.batch import Batch
@@ -74,10 +75,8 @@ class Outcome:
     def parse(self, records: list[Any]) -> Sequence[Any]:
         """Return the records as `perform` gets them: rows, where the input is tabular."""
         category = self.job.input_category_for("main")
-        if not category.is_tabular or category.mode != "line":
+        if not parses(category):
             return records
-        from rocketjob_plugins.batch.tables import lazy_rows
-
         return lazy_rows(self.job, category, records, self.slice.id)
 
     def plain_append(self) -> Callable[[Any], None] | None:

@@ -18,7 +18,7 @@ from rocketjob.model.types import decode_any, encode_any
 from rocketjob_plugins.batch import streams
 from rocketjob_plugins.batch.streams import StreamError
 from rocketjob_plugins.batch.tables import input_table
-from rocketjob_plugins.batch.tabular import REJECTED, Tabular
+from rocketjob_plugins.batch.tabular import REJECTED, Csv, Tabular
 from rocketjob_plugins.batch.tabular.formats import text_of
 
 if TYPE_CHECKING:
@@ -80,28 +80,33 @@ class RejectFile:
         Raises:
             StreamError: it is not as it was written, and where.
         """
-        table = Tabular("csv", header_cleanser="none", format_options={"strict": True})
+        parse, names = Csv({}).parse, list[str]()
         with streams.open_lines(source, quoted=True) as lines:
             line = 1
             for text in lines:
                 try:
-                    if table.columns is None:
-                        self._check_columns(table.parse_header(text))
-                    elif table.parse(text) is not None:  # it is whole, and no blank line
-                        row = dict(zip(table.columns, table.parse_lists([text])[0], strict=True))
+                    values = parse(text)
+                    if not names:
+                        self._check_columns(values)
+                        names = values
+                    elif values:  # else it is a blank line
+                        row = _row(names, values)
                         yield line, _row_number(row[ROW]), [row[name] for name in self.columns]
                 except StreamError as error:
                     raise StreamError(
                         error.problem, file=lines.blocks.name, line=line, column=error.column
                     ) from None
                 line += 1 + text.count(lines.blocks.delimiter or "\n")
-            if table.columns is None:
+            if not names:
                 raise StreamError(f"is empty: {_HOW}", file=lines.blocks.name)
 
     def _check_columns(self, names: Sequence[str]) -> None:
         missing = [name for name in (ROW, *self.columns) if name not in names]
         if missing:
             raise StreamError(f"the file has no column {missing[0]}: {_HOW}", column=missing[0])
+        twice = next((name for name in (ROW, *self.columns) if names.count(name) > 1), None)
+        if twice is not None:
+            raise StreamError(f"the file has the column {twice} twice: {_HOW}", column=twice)
 
     def record(self, cells: list[str], original: Any) -> Any:
         """Return a mended record as the input has its records; what is as it was stays that."""
@@ -127,6 +132,15 @@ _HOW = (
     "write it with download_rejects, mend the records, and leave its columns and the numbers in "
     f"{ROW} as they are"
 )
+
+
+def _row(names: Sequence[str], values: Sequence[str]) -> dict[str, str]:
+    count = len(names)
+    if len(values) != count:
+        column = names[len(values)] if len(values) < count else count + 1
+        had = "1 value" if len(values) == 1 else f"{len(values)} values"
+        raise StreamError(f"has {had}, and there are {count} columns", column=column)
+    return dict(zip(names, values, strict=True))
 
 
 def _row_number(text: str) -> int:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from rocketjob.application import current
 from rocketjob_plugins.batch.category import InputCategory, OutputCategory
 from rocketjob_plugins.batch.streams import StreamError
-from rocketjob_plugins.batch.tabular import Tabular, format_of
+from rocketjob_plugins.batch.tabular import Tabular, format_of, known_formats, row_options
 
 if TYPE_CHECKING:
     from rocketjob_plugins.batch.batch import Batch
+
+RULES = ("allowed_columns", "required_columns", "skip_unknown")
 
 
 def input_table(category: InputCategory, file_name: str | None = None) -> Any:
@@ -36,6 +38,35 @@ def output_table(category: OutputCategory) -> Any:
         format_options=category.format_options,
         formats=_brought(),
     )
+
+
+BLANK: Any = object()
+"""Stands for a line that is no row, where one is in a slice nevertheless."""
+
+
+def parses(category: InputCategory) -> bool:
+    """Tell whether the records of an input are rows."""
+    return category.is_tabular or category.mode != "line"
+
+
+def check(category: InputCategory | OutputCategory, *, plugins: bool = False) -> None:
+    """Check the format of a category, its options and columns, before anything is done with it.
+
+    Args:
+        plugins: also formats that plugins bring; where a class is made they may not be there yet.
+
+    Raises:
+        StreamError: they do not fit each other.
+    """
+    rules = [n for n in RULES if getattr(category, n, None)]
+    if isinstance(category, InputCategory) and not parses(category) and rules:
+        raise StreamError(
+            f'{rules[0]} needs a format: a plain line has no columns; set format="csv", for example'
+        )
+    if category.format in (None, "auto"):
+        row_options(category.format_options or {})
+    elif plugins or category.format in (*known_formats(), "xlsx"):
+        input_table(category) if isinstance(category, InputCategory) else output_table(category)
 
 
 def _format(category: InputCategory | OutputCategory, file_name: str | None) -> str:
@@ -87,10 +118,12 @@ class LazyRows(Sequence[Any]):
     def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
             return [self[each] for each in range(*index.indices(len(self)))]
-        if self._rows is not None:
-            return self._rows[index]
+        row = self._rows[index] if self._rows is not None else self._parse(index)
+        return BLANK if row is None else row
+
+    def _parse(self, index: int) -> Any:
         try:
-            return self._table.parse(self._lines[index])
+            return self._in_mode(self._table.parse(self._lines[index]))
         except StreamError as error:
             number = self._first + index
             file = self._category.file_of(number)
@@ -101,10 +134,14 @@ class LazyRows(Sequence[Any]):
     def _parse_at_once(self) -> list[Any] | None:
         """Parse all lines, which is quicker; None if one is bad, and each is to be parsed alone."""
         try:
-            rows: list[Any] = self._table.parse_many(self._lines)
-        except ValueError:
+            rows = self._table.parse_many(self._lines)
+        except StreamError:
             return None
-        return rows
+        return rows if self._category.mode != "array" else [self._in_mode(row) for row in rows]
+
+    def _in_mode(self, row: Any) -> Any:
+        is_list = self._category.mode == "array" and isinstance(row, Mapping)
+        return list(row.values()) if is_list else row
 
 
 def renderer(job: Batch, category: OutputCategory) -> Callable[[list[Any]], list[Any]]:

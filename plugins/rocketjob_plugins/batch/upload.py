@@ -15,8 +15,9 @@ import attrs
 
 from rocketjob.base.errors import NotFound, RocketJobError, StateConflict
 from rocketjob.store import Filter, Stored, atomically
-from rocketjob_plugins.batch import rejects, streams
+from rocketjob_plugins.batch import rejects, streams, tables
 from rocketjob_plugins.batch.category import InputCategory
+from rocketjob_plugins.batch.headers import Header
 from rocketjob_plugins.batch.serializers import refused
 from rocketjob_plugins.batch.slice import Slice, explained
 from rocketjob_plugins.batch.slices import InputSlices
@@ -49,6 +50,7 @@ class UploadWriter:
     ) -> None:
         self.job, self.category, self.progress = job, category, progress
         self.slices = InputSlices(job.id, category)
+        self._table = tables.input_table(category) if tables.parses(category) else None
         self._open()
         self.slices.create_indexes()
         self.mark = _mark_of(job, category)
@@ -80,7 +82,9 @@ class UploadWriter:
     # --- taking records ----------------------------------------------------------------------
 
     def append(self, record: Any) -> None:
-        """Add one record."""
+        """Add one record; a blank line is none where records are rows."""
+        if self._table is not None and self._is_skipped(record):
+            return
         self._records.append(record)
         if len(self._records) >= self.category.slice_size:
             self._cut()
@@ -89,7 +93,7 @@ class UploadWriter:
         """Add records; a list is cut into slices without looking at each."""
         size = self.category.slice_size
         if isinstance(records, list):
-            self._records += records
+            self._records += self._without_blank(records)
             if len(self._records) >= size:
                 self._cut()
             return
@@ -99,7 +103,24 @@ class UploadWriter:
     def add_slice(self, records: list[Any]) -> None:
         """Add records as one slice, whatever their number."""
         self._flush_records()
-        self._add(records)
+        if records := self._without_blank(records):
+            self._add(records)
+
+    def _is_skipped(self, record: Any) -> bool:
+        is_blank = record.__class__ is str and (not record or record.isspace())
+        return is_blank and self._is_no_row(record)
+
+    def _is_no_row(self, line: str) -> bool:
+        table = self._table
+        if table is not None and table.needs_header:  # a header was read since
+            table = self._table = tables.input_table(self.category)
+        return table is not None and table.skips_blank_lines and table.is_blank(line)
+
+    def _without_blank(self, records: list[Any]) -> list[Any]:
+        if self._table is None:
+            return records
+        skipped = self._is_skipped
+        return [record for record in records if not skipped(record)]
 
     def _cut(self) -> None:
         size, records = self.category.slice_size, self._records
@@ -182,6 +203,8 @@ class UploadWriter:
         """Remove what was added; what other uploads added stays."""
         self._close()
         _remove(self.job, self.category, self.first, self._end)
+        if self.job.is_new and not self.slices.count():
+            self.slices.drop()  # of a job that may never be: nobody else knows of it
 
     def __enter__(self) -> UploadWriter:
         return self
@@ -433,23 +456,25 @@ def _upload_file(job: Batch, source: Any, category: InputCategory, asked: Asked)
     mode = asked.stream_mode or category.mode
     if mode not in ("line", "array", "hash"):
         raise ValueError(f"stream_mode must be line, array or hash, not {mode!r}")
-    category.file_name, category.slice_records = name or category.file_name, None
-    table = _table(category, name, mode)
+    former_name, header = category.file_name, Header(category, name, mode)
+    category.file_name, category.slice_records = name or former_name, None
+    category.mode = mode
     options = ReadOptions(
         **asked.reading,
-        quoted=table.dialect if table is not None else None,
+        quoted=header.table.dialect if header.table is not None else None,
         format_options=category.format_options,
     )
     with (
         UploadWriter(job, category, asked.progress) as writer,
         streams.read_line_blocks(source, options) as blocks,
     ):
-        _check_workbook(blocks, table)
+        _check_workbook(blocks, header.table)
         category.first_record = writer.first
-        for line, lines in _after_header(blocks, category, table, asked.on_first):
+        header.begin(writer.first == 1, former_name)
+        for line, lines in _after_header(blocks, header, asked.on_first):
             if not writer.count:
                 store_categories(job)
-            writer.extend(_in_mode(lines, table, mode, blocks, line))
+            writer.extend(_in_mode(lines, header.table, mode, blocks, line))
     store_categories(job)
     return writer.count
 
@@ -467,47 +492,31 @@ def _name_of(source: Any) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def _table(category: InputCategory, name: str | None, mode: str) -> Any:
-    from rocketjob_plugins.batch import tables
-
-    if category.format is None and mode == "line":
-        return None
-    return tables.input_table(category, name)
-
-
 def _after_header(
-    blocks: streams.LineBlocks,
-    category: InputCategory,
-    table: Tabular | None,
-    on_first: Callable[[Any], None] | None,
+    blocks: streams.LineBlocks, header: Header, on_first: Callable[[Any], None] | None
 ) -> Iterator[tuple[int, list[str]]]:
     """Take the header line, and the line for `on_first`, off the first block.
 
     Yields:
         the number of the first of the lines in the file, and the lines.
     """
-    header = table if table is not None and table.needs_header else None
     number = 1
     for lines in blocks:
-        if number == 1 and table is not None and on_first is None:
-            skipped = _check_first(table, lines, blocks)
+        if number == 1 and header.table is not None and on_first is None:
+            skipped = _check_first(header.table, lines, blocks)
             number, lines = number + skipped, lines[skipped:]
         if lines and on_first is not None:
             on_first(lines[0])
             number += _height(lines[:1], blocks)
             lines, on_first = lines[1:], None
-        if lines and header is not None:
-            category.columns = _columns(header, lines[0], blocks, number)
+        if lines and header.is_wanted:
+            _take_header(header, lines[0], blocks, number)
             number += _height(lines[:1], blocks)
-            lines, header = lines[1:], None
-        yield number, lines
-        if table is not None:
+            lines = lines[1:]
+        yield number, header.lines(lines)
+        if header.table is not None:
             number += _height(lines, blocks)
-    if header is not None and category.required_columns:
-        raise StreamError(
-            f"is empty: it has no header line with {', '.join(category.required_columns)}",
-            file=blocks.name,
-        )
+    header.end(blocks.name)
 
 
 def _check_first(table: Tabular, lines: list[str], blocks: streams.LineBlocks) -> int:
@@ -527,9 +536,9 @@ def _height(lines: list[str], blocks: streams.LineBlocks) -> int:
     return len(lines) + ("".join(lines).count(within) if within else 0)
 
 
-def _columns(table: Tabular, line: str, blocks: streams.LineBlocks, number: int) -> list[str]:
+def _take_header(header: Header, line: str, blocks: streams.LineBlocks, number: int) -> None:
     try:
-        return list(table.parse_header(line))
+        header.take(line)
     except StreamError as error:
         raise StreamError(
             error.problem, file=blocks.name, line=number, column=error.column
@@ -537,7 +546,7 @@ def _columns(table: Tabular, line: str, blocks: streams.LineBlocks, number: int)
 
 
 def _in_mode(
-    lines: list[str], table: Tabular | None, mode: str, blocks: streams.LineBlocks, first: int
+    lines: list[str], table: Any, mode: str, blocks: streams.LineBlocks, first: int
 ) -> list[Any]:
     if mode == "line" or table is None:
         return lines
@@ -547,8 +556,8 @@ def _in_mode(
         line = first + _height(lines[: (error.line or 1) - 1], blocks)
         raise StreamError(error.problem, file=blocks.name, line=line, column=error.column) from None
     if mode == "array":
-        return [None if row is None else list(row.values()) for row in rows]
-    return rows
+        rows = [list(row.values()) if isinstance(row, Mapping) else row for row in rows]
+    return [row for row in rows if row is not None]
 
 
 def upload_ranges(job: Batch, first: int, last: int, category: InputCategory) -> int:

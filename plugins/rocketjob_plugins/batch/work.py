@@ -29,6 +29,7 @@ from rocketjob_plugins.batch import rejects, upload
 from rocketjob_plugins.batch.outcome import Outcome, add_statistics, store_outcomes
 from rocketjob_plugins.batch.slice import Slice, explained
 from rocketjob_plugins.batch.statistics import Statistics
+from rocketjob_plugins.batch.tables import BLANK
 
 if TYPE_CHECKING:
     from rocketjob.worker.runner import Worker
@@ -369,7 +370,10 @@ class SliceWorker:
             for index in range(outcome.start, len(records)):
                 own["record_number"] = number + index
                 try:
-                    value = perform(records[index])
+                    record = records[index]
+                    if record is BLANK:
+                        continue
+                    value = perform(record)
                 except Exception as error:
                     outcome.index = index
                     if not rejects.may_reject(job, outcome):

@@ -137,17 +137,14 @@ def test_columns_that_are_left_out_keep_the_places_of_the_others(rocketjob, tmp_
 
 
 def test_a_blank_line_can_be_rejected_and_mended(rocketjob, tmp_path):
-    class_rows = "a,b\n1,x\n\n"
-    job = rejected(rocketjob, tmp_path, PickyBlankJob, class_rows)
+    job = rejected(rocketjob, tmp_path, PickyBlankJob, "a,b\n1,x\n\n")
     assert rows(tmp_path / "bad.csv")[1][:3] == ["", "", "2"]
+    assert "is blank: there is no row in it" in rows(tmp_path / "bad.csv")[1][3]
     assert resubmitted(rocketjob, tmp_path, job, ",,2", "5,y,2")[1] == "{'a': '5', 'b': 'y'}"
 
 
 class PickyBlankJob(PickyCsvJob):
-    def perform(self, record):
-        if record is None:
-            raise ValueError("blank")
-        return repr(record)
+    input_category = InputCategory(format="csv", format_options={"blank_lines": "reject"})
 
 
 def test_a_long_value_goes_through_the_file(rocketjob, tmp_path):

@@ -86,6 +86,8 @@ def test_an_unknown_option_is_refused():
         ("  A \t B--c ", "a_b_c"),
         ("Straße (m²)", "straße_m²"),
         ("$%", ""),
+        ("Cafe\u0301", "caf\u00e9"),
+        ("\u0939\u093f\u0928\u094d\u0926\u0940", "\u0939\u093f\u0928\u094d\u0926\u0940"),
     ],
 )
 def test_columns_get_their_usual_form(given, name):
@@ -135,8 +137,9 @@ def test_rejected_columns_are_in_no_row():
     table = Tabular("csv", allowed_columns=["id", "name"], skip_unknown=True)
     table.parse_header("x,ID,y,name,")
     assert table.columns == ["__rejected__x", "id", "__rejected__y", "name", "__rejected__"]
-    assert table.parse_many(["1,2,3,4,5", "1,2", "1,2,3,4,5,6"]) == [
-        {"id": "2", "name": "4"},
+    assert table.parse_many(["1,2,3,4,5"]) == [{"id": "2", "name": "4"}]
+    lenient = Tabular("csv", columns=table.columns, format_options={"strict": False})
+    assert lenient.parse_many(["1,2", "1,2,3,4,5,6"]) == [
         {"id": "2", "name": None},
         {"id": "2", "name": "4"},
     ]
@@ -169,15 +172,15 @@ def test_without_columns_nothing_can_be_parsed_or_rendered():
 
 
 @pytest.mark.parametrize("format", ["csv", "psv"])
-def test_uneven_rows_are_filled_or_cut_unless_strict(format):
-    table = Tabular(format, columns=["a", "b"])
+def test_uneven_rows_are_refused_unless_they_are_to_be_filled_or_cut(format):
+    table = Tabular(format, columns=["a", "b"], format_options={"strict": False})
     lines = [line.replace(",", "|" if format == "psv" else ",") for line in ("1", "1,2", "1,2,3")]
     assert table.parse_many(lines) == [
         {"a": "1", "b": None},
         {"a": "1", "b": "2"},
         {"a": "1", "b": "2"},
     ]
-    strict = Tabular(format, columns=["a", "b"], format_options={"strict": True})
+    strict = Tabular(format, columns=["a", "b"])
     error = fails("has 1 value, and there are 2 columns", strict.parse_many, lines[1:2] + lines)
     assert (error.line, error.column) == (2, "b")
     error = fails("has 3 values, and there are 2 columns", strict.parse, lines[2])
@@ -187,12 +190,128 @@ def test_uneven_rows_are_filled_or_cut_unless_strict(format):
 @pytest.mark.parametrize("blank", ["", "  ", "\t"])
 @pytest.mark.parametrize("format", ["csv", "psv", "json"])
 def test_a_blank_line_is_no_row(format, blank):
-    line = "[1]" if format == "json" else "x"
-    row = [1] if format == "json" else {"a": "x"}
-    table = Tabular(format, columns=["a"])
+    line = {"json": "[1]", "csv": "x,y", "psv": "x|y"}[format]
+    row = [1] if format == "json" else {"a": "x", "b": "y"}
+    table = Tabular(format, columns=["a", "b"])
     assert table.parse(blank) is None
     assert table.parse_many([blank, line, blank]) == [None, row, None]
     assert fixed().parse("") is None
+    fails(
+        "is blank: there is no row in it",
+        Tabular(format, columns=["a", "b"], format_options={"blank_lines": "reject"}).parse,
+        blank,
+    )
+
+
+@pytest.mark.parametrize(
+    ("table", "line", "row"),
+    [
+        (Tabular("csv", columns=["a"]), " ", {"a": " "}),
+        (Tabular("psv", columns=["a"]), "\t", {"a": "\t"}),
+        (
+            Tabular("csv", columns=["a", "b"], format_options={"separator": "\t"}),
+            "\t ",
+            {"a": "", "b": " "},
+        ),
+        (fixed(LAYOUT[:2]), " " * 9, {"name": "", "age": None}),
+    ],
+)
+def test_a_row_of_blanks_is_a_row(table, line, row):
+    assert table.parse(line) == row
+    assert table.parse_many([line, "", line]) == [row, None, row]
+
+
+@pytest.mark.parametrize(
+    ("format", "options"),
+    [("csv", {"strict": "no"}), ("csv", {"strict": None}), ("json", {"blank_lines": "keep"})],
+)
+def test_options_of_rows_have_to_be_right(format, options):
+    fails(f"the option {next(iter(options))} must be", Tabular, format, format_options=options)
+
+
+# --- column rules -----------------------------------------------------------------------------
+
+ID_ONLY = {"allowed_columns": ["id", "name"], "required_columns": ["id"]}
+
+
+def test_columns_that_are_given_are_checked_like_a_header_line():
+    fails("unknown columns: x", Tabular, "csv", columns=["id", "x"], **ID_ONLY)
+    fails("columns are missing: id; there are name", Tabular, "csv", columns=["name"], **ID_ONLY)
+    fails("the column id is there twice", Tabular, "csv", columns=["id", "id"])
+    fails("must be a list of names", Tabular, "csv", columns=["id", 5])
+    fails(
+        "unknown columns: age, amount, note",
+        Tabular,
+        "fixed",
+        allowed_columns=["name"],
+        format_options={"layout": LAYOUT},
+    )
+    table = Tabular("csv", columns=["id", "x"], skip_unknown=True, **ID_ONLY)
+    assert table.parse("1,2") == {"id": "1"}
+
+
+@pytest.mark.parametrize("format", ["json", "hash"])
+def test_columns_of_rows_that_name_their_values_are_checked(format):
+    table, lenient = Tabular(format, **ID_ONLY), Tabular(format, skip_unknown=True, **ID_ONLY)
+    fails(
+        "unknown columns: nmae .did you mean name..; allowed are id, name; skip_unknown=True",
+        table.parse,
+        {"id": 1, "nmae": 2},
+    )
+    error = fails(
+        "columns are missing: id; there are name", table.parse_many, [{"id": 1}, {"name": "x"}]
+    )
+    assert (error.line, error.column) == (2, "id")
+    assert lenient.parse({"id": 1, "x": 2}) == {"id": 1}
+
+
+def test_with_column_rules_a_value_without_columns_is_refused():
+    fails("is int and not a row with columns", Tabular("json", **ID_ONLY).parse, "5")
+    assert Tabular("json").parse("5") == 5
+
+
+def test_a_required_value_is_not_filled_with_none():
+    table = Tabular("csv", columns=["name", "id"], format_options={"strict": False}, **ID_ONLY)
+    fails("has no value for id, which is required", table.parse, "Ann")
+
+
+def test_the_advice_for_columns_without_a_name_is_an_option_that_there_is():
+    fails(
+        "column 2: name it, or leave it out with skip_unknown=True",
+        Tabular("csv").parse_header,
+        "id,,",
+    )
+    table = Tabular("csv", skip_unknown=True)
+    assert table.parse_header("id,,x,") == ["id", f"{REJECTED}2", "x", f"{REJECTED}4"]
+    assert table.parse("1,2,3,4") == {"id": "1", "x": "3"}
+
+
+def test_a_header_cannot_use_the_mark_of_columns_that_are_left_out():
+    fails("has a reserved name", Tabular("csv").parse_header, f"id,{REJECTED}x")
+
+
+# --- rows that are given as dicts and lists ---------------------------------------------------
+
+
+@pytest.mark.parametrize("format", ["csv", "psv", "fixed"])
+def test_dicts_and_lists_are_rows_in_every_format_of_text(format):
+    layout = {"layout": [{"key": "a", "size": 1}, {"key": "b", "size": 1}]}
+    options = layout if format == "fixed" else None
+    table = Tabular(format, columns=["a", "b"], format_options=options)
+    assert table.parse({"b": 2, "a": 1}) == {"a": 1, "b": 2}
+    assert table.parse_many([[1, 2], {"a": 3, "b": 4}]) == [{"a": 1, "b": 2}, {"a": 3, "b": 4}]
+    assert fails("has 1 value, and there are 2 columns", table.parse_many, [[1, 2], [1]]).line == 2
+    fails("has the column c, and there are a, b", table.parse, {"a": 1, "b": 2, "c": 3})
+    fails("has no column b, and there are a, b", table.parse, {"a": 1})
+    fails("must be text, a dict or a list, not int", table.parse, 5)
+    fails("must be text, a dict or a list, not bytes", table.parse, b"1,2")
+
+
+def test_what_json_gives_may_be_given_to_json():
+    table = Tabular("json")
+    assert table.parse_many([{"a": 1}, [1], 5, '"x"']) == [{"a": 1}, [1], 5, "x"]
+    fails("is null: there is no row in it", table.parse, "null")
+    fails("must be text, a dict or a list, not NoneType", table.parse, None)
 
 
 @pytest.mark.parametrize(
@@ -387,10 +506,10 @@ BLOCKS = [["ID,Name", "1,Ann"], ["", "2,Bob"]]
 
 def test_modes_of_reading():
     assert list(rows_in_mode(BLOCKS, "line", None)) == BLOCKS
-    arrays = [[["ID", "Name"], ["1", "Ann"]], [None, ["2", "Bob"]]]
+    arrays = [[["ID", "Name"], ["1", "Ann"]], [["2", "Bob"]]]
     assert list(rows_in_mode(BLOCKS, "array", Tabular("csv"))) == arrays
     table = Tabular("csv")
-    rows = [[{"id": "1", "name": "Ann"}], [None, {"id": "2", "name": "Bob"}]]
+    rows = [[{"id": "1", "name": "Ann"}], [{"id": "2", "name": "Bob"}]]
     assert list(rows_in_mode(BLOCKS, "hash", table)) == rows
     assert table.columns == ["id", "name"]
     fails("mode must be one of", lambda: list(rows_in_mode(BLOCKS, "x", None)))

@@ -7,15 +7,15 @@ table.parse("1,Ann")                      # {"id": "1", "first_name": "Ann"}
 
 from __future__ import annotations
 
+from rocketjob_plugins.batch.tabular.columns import REJECTED, cleanse
 from rocketjob_plugins.batch.tabular.fixed import Fixed
 from rocketjob_plugins.batch.tabular.formats import Array, Csv, Format, Hash, Json, Psv
 from rocketjob_plugins.batch.tabular.table import (
     BUILT_IN,
-    REJECTED,
     Tabular,
-    cleanse,
     format_of,
     known_formats,
+    row_options,
     rows_in_mode,
 )
 
@@ -33,5 +33,6 @@ __all__ = [
     "cleanse",
     "format_of",
     "known_formats",
+    "row_options",
     "rows_in_mode",
 ]

@@ -102,8 +102,12 @@ class Fixed:
         """The names, in the order of the layout."""
         return [column.key for column in self.layout if column.key is not None]
 
+    def fits(self, line: str) -> bool:
+        """Tell whether a line is as long as the layout."""
+        return len(line) == self._length or (self._open_end and len(line) > self._length)
+
     def parse(self, line: str) -> dict[str, Any]:
-        if len(line) != self._length and not (self._open_end and len(line) > self._length):
+        if not self.fits(line):
             least = "at least " if self._open_end else ""
             raise StreamError(f"has {len(line)} characters and must have {least}{self._length}")
         return {key: parse(line[start:end]) for key, start, end, parse in self._parsers}

@@ -75,7 +75,7 @@ def text_of(value: Any) -> str:
 
 def check_options(name: str, options: Mapping[str, Any], known: Iterable[str]) -> None:
     """Raise StreamError for an option that a format does not have."""
-    known = {*known, "sheet", "strict"}  # of the reader and of `Tabular`
+    known = {*known, "sheet", "strict", "blank_lines"}  # of the reader and of `Tabular`
     unknown = [key for key in options if key not in known]
     if unknown:
         raise StreamError(
@@ -158,7 +158,7 @@ def _said(error: csv.Error) -> str:
     return message
 
 
-def parse_each(format: Format, lines: Sequence[str]) -> list[Any]:
+def parse_each(format: Any, lines: Sequence[str]) -> list[Any]:
     """Parse line by line, so that an error names the line, counted from 1."""
     found = []
     for number, line in enumerate(lines, 1):

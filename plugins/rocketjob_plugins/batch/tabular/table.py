@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
@@ -12,15 +10,22 @@ from rocketjob_plugins.batch.streams.errors import StreamError
 from rocketjob_plugins.batch.streams.names import base_name
 from rocketjob_plugins.batch.streams.options import Dialect
 from rocketjob_plugins.batch.tabular.beginnings import other_separator, wrong_separator
+from rocketjob_plugins.batch.tabular.columns import REJECTED, ColumnRules, near
 from rocketjob_plugins.batch.tabular.fixed import Fixed
-from rocketjob_plugins.batch.tabular.formats import Array, Csv, Format, Hash, Json, Psv
+from rocketjob_plugins.batch.tabular.formats import (
+    Array,
+    Csv,
+    Format,
+    Hash,
+    Json,
+    Psv,
+)
 
 BUILT_IN: tuple[type[Format], ...] = (Array, Csv, Fixed, Hash, Json, Psv)
-REJECTED = "__rejected__"
-CLEANSERS = ("default", "none")
+OF_TEXT = (Csv, Fixed, Json, Psv)  # whose records are lines, or rows that need no parsing
 MODES = ("line", "array", "hash")
+BLANK_LINES = ("skip", "reject")
 _READ_AS = {"xlsx": "csv", "xlsm": "csv", "jsonl": "json", "ndjson": "json"}
-_SPACES, _DASHES, _OTHERS = re.compile(r"\s+"), re.compile(r"-+"), re.compile(r"\W+")
 
 
 def known_formats(formats: Iterable[type[Format]] = ()) -> dict[str, type[Format]]:
@@ -42,23 +47,18 @@ def format_of(file_name: str | None, formats: Iterable[type[Format]] = ()) -> st
     return None
 
 
-def cleanse(name: str) -> str:
-    """Return a column's name in its usual form: `First Name` is `first_name`."""
-    name = _SPACES.sub("_", name.strip().lower())
-    return _OTHERS.sub("", _DASHES.sub("_", name))
-
-
 class Tabular:
     """Turn the lines of a format to rows and back.
 
     Args:
         format: csv, psv, json, fixed, array, hash, one of `formats`; xlsx is read as csv.
         columns: their names, where they do not stand in the first line.
-        format_options: what the format takes; and `strict`: a row with fewer or more values than
-            there are columns is an error. Otherwise missing values are None, surplus ones dropped.
-        allowed_columns: any other in a header is an error, or left out with `skip_unknown`.
-        required_columns: one that is not in a header is an error.
-        skip_unknown: leave out columns that are not allowed.
+        format_options: what the format takes; `strict`: a row with fewer or more values than there
+            are columns is an error (True, the default), or missing values are None and surplus
+            ones are dropped (False); `blank_lines`: `skip` or `reject`.
+        allowed_columns: any other is an error, or left out with `skip_unknown`.
+        required_columns: it is an error if one is missing.
+        skip_unknown: leave out columns that are not allowed, and those without a name.
         header_cleanser: `default` gives columns their usual form, `none` leaves them.
         formats: further ones.
 
@@ -85,17 +85,15 @@ class Tabular:
         options = dict(format_options or {})
         self._format = _find(format, known_formats(formats))(options)
         self.format = self._format.name
-        self.strict = bool(options.get("strict", False))
+        self.strict, self.skips_blank_lines = row_options(options)
         self._sure_of_separator = "separator" in options
-        self._allowed, self._required = allowed_columns, required_columns or ()
-        self._skip_unknown = skip_unknown
-        if header_cleanser not in CLEANSERS:
-            raise StreamError(f"header_cleanser must be default or none: {header_cleanser!r}")
-        self._cleanse = cleanse if header_cleanser == "default" else None
+        self._rules = ColumnRules(allowed_columns, required_columns, skip_unknown, header_cleanser)
         self.columns: list[str] | None = None
         self._kept: tuple[list[str], Callable[[list[Any]], Any]] | None = None
-        if columns is not None:
-            self._set_columns(list(columns))
+        if columns is not None and self._format.has_header:
+            self._set_columns(self._rules.of_columns(columns))
+        elif self.names is not None:
+            self._rules.of_columns(self.names)
 
     # --- header ------------------------------------------------------------------------------
 
@@ -108,6 +106,11 @@ class Tabular:
     def names(self) -> list[str] | None:
         """How the values of a row are called, in their order, where that is known."""
         return self.columns if self.has_header else getattr(self._format, "columns", None)
+
+    @property
+    def kept(self) -> list[str] | None:
+        """The names without those of the columns that are left out."""
+        return self._kept[0] if self._kept is not None else self.names
 
     @property
     def needs_header(self) -> bool:
@@ -140,17 +143,13 @@ class Tabular:
         Raises:
             StreamError: a column is there twice, is not allowed, is missing or has no name.
         """
-        if isinstance(line, str) and (not line or line.isspace()):
-            raise self._header_error("the header line is blank: name the columns in it")
-        self._check_separator(line)
         try:
-            given = [str(name) for name in self._format.parse(line)]
+            if isinstance(line, str) and (not line or line.isspace()):
+                raise StreamError("the header line is blank: name the columns in it")
+            self._check_separator(line)
+            names = self._rules.of_header([str(name) for name in self._format.parse(line)])
         except StreamError as error:
-            raise self._header_error(error.problem, error.column) from None
-        names = [self._cleanse(name) for name in given] if self._cleanse else given
-        self._check_names(given, names)
-        names = self._without_unknown(names)
-        self._check_required(names)
+            raise error.at(line=1) from None
         self._set_columns(names)
         return names
 
@@ -160,48 +159,7 @@ class Tabular:
             return
         found = other_separator(line, separator, self.dialect, self._sure_of_separator)
         if found is not None:
-            raise self._header_error(wrong_separator(found, separator))
-
-    def _check_names(self, given: list[str], names: list[str]) -> None:
-        first: dict[str, int] = {}
-        for number, name in enumerate(names, 1):
-            if not name and not self._skip_unknown:
-                said = (
-                    f" ({given[number - 1]!r} has no letter or digit)" if given[number - 1] else ""
-                )
-                raise self._header_error(f"the header names no column {number}{said}", number)
-            if name in first and name:
-                raise self._header_error(
-                    f"the column {name} is there twice, at {first[name]} and {number}: rename one",
-                    name,
-                )
-            first.setdefault(name, number)
-
-    def _without_unknown(self, names: list[str]) -> list[str]:
-        allowed = self._allowed
-        if allowed is None:
-            return [name or f"{REJECTED}{number}" for number, name in enumerate(names, 1)]
-        unknown = [name for name in names if name not in allowed]
-        if unknown and not self._skip_unknown:
-            raise self._header_error(
-                f"unknown columns: {', '.join(unknown)}{_near(unknown, allowed)}; "
-                f"allowed are {', '.join(allowed)}",
-                unknown[0],
-            )
-        if len(unknown) == len(names):
-            raise self._header_error(f"no column is known; allowed are {', '.join(allowed)}")
-        return [name if name in allowed else REJECTED + name for name in names]
-
-    def _check_required(self, names: list[str]) -> None:
-        missing = [name for name in self._required if name not in names]
-        if missing:
-            raise self._header_error(
-                f"columns are missing: {', '.join(missing)}; there are {', '.join(names)}",
-                missing[0],
-            )
-
-    def _header_error(self, problem: str, column: int | str | None = None) -> StreamError:
-        return StreamError(problem, line=1, column=column)
+            raise StreamError(wrong_separator(found, separator))
 
     def _set_columns(self, names: list[str]) -> None:
         self.columns = names
@@ -219,34 +177,70 @@ class Tabular:
     def parse(self, line: Any) -> Any:
         """Return the row of a line: a dict, or any value for json; None for a blank line.
 
+        A dict or a list is a row already; its columns are checked.
+
         Raises:
             StreamError: it is malformed, or the columns are not known.
         """
-        if _is_blank(line):
-            return None
+        if self._is_given(line):
+            return self._given(line)
+        if self.is_blank(line):
+            return self._blank()
         values = self._format.parse(line)
-        return self._named([values])[0] if self._format.has_header else values
+        return self._named([values])[0] if self._format.has_header else self._checked([values])[0]
 
     def parse_many(self, lines: Iterable[Any]) -> list[Any]:
-        """Return the rows of many lines; quicker than one by one.
+        """Return the rows of many lines, with None for a blank one; quicker than one by one.
 
         Raises:
             StreamError: a line is malformed; `line` is its number, counted from 1.
         """
-        return self._parse_all(lines, self._named if self._format.has_header else None)
+        lines = lines if isinstance(lines, list) else list(lines)
+        if isinstance(self._format, OF_TEXT) and not {str}.issuperset(map(type, lines)):
+            return self._each(lines)
+        return self._parse_all(lines, self._named if self._format.has_header else self._checked)
+
+    def _each(self, lines: list[Any]) -> list[Any]:
+        found = []
+        for number, line in enumerate(lines, 1):
+            try:
+                found.append(self.parse(line))
+            except StreamError as error:
+                raise StreamError(error.problem, line=number, column=error.column) from None
+        return found
 
     def parse_lists(self, lines: Iterable[Any]) -> list[Any]:
         """Return the values of many lines as lists, without looking at columns."""
+        lines = lines if isinstance(lines, list) else list(lines)
         return self._parse_all(lines, None)
 
+    def is_blank(self, line: Any) -> bool:
+        """Tell whether there is no row in a line; blanks that fill all columns are one."""
+        if line.__class__ is not str or (line and not line.isspace()):
+            return False
+        if not self._format.has_header:
+            fits = getattr(self._format, "fits", None)
+            return fits is None or not fits(line)
+        if not line or (self.columns is not None and len(self.columns) == 1):
+            return not line
+        try:
+            return len(self._format.parse(line)) < 2
+        except StreamError:
+            return False
+
+    def _blank(self) -> None:
+        if not self.skips_blank_lines:
+            raise StreamError("is blank: there is no row in it")
+
     def _parse_all(
-        self, lines: Iterable[Any], finish: Callable[[list[Any]], list[Any]] | None
+        self, lines: list[Any], finish: Callable[[list[Any]], list[Any]] | None
     ) -> list[Any]:
-        lines = lines if isinstance(lines, list) else list(lines)
-        blank = [_is_blank(line) for line in lines]
+        blank = [self.is_blank(line) for line in lines]
         if not any(blank):
             rows = self._format.parse_many(lines)
             return finish(rows) if finish else rows
+        if not self.skips_blank_lines:
+            raise StreamError("is blank: there is no row in it", line=blank.index(True) + 1)
         full = [number for number, is_blank in enumerate(blank) if not is_blank]
         found: list[Any] = [None] * len(lines)
         try:
@@ -277,16 +271,80 @@ class Tabular:
             return [dict(zip(names, choose(row), strict=True)) for row in rows]
         return [dict(zip(names, row, strict=True)) for row in rows]
 
+    def even(self, row: list[Any]) -> list[Any]:
+        """Return as many values as there are columns.
+
+        Raises:
+            StreamError: it has others, and rows must be even.
+        """
+        return self._even(row, len(self.names or ()), 1)
+
     def _even(self, row: list[Any], count: int, number: int) -> list[Any]:
         if len(row) == count:
             return row
+        names = self.names or []
+        column = names[len(row)] if len(row) < count else count + 1
         if self.strict:
-            names = self.columns or []
             values = "1 value" if len(row) == 1 else f"{len(row)} values"
-            problem = f"has {values}, and there are {count} columns"
-            column = names[len(row)] if len(row) < count else count + 1
-            raise StreamError(problem, line=number, column=column)
-        return row[:count] + [None] * (count - len(row))
+            there = "there is 1 column" if count == 1 else f"there are {count} columns"
+            raise StreamError(f"has {values}, and {there}", line=number, column=column)
+        missing = [name for name in self._rules.required if name in names[len(row) :]]
+        if missing:
+            problem = f"has no value for {missing[0]}, which is required"
+            raise StreamError(problem, line=number, column=missing[0])
+        return [*row[:count], *[None] * (count - len(row))]
+
+    def _checked(self, rows: list[Any]) -> list[Any]:
+        """Check rows that the format has named itself."""
+        if None in rows:
+            raise StreamError("is null: there is no row in it", line=rows.index(None) + 1)
+        return (
+            rows if self._rules.is_open else [self._rule(n, row) for n, row in enumerate(rows, 1)]
+        )
+
+    def _rule(self, number: int, row: Any) -> Any:
+        try:
+            return self._rules.row(row)
+        except StreamError as error:
+            raise error.at(line=number) from None
+
+    # --- rows that are dicts or lists already ------------------------------------------------
+
+    def _is_given(self, record: Any) -> bool:
+        return record.__class__ is not str and isinstance(self._format, OF_TEXT)
+
+    def _given(self, record: Any) -> Any:
+        names = self.names
+        if isinstance(record, Mapping):
+            row = dict(record)
+            return self._rules.row(row) if names is None else self._in_columns(row)
+        if self.format == "json" and record is not None and not isinstance(record, bytes):
+            return self._rules.row(record)
+        if not isinstance(record, list | tuple):
+            raise StreamError(f"must be text, a dict or a list, not {type(record).__name__}")
+        kept = self.kept
+        if names is None or kept is None or len(record) != len(kept):
+            kept, record = names, self._named([list(record)])[0] if self.has_header else record
+            if isinstance(record, dict):
+                return record
+        return self._rules.row(dict(zip(kept or (), self.even(list(record)), strict=True)))
+
+    def _in_columns(self, row: dict[str, Any]) -> dict[str, Any]:
+        """Check a dict against columns that are known."""
+        names = self.kept or []
+        row = self._rules.row(row)
+        unknown = [name for name in row if name not in names]
+        missing = [name for name in names if name not in row]
+        if unknown and self.strict and not self._skips(unknown):
+            problem = f"has the column {unknown[0]}{near(unknown, names)}, and there are "
+            raise StreamError(problem + ", ".join(names), column=unknown[0])
+        if missing and self.strict:
+            problem = f"has no column {missing[0]}, and there are {', '.join(names)}"
+            raise StreamError(problem, column=missing[0])
+        return {name: row.get(name) for name in names}
+
+    def _skips(self, names: Iterable[str]) -> bool:
+        return all(REJECTED + name in (self.columns or ()) for name in names)
 
     # --- rows to lines -----------------------------------------------------------------------
 
@@ -339,7 +397,7 @@ def rows_in_mode(
 
     Args:
         mode: `line` leaves the lines; `array` gives lists, the header line's too; `hash` gives
-            dicts, and takes the header line if the columns are not known.
+            dicts, and takes the header line if the columns are not known. Blank lines are skipped.
 
     Raises:
         StreamError: a line is malformed; `line` counts from the first block's.
@@ -359,6 +417,7 @@ def rows_in_mode(
                 block = table.parse_many(block) if mode == "hash" else table.parse_lists(block)
             except StreamError as error:
                 raise _further(error, done) from None
+            block = [row for row in block if row is not None]
         done += count
         if block:
             yield block
@@ -369,21 +428,22 @@ def _further(error: StreamError, lines: int) -> StreamError:
     return StreamError(error.problem, file=error.file, line=line, column=error.column)
 
 
+def row_options(options: Mapping[str, Any]) -> tuple[bool, bool]:
+    """Return whether rows must be even, and whether blank lines are skipped."""
+    strict, blank = options.get("strict", True), options.get("blank_lines", "skip")
+    if not isinstance(strict, bool):
+        raise StreamError(f"the option strict must be True or False, not {strict!r}")
+    if blank not in BLANK_LINES:
+        raise StreamError(f"the option blank_lines must be skip or reject, not {blank!r}")
+    return strict, blank == "skip"
+
+
 def _find(format: str | None, known: Mapping[str, type[Format]]) -> type[Format]:
     name = str(format)
     name = _READ_AS.get(name, name)
     if name not in known:
         raise StreamError(
-            f"There is no format {format!r}{_near([name], known)}; "
+            f"There is no format {format!r}{near([name], known)}; "
             f"there are {', '.join(sorted(known))}"
         )
     return known[name]
-
-
-def _near(names: Iterable[str], known: Iterable[str]) -> str:
-    near = [found for name in names for found in difflib.get_close_matches(name, list(known), n=1)]
-    return f" (did you mean {', '.join(near)}?)" if near else ""
-
-
-def _is_blank(line: Any) -> bool:
-    return line is None or (line.__class__ is str and (not line or line.isspace()))
