@@ -25,7 +25,7 @@ sys.meta_path.append(
             "rocketjob.document": "rocketjob.model.document",
             "rocketjob.errors": "rocketjob.base.errors",
             "rocketjob.events": "rocketjob.server.events",
-            "rocketjob.explain": "rocketjob.queue.explain",
+            "rocketjob.explain": "rocketjob.server.explain",
             "rocketjob.fields": "rocketjob.model.fields",
             "rocketjob.history": "rocketjob.states.history",
             "rocketjob.hookspecs": "rocketjob.plugins.hookspecs",

@@ -19,6 +19,7 @@ from rocketjob.store import Store, context
 from rocketjob.store.context import close, use, using
 
 if TYPE_CHECKING:
+    from rocketjob.jobs.reasons import Explanation
     from rocketjob.plugins.manager import PluginManager
 
 __all__ = ["Application", "close", "configure", "connect", "current", "use", "using"]
@@ -151,6 +152,12 @@ class Application:
             for collection, specs in each.items():
                 found.setdefault(collection, []).extend(specs)
         return found
+
+    def explain(self, job: Any) -> Explanation:
+        """Say why a job is not running now: for `job.explain()`."""
+        from rocketjob.server.explain import explain  # for start-up time
+
+        return explain(job)
 
     def after_fork(self) -> None:
         """Begin with a lock that no thread holds: those of the parent are not here."""

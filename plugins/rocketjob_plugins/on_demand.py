@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from rocketjob import Job, after, before, field, hookimpl, validate
 from rocketjob.application import current
 from rocketjob.base.errors import RocketJobError
-from rocketjob.queue.explain import Reason
+from rocketjob.jobs.reasons import Reason
 from rocketjob_plugins.batch import Batch, Statistics
 from rocketjob_plugins.cron import Cron
 from rocketjob_plugins.retry import Retry

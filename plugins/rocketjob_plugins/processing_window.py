@@ -21,7 +21,7 @@ import pendulum
 from rocketjob import Job, after, before, field, hookimpl, validate
 from rocketjob.application import current
 from rocketjob.base import clock
-from rocketjob.queue.explain import Reason
+from rocketjob.jobs.reasons import Reason
 from rocketjob_plugins.cron import CronError, CronSchedule
 
 TICK = timedelta(microseconds=1)

@@ -24,7 +24,7 @@ from typing import Any, ClassVar
 from rocketjob import Job, WorkerCrashed, before, field, hookimpl, validators
 from rocketjob.base import clock
 from rocketjob.base.errors import ConfigurationError
-from rocketjob.queue.explain import Reason
+from rocketjob.jobs.reasons import Reason
 
 LONGEST = timedelta(days=365)
 

@@ -66,7 +66,8 @@ def stored_classes(incomplete: str) -> Items:
 @_quiet
 def job_specs(incomplete: str) -> Items:
     """Offer `module:Class` once the module is typed, and the classes of the app modules."""
-    from rocketjob.cli.job_class import classes_of_app, classes_of_module, import_module
+    # Lazy for start-up time: it is needed only when Tab is pressed.
+    from rocketjob.cli.classes import classes_of_app, classes_of_module, import_module
 
     module, colon, _ = incomplete.partition(":")
     if colon:
@@ -78,7 +79,7 @@ def job_specs(incomplete: str) -> Items:
 @_quiet
 def properties(spec: str | None, incomplete: str) -> Items:
     """Offer the fields of the class that stands in front."""
-    from rocketjob.cli.job_class import resolve
+    from rocketjob.cli.classes import resolve
 
     if not spec or "=" in incomplete:
         return []

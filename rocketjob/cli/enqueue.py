@@ -10,9 +10,10 @@ import click
 
 from rocketjob import Job
 from rocketjob.base.errors import ValidationError
+from rocketjob.cli.classes import resolve
 from rocketjob.cli.command import command, json_option
 from rocketjob.cli.errors import BadInput, Failure
-from rocketjob.cli.job_class import build, job_options, resolve
+from rocketjob.cli.job_class import build, job_options
 from rocketjob.cli.job_json import summary
 from rocketjob.cli.output import print_json
 from rocketjob.cli.types import as_dict

@@ -1,23 +1,19 @@
-"""From what is typed to a job class and an instance of it."""
+"""From what is typed to an instance of a job class."""
 
 from __future__ import annotations
 
 import inspect
-import sys
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from types import ModuleType
 from typing import Any, TypeVar
 
 import click
 
-from rocketjob import Job, UnknownJob
-from rocketjob.base.errors import PluginError, UnknownJobClass, ValidationError
-from rocketjob.cli.command import did_you_mean
+from rocketjob import Job
+from rocketjob.base.errors import ValidationError
 from rocketjob.cli.errors import BadInput
-from rocketjob.cli.session import import_app
 from rocketjob.cli.types import JOB_SPEC, Property
-from rocketjob.model.registry import loaded_classes
+from rocketjob.model.types import codec_for
 
 F = TypeVar("F", bound=Callable[..., Any])
 _OPTIONS = (
@@ -42,91 +38,6 @@ def job_options(function: F) -> F:
     for option in reversed(_OPTIONS):
         function = option(function)
     return function
-
-
-def resolve(spec: str) -> type[Job]:
-    """Return the class of `module:Class`, or of `Class` where its module is named in `app`.
-
-    Raises:
-        BadInput: there is no such module or class.
-        PluginError: the module fails to import.
-    """
-    module, colon, name = spec.partition(":")
-    if not colon:
-        return _of_app(spec)
-    import_app()
-    if not module or not name:
-        raise BadInput(f"{spec!r} must be module:Class, such as myapp.jobs:ReportJob")
-    return _of_module(import_module(module), name)
-
-
-def import_module(name: str) -> ModuleType:
-    """Import a module that is named on the command line."""
-    try:
-        import_app([name])
-    except PluginError as error:
-        cause = error.__cause__
-        if isinstance(cause, ModuleNotFoundError) and _is_part(cause.name, name):
-            raise BadInput(
-                f"there is no module {name}: Python finds no {cause.name}. Check the spelling, "
-                "and that you are in the right directory or that it is installed"
-            ) from error
-        raise
-    return sys.modules[name]
-
-
-def _is_part(missing: str | None, name: str) -> bool:
-    return missing is not None and (name == missing or name.startswith(missing + "."))
-
-
-def _of_module(module: ModuleType, name: str) -> type[Job]:
-    found = getattr(module, name, None)
-    if isinstance(found, type) and issubclass(found, Job) and found is not Job:
-        return found
-    known = classes_of_module(module)
-    if found is not None:
-        raise BadInput(f"{module.__name__}:{name} is no job class")
-    listed = f"; it has {', '.join(known)}" if known else "; it has no job classes"
-    hint = did_you_mean(name, known, listed)
-    raise BadInput(f"the module {module.__name__} has no job class {name}{hint}")
-
-
-def _of_app(name: str) -> type[Job]:
-    from rocketjob.jobs.job import job_class
-
-    import_app()
-    try:
-        return job_class(name)
-    except UnknownJobClass:
-        raise BadInput(_unknown(name)) from None
-
-
-def _unknown(name: str) -> str:
-    if "." in name:
-        module, _, last = name.rpartition(".")
-        return f"there is no job class {name}; did you mean {module}:{last}?"
-    hint = did_you_mean(name, classes_of_app(False))
-    how = hint or f"; write module:{name}, or name its module with --app"
-    return f"no job class {name} is loaded here{how}"
-
-
-def classes_of_module(module: ModuleType) -> list[str]:
-    """Name the job classes of a module."""
-    return sorted(
-        name
-        for name, found in vars(module).items()
-        if isinstance(found, type) and issubclass(found, Job) and found is not Job
-    )
-
-
-def classes_of_app(load: bool = True) -> list[str]:
-    """Name the job classes that are loaded here."""
-    if load:
-        import_app(lenient=True)
-    return [cls.__name__ for cls in loaded_classes(Job) if cls not in (Job, UnknownJob)]
-
-
-# --- instances -------------------------------------------------------------------------------
 
 
 def build(
@@ -218,8 +129,6 @@ def _positional(cls: type[Job]) -> list[str]:
 
 
 def _parse(text: str, hints: Mapping[str, Any], name: str) -> Any:
-    from rocketjob.model.types import codec_for
-
     try:
         codec = codec_for(hints.get(name, Any))
     except TypeError:

@@ -15,7 +15,7 @@ from rocketjob.model.query import Query
 from rocketjob.store import Stored
 
 if TYPE_CHECKING:
-    from rocketjob.queue.explain import Reason, Remark
+    from rocketjob.jobs.reasons import Reason, Remark
 
 STANDARD = tuple(Job.fields())
 NOT_LISTED = ("claimed_by", "claim_number")

@@ -10,9 +10,10 @@ import click
 from rocketjob import application
 from rocketjob.base.errors import RocketJobError
 from rocketjob.base.log import LogService
+from rocketjob.cli.classes import resolve
 from rocketjob.cli.command import command, json_option
 from rocketjob.cli.errors import Failure
-from rocketjob.cli.job_class import build, job_options, resolve
+from rocketjob.cli.job_class import build, job_options
 from rocketjob.cli.job_json import summary
 from rocketjob.cli.output import plain, print_json, to_json
 from rocketjob.cli.session import session_of

@@ -80,7 +80,7 @@ def server(ctx: click.Context, quiet: bool, pidfile: Path | None, until_eof: boo
 
 def serve(current: Application, *, banner: bool = False, until_eof: bool = False) -> int:
     """Load the app, say what is about to run, and run it; return the exit code."""
-    from rocketjob.plugins.manager import import_app
+    from rocketjob.base.app_modules import import_app
     from rocketjob.server.supervisor import Supervisor
 
     import_app(current.config.app)

@@ -46,7 +46,7 @@ from rocketjob.store import Filter, Stored, atomically, context
 
 if TYPE_CHECKING:
     from rocketjob.base.config import Config
-    from rocketjob.queue.explain import Explanation, Reason, Remark
+    from rocketjob.jobs.reasons import Explanation, Reason, Remark
     from rocketjob.worker.runner import Worker
 
 COLLECTION = "rocket_job.jobs"
@@ -219,9 +219,8 @@ class Job(Document):
 
     def explain(self) -> Explanation:
         """Say why the job is not running now, and when it could."""
-        from rocketjob.queue.explain import explain
-
-        return explain(self)
+        explanation: Explanation = context.current().explain(self)
+        return explanation
 
     def perform_now(self) -> Any:
         """Run the job here and now, whatever its `run_at`; return what perform returned.

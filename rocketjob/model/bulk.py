@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import Any, ClassVar, Protocol
 
 from rocketjob.base.errors import ValidationError, duplicate_key_details
-from rocketjob.model.callbacks import Frame, leave_all, unwind_all
-from rocketjob.store import atomically, context
+from rocketjob.model.callbacks import Chain, Frame, leave_all, unwind_all
+from rocketjob.store import Stored, atomically, context
 
-if TYPE_CHECKING:
-    from rocketjob.model.document import Document
+
+class Document(Protocol):
+    """What storing many asks of each: see `rocketjob.model.document`."""
+
+    collection_name: ClassVar[str]
+    id: Any
+
+    @classmethod
+    def chain(cls, event: str) -> Chain: ...
+
+    def validate(self) -> None: ...
+
+    def to_document(self) -> Stored: ...
+
+    def _raise_duplicate(self, error: Exception) -> None: ...
+
+    def _was_stored(self, stored: Stored) -> None: ...
 
 
 def create_all(cls: type[Document], documents: Sequence[Document]) -> None:

@@ -21,13 +21,12 @@ from rocketjob.base.errors import (
     is_duplicate_key,
 )
 from rocketjob.model import registry, validation
+from rocketjob.model.bulk import create_all
 from rocketjob.model.callbacks import Callback, Chain, Frame, check_event, own_callbacks
 from rocketjob.model.encrypted_fields import Sealed, decrypt
 from rocketjob.model.fields import MISSING, Field, caller_scope, field, gather, read_only_field
+from rocketjob.model.query import Query
 from rocketjob.store import Collection, Filter, Stored, context
-
-if TYPE_CHECKING:
-    from rocketjob.model.query import Query
 
 PERSISTENCE_EVENTS = frozenset({"initialize", "validation", "save", "create", "destroy"})
 
@@ -496,8 +495,6 @@ class Document:
         Raises:
             ValidationError: names the rows by their number from 0; nothing was stored.
         """
-        from rocketjob.model.bulk import create_all
-
         made = [row if isinstance(row, Document) else cls(**row) for row in rows]
         create_all(cls, made)
         return made
@@ -560,8 +557,6 @@ class Document:
 
     @classmethod
     def _query(cls) -> Query[Self]:
-        from rocketjob.model.query import Query
-
         return Query(cls)
 
     @classmethod

@@ -6,32 +6,28 @@ shows a job to people shows `HIDDEN` in the place of the value.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import bson
 
 from rocketjob.base.errors import ConfigurationError, RocketJobError
+from rocketjob.model.types.base import Codec
+from rocketjob.model.types.sealed import HIDDEN, Sealed
 from rocketjob.store import context
 
-if TYPE_CHECKING:
-    from rocketjob.model.fields import Field
-
-HIDDEN = "(encrypted)"
+__all__ = ["HIDDEN", "Sealed", "SealedAttribute", "decrypt", "encrypt"]
 
 
-class Sealed:
-    """What an encrypted field of a loaded document holds until somebody asks for it.
+class Field(Protocol):
+    """What encrypting asks of a field: see `rocketjob.model.fields`."""
 
-    Also a value among properties that are kept for such a field: see `Document.seal_properties`.
-    """
+    @property
+    def name(self) -> str: ...
 
-    __slots__ = ("data",)
+    @property
+    def codec(self) -> Codec: ...
 
-    def __init__(self, data: bytes) -> None:
-        self.data = data
-
-    def __repr__(self) -> str:
-        return HIDDEN
+    def load(self, stored: Any, strict: bool = True) -> Any: ...
 
 
 class SealedAttribute:

@@ -5,22 +5,34 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import attrs
 
-from rocketjob.model.document import Document
 from rocketjob.model.encrypted_fields import decrypt
-from rocketjob.model.fields import MISSING
+from rocketjob.model.fields import MISSING, Field
 from rocketjob.model.registry import classes_made, loaded_classes
 from rocketjob.model.types import Codec, encode_any
 from rocketjob.model.validation import Errors, check_fields
-from rocketjob.store import Collection, Filter, Sort, context
+from rocketjob.store import Collection, Filter, Sort, Stored, context
 
-if TYPE_CHECKING:
-    from rocketjob.model.fields import Field
 
-D = TypeVar("D", bound=Document)
+class Model(Protocol):
+    """What a query asks of a class of documents: see `rocketjob.model.document`."""
+
+    collection_name: ClassVar[str]
+    __fields__: ClassVar[dict[str, Field]]
+
+    @classmethod
+    def type_name(cls) -> str: ...
+
+    @classmethod
+    def listed(cls, stored: Stored) -> Self: ...
+
+    def destroy(self) -> None: ...
+
+
+D = TypeVar("D", bound=Model)
 
 
 @attrs.frozen(eq=False)
@@ -308,7 +320,7 @@ def encode_loose(value: Any) -> Any:
     return encode_any(value)
 
 
-def type_names(model: type[Document]) -> list[str] | None:
+def type_names(model: type[Model]) -> list[str] | None:
     """Return the stored names of a class and those below it; None for the root of a collection."""
     roots = [base for base in model.__mro__ if base.__dict__.get("collection_name")]
     if not roots or roots[0] is model:

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, TypeVar
+from typing import Any, TypeVar
 
-if TYPE_CHECKING:
-    from rocketjob.model.document import Document
-
-D = TypeVar("D", bound="Document")
-_registry: weakref.WeakValueDictionary[str, type[Document]] = weakref.WeakValueDictionary()
+D = TypeVar("D")
+_registry: weakref.WeakValueDictionary[str, type[Any]] = weakref.WeakValueDictionary()
 _made = [0]  # how many classes were made: what is cached per class hierarchy is then stale
 
 
@@ -18,7 +15,7 @@ def note_change() -> None:
     _made[0] += 1
 
 
-def class_called(name: str) -> type[Document] | None:
+def class_called(name: str) -> type[Any] | None:
     """Return the class of this name that is loaded here, whichever collection it is of."""
     return _registry.get(name)
 
@@ -43,7 +40,7 @@ def classes_made() -> int:
     return _made[0]
 
 
-def register(cls: type[Document]) -> None:
+def register(cls: type[Any]) -> None:
     """Make a class known by its name.
 
     Raises:

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from rocketjob.base.config import Config
     from rocketjob.jobs.job import Job
+    from rocketjob.jobs.reasons import Reason
     from rocketjob.model.document import Document
-    from rocketjob.queue.explain import Reason
     from rocketjob.store import Store
 
 GROUP = "rocketjob"
@@ -131,7 +131,8 @@ def explain(job: Job) -> list[Reason]:
     """Say why a queued job is not running now, for `job.explain()`.
 
     Returns:
-        what you know of: `rocketjob.explain.Reason(name, text, until)`; an empty list if nothing.
+        what you know of, as `rocketjob.jobs.reasons.Reason(name, text, until)`; an empty list if
+        nothing.
     """
     raise NotImplementedError
 

@@ -8,10 +8,7 @@ from __future__ import annotations
 
 import difflib
 import functools
-import importlib
 import logging
-import os
-import sysconfig
 from collections.abc import Iterable, Sequence
 from importlib import metadata
 from typing import Any
@@ -23,7 +20,6 @@ from rocketjob.base.errors import PluginError
 from rocketjob.plugins import hookspecs, kernel
 
 log = logging.getLogger(__name__)
-_HERE = os.path.dirname(os.path.dirname(__file__)) + os.sep  # all of the kernel
 
 
 @attrs.frozen
@@ -229,44 +225,3 @@ def _name_and_version(distribution: metadata.Distribution) -> tuple[str, str]:
 def _whose(entry_point: metadata.EntryPoint) -> str:
     distribution, version = _distribution(entry_point)
     return f"{entry_point.name} ({entry_point.value}, from {distribution} {version})"
-
-
-def import_app(names: Iterable[str]) -> None:
-    """Import the modules in which the user's job classes are.
-
-    Raises:
-        PluginError: a module does not exist or fails; the message says where.
-    """
-    import sys
-
-    if "" not in sys.path and "." not in sys.path:
-        sys.path.insert(0, "")  # as `python -m` does: an app next to the shell is found
-    for name in names:
-        try:
-            importlib.import_module(name)
-        except ModuleNotFoundError as error:
-            if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
-                raise PluginError(_no_module(name, error.name)) from error
-            raise PluginError(_broken_module(name, error)) from error
-        except (Exception, SystemExit) as error:
-            raise PluginError(_broken_module(name, error)) from error
-
-
-def _no_module(name: str, missing: str) -> str:
-    return (
-        f"The app module {name} does not exist: Python finds no {missing}. "
-        "Check the spelling, and that you are in the right directory or that it is installed"
-    )
-
-
-def _broken_module(name: str, error: BaseException) -> str:
-    import traceback
-
-    frames = [f for f in traceback.extract_tb(error.__traceback__) if "importlib" not in f.filename]
-    # An error of ours, such as a misspelt event, is to be corrected in the line that led to it.
-    library = sysconfig.get_path("stdlib")
-    own = [f for f in frames if not f.filename.startswith((_HERE, library))] or frames
-    where = f" at {own[-1].filename}:{own[-1].lineno}" if own else ""
-    if isinstance(error, SyntaxError):
-        where = f" at {error.filename}:{error.lineno}"
-    return f"The app module {name} fails to import{where}: {type(error).__name__}: {error}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from bson import ObjectId
 
@@ -20,7 +20,6 @@ from rocketjob.model.types import check_any, decode_any, encode_any
 from rocketjob.store import context
 
 if TYPE_CHECKING:
-    from rocketjob.server.subscribers import Subscriber
     from rocketjob.store import Store
 
 log = Logger("rocketjob.events")
@@ -33,7 +32,16 @@ OVERLAP = timedelta(seconds=10)  # clocks differ: look back so far for what was 
 FULL_LOOK = 5.0  # seconds between two looks at all events, for clocks that differ by more
 PAUSE = 0.2  # seconds between two looks at whether the store has changed
 
-_subscribers: dict[str, list[Subscriber]] = {}
+
+class Receiver(Protocol):
+    """What gets events: a `Subscriber`."""
+
+    def process_action(self, action: str, parameters: Mapping[str, Any]) -> None: ...
+
+    def process_event(self, name: str, action: str, parameters: Mapping[str, Any]) -> None: ...
+
+
+_subscribers: dict[str, list[Receiver]] = {}
 _lock = threading.Lock()
 
 
@@ -57,13 +65,13 @@ def publish(name: str, action: str, /, **parameters: Any) -> None:
     )
 
 
-def add(name: str, subscriber: Subscriber) -> None:
+def add(name: str, subscriber: Receiver) -> None:
     """Hand events of this name to a subscriber; `*` for all events."""
     with _lock:
         _subscribers.setdefault(name, []).append(subscriber)
 
 
-def remove(name: str, subscriber: Subscriber) -> None:
+def remove(name: str, subscriber: Receiver) -> None:
     """Stop doing so."""
     with _lock:
         present = _subscribers.get(name, [])
@@ -82,7 +90,7 @@ def dispatch(name: str, action: str, parameters: Mapping[str, Any]) -> None:
         _guarded(subscriber, lambda s: s.process_event(name, action, parameters))
 
 
-def _guarded(subscriber: Subscriber, call: Any) -> None:
+def _guarded(subscriber: Receiver, call: Any) -> None:
     try:
         call(subscriber)
     except Exception:

@@ -15,13 +15,11 @@ import inspect
 import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Protocol, Self
 
 from rocketjob.base.log import Logger, set_level
 from rocketjob.server import events
-
-if TYPE_CHECKING:
-    from rocketjob.server.supervisor import Supervisor
+from rocketjob.server.server import Server
 
 log = Logger("rocketjob.subscribers")
 
@@ -123,12 +121,31 @@ class LoggerSubscriber(Subscriber):
         return host_name in (None, socket.gethostname()) and pid in (None, os.getpid())
 
 
+class Commanded(Protocol):
+    """What a server can be told to do; its supervisor does it."""
+
+    @property
+    def server(self) -> Server: ...
+
+    def stop(self) -> None: ...
+
+    def kill(self) -> None: ...
+
+    def pause(self) -> None: ...
+
+    def resume(self) -> None: ...
+
+    def wake(self) -> None: ...
+
+    def dump(self) -> None: ...
+
+
 class ServerSubscriber(Subscriber):
     """Lets a server be told what to do: by its id, by its name, or all of them."""
 
     event_name = "server"
 
-    def __init__(self, supervisor: Supervisor) -> None:
+    def __init__(self, supervisor: Commanded) -> None:
         self.supervisor = supervisor
 
     def stop(self, server_id: str | None = None, name: str | None = None) -> None:

@@ -15,7 +15,6 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-import attrs
 from bson import ObjectId
 
 from rocketjob.base import clock
@@ -28,7 +27,7 @@ from rocketjob.queue.claim import Queue, claims_of, give_back_write
 from rocketjob.states.machine import Change
 from rocketjob.store import Write
 from rocketjob.worker.runner import log_end
-from rocketjob.worker.thread import ThreadWorker
+from rocketjob.worker.thread import Refused, Task, ThreadWorker, Watch
 
 log = Logger("rocketjob.worker_pool")
 
@@ -40,17 +39,6 @@ GATHER_COUNT = 100
 QUICK_SECONDS = 0.0005  # jobs shorter than this are done faster by one thread than by many
 LOOK_SECONDS = 0.01  # between two looks for work that find nothing, however much others write
 RETRY_SECONDS = (0.1, 5.0)  # first and longest wait while the store is out of reach
-
-
-@attrs.frozen(eq=False)
-class Refused:
-    """A change that the store will never take, such as a result that is too large."""
-
-    change: Change
-    error: Exception
-
-
-Task = Job | Change | Refused
 
 
 class WorkerPool:
@@ -69,7 +57,7 @@ class WorkerPool:
         threads: int,
         config: Config,
         may_claim: Callable[[], bool] = lambda: True,
-        watch: Any = None,
+        watch: Watch | None = None,
     ) -> None:
         self.queue, self.config = queue, config
         self.may_claim, self.watch = may_claim, watch

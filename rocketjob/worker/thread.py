@@ -6,26 +6,68 @@ It survives everything that jobs, callbacks and plugins raise.
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+import attrs
 from bson import ObjectId
 
 from rocketjob.base import clock
+from rocketjob.base.config import Config
 from rocketjob.base.log import Logger
 from rocketjob.jobs.job import Job
+from rocketjob.queue.claim import Queue
 from rocketjob.states.machine import Change
 from rocketjob.worker.runner import Worker, fail_refused, settle, work_claimed_job
 
-if TYPE_CHECKING:
-    from rocketjob.worker.pool import Refused, WorkerPool
-
 log = Logger("rocketjob.worker")
+
+
+@attrs.frozen(eq=False)
+class Refused:
+    """A change that the store will never take, such as a result that is too large."""
+
+    change: Change
+    error: Exception
+
+
+Task = Job | Change | Refused
+
+
+class Watch(Protocol):
+    """Is told what each thread performs: see `rocketjob.worker.slots`."""
+
+    def performing(self, number: int, id: ObjectId | None, part: int = 0) -> None: ...
+
+    def set_worked(self, count: int) -> None: ...
+
+
+class Pool(Protocol):
+    """What a thread asks of its pool, and tells it: see `rocketjob.worker.pool`."""
+
+    queue: Queue
+    config: Config
+    stopping: threading.Event
+    watch: Watch | None
+
+    def next_task(self) -> Task | None: ...
+
+    def performing(self, number: int, job: Job) -> None: ...
+
+    def performed(self, number: int, seconds: float) -> None: ...
+
+    def hold(self, job: Job) -> None: ...
+
+    def released(self, job: Job) -> None: ...
+
+    def refuse(self, job: Job) -> None: ...
+
+    def submit(self, change: Change) -> None: ...
 
 
 class ThreadWorker(Worker):
     """One thread of a pool. Its writes are made by the pool, many in one go."""
 
-    def __init__(self, pool: WorkerPool, number: int) -> None:
+    def __init__(self, pool: Pool, number: int) -> None:
         super().__init__(pool.queue.worker_name, queue=pool.queue)
         self.pool, self.number = pool, number
         self.stopping = pool.stopping

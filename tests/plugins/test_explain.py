@@ -8,7 +8,7 @@ import pytest
 from rocketjob import Job, Server, hookimpl
 from rocketjob.base import clock
 from rocketjob.cli import make_cli
-from rocketjob.queue.explain import Reason
+from rocketjob.jobs.reasons import Reason
 from rocketjob.testing import sandbox
 from rocketjob_plugins.cron import Cron
 from rocketjob_plugins.processing_window import ProcessingWindow

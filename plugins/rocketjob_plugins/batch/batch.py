@@ -24,7 +24,7 @@ from rocketjob_plugins.batch.slices import InputSlices, OutputSlices, Slices
 from rocketjob_plugins.batch.streams import StreamError
 
 if TYPE_CHECKING:
-    from rocketjob.queue.explain import Reason, Remark
+    from rocketjob.jobs.reasons import Reason, Remark
     from rocketjob.worker.runner import Worker
     from rocketjob_plugins.batch.slice import Slice
     from rocketjob_plugins.batch.streams import ReadKeywords

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from rocketjob.jobs.exception import message_of
-from rocketjob.queue.explain import Reason, Remark, lost
+from rocketjob.jobs.reasons import Reason, Remark
+from rocketjob.server.explain import lost
 
 if TYPE_CHECKING:
     from rocketjob_plugins.batch.batch import Batch

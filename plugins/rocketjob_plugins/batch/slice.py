@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, MutableSequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, Protocol, overload
 
 import bson
 
@@ -12,14 +12,22 @@ from rocketjob.base import clock
 from rocketjob.base.errors import DocumentTooLarge, NotFound, StateConflict
 from rocketjob.jobs.exception import JobException
 from rocketjob.model.types import codec_for
-from rocketjob.store import MAX_DOCUMENT_BYTES, Stored
-
-if TYPE_CHECKING:
-    from rocketjob_plugins.batch.slices import Slices
+from rocketjob.store import MAX_DOCUMENT_BYTES, Collection, Stored
+from rocketjob_plugins.batch.serializers import Serializer
 
 EXCEPTION = codec_for(JobException)
 MAX_PACKED = MAX_DOCUMENT_BYTES - 64 * 1024  # there is an exception beside the records, and more
 STATES = ("queued", "running", "completed", "failed")
+
+
+class Home(Protocol):
+    """Where a slice is stored, and how: see `rocketjob_plugins.batch.slices`."""
+
+    @property
+    def collection(self) -> Collection: ...
+
+    @property
+    def serializer(self) -> Serializer: ...
 
 
 class Slice(MutableSequence[Any]):
@@ -40,7 +48,7 @@ class Slice(MutableSequence[Any]):
         self,
         records: Iterable[Any] = (),
         first_record_number: int = 1,
-        slices: Slices | None = None,
+        slices: Home | None = None,
     ) -> None:
         self._records: list[Any] | None = list(records)
         self._packed: Any = None
@@ -137,7 +145,7 @@ class Slice(MutableSequence[Any]):
     # --- documents ---------------------------------------------------------------------------
 
     @classmethod
-    def load(cls, stored: Stored, slices: Slices) -> Slice:
+    def load(cls, stored: Stored, slices: Home) -> Slice:
         made = cls.__new__(cls)
         made._records, made._packed, made._slices = None, stored.get("records"), slices
         made.id, made._size = stored["_id"], stored.get("size")
@@ -165,7 +173,7 @@ class Slice(MutableSequence[Any]):
             stored["processing_record_number"] = self.processing_record_number
         return stored
 
-    def _pack(self, slices: Slices) -> Any:
+    def _pack(self, slices: Home) -> Any:
         """Return the records as they are stored; say here, in its words, if that is too much."""
         packed = slices.serializer.dump(self.records)
         if isinstance(packed, bytes | str) and len(packed) > MAX_PACKED:
@@ -214,7 +222,7 @@ class Slice(MutableSequence[Any]):
             raise NotFound(f"{self!r} is not stored any more: it was processed or dropped")
         raise StateConflict(f"{self!r} is {there['state']} in the store: a worker has it")
 
-    def _collection(self) -> Slices:
+    def _collection(self) -> Home:
         if self._slices is None:
             raise NotFound("this slice belongs to no job yet")
         return self._slices

@@ -25,7 +25,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rocketjob import Job, hookimpl
-from rocketjob.queue.explain import Reason
+from rocketjob.jobs.reasons import Reason
 from rocketjob.store.indexes import unique_while
 from rocketjob_plugins.cron.job import ACTIVE, INDEX, Cron
 from rocketjob_plugins.cron.schedule import CronError, CronSchedule

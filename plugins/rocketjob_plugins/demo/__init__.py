@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from rocketjob.jobs.job import Job
 from rocketjob.plugins.hookspecs import hookimpl
 
-from .job import DemoFileJob
+from .job import DemoFileJob, DemoSimpleJob
 
 if TYPE_CHECKING:
     import click
@@ -31,7 +31,6 @@ __all__ = ["DemoFileJob", "register_commands", "register_jobs"]
 def register_jobs() -> list[type[Job]]:
     """Let every server run the demo's jobs."""
     from .batch import DemoBatchJob
-    from .simple import DemoSimpleJob
 
     return [DemoFileJob, DemoBatchJob, DemoSimpleJob]
 

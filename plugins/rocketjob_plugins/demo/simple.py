@@ -2,27 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import attrs
 
 from rocketjob.base import clock
-from rocketjob.jobs.job import Job
-from rocketjob.model.fields import field
 
-if TYPE_CHECKING:
-    from .stage import Stage
+from .job import DemoSimpleJob
+from .stage import Stage
 
 GROUP = 1000
-
-
-class DemoSimpleJob(Job):
-    """Does nothing."""
-
-    demo_run: str = field(default="", description="which run it belongs to")
-
-    def perform(self) -> None:
-        """Do nothing."""
 
 
 @attrs.define

@@ -22,8 +22,9 @@ from rocketjob.base.config import Config
 from rocketjob.cli import Failure
 from rocketjob.jobs.job import COLLECTION
 
+from .batch import DemoBatchJob
 from .files import Found
-from .job import DemoFileJob
+from .job import DemoFileJob, DemoSimpleJob
 
 LARGE_BYTES = 64 * 1024  # larger files are more urgent: the last to end should be a small one
 GROUP = 500  # jobs stored in one go
@@ -167,9 +168,6 @@ class Stage:
         ]
 
     def remove_jobs(self) -> None:
-        from .batch import DemoBatchJob
-        from .simple import DemoSimpleJob
-
         DemoFileJob.where(demo_run=self.run).delete_all()
         DemoSimpleJob.where(demo_run=self.run).delete_all()
         DemoBatchJob.where(demo_run=self.run).destroy_all()

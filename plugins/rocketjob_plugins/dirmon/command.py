@@ -9,7 +9,7 @@ from bson import ObjectId
 
 from rocketjob.base.errors import RocketJobError
 from rocketjob.cli import Failure, Group, import_app, json_option
-from rocketjob.cli.job_class import resolve
+from rocketjob.cli.classes import resolve
 from rocketjob.cli.output import Cell, Column, clean, print_json, print_table
 from rocketjob.cli.types import JOB_SPEC, Property, as_dict
 from rocketjob.model.encrypted_fields import HIDDEN

@@ -14,6 +14,7 @@ from rocketjob.model.query import Query
 from rocketjob.model.registry import lookup
 from rocketjob_plugins.dirmon import patterns
 from rocketjob_plugins.dirmon.folders import Archive, FileState, folder_of
+from rocketjob_plugins.dirmon.intake import Intake
 from rocketjob_plugins.files.upload import UploadFileJob, misfits
 
 COLLECTION = "rocket_job.dirmon_entries"
@@ -229,8 +230,6 @@ class DirmonEntry(Document):
         Raises:
             DirmonError: it cannot be archived; the file is where it was.
         """
-        from rocketjob_plugins.dirmon.intake import Intake
-
         return Intake("by hand").take(self, folder_of_path(path, self).state_of(path))
 
 

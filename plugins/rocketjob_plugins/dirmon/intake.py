@@ -15,9 +15,9 @@ import hashlib
 import os
 import secrets
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
-from rocketjob import Document, application, field
+from rocketjob import Document, Job, application, field
 from rocketjob.base import clock
 from rocketjob.base.errors import ValidationError, is_duplicate_key
 from rocketjob.base.log import Logger
@@ -25,11 +25,8 @@ from rocketjob.jobs import successors
 from rocketjob.model.query import Query
 from rocketjob.store import atomically
 from rocketjob_plugins.batch.streams.names import is_url
-from rocketjob_plugins.dirmon.folders import DirmonError, FileState, Folder, folder_of, why
+from rocketjob_plugins.dirmon.folders import Archive, DirmonError, FileState, Folder, folder_of, why
 from rocketjob_plugins.files.upload import UploadFileJob
-
-if TYPE_CHECKING:
-    from rocketjob_plugins.dirmon.entry import DirmonEntry
 
 COLLECTION = "rocket_job.dirmon_files"
 LEASE = timedelta(minutes=2)  # more than servers' clocks differ by
@@ -39,6 +36,21 @@ log = Logger("rocketjob.dirmon")
 
 class ClaimTaken(Exception):
     """Somebody else has the file, or it is not as it was found: leave it alone."""
+
+
+class Entry(Protocol):
+    """What is asked of a `DirmonEntry`: what job a file is for, and where it is archived."""
+
+    name: str | None
+    pattern: str
+    job_class_name: str
+    properties: dict[str, Any]
+    archive_directory: str
+
+    @property
+    def job_class(self) -> type[Job] | None: ...
+
+    def archive_of(self, found: FileState) -> Archive: ...
 
 
 class DirmonFile(Document):
@@ -69,7 +81,7 @@ class Intake:
         self.by = by if ":" in by else f"{by} {secrets.token_hex(8)}"
         self._renewed = clock.monotonic()
 
-    def take(self, entry: DirmonEntry, found: FileState) -> UploadFileJob:
+    def take(self, entry: Entry, found: FileState) -> UploadFileJob:
         """Archive a file and store the job that gets it.
 
         Raises:
@@ -106,7 +118,7 @@ class Intake:
                 self._drop(claim)
             raise  # else the next scan goes on from here
 
-    def _claim(self, entry: DirmonEntry, found: FileState) -> DirmonFile:
+    def _claim(self, entry: Entry, found: FileState) -> DirmonFile:
         archive, cls = entry.archive_of(found), entry.job_class
         claim = DirmonFile(
             key=hashlib.sha256(found.path.encode()).hexdigest(),

@@ -11,11 +11,11 @@ from bson import ObjectId
 from rocketjob import Job, before, field, hookimpl, validate
 from rocketjob.base.errors import RocketJobError, StateConflict, ValidationError
 from rocketjob.jobs.job import job_class
+from rocketjob.jobs.reasons import Reason
 from rocketjob.model.document import Document
 from rocketjob.model.fields import read_only_field
 from rocketjob.model.registry import lookup
 from rocketjob.model.validation import Errors, check_fields
-from rocketjob.queue.explain import Reason
 from rocketjob_plugins.batch.streams.names import is_url
 from rocketjob_plugins.batch.streams.source import path_of
 

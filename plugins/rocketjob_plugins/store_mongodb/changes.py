@@ -10,14 +10,12 @@ from __future__ import annotations
 import random
 import threading
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rocketjob.base.interrupt import Interrupt
 from rocketjob.base.log import Logger
-
-if TYPE_CHECKING:
-    from rocketjob_plugins.store_mongodb.store import MongoStore
 
 log = Logger("rocketjob.store")
 AWAIT_MS = 500  # how long the server holds one read of a change stream
@@ -26,10 +24,14 @@ POLL = (0.05, 1.0)  # seconds: the first and the longest wait of those who poll
 
 
 class Changes:
-    """Counts the changes of the database, in a thread of its own, while anybody waits for them."""
+    """Counts the changes of the database, in a thread of its own, while anybody waits for them.
 
-    def __init__(self, store: MongoStore) -> None:
-        self.store, self.count = store, 0
+    Args:
+        database: gives pymongo's database; asked each time, since the client may be a new one.
+    """
+
+    def __init__(self, database: Callable[[], Any]) -> None:
+        self.database, self.count = database, 0
         self.breaks = 0  # how often the stream broke off
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -80,7 +82,7 @@ class Changes:
 
     def _open(self) -> Any:
         # Only that there was a change is of interest: the events are kept as small as can be.
-        return self.store.database.watch(
+        return self.database().watch(
             [{"$project": {"_id": 1}}], max_await_time_ms=AWAIT_MS, resume_after=self._token
         )
 
@@ -112,7 +114,7 @@ class Polling:
 
     count = 0
 
-    def __init__(self, store: MongoStore) -> None:
+    def __init__(self, database: Callable[[], Any]) -> None:
         self._local = threading.local()
 
     def wait(self, mark: Any, timeout: float, interrupt: Interrupt | None) -> bool:

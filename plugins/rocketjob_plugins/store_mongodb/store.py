@@ -164,10 +164,10 @@ class MongoStore:
             self._client = None
 
     def _new_changes(self) -> Changes | Polling:
-        return WAKE_UPS[self.wake_up](self)
+        return WAKE_UPS[self.wake_up](lambda: self.database)
 
     def _listeners(self) -> list[Any]:
-        return [tailable.Writes(self)] if self.wake_up == "tailable" else []
+        return [tailable.Writes(self.written)] if self.wake_up == "tailable" else []
 
     @property
     def _is_replicated(self) -> bool:

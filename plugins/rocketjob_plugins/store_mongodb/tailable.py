@@ -15,6 +15,7 @@ from __future__ import annotations
 import atexit
 import threading
 import weakref
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from pymongo import CursorType, WriteConcern
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
         CommandSucceededEvent,
     )
 
-    from rocketjob_plugins.store_mongodb.store import MongoStore
-
 COLLECTION = "rocket_job.wake_up"
 BYTES = 16 * 1024  # some hundred documents: a reader that is late by more than these starts anew
 PAUSE = 0.02  # seconds between two of them from one process
@@ -42,8 +41,8 @@ EXISTS_ALREADY = 48
 class Tailable(Changes):
     """Follows the capped collection while anybody waits, and writes to it after writes."""
 
-    def __init__(self, store: MongoStore) -> None:
-        super().__init__(store)
+    def __init__(self, database: Callable[[], Any]) -> None:
+        super().__init__(database)
         self._news = threading.Event()
         self._teller: threading.Thread | None = None
 
@@ -54,8 +53,8 @@ class Tailable(Changes):
 
         What was there before wakes those who wait once more than needed.
         """
-        make_capped(self.store.database)
-        found = self.store.database[COLLECTION].find({}, cursor_type=CursorType.TAILABLE_AWAIT)
+        make_capped(self.database())
+        found = self.database()[COLLECTION].find({}, cursor_type=CursorType.TAILABLE_AWAIT)
         return found.max_await_time_ms(AWAIT_MS)
 
     def _read(self, stream: Any) -> bool:
@@ -96,7 +95,7 @@ class Tailable(Changes):
         """Insert a document if there is news; the primary alone is asked: it is what is read."""
         if self._news.is_set():
             self._news.clear()  # first: what is written from here on is told again
-            told = self.store.database[COLLECTION].with_options(write_concern=WriteConcern(1))
+            told = self.database()[COLLECTION].with_options(write_concern=WriteConcern(1))
             told.insert_one({"at": clock.now()})
 
     def stop(self) -> None:
@@ -125,10 +124,14 @@ def _quietly_tell(changes: Tailable) -> None:
 
 
 class Writes(CommandListener):
-    """Tells a store of the commands of its client that have written something."""
+    """Tells a store of the commands of its client that have written something.
 
-    def __init__(self, store: MongoStore) -> None:
-        self._store = weakref.proxy(store)
+    Args:
+        written: a method of the store, which is not kept alive by this.
+    """
+
+    def __init__(self, written: Callable[[], None]) -> None:
+        self._written = weakref.WeakMethod(written)
 
     def started(self, event: CommandStartedEvent) -> None: ...
 
@@ -136,7 +139,9 @@ class Writes(CommandListener):
 
     def succeeded(self, event: CommandSucceededEvent) -> None:
         if has_written(event.command_name, event.reply):
-            self._store.written()
+            written = self._written()
+            if written is not None:
+                written()
 
 
 def has_written(command: str, reply: Any) -> bool:

@@ -26,7 +26,7 @@ from __future__ import annotations
 from typing import Any
 
 from rocketjob import Job, hookimpl
-from rocketjob.queue.explain import Reason
+from rocketjob.jobs.reasons import Reason
 from rocketjob.store import Filter
 from rocketjob_plugins.throttle.dependent import ThrottleDependentJobs
 from rocketjob_plugins.throttle.job import Throttle

@@ -17,7 +17,6 @@ from uuid import UUID
 from bson import Binary, Decimal128, ObjectId, Regex
 
 from rocketjob.base.clock import to_utc
-from rocketjob.model.encrypted_fields import Sealed
 from rocketjob.model.types import exact
 from rocketjob.model.types.base import Codec, first, shown
 from rocketjob.model.types.scalars import (
@@ -29,6 +28,7 @@ from rocketjob.model.types.scalars import (
     check_range,
     check_text,
 )
+from rocketjob.model.types.sealed import Sealed
 from rocketjob.model.types.times import check_datetime, check_timedelta
 
 TAG = "__rocketjob__"

@@ -5,17 +5,22 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from rocketjob_plugins.batch.streams.errors import StreamError
 from rocketjob_plugins.batch.streams.options import Dialect
 
-if TYPE_CHECKING:
-    from rocketjob_plugins.batch.streams.lines import LineBlocks
+
+class Position(Protocol):
+    """How far a file has been read: see `LineBlocks`."""
+
+    name: str
+    delimiter: str | None
+    line: int
 
 
 def join_quoted(
-    lists: Iterable[list[str]], state: LineBlocks, dialect: Dialect, longest: int
+    lists: Iterable[list[str]], state: Position, dialect: Dialect, longest: int
 ) -> Iterator[list[str]]:
     """Join the lines whose line break is within quotes.
 
@@ -95,7 +100,7 @@ def _next(line: str, opening: str, start: int) -> int:
     return found if found < 0 else found + len(opening) - 1
 
 
-def _unbalanced(state: LineBlocks, line: int, text: str, dialect: Dialect) -> StreamError:
+def _unbalanced(state: Position, line: int, text: str, dialect: Dialect) -> StreamError:
     named = "double quote" if dialect.quote == '"' else f"quote {dialect.quote}"
     return StreamError(
         f"a {named} is opened here and never closed: close it, or remove it",

@@ -10,89 +10,21 @@ from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-import attrs
-
 from rocketjob.base import clock
 from rocketjob.jobs.job import COLLECTION, Job
+from rocketjob.jobs.reasons import Explanation, Reason, Remark, shown
 from rocketjob.jobs.unknown import UnknownJob
 from rocketjob.queue.claim import Queue, more_urgent_than
 from rocketjob.server.server import Server
 from rocketjob.store import context
 
+__all__ = ["Explanation", "Reason", "Remark", "explain", "lost"]
 CALL = {
     "paused": "it is paused: resume it to let it go on",
     "failed": "it has failed: retry it to run it again",
     "aborted": "it was aborted, for good",
     "completed": "it has completed",
 }
-
-
-@attrs.frozen
-class Reason:
-    """One thing that keeps a job from running.
-
-    Attributes:
-        name: such as `run_at`, `servers`, or the name of a throttle.
-        text: for people.
-        until: when it no longer does, where that is known.
-    """
-
-    name: str
-    text: str
-    until: datetime | None = None
-
-    def __str__(self) -> str:
-        return self.text if self.until is None else f"{self.text}, until {_shown(self.until)}"
-
-
-@attrs.frozen
-class Remark:
-    """Something to be known of a job that is none of its fields.
-
-    Attributes:
-        name: for programs, such as `reject_count`.
-        value: likewise.
-        brief: for a listing, such as `2 rejected`.
-        text: a sentence for people, which says what can be done.
-    """
-
-    name: str
-    value: Any
-    brief: str
-    text: str
-
-
-@attrs.frozen
-class Explanation:
-    """Why a job is not running now. True where there is any reason.
-
-    Attributes:
-        job: as it is in words, such as `ReportJob 55ae... is queued`.
-        reasons: what holds it back; none where it only waits for a free worker, or is running.
-    """
-
-    job: str
-    state: str
-    reasons: tuple[Reason, ...] = ()
-    note: str = ""
-
-    @property
-    def until(self) -> datetime | None:
-        """When it could start at the earliest; None if it could now, or nobody knows."""
-        times = [reason.until for reason in self.reasons]
-        known = [at for at in times if at is not None]
-        return max(known) if known and len(known) == len(times) else None
-
-    def names(self) -> list[str]:
-        """Name the reasons."""
-        return [reason.name for reason in self.reasons]
-
-    def __bool__(self) -> bool:
-        return bool(self.reasons)
-
-    def __str__(self) -> str:
-        lines = [f"- {reason}" for reason in self.reasons] or [self.note]
-        return "\n".join([f"{self.job} is {self.state}", *lines])
 
 
 def explain(job: Job) -> Explanation:
@@ -141,7 +73,7 @@ def _reasons(job: Job, stored: dict[str, Any], now: datetime) -> Iterator[Reason
     app, queue = context.current(), _queue()
     clauses = queue.clauses(now)
     if job.is_expired:
-        yield Reason("expires_at", f"it expired at {_shown(job.expires_at)}: it will be removed")
+        yield Reason("expires_at", f"it expired at {shown(job.expires_at)}: it will be removed")
     if _fails(job, clauses["run_at"]):
         yield Reason("run_at", "it is scheduled for later", job.run_at)
     servers = list(_servers(stored["_type"]))
@@ -199,9 +131,5 @@ def _why(job: Job) -> str:
 
 
 def _workers(job: Job) -> str:
-    since = f" since {_shown(job.started_at)}" if job.started_at else ""
+    since = f" since {shown(job.started_at)}" if job.started_at else ""
     return (", ".join(job.worker_names) or "no worker") + since
-
-
-def _shown(at: datetime | None) -> str:
-    return f"{at:%Y-%m-%d %H:%M:%S} UTC" if at is not None else "?"

@@ -1,0 +1,149 @@
+"""What a reader may rely on: imports go one way, and whoever imports late says why.
+
+The graph is that of all modules of the kernel, the plugins and contrib. Imports within functions
+and those for type checkers only count like any other. The order of the kernel's packages is a
+contract of import-linter, in pyproject.toml.
+"""
+
+import ast
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+PACKAGES = ("rocketjob", "rocketjob_plugins", "rocketjob_contrib")
+# Circles that are still to be resolved: none may be added, none may grow.
+KNOWN_CIRCLES = (
+    {
+        "rocketjob.jobs.builder",
+        "rocketjob.jobs.job",
+        "rocketjob.jobs.present",
+        "rocketjob.jobs.query",
+        "rocketjob.jobs.successors",
+        "rocketjob.jobs.unknown",
+        "rocketjob.queue.claim",
+        "rocketjob.queue.limits",
+        "rocketjob.states.machine",
+        "rocketjob.worker.runner",
+    },
+    {
+        "rocketjob_plugins.batch.batch",
+        "rocketjob_plugins.batch.download",
+        "rocketjob_plugins.batch.explain",
+        "rocketjob_plugins.batch.headers",
+        "rocketjob_plugins.batch.outcome",
+        "rocketjob_plugins.batch.reject_file",
+        "rocketjob_plugins.batch.rejects",
+        "rocketjob_plugins.batch.stepwise",
+        "rocketjob_plugins.batch.tables",
+        "rocketjob_plugins.batch.upload",
+        "rocketjob_plugins.batch.work",
+    },
+)
+
+
+def sources():
+    """Return the file of each module, by the module's name."""
+    found = {}
+    for package in PACKAGES:
+        root = Path(importlib.util.find_spec(package).submodule_search_locations[0])
+        for file in root.rglob("*.py"):
+            parts = [package, *file.relative_to(root).with_suffix("").parts]
+            found[".".join(parts).removesuffix(".__init__")] = file
+    return found
+
+
+@pytest.fixture(scope="module")
+def modules():
+    return {
+        name: ast.parse(file.read_text(encoding="utf-8"), str(file))
+        for name, file in sources().items()
+    }
+
+
+def names_in(statement, module, packages):
+    """Return what an import statement imports: `a.b` and `a.b.c` for `from a.b import c`."""
+    if isinstance(statement, ast.Import):
+        return [alias.name for alias in statement.names]
+    base = statement.module or ""
+    if statement.level:
+        keep = statement.level - (module in packages)
+        parents = module.split(".")
+        parents = parents[: len(parents) - keep] if keep else parents
+        base = ".".join([*parents, *filter(None, [base])])
+    return [f"{base}.{alias.name}" for alias in statement.names]
+
+
+def graph_of(modules):
+    """Return which modules each module imports; what a package re-exports is the package's."""
+    packages = {name for name in modules if any(o.startswith(f"{name}.") for o in modules)}
+    graph = {}
+    for module, tree in modules.items():
+        named = [
+            name
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Import | ast.ImportFrom)
+            for name in names_in(node, module, packages)
+        ]
+        found = {name if name in modules else name.rpartition(".")[0] for name in named}
+        found |= {package for name in found for package in run_first(name, module)}
+        graph[module] = sorted((found & modules.keys()) - {module})
+    return graph
+
+
+def run_first(name, module):
+    """Return the packages that are run before a module is imported from outside of them."""
+    parents = [name[:index] for index, letter in enumerate(name) if letter == "."]
+    return [package for package in parents if not f"{module}.".startswith(f"{package}.")]
+
+
+def circles(graph):
+    """Return the groups of modules in which each imports, directly or not, all others."""
+    reached = {name: reach(graph, name) for name in graph}
+    groups = {
+        frozenset(other for other in reached[name] if name in reached[other])
+        for name in graph
+        if name in reached[name]
+    }
+    return [set(group) for group in groups]
+
+
+def reach(graph, start):
+    found, waiting = set(), [start]
+    while waiting:
+        for name in graph[waiting.pop()]:
+            if name not in found:
+                found.add(name)
+                waiting.append(name)
+    return found
+
+
+def test_no_modules_import_each_other_in_a_circle(modules):
+    found = circles(graph_of(modules))
+    new = [sorted(each) for each in found if not any(each <= known for known in KNOWN_CIRCLES)]
+    assert not new, "\n".join(" <-> ".join(each) for each in new)
+
+
+def test_the_list_of_known_circles_holds_no_module_that_has_left_its_circle(modules):
+    found = circles(graph_of(modules))
+    for known in KNOWN_CIRCLES:
+        there = set().union(*(each for each in found if each <= known))
+        assert known == there, f"take out of the list: {', '.join(sorted(known - there))}"
+
+
+def test_a_package_that_imports_whoever_imports_from_it_makes_a_circle():
+    texts = {"a": "import p.b", "p": "from p import c", "p.b": "", "p.c": "import a"}
+    modules = {name: ast.parse(text) for name, text in texts.items()}
+    assert circles(graph_of(modules)) == [{"a", "p", "p.c"}]
+
+
+def test_circles_are_found_through_late_and_type_only_and_relative_imports():
+    texts = {
+        "p": "",
+        "p.a": "def f():\n    from p import b\n",
+        "p.b": "if TYPE_CHECKING:\n    from p.c import C\n",
+        "p.c": "from .a import f\n",
+        "p.d": "from p.a import f\n",
+    }
+    modules = {name: ast.parse(text) for name, text in texts.items()}
+    assert circles(graph_of(modules)) == [{"p.a", "p.b", "p.c"}]
