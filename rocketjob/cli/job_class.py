@@ -59,7 +59,7 @@ def build(
         ValidationError: another job is in the way.
     """
     try:
-        cls.check_perform()
+        cls.check_class()
         job = cls.from_properties(properties)
         if args or kwargs:
             values = {name: getattr(job, name) for name in properties}

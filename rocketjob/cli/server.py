@@ -127,6 +127,8 @@ def find_classes(current: Application) -> Classes:
     brought = {cls.type_name() for cls in current.plugins.collect("register_jobs")}
     every = (cls for cls in loaded_classes(Job) if cls.taken_by(current.config))
     loaded = [cls for cls in every if cls.perform not in (Job.perform, UnknownJob.perform)]
+    for cls in loaded:
+        cls.check_class()  # here rather than when the first of its jobs runs otherwise than meant
     taken = sorted({cls.type_name() for cls in loaded if takes(current.config, cls)})
     return Classes(
         own=[name for name in taken if name not in brought],

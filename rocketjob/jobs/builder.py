@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import inspect
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import attrs
+
+from rocketjob.jobs.arguments import check_arguments
 
 if TYPE_CHECKING:
     from rocketjob.jobs.job import Job
@@ -38,23 +38,13 @@ class JobBuilder(Generic[J]):
         """Return the job, not stored yet.
 
         Raises:
-            TypeError: an unknown field, or perform does not take these arguments.
+            TypeError: an unknown field, or perform does not take these arguments, or not of these
+                types.
             NotImplementedError: the class has no perform.
         """
-        self.job_class.check_perform()
+        self.job_class.check_class()
         job = self.job_class(**self.values)
-        _check_signature(self.job_class, args, kwargs)
+        check_arguments(self.job_class, args, kwargs)
         if args or kwargs:
             job.arguments = {"args": list(args), "kwargs": kwargs}
         return job
-
-
-def _check_signature(cls: type[Job], args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    signature = cls.__dict__.get("__signature_of_perform__")
-    if signature is None:
-        signature = cls.__signature_of_perform__ = inspect.signature(cls.perform)
-    try:
-        signature.bind(None, *args, **kwargs)
-    except TypeError as error:
-        shown = re.sub(r"^\(self(, )?", "(", str(signature))
-        raise TypeError(f"{cls.__name__}.perform{shown}: {error}") from None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import inspect
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, tzinfo
@@ -30,7 +29,7 @@ from rocketjob.base.errors import (
     WorkerCrashed,
 )
 from rocketjob.base.log import Logger
-from rocketjob.jobs import present, successors
+from rocketjob.jobs import class_checks, present, successors
 from rocketjob.jobs.builder import JobBuilder
 from rocketjob.jobs.exception import JobException
 from rocketjob.jobs.query import JobQuery
@@ -90,7 +89,8 @@ class Job(Document):
     """Stored keys that a claim removes, such as the reason why the job was waiting."""
 
     __events__: ClassVar[dict[str, Event]] = {}
-    __signature_of_perform__: ClassVar[inspect.Signature | None] = None
+    __arguments_of_perform__: ClassVar[Any] = None
+    __checked__: ClassVar[bool] = False
 
     id: ObjectId = field(factory=ObjectId)
     description: str | None = field(default=None, user_editable=True, copy_on_restart=True)
@@ -134,6 +134,7 @@ class Job(Document):
     def __init_subclass__(cls, abstract: bool = False, **options: Any) -> None:
         cls.__events__ = events_of(cls)
         super().__init_subclass__(abstract=abstract, **options)
+        class_checks.check_made_class(cls)
 
     @classmethod
     def known_events(cls) -> frozenset[str]:
@@ -143,7 +144,7 @@ class Job(Document):
 
     def perform(self, *args: Any, **kwargs: Any) -> Any:
         """Do the work; every job class writes its own. What it returns is the job's result."""
-        self.check_perform()
+        self.check_class()
         raise NotImplementedError("Job.perform does nothing: leave the call of super() out")
 
     def work(self, worker: Worker) -> None:
@@ -197,25 +198,22 @@ class Job(Document):
         A mixin may return another one that is there already.
 
         Raises:
-            NotImplementedError: the class has a method whose name is almost perform.
+            NotImplementedError, TypeError: see `check_class`.
         """
-        if _almost_perform(type(self)):
-            self.check_perform()
+        self.check_class()
         return self.save()
 
     @classmethod
-    def check_perform(cls) -> None:
-        """Refuse a class that has no perform, so that its jobs could only fail.
-
-        `create` lets it pass: where jobs are only stored, the class may have no more than fields.
+    def check_class(cls) -> None:
+        """Refuse a class whose jobs could only fail, or would not do what is asked of them.
 
         Raises:
-            NotImplementedError: says what to do.
+            NotImplementedError: it has no `perform`; the message says what to do.
+            TypeError: it has a setting of a mixin that it does not have.
         """
-        if cls.perform is Job.perform:
-            near = _almost_perform(cls)
-            hint = f"did you mean {near} to be it?" if near else "write one"
-            raise NotImplementedError(f"{cls.__name__} has no perform method: {hint}")
+        if "__checked__" not in cls.__dict__:
+            class_checks.check_used_class(cls)
+            cls.__checked__ = True
 
     def explain(self) -> Explanation:
         """Say why the job is not running now, and when it could."""
@@ -871,17 +869,6 @@ class Job(Document):
 _SET_BY_EVENTS = frozenset(
     ("started_at", "completed_at", "failure_count", "interruptions", "worker_name", "claimed_by")
 )
-
-
-def _almost_perform(cls: type[Job]) -> str | None:
-    """Return the method of a class without perform that was probably meant to be it."""
-    import difflib
-
-    if cls.perform is not Job.perform:
-        return None
-    own = [name for name, value in vars(cls).items() if inspect.isfunction(value)]
-    near = difflib.get_close_matches("perform", own, n=1, cutoff=0.8)
-    return near[0] if near else None
 
 
 def _each(query: JobQuery[Any], event: str) -> int:

@@ -16,6 +16,8 @@ from typing import Any, Literal, TypeVar
 
 import attrs
 
+from rocketjob.base.functions import refuse_unawaited
+
 F = TypeVar("F", bound=Callable[..., Any])
 Kind = Literal["before", "after", "around"]
 MARK = "__rocketjob_callbacks__"
@@ -83,6 +85,10 @@ def _decorator(
     def decorate(function: F) -> F:
         if kind == "around" and not inspect.isgeneratorfunction(function):
             raise TypeError(f"@around: {function.__qualname__} must be a generator with one yield")
+        if kind != "around":
+            refuse_unawaited(function, f"@{kind}")
+        if when is not None:
+            refuse_unawaited(when, f"@{kind}, when=")
         name = function.__name__
         if on is None:
             marks = [Callback(event, kind, name, None, when) for event in events]

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Literal, TypeVar, get_origin, overload
 import attrs
 
 from rocketjob.base.errors import FieldClash, ValidationError
+from rocketjob.base.functions import refuse_unawaited
 from rocketjob.model.encrypted_fields import Sealed, SealedAttribute, encrypt
 from rocketjob.model.types import Codec, codec_for
 
@@ -205,6 +206,9 @@ def field(
         raise TypeError("field(): give a default or a factory, not both")
     if factory is not None and not callable(factory):
         raise TypeError("field(): factory must be callable; for a plain value use default=")
+    for name, function in (("factory", factory), ("validator", validator)):
+        if function is not None:
+            refuse_unawaited(function, f"field({name}=)")
     return Field(
         default=default,
         factory=factory,

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import attrs
 
+from rocketjob.base.functions import refuse_unawaited
 from rocketjob.model.encrypted_fields import Sealed
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -57,6 +58,7 @@ class Errors(Mapping[str, list[str]]):
 
 def validate(function: F) -> F:
     """Mark a method that adds messages to `self.errors` where the document is not valid."""
+    refuse_unawaited(function, "@validate")
     setattr(function, MARK, True)
     return function
 

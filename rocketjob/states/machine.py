@@ -19,6 +19,7 @@ import attrs
 
 from rocketjob.base import clock
 from rocketjob.base.errors import DuplicateKey, InvalidTransition, is_duplicate_key
+from rocketjob.base.functions import refuse_unawaited
 from rocketjob.jobs import successors
 from rocketjob.model.callbacks import Frame, leave_all, unwind_all
 from rocketjob.states import history
@@ -99,6 +100,7 @@ def event(
     """
 
     def decorate(effect: Callable[P, None]) -> Callable[P, None]:
+        refuse_unawaited(effect, "@event")
         made = Event(effect.__name__, transitions, effect, validates)
         names = list(inspect.signature(effect).parameters)[1:]
 

@@ -88,6 +88,8 @@ def test_section_1_rules_about_fields(rocketjob):
         first: str = "f"
         options: dict = {}
 
+        def perform(self): ...
+
     job = GuideCountJob.create()
     assert (job.count, job.first, GuideCountJob.count()) == (1, "f", 1)
     with pytest.raises(ValidationError, match=r"keys may not contain '.' nor begin with '\$'"):

@@ -116,6 +116,8 @@ def test_a_field_that_has_become_required_is_asked_for_when_the_job_is_saved(roc
     class NowRequiredJob(Job):
         needed: str
 
+        def perform(self): ...
+
     job = NowRequiredJob.create(needed="x")
     Job.collection().update_one({"_id": job.id}, {"$unset": {"needed": ""}})
     found = Job.find(job.id)

@@ -16,6 +16,8 @@ class AnimalJob(Job):
     destroy_on_complete = False
     name: str = ""
 
+    def perform(self): ...
+
 
 class DogJob(AnimalJob):
     tricks: list[str] = []
@@ -62,6 +64,7 @@ def test_a_class_may_be_defined_again_in_the_same_place(rocketjob):
     sys.modules["reloaded_jobs"] = module
     try:
         code = "from rocketjob import Job\nclass ReloadedJob(Job):\n    n: int = 0\n"
+        code += "    def perform(self): ...\n"
         exec(code, module.__dict__)
         first = module.ReloadedJob
         exec(code, module.__dict__)
@@ -189,6 +192,8 @@ def test_nor_can_the_field_of_a_mixin_that_knows_no_jobs():
 def test_a_class_may_still_compute_an_inherited_field():
     class PlainNumberJob(Job):
         number: int = 1
+
+        def perform(self): ...
 
     class ComputedNumberJob(PlainNumberJob):
         @property

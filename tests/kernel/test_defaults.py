@@ -12,6 +12,8 @@ def test_a_literal_default_is_copied_for_each_instance(rocketjob):
         tags: list[str] = []
         options: dict[str, list[int]] = {"a": [1]}
 
+        def perform(self): ...
+
     first, second = TaggedJob(), TaggedJob()
     first.tags.append("x")
     first.options["a"].append(2)
@@ -22,6 +24,8 @@ def test_a_literal_default_is_copied_for_each_instance(rocketjob):
 def test_a_loaded_document_without_the_field_gets_a_copy_of_the_default_too(rocketjob):
     class LateJob(Job):
         tags: list[str] = []
+
+        def perform(self): ...
 
     job = LateJob.create()
     job.collection().update_one({"_id": job.id}, {"$unset": {"tags": ""}})
@@ -35,6 +39,8 @@ def test_a_factory_without_parameter_is_called_for_each_instance():
     class CountingJob(Job):
         number: int = field(factory=lambda: next(made))
 
+        def perform(self): ...
+
     assert [CountingJob().number, CountingJob().number] == [0, 1]
     assert CountingJob(number=7).number == 7
     assert CountingJob().number == 2
@@ -46,6 +52,8 @@ def test_a_factory_that_takes_the_job_sees_all_other_fields():
         username: str
         suffix: str = "!"
 
+        def perform(self): ...
+
     assert TitledJob(username="Jack").title == "for Jack !"
     assert TitledJob(username="Jack", title="given").title == "given"
 
@@ -55,6 +63,8 @@ def test_a_factory_that_takes_the_job_runs_early_if_pre_processed():
         first: int = 1
         early: str = field(factory=lambda job: f"{job.first}", pre_processed=True)
         late: str = field(factory=lambda job: f"{job.first} {job.early}")
+
+        def perform(self): ...
 
     job = EarlyJob(first=2)
     assert (job.early, job.late) == ("1", "2 1")
@@ -72,6 +82,8 @@ def test_a_factory_may_be_a_method_a_class_or_a_partial():
         b: dict = field(factory=dict)
         c: int = field(factory=partial(int, "5"))
 
+        def perform(self): ...
+
     job = MadeJob()
     assert (job.a, job.b, job.c) == (["made"], {}, 5)
 
@@ -83,6 +95,8 @@ class UrgentBase(Job):
     priority = 70
     destroy_on_complete = False
     speed: int = 1
+
+    def perform(self): ...
 
 
 class UrgentChild(UrgentBase):
@@ -125,6 +139,8 @@ def test_a_class_default_replaces_a_factory():
     class MadeBase(Job):
         token: str = field(factory=lambda: "made")
 
+        def perform(self): ...
+
     class FixedJob(MadeBase):
         token = "fixed"
 
@@ -134,6 +150,8 @@ def test_a_class_default_replaces_a_factory():
 def test_a_class_default_makes_a_required_field_optional(rocketjob):
     class NamedBase(Job):
         username: str
+
+        def perform(self): ...
 
     class SystemJob(NamedBase):
         username = "system"
@@ -145,6 +163,8 @@ def test_a_class_default_makes_a_required_field_optional(rocketjob):
 def test_a_mutable_class_default_is_copied_for_each_instance():
     class ListBase(Job):
         tags: list[str] = []
+
+        def perform(self): ...
 
     class ListChild(ListBase):
         tags = ["a"]
@@ -176,7 +196,7 @@ class AbstractJobMixin(Job, abstract=True):
 
 def test_a_plain_class_brings_fields_methods_and_defaults():
     class MixedJob(PlainMixin, Job):
-        pass
+        def perform(self): ...
 
     job = MixedJob(retries=5)
     assert (job.channel, job.retries, job.priority, job.shout()) == ("general", 5, 33, "GENERAL")
@@ -187,18 +207,20 @@ def test_a_class_changes_the_default_of_its_mixin_without_changing_the_mixin():
     class QuietJob(PlainMixin, Job):
         channel = "quiet"
 
+        def perform(self): ...
+
     class LoudJob(PlainMixin, Job):
-        pass
+        def perform(self): ...
 
     assert (QuietJob().channel, LoudJob().channel) == ("quiet", "general")
 
 
 def test_a_plain_mixin_serves_several_classes_and_their_documents(rocketjob):
     class OneJob(PlainMixin, Job):
-        pass
+        def perform(self): ...
 
     class TwoJob(PlainMixin, Job):
-        pass
+        def perform(self): ...
 
     assert OneJob.find(OneJob.create(channel="a").id).channel == "a"
     assert TwoJob.find(TwoJob.create(channel="b").id).channel == "b"
@@ -208,13 +230,15 @@ def test_an_abstract_document_is_a_mixin_of_fields():
     class RegionalJob(AbstractDocumentMixin, Job):
         region = "us"
 
+        def perform(self): ...
+
     assert RegionalJob().region == "us"
     assert AbstractDocumentMixin.fields()["region"].default == "eu"
 
 
 def test_an_abstract_job_hands_down_fields_and_defaults_and_is_no_class_of_its_own(rocketjob):
     class TeamJob(AbstractJobMixin):
-        pass
+        def perform(self): ...
 
     assert (TeamJob().team, TeamJob().priority) == ("ops", 44)
     TeamJob.create()
@@ -229,13 +253,13 @@ def test_the_mixin_named_first_wins_as_python_has_it():
         priority = 2
 
     class FirstSecondJob(First, Second, Job):
-        pass
+        def perform(self): ...
 
     class SecondFirstJob(Second, First, Job):
-        pass
+        def perform(self): ...
 
     class AfterJob(Job, First):
-        pass
+        def perform(self): ...
 
     assert (FirstSecondJob().priority, SecondFirstJob().priority) == (1, 2)
     assert AfterJob().priority == 50
@@ -251,7 +275,7 @@ def test_unrelated_bases_with_the_same_field_clash():
     with pytest.raises(FieldClash, match=r"ClashJob inherits the field channel from .*Mixin and"):
 
         class ClashJob(OneMixin, OtherMixin, Job):
-            pass
+            def perform(self): ...
 
 
 def test_a_class_that_declares_the_field_itself_settles_a_clash():
@@ -263,6 +287,8 @@ def test_a_class_that_declares_the_field_itself_settles_a_clash():
 
     class SettledJob(OneMixin, OtherMixin, Job):
         channel: int = 5
+
+        def perform(self): ...
 
     class SettledChild(SettledJob):
         pass
@@ -277,12 +303,14 @@ def test_a_mixin_that_takes_the_name_of_a_job_field_clashes():
     with pytest.raises(FieldClash, match="priority"):
 
         class PriorityJob(PriorityMixin, Job):
-            pass
+            def perform(self): ...
 
 
 def test_a_subclass_may_declare_an_inherited_field_anew():
     class NarrowBase(Job):
         limit: int | None = None
+
+        def perform(self): ...
 
     class NarrowJob(NarrowBase):
         limit: int = field(default=9, description="narrow")
@@ -322,6 +350,8 @@ def test_a_field_may_be_called_like_a_class_level_helper(rocketjob):
         first: str
         where: list[str] = []
 
+        def perform(self): ...
+
     job = CountJob.create(first="f")
     assert (job.count, job.first, job.where) == (5, "f", [])
     assert CountJob.count() == 1
@@ -333,6 +363,8 @@ def test_a_field_may_be_called_like_a_class_level_helper(rocketjob):
 def test_a_default_of_a_field_called_like_a_helper_can_be_changed_below(rocketjob):
     class CountBase(Job):
         count: int = 5
+
+        def perform(self): ...
 
     class CountChild(CountBase):
         count = 6
@@ -350,7 +382,7 @@ def test_a_mixin_may_bring_a_field_called_like_a_helper(rocketjob):
         count: int = 7
 
     class HelperMixedJob(CountMixin, Job):
-        pass
+        def perform(self): ...
 
     assert HelperMixedJob().count == 7
     assert HelperMixedJob.count() == 0

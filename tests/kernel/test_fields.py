@@ -87,6 +87,8 @@ class EveryTypeJob(Job):
     moment: date | datetime | None = None
     anything: Any = None
 
+    def perform(self): ...
+
 
 NOON = pendulum.datetime(2026, 1, 31, 12, 30, 15, 123000)
 SAMPLES = [
@@ -264,6 +266,8 @@ def test_a_union_that_holds_timedeltas_keeps_them(rocketjob):
     class WhenJob(Job):
         when: datetime | timedelta = timedelta(1)
 
+        def perform(self): ...
+
     assert WhenJob.find(WhenJob.create(when=timedelta(2)).id).when == timedelta(2)
     assert WhenJob.find(WhenJob.create(when=NOON).id).when == NOON
 
@@ -341,6 +345,8 @@ def test_a_field_of_any_type_takes_any_value_that_a_document_holds(rocketjob, an
     class AnyJob(Job):
         value: annotation = None
 
+        def perform(self): ...
+
     assert AnyJob.find(AnyJob.create(value=[1, {"a": b"x"}]).id).value == [1, {"a": b"x"}]
 
 
@@ -363,10 +369,14 @@ def test_a_type_that_no_field_can_have_is_refused_with_what_can_be_had(annotatio
         class OddJob(Job):
             value: annotation = None
 
+            def perform(self): ...
+
 
 def test_an_annotation_that_names_nothing_is_refused_with_its_place():
     class UnresolvedJob(Job):
         value: "NoSuchType" = None  # noqa: F821
+
+        def perform(self): ...
 
     with pytest.raises(TypeError, match=r"UnresolvedJob.value: the annotation 'NoSuchType'"):
         UnresolvedJob(value=1)
@@ -378,6 +388,8 @@ def test_annotations_may_be_text_that_names_what_is_local():
 
     class TextAnnotationJob(Job):
         value: "Local" = Local.A
+
+        def perform(self): ...
 
     assert TextAnnotationJob().value is Local.A
 
@@ -403,6 +415,8 @@ def test_none_over_a_default_that_is_not_none_comes_back_as_none(rocketjob):
     class NotedJob(Job):
         note: str | None = "x"
 
+        def perform(self): ...
+
     assert NotedJob.find(NotedJob.create(note=None).id).note is None
 
 
@@ -413,6 +427,8 @@ def test_private_and_class_variables_are_no_fields():
         limit: ClassVar[int] = 5
         _hidden: int = 6
 
+        def perform(self): ...
+
     assert not {"limit", "_hidden"} & set(QuietJob.fields())
     assert QuietJob.limit == 5
 
@@ -422,6 +438,8 @@ def test_fields_tell_what_is_known_of_them():
         ssn: str | None = field(
             default=None, user_editable=True, copy_on_restart=True, description="secret"
         )
+
+        def perform(self): ...
 
     made = ToldJob.fields()["ssn"]
     assert (made.user_editable, made.copy_on_restart, made.description) == (True, True, "secret")

@@ -57,6 +57,8 @@ class PropertiesJob(Job):
     delay: timedelta | str | None = None
     anything: Any = None
 
+    def perform(self): ...
+
 
 GOOD = [
     ("text", "x", "x"),

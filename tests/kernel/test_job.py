@@ -95,10 +95,10 @@ def test_sleeping_and_the_names_of_workers(rocketjob):
 
 def test_names_are_derived_from_the_class():
     class DataStudyJob(Job):
-        pass
+        def perform(self): ...
 
     class HTTPBoxJob(Job):
-        pass
+        def perform(self): ...
 
     assert (DataStudyJob.underscore_name(), DataStudyJob.human_name()) == (
         "data_study",
@@ -213,6 +213,8 @@ def test_an_expired_job_is_not_restarted(rocketjob):
 def test_restarted_shares_no_list_with_the_job_that_it_was_made_from(rocketjob):
     class ListedJob(Job):
         tags: list[str] = field(default=[], copy_on_restart=True)
+
+        def perform(self): ...
 
     job = ListedJob(tags=["a"])
     job.restarted().tags.append("b")

@@ -16,6 +16,8 @@ class PersistedJob(Job):
     right: int = 0
     note: str | None = None
 
+    def perform(self): ...
+
 
 def test_a_saved_job_has_its_defaults_and_nothing_else(rocketjob):  # row 1
     job = PersistedJob(description="d", data={"key": 1}).save().reload()
@@ -167,6 +169,8 @@ def test_delete_runs_no_callbacks_and_destroy_runs_them(rocketjob):
         def cleaned(self):
             ran.append("after")
 
+        def perform(self): ...
+
     CleaningJob.create().delete()
     assert (ran, CleaningJob.count()) == ([], 0)
     CleaningJob.create().destroy()
@@ -186,6 +190,8 @@ def test_a_before_destroy_that_raises_keeps_the_document(rocketjob):
         def refuse(self):
             raise RuntimeError("no")
 
+        def perform(self): ...
+
     job = GuardedJob.create()
     with pytest.raises(RuntimeError):
         job.destroy()
@@ -198,6 +204,8 @@ def test_a_before_destroy_that_raises_keeps_the_document(rocketjob):
 def test_a_document_over_16_mb_is_refused_and_not_stored(rocketjob):
     class LargeJob(Job):
         text: str = ""
+
+        def perform(self): ...
 
     with pytest.raises(DocumentTooLarge, match="16"):
         LargeJob.create(text="x" * (16 * 1024 * 1024))
@@ -266,6 +274,8 @@ def test_create_many_runs_the_callbacks_of_each(rocketjob):
             yield
             ran.append(("created", self.n))
 
+        def perform(self): ...
+
     CalledJob.create_many([{"n": 1}, {"n": 2}])
     assert sorted(ran) == [
         ("create", 1),
@@ -294,6 +304,8 @@ def test_create_many_stores_nothing_and_closes_every_around_if_a_callback_raises
             finally:
                 opened.remove(self.n)
 
+        def perform(self): ...
+
     with pytest.raises(RuntimeError, match="no"):
         WrappedJob.create_many([{"n": 1}, {"n": 2}, {"n": 3}])
     assert (opened, WrappedJob.count()) == ([], 0)
@@ -311,6 +323,8 @@ def test_create_many_closes_every_around_if_the_store_refuses(rocketjob):
                 yield
             finally:
                 closed.append(self.n)
+
+        def perform(self): ...
 
     first = RefusedJob.create()
     closed.clear()

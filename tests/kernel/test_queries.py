@@ -29,6 +29,8 @@ class QueriedJob(Job):
     note: str | None = "default"
     small: int = field(default=1, validator=validators.in_range(1, 5))
 
+    def perform(self): ...
+
 
 class QueriedChild(QueriedJob):
     extra: str | None = None
@@ -158,8 +160,12 @@ def test_a_text_is_left_alone_where_classes_have_fields_of_other_types(rocketjob
     class AsTextJob(Job):
         when: str = ""
 
+        def perform(self): ...
+
     class AsTimeJob(Job):
         when: datetime | None = None
+
+        def perform(self): ...
 
     job, other = AsTextJob.create(when="2026"), AsTimeJob.create(when=pendulum.datetime(2026, 1, 1))
     assert Job.where({"when": "2026"}).pluck("id") == [job.id]
@@ -334,6 +340,8 @@ def test_delete_all_runs_no_callbacks_and_destroy_all_runs_them(rocketjob):
         @after("destroy")
         def gone(self):
             ran.append(self.n)
+
+        def perform(self): ...
 
     RemovedJob.create_many([{"n": n} for n in range(4)])
     assert RemovedJob.where(n=0).delete_all() == 1

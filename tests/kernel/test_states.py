@@ -391,7 +391,7 @@ def test_a_mixin_replaces_an_event_and_callbacks_stay(rocketjob):
 
 def test_a_refusal_does_not_offer_what_its_guard_refuses(rocketjob):
     class UnpausableJob(Job):
-        pass
+        def perform(self): ...
 
     job = UnpausableJob.create()
     job.start(worker_name="one:1")
@@ -410,6 +410,8 @@ def test_an_event_whose_guard_wants_arguments_counts_as_possible(rocketjob):
 
         def is_signed(self, by: str) -> bool:
             return by == "ann"
+
+        def perform(self): ...
 
     job = SignedOffJob()
     assert "sign_off" in job.allowed_events()

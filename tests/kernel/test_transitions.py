@@ -80,6 +80,8 @@ def test_a_conflict_undoes_what_callbacks_did_to_the_object(rocketjob):
             self.data.setdefault("a", []).append(1)
             self.note = "touched"
 
+        def perform(self): ...
+
     mine = TouchingJob.create(data={"a": [0]})
     TouchingJob.find(mine.id).start()
     held = picture(mine)
@@ -161,6 +163,8 @@ def test_a_before_that_raises_leaves_object_and_store_as_they_were(rocketjob):
         def second(self):
             raise RuntimeError("no")
 
+        def perform(self): ...
+
     job = RefusingJob.create()
     held, document = picture(job), stored(job)
     with pytest.raises(RuntimeError, match="no"):
@@ -176,6 +180,8 @@ def test_an_after_that_raises_leaves_the_new_state_in_place(rocketjob):
         @after("start")
         def late(self):
             raise RuntimeError("late")
+
+        def perform(self): ...
 
     job = LateJob2.create()
     with pytest.raises(RuntimeError, match="late"):
@@ -194,6 +200,8 @@ def test_arounds_of_an_event_see_a_conflict(rocketjob):
             except StateConflict as error:
                 seen.append(error)
                 raise
+
+        def perform(self): ...
 
     job = WatchingJob.create()
     WatchingJob.find(job.id).start()
@@ -218,6 +226,8 @@ def test_an_after_save_that_raises_closes_the_arounds_of_the_event(rocketjob):
             if self.is_paused:
                 raise RuntimeError("late")
 
+        def perform(self): ...
+
     job = ClosingJob.create()
     with pytest.raises(RuntimeError, match="late"):
         job.pause()
@@ -232,6 +242,8 @@ def test_before_save_that_raises_leaves_the_state(rocketjob):
         def refuse(self):
             if self.locked:
                 raise RuntimeError("locked")
+
+        def perform(self): ...
 
     job = UnsavedJob.create()
     job.locked = True

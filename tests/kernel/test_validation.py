@@ -120,6 +120,8 @@ def test_a_validator_is_not_asked_where_the_type_is_wrong_or_there_is_none():
             default=None, validator=lambda job, made, value: asked.append(value)
         )
 
+        def perform(self): ...
+
     AskedJob().is_valid()
     AskedJob(limit="x").is_valid()
     AskedJob(limit=5).is_valid()
@@ -134,6 +136,8 @@ def test_a_validator_gets_the_job_the_attribute_and_the_value():
     class LimitedJob(Job):
         limit: int = field(default=0, validator=below_priority)
 
+        def perform(self): ...
+
     assert LimitedJob(limit=5).is_valid()
     assert _said(LimitedJob(limit=60), "limit") == "limit must be below 50"
 
@@ -144,6 +148,8 @@ def test_an_error_that_is_no_objection_is_not_swallowed():
 
     class BrokenValidatorJob(Job):
         limit: int = field(default=0, validator=broken)
+
+        def perform(self): ...
 
     with pytest.raises(KeyError):
         BrokenValidatorJob().is_valid()
@@ -169,6 +175,8 @@ def test_the_validators_that_come_with_it(validator, good, bad):
     class CheckedJob(Job):
         value: Any = field(default=None, validator=validator)
 
+        def perform(self): ...
+
     assert CheckedJob(value=good).is_valid()
     assert not CheckedJob(value=bad).is_valid()
 
@@ -183,6 +191,8 @@ def test_validations_are_inherited_and_an_override_without_the_mark_takes_their_
         @validate
         def check_too(self):
             self.errors.add("priority", "from the class")
+
+        def perform(self): ...
 
     class LenientJob(CheckingJob):
         def check(self):
@@ -204,6 +214,8 @@ def test_a_before_validation_callback_can_still_set_fields(rocketjob):
         def normalise(self):
             self.name = (self.name or "none").lower()
 
+        def perform(self): ...
+
     assert NormalJob.create(name="JACK").name == "jack"
     assert NormalJob.create().name == "none"
 
@@ -217,6 +229,8 @@ def test_an_after_validation_callback_sees_the_messages():
         @after("validation")
         def look(self):
             seen.append(dict(self.errors))
+
+        def perform(self): ...
 
     SeenJob().is_valid()
     assert seen == [{"name": ["is required"]}]
@@ -295,6 +309,8 @@ def test_a_conflict_is_told_from_a_wrong_value(rocketjob):
         @validate
         def _is_free(self):
             self.errors.add("name", "is taken", conflict=True)
+
+        def perform(self): ...
 
     with pytest.raises(ValidationError) as refused:
         TakenNameJob.create()

@@ -361,6 +361,8 @@ def test_a_required_field_that_the_next_run_would_miss_is_refused(rocketjob):
     class ForgetfulCronJob(Cron, Job):
         account: str
 
+        def perform(self): ...
+
     with pytest.raises(ValidationError, match="account: would be missing in the next instance"):
         ForgetfulCronJob.create(account="acme", cron_schedule="@daily")
     ForgetfulCronJob.create(account="acme")

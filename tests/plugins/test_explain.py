@@ -161,6 +161,8 @@ def test_a_throttle_of_ones_own_is_asked(rocketjob):
             """The replica lags behind."""
             return True
 
+        def perform(self): ...
+
     server(classes=[ExplainedLagJob])
     (reason,) = ExplainedLagJob.create().explain().reasons
     assert str(reason) == "the throttle lagging holds it back: The replica lags behind."
@@ -169,6 +171,8 @@ def test_a_throttle_of_ones_own_is_asked(rocketjob):
 def test_jobs_that_it_depends_on(rocketjob):
     class ExplainedLaterJob(ThrottleDependentJobs, Job):
         dependent_jobs = ["ExplainedJob"]
+
+        def perform(self): ...
 
     server(classes=[ExplainedLaterJob])
     other = ExplainedJob.create()
@@ -182,6 +186,8 @@ def test_a_window_a_schedule_and_a_retry(rocketjob):
         cron_schedule = "0 1 * * * UTC"
         processing_schedule = "0 1 * * * UTC"
         processing_duration = timedelta(hours=1)
+
+        def perform(self): ...
 
     server(classes=[ExplainedAllJob])
     job = ExplainedAllJob.create()

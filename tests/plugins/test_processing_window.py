@@ -152,7 +152,8 @@ def test_inline_outside_its_window_it_is_stored_and_queued(rocketjob):
 def test_bad_fields_are_validation_errors(rocketjob, fields, field_name, said):
     wanted = {"processing_schedule": "0 1 * * *", "processing_duration": timedelta(hours=1)}
 
-    class AnyWindowJob(ProcessingWindow, Job): ...
+    class AnyWindowJob(ProcessingWindow, Job):
+        def perform(self): ...
 
     with pytest.raises(ValidationError) as refused:
         AnyWindowJob.create(**{**wanted, **fields})

@@ -87,6 +87,8 @@ def test_a_required_field_that_the_next_would_miss_is_refused(rocketjob):
     class ForgetfulRestartJob(Restart, Job):
         account: str
 
+        def perform(self): ...
+
     with pytest.raises(
         ValidationError, match=r"account: .* declare it with field\(copy_on_restart"
     ):

@@ -195,12 +195,15 @@ def test_a_bad_declaration_is_an_error_when_the_class_is_made(declare, said):
     class WrongScheduledJob(Cron, Job):
         lost: int = 0
 
+        def perform(self): ...
+
     with pytest.raises(ConfigurationError, match=said):
         declare()(WrongScheduledJob)
 
 
 def test_two_schedules_of_a_class_need_names():
-    class TwiceScheduledJob(Cron, Job): ...
+    class TwiceScheduledJob(Cron, Job):
+        def perform(self): ...
 
     scheduled("@daily")(TwiceScheduledJob)
     with pytest.raises(ConfigurationError, match="has two schedules called TwiceScheduledJob"):
@@ -208,7 +211,8 @@ def test_two_schedules_of_a_class_need_names():
 
 
 def test_only_cron_jobs_can_be_scheduled():
-    class NoCronJob(Job): ...
+    class NoCronJob(Job):
+        def perform(self): ...
 
     with pytest.raises(ConfigurationError, match="NoCronJob must be a Cron job"):
         scheduled("@daily")(NoCronJob)

@@ -483,7 +483,8 @@ def test_depends_on_job_is_for_the_class_and_those_made_later(rocketjob):
         ["SecondDependencyJob"],
     )
 
-    class Plain(ThrottleDependentJobs, Job): ...
+    class Plain(ThrottleDependentJobs, Job):
+        def perform(self): ...
 
     assert Plain().dependent_jobs == []
 
@@ -554,6 +555,8 @@ def test_a_bad_key_is_a_validation_error(rocketjob, key, said):
     class BadKeyJob(Throttle, Job):
         throttle_running_jobs = 1
         throttle_key = key
+
+        def perform(self): ...
 
     with pytest.raises(ValidationError, match=said):
         BadKeyJob.create()

@@ -94,6 +94,8 @@ def test_a_job_that_works_slices_has_one_transaction_for_each(rocketjob):
         def never(self):
             yield
 
+        def perform(self): ...
+
     SlicedTransactionJob.create()
     rocketjob.work_off()
     assert LOG == ["begin", "slice", "commit"] * 2

@@ -33,6 +33,8 @@ class ContendedJob(Job):
     field_6: int = 0
     field_7: int = 0
 
+    def perform(self): ...
+
 
 def main(url, number, operations, seconds):
     """Change jobs at random and print what was done."""

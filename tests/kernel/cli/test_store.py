@@ -20,6 +20,8 @@ class CopiedJob(Job):
 class CopiedCronJob(Cron, Job):
     cron_schedule = "@daily"
 
+    def perform(self): ...
+
 
 class MovedBatchJob(Batch, Job):
     def perform(self, line): ...

@@ -229,7 +229,7 @@ def test_lower_priority_is_for_batch_jobs():
     with pytest.raises(ConfigurationError, match="add Batch"):
 
         class NotBatchJob(LowerPriority, Job):
-            pass
+            def perform(self): ...
 
 
 class CountingBatchJob(Statistics, ThrottledBatchJob):

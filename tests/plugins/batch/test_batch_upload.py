@@ -342,7 +342,7 @@ def test_progress_is_told(job):
 
 def test_without_categories_there_is_one_input_and_no_output(rocketjob):
     class PlainBatchJob(Batch, Job):
-        pass
+        def perform(self, record): ...
 
     job = PlainBatchJob()
     (only,) = job.input_categories
@@ -364,6 +364,8 @@ def test_categories_of_a_class_do_not_change_its_parent_or_other_jobs(rocketjob)
 def test_a_job_needs_the_input_that_is_processed(rocketjob):
     class OtherBatchJob(Batch, Job):
         input_categories = ["other"]
+
+        def perform(self, record): ...
 
     with pytest.raises(ValidationError, match="one named main"):
         OtherBatchJob().save()
@@ -421,6 +423,8 @@ def test_short_forms_mean_the_same(rocketjob):
 def test_collect_output_alone_keeps_none(rocketjob):
     class CollectBatchJob(Batch, Job):
         collect_output = True
+
+        def perform(self, record): ...
 
     assert CollectBatchJob().output_categories[0].nils is True
 

@@ -171,6 +171,8 @@ def test_there_is_no_around_batch():
             def surround(self):
                 yield
 
+            def perform(self, record): ...
+
 
 @pytest.mark.parametrize("phase", ["load", "prepare"])
 def test_a_retry_after_a_failed_before_batch_uploads_nothing_twice(rocketjob, phase):

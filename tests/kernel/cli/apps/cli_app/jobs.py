@@ -52,6 +52,8 @@ class CliGuardedJob(Job):
     def refuse(self):
         raise RuntimeError("not today")
 
+    def perform(self): ...
+
 
 class CliFussyJob(Job):
     note: str
@@ -61,10 +63,14 @@ class CliFussyJob(Job):
         if self.note == "fussy":
             raise ZeroDivisionError(self.note)
 
+    def perform(self): ...
+
 
 class CliSecretJob(Job):
     token: str | None = field(default=None, encrypted=True, user_editable=True)
     pin: int | None = field(default=None, encrypted=True, user_editable=True)
+
+    def perform(self): ...
 
 
 NOT_A_JOB = 3
