@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
 
-from rocketjob.base.passwords import hide_passwords, without_passwords
+from rocketjob.base.passwords import bounded, hide_passwords, without_passwords
 from rocketjob.base.tracebacks import from_job_code
 
 if TYPE_CHECKING:
@@ -115,6 +115,9 @@ def _present_exception(whole: bool) -> Any:
     return None if kind is None else (kind, error, frames if whole else from_job_code(frames))
 
 
+MAX_TRACEBACK = 200_000  # characters
+
+
 class ConsoleFormatter(logging.Formatter):
     """One line a record: time, level, process, logger, message, fields; then any traceback."""
 
@@ -154,7 +157,7 @@ def _brief(value: Any) -> str:
 def _traceback(record: logging.LogRecord) -> str:
     if not record.exc_info or not isinstance(record.exc_info, tuple):
         return ""
-    return "".join(traceback.format_exception(*record.exc_info)).rstrip()
+    return bounded("".join(traceback.format_exception(*record.exc_info)).rstrip(), MAX_TRACEBACK)
 
 
 class _QueueHandler(logging.Handler):

@@ -1,26 +1,123 @@
-"""Passwords within URLs, kept out of what people see.
+"""Passwords and signatures within URLs, kept out of what people see.
 
 A job keeps a URL as it was given, since it has to open it again. Logs, messages, the history, and
-whatever shows a job have `***` in the place of the password.
+whatever shows a job have `***` in the place of the password, and of values in the query that give
+access, such as `sig=` and `token=`. All of it takes time in proportion to the text.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import unquote
 
 import attrs
 
-_USER = r"([A-Za-z][A-Za-z0-9+.-]*://[^\s:/?#@]*)"
-# A password that has a slash should have been quoted, but must not be shown for that; a port may
-# have one behind it, and an @ somewhere later.
-_PASSWORD = re.compile(_USER + r":(?:[^\s/?#]+|(?!\d+[/?#])[^\s@]+)@")
+HIDDEN = "***"
+LONGEST = 20_000  # characters of a message that are kept
+_RUN = re.compile(r"\S++")
+_AUTHORITY = re.compile(r"[^/?#]*")
+_PARAMETER = re.compile(r"([?&#][\w.%\[\]-]{1,100}+=)([^\s&#\"'<>]++)")
+_SECRET = re.compile(
+    r"sig|token|secret|passw|passphrase|pwd|key|auth(?!or)|cred|policy|jwt|session|hmac|ticket|otp"
+    r"|[?&#](?:pass|code|pin|sas)=",
+    re.IGNORECASE,
+)
 
 
 def hide_passwords(text: str) -> str:
     """Return a URL, or a text with URLs in it, without their passwords."""
-    return _PASSWORD.sub(r"\1:***@", text) if "://" in text else text
+    found = text
+    if "://" in text:
+        found = _RUN.sub(lambda run: _hide_in_run(run[0]), found)
+    if "=" in text:
+        found = _PARAMETER.sub(_hide_parameter, found)
+    return text if found == text else found
+
+
+def _hide_in_run(run: str) -> str:
+    """Hide passwords in a text without spaces; there may be several URLs in it, as in a chain."""
+    if "://" not in run:
+        return run
+    before, *parts = run.split("://")
+    found = [before]
+    for part in parts:
+        span = _password(part) if found[-1][-1:].isalnum() else None
+        found.append(part if span is None else f"{part[: span[0]]}{HIDDEN}{part[span[1] :]}")
+    return "://".join(found)
+
+
+def _password(part: str) -> tuple[int, int] | None:
+    """Return where the password is in what follows `://`.
+
+    One that has a slash should have been quoted, but must not be shown for that; a port may have
+    a slash behind it, and an @ somewhere later.
+    """
+    authority = _AUTHORITY.match(part)[0]  # type: ignore[index]
+    colon, at = authority.find(":"), authority.rfind("@")
+    if colon < 0 or authority[0] == "[":
+        return None
+    if at >= 0:
+        return (colon + 1, at) if colon < at else None
+    if authority[colon + 1 :].isdigit() or authority[colon + 1 :] == "":
+        return None
+    first = part.find("@", len(authority))
+    if first < 0:
+        return None
+    host = _AUTHORITY.match(part, first)[0]  # type: ignore[index]
+    return colon + 1, first + host.rfind("@")
+
+
+def _hide_parameter(found: re.Match[str]) -> str:
+    return found[1] + HIDDEN if _SECRET.search(found[1]) else found[0]
+
+
+def secrets_of(url: str) -> list[str]:
+    """Return the passwords and signatures in a URL, as they stand there and unquoted."""
+    found = [part[span[0] : span[1]] for part, span in _parts(url)]
+    found += [each[2] for each in _PARAMETER.finditer(url) if _SECRET.search(each[1])]
+    return [text for text in dict.fromkeys([*found, *map(unquote, found)]) if text != HIDDEN]
+
+
+def _parts(url: str) -> Iterator[tuple[str, tuple[int, int]]]:
+    for part in url.split("://")[1:]:
+        if (span := _password(part)) is not None:
+            yield part, span
+
+
+def has_raw_password(url: str) -> bool:
+    """Tell whether a password has a character that must be quoted, which would end it."""
+    return any(re.search(r"[/?#]", part[slice(*span)]) for part, span in _parts(url))
+
+
+def has_password(url: str) -> bool:
+    """Tell whether there is a password in a URL."""
+    return any(True for _ in _parts(url))
+
+
+def hide_secrets_of(url: str, text: str) -> str:
+    """Return what a library said of a URL: without its secrets, and what it took for them."""
+    text = hide_passwords(text.replace(url, hide_passwords(url)))
+    for secret in sorted(secrets_of(url), key=len, reverse=True):
+        for piece in (secret, *re.split(r"[/?#@:]", secret)):
+            if piece:
+                text = re.sub(rf"(?<!\w){re.escape(piece)}(?!\w)", HIDDEN, text)
+    return text
+
+
+def bounded(text: str, most: int = LONGEST) -> str:
+    """Return a text, or the beginning and end of a long one, with no part of a URL at the cut."""
+    if len(text) <= most:
+        return text
+    head, tail = text[: most * 3 // 4], text[-(most // 4) :]
+    url = head.rfind("://")
+    if url >= 0 and not re.search(r"\s", head[url:]):
+        head = head[:url]
+    space = re.search(r"\s", tail)
+    if "@" in tail[: space.start() if space else None]:
+        tail = tail[space.start() :] if space else ""
+    return f"{head} ... ({len(text) - len(head) - len(tail):,} characters left out) ... {tail}"
 
 
 def without_passwords(value: Any) -> Any:

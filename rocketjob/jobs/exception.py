@@ -7,10 +7,11 @@ from typing import Any
 
 import attrs
 
-from rocketjob.base.passwords import hide_passwords
+from rocketjob.base.passwords import bounded, hide_passwords
 from rocketjob.base.tracebacks import from_job_code
 
 MAX_BACKTRACE = 200  # lines; a recursion error would otherwise fill the document
+MAX_LINE = 2000  # characters of a line of it
 MAX_CAUSES = 5
 
 
@@ -52,20 +53,21 @@ class JobException:
 def message_of(error: BaseException | str) -> str:
     """Return an error's message, even if its `__str__` fails.
 
-    It is without passwords of URLs, and without what UTF-8 cannot hold.
+    Of a long one the beginning and the end; without passwords of URLs, and without what UTF-8
+    cannot hold.
     """
     try:
         text = str(error)
     except Exception as broken:
         text = f"(the message of the error cannot be had: {type(broken).__name__})"
-    return hide_passwords(text).encode("utf-8", "ignore").decode()
+    return hide_passwords(bounded(text)).encode("utf-8", "ignore").decode()
 
 
 def _backtrace(error: BaseException) -> list[str]:
     shown = traceback.format_tb(from_job_code(error.__traceback__))
-    lines = hide_passwords("".join(shown)).splitlines()
-    clean = [line.encode("utf-8", "ignore").decode() for line in lines]
-    return clean[-MAX_BACKTRACE:]
+    lines = "".join(shown).splitlines()[-MAX_BACKTRACE:]
+    clean = hide_passwords("\n".join(bounded(line, MAX_LINE) for line in lines))
+    return clean.encode("utf-8", "ignore").decode().splitlines()
 
 
 def _cause(error: BaseException, depth: int) -> JobException | None:

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from rocketjob.base.clock import to_utc
-from rocketjob.base.passwords import hide_passwords
+from rocketjob.base.passwords import bounded, hide_passwords
 from rocketjob.model.types import plain_datetime
 
 KEY = "history"
@@ -63,7 +63,7 @@ def entry(
     if claim:
         made["claim"] = claim
     if reason is not None:
-        made["reason"] = hide_passwords(reason)[:500].encode("utf-8", "ignore").decode()
+        made["reason"] = hide_passwords(bounded(reason))[:500].encode("utf-8", "ignore").decode()
     return made
 
 

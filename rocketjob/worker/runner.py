@@ -220,7 +220,7 @@ def fail_refused(change: Change, error: Exception, worker: Worker) -> None:
     """Fail a job whose change the store will never take, without the values that it refuses."""
     job = change.job
     change.rollback(error)
-    job.logger.error("cannot be stored", event=change.event.name, error=str(error))
+    job.logger.error("cannot be stored", event=change.event.name, error=message_of(error))
     _drop_unsaved(job)
     if change.event.name == "fail":
         _store_failure_alone(job, error, worker)
@@ -252,7 +252,7 @@ def _store_failure_alone(job: Job, error: BaseException, worker: Worker) -> None
             change.prepare(callbacks=False)
             return worker.commit(change)
         except Exception as lost:
-            job.logger.warning("the failure could not be stored", reason=str(lost))
+            job.logger.warning("the failure could not be stored", reason=message_of(lost))
 
 
 def _drop_unsaved(job: Job) -> None:

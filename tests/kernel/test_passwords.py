@@ -9,7 +9,7 @@ import pytest
 
 from rocketjob import Job
 from rocketjob.base.log import FIELDS, ConsoleFormatter, JsonFormatter
-from rocketjob.base.passwords import hide_passwords, without_passwords
+from rocketjob.base.passwords import bounded, hide_passwords, hide_secrets_of, without_passwords
 from rocketjob.jobs.exception import JobException
 
 URL = "sftp://me:secret@host/a.csv"
@@ -27,6 +27,14 @@ HIDDEN = "sftp://me:***@host/a.csv"
         ("sftp://me:se@cret@host/a@b.csv", "sftp://me:***@host/a@b.csv"),
         ("sftp://me:se/cret@host/a.csv", "sftp://me:***@host/a.csv"),
         ("redis://:secret@host", "redis://:***@host"),
+        ("sftp://me:a/b@c@host/x@y.csv", "sftp://me:***@host/x@y.csv"),
+        ("sftp://me:se?cr#et@host/a.csv", "sftp://me:***@host/a.csv"),
+        ("simplecache::sftp://me:secret@h/a", "simplecache::sftp://me:***@h/a"),
+        ("zip://a.csv::s3://key:secret@b/a.zip", "zip://a.csv::s3://key:***@b/a.zip"),
+        ("https://h/x?a=1&X-Amz-Signature=secret", "https://h/x?a=1&X-Amz-Signature=***"),
+        ("https://h/x?sv=2&sig=se%2Fcret, no", "https://h/x?sv=2&sig=*** no"),
+        ("https://h/#access_token=secret", "https://h/#access_token=***"),
+        ("exceeded with url: /x?apiKey=secret (Caused", "exceeded with url: /x?apiKey=*** (Caused"),
     ],
 )
 def test_a_password_is_hidden(text, shown):
@@ -42,6 +50,8 @@ def test_a_password_is_hidden(text, shown):
         "http://[::1]:80/",
         "sftp://me@host/a:b@c",
         "at 12:30 to me@example.com",
+        "https://h/x?author=ann&page=2&to=me",
+        "a = b&c, token = 5",
     ],
 )
 def test_what_is_no_password_stays(text):
@@ -110,3 +120,59 @@ def test_status_and_history_are_without_and_the_job_keeps_it(rocketjob):
     assert job.as_dict()["description"] == f"reads {HIDDEN}"
     assert job.history[-1].reason.endswith(HIDDEN)
     assert "secret" not in str(job.explain())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://h/ failed: " + "QUJD" * 250_000,
+        "http://u:" + "a" * 1_000_000,
+        "http://u:x" * 100_000,
+        "http://u:a/" + "@" * 1_000_000,
+        "x://" * 250_000 + "@",
+        "a " * 500_000 + "://=",
+        "?" * 1_000_000 + "=",
+        "?sig" * 250_000 + "=",
+        "?" + "a" * 1_000_000 + "=",
+    ],
+    ids=range(9),
+)
+def test_a_long_text_is_looked_through_once(text):
+    """In quadratic time each of these takes hours, so that the suite's own limit ends it."""
+    assert hide_passwords(text)
+
+
+def test_what_a_library_took_for_something_else_is_hidden():
+    url = "sftp://me:gehe%2Fim/x@host:22/a.csv?sig=abc"
+    said = "port 'gehe%2Fim' of gehe/im: abc at me@host, not abcd"
+    assert hide_secrets_of(url, said) == "port '***' of ***/***: *** at me@host, not abcd"
+    assert hide_secrets_of(url, f"no {url}") == "no sftp://me:***@host:22/a.csv?sig=***"
+
+
+def test_a_long_message_is_cut_in_the_middle_and_not_within_a_url():
+    assert bounded("short") == "short"
+    said = bounded("begin " + "x" * 1_000_000 + " end", 100)
+    assert said.startswith("begin xxx")
+    assert said.endswith(" end")
+    assert "characters left out" in said
+    for before in range(60, 80):
+        text = "x" * before + f" {URL} " + "y " * 100 + URL + " " + "z" * (95 - before)
+        assert "secret" not in hide_passwords(bounded(text, 100))
+        assert "cret@" not in hide_passwords(bounded(text, 100))
+
+
+class LongErrorJob(Job):
+    destroy_on_complete = False
+
+    def perform(self):
+        raise ValueError("begin " + "x" * 20_000_000 + " end")
+
+
+def test_an_error_with_a_huge_message_fails_the_job_by_its_own_name(rocketjob):
+    job = LongErrorJob.create()
+    rocketjob.work_off()
+    assert job.reload().is_failed
+    assert job.exception.class_name == "ValueError"
+    assert len(job.exception.message) < 25_000
+    assert job.exception.message.endswith(" end")
+    assert len(job.history[-1].reason) <= 500

@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple, Protocol
 
 from rocketjob.base.errors import RocketJobError
+from rocketjob.base.passwords import hide_secrets_of
 from rocketjob_plugins.batch.streams.names import is_url, shown
 from rocketjob_plugins.batch.streams.source import fsspec, path_of
 from rocketjob_plugins.dirmon.patterns import Item, Pattern, walk
@@ -362,7 +363,8 @@ class RemoteFolder:
                 raise DirmonError(f"there is no folder {shown(self.base)}") from None
             return []
         except Exception as error:  # whatever the library for this scheme raises
-            _note(problems, f"the folder {shown(self.base)}/{below} cannot be read: {error}")
+            said = hide_secrets_of(self.base, str(error))
+            _note(problems, f"the folder {shown(self.base)}/{below} cannot be read: {said}")
             return []
         items = []
         for info in found:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
 
 from rocketjob import Job, before, field, validate
+from rocketjob.base.passwords import has_password
 from rocketjob_plugins.batch.streams import StreamError, open_binary, open_lines, open_writer
-from rocketjob_plugins.batch.streams.names import chosen_streams, is_url, shown
+from rocketjob_plugins.batch.streams.names import chosen_streams, is_url, library_failed, shown
 from rocketjob_plugins.batch.streams.source import fsspec
 from rocketjob_plugins.files.upload import local_path
 from rocketjob_plugins.retry import Retry
@@ -60,7 +60,7 @@ class CopyFileJob(Retry, Job):
     def _no_secrets_in_urls(self) -> None:
         for name in ("source_url", "target_url"):
             url = getattr(self, name)
-            if isinstance(url, str) and is_url(url) and urlsplit(url).password:
+            if isinstance(url, str) and is_url(url) and has_password(url):
                 args = name.replace("url", "args")
                 said = f"has a password, which would be stored as it is: give it in {args}"
                 self.errors.add(name, said)
@@ -121,7 +121,7 @@ class CopyFileJob(Retry, Job):
         try:
             opened = fsspec().open(url, "rb", **self.source_args).open()
         except (OSError, ImportError, ValueError) as error:
-            raise StreamError(f"cannot be opened: {error}", file=shown(url)) from error
+            raise library_failed("cannot be opened", error, url) from None
         with opened as file:
             yield file
 

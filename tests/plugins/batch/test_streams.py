@@ -15,6 +15,7 @@ import sys
 import tempfile
 import textwrap
 import threading
+import traceback
 import zipfile
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
@@ -764,6 +765,26 @@ def test_a_web_address_is_read_and_never_written(server):
     fails("with 4 bytes missing", f"{server}/short.gz")
     with pytest.raises(StreamError, match="can only be read"):
         open_writer(f"{server}/a.txt")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sftp://u:geheim/x@localhost:1/a.csv",
+        "sftp://u:gehe?geheim@localhost:1/a.csv",
+        "simplecache::sftp://u:geheim@localhost:1/a.csv",
+        "http://u:geheim@localhost:1/a.csv",
+        "http://localhost:1/a.csv?X-Amz-Signature=geheim",
+        "nosuch://u:geheim@h/a.csv",
+    ],
+)
+@pytest.mark.parametrize("open_", [open_lines, open_writer])
+def test_no_library_tells_a_password(url, open_):
+    pytest.importorskip("fsspec")
+    with pytest.raises(StreamError) as raised, open_(url) as file:
+        next(file)
+    told = traceback.format_exception(raised.value)
+    assert "geheim" not in "".join(line for line in told if "url = " not in line)
 
 
 def test_no_password_is_in_a_message():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from rocketjob.base.errors import RocketJobError
+from rocketjob.base.passwords import hide_passwords
 
 PLACE = ("file", "line", "record", "column")
 
@@ -29,6 +30,7 @@ class StreamError(RocketJobError, ValueError):
         record: int | None = None,
         column: int | str | None = None,
     ) -> None:
+        problem = hide_passwords(problem)
         self.problem, self.file, self.line = problem, file, line
         self.record, self.column = record, column
         where = [] if file is None else [file]

@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 from pathlib import PurePath
 from urllib.parse import unquote, urlsplit
 
+from rocketjob.base.passwords import (
+    bounded,
+    has_raw_password,
+    hide_passwords,
+    hide_secrets_of,
+    secrets_of,
+)
 from rocketjob_plugins.batch.streams.errors import StreamError
 
 EXTENSIONS = {
@@ -39,11 +47,38 @@ def base_name(name: str) -> str:
 
 def shown(name: str) -> str:
     """Return a name as messages may show it: no password, no query (it may be a signature)."""
-    if not is_url(name):
-        return name
-    parts = urlsplit(name)
-    place = parts.netloc.rpartition("@")[2]
-    return parts._replace(netloc=place, query="", fragment="").geturl()
+    return "::".join(map(_shown, name.split("::"))) if is_url(name) else name
+
+
+def _shown(url: str) -> str:
+    scheme, mark, rest = hide_passwords(url).partition("://")
+    authority, slash, path = re.split(r"[?#]", rest, maxsplit=1)[0].partition("/")
+    return f"{scheme}{mark}{authority.rpartition('@')[2]}{slash}{path}"
+
+
+def check_url(url: str) -> None:
+    """Refuse a URL whose password would be taken for something else, and be told by the library.
+
+    Raises:
+        StreamError: the password must be quoted.
+    """
+    if has_raw_password(url):
+        raise StreamError(
+            "the password has a / ? or #, which must be written as %2F, %3F or %23", file=shown(url)
+        )
+
+
+def library_failed(doing: str, error: BaseException, url: str) -> StreamError:
+    """Return what to raise where a library fails with a URL: without its secrets, in any form."""
+    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    found = StreamError(f"{doing}: {hide_secrets_of(url, bounded(said))}", file=shown(url))
+    if secrets_of(url):
+        found.__suppress_context__ = (
+            True  # its own words, and those of what caused it, may hold them
+        )
+    else:
+        found.__cause__ = error
+    return found
 
 
 def streams_of(file_name: str | None) -> list[str]:

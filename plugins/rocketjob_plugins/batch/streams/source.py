@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 from urllib.parse import unquote, urlsplit
 
+from rocketjob.base.passwords import has_password
 from rocketjob_plugins.batch.streams.errors import StreamError
-from rocketjob_plugins.batch.streams.names import is_url, shown
+from rocketjob_plugins.batch.streams.names import check_url, is_url, library_failed, shown
 
 HTTP_SECONDS = 60.0
 PACKAGES = {"s3": "s3fs", "sftp": "paramiko", "gs": "gcsfs", "az": "adlfs"}  # for fsspec
@@ -39,18 +40,27 @@ class Source:
         is_text: it gives text, not bytes.
     """
 
-    def __init__(self, name: str, file_name: str | None, file: IO[Any], owned: bool) -> None:
+    def __init__(
+        self, name: str, file_name: str | None, file: IO[Any], owned: bool, url: str | None = None
+    ) -> None:
         self.name, self.file_name, self.file = name, file_name, file
         self.is_text = False
         self._owned = owned
+        self._url = url
 
     def read(self, size: int) -> Any:
         try:
             data = self.file.read(size)
         except StreamError:
             raise
-        except OSError as error:
-            raise StreamError(f"cannot be read: {_why(error)}", file=self.name) from error
+        except UnicodeError:
+            raise
+        except Exception as error:
+            if self._url:  # whatever its library raises
+                raise library_failed("cannot be read", error, self._url)  # noqa: B904 (it decides)
+            if isinstance(error, OSError):
+                raise StreamError(f"cannot be read: {_why(error)}", file=self.name) from error
+            raise
         if data is None:
             raise StreamError("gives nothing now: it is not blocking", file=self.name)
         return data
@@ -121,9 +131,10 @@ def _open_url(url: str, file_name: str | None) -> Source:
     scheme = urlsplit(url).scheme.lower()
     if scheme == "file":
         return _open_path(path_of(url), file_name)
+    check_url(url)
     name = shown(url)
     file: Any = _open_http(url, name) if scheme in ("http", "https") else _open_remote(url, name)
-    return Source(name, file_name or url, file, owned=True)
+    return Source(name, file_name or url, file, owned=True, url=url)
 
 
 def path_of(url: str) -> str:
@@ -166,7 +177,7 @@ def _open_remote(url: str, name: str) -> Any:
     except ImportError as error:  # "Install s3fs to access S3"
         raise package_missing(url, error) from None
     except Exception as error:  # whatever the library for this scheme raises
-        raise StreamError(f"cannot be opened: {_hidden(_why(error), url)}", file=name) from error
+        raise library_failed("cannot be opened", error, url)  # noqa: B904 (it decides itself)
 
 
 class _Http:
@@ -197,9 +208,13 @@ class _Http:
 
 
 def _open_http(url: str, name: str) -> _Http:
+    import http.client
     import urllib.error
     import urllib.request
 
+    if has_password(url):
+        said = "a password in a web address is not supported: give one without, or a signed one"
+        raise StreamError(f"cannot be opened: {said}", file=name)
     request = urllib.request.Request(url, headers={"User-Agent": "rocketjob"})
     try:
         return _Http(urllib.request.urlopen(request, timeout=HTTP_SECONDS), name)
@@ -209,15 +224,11 @@ def _open_http(url: str, name: str) -> _Http:
         raise StreamError(
             f"{said}: the server answers {error.code} {error.reason}", file=name
         ) from None
-    except (OSError, ValueError) as error:
-        why = getattr(error, "reason", None) or error  # urllib has put its own around it
-        said = _why(why) if isinstance(why, BaseException) else str(why)
-        raise StreamError(f"cannot be opened: {_hidden(said, url)}", file=name) from None
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        why = getattr(error, "reason", None)  # urllib has put its own around it
+        cause = why if isinstance(why, BaseException) else error
+        raise library_failed("cannot be opened", cause, url) from None
 
 
 def _why(error: BaseException) -> str:
     return getattr(error, "strerror", None) or str(error) or type(error).__name__
-
-
-def _hidden(message: str, url: str) -> str:
-    return message.replace(url, shown(url))

@@ -11,7 +11,7 @@ from typing import IO, Any, Protocol
 from urllib.parse import urlsplit
 
 from rocketjob_plugins.batch.streams.errors import StreamError
-from rocketjob_plugins.batch.streams.names import is_url, shown
+from rocketjob_plugins.batch.streams.names import check_url, is_url, library_failed, shown
 from rocketjob_plugins.batch.streams.source import fsspec, package_missing, path_of
 
 BUFFER = 256 * 1024
@@ -105,15 +105,21 @@ class _Remote:
         except ImportError as error:
             raise package_missing(url, error) from None
         except Exception as error:  # whatever the library for this scheme raises
-            said = str(error).replace(url, self.name)
-            raise StreamError(f"cannot be written: {said}", file=self.name) from error
+            raise library_failed("cannot be written", error, url)  # noqa: B904 (it decides itself)
+        self._url = url
 
     def write(self, data: bytes) -> None:
-        self._file.write(data)
+        try:
+            self._file.write(data)
+        except Exception as error:
+            raise library_failed("cannot be written", error, self._url)  # noqa: B904
 
     def commit(self) -> None:
-        self._file.close()
-        self._system.end_transaction()
+        try:
+            self._file.close()
+            self._system.end_transaction()
+        except Exception as error:
+            raise library_failed("cannot be written", error, self._url)  # noqa: B904
 
     def discard(self) -> None:
         with contextlib.suppress(Exception):
@@ -177,4 +183,5 @@ def _open_name(name: str, fsync: bool) -> Target:
         return _Path(path_of(name), fsync)
     if scheme in ("http", "https"):
         raise StreamError("a web address can only be read: write to a path", file=shown(name))
+    check_url(name)
     return _Remote(name)
