@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, tzinfo
 from math import inf
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, ParamSpec, Self, TypeVar, cast
 
 import pendulum
 from bson import ObjectId
@@ -31,6 +31,7 @@ from rocketjob.base.errors import (
 from rocketjob.base.log import Logger
 from rocketjob.jobs import class_checks, present, successors
 from rocketjob.jobs.builder import JobBuilder
+from rocketjob.jobs.checked import Moment, PerformLater
 from rocketjob.jobs.exception import JobException
 from rocketjob.jobs.query import JobQuery
 from rocketjob.model import validators
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
     from rocketjob.jobs.reasons import Explanation, Reason, Remark
     from rocketjob.worker.runner import Worker
 
+P = ParamSpec("P")
+J = TypeVar("J")
 COLLECTION = "rocket_job.jobs"
 STATES = ("queued", "running", "completed", "failed", "paused", "aborted")
 INDEXES: dict[str, list[dict[str, Any]]] = {
@@ -101,10 +104,14 @@ class Job(Document):
         copy_on_restart=True,
         description="1 to 100; 1 is the most urgent",
     )
-    run_at: datetime | None = field(default=None, user_editable=True, description="not before")
-    expires_at: datetime | None = field(
-        default=None, copy_on_restart=True, description="discarded if not started by then"
-    )
+    if TYPE_CHECKING:  # that both take a timedelta too
+        run_at: Moment = field(default=cast(Any, None))
+        expires_at: Moment = field(default=cast(Any, None))
+    else:
+        run_at: datetime | None = field(default=None, user_editable=True, description="not before")
+        expires_at: datetime | None = field(
+            default=None, copy_on_restart=True, description="discarded if not started by then"
+        )
     destroy_on_complete: bool = field(default=True, copy_on_restart=True)
     collect_output: bool = field(
         default=False, copy_on_restart=True, description="keep what perform returned in result"
@@ -183,14 +190,15 @@ class Job(Document):
         return ()
 
     @classmethod
-    def create(cls, **values: Any) -> Self:
+    def create(cls: Callable[P, J], *args: P.args, **values: P.kwargs) -> J:
         """Make and store a job.
 
         Raises:
             TypeError: an unknown field.
             ValidationError: nothing was stored.
         """
-        return cls(**values).submit()
+        job: Any = cls(*args, **values)
+        return job.submit()  # type: ignore[no-any-return]
 
     def submit(self) -> Self:
         """Store a new job, for `create` and `perform_later`.
@@ -238,14 +246,19 @@ class Job(Document):
             )
         return perform_now(self)
 
-    @classmethod
-    def perform_later(cls, *args: Any, **kwargs: Any) -> Self:
-        """Store a job that will call `perform` with these arguments; return the job.
+    if TYPE_CHECKING:
+        perform_later: ClassVar[PerformLater]
+    else:
 
-        Raises:
-            TypeError: perform does not take these arguments.
-        """
-        return cls.set().perform_later(*args, **kwargs)
+        @classmethod
+        def perform_later(cls, *args: Any, **kwargs: Any) -> Self:
+            """Store a job that will call `perform` with these arguments; return the job.
+
+            Raises:
+                TypeError: perform does not take these arguments, or not of these types.
+                NotImplementedError: the class has no perform.
+            """
+            return cls.set().perform_later(*args, **kwargs)
 
     @classmethod
     def set(cls, **fields: Any) -> JobBuilder[Self]:

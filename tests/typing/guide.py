@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Generator, Mapping
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from time import monotonic
@@ -25,6 +25,7 @@ from rocketjob import (
     validators,
 )
 from rocketjob.testing import Sandbox
+from rocketjob_plugins.batch import Batch
 
 
 class Colour(Enum):
@@ -70,6 +71,10 @@ class ImportJob(Job):
 class AsyncImportJob(Job):
     async def perform(self, file_name: str) -> int:
         return len(file_name)
+
+
+class ImportRowsJob(Batch, Job):
+    def perform(self, row: dict[str, str]) -> None: ...
 
 
 class MyJob(Job):
@@ -154,6 +159,9 @@ def use() -> None:
         assert_type(job.exception.backtrace, list[str])
     assert_type([entry.event for entry in job.history], list[str])
     assert_type(ImportJob.perform_later("file.csv", dry_run=True), ImportJob)
+    assert_type(AsyncImportJob.perform_later("file.csv"), AsyncImportJob)
+    job.run_at = timedelta(hours=2)
+    assert_type(job.run_at, datetime | None)
     builder = ImportJob.set(priority=5, run_at=timedelta(hours=2))
     assert_type(builder.perform_later("file.csv"), ImportJob)
     builder.perform_now("file.csv")

@@ -8,6 +8,17 @@ class MistakenJob(Job):
     limit: int = 1
     note: str | None = field(default=None)
 
+    def perform(self) -> None: ...
+
+
+class TypedJob(Job):
+    async def perform(self, count: int, *, dry_run: bool = False) -> None: ...
+
+
+TypedJob.perform_later("5")  # mistake: wrong type of an argument
+TypedJob.perform_later(5, dryrun=True)  # mistake: no such argument
+TypedJob.perform_later(5, dry_run=True).perform_later()  # mistake: an argument is missing
+
 
 MistakenJob(username=5)  # mistake: wrong type
 MistakenJob(username="x", limit="5")  # mistake: wrong type
@@ -21,6 +32,12 @@ MistakenJob(username="x").abort(savee=False)  # mistake: unknown argument of an 
 MistakenJob(username="x").fail(5)  # mistake: neither text nor exception
 MistakenJob.where(5)  # mistake: no filter
 MistakenJob(username="x", limit=2, note="n", run_at=now(), priority=5)
+MistakenJob(username="x", run_at="tomorrow")  # mistake: neither time nor timedelta
+MistakenJob.create(usrname="x", username="x")  # mistake: unknown keyword
+MistakenJob.create(username=5)  # mistake: wrong type
+MistakenJob.create()  # mistake: a field is missing
+MistakenJob.create(username="x", expires_at=5)  # mistake: neither time nor timedelta
+MistakenJob.perform_later(1)  # mistake: perform takes nothing
 
 
 class WrongDefaultJob(Job):

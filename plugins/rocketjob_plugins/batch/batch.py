@@ -545,24 +545,26 @@ class Batch(Job, abstract=True):
 
     # --- what is shown -----------------------------------------------------------------------
 
-    @property  # type: ignore[misc]  # for mypy the field is an attribute of a dataclass
-    def percent_complete(self) -> int:
-        """How much of the input is processed, from 0 to 100."""
-        if self.is_completed:
-            return 100
-        if not self.record_count:
-            return 0
-        category = self.input_category_for("main")
-        remaining = self.input_for(category).count() * (
-            category.slice_records or category.slice_size
-        )
-        if remaining > self.record_count:
-            return 0
-        return int((1 - remaining / self.record_count) * 100)
+    if not TYPE_CHECKING:  # for type checkers it is the field that every job has
 
-    @percent_complete.setter
-    def percent_complete(self, percent: int) -> None:
-        self.__dict__["percent_complete"] = percent
+        @property
+        def percent_complete(self) -> int:
+            """How much of the input is processed, from 0 to 100."""
+            if self.is_completed:
+                return 100
+            if not self.record_count:
+                return 0
+            category = self.input_category_for("main")
+            remaining = self.input_for(category).count() * (
+                category.slice_records or category.slice_size
+            )
+            if remaining > self.record_count:
+                return 0
+            return int((1 - remaining / self.record_count) * 100)
+
+        @percent_complete.setter
+        def percent_complete(self, percent: int) -> None:
+            self.__dict__["percent_complete"] = percent
 
     @property
     def worker_names(self) -> list[str]:
