@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import bz2
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rocketjob_plugins.batch import streams
 from rocketjob_plugins.batch.category import OutputCategory
 from rocketjob_plugins.batch.slices import OutputSlices
+from rocketjob_plugins.batch.streams.content import HEAD_BYTES, kind_of
+from rocketjob_plugins.batch.streams.names import chosen_streams
 
 if TYPE_CHECKING:
     from rocketjob_plugins.batch.batch import Batch
@@ -55,12 +58,15 @@ def download(
     if isinstance(target, str):
         found.file_name = target  # it decides the format, if that is auto
     try:
+        stored = None
         if slices.serializer.whole:
-            return _download_whole(slices, target)
+            stored, stream_names = _without_stored(slices, target, stream_names)
         with streams.open_writer(
             target, streams=stream_names, pgp_recipients=pgp_recipients
         ) as writer:
             header = header_line if header_line is not None else _header(slices, writer.name)
+            if slices.serializer.whole:
+                return _write_whole(slices, writer, header, stored)
             if header is not None:
                 writer.write_lines([header])
             return _write(slices, writer)
@@ -95,11 +101,40 @@ def _header(slices: OutputSlices, file: str) -> str | None:
         raise streams.StreamError(problem, file=file) from None
 
 
-def _download_whole(slices: OutputSlices, target: Any) -> int:
-    """Write slices that are themselves bzip2 streams, as they are; return how many."""
+def _without_stored(
+    slices: OutputSlices, target: Any, given: Sequence[str] | None
+) -> tuple[str | None, list[str] | None]:
+    """Return how the slices are packed if the file is to be, and by what else it is written.
+
+    A file object gets them as they are, if nobody says how.
+    """
+    stored = _stored_as(slices)
+    if given is None and hasattr(target, "write"):
+        return stored, None
+    chosen = chosen_streams(None if hasattr(target, "write") else str(target), given)
+    return (stored, chosen[1:]) if stored and chosen[:1] == [stored] else (None, chosen)
+
+
+def _stored_as(slices: OutputSlices) -> str | None:
+    """Return the stream in which slices are stored that are files themselves."""
+    first = slices.first()
+    return "bz2" if first is None else kind_of(first.records[0][:HEAD_BYTES])[1]
+
+
+def _write_whole(
+    slices: OutputSlices, writer: streams.Writer, header: str | None, stored: str | None
+) -> int:
+    """Write slices that are themselves files, as they are or unpacked; return how many.
+
+    Args:
+        stored: how they are packed, if the file is to be packed so.
+    """
     count = 0
-    with streams.open_writer(target, streams=[]) as writer:
-        for slice_ in slices:
-            writer.write(slice_.records[0])
-            count += 1
+    if header is not None or (stored and slices.first() is None):  # no bytes are no bzip2 file
+        line = b"" if header is None else f"{header}\n".encode()
+        writer.write(bz2.compress(line) if stored else line)
+    unpack = bz2.decompress if not stored and _stored_as(slices) == "bz2" else bytes
+    for slice_ in slices:
+        writer.write(unpack(slice_.records[0]))
+        count += 1
     return count

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from rocketjob import Job, after, before, validate
+from rocketjob import Job, after, before, field, validate
 from rocketjob_plugins.batch import Batch, InputCategory, OutputCategory
 from rocketjob_plugins.batch.streams import streams_of
 from rocketjob_plugins.batch.tables import header_of
@@ -26,6 +26,10 @@ class ConversionJob(Batch, Job):
     destroy_on_complete = False
     input_category = InputCategory(format="auto", header_cleanser="none")
     output_category = OutputCategory(format="auto")
+
+    pgp_recipients: list[str] | None = field(
+        default=None, user_editable=True, description="whose keys a .pgp target is encrypted for"
+    )
 
     def __init__(self, **values: Any) -> None:
         given = {name: values.pop(name) for name in SHORT if name in values}
@@ -89,7 +93,7 @@ class ConversionJob(Batch, Job):
             category.columns = list(source.columns)  # there was no row to learn them from
         if streams_of(self.target) == ["xlsx"]:
             return write_workbook(str(self.target), self._lines(category))
-        self.download()
+        self.download(pgp_recipients=self.pgp_recipients or ())
 
     def _lines(self, category: OutputCategory) -> Iterator[str]:
         header = header_of(category)

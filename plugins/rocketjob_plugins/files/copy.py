@@ -9,7 +9,13 @@ from typing import Any
 from rocketjob import Job, before, field, validate
 from rocketjob.base.passwords import has_password
 from rocketjob_plugins.batch.streams import StreamError, open_binary, open_lines, open_writer
-from rocketjob_plugins.batch.streams.names import chosen_streams, is_url, library_failed, shown
+from rocketjob_plugins.batch.streams.names import (
+    chosen_streams,
+    is_url,
+    library_failed,
+    shown,
+    streams_of,
+)
 from rocketjob_plugins.batch.streams.source import fsspec
 from rocketjob_plugins.files.upload import local_path
 from rocketjob_plugins.retry import Retry
@@ -41,6 +47,9 @@ class CopyFileJob(Retry, Job):
     )
     target_streams: list[str] | None = field(
         default=None, user_editable=True, description="instead of what the name says"
+    )
+    pgp_recipients: list[str] | None = field(
+        default=None, user_editable=True, description="whose keys a .pgp target is encrypted for"
     )
     source_data: str | bytes | None = field(
         default=None, encrypted=True, description="to write, instead of a source_url"
@@ -138,4 +147,15 @@ class CopyFileJob(Retry, Job):
             yield file
 
     def _writer(self, file: Any, streams: list[str]) -> Any:
-        return open_writer(file, file_name=self.target_url, streams=streams)
+        # Bytes that are copied as they are must be encrypted if the name says so.
+        as_they_are = self.source_data is None and set(streams_of(self.target_url)) <= {
+            *streams_of(self.source_url),
+            *chosen_streams(self.source_url, self.source_streams),
+        }
+        return open_writer(
+            file,
+            file_name=self.target_url,
+            streams=streams,
+            pgp_recipients=self.pgp_recipients or (),
+            as_it_is=as_they_are and not streams,
+        )

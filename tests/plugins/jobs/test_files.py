@@ -397,3 +397,36 @@ def test_a_row_that_excel_does_not_take_fails_the_job_and_leaves_the_target(rock
     assert job.reload().is_failed
     assert "row 3 cannot be written" in job.exception.message
     assert (tmp_path / "b.xlsx").read_text() == "as it was"
+
+
+def test_a_copy_is_not_in_clear_under_a_name_that_says_encrypted(rocketjob, tmp_path):
+    (tmp_path / "a.csv").write_text("card 4111")
+    job = CopyFileJob.create(
+        source_url=str(tmp_path / "a.csv"), target_url=str(tmp_path / "b.enc"), target_streams=[]
+    )
+    rocketjob.work_off()
+    assert "written in clear" in job.reload().exception.message
+    assert not (tmp_path / "b.enc").exists()
+
+
+def test_a_copy_of_what_is_encrypted_stays_as_it_is(rocketjob, tmp_path):
+    (tmp_path / "a.csv.enc").write_bytes(b"sealed")
+    job = CopyFileJob.create(
+        source_url=str(tmp_path / "a.csv.enc"), target_url=str(tmp_path / "b.csv.enc")
+    )
+    rocketjob.work_off()
+    assert job.reload().is_completed
+    assert (tmp_path / "b.csv.enc").read_bytes() == b"sealed"
+
+
+def test_recipients_of_a_copy_or_conversion_are_given_as_the_error_says(rocketjob, tmp_path):
+    (tmp_path / "a.csv").write_text("id\n1\n")
+    paths = {"source_url": str(tmp_path / "a.csv"), "target_url": str(tmp_path / "b.csv.pgp")}
+    job = CopyFileJob.create(**paths)
+    rocketjob.work_off()
+    assert "pgp_recipients" in job.reload().exception.message
+    assert CopyFileJob(**paths, pgp_recipients=["ann@example.com"]).pgp_recipients
+    job = ConversionJob.create(source=paths["source_url"], target=paths["target_url"])
+    rocketjob.work_off()
+    assert "pgp_recipients" in job.reload().exception.message
+    assert ConversionJob(source="a", target="b", pgp_recipients=["ann@example.com"])

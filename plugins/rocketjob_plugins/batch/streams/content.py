@@ -7,7 +7,11 @@ import re
 
 GZIP, ZIP, XZ, ZSTD, ENC = b"\x1f\x8b", b"PK\x03\x04", b"\xfd7zXZ\x00", b"\x28\xb5\x2f\xfd", b"RJF"
 BZIP2 = re.compile(rb"BZh[1-9](?:1AY&SY|\x17rE8P\x90)")
-HEAD_BYTES = 16  # enough to tell all of them
+SKIPPED = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")  # Zstandard: a frame that only notes something
+PGP = re.compile(  # to a key, or with a passphrase
+    rb"(?:\x84.|\x85..|\xc1(?:[\x00-\xbf]|[\xc0-\xdf].))\x03|\x8c.\x04", re.DOTALL
+)
+HEAD_BYTES = 32  # enough to tell all of them
 
 _KINDS: list[tuple[bytes, str, str | None]] = [
     (GZIP, "gzip data", "gz"),
@@ -35,6 +39,10 @@ def kind_of(head: bytes) -> tuple[str, str | None]:
         return "an empty file", None
     if BZIP2.match(head):
         return "bzip2 data", "bz2"
+    if SKIPPED.match(head):
+        return "Zstandard data", "zst"
+    if PGP.match(head):
+        return "a PGP message", "pgp"
     for magic, words, stream in _KINDS:
         if head.startswith(magic):
             return words, stream

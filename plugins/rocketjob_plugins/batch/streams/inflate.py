@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import bz2
+import json
 import lzma
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import IO, Protocol
 
 import attrs
@@ -114,26 +115,58 @@ class _Unzstd:
         return found
 
 
+class _Skip:
+    """A frame of Zstandard that only notes something, as parallel and seekable tools write them."""
+
+    needs_input = True
+
+    def __init__(self) -> None:
+        self._head = b""
+        self._left: int | None = None  # unknown before all of the head is there
+        self.eof = False
+        self.unused_data = b""
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        if self._left is None:
+            self._head += data
+            if len(self._head) < 8:
+                return b""
+            self._left = int.from_bytes(self._head[4:8], "little")
+            data = self._head[8:]
+        self.eof = len(data) >= self._left
+        if self.eof:
+            self.unused_data = data[self._left :]
+        self._left -= min(len(data), self._left)
+        return b""
+
+
+def _unzstd(head: bytes) -> _Decompressor:
+    return _Skip() if content.SKIPPED.match(head) else _Unzstd()
+
+
 @attrs.frozen
 class _Kind:
     words: str
-    make: Callable[[], _Decompressor]
+    make: Callable[[bytes], _Decompressor]  # by how it begins
     padded: bool  # zeros may follow, as on tapes
 
 
 _KINDS = {
-    "gz": _Kind("gzip", _Gunzip, True),
-    "bz2": _Kind("bzip2", bz2.BZ2Decompressor, False),
-    "xz": _Kind("xz", lambda: lzma.LZMADecompressor(memlimit=XZ_MEMORY), True),
-    "zst": _Kind("Zstandard", _Unzstd, False),
+    "gz": _Kind("gzip", lambda head: _Gunzip(), True),
+    "bz2": _Kind("bzip2", lambda head: bz2.BZ2Decompressor(), False),
+    "xz": _Kind("xz", lambda head: lzma.LZMADecompressor(memlimit=XZ_MEMORY), True),
+    "zst": _Kind("Zstandard", _unzstd, False),
 }
 
 
 class Inflate:
     """Unpack a stream of one of the kinds; several packed files in a row are read as one."""
 
-    def __init__(self, below: Reader, stream: str, name: str, limits: Limits) -> None:
+    def __init__(
+        self, below: Reader, stream: str, name: str, limits: Limits, outer: Sequence[str] = ()
+    ) -> None:
         self._below, self._stream, self._name, self._limits = below, stream, name, limits
+        self._outer = outer  # the streams that were undone already
         self._kind = _KINDS[stream]
         self._waiting = b""
         self._done = False
@@ -180,8 +213,8 @@ class Inflate:
                     f"is damaged: something else follows the {self._kind.words} data; "
                     "fetch it again"
                 )
-            raise wrong_content(self._name, self._stream, head)
-        self._decompressor, self._waiting = self._kind.make(), head
+            raise wrong_content(self._name, self._stream, head, self._outer)
+        self._decompressor, self._waiting = self._kind.make(head), head
 
     def _head(self, rest: bytes) -> bytes:
         """Return what comes next, enough to tell what it is; nothing only at the end."""
@@ -207,19 +240,24 @@ class Inflate:
         self._below.close()
 
 
-def wrong_content(name: str, stream: str, head: bytes) -> StreamError:
-    """Say that a file is not what its name or the caller says."""
+def wrong_content(name: str, stream: str, head: bytes, outer: Sequence[str] = ()) -> StreamError:
+    """Say that a file, or what is within its `outer` streams, is not what it is said to be."""
     words, other = content.kind_of(head)
     if not head:
         return StreamError(f"is empty, and no {stream} data is: fetch it again", file=name)
-    if other is not None and other != stream:
-        cure = f'rename it, or pass streams=["{other}"]'
-        cure += ' (["xlsx"] for a workbook)' if other == "zip" else ""
-    elif words == "plain text":
-        cure = "rename it, or pass streams=[]"
-    else:
+    if words == "plain text":
+        cure = f"rename it, or pass streams={_listed(outer)}"
+    elif other is None:
         cure = "it can be read if it is saved as text, such as CSV, or as an .xlsx workbook"
-    return StreamError(f"is no {stream} data: it looks like {words}; {cure}", file=name)
+    else:
+        cure = f"rename it, or pass streams={_listed([other, *outer])}"
+        cure += f" ({_listed(['xlsx', *outer])} for a workbook)" if other == "zip" else ""
+    within = f"holds no {stream} data within {outer[0]}" if outer else f"is no {stream} data"
+    return StreamError(f"{within}: it looks like {words}; {cure}", file=name)
+
+
+def _listed(streams: Sequence[str]) -> str:
+    return json.dumps(list(streams))
 
 
 # --- zip -------------------------------------------------------------------------------------
@@ -228,8 +266,8 @@ def wrong_content(name: str, stream: str, head: bytes) -> StreamError:
 class Unzip:
     """Read the one file in a zip archive. Its name is never used as a path."""
 
-    def __init__(self, below: Reader, name: str, limits: Limits) -> None:
-        self._below, self._name = below, name
+    def __init__(self, below: Reader, name: str, limits: Limits, outer: Sequence[str] = ()) -> None:
+        self._below, self._name, self._outer = below, name, outer
         self._copy: IO[bytes] | None = None
         try:
             self._member = self._open(limits)
@@ -242,7 +280,7 @@ class Unzip:
         head = file.read(content.HEAD_BYTES)
         file.seek(0)
         if content.kind_of(head)[1] != "zip":
-            raise wrong_content(self._name, "zip", head)
+            raise wrong_content(self._name, "zip", head, self._outer)
         try:
             archive = zipfile.ZipFile(file)
             return archive.open(self._only_file(archive, limits))

@@ -289,7 +289,8 @@ class _Splitter:
         while data and len(data) < content.HEAD_BYTES and (more := read(BLOCK)):
             data += more
         if data:
-            refuse_packed(data[: content.HEAD_BYTES], self._opened.name)
+            head = data[: content.HEAD_BYTES]
+            refuse_packed(head, self._opened.name, self._opened.streams)
             encodings.check_encoding(data, self._opened.name, self._options.encoding)
         return data
 

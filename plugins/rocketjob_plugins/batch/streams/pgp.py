@@ -6,6 +6,7 @@ Nothing is ever asked: a key with a passphrase must be known to the gpg agent.
 from __future__ import annotations
 
 import contextlib
+import re
 import subprocess
 import tempfile
 import threading
@@ -22,6 +23,9 @@ CURES = {  # by a part of what gpg says; the last where it says something else
     "passphrase": "the key has a passphrase that the gpg agent does not know: unlock it there",
     "": "is it complete, and PGP data?",
 }
+_KEY = re.compile(r"(?:0x)?(?:[0-9A-Fa-f]{64}|[0-9A-Fa-f ]{40,50}|[0-9A-Fa-f]{16})!?")
+_ADDRESS = re.compile(r"[^\s<>@]+@[^\s<>@]+")
+_USER = re.compile(r"[^<>]*<[^\s<>@]+@[^\s<>@]+>")
 _COMMAND = ["gpg", "--batch", "--no-tty", "--quiet", "--status-fd=2"]
 
 
@@ -111,10 +115,13 @@ class Encrypt:
                 'is to be encrypted, but for whom? Pass pgp_recipients=["name@example.com"]',
                 file=name,
             )
-        for_whom = [word for each in recipients for word in ("--recipient", each)]
+        if isinstance(recipients, str):
+            recipients = [recipients]
+        exact = [_recipient(each, name) for each in recipients]
+        for_whom = [word for each in exact for word in ("--recipient", each)]
         self._write = write
         self._gpg = _Gpg(
-            ["--trust-model=always", *for_whom, "--encrypt"],
+            ["--trust-model=always", "--no-auto-key-locate", *for_whom, "--encrypt"],
             name,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -154,6 +161,22 @@ class Encrypt:
         self._gpg.close()
         self._drainer.join()
         _pipe(self._gpg.process.stdout).close()
+
+
+def _recipient(given: str, name: str) -> str:
+    """Return a recipient so that gpg takes that one alone: a part of a name would do for it."""
+    text = str(given).strip()
+    if _KEY.fullmatch(text):
+        return text.replace(" ", "")
+    if _ADDRESS.fullmatch(text):
+        return f"<{text}>"
+    if _USER.fullmatch(text):
+        return text if text[0] == "<" else f"={text}"
+    raise StreamError(
+        f"{given!r} is no recipient that means one key: give a whole address, such as "
+        "name@example.com, or the fingerprint of the key",
+        file=name,
+    )
 
 
 def _pipe(pipe: IO[bytes] | None) -> IO[bytes]:

@@ -55,8 +55,9 @@ def open_layers(
         _check(names, found)
         workbook = names[:1] == ["xlsx"]
         reader: Reader = found
-        for stream in reversed(names[1:] if workbook else names):
-            reader = _layer(stream, reader, found.name, limits or LIMITS)
+        for index in reversed(range(int(workbook), len(names))):
+            outer = names[index + 1 :]
+            reader = _layer(names[index], reader, found.name, limits or LIMITS, outer)
         return Opened(reader, found, names, workbook)
     except BaseException as error:
         found.close()
@@ -72,16 +73,16 @@ def _check(names: list[str], source: Source) -> None:
         raise StreamError("xlsx must be the first of the streams: nothing can be inside a workbook")
 
 
-def _layer(stream: str, below: Reader, name: str, limits: Limits) -> Reader:
+def _layer(stream: str, below: Reader, name: str, limits: Limits, outer: list[str]) -> Reader:
     if stream == "zip":
-        return Unzip(below, name, limits)
+        return Unzip(below, name, limits, outer)
     if stream == "pgp":
         from rocketjob_plugins.batch.streams.pgp import Decrypt
 
         return Decrypt(below, name)
     if stream == "enc":
         return _decrypt(below, name)
-    return Inflate(below, stream, name, limits)
+    return Inflate(below, stream, name, limits, outer)
 
 
 def _decrypt(below: Reader, name: str) -> Reader:
@@ -106,7 +107,7 @@ class _Named:
             raise StreamError(str(error), file=self._name) from error
 
 
-def refuse_packed(head: bytes, name: str) -> None:
+def refuse_packed(head: bytes, name: str, outer: Sequence[str] = ()) -> None:
     """Refuse what is about to be read as text and is known to be something else.
 
     Raises:
@@ -114,7 +115,7 @@ def refuse_packed(head: bytes, name: str) -> None:
     """
     words, stream = content.kind_of(head)
     if stream is not None or words.startswith(("a ", "an old")):
-        raise wrong_content(name, "text", head)
+        raise wrong_content(name, "text", head, outer)
 
 
 class BinaryFile:

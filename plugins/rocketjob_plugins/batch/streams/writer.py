@@ -9,9 +9,10 @@ from typing import Any
 from rocketjob.base.errors import RocketJobError
 from rocketjob_plugins.batch.streams.deflate import Deflate, Layer, Zip
 from rocketjob_plugins.batch.streams.errors import StreamError
-from rocketjob_plugins.batch.streams.names import base_name, chosen_streams
+from rocketjob_plugins.batch.streams.names import base_name, chosen_streams, shown, streams_of
 from rocketjob_plugins.batch.streams.target import Target, open_target
 
+SEALED = ("enc", "pgp")
 SMALL = 64 * 1024  # what is less is gathered before it goes through the layers
 
 
@@ -148,6 +149,7 @@ def open_writer(
     streams: Sequence[str] | str | None = None,
     fsync: bool = True,
     pgp_recipients: Sequence[str] = (),
+    as_it_is: bool = False,
 ) -> Writer:
     """Open a file to be written, to be used in a `with` block.
 
@@ -159,15 +161,18 @@ def open_writer(
         file_name: whose extensions say what the streams are; by default that of a path or URL.
         streams: instead, from left to right as in a name: `["gz", "enc"]` for `a.csv.gz.enc`.
         fsync: wait until a file is on the disk before it takes its place.
-        pgp_recipients: whose keys a `.pgp` file is encrypted for.
+        pgp_recipients: whose keys a `.pgp` file is encrypted for: addresses or fingerprints.
+        as_it_is: what is written is packed and encrypted already, as the name says.
 
     Raises:
-        StreamError: it cannot be written.
+        StreamError: it cannot be written, or would be in clear under a name that says otherwise.
     """
     name = file_name
     if name is None and not hasattr(target, "write"):
         name = str(target)
-    chosen = chosen_streams(name, streams)
+    chosen = [] if as_it_is else chosen_streams(name, streams)
+    if not as_it_is:
+        _refuse_clear(target, name, chosen, streams is None)
     if "xlsx" in chosen:
         raise StreamError("Excel workbooks can only be read: write .csv", file=name)
     if _is_text(target):
@@ -176,6 +181,19 @@ def open_writer(
         target = _TextTarget(target)
     opened, _ = open_target(target, fsync)
     return Writer(opened, name, chosen, pgp_recipients)
+
+
+def _refuse_clear(target: Any, name: str | None, chosen: list[str], is_default: bool) -> None:
+    """Refuse to write in clear what is named as encrypted."""
+    own = getattr(target, "name", None) if name is None and is_default else None
+    named = name if name is not None else own
+    for stream in streams_of(named) if isinstance(named, str) else ():
+        if stream in SEALED and stream not in chosen:
+            raise StreamError(
+                f"is named .{stream} and would be written in clear: pass streams=[..., "
+                f'"{stream}"], or another name',
+                file=shown(str(named)),
+            )
 
 
 def _is_text(target: Any) -> bool:
