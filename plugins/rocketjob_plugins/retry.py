@@ -13,6 +13,9 @@ about 25 days. Override `retry_delay` for another. The failure and the retry are
 that is retried is never stored as failed. Its exception stays visible until it succeeds, and every
 attempt is in `job.history`. A job that has expired, or is no longer valid, is not retried; nor is
 one whose worker process crashed too often, unless `retry_on` names `WorkerCrashed`.
+
+When the last attempt has failed, the callbacks of the event `exhausted` run. A job that is retried
+by hand has all its attempts again.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ import random
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
-from rocketjob import Job, WorkerCrashed, before, field, hookimpl, validators
+from rocketjob import Job, WorkerCrashed, after, before, field, hookimpl, validators
 from rocketjob.base import clock
 from rocketjob.base.errors import ConfigurationError
 from rocketjob.jobs.reasons import Reason
@@ -32,6 +35,7 @@ LONGEST = timedelta(days=365)
 class Retry(Job, abstract=True):
     """Mixin: see the module."""
 
+    callback_events: ClassVar[frozenset[str]] = frozenset({"exhausted"})
     retry_on: ClassVar[tuple[type[BaseException], ...] | None] = None
     retry_jitter: ClassVar[float] = 0.0
 
@@ -75,6 +79,17 @@ class Retry(Job, abstract=True):
         self.failed_at_list = [*self.failed_at_list, now]
         self.logger.info("will be retried", attempt=attempt, run_at=self.run_at)
         self.follow_with("retry", keep_exception=True)
+
+    @after("fail")
+    def _say_that_attempts_are_used_up(self) -> None:
+        if self.is_failed and self.retry_limit and self.retry_count >= self.retry_limit:
+            self.chain("exhausted").run(self, lambda: None)
+
+    @before("retry")
+    def _begin_again(self) -> None:
+        """Grant a job that somebody retries by hand all its attempts; our own retry is no such."""
+        if self.stored_value("state") == "failed":
+            self.failed_at_list = []
 
     def _delay(self, attempt: int) -> timedelta:
         delay = self.retry_delay(attempt)

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import pendulum
 
-__all__ = ["monotonic", "now", "reset", "to_utc", "travel"]
+__all__ = ["elapsed", "monotonic", "now", "reset", "to_utc", "travel"]
 
 
 class Clock:
@@ -20,6 +20,7 @@ class Clock:
     def __init__(self) -> None:
         self.offset = 0.0
         self.frozen: float | None = None
+        self.travelled = 0.0
 
     def timestamp(self) -> float:
         """Return seconds since 1970, UTC."""
@@ -33,17 +34,23 @@ class Clock:
             raise ValueError(f"{to} has no time zone: use for example pendulum.datetime(...)")
         else:
             target = to.timestamp()
+        self.travelled += target - self.timestamp()
         self.offset = target - time.time()
         self.frozen = target if freeze or self.frozen is not None else None
 
     def reset(self) -> None:
         """Return to the real time."""
-        self.offset, self.frozen = 0.0, None
+        self.offset, self.frozen, self.travelled = 0.0, None, 0.0
+
+    def elapsed(self) -> float:
+        """Return seconds of a clock that nobody sets back, moved by `travel` alone."""
+        return time.monotonic() + self.travelled
 
 
 _clock = Clock()
 travel = _clock.travel
 reset = _clock.reset
+elapsed = _clock.elapsed
 monotonic = time.monotonic
 
 

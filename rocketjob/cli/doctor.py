@@ -414,7 +414,7 @@ def _oldest(patient: Patient) -> Iterator[Finding]:
     if job is None:
         yield Finding("jobs", OK, "none is due", data={"due": 0})
         return
-    waited = clock.now() - job.scheduled_at
+    waited = clock.now() - (job.run_at or job.created_at)
     name = job.class_name if isinstance(job, UnknownJob) else job.type_name()
     message = f"{_jobs(_due().count())} due; the oldest, {name}, waits for "
     late = waited > LONG_WAIT

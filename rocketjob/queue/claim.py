@@ -144,11 +144,11 @@ class Queue:
 
     def hold_back(self, name: str, filter: Filter) -> None:
         """Leave jobs alone until the next re-check: something that is no limit holds them back."""
-        until = clock.monotonic() + self.config.re_check_seconds
+        until = clock.elapsed() + self.config.re_check_seconds
         self._held_back[f"{name}: {filter!r}"] = (until, filter)
 
     def _held(self) -> list[Filter]:
-        now, blocked = clock.monotonic(), Blocked()
+        now, blocked = clock.elapsed(), Blocked()
         for name, (until, filter) in dict(self._held_back).items():  # workers add to it meanwhile
             if until <= now:
                 self._held_back.pop(name, None)

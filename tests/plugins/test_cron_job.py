@@ -2,10 +2,12 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pendulum
 import pytest
 
 from rocketjob import Job, UnknownJob, ValidationError, before, field
 from rocketjob_plugins.cron import Cron, CronError
+from rocketjob_plugins.retry import Retry
 
 NOW = datetime(2015, 12, 9, 17, 50, 5, tzinfo=UTC)
 
@@ -371,3 +373,78 @@ def test_a_required_field_that_the_next_run_would_miss_is_refused(rocketjob):
 def test_a_job_without_a_schedule_has_no_next_occurrence(rocketjob):
     with pytest.raises(CronError):
         AdHocReportJob().next_occurrence()
+
+
+# --- the occurrence -----------------------------------------------------------------------------
+
+
+class OccurrenceJob(Cron, Retry, Job):
+    cron_schedule = "58 23 * * *"
+    destroy_on_complete = False
+
+    def retry_delay(self, attempt):
+        return timedelta(minutes=5)
+
+    def perform(self):
+        if self.failure_count == 0 and self.description == "fails":
+            raise ConnectionError
+
+
+FIRST = pendulum.datetime(2026, 3, 1, 23, 58)
+
+
+def ended(rocketjob):
+    return OccurrenceJob.where(state="completed").first()
+
+
+def test_a_retry_after_midnight_is_still_for_its_occurrence(rocketjob):
+    rocketjob.freeze(pendulum.datetime(2026, 3, 1, 12))
+    OccurrenceJob.create(description="fails")
+    rocketjob.travel(FIRST)
+    rocketjob.work_off()
+    rocketjob.travel(timedelta(minutes=6))
+    rocketjob.work_off()
+    job = ended(rocketjob)
+    assert (job.occurrence, job.scheduled_at, job.failure_count) == (FIRST, FIRST, 1)
+    assert OccurrenceJob.queued().first().occurrence == FIRST.add(days=1)
+
+
+def test_run_now_is_for_the_occurrence_that_it_comes_before(rocketjob):
+    rocketjob.freeze(pendulum.datetime(2026, 3, 1, 12))
+    OccurrenceJob.create().run_now()
+    rocketjob.work_off()
+    assert ended(rocketjob).occurrence == FIRST
+
+
+def test_a_late_run_is_for_the_occurrence_that_was_missed(rocketjob):
+    rocketjob.freeze(pendulum.datetime(2026, 3, 1, 12))
+    OccurrenceJob.create()
+    rocketjob.travel(FIRST.add(hours=5))
+    rocketjob.work_off()
+    assert ended(rocketjob).scheduled_at == FIRST
+
+
+def test_a_first_run_whose_time_is_given_is_for_that_time(rocketjob):
+    at = pendulum.datetime(2026, 3, 1, 15)
+    rocketjob.freeze(pendulum.datetime(2026, 3, 1, 12))
+    job = OccurrenceJob.create(run_at=at, description="fails")
+    rocketjob.travel(at)
+    rocketjob.work_off()
+    assert job.reload().run_at > at
+    assert job.occurrence == at
+
+
+def test_another_schedule_is_another_occurrence(rocketjob):
+    rocketjob.freeze(pendulum.datetime(2026, 3, 1, 12))
+    job = OccurrenceJob.create()
+    job.update(cron_schedule="0 1 * * *")
+    assert job.reload().occurrence == job.run_at == pendulum.datetime(2026, 3, 2, 1)
+
+
+def test_a_job_that_an_earlier_version_stored_gets_its_occurrence_when_it_is_retried(rocketjob):
+    rocketjob.freeze(pendulum.datetime(2026, 3, 1, 12))
+    job = OccurrenceJob.create(description="fails")
+    OccurrenceJob.collection().update_one({"_id": job.id}, {"$unset": {"occurrence": ""}})
+    rocketjob.travel(FIRST)
+    rocketjob.work_off()
+    assert job.reload().occurrence == FIRST

@@ -4,7 +4,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from rocketjob import ConfigurationError, Job, ValidationError, WorkerCrashed, before, validate
+from rocketjob import (
+    ConfigurationError,
+    Job,
+    ValidationError,
+    WorkerCrashed,
+    after,
+    before,
+    validate,
+)
 from rocketjob_plugins.retry import Retry
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -200,12 +208,13 @@ def test_a_delay_that_raises_leaves_the_job_failed_with_its_own_error(rocketjob)
     assert (job.state, job.exception.message) == ("failed", "attempt 1")
 
 
-def test_a_manual_retry_clears_the_exception_and_not_the_list(rocketjob):
+def test_a_manual_retry_clears_the_exception_and_grants_all_attempts_again(rocketjob):
     job = RetriedReportJob.create(good_after=9, retry_limit=1)
     work(rocketjob)
     work(rocketjob)
     job.reload().retry()
-    assert (job.exception, job.retry_count) == (None, 1)
+    assert (job.exception, job.retry_count) == (None, 0)
+    assert work(rocketjob).is_queued
     assert work(rocketjob).is_failed
 
 
@@ -258,3 +267,54 @@ def test_a_bad_limit_is_a_validation_error(rocketjob, bad):
 def test_a_bad_class_attribute_is_an_error_when_the_class_is_made(name, bad):
     with pytest.raises(ConfigurationError, match=f"WrongRetryJob.{name} must be"):
         type("WrongRetryJob", (Retry, Job), {name: bad, "__module__": __name__})
+
+
+# --- giving up ----------------------------------------------------------------------------------
+
+
+class ExhaustedJob(Retry, Job):
+    retry_limit = 2
+
+    def perform(self):
+        raise OSError("no")
+
+    @after("exhausted")
+    def tell(self):
+        told.append((self.failure_count, self.reload().state))
+
+
+told = []
+
+
+def run_for(rocketjob, minutes):
+    for _ in range(minutes):
+        rocketjob.work_off()
+        rocketjob.travel(timedelta(minutes=1))
+
+
+def test_exhausted_is_told_once_when_the_last_attempt_has_failed_and_is_stored(rocketjob):
+    told.clear()
+    ExhaustedJob.create()
+    run_for(rocketjob, 5)
+    assert told == [(3, "failed")]
+
+
+def test_a_job_that_is_retried_by_hand_has_all_its_attempts_again(rocketjob):
+    told.clear()
+    job = ExhaustedJob.create()
+    run_for(rocketjob, 5)
+    job.reload().retry()
+    assert job.reload().failed_at_list == []
+    run_for(rocketjob, 5)
+    assert (job.reload().failure_count, told) == (6, [(3, "failed"), (6, "failed")])
+
+
+def test_a_job_that_is_not_to_be_retried_is_not_exhausted(rocketjob):
+    class OnlyConnectionsJob(ExhaustedJob):
+        retry_on = (ConnectionError,)
+
+    told.clear()
+    OnlyConnectionsJob.create()
+    ExhaustedJob.create(retry_limit=0)
+    run_for(rocketjob, 3)
+    assert told == []

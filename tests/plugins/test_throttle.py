@@ -2,6 +2,7 @@
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from typing import ClassVar
 
 import pytest
 from hypothesis import given, settings
@@ -573,3 +574,28 @@ def test_a_bad_key_is_a_validation_error(rocketjob, key, said):
 )
 def test_a_rate_is_said_in_words(rate, words):
     assert str(Rate.parse(rate)) == words
+
+
+def test_travel_moves_the_next_look_at_a_throttle(rocketjob):
+    job = LaggingJob.create()
+    LaggingJob.lags = True
+    try:
+        assert rocketjob.work_off() == 0
+        LaggingJob.lags = False
+        assert rocketjob.work_off() == 0  # not looked at again yet
+        rocketjob.travel(timedelta(seconds=61))
+        assert rocketjob.work_off() == 1
+    finally:
+        LaggingJob.lags = False
+    assert job.reload().is_completed
+
+
+class LaggingJob(Throttle, Job):
+    destroy_on_complete = False
+    lags: ClassVar[bool] = False
+
+    @throttle
+    def replica_lags(self):
+        return type(self).lags
+
+    def perform(self): ...

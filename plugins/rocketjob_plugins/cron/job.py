@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Literal, Self
 
 import pendulum
@@ -35,6 +36,7 @@ class Cron(Job, abstract=True):
     schedule_declared: dict[str, Any] | None = field(
         default=None, copy_on_restart=True, description="what the code said of it when last synced"
     )
+    occurrence: datetime | None = read_only_field()
     cron_key: str | None = read_only_field()
 
     def schedule(self) -> CronSchedule:
@@ -53,6 +55,11 @@ class Cron(Job, abstract=True):
             CronError: there is no schedule, or it is not valid.
         """
         return self.schedule().next_time(clock.now())
+
+    @property
+    def scheduled_at(self) -> datetime:
+        """The occurrence that this run is for: neither a retry nor `run_now` moves it."""
+        return self.occurrence or super().scheduled_at
 
     # --- validation --------------------------------------------------------------------------
 
@@ -121,10 +128,12 @@ class Cron(Job, abstract=True):
             if self.state in ENDED:
                 self._hand_over()
             elif not self.is_running and self._schedule_changed():
-                self.run_at = self.next_occurrence()
+                self.run_at = self.occurrence = self.next_occurrence()
             elif self.is_queued and self.failure_count > self.stored_value("failure_count", 0):
                 # Retry: wait no longer than for the run that would come anyway.
                 self.run_at = min(self.run_at or clock.now(), self.next_occurrence())
+            if self.occurrence is None:  # a time that was given by hand, for the first run
+                self.occurrence = self.stored_value("run_at") or self.run_at
         self.cron_key = self._make_cron_key()
 
     def _hand_over(self) -> None:
@@ -158,7 +167,7 @@ class Cron(Job, abstract=True):
         made = self.restarted(**edited)
         if made.cron_schedule is None:
             return None
-        made.run_at = made.next_occurrence()
+        made.run_at = made.occurrence = made.next_occurrence()
         return made
 
     def _amend(self, successor: Self) -> bool:
@@ -170,7 +179,7 @@ class Cron(Job, abstract=True):
         if successor.cron_schedule is None:
             return False
         if "cron_schedule" in late or "cron_dst" in late:
-            successor.run_at = successor.next_occurrence()
+            successor.run_at = successor.occurrence = successor.next_occurrence()
         successor.cron_key = successor._make_cron_key()
         return True
 
