@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from rocketjob.base import config as config_module
+from rocketjob.base import directory as base_directory
 from rocketjob.base.config import Config
 from rocketjob.base.errors import ConfigurationError
 from rocketjob.base.log import Logger
@@ -33,6 +34,7 @@ class Application:
         config: None: loaded from files and the environment.
         plugins: None: all that are installed and not disabled.
         indexes: whether indexes that are not there are made; a server does so for its processes.
+        directory: where the URLs of `config` are relative to; None: where the process is now.
     """
 
     def __init__(
@@ -41,8 +43,10 @@ class Application:
         plugins: PluginManager | None = None,
         *,
         indexes: bool = True,
+        directory: str | None = None,
     ) -> None:
         self.config = config if config is not None else config_module.load()
+        self.directory = directory or base_directory.of_process()
         self._plugins = plugins
         self._makes_indexes = indexes
         self._store: Store | None = None
@@ -64,7 +68,7 @@ class Application:
         if self._store is None:
             with self._lock:
                 if self._store is None:
-                    store = self.open_store(self.config.url)
+                    store = self._open(self.config.url)
                     if self._makes_indexes:
                         self.ensure_indexes(store)
                     self._store = store
@@ -78,8 +82,12 @@ class Application:
         if self._slices_store is None:
             with self._lock:
                 if self._slices_store is None:
-                    self._slices_store = self.open_store(str(self.config.slices_url))
+                    self._slices_store = self._open(str(self.config.slices_url))
         return self._slices_store
+
+    def _open(self, url: str) -> Store:
+        with base_directory.within(self.directory):
+            return self.open_store(url)
 
     def open_store(self, url: str) -> Store:
         """Open a store by its URL.

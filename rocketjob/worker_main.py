@@ -1,12 +1,13 @@
 """A worker process of a server: `python -m rocketjob.worker_main`, started by the supervisor.
 
 It obeys its standard input alone: first a line with its orders, then one command a line. When the
-input ends the supervisor is gone, and the process ends too. Signals to the whole group, as a
-terminal or systemd sends them, are the supervisor's to answer.
+input ends the supervisor is gone, and the process ends too. Signals, as systemd sends them to all
+processes of a service, are the supervisor's to answer. What jobs start gets them as usual.
 """
 
 from __future__ import annotations
 
+import atexit
 import faulthandler
 import json
 import os
@@ -17,14 +18,16 @@ from typing import IO, Any
 
 from rocketjob import application
 from rocketjob.application import Application
-from rocketjob.base import clock
+from rocketjob.base import clock, signals
 from rocketjob.base.app_modules import import_app
 from rocketjob.base.config import Config
+from rocketjob.base.ending import end_soon
 from rocketjob.base.log import Logger, LogService
 from rocketjob.queue.claim import Queue
 from rocketjob.server import events
 from rocketjob.server.server import MISSED_BEATS
 from rocketjob.server.subscribers import LoggerSubscriber
+from rocketjob.store import context
 from rocketjob.worker import async_loop
 from rocketjob.worker.pool import WorkerPool
 from rocketjob.worker.slots import Slots
@@ -41,11 +44,22 @@ class Child:
         self.config = Config(**orders["config"])
         self.slots = Slots(orders["threads"], orders["descriptor"])
         self.paused = orders["paused"]
-        self.application = application.use(Application(self.config, indexes=False))
+        self.application = application.use(
+            Application(self.config, indexes=False, directory=orders["urls_from"])
+        )
         self.pool: WorkerPool | None = None
 
-    def run(self) -> None:
+    def _import_app(self) -> None:
+        """Import the app's modules; what they configure is in the supervisor's orders already."""
         import_app(self.config.app)
+        own, found = self.application, context.current()
+        if found is not own:
+            application.use(own)
+            found.close()
+        signals.be_deaf()  # whatever the app has set
+
+    def run(self) -> None:
+        self._import_app()
         plugins = self.application.plugins
         plugins.collect("register_jobs")
         queue = Queue(
@@ -110,13 +124,14 @@ class Child:
             threading.Event().wait(min(1.0, self.config.heartbeat_seconds / 4))
         log.error("other servers take over what still runs here: ending at once")
         threading.Event().wait(0.1)  # for the log
+        if os.getpgrp() == os.getpid():
+            os.killpg(0, signal.SIGKILL)  # with what the jobs have started
         os._exit(1)
 
 
 def main() -> None:
     """Read the orders and work until told to stop."""
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, signal.SIG_IGN)
+    signals.be_deaf()
     faulthandler.enable()
     commands = os.fdopen(os.dup(0), encoding="utf-8")
     with open(os.devnull) as nothing:
@@ -124,16 +139,15 @@ def main() -> None:
     orders = json.loads(commands.readline())
     sys.path[:] = orders["path"]
     service = LogService(orders["config"]["log_level"], orders["config"]["log"]).start()
+    atexit.register(service.stop)  # registered first, called last
     code = 0
     try:
         Child(orders, commands).run()
     except BaseException:
         log.exception("the worker process failed")
         code = 1
-    service.stop()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)  # a thread of user code that does not end must not hold the process
+    end_soon(code, last=service.stop)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,8 @@ import click
 
 from rocketjob import application
 from rocketjob.application import Application
+from rocketjob.base.directory import of_process
+from rocketjob.base.ending import end_soon
 from rocketjob.base.errors import ConfigurationError, RocketJobError
 from rocketjob.base.log import Logger
 from rocketjob.cli.command import Command
@@ -75,7 +77,9 @@ def server(ctx: click.Context, quiet: bool, pidfile: Path | None, until_eof: boo
     _check(current, ctx)
     with _logging(current), _pidfile(pidfile):
         banner = not quiet and sys.stderr.isatty()
-        ctx.exit(serve(current, banner=banner, until_eof=until_eof))
+        code = serve(current, banner=banner, until_eof=until_eof)
+    end_soon(code)  # a thread of an app module would hold the process
+    ctx.exit(code)
 
 
 def serve(current: Application, *, banner: bool = False, until_eof: bool = False) -> int:
@@ -83,12 +87,14 @@ def serve(current: Application, *, banner: bool = False, until_eof: bool = False
     from rocketjob.base.app_modules import import_app
     from rocketjob.server.supervisor import Supervisor
 
+    directory = of_process()  # before an app module changes it
     import_app(current.config.app)
+    current = application.current()  # the app may have named its store
     found = find_classes(current)
     if banner:
         show_banner(current, found)
     warn_of(current, found)
-    supervisor = Supervisor(current)
+    supervisor = Supervisor(current, directory)
     if until_eof:
         threading.Thread(target=_stop_at_eof, args=(supervisor,), daemon=True).start()
     with _hang_up():
@@ -249,6 +255,7 @@ def _pidfile(path: Path | None) -> Iterator[None]:
         return
     own = f"{os.getpid()}\n"
     try:
+        path = path.absolute()
         path.write_text(own)
     except OSError as error:
         raise RocketJobError(f"The pidfile {path} cannot be written: {error}") from error

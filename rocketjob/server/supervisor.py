@@ -21,9 +21,11 @@ import attrs
 
 from rocketjob.base import clock
 from rocketjob.base.app_modules import import_app
+from rocketjob.base.directory import of_process
 from rocketjob.base.errors import ConfigurationError, RocketJobError, StoreError
 from rocketjob.base.interrupt import Interrupt
 from rocketjob.base.log import Logger
+from rocketjob.base.signals import name_of
 from rocketjob.queue.claim import Queue, requeue_claims, waiting_suspects
 from rocketjob.server import events
 from rocketjob.server.recovery import Recovery, unserved
@@ -31,6 +33,7 @@ from rocketjob.server.registration import Registration
 from rocketjob.server.server import Server
 from rocketjob.server.subscribers import LoggerSubscriber, ServerSubscriber
 from rocketjob.server.worker_process import Exit, Process
+from rocketjob.store import context
 from rocketjob.store.context import Context
 from rocketjob.worker.slots import Slots
 
@@ -50,10 +53,12 @@ class Supervisor:
 
     Args:
         application: settings, plugins and store.
+        directory: where worker processes are started, by name; None: where this one is.
     """
 
-    def __init__(self, application: Context) -> None:
+    def __init__(self, application: Context, directory: str | None = None) -> None:
         self.application, self.config = application, application.config
+        self.directory = directory or of_process()
         self.processes: dict[int, Process] = {}
         self.paused = False
         self.worked_before = 0  # by processes that have ended
@@ -136,7 +141,7 @@ class Supervisor:
             PluginError: a module of `app` cannot be imported.
             ConfigurationError: another living server has the name.
         """
-        import_app(self.config.app)
+        self._import_app()
         self.application.plugins.collect("register_jobs")
         self._suspects = self._queue()
         self._check_filter()
@@ -159,6 +164,14 @@ class Supervisor:
                 self._unregister()
         log.info("server stopped", name=self.server.name, worked=self.worked)
         return 1 if self._cut_short else 0
+
+    def _import_app(self) -> None:
+        """Import the app's modules; they may have named a store or changed settings."""
+        before = context.current()
+        import_app(self.config.app)
+        if context.current() is not before:
+            self.application = context.current()
+            self.config = self.application.config
 
     def _shape(self) -> dict[str, Any]:
         return {"processes": len(self.processes), "workers": self.config.workers}
@@ -213,11 +226,13 @@ class Supervisor:
         numbers = (signal.SIGTERM, signal.SIGINT)
         threading.Thread(target=self._answer_signals, name="signals", daemon=True).start()
         before = {number: signal.signal(number, self._on_signal) for number in numbers}
+        # An app that waits for "any child" would take the end of worker processes for itself.
+        before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         try:
             yield
         finally:
             for number, handler in before.items():
-                signal.signal(number, handler)
+                signal.signal(number, handler or signal.SIG_DFL)
             self._signalled.put(None)
 
     def _on_signal(self, number: int, frame: Any) -> None:
@@ -226,7 +241,7 @@ class Supervisor:
 
     def _answer_signals(self) -> None:
         while (number := self._signalled.get()) is not None:
-            log.info("received a signal", signal=signal.Signals(number).name)
+            log.info("received a signal", signal=name_of(number))
             self.stop()
 
     # --- processes ---------------------------------------------------------------------------
@@ -252,7 +267,12 @@ class Supervisor:
             slots.close()
             raise
         self.processes[number] = process
-        threading.Thread(target=self._wait_for, args=(process,), daemon=True).start()
+        try:
+            threading.Thread(target=self._wait_for, args=(process,), daemon=True).start()
+        except RuntimeError as error:  # as many threads as there may be
+            log.error("a worker process cannot be waited for: it is ended", error=str(error))
+            process.popen.kill()
+            self._wait_for(process)
 
     def _start(self, number: int, threads: int, suspects: bool, slots: Slots) -> Process:
         orders = {
@@ -264,8 +284,9 @@ class Supervisor:
             "threads": threads,
             "suspects": suspects,
             "paused": self.paused,
+            "urls_from": self.application.directory,
         }
-        return Process.start(orders, slots)
+        return Process.start(orders, slots, self.directory)
 
     def _wait_for(self, process: Process) -> None:
         self._exits.put(process.wait())
@@ -473,8 +494,9 @@ class Supervisor:
         deadline = clock.monotonic() + self.config.grace_seconds
         for process in list(self.processes.values()):
             process.tell("stop")
-        # Nobody waits for the store here: it may be out of reach.
-        threading.Thread(target=self._note_stopping, daemon=True).start()
+        with contextlib.suppress(RuntimeError):  # as many threads as there may be
+            # Nobody waits for the store here: it may be out of reach.
+            threading.Thread(target=self._note_stopping, daemon=True).start()
         while self.processes and clock.monotonic() < deadline and not self._killing.is_set():
             self._wake.clear()
             self._handle_exits()

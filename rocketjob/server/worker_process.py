@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 
 from rocketjob.base import clock
+from rocketjob.base.signals import name_of
 from rocketjob.worker.slots import Slots
 
 
@@ -37,22 +38,33 @@ class Process:
     is_late: bool = False  # it was said that it is not ready yet
 
     @classmethod
-    def start(cls, orders: dict[str, Any], slots: Slots) -> Process:
+    def start(cls, orders: dict[str, Any], slots: Slots, directory: str) -> Process:
         """Start one, with what it is to do as the first line of its input.
 
+        It leads a process group of its own. So the signals of a terminal reach the supervisor
+        alone, and whatever its jobs have started can be ended with it.
+
+        Args:
+            directory: where it works, by name: a deployment may have replaced the folder.
+
         Raises:
-            OSError: no memory, or too many processes or files.
+            OSError: no memory, or too many processes or files; or there is no such folder.
         """
-        line = json.dumps({**orders, "descriptor": slots.descriptor, "path": sys.path})
+        path = [os.path.join(directory, each) for each in sys.path]
+        name = orders["worker_name"]
+        own = [full for full, each in zip(path, sys.path, strict=True) if each]
+        line = json.dumps({**orders, "descriptor": slots.descriptor, "path": path})
         popen = subprocess.Popen(
-            [sys.executable, "-m", "rocketjob.worker_main"],
+            [sys.executable, "-m", "rocketjob.worker_main", f"rocketjob.child {name}"],  # for ps
             stdin=subprocess.PIPE,
             pass_fds=[slots.descriptor],
             text=True,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)},
+            cwd=directory,
+            process_group=0,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(own)},
         )
-        own = {name: orders[name] for name in ("number", "claimed_by", "threads", "suspects")}
-        process = cls(slots=slots, popen=popen, started=clock.monotonic(), **own)
+        known = {name: orders[name] for name in ("number", "claimed_by", "threads", "suspects")}
+        process = cls(slots=slots, popen=popen, started=clock.monotonic(), **known)
         process.tell(line)
         return process
 
@@ -64,7 +76,8 @@ class Process:
                 self.popen.stdin.flush()
 
     def wait(self) -> Exit:
-        """Wait until it has ended."""
+        """Wait until it has ended, and end what its jobs have left running."""
+        self._end_group()
         try:
             _, status, usage = os.wait4(self.popen.pid, 0)
             code, memory = os.waitstatus_to_exitcode(status), usage.ru_maxrss // 1024
@@ -73,6 +86,12 @@ class Process:
             code, memory = self.popen.wait(), 0
         self.popen.returncode = code
         return Exit(self, code, memory)
+
+    def _end_group(self) -> None:
+        """Wait for its end without taking note: until then its number belongs to its group."""
+        with contextlib.suppress(OSError, AttributeError):  # macOS has no waitid before 3.13
+            os.waitid(os.P_PID, self.popen.pid, os.WEXITED | os.WNOWAIT)
+            os.killpg(self.popen.pid, signal.SIGKILL)
 
     def close(self) -> None:
         """Give back what belonged to a process that has ended."""
@@ -99,8 +118,9 @@ class Exit:
 
     def describe(self) -> str:
         if self.status < 0:
-            name = signal.Signals(-self.status).name
-            how = f"its worker process was ended by {name} (signal {-self.status})"
+            name, number = name_of(-self.status), f"signal {-self.status}"
+            by = number if name == number else f"{name} ({number})"
+            how = f"its worker process was ended by {by}"
         else:
             how = f"its worker process ended with exit code {self.status}"
         return f"{how}, having used up to {self.memory} MB"

@@ -32,6 +32,7 @@ class Context(Protocol):
     """What `rocketjob.application.Application` is to the kernel."""
 
     config: Config
+    directory: str
 
     @property
     def plugins(self) -> Plugins: ...

@@ -242,8 +242,9 @@ class ServerProcess:
 
     def send_to_all(self, number):
         """Signal the server and its worker processes, as the end of a machine would."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.pid, number)
+        for pid in (self.pid, *self.children()):  # each leads a process group
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(pid, number)
 
     def wait(self, within=PATIENCE):
         return self.process.wait(within)

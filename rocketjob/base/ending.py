@@ -1,0 +1,50 @@
+"""The end of a server's processes: as of any Python program, but in bounded time.
+
+What jobs and app modules have registered with `atexit` runs, and the pools of processes that they
+keep are shut down. A thread that does not end, or a handler that hangs, holds nobody up for long.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import threading
+from collections.abc import Callable
+
+from rocketjob.base.log import Logger
+
+log = Logger("rocketjob.ending")
+EXIT_SECONDS = 3.0  # for the threads, and again for what is registered with `atexit`
+
+
+def end_soon(code: int, last: Callable[[], None] = lambda: None) -> None:
+    """Have this process, which is about to end with `code`, be over within a few seconds.
+
+    Args:
+        last: called before an end by force, such as to write what is left of the log.
+    """
+    threads_ended = threading.Event()
+    atexit.register(threads_ended.set)  # registered last, called first
+
+    def watch() -> None:
+        if threads_ended.wait(EXIT_SECONDS):
+            threading.Event().wait(EXIT_SECONDS)
+        else:
+            log.warning(f"threads do not end and are given up: {_names_of_threads()}")
+            handlers = threading.Thread(target=atexit._run_exitfuncs, daemon=True)
+            handlers.start()
+            handlers.join(EXIT_SECONDS)
+            if not handlers.is_alive():
+                os._exit(code)
+        log.warning("what was registered with atexit does not end and is given up")
+        last()
+        os._exit(code)
+
+    with contextlib.suppress(RuntimeError):  # no thread can be started
+        threading.Thread(target=watch, name="ending", daemon=True).start()
+
+
+def _names_of_threads() -> str:
+    main = threading.main_thread()
+    return ", ".join(t.name for t in threading.enumerate() if not t.daemon and t is not main)
