@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rocketjob import Job, after, before, field, validate
 from rocketjob_plugins.batch import Batch, InputCategory, OutputCategory
-from rocketjob_plugins.batch.streams import streams_of
-from rocketjob_plugins.batch.tables import header_of
+from rocketjob_plugins.batch.streams import StreamError, streams_of
+from rocketjob_plugins.batch.streams.names import shown
+from rocketjob_plugins.batch.tables import header_of, output_table
 from rocketjob_plugins.files.workbook import write_workbook
 
 SHORT = ("source", "target")
@@ -91,9 +92,25 @@ class ConversionJob(Batch, Job):
         source = self.input_category_for("main")
         if category.columns is None and source.columns is not None:
             category.columns = list(source.columns)  # there was no row to learn them from
-        if streams_of(self.target) == ["xlsx"]:
-            return write_workbook(str(self.target), self._lines(category))
-        self.download(pgp_recipients=self.pgp_recipients or ())
+        names, recipients = streams_of(self.target), self.pgp_recipients or ()
+        if names[:1] == ["xlsx"]:
+            return self._write_workbook(category, names[1:], recipients)
+        self.download(pgp_recipients=recipients)
+
+    def _write_workbook(
+        self, category: OutputCategory, names: Sequence[str], recipients: Sequence[str]
+    ) -> None:
+        table = output_table(category)
+        if table.dialect is None:
+            said = f'has no rows of {table.format}: leave the format "auto", or make it csv'
+            raise StreamError(f"an Excel workbook {said}", file=shown(str(self.target)))
+        write_workbook(
+            str(self.target),
+            self._lines(category),
+            table.dialect,
+            streams=names,
+            pgp_recipients=recipients,
+        )
 
     def _lines(self, category: OutputCategory) -> Iterator[str]:
         header = header_of(category)

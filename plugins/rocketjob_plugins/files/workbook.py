@@ -4,34 +4,48 @@ from __future__ import annotations
 
 import csv
 import importlib
+import re
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from rocketjob_plugins.batch.streams import StreamError, open_writer
+from rocketjob_plugins.batch.streams import Dialect, StreamError, open_writer
+from rocketjob_plugins.batch.streams.names import shown
 
-MOST_ROWS = 1_048_576  # what Excel can open
+# What Excel can open:
+MOST_ROWS, MOST_COLUMNS, LONGEST_TEXT = 1_048_576, 16_384, 32_767
 CHUNK = 256 * 1024
+# Signs that XML cannot hold, or changes, are written as `_x000D_`; such a text itself is escaped.
+_SIGNS = "\x00-\x08\x0b-\x1f\ufffe\uffff"
+_TO_ESCAPE = re.compile(rf"_(?=x[0-9A-Fa-f]{{4}}[_{_SIGNS}])|[{_SIGNS}]")
 
 
-def write_workbook(target: str, lines: Iterable[str]) -> None:
+def write_workbook(
+    target: str,
+    lines: Iterable[str],
+    dialect: Dialect | None = None,
+    *,
+    streams: Sequence[str] = (),
+    pgp_recipients: Sequence[str] = (),
+) -> None:
     """Write lines of csv as the one sheet of a workbook, which appears when it is whole.
 
     Raises:
-        StreamError: it cannot be written; the message says which row is to blame.
+        StreamError: it cannot be written; the message says which row and column is to blame.
     """
     try:
         openpyxl: Any = importlib.import_module("openpyxl")
     except ImportError:
         raise StreamError("Excel needs a library: pip install 'rocketjob[excel]'") from None
     book = openpyxl.Workbook(write_only=True)  # its rows go to a temporary file
-    sheet = book.create_sheet()
-    with open_writer(target, streams=[]) as writer, tempfile.TemporaryFile() as file:
+    sheet = _Sheet(book.create_sheet(), target)
+    with (
+        open_writer(target, streams=list(streams), pgp_recipients=pgp_recipients) as writer,
+        tempfile.TemporaryFile() as file,
+    ):
         try:
-            for number, row in enumerate(csv.reader(lines), 1):
-                if number > MOST_ROWS:
-                    raise StreamError(f"has more than {MOST_ROWS} rows: too many for Excel")
-                _append(sheet, row, number, target)
+            for row in _rows(lines, dialect or Dialect(), target):
+                sheet.append(row)
         finally:
             book.save(file)  # also where a row failed: it removes its temporary files
         file.seek(0)
@@ -39,8 +53,62 @@ def write_workbook(target: str, lines: Iterable[str]) -> None:
             writer.write(data)
 
 
-def _append(sheet: Any, row: list[str], number: int, target: str) -> None:
+def _rows(lines: Iterable[str], dialect: Dialect, target: str) -> Iterator[list[str]]:
+    marks: dict[str, Any] = {"delimiter": dialect.separator, "quotechar": dialect.quote}
+    reader = csv.reader(lines, **marks)
     try:
-        sheet.append(row)
-    except Exception as error:  # such as a control character
-        raise StreamError(f"row {number} cannot be written: {error}", file=target) from error
+        yield from reader
+    except csv.Error as error:
+        too_long = f"a text is longer than the {LONGEST_TEXT:,} characters that Excel holds"
+        said = too_long if "field limit" in str(error) else str(error)
+        raise StreamError(said, file=shown(target), line=reader.line_num) from None
+
+
+class _Sheet:
+    def __init__(self, sheet: Any, target: str) -> None:
+        self._sheet, self._target = sheet, target
+        self._make_cell: Any = importlib.import_module("openpyxl.cell").WriteOnlyCell
+        self._number = 0
+        self._names: list[str] = []
+
+    def append(self, row: list[str]) -> None:
+        self._number += 1
+        self._names = self._names or row
+        if self._number > MOST_ROWS:
+            raise self._error(f"Excel holds {MOST_ROWS:,} rows, and there are more: write .csv")
+        if len(row) > MOST_COLUMNS:
+            raise self._error(f"has {len(row):,} values, and Excel holds {MOST_COLUMNS:,} in a row")
+        try:
+            self._sheet.append([self._cell(*each) for each in enumerate(row)])
+        except StreamError:
+            raise
+        except Exception as error:  # such as a half of a character
+            raise self._error(f"row {self._number} cannot be written: {error}") from error
+
+    def _cell(self, index: int, text: str) -> Any:
+        text = _TO_ESCAPE.sub(_escaped, text)
+        if len(text) > LONGEST_TEXT // 2:
+            self._check_length(index, len(text.encode("utf-16-le")) // 2)
+        return self._as_text(text) if text[:1] in ("=", "#") else text
+
+    def _as_text(self, text: str) -> Any:
+        """Return a cell with a text that would be taken for a formula or an error."""
+        cell: Any = self._make_cell(self._sheet, text)
+        cell.data_type = "s"
+        cell.quotePrefix = True  # else it becomes a formula when somebody edits it
+        return cell
+
+    def _check_length(self, index: int, length: int) -> None:
+        if length > LONGEST_TEXT:
+            raise self._error(
+                f"the text has {length:,} characters, and Excel holds {LONGEST_TEXT:,} in a cell: "
+                "shorten it, or write .csv",
+                self._names[index] if index < len(self._names) else index + 1,
+            )
+
+    def _error(self, problem: str, column: str | int | None = None) -> StreamError:
+        return StreamError(problem, file=shown(self._target), line=self._number, column=column)
+
+
+def _escaped(found: re.Match[str]) -> str:
+    return f"_x{ord(found[0]):04X}_"

@@ -390,12 +390,14 @@ def test_both_files_are_required_and_properties_name_them(rocketjob):
 
 
 def test_a_row_that_excel_does_not_take_fails_the_job_and_leaves_the_target(rocketjob, tmp_path):
-    (tmp_path / "a.json").write_text('{"x": "fine"}\n{"x": "bell \\u0007"}\n')
+    (tmp_path / "a.json").write_text(
+        json.dumps({"x": "fine"}) + "\n" + json.dumps({"x": "x" * 40_000}) + "\n"
+    )
     (tmp_path / "b.xlsx").write_text("as it was")
     job = ConversionJob.create(source=str(tmp_path / "a.json"), target=str(tmp_path / "b.xlsx"))
     rocketjob.work_off()
     assert job.reload().is_failed
-    assert "row 3 cannot be written" in job.exception.message
+    assert "line 3, column x: the text has 40,000 characters" in job.exception.message
     assert (tmp_path / "b.xlsx").read_text() == "as it was"
 
 

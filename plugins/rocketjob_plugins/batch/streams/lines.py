@@ -16,9 +16,7 @@ from typing import Any, Unpack
 
 from rocketjob_plugins.batch.streams import content, encodings, quotes, xlsx
 from rocketjob_plugins.batch.streams.errors import StreamError
-from rocketjob_plugins.batch.streams.inflate import LIMITS
 from rocketjob_plugins.batch.streams.options import (
-    CSV,
     Dialect,
     LineKeywords,
     ReadOptions,
@@ -133,11 +131,12 @@ def read_line_blocks(source: Any, options: ReadOptions) -> LineBlocks:
 
 
 def _rows(blocks: LineBlocks, opened: Opened, options: ReadOptions) -> Iterator[list[str]]:
-    sheet, limits = options.format_options, options.limits or LIMITS
-    dialect = options.quoted or CSV
-    for block in xlsx.row_blocks(opened.reader, opened.name, sheet, limits, dialect):
+    clean, each = options.encode_cleaner, None
+    if clean == "printable":
+        each = functools.partial(_controls(None).sub, "")
+    for block in xlsx.row_blocks(opened, options, each):
         blocks.line += len(block)
-        yield block
+        yield list(map(clean, block)) if callable(clean) else block
 
 
 @functools.cache

@@ -11,48 +11,64 @@ import importlib
 import re
 import types
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from itertools import repeat
 from typing import IO, Any, cast
 
+from rocketjob_plugins.batch.streams import content
 from rocketjob_plugins.batch.streams.errors import StreamError
-from rocketjob_plugins.batch.streams.inflate import DAMAGED, Limits, seekable, wrong_content
-from rocketjob_plugins.batch.streams.options import CSV, Dialect
-from rocketjob_plugins.batch.streams.source import Reader
+from rocketjob_plugins.batch.streams.inflate import (
+    DAMAGED,
+    LIMITS,
+    Limits,
+    seekable,
+    wrong_content,
+)
+from rocketjob_plugins.batch.streams.options import CSV, Dialect, ReadOptions
+from rocketjob_plugins.batch.streams.readers import Opened
 
+_ESCAPED = re.compile(r"_x(?!D[89A-F])([0-9A-F]{4})_", re.IGNORECASE)  # not half of a character
 ROWS = 1000  # in one block
 _NO_TIME = re.compile(r"\[[^]]*\]|\"[^\"]*\"|\\.")  # colours and quoted text of a number format
 
 
 def row_blocks(
-    below: Reader,
-    name: str,
-    options: Mapping[str, Any] | None,
-    limits: Limits,
-    dialect: Dialect = CSV,
+    opened: Opened, options: ReadOptions, clean: Callable[[str], str] | None = None
 ) -> Iterator[list[str]]:
     """Yield lists of CSV lines, one for each row of a sheet.
 
     Args:
-        options: `sheet` is a name, or a number counted from 0; without it the first.
-        dialect: of the lines; it must be the one by which they are parsed.
+        options: `quoted` is the dialect of the lines, which must be the one by which they are
+            parsed; in `format_options`, `sheet` is a name, or a number counted from 0, and by
+            default the first.
+        clean: is applied to each text.
     """
-    file, copy = seekable(below, name, limits)
+    name, limits = opened.name, options.limits or LIMITS
+    file, copy = seekable(opened.reader, name, limits)
     try:
-        head = file.read(16)
+        head = file.read(content.HEAD_BYTES)
         file.seek(0)
-        if not head.startswith(b"PK\x03\x04"):
-            raise wrong_content(name, "xlsx", head)
-        yield from _blocks(_Workbook(file, name, limits, (options or {}).get("sheet")), dialect)
+        if not head.startswith(content.ZIP):
+            raise wrong_content(name, "xlsx", head, opened.streams[1:])
+        sheet = (options.format_options or {}).get("sheet")
+        yield from _blocks(_Workbook(file, name, limits, sheet, clean), options.quoted or CSV)
     finally:
         if copy is not None:
             copy.close()
 
 
 class _Workbook:
-    def __init__(self, file: IO[bytes], name: str, limits: Limits, sheet: Any) -> None:
-        self.name = name
+    def __init__(
+        self,
+        file: IO[bytes],
+        name: str,
+        limits: Limits,
+        sheet: Any,
+        clean: Callable[[str], str] | None,
+    ) -> None:
+        self.name, self._clean = name, clean
         self._file = file
         formulas = self._inspect(limits)
         values = self._load(data_only=True)
@@ -125,15 +141,28 @@ class _Workbook:
 
     def _text(self, cell: Any, source: Any) -> str:
         value = cell.value
+        if value.__class__ is str:
+            return self._cleaned(value, cell)
         if value is None and source is not None and source.data_type == "f":
-            raise StreamError(
-                f"the formula {source.value!r} has no value: open the workbook in a spreadsheet "
+            if cell.data_type == "str":  # it was calculated, and gave an empty text
+                return ""
+            formula = getattr(source.value, "text", source.value)  # of an array, or of one cell
+            raise self._error(
+                f"the formula {formula!r} has no value: open the workbook in a spreadsheet "
                 "program and save it",
-                file=self.name,
-                line=cell.row if hasattr(cell, "row") else source.row,
-                column=source.coordinate,
+                source,
             )
-        return value if value.__class__ is str else text_of(value, cell)
+        return text_of(value, cell)
+
+    def _cleaned(self, text: str, cell: Any) -> str:
+        text = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text) if "_x" in text else text
+        text = self._clean(text) if self._clean is not None else text
+        if "\0" in text:
+            raise self._error('a NUL: encode_cleaner="printable" removes it', cell)
+        return text
+
+    def _error(self, problem: str, cell: Any) -> StreamError:
+        return StreamError(problem, file=self.name, line=cell.row, column=cell.coordinate)
 
 
 def _beside(these: Any, others: Any) -> Iterator[tuple[Any, Any]]:
@@ -146,17 +175,23 @@ def text_of(value: Any, cell: Any = None) -> str:
         return ""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:
-        return str(int(value))
+    if isinstance(value, float) and value.is_integer():
+        return format(Decimal(repr(value)), "f").removesuffix(".0") if value else "0"
     if isinstance(value, datetime):
         whole_day = value.time() == time() and not _shows_time(getattr(cell, "number_format", ""))
         return value.date().isoformat() if whole_day else value.isoformat()
     if isinstance(value, date | time):
         return value.isoformat()
     if isinstance(value, timedelta):
-        seconds = round(value.total_seconds())
-        return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}"
+        return _duration(value)
     return str(value)
+
+
+def _duration(value: timedelta) -> str:
+    sign, value = ("-", -value) if value < timedelta() else ("", value)
+    minutes, seconds = divmod(value.days * 86400 + value.seconds, 60)
+    part = f".{value.microseconds:06}".rstrip("0") if value.microseconds else ""
+    return f"{sign}{minutes // 60:02}:{minutes % 60:02}:{seconds:02}{part}"
 
 
 def _shows_time(number_format: str | None) -> bool:
