@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from rocketjob.base import config as config_module
 from rocketjob.base import directory as base_directory
-from rocketjob.base.config import Config
+from rocketjob.base.config import Config, Declared
 from rocketjob.base.errors import ConfigurationError
 from rocketjob.base.log import Logger
 from rocketjob.store import Store, context
@@ -50,7 +50,7 @@ class Application:
         self._plugins = plugins
         self._makes_indexes = indexes
         self._store: Store | None = None
-        self._slices_store: Store | None = None
+        self._other_stores: dict[str, Store] = {}
         self._lock = threading.RLock()
 
     @property
@@ -74,16 +74,27 @@ class Application:
                     self._store = store
         return self._store
 
-    @property
-    def slices_store(self) -> Store:
-        """Where the slices of batch jobs are: in `slices_url`, or with everything else."""
-        if self.config.slices_url in (None, self.config.url):
+    def store_at(self, url: str | None) -> Store:
+        """Return the store of this URL, opened once and closed with the application.
+
+        Args:
+            url: None: where documents live.
+        """
+        if url in (None, self.config.url):
             return self.store
-        if self._slices_store is None:
+        found = self._other_stores.get(str(url))
+        if found is None:
             with self._lock:
-                if self._slices_store is None:
-                    self._slices_store = self._open(str(self.config.slices_url))
-        return self._slices_store
+                found = self._other_stores.get(str(url)) or self._open(str(url))
+                self._other_stores[str(url)] = found
+        return found
+
+    def stores(self) -> list[Store]:
+        """Return every store that holds documents: the one of `url`, and those of plugins."""
+        urls = [
+            url for urls in self.plugins.hook.register_stores(config=self.config) for url in urls
+        ]
+        return list(dict.fromkeys([self.store, *map(self.store_at, urls)]))
 
     def _open(self, url: str) -> Store:
         with base_directory.within(self.directory):
@@ -174,10 +185,11 @@ class Application:
     def close(self) -> None:
         """Close the store; it is opened again when needed."""
         with self._lock:
-            for store in (self._store, self._slices_store):
+            for store in (self._store, *self._other_stores.values()):
                 if store is not None:
                     store.close()
-            self._store = self._slices_store = None
+            self._store = None
+            self._other_stores.clear()
 
 
 def successors_indexes() -> Mapping[str, Sequence[Mapping[str, Any]]]:
@@ -237,5 +249,12 @@ def _after_fork() -> None:
     _lock = threading.RLock()
 
 
+def _settings_of_plugins(disabled: Iterable[str]) -> Declared:
+    from rocketjob.plugins.manager import PluginManager  # slow: it reads what is installed
+
+    return PluginManager(disabled, strict=False).declared
+
+
+config_module.declared_by(_settings_of_plugins)
 context.made_by(lambda: Application(config_module.load(_overrides)))
 os.register_at_fork(after_in_child=_after_fork)

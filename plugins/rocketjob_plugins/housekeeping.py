@@ -38,6 +38,7 @@ from rocketjob.model.registry import lookup
 from rocketjob.queue import limits
 from rocketjob.server.server import Server
 from rocketjob.store import Collection, Filter, Store, Stored, Write
+from rocketjob_plugins.batch.settings import slices_store
 from rocketjob_plugins.cron import Cron
 from rocketjob_plugins.singleton import Singleton
 
@@ -149,7 +150,7 @@ class HousekeepingJob(Cron, Singleton, Job):
 
     def _remove_slices(self, before: datetime) -> int:
         """Remove the slices whose job is gone; return how many collections."""
-        store, removed = current().slices_store, 0
+        store, removed = slices_store(), 0
         for name in store.collection_names():
             found = SLICES_OF.match(name)
             if found is None or ObjectId(found[1]).generation_time > before:

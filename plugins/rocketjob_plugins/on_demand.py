@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from rocketjob import Job, after, before, field, hookimpl, validate
 from rocketjob.application import current
 from rocketjob.base.errors import RocketJobError
+from rocketjob.base.settings import Setting, boolean
 from rocketjob.jobs.reasons import Reason
 from rocketjob_plugins.batch import Batch, Statistics
 from rocketjob_plugins.cron import Cron
@@ -36,6 +37,9 @@ from rocketjob_plugins.retry import Retry
 if TYPE_CHECKING:
     from rocketjob.base.config import Config
 
+ALLOWED: Setting[bool] = Setting(
+    "allow_on_demand", False, boolean, "whether this server runs on-demand code"
+)
 NAMES = ("self", "job", "data", "row", "logger")
 OFF = (
     "on-demand code runs only on servers whose own settings say allow_on_demand = true; "
@@ -86,7 +90,7 @@ class OnDemand(Job, abstract=True):
 
     @classmethod
     def taken_by(cls, config: Config) -> bool:
-        return config.allow_on_demand and super().taken_by(config)
+        return ALLOWED.of(config) and super().taken_by(config)
 
     def run_code(self, name: str, row: Any = None) -> Any:
         """Run the code of a field; return what it returned."""
@@ -112,7 +116,7 @@ class OnDemand(Job, abstract=True):
 
     @after("create")
     def _say_if_off(self) -> None:
-        if not current().config.allow_on_demand:
+        if not ALLOWED.of(current().config):
             self.logger.warning(f"allow_on_demand is off here: {OFF}")
 
 
@@ -179,6 +183,11 @@ def _without_alias(values: dict[str, Any]) -> dict[str, Any]:
     if "before_code" in values:
         raise TypeError("give before_code or upload_code, not both: they are the same")
     return {"before_code" if name == "upload_code" else name: v for name, v in values.items()}
+
+
+@hookimpl
+def register_settings() -> list[Setting[Any]]:
+    return [ALLOWED]
 
 
 @hookimpl

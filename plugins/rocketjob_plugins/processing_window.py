@@ -15,14 +15,17 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import pairwise
+from typing import Any
 
 import pendulum
 
 from rocketjob import Job, after, before, field, hookimpl, validate
 from rocketjob.application import current
 from rocketjob.base import clock
+from rocketjob.base.settings import Setting
 from rocketjob.jobs.reasons import Reason
 from rocketjob_plugins.cron import CronError, CronSchedule
+from rocketjob_plugins.cron.settings import TIME_ZONE
 
 TICK = timedelta(microseconds=1)
 
@@ -86,7 +89,7 @@ class ProcessingWindow(Job, abstract=True):
 
 def default_schedule(expression: str) -> CronSchedule:
     """Return a schedule; one that names no zone is in the configured one."""
-    return CronSchedule(expression, time_zone=current().config.time_zone)
+    return CronSchedule(expression, time_zone=TIME_ZONE.of(current().config))
 
 
 @lru_cache(maxsize=1000)
@@ -99,6 +102,11 @@ def shortest_period(expression: str) -> timedelta:
     without_zone = words[: 1 if words[0].startswith("@") else 5]
     times = CronSchedule(" ".join(without_zone)).next_times(datetime(2024, 1, 1, tzinfo=UTC), 60)
     return min(later - earlier for earlier, later in pairwise(times))
+
+
+@hookimpl
+def register_settings() -> list[Setting[Any]]:
+    return [TIME_ZONE]  # the cron plugin's too, which may be disabled
 
 
 @hookimpl

@@ -3,162 +3,161 @@
 The file is `rocketjob.toml`, or the table `[tool.rocketjob]` of `pyproject.toml`, in the current
 directory; the variable `ROCKETJOB_CONFIG` names another one. An environment variable is
 `ROCKETJOB_` and the name in capitals; lists are separated by commas.
+
+Those of the kernel are here. Plugins declare theirs (`register_settings`); they are asked only when
+a setting is given, or asked for, that is not the kernel's.
 """
 
 from __future__ import annotations
 
 import difflib
-import json
 import os
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from rocketjob.base.errors import WrongSetting
+from rocketjob.base.settings import (
+    Setting,
+    boolean,
+    level,
+    mongo_filter,
+    pattern,
+    seconds,
+    text,
+    texts,
+    whole,
+)
 
+Given = tuple[str, Any, str]  # a setting's name, its value, and where that stands
 DEFAULT_URL = "sqlite:///rocketjob.db"
 FILE_VARIABLE = "ROCKETJOB_CONFIG"
 ENVIRONMENT = "the environment"
-LOG_LEVELS = ("trace", "debug", "info", "warn", "error", "fatal")
+PREFIX = "ROCKETJOB_"
 
 
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise ValueError("must be a text")
-    return value
+@attrs.frozen
+class Declared:
+    """The settings of plugins.
+
+    Attributes:
+        settings: by name.
+        owners: the plugin that has each.
+        broken: plugins that could not be loaded: a setting that nobody knows may be one of theirs.
+    """
+
+    settings: Mapping[str, Setting[Any]] = attrs.field(factory=dict)
+    owners: Mapping[str, str] = attrs.field(factory=dict)
+    broken: tuple[str, ...] = ()
 
 
-def _texts(value: Any) -> list[str]:
-    if isinstance(value, str):
-        return [part.strip() for part in value.split(",") if part.strip()]
-    if not isinstance(value, list | tuple) or not all(isinstance(part, str) for part in value):
-        raise ValueError("must be a list of texts")
-    return list(value)
+Find = Callable[[Iterable[str]], Declared]
+_find: Find = lambda disabled: Declared()  # noqa: E731 (replaced by the application)
 
 
-def _boolean(value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    words = {"1": True, "true": True, "yes": True, "on": True}
-    words |= {"0": False, "false": False, "no": False, "off": False}
-    try:
-        return words[str(value).strip().lower()]
-    except KeyError:
-        raise ValueError("must be true or false") from None
+def declared_by(find: Find) -> None:
+    """Say how the settings of plugins are found, given the names of those that are disabled."""
+    global _find
+    _find = find
 
 
-def _whole(minimum: int) -> Callable[[Any], int]:
-    def convert(value: Any) -> int:
-        if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
-            raise ValueError("must be a whole number")
-        try:
-            number = int(value)
-        except (TypeError, ValueError):
-            raise ValueError("must be a whole number") from None
-        if number < minimum:
-            raise ValueError(f"must be at least {minimum}")
-        return number
-
-    return convert
-
-
-def _seconds(value: Any) -> float:
-    try:
-        seconds = float(value)
-    except (TypeError, ValueError):
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise ValueError("must be a number of seconds above 0")
-    return seconds
-
-
-def _zone(value: Any) -> str:
-    try:
-        ZoneInfo(str(value))
-    except (KeyError, ValueError, OSError):
-        raise ValueError("must be a time zone such as UTC or America/New_York") from None
-    return str(value)
-
-
-def _pattern(value: Any) -> str:
-    try:
-        re.compile(_text(value))
-    except re.error as error:
-        raise ValueError(f"is not a regular expression: {error}") from None
-    return str(value)
-
-
-def _filter(value: Any) -> dict[str, Any]:
-    try:
-        found = json.loads(value) if isinstance(value, str) else value
-    except ValueError as error:
-        raise ValueError(f"is not JSON: {error}") from None
-    if not isinstance(found, Mapping):
-        raise ValueError('must be a JSON object, a filter such as {"priority": {"$lte": 10}}')
-    return dict(found)
-
-
-def _level(value: Any) -> str:
-    if value not in LOG_LEVELS:
-        raise ValueError(f"must be one of {', '.join(LOG_LEVELS)}")
-    return str(value)
-
-
-def _setting(
-    default: Any, convert: Callable[[Any], Any], help: str, *, secret: bool = False
-) -> Any:
+def _setting(default: Any, convert: Callable[[Any], Any], help: str) -> Any:
     metadata = {"convert": convert, "help": help}
     if isinstance(default, list):
-        return attrs.field(factory=lambda: list(default), metadata=metadata, repr=not secret)
-    return attrs.field(default=default, metadata=metadata, repr=not secret)
+        return attrs.field(factory=lambda: list(default), metadata=metadata)
+    return attrs.field(default=default, metadata=metadata)
 
 
-@attrs.define(kw_only=True)
+@attrs.define(kw_only=True, on_setattr=None)
 class Config:
-    """Every setting; see the documentation page Configuration for what each is for."""
+    """Every setting; see the documentation page Configuration for what each is for.
 
-    url: str = _setting(DEFAULT_URL, _text, "where documents live")
-    create_store: bool = _setting(True, _boolean, "whether a store that is not there is made")
-    slices_url: str | None = _setting(None, _text, "where batch slices live, if elsewhere")
-    app: list[str] = _setting([], _texts, "modules to import; their job classes can be run")
-    workers: int = _setting(10, _whole(1), "worker threads of a server, over all its processes")
-    processes: int | None = _setting(None, _whole(1), "worker processes; one per core if not set")
-    name: str | None = _setting(None, _text, "the server's name; host:pid if not set")
-    heartbeat_seconds: float = _setting(15.0, _seconds, "a server is dead after four missed ones")
-    max_poll_seconds: float = _setting(5.0, _seconds, "an idle worker looks for work this often")
+    A plugin's setting is read with `Setting.of`. For people it is also an attribute, which those
+    who check types do not see, so that a name that is misspelt stays an error.
+    """
+
+    url: str = _setting(DEFAULT_URL, text, "where documents live")
+    create_store: bool = _setting(True, boolean, "whether a store that is not there is made")
+    app: list[str] = _setting([], texts, "modules to import; their job classes can be run")
+    workers: int = _setting(10, whole(1), "worker threads of a server, over all its processes")
+    processes: int | None = _setting(None, whole(1), "worker processes; one per core if not set")
+    name: str | None = _setting(None, text, "the server's name; host:pid if not set")
+    heartbeat_seconds: float = _setting(15.0, seconds, "a server is dead after four missed ones")
+    max_poll_seconds: float = _setting(5.0, seconds, "an idle worker looks for work this often")
     re_check_seconds: float = _setting(
-        60.0, _seconds, "throttles, priorities and pauses are looked at again after this time"
+        60.0,
+        seconds,
+        "throttles, priorities and pauses are looked at again after this time",
     )
-    grace_seconds: float = _setting(30.0, _seconds, "time for running work after SIGTERM")
-    crash_limit: int = _setting(3, _whole(1), "crashes of its worker before a job is failed")
-    include: str | None = _setting(None, _pattern, "run only classes that match this expression")
-    exclude: str | None = _setting(None, _pattern, "do not run classes that match this expression")
-    where: dict[str, Any] | None = _setting(None, _filter, "run only jobs that match this filter")
-    time_zone: str = _setting("UTC", _zone, "for cron schedules without a zone")
-    allow_on_demand: bool = _setting(False, _boolean, "whether this server runs on-demand code")
-    dirmon_allowed_paths: list[str] = _setting([], _texts, "roots that directory monitors may read")
-    encryption_keys: list[str] = _setting([], _texts, "first encrypts, all decrypt", secret=True)
-    log_level: str = _setting("info", _level, "least level that is logged")
-    log: str = _setting("console", _text, "console, json, or a file to append to")
-    disabled_plugins: list[str] = _setting([], _texts, "plugins that are not loaded")
+    grace_seconds: float = _setting(30.0, seconds, "time for running work after SIGTERM")
+    crash_limit: int = _setting(3, whole(1), "crashes of its worker before a job is failed")
+    include: str | None = _setting(None, pattern, "run only classes that match this expression")
+    exclude: str | None = _setting(None, pattern, "do not run classes that match this expression")
+    where: dict[str, Any] | None = _setting(
+        None, mongo_filter, "run only jobs that match this filter"
+    )
+    log_level: str = _setting("info", level, "least level that is logged")
+    log: str = _setting("console", text, "console, json, or a file to append to")
+    disabled_plugins: list[str] = _setting([], texts, "plugins that are not loaded")
+    plugin_settings: dict[str, Any] = attrs.field(factory=dict, repr=False)  # there may be secrets
 
     def __attrs_post_init__(self) -> None:
         if self.include and self.exclude:
             raise WrongSetting("include and exclude cannot both be set: choose one")
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            setting = None if name.startswith("_") else _find(()).settings.get(name)
+            if setting is None:
+                raise AttributeError(f"there is no setting {name}")
+            return setting.of(self)
+
+        def __setattr__(self, name: str, value: Any) -> None:
+            if name in attrs.fields_dict(Config):
+                object.__setattr__(self, name, value)
+            else:
+                self.plugin_settings[name] = value
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return every setting by name, those of the plugins that are enabled included."""
+        found = {name: getattr(self, name) for name in KERNEL}
+        of_plugins = _find(self.disabled_plugins).settings
+        return found | {name: setting.of(self) for name, setting in of_plugins.items()}
+
+
+def _kernel() -> dict[str, Setting[Any]]:
+    found = {}
+    for field in attrs.fields(Config):
+        if field.metadata:
+            listed = isinstance(field.default, attrs.Factory)  # type: ignore[arg-type]
+            default = [] if listed else field.default
+            found[field.name] = Setting(field.name, default, **_described(field.metadata))
+    return found
+
+
+def _described(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    return {"parse": metadata["convert"], "help": metadata["help"]}
+
+
+KERNEL = _kernel()
+
+
+def known(disabled: Iterable[str] = ()) -> dict[str, Setting[Any]]:
+    """Return every setting by name: the kernel's, and those of the plugins that are enabled."""
+    return {**KERNEL, **_find(disabled).settings}
+
 
 def setting_names() -> list[str]:
-    """Return the name of every setting."""
-    return [attribute.name for attribute in attrs.fields(Config)]
+    """Return the name of every setting of the kernel and of the plugins that are installed."""
+    return list(known())
 
 
 def variable(name: str) -> str:
     """Return the environment variable of a setting."""
-    return f"ROCKETJOB_{name.upper()}"
+    return f"{PREFIX}{name.upper()}"
 
 
 def load(
@@ -169,6 +168,8 @@ def load(
 ) -> Config:
     """Read the settings of a directory and an environment.
 
+    In the environment a name that nobody knows is passed over.
+
     Args:
         overrides: settings from the command line or `configure`; None values are passed over.
         environ: instead of the process's environment.
@@ -178,10 +179,40 @@ def load(
         WrongSetting: an unknown setting or a wrong value; the message says where it stands.
     """
     values: dict[str, Any] = {}
+    others: list[Given] = []
     for origin, found in _sources(overrides or {}, environ, directory or Path.cwd()):
         for name, value in found.items():
-            values[name] = _convert(name, value, origin)
+            if name in KERNEL:
+                values[name] = _parse(KERNEL[name], value, origin)
+            else:
+                others.append((name, value, origin))
+    if others:
+        values["plugin_settings"] = _plugin_settings(others, values.get("disabled_plugins", ()))
     return Config(**values)
+
+
+def _plugin_settings(others: Iterable[Given], disabled: Iterable[str]) -> dict[str, Any]:
+    """Return the values of settings that the kernel does not know."""
+    declared, found = _find(disabled), {}
+    for name, value, origin in others:
+        if name in declared.settings:
+            found[name] = _parse(declared.settings[name], value, origin)
+        elif origin != ENVIRONMENT and not declared.broken:
+            raise WrongSetting(f"{origin}: {_unknown(name, declared)}")
+    return found
+
+
+def _unknown(name: str, declared: Declared) -> str:
+    owner = _find(()).owners.get(name)
+    if owner is not None:
+        return (
+            f"{name} is a setting of the plugin {owner}, which is disabled: remove the setting, or "
+            f"{owner} from disabled_plugins"
+        )
+    names = [*KERNEL, *declared.settings]
+    near = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(names)}"
+    return f"there is no setting {name}; {hint}"
 
 
 def origins(
@@ -191,9 +222,10 @@ def origins(
     directory: Path | None = None,
 ) -> dict[str, str]:
     """Say of every setting where `load`, called with the same arguments, has its value from."""
-    found = dict.fromkeys(setting_names(), "default")
+    config = load(overrides, environ=environ, directory=directory)
+    found = dict.fromkeys(known(config.disabled_plugins), "default")
     for origin, values in _sources(overrides or {}, environ, directory or Path.cwd()):
-        found.update(dict.fromkeys(values, origin))
+        found.update({name: origin for name in values if name in found})
     return found
 
 
@@ -234,19 +266,19 @@ def _table(file: Path) -> Mapping[str, Any]:
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:
-    names = {variable(name): name for name in setting_names()}
-    return {names[key]: value for key, value in environ.items() if key in names and value}
+    """Return what may be settings; other programs' variables may begin alike."""
+    given = {key.removeprefix(PREFIX).lower(): key for key in environ if key.startswith(PREFIX)}
+    return {
+        name: environ[key]
+        for name, key in given.items()
+        if key == variable(name) and key != FILE_VARIABLE and environ[key]
+    }
 
 
-def _convert(name: str, value: Any, origin: str) -> Any:
-    known = {attribute.name: attribute for attribute in attrs.fields(Config)}
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
-        raise WrongSetting(f"{origin}: there is no setting {name}; {hint}")
+def _parse(setting: Setting[Any], value: Any, origin: str) -> Any:
     try:
-        return known[name].metadata["convert"](value)
+        return setting.parse(value)
     except (TypeError, ValueError) as error:
-        shown = "(hidden)" if "key" in name else repr(value)
-        named = variable(name) if origin == ENVIRONMENT else name
+        shown = "(hidden)" if setting.secret else repr(value)
+        named = variable(setting.name) if origin == ENVIRONMENT else setting.name
         raise WrongSetting(f"{origin}: {named} = {shown}: {error}") from None

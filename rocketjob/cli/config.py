@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from rocketjob.base import config as settings
+from rocketjob.base.settings import Setting
 from rocketjob.cli.command import command, json_option
 from rocketjob.cli.output import Column, as_text, print_json, print_table
 from rocketjob.cli.session import session_of
@@ -31,10 +32,10 @@ def config(ctx: click.Context, as_json: bool) -> None:
     Keys and the passwords of URLs are hidden.
     """
     given = session_of(ctx).given
-    found, origins = settings.load(given), settings.origins(given)
+    values, origins = settings.load(given).as_dict(), settings.origins(given)
     rows = [
-        (name, _shown(name, getattr(found, name)), _origin(name, origins[name]))
-        for name in settings.setting_names()
+        (name, _shown(setting, values[name]), _origin(name, origins[name]))
+        for name, setting in settings.known(values["disabled_plugins"]).items()
     ]
     if as_json:
         for name, value, origin in rows:
@@ -46,10 +47,10 @@ def config(ctx: click.Context, as_json: bool) -> None:
     )
 
 
-def _shown(name: str, value: Any) -> Any:
-    if name == "encryption_keys":
-        return ["(hidden)"] * len(value)
-    if name.endswith("url") and value:
+def _shown(setting: Setting[Any], value: Any) -> Any:
+    if setting.secret and value:
+        return ["(hidden)"] * len(value) if isinstance(value, list) else "(hidden)"
+    if setting.name.endswith("url") and value:
         return re.sub(r"(://[^/@:]*:)[^/@]*@", r"\1***@", value)
     return value
 

@@ -109,8 +109,8 @@ def _record_settings(
 def _setting(name: str, text: str) -> Any:
     from rocketjob.base import config
 
-    if name not in SETTINGS:
-        config.load({name: text}, environ={})  # raises, with the nearest name
+    if name not in SETTINGS:  # a plugin's; it raises, with the nearest name, if it is nobody's
+        return config.load({name: text}, environ={}).plugin_settings[name]
     try:
         return SETTINGS[name].metadata["convert"](text)
     except (TypeError, ValueError) as error:

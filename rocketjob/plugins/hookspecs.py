@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import click
 
     from rocketjob.base.config import Config
+    from rocketjob.base.settings import Setting
     from rocketjob.jobs.job import Job
     from rocketjob.jobs.reasons import Reason
     from rocketjob.model.document import Document
@@ -48,6 +49,26 @@ def open_store(url: str, config: Config) -> Store | None:
 
     Called when a process first needs its store. The first store wins.
     """
+
+
+@hookspec
+def register_stores(config: Config) -> list[str]:
+    """Return the URLs of stores that hold documents of yours, besides that of `url`.
+
+    Called when a server starts, whose worker processes make no store, and by what goes through all
+    that is stored. `store_at(url)` of the application opens one.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def register_settings() -> list[Setting[Any]]:
+    """Return the settings that you read; they are set, checked and shown as the kernel's own.
+
+    Called when the plugins have been loaded, so it must not ask for a setting itself. Two plugins
+    may share one, if they return the same.
+    """
+    raise NotImplementedError
 
 
 @hookspec

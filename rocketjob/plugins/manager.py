@@ -16,7 +16,9 @@ from typing import Any
 import attrs
 import pluggy
 
+from rocketjob.base.config import KERNEL, Declared
 from rocketjob.base.errors import PluginError
+from rocketjob.base.settings import Setting
 from rocketjob.plugins import hookspecs, kernel
 
 log = logging.getLogger(__name__)
@@ -59,6 +61,8 @@ class PluginManager:
         self._found: dict[str, metadata.EntryPoint] = {}
         self._disabled = set(disabled)
         self._errors: dict[str, str] = {}
+        self._settings: dict[str, Setting[Any]] = {}
+        self._owners: dict[str, str] = {}
         self._load(self._discover(entry_points), strict)
 
     @property
@@ -86,6 +90,7 @@ class PluginManager:
                 self._errors[entry_point.name] = str(error)
         self._collect_hookspecs(strict)
         self._check_hooks(strict)
+        self._collect_settings(strict)
 
     def _check_disabled(self, found: Sequence[metadata.EntryPoint]) -> None:
         names = {entry_point.name for entry_point in found}
@@ -142,6 +147,32 @@ class PluginManager:
                 if strict:
                     raise PluginError(message) from error
                 self._errors[name] = message
+
+    def _collect_settings(self, strict: bool) -> None:
+        for implementation in self.hook.register_settings.get_hookimpls():
+            name = implementation.plugin_name
+            try:
+                for setting in implementation.function():
+                    self._add_setting(name, setting)
+            except Exception as error:
+                message = self._fails(name, "register_settings", error)
+                if strict:
+                    raise PluginError(message) from error
+                self._errors[name] = message
+
+    def _add_setting(self, plugin: str, setting: Setting[Any]) -> None:
+        if not isinstance(setting, Setting):
+            raise TypeError(f"{setting!r} is not a rocketjob.base.settings.Setting")
+        if setting.name in KERNEL or self._settings.get(setting.name, setting) != setting:
+            owner = self._owners.get(setting.name, "the kernel")
+            raise ValueError(f"there is a setting {setting.name} already, of {owner}")
+        self._settings[setting.name] = setting
+        self._owners.setdefault(setting.name, plugin)
+
+    @property
+    def declared(self) -> Declared:
+        """The settings of the plugins that are loaded."""
+        return Declared(self._settings, self._owners, tuple(self._errors))
 
     def _fails(self, name: str, hook: str, error: Exception) -> str:
         whose = _whose(self._found[name]) if name in self._found else name

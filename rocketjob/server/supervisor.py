@@ -145,7 +145,8 @@ class Supervisor:
         self.application.plugins.collect("register_jobs")
         self._suspects = self._queue()
         self._check_filter()
-        self.application.slices_store.collection_names()  # so that it is there for the processes
+        for store in self.application.stores():
+            store.collection_names()  # so that it is there for the processes, which make none
         heart = threading.Thread(target=self._beat_for_ever, name="heartbeat", daemon=True)
         with self._signals(), ServerSubscriber.subscribed(self), LoggerSubscriber.subscribed():
             self._register()

@@ -1,6 +1,5 @@
 """Settings: where they come from, which wins, and what is said of a wrong one."""
 
-import attrs
 import pytest
 
 import rocketjob
@@ -18,29 +17,33 @@ def config(tmp_path, overrides=None, environ=None, toml=None, pyproject=None):
 
 
 def test_the_defaults_are_those_of_the_guide(tmp_path):
-    assert attrs.asdict(config(tmp_path)) | {
-        "url": "sqlite:///rocketjob.db",
-        "slices_url": None,
-        "app": [],
-        "workers": 10,
-        "processes": None,
-        "name": None,
-        "heartbeat_seconds": 15,
-        "max_poll_seconds": 5,
-        "re_check_seconds": 60,
-        "grace_seconds": 30,
-        "crash_limit": 3,
-        "include": None,
-        "exclude": None,
-        "where": None,
-        "time_zone": "UTC",
-        "allow_on_demand": False,
-        "dirmon_allowed_paths": [],
-        "encryption_keys": [],
-        "log_level": "info",
-        "log": "console",
-        "disabled_plugins": [],
-    } == attrs.asdict(config(tmp_path))
+    assert (
+        config(tmp_path).as_dict()
+        | {
+            "url": "sqlite:///rocketjob.db",
+            "slices_url": None,
+            "app": [],
+            "workers": 10,
+            "processes": None,
+            "name": None,
+            "heartbeat_seconds": 15,
+            "max_poll_seconds": 5,
+            "re_check_seconds": 60,
+            "grace_seconds": 30,
+            "crash_limit": 3,
+            "include": None,
+            "exclude": None,
+            "where": None,
+            "time_zone": "UTC",
+            "allow_on_demand": False,
+            "dirmon_allowed_paths": [],
+            "encryption_keys": [],
+            "log_level": "info",
+            "log": "console",
+            "disabled_plugins": [],
+        }
+        == config(tmp_path).as_dict()
+    )
 
 
 def test_each_source_wins_over_the_one_before(tmp_path):

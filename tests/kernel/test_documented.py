@@ -3,12 +3,11 @@
 import inspect
 from pathlib import Path
 
-import attrs
 import pytest
 
 import rocketjob
 from rocketjob.base import errors
-from rocketjob.base.config import Config, setting_names
+from rocketjob.base.config import known, setting_names
 from rocketjob.plugins import hookspecs
 from rocketjob.plugins.manager import PluginManager
 
@@ -46,7 +45,7 @@ def test_a_hook_is_named_in_the_documentation(name):
 
 @pytest.mark.parametrize("name", setting_names())
 def test_a_setting_is_described_and_on_the_page_configuration(name):
-    assert attrs.fields_dict(Config)[name].metadata["help"]
+    assert known()[name].help
     text = page("configuration.md")
     assert f"`{name}`" in text
     assert f"ROCKETJOB_{name.upper()}" in text or "ROCKETJOB_" in text

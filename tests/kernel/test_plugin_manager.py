@@ -8,7 +8,8 @@ from importlib import metadata
 import pytest
 
 from rocketjob import Job, PluginError, hookimpl, hookspec
-from rocketjob.plugins.manager import PluginManager, import_app
+from rocketjob.base.app_modules import import_app
+from rocketjob.plugins.manager import PluginManager
 
 
 class Distribution:

@@ -23,12 +23,15 @@ from __future__ import annotations
 from typing import Any
 
 from rocketjob import Job, hookimpl
+from rocketjob.base.config import Config
+from rocketjob.base.settings import Setting
 from rocketjob_plugins.batch import hookspecs
 from rocketjob_plugins.batch.batch import Batch, batch_throttle
 from rocketjob_plugins.batch.category import InputCategory, OutputCategory
 from rocketjob_plugins.batch.lower_priority import LowerPriority
 from rocketjob_plugins.batch.recovery import claim_owners, take_back_claims, waiting_suspects
 from rocketjob_plugins.batch.result import Result, Results
+from rocketjob_plugins.batch.settings import SLICES_URL
 from rocketjob_plugins.batch.slice import Slice
 from rocketjob_plugins.batch.statistics import Statistics
 from rocketjob_plugins.batch.throttle_windows import ThrottleWindows
@@ -53,6 +56,17 @@ __all__ = [
 @hookimpl
 def register_hookspecs(manager: Any) -> None:
     manager.add_hookspecs(hookspecs)
+
+
+@hookimpl
+def register_settings() -> list[Setting[Any]]:
+    return [SLICES_URL]
+
+
+@hookimpl
+def register_stores(config: Config) -> list[str]:
+    url = SLICES_URL.of(config)
+    return [] if url is None else [url]
 
 
 @hookimpl

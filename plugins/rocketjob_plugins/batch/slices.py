@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from rocketjob.application import current
 from rocketjob.base import clock
 from rocketjob.store import Collection, Filter, Store
 from rocketjob_plugins.batch.category import InputCategory, OutputCategory
 from rocketjob_plugins.batch.serializers import Serializer, serializer
+from rocketjob_plugins.batch.settings import slices_store
 from rocketjob_plugins.batch.slice import Slice
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Slices:
 
     @property
     def store(self) -> Store:
-        return current().slices_store
+        return slices_store()
 
     @property
     def collection(self) -> Collection:

@@ -25,16 +25,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rocketjob import Job, hookimpl
+from rocketjob.base.settings import Setting
 from rocketjob.jobs.reasons import Reason
 from rocketjob.store.indexes import unique_while
 from rocketjob_plugins.cron.job import ACTIVE, INDEX, Cron
 from rocketjob_plugins.cron.schedule import CronError, CronSchedule
 from rocketjob_plugins.cron.schedules import Schedule, scheduled
+from rocketjob_plugins.cron.settings import TIME_ZONE
 
 if TYPE_CHECKING:
     import click
 
 __all__ = ["Cron", "CronError", "CronSchedule", "Schedule", "scheduled"]
+
+
+@hookimpl
+def register_settings() -> list[Setting[Any]]:
+    return [TIME_ZONE]
 
 
 @hookimpl

@@ -16,6 +16,7 @@ from rocketjob.cli.output import Cell, Column, moment, print_json, print_table
 from rocketjob.model.types import parse_datetime
 from rocketjob_plugins.cron import schedules
 from rocketjob_plugins.cron.schedule import CronError, CronSchedule
+from rocketjob_plugins.cron.settings import TIME_ZONE
 
 cron = Group("cron", short_help="Try out cron expressions.", help="Try out cron expressions.")
 schedules_group = Group(
@@ -55,7 +56,7 @@ def cron_next(
     as_json: bool,
 ) -> None:
     """Say in words what EXPRESSION means, and list its next runs in local time and in UTC."""
-    zone = zone or application.current().config.time_zone
+    zone = zone or TIME_ZONE.of(application.current().config)
     try:
         schedule = CronSchedule(expression, dst=dst, time_zone=zone)
         after = clock.now() if start is None else parse_datetime(start)

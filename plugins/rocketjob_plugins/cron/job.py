@@ -14,6 +14,7 @@ from rocketjob.base import clock
 from rocketjob.base.errors import ValidationError
 from rocketjob.model.fields import read_only_field
 from rocketjob_plugins.cron.schedule import CronError, CronSchedule
+from rocketjob_plugins.cron.settings import TIME_ZONE
 from rocketjob_plugins.restart import refuse_uncopied_fields
 
 INDEX = "cron_key"
@@ -45,7 +46,7 @@ class Cron(Job, abstract=True):
         Raises:
             CronError: there is none, or it is not valid.
         """
-        zone = current().config.time_zone
+        zone = TIME_ZONE.of(current().config)
         return CronSchedule(self.cron_schedule or "", dst=self.cron_dst, time_zone=zone)
 
     def next_occurrence(self) -> pendulum.DateTime:

@@ -29,6 +29,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rocketjob import Job, hookimpl
+from rocketjob.base.settings import Setting
 from rocketjob_plugins.dirmon import entry, intake
 from rocketjob_plugins.dirmon.entry import DirmonEntry, DirmonEntryException
 from rocketjob_plugins.dirmon.folders import DirmonError
@@ -38,6 +39,11 @@ if TYPE_CHECKING:
     import click
 
 __all__ = ["DirmonEntry", "DirmonEntryException", "DirmonError", "DirmonJob"]
+
+
+@hookimpl
+def register_settings() -> list[Setting[Any]]:
+    return [entry.ALLOWED_PATHS]
 
 
 @hookimpl

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 from rocketjob import Document, Job, JobException, application, before, field, validate
 from rocketjob.base import clock
 from rocketjob.base.errors import InvalidTransition, NotFound
+from rocketjob.base.settings import Setting, texts
 from rocketjob.model.fields import read_only_field
 from rocketjob.model.query import Query
 from rocketjob.model.registry import lookup
@@ -18,6 +19,9 @@ from rocketjob_plugins.dirmon.intake import Intake
 from rocketjob_plugins.files.upload import UploadFileJob, misfits
 
 COLLECTION = "rocket_job.dirmon_entries"
+ALLOWED_PATHS: Setting[list[str]] = Setting(
+    "dirmon_allowed_paths", [], texts, "roots that directory monitors may read"
+)
 STATES = ("pending", "enabled", "disabled", "failed")
 TRANSITIONS = {
     "enable": (("pending", "disabled", "failed"), "enabled"),
@@ -210,7 +214,7 @@ class DirmonEntry(Document):
             DirmonError: a folder cannot be read, or is outside of the allowed paths.
         """
         seen: set[str] = set()
-        allowed = application.current().config.dirmon_allowed_paths
+        allowed = ALLOWED_PATHS.of(application.current().config)
         for pattern in patterns.parse(self.pattern):
             folder = folder_of(pattern.base, self.archive_directory)
             for found in folder.files(pattern, allowed, problems):
@@ -221,7 +225,7 @@ class DirmonEntry(Document):
     def archive_of(self, found: FileState) -> Archive:
         """Return where a file is archived."""
         return folder_of(found.base, self.archive_directory).archive_of(
-            found, application.current().config.dirmon_allowed_paths
+            found, ALLOWED_PATHS.of(application.current().config)
         )
 
     def later(self, path: str) -> UploadFileJob:

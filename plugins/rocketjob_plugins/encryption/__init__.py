@@ -17,17 +17,23 @@ the same two hooks and is asked first.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rocketjob import hookimpl
+from rocketjob.base.settings import Setting
 from rocketjob_plugins.encryption import envelope
 from rocketjob_plugins.encryption.errors import EncryptionError
-from rocketjob_plugins.encryption.keys import configured, key_ring
+from rocketjob_plugins.encryption.keys import KEYS, configured, key_ring
 
 if TYPE_CHECKING:
     import click
 
 __all__ = ["EncryptionError"]
+
+
+@hookimpl
+def register_settings() -> list[Setting[Any]]:
+    return [KEYS]
 
 
 @hookimpl(trylast=True)

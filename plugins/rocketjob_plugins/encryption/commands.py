@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import click
 
 from rocketjob import application
 from rocketjob.cli import Failure, Group, json_option
 from rocketjob.cli.output import print_json
-from rocketjob.store import Store
 from rocketjob_plugins.encryption import keys
 from rocketjob_plugins.encryption.rotate import Report, rotate
 
@@ -43,7 +40,7 @@ def new_key(id: str | None, quiet: bool) -> None:
     if quiet:
         click.echo(key)
         return
-    others = len(application.current().config.encryption_keys)
+    others = len(keys.KEYS.of(application.current().config))
     click.echo(key, nl=True)
     click.echo(_how_to(others), err=True)
 
@@ -86,7 +83,7 @@ def rotate_command(ctx: click.Context, dry_run: bool, as_json: bool) -> None:
     keys.writing_key()
     ring = keys.key_ring()
     total = Report()
-    for store in _stores():
+    for store in application.current().stores():
         for name, report in rotate(store, ring, dry_run=dry_run):
             _add(total, report)
             if as_json:
@@ -96,18 +93,6 @@ def rotate_command(ctx: click.Context, dry_run: bool, as_json: bool) -> None:
     if not as_json:
         click.echo(f"In all: {_words(total, dry_run)}")
     _finish(total)
-
-
-def _stores() -> Iterator[Store]:
-    app = application.current()
-    yield app.store
-    url = app.config.slices_url
-    if url and url != app.config.url:
-        store = app.open_store(url)
-        try:
-            yield store
-        finally:
-            store.close()
 
 
 def _finish(total: Report) -> None:

@@ -16,8 +16,12 @@ import attrs
 from rocketjob import application
 from rocketjob.base import clock
 from rocketjob.base.errors import ConfigurationError
+from rocketjob.base.settings import Setting, texts
 from rocketjob_plugins.encryption.errors import EncryptionError
 
+KEYS: Setting[list[str]] = Setting(
+    "encryption_keys", [], texts, "first encrypts, all decrypt", secret=True
+)
 SECRET_BYTES = 32
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
@@ -63,7 +67,7 @@ class KeyRing:
 
 def configured() -> bool:
     """Tell whether there is any key."""
-    return bool(application.current().config.encryption_keys)
+    return bool(KEYS.of(application.current().config))
 
 
 def key_ring() -> KeyRing:
@@ -72,7 +76,7 @@ def key_ring() -> KeyRing:
     Raises:
         ConfigurationError: one is not well formed, or two have the same id; no key is shown.
     """
-    return parse_keys(tuple(application.current().config.encryption_keys))
+    return parse_keys(tuple(KEYS.of(application.current().config)))
 
 
 def writing_key() -> Key:

@@ -252,7 +252,7 @@ def test_the_columns_of_an_upload_that_left_nothing_are_forgotten(rocketjob):
 
 
 def test_an_upload_that_fails_leaves_nothing_in_the_store(rocketjob):
-    from rocketjob.application import current
+    from rocketjob_plugins.batch.settings import slices_store
 
     def broken():
         yield "one"
@@ -260,4 +260,4 @@ def test_an_upload_that_fails_leaves_nothing_in_the_store(rocketjob):
 
     with pytest.raises(OSError, match="the line dropped"):
         RowBatchJob().upload(broken())
-    assert not [name for name in current().slices_store.collection_names() if "inputs." in name]
+    assert not [name for name in slices_store().collection_names() if "inputs." in name]

@@ -3,7 +3,7 @@ import logging
 import pytest
 
 from rocketjob import Job, ValidationError
-from rocketjob.base.config import Config
+from rocketjob.base.config import Config, load
 from rocketjob.queue.claim import takes
 from rocketjob.testing import sandbox
 from rocketjob_plugins.on_demand import OnDemandBatchJob, OnDemandJob
@@ -162,8 +162,8 @@ def test_a_slice_whose_code_raises_fails_the_batch_with_its_record(allowed):
 @pytest.mark.parametrize("cls", [OnDemandJob, OnDemandBatchJob])
 def test_a_server_takes_it_only_if_its_own_settings_say_so(cls):
     assert not takes(Config(), cls)
-    assert takes(Config(allow_on_demand=True), cls)
-    assert not takes(Config(allow_on_demand=True, exclude="OnDemand"), cls)
+    assert takes(load({"allow_on_demand": True}, environ={}), cls)
+    assert not takes(load({"allow_on_demand": True, "exclude": "OnDemand"}, environ={}), cls)
 
 
 def test_where_it_is_off_it_waits_and_says_so(rocketjob, caplog):

@@ -1,0 +1,153 @@
+"""What a setting is, and how its value is read from a file, a variable or a call.
+
+The kernel's own are in `rocketjob.base.config`; a plugin declares its own with the hook
+`register_settings`, and reads them from the process's settings:
+
+    FOLDER = Setting("report_folder", "/var/reports", text, "where reports are written")
+
+    @hookimpl
+    def register_settings():
+        return [FOLDER]
+
+    FOLDER.of(current().config)
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, Protocol, TypeVar
+from zoneinfo import ZoneInfo
+
+import attrs
+
+T = TypeVar("T")
+LOG_LEVELS = ("trace", "debug", "info", "warn", "error", "fatal")
+
+
+class Values(Protocol):
+    """What holds the values that were given: see `rocketjob.base.config.Config`."""
+
+    plugin_settings: dict[str, Any]
+
+
+@attrs.frozen
+class Setting(Generic[T]):
+    """One setting.
+
+    Attributes:
+        name: as in files; its variable is `ROCKETJOB_` and the name in capitals.
+        default: its value where nobody sets it.
+        parse: makes the value of what was given, which is a text if it comes from a variable or the
+            command line; raises ValueError, whose message follows the name: `must be ...`. What it
+            returns is one that JSON can hold, since worker processes get it so.
+        help: a line for `rocketjob config` and the help.
+        secret: whether the value is hidden wherever settings are shown.
+    """
+
+    name: str
+    default: T
+    parse: Callable[[Any], T]
+    help: str
+    secret: bool = attrs.field(default=False, kw_only=True)
+
+    def of(self, values: Values) -> T:
+        """Return a plugin's setting from a process's settings."""
+        found: T = values.plugin_settings.get(self.name, self.default)
+        return found
+
+
+# --- parsers ---------------------------------------------------------------------------------
+
+
+def text(value: Any) -> str:
+    """Return a text as it is."""
+    if not isinstance(value, str):
+        raise ValueError("must be a text")
+    return value
+
+
+def texts(value: Any) -> list[str]:
+    """Return a list of texts; a text is taken apart at its commas."""
+    if isinstance(value, str):
+        return [part.strip() for part in value.split(",") if part.strip()]
+    if not isinstance(value, list | tuple) or not all(isinstance(part, str) for part in value):
+        raise ValueError("must be a list of texts")
+    return list(value)
+
+
+def boolean(value: Any) -> bool:
+    """Return a truth value; a text may be `true`, `yes`, `on`, `1`, or the opposite."""
+    if isinstance(value, bool):
+        return value
+    words = {"1": True, "true": True, "yes": True, "on": True}
+    words |= {"0": False, "false": False, "no": False, "off": False}
+    try:
+        return words[str(value).strip().lower()]
+    except KeyError:
+        raise ValueError("must be true or false") from None
+
+
+def whole(minimum: int) -> Callable[[Any], int]:
+    """Return what parses whole numbers that are not less."""
+
+    def convert(value: Any) -> int:
+        if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
+            raise ValueError("must be a whole number")
+        try:
+            number = int(value)
+        except (TypeError, ValueError):
+            raise ValueError("must be a whole number") from None
+        if number < minimum:
+            raise ValueError(f"must be at least {minimum}")
+        return number
+
+    return convert
+
+
+def seconds(value: Any) -> float:
+    """Return a number of seconds above 0."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise ValueError("must be a number of seconds above 0")
+    return number
+
+
+def time_zone(value: Any) -> str:
+    """Return the name of a time zone."""
+    try:
+        ZoneInfo(str(value))
+    except (KeyError, ValueError, OSError):
+        raise ValueError("must be a time zone such as UTC or America/New_York") from None
+    return str(value)
+
+
+def pattern(value: Any) -> str:
+    """Return a regular expression."""
+    try:
+        re.compile(text(value))
+    except re.error as error:
+        raise ValueError(f"is not a regular expression: {error}") from None
+    return str(value)
+
+
+def mongo_filter(value: Any) -> dict[str, Any]:
+    """Return a Mongo filter; a text is JSON."""
+    try:
+        found = json.loads(value) if isinstance(value, str) else value
+    except ValueError as error:
+        raise ValueError(f"is not JSON: {error}") from None
+    if not isinstance(found, Mapping):
+        raise ValueError('must be a JSON object, a filter such as {"priority": {"$lte": 10}}')
+    return dict(found)
+
+
+def level(value: Any) -> str:
+    """Return a log level."""
+    if value not in LOG_LEVELS:
+        raise ValueError(f"must be one of {', '.join(LOG_LEVELS)}")
+    return str(value)
