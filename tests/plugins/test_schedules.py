@@ -178,7 +178,17 @@ def test_a_destroyed_instance_is_created_again(rocketjob):
 def test_what_is_declared_no_longer_is_named(rocketjob, ours):
     sync(again("0 5 * * Mon", account_id=1))
     gone = AccountScheduledJob.create(cron_schedule="0 4 * * *", schedule_name="old")
-    assert [job.id for job in undeclared()] == [gone.id]
+    assert [each.id for each in undeclared()] == [gone.id]
+
+
+def test_a_series_of_a_class_that_was_renamed_is_named(rocketjob):
+    sync()
+    job = NightlyScheduledJob.first()
+    Job.collection().update_one({"_id": job.id}, {"$set": {"_type": "NightlyBefore"}})
+    (each,) = undeclared()
+    assert (each.id, each.class_name, each.loaded) == (job.id, "NightlyBefore", False)
+    assert "waits for the class NightlyBefore, which is not loaded here" in each.advice
+    assert f"`rocketjob jobs destroy {job.id}` ends it" in each.advice
 
 
 @pytest.mark.parametrize(

@@ -90,14 +90,24 @@ def list_schedules(as_json: bool) -> None:
     if as_json:
         for step in steps:
             print_json(_row(step))
-        for job in gone:
+        for each in gone:
             print_json(
-                {"name": job.schedule_name, "class": job.type_name(), "action": "undeclared"}
+                {
+                    "name": each.name,
+                    "class": each.class_name,
+                    "cron_schedule": each.cron_schedule,
+                    "action": "undeclared",
+                    "loaded": each.loaded,
+                    "run_at": each.run_at,
+                    "id": each.id,
+                }
             )
         return
     if not steps and not gone:
         click.echo("no schedules are declared: mark Cron classes with @scheduled", err=True)
     _print(steps, gone)
+    for each in gone:
+        click.echo(each.advice, err=True)
 
 
 @schedules_group.command(
@@ -130,12 +140,8 @@ def sync_schedules(dry_run: bool, overwrite: bool, as_json: bool) -> None:
             print_json({**_row(step), "dry_run": dry_run})
         else:
             click.echo(f"{'would ' if dry_run else ''}{_said(step)}")
-    for job in schedules.undeclared():
-        click.echo(
-            f"{job.schedule_name} is not declared any more: "
-            f"`rocketjob jobs destroy {job.id}` ends it",
-            err=True,
-        )
+    for each in schedules.undeclared():
+        click.echo(each.advice, err=True)
     if failed:
         raise Failure("not all schedules could be brought into the store")
 
@@ -169,7 +175,7 @@ def _row(step: schedules.Step) -> dict[str, Any]:
     }
 
 
-def _print(steps: list[schedules.Step], gone: list[Any]) -> None:
+def _print(steps: list[schedules.Step], gone: list[schedules.Undeclared]) -> None:
     said = {"create": "missing", "update": "changed", "keep": "edited", "nothing": "as declared"}
     styles = {"create": "yellow", "update": "yellow", "keep": "cyan"}
     rows: list[tuple[Cell | str, ...]] = []
@@ -178,10 +184,9 @@ def _print(steps: list[schedules.Step], gone: list[Any]) -> None:
         cell = Cell(said.get(step.action, step.action), styles.get(step.action, ""))
         name = step.schedule.job_class.type_name()
         rows.append((step.schedule.name, name, step.schedule.cron_schedule, cell, moment(run_at)))
-    for job in gone:
-        cell = Cell("undeclared", "red")
-        name = str(job.schedule_name)
-        rows.append((name, job.type_name(), job.cron_schedule, cell, moment(job.run_at)))
+    for each in gone:
+        cell = Cell("undeclared" if each.loaded else "class not loaded", "red")
+        rows.append((each.name, each.class_name, each.cron_schedule, cell, moment(each.run_at)))
     columns = ("NAME", "CLASS", "SCHEDULE", "STORED", "NEXT RUN")
     if rows:
         print_table([Column(title, fixed=title != "SCHEDULE") for title in columns], rows)

@@ -17,15 +17,17 @@ it, in `schedule_declared`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
 from typing import Any, Literal, TypeVar, overload
 
 import attrs
+from bson import ObjectId
 
 from rocketjob import Job
 from rocketjob.application import current
 from rocketjob.base.errors import ConfigurationError, NotFound, StateConflict, ValidationError
 from rocketjob.model.fields import MISSING
-from rocketjob.model.registry import loaded_classes
+from rocketjob.model.registry import loaded_classes, lookup
 from rocketjob.store import atomically
 from rocketjob_plugins.cron.job import ACTIVE, Cron
 from rocketjob_plugins.cron.schedule import CronError, CronSchedule
@@ -191,16 +193,56 @@ def bring(schedule: Schedule, overwrite: bool = False) -> Step:
     return done
 
 
-def undeclared(schedules: Iterable[Schedule] | None = None) -> Iterator[Cron]:
+@attrs.frozen
+class Undeclared:
+    """An active instance whose schedule no loaded class declares.
+
+    Attributes:
+        class_name: as it is stored; the class may have been renamed or removed since.
+        loaded: whether a class of that name is loaded here. If none is, the code of another app
+            may still have it.
+    """
+
+    id: ObjectId
+    name: str
+    class_name: str
+    cron_schedule: str
+    run_at: datetime | None
+    loaded: bool
+
+    @property
+    def advice(self) -> str:
+        """What to do about it, in a sentence."""
+        destroy = f"`rocketjob jobs destroy {self.id}` ends it"
+        if self.loaded:
+            return f"{self.name} is not declared any more: {destroy}"
+        return (
+            f"{self.name} waits for the class {self.class_name}, which is not loaded here: if it "
+            f"was renamed or removed, {destroy}; if another app has it, leave it"
+        )
+
+
+def undeclared(schedules: Iterable[Schedule] | None = None) -> Iterator[Undeclared]:
     """Go through the active instances whose schedule the code declares no longer."""
     chosen = declared_schedules() if schedules is None else schedules
     names = {(schedule.job_class.type_name(), schedule.name) for schedule in chosen}
-    there = {"schedule_name": {"$exists": True}, "state": {"$in": list(ACTIVE)}}
-    for job in Job.where(there):
-        if not isinstance(job, Cron) or job.cron_schedule is None:
+    active = {
+        "schedule_name": {"$exists": True},
+        "cron_schedule": {"$exists": True},
+        "state": {"$in": list(ACTIVE)},
+    }
+    for stored in Job.collection().find(active):
+        class_name, name = str(stored["_type"]), stored["schedule_name"]
+        if (class_name, name) in names or not name or not stored["cron_schedule"]:
             continue
-        if (job.type_name(), job.schedule_name) not in names:
-            yield job
+        yield Undeclared(
+            id=stored["_id"],
+            name=name,
+            class_name=class_name,
+            cron_schedule=stored["cron_schedule"],
+            run_at=stored.get("run_at"),
+            loaded=lookup(class_name, Job) is not None,
+        )
 
 
 def _step(schedule: Schedule, overwrite: bool) -> Step:
