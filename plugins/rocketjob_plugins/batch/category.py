@@ -129,11 +129,13 @@ class OutputCategory:
     Attributes:
         name: named by `Result(value, category=name)`.
         serializer: none, compress, zstd, encrypt, bz2 or encrypted_bz2.
-        format: csv, psv, json, fixed, or auto, by the file's name; None: values as they are.
+        format: csv, psv, json, fixed, or auto, by the name of the file that it is downloaded to;
+            None: values as they are.
         format_options: for the format.
-        columns: the order of the columns; from the first row if not set.
+        columns: the order of the columns; from the first row if not set, and of auto from all.
         nils: whether None is kept.
         file_name: what `download` writes, if it is not told.
+        columns_learned: whether `columns` are those of the first row; set by workers.
     """
 
     name: str = attrs.field(default="main", validator=_name)
@@ -143,6 +145,7 @@ class OutputCategory:
     columns: list[str] | None = attrs.field(default=None, converter=_as_list, validator=_names)
     nils: bool = False
     file_name: str | None = attrs.field(default=None, repr=_shown)
+    columns_learned: bool = False
 
     def __str__(self) -> str:
         return _in_words(self.name, self.serializer, self.format, self.file_name)

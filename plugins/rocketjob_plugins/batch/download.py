@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import bz2
 from collections.abc import Iterator, Sequence
+from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from rocketjob_plugins.batch import streams
 from rocketjob_plugins.batch.category import OutputCategory
+from rocketjob_plugins.batch.rows import KeptRows, keeps_rows, rows_of
 from rocketjob_plugins.batch.slices import OutputSlices
 from rocketjob_plugins.batch.streams.content import HEAD_BYTES, kind_of
 from rocketjob_plugins.batch.streams.names import chosen_streams
+from rocketjob_plugins.batch.tabular import format_of
 
 if TYPE_CHECKING:
     from rocketjob_plugins.batch.batch import Batch
@@ -34,7 +37,11 @@ def records(job: Batch, category: str | OutputCategory) -> Iterator[Any]:
     """Yield the records of an output."""
     check_complete(job)
     found = job.output_category_for(category)
-    for slice_ in OutputSlices(job.id, found):
+    slices = OutputSlices(job.id, found)
+    if keeps_rows(found):
+        yield from rows_of(slices)
+        return
+    for slice_ in slices:
         yield from slice_.records
 
 
@@ -55,15 +62,18 @@ def download(
             f"download: give a file, or set the file_name of the output category {found.name}"
         )
     before, slices = found.file_name, OutputSlices(job.id, found)
-    if isinstance(target, str):
-        found.file_name = target  # it decides the format, if that is auto
+    if isinstance(target, str | PathLike):
+        found.file_name = str(target)  # it decides the format, if that is auto
     try:
         stored = None
         if slices.serializer.whole:
+            _check_format(found, before)
             stored, stream_names = _without_stored(slices, target, stream_names)
         with streams.open_writer(
             target, streams=stream_names, pgp_recipients=pgp_recipients
         ) as writer:
+            if keeps_rows(found):
+                return _write_rows(slices, writer, header_line, before)
             header = header_line if header_line is not None else _header(slices, writer.name)
             if slices.serializer.whole:
                 return _write_whole(slices, writer, header, stored)
@@ -73,6 +83,36 @@ def download(
     except BaseException:
         found.file_name = before
         raise
+
+
+def _write_rows(
+    slices: OutputSlices, writer: streams.Writer, header_line: str | None, named_before: str | None
+) -> int:
+    """Write rows in the format that the target asks for, else the category's own file name."""
+    format = format_of(slices.category.file_name) or format_of(named_before) or "csv"
+    count = 0
+    try:
+        kept = KeptRows(slices, format)
+        header = header_line if header_line is not None else kept.header()
+        if header is not None:
+            writer.write_lines([header])
+        for lines in kept.lines():
+            writer.write_lines(lines)
+            count += len(lines)
+    except streams.StreamError as error:
+        raise error.at(file=writer.name) from None
+    return count
+
+
+def _check_format(category: OutputCategory, written_as: str | None) -> None:
+    """Refuse another format than that in which the lines of an output were written already."""
+    wanted, had = format_of(category.file_name), format_of(written_as) or "csv"
+    if category.format == "auto" and wanted not in (None, had):
+        raise streams.StreamError(
+            f"is {wanted}, and with the serializer {category.serializer} the rows were written as "
+            f"{had}: set the file_name of the output category before the job runs",
+            file=category.file_name,
+        )
 
 
 def _write(slices: OutputSlices, writer: streams.Writer) -> int:

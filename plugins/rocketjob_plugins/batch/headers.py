@@ -79,13 +79,14 @@ class Header:
 
     def _moved(self, line: str) -> str:
         table: Any = self._read
+        assert self.table is not None
         if table.is_blank(line):
             return line
         try:
             values = table.even(table.parse_lists([line])[0])
         except StreamError:
             return line  # the worker rejects it, or fails, as it stands in the file
-        return str(table.render([None if n is None else values[n] for n in self._order or ()]))
+        return str(self.table.render([None if n is None else values[n] for n in self._order or ()]))
 
     def end(self, file: str) -> None:
         """Raise StreamError where there was no header line, and it had to name something."""

@@ -8,16 +8,20 @@ processed later falls into its place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rocketjob.base.errors import DocumentTooLarge, RocketJobError
 from rocketjob.jobs.exception import JobException
 from rocketjob.store import Store, Stored, Write, atomically
+from rocketjob_plugins.batch import rejects
 from rocketjob_plugins.batch.result import Result, Results
-from rocketjob_plugins.batch.serializers import refused
+from rocketjob_plugins.batch.rows import RowWriter
+from rocketjob_plugins.batch.serializers import check_texts, refused
 from rocketjob_plugins.batch.slice import EXCEPTION, Slice
 from rocketjob_plugins.batch.slices import claim_guard
+from rocketjob_plugins.batch.streams import StreamError
 from rocketjob_plugins.batch.tables import lazy_rows, parses
 
 if TYPE_CHECKING:
@@ -55,17 +59,20 @@ class Outcome:
         self.rejected: list[Reject] = []
         self._keep = {each.name: each.nils for each in job.output_categories}
         self._main = self._keep.get("main")
+        self._writers = _writers(job)
         self._collected: dict[str, list[Any]] = {name: [] for name in self._keep}
+        self._of_record: dict[str, list[int]] = {name: [] for name in self._keep}
         self._into_main = self._collected.get("main")
         self._from = self.start
         self.statistics: dict[str, int] = {}
+        self._counts: list[tuple[int, dict[str, int]]] = []
 
     @classmethod
     def untouched(cls, slice_: Slice, job: Batch) -> Outcome:
         """Return the outcome of a slice that is given back as it was."""
         made = cls.__new__(cls)
         made.slice, made.state, made.documents = slice_, "released", []
-        made.rejected, made.statistics, made._collected = [], {}, {}
+        made.rejected, made.statistics, made._collected, made._counts = [], {}, {}, []
         made.job, made.error = job, None
         made.start = made.index = max(0, (slice_.processing_record_number or 1) - 1)
         return made
@@ -79,47 +86,62 @@ class Outcome:
             return records
         return lazy_rows(self.job, category, records, self.slice.id)
 
-    def plain_append(self) -> Callable[[Any], None] | None:
-        """Return what keeps a plain value, where `take` would do nothing else; or None."""
-        return None if self._into_main is None else self._into_main.append
+    def plain_append(self) -> tuple[Callable[[Any], None], Callable[[int], None]] | None:
+        """Return what keeps a plain value and its record, where `take` would do nothing else."""
+        if self._into_main is None:
+            return None
+        append, write = self._into_main.append, self._writers.get("main")
+        mark = self._of_record["main"].append
+        return (append if write is None else lambda value: append(write(value))), mark
 
-    def take(self, value: Any) -> None:
-        """Keep what perform returned for a record."""
-        into = self._into_main
-        kind = type(value)
-        if into is not None and kind is not Result and kind is not Results:
-            if value is not None or self._main:
-                into.append(value)
-        elif self._keep:
-            self._take_results(value)
-        self._count()
+    def take(self, value: Any, index: int | None = None) -> None:
+        """Keep what perform returned for a record, which is that in work if none is given."""
+        index, kept = self.index if index is None else index, self._kept(value)
+        for name, written in kept:
+            self._collected[name].append(written)
+            self._of_record[name].append(index)
+        self._count(index)
 
-    def _take_results(self, value: Any) -> None:
+    def _kept(self, value: Any) -> list[tuple[str, Any]]:
+        """Return what is to be kept; all of it, before any is: of a record that fails nothing is.
+
+        Raises:
+            ValueError: a category is unknown, or its format cannot hold the value.
+        """
+        if not self._keep:
+            return []
         given = value if isinstance(value, Results) else [value]
         results = [each if isinstance(each, Result) else Result(each) for each in given]
-        for result in results:  # first: of a record that fails nothing is kept
+        for result in results:
             if result.category not in self._collected:
                 self.job.output_category_for(result.category)  # raises: unknown category
-        for result in results:
-            if result.value is not None or self._keep[result.category]:
-                self._collected[result.category].append(result.value)
+        return [
+            (result.category, self._written(result))
+            for result in results
+            if result.value is not None or self._keep[result.category]
+        ]
 
-    def _count(self) -> None:
+    def _written(self, result: Result) -> Any:
+        write = self._writers.get(result.category)
+        return result.value if write is None else write(result.value)
+
+    def _count(self, index: int) -> None:
         pending: dict[str, int] | None = self.job.__dict__.get("_pending_statistics")
         if pending:
-            for key, count in pending.items():
-                self.statistics[key] = self.statistics.get(key, 0) + count
+            self._counts.append((index, dict(pending)))
+            _add(self.statistics, pending)
             pending.clear()
 
     def reject(self, error: BaseException) -> None:
         """Set the record in work aside, and go on behind it."""
         self._forget_pending()
-        self._close_part(self.index)
-        self._from = self.index + 1
-        record = self.slice.records[self.index]
-        self.rejected.append(
-            Reject(self.slice.id + self.index, record, error, dict(self.statistics))
-        )
+        self._close_parts(self.index)
+        self._set_aside(self.index, error)
+
+    def _set_aside(self, index: int, error: BaseException) -> None:
+        self._from = index + 1
+        number, counted = self.slice.id + index, self._counted_before(index)
+        self.rejected.append(Reject(number, self.slice.records[index], error, counted))
 
     def undo_from(self, reject: Reject, error: BaseException) -> None:
         """Fail at a record that was rejected already, and forget what came behind it."""
@@ -138,20 +160,31 @@ class Outcome:
     def fail(self, error: BaseException) -> None:
         """Note that the record in work failed; what came before it is kept."""
         self._forget_pending()
+        try:
+            if isinstance(error, RecordUnstorable):
+                raise error
+            self._close_parts(self.index)
+        except RecordUnstorable as earlier:
+            self._stop_at(earlier.index)
+            error = earlier.error
+        except Exception as unstorable:
+            return self.fail_whole(self._unstorable(unstorable))
         self.state, self.error = "failed", error
         self.slice.processing_record_number = self.index + 1
         self.slice.exception = JobException.of(error, self.slice.worker_name)
-        try:
-            self._close_part(self.index)
-        except Exception as unstorable:
-            self.fail_whole(self._unstorable(unstorable))
+
+    def _stop_at(self, index: int) -> None:
+        """Forget a record and what came behind it; what came before it is stored already."""
+        self.index, self.statistics = index, self._counted_before(index)
+        for name in self._collected:
+            self._collected[name].clear()
+            self._of_record[name].clear()
 
     def fail_whole(self, error: BaseException) -> None:
         """Fail because the output cannot be stored: all of the slice is to be done again."""
         self.documents, self.rejected, self.statistics = [], [], {}
-        for kept in self._collected.values():
-            kept.clear()
-        self.state, self.error, self.index = "failed", error, self.start
+        self._stop_at(self.start)
+        self.state, self.error = "failed", error
         self.slice.processing_record_number = self.start + 1
         self.slice.exception = JobException.of(error, self.slice.worker_name)
 
@@ -163,7 +196,9 @@ class Outcome:
     def seal(self) -> None:
         """Pack what was collected; raises where a value cannot be stored."""
         try:
-            self._close_part(self.index if self.state == "released" else len(self.slice.records))
+            self._close_parts(self.index if self.state == "released" else len(self.slice.records))
+        except RecordUnstorable:
+            raise
         except Exception as error:
             raise self._unstorable(error) from error
 
@@ -173,33 +208,71 @@ class Outcome:
             return error
         return type(error)(message) if type(error) in SHOWN else ValueError(message)
 
+    def _close_parts(self, end: int) -> None:
+        """Pack the output of the records up to here; set those aside whose output cannot be.
+
+        Raises:
+            RecordUnstorable: there are too many of them; what comes before this one is packed.
+        """
+        while True:
+            try:
+                return self._close_part(end)
+            except Exception as error:
+                if isinstance(error, RocketJobError) and not isinstance(error, StreamError):
+                    raise  # it says itself what to do
+                found = self._first_unstorable()
+                if found is None or found[0] >= end:
+                    raise
+            index, why = found
+            self._close_part(index)
+            if not rejects.may_reject(self.job, self):
+                raise RecordUnstorable(index, why)
+            self._leave_out(index)
+            self._set_aside(index, why)
+
+    def _first_unstorable(self) -> tuple[int, Exception] | None:
+        """Return the first record that has given what cannot be stored, and what to say of it."""
+        found: list[tuple[int, Exception]] = []
+        for name, records in self._collected.items():
+            serializer = self.job.output_category_for(name).serializer
+            bad = refused(serializer, records, check=check_texts)
+            if bad is not None:
+                index = self._of_record[name][bad[0]]
+                said = f"what perform returned cannot be stored: {bad[1]}"
+                found.append((index, StreamError(said, record=self.slice.id + index)))
+        return min(found, key=lambda each: each[0]) if found else None
+
+    def _leave_out(self, index: int) -> None:
+        for name, numbers in self._of_record.items():
+            until = bisect_right(numbers, index)
+            del self._collected[name][:until], numbers[:until]
+        self._counts = [each for each in self._counts if each[0] != index]
+        self.statistics = self._counted_before(len(self.slice.records))
+
+    def _counted_before(self, index: int) -> dict[str, int]:
+        total: dict[str, int] = {}
+        for number, counted in self._counts:
+            if number < index:
+                _add(total, counted)
+        return total
+
     def _close_part(self, end: int) -> None:
         """Pack the output of the records up to here as one slice of output."""
+        documents = []
         for name, records in self._collected.items():
-            if not records:
+            until = bisect_left(self._of_record[name], end)
+            if not until:
                 continue
+            check_texts(records[:until])
             category = self.job.output_category_for(name)
-            rendered = self._render(name)(records)
-            part = Slice(rendered, self.slice.id + self._from, self.job.output_for(category))
+            part = Slice(records[:until], self.slice.id + self._from, self.job.output_for(category))
             part.state = "completed"
-            try:
-                document = part.to_document()
-            except RocketJobError:
-                raise
-            except Exception as error:
-                found = refused(category.serializer, rendered)
-                raise ValueError(found[1] if found else str(error)) from error
-            self.documents.append((part._slices.name, document))  # type: ignore[union-attr]
-            records.clear()
+            documents.append((part._slices.name, part.to_document()))  # type: ignore[union-attr]
+        for name, numbers in self._of_record.items():
+            until = bisect_left(numbers, end)
+            del self._collected[name][:until], numbers[:until]
+        self.documents += documents
         self._from = end
-
-    def _render(self, name: str) -> Callable[[list[Any]], list[Any]]:
-        category = self.job.output_category_for(name)
-        if not category.is_tabular:
-            return list
-        from rocketjob_plugins.batch.tables import renderer
-
-        return renderer(self.job, category)
 
     # --- stored ------------------------------------------------------------------------------
 
@@ -220,14 +293,30 @@ class Outcome:
         return {"$set": {"state": "queued", **changed}, "$unset": RELEASED}
 
 
+class RecordUnstorable(Exception):
+    """What a record has given cannot be stored, and it may not be set aside."""
+
+    def __init__(self, index: int, error: Exception) -> None:
+        super().__init__(str(error))
+        self.index, self.error = index, error
+
+
+def _writers(job: Batch) -> dict[str, RowWriter]:
+    """Return what makes lines of rows, for each output that has a format."""
+    return {each.name: RowWriter(job, each) for each in job.output_categories if each.is_tabular}
+
+
+def _add(total: dict[str, int], counted: Mapping[str, int]) -> None:
+    for key, count in counted.items():
+        total[key] = total.get(key, 0) + count
+
+
 def store_outcomes(job: Batch, outcomes: list[Outcome]) -> dict[str, int]:
     """Store what became of slices, each if it is still this worker's; in one step.
 
     Returns:
         what they counted and is still to be added to the job, where that is in another store.
     """
-    from rocketjob_plugins.batch import rejects
-
     inputs = job.input
     if not inputs.store.supports_transactions and not job.is_new:
         _store_stepwise(job, outcomes)
@@ -260,7 +349,7 @@ def store_outcomes(job: Batch, outcomes: list[Outcome]) -> dict[str, int]:
 
 
 def _store_stepwise(job: Batch, outcomes: list[Outcome]) -> None:
-    from rocketjob_plugins.batch import rejects, stepwise
+    from rocketjob_plugins.batch import stepwise
 
     if job.max_rejects is not None:
         rejects.keep_to_limit(job, outcomes)

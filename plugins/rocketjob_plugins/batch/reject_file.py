@@ -19,7 +19,7 @@ from rocketjob_plugins.batch import streams
 from rocketjob_plugins.batch.streams import StreamError
 from rocketjob_plugins.batch.tables import input_table
 from rocketjob_plugins.batch.tabular import REJECTED, Csv, Tabular
-from rocketjob_plugins.batch.tabular.formats import text_of
+from rocketjob_plugins.batch.texts import text_of
 
 if TYPE_CHECKING:
     from rocketjob_plugins.batch.batch import Batch

@@ -26,6 +26,7 @@ import zstandard
 from rocketjob.application import current
 from rocketjob.base.errors import ConfigurationError
 from rocketjob.model.types import check_any, decode_any, encode_any
+from rocketjob_plugins.batch.texts import check_utf8, line_of
 
 LINES, BSON = b"L", b"B"
 LEVEL = 1  # of Zstandard: what is written is read once, so speed counts for more than size
@@ -58,7 +59,11 @@ def as_lines(records: list[Any]) -> str | None:
 
 def _dump(records: list[Any]) -> Any:
     lines = as_lines(records)
-    return _encoded(records) if lines is None else lines
+    if lines is not None:
+        return lines
+    encoded = _encoded(records)
+    bson.encode({"r": encoded})  # a store would refuse all of it, and not say which record it is
+    return encoded
 
 
 def _load(stored: Any) -> list[Any]:
@@ -111,7 +116,7 @@ def _decompress(data: bytes) -> bytes:
 
 
 def _dump_bz2(records: list[Any]) -> Any:
-    return bz2.compress("".join(f"{record}\n" for record in records).encode())
+    return bz2.compress("".join(f"{line_of(record)}\n" for record in records).encode())
 
 
 def _encrypt(data: bytes) -> bytes:
@@ -178,7 +183,18 @@ def serializer(name: str) -> Serializer:
     return found
 
 
-def refused(name: str, records: list[Any]) -> tuple[int, str] | None:
+def check_texts(records: list[Any]) -> None:
+    """Raise StreamError where a text could never be written to a file."""
+    try:
+        joined = "".join(records)
+    except TypeError:
+        return  # BSON refuses such a text by itself
+    check_utf8(joined)
+
+
+def refused(
+    name: str, records: list[Any], check: Callable[[list[Any]], None] | None = None
+) -> tuple[int, str] | None:
     """Return the first record that a serializer cannot store, from 0, and why; None if it can all.
 
     Of one that is to be encrypted nothing is said but its type.
@@ -186,6 +202,8 @@ def refused(name: str, records: list[Any]) -> tuple[int, str] | None:
     dump = serializer(name).dump
     for index, record in enumerate(records):
         try:
+            if check is not None:
+                check([record])
             dump([record])
         except Exception as error:
             if "encrypt" in name:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, overload
 
 from rocketjob.application import current
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 RULES = ("allowed_columns", "required_columns", "skip_unknown")
 
 
-def input_table(category: InputCategory, file_name: str | None = None) -> Any:
+def input_table(category: InputCategory, file_name: str | None = None) -> Tabular:
     """Return what parses the lines of an input."""
     return Tabular(
         _format(category, file_name or category.file_name),
@@ -30,10 +30,10 @@ def input_table(category: InputCategory, file_name: str | None = None) -> Any:
     )
 
 
-def output_table(category: OutputCategory) -> Any:
-    """Return what renders the rows of an output."""
+def output_table(category: OutputCategory, format: str | None = None) -> Tabular:
+    """Return what renders the rows of an output, in its own format if none is given."""
     return Tabular(
-        _format(category, category.file_name),
+        format or _format(category, category.file_name),
         columns=category.columns,
         format_options=category.format_options,
         formats=_brought(),
@@ -66,7 +66,16 @@ def check(category: InputCategory | OutputCategory, *, plugins: bool = False) ->
     if category.format in (None, "auto"):
         row_options(category.format_options or {})
     elif plugins or category.format in (*known_formats(), "xlsx"):
-        input_table(category) if isinstance(category, InputCategory) else output_table(category)
+        _check_table(category)
+
+
+def _check_table(category: InputCategory | OutputCategory) -> None:
+    if isinstance(category, InputCategory):
+        input_table(category)
+    elif category.columns is not None:
+        output_table(category).render_header()
+    else:
+        output_table(category)
 
 
 def _format(category: InputCategory | OutputCategory, file_name: str | None) -> str:
@@ -144,37 +153,6 @@ class LazyRows(Sequence[Any]):
         return list(row.values()) if is_list else row
 
 
-def renderer(job: Batch, category: OutputCategory) -> Callable[[list[Any]], list[Any]]:
-    """Return a function from the rows of a slice to lines."""
-
-    def render(rows: list[Any]) -> list[Any]:
-        if category.columns is None and category.format != "json":
-            _learn_columns(job, category, rows)
-        table = output_table(category)
-        return [table.render(row) for row in rows]
-
-    return render
-
-
-def _learn_columns(job: Batch, category: OutputCategory, rows: list[Any]) -> None:
-    """Take the columns from the first row; the first worker to store them decides for all."""
-    row = next((row for row in rows if isinstance(row, dict)), None)
-    if row is None or output_table(category).format == "json":
-        return
-    index = job.output_categories.index(category)
-    key = f"output_categories.{index}.columns"
-    if not job.is_new:
-        collection = job.collection()
-        collection.update_one({"_id": job.id, key: None}, {"$set": {key: list(row)}})
-        stored = collection.find_one({"_id": job.id}, {"output_categories": 1}) or {}
-        category.columns = stored["output_categories"][index]["columns"]
-    else:
-        category.columns = list(row)
-
-
 def header_of(category: OutputCategory) -> str | None:
     """Return the header line of an output; None where its format has none."""
-    if not category.is_tabular:
-        return None
-    header: str | None = output_table(category).render_header()
-    return header
+    return output_table(category).render_header() if category.is_tabular else None

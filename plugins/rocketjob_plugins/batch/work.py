@@ -341,7 +341,7 @@ class SliceWorker:
             outcome.seal()
         except BaseException as error:
             outcome.fail(error)
-            self._log_failure(slice_, error)
+            self._log_failure(slice_, outcome.error or error)
         finally:
             job.__dict__.pop("current_slice", None)
         return outcome
@@ -362,8 +362,9 @@ class SliceWorker:
             return
         perform, records = self._perform, outcome.parse(slice_.records)
         # This is what every record passes through: names are local, the usual way is short.
-        own, number, take, append = job.__dict__, slice_.id, outcome.take, outcome.plain_append()
-        plain = frozenset[type]() if append is None or isinstance(job, Statistics) else PLAIN
+        own, number, take, keep = job.__dict__, slice_.id, outcome.take, outcome.plain_append()
+        plain = frozenset[type]() if keep is None or isinstance(job, Statistics) else PLAIN
+        append, mark = keep or (None, None)
         monotonic, look_at = time.monotonic, self._looked + LOOK_SECONDS
         index = outcome.start
         try:
@@ -374,16 +375,16 @@ class SliceWorker:
                     if record is BLANK:
                         continue
                     value = perform(record)
+                    if type(value) in plain:
+                        append(value)  # type: ignore[misc]
+                        mark(index)  # type: ignore[misc]
+                    else:
+                        take(value, index)
                 except Exception as error:
                     outcome.index = index
                     if not rejects.may_reject(job, outcome):
                         raise
                     outcome.reject(error)
-                else:
-                    if type(value) in plain:
-                        append(value)  # type: ignore[misc]
-                    else:
-                        take(value)
                 if own["state"] != "running" or (monotonic() >= look_at and self._is_interrupted()):
                     return outcome.release_at(index + 1)
         except BaseException:

@@ -7,6 +7,7 @@ from typing import Any
 
 from rocketjob import Job, after, before, field, validate
 from rocketjob_plugins.batch import Batch, InputCategory, OutputCategory
+from rocketjob_plugins.batch.rows import KeptRows, keeps_rows
 from rocketjob_plugins.batch.streams import StreamError, streams_of
 from rocketjob_plugins.batch.streams.names import shown
 from rocketjob_plugins.batch.tables import header_of, output_table
@@ -90,8 +91,8 @@ class ConversionJob(Batch, Job):
     def _download(self) -> None:
         category = self.output_category_for("main")
         source = self.input_category_for("main")
-        if category.columns is None and source.columns is not None:
-            category.columns = list(source.columns)  # there was no row to learn them from
+        if category.columns is None and source.columns is not None and not self.output.count():
+            category.columns = list(source.columns)  # there is no row that has them
         names, recipients = streams_of(self.target), self.pgp_recipients or ()
         if names[:1] == ["xlsx"]:
             return self._write_workbook(category, names[1:], recipients)
@@ -113,8 +114,9 @@ class ConversionJob(Batch, Job):
         )
 
     def _lines(self, category: OutputCategory) -> Iterator[str]:
-        header = header_of(category)
+        rows = KeptRows(self.output, "csv") if keeps_rows(category) else None
+        header = rows.header() if rows else header_of(category)
         if header is not None:
             yield header
-        for slice_ in self.output:
-            yield from slice_.records
+        for lines in rows.lines() if rows else (each.records for each in self.output):
+            yield from lines

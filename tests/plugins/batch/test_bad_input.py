@@ -286,7 +286,7 @@ def test_output_that_cannot_be_stored_fails_its_slice_in_our_own_words(rocketjob
     assert job.is_failed
     (group,) = job.input.group_exceptions()
     assert group["messages"] == [
-        "the output of slice 1 cannot be stored: [number] must fit into 64 bits, "
+        "record 1: what perform returned cannot be stored: [number] must fit into 64 bits, "
         "not int 1180591620717411303424".replace("[number]", "['number']")
     ]
     assert [list(each) for each in job.input] == [["a"]]

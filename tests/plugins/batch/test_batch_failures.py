@@ -171,7 +171,7 @@ def test_an_error_after_the_last_record_repeats_no_record(rocketjob):
     assert outputs(job) == expected(3)
 
 
-def test_what_cannot_be_stored_fails_its_slice_with_a_reason(rocketjob):
+def test_what_cannot_be_stored_fails_as_the_record_that_it_is(rocketjob):
     class ObjectBatchJob(FragileBatchJob):
         def perform(self, record):
             return object() if record == 7 else record
@@ -180,10 +180,10 @@ def test_what_cannot_be_stored_fails_its_slice_with_a_reason(rocketjob):
     job.upload(list(range(12)))
     job.save()
     rocketjob.work_off()
-    assert outputs(job) == [*range(5), 10, 11]
+    assert outputs(job) == [*range(7), 10, 11]
     (failed,) = job.input.failed()
-    assert "the output of slice 6 cannot be stored" in failed.exception.message
-    assert failed.processing_record_number == 1
+    assert "record 8: what perform returned cannot be stored" in failed.exception.message
+    assert failed.processing_record_number == 3
 
 
 def test_output_that_the_store_refuses_fails_its_slice_alone(rocketjob):

@@ -844,7 +844,7 @@ def test_text_and_bytes_are_written_as_they_are_and_lines_with_one_line_feed(tmp
         writer.write_lines(["x\n", "y"])
         writer.write_lines([])
         writer.write_lines([1, None, b"z"])
-    assert path.read_bytes() == b"\xc3\xa9\x00\xffx\n\ny\n1\nNone\nz\n"
+    assert path.read_bytes() == b"\xc3\xa9\x00\xffx\n\ny\n1\n\nz\n"
     with pytest.raises(StreamError, match="is closed"):
         writer.write("x")
 

@@ -4,6 +4,7 @@ import csv
 import enum
 import io
 from datetime import UTC, date, datetime
+from decimal import Decimal
 
 import pytest
 from hypothesis import given, settings
@@ -406,7 +407,12 @@ def test_what_needs_quotes_in_csv_has_them(value):
 
 def test_psv_has_no_quotes():
     table = Tabular("psv", columns=["a", "b"])
-    assert table.render({"a": "x|y", "b": "two\nlines"}) == "x:y|two lines"
+    error = fails("| cannot be written as psv: write csv", table.render, {"a": "x", "b": "y|z"})
+    assert error.column == "b"
+    fails("a line break cannot be written as psv", table.render, {"a": "two\nlines", "b": ""})
+    lenient = Tabular("psv", columns=["a", "b"], format_options={"replace": ":"})
+    assert lenient.render({"a": "x|y", "b": "two\nlines"}) == "x:y|two:lines"
+    fails("replace must be a text without", Tabular, "psv", format_options={"replace": "|"})
     assert table.render_header() == "a|b"
 
 
@@ -417,6 +423,62 @@ def test_json_is_one_object_a_line():
     )
     assert table.render_header() is None
     fails("cannot be written as JSON", table.render, {"a": float("nan")})
+
+
+class Thing:
+    pass
+
+
+@pytest.mark.parametrize("value", [b"x", {1}, Thing(), 1j, [b"x"], {"a": {1}}])
+@pytest.mark.parametrize("format", ["csv", "psv", "json"])
+def test_what_a_format_cannot_hold_is_refused_and_not_shown(format, value):
+    table = Tabular(format, columns=["n", "a"])
+    error = fails("cannot be written as text: make it a str", table.render, {"n": 1, "a": value})
+    assert format == "json" or error.column == "a"
+
+
+@pytest.mark.parametrize("format", ["csv", "psv", "json"])
+def test_half_a_character_is_refused(format):
+    table = Tabular(format, columns=["a"])
+    fails("cannot be written as UTF-8", table.render, {"a": "caf\udce9"})
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ({"a": float("nan")}, "cannot be written as JSON: Out of range float"),
+        ({"a": float("inf")}, "cannot be written as JSON"),
+        ({1: "a"}, "the key 1 must be a str"),
+        ([{"a": {None: 1}}], "the key None must be a str"),
+    ],
+)
+def test_what_json_would_change_is_refused(row, says):
+    fails(says, Tabular("json").render, row)
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ('{"a": 1, "a": 2}', "the key a is there twice"),
+        ('{"a": NaN}', "NaN is no number"),
+        ("[-Infinity]", "-Infinity is no number"),
+        ("1e999", "1e999 is too large"),
+        ("1" * 5000, "is no valid JSON"),
+    ],
+)
+def test_json_whose_values_would_be_lost_is_refused(line, says):
+    fails(says, Tabular("json").parse, line)
+    assert fails(says, Tabular("json").parse_many, ["1", line]).line == 2
+
+
+def test_lists_that_are_written_have_as_many_values_as_there_are_columns():
+    table = Tabular("csv", columns=["a", "b"])
+    fails("has 1 value, and there are 2 columns", table.render, [1])
+    fails("has 3 values, and there are 2 columns", table.render, [1, 2, 3])
+    fails("has none of the columns a, b", table.render, {"A": 1})
+    fails("would be a blank line", Tabular("psv", columns=["a"]).render, [""])
+    fails("would be a blank line", Tabular("csv").render, [])
+    assert Tabular("csv", columns=["a"]).render([""]) == '""'
 
 
 TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\0"))
@@ -457,8 +519,7 @@ def test_a_fixed_line_is_made_by_the_layout():
     line = fixed().render(row)
     assert line == "Ann   007  00012.50hello  "
     assert fixed().parse(line) == {"name": "Ann", "age": 7, "amount": 12.5, "note": "hello"}
-    assert fixed().render(["Annabell", -1, 0, None]) == "Annabe-01  00000.00"
-    assert fixed().render({"name": "a\nb"}) == "a b" + " " * 16
+    assert fixed().render(["Annabe", -1, 0, None]) == "Annabe-01  00000.00"
     assert not fixed().needs_header
     assert fixed().render_header() is None
 
@@ -468,6 +529,57 @@ def test_a_fixed_line_of_another_length_is_refused():
     exact = fixed(LAYOUT[:2])
     fails("has 10 characters and must have 9", exact.parse, "0123456789")
     assert exact.parse("Ann      ") == {"name": "Ann", "age": None}
+
+
+def test_a_text_that_does_not_fit_is_refused_or_cut_on_request():
+    error = fails(
+        'the text has 8 characters, and there are 6: "cut": True',
+        fixed().render,
+        {"name": "Annabell"},
+    )
+    assert error.column == "name"
+    fails("a line break cannot be written in a fixed width", fixed().render, {"name": "a\nb"})
+    cut = fixed([{"key": "name", "size": 6, "cut": True}])
+    assert cut.render({"name": "Annabell"}) == "Annabe"
+    assert fixed([{"key": "name", "size": 3}]).render({"name": "Ann  "}) == "Ann"
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "text"),
+    [
+        ("age", 4.0, "004"),
+        ("age", "042", "042"),
+        ("age", Decimal("7"), "007"),
+        ("amount", "1.10", "00001.10"),
+        ("amount", Decimal("12345.67"), "12345.67"),
+        ("amount", 0.1 + 0.2, "00000.30"),
+    ],
+)
+def test_numbers_of_any_type_are_written_in_fixed_widths(column, value, text):
+    assert text in fixed().render({column: value})
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "says"),
+    [
+        ("age", 4.7, "4.7 is no whole number"),
+        ("age", "4.7", "'4.7' is no whole number"),
+        ("age", True, "True is no whole number"),
+        ("age", "1_0", "'1_0' is no whole number"),
+        ("amount", 1.234, "1.234 has more than 2 decimals: round it"),
+        ("amount", b"1", "a bytes cannot be written as text"),
+    ],
+)
+def test_no_fraction_is_dropped_in_fixed_widths(column, value, says):
+    fails(says, fixed().render, {column: value})
+
+
+def test_a_number_with_too_many_digits_for_a_float_is_refused():
+    table = fixed([{"key": "amount", "size": 20, "type": "float"}])
+    fails(
+        "has too many digits for a float: use the type string", table.parse, "12345678901234567.89"
+    )
+    assert table.parse("0000000000001234.50 ") == {"amount": 1234.5}
 
 
 def test_numbers_that_do_not_fit_are_refused():

@@ -11,6 +11,7 @@ from rocketjob_plugins.batch.streams.deflate import Deflate, Layer, Zip
 from rocketjob_plugins.batch.streams.errors import StreamError
 from rocketjob_plugins.batch.streams.names import base_name, chosen_streams, shown, streams_of
 from rocketjob_plugins.batch.streams.target import Target, open_target
+from rocketjob_plugins.batch.texts import line_of
 
 SEALED = ("enc", "pgp")
 SMALL = 64 * 1024  # what is less is gathered before it goes through the layers
@@ -68,7 +69,7 @@ class Writer:
         try:
             text = "\n".join(lines)
         except TypeError:
-            text = "\n".join(map(_text, lines))
+            text = "\n".join(map(line_of, lines))
         self.write(text + "\n")
 
     def _encode(self, text: str) -> bytes:
@@ -215,10 +216,6 @@ class _TextTarget:
 
     def flush(self) -> None:
         self._file.flush()
-
-
-def _text(record: Any) -> str:
-    return record.decode("utf-8") if isinstance(record, bytes) else str(record)
 
 
 def _member(file_name: str | None) -> str:

@@ -13,18 +13,25 @@ format_options={
 
 from __future__ import annotations
 
-import math
+import re
 from collections.abc import Callable, Iterable, Mapping
+from decimal import Context, Decimal
 from typing import Any, ClassVar
 
 import attrs
 
 from rocketjob_plugins.batch.streams.errors import StreamError
-from rocketjob_plugins.batch.tabular.formats import check_options, parse_each, text_of
+from rocketjob_plugins.batch.tabular.formats import check_options, parse_each
+from rocketjob_plugins.batch.texts import text_of
 
 REMAINDER = "remainder"
 TYPES = ("string", "integer", "float")
-_KEYS = {"key", "size", "type", "decimals"}
+_KEYS = {"key", "size", "type", "decimals", "cut"}
+_PADDING = " "
+_NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+MOST_DIGITS = 308  # of a float, before its point
+_EXACT = Context(prec=2 * MOST_DIGITS)  # whatever the job has made of its own context
+_NOISE = Decimal("1e-9")  # of a sum of floats, such as 0.1 + 0.2
 
 
 @attrs.frozen
@@ -35,56 +42,71 @@ class Column:
     size: int | None
     type: str
     decimals: int
+    cut: bool
 
     def parse(self, text: str) -> Any:
-        stripped = text.strip()
+        stripped = text.strip(_PADDING)
         if self.type == "string":
             return stripped
         if not stripped:
             return None
-        try:
-            return int(stripped) if self.type == "integer" else _number(stripped)
-        except ValueError:
-            raise StreamError(f"{stripped!r} is no {self._kind()}", column=self.key) from None
-
-    def _kind(self) -> str:
-        return "whole number" if self.type == "integer" else "number"
+        number = self._number(stripped)
+        if self.type == "integer":
+            return int(number)
+        found = float(number)
+        if Decimal(repr(found)) != number:
+            raise self._error(f"{stripped!r} has too many digits for a float: use the type string")
+        return found
 
     def render(self, value: Any) -> str:
         if self.type == "string" or value is None:
             return self._text("" if value is None else text_of(value))
         text = self._digits(value)
         if self.size is not None and len(text) > self.size:
-            raise StreamError(f"{value!r} is too long for {self.size} characters", column=self.key)
+            raise self._error(f"{value!r} is too long for {self.size} characters")
         return text
 
     def _text(self, text: str) -> str:
         if "\n" in text or "\r" in text:
-            text = text.replace("\r", " ").replace("\n", " ")
-        return text if self.size is None else text[: self.size].ljust(self.size)
+            raise self._error("a line break cannot be written in a fixed width")
+        if self.size is None:
+            return text
+        if len(text) > self.size and not self.cut and len(text.rstrip(_PADDING)) > self.size:
+            raise self._error(
+                f'the text has {len(text)} characters, and there are {self.size}: "cut": True in '
+                "the layout cuts it"
+            )
+        return text[: self.size].ljust(self.size)
 
     def _digits(self, value: Any) -> str:
-        width = self.size or 0
-        try:
-            if self.type == "integer":
-                return format(int(value), f"0{width}d")
-            number = _number(value)
-        except (TypeError, ValueError, OverflowError):
-            raise StreamError(f"{value!r} is no {self._kind()}", column=self.key) from None
-        return format(number, f"0{width}.{self.decimals}f")
+        number, width = self._number(value), self.size or 0
+        if self.type == "integer":
+            return format(int(number), f"0{width}d")
+        rounded = number.quantize(Decimal(1).scaleb(-self.decimals), context=_EXACT)
+        if abs(_EXACT.subtract(number, rounded)) > _NOISE * max(Decimal(1), abs(number)):
+            raise self._error(f"{value!r} has more than {self.decimals} decimals: round it")
+        return format(rounded, f"0{width}.{self.decimals}f")
 
+    def _number(self, value: Any) -> Decimal:
+        if not isinstance(value, bool):
+            text = text_of(value)
+            number = Decimal(text) if _NUMBER.fullmatch(text) else None
+            if number is not None and number.adjusted() > MOST_DIGITS:
+                raise self._error("the number is too large")
+            if number is not None and (self.type == "float" or number == int(number)):
+                return number
+        kind = "whole number" if self.type == "integer" else "number"
+        raise self._error(f"{value!r} is no {kind}")
 
-def _number(value: Any) -> float:
-    found = float(value)
-    if not math.isfinite(found):
-        raise ValueError(value)
-    return found
+    def _error(self, problem: str) -> StreamError:
+        return StreamError(problem, column=self.key)
 
 
 class Fixed:
-    """Text is left-justified and cut to its size, numbers are padded with zeros on the left.
+    """Text is left-justified, numbers are padded with zeros on the left; both have to fit.
 
-    A line must be exactly as long as the layout, unless its last size is `remainder`.
+    Blanks at both ends of a text are padding. A line must be exactly as long as the layout, unless
+    its last size is `remainder`.
     """
 
     name: ClassVar[str] = "fixed"
@@ -117,12 +139,17 @@ class Fixed:
 
     def render(self, row: Any) -> str:
         values = row if isinstance(row, Mapping) else self._named(row)
+        if values and not any(key in values for key in self.columns):
+            raise StreamError(f"has none of the columns {', '.join(self.columns)}")
         return "".join([column.render(values.get(column.key or "")) for column in self.layout])
 
     def _named(self, row: Any) -> dict[str, Any]:
         if isinstance(row, str) or not isinstance(row, Iterable):
             raise StreamError(f"a row must be a dict or a list, not {type(row).__name__}")
-        return dict(zip(self.columns, row, strict=False))
+        values, columns = list(row), self.columns
+        if len(values) != len(columns):
+            raise StreamError(f"has {len(values)} values, and there are {len(columns)} columns")
+        return dict(zip(columns, values, strict=True))
 
 
 def _parsers(
@@ -155,15 +182,18 @@ def _layout(given: Any) -> list[Column]:
 def _column(number: int, given: Any) -> Column:
     where = f"layout, entry {number}"
     if not isinstance(given, Mapping) or set(given) - _KEYS:
-        raise StreamError(f"{where}: must have size, and may have key, type and decimals: {given}")
+        raise StreamError(
+            f"{where}: must have size, and may have key, type, decimals and cut: {given}"
+        )
     size, kind, decimals = given.get("size"), given.get("type", "string"), given.get("decimals", 2)
     if size != REMAINDER and (not isinstance(size, int) or isinstance(size, bool) or size < 1):
         raise StreamError(f"{where}: size must be a whole number above 0, or remainder: {size!r}")
     if kind not in TYPES:
         raise StreamError(f"{where}: type must be one of {', '.join(TYPES)}: {kind!r}")
-    if not isinstance(decimals, int) or decimals < 0:
+    if not isinstance(decimals, int) or isinstance(decimals, bool) or decimals < 0:
         raise StreamError(f"{where}: decimals must be a whole number: {decimals!r}")
-    key = given.get("key")
-    return Column(
-        None if key is None else str(key), None if size == REMAINDER else size, kind, decimals
-    )
+    key, cut = given.get("key"), given.get("cut", False)
+    if not isinstance(cut, bool):
+        raise StreamError(f"{where}: cut must be True or False: {cut!r}")
+    length = None if size == REMAINDER else size
+    return Column(None if key is None else str(key), length, kind, decimals, cut)

@@ -15,19 +15,19 @@ brings it::
 from __future__ import annotations
 
 import csv
-import enum
 import json
+import math
+import re
 import types
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date, datetime, time
 from typing import Any, ClassVar, Protocol
 
 from rocketjob_plugins.batch.streams.errors import StreamError
 from rocketjob_plugins.batch.streams.options import Dialect
 from rocketjob_plugins.batch.tabular.beginnings import check_json_lines
+from rocketjob_plugins.batch.texts import json_of, texts_of
 
-_PLAIN = frozenset({str, int, float, type(None)})  # what csv writes as we would
-_BREAKS = str.maketrans({"\r": " ", "\n": " "})
+_NOT_IN_PSV = re.compile(r"[|\r\n]")
 
 
 class Format(Protocol):
@@ -56,21 +56,6 @@ class Format(Protocol):
 
     def render(self, row: Any) -> str:
         """Return the line of a row: a list if there is a header, otherwise what was given."""
-
-
-def text_of(value: Any) -> str:
-    """Return a value as it stands in a line of text."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, enum.Enum):
-        return text_of(value.value)
-    if isinstance(value, datetime | date | time):
-        return value.isoformat()
-    if isinstance(value, Mapping | list | tuple):
-        return json.dumps(value, ensure_ascii=False, default=text_of, separators=(",", ":"))
-    return str(value)
 
 
 def check_options(name: str, options: Mapping[str, Any], known: Iterable[str]) -> None:
@@ -134,7 +119,7 @@ class Csv:
         return rows if len(rows) == len(lines) else parse_each(self, lines)
 
     def render(self, row: Iterable[Any]) -> str:
-        line: str = self._write([v if v.__class__ in _PLAIN else text_of(v) for v in row])
+        line: str = self._write(texts_of(row))
         return line
 
 
@@ -170,14 +155,23 @@ def parse_each(format: Any, lines: Sequence[str]) -> list[Any]:
 
 
 class Psv:
-    """Values separated by `|`, without quotes: a `|` within a text is written as `:`."""
+    """Values separated by `|`, without quotes.
+
+    Options: `replace`, what is written in place of a `|` or a line break within a text; without it
+    such a text is refused.
+    """
 
     name: ClassVar[str] = "psv"
     has_header: ClassVar[bool] = True
     separator: ClassVar[str] = "|"
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        check_options(self.name, options, ())
+        check_options(self.name, options, ("replace",))
+        self._replace = options.get("replace")
+        if self._replace is not None and (
+            not isinstance(self._replace, str) or _NOT_IN_PSV.search(self._replace)
+        ):
+            raise StreamError(f"the option replace must be a text without |: {self._replace!r}")
 
     def parse(self, line: str) -> list[str]:
         return line.split("|")
@@ -186,8 +180,23 @@ class Psv:
         return [line.split("|") for line in lines]
 
     def render(self, row: Iterable[Any]) -> str:
-        line = "|".join([text_of(value).replace("|", ":") for value in row])
-        return line.translate(_BREAKS) if "\n" in line or "\r" in line else line
+        texts = [str(text) if text is not None else "" for text in texts_of(row)]
+        line = "|".join(texts)
+        if line.count("|") < len(texts) and "\n" not in line and "\r" not in line:
+            return line
+        return "|".join([self._held(number, text) for number, text in enumerate(texts, 1)])
+
+    def _held(self, number: int, text: str) -> str:
+        found = _NOT_IN_PSV.search(text)
+        if found is None:
+            return text
+        if self._replace is not None:
+            return _NOT_IN_PSV.sub(self._replace, text)
+        what = "a line break" if found[0] != "|" else "|"
+        raise StreamError(
+            f'{what} cannot be written as psv: write csv, or set format_options={{"replace": " "}}',
+            column=number,
+        )
 
 
 class Json:
@@ -199,19 +208,22 @@ class Json:
     def __init__(self, options: Mapping[str, Any]) -> None:
         check_options(self.name, options, ())
         self.check_first = check_json_lines
-        decoder: Any = json.JSONDecoder()
-        self._scan = decoder.scan_once
-        self._encode = json.JSONEncoder(
-            ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=text_of
-        ).encode
+        decoder: Any = json.JSONDecoder(
+            parse_float=_finite, parse_constant=_no_constant, object_pairs_hook=_object
+        )
+        self._scan, self._decode = decoder.scan_once, decoder.decode
 
     def parse(self, line: str) -> Any:
         try:
-            return json.loads(line)
+            return self._decode(line)
+        except StreamError:
+            raise
         except json.JSONDecodeError as error:
             raise StreamError(f"is no valid JSON: {error.msg}", column=error.pos + 1) from None
         except RecursionError:
             raise StreamError("is nested too deeply") from None
+        except ValueError as error:  # an integer of thousands of digits
+            raise StreamError(f"is no valid JSON: {error}") from None
 
     def parse_many(self, lines: list[str]) -> list[Any]:
         try:
@@ -223,10 +235,27 @@ class Json:
         return parse_each(self, lines)  # spaces around a value, or something behind it
 
     def render(self, row: Any) -> str:
-        try:
-            return self._encode(row)
-        except ValueError as error:
-            raise StreamError(f"cannot be written as JSON: {error}") from None
+        return json_of(row)
+
+
+def _finite(text: str) -> float:
+    found = float(text)
+    if math.isinf(found):
+        raise StreamError(f"the number {text} is too large: put it in double quotes")
+    return found
+
+
+def _no_constant(text: str) -> Any:
+    raise StreamError(f"is no valid JSON: {text} is no number there")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise StreamError(f"the key {twice} is there twice", column=twice)
+    return found
 
 
 class Array:

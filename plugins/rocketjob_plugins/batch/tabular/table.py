@@ -20,6 +20,7 @@ from rocketjob_plugins.batch.tabular.formats import (
     Json,
     Psv,
 )
+from rocketjob_plugins.batch.texts import check_utf8
 
 BUILT_IN: tuple[type[Format], ...] = (Array, Csv, Fixed, Hash, Json, Psv)
 OF_TEXT = (Csv, Fixed, Json, Psv)  # whose records are lines, or rows that need no parsing
@@ -354,18 +355,41 @@ class Tabular:
         A dict is put in the order of the columns: missing ones are empty, others dropped.
 
         Raises:
-            StreamError: it is neither dict nor list, or the columns are not known.
+            StreamError: the format cannot hold it, or the columns are not known.
         """
+        line = self._line(row)
+        return line if line.__class__ is not str else check_utf8(line)
+
+    def _line(self, row: Any) -> str:
         if not self._format.has_header:
             return self._format.render(row)
+        values, names = self._values(row)
+        try:
+            line = self._format.render(values)
+        except StreamError as error:
+            at = error.column
+            if names is not None and isinstance(at, int) and at <= len(names):
+                at = names[at - 1]
+            raise StreamError(error.problem, column=at) from None
+        if self.is_blank(line):
+            raise StreamError(f"would be a blank line, which is no row of {self.format}")
+        return line
+
+    def _values(self, row: Any) -> tuple[list[Any], list[str] | None]:
+        """Return the values of a row that is to be written, and how they are called."""
         if isinstance(row, Mapping):
-            get = row.get
-            return self._format.render([get(name) for name in self._output_columns()])
+            names = self._output_columns()
+            if row and not any(name in row for name in names):
+                raise StreamError(f"has none of the columns {', '.join(names)}")
+            return list(map(row.get, names)), names
         if isinstance(row, str) or not isinstance(row, Iterable):
             raise StreamError(
                 f"a row of {self.format} must be a dict or a list, not {type(row).__name__}"
             )
-        return self._format.render(row)
+        values = list(row)
+        if self.columns is None or len(values) == len(self.kept or ()):
+            return values, self.kept
+        return self.even(values), self.columns  # also those of columns that are left out
 
     def render_many(self, rows: Iterable[Any]) -> list[str]:
         """Return the lines of many rows."""
