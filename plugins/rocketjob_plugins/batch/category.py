@@ -9,7 +9,9 @@ import attrs
 
 from rocketjob.base.errors import ConfigurationError
 from rocketjob.base.passwords import without_passwords
+from rocketjob_plugins.batch.streams.errors import StreamError
 from rocketjob_plugins.batch.streams.names import shown
+from rocketjob_plugins.batch.streams.options import text_encoding
 from rocketjob_plugins.batch.tabular.columns import REJECTED
 
 C = TypeVar("C", "InputCategory", "OutputCategory")
@@ -52,6 +54,13 @@ def _one_of(*allowed: str) -> Any:
     return check
 
 
+def _encoding(instance: Any, attribute: Any, value: Any) -> None:
+    try:
+        text_encoding(value)
+    except StreamError as error:
+        raise ConfigurationError(f"category {instance.name}: {error}") from None
+
+
 def _name(instance: Any, attribute: Any, value: Any) -> None:
     if not isinstance(value, str) or not value or "." in value or value.startswith("$"):
         raise ConfigurationError(
@@ -80,6 +89,7 @@ class InputCategory:
         required_columns: refused if one is missing, likewise.
         skip_unknown: leave out columns that are not allowed, and those without a name.
         header_cleanser: `default` makes `First Name` to `first_name`; `none`.
+        encoding: of files that are uploaded, where the upload does not say another; None: UTF-8.
         file_name: what was, or is to be, uploaded.
         slice_records: records of a full slice, where that is not `slice_size`; set by uploads.
         header_read: whether `columns` are those of a file's header line; set by uploads.
@@ -102,6 +112,7 @@ class InputCategory:
     )
     skip_unknown: bool = False
     header_cleanser: str = attrs.field(default="default", validator=_one_of(*CLEANSERS))
+    encoding: str | None = attrs.field(default=None, validator=_encoding)
     file_name: str | None = attrs.field(default=None, repr=_shown)
     slice_records: int | None = None
     first_record: int | None = None

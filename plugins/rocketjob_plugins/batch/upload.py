@@ -345,6 +345,10 @@ class Asked:
     def __attrs_post_init__(self) -> None:
         check_keywords(self.reading)
 
+    def reading_of(self, category: InputCategory) -> ReadKeywords:
+        """Return how a file of a category is to be read: in its encoding, if no other is given."""
+        return {**self.reading, "encoding": self.reading.get("encoding") or category.encoding}
+
     def refuse(self, what: str, *allowed: str) -> None:
         """Raise TypeError where something is asked for that is of files only."""
         options = {**self.reading, "stream_mode": self.stream_mode, "on_first": self.on_first}
@@ -460,7 +464,7 @@ def _upload_file(job: Batch, source: Any, category: InputCategory, asked: Asked)
     category.file_name, category.slice_records = name or former_name, None
     category.mode = mode
     options = ReadOptions(
-        **asked.reading,
+        **asked.reading_of(category),
         quoted=header.table.dialect if header.table is not None else None,
         format_options=category.format_options,
     )

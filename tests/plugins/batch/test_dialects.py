@@ -11,8 +11,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rocketjob import Job
+from rocketjob.base.errors import ConfigurationError
 from rocketjob_plugins.batch import Batch, InputCategory, OutputCategory
-from rocketjob_plugins.batch.streams import StreamError, open_fixed_length, open_lines
+from rocketjob_plugins.batch.streams import (
+    StreamError,
+    open_fixed_length,
+    open_lines,
+    open_writer,
+)
+from rocketjob_plugins.batch.tabular import Tabular
+from rocketjob_plugins.files import ConversionJob
 
 needs_openpyxl = pytest.mark.skipif(
     importlib.util.find_spec("openpyxl") is None, reason="openpyxl is not installed"
@@ -294,6 +302,63 @@ def test_an_encoding_that_would_do_harm_is_not_advised(data, encoding):
         list(open_lines(io.BytesIO(data), encoding=encoding))
     assert "cp1252 for" not in str(raised.value)
     assert 'encoding="' not in str(raised.value)
+
+
+def test_the_encoding_of_a_category_is_that_of_its_files(rocketjob, tmp_path):
+    data = "name\nJosé 5 €\n".encode("cp1252")
+    job = echo(format="csv", encoding="cp1252")
+    job.upload(file(data))
+    job.upload(file("name\nJosé\n"), encoding="utf-8")
+    job.save()
+    rocketjob.work_off()
+    assert [row["name"] for row in job.reload().records()] == ["José 5 €", "José"]
+    (tmp_path / "a.csv").write_bytes(data)
+    job = ConversionJob(source=str(tmp_path / "a.csv"), target=str(tmp_path / "b.csv"))
+    job.input_categories[0].encoding = "cp1252"
+    job.save()
+    rocketjob.work_off()
+    assert (tmp_path / "b.csv").read_text("utf-8") == "name\nJosé 5 €\n"
+    with pytest.raises(ConfigurationError, match="category main: There is no encoding 'cp125'"):
+        InputCategory(encoding="cp125")
+
+
+MARKED = ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-be"]
+LETTERS = st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufeff|")
+
+
+@settings(deadline=None, max_examples=100, suppress_health_check=list(HealthCheck))
+@given(
+    format=st.sampled_from(["csv", "psv", "json"]),
+    mode=st.sampled_from(MODES),
+    encoding=st.sampled_from(MARKED),
+    packed=st.sampled_from([[], ["gz"], ["bz2", "xz"]]),
+    as_text=st.booleans(),
+    break_=st.sampled_from(["\n", "\r\n", "\r"]),
+    values=st.lists(
+        st.tuples(st.text(LETTERS, max_size=8), st.text(LETTERS, max_size=3)), max_size=6
+    ),
+)
+def test_rows_come_back_in_every_format_encoding_and_stream(
+    rocketjob, format, mode, encoding, packed, as_text, break_, values
+):
+    columns = ["id", "one", "two"]
+    rows = [dict(zip(columns, (f"r{n}", *row), strict=True)) for n, row in enumerate(values)]
+    table = Tabular(format, columns=columns)
+    lines = [*filter(None, [table.render_header()]), *table.render_many(rows)]
+    text = "".join(line + break_ for line in lines)
+    if as_text:
+        source, reading = io.StringIO(text, newline=""), {}
+    else:
+        data = io.BytesIO()
+        with open_writer(data, streams=packed) as writer:
+            writer.write(text.encode(encoding))
+        source, reading = io.BytesIO(data.getvalue()), {"encoding": encoding, "streams": packed}
+    job = echo(format=format, mode=mode, slice_size=2)
+    job.upload(source, **reading)
+    job.save()
+    rocketjob.work_off()
+    assert job.reload().reject_count == 0
+    assert list(job.records()) == rows
 
 
 # --- names, and JSON --------------------------------------------------------------------------
