@@ -13,6 +13,7 @@ from rocketjob.base.errors import StoreError
 from . import catalog
 from .catalog import Catalog
 from .failures import cannot_open, code_of
+from .forks import Gate, gate
 from .location import MEMORY, Location
 
 FileId = tuple[int, int]
@@ -28,7 +29,7 @@ class Connection:
     """A connection and what it knows of the file.
 
     It is used by one thread at a time, which holds `lock`. A forked child neither uses nor closes
-    its parent's: see https://sqlite.org/howtocorrupt.html, section 2.6.
+    its parent's: see `forks`.
     """
 
     def __init__(self, raw: sqlite3.Connection, file: FileId | None, generation: int) -> None:
@@ -44,6 +45,10 @@ class Connection:
         self.serial = 0  # which of the watching connections it is
         self.closed = False
 
+    def is_of(self, generation: int) -> bool:
+        """Tell whether it is open, and not from before the file was closed or replaced."""
+        return not self.closed and self.generation == generation
+
     def hold_snapshot(self) -> None:
         """Let what follows see one state of the file; whoever began the read ends it."""
         if not self.raw.in_transaction:
@@ -54,16 +59,17 @@ class Connection:
         if self.raw.in_transaction:
             self.raw.execute("ROLLBACK")
 
-    def close(self, *, getpid: Callable[[], int] = os.getpid) -> None:
+    def close(self, *, getpid: Callable[[], int] = os.getpid, gate: Gate = gate) -> None:
         """Close it, unless it belongs to another process.
 
-        `getpid` is kept as a default: when the interpreter ends, modules go before objects do.
+        Both are kept as defaults: when the interpreter ends, modules go before objects do.
         """
         if self.closed:
             return
         self.closed = True
         if self.pid == getpid():
-            self.raw.close()
+            with gate.lock:
+                self.raw.close()
         else:
             _abandon(self.raw)
 

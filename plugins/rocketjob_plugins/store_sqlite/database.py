@@ -25,6 +25,7 @@ from rocketjob.base.interrupt import Interrupt
 
 from . import failures
 from .connection import Connection, file_id, open_connection
+from .forks import gate
 from .location import Location
 from .waiting import Bell, PollingWaiter, RungWaiter, Waiter
 
@@ -62,12 +63,21 @@ class Database:
     def __init__(self, location: Location, *, create: bool = True) -> None:
         self.location, self._create = location, create
         self._process = _Process()
+        gate.databases.add(self)
 
     # Connections
+
+    def connections(self) -> list[Connection]:
+        """Return the connections of this process, for a fork that is to come."""
+        process = self._process
+        if process.pid != os.getpid():
+            return []
+        return [*process.connections, *([process.memory] if process.memory else [])]
 
     def _here(self) -> _Process:
         process = self._process
         if process.pid != os.getpid():
+            gate.check()
             if self.location.in_memory and process.memory is not None:
                 raise StoreError(
                     "sqlite://:memory: belongs to the process that opened it, and this is a child "
@@ -119,15 +129,14 @@ class Database:
     def _open_memory(self, process: _Process) -> Connection:
         with process.lock:
             if process.memory is None or process.memory.closed:
-                process.memory = open_connection(self.location, process.generation)
+                with gate.lock:
+                    process.memory = open_connection(self.location, process.generation)
             return process.memory
 
     def _open(self, process: _Process) -> Connection:
         generation = process.generation
         connection = self._open_file(process, generation)
         process.local.connection = connection
-        with process.lock:
-            process.connections.add(connection)
         return connection
 
     def _open_file(self, process: _Process, generation: int) -> Connection:
@@ -136,7 +145,15 @@ class Database:
                 raise failures.deleted(self.location)  # rather than begin with an empty one
             if not self._create:
                 raise failures.missing(self.location)
-        connection = self._patiently(lambda: open_connection(self.location, generation))
+        gate.check()
+
+        def opened() -> Connection:
+            with gate.lock:  # a fork closes all that are noted
+                connection = open_connection(self.location, generation)
+                process.connections.add(connection)
+                return connection
+
+        connection = self._patiently(opened)
         process.opened = True
         return connection
 
@@ -146,7 +163,8 @@ class Database:
         with process.lock:
             process.generation += 1
             process.opened = False
-            connections = [*process.connections, process.watcher, process.memory]
+            with gate.lock:
+                connections = [*process.connections, process.memory]
             process.memory = process.watcher = process.bell = None
         for connection in connections:
             if connection is not None and connection.lock.acquire(blocking=False):
@@ -237,6 +255,7 @@ class Database:
         self._begin(connection)
         try:
             yield
+            self._here()  # a child that was forked within does not end its parent's transaction
             if not connection.raw.in_transaction:
                 raise StoreUnavailable(
                     f"{self.location.path}: SQLite has rolled the transaction back after an error "
@@ -302,8 +321,8 @@ class Database:
                 self._wake(process)
 
     def _roll_back(self, connection: Connection) -> None:
-        if connection.depth == 0:
-            return
+        if connection.depth == 0 or connection.pid != os.getpid():
+            return  # the transaction of a parent is its own to end
         connection.catalog.forget()
         try:
             if connection.raw.in_transaction:
@@ -346,22 +365,24 @@ class Database:
         process = self._here()
         if self.location.in_memory:
             return process.changes
-        watcher = self._watcher(process)
-        with watcher.lock:
-            sql = "PRAGMA data_version"
-            version = self._patiently(lambda: watcher.raw.execute(sql).fetchone()[0])
-        return watcher.serial, version
+        sql = "PRAGMA data_version"
+        while True:
+            watcher = self._watcher(process)
+            with watcher.lock:
+                if not watcher.closed:  # as by a fork meanwhile
+                    version = self._patiently(lambda: watcher.raw.execute(sql).fetchone()[0])  # noqa: B023 (called at once)
+                    return watcher.serial, version
 
     def _watcher(self, process: _Process) -> Connection:
         """Return the connection that only looks: `data_version` ignores what it writes itself."""
         watcher = process.watcher
-        if watcher is not None and watcher.generation == process.generation:
+        if watcher is not None and watcher.is_of(process.generation):
             self._check_file(watcher, CHECK_FILE_SECONDS)
-            if watcher.generation == process.generation:
+            if watcher.is_of(process.generation):
                 return watcher
         with process.lock:
             watcher = process.watcher
-            if watcher is None or watcher.generation != process.generation:
+            if watcher is None or not watcher.is_of(process.generation):
                 generation = process.generation
                 watcher = self._open_file(process, generation)
                 process.watchers += 1
@@ -372,9 +393,10 @@ class Database:
 
     def _hang_bell(self, process: _Process, watcher: Connection) -> None:
         """Have the kernel say when the log is written to; there is a log once it was read."""
-        with suppress(OSError):
+        with suppress(OSError), watcher.lock:
             process.bell = process.bell or Bell()
-            self._patiently(lambda: watcher.raw.execute("PRAGMA data_version").fetchone())
+            if not watcher.closed:
+                self._patiently(lambda: watcher.raw.execute("PRAGMA data_version").fetchone())
             if not process.bell.watch(self.location.path + "-wal"):
                 process.bell = None
 

@@ -13,7 +13,7 @@ import pytest
 
 from rocketjob.base.errors import StoreError, is_duplicate_key
 from rocketjob.base.interrupt import Interrupt
-from rocketjob_plugins.store_sqlite import SqliteStore, database, waiting
+from rocketjob_plugins.store_sqlite import SqliteStore, database, forks, waiting
 from support import sqlite_children as children
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -343,7 +343,7 @@ def test_a_forked_child_opens_the_file_for_itself(store):
     assert store.wait_for_change(mark, 10)
     docs.insert_one({"_id": "parent"})
     assert docs.count_documents({}) == 3
-    assert store._database._connection() is mine
+    assert mine.closed  # nothing of SQLite's is copied into a child
 
 
 def test_a_forked_child_can_work_though_a_thread_held_every_lock(store):
@@ -362,6 +362,116 @@ def test_a_forked_child_can_work_though_a_thread_held_every_lock(store):
     assert forked(lambda: docs.insert_one({"_id": 1}))
     done.set()
     thread.join()
+
+
+def test_what_a_child_writes_is_there_when_its_parent_has_closed_the_file(store):
+    docs = store.collection("docs")
+    docs.insert_one({"_id": 0})
+    read, write = os.pipe()
+
+    def work():
+        docs.insert_one({"_id": 1})
+        if os.fork() == 0:  # it outlives this one, which holds the file until then
+            docs.insert_one({"_id": 2})
+            os.read(read, 1)
+            docs.insert_one({"_id": 3})
+            os._exit(0)
+        store.close()
+
+    assert forked(work)
+    store.close()
+    os.write(write, b"x")
+    other = SqliteStore(store.url)
+    try:
+        mark = other.change_mark()
+        while other.collection("docs").count_documents({}) < 4:
+            assert other.wait_for_change(mark, 30)
+            mark = other.change_mark()
+    finally:
+        other.close()
+        os.close(read)
+        os.close(write)
+
+
+def test_a_fork_while_threads_write_leaves_children_that_can_work(store):
+    docs, done = store.collection("docs"), threading.Event()
+
+    def write(number):
+        each = 0
+        while not done.is_set():
+            each += 1
+            docs.insert_one({"_id": f"{number}.{each}"})
+            store.change_mark()
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        for number in range(20):
+            assert forked(lambda number=number: docs.insert_one({"_id": number}))
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+    assert docs.count_documents({"_id": {"$type": "number"}}) == 20
+
+
+def test_a_child_that_was_forked_within_a_transaction_refuses_to_work(store):
+    docs = store.collection("docs")
+
+    def work():
+        for attempt in (lambda: docs.insert_one({"_id": 2}), store.change_mark):
+            with pytest.raises(StoreError, match="forked while a transaction"):
+                attempt()
+        other = SqliteStore(store.url)
+        with pytest.raises(StoreError, match="spawn"):
+            other.collection("docs").find_one({})
+
+    with store.transaction():
+        docs.insert_one({"_id": 1})
+        assert forked(work)
+        assert docs.count_documents({}) == 1
+    assert [each["_id"] for each in docs.find({})] == [1]
+
+
+def test_a_child_does_not_end_the_transaction_of_its_parent(store):
+    docs = store.collection("docs")
+
+    def leave_the_block():
+        with pytest.raises(StoreError, match="forked"):
+            block.__exit__(None, None, None)
+
+    block = store.transaction()
+    block.__enter__()
+    docs.insert_one({"_id": 1})
+    assert forked(leave_the_block)
+    docs.insert_one({"_id": 2})
+    block.__exit__(None, None, None)
+    assert docs.count_documents({}) == 2
+
+
+def test_a_thread_within_a_long_transaction_does_not_hold_a_fork_for_long(store, monkeypatch):
+    monkeypatch.setattr(forks, "WAIT_SECONDS", 0.05)
+    docs = store.collection("docs")
+    held, done = threading.Event(), threading.Event()
+
+    def hold():
+        with store.transaction():
+            docs.insert_one({"_id": 1})
+            held.set()
+            done.wait(30)
+
+    def work():
+        with pytest.raises(StoreError, match="forked"):
+            docs.find_one({})
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait(30)
+    assert forked(work)
+    done.set()
+    thread.join()
+    assert docs.count_documents({}) == 1
 
 
 def test_memory_does_not_reach_into_a_forked_child():
