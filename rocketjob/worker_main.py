@@ -19,10 +19,10 @@ from typing import IO, Any
 from rocketjob import application
 from rocketjob.application import Application
 from rocketjob.base import clock, signals
-from rocketjob.base.app_modules import import_app
 from rocketjob.base.config import Config
 from rocketjob.base.ending import end_soon
 from rocketjob.base.log import Logger, LogService
+from rocketjob.model.app_modules import import_app
 from rocketjob.queue.claim import Queue
 from rocketjob.server import events
 from rocketjob.server.server import MISSED_BEATS

@@ -16,11 +16,11 @@ import click
 from rocketjob import application
 from rocketjob.application import Application
 from rocketjob.base import clock
-from rocketjob.base.app_modules import import_app
 from rocketjob.base.errors import PluginError, RocketJobError
 from rocketjob.cli.command import command, json_option
 from rocketjob.cli.output import clean, print_json, relative, span, styled
 from rocketjob.cli.session import fits_terminal, session_of
+from rocketjob.model.app_modules import import_app
 from rocketjob.plugins.manager import PluginManager
 from rocketjob.store import Store
 

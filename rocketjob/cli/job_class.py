@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import typing
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -13,6 +12,7 @@ from rocketjob import Job
 from rocketjob.base.errors import ValidationError
 from rocketjob.cli.errors import BadInput
 from rocketjob.cli.types import JOB_SPEC, Property
+from rocketjob.jobs.arguments import arguments_of
 from rocketjob.model.types import codec_for
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -102,20 +102,12 @@ def _parse_arguments(
     cls: type[Job], args: Sequence[str], kwargs: Mapping[str, str]
 ) -> tuple[list[Any], dict[str, Any]]:
     """Parse texts by the annotations of perform; without one, JSON if it is, else a text."""
-    hints = _hints(cls)
     positional = _positional(cls)
     parsed = [
-        _parse(text, hints, positional[min(n, len(positional) - 1)] if positional else "")
+        _parse(cls, text, positional[min(n, len(positional) - 1)] if positional else "")
         for n, text in enumerate(args)
     ]
-    return parsed, {name: _parse(text, hints, name) for name, text in kwargs.items()}
-
-
-def _hints(cls: type[Job]) -> dict[str, Any]:
-    try:
-        return typing.get_type_hints(cls.perform)
-    except Exception:
-        return {}  # a name that is only there for type checkers: then without types
+    return parsed, {name: _parse(cls, text, name) for name, text in kwargs.items()}
 
 
 def _positional(cls: type[Job]) -> list[str]:
@@ -128,12 +120,11 @@ def _positional(cls: type[Job]) -> list[str]:
     return [parameter.name for parameter in parameters if parameter.kind in kinds]
 
 
-def _parse(text: str, hints: Mapping[str, Any], name: str) -> Any:
+def _parse(cls: type[Job], text: str, name: str) -> Any:
+    taken = arguments_of(cls)
+    if said := taken.unresolved.get(name):
+        raise BadInput(f"{cls.__name__}.perform: {said}")
     try:
-        codec = codec_for(hints.get(name, Any))
-    except TypeError:
-        codec = codec_for(Any)
-    try:
-        return codec.from_text(text)
+        return taken.codecs.get(name, codec_for(Any)).from_text(text)
     except ValueError as error:
         raise BadInput(f"perform({name}): {error}") from None

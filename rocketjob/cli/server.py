@@ -84,7 +84,7 @@ def server(ctx: click.Context, quiet: bool, pidfile: Path | None, until_eof: boo
 
 def serve(current: Application, *, banner: bool = False, until_eof: bool = False) -> int:
     """Load the app, say what is about to run, and run it; return the exit code."""
-    from rocketjob.base.app_modules import import_app
+    from rocketjob.model.app_modules import import_app
     from rocketjob.server.supervisor import Supervisor
 
     directory = of_process()  # before an app module changes it

@@ -64,8 +64,8 @@ def import_app(names: Iterable[str] | None = None, lenient: bool = False) -> Non
     Raises:
         PluginError: a module does not exist or fails; the message says where.
     """
-    from rocketjob.base.app_modules import import_app
     from rocketjob.base.errors import PluginError
+    from rocketjob.model.app_modules import import_app
 
     current = application.current()
     _ = current.plugins  # importing a plugin makes its job classes known

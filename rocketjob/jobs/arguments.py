@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import types
 import typing
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -18,10 +19,16 @@ if TYPE_CHECKING:
 
 @attrs.frozen
 class Arguments:
-    """What `perform` of one class takes: its signature, and the types that a field may have."""
+    """What `perform` of one class takes.
+
+    Attributes:
+        codecs: the types that a field may have, by argument.
+        unresolved: what is wrong with annotations that name nothing, by argument.
+    """
 
     signature: inspect.Signature
     codecs: Mapping[str, Codec]
+    unresolved: Mapping[str, str]
 
 
 def check_arguments(cls: type[Job], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
@@ -30,7 +37,7 @@ def check_arguments(cls: type[Job], args: tuple[Any, ...], kwargs: Mapping[str, 
     Raises:
         TypeError: names the argument and shows what perform takes.
     """
-    taken = _arguments_of(cls)
+    taken = arguments_of(cls)
     try:
         bound = taken.signature.bind(None, *args, **kwargs)
     except TypeError as error:
@@ -40,6 +47,7 @@ def check_arguments(cls: type[Job], args: tuple[Any, ...], kwargs: Mapping[str, 
         for name, codec, value in _values(taken, bound)
         if (message := codec.check(value))
     ]
+    wrong += [taken.unresolved[name] for name in bound.arguments if name in taken.unresolved]
     if wrong:
         raise TypeError(f"{_shown(cls, taken)}: {'; '.join(wrong)}")
 
@@ -58,23 +66,45 @@ def _values(taken: Arguments, bound: inspect.BoundArguments) -> Iterator[tuple[s
             yield name, codec, given
 
 
-def _arguments_of(cls: type[Job]) -> Arguments:
+def arguments_of(cls: type[Job]) -> Arguments:
+    """Return what `perform` of a class takes; it is worked out once."""
     known: Arguments | None = cls.__dict__.get("__arguments_of_perform__")
     if known is None:
         signature = inspect.signature(cls.perform)
-        known = cls.__arguments_of_perform__ = Arguments(signature, _codecs(cls, signature))
+        hints, unresolved = _hints(cls, signature)
+        known = Arguments(signature, _codecs(hints), unresolved)
+        cls.__arguments_of_perform__ = known
     return known
 
 
-def _codecs(cls: type[Job], signature: inspect.Signature) -> dict[str, Codec]:
-    try:
-        hints = typing.get_type_hints(cls.perform)
-    except (NameError, TypeError):
-        return {}  # a type for the checker only: see the command line, which needs it
-    codecs = {}
-    for name in signature.parameters.keys() & hints.keys():
+def _hints(cls: type[Job], signature: inspect.Signature) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the types of the arguments, and what is wrong with those that name nothing."""
+    hints: dict[str, Any] = {}
+    unresolved: dict[str, str] = {}
+    function = inspect.unwrap(cls.perform)
+    for name, parameter in list(signature.parameters.items())[1:]:
+        if parameter.annotation is parameter.empty:
+            continue
+        alone = types.SimpleNamespace(__annotations__={name: parameter.annotation})
         try:
-            codecs[name] = codec_for(hints[name])
+            found = typing.get_type_hints(alone, function.__globals__)
+        except NameError as error:
+            unresolved[name] = (
+                f"has the type {parameter.annotation!r}, which cannot be resolved: {error}. Import "
+                "it at module level, not under TYPE_CHECKING"
+            )
+        except TypeError:
+            continue  # not a type: nothing is checked
+        else:
+            hints |= found
+    return hints, {name: f"{name} {said}" for name, said in unresolved.items()}
+
+
+def _codecs(hints: Mapping[str, Any]) -> dict[str, Codec]:
+    codecs = {}
+    for name, hint in hints.items():
+        try:
+            codecs[name] = codec_for(hint)
         except TypeError:
             continue  # what no field may be is refused when it is stored
     return codecs

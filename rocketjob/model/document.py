@@ -24,7 +24,16 @@ from rocketjob.model import registry, validation
 from rocketjob.model.bulk import create_all
 from rocketjob.model.callbacks import Callback, Chain, Frame, check_event, own_callbacks
 from rocketjob.model.encrypted_fields import Sealed, decrypt
-from rocketjob.model.fields import MISSING, Field, caller_scope, field, gather, read_only_field
+from rocketjob.model.fields import (
+    MISSING,
+    Field,
+    caller_scope,
+    field,
+    gather,
+    read_only_field,
+    show_default,
+)
+from rocketjob.model.generated import refuse_generated
 from rocketjob.model.query import Query
 from rocketjob.store import Collection, Filter, Stored, context
 
@@ -47,6 +56,7 @@ class Document:
 
     __fields__: ClassVar[dict[str, Field]] = {}
     __own_fields__: ClassVar[dict[str, Field]] = {}
+    __overrides__: ClassVar[dict[str, Any]] = {}
     __validations__: ClassVar[tuple[str, ...]] = ()
     __defaults__: ClassVar[tuple[dict[str, Any], list[Field]] | None] = None
     __added_callbacks__: ClassVar[list[Callback]] = []
@@ -61,6 +71,7 @@ class Document:
 
     def __init_subclass__(cls, abstract: bool = False, **options: Any) -> None:
         super().__init_subclass__(**options)
+        refuse_generated(cls, Document)
         cls.__added_callbacks__ = []
         cls.__fields__ = gather(cls, caller_scope(cls))
         attrs.define(
@@ -102,9 +113,9 @@ class Document:
         In a class body `name = default` does the same.
         """
         made = attrs.evolve(cls.__fields__[name], default=default, factory=None)
-        if not made.encrypted:
-            setattr(cls, name, default)
         cls.__fields__ = {**cls.__fields__, name: made}
+        cls.__overrides__ = {**cls.__dict__.get("__overrides__", {}), name: default}
+        show_default(cls, made)
         cls.__defaults__ = None
 
     @classmethod
@@ -189,6 +200,12 @@ class Document:
         convert = made.codec.convert
         self.__dict__[name] = value if convert is None else convert(value)
         self._assigned.add(name)
+
+    if not TYPE_CHECKING:  # else every attribute would be known
+
+        def __getattr__(self, name: str) -> Any:
+            refuse_generated(type(self), Document)  # whose constructor has not made all of it
+            return object.__getattribute__(self, name)  # raises what it raised before
 
     def __repr__(self) -> str:
         state = f" {self.__dict__['state']}" if "state" in self.__fields__ else ""
@@ -613,6 +630,22 @@ def _declare_base() -> None:
 
 
 _declare_base()
+
+
+def refuse_broken_classes(package: str) -> None:
+    """Refuse a package's classes that can have no instance, before the first one is asked for.
+
+    Only now can all names be resolved, since an annotation may name what is defined below it.
+
+    Raises:
+        TypeError: names the class, the field and the cure.
+    """
+    for cls in registry.loaded_classes(Document):
+        if cls.__module__.partition(".")[0] != package or "<locals>" in cls.__qualname__:
+            continue
+        refuse_generated(cls, Document)
+        for made in cls.__fields__.values():
+            _ = made.codec
 
 
 def as_object_id(value: Any) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from types import FrameType, FunctionType
 from typing import Any, ClassVar, Literal, TypeVar, get_origin, overload
@@ -121,7 +121,7 @@ class Field:
         except NameError as error:
             raise TypeError(
                 f"the annotation {self.annotation!r} cannot be resolved: {error}. "
-                "Define or import the name at module level"
+                "Define or import the name at module level, not under TYPE_CHECKING"
             ) from None
 
 
@@ -245,13 +245,14 @@ def gather(cls: type, scope: dict[str, Any]) -> dict[str, Field]:
             _note_clash(clashes, fields.get(name), made, cls)
             _refuse_system_field(fields.get(name), made)
             fields[name] = made
-            _uncover_helper(base, name, cls)
         for name, default in _overrides(base, fields):
             fields[name] = _with_default(fields[name], default, base, cls)
-        _refuse_bare_fields(base)
+        _refuse_bare_fields(base, fields)
     for message in clashes.values():
         raise FieldClash(message)
     _refuse_names_in_use(fields, cls)
+    for made in fields.values():
+        show_default(cls, made)
     return fields
 
 
@@ -269,7 +270,7 @@ def caller_scope(cls: type) -> dict[str, Any]:
 
 
 def _own_fields(base: type, cls: type, scope: dict[str, Any]) -> dict[str, Field]:
-    """Return what one class itself declares; it is worked out once, when first met."""
+    """Return what one class itself declares; a base that is no document is left as it is."""
     cached: dict[str, Field] | None = base.__dict__.get("__own_fields__")
     if cached is not None:
         return cached
@@ -278,8 +279,8 @@ def _own_fields(base: type, cls: type, scope: dict[str, Any]) -> dict[str, Field
         for name, annotation in inspect.get_annotations(base).items():
             if not name.startswith("_") and not _is_class_variable(annotation):
                 own[name] = _declare(base, name, annotation, scope if base is cls else {})
-        if own:  # a class of C has none, and takes no attribute
-            base.__own_fields__ = own  # type: ignore[attr-defined]
+    if base is cls:
+        cls.__own_fields__ = own  # type: ignore[attr-defined]
     return own
 
 
@@ -290,36 +291,69 @@ def _declare(base: type, name: str, annotation: Any, scope: dict[str, Any]) -> F
     made._scope = scope if isinstance(annotation, str) else {}
     if not isinstance(annotation, str):  # a text may name what is defined later
         _ = made.codec
-    _clear_class_attribute(base, name, made)
     return made
 
 
-def _clear_class_attribute(base: type, name: str, made: Field) -> None:
-    """Leave a plain default readable on the class, unless it would hide an inherited helper."""
-    hides = any(callable(getattr(parent, name, None)) for parent in base.__mro__[1:])
-    if name in base.__dict__ and (hides or isinstance(base.__dict__[name], Field)):
-        delattr(base, name)
-        if made.encrypted:
-            _seal(base, name, hides)
-        elif not hides and made.default is not MISSING:
-            setattr(base, name, made.default)
+def show_default(cls: type, made: Field) -> None:
+    """Let a class itself answer with the default of a field, or with what goes before it.
+
+    That is a helper such as `Job.count()`, or what decrypts. It is set on this class alone: a mixin
+    stays as it was written, whatever else it is mixed into.
+    """
+    name = made.name
+    present = _attribute(cls.__mro__, name)
+    if isinstance(present, property | cached_property):
+        return  # computes what is stored
+    wanted = _class_attribute(cls, made)
+    if name in cls.__dict__ and present is not wanted:
+        delattr(cls, name)
+        present = _attribute(cls.__mro__, name)
+    if wanted is not present and (wanted is not MISSING or isinstance(present, Field)):
+        wanted = _NoDefault() if wanted is MISSING else wanted
+        setattr(cls, name, wanted)
+        cls.__shown__ = {**cls.__dict__.get("__shown__", {}), name: wanted}  # type: ignore[attr-defined]
 
 
-def _seal(base: type, name: str, hides: bool) -> None:
-    if hides:
+def _class_attribute(cls: type, made: Field) -> Any:
+    helper = _attribute(cls.__mro__, made.name, classmethod, staticmethod, FunctionType)
+    if helper is not MISSING and made.encrypted:
         raise TypeError(
-            f"{base.__qualname__}.{name} cannot be encrypted, since a helper of the class has that "
-            "name: choose another"
+            f"{made.owner.__qualname__}.{made.name} cannot be encrypted, since a helper of the "
+            "class has that name: choose another"
         )
-    setattr(base, name, SealedAttribute(name))
+    if helper is not MISSING:
+        return helper
+    if made.encrypted:
+        sealed = _attribute(cls.__mro__, made.name, SealedAttribute)
+        return SealedAttribute(made.name) if sealed is MISSING else sealed
+    return made.default
+
+
+def _attribute(bases: Iterable[type], name: str, *kinds: type) -> Any:
+    """Return the first attribute of that name, and of these kinds, as the classes hold it."""
+    found = (base.__dict__[name] for base in bases if name in base.__dict__)
+    return next((value for value in found if not kinds or isinstance(value, kinds)), MISSING)
+
+
+class _NoDefault:
+    """Stands before the `field()` of a mixin that has no default: the class has no such attribute.
+
+    An instance has a value of its own.
+    """
+
+    def __get__(self, document: Any, owner: type) -> Any:
+        raise AttributeError(f"type object {owner.__name__!r} has no such attribute")
 
 
 def _overrides(base: type, fields: dict[str, Field]) -> Iterator[tuple[str, Any]]:
     cached: dict[str, Any] = base.__dict__.get("__overrides__", {})
-    yield from cached.items()
+    shown: dict[str, Any] = base.__dict__.get("__shown__", {})
     declared = inspect.get_annotations(base)
-    for name, value in list(base.__dict__.items()):
-        if name not in fields or name in declared or name in cached:
+    for name in fields.keys() & (cached.keys() | base.__dict__.keys()):
+        value = base.__dict__.get(name, MISSING)
+        if name in declared or value is shown.get(name, MISSING):  # not assigned by the class
+            value = cached.get(name, MISSING)
+        if value is MISSING:
             continue
         if isinstance(value, property):
             continue  # computes what is stored; it must have a setter
@@ -338,31 +372,14 @@ def _with_default(inherited: Field, default: Any, base: type, cls: type) -> Fiel
             f"for example `{inherited.name}: {_type_name(inherited.annotation)} = field(...)`"
         )
     made = attrs.evolve(inherited, default=default, factory=None)
-    covers = made.encrypted or _hides_helper(base, made.name, cls)
-    if covers and made.name in base.__dict__:
-        base.__overrides__ = {**base.__dict__.get("__overrides__", {}), made.name: default}  # type: ignore[attr-defined]
-        delattr(base, made.name)
+    if base is cls:  # it may not stay on the class: see `show_default`
+        cls.__overrides__ = {**cls.__dict__.get("__overrides__", {}), made.name: default}  # type: ignore[attr-defined]
     return made
 
 
-def _hides_helper(base: type, name: str, cls: type) -> bool:
-    """Tell whether an attribute of a base takes the place of a method of the bases behind it."""
-    behind = cls.__mro__[cls.__mro__.index(base) + 1 :]
-    return name in base.__dict__ and any(
-        isinstance(parent.__dict__.get(name), classmethod | staticmethod | FunctionType)
-        for parent in behind
-    )
-
-
-def _uncover_helper(base: type, name: str, cls: type) -> None:
-    """Let `Job.count()` be reached though a mixin has a field `count` with a plain default."""
-    if _hides_helper(base, name, cls):
-        delattr(base, name)
-
-
-def _refuse_bare_fields(base: type) -> None:
+def _refuse_bare_fields(base: type, fields: Mapping[str, Field]) -> None:
     for name, value in base.__dict__.items():
-        if isinstance(value, Field):
+        if isinstance(value, Field) and name not in fields:
             raise TypeError(
                 f"{base.__qualname__}.{name} = field(...) needs an annotation, "
                 f"for example `{name}: int = field(...)`"

@@ -20,12 +20,12 @@ from typing import Any
 import attrs
 
 from rocketjob.base import clock
-from rocketjob.base.app_modules import import_app
 from rocketjob.base.directory import of_process
 from rocketjob.base.errors import ConfigurationError, RocketJobError, StoreError
 from rocketjob.base.interrupt import Interrupt
 from rocketjob.base.log import Logger
 from rocketjob.base.signals import name_of
+from rocketjob.model.app_modules import import_app
 from rocketjob.queue.claim import Queue, requeue_claims, waiting_suspects
 from rocketjob.server import events
 from rocketjob.server.recovery import Recovery, unserved

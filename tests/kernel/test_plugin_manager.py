@@ -8,7 +8,7 @@ from importlib import metadata
 import pytest
 
 from rocketjob import Job, PluginError, hookimpl, hookspec
-from rocketjob.base.app_modules import import_app
+from rocketjob.model.app_modules import import_app
 from rocketjob.plugins.manager import PluginManager
 
 

@@ -216,3 +216,14 @@ def test_a_class_without_perform_is_not_enqueued(shell, twins):
 def test_an_unknown_field_is_named_once(cli):
     result = cli("enqueue", "cli_app.jobs:CliReportJob", "usrname=x")
     assert "usrname: there is no such field; did you mean username?" in result.err
+
+
+def test_an_argument_whose_type_is_for_checkers_only_is_an_error_and_no_text(cli):
+    done = cli("enqueue", "cli_app.jobs:CliUnresolvedJob", "--kwarg", "day=2026-01-01")
+    assert done.code == 2
+    assert (
+        "CliUnresolvedJob.perform: day has the type 'checked_date | None', which cannot be "
+        "resolved: name 'checked_date' is not defined. Import it at "
+        "module level, not under TYPE_CHECKING"
+    ) in done.err
+    assert Job.count() == 0

@@ -1,8 +1,12 @@
 """The job classes of an application, as the command line meets them."""
 
 from datetime import date, timedelta
+from typing import TYPE_CHECKING
 
 from rocketjob import Job, after, before, field
+
+if TYPE_CHECKING:
+    from datetime import date as checked_date
 
 
 class CliReportJob(Job):
@@ -74,3 +78,7 @@ class CliSecretJob(Job):
 
 
 NOT_A_JOB = 3
+
+
+class CliUnresolvedJob(Job):
+    def perform(self, day: "checked_date | None" = None): ...

@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Iterable
 
 from rocketjob.base.errors import PluginError
+from rocketjob.model.document import refuse_broken_classes
 
 _HERE = os.path.dirname(os.path.dirname(__file__)) + os.sep  # all of the kernel
 
@@ -18,7 +19,8 @@ def import_app(names: Iterable[str]) -> None:
     """Import the modules in which the user's job classes are.
 
     Raises:
-        PluginError: a module does not exist or fails; the message says where.
+        PluginError: a module does not exist or fails, or a class in it can have no instance; the
+            message says where.
     """
     if "" not in sys.path and "." not in sys.path:
         sys.path.insert(0, "")  # as `python -m` does: an app next to the shell is found
@@ -31,6 +33,14 @@ def import_app(names: Iterable[str]) -> None:
             raise PluginError(_broken_module(name, error)) from error
         except (Exception, SystemExit) as error:
             raise PluginError(_broken_module(name, error)) from error
+        _check_classes(name)
+
+
+def _check_classes(name: str) -> None:
+    try:
+        refuse_broken_classes(name.partition(".")[0])
+    except TypeError as error:
+        raise PluginError(f"The app module {name} cannot be used: {error}") from error
 
 
 def _no_module(name: str, missing: str) -> str:
