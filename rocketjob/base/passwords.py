@@ -15,6 +15,7 @@ from urllib.parse import unquote
 import attrs
 
 HIDDEN = "***"
+TOKEN = 20  # characters: no user has so long a name, but GitHub's tokens stand there
 LONGEST = 20_000  # characters of a message that are kept
 _RUN = re.compile(r"\S++")
 _AUTHORITY = re.compile(r"[^/?#]*")
@@ -55,11 +56,14 @@ def _password(part: str) -> tuple[int, int] | None:
     a slash behind it, and an @ somewhere later.
     """
     authority = _AUTHORITY.match(part)[0]  # type: ignore[index]
-    colon, at = authority.find(":"), authority.rfind("@")
-    if colon < 0 or authority[0] == "[":
-        return None
+    at = authority.rfind("@")
+    colon = authority.find(":", 0, at if at >= 0 else None)
+    if colon < 0:
+        return (0, at) if at >= TOKEN else None
     if at >= 0:
-        return (colon + 1, at) if colon < at else None
+        return colon + 1, at
+    if authority[0] == "[":
+        return None
     if authority[colon + 1 :].isdigit() or authority[colon + 1 :] == "":
         return None
     first = part.find("@", len(authority))

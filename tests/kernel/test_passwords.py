@@ -29,6 +29,7 @@ HIDDEN = "sftp://me:***@host/a.csv"
         ("redis://:secret@host", "redis://:***@host"),
         ("sftp://me:a/b@c@host/x@y.csv", "sftp://me:***@host/x@y.csv"),
         ("sftp://me:se?cr#et@host/a.csv", "sftp://me:***@host/a.csv"),
+        ("https://ghp_0123456789abcdefghij@github.com/x:1", "https://***@github.com/x:1"),
         ("simplecache::sftp://me:secret@h/a", "simplecache::sftp://me:***@h/a"),
         ("zip://a.csv::s3://key:secret@b/a.zip", "zip://a.csv::s3://key:***@b/a.zip"),
         ("https://h/x?a=1&X-Amz-Signature=secret", "https://h/x?a=1&X-Amz-Signature=***"),

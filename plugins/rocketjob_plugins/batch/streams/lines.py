@@ -246,7 +246,7 @@ class _Splitter:
         """Look whether what was opened as text by the caller was opened in the right encoding."""
         used = getattr(self._opened.source.file, "encoding", None)
         asked = self._options.encoding
-        if used and asked not in ("utf-8", text_encoding(used)):
+        if used and asked[:5] != "utf-8" and asked != text_encoding(used):
             raise self._not_as_text(f'in {used}, so that encoding="{asked}" does nothing')
         with contextlib.suppress(UnicodeEncodeError):  # else it was not read byte by byte
             wrong = encodings.wrong_encoding(begin.encode("latin-1"), "latin-1")
