@@ -94,6 +94,7 @@ class Job(Document):
     __events__: ClassVar[dict[str, Event]] = {}
     __arguments_of_perform__: ClassVar[Any] = None
     __checked__: ClassVar[bool] = False
+    __declared_fields__: ClassVar[Any] = None
 
     id: ObjectId = field(factory=ObjectId)
     description: str | None = field(default=None, user_editable=True, copy_on_restart=True)

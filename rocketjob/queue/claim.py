@@ -20,6 +20,7 @@ from rocketjob.base.errors import ConfigurationError
 from rocketjob.base.log import Logger
 from rocketjob.jobs import successors
 from rocketjob.jobs.exception import JobException
+from rocketjob.jobs.fit import check_fits
 from rocketjob.jobs.job import COLLECTION, Claim, Job
 from rocketjob.jobs.unknown import UnknownJob
 from rocketjob.model.registry import classes_made, loaded_classes
@@ -103,7 +104,10 @@ class Queue:
         """Return a job that was claimed; None for one that has expired, or cannot be loaded."""
         try:
             job = self._load(stored)
-            return None if self._discard_expired(job) else job
+            if self._discard_expired(job):
+                return None
+            check_fits(job)
+            return job
         except Exception as error:
             log.exception("a job that was claimed cannot be started", job_id=str(stored["_id"]))
             _fail_stored(self.store, stored, error)

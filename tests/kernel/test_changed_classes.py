@@ -2,11 +2,12 @@
 
 import enum
 from datetime import date
+from decimal import Decimal
 
 import attrs
 import pytest
 
-from rocketjob import Job, ValidationError, field
+from rocketjob import Job, ValidationError, before, field, validators
 from rocketjob.model.document import Document
 from support.jobs import stored
 
@@ -141,3 +142,81 @@ def test_other_documents_raise_what_their_class_raises(rocketjob):
 
     with pytest.raises(ZeroDivisionError):
         StubbornNote.listed({"_id": 1, "_type": "StubbornNote"})
+
+
+# --- before perform -----------------------------------------------------------------------------
+
+ran = []
+
+
+class ShippedJob(Job):
+    destroy_on_complete = False
+    order_id: int
+    courier: str = field(default="ups", validator=validators.in_(["ups", "dhl"]))
+    weight: Decimal = Decimal(1)
+
+    @before("start")
+    def announce(self):
+        ran.append("start")
+
+    def perform(self):
+        ran.append(self.order_id)
+
+
+@pytest.mark.parametrize(
+    ("update", "said"),
+    [
+        ({"$unset": {"order_id": ""}}, "order_id: is required"),
+        ({"$rename": {"order_id": "order_number"}}, "order_id: is required"),
+        ({"$set": {"order_id": "7"}}, "order_id: must be int, not str '7'"),
+        ({"$set": {"order_id": None}}, "order_id: is required"),
+        ({"$set": {"weight": 3}}, "weight: must be Decimal"),
+        ({"$set": {"courier": "post"}}, "courier: must be in"),
+    ],
+    ids=str,
+)
+def test_a_job_that_does_not_fit_its_class_is_failed_before_anything_of_it_runs(
+    rocketjob, update, said
+):
+    ran.clear()
+    job = ShippedJob.create(order_id=7)
+    Job.collection().update_one({"_id": job.id}, update)
+    rocketjob.work_off()
+    assert (job.reload().state, ran) == ("failed", [])
+    assert job.exception.class_name == "ValidationError"
+    assert said in job.exception.message
+
+
+def test_every_field_that_does_not_fit_is_named(rocketjob):
+    job = ShippedJob.create(order_id=7)
+    Job.collection().update_one(
+        {"_id": job.id}, {"$unset": {"order_id": ""}, "$set": {"weight": 3}}
+    )
+    rocketjob.work_off()
+    message = job.reload().exception.message
+    assert "order_id: is required" in message and "weight: must be Decimal" in message
+
+
+class CountedUpJob(Job):
+    def perform(self, count: int):
+        ran.append(count)
+
+
+def test_stored_arguments_of_another_type_are_refused_before_perform(rocketjob):
+    ran.clear()
+    job = CountedUpJob.perform_later(5)
+    Job.collection().update_one({"_id": job.id}, {"$set": {"arguments.args": ["5"]}})
+    rocketjob.work_off()
+    assert (job.reload().state, ran) == ("failed", [])
+    assert "CountedUpJob.perform(count: int): count must be int" in job.exception.message
+
+
+def test_a_job_that_was_put_right_can_be_retried(rocketjob):
+    ran.clear()
+    job = ShippedJob.create(order_id=7)
+    Job.collection().update_one({"_id": job.id}, {"$unset": {"order_id": ""}})
+    rocketjob.work_off()
+    job.reload().update(order_id=8)
+    job.retry()
+    rocketjob.work_off()
+    assert (job.reload().state, ran) == ("completed", ["start", 8])

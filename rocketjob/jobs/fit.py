@@ -1,0 +1,47 @@
+"""Whether a stored job fits its class as it is now: asked once, before anything of it runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rocketjob.base.errors import ValidationError
+from rocketjob.jobs.arguments import check_arguments
+from rocketjob.model.fields import Field
+from rocketjob.model.validation import Errors, check_fields
+
+if TYPE_CHECKING:
+    from rocketjob.jobs.job import Job
+
+
+def check_fits(job: Job) -> None:
+    """Refuse a job whose stored document does not fit its class, as after a change of the code.
+
+    Only what the class and its mixins declare is looked at: what every job has is written by us.
+
+    Raises:
+        ValidationError: names each field that has no value, one of the wrong type, or one that its
+            validator refuses.
+        TypeError: perform does not take the stored arguments.
+    """
+    declared = _declared(type(job))
+    if declared:
+        errors = Errors()
+        check_fields(job, declared, errors)
+        if errors:
+            raise ValidationError(errors, type(job).__name__)
+    if job.arguments:
+        check_arguments(type(job), tuple(job.arguments["args"]), job.arguments["kwargs"])
+
+
+def _declared(cls: type[Job]) -> tuple[Field, ...]:
+    known: tuple[Field, ...] | None = cls.__dict__.get("__declared_fields__")
+    if known is None:
+        everybody = cls.__mro__[_where_jobs_begin(cls)].__fields__  # type: ignore[attr-defined]
+        known = tuple(f for name, f in cls.__fields__.items() if name not in everybody)
+        cls.__declared_fields__ = known
+    return known
+
+
+def _where_jobs_begin(cls: type[Job]) -> int:
+    """Return the place in the order of bases of the class that begins all jobs."""
+    return max(i for i, base in enumerate(cls.__mro__) if "perform" in vars(base))
