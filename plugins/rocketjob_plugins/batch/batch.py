@@ -365,15 +365,22 @@ class Batch(Job, abstract=True):
         """Write the rejected records, with `_row` and `_error`; return how many there are."""
         return rejects.download(self, target)
 
-    def resubmit(self, source: Any) -> int:
+    def resubmit(
+        self, source: Any, *, separator: str = ",", **reading: Unpack[ReadKeywords]
+    ) -> int:
         """Process rejected records again that were mended, as `download_rejects` wrote them.
 
         Their output comes where it belongs in the order; the job runs again if it had ended.
 
+        Args:
+            source: a path, URL or file object.
+            separator: what stands between two values, where a program has saved it with another.
+            reading: how a file is read, as for `upload`.
+
         Returns:
             how many records.
         """
-        return rejects.resubmit(self, source)
+        return rejects.resubmit(self, source, separator, reading)
 
     @property
     def reject_count(self) -> int:

@@ -6,8 +6,6 @@ and whatever else as JSON. What was not touched comes back as it was, down to it
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
@@ -16,10 +14,11 @@ from bson import json_util
 
 from rocketjob.model.types import decode_any, encode_any
 from rocketjob_plugins.batch import streams
-from rocketjob_plugins.batch.streams import StreamError
-from rocketjob_plugins.batch.tables import input_table
-from rocketjob_plugins.batch.tabular import REJECTED, Csv, Tabular
-from rocketjob_plugins.batch.texts import text_of
+from rocketjob_plugins.batch.streams import ReadKeywords, StreamError
+from rocketjob_plugins.batch.tables import input_table, parses
+from rocketjob_plugins.batch.tabular import Csv, Tabular
+from rocketjob_plugins.batch.tabular.beginnings import other_separator
+from rocketjob_plugins.batch.texts import text_of, writable
 
 if TYPE_CHECKING:
     from rocketjob_plugins.batch.batch import Batch
@@ -33,65 +32,78 @@ class RejectFile:
 
     Attributes:
         columns: those of the input; only `record` where it has none.
+        row_name, error_name: the columns for number and error; with more underscores in front than
+            any of the input's, such as those of a file of rejects.
     """
 
     def __init__(self, job: Batch) -> None:
         category = job.input_category_for("main")
-        self._table: Tabular | None = input_table(category) if category.is_tabular else None
+        self._table: Tabular | None = input_table(category) if parses(category) else None
         columns = self._table.names if self._table else None
         self.columns: list[str] = list(columns or [RECORD])
+        self.row_name, self.error_name = (self._free(name) for name in (ROW, ERROR))
         self._is_whole = not columns
         self._mode = category.mode
+        self._csv = Csv({})
+
+    def _free(self, name: str) -> str:
+        return name if name not in self.columns else self._free(f"_{name}")
 
     # --- writing -----------------------------------------------------------------------------
 
     def header(self) -> str:
-        return _csv_line([*self.columns, ROW, ERROR])
+        return self._csv.render([*self.columns, self.row_name, self.error_name])
 
     def line(self, number: int, record: Any, error: str) -> str:
-        return _csv_line([*self.cells(record), number, error])
+        return self._csv.render([*self.cells(record), number, writable(error)])
 
     def cells(self, record: Any) -> list[str]:
         """Return the texts of a record; one that cannot be parsed is put in the first column."""
         if self._is_whole:
-            return [record if isinstance(record, str) else _as_json(record)]
+            return [_whole(record)]
         try:
-            values = [text_of(value) for value in self._values(record)]
+            cells = [_cell(value) for value in self._values(record)]
         except StreamError:
-            values = [record]
-        return values + [""] * (len(self.columns) - len(values))
+            cells = [_whole(record)]
+        return cells + [""] * (len(self.columns) - len(cells))
 
     def _values(self, record: Any) -> list[Any]:
-        if isinstance(record, str):
-            assert self._table is not None
-            row = self._table.parse(record)  # raises what the worker was told
-            if not self._table.has_header or row is None:
-                return self._values(row)
-            record = self._table.parse_lists([record])[0]  # also the columns that are left out
-        if isinstance(record, Mapping):
-            return [record.get(column) for column in self.columns]
-        return list(record or ())[: len(self.columns)]
+        """Return a record's values in the order of the columns.
+
+        Raises:
+            StreamError: it is no row, as the worker was told.
+        """
+        assert self._table is not None
+        row = self._table.parse(record)
+        if isinstance(record, str) and self._table.has_header and row is not None:
+            return list(self._table.parse_lists([record])[0])  # also what is left out
+        if isinstance(row, Mapping):
+            return [row.get(column) for column in self.columns]
+        return list(row or ())
 
     # --- reading -----------------------------------------------------------------------------
 
-    def rows(self, source: Any) -> Iterator[tuple[int, int, list[str]]]:
-        """Yield line, `_row` and cells of the rows of a file.
+    def rows(
+        self, source: Any, separator: str, reading: ReadKeywords
+    ) -> Iterator[tuple[int, int, list[str]]]:
+        """Yield line, row number and cells of the rows of a file.
 
         Raises:
             StreamError: it is not as it was written, and where.
         """
-        parse, names = Csv({}).parse, list[str]()
-        with streams.open_lines(source, quoted=True) as lines:
+        csv, names = Csv({"separator": separator}), list[str]()
+        if reading.get("encode_cleaner") is None:  # what was written may hold NUL bytes
+            reading = {**reading, "encode_cleaner": lambda line: line}
+        with streams.open_lines(source, **reading, quoted=csv.dialect) as lines:
             line = 1
             for text in lines:
                 try:
-                    values = parse(text)
                     if not names:
-                        self._check_columns(values)
-                        names = values
-                    elif values:  # else it is a blank line
+                        names = self._header(text, csv)
+                    elif values := csv.parse(text):  # else it is a blank line
                         row = _row(names, values)
-                        yield line, _row_number(row[ROW]), [row[name] for name in self.columns]
+                        number = _row_number(row[self.row_name], self.row_name)
+                        yield line, number, [row[name] for name in self.columns]
                 except StreamError as error:
                     raise StreamError(
                         error.problem, file=lines.blocks.name, line=line, column=error.column
@@ -100,13 +112,21 @@ class RejectFile:
             if not names:
                 raise StreamError(f"is empty: {_HOW}", file=lines.blocks.name)
 
-    def _check_columns(self, names: Sequence[str]) -> None:
-        missing = [name for name in (ROW, *self.columns) if name not in names]
+    def _header(self, text: str, csv: Csv) -> list[str]:
+        names, wanted = csv.parse(text), [self.row_name, *self.columns]
+        missing = [name for name in wanted if name not in names]
+        found = other_separator(text, csv.separator, csv.dialect, False) if missing else None
+        if found is not None:
+            raise StreamError(
+                f"the header is separated by {found!r} and not by {csv.separator!r}: pass "
+                f"separator={found!r}"
+            )
         if missing:
             raise StreamError(f"the file has no column {missing[0]}: {_HOW}", column=missing[0])
-        twice = next((name for name in (ROW, *self.columns) if names.count(name) > 1), None)
+        twice = next((name for name in wanted if names.count(name) > 1), None)
         if twice is not None:
             raise StreamError(f"the file has the column {twice} twice: {_HOW}", column=twice)
+        return names
 
     def record(self, cells: list[str], original: Any) -> Any:
         """Return a mended record as the input has its records; what is as it was stays that."""
@@ -115,17 +135,26 @@ class RejectFile:
             return original
         if self._is_whole:
             return cells[0] if isinstance(original, str) else _from_json(cells[0])
-        values: list[Any] = list(cells)
-        if not isinstance(original, str) and original is not None:
-            triples = zip_longest(self._values(original), cells, before)
-            values = [value if cell == text else cell for value, cell, text in triples]
-        if self._mode == "array" or isinstance(original, list | tuple):
-            return values
-        row = dict(zip(self.columns, values, strict=True))
-        if self._mode == "hash" or isinstance(original, Mapping):
-            return {name: value for name, value in row.items() if not name.startswith(REJECTED)}
         assert self._table is not None
+        values = self._mended(cells, before, original)
+        row = dict(zip(self.columns, values, strict=True))
+        kept = {name: row[name] for name in self._table.kept or ()}
+        if self._mode == "array" or isinstance(original, list | tuple):
+            return list(kept.values())
+        if self._mode == "hash" or isinstance(original, Mapping):
+            return kept
         return self._table.render(values if self._table.has_header else row)
+
+    def _mended(self, cells: list[str], before: list[str], original: Any) -> list[Any]:
+        """Return the values of cells; those that were not touched keep their type."""
+        if isinstance(original, str):
+            return list(cells)
+        try:
+            values = self._values(original)
+        except StreamError:
+            return list(cells)
+        triples = zip_longest(values, cells, before)
+        return [value if cell == text else cell for value, cell, text in triples]
 
 
 _HOW = (
@@ -143,11 +172,22 @@ def _row(names: Sequence[str], values: Sequence[str]) -> dict[str, str]:
     return dict(zip(names, values, strict=True))
 
 
-def _row_number(text: str) -> int:
+def _row_number(text: str, column: str) -> int:
     try:
         return int(text)
     except ValueError:
-        raise StreamError(f"must be a number, not {text!r}: {_HOW}", column=ROW) from None
+        raise StreamError(f"must be a number, not {text!r}: {_HOW}", column=column) from None
+
+
+def _cell(value: Any) -> str:
+    try:
+        return writable(text_of(value))
+    except StreamError:
+        return writable(_as_json(value))
+
+
+def _whole(record: Any) -> str:
+    return writable(record if isinstance(record, str) else _as_json(record))
 
 
 def _as_json(record: Any) -> str:
@@ -161,9 +201,3 @@ def _from_json(text: str) -> Any:
         raise StreamError(
             "must be JSON, as it was: a text stands in double quotes", column=RECORD
         ) from None
-
-
-def _csv_line(cells: Sequence[Any]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(cells)  # else a line break is not quoted
-    return text.getvalue()[:-1]

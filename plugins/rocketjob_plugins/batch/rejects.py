@@ -17,11 +17,13 @@ from rocketjob.model.types import decode_any, encode_any
 from rocketjob.store import atomically
 from rocketjob_plugins.batch import streams
 from rocketjob_plugins.batch.category import OutputCategory
-from rocketjob_plugins.batch.reject_file import ROW, RejectFile
+from rocketjob_plugins.batch.reject_file import RejectFile
 from rocketjob_plugins.batch.slice import Slice
 from rocketjob_plugins.batch.slices import InputSlices, OutputSlices
-from rocketjob_plugins.batch.streams import StreamError
+from rocketjob_plugins.batch.streams import ReadKeywords, StreamError
 from rocketjob_plugins.batch.streams.names import shown
+from rocketjob_plugins.batch.streams.options import check_keywords
+from rocketjob_plugins.batch.texts import writable
 
 if TYPE_CHECKING:
     from rocketjob_plugins.batch.batch import Batch
@@ -88,7 +90,7 @@ def documents_of(job: Batch, outcome: Outcome) -> list[dict[str, Any]]:
         {
             "_id": each.number,
             "record": _pack(each.record, encrypted),
-            "error": f"{type(each.error).__name__}: {message_of(each.error)}",
+            "error": writable(f"{type(each.error).__name__}: {message_of(each.error)}"),
         }
         for each in outcome.rejected
     ]
@@ -100,7 +102,7 @@ def _is_encrypted(job: Batch) -> bool:
 
 def _pack(record: Any, encrypted: bool) -> Any:
     if not encrypted:
-        return encode_any(record)
+        return writable(record) if isinstance(record, str) else encode_any(record)
     from rocketjob_plugins.batch.serializers import serializer
 
     return serializer("encrypt").dump([record])
@@ -133,14 +135,15 @@ def download(job: Batch, target: Any) -> int:
     return written
 
 
-def resubmit(job: Batch, source: Any) -> int:
+def resubmit(job: Batch, source: Any, separator: str, reading: ReadKeywords) -> int:
     """Queue mended records, each under its own number, and let the job go on."""
     slices, form = job.input, RejectFile(job)
     rows: dict[int, Row] = {}
-    for line, number, cells in form.rows(source):
+    check_keywords(reading)
+    for line, number, cells in form.rows(source, separator, reading):
         if number in rows:
             problem = f"row {number} is there twice, also in line {rows[number].line}: leave one"
-            raise StreamError(problem, file=_named(source), line=line, column=ROW)
+            raise StreamError(problem, file=_named(source), line=line, column=form.row_name)
         rows[number] = Row(line, cells)
     known = _known(job, form, rows, source)
     here = slices.store is current().store and slices.store.supports_transactions
@@ -203,7 +206,7 @@ def _known(job: Batch, form: RejectFile, rows: Mapping[int, Row], source: Any) -
                 "already, or is of another job; take the line out",
                 file=_named(source),
                 line=rows[number].line,
-                column=ROW,
+                column=form.row_name,
             )
     return known
 

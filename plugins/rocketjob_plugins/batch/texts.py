@@ -76,6 +76,11 @@ def check_utf8(text: str) -> str:
     return text
 
 
+def writable(text: str) -> str:
+    """Return a text that a file and a store can hold: half a character as its number."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
 def _in_json(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)

@@ -466,6 +466,7 @@ def _upload_file(job: Batch, source: Any, category: InputCategory, asked: Asked)
     options = ReadOptions(
         **asked.reading_of(category),
         quoted=header.table.dialect if header.table is not None else None,
+        keep_width=header.table is not None and header.table.format == "fixed",
         format_options=category.format_options,
     )
     with (

@@ -175,7 +175,7 @@ class _Splitter:
 
     def _lists(self) -> Iterator[list[str]]:
         for text in self._texts():
-            if "\0" in text:
+            if "\0" in text and not callable(self._options.encode_cleaner):
                 raise self._error(
                     'a NUL byte: is this text? If it is, encode_cleaner="printable" removes it',
                     text[: text.index("\0")],
@@ -231,7 +231,8 @@ class _Splitter:
         if self._options.encode_cleaner != "printable":
             return texts
         controls = _controls(self._options.delimiter)
-        return (controls.sub("", text) for text in texts)
+        instead = " " if self._options.keep_width else ""
+        return (controls.sub(instead, text) for text in texts)
 
     def _given(self) -> Iterator[str]:
         text = self._read_text()

@@ -60,6 +60,7 @@ class LineKeywords(ReadKeywords, total=False):
     """Those, and what a category knows by its format."""
 
     quoted: Dialect | str | bool | None
+    keep_width: bool
     format_options: Mapping[str, Any] | None
 
 
@@ -126,10 +127,12 @@ class ReadOptions:
         encoding: of the text; a byte order mark is removed.
         encode_replace: what to put in place of bytes that are not valid, which are an error else.
         encode_cleaner: `"printable"` removes control characters other than tab and line breaks;
-            a callable is given each line.
+            a callable is given each line, also one with NUL bytes, which are an error otherwise.
         limits: against decompression bombs.
         quoted: a line break within quotes belongs to the line, as in CSV: True, or what the
             separator is, or a `Dialect`.
+        keep_width: `"printable"` puts blanks in the place of control characters, since every
+            character has its place in the line.
         format_options: `sheet` is that of an Excel workbook.
 
     Raises:
@@ -144,6 +147,7 @@ class ReadOptions:
     encode_cleaner: Cleaner | None = attrs.field(default=None, validator=_cleaner)
     limits: Limits | None = None
     quoted: Dialect | None = attrs.field(default=None, converter=_dialect)
+    keep_width: bool = False
     format_options: Mapping[str, Any] | None = None
 
     @classmethod

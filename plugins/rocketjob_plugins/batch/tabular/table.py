@@ -323,12 +323,12 @@ class Tabular:
             return self._rules.row(record)
         if not isinstance(record, list | tuple):
             raise StreamError(f"must be text, a dict or a list, not {type(record).__name__}")
-        kept = self.kept
-        if names is None or kept is None or len(record) != len(kept):
-            kept, record = names, self._named([list(record)])[0] if self.has_header else record
-            if isinstance(record, dict):
-                return record
-        return self._rules.row(dict(zip(kept or (), self.even(list(record)), strict=True)))
+        kept, values = self.kept, list(record)
+        if kept is not None and len(values) == len(kept):
+            return self._rules.row(dict(zip(kept, values, strict=True)))
+        if self.has_header:
+            return self._named([values])[0]
+        return self._rules.row(dict(zip(names or (), self.even(values), strict=True)))
 
     def _in_columns(self, row: dict[str, Any]) -> dict[str, Any]:
         """Check a dict against columns that are known."""
