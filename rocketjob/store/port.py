@@ -2,7 +2,24 @@
 
 A `Collection` is the part of pymongo's `Collection` that the kernel uses, in Mongo's filter and
 update language, so that pymongo's own collections satisfy it as they are. A `Store` adds what a
-collection cannot have: groups of writes, transactions and waiting for a change.
+collection cannot have: units of work, groups of writes and waiting for a change.
+
+Nobody but a store asks whether there are transactions. All others hand it a **unit**
+(`rocketjob.store.unit`): a guarded write, and what is stored with it. What a store has to do:
+
+* `commit`: the guarded write of a unit decides. Where its filter matches, all of the unit is
+  stored, else nothing of it; the answer says which. Nobody sees a part of it, and if the process
+  dies at any moment, all of it is stored in the end or nothing.
+* `recover`: finish what processes that died have left in between. Where `commit` is one
+  transaction nothing is ever left.
+* `lease`: let one caller at a time evaluate a limit, where transactions do not see to that.
+* `indexes`: what its own bookkeeping needs.
+
+A store with transactions commits with `commit_in_transaction`, leaves nothing to recover and yields
+`NOT_NEEDED` as its lease. One without has an `Outbox` and uses `rocketjob.store.lease`. What is
+visible for a moment there is what the unit says: `meanwhile`, `hidden`. A unit that is one write
+must cost one write. `rocketjob.testing.store_contract` checks this with a store that dies at every
+write.
 
 Documents are plain dicts in BSON types, times are timezone-aware UTC with milliseconds.
 """
@@ -14,26 +31,17 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from rocketjob.base.errors import is_conflict
 from rocketjob.base.interrupt import Interrupt
+from rocketjob.store.unit import Committed, Filter, Stored, Units, Update, Write
 
 T = TypeVar("T")
 
-Filter = Mapping[str, Any]
-Update = Mapping[str, Any]
 Sort = Sequence[tuple[str, int]]
-Stored = dict[str, Any]
 
 MAX_DOCUMENT_BYTES = 16 * 1024 * 1024  # MongoDB's limit, kept by every store
-
-
-class Write(NamedTuple):
-    """One member of a group of writes: a guarded update, or a delete where `update` is None."""
-
-    filter: Filter
-    update: Update | None
 
 
 class InsertOneResult(Protocol):
@@ -143,6 +151,19 @@ class Collection(Protocol):
     def drop(self) -> None: ...
 
 
+class Lease(Protocol):
+    """What a caller of `Store.lease` has got."""
+
+    @property
+    def mine(self) -> bool:
+        """Whether the caller is the one; else it does nothing."""
+        ...
+
+    def lasts(self) -> bool:
+        """Look again: a lease ends by itself. What was written before a True is within it."""
+        ...
+
+
 @runtime_checkable
 class Store(Protocol):
     """A database that keeps documents. Plugins bring them: see the hook `open_store`."""
@@ -154,7 +175,10 @@ class Store(Protocol):
 
     @property
     def supports_transactions(self) -> bool:
-        """Whether `transaction` is all-or-nothing; if not, it only groups."""
+        """Whether `transaction` is all-or-nothing; if not, it only groups.
+
+        For the store itself, and for people to read: see `commit`.
+        """
         ...
 
     def collection(self, name: str) -> Collection:
@@ -194,6 +218,42 @@ class Store(Protocol):
         self, collection: str, writes: Sequence[Write], *, session: Any = None
     ) -> list[bool]:
         """Make a group of guarded writes in one go, and say of each whether its filter matched."""
+        ...
+
+    def commit(self, units: Units) -> list[Committed]:
+        """Store units, each as a whole or not at all, and say what became of each.
+
+        With transactions all units of a call are stored in one, and an error means that nothing
+        was. Without, each is stored by itself, in the order given.
+
+        Args:
+            units: or what returns them: it is called within the step, must read what it decides
+                on, and may be called again.
+
+        Raises:
+            Exception: what `check` raised, or the refusal of an insert that is not optional.
+        """
+        ...
+
+    def recover(self, collection: str | None = None, filter: Filter | None = None) -> int:
+        """Finish units that processes began and did not live to finish; return how many.
+
+        Args:
+            collection: only units whose guarded write is of a document in this collection that
+                `filter` matches, and these at once: their processes are known to be gone. Without
+                it all that are older than any living process needs: every server's sweep asks so.
+        """
+        ...
+
+    def lease(self, key: str) -> AbstractContextManager[Lease]:
+        """Keep others with the same key out of a block, where transactions do not do it.
+
+        Whoever got none in time is to come again later; see `Lease`.
+        """
+        ...
+
+    def indexes(self) -> Mapping[str, Sequence[Mapping[str, Any]]]:
+        """Return the indexes that the store itself needs, by collection: for `create_index`."""
         ...
 
     def count_by(self, collection: str, key: str, filter: Filter | None = None) -> dict[Any, int]:

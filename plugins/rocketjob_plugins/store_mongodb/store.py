@@ -9,12 +9,16 @@ import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, cast
 
 from rocketjob.base.errors import StoreError, is_conflict
 from rocketjob.base.interrupt import Interrupt
 from rocketjob.base.log import Logger
-from rocketjob.store import Collection, Filter, Sort, Stored, Update, Write
+from rocketjob.store import Collection, Committed, Filter, Lease, Sort, Stored, Units, Update, Write
+from rocketjob.store.lease import NOT_NEEDED, lease
+from rocketjob.store.outbox import Outbox
+from rocketjob.store.transacted import commit_in_transaction
 from rocketjob_plugins.store_mongodb import failures, location, tailable
 from rocketjob_plugins.store_mongodb.changes import Changes, Polling
 
@@ -25,7 +29,7 @@ WAKE_UPS: dict[str, type[Changes] | type[Polling]] = {
     "polling": Polling,
 }
 WAKE_UP_NAMES = {"changeStreams": "change streams", "tailable": "tailable cursor"}
-PROBED = "rocket_job.limits"
+PROBED = "rocket_job.limits"  # which also keeps the leases
 COMMIT_SECONDS = 60.0  # how long the outcome of a commit is asked for
 _stores: weakref.WeakSet[MongoStore] = weakref.WeakSet()
 
@@ -51,6 +55,7 @@ class MongoStore:
         self._full_url = found.url
         self._transactions = found.transactions if transactions is None else transactions
         self.wake_up = "polling"  # until it is known what there is
+        self._outbox = Outbox(self)
         self._client: Any = None
         self._abandoned: list[Any] = []  # a parent's clients: they must not even be finalised
         self._renew()
@@ -332,6 +337,26 @@ class MongoStore:
             return bool(documents.delete_one(write.filter, session=session).deleted_count)
         result = documents.update_one(write.filter, write.update, session=session)
         return bool(result.matched_count)
+
+    def commit(self, units: Units) -> list[Committed]:
+        """Store units in one transaction, or one after the other with an outbox."""
+        if self.supports_transactions:
+            return commit_in_transaction(self, units)
+        return self._outbox.commit(units)
+
+    def recover(self, collection: str | None = None, filter: Filter | None = None) -> int:
+        """Finish what processes that died have left in the outbox."""
+        return 0 if self.supports_transactions else self._outbox.recover(collection, filter)
+
+    def lease(self, key: str) -> AbstractContextManager[Lease]:
+        """Keep others out of a block: a lease, where transactions do not do it."""
+        if self.supports_transactions:
+            return contextlib.nullcontext(NOT_NEEDED)
+        return lease(self.collection(PROBED), key)
+
+    def indexes(self) -> dict[str, list[dict[str, Any]]]:
+        """Return the indexes of the outbox, where there is one."""
+        return {} if self.supports_transactions else self._outbox.indexes()
 
     def count_by(self, collection: str, key: str, filter: Filter | None = None) -> dict[Any, int]:
         documents: Any = self.collection(collection)

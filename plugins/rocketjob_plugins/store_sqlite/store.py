@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from collections.abc import Sequence
@@ -10,7 +11,9 @@ from typing import Any, Final
 
 from rocketjob.base.errors import StoreUnavailable
 from rocketjob.base.interrupt import Interrupt
-from rocketjob.store import Filter, Sort, Stored, Update, Write
+from rocketjob.store import Committed, Filter, Lease, Sort, Stored, Units, Update, Write
+from rocketjob.store.lease import NOT_NEEDED
+from rocketjob.store.transacted import commit_in_transaction
 
 from . import steps
 from .catalog import FORMAT_VERSION
@@ -111,6 +114,22 @@ class SqliteStore:
             return [steps.write_one(connection, table, *one) for one in compiled]
 
         return self._database.write(work) if compiled else []
+
+    def commit(self, units: Units) -> list[Committed]:
+        """Store units in one transaction."""
+        return commit_in_transaction(self, units)
+
+    def recover(self, collection: str | None = None, filter: Filter | None = None) -> int:
+        """Finish what the dead left: of a transaction nothing is ever left."""
+        return 0
+
+    def lease(self, key: str) -> AbstractContextManager[Lease]:
+        """Keep others out of a block: transactions do."""
+        return contextlib.nullcontext(NOT_NEEDED)
+
+    def indexes(self) -> dict[str, list[dict[str, Any]]]:
+        """Return the indexes that the store itself needs: none."""
+        return {}
 
     def count_by(self, collection: str, key: str, filter: Filter | None = None) -> dict[Any, int]:
         """Count the documents by the value of one field."""

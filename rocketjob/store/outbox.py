@@ -1,0 +1,430 @@
+"""Units of work on a store without transactions.
+
+The guarded write of a unit also notes in its document what is to follow. That is then stored, and
+the note is removed. Whoever dies in between leaves a note, and `recover` finishes it.
+
+A document that is inserted in this way could have been used and be gone before somebody who is
+late stores it a second time. So it is stored hidden (see `Insert.hidden`), under a token of whoever
+stores it; then the note says whose token counts, once and for all; only then is it shown, and last
+of all the note removed. What is hidden under a token that does not count came too late, and is
+removed again.
+
+Where notes may be is noted too, in a collection of the outbox. The names of the fields, and what a
+note says of jobs, are those of the first version: notes that it left are finished like any other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import bson
+from bson import Binary, ObjectId
+from bson.binary import UuidRepresentation
+from bson.codec_options import CodecOptions
+
+from rocketjob.base import clock
+from rocketjob.base.errors import is_duplicate_key
+from rocketjob.base.log import Logger
+from rocketjob.store.port import Collection, Store
+from rocketjob.store.transacted import write_guards
+from rocketjob.store.unit import (
+    Committed,
+    Filter,
+    Insert,
+    Stored,
+    Unit,
+    Units,
+    Update,
+    Write,
+    decided,
+)
+
+log = Logger("rocketjob.outbox")
+FIELD = "_successors"  # the note
+HELD = "_held"  # by whom a new document is hidden
+MADE = "_counted"  # the units whose `also` was made in a document, the last ones
+MADE_LAST = 1000
+JOBS = "rocket_job.jobs"
+COLLECTION = "rocket_job.outbox"  # the names of the other collections in which notes may be
+NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+PATIENCE = timedelta(seconds=60)  # whoever wrote the note has it done long before
+REGISTERED_FOR = timedelta(hours=1)
+_OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(
+    tz_aware=True, uuid_representation=UuidRepresentation.STANDARD
+)
+
+Note = Mapping[str, Any]
+
+
+def indexes_of_notes() -> list[dict[str, Any]]:
+    """Return the indexes by which notes and hidden documents are found."""
+    return [
+        {
+            "keys": [(f"{field}.at", 1)],
+            "name": name,
+            "partialFilterExpression": {f"{field}.at": {"$exists": True}},
+        }
+        for field, name in ((FIELD, "successors"), (HELD, "held"))
+    ]
+
+
+class Outbox:
+    """Commits and recovers for a store; see `Store.commit` and `Store.recover`."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._registered: dict[str, datetime] = {}
+
+    def indexes(self) -> dict[str, list[dict[str, Any]]]:
+        return {JOBS: indexes_of_notes()}
+
+    # --- a unit ------------------------------------------------------------------------------
+
+    def commit(self, units: Units) -> list[Committed]:
+        found = decided(units)
+        if all(unit.is_plain for unit in found):
+            return [Committed(held) for held in write_guards(self.store, found)]
+        return [self._commit(unit) for unit in found]
+
+    def _commit(self, unit: Unit) -> Committed:
+        if unit.write is None:
+            self._insert_all(unit.inserts)
+            return Committed(True)
+        if unit.is_plain:
+            return Committed(write_guards(self.store, [unit])[0])
+        self._register(unit)
+        note = _note(unit)
+        noting = _noting(unit.write, unit, note)
+        while not self.store.write_many(unit.collection, [noting])[0]:
+            earlier = self._earlier(unit.collection, unit.write)
+            if earlier is None:
+                return Committed(False)
+            refused = self.finish(unit.collection, *earlier)
+            if earlier[1].get("id") == unit.id:
+                return Committed(True, refused)
+        return self._follow(unit, unit.write.filter["_id"], note)
+
+    def _earlier(self, collection: str, write: Write) -> tuple[Any, Note] | None:
+        """Return the note of another unit that is in the way of a write, with its document's id."""
+        noted = {**write.filter, FIELD: {"$exists": True}}
+        stored = self.store.collection(collection).find_one(noted, {FIELD: 1})
+        return None if stored is None else (stored["_id"], stored[FIELD])
+
+    def _follow(self, unit: Unit, owner: Any, note: Note) -> Committed:
+        """Store what a note says that was just written."""
+        try:
+            if unit.check is not None:
+                unit.check()  # only now: the document as it was may have been in the way
+            refused = self.finish(unit.collection, owner, note)
+        except Exception as error:
+            if unit.undo is not None and self.withdraw(unit.collection, owner, note):
+                raise
+            log.warning("what belongs to a change follows later", id=str(owner), error=str(error))
+            return Committed(True, complete=False)
+        if unit.undo is not None:
+            for each in unit.inserts:
+                if not each.optional and each.document["_id"] in refused:
+                    raise refused[each.document["_id"]]
+        return Committed(True, refused)
+
+    def _insert_all(self, inserts: Sequence[Insert]) -> None:
+        """Insert documents that belong to no guarded write; one that is refused removes all."""
+        groups: dict[str, list[Stored]] = {}
+        for each in inserts:
+            groups.setdefault(each.collection, []).append(each.document)
+        done: list[tuple[str, list[Any]]] = []
+        for name, documents in groups.items():
+            try:
+                self.store.collection(name).insert_many(documents)
+            except Exception as error:  # those before the one that was refused are there
+                count = (getattr(error, "details", None) or {}).get("nInserted", 0)
+                done.append((name, [each["_id"] for each in documents[:count]]))
+                for other, ids in done:
+                    self.store.collection(other).delete_many({"_id": {"$in": ids}})
+                raise
+            done.append((name, [each["_id"] for each in documents]))
+
+    def _register(self, unit: Unit) -> None:
+        """Note where this unit may leave something, before it does."""
+        names = {unit.collection, *(each.collection for each in unit.inserts if each.hidden)}
+        now = clock.now()
+        for name in names - {JOBS}:
+            known = self._registered.get(name)
+            if known is not None and known > now - REGISTERED_FOR:
+                continue
+            for spec in indexes_of_notes():
+                self.store.collection(name).create_index(**spec)
+            self.store.collection(COLLECTION).update_one(
+                {"_id": name}, {"$set": {"at": now}}, upsert=True
+            )
+            self._registered[name] = now
+
+    # --- a note ------------------------------------------------------------------------------
+
+    def finish(self, collection: str, owner: Any, note: Note) -> dict[Any, Exception]:
+        """Store what a note says, and remove it; return what unique indexes refused, by id.
+
+        Args:
+            owner: the id of the document that has the note.
+        """
+        owners, refused = self.store.collection(collection), dict[Any, Exception]()
+        if "counts" not in note:
+            token = ObjectId()
+            by = {"in": collection, "of": owner, "token": token}
+            held = [self._insert(by, note, each) for each in note["documents"]]
+            for each, whose in _pairs(note, held):
+                if isinstance(whose, Exception):
+                    refused[each["document"]["_id"]] = whose
+            if note["undo"] is not None and any(_is_needed(note, id) for id in refused):
+                self.withdraw(collection, owner, note)
+                self._remove_inserted(note, held)
+                return refused
+            if any(_hidden(each) for each in note["documents"]):
+                decision = self._decide(owners, owner, note, held)
+                if decision is None or token not in decision["counts"]:
+                    self._discard(note, {f"{HELD}.token": token})  # others have finished, or do
+                if decision is None:
+                    return refused
+                note = decision
+        for each, whose in _pairs(note, note["counts"]) if "counts" in note else ():
+            if whose:
+                self._show(each, whose)
+        for index, (name, write) in enumerate(_writes(note)):
+            self._write_once(name, write, f"{note['id']}{f'.{index}' if index else ''}")
+        self._end(owners, owner, note)
+        return refused
+
+    def withdraw(self, collection: str, owner: Any, note: Note) -> bool:
+        """Take a change back together with its note; False if what it names is stored already."""
+        undo = {key: dict(value) for key, value in note["undo"]}
+        undo["$unset"] = {**undo.get("$unset", {}), FIELD: ""}
+        owners, mine = self.store.collection(collection), _undecided(owner, note)
+        try:
+            done = owners.update_one(mine, undo)
+        except Exception as error:
+            if not is_duplicate_key(error):
+                raise
+            # Somebody has taken the document's place meanwhile: it stays without it.
+            done = owners.update_one(mine, {"$unset": {FIELD: ""}})
+        if done.matched_count:
+            self._discard(note, {f"{HELD}.of": owner, f"{HELD}.at": note["at"]})
+        return bool(done.matched_count)
+
+    def _insert(self, by: Mapping[str, Any], note: Note, each: Mapping[str, Any]) -> Any:
+        """Store a document.
+
+        Returns:
+            whose token hides it, None for nobody's, True if it was stored by this call and is
+            visible, or the refusal.
+        """
+        stored, collection = dict(each["document"]), self.store.collection(each["collection"])
+        if each.get("replaces"):
+            id = stored.pop("_id")
+            collection.update_one({"_id": id}, {"$set": stored}, upsert=True)
+            return None
+        hidden = _hidden(each)
+        if hidden:
+            stored.update(hidden)
+            stored[HELD] = {**by, "at": note["at"]}
+        for _ in range(2):
+            try:
+                collection.insert_one(stored)
+                return by["token"] if hidden else True
+            except Exception as error:
+                if not is_duplicate_key(error):
+                    raise
+                refusal = error
+            there = collection.find_one({"_id": stored["_id"]}, {HELD: 1})
+            if there is not None:
+                return there.get(HELD, {}).get("token")
+            # An earlier note of this document may have been given up, with what it hid in the way.
+            others = {f"{HELD}.at": {"$exists": True, "$ne": note["at"]}, f"{HELD}.of": by["of"]}
+            if not collection.delete_many(others).deleted_count:
+                break
+        return refusal
+
+    def _decide(
+        self, owners: Collection, owner: Any, note: Note, held: Sequence[Any]
+    ) -> Stored | None:
+        """Say in the note whose tokens count, unless that is said; return it, None if gone."""
+        decision = {"$set": {f"{FIELD}.counts": [_token(whose) for whose in held]}}
+        undecided = _undecided(owner, note)
+        stored = owners.find_one_and_update(undecided, decision, return_document=True)
+        stored = stored or owners.find_one(_mine(owner, note))
+        return None if stored is None else stored[FIELD]
+
+    def _show(self, each: Mapping[str, Any], token: ObjectId) -> None:
+        document, hidden = each["document"], _hidden(each)
+        there = {key: document[key] for key in hidden if document.get(key) is not None}
+        gone = {HELD: "", **dict.fromkeys((key for key in hidden if key not in there), "")}
+        held = {"_id": document["_id"], f"{HELD}.token": token}
+        update = {"$set": there, "$unset": gone} if there else {"$unset": gone}
+        self.store.collection(each["collection"]).update_one(held, update)
+
+    def _write_once(self, name: str, write: Write, token: str) -> None:
+        collection = self.store.collection(name)
+        if write.update is None:
+            collection.delete_one(write.filter)
+            return
+        made = {MADE: {"$each": [token], "$slice": -MADE_LAST}}
+        update = {**write.update, "$push": {**write.update.get("$push", {}), **made}}
+        collection.update_one({"$and": [write.filter, {MADE: {"$ne": token}}]}, update)
+
+    def _end(self, owners: Collection, owner: Any, note: Note) -> None:
+        """Make the guarded write if it is still to be made, and remove the note."""
+        mine = _mine(owner, note)
+        if note["remove"]:
+            owners.delete_one(mine)
+            return
+        update = dict(_unpack(note["write"])) if note.get("write") is not None else {}
+        owners.update_one(mine, {**update, "$unset": {**update.get("$unset", {}), FIELD: ""}})
+
+    def _discard(self, note: Note, whose: Filter) -> None:
+        """Remove documents of a note that are hidden by somebody."""
+        for name in {each["collection"] for each in note["documents"] if _hidden(each)}:
+            ids = [e["document"]["_id"] for e in note["documents"] if e["collection"] == name]
+            self.store.collection(name).delete_many({"_id": {"$in": ids}, **whose})
+
+    def _remove_inserted(self, note: Note, held: Sequence[Any]) -> None:
+        for each, whose in _pairs(note, held):
+            if whose is True:
+                self.store.collection(each["collection"]).delete_one(
+                    {"_id": each["document"]["_id"]}
+                )
+
+    # --- what the dead left --------------------------------------------------------------------
+
+    def recover(self, collection: str | None = None, filter: Filter | None = None) -> int:
+        if collection is not None:
+            noted = {"$and": [dict(filter or {}), {FIELD: {"$exists": True}}]}
+            found = list(self.store.collection(collection).find(noted, {FIELD: 1}))
+            for stored in found:
+                self.finish(collection, stored["_id"], stored[FIELD])
+            return len(found)
+        late = {"$lt": clock.now() - PATIENCE}
+        return sum(self._recover_in(name, late) for name in self._collections())
+
+    def _collections(self) -> list[str]:
+        registry = self.store.collection(COLLECTION)
+        found = list(registry.find({}))
+        long_ago = clock.now() - 2 * REGISTERED_FOR
+        gone: set[str] = set()
+        if any(each["at"] < long_ago for each in found):
+            present = set(self.store.collection_names())
+            gone = {each["_id"] for each in found if each["_id"] not in present}
+            registry.delete_many({"_id": {"$in": list(gone)}, "at": {"$lt": long_ago}})
+        return [JOBS, *(each["_id"] for each in found if each["_id"] not in gone)]
+
+    def _recover_in(self, name: str, late: Mapping[str, datetime]) -> int:
+        collection = self.store.collection(name)
+        noted = list(collection.find({f"{FIELD}.at": late}, {FIELD: 1}))
+        for stored in noted:
+            try:
+                self.finish(name, stored["_id"], stored[FIELD])
+            except Exception as error:
+                if self.store.is_transient(error):
+                    raise
+                log.exception("a change cannot be finished", of=name, id=str(stored["_id"]))
+            else:
+                log.warning("finished a change", of=name, id=str(stored["_id"]))
+        for stored in list(collection.find({f"{HELD}.at": late}, {HELD: 1})):
+            self._discard_late(collection, stored["_id"], stored[HELD])
+        return len(noted)
+
+    def _discard_late(self, collection: Collection, id: Any, held: Mapping[str, Any]) -> None:
+        """Remove what is hidden and was never to be shown: the one that counts was, before."""
+        owners = self.store.collection(held["in"])
+        stored = owners.find_one(_mine(held["of"], held), {FIELD: 1})
+        note = None if stored is None else stored[FIELD]
+        if note is None or ("counts" in note and held["token"] not in note["counts"]):
+            collection.delete_one({"_id": id, f"{HELD}.token": held["token"]})
+
+
+# --- notes ---------------------------------------------------------------------------------------
+
+
+def _note(unit: Unit) -> dict[str, Any]:
+    assert unit.write is not None
+    last = unit.meanwhile is not None and unit.write.update is not None
+    return {
+        "at": clock.now(),
+        "id": unit.id,
+        "remove": unit.write.update is None,
+        "write": _pack(unit.write.update or {}) if last else None,
+        "undo": None if unit.undo is None else [[key, value] for key, value in unit.undo.items()],
+        "documents": [_noted_insert(each) for each in unit.inserts],
+        "also": [[name, _pack(write._asdict())] for name, write in unit.also],
+    }
+
+
+def _noted_insert(each: Insert) -> dict[str, Any]:
+    return {
+        "collection": each.collection,
+        "document": each.document,
+        "hidden": dict(each.hidden),
+        "optional": each.optional,
+        "replaces": each.replaces,
+    }
+
+
+def _noting(write: Write, unit: Unit, note: Note) -> Write:
+    """Return the guarded write that leaves a note and what is visible first."""
+    first = write.update if unit.meanwhile is None else unit.meanwhile
+    update = dict(first or {})
+    update["$set"] = {**update.get("$set", {}), FIELD: note}
+    return Write({**write.filter, FIELD: {"$exists": False}}, update)
+
+
+def _pack(value: Mapping[str, Any]) -> Binary:
+    """Return what can be stored of filters and updates: names there begin with a dollar sign."""
+    return Binary(bson.encode(value, codec_options=_OPTIONS))
+
+
+def _unpack(stored: bytes) -> dict[str, Any]:
+    return bson.decode(stored, codec_options=_OPTIONS)
+
+
+def _writes(note: Note) -> list[tuple[str, Write]]:
+    return [(name, Write(**_unpack(packed))) for name, packed in note.get("also", ())]
+
+
+def _hidden(each: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what hides a document; the first version did not say so, and hid queued jobs."""
+    if "hidden" in each:
+        hidden: Mapping[str, Any] = each["hidden"]
+        return hidden
+    is_queued = each["collection"] == JOBS and each["document"].get("state") == "queued"
+    return {"run_at": NEVER} if is_queued else {}
+
+
+def _is_needed(note: Note, id: Any) -> bool:
+    """Return whether the change is withdrawn without a document."""
+    return any(
+        each["document"]["_id"] == id and not each.get("optional", False)
+        for each in note["documents"]
+    )
+
+
+def _mine(owner: Any, note: Note) -> dict[str, Any]:
+    return {"_id": owner, f"{FIELD}.at": note["at"]}
+
+
+def _undecided(owner: Any, note: Note) -> dict[str, Any]:
+    return {**_mine(owner, note), f"{FIELD}.counts": {"$exists": False}}
+
+
+def _pairs(note: Note, other: Sequence[Any]) -> list[tuple[Mapping[str, Any], Any]]:
+    return list(zip(note["documents"], other, strict=True))
+
+
+def _token(whose: Any) -> ObjectId | None:
+    return whose if isinstance(whose, ObjectId) else None
+
+
+def update_back(stored: Mapping[str, Any], keys: Sequence[str]) -> Update:
+    """Return the update that gives fields the values again that are stored now."""
+    there = {key: stored[key] for key in keys if key in stored}
+    gone = dict.fromkeys((key for key in keys if key not in stored), "")
+    return {name: part for name, part in (("$set", there), ("$unset", gone)) if part}

@@ -1,0 +1,124 @@
+"""`commit` for stores with transactions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from rocketjob.base.errors import is_duplicate_key
+from rocketjob.store.port import Store, atomically
+from rocketjob.store.unit import Committed, Insert, Stored, Unit, Units, Write, decided
+
+
+def commit_in_transaction(store: Store, units: Units) -> list[Committed]:
+    """Commit units in one transaction of the store; see `Store.commit`."""
+    if not callable(units) and all(unit.is_plain for unit in units):
+        return [Committed(held) for held in write_guards(store, units)]
+    attempt = _Attempt(store, units)
+    while True:
+        try:
+            return atomically(store, attempt.make)
+        except Exception as error:
+            if not attempt.leaves_out(error):
+                raise
+
+
+def write_guards(store: Store, units: Sequence[Unit], session: Any = None) -> list[bool]:
+    """Make the guarded writes, those of one collection in one go; return which guards held."""
+    held = [True] * len(units)
+    for name in dict.fromkeys(unit.collection for unit in units if unit.write is not None):
+        of_it = [i for i, unit in enumerate(units) if unit.collection == name and unit.write]
+        writes = [unit.write for unit in units if unit.collection == name and unit.write]
+        found = store.write_many(name, writes, session=session)
+        for index, matched in zip(of_it, found, strict=True):
+            held[index] = matched
+    return held
+
+
+class _Attempt:
+    """Units being stored in a transaction, again without an optional insert that was refused.
+
+    An error ends a transaction on some databases: so the whole of it is made again.
+    """
+
+    def __init__(self, store: Store, units: Units) -> None:
+        self.store, self.units = store, units
+        self.refused: dict[Any, Exception] = {}
+        self._trying: Insert | None = None
+
+    def make(self, session: Any) -> list[Committed]:
+        self._trying, self._session = None, session
+        units = decided(self.units)
+        held = write_guards(self.store, units, session)
+        ours = [unit for unit, holds in zip(units, held, strict=True) if holds]
+        for unit in ours:
+            if unit.check is not None:
+                unit.check()
+        self._insert([insert for unit in ours for insert in unit.inserts])
+        self._write_along([each for unit in ours for each in unit.also])
+        return [
+            Committed(holds, self._refused_of(unit) if holds else {})
+            for unit, holds in zip(units, held, strict=True)
+        ]
+
+    def leaves_out(self, error: Exception) -> bool:
+        """Leave the insert that was being tried out of the next attempt, if that is allowed."""
+        tried = self._trying
+        if tried is None or not is_duplicate_key(error):
+            return False
+        id = tried.document["_id"]
+        if id in self.refused:
+            return False
+        self.refused[id] = error
+        return True
+
+    def _refused_of(self, unit: Unit) -> Mapping[Any, Exception]:
+        ids = [each.document["_id"] for each in unit.inserts] if self.refused else ()
+        return {id: self.refused[id] for id in ids if id in self.refused}
+
+    def _insert(self, inserts: Sequence[Insert]) -> None:
+        groups: dict[str, list[Stored]] = {}
+        replaced: dict[str, list[Any]] = {}
+        for insert in inserts:
+            if not insert.optional:
+                groups.setdefault(insert.collection, []).append(insert.document)
+            if insert.replaces:
+                replaced.setdefault(insert.collection, []).append(insert.document["_id"])
+        for name, ids in replaced.items():
+            self._collection(name).delete_many({"_id": {"$in": ids}}, session=self._session)
+        for name, documents in groups.items():
+            self._collection(name).insert_many(documents, session=self._session)
+        for insert in inserts:
+            if insert.optional and insert.document["_id"] not in self.refused:
+                self._trying = insert
+                self._collection(insert.collection).insert_one(
+                    insert.document, session=self._session
+                )
+        self._trying = None
+
+    def _write_along(self, also: Iterable[tuple[str, Write]]) -> None:
+        for name, write in _added_up(also):
+            if write.update is None:
+                self._collection(name).delete_one(write.filter, session=self._session)
+            else:
+                self._collection(name).update_one(write.filter, write.update, session=self._session)
+
+    def _collection(self, name: str) -> Any:
+        return self.store.collection(name)
+
+
+def _added_up(also: Iterable[tuple[str, Write]]) -> list[tuple[str, Write]]:
+    """Return the writes, with those that only count for the same document made one."""
+    found: list[tuple[str, Write]] = []
+    sums: dict[str, dict[str, Any]] = {}
+    for name, write in also:
+        if write.update is None or set(write.update) != {"$inc"}:
+            found.append((name, write))
+            continue
+        key = f"{name} {write.filter!r}"
+        if key not in sums:
+            sums[key] = {}
+            found.append((name, Write(write.filter, {"$inc": sums[key]})))
+        for field, count in write.update["$inc"].items():
+            sums[key][field] = sums[key].get(field, 0) + count
+    return found

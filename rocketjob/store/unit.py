@@ -1,0 +1,95 @@
+"""A unit of work: what becomes visible together or not at all. See `Store.commit`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import attrs
+from bson import ObjectId
+
+Filter = Mapping[str, Any]
+Update = Mapping[str, Any]
+Stored = dict[str, Any]
+
+
+class Write(NamedTuple):
+    """One member of a group of writes: a guarded update, or a delete where `update` is None."""
+
+    filter: Filter
+    update: Update | None
+
+
+class Insert(NamedTuple):
+    """A new document of a unit.
+
+    Attributes:
+        document: with its `_id`.
+        optional: left out, and reported, where a unique index refuses it; else the unit fails.
+        replaces: whether it takes the place of a document with the same `_id`.
+        hidden: fields that keep others from using the document, with the values that do so. A
+            store without transactions stores it with these until it is certain to stay.
+    """
+
+    collection: str
+    document: Stored
+    optional: bool = False
+    replaces: bool = False
+    hidden: Mapping[str, Any] = {}
+
+
+@attrs.frozen(kw_only=True)
+class Unit:
+    """A guarded write, and what is stored with it.
+
+    A store with transactions needs of this `write`, `inserts`, `also` and `check` only. The rest
+    says how a store without them gets from one state to the other.
+
+    Attributes:
+        collection: of `write`.
+        write: decides. If its filter, which names the `_id`, does not match, nothing is stored.
+            None: there are only inserts, none of them optional.
+        also: (collection, write): made along with it; one whose filter does not match is left out.
+        check: called once `write` is made and before the inserts; if it raises, nothing is stored.
+        id: names the unit: a document notes it, so that `also` is made once however often tried.
+        meanwhile: the change that is visible until the inserts are, and only then `write`. Without
+            it `write` is visible first.
+        undo: takes back what is visible first, if `check` or an insert that is not optional
+            refuses. Without it the inserts that are not refused are stored all the same.
+    """
+
+    collection: str
+    write: Write | None
+    inserts: Sequence[Insert] = ()
+    also: Sequence[tuple[str, Write]] = ()
+    check: Callable[[], None] | None = None
+    id: Any = attrs.field(factory=ObjectId)
+    meanwhile: Update | None = None
+    undo: Update | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether this is one guarded write."""
+        return self.write is not None and not (self.inserts or self.also or self.check)
+
+
+class Committed(NamedTuple):
+    """What became of a unit.
+
+    Attributes:
+        held: whether the guard did; if not, nothing was stored.
+        refused: the errors of the optional inserts that were left out, by `_id`.
+        complete: False where the rest is certain to follow, but by `Store.recover`.
+    """
+
+    held: bool
+    refused: Mapping[Any, Exception] = {}
+    complete: bool = True
+
+
+Units = Sequence[Unit] | Callable[[], Sequence[Unit]]
+
+
+def decided(units: Units) -> Sequence[Unit]:
+    """Return the units themselves, asking for them if need be."""
+    return units() if callable(units) else units

@@ -1,0 +1,313 @@
+"""The contract of stores: storing, finding and changing documents."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+from bson import Decimal128, ObjectId
+
+from rocketjob.base.errors import is_duplicate_key
+from rocketjob.store import Collection, Store, Stored, Write
+from rocketjob.testing.store_contract.samples import (
+    DOCUMENTS,
+    FILTERS,
+    JOBS,
+    NOW,
+    REFUSED_UPDATES,
+    SORTED,
+    UPDATES,
+    declare_indexes,
+    names,
+    queued,
+)
+
+
+class Documents:
+    """Storing, finding and changing documents."""
+
+    @pytest.fixture
+    def jobs(self, store: Store) -> Collection:
+        """A collection with the indexes of the jobs."""
+        jobs = store.collection(JOBS)
+        declare_indexes(jobs)
+        return jobs
+
+    # Documents
+
+    def test_what_comes_back_is_what_was_stored(self, store: Store) -> None:
+        document = {
+            "_id": ObjectId(),
+            "s": "é\0x",
+            "i": 7,
+            "big": 2**62,
+            "f": 1.5,
+            "none": None,
+            "yes": True,
+            "at": NOW,
+            "uuid": uuid.uuid4(),
+            "bytes": b"\x00\xff",
+            "decimal": Decimal128("1.10"),
+            "list": [1, [2, {"x": None}]],
+            "sub": {"a": {"b": []}},
+        }
+        store.collection("docs").insert_one(document)
+        assert store.collection("docs").find_one({}) == document
+
+    def test_times_come_back_as_aware_utc_in_milliseconds(self, store: Store) -> None:
+        docs = store.collection("docs")
+        east = datetime(2024, 1, 1, 3, 0, 0, 123456, tzinfo=timezone(timedelta(hours=3)))
+        docs.insert_one({"_id": 1, "at": east, "naive": datetime(2024, 1, 1)})
+        found = docs.find_one({"_id": 1})
+        assert found is not None
+        assert found["at"] == datetime(2024, 1, 1, 0, 0, 0, 123000, tzinfo=UTC)
+        assert found["at"].utcoffset() == timedelta(0)
+        assert found["naive"] == datetime(2024, 1, 1, tzinfo=UTC)
+
+    def test_a_document_without_id_is_given_an_object_id(self, store: Store) -> None:
+        document: Stored = {"a": 1}
+        result = store.collection("docs").insert_one(document)
+        assert isinstance(document["_id"], ObjectId)
+        assert result.inserted_id == document["_id"]
+
+    def test_insert_many_returns_the_ids_in_order(self, store: Store) -> None:
+        result = store.collection("docs").insert_many([{"_id": "b"}, {"_id": "a"}])
+        assert result.inserted_ids == ["b", "a"]
+        assert store.collection("docs").count_documents({}) == 2
+
+    def test_a_second_document_of_the_same_id_is_refused(self, store: Store) -> None:
+        docs = store.collection("docs")
+        docs.insert_one({"_id": 1, "a": 1})
+        with pytest.raises(Exception) as caught:
+            docs.insert_one({"_id": 1, "a": 2})
+        assert is_duplicate_key(caught.value)
+        assert docs.find_one({"_id": 1}) == {"_id": 1, "a": 1}
+
+    @pytest.mark.parametrize("id", [7, "seven", ObjectId(), 2.5, NOW, b"x", {"a": 1, "b": 2}])
+    def test_an_id_may_be_of_any_type(self, store: Store, id: Any) -> None:
+        docs = store.collection("docs")
+        docs.insert_many([{"_id": id, "x": 1}, {"_id": "another"}])
+        assert docs.find_one({"_id": id}) == {"_id": id, "x": 1}
+        assert docs.update_one({"_id": id}, {"$set": {"x": 2}}).matched_count == 1
+        assert docs.delete_one({"_id": id}).deleted_count == 1
+        assert docs.count_documents({}) == 1
+
+    # Finding
+
+    @pytest.fixture
+    def shapes(self, store: Store) -> Collection:
+        """A collection with documents of every shape."""
+        docs = store.collection("shapes")
+        docs.insert_many(DOCUMENTS)
+        return docs
+
+    @pytest.mark.parametrize(("filter", "expected"), FILTERS, ids=str)
+    def test_a_filter_finds(
+        self, shapes: Collection, filter: dict[str, Any], expected: list[int]
+    ) -> None:
+        assert sorted(names(shapes.find(filter))) == expected
+        assert shapes.count_documents(filter) == len(expected)
+        found = shapes.find_one(filter)
+        assert (found["_id"] in expected) if found else not expected
+
+    @pytest.mark.parametrize("with_index", [False, True], ids=["plain", "indexed"])
+    def test_a_filter_finds_the_same_with_indexes(self, store: Store, with_index: bool) -> None:
+        docs = store.collection("indexed")
+        if with_index:
+            for field in ("n", "s", "t", "ok", "o", "sub.a", "tags"):
+                docs.create_index([(field, 1)], name=f"by_{field}")
+        docs.insert_many(DOCUMENTS)
+        found = [sorted(names(docs.find(filter))) for filter, _ in FILTERS]
+        assert found == [expected for _, expected in FILTERS]
+
+    @pytest.mark.parametrize("filter", [{"$frob": 1}, {"a": {"$frob": 1}}, {"a": {"$in": 1}}])
+    def test_a_filter_that_is_wrong_is_refused(
+        self, shapes: Collection, filter: dict[str, Any]
+    ) -> None:
+        with pytest.raises(Exception):  # noqa: B017 (every store has its own)
+            list(shapes.find(filter))
+
+    @pytest.mark.parametrize("indexed", [False, True])
+    def test_values_sort_by_type_first(self, store: Store, indexed: bool) -> None:
+        docs = store.collection("docs")
+        if indexed:
+            docs.create_index([("v", 1)], name="v")
+        shuffled = sorted(enumerate(SORTED), key=lambda pair: (pair[0] * 7) % len(SORTED))
+        docs.insert_many([{"_id": place, "v": value} for place, value in shuffled])
+        order = list(range(len(SORTED)))
+        assert names(docs.find(sort=[("v", 1)])) == order
+        assert names(docs.find(sort=[("v", -1)])) == order[::-1]
+
+    def test_a_missing_field_sorts_as_null_and_an_array_by_its_least_or_greatest(
+        self, store: Store
+    ) -> None:
+        docs = store.collection("docs")
+        docs.insert_many(
+            [{"_id": 1, "v": 2}, {"_id": 2}, {"_id": 3, "v": [1, 9]}, {"_id": 4, "v": 5}]
+        )
+        assert names(docs.find(sort=[("v", 1)])) == [2, 3, 1, 4]
+        assert names(docs.find(sort=[("v", -1)])) == [3, 4, 1, 2]
+
+    def test_a_sort_by_several_fields(self, store: Store) -> None:
+        docs = store.collection("docs")
+        docs.insert_many([{"_id": i, "a": i % 2, "b": {"c": -i}} for i in range(6)])
+        assert names(docs.find(sort=[("a", -1), ("b.c", 1)])) == [5, 3, 1, 4, 2, 0]
+
+    def test_skip_and_limit(self, store: Store) -> None:
+        docs = store.collection("docs")
+        docs.insert_many([{"_id": i, "even": i % 2 == 0} for i in range(10)])
+        sort = [("_id", -1)]
+        assert names(docs.find(sort=sort, skip=2, limit=3)) == [7, 6, 5]
+        assert names(docs.find({"even": True}, sort=sort, skip=1, limit=2)) == [6, 4]
+        assert names(docs.find(sort=sort, skip=8)) == [1, 0]
+        assert names(docs.find(sort=sort, skip=20)) == []
+
+    @pytest.mark.parametrize(
+        ("projection", "expected"),
+        [
+            (["a"], {"_id": 1, "a": 1}),
+            (["b.c"], {"_id": 1, "b": {"c": 2}}),
+            (["list.x", "none"], {"_id": 1, "list": [{"x": 1}, {"x": 3}]}),
+            ({"a": 1, "_id": 0}, {"a": 1}),
+            ({"_id": True}, {"_id": 1}),
+            ({"b": 0, "list": False}, {"_id": 1, "a": 1}),
+            (
+                {"b.c": 0, "list.y": 0, "_id": 0},
+                {"a": 1, "b": {"d": 3}, "list": [{"x": 1}, {"x": 3}]},
+            ),
+        ],
+    )
+    def test_a_projection_picks_fields(
+        self, store: Store, projection: Any, expected: Stored
+    ) -> None:
+        docs = store.collection("docs")
+        document = {"_id": 1, "a": 1, "b": {"c": 2, "d": 3}, "list": [{"x": 1, "y": 2}, {"x": 3}]}
+        docs.insert_one(document)
+        assert docs.find_one({}, projection) == expected
+        assert list(docs.find({}, projection)) == [expected]
+
+    def test_a_collection_that_does_not_exist_is_empty(self, store: Store) -> None:
+        docs = store.collection("nothing")
+        assert docs.find_one({}) is None
+        assert list(docs.find({})) == []
+        assert docs.count_documents({}) == 0
+        assert docs.distinct("a") == []
+        assert docs.update_one({}, {"$set": {"a": 1}}).matched_count == 0
+        assert docs.delete_many({}).deleted_count == 0
+        assert store.count_by("nothing", "a") == {}
+        assert store.write_many("nothing", [Write({"_id": 1}, None)]) == [False]
+        assert store.collection_names() == []
+
+    def test_each_is_visited_once_while_the_loop_changes_them(self, jobs: Collection) -> None:
+        jobs.insert_many([queued(i, state="failed") for i in range(500)])
+        visited = []
+        for job in jobs.find({"state": "failed"}, sort=[("_id", 1)]):
+            visited.append(job["_id"])
+            jobs.update_one({"_id": job["_id"]}, {"$set": {"state": "queued", "priority": 1}})
+        assert visited == list(range(500))
+        assert jobs.count_documents({"state": "queued"}) == 500
+
+    def test_distinct_values_of_a_field(self, store: Store) -> None:
+        docs = store.collection("docs")
+        docs.insert_many([{"a": 2}, {"a": [3, 1, 2]}, {"a": "x"}, {"b": 1}, {"a": 2, "no": 1}])
+        assert sorted(docs.distinct("a"), key=str) == [1, 2, 3, "x"]
+        assert sorted(docs.distinct("a", {"no": 1})) == [2]
+
+    def test_count_by_names_the_values_that_occur(self, store: Store, jobs: Collection) -> None:
+        states = ["queued", "queued", "running", "failed"]
+        jobs.insert_many([queued(i, state=state) for i, state in enumerate(states)])
+        assert store.count_by(JOBS, "state") == {"queued": 2, "running": 1, "failed": 1}
+        assert store.count_by(JOBS, "state", {"_id": {"$gt": 0}}) == {
+            "queued": 1,
+            "running": 1,
+            "failed": 1,
+        }
+        assert store.count_by(JOBS, "_type", {"state": "queued"}) == {"ReportJob": 2}
+        assert store.count_by(JOBS, "missing") == {None: 4}
+
+    # Changing
+
+    @pytest.mark.parametrize(("before", "update", "after"), UPDATES, ids=str)
+    def test_an_update_makes(
+        self, store: Store, before: Stored, update: dict[str, Any], after: Stored
+    ) -> None:
+        docs = store.collection("docs")
+        docs.insert_one({"_id": 1, **before})
+        assert docs.update_one({"_id": 1}, update).matched_count == 1
+        assert docs.find_one({}) == {"_id": 1, **after}
+
+    @pytest.mark.parametrize(("before", "update"), REFUSED_UPDATES, ids=str)
+    def test_an_update_that_cannot_be_made_changes_nothing(
+        self, store: Store, before: Stored, update: dict[str, Any]
+    ) -> None:
+        docs = store.collection("docs")
+        docs.insert_one({"_id": 1, **before})
+        with pytest.raises(Exception):  # noqa: B017 (every store has its own)
+            docs.update_one({"_id": 1}, update)
+        assert docs.find_one({}) == {"_id": 1, **before}
+
+    def test_a_replacement_is_refused(self, store: Store) -> None:
+        docs = store.collection("docs")
+        docs.insert_one({"_id": 1, "a": 1})
+        with pytest.raises(Exception):  # noqa: B017 (every store has its own)
+            docs.update_one({"_id": 1}, {"a": 2})
+        assert docs.find_one({}) == {"_id": 1, "a": 1}
+
+    def test_an_update_counts_what_it_matched_and_what_it_modified(self, store: Store) -> None:
+        docs = store.collection("docs")
+        docs.insert_many([{"_id": i, "a": i % 2} for i in range(6)])
+        result = docs.update_many({}, {"$set": {"a": 1}})
+        assert (result.matched_count, result.modified_count, result.upserted_id) == (6, 3, None)
+        result = docs.update_one({"a": 1}, {"$set": {"a": 1}})
+        assert (result.matched_count, result.modified_count) == (1, 0)
+
+    def test_update_many_changes_each_once(self, jobs: Collection) -> None:
+        jobs.insert_many([queued(i) for i in range(1200)])
+        result = jobs.update_many({"priority": {"$lt": 60}}, {"$inc": {"priority": 5}})
+        assert result.modified_count == 1200
+        assert jobs.count_documents({"priority": 55}) == 1200
+
+    def test_an_upsert_begins_with_the_equalities_of_the_filter(self, store: Store) -> None:
+        docs = store.collection("docs")
+        filter = {"_id": "x", "a": {"$eq": 1}, "b.c": 2, "d": {"$gt": 5}, "$and": [{"e": 3}]}
+        update = {"$set": {"f": 4}, "$setOnInsert": {"g": 5}}
+        result = docs.update_one(filter, update, upsert=True)
+        assert (result.matched_count, result.upserted_id) == (0, "x")
+        assert docs.find_one({}) == {"_id": "x", "a": 1, "b": {"c": 2}, "e": 3, "f": 4, "g": 5}
+        result = docs.update_one({"_id": "x"}, {"$setOnInsert": {"g": 6}}, upsert=True)
+        assert (result.matched_count, result.upserted_id) == (1, None)
+
+    def test_an_upsert_makes_an_id(self, store: Store) -> None:
+        docs = store.collection("docs")
+        result = docs.update_one({"a": 1}, {"$inc": {"n": 1}}, upsert=True)
+        assert isinstance(result.upserted_id, ObjectId)
+        assert docs.find_one({}) == {"_id": result.upserted_id, "a": 1, "n": 1}
+
+    def test_find_one_and_update_returns_the_document_before_or_after(self, store: Store) -> None:
+        docs = store.collection("docs")
+        docs.insert_many([{"_id": i, "n": 10 - i} for i in range(3)])
+        sort = [("n", 1)]
+        before = docs.find_one_and_update({}, {"$set": {"x": 1}}, sort=sort)
+        assert before == {"_id": 2, "n": 8}
+        after = docs.find_one_and_update({}, {"$inc": {"x": 1}}, sort=sort, return_document=True)
+        assert after == {"_id": 2, "n": 8, "x": 2}
+        assert docs.find_one_and_update({"n": 99}, {"$set": {"x": 1}}) is None
+
+    def test_find_one_and_update_upserts(self, store: Store) -> None:
+        docs = store.collection("docs")
+        update = {"$set": {"at": NOW}}
+        assert docs.find_one_and_update({"_id": 1}, update, upsert=True) is None
+        found = docs.find_one_and_update({"_id": 2}, update, upsert=True, return_document=True)
+        assert found == {"_id": 2, "at": NOW}
+        assert docs.count_documents({}) == 2
+
+    def test_deleting_one_and_many(self, store: Store) -> None:
+        docs = store.collection("docs")
+        docs.insert_many([{"_id": i, "a": i % 3} for i in range(9)])
+        assert docs.delete_one({"a": 1}).deleted_count == 1
+        assert docs.delete_one({"a": 7}).deleted_count == 0
+        assert docs.delete_many({"a": {"$in": [0, 1]}}).deleted_count == 5
+        assert docs.count_documents({}) == 3
+        assert docs.delete_many({}).deleted_count == 3

@@ -1,0 +1,194 @@
+"""The contract of stores: claims, groups of writes and transactions."""
+
+from __future__ import annotations
+
+import threading
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+
+from rocketjob.store import Collection, Store, Write
+from rocketjob.testing.store_contract.samples import (
+    BY_PRIORITY,
+    JOBS,
+    NOW,
+    claim,
+    declare_indexes,
+    names,
+    queued,
+)
+
+
+class Groups:
+    """Claims, groups of writes and transactions."""
+
+    @pytest.fixture
+    def jobs(self, store: Store) -> Collection:
+        """A collection with the indexes of the jobs."""
+        jobs = store.collection(JOBS)
+        declare_indexes(jobs)
+        return jobs
+
+    # Claims and groups of writes
+
+    def test_a_claim_takes_the_most_urgent_first(self, store: Store, jobs: Collection) -> None:
+        jobs.insert_many(
+            [queued(i, priority=priority) for i, priority in enumerate([50, 1, 99, 1])]
+        )
+        claimed = claim(store, 3)
+        assert [job["_id"] for job in claimed] == [1, 3, 0]
+        assert claimed[0] == queued(1, priority=1, state="running", claimed_by="me", claim_number=1)
+        assert [job["_id"] for job in claim(store, 3)] == [2]
+        assert claim(store, 3) == []
+        assert jobs.count_documents({"state": "running", "claim_number": 1}) == 4
+
+    def test_a_claim_leaves_what_is_not_due(self, store: Store, jobs: Collection) -> None:
+        jobs.insert_many(
+            [
+                queued(1, run_at=NOW + timedelta(milliseconds=1)),
+                queued(2, run_at=NOW),
+                queued(3),
+                queued(4, run_at=None),
+                queued(5, _type="UnknownJob"),
+                queued(6, state="paused"),
+            ]
+        )
+        assert [job["_id"] for job in claim(store, 10)] == [2, 3, 4]
+
+    def test_a_claim_with_further_clauses(self, store: Store, jobs: Collection) -> None:
+        jobs.insert_many([queued(i, customer={"id": i % 3}) for i in range(9)])
+        found = claim(store, 2, **{"customer.id": 1, "_id": {"$nin": [1]}})
+        assert [job["_id"] for job in found] == [4, 7]
+
+    def test_a_claim_in_one_of_several_states(self, store: Store, jobs: Collection) -> None:
+        states = ["running", "queued", "running", "queued", "paused"]
+        subs = ["processing", None, "loading", None, "processing"]
+        jobs.insert_many(
+            [
+                queued(i, state=state, sub_state=sub, priority=50 - i)
+                for i, (state, sub) in enumerate(zip(states, subs, strict=True))
+            ]
+        )
+        either = [{"state": "queued"}, {"state": "running", "sub_state": "processing"}]
+        filter = {"state": {"$in": ["queued", "running"]}, "$or": either}
+        found = store.claim_many(JOBS, filter, {"$set": {"state": "x"}}, sort=BY_PRIORITY, limit=10)
+        assert [job["_id"] for job in found] == [3, 1, 0]
+
+    def test_claimed_documents_share_nothing(self, store: Store, jobs: Collection) -> None:
+        jobs.insert_many([queued(1), queued(2)])
+        update = {"$set": {"state": "x", "sub": {"a": []}}, "$push": {"history": {"by": ["me"]}}}
+        one, two = store.claim_many(JOBS, {}, update, sort=BY_PRIORITY, limit=2)
+        one["sub"]["a"].append(1)
+        one["history"][0]["by"].append("you")
+        assert two["sub"] == {"a": []}
+        assert two["history"] == [{"by": ["me"]}]
+
+    def test_what_a_claim_returns_is_what_is_stored(self, store: Store, jobs: Collection) -> None:
+        jobs.insert_one(queued(1))
+        at = datetime(2024, 1, 1, 5, 0, 0, 987654, tzinfo=timezone(timedelta(hours=5)))
+        claimed = store.claim_many(JOBS, {}, {"$set": {"at": at}}, sort=BY_PRIORITY, limit=1)
+        assert claimed == [jobs.find_one({"_id": 1})]
+
+    def test_threads_never_claim_the_same(self, store: Store, jobs: Collection) -> None:
+        jobs.insert_many([queued(i) for i in range(200)])
+        claimed: list[Any] = []
+
+        def work() -> None:
+            while found := claim(store, 3):
+                claimed.extend(job["_id"] for job in found)
+
+        threads = [threading.Thread(target=work) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert sorted(claimed) == list(range(200))
+
+    def test_the_first_due_time(self, jobs: Collection) -> None:
+        jobs.insert_many([queued(i, run_at=NOW + timedelta(minutes=i * 7 % 5)) for i in range(5)])
+        jobs.insert_one(queued(9))
+        filter = {"state": "queued", "run_at": {"$gt": NOW}}
+        found = jobs.find_one(filter, sort=[("run_at", 1)])
+        assert found is not None
+        assert found["run_at"] == NOW + timedelta(minutes=1)
+
+    def test_a_guarded_write_says_whether_it_matched(self, store: Store, jobs: Collection) -> None:
+        jobs.insert_many([queued(i) for i in range(4)])
+        claim(store, 4)
+        guard = {"state": "running", "claimed_by": "me", "claim_number": 1}
+        done = {"$set": {"state": "completed"}, "$unset": {"claimed_by": 1}}
+        assert store.write_many(
+            JOBS,
+            [
+                Write({"_id": 0, **guard}, done),
+                Write({"_id": 1, **guard, "claim_number": 2}, done),
+                Write({"_id": 2, **guard}, None),
+                Write({"_id": 2, **guard}, done),
+                Write({"_id": 99, **guard}, None),
+            ],
+        ) == [True, False, True, False, False]
+        assert store.count_by(JOBS, "state") == {"completed": 1, "running": 2}
+        assert jobs.find_one({"_id": 0}) == queued(0, state="completed", claim_number=1)
+
+    def test_a_group_sees_its_own_writes(self, store: Store, jobs: Collection) -> None:
+        jobs.insert_one(queued(1))
+        writes = [
+            Write({"_id": 1, "state": "queued"}, {"$set": {"state": "running"}}),
+            Write({"_id": 1, "state": "queued"}, {"$set": {"state": "failed"}}),
+            Write({"state": "running"}, {"$inc": {"claim_number": 5}}),
+        ]
+        assert store.write_many(JOBS, writes) == [True, False, True]
+        assert jobs.find_one({}) == queued(1, state="running", claim_number=5)
+        assert store.write_many(JOBS, []) == []
+
+    # Transactions
+
+    @pytest.fixture
+    def transactional(self, store: Store) -> Store:
+        """The store, if it has transactions."""
+        if not store.supports_transactions:
+            pytest.skip("the store has no transactions")
+        store.collection("docs").insert_one({"_id": 0})
+        store.collection("other").insert_one({"_id": 0})
+        return store
+
+    def test_a_transaction_is_stored_as_a_whole(self, transactional: Store) -> None:
+        docs, other = transactional.collection("docs"), transactional.collection("other")
+        with transactional.transaction() as session:
+            docs.insert_one({"_id": 1}, session=session)
+            other.delete_one({"_id": 0}, session=session)
+            assert docs.count_documents({}, session=session) == 2
+        assert names(docs.find(sort=[("_id", 1)])) == [0, 1]
+        assert other.count_documents({}) == 0
+
+    def test_an_error_in_a_transaction_undoes_all_of_it(self, transactional: Store) -> None:
+        docs, other = transactional.collection("docs"), transactional.collection("other")
+        with pytest.raises(KeyError), transactional.transaction() as session:
+            docs.insert_one({"_id": 1}, session=session)
+            with transactional.transaction() as inner:
+                other.update_one({"_id": 0}, {"$set": {"a": 1}}, session=inner)
+                transactional.write_many("other", [Write({"_id": 0}, None)], session=inner)
+            raise KeyError
+        assert names(docs.find()) == [0]
+        assert list(other.find()) == [{"_id": 0}]
+
+    def test_nobody_sees_a_transaction_before_its_end(self, transactional: Store) -> None:
+        docs = transactional.collection("docs")
+        inside, seen = threading.Event(), threading.Event()
+        counts = []
+
+        def look() -> None:
+            inside.wait(10)
+            seen.set()  # a store of one connection lets us look only afterwards
+            counts.append(docs.count_documents({}))
+
+        thread = threading.Thread(target=look)
+        thread.start()
+        with pytest.raises(KeyError), transactional.transaction() as session:
+            docs.insert_one({"_id": 1}, session=session)
+            inside.set()
+            seen.wait(10)
+            raise KeyError
+        thread.join()
+        assert counts == [1]
