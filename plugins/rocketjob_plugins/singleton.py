@@ -19,12 +19,11 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any, ClassVar, Literal, Self
 
-import bson
-
 from rocketjob import Job, before, hookimpl, validate
 from rocketjob.base.errors import ConfigurationError, ValidationError
 from rocketjob.model.fields import MISSING, read_only_field
 from rocketjob.store.indexes import unique_while
+from rocketjob.store.packing import pack
 
 ACTIVE = ("queued", "running", "paused")
 INDEX = "active_key"
@@ -93,7 +92,7 @@ class Singleton(Job, abstract=True):
             return name
         found = {each: self.fields()[each].store(getattr(self, each)) for each in self.unique_by}
         plain = {each: None if value is MISSING else value for each, value in found.items()}
-        return f"{name}:{hashlib.sha256(bson.encode(plain)).hexdigest()[:32]}"
+        return f"{name}:{hashlib.sha256(pack(plain)).hexdigest()[:32]}"
 
     def _another(self) -> str:
         return f"Another instance of {type(self).__name__} is already queued, running or paused"

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-import bson
-
 from rocketjob.base.errors import ConfigurationError, RocketJobError
 from rocketjob.model.types.base import Codec
 from rocketjob.model.types.sealed import HIDDEN, Sealed
-from rocketjob.store import context
+from rocketjob.store import context, packing
 
 __all__ = ["HIDDEN", "Sealed", "SealedAttribute", "decrypt", "encrypt"]
 
@@ -54,7 +52,7 @@ def encrypt(made: Field, value: Any) -> bytes:
     """Return the value of an encrypted field as it is stored."""
     encode = made.codec.encode
     try:
-        encoded = bson.encode({"v": value if encode is None else encode(value)})
+        encoded = packing.pack({"v": value if encode is None else encode(value)})
     except Exception as error:  # its message has the value
         said = f"{type(error).__name__} (not told in full, since it is to be encrypted)"
         raise ValueError(f"The field {made.name} cannot be stored: {said}") from None
@@ -87,4 +85,4 @@ def decrypt(made: Field, stored: Any) -> Any:
             f"The field {made.name} is stored encrypted, and no key here decrypts it: "
             "set encryption_keys to the keys it was encrypted with"
         )
-    return made.load(bson.decode(data)["v"])
+    return made.load(packing.unpack(data)["v"])

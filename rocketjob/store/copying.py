@@ -13,20 +13,15 @@ from itertools import islice
 from typing import Any
 
 import attrs
-import bson
-from bson.binary import UuidRepresentation
-from bson.codec_options import CodecOptions
 
 from rocketjob.base.errors import StoreError, is_duplicate_key
 from rocketjob.store import Collection, Store, Stored
+from rocketjob.store.packing import pack
 
 GROUP = 500  # documents; a group of the largest ones is written one by one
 GROUP_BYTES = 8 * 1024 * 1024
 LIVING = "rocket_job.servers"
 OWN = "rocket_job."  # how the names of our collections begin; a target may have others beside them
-_OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(
-    tz_aware=True, uuid_representation=UuidRepresentation.STANDARD
-)
 _MODULUS = 1 << 256
 
 
@@ -138,8 +133,8 @@ def _changed(source: Collection, target: Collection) -> Iterator[tuple[list[Stor
     """Yield the documents that the target has not as they are, and the ids that it has of them."""
     for group in _groups(source.find({}, sort=[("_id", 1)])):
         ids = {"_id": {"$in": [each["_id"] for each in group]}}
-        there = {_key(each): _encoded(each) for each in target.find(ids)}
-        changed = [each for each in group if there.get(_key(each)) != _encoded(each)]
+        there = {_key(each): pack(each) for each in target.find(ids)}
+        changed = [each for each in group if there.get(_key(each)) != pack(each)]
         if changed:
             yield changed, [each["_id"] for each in changed if _key(each) in there]
 
@@ -151,7 +146,7 @@ def _groups(documents: Iterable[Stored]) -> Iterator[list[Stored]]:
         part: list[Stored] = []
         size = 0
         for each in group:
-            length = len(_encoded(each))
+            length = len(pack(each))
             if part and size + length > GROUP_BYTES:
                 yield part
                 part, size = [], 0
@@ -175,13 +170,9 @@ def digest(collection: Collection) -> Digest:
     count = total = 0
     for each in collection.find({}):
         count += 1
-        total += int.from_bytes(hashlib.sha256(_encoded(each)).digest(), "big")
+        total += int.from_bytes(hashlib.sha256(pack(each)).digest(), "big")
     return Digest(count, total % _MODULUS)
 
 
-def _encoded(document: Stored) -> bytes:
-    return bson.encode(document, codec_options=_OPTIONS)
-
-
 def _key(document: Stored) -> bytes:
-    return _encoded({"_id": document["_id"]})
+    return pack({"_id": document["_id"]})

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bson import json_util
 
 from rocketjob.model.types import decode_any, encode_any
+from rocketjob.store.packing import OPTIONS
 from rocketjob_plugins.batch import streams
 from rocketjob_plugins.batch.streams import ReadKeywords, StreamError
 from rocketjob_plugins.batch.tables import input_table, parses
@@ -24,7 +25,12 @@ if TYPE_CHECKING:
     from rocketjob_plugins.batch.batch import Batch
 
 ROW, ERROR, RECORD = "_row", "_error", "record"
-JSON = json_util.JSONOptions(json_mode=json_util.JSONMode.RELAXED, tz_aware=True)
+JSON = json_util.JSONOptions(
+    json_mode=json_util.JSONMode.RELAXED,
+    tz_aware=OPTIONS.tz_aware,
+    tzinfo=OPTIONS.tzinfo,
+    uuid_representation=OPTIONS.uuid_representation,
+)
 
 
 class RejectFile:

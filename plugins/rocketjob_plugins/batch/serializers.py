@@ -20,12 +20,12 @@ import threading
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import bson
 import zstandard
 
 from rocketjob.application import current
 from rocketjob.base.errors import ConfigurationError
-from rocketjob.model.types import check_any, decode_any, encode_any
+from rocketjob.model.types import check_record, decode_any, encode_any
+from rocketjob.store import packing
 from rocketjob_plugins.batch.texts import check_utf8, line_of
 
 LINES, BSON = b"L", b"B"
@@ -62,7 +62,7 @@ def _dump(records: list[Any]) -> Any:
     if lines is not None:
         return lines
     encoded = _encoded(records)
-    bson.encode({"r": encoded})  # a store would refuse all of it, and not say which record it is
+    packing.pack({"r": encoded})  # a store would refuse all of it, and not say which record it is
     return encoded
 
 
@@ -71,7 +71,13 @@ def _load(stored: Any) -> list[Any]:
 
 
 def _encoded(records: list[Any]) -> list[Any]:
-    return records if PLAIN.issuperset(map(type, records)) else [encode_any(r) for r in records]
+    return records if PLAIN.issuperset(map(type, records)) else [_checked(r) for r in records]
+
+
+def _checked(record: Any) -> Any:
+    if said := check_record(record):
+        raise ValueError(said)
+    return encode_any(record)
 
 
 def _decoded(stored: list[Any]) -> list[Any]:
@@ -82,14 +88,14 @@ def pack(records: list[Any]) -> bytes:
     """Return records as bytes."""
     lines = as_lines(records)
     if lines is None:
-        return BSON + bson.encode({"r": _encoded(records)})
+        return BSON + packing.pack({"r": _encoded(records)})
     return LINES + lines.encode("utf-8", "surrogatepass")
 
 
 def unpack(data: bytes) -> list[Any]:
     """Undo `pack`."""
     lines = _lines_of(data)
-    return _decoded(bson.decode(data[1:])["r"]) if lines is None else lines.split("\n")
+    return _decoded(packing.unpack(data[1:])["r"]) if lines is None else lines.split("\n")
 
 
 def _lines_of(data: bytes) -> str | None:
@@ -208,6 +214,6 @@ def refused(
         except Exception as error:
             if "encrypt" in name:
                 return index, f"the {type(record).__name__} holds what a document cannot"
-            said = check_any(record) or str(error)
+            said = check_record(record) or str(error)
             return index, said.removeprefix("cannot be stored: ")
     return None

@@ -6,13 +6,11 @@ from collections.abc import Iterable, Iterator, MutableSequence
 from datetime import datetime
 from typing import Any, Protocol, overload
 
-import bson
-
 from rocketjob.base import clock
 from rocketjob.base.errors import DocumentTooLarge, NotFound, StateConflict
 from rocketjob.jobs.exception import JobException
 from rocketjob.model.types import codec_for
-from rocketjob.store import MAX_DOCUMENT_BYTES, Collection, Stored
+from rocketjob.store import MAX_DOCUMENT_BYTES, Collection, Stored, packing
 from rocketjob_plugins.batch.serializers import Serializer
 
 EXCEPTION = codec_for(JobException)
@@ -239,7 +237,7 @@ def explained(error: Exception, documents: Iterable[Stored]) -> Exception:
     Only now: to measure records that are not compressed takes as long as to store them.
     """
     for each in documents:
-        size = len(bson.encode(each))
+        size = len(packing.pack(each))
         if size > MAX_DOCUMENT_BYTES:
             return _too_large(each["_id"], each["size"], size)
     return error

@@ -16,10 +16,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import bson
-
 from rocketjob.base.errors import StoreError, UnsupportedOperation
 from rocketjob.store import Filter, Sort, Stored
+from rocketjob.store.packing import pack, unpack
 
 from . import values
 from .matcher import Match, compile_filter
@@ -102,7 +101,7 @@ class Table:
         self.collection = collection
         self.definition = definition
         self.name = f"c{id}"
-        content: dict[str, Any] = bson.decode(definition)
+        content: dict[str, Any] = unpack(definition)
         self.id_column = Column("_id", "id", content["id_flags"])
         self.fields = [
             Column(column["path"], f"k{number}", column["flags"])
@@ -268,7 +267,7 @@ class Catalog:
             column.flags |= flag
         table.plans.clear()
         table.raised.clear()
-        content = bson.decode(table.definition)
+        content = unpack(table.definition)
         indexes, fields = content["indexes"], table.fields
         table.definition = _definition(indexes, fields, table.id_column.flags)
         self._raw.execute(
@@ -287,7 +286,7 @@ class Catalog:
         if table is None:
             self._create(collection, _definition([index], _columns([], index), 0))
         elif not self.has_index(table, index):
-            indexes = [*bson.decode(table.definition)["indexes"], index]
+            indexes = [*unpack(table.definition)["indexes"], index]
             columns = _columns(table.fields, index)
             self._rebuild(table, _definition(indexes, columns, table.id_column.flags))
 
@@ -297,7 +296,7 @@ class Catalog:
         Raises:
             StoreError: its name stands for another one.
         """
-        for present in bson.decode(table.definition)["indexes"]:
+        for present in unpack(table.definition)["indexes"]:
             if present == index:
                 return True
             if present["name"] == index["name"]:
@@ -310,7 +309,7 @@ class Catalog:
     def drop_index(self, collection: str, name: str) -> None:
         """Remove an index by its name; its columns stay, and nothing happens if it is not there."""
         table = self.find(collection)
-        present = bson.decode(table.definition)["indexes"] if table else []
+        present = unpack(table.definition)["indexes"] if table else []
         kept = [index for index in present if index["name"] != name]
         if table is not None and len(kept) < len(present):
             self._rebuild(table, _definition(kept, table.fields, table.id_column.flags))
@@ -414,7 +413,7 @@ def index_definition(keys: Sort, name: str, unique: bool, partial: Filter | None
         "unique": bool(unique),
         "partial": normalised,
     }
-    return bson.decode(bson.encode(definition, codec_options=values.OPTIONS))
+    return unpack(pack(definition))
 
 
 def _definition(indexes: list[Any], columns: list[Column], id_flags: int) -> bytes:
@@ -423,7 +422,7 @@ def _definition(indexes: list[Any], columns: list[Column], id_flags: int) -> byt
         "columns": [{"path": column.path, "flags": column.flags} for column in columns],
         "indexes": indexes,
     }
-    return bson.encode(content, codec_options=values.OPTIONS)
+    return pack(content)
 
 
 def _columns(present: list[Column], index: Mapping[str, Any]) -> list[Column]:

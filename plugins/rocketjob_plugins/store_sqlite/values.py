@@ -20,10 +20,8 @@ from decimal import Decimal
 from typing import Any, Final
 from uuid import UUID
 
-import bson
-from bson.binary import Binary, UuidRepresentation
+from bson.binary import Binary
 from bson.code import Code
-from bson.codec_options import CodecOptions
 from bson.dbref import DBRef
 from bson.decimal128 import Decimal128, create_decimal128_context
 from bson.errors import BSONError, InvalidDocument
@@ -36,10 +34,7 @@ from bson.timestamp import Timestamp
 
 from rocketjob.base.errors import DocumentTooLarge, StoreError, UnsupportedOperation
 from rocketjob.store import MAX_DOCUMENT_BYTES, Stored
-
-OPTIONS: Final[CodecOptions[dict[str, Any]]] = CodecOptions(
-    tz_aware=True, tzinfo=UTC, uuid_representation=UuidRepresentation.STANDARD
-)
+from rocketjob.store.packing import pack, unpack
 
 
 class Missing:
@@ -68,7 +63,7 @@ def encode(document: Mapping[str, Any]) -> bytes:
         StoreError: a value has no BSON form; the message names the field.
     """
     try:
-        blob = bson.encode(document, codec_options=OPTIONS)
+        blob = pack(document)
     except (BSONError, OverflowError, TypeError, ValueError, RecursionError) as error:
         raise _explain(document, error) from error
     if len(blob) > MAX_DOCUMENT_BYTES:
@@ -81,7 +76,7 @@ def encode(document: Mapping[str, Any]) -> bytes:
 
 def decode(blob: bytes) -> Stored:
     """Return the document that `encode` made this of."""
-    return bson.decode(blob, codec_options=OPTIONS)
+    return unpack(blob)
 
 
 def normalise(document: Mapping[str, Any]) -> Stored:
@@ -132,7 +127,7 @@ def _culprit(value: Any) -> tuple[list[str], Any]:
 
 def _encodable(key: Any, value: Any) -> bool:
     try:
-        bson.encode({key: value}, codec_options=OPTIONS)
+        pack({key: value})
     except (BSONError, OverflowError, TypeError, ValueError, RecursionError):
         return False
     return True

@@ -15,7 +15,7 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import attrs
 
-from rocketjob.model.types.anything import ANY, check_any, decode_any, encode_any
+from rocketjob.model.types.anything import ANY, check_any, check_record, decode_any, encode_any
 from rocketjob.model.types.base import Codec, scalar
 from rocketjob.model.types.choices import enum_of, literal, union
 from rocketjob.model.types.containers import mapping, nested, sequence, tuple_of
@@ -25,6 +25,7 @@ from rocketjob.model.types.times import parse_datetime, plain_datetime
 __all__ = [
     "Codec",
     "check_any",
+    "check_record",
     "codec_for",
     "decode_any",
     "encode_any",

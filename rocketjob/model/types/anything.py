@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import enum
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -42,8 +42,14 @@ _TAGGED: dict[str, tuple[type, Codec]] = {
 }
 
 
-def check_any(value: Any) -> str | None:
-    """Say why a value of no declared type cannot be stored, or return None."""
+def check_any(
+    value: Any, keys: Callable[[Mapping[Any, Any]], str | None] | None = None
+) -> str | None:
+    """Say why a value of no declared type cannot be stored, or return None.
+
+    Args:
+        keys: says what is wrong with the keys of a mapping, in the place of `check_keys`.
+    """
     if isinstance(value, str):
         return check_text(value)
     if isinstance(value, int) and not isinstance(value, bool | enum.Enum):
@@ -59,12 +65,14 @@ def check_any(value: Any) -> str | None:
     if isinstance(value, re.Pattern):
         return check_pattern(value)
     if isinstance(value, Mapping):
-        return check_keys(value) or first(
-            (f"[{key!r}] {said}" for key, item in value.items() if (said := check_any(item)))
+        return (keys or check_keys)(value) or first(
+            f"[{key!r}] {said}" for key, item in value.items() if (said := check_any(item, keys))
         )
     if isinstance(value, list | tuple | set | frozenset):
         return first(
-            f"[{index}] {said}" for index, item in enumerate(value) if (said := check_any(item))
+            f"[{index}] {said}"
+            for index, item in enumerate(value)
+            if (said := check_any(item, keys))
         )
     if isinstance(value, (*_NATIVE, date, Sealed)):
         return None if not isinstance(value, enum.Enum) else _cannot_store(value)
@@ -75,12 +83,24 @@ def _cannot_store(value: Any) -> str:
     return f"cannot be stored: {shown(value)} is no type that a document holds"
 
 
+def check_record(value: Any) -> str | None:
+    """Say why a batch record cannot be stored: nothing filters by its keys, any text is one."""
+    return check_any(value, check_texts_as_keys)
+
+
 def check_keys(value: Mapping[Any, Any]) -> str | None:
+    for key in value:
+        if isinstance(key, str) and (key.startswith("$") or "." in key or "\0" in key):
+            return f"has the key {key!r}: keys may not contain '.' nor begin with '$'"
+    return check_texts_as_keys(value)
+
+
+def check_texts_as_keys(value: Mapping[Any, Any]) -> str | None:
     for key in value:
         if not isinstance(key, str):
             return f"must have text as keys, not {shown(key)}"
-        if key.startswith("$") or "." in key or "\0" in key:
-            return f"has the key {key!r}: keys may not contain '.' nor begin with '$'"
+        if "\0" in key:
+            return f"has the key {key!r}: keys may not contain '\\0'"
         if key == TAG:
             return f"has the key {key!r}, which marks values of special types: choose another"
         if said := check_text(key):

@@ -1,6 +1,7 @@
 """Rejected records in a file that is mended: nothing is lost, and nothing comes back as another."""
 
 import csv
+import uuid
 from datetime import UTC, datetime
 
 import pytest
@@ -227,3 +228,18 @@ def test_a_paused_job_stays_paused_when_records_are_resubmitted(rocketjob, tmp_p
     job.resume()
     rocketjob.work_off()
     assert list(job.reload().records()) == ["{'a': '1', 'b': 'y'}"]
+
+
+class PickyValuesJob(Batch, Job):
+    max_rejects = 5
+
+    def perform(self, record):
+        raise ValueError("not yet")
+
+
+def test_rejects_with_uuids_and_times_come_back_as_they_were(rocketjob, tmp_path):
+    record = {"id": uuid.UUID(int=5), "at": datetime(2024, 7, 1, 12, tzinfo=UTC)}
+    job = rejected(rocketjob, tmp_path, PickyValuesJob, [record])
+    job.resubmit(tmp_path / "bad.csv")
+    ((found,),) = [list(each) for each in job.input.where({})]
+    assert found == record
