@@ -15,12 +15,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.orm import Session
 
 from rocketjob.base.errors import ConfigurationError
+from rocketjob.model.fields import read_only_field
 from rocketjob_plugins.transaction import Transaction
 
 
@@ -28,6 +29,10 @@ class SessionTransaction(Transaction, abstract=True):
     """Mixin: perform, or each slice, in a session of its own, on `self.session`."""
 
     sessionmaker: ClassVar[Callable[[], Session] | None] = None
+    if TYPE_CHECKING:
+        _session: Session | None = read_only_field()
+    else:
+        _session = None
 
     def __init_subclass__(cls, abstract: bool = False, **options: Any) -> None:
         super().__init_subclass__(abstract=abstract, **options)
@@ -36,27 +41,30 @@ class SessionTransaction(Transaction, abstract=True):
     @property
     def session(self) -> Session:
         """The session of the transaction that is open."""
-        found = self.__dict__.get("_session")
-        if found is None:
+        if self._session is None:
             raise RuntimeError("self.session is there only while perform runs")
-        return found  # type: ignore[no-any-return]
+        return self._session
 
     @contextmanager
     def transaction(self) -> Iterator[Session]:
         make = type(self).sessionmaker
         assert make is not None  # checked when the class was made
         with make() as session, session.begin():
-            self.__dict__["_session"] = session
+            self._session = session
             try:
                 yield session
             finally:
-                self.__dict__.pop("_session", None)
+                self._session = None
 
 
 class ConnectionTransaction(Transaction, abstract=True):
     """Mixin: perform, or each slice, on a connection of its own, `self.connection`."""
 
     engine: ClassVar[Engine | None] = None
+    if TYPE_CHECKING:
+        _connection: Connection | None = read_only_field()
+    else:
+        _connection = None
 
     def __init_subclass__(cls, abstract: bool = False, **options: Any) -> None:
         super().__init_subclass__(abstract=abstract, **options)
@@ -65,21 +73,20 @@ class ConnectionTransaction(Transaction, abstract=True):
     @property
     def connection(self) -> Connection:
         """The connection of the transaction that is open."""
-        found = self.__dict__.get("_connection")
-        if found is None:
+        if self._connection is None:
             raise RuntimeError("self.connection is there only while perform runs")
-        return found  # type: ignore[no-any-return]
+        return self._connection
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         engine = type(self).engine
         assert engine is not None  # checked when the class was made
         with engine.begin() as connection:
-            self.__dict__["_connection"] = connection
+            self._connection = connection
             try:
                 yield connection
             finally:
-                self.__dict__.pop("_connection", None)
+                self._connection = None
 
 
 def _require(cls: type, name: str, abstract: bool, example: str) -> None:

@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import functools
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -92,10 +93,15 @@ class OnDemand(Job, abstract=True):
     def taken_by(cls, config: Config) -> bool:
         return ALLOWED.of(config) and super().taken_by(config)
 
+    @functools.cached_property
+    def compiled_code(self) -> dict[str, tuple[str, Any]]:
+        """The code of each field as it was compiled last, with its source."""
+        return {}
+
     def run_code(self, name: str, row: Any = None) -> Any:
         """Run the code of a field; return what it returned."""
         source = getattr(self, name)
-        known = self.__dict__.setdefault("_compiled", {})
+        known = self.compiled_code
         if name not in known or known[name][0] != source:
             known[name] = source, compile_body(source, f"<{type(self).__name__}.{name}>")
         return known[name][1](self, self, self.data, row, self.logger)

@@ -55,7 +55,7 @@ def job_ids(incomplete: str) -> Items:
 def stored_classes(incomplete: str) -> Items:
     """Offer the classes that stored jobs have."""
     from rocketjob import application
-    from rocketjob.jobs.job import COLLECTION
+    from rocketjob.jobs.claims import COLLECTION
 
     if not _store_exists():
         return []

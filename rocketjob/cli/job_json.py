@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 import attrs
 
@@ -12,6 +13,7 @@ from rocketjob.jobs.exception import JobException
 from rocketjob.model.encrypted_fields import HIDDEN, Sealed
 from rocketjob.model.fields import Field
 from rocketjob.model.query import Query
+from rocketjob.model.record import values_of
 from rocketjob.store import Stored
 
 if TYPE_CHECKING:
@@ -31,6 +33,9 @@ EVENTS = {
 """What a person can do with a job: the command, and the method of the job."""
 
 
+_problems: WeakKeyDictionary[Job, str] = WeakKeyDictionary()
+
+
 def find_jobs(query: Query[Any]) -> Iterator[Job]:
     """Yield the jobs of a query; one that cannot be loaded does not end the listing."""
     found = Job.collection().find(
@@ -48,12 +53,13 @@ def load(stored: Stored) -> Job:
     """Return a stored job to be shown, not to be changed, whatever its document holds."""
     job = Job.listed(stored)
     if isinstance(job, UnknownJob) and job.error is not None:
-        job.__dict__["_problem"] = f"cannot be loaded: {job.problem}"
+        _problems[job] = f"cannot be loaded: {job.problem}"
+    values = values_of(job)
     for name, made in job.fields().items():
-        if said := _misfit(made, job.__dict__[name]):
-            job.__dict__["_problem"] = f"does not fit its class: {name} {said}"
+        if said := _misfit(made, values[name]):
+            _problems[job] = f"does not fit its class: {name} {said}"
             if name in STANDARD:  # what is made of these relies on their types
-                job.__dict__[name] = made.make_default()
+                values[name] = made.make_default()
     return job
 
 
@@ -68,8 +74,7 @@ def _misfit(made: Field, value: Any) -> str | None:
 
 def problem_of(job: Job) -> str | None:
     """Say what is wrong with the document of a job, if anything."""
-    found: str | None = job.__dict__.get("_problem")
-    return found
+    return _problems.get(job)
 
 
 def remarks_of(job: Job) -> list[Remark]:
@@ -123,7 +128,7 @@ def own_fields(job: Job, reveal: bool = False) -> dict[str, Any]:
     """Return the fields that the job's class adds to those of every job."""
     return {
         name: HIDDEN
-        if made.encrypted and not reveal and job.__dict__[name] is not None
+        if made.encrypted and not reveal and values_of(job)[name] is not None
         else getattr(job, name)
         for name, made in job.fields().items()
         if name not in STANDARD

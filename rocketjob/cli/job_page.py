@@ -29,6 +29,7 @@ from rocketjob.cli.output import (
     to_json,
 )
 from rocketjob.jobs.exception import JobException
+from rocketjob.model.record import values_of
 from rocketjob.states.history import HistoryEntry
 
 
@@ -65,7 +66,7 @@ def print_job(job: Job, reveal: bool) -> None:
 
 def _is_idle(job: Job, name: str) -> bool:
     """Tell whether a field is the class's own affair, and says nothing now."""
-    return job.fields()[name].read_only and job.__dict__[name] is None
+    return job.fields()[name].read_only and values_of(job)[name] is None
 
 
 def _print_problem(job: Job) -> None:

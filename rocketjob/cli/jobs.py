@@ -38,7 +38,8 @@ from rocketjob.cli.output import (
 from rocketjob.cli.selection import Selection, checked, selection_options
 from rocketjob.cli.session import import_app
 from rocketjob.cli.types import JobId, Property, as_dict
-from rocketjob.jobs.job import COLLECTION, STATES
+from rocketjob.jobs.claims import COLLECTION
+from rocketjob.jobs.job import STATES
 from rocketjob.jobs.query import JobQuery
 from rocketjob.model.encrypted_fields import HIDDEN
 

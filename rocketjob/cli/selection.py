@@ -15,7 +15,8 @@ from rocketjob.cli.command import did_you_mean
 from rocketjob.cli.errors import BadInput
 from rocketjob.cli.session import warn
 from rocketjob.cli.types import STORED_CLASS, JsonObject
-from rocketjob.jobs.job import COLLECTION, STATES
+from rocketjob.jobs.claims import COLLECTION
+from rocketjob.jobs.job import STATES
 from rocketjob.jobs.query import JobQuery
 from rocketjob.model.registry import loaded_classes, lookup
 

@@ -214,7 +214,7 @@ def _count(number: int, noun: str, plural: str = "") -> str:
 def _check(current: Application, ctx: click.Context) -> None:
     """Refuse what can never work before anything is started."""
     from rocketjob.base.errors import UnsupportedOperation
-    from rocketjob.jobs.job import COLLECTION
+    from rocketjob.jobs.claims import COLLECTION
 
     if ":memory:" in current.config.url:
         raise click.UsageError(

@@ -11,8 +11,7 @@ import copy
 import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, tzinfo
-from math import inf
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, ParamSpec, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, ParamSpec, Self, TypeVar, cast
 
 import pendulum
 from bson import ObjectId
@@ -32,11 +31,13 @@ from rocketjob.base.log import Logger
 from rocketjob.jobs import class_checks, present, successors
 from rocketjob.jobs.builder import JobBuilder
 from rocketjob.jobs.checked import Moment, PerformLater
+from rocketjob.jobs.claims import COLLECTION
 from rocketjob.jobs.exception import JobException
 from rocketjob.jobs.query import JobQuery
 from rocketjob.model import validators
 from rocketjob.model.document import Document
 from rocketjob.model.fields import field, read_only_field
+from rocketjob.model.record import HISTORY, HISTORY_LIMIT, record_of, values_of
 from rocketjob.model.registry import loaded_classes, lookup
 from rocketjob.queue.limits import Limit
 from rocketjob.states import history
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 J = TypeVar("J")
-COLLECTION = "rocket_job.jobs"
 STATES = ("queued", "running", "completed", "failed", "paused", "aborted")
 INDEXES: dict[str, list[dict[str, Any]]] = {
     COLLECTION: [
@@ -69,14 +69,6 @@ INDEXES: dict[str, list[dict[str, Any]]] = {
         },
     ]
 }
-
-
-class Claim(NamedTuple):
-    """Who works on a job: a process of a server incarnation, and which claim of the job it is."""
-
-    by: str
-    number: int
-    at: float = inf  # when it was made to start the job, in seconds of the monotonic clock
 
 
 class Job(Document):
@@ -134,10 +126,6 @@ class Job(Document):
     exception: JobException | None = read_only_field()
     result: dict[str, Any] | None = read_only_field()
     arguments: dict[str, Any] | None = read_only_field()
-
-    _claim: ClassVar[Claim | None] = None  # set on an instance that a worker has claimed
-    if TYPE_CHECKING:
-        _change: Change = read_only_field()
 
     def __init_subclass__(cls, abstract: bool = False, **options: Any) -> None:
         cls.__events__ = events_of(cls)
@@ -289,15 +277,15 @@ class Job(Document):
     @property
     def logger(self) -> Logger:
         """Log with the job's id and class bound, at the job's own level if it has one."""
-        made: Logger | None = self.__dict__.get("_logger")
-        if made is None or self.__dict__.get("_logger_level") != self.log_level:
+        level, made = self._record.logger or (None, None)
+        if made is None or level != self.log_level:
             cls = type(self)
             fields = {"job_id": str(self.id), "job": cls.type_name()}
             if self.claim_number:
                 fields |= {"worker": self.worker_name or "", "claim": str(self.claim_number)}
             made = Logger(f"{cls.__module__}.{cls.__name__}", fields, self.log_level)
-            self.__dict__["_logger"], self.__dict__["_logger_level"] = made, self.log_level
-        return made
+            self._record.logger = self.log_level, made
+        return cast(Logger, made)
 
     # --- events ------------------------------------------------------------------------------
 
@@ -417,7 +405,7 @@ class Job(Document):
 
     def _forget_claim(self) -> None:
         self.collection().update_one(
-            self._identity(), {"$unset": {"claimed_by": "", "worker_name": ""}}
+            self.write_guard(), {"$unset": {"claimed_by": "", "worker_name": ""}}
         )
 
     # --- questions ---------------------------------------------------------------------------
@@ -519,8 +507,8 @@ class Job(Document):
     @property
     def history(self) -> list[HistoryEntry]:
         """The last changes of state, oldest first."""
-        written = self.__dict__.get("_history", ())
-        return [HistoryEntry.load(each) for each in (*written, *self._unsaved())]
+        record = self._record
+        return [HistoryEntry.load(each) for each in (*record.history, *record.unsaved)]
 
     # --- time and text -----------------------------------------------------------------------
 
@@ -572,8 +560,9 @@ class Job(Document):
 
     def restarted(self, **overrides: Any) -> Self:
         """Return a new job of this class with the fields that are marked `copy_on_restart`."""
+        values = values_of(self)
         copied = {
-            name: copy.deepcopy(self.__dict__[name])
+            name: copy.deepcopy(values[name])
             for name, made in self.__fields__.items()
             if made.copy_on_restart
         }
@@ -588,17 +577,17 @@ class Job(Document):
 
     def stored_value(self, name: str, default: Any = None) -> Any:
         """Return a field's value as it was stored when this object was loaded or saved, in BSON."""
-        return (self._stored or {}).get(self.__fields__[name].key, default)
+        return (self._record.stored or {}).get(self.__fields__[name].key, default)
 
     def edited_meanwhile(self) -> dict[str, Any]:
         """Return the copied fields that others have changed in the store, with their new values."""
-        known = self._stored
+        known = self._record.stored
         stored = None if known is None else self.collection().find_one({"_id": self.id})
         if known is None or stored is None:
             return {}
-        there = type(self).from_document(stored)
+        there = values_of(type(self).from_document(stored))
         return {
-            name: there.__dict__[name]
+            name: there[name]
             for name, made in self.__fields__.items()
             if made.copy_on_restart and stored.get(made.key) != known.get(made.key)
         }
@@ -634,7 +623,7 @@ class Job(Document):
             change.amends[document] = amend
 
     def _change_under_way(self, method: str) -> Change:
-        change: Change | None = self.__dict__.get("_change")
+        change: Change | None = self._record.change
         if change is None:
             raise RuntimeError(
                 f"{method} belongs into a before callback of an event: "
@@ -645,12 +634,12 @@ class Job(Document):
     @property
     def is_changing(self) -> bool:
         """Whether a change of state is under way, as in a before callback of an event."""
-        return self.__dict__.get("_change") is not None
+        return self._record.change is not None
 
     @property
     def failing_with(self) -> BaseException | str | None:
         """The error or reason of the `fail` that is under way; for callbacks of `fail`."""
-        change: Change | None = self.__dict__.get("_change")
+        change: Change | None = self._record.change
         return change.arguments.get("reason") if change is not None else None
 
     def save_with(self, other: Document | None) -> None:
@@ -659,15 +648,15 @@ class Job(Document):
         Raises:
             ValidationError: one of them is not valid; this object is as it was before the call.
         """
-        before = dict(self.__dict__), set(self._assigned)
-        stored = other._stored if other is not None else None
+        record, before = self._record, self._record.snapshot(self)
+        stored = record_of(other).stored if other is not None else None
         store = context.current().store
 
         def step(session: Any) -> None:
-            self._put_back(before)  # it may be made again
+            record.restore(self, before)  # it may be made again
             self.save(validate=False)
             if other is not None:
-                other.__dict__["_stored"] = stored
+                record_of(other).stored = stored
                 other.save()
 
         try:
@@ -676,20 +665,8 @@ class Job(Document):
             else:
                 successors.save_with(store, self, other)
         except BaseException:
-            self._put_back(before)
+            record.restore(self, before)
             raise
-
-    def _changes(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        changed, removed = super()._changes()
-        documents = self.__dict__.get("_to_note")
-        if documents is not None:  # `save_with`: not for a change that it makes alone
-            undo = successors.update_back(self._stored or {}, (*changed, *removed))
-            changed[successors.FIELD] = successors.make_note(documents, undo=undo)
-        return changed, removed
-
-    def _put_back(self, before: tuple[dict[str, Any], Iterable[str]]) -> None:
-        self.__dict__.update(before[0])
-        self.__dict__["_assigned"] = set(before[1])
 
     def removed_by(self, event: str) -> bool:
         """Tell whether an event removes the job once it is made."""
@@ -770,31 +747,21 @@ class Job(Document):
 
     def to_document(self, entries: Iterable[dict[str, Any]] = ()) -> Stored:
         stored = super().to_document()
-        written = [*self.__dict__.get("_history", ()), *self._unsaved(), *entries]
+        written = [*self._record.history, *self._record.unsaved, *entries]
         if written:
-            stored[history.KEY] = written[-history.LIMIT :]
+            stored[HISTORY] = written[-HISTORY_LIMIT:]
         return stored
-
-    def _load(self, stored: Stored, strict: bool = True) -> None:
-        self.__dict__["_history"] = stored.get(history.KEY, [])
-        self.__dict__["_unsaved_history"] = []
-        super()._load(stored, strict)
-
-    def _was_stored(self, stored: Stored) -> None:
-        super()._was_stored(stored)
-        if self._unsaved():
-            self._add_history(self._unsaved())
-            self.__dict__["_unsaved_history"] = []
 
     def _update_document(
         self, changed: Mapping[str, Any], removed: Mapping[str, Any]
     ) -> dict[str, Any]:
         update = super()._update_document(changed, removed)
-        return {**update, "$push": history.push(self._unsaved())} if self._unsaved() else update
+        unsaved = self._record.unsaved
+        return {**update, "$push": history.push(unsaved)} if unsaved else update
 
     def _condition(self, changed: Mapping[str, Any]) -> dict[str, Any]:
         """Guard a state that was changed in memory, as the event itself would have been."""
-        return self._guard(changed) if "state" in changed else self._identity()
+        return self._guard(changed) if "state" in changed else self.write_guard()
 
     def _guard(self, changed: Iterable[str]) -> dict[str, Any]:
         """Return the filter of a change of state.
@@ -803,23 +770,11 @@ class Job(Document):
         change, such as `failure_count`, must be as it was too: the state may have gone away and
         come back meanwhile.
         """
-        guard = {**self._identity(), "state": self._stored_state()}
-        if self.__dict__.get("_claim") is None:
-            stored = self._stored or {}
+        guard = {**self.write_guard(), "state": self._stored_state()}
+        if self._record.claim is None:
+            stored = self._record.stored or {}
             guard |= {key: stored.get(key) for key in changed if key in _SET_BY_EVENTS}
         return guard
-
-    def _unsaved(self) -> list[dict[str, Any]]:
-        """Return what the history gets with the next write: events that were made in memory."""
-        found: list[dict[str, Any]] = self.__dict__.get("_unsaved_history", [])
-        return found
-
-    def _add_unsaved(self, entries: list[dict[str, Any]]) -> None:
-        self.__dict__["_unsaved_history"] = [*self._unsaved(), *entries]
-
-    def _add_history(self, entries: list[dict[str, Any]]) -> None:
-        written = [*self.__dict__.get("_history", ()), *entries]
-        self.__dict__["_history"] = written[-history.LIMIT :]
 
     @classmethod
     def _unknown_class(cls, name: str) -> type[Document]:
@@ -833,19 +788,8 @@ class Job(Document):
 
         return UnknownJob.of(stored, error)
 
-    def _identity(self) -> dict[str, Any]:
-        claim: Claim | None = self.__dict__.get("_claim")
-        if claim is None:
-            return {"_id": self.id}
-        return {"_id": self.id, "claimed_by": claim.by, "claim_number": claim.number}
-
-    def _claim_ended(self) -> None:
-        """Forget the claim once the job was given out of the worker's hands."""
-        if self.claimed_by is None:
-            self.__dict__["_claim"] = None
-
-    def _lost(self) -> RocketJobError:
-        if self.__dict__.get("_claim") is not None:
+    def write_lost(self) -> RocketJobError:
+        if self._record.claim is not None:
             return ClaimLost(f"{self!r}: the claim belongs to somebody else now; nothing written")
         stored = self.collection().find_one({"_id": self.id}, {"state": 1})
         if stored is None:
@@ -858,7 +802,7 @@ class Job(Document):
         )
 
     def _stored_state(self) -> str:
-        return str((self._stored or {}).get("state", self.state))
+        return str((self._record.stored or {}).get("state", self.state))
 
     def reload(self) -> Self:
         """Read the job again; what was not saved is lost.

@@ -11,6 +11,7 @@ from bson import ObjectId
 
 from rocketjob.base.passwords import without_passwords
 from rocketjob.model.encrypted_fields import HIDDEN
+from rocketjob.model.record import values_of
 
 if TYPE_CHECKING:
     from rocketjob.jobs.job import Job
@@ -41,7 +42,7 @@ def shown_fields(job: Job) -> dict[str, Any]:
 
 
 def _shown(job: Job, name: str) -> Any:
-    value = job.__dict__[name]
+    value = values_of(job)[name]
     if job.fields()[name].encrypted and value is not None:
         return HIDDEN
     return without_passwords(attrs.asdict(value) if attrs.has(type(value)) else value)

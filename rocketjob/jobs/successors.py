@@ -22,6 +22,8 @@ from bson import ObjectId
 from rocketjob.base import clock
 from rocketjob.base.errors import is_duplicate_key
 from rocketjob.base.log import Logger
+from rocketjob.model.bulk import raise_duplicate
+from rocketjob.model.record import Changes, record_of
 from rocketjob.store import Collection, Store, Stored, Update, Write
 
 if TYPE_CHECKING:
@@ -88,12 +90,18 @@ def save_with(store: Store, job: Job, other: Document) -> None:
 
     def create() -> None:
         stored = other.to_document()
-        job.__dict__["_to_note"] = {other: stored}
+        record = record_of(job)
+
+        def note_of(changes: Changes) -> dict[str, Any]:
+            undo = update_back(record.stored or {}, (*changes[0], *changes[1]))
+            return {FIELD: make_note({other: stored}, undo=undo)}
+
+        record.also_set = note_of
         try:
             job.save(validate=False)
         finally:
-            del job.__dict__["_to_note"]
-        note = (job._stored or {}).pop(FIELD)
+            record.also_set = None
+        note = (record.stored or {}).pop(FIELD)
         try:
             other.validate()  # only now: the job as it was may have been in the way
             refused = finish(store, job.id, note)
@@ -102,9 +110,9 @@ def save_with(store: Store, job: Job, other: Document) -> None:
                 raise
             refused = {}  # it is created, or will be by a sweep
         for error in refused.values():
-            other._raise_duplicate(error)
+            raise_duplicate(other, error)
             raise error
-        other._was_stored(stored)
+        record_of(other).was_stored(stored)
 
     other.chain("save").run(other, lambda: other.chain("create").run(other, create))
 

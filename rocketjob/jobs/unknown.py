@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rocketjob.base.errors import UnknownJobClass
 from rocketjob.jobs.exception import message_of
 from rocketjob.jobs.job import Job
+from rocketjob.model.fields import read_only_field
+from rocketjob.model.record import record_of
 from rocketjob.store import Stored
 
 
@@ -16,28 +18,22 @@ class UnknownJob(Job):
     Its class is not loaded here, or raises when it is given what is stored.
     """
 
+    if TYPE_CHECKING:
+        error: Exception | None = read_only_field()
+    else:
+        error = None  # what its class raised; None where the class is not loaded here
+
     @classmethod
     def of(cls, stored: Stored, error: Exception) -> UnknownJob:
         """Return the stand-in for a job whose class raised this error."""
-        job = cls.__new__(cls)
-        job._load(stored, strict=False)
-        job.__dict__["_error"] = error
+        job = cls._made_of(stored, strict=False)
+        job.error = error
         return job
-
-    def _load(self, stored: Stored, strict: bool = True) -> None:
-        super()._load(stored, strict)
-        self.__dict__["_unknown_name"] = stored.get("_type", "?")
 
     @property
     def class_name(self) -> str:
         """The name of the class that it was stored with."""
-        return str(self.__dict__.get("_unknown_name", "?"))
-
-    @property
-    def error(self) -> Exception | None:
-        """What its class raised; None where the class is not loaded here."""
-        found: Exception | None = self.__dict__.get("_error")
-        return found
+        return str((record_of(self).stored or {}).get("_type", "?"))
 
     @property
     def problem(self) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
-from rocketjob.base.errors import ValidationError, duplicate_key_details
+from rocketjob.base.errors import ValidationError, duplicate_key_details, is_duplicate_key
 from rocketjob.model.callbacks import Chain, Frame, leave_all, unwind_all
+from rocketjob.model.record import record_of
 from rocketjob.store import Stored, atomically, context
 
 
@@ -23,9 +24,7 @@ class Document(Protocol):
 
     def to_document(self) -> Stored: ...
 
-    def _raise_duplicate(self, error: Exception) -> None: ...
-
-    def _was_stored(self, stored: Stored) -> None: ...
+    def duplicate_key_errors(self, details: Mapping[str, Any]) -> dict[str, list[str]]: ...
 
 
 def create_all(cls: type[Document], documents: Sequence[Document]) -> None:
@@ -77,7 +76,15 @@ def _insert_all(cls: type[Document], documents: Sequence[Document]) -> None:
         key = duplicate_key_details(error).get("keyValue", {}).get("_id")
         for document in documents:
             if key is None or document.id == key:
-                document._raise_duplicate(error)
+                raise_duplicate(document, error)
         raise
     for document, each in zip(documents, stored, strict=True):
-        document._was_stored(each)
+        record_of(document).was_stored(each)
+
+
+def raise_duplicate(document: Document, error: Exception) -> None:
+    """Turn the refusal of a unique index into a validation error, if a field explains it."""
+    if is_duplicate_key(error):
+        said = document.duplicate_key_errors(duplicate_key_details(error))
+        if said:
+            raise ValidationError(said, type(document).__name__, conflict=True) from error

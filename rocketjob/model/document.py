@@ -17,11 +17,9 @@ from rocketjob.base.errors import (
     NotFound,
     RocketJobError,
     ValidationError,
-    duplicate_key_details,
-    is_duplicate_key,
 )
 from rocketjob.model import registry, validation
-from rocketjob.model.bulk import create_all
+from rocketjob.model.bulk import create_all, raise_duplicate
 from rocketjob.model.callbacks import Callback, Chain, Frame, check_event, own_callbacks
 from rocketjob.model.encrypted_fields import Sealed, decrypt
 from rocketjob.model.fields import (
@@ -35,6 +33,7 @@ from rocketjob.model.fields import (
 )
 from rocketjob.model.generated import refuse_generated
 from rocketjob.model.query import Query
+from rocketjob.model.record import Record, is_stored, mutable_fields
 from rocketjob.store import Collection, Filter, Stored, context
 
 PERSISTENCE_EVENTS = frozenset({"initialize", "validation", "save", "create", "destroy"})
@@ -52,8 +51,6 @@ class Document:
 
     collection_name: ClassVar[str] = ""
     callback_events: ClassVar[frozenset[str]] = PERSISTENCE_EVENTS
-    errors: validation.Errors
-
     __fields__: ClassVar[dict[str, Field]] = {}
     __own_fields__: ClassVar[dict[str, Field]] = {}
     __overrides__: ClassVar[dict[str, Any]] = {}
@@ -64,8 +61,7 @@ class Document:
 
     if TYPE_CHECKING:
         id: ObjectId
-        _stored: Stored | None
-        _assigned: set[str]
+        _record: Record
 
     # --- making a class ----------------------------------------------------------------------
 
@@ -149,9 +145,7 @@ class Document:
     # --- making an instance ------------------------------------------------------------------
 
     def __init__(self, **values: Any) -> None:
-        own = self.__dict__
-        own["_stored"], own["_assigned"] = None, set()
-        own["errors"] = validation.Errors()
+        record = self.__dict__["_record"] = Record()
         fields = self.__fields__
         for name in values:
             if name not in fields or fields[name].read_only:
@@ -161,7 +155,7 @@ class Document:
             setattr(self, name, value)
         for made in later:
             setattr(self, made.name, made.factory(self))  # type: ignore[misc]
-        own["_assigned"].clear()
+        record.assigned.clear()
         if chain := self.chain("initialize"):
             Frame(chain, self).leave()
 
@@ -199,7 +193,7 @@ class Document:
             return
         convert = made.codec.convert
         self.__dict__[name] = value if convert is None else convert(value)
-        self._assigned.add(name)
+        self._record.assigned.add(name)
 
     if not TYPE_CHECKING:  # else every attribute would be known
 
@@ -244,9 +238,15 @@ class Document:
         """
         name = stored.get("_type")
         found: Any = cls if name == cls.__name__ else cls._class_of(name)
-        loaded: Self = found.__new__(found)
-        loaded._load(stored, strict)
-        return loaded
+        made: Self = found._made_of(stored, strict)
+        return made
+
+    @classmethod
+    def _made_of(cls, stored: Stored, strict: bool) -> Self:
+        made = cls.__new__(cls)
+        made.__dict__["_record"] = Record(stored)
+        made._load(stored, strict)
+        return made
 
     @classmethod
     def listed(cls, stored: Stored) -> Self:
@@ -275,8 +275,6 @@ class Document:
 
     def _load(self, stored: Stored, strict: bool = True) -> None:
         own = self.__dict__
-        own["_stored"], own["_assigned"] = stored, set()
-        own["errors"] = validation.Errors()
         for name, made in self.__fields__.items():
             value = stored.get(made.key, MISSING)
             if value is MISSING:
@@ -289,51 +287,27 @@ class Document:
             Frame(chain, self).leave()
 
     @property
+    def errors(self) -> validation.Errors:
+        """What the last validation found wrong, by field."""
+        return self._record.errors
+
+    @property
     def is_new(self) -> bool:
         """Whether the document was never stored."""
-        return self._stored is None
+        return self._record.stored is None
 
     def changed(self) -> dict[str, Any]:
         """Return the fields that differ from what is stored, by name."""
-        stored = self._stored or {}
+        record = self._record
+        stored, mutable = record.stored or {}, mutable_fields(type(self))
         found = {}
         for name, made in self.__fields__.items():
-            if self._stored is not None and name not in self._assigned and not made.codec.mutable:
+            known = record.stored is not None and name not in record.assigned
+            if known and name not in mutable:
                 continue
-            if not self._is_stored(made, stored.get(made.key, MISSING)):
+            if not is_stored(made, self.__dict__[name], stored.get(made.key, MISSING)):
                 found[name] = self.__dict__[name]
         return found
-
-    def _is_stored(self, made: Field, stored: Any) -> bool:
-        """Tell whether the stored value of a field is the present one."""
-        value = self.__dict__[made.name]
-        if value is stored:
-            return True  # it may be of no use to the class any more, and so not to be encoded
-        if made.encrypted and isinstance(stored, bytes) and not isinstance(value, Sealed | None):
-            return bool(decrypt(made, stored) == value)  # it never looks the same twice
-        return bool(made.store(value) == stored)
-
-    def _changes(self) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return what to `$set` and to `$unset`, comparing only what can have changed."""
-        stored = self._stored or {}
-        changed: dict[str, Any] = {}
-        removed: dict[str, Any] = {}
-        for name in self._comparable():
-            made = self.__fields__[name]
-            key, held = made.key, self.__dict__[name]
-            present = stored.get(key, MISSING)
-            if held is present or (made.encrypted and self._is_stored(made, present)):
-                continue
-            value = made.store(held)
-            if value is MISSING:
-                if key in stored:
-                    removed[key] = ""
-            elif value != present:
-                changed[key] = value
-        return changed, removed
-
-    def _comparable(self) -> set[str]:
-        return self._assigned | _mutable_fields(type(self))
 
     # --- validation --------------------------------------------------------------------------
 
@@ -402,33 +376,23 @@ class Document:
         try:
             self.collection().insert_one(stored)
         except Exception as error:
-            self._raise_duplicate(error)
+            raise_duplicate(self, error)
             raise
-        self._was_stored(stored)
-
-    def _was_stored(self, stored: Stored) -> None:
-        self.__dict__["_stored"] = stored
-        self._assigned.clear()
+        self._record.was_stored(stored)
 
     def _update(self) -> None:
-        changed, removed = self._changes()
+        changed, removed = self._record.changes(self)
         if not changed and not removed:
             return
         update = self._update_document(changed, removed)
         try:
             result = self.collection().update_one(self._condition(changed), update)
         except Exception as error:
-            self._raise_duplicate(error)
+            raise_duplicate(self, error)
             raise
         if not result.matched_count:
-            raise self._lost()
-        self._was_updated(changed, removed)
-
-    def _was_updated(self, changed: Mapping[str, Any], removed: Mapping[str, Any]) -> None:
-        stored = {**(self._stored or {}), **changed}
-        for key in removed:
-            stored.pop(key, None)
-        self._was_stored(stored)
+            raise self.write_lost()
+        self._record.written(changed, removed)
 
     def _update_document(
         self, changed: Mapping[str, Any], removed: Mapping[str, Any]
@@ -437,22 +401,15 @@ class Document:
 
     def _condition(self, changed: Mapping[str, Any]) -> dict[str, Any]:
         """Return the filter of a save that changes these fields."""
-        return self._identity()
+        return self.write_guard()
 
-    def _identity(self) -> dict[str, Any]:
+    def write_guard(self) -> dict[str, Any]:
         """Return the filter under which this object may write."""
-        return {"_id": self.id}
+        return {"_id": self.id, **self._record.guard()}
 
-    def _lost(self) -> RocketJobError:
+    def write_lost(self) -> RocketJobError:
         """Return the error for a write that matched nothing."""
         return NotFound(f"{self!r} is not stored any more: it was deleted meanwhile")
-
-    def _raise_duplicate(self, error: Exception) -> None:
-        """Turn the refusal of a unique index into a validation error, if a field explains it."""
-        if is_duplicate_key(error):
-            said = self.duplicate_key_errors(duplicate_key_details(error))
-            if said:
-                raise ValidationError(said, type(self).__name__, conflict=True) from error
 
     def duplicate_key_errors(self, details: Mapping[str, Any]) -> dict[str, list[str]]:
         """Say in messages by field why a unique index refused this document.
@@ -464,7 +421,7 @@ class Document:
 
     def delete(self) -> None:
         """Remove the document, without callbacks; nothing happens if it is gone."""
-        self.collection().delete_one(self._identity())
+        self.collection().delete_one(self.write_guard())
 
     def destroy(self) -> None:
         """Remove the document, with its callbacks."""
@@ -479,7 +436,7 @@ class Document:
         stored = self.collection().find_one({"_id": self.id})
         if stored is None:
             raise NotFound(f"{self!r} is not stored any more")
-        self._load(stored, strict=False)
+        load_into(self, stored, strict=False)
         return self
 
     # --- class-level helpers -----------------------------------------------------------------
@@ -543,7 +500,7 @@ class Document:
             raise ValidationError(errors, cls.__name__)
         document = cls(**values)
         document.__dict__.update(sealed)
-        document._assigned.update(sealed)
+        document._record.assigned.update(sealed)
         return document
 
     @classmethod
@@ -648,6 +605,12 @@ def refuse_broken_classes(package: str) -> None:
             _ = made.codec
 
 
+def load_into(document: Document, stored: Stored, strict: bool = True) -> None:
+    """Give a document the values of a stored one; a claim and a change under way stay."""
+    document._record.loaded(stored)
+    document._load(stored, strict)
+
+
 def as_object_id(value: Any) -> Any:
     """Return an id from its text; anything else as it is."""
     if isinstance(value, str) and ObjectId.is_valid(value):
@@ -672,11 +635,3 @@ def _known_fields(cls: type[Document], name: str) -> str:
     settable = [n for n, made in cls.__fields__.items() if not made.read_only]
     near = difflib.get_close_matches(name, settable, n=1)
     return f"did you mean {near[0]}?" if near else f"it has {', '.join(sorted(settable))}"
-
-
-def _mutable_fields(cls: type[Document]) -> frozenset[str]:
-    cached: frozenset[str] | None = cls.__dict__.get("__mutable__")
-    if cached is None:
-        cached = frozenset(n for n, made in cls.__fields__.items() if made.codec.mutable)
-        cls.__mutable__ = cached  # type: ignore[attr-defined]
-    return cached

@@ -18,11 +18,13 @@ from rocketjob.base import clock
 from rocketjob.base.config import Config
 from rocketjob.base.errors import ConfigurationError
 from rocketjob.base.log import Logger
-from rocketjob.jobs import successors
+from rocketjob.jobs import claims, successors
+from rocketjob.jobs.claims import COLLECTION, Claim, claim_of
 from rocketjob.jobs.exception import JobException
 from rocketjob.jobs.fit import check_fits
-from rocketjob.jobs.job import COLLECTION, Claim, Job
+from rocketjob.jobs.job import Job
 from rocketjob.jobs.unknown import UnknownJob
+from rocketjob.model.record import record_of
 from rocketjob.model.registry import classes_made, loaded_classes
 from rocketjob.model.types import codec_for
 from rocketjob.queue.limits import Blocked, LimitedClaim
@@ -103,7 +105,7 @@ class Queue:
     def _take(self, stored: dict[str, Any]) -> Job | None:
         """Return a job that was claimed; None for one that has expired, or cannot be loaded."""
         try:
-            job = self._load(stored)
+            job = self.load(stored)
             if self._discard_expired(job):
                 return None
             check_fits(job)
@@ -136,9 +138,10 @@ class Queue:
                 raise
             log.exception("a running job cannot be joined", job_id=str(job.id))
             return []
-        return [job, *(Job.from_document(dict(job._stored or {})) for _ in range(count - 1))][
-            : max(0, count)
-        ]
+        return [
+            job,
+            *(Job.from_document(dict(record_of(job).stored or {})) for _ in range(count - 1)),
+        ][: max(0, count)]
 
     def more_urgent(self, job: Job) -> bool:
         """Tell whether a job that should go before this one waits."""
@@ -176,9 +179,10 @@ class Queue:
             update["$unset"] = dict.fromkeys(self._cleared, "")
         return update
 
-    def _load(self, stored: dict[str, Any]) -> Job:
+    def load(self, stored: dict[str, Any]) -> Job:
+        """Return a job that this claimer has claimed, to be written under that claim."""
         job = Job.from_document(stored)
-        job.__dict__["_claim"] = Claim(self.claimed_by, stored["claim_number"], clock.monotonic())
+        claims.hold(job, Claim(self.claimed_by, stored["claim_number"], clock.monotonic()))
         return job
 
     def _discard_expired(self, job: Job) -> bool:
@@ -252,7 +256,7 @@ class Queue:
 
         One that was only to be joined was not claimed, and is nobody's to give back.
         """
-        writes = [give_back_write(job, note) for job in jobs if job._claim is not None]
+        writes = [give_back_write(job, note) for job in jobs if claim_of(job) is not None]
         if writes:
             self.store.write_many(COLLECTION, writes)
 
@@ -304,7 +308,7 @@ def give_back_write(job: Job, note: Mapping[str, Any] | None = None) -> Write:
         "$unset": _RELEASED,
         "$push": history.push([entry]),
     }
-    return Write({**job._identity(), "state": "running"}, update)
+    return Write({**job.write_guard(), "state": "running"}, update)
 
 
 def claims_of(owner: str) -> Filter:
@@ -374,7 +378,7 @@ def _take_back(
             successors.finish(store, stored["_id"], stored[successors.FIELD])
             stored = store.collection(COLLECTION).find_one({"_id": stored["_id"]}) or stored
         job = Job.from_document(stored)
-        job.__dict__["_claim"] = Claim(stored["claimed_by"], stored.get("claim_number", 0))
+        claims.hold(job, Claim(stored["claimed_by"], stored.get("claim_number", 0)))
         return job.recover(crashed, reason, crash_limit)
     except Exception as error:
         if store.is_transient(error):

@@ -11,7 +11,8 @@ from datetime import datetime
 from typing import Any
 
 from rocketjob.base import clock
-from rocketjob.jobs.job import COLLECTION, Job
+from rocketjob.jobs.claims import COLLECTION
+from rocketjob.jobs.job import Job
 from rocketjob.jobs.reasons import Explanation, Reason, Remark, shown
 from rocketjob.jobs.unknown import UnknownJob
 from rocketjob.queue.claim import Queue, more_urgent_than

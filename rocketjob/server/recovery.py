@@ -12,7 +12,7 @@ from typing import Any
 from rocketjob.base import clock
 from rocketjob.base.log import Logger
 from rocketjob.jobs import successors
-from rocketjob.jobs.job import COLLECTION
+from rocketjob.jobs.claims import COLLECTION
 from rocketjob.queue.claim import owners, requeue_claims
 from rocketjob.server import events
 from rocketjob.server.server import MISSED_BEATS, Server

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,10 +10,8 @@ import attrs
 
 from rocketjob.base.clock import to_utc
 from rocketjob.base.passwords import bounded, hide_passwords
+from rocketjob.model.record import HISTORY, HISTORY_LIMIT
 from rocketjob.model.types import plain_datetime
-
-KEY = "history"
-LIMIT = 20  # entries kept; older ones are dropped
 
 
 @attrs.frozen
@@ -67,6 +65,6 @@ def entry(
     return made
 
 
-def push(entries: list[dict[str, Any]]) -> dict[str, Any]:
+def push(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return the part of an update that appends entries and drops the oldest."""
-    return {KEY: {"$each": entries, "$slice": -LIMIT}}
+    return {HISTORY: {"$each": list(entries), "$slice": -HISTORY_LIMIT}}

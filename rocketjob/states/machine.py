@@ -21,7 +21,9 @@ from rocketjob.base import clock
 from rocketjob.base.errors import DuplicateKey, InvalidTransition, is_duplicate_key
 from rocketjob.base.functions import refuse_unawaited
 from rocketjob.jobs import successors
+from rocketjob.model.bulk import raise_duplicate
 from rocketjob.model.callbacks import Frame, leave_all, unwind_all
+from rocketjob.model.record import Snapshot, mutable_fields, record_of
 from rocketjob.states import history
 from rocketjob.store import Write, atomically, context
 
@@ -149,7 +151,7 @@ class Change:
         self._frames_of: dict[Document, list[Frame]] = {}
         self._inserts: dict[Document, dict[str, Any]] = {}
         self._saves = True
-        self._snapshot: dict[str, Any] = {}
+        self._snapshot: Snapshot | None = None
         self._entries: list[dict[str, Any]] = []
         self._changed: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
         self._outer: Change | None = None
@@ -171,8 +173,8 @@ class Change:
         transition = self.event.choose(self.job, self.arguments)
         self._callbacks, self._saves = callbacks, save
         self._snapshot = self._picture()
-        self._outer = self.job.__dict__.get("_change")
-        self.job.__dict__["_change"] = self
+        record = record_of(self.job)
+        self._outer, record.change = record.change, self
         try:
             self._apply(transition)
             self._follow()
@@ -194,17 +196,17 @@ class Change:
             each._apply(each.event.choose(self.job, each.arguments))
         self.follow_ups = followed
 
-    def _picture(self) -> dict[str, Any]:
+    def _picture(self) -> Snapshot:
         """Return what the object holds now; copies where a callback could change it in place."""
         job = self.job
-        held = {**job.__dict__, "_assigned": set(job._assigned)}
+        picture = record_of(job).snapshot(job)
         events = (self.event.name, "save", "validation", "create")
         if self._callbacks and (job.__validations__ or any(job.chain(name) for name in events)):
-            for name, made in job.__fields__.items():
-                if made.codec.mutable and held[name] is not None:
+            for name in mutable_fields(type(job)):
+                if (held := picture.values[name]) is not None:
                     with contextlib.suppress(Exception):  # what cannot be copied is not stored
-                        held[name] = copy.deepcopy(held[name])
-        return held
+                        picture.values[name] = copy.deepcopy(held)
+        return picture
 
     def _apply(self, transition: Transition) -> None:
         job = self.job
@@ -244,7 +246,7 @@ class Change:
         for companion in self.companions:
             self._enter("save", companion)
             self._enter("create", companion)
-        self._changed = job._changes()
+        self._changed = record_of(job).changes(job)
         self.deletes = not job.is_new and self._deletes_at_once()
 
     def _deletes_at_once(self) -> bool:
@@ -263,15 +265,12 @@ class Change:
         for follow_up in reversed(self.follow_ups):
             unwind_all(follow_up._frames, error)
         unwind_all(self._frames, error)
-        self.job.__dict__.clear()
-        self.job.__dict__.update(self._snapshot)
+        if self._snapshot is not None:
+            record_of(self.job).restore(self.job, self._snapshot)
         self._restore_outer()
 
     def _restore_outer(self) -> None:
-        if self._outer is None:
-            self.job.__dict__.pop("_change", None)
-        else:
-            self.job.__dict__["_change"] = self._outer
+        record_of(self.job).change = self._outer
 
     # --- the write ---------------------------------------------------------------------------
 
@@ -282,7 +281,7 @@ class Change:
         condition = job._guard((*changed, *removed))
         if self.deletes:
             return Write(condition, None)
-        update: dict[str, Any] = {"$push": history.push([*job._unsaved(), *self.entries()])}
+        update: dict[str, Any] = {"$push": history.push([*record_of(job).unsaved, *self.entries()])}
         if changed:
             update["$set"] = changed
         if removed:
@@ -306,10 +305,10 @@ class Change:
         except BaseException as error:
             self.rollback(error)
             if isinstance(error, Exception):
-                job._raise_duplicate(error)
+                raise_duplicate(job, error)
             raise
         if not matched:
-            lost = job._lost()
+            lost = job.write_lost()
             self.rollback(lost)
             raise lost
         self.stored()
@@ -385,16 +384,17 @@ class Change:
 
     def stored(self) -> None:
         """Note on the object that the write was made."""
-        job = self.job
+        job, record = self.job, record_of(self.job)
         if job.is_new:
-            job._was_stored(self._inserts[job])
-        elif not self.deletes:
-            job._was_updated(*self._changed)
-        job._add_history(self.entries())
+            record.was_stored(self._inserts[job])
+        elif self.deletes:
+            record.note_history(self.entries())
+        else:
+            record.written(*self._changed, self.entries())
         for companion in self.companions:
             if companion in self._inserts:  # else it was not wanted any more
-                companion._was_stored(self._inserts[companion])
-        job._claim_ended()
+                record_of(companion).was_stored(self._inserts[companion])
+        record.released(job)
 
     def needs_settling(self) -> bool:
         """Tell whether anything is left for `finish` to do once the write was made."""
@@ -409,7 +409,8 @@ class Change:
     def finish(self) -> None:
         """Tell the observers, run the afters, and remove a job that is not to be kept."""
         if not self._saves:
-            self.job._add_unsaved(self.entries())
+            record = record_of(self.job)
+            record.unsaved = [*record.unsaved, *self.entries()]
             self._leave()
             return
         job, plugins = self.job, context.current().plugins

@@ -22,7 +22,8 @@ from rocketjob.base.config import Config
 from rocketjob.base.errors import ClaimLost
 from rocketjob.base.interrupt import Interrupt
 from rocketjob.base.log import Logger
-from rocketjob.jobs.job import COLLECTION, Job
+from rocketjob.jobs.claims import COLLECTION, claim_of
+from rocketjob.jobs.job import Job
 from rocketjob.queue.claim import Queue, claims_of, give_back_write
 from rocketjob.states.machine import Change
 from rocketjob.store import Write
@@ -110,8 +111,8 @@ class WorkerPool:
 
     def hold(self, job: Job) -> None:
         """Note a claim that a thread has made itself."""
-        if job._claim is not None:
-            self._held[job.id] = job._claim.number
+        if (claim := claim_of(job)) is not None:
+            self._held[job.id] = claim.number
 
     def released(self, job: Job) -> None:
         """Note that a job's end is written, or belongs to somebody else."""
@@ -240,7 +241,7 @@ class WorkerPool:
 
     def _takes_writes(self, job: Job) -> bool:
         """Tell whether the store takes a harmless write of a job: then it is well itself."""
-        harmless = Write(job._identity(), {"$set": {"claim_number": job.claim_number}})
+        harmless = Write(job.write_guard(), {"$set": {"claim_number": job.claim_number}})
         try:
             self.queue.store.write_many(COLLECTION, [harmless])
         except Exception:
@@ -304,8 +305,8 @@ class WorkerPool:
 
     def _add(self, jobs: list[Job]) -> None:
         for job in jobs:
-            if job._claim is not None:
-                self._held[job.id] = job._claim.number
+            if (claim := claim_of(job)) is not None:
+                self._held[job.id] = claim.number
         if self._tasks:
             waiting = [*self._drain(), *jobs]
             waiting.sort(key=_urgency)
@@ -359,7 +360,7 @@ class WorkerPool:
         ]
         if lost:
             log.warning("claims that nobody works on are given back", jobs=len(lost))
-            jobs = [self.queue._load(each) for each in lost]
+            jobs = [self.queue.load(each) for each in lost]
             self.queue.store.write_many(COLLECTION, [give_back_write(job) for job in jobs])
         self._is_unsure = False
         self._next_check = clock.monotonic() + self.config.re_check_seconds

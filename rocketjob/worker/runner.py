@@ -14,7 +14,10 @@ from typing import TYPE_CHECKING, Any
 from rocketjob.base import clock
 from rocketjob.base.errors import ClaimLost, NotFound, StateConflict
 from rocketjob.base.log import Logger
+from rocketjob.jobs.claims import claim_of
 from rocketjob.jobs.exception import JobException, message_of
+from rocketjob.model.document import load_into
+from rocketjob.model.record import record_of
 from rocketjob.states.machine import Change
 from rocketjob.store import context
 from rocketjob.worker import async_loop
@@ -104,7 +107,7 @@ def work_claimed_job(job: Job, worker: Worker) -> bool:
 def tell_of_start(job: Job) -> None:
     """Tell the observers of a start that was made by a claim, which is no event of the job's."""
     plugins = context.current().plugins
-    if job._claim is not None and plugins.listens("state_changed"):
+    if claim_of(job) is not None and plugins.listens("state_changed"):
         plugins.notify("state_changed", job=job, event="start", source="queued", target="running")
 
 
@@ -117,7 +120,7 @@ def is_lost(job: Job, error: BaseException) -> bool:
     if job.is_new or not isinstance(error, ClaimLost | NotFound):
         return False
     try:
-        return job.collection().find_one(job._identity(), {"_id": 1}) is None
+        return job.collection().find_one(job.write_guard(), {"_id": 1}) is None
     except Exception:
         return False  # whatever is written later is written under the claim
 
@@ -125,7 +128,7 @@ def is_lost(job: Job, error: BaseException) -> bool:
 def is_vetoed(job: Job, worker: Worker) -> bool:
     """Ask the plugins whether a claimed job may start; one that may not is given back."""
     plugins = context.current().plugins
-    if not plugins.listens("veto_claim") or job._claim is None:
+    if not plugins.listens("veto_claim") or claim_of(job) is None:
         return False
     veto = plugins.hook.veto_claim(job=job)
     if veto is None:
@@ -161,7 +164,7 @@ def run_start_callbacks(job: Job) -> None:
     chain = job.chain("start")
     if chain:
         chain.run(job, lambda: None)
-        if job.is_running and any(job._changes()):
+        if job.is_running and any(record_of(job).changes(job)):
             job.save()
 
 
@@ -195,9 +198,9 @@ def finish(job: Job, value: Any, worker: Worker) -> None:
 
 def save_where_it_is(job: Job) -> None:
     """Store a state that a callback set in memory, if it is not stored already."""
-    if job.state != (job._stored or {}).get("state"):
+    if job.state != (record_of(job).stored or {}).get("state"):
         job.save(validate=False)
-        job._claim_ended()
+        record_of(job).released(job)
 
 
 def fail(job: Job, error: BaseException, worker: Worker) -> None:
@@ -257,7 +260,7 @@ def _store_failure_alone(job: Job, error: BaseException, worker: Worker) -> None
 
 def _drop_unsaved(job: Job) -> None:
     """Put the job's fields back to what is stored; the claim stays."""
-    job._load(job._stored or {})
+    load_into(job, record_of(job).stored or {})
 
 
 def log_end(change: Change) -> None:

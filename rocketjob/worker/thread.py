@@ -14,6 +14,7 @@ from bson import ObjectId
 from rocketjob.base import clock
 from rocketjob.base.config import Config
 from rocketjob.base.log import Logger
+from rocketjob.jobs.claims import claim_of
 from rocketjob.jobs.job import Job
 from rocketjob.queue.claim import Queue
 from rocketjob.states.machine import Change
@@ -95,7 +96,8 @@ class ThreadWorker(Worker):
 
     def _work(self, job: Job) -> None:
         pool, started = self.pool, clock.monotonic()
-        if job._claim is not None and started - job._claim.at > pool.config.heartbeat_seconds:
+        claim = claim_of(job)
+        if claim is not None and started - claim.at > pool.config.heartbeat_seconds:
             # The process stood still, or nearly: the claim may be somebody else's by now.
             pool.refuse(job)
             return

@@ -15,10 +15,10 @@ from data.make_store import (
     LINES,
     MADE_AT,
     Address,
-    ImportJob,
-    LinesJob,
-    NightlyJob,
-    OrderJob,
+    EarlierImportJob,
+    EarlierLinesJob,
+    EarlierNightlyJob,
+    EarlierOrderJob,
 )
 from rocketjob.queue.claim import requeue_claims
 from rocketjob.server.server import Server
@@ -38,7 +38,7 @@ def earlier(request, tmp_path, monkeypatch):
 
 
 def order(text):
-    (found,) = OrderJob.where(text=text)
+    (found,) = EarlierOrderJob.where(text=text)
     return found
 
 
@@ -55,7 +55,7 @@ def test_there_is_a_store_of_an_earlier_version():
 
 
 def test_its_jobs_are_as_they_were(earlier):
-    assert OrderJob.counts_by_state() == {
+    assert EarlierOrderJob.counts_by_state() == {
         "queued": 4,
         "running": 1,
         "completed": 1,
@@ -71,7 +71,7 @@ def test_its_jobs_are_as_they_were(earlier):
     assert nested.due == MADE_AT + timedelta(days=1)
     assert order("completed").result == {"floors": 0}
     assert order("running").claimed_by == GONE
-    assert all(not job.changed() and job.is_valid() for job in OrderJob.all())
+    assert all(not job.changed() and job.is_valid() for job in EarlierOrderJob.all())
 
 
 def test_an_exception_and_the_history_are_still_told(earlier):
@@ -89,10 +89,10 @@ def test_its_jobs_run(earlier):
     order("paused").resume()
     order("failed").retry()
     earlier.travel(timedelta(hours=2))
-    LinesJob.destroy_all()
+    EarlierLinesJob.destroy_all()
     DirmonEntry.destroy_all()
     earlier.work_off()
-    assert OrderJob.counts_by_state() == {"completed": 8, "aborted": 1}
+    assert EarlierOrderJob.counts_by_state() == {"completed": 8, "aborted": 1}
     assert order("nested").result == {"floors": 7}
     assert order("queued").result == {"floors": 3}
     assert events_of(order("running")) == ["start", "requeue", "start", "complete"]
@@ -100,7 +100,7 @@ def test_its_jobs_run(earlier):
 
 
 def test_a_batch_job_goes_on_where_it_was(earlier):
-    (job,) = LinesJob.all()
+    (job,) = EarlierLinesJob.all()
     assert job.sub_state == "processing"
     assert job.statistics == {"lines": 10}
     assert job.input.counts_by_state() == {"queued": 2, "running": 1}
@@ -115,14 +115,14 @@ def test_a_batch_job_goes_on_where_it_was(earlier):
 
 
 def test_a_cron_job_runs_when_it_is_due_and_leaves_the_next(earlier, monkeypatch):
-    monkeypatch.setattr(NightlyJob, "ran", [])
-    (job,) = NightlyJob.all()
+    monkeypatch.setattr(EarlierNightlyJob, "ran", [])
+    (job,) = EarlierNightlyJob.all()
     due = (MADE_AT + timedelta(days=1)).replace(hour=3)
     assert job.run_at == due
     earlier.travel(due + timedelta(minutes=1))
     earlier.work_off()
-    assert NightlyJob.ran == [due]
-    (later,) = NightlyJob.all()
+    assert EarlierNightlyJob.ran == [due]
+    (later,) = EarlierNightlyJob.all()
     assert later.run_at == due + timedelta(days=1)
 
 
@@ -135,7 +135,7 @@ def test_a_directory_entry_still_finds_its_files_and_makes_their_jobs(earlier, t
     (found,) = entry.files()
     entry.later(found.path)
     earlier.work_off()
-    (job,) = ImportJob.all()
+    (job,) = EarlierImportJob.all()
     assert job.is_completed
     assert job.record_count == 3
     entry.disable()

@@ -33,7 +33,7 @@ class Address:
     floors: list[int] = attrs.field(factory=list)
 
 
-class OrderJob(Job):
+class EarlierOrderJob(Job):
     destroy_on_complete = False
     text: str = "an order"
     homes: list[Address] = field(factory=list)
@@ -47,7 +47,7 @@ class OrderJob(Job):
         return {"floors": sum(sum(home.floors) for home in self.homes) + sum(amounts)}
 
 
-class NightlyJob(Cron, Job):
+class EarlierNightlyJob(Cron, Job):
     cron_schedule = "0 3 * * * UTC"
     ran: ClassVar[list[datetime]] = []
 
@@ -55,7 +55,7 @@ class NightlyJob(Cron, Job):
         self.ran.append(self.scheduled_at)
 
 
-class LinesJob(Statistics, Batch, Job):
+class EarlierLinesJob(Statistics, Batch, Job):
     destroy_on_complete = False
     input_category = InputCategory(slice_size=5)
     output_category = OutputCategory()
@@ -68,7 +68,7 @@ class LinesJob(Statistics, Batch, Job):
         return line.upper()
 
 
-class ImportJob(Batch, Job):
+class EarlierImportJob(Batch, Job):
     destroy_on_complete = False
     input_category = InputCategory(slice_size=5)
 
@@ -81,48 +81,48 @@ def make(url: str) -> None:
         made.freeze(MADE_AT)
         make_jobs(made)
         make_batch(made)
-        NightlyJob.create()
+        EarlierNightlyJob.create()
         entry = DirmonEntry.create(
-            name="orders", pattern="in/*.txt", job_class_name="ImportJob", properties={}
+            name="orders", pattern="in/*.txt", job_class_name="EarlierImportJob", properties={}
         )
         entry.enable()
-        DirmonEntry.create(name="others", pattern="other/*.txt", job_class_name="ImportJob")
+        DirmonEntry.create(name="others", pattern="other/*.txt", job_class_name="EarlierImportJob")
         Server.create(name="here:1", host="here", pid_namespace=None).started().pause()
 
 
 def make_jobs(made: Any) -> None:
-    OrderJob.create(text="completed", collect_output=True)
+    EarlierOrderJob.create(text="completed", collect_output=True)
     made.work_off()
-    OrderJob.fails = True
+    EarlierOrderJob.fails = True
     for text in ("failed", "retried"):
-        OrderJob.create(text=text)
+        EarlierOrderJob.create(text=text)
     made.work_off()
-    OrderJob.fails = False
-    OrderJob.where(text="retried").first().retry()
-    OrderJob.set(text="queued", collect_output=True).perform_later(1, 2)
-    OrderJob.create(
+    EarlierOrderJob.fails = False
+    EarlierOrderJob.where(text="retried").first().retry()
+    EarlierOrderJob.set(text="queued", collect_output=True).perform_later(1, 2)
+    EarlierOrderJob.create(
         text="nested",
         collect_output=True,
         homes=[Address("Main Street", [1, 2]), Address("Back Lane", [4])],
         limits={"eu": Address("Rue", [8])},
         due=MADE_AT + timedelta(days=1),
     )
-    OrderJob.create(text="scheduled", run_at=MADE_AT + timedelta(hours=1))
-    OrderJob.create(text="paused").pause()
-    OrderJob.create(text="aborted").abort()
-    OrderJob.create(text="running", priority=1)
+    EarlierOrderJob.create(text="scheduled", run_at=MADE_AT + timedelta(hours=1))
+    EarlierOrderJob.create(text="paused").pause()
+    EarlierOrderJob.create(text="aborted").abort()
+    EarlierOrderJob.create(text="running", priority=1)
     made.queue.claimed_by, made.queue.worker_name = GONE, "gone:1:1"
     (running,) = made.queue.claim(1)
     assert running.text == "running"
 
 
 def make_batch(made: Any) -> None:
-    job = LinesJob(priority=2)
+    job = EarlierLinesJob(priority=2)
     job.upload(LINES)
     job.save()
-    LinesJob.stop = made.worker.stopping
+    EarlierLinesJob.stop = made.worker.stopping
     made.work_off(limit=1)
-    LinesJob.stop = None
+    EarlierLinesJob.stop = None
     made.worker.stopping.clear()
     assert job.input.claim(GONE, "gone:1:1", 1, None, claimed_in="a")
 

@@ -9,6 +9,7 @@ import pytest
 
 from rocketjob import Job, ValidationError, before, field, validators
 from rocketjob.model.document import Document
+from rocketjob.model.record import record_of
 from support.jobs import stored
 
 
@@ -72,7 +73,7 @@ def test_a_value_that_does_not_fit_stays_as_it_is_stored(rocketjob, values):
     for found in (Job.find(job.id), ChangedJob.where(id=job.id).first(), job.reload()):
         assert type(found) is ChangedJob
         assert getattr(found, name) == value
-        assert found._changes() == ({}, {})
+        assert record_of(found).changes(found) == ({}, {})
     assert ChangedJob.where(id=job.id).pluck(name) == [value]
 
 

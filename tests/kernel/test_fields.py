@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rocketjob import Job, ValidationError, field
+from rocketjob.model.record import record_of
 from rocketjob.testing import sandbox
 from support.jobs import stored
 
@@ -179,7 +180,7 @@ def test_a_loaded_document_has_nothing_to_save(stores, name, value):
     job = EveryTypeJob.create(**{name: value})
     assert job.changed() == {}
     assert job.reload().changed() == {}
-    assert job._changes() == ({}, {})
+    assert record_of(job).changes(job) == ({}, {})
 
 
 def test_every_type_of_the_guide_is_tried():
@@ -235,7 +236,7 @@ def test_whatever_is_saved_comes_back(stores, values):
     assert job.is_valid(), job.errors
     found = EveryTypeJob.find(job.save().id)
     assert {name: getattr(found, name) for name in values} == values
-    assert found._changes() == ({}, {})
+    assert record_of(found).changes(found) == ({}, {})
 
 
 @given(times)

@@ -3,6 +3,7 @@
 import pytest
 
 from rocketjob import InvalidTransition, Job, Transition, event
+from rocketjob.model.record import record_of
 from rocketjob.testing import sandbox
 from support.jobs import KeptJob, PassingJob, PausableJob, job_in, stored
 
@@ -47,10 +48,10 @@ def test_an_event_leads_where_the_table_says_or_is_refused(shared, event, state)
         assert job.state == stored(job)["state"] == target
         assert job.changed() == {}
         return
-    before, document = dict(job.__dict__), stored(job)
+    before, document = record_of(job).snapshot(job), stored(job)
     with pytest.raises(InvalidTransition, match=f"Cannot {event} a job that is {state}"):
         getattr(job, event)()
-    assert job.__dict__ == before
+    assert record_of(job).snapshot(job) == before
     assert stored(job) == document
 
 

@@ -17,6 +17,7 @@ from rocketjob import (
     hookimpl,
 )
 from rocketjob.base.errors import InvalidTransition
+from rocketjob.model.record import record_of
 from support.jobs import KeptJob, PassingJob, job_in, stored
 
 
@@ -27,7 +28,7 @@ class Ledger(Document):
 
 def picture(job):
     """Return all that an object holds, so that it can be compared after a refusal."""
-    return {k: copy.deepcopy(v) for k, v in job.__dict__.items() if k != "errors"}
+    return copy.deepcopy(record_of(job).snapshot(job))
 
 
 # --- StateConflict ----------------------------------------------------------------------------

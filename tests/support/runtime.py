@@ -16,7 +16,7 @@ from bson import ObjectId
 from rocketjob import application
 from rocketjob.base import clock
 from rocketjob.base.errors import StoreUnavailable
-from rocketjob.jobs.job import COLLECTION
+from rocketjob.jobs.claims import COLLECTION
 from rocketjob.queue.claim import Queue
 from rocketjob.worker.pool import WorkerPool
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import sys
+import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, Unpack
 
@@ -11,6 +13,7 @@ from rocketjob.base import clock
 from rocketjob.base.errors import ConfigurationError
 from rocketjob.jobs.present import duration_text
 from rocketjob.model.fields import read_only_field
+from rocketjob.model.record import record_of, values_of
 from rocketjob.store import Filter
 from rocketjob_plugins.batch import download, rejects, tables, upload
 from rocketjob_plugins.batch.category import (
@@ -77,9 +80,17 @@ class Batch(Job, abstract=True):
     upload_mark: dict[str, Any] | None = read_only_field()
 
     # What a worker knows while it processes: not stored.
-    current_slice: ClassVar[Slice | None] = None
+    if TYPE_CHECKING:
+        current_slice: Slice | None = read_only_field()
+    else:
+        current_slice = None
     record_number: ClassVar[int] = 0
     """The number of the record in work in the whole upload, from 1."""
+
+    @functools.cached_property
+    def open_uploads(self) -> dict[str, weakref.ref[upload.UploadWriter]]:
+        """The uploads through this object that have not ended, by category."""
+        return {}
 
     # --- the class ---------------------------------------------------------------------------
 
@@ -125,7 +136,7 @@ class Batch(Job, abstract=True):
         super().__init__(**values)
         given = set(values)
         self._apply_shorts({**type(self).__shorts__, **shorts}, given, shorts)
-        self._assigned.clear()
+        record_of(self).assigned.clear()
 
     def _apply_shorts(
         self, shorts: Mapping[str, Any], given: set[str], own: Mapping[str, Any]
@@ -482,11 +493,11 @@ class Batch(Job, abstract=True):
     def _drop_slices(self) -> None:
         self.cleanup()
 
-    def _identity(self) -> dict[str, Any]:
-        identity = super()._identity()
-        if "claimed_by" not in identity and self.state == "running":
-            identity["sub_state"] = (self._stored or {}).get("sub_state")
-        return identity
+    def write_guard(self) -> dict[str, Any]:
+        guard = super().write_guard()
+        if "claimed_by" not in guard and self.state == "running":
+            guard["sub_state"] = (record_of(self).stored or {}).get("sub_state")
+        return guard
 
     # --- work --------------------------------------------------------------------------------
 
@@ -571,7 +582,7 @@ class Batch(Job, abstract=True):
 
         @percent_complete.setter
         def percent_complete(self, percent: int) -> None:
-            self.__dict__["percent_complete"] = percent
+            values_of(self)["percent_complete"] = percent
 
     @property
     def worker_names(self) -> list[str]:

@@ -17,6 +17,7 @@ from typing import Any, ClassVar
 
 from rocketjob import Job
 from rocketjob.base.errors import ConfigurationError
+from rocketjob.model.record import values_of
 
 
 class LowerPriority(Job, abstract=True):
@@ -31,6 +32,6 @@ class LowerPriority(Job, abstract=True):
 
     def lower_priority(self) -> None:
         """Lower the priority by the size of the upload; nothing, before there is one."""
-        count: int | None = self.__dict__.get("record_count")
+        count: int | None = values_of(self).get("record_count")
         if count:
             self.priority = min(100, self.priority + count // self.lower_priority_count)

@@ -21,6 +21,7 @@ from rocketjob_plugins.batch.rows import RowWriter
 from rocketjob_plugins.batch.serializers import check_texts, refused
 from rocketjob_plugins.batch.slice import EXCEPTION, Slice
 from rocketjob_plugins.batch.slices import claim_guard
+from rocketjob_plugins.batch.statistics import Statistics, add_nested
 from rocketjob_plugins.batch.streams import StreamError
 from rocketjob_plugins.batch.tables import lazy_rows, parses
 
@@ -65,6 +66,7 @@ class Outcome:
         self._into_main = self._collected.get("main")
         self._from = self.start
         self.statistics: dict[str, int] = {}
+        self._pending = job.pending_statistics if isinstance(job, Statistics) else None
         self._counts: list[tuple[int, dict[str, int]]] = []
 
     @classmethod
@@ -126,7 +128,7 @@ class Outcome:
         return result.value if write is None else write(result.value)
 
     def _count(self, index: int) -> None:
-        pending: dict[str, int] | None = self.job.__dict__.get("_pending_statistics")
+        pending = self._pending
         if pending:
             self._counts.append((index, dict(pending)))
             _add(self.statistics, pending)
@@ -189,9 +191,8 @@ class Outcome:
         self.slice.exception = JobException.of(error, self.slice.worker_name)
 
     def _forget_pending(self) -> None:
-        pending = self.job.__dict__.get("_pending_statistics")
-        if pending:
-            pending.clear()
+        if self._pending:
+            self._pending.clear()
 
     def seal(self) -> None:
         """Pack what was collected; raises where a value cannot be stored."""
@@ -372,10 +373,9 @@ def _lost(job: Batch, outcome: Outcome) -> None:
 def add_statistics(job: Batch, statistics: dict[str, int]) -> None:
     """Add counts to the stored job."""
     if job.is_new:
-        from rocketjob_plugins.batch.statistics import add_nested
-
+        assert isinstance(job, Statistics)
         for key, count in statistics.items():
-            add_nested(job.__dict__["statistics"], key, count)
+            add_nested(job.statistics, key, count)
         return
     increments = {f"statistics.{key}": count for key, count in statistics.items()}
     job.collection().update_one({"_id": job.id}, {"$inc": increments})

@@ -9,6 +9,7 @@ nothing twice.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +22,11 @@ class Statistics(Job, abstract=True):
 
     statistics: dict[str, Any] = read_only_field(factory=dict)
 
+    @functools.cached_property
+    def pending_statistics(self) -> dict[str, int]:
+        """What the record in work has counted so far."""
+        return {}
+
     def statistics_inc(self, key: str | Mapping[str, int] | None, increment: int = 1) -> None:
         """Add to a count, or to several given as a dict; an empty key is passed over."""
         counts = key if isinstance(key, Mapping) else {key: increment}
@@ -28,8 +34,8 @@ class Statistics(Job, abstract=True):
             if not name or not count:
                 continue
             _check(str(name), count)
-            if self.__dict__.get("current_slice") is not None:
-                pending = self.__dict__.setdefault("_pending_statistics", {})
+            if getattr(self, "current_slice", None) is not None:  # of a batch job
+                pending = self.pending_statistics
                 pending[str(name)] = pending.get(str(name), 0) + count
             else:
                 self._count(str(name), count)

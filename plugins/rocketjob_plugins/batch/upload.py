@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from rocketjob.base.errors import NotFound, RocketJobError, StateConflict
+from rocketjob.model.record import record_of
 from rocketjob.store import Filter, Stored, atomically
 from rocketjob_plugins.batch import rejects, streams, tables
 from rocketjob_plugins.batch.category import InputCategory
@@ -61,8 +62,9 @@ class UploadWriter:
         self.count = 0
 
     def _open(self) -> None:
-        writers = self.job.__dict__.setdefault("_uploads", {})
-        other = writers.get(self.category.name, lambda: None)()
+        writers = self.job.open_uploads
+        known = writers.get(self.category.name)
+        other = known() if known is not None else None
         if other is not None:
             raise StateConflict(
                 f"an upload to {self.category.name} of {self.job!r} has not ended: end it first"
@@ -70,7 +72,7 @@ class UploadWriter:
         writers[self.category.name] = weakref.ref(self)
 
     def _close(self) -> None:
-        self.job.__dict__.get("_uploads", {}).pop(self.category.name, None)
+        self.job.open_uploads.pop(self.category.name, None)
 
     def _next_number(self) -> int:
         """Return a number that no record has had, also none that is processed and gone."""
@@ -268,7 +270,7 @@ def _held(job: Batch) -> dict[str, Any]:
 
     Workers may begin the job while a script uploads to it: its `sub_state` may change.
     """
-    return {name: value for name, value in job._identity().items() if name != "sub_state"}
+    return {name: value for name, value in job.write_guard().items() if name != "sub_state"}
 
 
 def add_to_record_count(job: Batch, count: int) -> None:
@@ -282,18 +284,17 @@ def add_to_record_count(job: Batch, count: int) -> None:
     if stored is None:
         raise StateConflict(f"{job!r} has ended or was removed while records were uploaded to it")
     job.record_count = stored["record_count"]
-    job.__dict__["_stored"] = {**(job._stored or {}), "record_count": job.record_count}
-    job._assigned.discard("record_count")
+    record_of(job).written_apart({"record_count": job.record_count})
 
 
 def store_categories(job: Batch) -> None:
     """Store what an upload found out, such as the columns, before a worker needs it."""
     if job.is_new:
         return
-    changed = {k: v for k, v in job._changes()[0].items() if k == "input_categories"}
+    changed = {k: v for k, v in record_of(job).changes(job)[0].items() if k == "input_categories"}
     if changed:
         job.collection().update_one(_held(job), {"$set": changed})
-        job.__dict__["_stored"] = {**(job._stored or {}), **changed}
+        record_of(job).written_apart(changed)
 
 
 def start_over(job: Batch) -> None:

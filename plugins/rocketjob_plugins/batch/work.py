@@ -20,8 +20,11 @@ import attrs
 
 from rocketjob.base.errors import ClaimLost, NotFound, StateConflict
 from rocketjob.base.log import Logger
+from rocketjob.jobs import claims
+from rocketjob.jobs.claims import Claim
 from rocketjob.jobs.exception import message_of
-from rocketjob.jobs.job import Claim
+from rocketjob.model.document import load_into
+from rocketjob.model.record import record_of, values_of
 from rocketjob.states.machine import Change
 from rocketjob.store import atomically
 from rocketjob.worker import async_loop, runner
@@ -52,7 +55,9 @@ def work_batch_job(job: Batch, worker: Worker) -> None:
     try:
         if job.sub_state in (None, "before"):
             begin(job, worker)
-        elif job._claim is not None:  # given back after its beginning: others may join it again
+        elif (
+            claims.claim_of(job) is not None
+        ):  # given back after its beginning: others may join it again
             open_to_all(job)
         if job.is_running and job.sub_state == "processing" and SliceWorker(job, worker).run():
             finish_if_done(job, worker)
@@ -61,7 +66,7 @@ def work_batch_job(job: Batch, worker: Worker) -> None:
     except (ClaimLost, NotFound, StateConflict):
         raise
     except BaseException as error:
-        if job._claim is not None or worker.inline:
+        if claims.claim_of(job) is not None or worker.inline:
             runner.fail(job, error, worker)
         else:
             log.exception("a worker left a batch job", job_id=str(job.id))
@@ -97,7 +102,7 @@ def open_to_all(job: Batch) -> None:
     job._release()
     if not job.is_new:
         persistently(job, lambda: job.save(validate=False))
-        job._claim_ended()
+        record_of(job).released(job)
 
 
 def persistently(job: Batch, step: Callable[[], T]) -> T:
@@ -270,8 +275,9 @@ class SliceWorker:
         stored = job.collection().find_one({"_id": job.id}, FIELDS)
         if stored is None or stored["state"] != "running":
             return False
-        job.__dict__["priority"] = stored["priority"]
-        job.__dict__["throttle_running_workers"] = stored.get("throttle_running_workers")
+        values = values_of(job)
+        values["priority"] = stored["priority"]
+        values["throttle_running_workers"] = stored.get("throttle_running_workers")
         return stored.get("sub_state") == "processing"
 
     def _is_less_urgent(self) -> bool:
@@ -335,7 +341,7 @@ class SliceWorker:
     def _process(self, slice_: Slice) -> Outcome:
         job = self.job
         outcome = Outcome(slice_, job)
-        job.__dict__["current_slice"] = slice_
+        job.current_slice = slice_
         try:
             job.chain("slice").run(job, lambda: self._perform_records(slice_, outcome))
             outcome.seal()
@@ -343,7 +349,7 @@ class SliceWorker:
             outcome.fail(error)
             self._log_failure(slice_, outcome.error or error)
         finally:
-            job.__dict__.pop("current_slice", None)
+            job.current_slice = None
         return outcome
 
     def _log_failure(self, slice_: Slice, error: BaseException) -> None:
@@ -362,7 +368,7 @@ class SliceWorker:
             return
         perform, records = self._perform, outcome.parse(slice_.records)
         # This is what every record passes through: names are local, the usual way is short.
-        own, number, take, keep = job.__dict__, slice_.id, outcome.take, outcome.plain_append()
+        own, number, take, keep = values_of(job), slice_.id, outcome.take, outcome.plain_append()
         plain = frozenset[type]() if keep is None or isinstance(job, Statistics) else PLAIN
         append, mark = keep or (None, None)
         monotonic, look_at = time.monotonic, self._looked + LOOK_SECONDS
@@ -462,8 +468,8 @@ def _take_over_the_end(job: Batch, worker: Worker) -> bool:
     )
     if stored is None:
         return False
-    job._load(stored)
-    job.__dict__["_claim"] = Claim(owner, stored["claim_number"])
+    load_into(job, stored)
+    claims.hold(job, Claim(owner, stored["claim_number"]))
     worker.took(job)
     return True
 

@@ -20,7 +20,7 @@ from rocketjob import application
 from rocketjob.application import Application
 from rocketjob.base.config import Config
 from rocketjob.cli import Failure
-from rocketjob.jobs.job import COLLECTION
+from rocketjob.jobs.claims import COLLECTION
 
 from .batch import DemoBatchJob
 from .files import Found

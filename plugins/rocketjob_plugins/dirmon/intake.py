@@ -23,6 +23,7 @@ from rocketjob.base.errors import ValidationError, is_duplicate_key
 from rocketjob.base.log import Logger
 from rocketjob.jobs import successors
 from rocketjob.model.query import Query
+from rocketjob.model.record import record_of
 from rocketjob.store import atomically
 from rocketjob_plugins.batch.streams.names import is_url
 from rocketjob_plugins.dirmon.folders import Archive, DirmonError, FileState, Folder, folder_of, why
@@ -181,7 +182,7 @@ class Intake:
         store, mine = application.current().store, {"_id": claim.id, "by": self.by}
 
         def step(session: Any) -> None:
-            job.__dict__["_stored"] = None  # it may be made again
+            record_of(job).stored = None  # it may be made again
             if not claim.collection().delete_one(mine, session=session).deleted_count:
                 raise ClaimTaken(f"{claim.path} was taken over by another scan")
             job.save(validate=False)
@@ -204,7 +205,7 @@ class Intake:
         stored = claims.find_one(mine)
         if stored is None:
             raise ClaimTaken(f"{claim.path} was taken over by another scan")
-        claim.__dict__["_stored"] = stored
+        record_of(claim).stored = stored
 
     # --- what died between ------------------------------------------------------------------
 
@@ -256,7 +257,7 @@ class Intake:
 
 def _finish_note(claim: DirmonFile) -> bool:
     """Store the job that is noted in a claim, and remove the claim; False if none is noted."""
-    note = (claim._stored or {}).get(successors.FIELD)
+    note = (record_of(claim).stored or {}).get(successors.FIELD)
     if note is not None:
         store = application.current().store
         successors.finish(store, claim.id, note, claim.collection_name)

@@ -9,6 +9,8 @@ import rocketjob as rj
 from rocketjob import Job, after, before
 from rocketjob.base import clock
 from rocketjob.base.errors import DocumentTooLarge, NotFound
+from rocketjob.jobs import claims
+from rocketjob.jobs.claims import claim_of
 from rocketjob.queue.claim import Queue
 from rocketjob.worker.pool import WorkerPool
 from support.jobs import KeptJob, PassingJob, stored
@@ -580,16 +582,16 @@ def test_a_backlog_that_will_not_start_soon_is_given_back(file_store, gate):
 
 
 def test_a_job_that_was_claimed_before_a_long_standstill_is_not_started(file_store, monkeypatch):
-    load, stood_still = Queue._load, file_store.application.config.heartbeat_seconds + 1
+    load, stood_still = Queue.load, file_store.application.config.heartbeat_seconds + 1
 
     def loaded_long_ago(queue, document):
         claimed = load(queue, document)
         if claimed.claim_number == 1:
             since = clock.monotonic() - stood_still
-            claimed.__dict__["_claim"] = claimed._claim._replace(at=since)
+            claims.hold(claimed, claim_of(claimed)._replace(at=since))
         return claimed
 
-    monkeypatch.setattr(Queue, "_load", loaded_long_ago)
+    monkeypatch.setattr(Queue, "load", loaded_long_ago)
     job = KeptJob.create()
     with running_pool(file_store, threads=1):
         eventually(lambda: stored(job)["state"] == "completed")

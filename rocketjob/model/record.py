@@ -1,0 +1,203 @@
+"""What is known of a document besides the values of its fields.
+
+Each document has one record: what is stored of it, which fields were assigned since, who may write
+it, what is being done to it. `record_of` returns it to those who write documents.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, cast
+
+from rocketjob.model.encrypted_fields import Sealed, decrypt
+from rocketjob.model.fields import MISSING, Field
+from rocketjob.model.validation import Errors
+from rocketjob.store import Stored
+
+HISTORY = "history"  # its key in the stored document
+HISTORY_LIMIT = 20  # entries kept; older ones are dropped
+Changes = tuple[dict[str, Any], dict[str, Any]]
+"""What to `$set` and what to `$unset`."""
+
+
+class Snapshot(NamedTuple):
+    """What a document held at one time."""
+
+    values: dict[str, Any]
+    stored: Stored | None
+    assigned: frozenset[str]
+    claim: Any
+    unsaved: Sequence[dict[str, Any]]
+
+
+class Record:
+    """What is known of one document.
+
+    Attributes:
+        stored: the document as it is in the store, as far as is known; None if it never was.
+        assigned: the names of the fields that were assigned since.
+        claim: under which its holder may write it; None where nobody has to hold it.
+        unsaved: entries that its history gets with the next write.
+        change: the change of state that is under way.
+        also_set: what the next write sets besides the fields, from what it changes of them.
+        logger: bound to the document, and the level that it has.
+    """
+
+    __slots__ = (
+        "_errors",
+        "also_set",
+        "assigned",
+        "change",
+        "claim",
+        "logger",
+        "stored",
+        "unsaved",
+    )
+
+    def __init__(self, stored: Stored | None = None) -> None:
+        self.stored = stored
+        self.assigned: set[str] = set()
+        self.unsaved: Sequence[dict[str, Any]] = ()
+        self.claim: Any = None
+        self.change: Any = None
+        self.also_set: Callable[[Changes], Mapping[str, Any]] | None = None
+        self.logger: Any = None
+        self._errors: Errors | None = None
+
+    @property
+    def errors(self) -> Errors:
+        """What the last validation said; made when it is first asked for."""
+        if self._errors is None:
+            self._errors = Errors()
+        return self._errors
+
+    @property
+    def history(self) -> Sequence[dict[str, Any]]:
+        """The entries that are stored, oldest first."""
+        return (self.stored or {}).get(HISTORY) or ()
+
+    # --- what is to be written ---------------------------------------------------------------
+
+    def changes(self, document: Any) -> Changes:
+        """Return what to set and to unset, comparing only what can have changed."""
+        stored = self.stored or {}
+        values, fields = values_of(document), document.fields()
+        changed: dict[str, Any] = {}
+        removed: dict[str, Any] = {}
+        for name in self.assigned | mutable_fields(type(document)):
+            made = fields[name]
+            key, held = made.key, values[name]
+            present = stored.get(key, MISSING)
+            if held is present or (made.encrypted and is_stored(made, held, present)):
+                continue
+            value = made.store(held)
+            if value is MISSING:
+                if key in stored:
+                    removed[key] = ""
+            elif value != present:
+                changed[key] = value
+        if self.also_set is not None:
+            changed.update(self.also_set((changed, removed)))
+        return changed, removed
+
+    def guard(self) -> dict[str, Any]:
+        """Return the part of a write's filter that says whose the document must still be."""
+        claim = self.claim
+        if claim is None:
+            return {}
+        return {"claimed_by": claim.by, "claim_number": claim.number}
+
+    def released(self, document: Any) -> None:
+        """Forget the claim once the document was given out of its holder's hands."""
+        if self.claim is not None and document.claimed_by is None:
+            self.claim = None
+
+    # --- what was written --------------------------------------------------------------------
+
+    def loaded(self, stored: Stored) -> None:
+        """Note that the document was read from the store again."""
+        self.was_stored(stored)
+        self._errors = None
+
+    def was_stored(self, stored: Stored) -> None:
+        """Note that the whole document is in the store as it is here."""
+        self.stored = stored
+        self.assigned.clear()
+        self.unsaved = ()
+
+    def written(
+        self,
+        changed: Mapping[str, Any],
+        removed: Iterable[str] = (),
+        entries: Sequence[dict[str, Any]] = (),
+    ) -> None:
+        """Note that all that had changed was written, and what the history got with it."""
+        stored = {**(self.stored or {}), **changed}
+        for key in removed:
+            stored.pop(key, None)
+        if entries or self.unsaved:
+            _append(stored, [*self.unsaved, *entries])
+        self.was_stored(stored)
+
+    def written_apart(self, changed: Mapping[str, Any]) -> None:
+        """Note that some fields were written by themselves; others may still have changed."""
+        self.stored = {**(self.stored or {}), **changed}
+        self.assigned.difference_update(changed)
+
+    def note_history(self, entries: Sequence[dict[str, Any]]) -> None:
+        """Note what the history got of a document that was removed in the same step."""
+        self.stored = dict(self.stored or {})
+        _append(self.stored, [*self.unsaved, *entries])
+        self.unsaved = ()
+
+    # --- going back --------------------------------------------------------------------------
+
+    def snapshot(self, document: Any) -> Snapshot:
+        """Return what the document holds now; values that can change in place are shared."""
+        values, assigned = dict(values_of(document)), frozenset(self.assigned)
+        del values["_record"]
+        return Snapshot(values, self.stored, assigned, self.claim, self.unsaved)
+
+    def restore(self, document: Any, snapshot: Snapshot) -> None:
+        """Put the document back to what it held then."""
+        values = values_of(document)
+        values.clear()
+        values.update(snapshot.values, _record=self)
+        self.stored, self.assigned = snapshot.stored, set(snapshot.assigned)
+        self.claim, self.unsaved = snapshot.claim, snapshot.unsaved
+
+
+def record_of(document: Any) -> Record:
+    """Return what is known of a document besides its values."""
+    return cast(Record, document._record)
+
+
+def values_of(document: Any) -> dict[str, Any]:
+    """Return the values themselves that a document holds, by name, and not a copy.
+
+    What is set here counts as unchanged, nothing is converted, and encrypted values are as stored:
+    for what shows documents as they are, and for loops that an assignment would slow down.
+    """
+    return cast(dict[str, Any], document.__dict__)
+
+
+def is_stored(made: Field, value: Any, stored: Any) -> bool:
+    """Return whether the stored value of a field is this one."""
+    if value is stored:
+        return True  # it may be of no use to the class any more, and so not to be encoded
+    if made.encrypted and isinstance(stored, bytes) and not isinstance(value, Sealed | None):
+        return bool(decrypt(made, stored) == value)  # it never looks the same twice
+    return bool(made.store(value) == stored)
+
+
+def mutable_fields(cls: Any) -> frozenset[str]:
+    """Return the fields whose values can change without being assigned."""
+    cached: frozenset[str] | None = cls.__dict__.get("__mutable__")
+    if cached is None:
+        cached = frozenset(n for n, made in cls.__fields__.items() if made.codec.mutable)
+        cls.__mutable__ = cached
+    return cached
+
+
+def _append(stored: dict[str, Any], entries: Sequence[dict[str, Any]]) -> None:
+    stored[HISTORY] = [*(stored.get(HISTORY) or ()), *entries][-HISTORY_LIMIT:]
