@@ -16,6 +16,7 @@ from rocketjob.base import directory as base_directory
 from rocketjob.base.config import Config, Declared
 from rocketjob.base.errors import ConfigurationError
 from rocketjob.base.log import Logger
+from rocketjob.base.passwords import hide_passwords
 from rocketjob.store import Store, context
 from rocketjob.store.context import close, use, using
 
@@ -35,6 +36,7 @@ class Application:
         plugins: None: all that are installed and not disabled.
         indexes: whether indexes that are not there are made; a server does so for its processes.
         directory: where the URLs of `config` are relative to; None: where the process is now.
+        given: settings of a test's sandbox: `configure` adds to them, and reads nothing else.
     """
 
     def __init__(
@@ -44,8 +46,10 @@ class Application:
         *,
         indexes: bool = True,
         directory: str | None = None,
+        given: Mapping[str, Any] | None = None,
     ) -> None:
         self.config = config if config is not None else config_module.load()
+        self.given = dict(given) if given is not None else None
         self.directory = directory or base_directory.of_process()
         self._plugins = plugins
         self._makes_indexes = indexes
@@ -178,6 +182,27 @@ class Application:
 
         return explain(job)
 
+    def reconfigure(self, settings: Mapping[str, Any]) -> Config:
+        """Change settings of a sandbox; the store stays the test's own.
+
+        Raises:
+            ConfigurationError: an unknown setting, a wrong value, or another store.
+        """
+        assert self.given is not None, "only a sandbox is changed in place"
+        given = {**self.given, **settings}
+        config = config_module.load_given(given)
+        if config.url != self.config.url:
+            raise ConfigurationError(
+                f"The URL {hide_passwords(config.url)} in a test's sandbox: what the test stores "
+                "from here on would be in that store, and stay there. If that is what you want, "
+                "give the sandbox the store: sandbox(url)"
+            )
+        with self._lock:
+            if config.disabled_plugins != self.config.disabled_plugins:
+                self._plugins = None
+            self.config, self.given = config, given
+        return config
+
     def after_fork(self) -> None:
         """Begin with a lock that no thread holds: those of the parent are not here."""
         self._lock = threading.RLock()
@@ -210,6 +235,26 @@ def current() -> Application:
 def configure(**settings: Any) -> Config:
     """Set settings in code; they win over file and environment.
 
+    Without an argument nothing changes: that reads the settings. In a test's sandbox the settings
+    of the sandbox are changed, until it ends.
+
+    Returns:
+        all settings, as they now are.
+
+    Raises:
+        ConfigurationError: an unknown setting or a wrong value.
+    """
+    with _lock:
+        if not settings:
+            return current().config
+        if (sandbox := _sandbox()) is not None:
+            return sandbox.reconfigure(settings)
+        return reload(**settings)
+
+
+def reload(**settings: Any) -> Config:
+    """Read files and environment again; settings given here win, now and from here on.
+
     Returns:
         all settings, as they now are.
 
@@ -227,15 +272,25 @@ def connect(url: str) -> Store:
     """Use the store of this URL in this process, and open it now.
 
     Raises:
-        ConfigurationError: no plugin knows the scheme.
+        ConfigurationError: no plugin knows the scheme; or a test's sandbox has another store.
         StoreError: it cannot be opened; the message says what to do.
     """
     with _lock:
+        if (sandbox := _sandbox()) is not None:
+            sandbox.reconfigure({"url": url})
+            return sandbox.store
         application = Application(config_module.load({**_overrides, "url": url}))
         store = application.store  # before anything is changed: it may fail
         _replace(application)
         _overrides["url"] = url
     return store
+
+
+def _sandbox() -> Application | None:
+    """Return the application of the test that runs, if it has one of its own."""
+    application = context.present()
+    is_sandbox = isinstance(application, Application) and application.given is not None
+    return cast(Application, application) if is_sandbox else None
 
 
 def _replace(application: Application) -> None:

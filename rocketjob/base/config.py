@@ -191,6 +191,15 @@ def load(
     return Config(**values)
 
 
+def load_given(settings: Mapping[str, Any]) -> Config:
+    """Return these settings and the defaults of all others: no file and no variable is read.
+
+    Raises:
+        WrongSetting: an unknown setting or a wrong value.
+    """
+    return load(settings, environ={}, directory=Path("/nonexistent"))
+
+
 def _plugin_settings(others: Iterable[Given], disabled: Iterable[str]) -> dict[str, Any]:
     """Return the values of settings that the kernel does not know."""
     declared, found = _find(disabled), {}

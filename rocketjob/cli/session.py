@@ -44,7 +44,7 @@ class Session:
             if not Path(self.file).is_file():
                 raise click.UsageError(f"there is no configuration file {self.file}")
             os.environ[config.FILE_VARIABLE] = str(Path(self.file).resolve())
-        application.configure(**self.given)
+        application.reload(**self.given)
         self._applied = asked
 
 

@@ -76,6 +76,11 @@ def current() -> Context:
     return _current
 
 
+def present() -> Context | None:
+    """Return this process's context, if there is one already."""
+    return _current
+
+
 def use(context: C) -> C:
     """Make this the process's context for good."""
     replace(context)

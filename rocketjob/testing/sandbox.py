@@ -89,17 +89,11 @@ def sandbox(url: str = MEMORY_URL, **settings: Any) -> Iterator[Sandbox]:
         url: of the store; in memory if not given.
         settings: any of `rocketjob.config`; the files and the environment are not read.
     """
-    config = config_module.load({"url": url, **settings}, environ={}, directory=_nowhere())
-    app = Application(config)
+    given = {"url": url, **settings}
+    app = Application(config_module.load_given(given), given=given)
     with application.using(app):
         try:
             yield Sandbox(app)
         finally:
             clock.reset()
             async_loop.close()
-
-
-def _nowhere() -> Any:
-    from pathlib import Path
-
-    return Path("/nonexistent")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rocketjob import Job, application, now
+from rocketjob import ConfigurationError, Job, application, configure, connect, now
 from rocketjob.base import clock
 from rocketjob.testing import sandbox
 from support.jobs import FailingJob, KeptJob
@@ -167,3 +167,54 @@ def pytester_like(tmp_path):
         return done.stdout
 
     return run
+
+
+# --- a sandbox holds ----------------------------------------------------------------------------
+
+
+def test_configure_in_a_sandbox_changes_the_sandbox_and_nothing_after_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with sandbox(workers=3) as made:
+        KeptJob.create()
+        store = made.store
+        assert configure(crash_limit=1).workers == 3
+        assert (made.application.config.crash_limit, made.store) == (1, store)
+        assert application.current() is made.application
+        assert KeptJob.count() == 1
+    with sandbox() as other:
+        assert other.application.config.crash_limit == 3
+        assert KeptJob.count() == 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_configure_without_an_argument_reads_the_settings(rocketjob):
+    class ReadingJob(KeptJob):
+        def perform(self):
+            return {"workers": configure().workers}
+
+    job = ReadingJob.create(collect_output=True)
+    assert rocketjob.work_off() == 1
+    assert job.reload().result == {"workers": 10}
+
+
+@pytest.mark.parametrize("leave", [connect, lambda url: configure(url=url)])
+def test_nothing_in_a_sandbox_reaches_another_store(tmp_path, leave):
+    url = f"sqlite:///{tmp_path}/real.db"
+    with sandbox() as made:
+        with pytest.raises(ConfigurationError, match=r"in a test's sandbox: .* sandbox\(url\)"):
+            leave(url)
+        KeptJob.create()
+        assert application.current() is made.application
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_connect_to_the_store_that_the_sandbox_has_is_no_change(tmp_path):
+    url = f"sqlite:///{tmp_path}/x.db"
+    with sandbox(url) as made:
+        assert connect(url) is made.store
+
+
+def test_a_wrong_setting_in_a_sandbox_is_refused_and_changes_nothing(rocketjob):
+    with pytest.raises(ConfigurationError, match="did you mean workers"):
+        configure(worker=3)
+    assert rocketjob.application.config.workers == 10

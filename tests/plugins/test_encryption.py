@@ -353,7 +353,7 @@ def test_rotation_loses_nothing_that_is_written_meanwhile(store):
 
 
 def run(*words):
-    application.configure()  # as a process of its own would
+    application.reload()  # as a process of its own would
     return CliRunner().invoke(make_cli(), ["encryption", *words], catch_exceptions=False)
 
 
@@ -362,7 +362,7 @@ def by_environment(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ROCKETJOB_URL", f"sqlite:///{tmp_path}/jobs.db")
     monkeypatch.setenv("ROCKETJOB_ENCRYPTION_KEYS", OLD)
-    application.configure()
+    application.reload()
     return monkeypatch
 
 
