@@ -19,14 +19,12 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import bson
 from bson import Binary, ObjectId
-from bson.binary import UuidRepresentation
-from bson.codec_options import CodecOptions
 
 from rocketjob.base import clock
 from rocketjob.base.errors import is_duplicate_key
 from rocketjob.base.log import Logger
+from rocketjob.store.packing import pack, unpack
 from rocketjob.store.port import Collection, Store
 from rocketjob.store.transacted import write_guards
 from rocketjob.store.unit import (
@@ -51,9 +49,6 @@ COLLECTION = "rocket_job.outbox"  # the names of the other collections in which 
 NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 PATIENCE = timedelta(seconds=60)  # whoever wrote the note has it done long before
 REGISTERED_FOR = timedelta(hours=1)
-_OPTIONS: CodecOptions[dict[str, Any]] = CodecOptions(
-    tz_aware=True, uuid_representation=UuidRepresentation.STANDARD
-)
 
 Note = Mapping[str, Any]
 
@@ -379,11 +374,11 @@ def _noting(write: Write, unit: Unit, note: Note) -> Write:
 
 def _pack(value: Mapping[str, Any]) -> Binary:
     """Return what can be stored of filters and updates: names there begin with a dollar sign."""
-    return Binary(bson.encode(value, codec_options=_OPTIONS))
+    return Binary(pack(value))
 
 
 def _unpack(stored: bytes) -> dict[str, Any]:
-    return bson.decode(stored, codec_options=_OPTIONS)
+    return unpack(stored)
 
 
 def _writes(note: Note) -> list[tuple[str, Write]]:

@@ -14,7 +14,7 @@ from rocketjob.model.fields import read_only_field
 from rocketjob.model.query import Query
 from rocketjob.model.registry import lookup
 from rocketjob_plugins.dirmon import patterns
-from rocketjob_plugins.dirmon.folders import Archive, FileState, folder_of
+from rocketjob_plugins.dirmon.folders import Archive, FileState, check_archive, folder_of
 from rocketjob_plugins.dirmon.intake import Intake
 from rocketjob_plugins.files.upload import UploadFileJob, misfits
 
@@ -85,6 +85,8 @@ class DirmonEntry(Document):
                 if not each.parts:
                     yield "names no file"
                 folder_of(each.base, self.archive_directory or "archive")
+                if said := check_archive(each.base, self.archive_directory or "archive"):
+                    yield said
         except Exception as error:  # such as a URL whose library is not installed
             yield str(error)
 
@@ -143,6 +145,14 @@ class DirmonEntry(Document):
         made = type(self).fields()["exception"].codec.encode
         assert made is not None
         return self._move("fail", exception=made(JobException.of(error, worker_name)))
+
+    def note(self, reason: BaseException, *, worker_name: str | None = None) -> None:
+        """Keep why nothing could be looked for this time; the entry stays enabled."""
+        made = type(self).fields()["exception"].codec.encode
+        assert made is not None
+        guard = {"_id": self.id, "state": "enabled"}
+        said = made(JobException.of(reason, worker_name))
+        self.collection().update_one(guard, {"$set": {"exception": said}})
 
     def may(self, event: str) -> bool:
         """Tell whether an event is possible now."""

@@ -20,10 +20,26 @@ from rocketjob_plugins.dirmon.patterns import Item, Pattern, walk
 OBJECT_STORES = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss", "memory")
 STAMPS = ("mtime", "LastModified", "last_modified", "updated", "created")  # by library
 COPY_BYTES = 1024 * 1024
+OUTAGES = frozenset(
+    (
+        errno.EIO,
+        errno.ESTALE,
+        errno.ENODEV,
+        errno.ENOTCONN,
+        errno.EHOSTDOWN,
+        errno.EHOSTUNREACH,
+        errno.ENETUNREACH,
+        errno.ETIMEDOUT,
+    )
+)  # of a share whose server is away
 
 
 class DirmonError(RocketJobError):
     """A file or folder cannot be taken; the file is where it was."""
+
+
+class FolderAway(DirmonError):
+    """A folder is not there now, as a share in an outage; what it holds is looked for again."""
 
 
 class FileState(NamedTuple):
@@ -36,6 +52,8 @@ class FileState(NamedTuple):
         stamp: changes whenever the file is changed: its time of modification in nanoseconds.
         number: the inode, where there is one: another file of the same name has another.
         immediate: whether it is whole as soon as it can be seen.
+        changed: when its content or what is known of it last changed, which no copy can set back.
+        held: why it is not to be taken yet.
     """
 
     path: str
@@ -44,6 +62,8 @@ class FileState(NamedTuple):
     stamp: int
     number: int = 0
     immediate: bool = False
+    changed: int = 0
+    held: str | None = None
 
     @property
     def name(self) -> str:
@@ -52,6 +72,11 @@ class FileState(NamedTuple):
     @property
     def identity(self) -> list[int]:
         return [self.size, self.stamp, self.number]
+
+    @property
+    def settled(self) -> list[int]:
+        """What stays the same from one scan to the next once nobody writes the file any more."""
+        return [*self.identity, self.changed]
 
 
 class Archive(NamedTuple):
@@ -129,10 +154,34 @@ def check_name(name: str) -> str | None:
 
 def in_archive(names: Sequence[str], archive: str) -> bool:
     """Tell whether a path below the base leads through a relative archive directory."""
-    parts = PurePosixPath(archive).parts
+    parts = _below(archive)
     folders = tuple(names[:-1])
     starts = range(len(folders) - len(parts) + 1)
     return bool(parts) and any(folders[at : at + len(parts)] == parts for at in starts)
+
+
+def check_archive(base: str, archive: str) -> str | None:
+    """Say why what is archived would be found again, or return None."""
+    if is_url(archive) or is_url(base):
+        same = not is_url(archive) and not _below(archive)
+        return f"the archive directory {archive} is the folder itself" if same else None
+    root = os.path.realpath(base)
+    if os.path.isabs(archive):
+        inside = within(root, [os.path.realpath(archive)])
+    else:
+        inside = not _below(archive) or in_archive([*_above(root, archive), ""], archive)
+    return f"the archive directory {archive} is, or is above, the folder itself" if inside else None
+
+
+def _below(archive: str) -> tuple[str, ...]:
+    """Return the parts of a relative directory that are below where its dots lead."""
+    return tuple(p for p in PurePosixPath(os.path.normpath(archive)).parts if p != "..")
+
+
+def _above(root: str, archive: str) -> tuple[str, ...]:
+    """Return the end of a folder's path that a relative archive can lead through."""
+    levels = PurePosixPath(os.path.normpath(archive)).parts.count("..")
+    return PurePosixPath(root).parts[1:][-levels:] if levels else ()
 
 
 def _note(problems: list[str] | None, message: str) -> None:
@@ -160,12 +209,13 @@ class LocalFolder:
         root = os.path.realpath(self.base)
         self._check_root(root, allowed)
         archive = os.path.realpath(self.archive) if os.path.isabs(self.archive) else None
+        above = () if archive is not None else _above(root, self.archive)
         listing = _Listing(root, problems)
         for names in walk(pattern, listing):
             path = "/".join((root.rstrip("/"), *names))
             if archive is not None and within(path, [archive]):
                 continue
-            if archive is None and in_archive(names, self.archive):
+            if archive is None and in_archive((*above, *names), self.archive):
                 continue
             try:
                 found = self._look(path, root, allowed)
@@ -183,7 +233,7 @@ class LocalFolder:
         if allowed and not within(root, roots):
             raise DirmonError(f"{self.base} is outside of dirmon_allowed_paths")
         if not os.path.isdir(root):
-            raise DirmonError(f"there is no directory {self.base}")
+            raise FolderAway(f"there is no directory {self.base}")
 
     def _look(self, path: str, root: str, allowed: Sequence[str]) -> FileState | None:
         """Return a file that may be taken; None for one that is not to be."""
@@ -202,7 +252,8 @@ class LocalFolder:
         if not os.access(real, os.R_OK):
             raise DirmonError("it cannot be read")
         # One that cannot be written may still be on its way in: other monitors rely on that.
-        return _state(real, root, state) if os.access(real, os.W_OK) else None
+        found = _state(real, root, state)
+        return found if os.access(real, os.W_OK) else found._replace(held="it is read-only here")
 
     def archive_of(self, found: FileState, allowed: Sequence[str]) -> Archive:
         own, _, name = found.path.rpartition("/")
@@ -287,6 +338,8 @@ class _Listing:
         except FileNotFoundError:
             return []
         except OSError as error:
+            if error.errno in OUTAGES:
+                raise FolderAway(f"the folder {shown_name(path)}: {why(error)}") from error
             _note(self.problems, f"the folder {shown_name(path)} cannot be read: {why(error)}")
             return []
 
@@ -298,7 +351,9 @@ class _Listing:
 
 
 def _state(path: str, base: str, found: os.stat_result) -> FileState:
-    return FileState(path, base, found.st_size, found.st_mtime_ns, found.st_ino)
+    return FileState(
+        path, base, found.st_size, found.st_mtime_ns, found.st_ino, changed=found.st_ctime_ns
+    )
 
 
 def shown_name(path: str) -> str:
@@ -360,7 +415,7 @@ class RemoteFolder:
             found = self.system.ls(path, detail=True)
         except FileNotFoundError:
             if not below and not self.system.exists(path or "/"):
-                raise DirmonError(f"there is no folder {shown(self.base)}") from None
+                raise FolderAway(f"there is no folder {shown(self.base)}") from None
             return []
         except Exception as error:  # whatever the library for this scheme raises
             said = hide_secrets_of(self.base, str(error))

@@ -11,7 +11,7 @@ from rocketjob.base.errors import InvalidTransition, NotFound
 from rocketjob.server.server import Server
 from rocketjob_plugins.cron import Cron
 from rocketjob_plugins.dirmon.entry import DirmonEntry
-from rocketjob_plugins.dirmon.folders import DirmonError, FileState
+from rocketjob_plugins.dirmon.folders import DirmonError, FileState, FolderAway
 from rocketjob_plugins.dirmon.intake import ClaimTaken, Intake
 
 Memory = dict[str, list[int]]
@@ -21,9 +21,10 @@ MOST = 50_000  # files that are remembered: about 8 MB; what is beyond waits for
 class DirmonJob(Cron, Job):
     """Makes a job for each file that matches an enabled `DirmonEntry`.
 
-    A file is taken when its size and time of modification are as the scan before found them, and at
-    once from an object store, where no file can be seen before it is whole. What is wrong with one
-    entry fails that entry, with its reason, and the others go on.
+    A file is taken when its size, times and inode are as the scan before found them, and at once
+    from an object store, where no file can be seen before it is whole. What is wrong with one entry
+    fails that entry, with its reason, and the others go on; a folder that is away is looked for
+    again.
     """
 
     cron_schedule = "*/5 * * * * UTC"
@@ -31,7 +32,9 @@ class DirmonJob(Cron, Job):
     description = "Directory Monitor"
 
     previous_file_names: dict[str, list[int]] = field(
-        factory=dict, copy_on_restart=True, description="size and time of files, by path"
+        factory=dict,
+        copy_on_restart=True,
+        description="size, time, inode and time of change, by path",
     )
 
     def __init__(self, **values: Any) -> None:
@@ -63,6 +66,10 @@ class DirmonJob(Cron, Job):
                 entry.validate()
             for found in entry.files(problems):
                 started += self.check_file(entry, found, intake, memory)
+        except FolderAway as error:
+            self.logger.warning("folder away", entry=entry.name or entry.pattern, error=str(error))
+            entry.note(error, worker_name=self.worker_name)
+            return started
         except Exception as error:
             if application.current().store.is_transient(error):
                 raise
@@ -77,9 +84,12 @@ class DirmonJob(Cron, Job):
         self, entry: DirmonEntry, found: FileState, intake: Intake, memory: Memory
     ) -> bool:
         """Start a file that is whole, and remember any other; return whether it was started."""
-        if not found.immediate and not self.is_settled(found):
+        settled = found.immediate or self.is_settled(found)
+        if found.held and not self.is_settled(found):  # else it was said by an earlier scan
+            self.logger.warning("passed over", file=found.path, reason=found.held)
+        if found.held or not settled:
             if len(memory) < MOST:
-                memory[memory_key(found.path)] = [found.size, found.stamp]
+                memory[memory_key(found.path)] = found.settled
             return False
         try:
             intake.take(entry, found)
@@ -90,7 +100,7 @@ class DirmonJob(Cron, Job):
 
     def is_settled(self, found: FileState) -> bool:
         """Tell whether a file is as the scan before found it."""
-        return self.previous_file_names.get(memory_key(found.path)) == [found.size, found.stamp]
+        return self.previous_file_names.get(memory_key(found.path)) == found.settled
 
     def _fail(self, entry: DirmonEntry, error: Exception) -> None:
         self.logger.error("entry failed", entry=entry.name or entry.pattern, error=str(error))

@@ -138,8 +138,16 @@ def wrong_properties(cls: type[Job], properties: Mapping[str, Any]) -> list[str]
     except (RocketJobError, TypeError, ValueError, AttributeError) as error:
         return [str(error)]
     errors = Errors()
-    check_fields(job, [made for name, made in cls.fields().items() if name in properties], errors)
+    checked = [
+        made for name, made in cls.fields().items() if name in properties or _is_left_out(cls, made)
+    ]
+    check_fields(job, checked, errors)
     return [f"{name}: {'; '.join(said)}" for name, said in errors.items()]
+
+
+def _is_left_out(cls: type[Job], made: Any) -> bool:
+    """Tell whether a field needs a value that neither the file nor a callback gives."""
+    return made.required and made.name not in FILE_FIELDS and not cls.chain("validation")
 
 
 def _takes(cls: type[Job], name: str) -> bool:

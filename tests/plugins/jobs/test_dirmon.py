@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from rocketjob import ConfigurationError, InvalidTransition, Job, ValidationError, field
+from rocketjob import ConfigurationError, InvalidTransition, Job, ValidationError, before, field
 from rocketjob.base import clock
 from rocketjob.testing import sandbox
 from rocketjob_plugins.batch import Batch, InputCategory
@@ -396,11 +396,12 @@ def test_a_file_is_started_only_once_it_is_as_it_was_before(rocketjob, incoming)
     path = drop(incoming, "a.csv", "1234567890")
     entry, intake = entry_for(f"{incoming}/*"), Intake("test")
     (found,) = entry.files()
-    for before, starts in (([5, found.stamp], False), ([10, 1], False), ([10, found.stamp], True)):
+    wrong = [[*found.settled[:n], 1, *found.settled[n + 1 :]] for n in range(4)]
+    for known, starts in (*((each, False) for each in wrong), (found.settled, True)):
         memory = {}
-        job = DirmonJob(previous_file_names={memory_key(str(path)): before})
+        job = DirmonJob(previous_file_names={memory_key(str(path)): known})
         assert job.check_file(entry, found, intake, memory) is starts
-        assert memory == ({} if starts else {memory_key(str(path)): [10, found.stamp]})
+        assert memory == ({} if starts else {memory_key(str(path)): found.settled})
 
 
 def test_a_file_that_vanished_cannot_be_taken_later(rocketjob, incoming):
@@ -883,7 +884,7 @@ def test_of_two_scans_that_found_the_same_file_one_starts_it(rocketjob, incoming
     (found,) = entry.files()
     for _ in range(2):
         memory = {}
-        job = DirmonJob(previous_file_names={memory_key(found.path): [found.size, found.stamp]})
+        job = DirmonJob(previous_file_names={memory_key(found.path): found.settled})
         job.check_file(entry, found, Intake("inline"), memory)
     assert UploadFileJob.count() == 1
     assert entry.reload().is_enabled
@@ -895,7 +896,7 @@ def test_a_new_file_under_the_name_of_one_that_another_scan_took_is_left(rocketj
     (found,) = entry.files()
     path.rename(incoming / "elsewhere")
     drop(incoming, "a.csv")
-    job = DirmonJob(previous_file_names={memory_key(found.path): [found.size, found.stamp]})
+    job = DirmonJob(previous_file_names={memory_key(found.path): found.settled})
     assert not job.check_file(entry, found, Intake("inline"), {})
     assert path.exists()
 
@@ -915,7 +916,7 @@ def test_a_scan_that_was_only_very_slow_leaves_what_was_started_alone(
         return start(self, claim)
 
     monkeypatch.setattr(Intake, "_start", slow)
-    job = DirmonJob(previous_file_names={memory_key(found.path): [found.size, found.stamp]})
+    job = DirmonJob(previous_file_names={memory_key(found.path): found.settled})
     assert not job.check_file(entry, found, Intake("slow"), {})
     rocketjob.work_off()
     assert [job.result["result"] for job in FileJob.all()] == ["hello"]
@@ -936,8 +937,103 @@ def test_a_scan_whose_claim_was_given_up_before_it_moved_the_file_puts_it_back(
         move(self, *arguments)
 
     monkeypatch.setattr(folders.LocalFolder, "move", slow)
-    job = DirmonJob(previous_file_names={memory_key(found.path): [found.size, found.stamp]})
+    job = DirmonJob(previous_file_names={memory_key(found.path): found.settled})
     assert not job.check_file(entry, found, Intake("slow"), {})
     assert path.read_text() == "hello"
     scan_twice()
     assert UploadFileJob.count() == 1
+
+
+# --- what must not go wrong in silence -------------------------------------------------------
+
+
+class NeedsCustomerJob(FileJob):
+    customer: str
+
+
+class FillsCustomerJob(NeedsCustomerJob):
+    @before("validation")
+    def _fill(self):
+        self.customer = self.customer or "somebody"
+
+
+def test_a_required_field_that_the_job_would_lack_refuses_the_entry(rocketjob, incoming):
+    with pytest.raises(ValidationError, match="customer: is required"):
+        entry_for(f"{incoming}/*", "NeedsCustomerJob")
+    entry_for(f"{incoming}/*", "NeedsCustomerJob", properties={"customer": "x"})
+    with pytest.raises(ValidationError, match="customer: is required"):
+        UploadFileJob.create(job_class_name="NeedsCustomerJob", upload_file_name=__file__)
+
+
+def test_a_required_field_that_a_callback_gives_may_be_left_out(rocketjob, incoming):
+    entry_for(f"{incoming}/*", "FillsCustomerJob")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "archive"),
+    [("*.csv", "."), ("*.csv", "../in"), ("**/*.csv", ".."), ("**/*.csv", "x/.."), ("*.csv", "/")],
+)
+def test_an_archive_that_is_the_folder_itself_is_refused(rocketjob, incoming, pattern, archive):
+    with pytest.raises(ValidationError, match="is, or is above, the folder itself"):
+        entry_for(f"{incoming}/{pattern}", archive_directory=archive)
+
+
+@pytest.mark.parametrize("archive", ["../archive", "x/../done", "./a/b", "../../a/b"])
+def test_no_file_is_started_again_from_an_archive_that_is_given_with_dots(
+    rocketjob, incoming, archive
+):
+    entry_for(f"{incoming}/**/*.csv", archive_directory=archive)
+    drop(incoming, "a.csv")
+    drop(incoming / "s", "b.csv")
+    job = None
+    for _ in range(6):
+        job = scan(job) if job else scan()
+    assert UploadFileJob.count() == 2
+
+
+@pytest.mark.parametrize("number", [None, errno.ESTALE, errno.EHOSTDOWN])
+def test_the_watching_goes_on_after_an_outage(rocketjob, incoming, monkeypatch, number):
+    entry = entry_for(f"{incoming}/*.csv")
+    path = drop(incoming, "a.csv")
+    with monkeypatch.context() as patch:
+        if number is None:
+            incoming.rename(incoming.parent / "away")
+        else:
+            patch.setattr(
+                folders.os, "scandir", lambda path: (_ for _ in ()).throw(OSError(number, "x"))
+            )
+        scan()
+    if number is None:
+        (incoming.parent / "away").rename(incoming)
+    assert entry.reload().is_enabled
+    assert str(incoming) in entry.exception.message
+    scan_twice()
+    assert not path.exists()
+
+
+def test_a_file_that_is_read_only_waits_and_is_said_once(rocketjob, incoming, monkeypatch, caplog):
+    entry_for(f"{incoming}/*.csv")
+    path = drop(incoming, "a.csv")
+    access = os.access
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            folders.os, "access", lambda path, mode: mode != os.W_OK and access(path, mode)
+        )
+        job = DirmonJob()
+        for _ in range(3):
+            assert job.perform() == {"started": 0, "waiting": 1}
+    assert caplog.text.count("passed over") == 1
+    job.perform()
+    assert not path.exists()
+
+
+def test_a_copy_that_has_its_size_and_time_from_the_start_is_not_taken(rocketjob, incoming):
+    entry_for(f"{incoming}/*")
+    path = drop(incoming, "a.csv", "\0" * 100)
+    os.utime(path, ns=(1, 1))
+    job = scan()
+    with path.open("r+") as file:
+        file.write("half")
+    os.utime(path, ns=(1, 1))
+    scan(job)
+    assert path.exists()
