@@ -36,6 +36,7 @@ KNOWN_CIRCLES = (
         "rocketjob_plugins.batch.outcome",
         "rocketjob_plugins.batch.reject_file",
         "rocketjob_plugins.batch.rejects",
+        "rocketjob_plugins.batch.rows",
         "rocketjob_plugins.batch.stepwise",
         "rocketjob_plugins.batch.tables",
         "rocketjob_plugins.batch.upload",

@@ -375,9 +375,7 @@ class DyingHeldJob(Job):
 def supervisor(name="phoenix"):
     current = application.current()
     current.config.name, current.config.heartbeat_seconds = name, 0.2
-    made = Supervisor(current)
-    made._suspects = made._queue()
-    return made
+    return Supervisor(current)
 
 
 def claim_for(made):
@@ -397,18 +395,18 @@ class Register(Scenario):
 
     def create(self):
         made = supervisor()
-        made._register()
+        made.registration.enter()
         claim_for(made)
 
     def act(self):
         self.made = supervisor()
-        self.made._register()
-        self.made._beat(1)
+        self.made.registration.enter()
+        self.made.heartbeat.beat(1)
 
     def check(self):
         (server,) = Server.all()
         assert server.name == "phoenix"
-        self.made._recovery.sweep(set())
+        self.made.recovery.sweep(set())
         assert_one_crash()
 
 
@@ -424,7 +422,7 @@ class RegisterTwice(Register):
             return
         yield  # and here it lives on
         for number in count(2):
-            self.made._beat(number)
+            self.made.heartbeat.beat(number)
             yield
 
     def again(self): ...
@@ -442,7 +440,7 @@ class Bury(Register):
     def act(self):
         self.made = supervisor("next")
         self.made.server = Server(name="next", incarnation="next")
-        self.made._recovery = Recovery(application.current(), "next")
+        self.made.recovery = Recovery(application.current(), "next")
         sweep_until_quiet(self.made)
 
     def check(self):
@@ -455,14 +453,14 @@ class Unregister(Scenario):
 
     def act(self):
         made = supervisor()
-        made._register()
+        made.registration.enter()
         claim_for(made)
-        made._unregister()
+        made.sign_off()
 
     def again(self):
         made = supervisor("next")
-        made._register()
-        made._beat(1)
+        made.registration.enter()
+        made.heartbeat.beat(1)
         sweep_until_quiet(made)
 
     def check(self):
@@ -477,13 +475,13 @@ class RegisterAgain(Unregister):
 
     def act(self):
         made = supervisor()
-        made._register()
+        made.registration.enter()
         claim_for(made)
         Recovery(application.current(), "judge").bury(Server.first().to_document())
         if self.taken:
             Server.create(name="phoenix", incarnation="successor", heartbeat={"number": 1})
-        made._beat(5)
-        made._beat(6)
+        made.heartbeat.beat(5)
+        made.heartbeat.beat(6)
         names = sorted(server.name for server in Server.where(incarnation=made.server.incarnation))
         assert len(names) == 1
         assert made.server.name == names[0]
@@ -503,7 +501,7 @@ def assert_one_crash():
 
 def sweep_until_quiet(made):
     """Judge the others by beats that are seen at once, not after four intervals."""
-    recovery = made._recovery
+    recovery = made.recovery
     recovery._is_dead = lambda server, now: server["_id"] != made.server.id
     recovery.sweep(set())
 

@@ -23,7 +23,7 @@ from rocketjob_plugins.batch.slices import InputSlices, OutputSlices
 from rocketjob_plugins.batch.streams import ReadKeywords, StreamError
 from rocketjob_plugins.batch.streams.names import shown
 from rocketjob_plugins.batch.streams.options import check_keywords
-from rocketjob_plugins.batch.texts import writable
+from rocketjob_plugins.batch.streams.texts import writable
 
 if TYPE_CHECKING:
     from rocketjob_plugins.batch.batch import Batch

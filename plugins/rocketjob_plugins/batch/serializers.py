@@ -26,7 +26,7 @@ from rocketjob.application import current
 from rocketjob.base.errors import ConfigurationError
 from rocketjob.model.types import check_record, decode_any, encode_any
 from rocketjob.store import packing
-from rocketjob_plugins.batch.texts import check_utf8, line_of
+from rocketjob_plugins.batch.streams.texts import check_utf8, line_of
 
 LINES, BSON = b"L", b"B"
 LEVEL = 1  # of Zstandard: what is written is read once, so speed counts for more than size

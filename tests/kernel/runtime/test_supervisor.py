@@ -10,7 +10,9 @@ import threading
 import pytest
 
 from rocketjob import Job, Server
+from rocketjob.base import backoff, clock
 from rocketjob.base.errors import ConfigurationError
+from rocketjob.server import signals
 from rocketjob.server import supervisor as supervising
 from rocketjob.server.supervisor import Supervisor
 from rocketjob.server.worker_process import Exit, Process
@@ -22,18 +24,21 @@ from support.runtime import FlakyStore, eventually, queue_of
 @pytest.fixture
 def supervisor(file_store):
     """A supervisor that is registered, and whose worker processes are only noted."""
-    made = Supervisor(file_store.application)
-    made.config.workers, made.config.processes = 4, 2
-    made.config.heartbeat_seconds = 0.5
-    made._suspects = made._queue()
-    made._register()
+    config = file_store.application.config
+    config.workers, config.processes, config.heartbeat_seconds = 4, 2, 0.5
+    made = registered(file_store)
     made.spawned = []
-    made._spawn = lambda threads, suspects=False: made.spawned.append((threads, suspects))
+    made.tree.spawn = lambda threads, suspects=False: made.spawned.append((threads, suspects))
     yield made
-    made._signalled.put(None)
-    for each in made.processes.values():
+    for each in made.tree.processes.values():
         each.popen.stdin.close()
         each.slots.close()
+
+
+def registered(file_store):
+    made = Supervisor(file_store.application)
+    made.registration.enter()
+    return made
 
 
 def process(supervisor, number=1, threads=2, suspects=False):
@@ -42,7 +47,7 @@ def process(supervisor, number=1, threads=2, suspects=False):
     popen.wait()
     claimed_by = f"{supervisor.server.incarnation}.{number}"
     made = Process(number, claimed_by, threads, suspects, Slots(threads), popen, 0.0)
-    supervisor.processes[number] = made
+    supervisor.tree.processes[number] = made
     return made
 
 
@@ -53,8 +58,8 @@ def claim(file_store, process):
 
 
 def ends(supervisor, process, status):
-    supervisor._exits.put(Exit(process, status, 30))
-    supervisor._handle_exits()
+    supervisor.tree.exits.put(Exit(process, status, 30))
+    supervisor.tree.handle_exits()
 
 
 def test_a_killed_process_is_replaced_and_its_work_queued(file_store, supervisor):
@@ -63,9 +68,9 @@ def test_a_killed_process_is_replaced_and_its_work_queued(file_store, supervisor
     ended.slots.performing(1, performing.id)
     ended.slots.set_ready()
     ends(supervisor, ended, -signal.SIGKILL)
-    supervisor._restart_due()
+    supervisor.tree.restart_due()
     assert supervisor.spawned == [(2, False)]
-    supervisor._take_back_ended()
+    supervisor.tree.take_back_ended()
     assert stored(performing)["interruptions"] == 1
     assert stored(waiting)["interruptions"] == 0
     assert {stored(job)["state"] for job in (performing, waiting)} == {"queued"}
@@ -76,7 +81,7 @@ def test_a_process_that_user_code_ends_with_0_has_crashed_too(file_store, superv
     job = claim(file_store, ended)
     ended.slots.performing(1, job.id)
     ends(supervisor, ended, 0)
-    supervisor._take_back_ended()
+    supervisor.tree.take_back_ended()
     assert stored(job)["interruptions"] == 1
 
 
@@ -85,12 +90,12 @@ def test_a_process_that_the_supervisor_killed_has_not_crashed(file_store, superv
     job = claim(file_store, ended)
     ended.slots.performing(1, job.id)
     ended.stopping = True
-    supervisor._stopping.set()
+    supervisor.stop()
     ends(supervisor, ended, -signal.SIGKILL)
-    supervisor._take_back_ended()
+    supervisor.tree.take_back_ended()
     assert stored(job)["state"] == "queued"
     assert stored(job)["interruptions"] == 0
-    assert supervisor._cut_short == 1
+    assert supervisor.cut_short == 1
     assert supervisor.spawned == []
 
 
@@ -102,29 +107,29 @@ def test_a_crash_is_not_forgotten_while_the_store_is_away(file_store, supervisor
     flaky = file_store.application._store = FlakyStore(store)
     flaky.fail("write_many", times=2)
     ends(supervisor, ended, -signal.SIGSEGV)
-    supervisor._restart_due()
+    supervisor.tree.restart_due()
     assert supervisor.spawned == [(2, False)], "it is replaced at once all the same"
     for _ in range(2):
         with pytest.raises(ConnectionError):
-            supervisor._take_back_ended()
-    supervisor._take_back_ended()
+            supervisor.tree.take_back_ended()
+    supervisor.tree.take_back_ended()
     assert stored(job)["interruptions"] == 1
-    assert supervisor._to_take_back == []
+    assert supervisor.tree.to_take_back == []
     file_store.application._store = store
 
 
 def test_processes_that_die_at_once_are_started_more_and_more_slowly(supervisor, monkeypatch):
-    monkeypatch.setattr(supervising.clock, "monotonic", lambda: 100.0)
+    monkeypatch.setattr(clock, "monotonic", lambda: 100.0)
     delays = []
     for number in range(1, 9):
         ended = process(supervisor, number)
         ended.started = float("inf")
         ends(supervisor, ended, 1)
-        due = supervisor._restarts[-1][0]
+        due = supervisor.tree.restarts[-1][0]
         delays.append(due)
     assert delays == sorted(delays)
-    assert supervisor._pause_length() <= 1.0
-    supervisor._restart_due()
+    assert supervisor.tree.next_restart(1.0) <= 1.0
+    supervisor.tree.restart_due()
     assert len(supervisor.spawned) == 1
 
 
@@ -132,18 +137,16 @@ def test_a_process_that_cannot_be_started_is_tried_again(supervisor):
     def spawn(threads, suspects=False):
         raise OSError(errno.EAGAIN, "no more processes")
 
-    supervisor._spawn = spawn
-    supervisor._restarts = [(0.0, 2, False)]
-    supervisor._restart_due()
-    ((when, threads, suspects),) = supervisor._restarts
+    supervisor.tree.spawn = spawn
+    supervisor.tree.restarts = [(0.0, 2, False)]
+    supervisor.tree.restart_due()
+    ((when, threads, suspects),) = supervisor.tree.restarts
     assert when > 0
     assert (threads, suspects) == (2, False)
 
 
 def test_a_spawn_that_fails_leaves_nothing_open(file_store, monkeypatch):
-    supervisor = Supervisor(file_store.application)
-    supervisor._suspects = supervisor._queue()
-    supervisor._register()
+    supervisor = registered(file_store)
 
     def popen(*args, **kwargs):
         raise OSError(errno.ENOMEM, "no memory")
@@ -152,9 +155,9 @@ def test_a_spawn_that_fails_leaves_nothing_open(file_store, monkeypatch):
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(3):
         with pytest.raises(OSError, match="no memory"):
-            supervisor._spawn(2)
+            supervisor.tree.spawn(2)
     assert len(os.listdir("/proc/self/fd")) == before
-    assert supervisor.processes == {}
+    assert supervisor.tree.processes == {}
 
 
 def test_an_end_that_somebody_else_saw_first_is_reported_all_the_same(supervisor):
@@ -162,21 +165,19 @@ def test_an_end_that_somebody_else_saw_first_is_reported_all_the_same(supervisor
     popen = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, text=True)
     popen.wait()  # it is waited for already, as `kill` may do
     made = Process(1, "x.1", 1, False, Slots(1), popen, 0.0)
-    supervisor.processes[1] = made
-    supervisor._wait_for(made)
-    ended = supervisor._exits.get_nowait()
+    supervisor.tree.processes[1] = made
+    supervisor.tree.wait_for(made)
+    ended = supervisor.tree.exits.get_nowait()
     assert ended.status == 7
 
 
 def test_suspects_get_a_process_of_their_own_when_they_are_due(file_store, supervisor):
-    from rocketjob.base import clock
-
     due, later = KeptJob.create(), KeptJob.create(run_at=clock.now().add(hours=1))
     Job.collection().update_one({"_id": later.id}, {"$set": {"interruptions": 1}})
-    supervisor._start_suspects()
+    supervisor.tree.start_suspects()
     assert supervisor.spawned == []
     Job.collection().update_one({"_id": due.id}, {"$set": {"interruptions": 1}})
-    supervisor._start_suspects()
+    supervisor.tree.start_suspects()
     assert supervisor.spawned == [(1, True)]
 
 
@@ -187,7 +188,7 @@ def test_a_process_for_suspects_that_does_not_start_is_not_started_at_once_again
     Job.collection().update_one({"_id": job.id}, {"$set": {"interruptions": 1}})
     ended = process(supervisor, threads=1, suspects=True)
     ends(supervisor, ended, 1)
-    supervisor._take_back_ended()
+    supervisor.tree.take_back_ended()
     assert supervisor.spawned == []
 
 
@@ -195,27 +196,27 @@ def test_a_process_for_suspects_that_does_not_start_is_not_started_at_once_again
 def dice(monkeypatch):
     """What the supervisor's jitter gets: 0.9, 0.8, 0.7 and so on."""
     throws = iter(round(1 - n / 10, 1) for n in range(1, 6))
-    monkeypatch.setattr(supervising.random, "uniform", lambda low, high: next(throws))
-    monkeypatch.setattr(supervising.clock, "monotonic", lambda: 100.0)
+    monkeypatch.setattr(backoff.random, "uniform", lambda low, high: next(throws))
+    monkeypatch.setattr(clock, "monotonic", lambda: 100.0)
 
 
 def test_processes_that_cannot_be_started_are_not_tried_again_in_step(supervisor, dice):
     def spawn(threads, suspects=False):
         raise OSError(errno.EAGAIN, "no more processes")
 
-    supervisor._spawn = spawn
-    supervisor._restarts = [(0.0, 2, False), (0.0, 3, False)]
-    supervisor._restart_due()
-    assert supervisor._restarts == [(104.5, 2, False), (104.0, 3, False)]
+    supervisor.tree.spawn = spawn
+    supervisor.tree.restarts = [(0.0, 2, False), (0.0, 3, False)]
+    supervisor.tree.restart_due()
+    assert supervisor.tree.restarts == [(104.5, 2, False), (104.0, 3, False)]
 
 
 def test_processes_that_die_together_are_not_started_again_in_step(supervisor, dice):
-    supervisor._quick_deaths = 90
+    supervisor.tree.quick_deaths = 90
     for number in (1, 2):
         ended = process(supervisor, number)
         ended.started = 99.0
         ends(supervisor, ended, 1)
-    assert [due for due, *_ in supervisor._restarts] == [127.0, 124.0]
+    assert [due for due, *_ in supervisor.tree.restarts] == [127.0, 124.0]
 
 
 def test_servers_do_not_ask_in_step_for_a_store_that_is_away(supervisor, dice, monkeypatch):
@@ -223,12 +224,12 @@ def test_servers_do_not_ask_in_step_for_a_store_that_is_away(supervisor, dice, m
 
     def wait(seconds):
         waited.append(seconds)
-        supervisor._stopping.set() if len(waited) == 2 else None
+        supervisor.stop() if len(waited) == 2 else None
 
     flaky = supervisor.application._store = FlakyStore(supervisor.application.store)
     flaky.fail("change_mark", times=2)
-    monkeypatch.setattr(supervisor._wake, "wait", wait)
-    supervisor._watch()
+    monkeypatch.setattr(supervisor.interrupt, "wait", wait)
+    supervisor.watch()
     supervisor.application._store = flaky._store
     assert waited == [0.9, 0.8]
 
@@ -238,14 +239,14 @@ def test_servers_do_not_beat_in_step_once_the_store_is_back(supervisor, dice, mo
 
     def sleep(seconds):
         waited.append(seconds)
-        supervisor._stopping.set() if len(waited) == 3 else None
+        supervisor.stop() if len(waited) == 3 else None
 
     def fail(number):
         raise ConnectionError("away")
 
-    monkeypatch.setattr(supervisor, "_sleep_between_beats", sleep)
-    monkeypatch.setattr(supervisor, "_beat", fail)
-    supervisor._beat_for_ever()
+    monkeypatch.setattr(supervisor.heartbeat, "sleep", sleep)
+    monkeypatch.setattr(supervisor.heartbeat, "beat", fail)
+    supervisor.heartbeat.run()
     assert waited == [0.0, 0.45, 0.4]
 
 
@@ -256,17 +257,17 @@ def test_a_beat_is_stored_with_what_is_performed(file_store, supervisor):
     working = process(supervisor)
     job = claim(file_store, working)
     working.slots.performing(2, job.id)
-    supervisor._beat(5)
+    supervisor.heartbeat.beat(5)
     heartbeat = Server.collection().find_one({})["heartbeat"]
     assert (heartbeat["number"], heartbeat["workers"]) == (5, 2)
     assert heartbeat["performing"] == [str(job.id)]
-    assert working.slots.beat == supervisor._beat_at
+    assert working.slots.beat == supervisor.heartbeat.at
 
 
 def test_the_thread_for_suspects_is_not_one_of_the_workers_that_people_asked_for(supervisor):
     process(supervisor, 1, threads=2)
     process(supervisor, 2, threads=1, suspects=True)
-    supervisor._beat(1)
+    supervisor.heartbeat.beat(1)
     assert Server.collection().find_one({})["heartbeat"]["workers"] == 2
 
 
@@ -275,27 +276,27 @@ def test_a_beat_tells_of_crashes_that_could_not_be_noted_yet(file_store, supervi
     job = claim(file_store, ended)
     ended.slots.performing(1, job.id)
     ends(supervisor, ended, -signal.SIGKILL)
-    supervisor._beat(5)
+    supervisor.heartbeat.beat(5)
     assert Server.collection().find_one({})["heartbeat"]["performing"] == [str(job.id)]
-    supervisor._take_back_ended()
-    supervisor._beat(6)
+    supervisor.tree.take_back_ended()
+    supervisor.heartbeat.beat(6)
     assert Server.collection().find_one({})["heartbeat"]["performing"] == []
 
 
 def test_a_beat_survives_a_process_that_ends_meanwhile(supervisor):
     ended, living = process(supervisor, 1), process(supervisor, 2)
     ended.slots.close()
-    supervisor._beat(1)
+    supervisor.heartbeat.beat(1)
     assert Server.collection().find_one({})["heartbeat"]["performing"] == []
-    assert living.slots.beat == supervisor._beat_at
-    del supervisor.processes[1]
+    assert living.slots.beat == supervisor.heartbeat.at
+    del supervisor.tree.processes[1]
     ended.popen.stdin.close()
 
 
 def test_a_server_whose_document_is_gone_registers_again(supervisor):
-    supervisor.paused = True
+    supervisor.tree.paused = True
     Server.collection().delete_many({})
-    supervisor._beat(3)
+    supervisor.heartbeat.beat(3)
     found = Server.collection().find_one({})
     assert found["incarnation"] == supervisor.server.incarnation
     assert found["state"] == "paused"
@@ -305,41 +306,43 @@ def test_a_server_that_comes_back_leaves_the_name_to_its_successor(file_store, s
     name = supervisor.server.name
     Server.collection().delete_many({})
     Server.create(name=name)
-    supervisor._beat(3)
+    supervisor.heartbeat.beat(3)
     assert Server.count() == 2
     assert supervisor.server.name.startswith(f"{name}:")
 
 
 def test_a_server_that_has_signed_off_does_not_come_back(supervisor):
-    supervisor._unregister()
-    supervisor._beat(9)
+    supervisor.sign_off()
+    supervisor.heartbeat.beat(9)
     assert Server.count() == 0
 
 
 def test_to_sign_off_queues_what_is_left(file_store, supervisor):
     job = claim(file_store, process(supervisor))
-    supervisor._unregister()
+    supervisor.sign_off()
     assert stored(job)["state"] == "queued"
-    assert supervisor._cut_short == 1
+    assert supervisor.cut_short == 1
 
 
 def test_who_cannot_beat_does_not_judge_the_others(file_store, supervisor, monkeypatch):
     swept = []
-    monkeypatch.setattr(supervisor._recovery, "sweep", swept.append)
-    supervisor._sweep_if_due()
+    monkeypatch.setattr(supervisor.recovery, "sweep", swept.append)
+    supervisor.sweep()
     assert swept == []
-    supervisor._beat(1)
-    supervisor._next_sweep = 0.0
-    supervisor._sweep_if_due()
+    supervisor.heartbeat.beat(1)
+    supervisor.sweep()
     assert swept == [set()]
 
 
-def test_a_class_that_nobody_has_is_named_when_it_turns_up(file_store, supervisor, caplog):
+def test_a_class_that_nobody_has_is_named_when_it_turns_up(
+    file_store, supervisor, caplog, monkeypatch
+):
+    monkeypatch.setattr(supervising, "UNSERVED_SECONDS", 0.0)
+
     def looks():
         caplog.clear()
-        supervisor._beat(1)
-        supervisor._next_sweep = supervisor._next_look = 0.0
-        supervisor._sweep_if_due()
+        supervisor.heartbeat.beat(1)
+        supervisor.sweep()
         return "no server has loaded" in caplog.text
 
     jobs = file_store.store.collection("rocket_job.jobs")
@@ -356,37 +359,33 @@ def test_a_class_that_nobody_has_is_named_when_it_turns_up(file_store, superviso
 def test_the_state_in_the_store_is_obeyed(supervisor):
     supervisor.server.started()
     Server.pause_all()
-    supervisor._obey()
+    supervisor.obey()
     assert supervisor.paused
     Server.collection().delete_many({})
-    supervisor._obey()
+    supervisor.obey()
     assert supervisor.paused, "a document that is gone says nothing"
 
 
 def test_a_server_without_a_name_takes_another_if_its_own_is_taken(file_store, supervisor):
-    second = Supervisor(file_store.application)
-    second._suspects = second._queue()
-    second._register()
+    second = registered(file_store)
     assert second.server.name.startswith(f"{supervisor.server.name}:")
 
 
 def test_a_name_that_a_living_server_has_is_refused(file_store, supervisor):
     file_store.application.config.name = "twin"
     first, second = Supervisor(file_store.application), Supervisor(file_store.application)
-    for each in (first, second):
-        each._suspects = each._queue()
-    first._register()
+    first.registration.enter()
     stop, number = threading.Event(), iter(range(1, 10**9))
 
     def beat():
         while not stop.wait(0.05):
-            first._beat(next(number))
+            first.heartbeat.beat(next(number))
 
     beating = threading.Thread(target=beat)
     beating.start()
     try:
         with pytest.raises(ConfigurationError, match="A server called twin is running already"):
-            second._register()
+            second.registration.enter()
     finally:
         stop.set()
         beating.join()
@@ -394,14 +393,10 @@ def test_a_name_that_a_living_server_has_is_refused(file_store, supervisor):
 
 def test_the_name_of_a_silent_server_is_taken_over_with_its_work(file_store, supervisor):
     file_store.application.config.name = "phoenix"
-    dead = Supervisor(file_store.application)
-    dead._suspects = dead._queue()
-    dead._register()
+    dead = registered(file_store)
     job = KeptJob.create()
     queue_of(file_store, f"{dead.server.incarnation}.1").claim(1)
-    next_one = Supervisor(file_store.application)
-    next_one._suspects = next_one._queue()
-    next_one._register()
+    next_one = registered(file_store)
     assert next_one.server.name == "phoenix"
     assert stored(job)["state"] == "queued"
 
@@ -410,17 +405,17 @@ def test_the_name_of_a_silent_server_is_taken_over_with_its_work(file_store, sup
 
 
 def test_the_first_signal_stops_and_the_second_kills(supervisor):
-    with supervisor._signals():
+    with signals.answered(supervisor.stop):
         os.kill(os.getpid(), signal.SIGTERM)
         eventually(lambda: supervisor.stopping)
-        assert not supervisor._killing.is_set()
+        assert not supervisor.killing
         os.kill(os.getpid(), signal.SIGINT)
-        eventually(supervisor._killing.is_set)
+        eventually(lambda: supervisor.killing)
 
 
 def test_a_signal_is_answered_while_the_main_thread_holds_the_lock_of_an_event(supervisor):
-    with supervisor._signals():
-        with supervisor._wake._cond:  # as in the midst of `clear` or `wait`
+    with signals.answered(supervisor.stop):
+        with supervisor.interrupt._cond:  # as in the midst of `clear` or `wait`
             os.kill(os.getpid(), signal.SIGTERM)
             for _ in range(1000):
                 pass  # the handler runs here

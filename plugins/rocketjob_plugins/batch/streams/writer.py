@@ -11,7 +11,7 @@ from rocketjob_plugins.batch.streams.deflate import Deflate, Layer, Zip
 from rocketjob_plugins.batch.streams.errors import StreamError
 from rocketjob_plugins.batch.streams.names import base_name, chosen_streams, shown, streams_of
 from rocketjob_plugins.batch.streams.target import Target, open_target
-from rocketjob_plugins.batch.texts import line_of
+from rocketjob_plugins.batch.streams.texts import line_of
 
 SEALED = ("enc", "pgp")
 SMALL = 64 * 1024  # what is less is gathered before it goes through the layers

@@ -21,8 +21,8 @@ from typing import Any, ClassVar
 import attrs
 
 from rocketjob_plugins.batch.streams.errors import StreamError
+from rocketjob_plugins.batch.streams.texts import text_of
 from rocketjob_plugins.batch.tabular.formats import check_options, parse_each
-from rocketjob_plugins.batch.texts import text_of
 
 REMAINDER = "remainder"
 TYPES = ("string", "integer", "float")

@@ -24,8 +24,8 @@ from typing import Any, ClassVar, Protocol
 
 from rocketjob_plugins.batch.streams.errors import StreamError
 from rocketjob_plugins.batch.streams.options import Dialect
+from rocketjob_plugins.batch.streams.texts import json_of, texts_of
 from rocketjob_plugins.batch.tabular.beginnings import check_json_lines
-from rocketjob_plugins.batch.texts import json_of, texts_of
 
 _NOT_IN_PSV = re.compile(r"[|\r\n]")
 

@@ -9,6 +9,7 @@ from typing import Any
 from rocketjob_plugins.batch.streams.errors import StreamError
 from rocketjob_plugins.batch.streams.names import base_name
 from rocketjob_plugins.batch.streams.options import Dialect
+from rocketjob_plugins.batch.streams.texts import check_utf8
 from rocketjob_plugins.batch.tabular.beginnings import other_separator, wrong_separator
 from rocketjob_plugins.batch.tabular.columns import REJECTED, ColumnRules, near
 from rocketjob_plugins.batch.tabular.fixed import Fixed
@@ -20,7 +21,6 @@ from rocketjob_plugins.batch.tabular.formats import (
     Json,
     Psv,
 )
-from rocketjob_plugins.batch.texts import check_utf8
 
 BUILT_IN: tuple[type[Format], ...] = (Array, Csv, Fixed, Hash, Json, Psv)
 OF_TEXT = (Csv, Fixed, Json, Psv)  # whose records are lines, or rows that need no parsing

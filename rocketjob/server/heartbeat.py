@@ -1,0 +1,95 @@
+"""The heartbeat of a server: it says for the whole tree of processes that they live."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from rocketjob.base import clock
+from rocketjob.base.backoff import jittered
+from rocketjob.base.log import Logger
+from rocketjob.server.process_tree import ProcessTree
+from rocketjob.server.registration import Registration
+
+log = Logger("rocketjob.supervisor")
+RETRY = 1.0  # seconds after a beat that failed
+
+
+class Heartbeat:
+    """Beats on a thread of its own, from `start` until the server and its processes have ended.
+
+    Args:
+        seconds: between two beats.
+        state: the server's, for the case that the others have taken it for dead.
+        stopping: set when the server stops; it beats on as long as a process lives.
+
+    Attributes:
+        at: when it last succeeded, in seconds of the monotonic clock; 0.0 before the first time.
+    """
+
+    def __init__(
+        self,
+        registration: Registration,
+        tree: ProcessTree,
+        seconds: float,
+        state: Callable[[], str],
+        stopping: threading.Event,
+    ) -> None:
+        self.seconds, self.at = seconds, 0.0
+        self._registration, self._tree = registration, tree
+        self._state, self._stopping = state, stopping
+        self._thread = threading.Thread(target=self.run, name="heartbeat", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def join(self, timeout: float) -> None:
+        """Wait for the last beat, if there was a first."""
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
+
+    def is_late(self) -> bool:
+        """Return whether it has failed for so long that others may take this server for dead."""
+        return clock.monotonic() - self.at > 2 * self.seconds
+
+    def run(self) -> None:
+        number, wait = 0, 0.0
+        while self._has_to_beat():
+            self.sleep(wait)
+            number += 1
+            try:
+                self.beat(number)
+                wait = self.seconds
+            except Exception as error:
+                log.error("the heartbeat failed", error=f"{type(error).__name__}: {error}")
+                wait = jittered(min(RETRY, self.seconds))
+
+    def sleep(self, seconds: float) -> None:
+        """Wait, in short steps, so that the end of the last process ends the waiting too."""
+        end = clock.monotonic() + seconds
+        while clock.monotonic() < end and self._has_to_beat():
+            threading.Event().wait(min(0.25, max(0.0, end - clock.monotonic())))
+
+    def _has_to_beat(self) -> bool:
+        return not self._stopping.is_set() or bool(self._tree.processes)
+
+    def beat(self, number: int) -> None:
+        """Write one beat, and let the processes know of it."""
+        if self.at and self.is_late():
+            log.warning("the heartbeat was late", seconds=round(clock.monotonic() - self.at, 1))
+        beat = heartbeat(number, self._tree.workers(), self._tree.performing())
+        self._registration.beat(beat, self._state())
+        # Only now may the processes claim again, if they had stopped because this was late.
+        self.at = clock.monotonic()
+        self._tree.set_beat(self.at)
+
+
+def heartbeat(number: int, workers: int, performing: list[str]) -> dict[str, Any]:
+    """Return a heartbeat as it is stored."""
+    return {
+        "updated_at": clock.now(),
+        "number": number,
+        "workers": workers,
+        "performing": performing,
+    }

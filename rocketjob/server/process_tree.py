@@ -1,0 +1,301 @@
+"""The worker processes of a server: started, started again when they die, ended.
+
+What a process leaves behind is noted without the store, which may be away, and taken back as soon
+as that can be reached.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import queue
+import threading
+
+import attrs
+
+from rocketjob.base import clock
+from rocketjob.base.backoff import jittered
+from rocketjob.base.config import Config
+from rocketjob.base.interrupt import Interrupt
+from rocketjob.base.log import Logger
+from rocketjob.queue.claim import Queue, requeue_claims, waiting_suspects
+from rocketjob.server.server import Server
+from rocketjob.server.worker_process import Exit, Process
+from rocketjob.store.context import Context
+from rocketjob.worker.slots import Slots
+
+log = Logger("rocketjob.supervisor")
+
+BACK_OFF = (0.0, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)  # seconds before the nth quick restart
+QUICK_DEATH = 10.0  # seconds: a process that lived longer starts again without waiting
+SUSPECTS_RETRY = 1.0
+SPAWN_RETRY = 5.0
+READY_SECONDS = 30.0  # a process that takes longer to import its app is worth a word in the log
+
+
+def process_count(config: Config) -> int:
+    """Return how many worker processes a server has."""
+    wanted = config.processes or os.cpu_count() or 1
+    return min(wanted, config.workers)
+
+
+class ProcessTree:
+    """The worker processes of one server.
+
+    Args:
+        server: whose they are.
+        directory: where they are started, by name.
+        suspects: the queue as a process for suspects sees it.
+        stopping: set when the server stops: then nothing is started any more.
+        wake: is set when a process has ended.
+
+    Attributes:
+        processes: those that live, by number.
+        exits: how processes ended; what has not been handled yet.
+        restarts: what is to be started again: when, with how many threads, whether for suspects.
+        to_take_back: processes that have ended and held something, with what crashed with them.
+        paused: whether they are told to start nothing.
+        cut_short: how many jobs were queued again because the server stops.
+        worked_before: how many jobs were worked by processes that have ended.
+        quick_deaths: how many processes died soon after their start, one after the other.
+    """
+
+    def __init__(
+        self,
+        application: Context,
+        server: Server,
+        directory: str,
+        suspects: Queue,
+        stopping: threading.Event,
+        wake: Interrupt,
+    ) -> None:
+        self.application, self.config = application, application.config
+        self.server, self.directory = server, directory
+        self.processes: dict[int, Process] = {}
+        self.exits: queue.SimpleQueue[Exit] = queue.SimpleQueue()
+        self.restarts: list[tuple[float, int, bool]] = []
+        self.to_take_back: list[tuple[Process, dict[str, str]]] = []
+        self.paused = False
+        self.cut_short = self.worked_before = self.quick_deaths = 0
+        self._suspects, self._suspects_after = suspects, 0.0
+        self._stopping, self._wake = stopping, wake
+        self._numbers = 0
+        self._beat_at = 0.0
+
+    # --- what there is -----------------------------------------------------------------------
+
+    @property
+    def worked(self) -> int:
+        """How many jobs have been worked."""
+        return self.worked_before + sum(p.slots.worked for p in list(self.processes.values()))
+
+    def workers(self) -> int:
+        """Count the threads; a process for suspects comes and goes besides those asked for."""
+        living = list(self.processes.values())
+        return sum(process.threads for process in living if not process.suspects)
+
+    def performing(self) -> list[str]:
+        """Return the ids of what is performed.
+
+        Crashes that could not be noted yet are among them: they are not forgotten, if this process
+        dies as well.
+        """
+        found = [id for process in list(self.processes.values()) for id in process.performed()]
+        return found + [id for _, crashed in list(self.to_take_back) for id in crashed]
+
+    def holders(self) -> set[str]:
+        """Return under which names the living processes claim."""
+        return {process.claimed_by for process in list(self.processes.values())}
+
+    def next_restart(self, longest: float) -> float:
+        """Return the seconds until a process is to be started again, at most `longest`."""
+        due = [when - clock.monotonic() for when, *_ in self.restarts]
+        return max(0.0, min([longest, *due]))
+
+    # --- what they are told ------------------------------------------------------------------
+
+    def tell(self, command: str) -> None:
+        """Send a command to every process."""
+        for process in list(self.processes.values()):
+            process.tell(command)
+
+    def pause(self, paused: bool) -> None:
+        """Have the processes start nothing more, or go on."""
+        self.paused = paused
+        self.tell("pause" if paused else "resume")
+
+    def set_beat(self, at: float) -> None:
+        """Let the processes know that the server's heartbeat was written."""
+        self._beat_at = at
+        for process in list(self.processes.values()):
+            with contextlib.suppress(ValueError, TypeError):  # it ended, its memory is closed
+                process.slots.set_beat(at)
+
+    # --- starting ----------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start all processes that the settings ask for."""
+        count = process_count(self.config)
+        share, rest = divmod(self.config.workers, count)
+        for index in range(count):
+            self.spawn(share + (index < rest))
+
+    def spawn(self, threads: int, suspects: bool = False) -> None:
+        """Start one process.
+
+        Raises:
+            OSError: no memory, or too many processes or files.
+        """
+        self._numbers += 1
+        number = self._numbers
+        slots = Slots(threads)
+        slots.set_beat(self._beat_at or clock.monotonic())
+        try:
+            process = self._start(number, threads, suspects, slots)
+        except BaseException:
+            slots.close()
+            raise
+        self.processes[number] = process
+        try:
+            threading.Thread(target=self.wait_for, args=(process,), daemon=True).start()
+        except RuntimeError as error:  # as many threads as there may be
+            log.error("a worker process cannot be waited for: it is ended", error=str(error))
+            process.popen.kill()
+            self.wait_for(process)
+
+    def _start(self, number: int, threads: int, suspects: bool, slots: Slots) -> Process:
+        orders = {
+            "number": number,
+            # If the store is away for a while, nobody must begin with an empty one.
+            "config": {**attrs.asdict(self.config), "create_store": False},
+            "claimed_by": f"{self.server.incarnation}.{number}",
+            "worker_name": f"{self.server.name}:{number}",
+            "threads": threads,
+            "suspects": suspects,
+            "paused": self.paused,
+            "urls_from": self.application.directory,
+        }
+        return Process.start(orders, slots, self.directory)
+
+    def start_suspects(self) -> None:
+        """Give jobs whose worker has crashed a process of their own, one job at a time.
+
+        So the next crash shows which of them it was, and takes nobody else down with it.
+        """
+        if self._stopping.is_set() or self.paused:
+            return
+        if any(process.suspects for process in self.processes.values()):
+            return
+        if clock.monotonic() >= self._suspects_after and waiting_suspects(self._suspects):
+            self.spawn(1, suspects=True)
+
+    def restart_due(self) -> None:
+        """Start again what is due."""
+        now = clock.monotonic()
+        for restart in [each for each in self.restarts if each[0] <= now]:
+            self.restarts.remove(restart)
+            try:
+                self.spawn(restart[1], restart[2])
+            except OSError as error:  # no memory, or too many processes or files
+                log.error("a worker process cannot be started", error=str(error))
+                self.restarts.append((now + jittered(SPAWN_RETRY), *restart[1:]))
+
+    def say_who_is_late(self) -> None:
+        """Log which processes take long to import their app."""
+        for process in self.processes.values():
+            waited = clock.monotonic() - process.started
+            if waited > READY_SECONDS and not process.is_late and not process.slots.ready:
+                process.is_late = True
+                log.warning(
+                    "a worker process is not ready yet: do the app's modules wait for something?",
+                    process=process.number,
+                    pid=process.popen.pid,
+                    seconds=round(waited),
+                )
+
+    # --- ended ones --------------------------------------------------------------------------
+
+    def wait_for(self, process: Process) -> None:
+        """Wait for the end of a process; each has a thread that does."""
+        self.exits.put(process.wait())
+        self._wake.set()
+
+    def handle_exits(self) -> None:
+        """Note what ended processes leave behind, and when they are started again."""
+        while True:
+            try:
+                ended = self.exits.get_nowait()
+            except queue.Empty:
+                return
+            self._handle_exit(ended)
+
+    def _handle_exit(self, ended: Exit) -> None:
+        process = self.processes.pop(ended.process.number)
+        slots = process.slots
+        worked, performed, was_ready = slots.worked, slots.performed(), slots.ready
+        self.worked_before += worked
+        process.close()
+        # One that was performing has crashed, whatever its exit code: user code may call _exit(0).
+        has_crashed = not process.stopping and bool(ended.status or performed)
+        if has_crashed:
+            message = "a worker process died" if was_ready else "a worker process did not start"
+            log.error(message, how=ended.describe(), performing=len(performed))
+        if process.suspects and not worked and not performed:
+            # It did not get to its work.
+            self._suspects_after = clock.monotonic() + jittered(SUSPECTS_RETRY)
+        if not self._stopping.is_set() and not process.suspects:
+            self._schedule_restart(process)
+        crashed = dict.fromkeys(performed, ended.describe()) if has_crashed else {}
+        self.to_take_back.append((process, crashed))
+
+    def _schedule_restart(self, process: Process) -> None:
+        lived = clock.monotonic() - process.started
+        self.quick_deaths = 0 if lived > QUICK_DEATH else self.quick_deaths + 1
+        delay = BACK_OFF[min(max(0, self.quick_deaths - 1), len(BACK_OFF) - 1)]
+        if delay >= 1:
+            log.warning("worker processes die again and again: waiting", seconds=delay)
+        due = clock.monotonic() + jittered(delay)
+        self.restarts.append((due, process.threads, process.suspects))
+
+    def take_back_ended(self) -> None:
+        """Queue again what ended processes held; what cannot be done now is done later.
+
+        Raises:
+            Exception: the store cannot be reached.
+        """
+        while self.to_take_back:
+            process, crashed = self.to_take_back[0]
+            taken = requeue_claims(
+                self.application.store,
+                self.application.plugins,
+                process.claimed_by,
+                crash_limit=self.config.crash_limit,
+                crashed=crashed,
+                reason="its worker process ended",
+            )
+            del self.to_take_back[0]
+            self.cut_short += taken["requeued"] if self._stopping.is_set() else 0
+            if taken["requeued"] or taken["failed"]:
+                log.warning("work taken back", process=process.number, **taken)
+            self.start_suspects()
+
+    # --- the end -----------------------------------------------------------------------------
+
+    def wait_until_ended(self, deadline: float, killing: threading.Event) -> None:
+        """Wait for the end of all processes, until a time or until they are to be killed."""
+        while self.processes and clock.monotonic() < deadline and not killing.is_set():
+            self._wait_a_moment()
+
+    def kill(self) -> None:
+        """End all processes at once; what they held is theirs no more."""
+        for process in list(self.processes.values()):
+            process.stopping = True
+            process.popen.kill()
+        while self.processes:
+            self._wait_a_moment()
+
+    def _wait_a_moment(self) -> None:
+        self._wake.clear()
+        self.handle_exits()
+        if self.processes:
+            self._wake.wait(0.1)
