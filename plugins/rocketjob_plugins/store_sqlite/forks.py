@@ -15,18 +15,28 @@ import threading
 import time
 import weakref
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import Any, Final, Protocol
 
 from rocketjob.base.errors import StoreError
-
-if TYPE_CHECKING:
-    from .connection import Connection
 
 WAIT_SECONDS: Final = 2.0  # for the threads that are within SQLite
 REFUSAL: Final = (
     "This process was forked while a transaction of its parent was open, so it cannot use SQLite: "
     "fork outside of transactions, or start the process with the method spawn"
 )
+
+
+class Connection(Protocol):
+    """What has to be closed: see `connection`."""
+
+    lock: Any
+    depth: int
+    closed: bool
+
+    @property
+    def file(self) -> object: ...
+
+    def close(self) -> None: ...
 
 
 class Forkable(Protocol):
