@@ -207,7 +207,9 @@ class LogService:
             stream = sys.stdout if self.target == "json" else sys.stderr
             handler: logging.Handler = logging.StreamHandler(stream)
         else:
-            handler = logging.FileHandler(self.target, encoding="utf-8")
+            from rocketjob.base.log_file import LogFile
+
+            handler = LogFile(self.target, encoding="utf-8")
         as_json = self.target == "json" or self.target.endswith((".json", ".jsonl"))
         handler.setFormatter(JsonFormatter() if as_json else ConsoleFormatter())
         return handler

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import weakref
 from typing import Any, TypeVar
 
@@ -48,12 +50,24 @@ def register(cls: type[Any]) -> None:
     """
     present = _registry.get(cls.__name__)
     if present is not None and not _same_place(present, cls):
+        if (file := _file_of(present)) is not None and file == _file_of(cls):
+            raise TypeError(
+                f"The file {file} is imported under two names, {present.__module__} and "
+                f"{cls.__module__}, so {cls.__name__} is made twice: import it "
+                "by one name everywhere"
+            )
         raise TypeError(
             f"Two classes are called {cls.__name__}: {present.__module__}.{present.__qualname__} "
             f"and {cls.__module__}.{cls.__qualname__}. Documents are stored under the class's "
             "name: rename one"
         )
     _registry[cls.__name__] = cls
+
+
+def _file_of(cls: type) -> str | None:
+    """Return the file of a class that is on its module's top level."""
+    file = getattr(sys.modules.get(cls.__module__), "__file__", None)
+    return os.path.realpath(file) if file and "." not in cls.__qualname__ else None
 
 
 def _same_place(present: type, new: type) -> bool:

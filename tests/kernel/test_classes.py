@@ -1,5 +1,6 @@
 """Documents come back as instances of their own class, of a known one or of none."""
 
+import subprocess
 import sys
 import types
 
@@ -204,3 +205,14 @@ def test_a_class_may_still_compute_an_inherited_field():
         def number(self, value): ...
 
     assert ComputedNumberJob().number == 2
+
+
+def test_one_file_that_is_imported_under_two_names_is_named(tmp_path):
+    path = tmp_path / "twice_imported.py"
+    path.write_text(
+        "from rocketjob import Job\nclass TwiceImportedJob(Job):\n    def perform(self): ...\n"
+        "if __name__ == '__main__':\n    import twice_imported\n"
+    )
+    done = subprocess.run([sys.executable, str(path)], capture_output=True, text=True)
+    said = done.stderr.splitlines()[-1]
+    assert f"The file {path.resolve()} is imported under two names, __main__ and twice_im" in said
