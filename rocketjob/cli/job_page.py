@@ -128,7 +128,7 @@ def _print_history(history: list[HistoryEntry]) -> None:
             (
                 f"  {entry.at:%Y-%m-%d %H:%M:%S}",
                 relative(entry.at),
-                entry.event,
+                entry.event if entry.count == 1 else f"{entry.event} ({entry.count} times)",
                 Cell(entry.state, STATE_STYLES.get(entry.state, "")),
                 str(entry.claim_number or ""),
                 entry.worker_name or "",

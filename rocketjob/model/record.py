@@ -15,7 +15,7 @@ from rocketjob.model.validation import Errors
 from rocketjob.store import Stored
 
 HISTORY = "history"  # its key in the stored document
-HISTORY_LIMIT = 20  # entries kept; older ones are dropped
+HISTORY_LIMIT = 100  # entries kept, for 25 attempts of three each; older ones are dropped
 Changes = tuple[dict[str, Any], dict[str, Any]]
 """What to `$set` and what to `$unset`."""
 

@@ -251,12 +251,17 @@ class Queue:
 
     # --- giving back -------------------------------------------------------------------------
 
-    def give_back(self, jobs: Sequence[Job], note: Mapping[str, Any] | None = None) -> None:
+    def give_back(
+        self,
+        jobs: Sequence[Job],
+        note: Mapping[str, Any] | None = None,
+        reason: str | None = None,
+    ) -> None:
         """Queue jobs again that were claimed and not started, with a note of why they wait.
 
         One that was only to be joined was not claimed, and is nobody's to give back.
         """
-        writes = [give_back_write(job, note) for job in jobs if claim_of(job) is not None]
+        writes = [give_back_write(job, note, reason) for job in jobs if claim_of(job) is not None]
         if writes:
             self.store.write_many(COLLECTION, writes)
 
@@ -300,13 +305,17 @@ def takes(config: Config, cls: type[Job]) -> bool:
 _RELEASED = {"worker_name": "", "claimed_by": "", "started_at": ""}
 
 
-def give_back_write(job: Job, note: Mapping[str, Any] | None = None) -> Write:
+def give_back_write(
+    job: Job, note: Mapping[str, Any] | None = None, reason: str | None = None
+) -> Write:
     """Return the write that queues a claimed job again as if it had not been claimed."""
-    entry = history.entry("give_back", "queued", clock.now(), job.worker_name, job.claim_number)
+    name, number = job.worker_name, job.claim_number
+    entry = history.entry("give_back", "queued", clock.now(), name, number, reason)
+    noted = history.given_back(record_of(job).history, entry)
     update = {
-        "$set": {"state": "queued", **(note or {})},
+        **noted,
+        "$set": {"state": "queued", **noted.get("$set", {}), **(note or {})},
         "$unset": _RELEASED,
-        "$push": history.push([entry]),
     }
     return Write({**job.write_guard(), "state": "running"}, update)
 

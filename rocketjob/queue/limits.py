@@ -18,6 +18,7 @@ from bson import ObjectId
 
 from rocketjob.base import clock
 from rocketjob.base.errors import is_conflict, is_duplicate_key
+from rocketjob.model.record import HISTORY
 from rocketjob.states import history
 from rocketjob.store import Filter, Store, Stored, atomically
 
@@ -187,6 +188,7 @@ class LimitedClaim:
     def _give_back(self, stored: Stored) -> None:
         number = stored["claim_number"]
         entry = history.entry("give_back", "queued", self.now, stored.get("worker_name"), number)
+        noted = history.given_back(stored.get(HISTORY) or (), entry)
         self.store.collection(JOBS).update_one(
             {
                 "_id": stored["_id"],
@@ -195,9 +197,9 @@ class LimitedClaim:
                 "claim_number": number,
             },
             {
-                "$set": {"state": "queued"},
+                **noted,
+                "$set": {"state": "queued", **noted.get("$set", {})},
                 "$unset": {"worker_name": "", "claimed_by": "", "started_at": ""},
-                "$push": history.push([entry]),
             },
         )
 

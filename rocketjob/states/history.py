@@ -25,6 +25,8 @@ class HistoryEntry:
         worker_name: which worker, if one did it.
         claim_number: the claim that was held; it grows with each claim of the job.
         reason: why, for example the exception of a failed attempt.
+        count: how often it happened in a row; only for claims that were given back.
+        since: when it first did so, UTC; None if it happened once.
     """
 
     event: str
@@ -33,6 +35,8 @@ class HistoryEntry:
     worker_name: str | None = None
     claim_number: int | None = None
     reason: str | None = None
+    count: int = 1
+    since: datetime | None = None
 
     @classmethod
     def load(cls, stored: Mapping[str, Any]) -> HistoryEntry:
@@ -43,6 +47,8 @@ class HistoryEntry:
             worker_name=stored.get("worker"),
             claim_number=stored.get("claim"),
             reason=stored.get("reason"),
+            count=stored.get("count", 1),
+            since=to_utc(stored["since"]) if "since" in stored else None,
         )
 
 
@@ -68,3 +74,20 @@ def entry(
 def push(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """Return the part of an update that appends entries and drops the oldest."""
     return {HISTORY: {"$each": list(entries), "$slice": -HISTORY_LIMIT}}
+
+
+def given_back(present: Sequence[Mapping[str, Any]], entry: dict[str, Any]) -> dict[str, Any]:
+    """Return the part of an update that notes a claim given back, for its holder to write.
+
+    A job that waits for a throttle is claimed and given back at each look. In a row these are one
+    entry that counts, so that they do not push out what happened before.
+
+    Args:
+        present: the history as it is stored, which ends with the start by this claim.
+    """
+    events = [each.get("event") for each in present[-2:]]
+    if events != ["give_back", "start"]:
+        return {"$push": push([entry])}
+    last = present[-2]
+    counted = {"count": last.get("count", 1) + 1, "since": last.get("since", last["at"])}
+    return {"$set": {HISTORY: [*present[:-2], {**entry, **counted}]}}

@@ -57,7 +57,7 @@ class Worker:
         """Give a claimed job back, and leave it and its like alone until the next re-check."""
         if self.queue is not None:
             self.queue.hold_back(name, filter)
-            self.queue.give_back([job], job.waiting_note(name, clock.now()))
+            self.queue.give_back([job], job.waiting_note(name, clock.now()), reason=name)
 
     def working_on(self, job: Job, part: int = 0) -> None:
         """Note which part of a job is in work, for the case that the process dies of it."""

@@ -331,12 +331,12 @@ def test_a_reload_forgets_events_in_memory(rocketjob):
     assert [entry.event for entry in job.reload().history] == ["abort"]
 
 
-def test_the_history_keeps_the_last_twenty(rocketjob):
+def test_the_history_keeps_the_last_hundred(rocketjob):
     job = KeptJob.create()
-    for _ in range(15):
+    for _ in range(55):
         job.pause()
         job.resume()
-    assert len(job.history) == len(job.reload().history) == 20
+    assert len(job.history) == len(job.reload().history) == 100
     assert job.history[-1].event == "resume"
 
 

@@ -1,6 +1,7 @@
 """What is claimed, in which order, under whose name; and what is given or taken back."""
 
 import threading
+from datetime import timedelta
 
 import attrs
 import pytest
@@ -322,3 +323,41 @@ def test_a_text_in_the_setting_where_that_is_no_value_of_its_field_is_an_error(r
     configured(where={"created_at": {"$gte": "whenever"}})
     with pytest.raises(ConfigurationError, match=r"where = .*: created_at must be a time such as"):
         queue_of(rocketjob).claim(1)
+
+
+# --- the history of what waits ------------------------------------------------------------------
+
+
+def test_claims_that_are_given_back_in_a_row_are_one_entry_that_counts(queue, rocketjob):
+    rocketjob.freeze()
+    job = KeptJob.create()
+    first = clock.now()
+    for _ in range(50):
+        queue.give_back(queue.claim(1), reason="throttle lags")
+        rocketjob.travel(timedelta(minutes=1))
+    start, given = job.reload().history
+    assert (start.event, given.event, given.reason) == ("start", "give_back", "throttle lags")
+    assert (given.count, given.since, given.claim_number) == (50, first, 50)
+    assert given.at == first.add(minutes=49)
+
+
+def test_an_attempt_stays_in_the_history_however_long_the_job_waits_after_it(queue):
+    job = KeptJob.create()
+    queue.claim(1)[0].fail("the reason")
+    job.reload().retry()
+    for _ in range(200):
+        queue.give_back(queue.claim(1))
+    queue.claim(1)[0].complete()
+    assert events_of(job) == ["start", "fail", "retry", "start", "give_back", "start", "complete"]
+    assert job.reload().history[1].reason == "the reason"
+
+
+def test_a_history_that_was_counted_survives_a_claim_by_another(queue, rocketjob):
+    job = KeptJob.create()
+    claimed = [queue.claim(1)]
+    queue.give_back(claimed[0])
+    claimed.append(queue.claim(1))
+    queue.give_back(claimed[1])
+    queue_of(rocketjob, "there.1").claim(1)
+    queue.give_back(claimed[1])  # too late: nothing is written over
+    assert events_of(job) == ["start", "give_back", "start"]
