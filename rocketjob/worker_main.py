@@ -21,7 +21,7 @@ from rocketjob.application import Application
 from rocketjob.base import clock, signals
 from rocketjob.base.config import Config
 from rocketjob.base.ending import end_soon
-from rocketjob.base.log import Logger, LogService
+from rocketjob.base.log import Logger, LogService, put_back
 from rocketjob.model.app_modules import import_app
 from rocketjob.queue.claim import Queue
 from rocketjob.server import events
@@ -52,6 +52,7 @@ class Child:
     def _import_app(self) -> None:
         """Import the app's modules; what they configure is in the supervisor's orders already."""
         import_app(self.config.app)
+        put_back()  # the log, if the app has configured logging
         own, found = self.application, context.current()
         if found is not own:
             application.use(own)

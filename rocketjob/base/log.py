@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import sys
 import traceback
+import weakref
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
@@ -33,6 +35,9 @@ LEVELS = {
 }
 NAMES = {number: name for name, number in LEVELS.items()}
 FIELDS = "rocketjob_fields"
+FORK_SECONDS = 1.0  # how long a fork waits for a line that is being written
+_names: set[str] = set()  # of the loggers that are ours
+_services: weakref.WeakSet[LogService] = weakref.WeakSet()  # those that write
 
 
 class Logger:
@@ -50,6 +55,7 @@ class Logger:
         self, name: str, fields: Mapping[str, Any] | None = None, level: str | None = None
     ) -> None:
         self._logger = logging.getLogger(name)
+        _names.add(name)
         self.fields = dict(fields or {})
         self._level = LEVELS.get(level or "")
 
@@ -187,6 +193,7 @@ class LogService:
         self._file: TextIO | None = None
         self._listener: logging.handlers.QueueListener | None = None
         self._handler: logging.Handler | None = None
+        self._is_quiet = False
 
     def start(self) -> LogService:
         import logging.handlers  # with sockets and pickles, which only servers have to pay for
@@ -200,7 +207,26 @@ class LogService:
         root.addHandler(self._handler)
         root.setLevel(LEVELS[self.level])
         self._listener.start()
+        _services.add(self)
         return self
+
+    @property
+    def is_heard(self) -> bool:
+        """Whether what is logged reaches its output, whoever has configured logging since."""
+        root = logging.getLogger()
+        return self._handler in root.handlers and not (log._logger.disabled or root.manager.disable)
+
+    def put_back(self) -> None:
+        """Have it reach its output again; what an app has set besides stays as it is."""
+        root, level = logging.getLogger(), LEVELS[self.level]
+        if self._handler is not None and self._handler not in root.handlers:
+            root.addHandler(self._handler)
+        logging.disable(logging.NOTSET)
+        for name in list(_names):  # dictConfig disables those that it does not name
+            logging.getLogger(name).disabled = False
+        package = logging.getLogger(__name__.partition(".")[0])
+        if root.level != level and package.level == logging.NOTSET:
+            package.setLevel(level)
 
     def _output(self) -> logging.Handler:
         if self.target in ("console", "json"):
@@ -214,10 +240,35 @@ class LogService:
         handler.setFormatter(JsonFormatter() if as_json else ConsoleFormatter())
         return handler
 
+    def before_fork(self) -> None:
+        """Wait until no line is half written."""
+        self._is_quiet = all(
+            each.lock is None or each.lock.acquire(timeout=FORK_SECONDS) for each in self._outputs()
+        )
+
+    def after_fork(self) -> None:
+        """Go on, in the parent."""
+        if self._is_quiet:
+            for each in self._outputs():
+                each.release()
+
+    def after_fork_in_child(self) -> None:
+        """Write at once, in a child: the thread that reads the queue was not forked."""
+        root, outputs = logging.getLogger(), self._outputs()
+        if self._handler in root.handlers and outputs and self._is_quiet:
+            root.addHandler(outputs[0])
+        if self._handler is not None:
+            root.removeHandler(self._handler)
+        self._listener = self._handler = None
+
+    def _outputs(self) -> tuple[logging.Handler, ...]:
+        return self._listener.handlers if self._listener is not None else ()
+
     def stop(self) -> None:
         """Write what is still queued, and end the thread."""
         if self._listener is None or self._handler is None:
             return
+        _services.discard(self)
         logging.getLogger().removeHandler(self._handler)
         handlers = self._listener.handlers
         self._listener.stop()
@@ -226,8 +277,46 @@ class LogService:
         self._listener = self._handler = None
 
 
+def is_heard() -> bool:
+    """Tell whether the server's log is written still, where there is one."""
+    return all(service.is_heard for service in _services)
+
+
+def put_back() -> None:
+    """Have the server's log written, if an app or a job has configured logging."""
+    for service in list(_services):
+        service.put_back()
+
+
 def set_level(level: str, name: str | None = None) -> None:
     """Change the level of one logger, or of all."""
     if level not in LEVELS:
         raise ValueError(f"level must be one of {', '.join(LEVELS)}, not {level!r}")
     logging.getLogger(name).setLevel(LEVELS[level])
+    package = logging.getLogger(__name__.partition(".")[0])
+    if name is None and package.level != logging.NOTSET:
+        package.setLevel(LEVELS[level])
+
+
+def _before_fork() -> None:
+    for service in list(_services):
+        service.before_fork()
+
+
+def _after_fork() -> None:
+    for service in list(_services):
+        service.after_fork()
+
+
+def _after_fork_in_child() -> None:
+    for service in list(_services):
+        service.after_fork_in_child()
+    _services.clear()
+
+
+log = Logger(__name__)
+os.register_at_fork(
+    before=_before_fork,
+    after_in_parent=_after_fork,
+    after_in_child=_after_fork_in_child,
+)

@@ -19,7 +19,7 @@ from rocketjob.application import Application
 from rocketjob.base.directory import of_process
 from rocketjob.base.ending import end_soon
 from rocketjob.base.errors import ConfigurationError, RocketJobError
-from rocketjob.base.log import Logger
+from rocketjob.base.log import Logger, put_back
 from rocketjob.cli.command import Command
 from rocketjob.cli.options import setting_option
 from rocketjob.cli.output import print_pairs, styled
@@ -89,6 +89,7 @@ def serve(current: Application, *, banner: bool = False, until_eof: bool = False
 
     directory = of_process()  # before an app module changes it
     import_app(current.config.app)
+    put_back()  # the log, if the app has configured logging
     current = application.current()  # the app may have named its store
     found = find_classes(current)
     if banner:

@@ -18,7 +18,7 @@ from rocketjob.base.backoff import jittered
 from rocketjob.base.directory import of_process
 from rocketjob.base.errors import ConfigurationError, RocketJobError, StoreError
 from rocketjob.base.interrupt import Interrupt
-from rocketjob.base.log import Logger
+from rocketjob.base.log import Logger, put_back
 from rocketjob.model.app_modules import import_app
 from rocketjob.queue.claim import Queue, requeue_claims
 from rocketjob.server import events, signals
@@ -286,6 +286,7 @@ def _with_app(application: Context) -> Context:
     """Import the app's modules; they may have named a store or changed settings."""
     before = context.current()
     import_app(application.config.app)
+    put_back()  # the log, if the app has configured logging
     return application if context.current() is before else context.current()
 
 

@@ -9,6 +9,7 @@ is still the one that the change started from.
 from __future__ import annotations
 
 import contextlib
+import contextvars
 import copy
 import functools
 import inspect
@@ -156,6 +157,7 @@ class Change:
         self._changed: tuple[dict[str, Any], dict[str, Any]] = ({}, {})
         self._outer: Change | None = None
         self._callbacks = True
+        self.context: contextvars.Context | None = None  # for what comes after the write
 
     # --- before the write --------------------------------------------------------------------
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import os
 import threading
 import time
 from collections.abc import Awaitable
 from typing import Any
 
+from rocketjob.base.errors import UnsupportedOperation
 from rocketjob.base.log import Logger
+from rocketjob.worker.contexts import take_over
 
 log = Logger("rocketjob.async_loop")
 CLOSE_SECONDS = 5.0  # a task that blocks the loop must not hold the process
@@ -22,7 +25,7 @@ def loop() -> asyncio.AbstractEventLoop:
     """Return the process's loop, started when it is first needed."""
     global _loop
     with _lock:
-        if _loop is None:
+        if _loop is None or _loop.is_closed():
             _loop = asyncio.new_event_loop()
             threading.Thread(
                 target=_run_for_ever, args=(_loop,), name="rocketjob-async", daemon=True
@@ -31,27 +34,65 @@ def loop() -> asyncio.AbstractEventLoop:
 
 
 def _run_for_ever(loop: asyncio.AbstractEventLoop) -> None:
-    while True:
+    while not loop.is_closed():
         try:
-            return loop.run_forever()
+            loop.run_forever()
         except BaseException:
             # asyncio lets the SystemExit of a task through: the jobs of others go on all the same.
             log.exception("a task ended with an error that is not its job's")
+        else:
+            if loop is not _loop:
+                return
+            log.warning("a job has stopped the event loop: it goes on for the others")
+
+
+def check_caller() -> None:
+    """See to it that the caller may wait for the loop.
+
+    Raises:
+        UnsupportedOperation: it runs on the loop itself, and would wait for ever.
+    """
+    try:
+        running = asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    if running is _loop:
+        raise UnsupportedOperation(
+            "An async job cannot be performed by a plain call within another one: it would hold "
+            "the event loop that it needs. Write: await asyncio.to_thread(job.perform_now)"
+        )
 
 
 def run(awaitable: Awaitable[Any]) -> Any:
-    """Run an awaitable on the loop and wait for what it returns."""
-    value, error = asyncio.run_coroutine_threadsafe(_await(awaitable), loop()).result()
+    """Run an awaitable on the loop and wait for what it returns.
+
+    What it sets of the caller's context is set there afterwards.
+
+    Raises:
+        UnsupportedOperation: the caller runs on the loop itself.
+    """
+    try:
+        check_caller()
+    except BaseException:
+        if asyncio.iscoroutine(awaitable):
+            awaitable.close()
+        raise
+    future = asyncio.run_coroutine_threadsafe(_await(awaitable), loop())
+    value, error, context = future.result()
+    take_over(context)
     if error is not None:
         raise error
     return value
 
 
-async def _await(awaitable: Awaitable[Any]) -> tuple[Any, BaseException | None]:
+async def _await(
+    awaitable: Awaitable[Any],
+) -> tuple[Any, BaseException | None, contextvars.Context]:
     try:
-        return await awaitable, None
-    except BaseException as error:
-        return None, error  # a SystemExit that left this task would end the loop
+        value, error = await awaitable, None
+    except BaseException as raised:
+        value, error = None, raised  # a SystemExit that left this task would end the loop
+    return value, error, contextvars.copy_context()
 
 
 def close() -> None:

@@ -28,6 +28,7 @@ from rocketjob.queue.claim import Queue, claims_of, give_back_write
 from rocketjob.states.machine import Change
 from rocketjob.store import Write
 from rocketjob.worker.runner import log_end
+from rocketjob.worker.surroundings import Surroundings
 from rocketjob.worker.thread import Refused, Task, ThreadWorker, Watch
 
 log = Logger("rocketjob.worker_pool")
@@ -62,6 +63,7 @@ class WorkerPool:
     ) -> None:
         self.queue, self.config = queue, config
         self.may_claim, self.watch = may_claim, watch
+        self.surroundings = Surroundings()
         self.stopping = threading.Event()
         self.end_when_idle = False  # for a process that was started for a few jobs only
         self.worked = 0

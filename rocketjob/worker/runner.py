@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 import logging
 import threading
+from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from rocketjob.base import clock
@@ -20,7 +21,8 @@ from rocketjob.model.document import load_into
 from rocketjob.model.record import record_of
 from rocketjob.states.machine import Change
 from rocketjob.store import context
-from rocketjob.worker import async_loop
+from rocketjob.worker import async_loop, forks
+from rocketjob.worker.contexts import in_fresh_context
 
 if TYPE_CHECKING:
     from rocketjob.jobs.job import Job
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from rocketjob.store import Filter
 
 log = Logger("rocketjob.runner")
+LAZY = (GeneratorType, AsyncGeneratorType)  # what perform must not return: nobody runs it
 
 
 class Worker:
@@ -75,13 +78,15 @@ class Worker:
 
 def perform_now(job: Job) -> Any:
     """Run a job here, as `Job.perform_now` promises."""
+    if inspect.iscoroutinefunction(job.perform):
+        async_loop.check_caller()
     job.validate()
     if job.may("start"):
         job.start(save=False)
     if not job.is_running:
         return None
     worker = Worker(inline=True)
-    job.work(worker)
+    in_fresh_context(job.work, worker)
     return worker.value
 
 
@@ -91,6 +96,10 @@ def work_claimed_job(job: Job, worker: Worker) -> bool:
     Returns:
         False if the job was held back instead.
     """
+    return in_fresh_context(_work_claimed_job, job, worker)
+
+
+def _work_claimed_job(job: Job, worker: Worker) -> bool:
     try:
         if is_vetoed(job, worker):
             return False
@@ -173,8 +182,23 @@ def call_perform(job: Job) -> Any:
     if not job.is_running:
         return None
     stored = job.arguments or {}
-    value = job.perform(*stored.get("args", ()), **stored.get("kwargs", {}))
-    return async_loop.run(value) if inspect.isawaitable(value) else value
+    with forks.ending_here():
+        value = job.perform(*stored.get("args", ()), **stored.get("kwargs", {}))
+    return refuse_lazy(async_loop.run(value) if inspect.isawaitable(value) else value)
+
+
+def refuse_lazy(value: Any) -> Any:
+    """Return what perform has returned, unless that is work which nobody would do.
+
+    Raises:
+        TypeError: it is a generator.
+    """
+    if isinstance(value, LAZY):
+        raise TypeError(
+            f"perform returned a {type(value).__name__.replace('_', ' ')}, which nobody would run: "
+            "return a list of what it yields"
+        )
+    return value
 
 
 def finish(job: Job, value: Any, worker: Worker) -> None:
@@ -269,8 +293,8 @@ def log_end(change: Change) -> None:
     if change.event.name != "complete":
         return
     # Asked first: to bind a logger to each job that nobody listens to would cost more.
-    logger = logging.getLogger(f"{cls.__module__}.{cls.__name__}")
-    if job.log_level is not None or logger.isEnabledFor(logging.DEBUG):
+    logger = Logger(f"{cls.__module__}.{cls.__name__}")
+    if job.log_level is not None or logger.enabled(logging.DEBUG):
         worker = change.entries()[-1].get("worker") or ""
         job.logger.debug("completed", seconds=round(job.seconds, 3), worker=worker)
 

@@ -5,8 +5,10 @@ It survives everything that jobs, callbacks and plugins raise.
 
 from __future__ import annotations
 
+import contextvars
 import threading
-from typing import Protocol
+from collections.abc import Callable
+from typing import Protocol, TypeVar
 
 import attrs
 from bson import ObjectId
@@ -19,6 +21,7 @@ from rocketjob.jobs.job import Job
 from rocketjob.queue.claim import Queue
 from rocketjob.states.machine import Change
 from rocketjob.worker.runner import Worker, fail_refused, settle, work_claimed_job
+from rocketjob.worker.surroundings import Surroundings
 
 log = Logger("rocketjob.worker")
 
@@ -32,6 +35,7 @@ class Refused:
 
 
 Task = Job | Change | Refused
+T = TypeVar("T")
 
 
 class Watch(Protocol):
@@ -49,6 +53,7 @@ class Pool(Protocol):
     config: Config
     stopping: threading.Event
     watch: Watch | None
+    surroundings: Surroundings
 
     def next_task(self) -> Task | None: ...
 
@@ -75,7 +80,11 @@ class ThreadWorker(Worker):
         self._submitted = False  # whether the end of the present job is left to the pool
         self.job_id: ObjectId | None = None  # what it works on
         self.thread = threading.Thread(
-            target=self.run, name=f"{self.name} thread {number}", daemon=True
+            # In a copy of the context in which the app was imported: what it has set holds.
+            target=contextvars.copy_context().run,
+            args=(self.run,),
+            name=f"{self.name} thread {number}",
+            daemon=True,
         )
 
     def run(self) -> None:
@@ -88,9 +97,9 @@ class ThreadWorker(Worker):
                 if isinstance(task, Job):
                     self._work(task)
                 elif isinstance(task, Change):
-                    settle(task)
+                    _in_context_of(task, settle, task)
                 else:
-                    self._fail_refused(task)
+                    _in_context_of(task.change, self._fail_refused, task)
             except BaseException:
                 log.exception("a worker thread met an error that no job owns", worker=self.name)
 
@@ -103,9 +112,11 @@ class ThreadWorker(Worker):
             return
         self._submitted, self.job_id = False, job.id
         pool.performing(self.number, job)
+        pool.surroundings.enter()
         try:
             work_claimed_job(job, self)
         finally:
+            pool.surroundings.leave(type(job).__name__)
             pool.performed(self.number, clock.monotonic() - started)
             if not self._submitted:
                 pool.released(job)
@@ -127,4 +138,13 @@ class ThreadWorker(Worker):
     def commit(self, change: Change) -> None:
         """Leave a prepared change to the pool's next group of writes."""
         self._submitted = True
+        change.context = contextvars.copy_context()
         self.pool.submit(change)
+
+
+def _in_context_of(change: Change, call: Callable[[T], None], task: T) -> None:
+    """Call within the context of the job's perform, in whichever thread."""
+    if change.context is None:
+        call(task)
+    else:
+        change.context.run(call, task)

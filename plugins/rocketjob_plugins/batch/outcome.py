@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
+from types import CoroutineType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rocketjob.base.errors import DocumentTooLarge, RocketJobError
 from rocketjob.jobs.exception import JobException
 from rocketjob.store import Store, Stored, Write, atomically
+from rocketjob.worker.runner import refuse_lazy
 from rocketjob_plugins.batch import rejects
 from rocketjob_plugins.batch.result import Result, Results
 from rocketjob_plugins.batch.rows import RowWriter
@@ -110,6 +112,10 @@ class Outcome:
         Raises:
             ValueError: a category is unknown, or its format cannot hold the value.
         """
+        if isinstance(value, CoroutineType):
+            value.close()
+            raise TypeError("perform returned a coroutine: write async def perform")
+        refuse_lazy(value)
         if not self._keep:
             return []
         given = value if isinstance(value, Results) else [value]

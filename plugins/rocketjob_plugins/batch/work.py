@@ -28,6 +28,7 @@ from rocketjob.model.record import record_of, values_of
 from rocketjob.states.machine import Change
 from rocketjob.store import atomically
 from rocketjob.worker import async_loop, runner
+from rocketjob.worker.contexts import in_fresh_context
 from rocketjob_plugins.batch import rejects, upload
 from rocketjob_plugins.batch.outcome import Outcome, add_statistics, store_outcomes
 from rocketjob_plugins.batch.slice import Slice, explained
@@ -54,13 +55,11 @@ def work_batch_job(job: Batch, worker: Worker) -> None:
     """Do what there is for one worker: begin the job, process slices, end it."""
     try:
         if job.sub_state in (None, "before"):
-            begin(job, worker)
-        elif (
-            claims.claim_of(job) is not None
-        ):  # given back after its beginning: others may join it again
+            in_fresh_context(begin, job, worker)
+        elif claims.claim_of(job) is not None:  # given back after its beginning: for all again
             open_to_all(job)
         if job.is_running and job.sub_state == "processing" and SliceWorker(job, worker).run():
-            finish_if_done(job, worker)
+            in_fresh_context(finish_if_done, job, worker)
     except SliceFailed as failed:
         raise failed.error from None  # inline: the job goes on with the next `perform_now`
     except (ClaimLost, NotFound, StateConflict):
@@ -124,7 +123,7 @@ class SliceFailed(Exception):
     """Carries the error of a record to the caller of `perform_now`."""
 
     def __init__(self, error: BaseException) -> None:
-        super().__init__(str(error))
+        super().__init__(message_of(error))
         self.error = error
 
 
@@ -308,7 +307,7 @@ class SliceWorker:
                 outcomes.append(Outcome.untouched(each, job))
                 continue
             self.worker.working_on(job, each.id)
-            outcomes.append(self._held_back(each) or self._process(each))
+            outcomes.append(in_fresh_context(self._work_on, each))
             if self.worker.inline and outcomes[-1].error is not None:
                 self._interrupted = True
         failed = next((each.error for each in outcomes if each.error is not None), None)
@@ -317,6 +316,9 @@ class SliceWorker:
             self._held = []
             raise SliceFailed(failed)
         return outcomes
+
+    def _work_on(self, slice_: Slice) -> Outcome:
+        return self._held_back(slice_) or self._process(slice_)
 
     def _held_back(self, slice_: Slice) -> Outcome | None:
         """Ask the batch throttles; a slice that is to wait is given back."""
