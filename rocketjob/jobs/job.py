@@ -6,7 +6,6 @@ its state by events, and is worked by whoever claims it.
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -19,7 +18,6 @@ from bson import ObjectId
 from rocketjob.base import clock
 from rocketjob.base.errors import (
     ClaimLost,
-    InvalidTransition,
     JobTimeout,
     NotFound,
     RocketJobError,
@@ -37,12 +35,13 @@ from rocketjob.jobs.query import JobQuery
 from rocketjob.model import validators
 from rocketjob.model.document import Document
 from rocketjob.model.fields import field, read_only_field
-from rocketjob.model.record import HISTORY, HISTORY_LIMIT, record_of, values_of
+from rocketjob.model.record import record_of, values_of
 from rocketjob.model.registry import loaded_classes, lookup
 from rocketjob.queue.limits import Limit
 from rocketjob.states import history
 from rocketjob.states.history import HistoryEntry
-from rocketjob.states.machine import Change, Event, Transition, event, events_of
+from rocketjob.states.machine import Change, Transition, event
+from rocketjob.states.stateful import Stateful, change_each
 from rocketjob.store import Filter, Stored, atomically, context
 
 if TYPE_CHECKING:
@@ -71,7 +70,7 @@ INDEXES: dict[str, list[dict[str, Any]]] = {
 }
 
 
-class Job(Document):
+class Job(Stateful):
     """Base of all jobs: subclass it, annotate its fields, and write `perform`."""
 
     collection_name: ClassVar[str] = COLLECTION
@@ -83,7 +82,6 @@ class Job(Document):
     cleared_by_claim: ClassVar[tuple[str, ...]] = ()
     """Stored keys that a claim removes, such as the reason why the job was waiting."""
 
-    __events__: ClassVar[dict[str, Event]] = {}
     __arguments_of_perform__: ClassVar[Any] = None
     __checked__: ClassVar[bool] = False
     __declared_fields__: ClassVar[Any] = None
@@ -128,13 +126,8 @@ class Job(Document):
     arguments: dict[str, Any] | None = read_only_field()
 
     def __init_subclass__(cls, abstract: bool = False, **options: Any) -> None:
-        cls.__events__ = events_of(cls)
         super().__init_subclass__(abstract=abstract, **options)
         class_checks.check_made_class(cls)
-
-    @classmethod
-    def known_events(cls) -> frozenset[str]:
-        return super().known_events() | cls.__events__.keys()
 
     # --- what it does ------------------------------------------------------------------------
 
@@ -410,32 +403,6 @@ class Job(Document):
 
     # --- questions ---------------------------------------------------------------------------
 
-    def may(self, event: str, **arguments: Any) -> bool:
-        """Tell whether an event is possible now.
-
-        Raises:
-            ValueError: there is no such event.
-        """
-        try:
-            self._event(event).choose(self, arguments)
-        except InvalidTransition:
-            return False
-        return True
-
-    def _event(self, name: str) -> Event:
-        found = self.__events__.get(name)
-        if found is None:
-            raise ValueError(f"there is no event {name}; events are {', '.join(self.__events__)}")
-        return found
-
-    def allowed_events(self) -> list[str]:
-        """Name the events that are possible now."""
-        return [name for name, found in self.__events__.items() if found.is_possible(self)]
-
-    def forbids(self, event: str) -> str | None:
-        """Say why an event is out of the question whatever the state, or return None."""
-        return None
-
     @property
     def is_queued(self) -> bool:
         return self.state == "queued"
@@ -606,7 +573,7 @@ class Job(Document):
             arguments: of the event.
         """
         change = self._change_under_way("follow_with")
-        follow_up = Change(self, self._event(event), arguments)
+        follow_up = Change(self, self.event_called(event), arguments)
         follow_up.otherwise = otherwise
         change.follow_ups.append(follow_up)
 
@@ -630,11 +597,6 @@ class Job(Document):
                 "no change of state is under way here"
             )
         return change
-
-    @property
-    def is_changing(self) -> bool:
-        """Whether a change of state is under way, as in a before callback of an event."""
-        return self._record.change is not None
 
     @property
     def failing_with(self) -> BaseException | str | None:
@@ -736,41 +698,44 @@ class Job(Document):
     @classmethod
     def pause_all(cls) -> int:
         """Pause every running job that can be; return how many."""
-        return _each(cls.running(), "pause")
+        return change_each(cls.running(), cls.pause)
 
     @classmethod
     def resume_all(cls) -> int:
         """Resume every paused job; return how many."""
-        return _each(cls.paused(), "resume")
+        return change_each(cls.paused(), cls.resume)
 
     # --- the document ------------------------------------------------------------------------
 
-    def to_document(self, entries: Iterable[dict[str, Any]] = ()) -> Stored:
-        stored = super().to_document()
-        written = [*self._record.history, *self._record.unsaved, *entries]
-        if written:
-            stored[HISTORY] = written[-HISTORY_LIMIT:]
-        return stored
+    def before_event(self) -> tuple[int, str | None]:
+        return self.claim_number, self.worker_name
 
-    def _update_document(
-        self, changed: Mapping[str, Any], removed: Mapping[str, Any]
+    def history_entry(
+        self, event: str, arguments: Mapping[str, Any], before: tuple[int, str | None]
     ) -> dict[str, Any]:
-        update = super()._update_document(changed, removed)
-        unsaved = self._record.unsaved
-        return {**update, "$push": history.push(unsaved)} if unsaved else update
+        claim, worker = before
+        reason, worker = arguments.get("reason"), self.worker_name or worker
+        if isinstance(reason, BaseException):
+            reason = f"{type(reason).__name__}: {self.exception and self.exception.message}"
+        elif reason is not None:
+            reason = str(reason)
+        return history.entry(event, self.state, clock.now(), worker, claim, reason)
 
-    def _condition(self, changed: Mapping[str, Any]) -> dict[str, Any]:
-        """Guard a state that was changed in memory, as the event itself would have been."""
-        return self._guard(changed) if "state" in changed else self.write_guard()
+    def is_observed(self) -> bool:
+        return context.current().plugins.listens("state_changed")
 
-    def _guard(self, changed: Iterable[str]) -> dict[str, Any]:
+    def tell_observers(self, event: str, source: str, target: str) -> None:
+        context.current().plugins.notify(
+            "state_changed", job=self, event=event, source=source, target=target
+        )
+
+    def change_guard(self, changed: Iterable[str]) -> dict[str, Any]:
         """Return the filter of a change of state.
 
-        The stored state must be the one that it started from. Without a claim, what only events
-        change, such as `failure_count`, must be as it was too: the state may have gone away and
-        come back meanwhile.
+        Without a claim, what only events change, such as `failure_count`, must be as it was too:
+        the state may have gone away and come back meanwhile.
         """
-        guard = {**self.write_guard(), "state": self._stored_state()}
+        guard = super().change_guard(changed)
         if self._record.claim is None:
             stored = self._record.stored or {}
             guard |= {key: stored.get(key) for key in changed if key in _SET_BY_EVENTS}
@@ -791,18 +756,7 @@ class Job(Document):
     def write_lost(self) -> RocketJobError:
         if self._record.claim is not None:
             return ClaimLost(f"{self!r}: the claim belongs to somebody else now; nothing written")
-        stored = self.collection().find_one({"_id": self.id}, {"state": 1})
-        if stored is None:
-            return NotFound(f"{self!r} is not stored any more: it was deleted meanwhile")
-        state, was = stored["state"], self._stored_state()
-        how = f"is {state} in the store, no longer {was}" if state != was else "is not as it was"
-        return StateConflict(
-            f"{type(self).__name__} {self.id} {how}: somebody else changed it meanwhile. "
-            "Reload it and decide again"
-        )
-
-    def _stored_state(self) -> str:
-        return str((self._record.stored or {}).get("state", self.state))
+        return super().write_lost()
 
     def reload(self) -> Self:
         """Read the job again; what was not saved is lost.
@@ -829,15 +783,6 @@ _SET_BY_EVENTS = frozenset(
 )
 
 
-def _each(query: JobQuery[Any], event: str) -> int:
-    done = 0
-    for job in query:
-        with contextlib.suppress(InvalidTransition, StateConflict, NotFound):
-            getattr(job, event)()
-            done += 1
-    return done
-
-
 def job_class(name: str) -> type[Job]:
     """Return the loaded job class of this name.
 
@@ -853,6 +798,3 @@ def job_class(name: str) -> type[Job]:
         hint = f"did you mean {near[0]}?" if near else "import its module, or name it in `app`"
         raise UnknownJobClass(f"No job class {name} is loaded here; {hint}")
     return found
-
-
-Job.__events__ = events_of(Job)

@@ -435,7 +435,8 @@ class Document:
         """
         stored = self.collection().find_one({"_id": self.id})
         if stored is None:
-            raise NotFound(f"{self!r} is not stored any more")
+            gone = "is not stored: save it first" if self.is_new else "is not stored any more"
+            raise NotFound(f"{self!r} {gone}")
         load_into(self, stored, strict=False)
         return self
 

@@ -9,27 +9,21 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self
 
 from rocketjob.base import clock
-from rocketjob.base.errors import InvalidTransition, NotFound
-from rocketjob.model.document import Document
+from rocketjob.base.errors import NotFound
 from rocketjob.model.fields import field
 from rocketjob.model.query import Query
+from rocketjob.states.machine import Transition, event
+from rocketjob.states.stateful import Stateful, change_each
 from rocketjob.store import context
 
 COLLECTION = "rocket_job.servers"
 MISSED_BEATS = 4  # a server is dead after so many
 INDEXES: dict[str, list[dict[str, Any]]] = {
     COLLECTION: [{"keys": [("name", 1)], "name": "name", "unique": True}]
-}
-TRANSITIONS = {
-    "started": (("starting",), "running"),
-    "pause": (("running",), "paused"),
-    "resume": (("paused",), "running"),
-    "stop": (("starting", "running", "paused"), "stopping"),
 }
 
 
@@ -41,10 +35,11 @@ def _pid_namespace() -> str | None:
         return None  # it is no Linux, and has none
 
 
-class Server(Document):
+class Server(Stateful):
     """One start of one server; a restart makes a new document."""
 
     collection_name: ClassVar[str] = COLLECTION
+    reads_before_events: ClassVar[bool] = True  # people change it, and the server itself
 
     name: str
     incarnation: str = field(factory=lambda: secrets.token_hex(8))
@@ -80,32 +75,29 @@ class Server(Document):
         limit = timedelta(seconds=self.heartbeat_seconds * missed)
         return self.heartbeat_at is None or self.heartbeat_at <= clock.now() - limit
 
+    @event(Transition(("starting",), "running"), validates=False)
     def started(self) -> Self:
         """Note that the server is up."""
-        return self._move("started", started_at=clock.now())
+        self.started_at = clock.now()
+        return self
 
+    @event(Transition(("running",), "paused"), validates=False)
     def pause(self) -> Self:
         """Let the server finish what it runs and start nothing more."""
-        return self._move("pause")
+        return self
 
+    @event(Transition(("paused",), "running"), validates=False)
     def resume(self) -> Self:
         """Let a paused server go on."""
-        return self._move("resume")
+        return self
 
+    @event(Transition(("starting", "running", "paused"), "stopping"), validates=False)
     def stop(self) -> Self:
         """Let the server finish what it runs, and end."""
-        return self._move("stop")
+        return self
 
-    def _move(self, event: str, **also: Any) -> Self:
-        sources, target = TRANSITIONS[event]
-        result = self.collection().update_one(
-            {"_id": self.id, "state": {"$in": list(sources)}}, {"$set": {"state": target, **also}}
-        )
-        if not result.matched_count:
-            self.reload()
-            allowed = [name for name, (froms, _) in TRANSITIONS.items() if self.state in froms]
-            raise InvalidTransition(event, self.state, allowed, f"server {self.name}")
-        return self.reload()
+    def called_when_refused(self) -> str:
+        return f"server {self.name}"
 
     @classmethod
     def starting(cls) -> Query[Self]:
@@ -149,30 +141,21 @@ class Server(Document):
     @classmethod
     def pause_all(cls) -> int:
         """Pause every running server; return how many."""
-        return _each(cls.running(), cls.pause)
+        return change_each(cls.running(), cls.pause)
 
     @classmethod
     def resume_all(cls) -> int:
         """Resume every paused server; return how many."""
-        return _each(cls.paused(), cls.resume)
+        return change_each(cls.paused(), cls.resume)
 
     @classmethod
     def stop_all(cls) -> int:
         """Stop every server; return how many."""
-        return _each(cls.where({"state": {"$in": ["starting", "running", "paused"]}}), cls.stop)
+        return change_each(
+            cls.where({"state": {"$in": ["starting", "running", "paused"]}}), cls.stop
+        )
 
     @classmethod
     def counts_by_state(cls) -> dict[str, int]:
         """Count the servers by state; only states that occur."""
         return context.current().store.count_by(cls.collection_name, "state")
-
-
-def _each(servers: Query[Any], act: Callable[[Any], Any]) -> int:
-    done = 0
-    for server in servers:
-        try:
-            act(server)
-        except (InvalidTransition, NotFound):
-            continue  # it changed, or went, in the meantime
-        done += 1
-    return done

@@ -1,4 +1,4 @@
-"""States, events and guards; a change of state as one guarded write.
+"""A change of state as one guarded write, for any document that declares states and events.
 
 An event is a method marked with `@event`: its body is the event's own effect, what surrounds it
 is here. The order is: guard, effect, befores, validation, save callbacks, the write, afters. A
@@ -16,104 +16,52 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-import attrs
-
-from rocketjob.base import clock
-from rocketjob.base.errors import DuplicateKey, InvalidTransition, is_duplicate_key
+from rocketjob.base.errors import DuplicateKey, StateConflict, is_duplicate_key
 from rocketjob.base.functions import refuse_unawaited
+from rocketjob.base.log import Logger
 from rocketjob.jobs import successors
 from rocketjob.model.bulk import raise_duplicate
 from rocketjob.model.callbacks import Frame, leave_all, unwind_all
 from rocketjob.model.record import Snapshot, mutable_fields, record_of
 from rocketjob.states import history
+from rocketjob.states.transitions import MARK, Event, Transition, events_of
 from rocketjob.store import Write, atomically, context
 
 if TYPE_CHECKING:
-    from rocketjob.jobs.job import Job
     from rocketjob.model.document import Document
+    from rocketjob.states.stateful import Stateful
+
+log = Logger("rocketjob.states")
+__all__ = ["Change", "Event", "Transition", "event", "events_of"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
-MARK = "__rocketjob_event__"
-
-
-@attrs.frozen
-class Transition:
-    """From one of `sources` to `target`, if the job's method named `guard` agrees.
-
-    `because` says in a message why the guard refused.
-    """
-
-    sources: tuple[str, ...]
-    target: str
-    guard: str | None = None
-    because: str | None = None
-
-
-@attrs.frozen(eq=False)
-class Event:
-    """Something that can happen to a job."""
-
-    name: str
-    transitions: tuple[Transition, ...]
-    effect: Callable[..., Any]
-    validates: bool = True
-
-    def choose(self, job: Job, arguments: dict[str, Any]) -> Transition:
-        """Return the transition to make.
-
-        Raises:
-            InvalidTransition: none leads from the job's state, or the guards refused.
-        """
-        found, refused = self._find(job, arguments)
-        if found is None:
-            others = [name for name in job.allowed_events() if name != self.name]
-            raise InvalidTransition(self.name, job.state, others, refused)
-        return found
-
-    def is_possible(self, job: Job) -> bool:
-        """Tell whether it is possible now; a guard that wants arguments is taken to agree."""
-        try:
-            return self._find(job, {})[0] is not None
-        except TypeError:
-            return True
-
-    def _find(self, job: Job, arguments: dict[str, Any]) -> tuple[Transition | None, str | None]:
-        """Return the transition to make, or why there is none, if more than the state says so."""
-        refused = job.forbids(self.name)
-        for transition in () if refused else self.transitions:
-            if job.state not in transition.sources:
-                continue
-            if transition.guard is None or getattr(job, transition.guard)(**arguments):
-                return transition, None
-            refused = transition.because or transition.guard
-        return None, refused
+TRIES = 10  # of an event of a document that others change too
 
 
 def event(
     *transitions: Transition, validates: bool = True
-) -> Callable[[Callable[P, None]], Callable[P, None]]:
+) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """Make a method an event of its class; its body sets fields, not the state.
 
     Guards are judged in the order given and get the event's keyword arguments. A subclass or
     mixin that marks a method of the same name replaces the event; callbacks stay attached.
 
     Args:
-        validates: whether the job must be valid for the change to be saved.
+        validates: whether the document must be valid for the change to be saved.
     """
 
-    def decorate(effect: Callable[P, None]) -> Callable[P, None]:
+    def decorate(effect: Callable[P, R]) -> Callable[P, R]:
         refuse_unawaited(effect, "@event")
         made = Event(effect.__name__, transitions, effect, validates)
         names = list(inspect.signature(effect).parameters)[1:]
 
         @functools.wraps(effect)
-        def fire(self: Any, *args: Any, save: bool = True, **kwargs: Any) -> None:
-            change = Change(self, made, {**dict(zip(names, args, strict=False)), **kwargs})
-            change.prepare(save)
-            if save:
-                change.write()
-            change.finish()  # in memory it tells nobody and removes nothing
+        def fire(self: Any, *args: Any, save: bool = True, **kwargs: Any) -> Any:
+            arguments = {**dict(zip(names, args, strict=False)), **kwargs}
+            if save and self.reads_before_events:
+                return _fire_on_what_is_stored(self, made, arguments)
+            return _fire(self, made, arguments, save)
 
         setattr(fire, MARK, made)
         return fire  # type: ignore[return-value]
@@ -121,26 +69,40 @@ def event(
     return decorate
 
 
-def events_of(cls: type) -> dict[str, Event]:
-    """Return the events of a class by name; those nearer to the class win."""
-    found: dict[str, Event] = {}
-    for base in reversed(cls.__mro__):
-        for name, value in base.__dict__.items():
-            marked = getattr(value, MARK, None) if callable(value) else None
-            if marked is not None:
-                found[name] = marked
-    return found
+def _fire(document: Any, event: Event, arguments: dict[str, Any], save: bool = True) -> Any:
+    change = Change(document, event, arguments)
+    change.prepare(save)
+    if save:
+        change.write()
+    change.finish()  # in memory it tells nobody and removes nothing
+    return change.value
+
+
+def _fire_on_what_is_stored(document: Stateful, event: Event, arguments: dict[str, Any]) -> Any:
+    for tries in range(1, TRIES + 1):
+        document.reload()
+        try:
+            return _fire(document, event, arguments)
+        except StateConflict:
+            if tries == TRIES:
+                raise
 
 
 class Change:
-    """One change of a job's state, in steps, so that the write can be made in a group.
+    """One change of a document's state, in steps, so that the write can be made in a group.
 
-    While it is under way a callback can add to it, by methods of the job: `follow_with` another
-    event, and `create_with` a document that is stored in the same step or not at all.
+    While it is under way a callback can add to it: another event that follows, and a document that
+    is stored in the same step or not at all.
+
+    Attributes:
+        job: the document; most of those that have states are jobs.
+        value: what the event's method returned.
     """
 
-    def __init__(self, job: Job, event: Event, arguments: dict[str, Any] | None = None) -> None:
-        self.job, self.event = job, event
+    def __init__(self, job: Any, event: Event, arguments: dict[str, Any] | None = None) -> None:
+        self.job: Any = job
+        self.event = event
+        self.value: Any = None
         self.arguments = arguments or {}
         self.source = self.target = job.state
         self.companions: list[Document] = []
@@ -213,22 +175,14 @@ class Change:
     def _apply(self, transition: Transition) -> None:
         job = self.job
         self.source = job.state
-        claim, worker = job.claim_number, job.worker_name
-        self.event.effect(job, **self.arguments)
+        before = job.before_event()
+        self.value = self.event.effect(job, **self.arguments)
         self._enter("", job)
         if job.state == self.source:  # else a callback went another way, and that holds
             job.state = transition.target
         self.target = job.state
-        worker = job.worker_name or worker
-        self._entries.append(
-            history.entry(self.event.name, self.target, clock.now(), worker, claim, self._reason())
-        )
-
-    def _reason(self) -> str | None:
-        reason = self.arguments.get("reason")
-        if isinstance(reason, BaseException):
-            return f"{type(reason).__name__}: {self.job.exception and self.job.exception.message}"
-        return None if reason is None else str(reason)
+        if entry := job.history_entry(self.event.name, self.arguments, before):
+            self._entries.append(entry)
 
     def _enter(self, event: str, document: Any) -> None:
         chain = document.chain(event or self.event.name)
@@ -280,10 +234,12 @@ class Change:
         """Return the write of this change, on condition that nobody changed the state meanwhile."""
         job = self.job
         changed, removed = self._changed
-        condition = job._guard((*changed, *removed))
+        condition = job.change_guard((*changed, *removed))
         if self.deletes:
             return Write(condition, None)
-        update: dict[str, Any] = {"$push": history.push([*record_of(job).unsaved, *self.entries()])}
+        update: dict[str, Any] = {}
+        if entries := [*record_of(job).unsaved, *self.entries()]:
+            update["$push"] = history.push(entries)
         if changed:
             update["$set"] = changed
         if removed:
@@ -378,7 +334,7 @@ class Change:
         return True
 
     def _leave_out(self, companion: Document, error: Exception) -> None:
-        self.job.logger.info("already there", document=repr(companion))
+        log.info("already there", document=repr(companion), beside=repr(self.job))
         self.companions.remove(companion)
         frames = self._frames_of.pop(companion, [])
         self._frames = [frame for frame in self._frames if frame not in frames]
@@ -402,7 +358,7 @@ class Change:
         """Tell whether anything is left for `finish` to do once the write was made."""
         return (
             any(change._frames for change in (self, *self.follow_ups))
-            or context.current().plugins.listens("state_changed")
+            or self.job.is_observed()
             or (not self.deletes and self.job.removed_by(self.event.name))
         )
 
@@ -415,16 +371,10 @@ class Change:
             record.unsaved = [*record.unsaved, *self.entries()]
             self._leave()
             return
-        job, plugins = self.job, context.current().plugins
-        if plugins.listens("state_changed"):
+        job = self.job
+        if job.is_observed():
             for change in (self, *self.follow_ups):
-                plugins.notify(
-                    "state_changed",
-                    job=job,
-                    event=change.event.name,
-                    source=change.source,
-                    target=change.target,
-                )
+                job.tell_observers(change.event.name, change.source, change.target)
         self._leave()
         if not self.deletes and job.removed_by(self.event.name) and job.state == self.target:
             job.destroy()

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any, ClassVar, Self
 
-from rocketjob import Document, Job, JobException, application, before, field, validate
+from rocketjob import Job, JobException, Transition, application, before, event, field, validate
 from rocketjob.base import clock
-from rocketjob.base.errors import InvalidTransition, NotFound
 from rocketjob.base.settings import Setting, texts
 from rocketjob.model.fields import read_only_field
 from rocketjob.model.query import Query
 from rocketjob.model.registry import lookup
+from rocketjob.states.stateful import Stateful
 from rocketjob_plugins.dirmon import patterns
 from rocketjob_plugins.dirmon.folders import Archive, FileState, check_archive, folder_of
 from rocketjob_plugins.dirmon.intake import Intake
@@ -23,24 +23,20 @@ ALLOWED_PATHS: Setting[list[str]] = Setting(
     "dirmon_allowed_paths", [], texts, "roots that directory monitors may read"
 )
 STATES = ("pending", "enabled", "disabled", "failed")
-TRANSITIONS = {
-    "enable": (("pending", "disabled", "failed"), "enabled"),
-    "disable": (("enabled", "failed"), "disabled"),
-    "fail": (("enabled",), "failed"),
-}
 
 
 class DirmonEntryException(Exception):
     """Stands for a failure that is told in words."""
 
 
-class DirmonEntry(Document):
+class DirmonEntry(Stateful):
     """A pattern, and the job that is made for each file that matches it.
 
     Of its `properties` those for encrypted fields of the job are sealed when it is saved.
     """
 
     collection_name: ClassVar[str] = COLLECTION
+    reads_before_events: ClassVar[bool] = True  # people change it, and directory monitors
 
     name: str | None = field(default=None, user_editable=True, description="unique, if given")
     pattern: str = field(
@@ -125,26 +121,26 @@ class DirmonEntry(Document):
 
     # --- states ------------------------------------------------------------------------------
 
+    @event(Transition(("pending", "disabled", "failed"), "enabled"))
     def enable(self) -> Self:
         """Let the directory monitor look for files; of a failed entry the reason stays visible.
 
         Raises:
             ValidationError: the entry is not valid here, as it would fail at once.
         """
-        self._allow("enable")
-        self.validate()
-        return self._move("enable")
+        return self
 
+    @event(Transition(("enabled", "failed"), "disabled"), validates=False)
     def disable(self) -> Self:
         """Look for no more files."""
-        return self._move("disable")
+        return self
 
+    @event(Transition(("enabled",), "failed"), validates=False)
     def fail(self, reason: BaseException | str, *, worker_name: str | None = None) -> Self:
         """Stop looking for files, and keep why."""
         error = DirmonEntryException(reason) if isinstance(reason, str) else reason
-        made = type(self).fields()["exception"].codec.encode
-        assert made is not None
-        return self._move("fail", exception=made(JobException.of(error, worker_name)))
+        self.exception = JobException.of(error, worker_name)
+        return self
 
     def note(self, reason: BaseException, *, worker_name: str | None = None) -> None:
         """Keep why nothing could be looked for this time; the entry stays enabled."""
@@ -154,26 +150,8 @@ class DirmonEntry(Document):
         said = made(JobException.of(reason, worker_name))
         self.collection().update_one(guard, {"$set": {"exception": said}})
 
-    def may(self, event: str) -> bool:
-        """Tell whether an event is possible now."""
-        return self.state in TRANSITIONS[event][0]
-
-    def _allow(self, event: str) -> None:
-        if not self.may(event):
-            allowed = [name for name in TRANSITIONS if self.may(name)]
-            raise InvalidTransition(event, self.state, allowed, f"entry {self.name or self.id}")
-
-    def _move(self, event: str, **also: Any) -> Self:
-        """Change the state by a write that is guarded by the states it may come from."""
-        if self.is_new:
-            raise NotFound(f"{self!r} is not stored: save it first")
-        sources, target = TRANSITIONS[event]
-        guard = {"_id": self.id, "state": {"$in": list(sources)}}
-        done = self.collection().update_one(guard, {"$set": {"state": target, **also}})
-        self.reload()
-        if not done.matched_count:
-            self._allow(event)
-        return self
+    def called_when_refused(self) -> str:
+        return f"entry {self.name or self.id}"
 
     @property
     def is_pending(self) -> bool:

@@ -1,0 +1,93 @@
+"""States and events as they are declared: which event leads from where to where."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import attrs
+
+from rocketjob.base.errors import InvalidTransition
+
+MARK = "__rocketjob_event__"
+
+
+class HasState(Protocol):
+    """What is asked of a document that has a state: see `rocketjob.states.stateful`."""
+
+    @property
+    def state(self) -> str: ...
+
+    def forbids(self, event: str) -> str | None: ...
+
+    def allowed_events(self) -> list[str]: ...
+
+    def called_when_refused(self) -> str | None: ...
+
+
+@attrs.frozen
+class Transition:
+    """From one of `sources` to `target`, if the document's method named `guard` agrees.
+
+    `because` says in a message why the guard refused.
+    """
+
+    sources: tuple[str, ...]
+    target: str
+    guard: str | None = None
+    because: str | None = None
+
+
+@attrs.frozen(eq=False)
+class Event:
+    """Something that can happen to a document."""
+
+    name: str
+    transitions: tuple[Transition, ...]
+    effect: Callable[..., Any]
+    validates: bool = True
+
+    def choose(self, document: HasState, arguments: dict[str, Any]) -> Transition:
+        """Return the transition to make.
+
+        Raises:
+            InvalidTransition: none leads from the document's state, or the guards refused.
+        """
+        found, refused = self._find(document, arguments)
+        if found is None:
+            others = [name for name in document.allowed_events() if name != self.name]
+            raise InvalidTransition(
+                self.name, document.state, others, refused or document.called_when_refused()
+            )
+        return found
+
+    def is_possible(self, document: HasState) -> bool:
+        """Tell whether it is possible now; a guard that wants arguments is taken to agree."""
+        try:
+            return self._find(document, {})[0] is not None
+        except TypeError:
+            return True
+
+    def _find(
+        self, document: HasState, arguments: dict[str, Any]
+    ) -> tuple[Transition | None, str | None]:
+        """Return the transition to make, or why there is none, if more than the state says so."""
+        refused = document.forbids(self.name)
+        for transition in () if refused else self.transitions:
+            if document.state not in transition.sources:
+                continue
+            if transition.guard is None or getattr(document, transition.guard)(**arguments):
+                return transition, None
+            refused = transition.because or transition.guard
+        return None, refused
+
+
+def events_of(cls: type) -> dict[str, Event]:
+    """Return the events of a class by name; those nearer to the class win."""
+    found: dict[str, Event] = {}
+    for base in reversed(cls.__mro__):
+        for name, value in base.__dict__.items():
+            marked = getattr(value, MARK, None) if callable(value) else None
+            if marked is not None:
+                found[name] = marked
+    return found
