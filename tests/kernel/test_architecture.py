@@ -32,20 +32,7 @@ KNOWN_CIRCLES = (
         "rocketjob.states.machine",
         "rocketjob.worker.runner",
     },
-    {
-        "rocketjob_plugins.batch.batch",
-        "rocketjob_plugins.batch.download",
-        "rocketjob_plugins.batch.explain",
-        "rocketjob_plugins.batch.headers",
-        "rocketjob_plugins.batch.outcome",
-        "rocketjob_plugins.batch.reject_file",
-        "rocketjob_plugins.batch.rejects",
-        "rocketjob_plugins.batch.rows",
-        "rocketjob_plugins.batch.stepwise",
-        "rocketjob_plugins.batch.tables",
-        "rocketjob_plugins.batch.upload",
-        "rocketjob_plugins.batch.work",
-    },
+    {"rocketjob_plugins.batch.outcome", "rocketjob_plugins.batch.stepwise"},
 )
 
 

@@ -16,7 +16,7 @@ from rocketjob_plugins.batch.streams.names import chosen_streams
 from rocketjob_plugins.batch.tabular import format_of
 
 if TYPE_CHECKING:
-    from rocketjob_plugins.batch.batch import Batch
+    from rocketjob_plugins.batch.model import BatchModel as Batch
 
 
 def check_complete(job: Batch) -> None:

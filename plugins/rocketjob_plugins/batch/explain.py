@@ -11,7 +11,7 @@ from rocketjob.jobs.reasons import Reason, Remark
 from rocketjob.server.explain import lost
 
 if TYPE_CHECKING:
-    from rocketjob_plugins.batch.batch import Batch
+    from rocketjob_plugins.batch.model import BatchModel as Batch
 
 
 def held_up_by(job: Batch) -> Iterator[Reason]:

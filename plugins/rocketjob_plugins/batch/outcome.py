@@ -28,7 +28,7 @@ from rocketjob_plugins.batch.streams import StreamError
 from rocketjob_plugins.batch.tables import lazy_rows, parses
 
 if TYPE_CHECKING:
-    from rocketjob_plugins.batch.batch import Batch
+    from rocketjob_plugins.batch.model import BatchModel as Batch
 
 SHOWN = (TypeError, ValueError, DocumentTooLarge)  # as they are; others as a ValueError
 RELEASED = {"worker_name": "", "claimed_by": "", "claimed_in": "", "started_at": ""}

@@ -22,7 +22,7 @@ from rocketjob_plugins.batch.tabular import Csv, Tabular
 from rocketjob_plugins.batch.tabular.beginnings import other_separator
 
 if TYPE_CHECKING:
-    from rocketjob_plugins.batch.batch import Batch
+    from rocketjob_plugins.batch.model import BatchModel as Batch
 
 ROW, ERROR, RECORD = "_row", "_error", "record"
 JSON = json_util.JSONOptions(

@@ -6,9 +6,9 @@ its first record too, so that what a mended record gives falls into its place.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from rocketjob.application import current
 from rocketjob.base.errors import StateConflict
@@ -16,20 +16,24 @@ from rocketjob.jobs.exception import message_of
 from rocketjob.model.types import decode_any, encode_any
 from rocketjob.store import atomically
 from rocketjob_plugins.batch import streams
-from rocketjob_plugins.batch.category import OutputCategory
 from rocketjob_plugins.batch.reject_file import RejectFile
 from rocketjob_plugins.batch.slice import Slice
-from rocketjob_plugins.batch.slices import InputSlices, OutputSlices
+from rocketjob_plugins.batch.slices import InputSlices, OutputSlices, reject_slices
 from rocketjob_plugins.batch.streams import ReadKeywords, StreamError
 from rocketjob_plugins.batch.streams.names import shown
 from rocketjob_plugins.batch.streams.options import check_keywords
 from rocketjob_plugins.batch.streams.texts import writable
 
 if TYPE_CHECKING:
-    from rocketjob_plugins.batch.batch import Batch
-    from rocketjob_plugins.batch.outcome import Outcome
+    from rocketjob_plugins.batch.model import BatchModel as Batch
 
-NAME = "rejects"
+
+class Outcome(Protocol):
+    """What is asked of an outcome: what it has set aside, and to take back a part of that."""
+
+    rejected: list[Any]
+
+    def undo_from(self, reject: Any, error: BaseException) -> None: ...
 
 
 class Row(NamedTuple):
@@ -41,7 +45,7 @@ class Row(NamedTuple):
 
 def slices_of(job: Batch) -> OutputSlices:
     """Return the collection of the job's rejects."""
-    return OutputSlices(job.id, OutputCategory(name=NAME, serializer="none"))
+    return reject_slices(job.id)
 
 
 def count(job: Batch) -> int:
@@ -55,7 +59,7 @@ def may_reject(job: Batch, outcome: Outcome) -> bool:
     return count(job) + len(outcome.rejected) < job.max_rejects
 
 
-def keep_to_limit(job: Batch, outcomes: list[Outcome]) -> None:
+def keep_to_limit(job: Batch, outcomes: Sequence[Outcome]) -> None:
     """Fail the slices that would set aside too many; part of the step that stores them.
 
     Other workers may have set records aside since this one looked.

@@ -22,7 +22,7 @@ from rocketjob_plugins.batch.tables import output_table
 from rocketjob_plugins.batch.tabular import Tabular, format_of
 
 if TYPE_CHECKING:
-    from rocketjob_plugins.batch.batch import Batch
+    from rocketjob_plugins.batch.model import BatchModel as Batch
 
 
 def keeps_rows(category: OutputCategory) -> bool:

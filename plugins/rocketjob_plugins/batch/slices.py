@@ -134,6 +134,11 @@ class OutputSlices(Slices):
     kind = "outputs"
 
 
+def reject_slices(job_id: ObjectId) -> OutputSlices:
+    """Return the collection of what a job has set aside."""
+    return OutputSlices(job_id, OutputCategory(name="rejects", serializer="none"))
+
+
 class InputSlices(Slices):
     """What is still to be processed; a slice is removed when its output is stored."""
 

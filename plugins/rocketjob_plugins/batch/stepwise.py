@@ -16,7 +16,7 @@ from rocketjob_plugins.batch.slice import Slice
 from rocketjob_plugins.batch.slices import InputSlices, claim_guard
 
 if TYPE_CHECKING:
-    from rocketjob_plugins.batch.batch import Batch
+    from rocketjob_plugins.batch.model import BatchModel as Batch
     from rocketjob_plugins.batch.outcome import Outcome
 
 FIELD = "outcome"

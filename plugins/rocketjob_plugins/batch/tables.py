@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, overload
+from typing import Any, overload
 
+from rocketjob import Job
 from rocketjob.application import current
 from rocketjob_plugins.batch.category import InputCategory, OutputCategory
 from rocketjob_plugins.batch.streams import StreamError
 from rocketjob_plugins.batch.tabular import Tabular, format_of, known_formats, row_options
-
-if TYPE_CHECKING:
-    from rocketjob_plugins.batch.batch import Batch
 
 RULES = ("allowed_columns", "required_columns", "skip_unknown")
 
@@ -88,7 +86,7 @@ def _brought() -> list[Any]:
     return current().plugins.collect("register_formats")
 
 
-def lazy_rows(job: Batch, category: InputCategory, lines: list[Any], first: int) -> LazyRows:
+def lazy_rows(job: Job, category: InputCategory, lines: list[Any], first: int) -> LazyRows:
     """Return the rows of lines; columns that were uploaded since the job was read are looked up.
 
     Args:
@@ -101,7 +99,7 @@ def lazy_rows(job: Batch, category: InputCategory, lines: list[Any], first: int)
     return rows
 
 
-def _learn_header(job: Batch, category: InputCategory) -> None:
+def _learn_header(job: Job, category: InputCategory) -> None:
     stored = job.collection().find_one({"_id": job.id}, {"input_categories": 1}) or {}
     for each in stored.get("input_categories", ()):
         if each.get("name") == category.name:

@@ -29,7 +29,7 @@ from rocketjob_plugins.batch.tabular import Tabular
 from rocketjob_plugins.batch.tabular.beginnings import check_declared
 
 if TYPE_CHECKING:
-    from rocketjob_plugins.batch.batch import Batch
+    from rocketjob_plugins.batch.model import BatchModel as Batch
 
 SLICES_AT_ONCE = 20  # stored in one go ...
 AT_ONCE = 10_000  # records of a list

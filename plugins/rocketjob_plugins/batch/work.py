@@ -37,7 +37,7 @@ from rocketjob_plugins.batch.tables import BLANK
 
 if TYPE_CHECKING:
     from rocketjob.worker.runner import Worker
-    from rocketjob_plugins.batch.batch import Batch
+    from rocketjob_plugins.batch.model import BatchModel as Batch
 
 __tracebackhide__ = True  # a record's error is shown from the job's own code on
 T = TypeVar("T")

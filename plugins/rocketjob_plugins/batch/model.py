@@ -1,0 +1,563 @@
+"""What a batch job is: its fields and categories, where its slices are, and its events.
+
+How input comes in, how output goes out, and the work itself are in modules of their own, which take
+such a job; the mixin `Batch` (see `batch`) puts them in front of users.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+
+from rocketjob import Job, Transition, after, before, event, field, validate, validators
+from rocketjob.base import clock
+from rocketjob.base.errors import ConfigurationError
+from rocketjob.jobs.present import duration_text
+from rocketjob.model.fields import read_only_field
+from rocketjob.model.record import record_of, values_of
+from rocketjob.store import Filter
+from rocketjob_plugins.batch import tables
+from rocketjob_plugins.batch.category import (
+    InputCategory,
+    OutputCategory,
+    as_categories,
+    merged,
+)
+from rocketjob_plugins.batch.slices import InputSlices, OutputSlices, Slices, reject_slices
+from rocketjob_plugins.batch.streams import StreamError
+
+if TYPE_CHECKING:
+    from rocketjob_plugins.batch.slice import Slice
+
+F = TypeVar("F", bound=Callable[..., Any])
+C = TypeVar("C", InputCategory, OutputCategory)
+THROTTLE_MARK = "__rocketjob_batch_throttle__"
+PROCESSING = {"state": "running", "sub_state": "processing"}
+SHORT_INPUT = ("slice_size",)
+SHORT = (*SHORT_INPUT, "compress", "encrypt", "collect_nil_output", "tabular_output_header")
+KINDS = ("inputs", "outputs")
+
+
+def batch_throttle(function: F) -> F:
+    """Mark a method that takes a slice and returns True while the job's slices are to wait."""
+    setattr(function, THROTTLE_MARK, True)
+    return function
+
+
+class BatchModel(Job, abstract=True):
+    """A batch job, without what brings its input in and takes its output out."""
+
+    callback_events: ClassVar[frozenset[str]] = frozenset({"slice", "batch"})
+    joinable: ClassVar[Filter | None] = PROCESSING
+    __shorts__: ClassVar[dict[str, Any]] = {}
+    __batch_throttles__: ClassVar[tuple[str, ...]] = ()
+
+    input_categories: list[InputCategory] = field(
+        factory=lambda: [InputCategory()], user_editable=True, copy_on_restart=True
+    )
+    output_categories: list[OutputCategory] = field(
+        factory=list, user_editable=True, copy_on_restart=True
+    )
+    record_count: int | None = field(default=None, description="None: the upload has not ended")
+    throttle_running_workers: int | None = field(
+        default=None,
+        validator=validators.ge(0),
+        user_editable=True,
+        copy_on_restart=True,
+        description="slices in work at once; 0 or None: no limit",
+    )
+    max_rejects: int | None = field(
+        default=None,
+        validator=validators.ge(0),
+        user_editable=True,
+        copy_on_restart=True,
+        description="bad records to set aside before a slice fails; None: none",
+    )
+    sub_state: str | None = read_only_field()
+    upload_mark: dict[str, Any] | None = read_only_field()
+
+    # What a worker knows while it processes: not stored.
+    if TYPE_CHECKING:
+        current_slice: Slice | None = read_only_field()
+    else:
+        current_slice = None
+    record_number: ClassVar[int] = 0
+    """The number of the record in work in the whole upload, from 1."""
+
+    @functools.cached_property
+    def open_uploads(self) -> dict[str, weakref.ref[Any]]:
+        """The uploads through this object that have not ended, by category."""
+        return {}
+
+    # --- the class ---------------------------------------------------------------------------
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        cls.__shorts__ = {**cls._inherited_shorts(), **_take_shorts(cls)}
+        _take_categories(cls)
+        super().__init_subclass__(**options)
+        cls.__batch_throttles__ = _marked(cls)
+        for callback in cls._all_callbacks():
+            if callback.event == "batch" and callback.kind == "around":
+                raise ConfigurationError(
+                    f"{cls.__name__}.{callback.name}: there is no around('batch'), since before "
+                    "and after it run at different times, on different workers"
+                )
+
+    @classmethod
+    def _inherited_shorts(cls) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for base in reversed(cls.__mro__[1:]):
+            found.update(base.__dict__.get("__shorts__", {}))
+        return found
+
+    @classmethod
+    def batch_throttles(cls) -> list[str]:
+        """Name the methods that hold the job's slices back."""
+        return list(cls.__batch_throttles__)
+
+    @classmethod
+    def undefine_batch_throttle(cls, name: str) -> None:
+        """Take an inherited batch throttle off this class."""
+        if name not in cls.__batch_throttles__:
+            raise ValueError(f"{cls.__name__} has no batch throttle {name}")
+        cls.__batch_throttles__ = tuple(n for n in cls.__batch_throttles__ if n != name)
+
+    def __init__(self, **values: Any) -> None:
+        shorts = {name: values.pop(name) for name in SHORT if name in values}
+        for name, kind in (
+            ("input_categories", InputCategory),
+            ("output_categories", OutputCategory),
+        ):
+            if name in values:
+                values[name] = _checked(as_categories(values[name], kind))
+        super().__init__(**values)
+        given = set(values)
+        self._apply_shorts({**type(self).__shorts__, **shorts}, given, shorts)
+        record_of(self).assigned.clear()
+
+    def _apply_shorts(
+        self, shorts: Mapping[str, Any], given: set[str], own: Mapping[str, Any]
+    ) -> None:
+        """Bring the short forms into the categories; those are what is stored."""
+        if "slice_size" in shorts and ("input_categories" not in given or "slice_size" in own):
+            self.slice_size = shorts["slice_size"]
+        if self.collect_output and not self.output_categories:
+            self.output_categories = [OutputCategory(nils=True)]
+        if "collect_nil_output" in shorts:
+            for each in self.output_categories:
+                each.nils = bool(shorts["collect_nil_output"])
+        if shorts.get("compress") is False or shorts.get("encrypt") or shorts.get("compress"):
+            name = _serializer_of(shorts)
+            for category in self.input_categories[:1]:
+                category.serializer = name
+            for made in self.output_categories[:1]:
+                made.serializer = name
+        if shorts.get("tabular_output_header"):
+            if not self.output_categories:
+                self.output_categories = [OutputCategory()]
+            main = self.output_categories[0]
+            main.columns = list(shorts["tabular_output_header"])
+            main.format = main.format or "csv"
+
+    # --- categories --------------------------------------------------------------------------
+
+    @property
+    def slice_size(self) -> int:
+        """Records of a slice of the main input."""
+        return self.input_category_for("main").slice_size
+
+    @slice_size.setter
+    def slice_size(self, size: int) -> None:
+        self.input_category_for("main").slice_size = size
+
+    @property
+    def upload_file_name(self) -> str | None:
+        """What was, or is to be, uploaded as the main input."""
+        return self.input_category_for("main").file_name
+
+    @upload_file_name.setter
+    def upload_file_name(self, name: str | None) -> None:
+        self.input_category_for("main").file_name = name
+
+    def input_category_for(self, name: str | InputCategory = "main") -> InputCategory:
+        """Return an input category.
+
+        Raises:
+            ValueError: there is none of that name; the message names those that there are.
+        """
+        if isinstance(name, InputCategory):
+            return name
+        found: InputCategory = _find(name, self.input_categories, "Input")
+        return found
+
+    def output_category_for(self, name: str | OutputCategory = "main") -> OutputCategory:
+        """Return an output category; raises ValueError as `input_category_for` does."""
+        if isinstance(name, OutputCategory):
+            return name
+        found: OutputCategory = _find(name, self.output_categories, "Output")
+        return found
+
+    def has_input_category(self, name: str) -> bool:
+        return any(each.name == name for each in self.input_categories)
+
+    def has_output_category(self, name: str) -> bool:
+        return any(each.name == name for each in self.output_categories)
+
+    def add_output_category(self, name: str = "main", **settings: Any) -> OutputCategory:
+        """Add an output to this job alone."""
+        made = OutputCategory(name=name, **settings)
+        tables.check(made)
+        kept = [each for each in self.output_categories if each.name != name]
+        self.output_categories = [*kept, made]
+        return made
+
+    @classmethod
+    def from_properties(cls, properties: Mapping[str, Any]) -> Any:
+        """Make a job from texts; `input_categories` and `output_categories` change settings."""
+        values = dict(properties)
+        changes = {n: values.pop(n, None) for n in ("input_categories", "output_categories")}
+        shorts = {name: int(values.pop(name)) for name in SHORT_INPUT if name in values}
+        job: Any = super().from_properties(values)
+        for name, size in shorts.items():
+            setattr(job, name, size)
+        job.merge_categories("input_categories", changes["input_categories"])
+        job.merge_categories("output_categories", changes["output_categories"])
+        return job
+
+    def merge_categories(
+        self,
+        which: Literal["input_categories", "output_categories"],
+        changes: Sequence[Mapping[str, Any]] | None,
+    ) -> None:
+        """Change settings of categories, each found by its `name`, `main` if that is not given."""
+        for change in changes or ():
+            name = change.get("name", "main")
+            present: list[Any] = getattr(self, which)
+            found = _find(name, present, "Input" if which[0] == "i" else "Output")
+            present[present.index(found)] = _checked([merged(found, dict(change))])[0]
+
+    @property
+    def input(self) -> InputSlices:
+        """The slices of the main input that are still to be processed."""
+        return self.input_for("main")
+
+    def input_for(self, name: str | InputCategory = "main") -> InputSlices:
+        return InputSlices(self.id, self.input_category_for(name))
+
+    @property
+    def output(self) -> OutputSlices:
+        """The slices of the main output, in the order of the input."""
+        return self.output_for("main")
+
+    def output_for(self, name: str | OutputCategory = "main") -> OutputSlices:
+        return OutputSlices(self.id, self.output_category_for(name))
+
+    def all_slices(self) -> list[Slices]:
+        """Return every collection of slices that the job can have."""
+        inputs: list[Slices] = [InputSlices(self.id, each) for each in self.input_categories]
+        outputs: list[Slices] = [OutputSlices(self.id, each) for each in self.output_categories]
+        return [*inputs, *outputs, reject_slices(self.id)]
+
+    def removed_by(self, event: str) -> bool:
+        # A record that was set aside is input that nobody has processed yet.
+        return super().removed_by(event) and not self.reject_count
+
+    def cleanup(self) -> None:
+        """Drop the job's input and output."""
+        names = [each.name for each in self.all_slices()]
+        store, prefixes = self.input.store, [f"rocket_job.{k}.{self.id}." for k in KINDS]
+        others = [n for n in store.collection_names() if n.startswith(tuple(prefixes))]
+        for name in dict.fromkeys([*names, *others]):
+            store.collection(name).drop()
+        self.input.unlock()
+
+    @property
+    def reject_count(self) -> int:
+        """How many records are set aside as bad."""
+        return reject_slices(self.id).collection.count_documents({})
+
+    # --- events ------------------------------------------------------------------------------
+
+    @event(
+        Transition(("failed",), "queued", "_starts_over"),
+        Transition(("failed",), "running", "_goes_on"),
+    )
+    def retry(self, *, keep_exception: bool = False, save: bool = True) -> None:
+        """Let a failed job go on with its failed slices, or start over if it had not begun."""
+        self._release()
+        self.completed_at = None
+        if not keep_exception:
+            self.exception = None
+        if self._starts_over():
+            self.sub_state = self.started_at = None
+        else:
+            self.sub_state = "processing"
+
+    @event(
+        Transition(("queued",), "paused"),
+        Transition(("running",), "paused", "_can_pause", "only while it processes slices"),
+    )
+    def pause(self, *, save: bool = True) -> None:
+        """Hold a job back; workers stop at the next record."""
+        self._release()
+        self.completed_at = clock.now()
+
+    @event(
+        Transition(("paused",), "running", "_goes_on"),
+        Transition(("paused",), "queued"),
+    )
+    def resume(self, *, save: bool = True) -> None:
+        """Let a paused job go on where it was."""
+        self.completed_at = None
+
+    @event(
+        Transition(("running",), "running", "_can_take_back", "its worker is on another server"),
+        Transition(("running",), "queued", "_can_start_again", "its worker is on another server"),
+        validates=False,
+    )
+    def requeue(
+        self, server_name: str | None = None, *, reason: str | None = None, save: bool = True
+    ) -> None:
+        """Take the job, or its slices, back from workers; with a name from that server's only."""
+        self._release()
+        if self._was_processing():
+            self.sub_state = "processing"
+            self.input.requeue_running(server_name)
+        else:
+            self.sub_state = self.started_at = None
+
+    @event(Transition(("completed", "failed", "running", "paused"), "running"))
+    def reopen(self, *, save: bool = True) -> None:
+        """Process again: input was added to a job that had ended."""
+        self._release()
+        self.completed_at = self.exception = None
+        self.sub_state = "processing"
+        self.percent_complete = 0
+
+    def _starts_over(self, **_: Any) -> bool:
+        return self.sub_state in (None, "before")
+
+    def _goes_on(self, **_: Any) -> bool:
+        return self.sub_state in ("processing", "after")
+
+    def _can_pause(self, **_: Any) -> bool:
+        return self.sub_state == "processing"
+
+    def _was_processing(self) -> bool:
+        return self.sub_state in ("processing", "after")
+
+    def _can_take_back(self, server_name: str | None = None, **_: Any) -> bool:
+        if self.sub_state == "after":
+            return self.worker_on_server(server_name)
+        return self.sub_state == "processing"
+
+    def _can_start_again(self, server_name: str | None = None, **_: Any) -> bool:
+        return not self._was_processing() and self.worker_on_server(server_name)
+
+    @before("retry")
+    def _requeue_failed_slices(self) -> None:
+        # Before the job's own write: if this process dies between the two, a retry still helps.
+        self.input.requeue_failed()
+
+    @before("complete")
+    def _leave_sub_state(self) -> None:
+        self.sub_state = None
+
+    @after("abort", "destroy")
+    def _drop_slices(self) -> None:
+        self.cleanup()
+
+    def write_guard(self) -> dict[str, Any]:
+        guard = super().write_guard()
+        if "claimed_by" not in guard and self.state == "running":
+            guard["sub_state"] = (record_of(self).stored or {}).get("sub_state")
+        return guard
+
+    # --- work --------------------------------------------------------------------------------
+
+    def open_places(self, wanted: int, suspects: bool | None = None) -> int:
+        """Return how many workers find a slice; one, where only the end is left."""
+        slices = self.input
+        filter: dict[str, Any] = {"state": "queued"}
+        if suspects is not None:
+            filter["interruptions"] = {"$gt": 0} if suspects else 0
+        found = len(list(slices.collection.find(filter, {"_id": 1}, limit=wanted)))
+        if found or suspects or self.record_count is None:
+            return min(found, self.free_places())
+        unfinished = {"state": {"$in": ["queued", "running"]}}
+        return 0 if slices.collection.find_one(unfinished, {"_id": 1}) else 1
+
+    def free_places(self, *, lock: bool = False) -> int:
+        """Return how many more slices `throttle_running_workers` lets be taken now.
+
+        Args:
+            lock: within a transaction, let no other worker count at the same time.
+        """
+        limit = self.throttle_running_workers
+        if not limit:
+            return sys.maxsize
+        if lock:
+            self.input.lock()
+        return max(0, limit - self.input.count("running"))
+
+    @validate
+    def _categories_are_valid(self) -> None:
+        from rocketjob_plugins.batch.serializers import serializer
+
+        if not isinstance(self.input_categories, list) or not self.input_categories:
+            self.errors.add("input_categories", "must hold at least one category")
+            return
+        if not self.has_input_category("main"):
+            self.errors.add("input_categories", "must hold one named main: it is what is processed")
+        for name in ("input_categories", "output_categories"):
+            for category in getattr(self, name):
+                try:
+                    found = serializer(category.serializer)
+                    tables.check(category, plugins=True)
+                except (ConfigurationError, StreamError) as error:
+                    self.errors.add(name, str(error))
+                    continue
+                if found.whole and name == "input_categories":
+                    self.errors.add(name, f"{found.name} is for output: its records are not read")
+
+    # --- what is shown -----------------------------------------------------------------------
+
+    if not TYPE_CHECKING:  # for type checkers it is the field that every job has
+
+        @property
+        def percent_complete(self) -> int:
+            """How much of the input is processed, from 0 to 100."""
+            if self.is_completed:
+                return 100
+            if not self.record_count:
+                return 0
+            category = self.input_category_for("main")
+            remaining = self.input_for(category).count() * (
+                category.slice_records or category.slice_size
+            )
+            if remaining > self.record_count:
+                return 0
+            return int((1 - remaining / self.record_count) * 100)
+
+        @percent_complete.setter
+        def percent_complete(self, percent: int) -> None:
+            values_of(self)["percent_complete"] = percent
+
+    @property
+    def worker_names(self) -> list[str]:
+        if not self.is_running:
+            return []
+        if self.sub_state != "processing":
+            return [self.worker_name] if self.worker_name else []
+        found = self.input.collection.find({"state": "running"}, {"worker_name": 1})
+        return [stored.get("worker_name", "?") for stored in found]
+
+    def as_dict(self) -> dict[str, Any]:
+        values = super().as_dict()
+        for name in ("result", "upload_mark"):
+            values.pop(name, None)
+        values["percent_complete"] = self.percent_complete
+        if self.state == "completed":
+            values.pop("percent_complete")
+        if self.sub_state == "processing":
+            values.pop("worker_name", None)
+        if rejected := self.reject_count:
+            values["reject_count"] = rejected
+        return {"id": values.pop("id"), **self._progress(), **values}
+
+    def _progress(self) -> dict[str, Any]:
+        if self.is_completed:
+            seconds = self.seconds
+            if self.record_count and seconds > 0:
+                return {"records_per_hour": round(self.record_count / seconds * 3600)}
+            return {}
+        counts = self.input.counts_by_state()
+        found: dict[str, Any] = {"queued_slices": counts.get("queued", 0)}
+        if self.state not in ("running", "paused", "failed"):
+            return found if self.is_queued else {}
+        found = {
+            "active_slices": counts.get("running", 0),
+            "failed_slices": counts.get("failed", 0),
+            **found,
+        }
+        for category in self.output_categories:
+            suffix = "" if category.name == "main" else f"_{category.name}"
+            found[f"output_slices{suffix}"] = self.output_for(category).count()
+        percent = self.percent_complete
+        if self.is_running and percent >= 5:
+            left = self.seconds / percent * 100 - self.seconds
+            found["est_remaining_duration"] = duration_text(left)
+        return found
+
+
+def _find(name: str, categories: Sequence[Any], kind: str) -> Any:
+    for each in categories:
+        if each.name == name:
+            return each
+    if not isinstance(name, str):
+        raise ValueError(f"{kind} category must be given by name, not {name!r}")
+    known = ", ".join(each.name for each in categories) or "none"
+    raise ValueError(f"Unknown {kind} Category: {name!r}. Registered: {known}")
+
+
+def _serializer_of(shorts: Mapping[str, Any]) -> str:
+    if shorts.get("encrypt"):
+        return "encrypt"
+    return "compress" if shorts.get("compress") else "none"
+
+
+def _take_shorts(cls: type) -> dict[str, Any]:
+    """Move the short forms of a class body out of the way of the properties of that name."""
+    found = {}
+    for name in SHORT:
+        value = cls.__dict__.get(name)
+        if name in cls.__dict__ and not isinstance(value, property):
+            found[name] = value
+            delattr(cls, name)
+    return found
+
+
+def _take_categories(cls: type) -> None:
+    """Turn what a class body says of categories into the default of the field."""
+    kinds: tuple[tuple[str, type[Any]], ...] = (
+        ("input", InputCategory),
+        ("output", OutputCategory),
+    )
+    for prefix, kind in kinds:
+        one, many = cls.__dict__.get(f"{prefix}_category"), f"{prefix}_categories"
+        if one is not None:
+            delattr(cls, f"{prefix}_category")
+            inherited = getattr(cls, "__fields__", {}).get(many)
+            present = inherited.default if inherited and isinstance(inherited.default, list) else []
+            setattr(cls, many, _checked(as_categories([*present, one], kind)))
+        elif isinstance(cls.__dict__.get(many), list | tuple):
+            setattr(cls, many, _checked(as_categories(cls.__dict__[many], kind)))
+
+
+def _checked(categories: list[C]) -> list[C]:
+    """Return categories whose formats, options and columns fit each other."""
+    for each in categories:
+        try:
+            tables.check(each)
+        except StreamError as error:
+            raise ConfigurationError(f"category {each.name}: {error}") from None
+    return categories
+
+
+def _marked(cls: type) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    for base in reversed(cls.__bases__):
+        if issubclass(base, BatchModel):
+            found.update(dict.fromkeys(base.__batch_throttles__))
+        else:  # a mixin that is no batch job itself, such as ThrottleWindows
+            for each in reversed(base.__mro__):
+                found.update(dict.fromkeys(_own_throttles(each)))
+    found.update(dict.fromkeys(_own_throttles(cls)))
+    return tuple(found)
+
+
+def _own_throttles(cls: type) -> list[str]:
+    return [name for name, value in cls.__dict__.items() if hasattr(value, THROTTLE_MARK)]
