@@ -263,8 +263,10 @@ def reload(**settings: Any) -> Config:
     """
     with _lock:
         config = config_module.load({**_overrides, **settings})
-        _overrides.update(settings)
+        if context.is_fixed() and _are_set(config, settings):
+            return current().config
         _replace(Application(config))
+        _overrides.update(settings)
     return config
 
 
@@ -272,13 +274,18 @@ def connect(url: str) -> Store:
     """Use the store of this URL in this process, and open it now.
 
     Raises:
-        ConfigurationError: no plugin knows the scheme; or a test's sandbox has another store.
+        ConfigurationError: no plugin knows the scheme; a test's sandbox has another store; or this
+            is a server's process that performs jobs.
         StoreError: it cannot be opened; the message says what to do.
     """
     with _lock:
         if (sandbox := _sandbox()) is not None:
             sandbox.reconfigure({"url": url})
             return sandbox.store
+        if context.is_fixed():
+            if url == current().config.url:
+                return current().store
+            raise ConfigurationError(context.FIXED)
         application = Application(config_module.load({**_overrides, "url": url}))
         store = application.store  # before anything is changed: it may fail
         _replace(application)
@@ -291,6 +298,11 @@ def _sandbox() -> Application | None:
     application = context.present()
     is_sandbox = isinstance(application, Application) and application.given is not None
     return cast(Application, application) if is_sandbox else None
+
+
+def _are_set(config: Config, settings: Iterable[str]) -> bool:
+    wanted, present = config.as_dict(), current().config.as_dict()
+    return all(wanted[name] == present[name] for name in settings)
 
 
 def _replace(application: Application) -> None:

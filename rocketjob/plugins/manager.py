@@ -113,7 +113,9 @@ class PluginManager:
         self._found[name] = entry_point
         try:
             plugin = entry_point.load()
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # such as the SystemExit of a script
             raise PluginError(
                 f"The plugin {_whose(entry_point)} cannot be imported: "
                 f"{type(error).__name__}: {error}. Correct or uninstall it, or set "
@@ -141,7 +143,7 @@ class PluginManager:
         for implementation in reversed(self.hook.register_hookspecs.get_hookimpls()):
             try:
                 implementation.function(*[self for _ in implementation.argnames])
-            except Exception as error:
+            except (Exception, SystemExit) as error:
                 name = implementation.plugin_name
                 message = self._fails(name, "register_hookspecs", error)
                 if strict:
@@ -174,7 +176,7 @@ class PluginManager:
         """The settings of the plugins that are loaded."""
         return Declared(self._settings, self._owners, tuple(self._errors))
 
-    def _fails(self, name: str, hook: str, error: Exception) -> str:
+    def _fails(self, name: str, hook: str, error: BaseException) -> str:
         whose = _whose(self._found[name]) if name in self._found else name
         return f"The plugin {whose} fails in {hook}: {type(error).__name__}: {error}"
 
@@ -205,7 +207,7 @@ class PluginManager:
         for implementation in reversed(getattr(self.hook, hook).get_hookimpls()):
             try:
                 implementation.function(*[arguments[n] for n in implementation.argnames])
-            except Exception:
+            except (Exception, SystemExit):
                 log.exception("The plugin %s failed in %s", implementation.plugin_name, hook)
 
     def collect(self, hook: str) -> list[Any]:

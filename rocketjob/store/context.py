@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any, Protocol, TypeVar
 
 from rocketjob.base.config import Config
+from rocketjob.base.errors import ConfigurationError
 from rocketjob.store.port import Store
 
 
@@ -56,6 +57,12 @@ class Context(Protocol):
 C = TypeVar("C", bound=Context)
 _current: Context | None = None
 _make: Callable[[], Context] | None = None
+_is_fixed = False
+FIXED = (
+    "connect, configure and sandboxes are for the beginning of a process: in a server they would "
+    "move the jobs beside this one to another store. Name the store where the app is imported; "
+    "a job opens another one with rocketjob.application.current().open_store(url)"
+)
 _lock = threading.RLock()
 
 
@@ -88,11 +95,33 @@ def use(context: C) -> C:
 
 
 def replace(context: Context | None) -> Context | None:
-    """Make this the process's context; return the one before, which the caller closes."""
+    """Make this the process's context; return the one before, which the caller closes.
+
+    Raises:
+        ConfigurationError: it is fixed.
+    """
     global _current
     with _lock:
+        if _is_fixed:
+            raise ConfigurationError(FIXED)
         previous, _current = _current, context
     return previous
+
+
+@contextmanager
+def fixed() -> Iterator[None]:
+    """Keep this process's context for a block, whatever its threads would put in its place."""
+    global _is_fixed
+    _is_fixed = True
+    try:
+        yield
+    finally:
+        _is_fixed = False
+
+
+def is_fixed() -> bool:
+    """Tell whether the context of this process stays as it is."""
+    return _is_fixed
 
 
 def close() -> None:

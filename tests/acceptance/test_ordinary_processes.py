@@ -85,6 +85,32 @@ JOBS = """
         def perform(self):
             atexit.register(time.sleep, 600)
 
+    class AwayJob(Kept):
+        '''Tries to move its process to another store.'''
+        how: str = ""
+        def perform(self):
+            import rocketjob, rocketjob.testing
+            if self.how == "connect":
+                rocketjob.connect("sqlite:///other.db")
+            elif self.how == "configure":
+                rocketjob.configure(url="sqlite:///other.db")
+            elif self.how == "sandbox":
+                with rocketjob.testing.sandbox():
+                    pass
+            elif self.how == "same":
+                url = rocketjob.application.current().config.url
+                assert rocketjob.connect(url) is rocketjob.application.current().store
+                rocketjob.configure(url=url)
+            else:
+                application = rocketjob.application.current()
+                other = application.open_store(application.config.url)
+                other.collection("docs").insert_one({"_id": 1})
+                other.close()
+
+    class MakingJob(Kept):
+        def perform(self):
+            QuickJob.create()
+
     class SignalJob(Kept):
         ended_by: int = 0
         def perform(self):
@@ -260,3 +286,19 @@ def test_a_worker_process_that_is_started_again_works_in_the_folder_of_that_name
         insert(place, "ProgramJob")
         eventually(lambda: ended(place))
         assert outcomes(place) == {"ProgramJob": ("completed", None)}
+
+
+def test_a_job_moves_no_other_one_to_another_store(tmp_path, place):
+    with servers(tmp_path, app()) as start:
+        start(processes=1)
+        for how in ("connect", "configure", "sandbox", "same", "open"):
+            insert(place, "AwayJob", how=how)
+        eventually(lambda: ended(place, 5))
+        insert(place, "MakingJob")
+        eventually(lambda: ended(place, 7))
+    found = {each["how"]: each for each in place.find({"_type": "AwayJob"})}
+    states = {how: each["state"] for how, each in found.items()}
+    failed, completed = ("connect", "configure", "sandbox"), ("same", "open")
+    assert states == dict.fromkeys(failed, "failed") | dict.fromkeys(completed, "completed")
+    assert all("open_store(url)" in found[how]["exception"]["message"] for how in failed)
+    assert outcomes(place)["QuickJob"] == ("completed", None)

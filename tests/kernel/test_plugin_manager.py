@@ -186,6 +186,20 @@ def test_disabling_one_leaves_the_others(installed):
     ]
 
 
+@pytest.mark.parametrize(
+    "end", ["raise SystemExit(3)", "raise BaseException", "raise GeneratorExit"]
+)
+def test_a_plugin_that_ends_the_process_at_import_is_named(installed, tmp_path, monkeypatch, end):
+    (tmp_path / "acme_ending.py").write_text(end)
+    monkeypatch.syspath_prepend(tmp_path)
+    ending = installed("ending", module="acme_ending")
+    with pytest.raises(PluginError, match=r"ending \(acme_ending, .*cannot be imported"):
+        PluginManager(entry_points=[ending])
+    good = installed("good", {"state_changed": state_changed})
+    infos = {i.name: i for i in PluginManager(entry_points=[ending, good], strict=False).infos()}
+    assert [infos[name].enabled for name in ("ending", "good")] == [False, True]
+
+
 def test_a_command_line_that_is_not_strict_keeps_the_errors_and_loads_the_rest(installed):
     manager = PluginManager(
         entry_points=[
