@@ -53,6 +53,10 @@ class NotFound(RocketJobError, LookupError):
     """No such document: it was deleted or never stored."""
 
 
+class JobExpired(NotFound):
+    """The job was not started before its `expires_at`, and was removed."""
+
+
 class FieldClash(RocketJobError, TypeError):
     """Two unrelated bases define the same field: rename one of them."""
 

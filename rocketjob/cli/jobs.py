@@ -39,6 +39,7 @@ from rocketjob.cli.selection import Selection, checked, selection_options
 from rocketjob.cli.session import import_app
 from rocketjob.cli.types import JobId, Property, as_dict
 from rocketjob.jobs.claims import COLLECTION
+from rocketjob.jobs.completions import what_is_known
 from rocketjob.jobs.job import STATES
 from rocketjob.jobs.query import JobQuery
 from rocketjob.model.encrypted_fields import HIDDEN
@@ -212,7 +213,8 @@ def show(ctx: click.Context, ids: tuple[ObjectId, ...], reveal: bool, as_json: b
     for number, id in enumerate(ids):
         stored = Job.collection().find_one({"_id": id})
         if stored is None:
-            click.echo(f"error: there is no job with the id {id}", err=True)
+            known = what_is_known(id)
+            click.echo(f"error: there is no job with the id {id}: {known}", err=True)
             missing = True
             continue
         job = load(stored)

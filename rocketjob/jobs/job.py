@@ -26,7 +26,7 @@ from rocketjob.base.errors import (
     WorkerCrashed,
 )
 from rocketjob.base.log import Logger
-from rocketjob.jobs import class_checks, present, successors
+from rocketjob.jobs import class_checks, completions, present, successors
 from rocketjob.jobs.builder import JobBuilder
 from rocketjob.jobs.checked import Moment, PerformLater
 from rocketjob.jobs.claims import COLLECTION
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 J = TypeVar("J")
 STATES = ("queued", "running", "completed", "failed", "paused", "aborted")
+ENDED = ("completed", "failed", "aborted")
 INDEXES: dict[str, list[dict[str, Any]]] = {
     COLLECTION: [
         {
@@ -255,12 +256,12 @@ class Job(Stateful):
 
         Raises:
             JobTimeout: it has not ended by then.
-            NotFound: it was removed, and not because it completed.
+            NotFound, JobExpired: see `reload`.
         """
         store, end = context.current().store, clock.monotonic() + (timeout or 0)
         while True:
             mark = store.change_mark()
-            if self.reload().state in ("completed", "failed", "aborted"):
+            if self._reload(patience=completions.PATIENCE).state in ENDED:
                 return self
             left = 5.0 if timeout is None else min(5.0, end - clock.monotonic())
             if left <= 0:
@@ -761,21 +762,34 @@ class Job(Stateful):
     def reload(self) -> Self:
         """Read the job again; what was not saved is lost.
 
-        One that is gone because it was to be destroyed on completion becomes completed.
+        One that was removed when it completed becomes completed, as long as that is known: for ten
+        minutes after.
 
         Raises:
+            JobExpired: it is gone, and its `expires_at` has passed.
             NotFound: it is gone otherwise.
         """
+        return self._reload()
+
+    def _reload(self, patience: float = 0.0) -> Self:
         try:
             return super().reload()
         except NotFound:
-            if not self.destroy_on_complete or self.is_new:
-                raise
-        if not self.is_completed:
-            self.state, self.completed_at = "completed", clock.now()
+            if self.is_new or not self.destroy_on_complete:
+                raise completions.gone(self) from None
+            if self.is_completed:
+                return self  # it was this object that completed it
+        completed_at = completions.completed_at(self.id, self.created_at, patience)
+        if completed_at is None:
+            raise completions.gone(self)
+        self.state, self.completed_at = "completed", completed_at
         self._release()
         self.percent_complete = 100
         return self
+
+    def note_removal(self, event: str) -> None:
+        if event == "complete":
+            completions.note([self.id])
 
 
 _SET_BY_EVENTS = frozenset(

@@ -10,7 +10,7 @@ from rocketjob.plugins.hookspecs import hookimpl
 
 @hookimpl
 def register_indexes() -> Mapping[str, Sequence[Mapping[str, Any]]]:
-    from rocketjob.jobs import job  # all three for start-up time
+    from rocketjob.jobs import completions, job  # all three for start-up time
     from rocketjob.server import events, server
 
-    return {**job.INDEXES, **server.INDEXES, **events.INDEXES}
+    return {**job.INDEXES, **completions.INDEXES, **server.INDEXES, **events.INDEXES}

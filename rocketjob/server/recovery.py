@@ -11,7 +11,7 @@ from typing import Any
 
 from rocketjob.base import clock
 from rocketjob.base.log import Logger
-from rocketjob.jobs import successors
+from rocketjob.jobs import completions, successors
 from rocketjob.jobs.claims import COLLECTION
 from rocketjob.queue.claim import owners, requeue_claims
 from rocketjob.server import events
@@ -58,6 +58,7 @@ class Recovery:
             taken.append(self._take_back(holder))
         successors.finish_all(self.store)
         self._remove_old_events()
+        completions.forget()
         return {name: sum(each[name] for each in taken) for name in NOTHING}
 
     def forget(self) -> None:

@@ -270,6 +270,8 @@ class Change:
             self.rollback(lost)
             raise lost
         self.stored()
+        if self.removes():
+            job.note_removal(self.event.name)
 
     def _write_alone(self, session: Any = None) -> bool:
         job = self.job
@@ -353,6 +355,14 @@ class Change:
             if companion in self._inserts:  # else it was not wanted any more
                 record_of(companion).was_stored(self._inserts[companion])
         record.released(job)
+
+    def removes(self) -> bool:
+        """Tell whether the document is removed by this change, at once or after its afters."""
+        return (
+            not self.job.is_new
+            and self.job.removed_by(self.event.name)
+            and self.target == self.event.transitions[0].target
+        )
 
     def needs_settling(self) -> bool:
         """Tell whether anything is left for `finish` to do once the write was made."""

@@ -22,6 +22,7 @@ from rocketjob.base.config import Config
 from rocketjob.base.errors import ClaimLost
 from rocketjob.base.interrupt import Interrupt
 from rocketjob.base.log import Logger
+from rocketjob.jobs import completions
 from rocketjob.jobs.claims import COLLECTION, claim_of
 from rocketjob.jobs.job import Job
 from rocketjob.queue.claim import Queue, claims_of, give_back_write
@@ -208,6 +209,9 @@ class WorkerPool:
         for change, was_written in zip(changes, matched, strict=True):
             self._finished.popleft()  # only now: if the store was out of reach they are kept
             self._conclude(change, was_written)
+        pairs = zip(changes, matched, strict=True)
+        if removed := [change.job.id for change, done in pairs if done and change.removes()]:
+            completions.note(removed)
 
     def _next_group(self, count: int) -> list[Change]:
         """Return the first finished changes; one that other documents go with stands alone."""
@@ -240,6 +244,8 @@ class WorkerPool:
             else:
                 self._finished.popleft()
                 self._conclude(change, was_written)
+                if was_written and change.removes():
+                    completions.note([change.job.id])
 
     def _takes_writes(self, job: Job) -> bool:
         """Tell whether the store takes a harmless write of a job: then it is well itself."""

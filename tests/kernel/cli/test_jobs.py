@@ -306,3 +306,17 @@ def test_an_unknown_field_in_a_filter_is_a_warning(cli, stored):
     result = cli("jobs", "list", "--where", '{"priorty": 3}')
     assert result.code == 0
     assert "did you mean priority?" in result.err
+
+
+def test_show_says_what_is_known_of_a_job_that_is_gone(cli, rocketjob):
+    class ShownGoneJob(Job):
+        def perform(self): ...
+
+    completed, destroyed = ShownGoneJob.create(), ShownGoneJob.create()
+    destroyed.destroy()
+    rocketjob.work_off()
+    result = cli("jobs", "show", completed.id)
+    assert result.code == 1
+    assert f"{completed.id}: it completed at " in result.err
+    result = cli("jobs", "show", destroyed.id)
+    assert f"{destroyed.id}: it may have completed and been removed then" in result.err

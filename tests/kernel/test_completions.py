@@ -1,0 +1,123 @@
+"""Nobody is told that a job completed unless it is known."""
+
+import threading
+from datetime import timedelta
+
+import pytest
+
+from rocketjob import Job, JobExpired, JobTimeout, NotFound, after, before
+from rocketjob.jobs import completions
+from support.jobs import FailingJob, KeptJob, PassingJob
+
+ran = []
+
+
+class RemovedJob(Job):
+    def perform(self):
+        ran.append(self.id)
+
+
+def noted(store):
+    return [id for each in store.collection(completions.COLLECTION).find({}) for id in each["jobs"]]
+
+
+def test_a_job_that_a_worker_completed_is_completed_for_who_waits(rocketjob):
+    job = RemovedJob.create()
+    rocketjob.work_off()
+    assert job.wait(timeout=1).is_completed
+    assert job.reload().is_completed
+
+
+def test_so_is_one_with_callbacks_after_it_or_that_somebody_completes(rocketjob):
+    class AfterwardsJob(RemovedJob):
+        @after("complete")
+        def tell(self): ...
+
+        @before("destroy")
+        def remember(self): ...
+
+    first, second = AfterwardsJob.create(), RemovedJob.create()
+    other = Job.find(second.id)
+    rocketjob.work_off(limit=1)
+    other.start()
+    other.complete()
+    assert first.reload().is_completed
+    assert second.reload().is_completed
+
+
+def test_one_that_expired_is_expired(rocketjob):
+    job = RemovedJob.create(expires_at=timedelta(minutes=1))
+    rocketjob.travel(timedelta(minutes=2))
+    rocketjob.work_off()
+    for look in (job.reload, lambda: job.wait(timeout=0)):
+        with pytest.raises(JobExpired, match=r"not started before it expired, at .* UTC"):
+            look()
+
+
+def test_one_that_somebody_destroyed_or_aborted_and_removed_is_gone(rocketjob):
+    destroyed, aborted, kept = RemovedJob.create(), RemovedJob.create(), KeptJob.create()
+    Job.find(destroyed.id).destroy()
+    Job.find(aborted.id).abort()
+    Job.where(id=aborted.id).delete_all()
+    Job.find(kept.id).destroy()
+    for job in (destroyed, aborted):
+        with pytest.raises(NotFound, match="whether it completed is not known"):
+            job.reload()
+    with pytest.raises(NotFound, match=r"is not stored any more$"):
+        kept.reload()
+
+
+def test_it_is_known_for_ten_minutes_and_forgotten_by_the_sweep(rocketjob):
+    job = RemovedJob.create()
+    rocketjob.work_off()
+    rocketjob.travel(timedelta(minutes=9))
+    completions.forget()
+    assert job.reload().is_completed
+    other = RemovedJob.create()
+    Job.find(other.id).destroy()
+    rocketjob.travel(timedelta(minutes=2))
+    completions.forget()
+    assert noted(rocketjob.store) == []
+    with pytest.raises(NotFound):
+        other.reload()
+
+
+def test_a_failed_or_kept_job_is_not_noted(rocketjob):
+    FailingJob.create()
+    KeptJob.create()
+    rocketjob.work_off()
+    assert noted(rocketjob.store) == []
+
+
+def test_who_waits_is_patient_with_a_note_that_is_on_its_way(rocketjob):
+    job = RemovedJob.create()
+    Job.find(job.id).delete()  # as the worker has done, which notes it next
+    late = threading.Timer(0.1, completions.note, [[job.id]])
+    late.start()
+    assert job.wait(timeout=5).is_completed
+    late.join()
+
+
+def test_a_wait_that_times_out_says_so(rocketjob):
+    with pytest.raises(JobTimeout):
+        PassingJob.create().wait(timeout=0)
+
+
+def test_a_note_that_cannot_be_stored_ends_no_job(rocketjob, monkeypatch):
+    job = RemovedJob.create()
+    collection = rocketjob.store.collection(completions.COLLECTION)
+
+    def refuse(name):
+        return Refusing() if name == completions.COLLECTION else real(name)
+
+    class Refusing:
+        def insert_one(self, document):
+            raise OSError("disk full")
+
+    real = rocketjob.store.collection
+    monkeypatch.setattr(rocketjob.store, "collection", refuse)
+    assert rocketjob.work_off() == 1
+    monkeypatch.undo()
+    assert (Job.count(), collection.count_documents({})) == (0, 0)
+    with pytest.raises(NotFound):
+        job.reload()
