@@ -7,14 +7,11 @@ import re
 import types
 import typing
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
 from rocketjob.model.types import Codec, codec_for
-
-if TYPE_CHECKING:
-    from rocketjob.jobs.job import Job
 
 
 @attrs.frozen
@@ -31,7 +28,7 @@ class Arguments:
     unresolved: Mapping[str, str]
 
 
-def check_arguments(cls: type[Job], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
+def check_arguments(cls: type[Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
     """Refuse arguments that `perform` does not take.
 
     Raises:
@@ -66,7 +63,7 @@ def _values(taken: Arguments, bound: inspect.BoundArguments) -> Iterator[tuple[s
             yield name, codec, given
 
 
-def arguments_of(cls: type[Job]) -> Arguments:
+def arguments_of(cls: type[Any]) -> Arguments:
     """Return what `perform` of a class takes; it is worked out once."""
     known: Arguments | None = cls.__dict__.get("__arguments_of_perform__")
     if known is None:
@@ -77,7 +74,7 @@ def arguments_of(cls: type[Job]) -> Arguments:
     return known
 
 
-def _hints(cls: type[Job], signature: inspect.Signature) -> tuple[dict[str, Any], dict[str, str]]:
+def _hints(cls: type[Any], signature: inspect.Signature) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the types of the arguments, and what is wrong with those that name nothing."""
     hints: dict[str, Any] = {}
     unresolved: dict[str, str] = {}
@@ -110,5 +107,5 @@ def _codecs(hints: Mapping[str, Any]) -> dict[str, Codec]:
     return codecs
 
 
-def _shown(cls: type[Job], taken: Arguments) -> str:
+def _shown(cls: type[Any], taken: Arguments) -> str:
     return f"{cls.__name__}.perform{re.sub(r'^[(]self(, )?', '(', str(taken.signature))}"

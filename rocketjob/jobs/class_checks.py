@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import inspect
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rocketjob.base.functions import refuse_unawaited
 from rocketjob.model.callbacks import own_callbacks
@@ -17,9 +17,6 @@ from rocketjob.model.document import Document
 from rocketjob.model.fields import Field
 from rocketjob.model.validation import own_validations
 from rocketjob.store import context
-
-if TYPE_CHECKING:
-    from rocketjob.jobs.job import Job
 
 ALIKE = 0.8  # of difflib: `priorty` and `priority` are 0.93 alike, `table` and `title` 0.6
 
@@ -36,7 +33,7 @@ def check_made_class(cls: type[Document]) -> None:
         _refuse_misspelt(cls, name, value)
 
 
-def check_used_class(cls: type[Job]) -> None:
+def check_used_class(cls: type[Any]) -> None:
     """Refuse what counts only for a class whose jobs are made.
 
     Raises:
@@ -71,7 +68,7 @@ def own_settings(cls: type) -> dict[str, Any]:
     }
 
 
-def _refuse_settings_of_others(cls: type[Job]) -> None:
+def _refuse_settings_of_others(cls: type[Any]) -> None:
     """Refuse settings of mixins that a class does not have.
 
     Raises:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from bson import ObjectId
 
@@ -17,9 +17,6 @@ from rocketjob.base import clock
 from rocketjob.base.errors import JobExpired, NotFound
 from rocketjob.base.log import Logger
 from rocketjob.store import context
-
-if TYPE_CHECKING:
-    from rocketjob.jobs.job import Job
 
 log = Logger("rocketjob.completions")
 COLLECTION = "rocket_job.completions"
@@ -61,7 +58,7 @@ def completed_at(job_id: Any, since: datetime, patience: float = 0.0) -> datetim
         store.wait_for_change(mark, left)
 
 
-def gone(job: Job) -> NotFound:
+def gone(job: Any) -> NotFound:
     """Return the error that says of a job that is gone what is known of it."""
     if job.expires_at is not None and job.expires_at <= clock.now() and job.is_queued:
         return JobExpired(

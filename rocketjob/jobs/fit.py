@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 from rocketjob.base.errors import ValidationError
 from rocketjob.jobs.arguments import check_arguments
 from rocketjob.model.fields import Field
 from rocketjob.model.validation import Errors, check_fields
 
-if TYPE_CHECKING:
-    from rocketjob.jobs.job import Job
 
-
-def check_fits(job: Job) -> None:
+def check_fits(job: Any) -> None:
     """Refuse a job whose stored document does not fit its class, as after a change of the code.
 
     Only what the class and its mixins declare is looked at: what every job has is written by us.
@@ -33,7 +30,7 @@ def check_fits(job: Job) -> None:
         check_arguments(type(job), tuple(job.arguments["args"]), job.arguments["kwargs"])
 
 
-def _declared(cls: type[Job]) -> tuple[Field, ...]:
+def _declared(cls: type[Any]) -> tuple[Field, ...]:
     known: tuple[Field, ...] | None = cls.__dict__.get("__declared_fields__")
     if known is None:
         everybody = cls.__mro__[_where_jobs_begin(cls)].__fields__  # type: ignore[attr-defined]
@@ -42,6 +39,6 @@ def _declared(cls: type[Job]) -> tuple[Field, ...]:
     return known
 
 
-def _where_jobs_begin(cls: type[Job]) -> int:
+def _where_jobs_begin(cls: type[Any]) -> int:
     """Return the place in the order of bases of the class that begins all jobs."""
     return max(i for i, base in enumerate(cls.__mro__) if "perform" in vars(base))
