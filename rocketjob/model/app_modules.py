@@ -31,7 +31,9 @@ def import_app(names: Iterable[str]) -> None:
             if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
                 raise PluginError(_no_module(name, error.name)) from error
             raise PluginError(_broken_module(name, error)) from error
-        except (Exception, SystemExit) as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # such as the SystemExit of a script
             raise PluginError(_broken_module(name, error)) from error
         _check_classes(name)
 

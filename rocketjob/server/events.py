@@ -6,6 +6,7 @@ an announcement, not work: it is delivered at most once to each process, and kep
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Mapping
 from datetime import timedelta
@@ -159,3 +160,11 @@ def remove_old() -> int:
     """Remove the events that are older than an hour; servers do it now and then."""
     collection = context.current().store.collection(COLLECTION)
     return collection.delete_many({"created_at": {"$lt": clock.now() - KEPT}}).deleted_count
+
+
+def _after_fork() -> None:
+    global _lock
+    _lock = threading.Lock()  # a thread that was not forked may have held it
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -186,9 +186,7 @@ def test_disabling_one_leaves_the_others(installed):
     ]
 
 
-@pytest.mark.parametrize(
-    "end", ["raise SystemExit(3)", "raise BaseException", "raise GeneratorExit"]
-)
+@pytest.mark.parametrize("end", ["raise SystemExit(3)", "raise BaseException"])
 def test_a_plugin_that_ends_the_process_at_import_is_named(installed, tmp_path, monkeypatch, end):
     (tmp_path / "acme_ending.py").write_text(end)
     monkeypatch.syspath_prepend(tmp_path)
@@ -198,6 +196,14 @@ def test_a_plugin_that_ends_the_process_at_import_is_named(installed, tmp_path, 
     good = installed("good", {"state_changed": state_changed})
     infos = {i.name: i for i in PluginManager(entry_points=[ending, good], strict=False).infos()}
     assert [infos[name].enabled for name in ("ending", "good")] == [False, True]
+
+
+@pytest.mark.parametrize("end", ["raise SystemExit(3)", "raise BaseException"])
+def test_an_app_module_that_ends_the_process_at_import_is_named(tmp_path, monkeypatch, end):
+    (tmp_path / "ending_app.py").write_text(end)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(PluginError, match="The app module ending_app fails to import"):
+        import_app(["ending_app"])
 
 
 def test_a_command_line_that_is_not_strict_keeps_the_errors_and_loads_the_rest(installed):
