@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from rocketjob import Job, UnknownJob
+from rocketjob.base.text import relative
 from rocketjob.cli.job_json import (
     EVENTS,
     class_name,
@@ -24,7 +25,6 @@ from rocketjob.cli.output import (
     print_heading,
     print_pairs,
     print_table,
-    relative,
     styled,
     to_json,
 )

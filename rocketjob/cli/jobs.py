@@ -11,6 +11,7 @@ from bson import ObjectId
 
 from rocketjob import Job, UnknownJob, application
 from rocketjob.base.errors import RocketJobError, ValidationError
+from rocketjob.base.text import relative
 from rocketjob.cli.command import Group, json_option
 from rocketjob.cli.errors import FAILURE, BadInput
 from rocketjob.cli.job_events import add_commands
@@ -33,7 +34,6 @@ from rocketjob.cli.output import (
     clean,
     print_json,
     print_table,
-    relative,
 )
 from rocketjob.cli.selection import Selection, checked, selection_options
 from rocketjob.cli.session import import_app

@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 import attrs
 import click
 
-from rocketjob.base import clock
 from rocketjob.base.passwords import hide_passwords
+from rocketjob.base.text import relative
 from rocketjob.cli.session import fits_terminal
 
 STATE_STYLES = {
@@ -196,25 +196,6 @@ def _visible(found: re.Match[str]) -> str:
 
 
 # --- times -----------------------------------------------------------------------------------
-
-
-def relative(at: datetime | None) -> str:
-    """Return how long ago, or in how long: `3m ago`, `in 2h`."""
-    if at is None:
-        return ""
-    seconds = clock.now().timestamp() - at.timestamp()
-    return f"in {span(-seconds, 2)}" if seconds < 0 else f"{span(seconds)} ago"
-
-
-def span(seconds: float, units: int = 1) -> str:
-    """Return a duration in its largest units, such as `3m`, or `1h 59m` in two."""
-    parts: list[tuple[int, str]] = []
-    left = round(seconds)
-    for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
-        if left >= size or parts:
-            parts.append((left // size, unit))
-            left %= size
-    return " ".join(f"{n}{unit}" for n, unit in parts[:units] if n) or "0s"
 
 
 def moment(at: datetime | None) -> str:

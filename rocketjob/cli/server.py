@@ -9,9 +9,8 @@ import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import attrs
 import click
 
 from rocketjob import application
@@ -24,6 +23,9 @@ from rocketjob.cli.command import Command
 from rocketjob.cli.options import setting_option
 from rocketjob.cli.output import print_pairs, styled
 from rocketjob.cli.session import session_of
+
+if TYPE_CHECKING:
+    from rocketjob.server.classes import Classes
 
 log = Logger("rocketjob.cli.server")
 EXAMPLES = (
@@ -85,6 +87,7 @@ def server(ctx: click.Context, quiet: bool, pidfile: Path | None, until_eof: boo
 def serve(current: Application, *, banner: bool = False, until_eof: bool = False) -> int:
     """Load the app, say what is about to run, and run it; return the exit code."""
     from rocketjob.model.app_modules import import_app
+    from rocketjob.server.classes import find_classes
     from rocketjob.server.supervisor import Supervisor
 
     directory = of_process()  # before an app module changes it
@@ -103,45 +106,6 @@ def serve(current: Application, *, banner: bool = False, until_eof: bool = False
 
 
 # --- what it will run ------------------------------------------------------------------------
-
-
-@attrs.frozen
-class Classes:
-    """The job classes that a server found.
-
-    Attributes:
-        own: those of the app modules that it will run, by name.
-        plugins: those that plugins brought and that it will run.
-        left_out: how many its filters leave out.
-    """
-
-    own: list[str]
-    plugins: list[str]
-    left_out: int
-
-    @property
-    def all(self) -> list[str]:
-        return [*self.own, *self.plugins]
-
-
-def find_classes(current: Application) -> Classes:
-    """Sort the classes that are loaded in this process by where they come from."""
-    from rocketjob.jobs.job import Job
-    from rocketjob.jobs.unknown import UnknownJob
-    from rocketjob.model.registry import loaded_classes
-    from rocketjob.queue.claim import takes
-
-    brought = {cls.type_name() for cls in current.plugins.collect("register_jobs")}
-    every = (cls for cls in loaded_classes(Job) if cls.taken_by(current.config))
-    loaded = [cls for cls in every if cls.perform not in (Job.perform, UnknownJob.perform)]
-    for cls in loaded:
-        cls.check_class()  # here rather than when the first of its jobs runs otherwise than meant
-    taken = sorted({cls.type_name() for cls in loaded if takes(current.config, cls)})
-    return Classes(
-        own=[name for name in taken if name not in brought],
-        plugins=[name for name in taken if name in brought],
-        left_out=len(loaded) - len(taken),
-    )
 
 
 def warn_of(current: Application, found: Classes) -> None:

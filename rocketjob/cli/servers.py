@@ -12,9 +12,10 @@ import attrs
 import click
 
 from rocketjob.base.errors import InvalidTransition, NotFound
+from rocketjob.base.text import relative
 from rocketjob.cli.command import Group, json_option
 from rocketjob.cli.errors import Failure
-from rocketjob.cli.output import Cell, Column, print_json, print_table, relative
+from rocketjob.cli.output import Cell, Column, print_json, print_table
 from rocketjob.cli.session import warn
 
 if TYPE_CHECKING:

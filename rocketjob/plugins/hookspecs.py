@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from rocketjob.jobs.job import Job
     from rocketjob.jobs.reasons import Reason
     from rocketjob.model.document import Document
+    from rocketjob.server.checks import Check
     from rocketjob.store import Store
 
 GROUP = "rocketjob"
@@ -86,6 +87,15 @@ def register_jobs() -> list[type[Job]]:
 @hookspec
 def register_indexes() -> Mapping[str, list[Mapping[str, Any]]]:
     """Return indexes to create, by collection: keyword arguments of `Collection.create_index`."""
+    raise NotImplementedError
+
+
+@hookspec
+def register_checks() -> list[Check]:
+    """Return what `rocketjob doctor` is to look at; see `rocketjob.server.checks`.
+
+    Called when that command is run. A check that fails is a finding, and the others are still made.
+    """
     raise NotImplementedError
 
 

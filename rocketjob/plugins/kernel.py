@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rocketjob.plugins.hookspecs import hookimpl
+
+if TYPE_CHECKING:
+    from rocketjob.server.checks import Check
 
 
 @hookimpl
@@ -14,3 +17,10 @@ def register_indexes() -> Mapping[str, Sequence[Mapping[str, Any]]]:
     from rocketjob.server import events, server
 
     return {**job.INDEXES, **completions.INDEXES, **server.INDEXES, **events.INDEXES}
+
+
+@hookimpl
+def register_checks() -> list[Check]:
+    from rocketjob.server.checks import kernel_checks  # for start-up time
+
+    return kernel_checks()

@@ -20,7 +20,7 @@ in one step: each record is in the output exactly once, whatever dies meanwhile.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rocketjob import Job, hookimpl
 from rocketjob.base.config import Config
@@ -31,10 +31,13 @@ from rocketjob_plugins.batch.category import InputCategory, OutputCategory
 from rocketjob_plugins.batch.lower_priority import LowerPriority
 from rocketjob_plugins.batch.recovery import claim_owners, take_back_claims, waiting_suspects
 from rocketjob_plugins.batch.result import Result, Results
-from rocketjob_plugins.batch.settings import SLICES_URL
+from rocketjob_plugins.batch.settings import SLICES_URL, check_slices_store
 from rocketjob_plugins.batch.slice import Slice
 from rocketjob_plugins.batch.statistics import Statistics
 from rocketjob_plugins.batch.throttle_windows import ThrottleWindows
+
+if TYPE_CHECKING:
+    from rocketjob.server.checks import Check
 
 __all__ = [
     "Batch",
@@ -61,6 +64,13 @@ def register_hookspecs(manager: Any) -> None:
 @hookimpl
 def register_settings() -> list[Setting[Any]]:
     return [SLICES_URL]
+
+
+@hookimpl
+def register_checks() -> list[Check]:
+    from rocketjob.server.checks import Check  # for start-up time
+
+    return [Check("slices", check_slices_store)]
 
 
 @hookimpl

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 from rocketjob.application import current
 from rocketjob.base.settings import Setting, text
 from rocketjob.store import Store
@@ -15,3 +18,16 @@ def slices_store() -> Store:
     """Return the store of the slices: that of `slices_url`, or the one of everything else."""
     application = current()
     return application.store_at(SLICES_URL.of(application.config))
+
+
+def check_slices_store(patient: Any) -> Iterator[Any]:
+    """Look for `rocketjob doctor` whether the store of the slices is well, if it is another one."""
+    from rocketjob.server.checks import OK, PROBLEM, Finding  # for start-up time
+
+    url = SLICES_URL.of(patient.application.config)
+    if url is not None:
+        store = patient.application.store_at(url)
+        report = store.check()
+        yield Finding("slices", OK, f"they are in {store.url}", data=report)
+        for problem in report.get("problems", ()):
+            yield Finding("slices", PROBLEM, str(problem), "restore a backup, or repair the store")

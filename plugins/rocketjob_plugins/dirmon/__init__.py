@@ -38,12 +38,21 @@ from rocketjob_plugins.dirmon.job import DirmonJob
 if TYPE_CHECKING:
     import click
 
+    from rocketjob.server.checks import Check
+
 __all__ = ["DirmonEntry", "DirmonEntryException", "DirmonError", "DirmonJob"]
 
 
 @hookimpl
 def register_settings() -> list[Setting[Any]]:
     return [entry.ALLOWED_PATHS]
+
+
+@hookimpl
+def register_checks() -> list[Check]:
+    from rocketjob.server.checks import Check  # for start-up time
+
+    return [Check("dirmon", entry.check_entries)]
 
 
 @hookimpl

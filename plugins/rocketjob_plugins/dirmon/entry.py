@@ -228,3 +228,18 @@ class DirmonEntry(Stateful):
 def folder_of_path(path: str, entry: DirmonEntry) -> Any:
     base, _, _ = path.rpartition("/")
     return folder_of(base or ".", entry.archive_directory)
+
+
+def check_entries(patient: Any) -> Iterator[Any]:
+    """Look for `rocketjob doctor` whether a folder is looked at no more."""
+    from rocketjob.server.checks import WARNING, Finding  # for start-up time
+
+    for entry in DirmonEntry.where(state="failed").order_by("id"):
+        why = entry.exception.message if entry.exception else "nobody knows why"
+        yield Finding(
+            "dirmon",
+            WARNING,
+            f"{entry.name or entry.pattern} has failed, and gets no more files: {why}",
+            "correct what is wrong, then: rocketjob dirmon enable",
+            {"entry": str(entry.id)},
+        )

@@ -28,12 +28,22 @@ from rocketjob_plugins.encryption.keys import KEYS, configured, key_ring
 if TYPE_CHECKING:
     import click
 
+    from rocketjob.server.checks import Check
+
 __all__ = ["EncryptionError"]
 
 
 @hookimpl
 def register_settings() -> list[Setting[Any]]:
     return [KEYS]
+
+
+@hookimpl
+def register_checks() -> list[Check]:
+    from rocketjob.server.checks import Check  # for start-up time
+    from rocketjob_plugins.encryption.keys import check_keys
+
+    return [Check("encryption", check_keys, needs_store=False)]
 
 
 @hookimpl(trylast=True)

@@ -70,6 +70,18 @@ def configured() -> bool:
     return bool(KEYS.of(application.current().config))
 
 
+def check_keys(patient: Any) -> Iterator[Any]:
+    """Look for `rocketjob doctor` whether the keys that are set can be used."""
+    from rocketjob.server.checks import OK, Finding  # for start-up time
+
+    texts = KEYS.of(patient.application.config)
+    if texts:
+        ring = parse_keys(tuple(texts))  # raises what is wrong with them
+        ids = [key.id for key in ring.keys]
+        message = f"{ids[0]} encrypts" + (f"; {', '.join(ids[1:])} decrypt" if ids[1:] else "")
+        yield Finding("encryption", OK, message, data={"keys": ids})
+
+
 def key_ring() -> KeyRing:
     """Return the keys of this process's configuration; there may be none.
 

@@ -1,0 +1,45 @@
+"""Which job classes a server would run."""
+
+from __future__ import annotations
+
+import attrs
+
+from rocketjob.jobs.job import Job
+from rocketjob.jobs.unknown import UnknownJob
+from rocketjob.model.registry import loaded_classes
+from rocketjob.queue.claim import takes
+from rocketjob.store.context import Context
+
+
+@attrs.frozen
+class Classes:
+    """The job classes that a server found.
+
+    Attributes:
+        own: those of the app modules that it will run, by name.
+        plugins: those that plugins brought and that it will run.
+        left_out: how many its filters leave out.
+    """
+
+    own: list[str]
+    plugins: list[str]
+    left_out: int
+
+    @property
+    def all(self) -> list[str]:
+        return [*self.own, *self.plugins]
+
+
+def find_classes(current: Context) -> Classes:
+    """Sort the classes that are loaded in this process by where they come from."""
+    brought = {cls.type_name() for cls in current.plugins.collect("register_jobs")}
+    every = (cls for cls in loaded_classes(Job) if cls.taken_by(current.config))
+    loaded = [cls for cls in every if cls.perform not in (Job.perform, UnknownJob.perform)]
+    for cls in loaded:
+        cls.check_class()  # here rather than when the first of its jobs runs otherwise than meant
+    taken = sorted({cls.type_name() for cls in loaded if takes(current.config, cls)})
+    return Classes(
+        own=[name for name in taken if name not in brought],
+        plugins=[name for name in taken if name in brought],
+        left_out=len(loaded) - len(taken),
+    )
