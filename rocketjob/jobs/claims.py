@@ -1,13 +1,34 @@
-"""Claims: who may work on a job, and write it."""
+"""Claims: how a job is taken by a worker, written under its claim, given back and taken back.
+
+A claim is the name of who claims, `incarnation.process`, and a number that grows with each claim
+of the job. Every later write of the worker is conditional on both, so that nobody who has lost a
+claim writes anything.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from datetime import datetime
 from math import inf
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, cast
 
-from rocketjob.model.record import record_of
+from rocketjob.base import clock
+from rocketjob.base.errors import NotFound, StateConflict, WorkerCrashed
+from rocketjob.jobs.exception import JobException
+from rocketjob.model.record import HISTORY, record_of
+from rocketjob.model.types import codec_for
+from rocketjob.states import history
+from rocketjob.states.machine import Change
+from rocketjob.store import Filter, Stored, Update, Write
 
 COLLECTION = "rocket_job.jobs"
+INDEX: dict[str, Any] = {
+    "keys": [("claimed_by", 1)],
+    "name": "claimed_by",
+    "partialFilterExpression": {"claimed_by": {"$exists": True}},
+}
+RELEASED = {"worker_name": "", "claimed_by": ""}  # what goes when nobody holds the job any more
+UNSTARTED = {**RELEASED, "started_at": ""}
 
 
 class Claim(NamedTuple):
@@ -17,13 +38,141 @@ class Claim(NamedTuple):
     number: int
     at: float = inf  # when it was made to start the job, in seconds of the monotonic clock
 
+    def guard(self) -> dict[str, Any]:
+        """Return the part of a filter that finds the job only while the claim holds."""
+        return {"claimed_by": self.by, "claim_number": self.number}
+
+
+def claim_in(stored: Mapping[str, Any], at: float = inf) -> Claim:
+    """Return the claim that a stored job is under."""
+    return Claim(stored["claimed_by"], stored.get("claim_number", 0), at)
+
+
+# --- the claim of an object ----------------------------------------------------------------------
+
 
 def claim_of(job: Any) -> Claim | None:
     """Return the claim under which this object writes the job; None if it has none."""
-    claim: Claim | None = record_of(job).claim
-    return claim
+    return cast(Claim | None, record_of(job).claim)
 
 
 def hold(job: Any, claim: Claim) -> None:
     """Let this object write the job under a claim, and no longer without."""
     record_of(job).claim = claim
+
+
+def release(job: Any) -> None:
+    """Give the job out of its worker's hands, with the next write."""
+    job.worker_name = job.claimed_by = None
+
+
+def released(job: Any) -> None:
+    """Forget the claim, if the job was released by the last write."""
+    record = record_of(job)
+    if record.claim is not None and job.claimed_by is None:
+        record.claim = None
+
+
+# --- in the store --------------------------------------------------------------------------------
+
+
+def held_by(owner: str) -> Filter:
+    """Return the filter of what a process holds, or (an id without a dot) a server's processes."""
+    if "." in owner:
+        return {"claimed_by": owner}
+    return {"claimed_by": {"$gte": owner + ".", "$lt": owner + "/"}}  # "/" follows "." in ASCII
+
+
+def claim_update(by: str, worker_name: str, at: datetime, cleared: Iterable[str] = ()) -> Update:
+    """Return the update that claims a queued job.
+
+    Args:
+        cleared: stored keys that it removes.
+    """
+    entry = history.entry("start", "running", at, worker_name)
+    update = {**taken_over(by, worker_name, state="running", started_at=at)}
+    update["$push"] = history.push([entry])
+    if gone := dict.fromkeys(cleared, ""):
+        update["$unset"] = gone
+    return update
+
+
+def taken_over(by: str, worker_name: str, **also: Any) -> Update:
+    """Return the update that makes a new claim, and sets some fields more."""
+    fields = {**also, "claimed_by": by, "worker_name": worker_name}
+    return {"$set": fields, "$inc": {"claim_number": 1}}
+
+
+def give_back(
+    stored: Stored, note: Mapping[str, Any] | None = None, reason: str | None = None
+) -> Write:
+    """Return the write that queues a claimed job again as if it had not been claimed."""
+    name, number = stored.get("worker_name"), stored.get("claim_number")
+    entry = history.entry("give_back", "queued", clock.now(), name, number, reason)
+    noted = history.given_back(stored.get(HISTORY) or (), entry)
+    update = {
+        **noted,
+        "$set": {"state": "queued", **noted.get("$set", {}), **(note or {})},
+        "$unset": UNSTARTED,
+    }
+    return Write(_claimed(stored), update)
+
+
+def fail(stored: Mapping[str, Any], error: BaseException) -> Write:
+    """Return the write that fails a claimed job by its document alone."""
+    said, number = JobException.of(error, stored.get("worker_name")), stored.get("claim_number")
+    reason = f"{said.class_name}: {said.message}"
+    entry = history.entry("fail", "failed", clock.now(), said.worker_name, number, reason)
+    update = {
+        "$set": {
+            "state": "failed",
+            "completed_at": entry["at"],
+            "exception": codec_for(JobException).encode(said),  # type: ignore[misc]
+        },
+        "$unset": RELEASED,
+        "$inc": {"failure_count": 1},
+        "$push": history.push([entry]),
+    }
+    return Write(_claimed(stored), update)
+
+
+def _claimed(stored: Mapping[str, Any]) -> Filter:
+    """Return the filter of a job that is running under the claim of this document of it."""
+    return {"_id": stored["_id"], **claim_in(stored).guard(), "state": "running"}
+
+
+# --- taking back ---------------------------------------------------------------------------------
+
+
+def take_back(
+    job: Any, crashed: str | None, reason: str, crash_limit: int
+) -> Literal["requeued", "failed"] | None:
+    """Take a job back from a worker that is gone; see `Job.recover`."""
+    name, arguments = "requeue", dict[str, Any](reason=crashed or reason)
+    if crashed:
+        job.interruptions += 1
+        if job.interruptions >= crash_limit:
+            message = f"{crashed}; {job.interruptions} crashes while it ran this job"
+            name, arguments = "fail", {"reason": WorkerCrashed(message)}
+    if not job.is_running:
+        job.collection().update_one(job.write_guard(), {"$unset": RELEASED})
+        return None
+    change = _prepared(job, name, arguments)
+    try:
+        change.write()
+    except (StateConflict, NotFound):
+        return None
+    change.finish()
+    return "failed" if name == "fail" else "requeued"
+
+
+def _prepared(job: Any, name: str, arguments: dict[str, Any]) -> Change:
+    """Return the change, without its callbacks if one of them raises: a job must not be lost."""
+    change = Change(job, job.event_called(name), arguments)
+    try:
+        change.prepare()
+    except Exception:
+        job.logger.exception("a callback raised while the job was taken back")
+        change = Change(job, job.event_called(name), arguments)
+        change.prepare(callbacks=False)
+    return change

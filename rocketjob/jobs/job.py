@@ -21,12 +21,10 @@ from rocketjob.base.errors import (
     JobTimeout,
     NotFound,
     RocketJobError,
-    StateConflict,
     UnknownJobClass,
-    WorkerCrashed,
 )
 from rocketjob.base.log import Logger
-from rocketjob.jobs import class_checks, completions, present, successors
+from rocketjob.jobs import claims, class_checks, completions, present, successors
 from rocketjob.jobs.builder import JobBuilder
 from rocketjob.jobs.checked import Moment, PerformLater
 from rocketjob.jobs.claims import COLLECTION
@@ -62,11 +60,7 @@ INDEXES: dict[str, list[dict[str, Any]]] = {
         },
         {"keys": [("state", 1), ("run_at", 1)], "name": "due"},
         {"keys": [("completed_at", 1)], "name": "completed_at"},
-        {
-            "keys": [("claimed_by", 1)],
-            "name": "claimed_by",
-            "partialFilterExpression": {"claimed_by": {"$exists": True}},
-        },
+        claims.INDEX,
     ]
 }
 
@@ -293,7 +287,7 @@ class Job(Stateful):
     @event(Transition(("running",), "completed"))
     def complete(self, *, save: bool = True) -> None:
         """End a running job well; it is removed if `destroy_on_complete`."""
-        self._release()
+        claims.release(self)
         self.completed_at = clock.now()
         self.percent_complete = 100
         self.exception = None
@@ -308,14 +302,14 @@ class Job(Stateful):
     ) -> None:
         """Fail a job, with an exception or a reason in words."""
         self.exception = JobException.of(reason, worker_name or self.worker_name)
-        self._release()
+        claims.release(self)
         self.completed_at = clock.now()
         self.failure_count += 1
 
     @event(Transition(("failed",), "queued"))
     def retry(self, *, keep_exception: bool = False, save: bool = True) -> None:
         """Queue a failed job again; the exception stays visible only if it is to be kept."""
-        self._release()
+        claims.release(self)
         self.completed_at = None
         self.interruptions = 0
         if not keep_exception:
@@ -327,7 +321,7 @@ class Job(Stateful):
     )
     def pause(self, *, save: bool = True) -> None:
         """Hold a job back until it is resumed."""
-        self._release()
+        claims.release(self)
         self.completed_at = clock.now()
 
     @event(Transition(("paused",), "queued"))
@@ -338,7 +332,7 @@ class Job(Stateful):
     @event(Transition(("queued", "running", "paused", "failed"), "aborted"), validates=False)
     def abort(self, *, save: bool = True) -> None:
         """Give a job up for good."""
-        self._release()
+        claims.release(self)
         self.completed_at = clock.now()
 
     @event(
@@ -349,17 +343,13 @@ class Job(Stateful):
         self, server_name: str | None = None, *, reason: str | None = None, save: bool = True
     ) -> None:
         """Take a running job back from its worker; with a server's name only from that one."""
-        self._release()
+        claims.release(self)
         self.started_at = None
 
     @event(Transition(("queued",), "queued"), validates=False)
     def run_now(self, *, save: bool = True) -> None:
         """Let a scheduled job start as soon as a worker is free."""
         self.run_at = None
-
-    def _release(self) -> None:
-        self.worker_name = None
-        self.claimed_by = None
 
     def recover(
         self, crashed: str | None, reason: str, crash_limit: int
@@ -374,33 +364,7 @@ class Job(Stateful):
         Returns:
             what became of it; None if somebody else was first.
         """
-        name, arguments = "requeue", {"reason": crashed or reason}
-        if crashed:
-            self.interruptions += 1
-            if self.interruptions >= crash_limit:
-                message = f"{crashed}; {self.interruptions} crashes while it ran this job"
-                name, arguments = "fail", {"reason": WorkerCrashed(message)}  # type: ignore[dict-item]
-        change = Change(self, self.__events__[name], arguments)
-        try:
-            if not self.is_running:
-                self._forget_claim()
-                return None
-            change.prepare()
-        except Exception:
-            self.logger.exception("a callback raised while the job was taken back")
-            change = Change(self, self.__events__[name], arguments)
-            change.prepare(callbacks=False)
-        try:
-            change.write()
-        except (StateConflict, NotFound):
-            return None
-        change.finish()
-        return "failed" if name == "fail" else "requeued"
-
-    def _forget_claim(self) -> None:
-        self.collection().update_one(
-            self.write_guard(), {"$unset": {"claimed_by": "", "worker_name": ""}}
-        )
+        return claims.take_back(self, crashed, reason, crash_limit)
 
     # --- questions ---------------------------------------------------------------------------
 
@@ -722,6 +686,9 @@ class Job(Stateful):
             reason = str(reason)
         return history.entry(event, self.state, clock.now(), worker, claim, reason)
 
+    def was_changed(self) -> None:
+        claims.released(self)
+
     def is_observed(self) -> bool:
         return context.current().plugins.listens("state_changed")
 
@@ -783,7 +750,7 @@ class Job(Stateful):
         if completed_at is None:
             raise completions.gone(self)
         self.state, self.completed_at = "completed", completed_at
-        self._release()
+        claims.release(self)
         self.percent_complete = 100
         return self
 

@@ -27,7 +27,6 @@ from rocketjob.model.record import Changes, record_of
 from rocketjob.store import Collection, Store, Stored, Update, Write
 
 if TYPE_CHECKING:
-    from rocketjob.jobs.job import Job
     from rocketjob.model.document import Document
 
 log = Logger("rocketjob.successors")
@@ -81,7 +80,7 @@ def noted(write: Write, set: Mapping[str, Any], documents: Mapping[Document, Sto
     return Write(write.filter, update)
 
 
-def save_with(store: Store, job: Job, other: Document) -> None:
+def save_with(store: Store, job: Any, other: Document) -> None:
     """Save a job with a note of another document, then create that; see `Job.save_with`.
 
     Raises:

@@ -7,7 +7,7 @@ it, what is being done to it. `record_of` returns it to those who write document
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 from rocketjob.model.encrypted_fields import Sealed, decrypt
 from rocketjob.model.fields import MISSING, Field
@@ -20,13 +20,19 @@ Changes = tuple[dict[str, Any], dict[str, Any]]
 """What to `$set` and what to `$unset`."""
 
 
+class Guard(Protocol):
+    """What only its holder may write under: see `rocketjob.jobs.claims`."""
+
+    def guard(self) -> dict[str, Any]: ...
+
+
 class Snapshot(NamedTuple):
     """What a document held at one time."""
 
     values: dict[str, Any]
     stored: Stored | None
     assigned: frozenset[str]
-    claim: Any
+    claim: Guard | None
     unsaved: Sequence[dict[str, Any]]
 
 
@@ -58,7 +64,7 @@ class Record:
         self.stored = stored
         self.assigned: set[str] = set()
         self.unsaved: Sequence[dict[str, Any]] = ()
-        self.claim: Any = None
+        self.claim: Guard | None = None
         self.change: Any = None
         self.also_set: Callable[[Changes], Mapping[str, Any]] | None = None
         self.logger: Any = None
@@ -102,15 +108,7 @@ class Record:
 
     def guard(self) -> dict[str, Any]:
         """Return the part of a write's filter that says whose the document must still be."""
-        claim = self.claim
-        if claim is None:
-            return {}
-        return {"claimed_by": claim.by, "claim_number": claim.number}
-
-    def released(self, document: Any) -> None:
-        """Forget the claim once the document was given out of its holder's hands."""
-        if self.claim is not None and document.claimed_by is None:
-            self.claim = None
+        return {} if self.claim is None else self.claim.guard()
 
     # --- what was written --------------------------------------------------------------------
 

@@ -19,17 +19,14 @@ from rocketjob.base.config import Config
 from rocketjob.base.errors import ConfigurationError
 from rocketjob.base.log import Logger
 from rocketjob.jobs import claims, successors
-from rocketjob.jobs.claims import COLLECTION, Claim, claim_of
-from rocketjob.jobs.exception import JobException
+from rocketjob.jobs.claims import COLLECTION, claim_of
 from rocketjob.jobs.fit import check_fits
 from rocketjob.jobs.job import Job
 from rocketjob.jobs.unknown import UnknownJob
 from rocketjob.model.record import record_of
 from rocketjob.model.registry import classes_made, loaded_classes
-from rocketjob.model.types import codec_for
 from rocketjob.queue.limits import Blocked, LimitedClaim
-from rocketjob.states import history
-from rocketjob.store import Filter, Store, Write
+from rocketjob.store import Filter, Store
 from rocketjob.store.context import Plugins
 
 log = Logger("rocketjob.queue")
@@ -88,7 +85,8 @@ class Queue:
     def _claim_queued(self, limit: int, now: datetime, narrower: Filter | None = None) -> list[Job]:
         if limit <= 0:
             return []
-        filter, update = self.filter(now), self._claim_update(now)
+        filter = self.filter(now)
+        update = claims.claim_update(self.claimed_by, self.worker_name, now, self._cleared)
         if narrower:
             filter = {"$and": [*filter["$and"], narrower]}
         while True:
@@ -163,26 +161,10 @@ class Queue:
                 blocked.add(filter)
         return blocked.filters()
 
-    def _claim_update(self, now: datetime) -> dict[str, Any]:
-        entry = history.entry("start", "running", now, self.worker_name)
-        update = {
-            "$set": {
-                "state": "running",
-                "started_at": now,
-                "worker_name": self.worker_name,
-                "claimed_by": self.claimed_by,
-            },
-            "$inc": {"claim_number": 1},
-            "$push": history.push([entry]),
-        }
-        if self._cleared:
-            update["$unset"] = dict.fromkeys(self._cleared, "")
-        return update
-
     def load(self, stored: dict[str, Any]) -> Job:
         """Return a job that this claimer has claimed, to be written under that claim."""
         job = Job.from_document(stored)
-        claims.hold(job, Claim(self.claimed_by, stored["claim_number"], clock.monotonic()))
+        claims.hold(job, claims.claim_in(stored, clock.monotonic()))
         return job
 
     def _discard_expired(self, job: Job) -> bool:
@@ -261,7 +243,8 @@ class Queue:
 
         One that was only to be joined was not claimed, and is nobody's to give back.
         """
-        writes = [give_back_write(job, note, reason) for job in jobs if claim_of(job) is not None]
+        claimed = [record_of(job).stored or {} for job in jobs if claim_of(job) is not None]
+        writes = [claims.give_back(stored, note, reason) for stored in claimed]
         if writes:
             self.store.write_many(COLLECTION, writes)
 
@@ -300,31 +283,6 @@ def takes(config: Config, cls: type[Job]) -> bool:
     if config.include and not re.search(config.include, cls.__name__, re.IGNORECASE):
         return False
     return not (config.exclude and re.search(config.exclude, cls.__name__, re.IGNORECASE))
-
-
-_RELEASED = {"worker_name": "", "claimed_by": "", "started_at": ""}
-
-
-def give_back_write(
-    job: Job, note: Mapping[str, Any] | None = None, reason: str | None = None
-) -> Write:
-    """Return the write that queues a claimed job again as if it had not been claimed."""
-    name, number = job.worker_name, job.claim_number
-    entry = history.entry("give_back", "queued", clock.now(), name, number, reason)
-    noted = history.given_back(record_of(job).history, entry)
-    update = {
-        **noted,
-        "$set": {"state": "queued", **noted.get("$set", {}), **(note or {})},
-        "$unset": _RELEASED,
-    }
-    return Write({**job.write_guard(), "state": "running"}, update)
-
-
-def claims_of(owner: str) -> Filter:
-    """Return the filter of what a process holds, or (an id without a dot) a server's processes."""
-    if "." in owner:
-        return {"claimed_by": owner}
-    return {"claimed_by": {"$gte": owner + ".", "$lt": owner + "/"}}  # "/" follows "." in ASCII
 
 
 def owners(store: Store, plugins: Plugins) -> set[str]:
@@ -371,7 +329,7 @@ def _held_by(store: Store, owner: str) -> Iterator[dict[str, Any]]:
     """Return the documents of the jobs that a process or server holds, each once."""
     tried: set[Any] = set()
     while True:
-        found = store.collection(COLLECTION).find(claims_of(owner), limit=500)
+        found = store.collection(COLLECTION).find(claims.held_by(owner), limit=500)
         stored = [each for each in found if each["_id"] not in tried]
         if not stored:
             return
@@ -387,7 +345,7 @@ def _take_back(
             successors.finish(store, stored["_id"], stored[successors.FIELD])
             stored = store.collection(COLLECTION).find_one({"_id": stored["_id"]}) or stored
         job = Job.from_document(stored)
-        claims.hold(job, Claim(stored["claimed_by"], stored.get("claim_number", 0)))
+        claims.hold(job, claims.claim_in(stored))
         return job.recover(crashed, reason, crash_limit)
     except Exception as error:
         if store.is_transient(error):
@@ -399,22 +357,8 @@ def _take_back(
 
 def _fail_stored(store: Store, stored: Mapping[str, Any], error: Exception) -> bool:
     """Fail a claimed job by its document alone; return whether it was still claimed."""
-    said, number = JobException.of(error, stored.get("worker_name")), stored.get("claim_number")
-    reason = f"{said.class_name}: {said.message}"
-    entry = history.entry("fail", "failed", clock.now(), said.worker_name, number, reason)
-    held = {"_id": stored["_id"], "claimed_by": stored["claimed_by"], "claim_number": number}
-    update = {
-        "$set": {
-            "state": "failed",
-            "completed_at": entry["at"],
-            "exception": codec_for(JobException).encode(said),  # type: ignore[misc]
-        },
-        "$unset": {"claimed_by": "", "worker_name": ""},
-        "$inc": {"failure_count": 1},
-        "$push": history.push([entry]),
-    }
     try:
-        return store.write_many(COLLECTION, [Write({**held, "state": "running"}, update)])[0]
+        return store.write_many(COLLECTION, [claims.fail(stored, error)])[0]
     except Exception as lost:
         log.error("it cannot be failed either", job_id=str(stored["_id"]), error=str(lost))
         return False

@@ -18,14 +18,13 @@ from bson import ObjectId
 
 from rocketjob.base import clock
 from rocketjob.base.errors import is_conflict, is_duplicate_key
-from rocketjob.model.record import HISTORY
-from rocketjob.states import history
+from rocketjob.jobs import claims
+from rocketjob.jobs.claims import COLLECTION as JOBS
 from rocketjob.store import Filter, Store, Stored, atomically
 
 if TYPE_CHECKING:
     from rocketjob.jobs.job import Job
 
-JOBS = "rocket_job.jobs"
 COLLECTION = "rocket_job.limits"
 UNLIMITED = 1_000_000_000
 PAGE = 50  # look at no fewer jobs at a time: the first may all be blocked
@@ -186,22 +185,7 @@ class LimitedClaim:
         return any(limit.free(self.store, self.now, self._session) < 0 for limit in limits)
 
     def _give_back(self, stored: Stored) -> None:
-        number = stored["claim_number"]
-        entry = history.entry("give_back", "queued", self.now, stored.get("worker_name"), number)
-        noted = history.given_back(stored.get(HISTORY) or (), entry)
-        self.store.collection(JOBS).update_one(
-            {
-                "_id": stored["_id"],
-                "state": "running",
-                "claimed_by": stored["claimed_by"],
-                "claim_number": number,
-            },
-            {
-                **noted,
-                "$set": {"state": "queued", **noted.get("$set", {})},
-                "$unset": {"worker_name": "", "claimed_by": "", "started_at": ""},
-            },
-        )
+        self.store.write_many(JOBS, [claims.give_back(stored)])
 
     def _limits(self, stored: Stored) -> Sequence[Limit]:
         try:

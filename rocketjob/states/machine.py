@@ -354,7 +354,7 @@ class Change:
         for companion in self.companions:
             if companion in self._inserts:  # else it was not wanted any more
                 record_of(companion).was_stored(self._inserts[companion])
-        record.released(job)
+        job.was_changed()
 
     def removes(self) -> bool:
         """Tell whether the document is removed by this change, at once or after its afters."""

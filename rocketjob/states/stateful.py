@@ -104,6 +104,9 @@ class Stateful(Document, abstract=True):
     def tell_observers(self, event: str, source: str, target: str) -> None:
         """Tell those who observe that the state was changed."""
 
+    def was_changed(self) -> None:
+        """Note that a change of state was stored; for what holds only while it is in a state."""
+
     # --- the document ------------------------------------------------------------------------
 
     def to_document(self, entries: Iterable[dict[str, Any]] = ()) -> Stored:

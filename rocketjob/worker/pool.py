@@ -23,9 +23,9 @@ from rocketjob.base.errors import ClaimLost
 from rocketjob.base.interrupt import Interrupt
 from rocketjob.base.log import Logger
 from rocketjob.jobs import completions
-from rocketjob.jobs.claims import COLLECTION, claim_of
+from rocketjob.jobs.claims import COLLECTION, claim_of, give_back, held_by
 from rocketjob.jobs.job import Job
-from rocketjob.queue.claim import Queue, claims_of, give_back_write
+from rocketjob.queue.claim import Queue
 from rocketjob.states.machine import Change
 from rocketjob.store import Write
 from rocketjob.worker.runner import log_end
@@ -359,7 +359,7 @@ class WorkerPool:
         """
         if not self._is_unsure and clock.monotonic() < self._next_check:
             return
-        found = list(self.queue.store.collection(COLLECTION).find(claims_of(self.queue.claimed_by)))
+        found = list(self.queue.store.collection(COLLECTION).find(held_by(self.queue.claimed_by)))
         busy = {worker.job_id for worker in self.workers}  # a thread may be about to note its claim
         lost = [
             each
@@ -368,8 +368,7 @@ class WorkerPool:
         ]
         if lost:
             log.warning("claims that nobody works on are given back", jobs=len(lost))
-            jobs = [self.queue.load(each) for each in lost]
-            self.queue.store.write_many(COLLECTION, [give_back_write(job) for job in jobs])
+            self.queue.store.write_many(COLLECTION, [give_back(each) for each in lost])
         self._is_unsure = False
         self._next_check = clock.monotonic() + self.config.re_check_seconds
 

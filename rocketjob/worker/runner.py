@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from rocketjob.base import clock
 from rocketjob.base.errors import ClaimLost, NotFound, StateConflict
 from rocketjob.base.log import Logger
+from rocketjob.jobs import claims
 from rocketjob.jobs.claims import claim_of
 from rocketjob.jobs.exception import JobException, message_of
 from rocketjob.model.document import load_into
@@ -224,7 +225,7 @@ def save_where_it_is(job: Job) -> None:
     """Store a state that a callback set in memory, if it is not stored already."""
     if job.state != (record_of(job).stored or {}).get("state"):
         job.save(validate=False)
-        record_of(job).released(job)
+        claims.released(job)
 
 
 def fail(job: Job, error: BaseException, worker: Worker) -> None:

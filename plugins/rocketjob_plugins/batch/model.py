@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 from rocketjob import Job, Transition, after, before, event, field, validate, validators
 from rocketjob.base import clock
 from rocketjob.base.errors import ConfigurationError
+from rocketjob.jobs import claims
 from rocketjob.jobs.present import duration_text
 from rocketjob.model.fields import read_only_field
 from rocketjob.model.record import record_of, values_of
@@ -287,7 +288,7 @@ class BatchModel(Job, abstract=True):
     )
     def retry(self, *, keep_exception: bool = False, save: bool = True) -> None:
         """Let a failed job go on with its failed slices, or start over if it had not begun."""
-        self._release()
+        claims.release(self)
         self.completed_at = None
         if not keep_exception:
             self.exception = None
@@ -302,7 +303,7 @@ class BatchModel(Job, abstract=True):
     )
     def pause(self, *, save: bool = True) -> None:
         """Hold a job back; workers stop at the next record."""
-        self._release()
+        claims.release(self)
         self.completed_at = clock.now()
 
     @event(
@@ -322,7 +323,7 @@ class BatchModel(Job, abstract=True):
         self, server_name: str | None = None, *, reason: str | None = None, save: bool = True
     ) -> None:
         """Take the job, or its slices, back from workers; with a name from that server's only."""
-        self._release()
+        claims.release(self)
         if self._was_processing():
             self.sub_state = "processing"
             self.input.requeue_running(server_name)
@@ -332,7 +333,7 @@ class BatchModel(Job, abstract=True):
     @event(Transition(("completed", "failed", "running", "paused"), "running"))
     def reopen(self, *, save: bool = True) -> None:
         """Process again: input was added to a job that had ended."""
-        self._release()
+        claims.release(self)
         self.completed_at = self.exception = None
         self.sub_state = "processing"
         self.percent_complete = 0

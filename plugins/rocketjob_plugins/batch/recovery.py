@@ -12,7 +12,7 @@ from typing import Any
 
 from rocketjob import Job, WorkerCrashed, hookimpl
 from rocketjob.base.log import Logger
-from rocketjob.queue.claim import claims_of
+from rocketjob.jobs.claims import held_by
 from rocketjob.store import atomically
 from rocketjob_plugins.batch import stepwise
 from rocketjob_plugins.batch.batch import Batch
@@ -33,7 +33,7 @@ def claim_owners() -> list[str]:
 def take_back_claims(owner: str, crashed: Mapping[str, str], crash_limit: int) -> int:
     taken = 0
     for job in _batch_jobs(HOLDING):
-        for slice_ in job.input.where({"state": "running", **claims_of(owner)}):
+        for slice_ in job.input.where({"state": "running", **held_by(owner)}):
             how = crashed.get(f"{job.id}/{slice_.id}")
             try:
                 taken += _take_back(job, slice_, how, crash_limit)

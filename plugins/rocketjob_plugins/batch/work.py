@@ -21,10 +21,9 @@ import attrs
 from rocketjob.base.errors import ClaimLost, NotFound, StateConflict
 from rocketjob.base.log import Logger
 from rocketjob.jobs import claims
-from rocketjob.jobs.claims import Claim
 from rocketjob.jobs.exception import message_of
 from rocketjob.model.document import load_into
-from rocketjob.model.record import record_of, values_of
+from rocketjob.model.record import values_of
 from rocketjob.states.machine import Change
 from rocketjob.store import atomically
 from rocketjob.worker import async_loop, runner
@@ -98,10 +97,10 @@ def begin(job: Batch, worker: Worker) -> None:
 def open_to_all(job: Batch) -> None:
     """Give the job out of this worker's hands: from now on all workers process its slices."""
     job.sub_state, job.upload_mark = "processing", None
-    job._release()
+    claims.release(job)
     if not job.is_new:
         persistently(job, lambda: job.save(validate=False))
-        record_of(job).released(job)
+        claims.released(job)
 
 
 def persistently(job: Batch, step: Callable[[], T]) -> T:
@@ -462,16 +461,13 @@ def _take_over_the_end(job: Batch, worker: Worker) -> bool:
     owner = worker.queue.claimed_by if worker.queue else "inline"
     stored = job.collection().find_one_and_update(
         {"_id": job.id, "state": "running", "sub_state": "processing"},
-        {
-            "$set": {"sub_state": "after", "claimed_by": owner, "worker_name": worker.name},
-            "$inc": {"claim_number": 1},
-        },
+        claims.taken_over(owner, worker.name, sub_state="after"),
         return_document=True,
     )
     if stored is None:
         return False
     load_into(job, stored)
-    claims.hold(job, Claim(owner, stored["claim_number"]))
+    claims.hold(job, claims.claim_in(stored))
     worker.took(job)
     return True
 

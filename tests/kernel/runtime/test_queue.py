@@ -10,7 +10,8 @@ from rocketjob import Job, after, application
 from rocketjob.base import clock
 from rocketjob.base.config import Config
 from rocketjob.base.errors import ConfigurationError, StoreUnavailable
-from rocketjob.queue.claim import claims_of, owners, requeue_claims, takes
+from rocketjob.jobs.claims import held_by
+from rocketjob.queue.claim import owners, requeue_claims, takes
 from support.jobs import KeptJob, PassingJob, stored
 from support.runtime import FlakyStore, events_of, queue_of
 
@@ -198,8 +199,8 @@ def test_the_claims_of_a_process_and_of_a_server(rocketjob):
     for owner in ("abc.1", "abc.2", "abcd.1"):
         queue_of(rocketjob, owner).claim(1)
     assert owners(rocketjob.store, rocketjob.plugins) == {"abc.1", "abc.2", "abcd.1"}
-    assert ids(Job.where(claims_of("abc"))) == ids(jobs[:2])
-    assert ids(Job.where(claims_of("abc.2"))) == [jobs[1].id]
+    assert ids(Job.where(held_by("abc"))) == ids(jobs[:2])
+    assert ids(Job.where(held_by("abc.2"))) == [jobs[1].id]
 
 
 def test_the_jobs_of_a_dead_process_are_queued_again(queue, rocketjob):
