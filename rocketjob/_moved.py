@@ -50,7 +50,7 @@ sys.meta_path.append(
             "rocketjob.slots": "rocketjob.worker.slots",
             "rocketjob.state_machine": "rocketjob.states.machine",
             "rocketjob.subscribers": "rocketjob.server.subscribers",
-            "rocketjob.successors": "rocketjob.jobs.successors",
+            "rocketjob.successors": "rocketjob.store.outbox",
             "rocketjob.supervisor": "rocketjob.server.supervisor",
             "rocketjob.tracebacks": "rocketjob.base.tracebacks",
             "rocketjob.unknown_job": "rocketjob.jobs.unknown",

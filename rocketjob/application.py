@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from rocketjob.base import config as config_module
@@ -166,10 +166,10 @@ class Application:
                 yield collection, spec, refused
 
     def indexes(self, store: Store | None = None) -> dict[str, list[Mapping[str, Any]]]:
-        """Return all indexes, by collection; with those that only this store needs."""
+        """Return all indexes, by collection; with those that this store itself needs."""
         brought = list(reversed(self.plugins.hook.register_indexes()))
-        if store is not None and not store.supports_transactions:
-            brought.append(successors_indexes())
+        if store is not None:
+            brought.append(store.indexes())
         found: dict[str, list[Mapping[str, Any]]] = {}
         for each in brought:
             for collection, specs in each.items():
@@ -215,12 +215,6 @@ class Application:
                     store.close()
             self._store = None
             self._other_stores.clear()
-
-
-def successors_indexes() -> Mapping[str, Sequence[Mapping[str, Any]]]:
-    from rocketjob.jobs import successors  # for start-up time
-
-    return successors.INDEXES
 
 
 _overrides: dict[str, Any] = {}

@@ -24,7 +24,7 @@ from rocketjob.base.errors import (
     UnknownJobClass,
 )
 from rocketjob.base.log import Logger
-from rocketjob.jobs import claims, class_checks, completions, present, successors
+from rocketjob.jobs import claims, class_checks, completions, present
 from rocketjob.jobs.builder import JobBuilder
 from rocketjob.jobs.checked import Moment, PerformLater
 from rocketjob.jobs.claims import COLLECTION
@@ -33,14 +33,16 @@ from rocketjob.jobs.query import JobQuery
 from rocketjob.model import validators
 from rocketjob.model.document import Document
 from rocketjob.model.fields import field, read_only_field
-from rocketjob.model.record import record_of, values_of
+from rocketjob.model.record import values_of
 from rocketjob.model.registry import loaded_classes, lookup
+from rocketjob.model.saving import save_both
 from rocketjob.queue.limits import Limit
 from rocketjob.states import history
 from rocketjob.states.history import HistoryEntry
 from rocketjob.states.machine import Change, Transition, event
 from rocketjob.states.stateful import Stateful, change_each
-from rocketjob.store import Filter, Stored, atomically, context
+from rocketjob.store import Filter, Stored, context
+from rocketjob.store.unit import NEVER
 
 if TYPE_CHECKING:
     from rocketjob.base.config import Config
@@ -575,25 +577,17 @@ class Job(Stateful):
         Raises:
             ValidationError: one of them is not valid; this object is as it was before the call.
         """
-        record, before = self._record, self._record.snapshot(self)
-        stored = record_of(other).stored if other is not None else None
-        store = context.current().store
-
-        def step(session: Any) -> None:
-            record.restore(self, before)  # it may be made again
-            self.save(validate=False)
-            if other is not None:
-                record_of(other).stored = stored
-                other.save()
-
+        if other is not None:
+            return save_both(self, other)
+        before = self._record.snapshot(self)
         try:
-            if other is None or self.is_new or store.supports_transactions:
-                atomically(store, step)
-            else:
-                successors.save_with(store, self, other)
+            self.save(validate=False)
         except BaseException:
-            record.restore(self, before)
+            self._record.restore(self, before)
             raise
+
+    def _hidden_by(self) -> Mapping[str, Any]:
+        return {"run_at": NEVER} if self.state == "queued" else {}
 
     def removed_by(self, event: str) -> bool:
         """Tell whether an event removes the job once it is made."""

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Protocol
 from rocketjob.base.errors import ValidationError, duplicate_key_details, is_duplicate_key
 from rocketjob.model.callbacks import Chain, Frame, leave_all, unwind_all
 from rocketjob.model.record import record_of
-from rocketjob.store import Stored, atomically, context
+from rocketjob.store import Insert, Stored, Unit, context
 
 
 class Document(Protocol):
@@ -65,14 +65,11 @@ def _validate_all(documents: Iterable[Document], name: str) -> None:
 
 def _insert_all(cls: type[Document], documents: Sequence[Document]) -> None:
     stored = [document.to_document() for document in documents]
-    store = context.current().store
-    collection = store.collection(cls.collection_name)
+    inserts = [Insert(cls.collection_name, each) for each in stored]
+    unit = Unit(collection=cls.collection_name, write=None, inserts=inserts)
     try:
-        atomically(store, lambda session: collection.insert_many(stored, session=session))
+        context.current().store.commit([unit])
     except Exception as error:
-        if not store.supports_transactions:  # those before the one that was refused are there
-            done = (getattr(error, "details", None) or {}).get("nInserted", 0)
-            collection.delete_many({"_id": {"$in": [each["_id"] for each in stored[:done]]}})
         key = duplicate_key_details(error).get("keyValue", {}).get("_id")
         for document in documents:
             if key is None or document.id == key:

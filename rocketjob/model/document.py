@@ -33,8 +33,8 @@ from rocketjob.model.fields import (
 )
 from rocketjob.model.generated import refuse_generated
 from rocketjob.model.query import Query
-from rocketjob.model.record import Record, is_stored, mutable_fields
-from rocketjob.store import Collection, Filter, Stored, context
+from rocketjob.model.record import Changes, Record, is_stored, mutable_fields
+from rocketjob.store import Collection, Filter, Insert, Stored, Write, context
 
 PERSISTENCE_EVENTS = frozenset({"initialize", "validation", "save", "create", "destroy"})
 
@@ -380,19 +380,31 @@ class Document:
             raise
         self._record.was_stored(stored)
 
+    def as_insert(self, stored: Stored, *, optional: bool = False) -> Insert:
+        """Return the insert of this document for a unit of work, as `to_document` gave it."""
+        return Insert(self.collection_name, stored, optional, hidden=self._hidden_by())
+
+    def _hidden_by(self) -> Mapping[str, Any]:
+        """Return the fields that keep others from using it before its unit is complete."""
+        return {}
+
     def _update(self) -> None:
         changed, removed = self._record.changes(self)
         if not changed and not removed:
             return
-        update = self._update_document(changed, removed)
+        write = self.save_write((changed, removed))
         try:
-            result = self.collection().update_one(self._condition(changed), update)
+            result = self.collection().update_one(write.filter, write.update or {})
         except Exception as error:
             raise_duplicate(self, error)
             raise
         if not result.matched_count:
             raise self.write_lost()
         self._record.written(changed, removed)
+
+    def save_write(self, changes: Changes) -> Write:
+        """Return the guarded write that saves these changes."""
+        return Write(self._condition(changes[0]), self._update_document(*changes))
 
     def _update_document(
         self, changed: Mapping[str, Any], removed: Mapping[str, Any]

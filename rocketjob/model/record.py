@@ -6,7 +6,7 @@ it, what is being done to it. `record_of` returns it to those who write document
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, cast
 
 from rocketjob.model.encrypted_fields import Sealed, decrypt
@@ -45,13 +45,11 @@ class Record:
         claim: under which its holder may write it; None where nobody has to hold it.
         unsaved: entries that its history gets with the next write.
         change: the change of state that is under way.
-        also_set: what the next write sets besides the fields, from what it changes of them.
         logger: bound to the document, and the level that it has.
     """
 
     __slots__ = (
         "_errors",
-        "also_set",
         "assigned",
         "change",
         "claim",
@@ -66,7 +64,6 @@ class Record:
         self.unsaved: Sequence[dict[str, Any]] = ()
         self.claim: Guard | None = None
         self.change: Any = None
-        self.also_set: Callable[[Changes], Mapping[str, Any]] | None = None
         self.logger: Any = None
         self._errors: Errors | None = None
 
@@ -102,8 +99,6 @@ class Record:
                     removed[key] = ""
             elif value != present:
                 changed[key] = value
-        if self.also_set is not None:
-            changed.update(self.also_set((changed, removed)))
         return changed, removed
 
     def guard(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from rocketjob.base import clock
 from rocketjob.base.config import Config
 from rocketjob.base.errors import ConfigurationError
 from rocketjob.base.log import Logger
-from rocketjob.jobs import claims, successors
+from rocketjob.jobs import claims
 from rocketjob.jobs.claims import COLLECTION, claim_of
 from rocketjob.jobs.fit import check_fits
 from rocketjob.jobs.job import Job
@@ -341,8 +341,7 @@ def _take_back(
     store: Store, stored: dict[str, Any], crashed: str | None, reason: str, crash_limit: int
 ) -> str | None:
     try:
-        if successors.FIELD in stored:  # first: the job may be gone before the next sweep
-            successors.finish(store, stored["_id"], stored[successors.FIELD])
+        if store.recover(COLLECTION, {"_id": stored["_id"]}):  # first: it may be gone after
             stored = store.collection(COLLECTION).find_one({"_id": stored["_id"]}) or stored
         job = Job.from_document(stored)
         claims.hold(job, claims.claim_in(stored))

@@ -6,21 +6,17 @@ itself, so that it can be exceeded by nobody, and so that nothing leaks when a p
 
 from __future__ import annotations
 
-import contextlib
-import random
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import attrs
-from bson import ObjectId
 
-from rocketjob.base import clock
 from rocketjob.base.errors import is_conflict, is_duplicate_key
 from rocketjob.jobs import claims
 from rocketjob.jobs.claims import COLLECTION as JOBS
-from rocketjob.store import Filter, Store, Stored, atomically
+from rocketjob.store import Filter, Lease, Store, Stored, atomically
+from rocketjob.store.lease import NOT_NEEDED
 
 if TYPE_CHECKING:
     from rocketjob.jobs.job import Job
@@ -127,22 +123,24 @@ class LimitedClaim:
     load: Callable[[Stored], Job]
     _session: Any = None
     _blocked: Blocked = attrs.field(factory=Blocked)
+    _lease: Lease = NOT_NEEDED
+    _is_late: bool = False
 
     def run(self, count: int) -> list[Stored]:
         """Claim up to `count` jobs whose limits have a place; return them as they are then."""
         jobs = self.store.collection(JOBS)
         if jobs.find_one(self.filter, {"_id": 1}) is None:
             return []  # nothing to claim: take no lock
-        if self.store.supports_transactions:
+        with self.store.lease("claims") as self._lease:
+            if not self._lease.mine:
+                return []
             return atomically(self.store, lambda session: self._step(count, session), repeat=met)
-        with turn(self.store, "claims") as mine:
-            return self._step(count, None) if mine else []
 
     def _step(self, count: int, session: Any) -> list[Stored]:
-        self._session, self._blocked = session, Blocked()
+        self._session, self._blocked, self._is_late = session, Blocked(), False
         jobs = self.store.collection(JOBS)
         claimed: list[Stored] = []
-        while len(claimed) < count and len(self._blocked) < MOST_BLOCKED:
+        while len(claimed) < count and len(self._blocked) < MOST_BLOCKED and not self._is_late:
             before = len(claimed), len(self._blocked)
             found = jobs.find(
                 self._where(),
@@ -159,7 +157,7 @@ class LimitedClaim:
         """Claim in order; what is subject to no limit goes together."""
         free: list[Any] = []
         for stored in found:
-            if len(claimed) + len(free) >= count:
+            if len(claimed) + len(free) >= count or self._is_late:
                 break
             limits = self._limits(stored)
             if not limits:
@@ -175,14 +173,11 @@ class LimitedClaim:
         claimed = self._claim([stored["_id"]])
         for limit in limits if claimed else ():
             limit.take(self.store, self.now, self._session)
-        if claimed and not self.store.supports_transactions and self._exceeds(limits):
+        if claimed and not self._lease.lasts():  # another one may have taken the place as well
+            self._is_late = True
             self._give_back(claimed[0])
             return []
         return claimed
-
-    def _exceeds(self, limits: Sequence[Limit]) -> bool:
-        """Look again after a claim: of two that took the last place at once, one sees both."""
-        return any(limit.free(self.store, self.now, self._session) < 0 for limit in limits)
 
     def _give_back(self, stored: Stored) -> None:
         self.store.write_many(JOBS, [claims.give_back(stored)])
@@ -229,45 +224,3 @@ class LimitedClaim:
 def met(error: BaseException) -> bool:
     """Tell whether two claims under the same limit met, so that one is to be made again."""
     return is_conflict(error) or is_duplicate_key(error)  # both wanted to store the limit's turn
-
-
-LEASE = timedelta(seconds=10)  # far longer than a claim takes; after it the turn is another's
-PATIENCE_SECONDS = 2.0  # then the caller comes again later
-LOOK_SECONDS = (0.005, 0.05)
-
-
-@contextlib.contextmanager
-def turn(store: Store, key: str) -> Iterator[bool]:
-    """Be the only one to evaluate a limit for a block; yields whether it is one's turn.
-
-    Within a transaction it is enough to write a document that the others write too. Elsewhere it is
-    a lease: one that nobody gives back ends by itself. Who is stopped for longer than that meets
-    another one: so those who claim without transactions look again after the claim.
-    """
-    turns = store.collection(COLLECTION)
-    if store.supports_transactions:
-        turns.update_one({"_id": key}, {"$inc": {"turn": 1}}, upsert=True)
-        yield True
-        return
-    me, until = ObjectId(), time.monotonic() + PATIENCE_SECONDS
-    while not (mine := _take_turn(store, key, me)) and time.monotonic() < until:
-        time.sleep(random.uniform(*LOOK_SECONDS))
-    try:
-        yield mine
-    finally:
-        if mine:
-            turns.update_one({"_id": key, "by": me}, {"$unset": {"by": "", "until": ""}})
-
-
-def _take_turn(store: Store, key: str, me: ObjectId) -> bool:
-    now = clock.now()
-    free = {"_id": key, "$or": [{"by": None}, {"until": {"$lte": now}}]}
-    try:
-        taken = store.collection(COLLECTION).update_one(
-            free, {"$set": {"by": me, "until": now + LEASE}}, upsert=True
-        )
-    except Exception as error:
-        if not is_duplicate_key(error):
-            raise
-        return False
-    return bool(taken.matched_count or taken.upserted_id is not None)

@@ -11,7 +11,7 @@ from typing import Any
 
 from rocketjob.base import clock
 from rocketjob.base.log import Logger
-from rocketjob.jobs import completions, successors
+from rocketjob.jobs import completions
 from rocketjob.jobs.claims import COLLECTION
 from rocketjob.queue.claim import owners, requeue_claims
 from rocketjob.server import events
@@ -32,6 +32,7 @@ class Recovery:
 
     def __init__(self, application: Context, incarnation: str) -> None:
         self.store, self.plugins = application.store, application.plugins
+        self.stores = application.stores
         self.config, self.incarnation = application.config, incarnation
         self.interval = min(5.0, self.config.heartbeat_seconds / 4)
         self._seen: dict[Any, tuple[int, float]] = {}  # beat number, since when
@@ -56,7 +57,8 @@ class Recovery:
             if incarnation == self.incarnation and holder in living_processes:
                 continue
             taken.append(self._take_back(holder))
-        successors.finish_all(self.store)
+        for store in self.stores():
+            store.recover()
         self._remove_old_events()
         completions.forget()
         return {name: sum(each[name] for each in taken) for name in NOTHING}

@@ -16,16 +16,15 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from rocketjob.base.errors import DuplicateKey, StateConflict, is_duplicate_key
+from rocketjob.base.errors import StateConflict
 from rocketjob.base.functions import refuse_unawaited
 from rocketjob.base.log import Logger
-from rocketjob.jobs import successors
 from rocketjob.model.bulk import raise_duplicate
 from rocketjob.model.callbacks import Frame, leave_all, unwind_all
 from rocketjob.model.record import Snapshot, mutable_fields, record_of
 from rocketjob.states import history
 from rocketjob.states.transitions import MARK, Event, Transition, events_of
-from rocketjob.store import Write, atomically, context
+from rocketjob.store import Unit, Write, context
 
 if TYPE_CHECKING:
     from rocketjob.model.document import Document
@@ -273,67 +272,44 @@ class Change:
         if self.removes():
             job.note_removal(self.event.name)
 
-    def _write_alone(self, session: Any = None) -> bool:
+    def _write_alone(self) -> bool:
         job = self.job
         if job.is_new:
-            self._insert(job, job.to_document(self.entries()), session)
+            self._inserts[job] = job.to_document(self.entries())
+            job.collection().insert_one(self._inserts[job])
             return True
-        store = context.current().store
-        return store.write_many(job.collection_name, [self.guarded()], session=session)[0]
-
-    def _insert(self, document: Document, stored: dict[str, Any], session: Any) -> None:
-        self._inserts[document] = stored
-        document.collection().insert_one(stored, session=session)
+        return context.current().store.write_many(job.collection_name, [self.guarded()])[0]
 
     def _write_with_companions(self) -> bool:
-        """Store the change and its companions in one step.
+        """Store the change and its companions as one unit.
 
         A companion that a unique index refuses is left out: another process was first, or two
         plugins brought the same.
         """
-        store = context.current().store
-        if not store.supports_transactions and not self.job.is_new:
-            return self._write_and_note()
-        inserting: Document | None = None
+        (done,) = context.current().store.commit(lambda: [self._unit()])
+        for companion in [each for each in self.companions if each.id in done.refused]:
+            self._leave_out(companion, done.refused[companion.id])
+        return done.held
 
-        def step(session: Any) -> bool:
-            nonlocal inserting
-            inserting = None
-            wanted = [each for each in self.companions if self._is_wanted(each)]
-            if not self._write_alone(session):
-                return False
-            for companion in wanted:
-                inserting = companion
-                self._insert(companion, companion.to_document(), session)
-            return True
-
-        while self.companions:
-            try:
-                return atomically(store, step)
-            except Exception as error:
-                if inserting is None or not is_duplicate_key(error):
-                    raise
-                self._leave_out(inserting, error)
-        return self._write_alone()
+    def _unit(self) -> Unit:
+        job = self.job
+        wanted = [each for each in self.companions if self._is_wanted(each)]
+        self._inserts = {each: each.to_document() for each in wanted}
+        inserts = [each.as_insert(self._inserts[each], optional=True) for each in wanted]
+        if job.is_new:
+            self._inserts[job] = stored = job.to_document(self.entries())
+            inserts = [job.as_insert(stored), *inserts]
+            return Unit(collection=job.collection_name, write=None, inserts=inserts)
+        return Unit(
+            collection=job.collection_name,
+            write=self.guarded(),
+            inserts=inserts,
+            meanwhile={"$set": self._changed[0]} if self.deletes else None,
+        )
 
     def _is_wanted(self, companion: Document) -> bool:
         amend = self.amends.get(companion)
         return amend is None or amend()
-
-    def _write_and_note(self) -> bool:
-        """Make the change with a note of its companions, then store them; see `successors`."""
-        job, store = self.job, context.current().store
-        wanted = [each for each in self.companions if self._is_wanted(each)]
-        self._inserts = {each: each.to_document() for each in wanted}
-        write = successors.noted(self.guarded(), self._changed[0], self._inserts)
-        if not store.write_many(job.collection_name, [write])[0]:
-            return False
-        assert write.update is not None
-        note = write.update["$set"][successors.FIELD]
-        refused = successors.finish_or_leave(store, job.id, note)
-        for companion in [each for each in self.companions if each.id in refused]:
-            self._leave_out(companion, DuplicateKey("it is there already"))
-        return True
 
     def _leave_out(self, companion: Document, error: Exception) -> None:
         log.info("already there", document=repr(companion), beside=repr(self.job))

@@ -16,7 +16,7 @@ note says of jobs, are those of the first version: notes that it left are finish
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from bson import Binary, ObjectId
@@ -28,13 +28,13 @@ from rocketjob.store.packing import pack, unpack
 from rocketjob.store.port import Collection, Store
 from rocketjob.store.transacted import write_guards
 from rocketjob.store.unit import (
+    NEVER,
     Committed,
     Filter,
     Insert,
     Stored,
     Unit,
     Units,
-    Update,
     Write,
     decided,
 )
@@ -46,7 +46,6 @@ MADE = "_counted"  # the units whose `also` was made in a document, the last one
 MADE_LAST = 1000
 JOBS = "rocket_job.jobs"
 COLLECTION = "rocket_job.outbox"  # the names of the other collections in which notes may be
-NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 PATIENCE = timedelta(seconds=60)  # whoever wrote the note has it done long before
 REGISTERED_FOR = timedelta(hours=1)
 
@@ -85,8 +84,10 @@ class Outbox:
 
     def _commit(self, unit: Unit) -> Committed:
         if unit.write is None:
-            self._insert_all(unit.inserts)
-            return Committed(True)
+            if unit.check is not None:
+                unit.check()
+            self._insert_all([each for each in unit.inserts if not each.optional])
+            return Committed(True, self._insert_optional(unit.inserts))
         if unit.is_plain:
             return Committed(write_guards(self.store, [unit])[0])
         self._register(unit)
@@ -140,6 +141,18 @@ class Outbox:
                     self.store.collection(other).delete_many({"_id": {"$in": ids}})
                 raise
             done.append((name, [each["_id"] for each in documents]))
+
+    def _insert_optional(self, inserts: Sequence[Insert]) -> dict[Any, Exception]:
+        refused: dict[Any, Exception] = {}
+        for each in inserts:
+            if each.optional:
+                try:
+                    self.store.collection(each.collection).insert_one(each.document)
+                except Exception as error:
+                    if not is_duplicate_key(error):
+                        raise
+                    refused[each.document["_id"]] = error
+        return refused
 
     def _register(self, unit: Unit) -> None:
         """Note where this unit may leave something, before it does."""
@@ -416,10 +429,3 @@ def _pairs(note: Note, other: Sequence[Any]) -> list[tuple[Mapping[str, Any], An
 
 def _token(whose: Any) -> ObjectId | None:
     return whose if isinstance(whose, ObjectId) else None
-
-
-def update_back(stored: Mapping[str, Any], keys: Sequence[str]) -> Update:
-    """Return the update that gives fields the values again that are stored now."""
-    there = {key: stored[key] for key in keys if key in stored}
-    gone = dict.fromkeys((key for key in keys if key not in stored), "")
-    return {name: part for name, part in (("$set", there), ("$unset", gone)) if part}

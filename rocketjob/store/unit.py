@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 import attrs
@@ -11,6 +12,7 @@ from bson import ObjectId
 Filter = Mapping[str, Any]
 Update = Mapping[str, Any]
 Stored = dict[str, Any]
+NEVER = datetime(9999, 1, 1, tzinfo=UTC)  # for `Insert.hidden`: a time that does not come
 
 
 class Write(NamedTuple):
@@ -48,7 +50,7 @@ class Unit:
     Attributes:
         collection: of `write`.
         write: decides. If its filter, which names the `_id`, does not match, nothing is stored.
-            None: there are only inserts, none of them optional.
+            None: there are only inserts.
         also: (collection, write): made along with it; one whose filter does not match is left out.
         check: called once `write` is made and before the inserts; if it raises, nothing is stored.
         id: names the unit: a document notes it, so that `also` is made once however often tried.
@@ -93,3 +95,11 @@ Units = Sequence[Unit] | Callable[[], Sequence[Unit]]
 def decided(units: Units) -> Sequence[Unit]:
     """Return the units themselves, asking for them if need be."""
     return units() if callable(units) else units
+
+
+def update_back(stored: Mapping[str, Any], keys: Iterable[str]) -> Update:
+    """Return the update that gives fields back the values stored now: for `Unit.undo`."""
+    keys = list(keys)
+    there = {key: stored[key] for key in keys if key in stored}
+    gone = dict.fromkeys((key for key in keys if key not in stored), "")
+    return {name: part for name, part in (("$set", there), ("$unset", gone)) if part}

@@ -27,7 +27,6 @@ KNOWN_CIRCLES = (
         "rocketjob.queue.limits",
         "rocketjob.worker.runner",
     },
-    {"rocketjob_plugins.batch.outcome", "rocketjob_plugins.batch.stepwise"},
 )
 
 

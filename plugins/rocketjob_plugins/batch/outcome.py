@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rocketjob.base.errors import DocumentTooLarge, RocketJobError
 from rocketjob.jobs.exception import JobException
-from rocketjob.store import Store, Stored, Write, atomically
+from rocketjob.store import Insert, Store, Stored, Unit, Write
 from rocketjob.worker.runner import refuse_lazy
 from rocketjob_plugins.batch import rejects
 from rocketjob_plugins.batch.result import Result, Results
@@ -324,45 +324,50 @@ def store_outcomes(job: Batch, outcomes: list[Outcome]) -> dict[str, int]:
     Returns:
         what they counted and is still to be added to the job, where that is in another store.
     """
-    inputs = job.input
-    if not inputs.store.supports_transactions and not job.is_new:
-        _store_stepwise(job, outcomes)
-        return {}
+    store, apart = job.input.store, job.is_new or job.input.store is not job_store(job)
 
-    def step(session: Any) -> dict[str, int]:
-        added: dict[str, list[Stored]] = {}
-        statistics: dict[str, int] = {}
+    def decide() -> list[Unit]:
         if job.max_rejects is not None:
             rejects.keep_to_limit(job, outcomes)
-        writes = [outcome.settling() for outcome in outcomes]
-        was_ours = inputs.store.write_many(inputs.name, writes) if writes else []
-        for outcome, ours in zip(outcomes, was_ours, strict=True):
-            if not ours:
-                _lost(job, outcome)
-                continue
-            for name, document in outcome.documents:
-                added.setdefault(name, []).append(document)
-            for key, count in outcome.statistics.items():
-                statistics[key] = statistics.get(key, 0) + count
-            rejects.store(job, outcome)
-        for name, documents in added.items():
-            inputs.store.collection(name).insert_many(documents)
-        if not statistics or inputs.store is not job_store(job):
-            return statistics
-        add_statistics(job, statistics)
-        return {}
+        return [_unit(job, outcome, apart) for outcome in outcomes]
 
-    return atomically(inputs.store, step)
-
-
-def _store_stepwise(job: Batch, outcomes: list[Outcome]) -> None:
-    from rocketjob_plugins.batch import stepwise
-
-    if job.max_rejects is not None:
-        rejects.keep_to_limit(job, outcomes)
-    for outcome in outcomes:
-        if not stepwise.settle(job, outcome, rejects.documents_of(job, outcome)):
+    statistics: dict[str, int] = {}
+    for outcome, done in zip(outcomes, store.commit(decide), strict=True):
+        if not done.held:
             _lost(job, outcome)
+            continue
+        if not done.complete:
+            store.recover(job.input.name, {"_id": outcome.slice.id})
+        if apart:
+            _add(statistics, outcome.statistics)
+    if not job.is_new:
+        return statistics
+    add_statistics(job, statistics)
+    return {}
+
+
+def _unit(job: Batch, outcome: Outcome, apart: bool) -> Unit:
+    """Return all that becomes of a slice. It is gone last: the job ends when there is none."""
+    slice_, write, rejected = outcome.slice, outcome.settling(), rejects.documents_of(job, outcome)
+    inserts = [Insert(name, document) for name, document in outcome.documents]
+    if rejected:
+        name = rejects.slices_of(job).name
+        inserts += [Insert(name, each, replaces=True) for each in rejected]
+    return Unit(
+        collection=job.input.name,
+        write=write,
+        inserts=inserts,
+        also=[] if apart or not outcome.statistics else [counting(job, outcome.statistics)],
+        id=f"{slice_.id}.{slice_.claim_number}",
+        # Of one that is done the records make room for what they gave.
+        meanwhile={"$unset": {"records": ""}} if write.update is None else {},
+    )
+
+
+def counting(job: Batch, statistics: Mapping[str, int]) -> tuple[str, Write]:
+    """Return the write that adds counts to the stored job."""
+    increments = {f"statistics.{key}": count for key, count in statistics.items()}
+    return job.collection_name, Write({"_id": job.id}, {"$inc": increments})
 
 
 def job_store(job: Batch) -> Store:
@@ -383,5 +388,5 @@ def add_statistics(job: Batch, statistics: dict[str, int]) -> None:
         for key, count in statistics.items():
             add_nested(job.statistics, key, count)
         return
-    increments = {f"statistics.{key}": count for key, count in statistics.items()}
-    job.collection().update_one({"_id": job.id}, {"$inc": increments})
+    _, write = counting(job, statistics)
+    job.collection().update_one(write.filter, write.update or {})

@@ -13,14 +13,14 @@ from typing import Any
 from rocketjob import Job, WorkerCrashed, hookimpl
 from rocketjob.base.log import Logger
 from rocketjob.jobs.claims import held_by
-from rocketjob.store import atomically
-from rocketjob_plugins.batch import stepwise
+from rocketjob.store import Insert, Unit, Write
 from rocketjob_plugins.batch.batch import Batch
-from rocketjob_plugins.batch.outcome import RELEASED, Outcome, store_outcomes
+from rocketjob_plugins.batch.outcome import RELEASED, Outcome, counting, store_outcomes
 from rocketjob_plugins.batch.slice import Slice
 from rocketjob_plugins.batch.slices import claim_guard
 
 log = Logger("rocketjob.batch")
+OLD_NOTE = "outcome"
 HOLDING = ["running", "paused", "failed"]  # states in which a worker may still have a slice
 
 
@@ -67,9 +67,8 @@ def _batch_jobs(states: list[str]) -> Iterator[Batch]:
 
 def _take_back(job: Batch, slice_: Slice, how: str | None, crash_limit: int) -> bool:
     slices = job.input
-    note = stepwise.noted(slices, slice_)
-    if note is not None:
-        return stepwise.carry_out(job, slice_, note)
+    if slices.store.recover(slices.name, claim_guard(slice_)) or _carry_out_old(job, slice_):
+        return True
     if how is None:
         update: dict[str, Any] = {"$set": {"state": "queued"}, "$unset": RELEASED}
         return bool(slices.collection.update_one(claim_guard(slice_), update).matched_count)
@@ -102,18 +101,48 @@ def _halve(job: Batch, slice_: Slice, crash_limit: int) -> bool:
     for half in halves:
         half.interruptions = crash_limit - 1
 
-    def step(session: Any) -> bool:
-        if not slices.store.supports_transactions:
-            return stepwise.replace(job, slice_, [half for half in halves if len(half)])
-        if not slices.collection.delete_one(claim_guard(slice_)).deleted_count:
-            return False
-        slices.insert_many(half for half in halves if len(half))
-        return True
-
-    if not atomically(slices.store, step):
+    unit = _replacing(job, slice_, [half for half in halves if len(half)])
+    if not slices.store.commit([unit])[0].held:
         return False
     log.warning("a slice that crashes its worker was halved", slice=slice_.id, records=len(records))
     return True
+
+
+def _replacing(job: Batch, slice_: Slice, parts: list[Slice]) -> Unit:
+    """Return the unit that puts parts in a slice's place, one of which may have its number."""
+    slices, inserts = job.input, list[Insert]()
+    update: dict[str, Any] | None = None
+    for each in parts:
+        each._slices = slices
+        stored = each.to_document()
+        if each.id == slice_.id:
+            del stored["_id"]
+            update = {"$set": stored, "$unset": RELEASED}
+        else:  # in nobody's hands until the slice itself is gone
+            inserts.append(Insert(slices.name, stored, hidden={"state": "running"}))
+    write = Write(claim_guard(slice_), update)
+    return Unit(collection=slices.name, write=write, inserts=inserts, meanwhile={}, undo={})
+
+
+def _carry_out_old(job: Batch, slice_: Slice) -> bool:
+    """Store an outcome that version 0.1 has noted in a slice, however often that was begun."""
+    noted = {**claim_guard(slice_), OLD_NOTE: {"$exists": True}}
+    stored = job.input.collection.find_one(noted, {OLD_NOTE: 1})
+    if stored is None:
+        return False
+    note = stored[OLD_NOTE]
+    update = None if note["update"] is None else dict(note["update"])
+    if update is not None:
+        update["$unset"] = {**update.get("$unset", {}), OLD_NOTE: ""}
+    unit = Unit(
+        collection=job.input.name,
+        write=Write(claim_guard(slice_), update),
+        inserts=[Insert(e["collection"], e["document"], replaces=True) for e in note["documents"]],
+        also=[counting(job, dict(note["statistics"]))] if note["statistics"] else [],
+        id=f"{slice_.id}.{slice_.claim_number}",
+        meanwhile={},
+    )
+    return job.input.store.commit([unit])[0].held
 
 
 def _give_up(job: Batch, slice_: Slice, how: str) -> None:

@@ -6,6 +6,7 @@ its first record too, so that what a mended record gives falls into its place.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -14,11 +15,11 @@ from rocketjob.application import current
 from rocketjob.base.errors import StateConflict
 from rocketjob.jobs.exception import message_of
 from rocketjob.model.types import decode_any, encode_any
-from rocketjob.store import atomically
+from rocketjob.store import Insert, Unit, Write, atomically
 from rocketjob_plugins.batch import streams
 from rocketjob_plugins.batch.reject_file import RejectFile
 from rocketjob_plugins.batch.slice import Slice
-from rocketjob_plugins.batch.slices import InputSlices, OutputSlices, reject_slices
+from rocketjob_plugins.batch.slices import OutputSlices, reject_slices
 from rocketjob_plugins.batch.streams import ReadKeywords, StreamError
 from rocketjob_plugins.batch.streams.names import shown
 from rocketjob_plugins.batch.streams.options import check_keywords
@@ -74,15 +75,6 @@ def keep_to_limit(job: Batch, outcomes: Sequence[Outcome]) -> None:
             first = outcome.rejected[left]
             outcome.undo_from(first, first.error)
         left -= len(outcome.rejected)
-
-
-def store(job: Batch, outcome: Outcome) -> None:
-    """Store the rejects of a slice; part of the step that stores its output."""
-    documents = documents_of(job, outcome)
-    if documents:
-        collection = slices_of(job).collection
-        collection.delete_many({"_id": {"$in": [each["_id"] for each in documents]}})
-        collection.insert_many(documents)
 
 
 def documents_of(job: Batch, outcome: Outcome) -> list[dict[str, Any]]:
@@ -150,24 +142,41 @@ def resubmit(job: Batch, source: Any, separator: str, reading: ReadKeywords) -> 
             raise StreamError(problem, file=_named(source), line=line, column=form.row_name)
         rows[number] = Row(line, cells)
     known = _known(job, form, rows, source)
-    here = slices.store is current().store and slices.store.supports_transactions
+    here = slices.store is current().store
 
     def step(session: Any) -> None:
-        if not slices.store.supports_transactions:  # rather twice in work than lost
-            _put_in_place(slices, known)
-        gone = slices_of(job).collection.delete_many({"_id": {"$in": list(known)}})
-        if gone.deleted_count != len(known):
-            raise StateConflict("somebody else has resubmitted some of these records meanwhile")
-        if slices.store.supports_transactions:
-            slices.insert_many(Slice([record], number) for number, record in known.items())
-        if here:
+        done = slices.store.commit([_coming_back(job, n, known[n], rows[n].cells) for n in known])
+        if here and (any(each.held for each in done) or not done):
             _let_go_on(job)
+        if not all(each.held for each in done):
+            raise StateConflict("somebody else has resubmitted some of these records meanwhile")
 
-    if rows:
-        atomically(slices.store, step)
+    try:
+        if rows:
+            atomically(slices.store, step)
+    except StateConflict:
+        if not here:
+            _let_go_on(job)  # some may be queued
+        elif not job.is_new:
+            job.reload()
+        raise
     if rows and not here:
         _let_go_on(job)
     return len(rows)
+
+
+def _coming_back(job: Batch, number: int, record: Any, cells: list[str]) -> Unit:
+    """Return the unit that queues a mended record instead of the reject."""
+    stored = Slice([record], number, job.input).to_document()
+    return Unit(
+        collection=slices_of(job).name,
+        write=Write({"_id": number}, None),
+        # In nobody's hands until the reject is gone.
+        inserts=[Insert(job.input.name, stored, hidden={"state": "running"})],
+        id=f"{job.id} {number} {hashlib.sha256(repr(cells).encode()).hexdigest()}",
+        meanwhile={},
+        undo={},
+    )
 
 
 def _let_go_on(job: Batch) -> None:
@@ -177,13 +186,6 @@ def _let_go_on(job: Batch) -> None:
     job.reload()
     if job.state != "paused" and not (job.is_running and job.sub_state == "processing"):
         job.reopen()  # one that is paused goes on when it is resumed
-
-
-def _put_in_place(slices: InputSlices, rows: Mapping[int, Any]) -> None:
-    for number, record in rows.items():
-        stored = Slice([record], number, slices).to_document()
-        del stored["_id"]
-        slices.collection.update_one({"_id": number}, {"$set": stored}, upsert=True)
 
 
 def _known(job: Batch, form: RejectFile, rows: Mapping[int, Row], source: Any) -> dict[int, Any]:

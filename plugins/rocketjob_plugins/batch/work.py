@@ -43,6 +43,7 @@ T = TypeVar("T")
 log = Logger("rocketjob.batch")
 GROUP_SECONDS = 0.02  # slices of one claim: as many as are done in about this time
 GROUP_LIMIT = 256
+LEASES = 16  # jobs share these: a lease leaves a document behind
 LOOK_SECONDS = 0.5  # between two looks at the job's state within a slice
 PLAIN = frozenset((str, dict, list, int, float, bool, bytes))  # what perform mostly returns
 URGENT_SECONDS = 5.0  # between two looks for more urgent jobs, if `re_check_seconds` is not less
@@ -230,30 +231,31 @@ class SliceWorker:
         return self.worker.queue.claimed_by if self.worker.queue else "inline"
 
     def _claim(self) -> list[Slice]:
-        job, queue = self.job, self.worker.queue
+        job = self.job
         # Where slices may be held back each is asked for alone: those of a group would count.
         limit = 1 if type(job).__batch_throttles__ else self._group
-        if job.throttle_running_workers:
-            limit = min(1, job.free_places(lock=True))
-        if limit <= 0:
-            self._interrupted = True
-            return []
+        return self._claim_one() if job.throttle_running_workers else self._claim_up_to(limit)
+
+    def _claim_one(self) -> list[Slice]:
+        """Claim a slice if a place is free; nobody else counts the places meanwhile."""
+        job = self.job
+        with job.input.store.lease(f"slices {job.id.binary[-1] % LEASES}") as lease:
+            if not lease.mine or job.free_places(lock=True) <= 0:
+                self._interrupted = True
+                return []
+            found = self._claim_up_to(1)
+            if found and not lease.lasts():  # another one may have taken the place as well
+                store_outcomes(job, [Outcome.untouched(each, job) for each in found])
+                self._interrupted = True
+                return []
+            return found
+
+    def _claim_up_to(self, limit: int) -> list[Slice]:
+        queue = self.worker.queue
         suspects = queue.suspects if queue else None
-        found = job.input.claim(
+        return self.job.input.claim(
             self._claimed_by(), self.worker.name, limit, suspects, claimed_in=self._token
         )
-        if found and job.throttle_running_workers and self._is_one_too_many():
-            store_outcomes(job, [Outcome.untouched(each, job) for each in found])
-            self._interrupted = True
-            return []
-        return found
-
-    def _is_one_too_many(self) -> bool:
-        """Look again behind a claim: without transactions two may have taken the last place."""
-        job = self.job
-        if job.input.store.supports_transactions:
-            return False
-        return job.input.count("running") > (job.throttle_running_workers or 0)
 
     # --- whether to go on --------------------------------------------------------------------
 

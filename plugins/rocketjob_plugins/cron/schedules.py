@@ -188,7 +188,7 @@ def bring(schedule: Schedule, overwrite: bool = False) -> Step:
             if attempt == TRIES:
                 raise
             continue
-        if store.supports_transactions or not _step(schedule, overwrite).changes:
+        if not _step(schedule, overwrite).changes:
             break
     return done
 

@@ -21,10 +21,9 @@ from rocketjob import Document, Job, application, field
 from rocketjob.base import clock
 from rocketjob.base.errors import ValidationError, is_duplicate_key
 from rocketjob.base.log import Logger
-from rocketjob.jobs import successors
 from rocketjob.model.query import Query
 from rocketjob.model.record import record_of
-from rocketjob.store import atomically
+from rocketjob.store import Unit, Write
 from rocketjob_plugins.batch.streams.names import is_url
 from rocketjob_plugins.dirmon.folders import Archive, DirmonError, FileState, Folder, folder_of, why
 from rocketjob_plugins.files.upload import UploadFileJob
@@ -179,33 +178,24 @@ class Intake:
             job_id=claim.id,
         )
         job.validate()
-        store, mine = application.current().store, {"_id": claim.id, "by": self.by}
 
-        def step(session: Any) -> None:
-            record_of(job).stored = None  # it may be made again
-            if not claim.collection().delete_one(mine, session=session).deleted_count:
+        def store() -> None:
+            stored = job.to_document()
+            unit = Unit(
+                collection=claim.collection_name,
+                write=Write({"_id": claim.id, "by": self.by}, None),
+                inserts=[job.as_insert(stored)],
+                meanwhile={},
+                undo={},
+            )
+            (done,) = application.current().store.commit([unit])
+            if not done.held:
                 raise ClaimTaken(f"{claim.path} was taken over by another scan")
-            job.save(validate=False)
+            record_of(job).was_stored(stored)
 
-        if store.supports_transactions:
-            atomically(store, step)
-        else:
-            self._note(claim, job)
-            _finish_note(claim)
+        job.chain("save").run(job, lambda: job.chain("create").run(job, store))
         log.info("file taken", file=claim.path, archived=claim.archived, job_id=str(claim.id))
         return job
-
-    def _note(self, claim: DirmonFile, job: UploadFileJob) -> None:
-        """Note the job in the claim, which says by whom it is held; see `rocketjob.successors`."""
-        claims, mine = claim.collection(), {"_id": claim.id, "by": self.by}
-        note = successors.make_note({job: job.to_document()}, remove=True)
-        # The first note counts: who wrote it may have been overtaken since, and goes on with it.
-        free = {**mine, successors.FIELD: {"$exists": False}}
-        claims.update_one(free, {"$set": {successors.FIELD: note}})
-        stored = claims.find_one(mine)
-        if stored is None:
-            raise ClaimTaken(f"{claim.path} was taken over by another scan")
-        record_of(claim).stored = stored
 
     # --- what died between ------------------------------------------------------------------
 
@@ -234,7 +224,7 @@ class Intake:
         return [each for each in found if each.by != self.by]
 
     def _finish(self, claim: DirmonFile) -> bool:
-        if _finish_note(claim):
+        if application.current().store.recover(COLLECTION, {"_id": claim.id}):
             return True
         folder = folder_of(claim.base, _directory(claim.archived))
         if not _is_there(folder, claim.archived):
@@ -253,15 +243,6 @@ class Intake:
             return self._drop(claim)
         update = {"key": str(claim.id), "by": DROPPED, "until": clock.now() + 720 * LEASE}
         claim.collection().update_one({"_id": claim.id, "by": self.by}, {"$set": update})
-
-
-def _finish_note(claim: DirmonFile) -> bool:
-    """Store the job that is noted in a claim, and remove the claim; False if none is noted."""
-    note = (record_of(claim).stored or {}).get(successors.FIELD)
-    if note is not None:
-        store = application.current().store
-        successors.finish(store, claim.id, note, claim.collection_name)
-    return note is not None
 
 
 def _directory(path: str) -> str:

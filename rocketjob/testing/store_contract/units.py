@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,8 +13,8 @@ import pytest
 from rocketjob.base import clock
 from rocketjob.base.errors import is_duplicate_key
 from rocketjob.store import Collection, Committed, Insert, Store, Stored, Unit, Write
+from rocketjob.store.unit import NEVER
 
-NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 JOBS = "rocket_job.jobs"
 WRITES = (
     *("insert_one", "insert_many", "find_one_and_update"),

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from rocketjob import Job
-from rocketjob.jobs import successors
 from rocketjob.testing import sandbox
 from rocketjob_plugins.dirmon import DirmonEntry, DirmonJob
 from rocketjob_plugins.dirmon.intake import DROPPED, DirmonFile
@@ -26,7 +25,7 @@ import os, random, signal, sys
 from datetime import timedelta
 from rocketjob import Job, configure
 from rocketjob.base import clock
-from rocketjob.jobs import successors
+from rocketjob.store.outbox import Outbox
 
 class ScannedJob(Job):
     upload_file_name: str | None = None
@@ -52,8 +51,8 @@ def deadly(function):
 folders.os.rename = deadly(os.rename)
 intake.Intake._claim = deadly(intake.Intake._claim)
 intake.Intake._start = deadly(intake.Intake._start)
-for name in ("_hold", "_decide", "_let_go"):  # where the store has no transactions
-    setattr(successors, name, deadly(getattr(successors, name)))
+for name in ("_insert", "_decide", "_show"):  # where the store has no transactions
+    setattr(Outbox, name, deadly(getattr(Outbox, name)))
 memory = {}
 while True:
     job = DirmonJob(previous_file_names=memory)
@@ -96,7 +95,7 @@ def test_each_file_is_started_exactly_once_while_scans_run_and_are_killed(
             job = DirmonJob()
             job.perform()
             DirmonJob(previous_file_names=job.previous_file_names).perform()
-            successors.finish_all(rocketjob.store)
+            rocketjob.store.recover()
         assert UploadFileJob.count() == FILES
         assert DirmonFile.where({"by": {"$ne": DROPPED}}).count() == 0
         rocketjob.work_off()

@@ -15,8 +15,8 @@ from pymongo.synchronous.collection import Collection
 
 from rocketjob import Job, before, field
 from rocketjob.base import clock
-from rocketjob.jobs import successors
 from rocketjob.queue.claim import Queue, requeue_claims
+from rocketjob.store import outbox
 from rocketjob.testing import sandbox
 from rocketjob.worker.runner import Worker, work_claimed_job
 from rocketjob_plugins.cron import Cron
@@ -142,14 +142,14 @@ def take_over(made):
     requeue_claims(made.store, made.plugins, "test.1", crash_limit=3)
     for seconds in (0, 61):
         clock.travel(clock.now() + timedelta(seconds=seconds), freeze=True)
-        successors.finish_all(made.store)
+        made.store.recover()
         while jobs := queue.claim(1):
             work_claimed_job(jobs[0], Worker("other:1", queue=queue))
 
 
 def assert_nothing_is_left():
-    assert not Job.where({successors.FIELD: {"$exists": True}}).exists()
-    assert not Job.where({successors.HELD: {"$exists": True}}).exists()
+    assert not Job.where({outbox.FIELD: {"$exists": True}}).exists()
+    assert not Job.where({outbox.HELD: {"$exists": True}}).exists()
     assert not Job.running().exists()
 
 

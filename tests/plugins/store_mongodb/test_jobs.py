@@ -6,12 +6,12 @@ from datetime import timedelta
 import pytest
 
 from rocketjob import Job, ValidationError, field
-from rocketjob.jobs import successors
 from rocketjob.queue.claim import Queue, requeue_claims
 from rocketjob.queue.limits import COLLECTION as LIMITS
-from rocketjob.queue.limits import turn
 from rocketjob.server.recovery import Recovery
-from rocketjob_plugins.batch import Batch, Statistics, rejects, stepwise, work
+from rocketjob.store import lease as leases
+from rocketjob.store import outbox
+from rocketjob_plugins.batch import Batch, Statistics, rejects, work
 from rocketjob_plugins.batch.outcome import Outcome, store_outcomes
 from rocketjob_plugins.batch.work import SliceWorker
 from rocketjob_plugins.cron import Cron
@@ -168,7 +168,7 @@ def test_a_limit_is_kept_by_claimers_at_the_same_time(mongo):
 def test_who_claims_without_a_turn_is_found_out(without, monkeypatch):
     """A claimer that was stopped for longer than its lease looks again behind its claim."""
     MongoFewJob.create_many([{} for _ in range(12)])
-    monkeypatch.setattr("rocketjob.queue.limits._take_turn", lambda *args: True)  # all at once
+    monkeypatch.setattr(leases, "_take", take_over)  # all at once, as if its end had come
     for _ in range(5):
         found = claim_at_once(without, threads=4, each=2)
         held = MongoFewJob.where({"state": "running"}).count()
@@ -177,15 +177,23 @@ def test_who_claims_without_a_turn_is_found_out(without, monkeypatch):
         MongoFewJob.collection().update_many({}, {"$set": {"state": "queued"}})
 
 
+def take_over(collection, key, me):
+    collection.update_one({"_id": key}, {"$set": {"by": me}}, upsert=True)
+    return True
+
+
 def test_a_turn_that_is_not_given_back_ends_by_itself(without, monkeypatch):
-    monkeypatch.setattr("rocketjob.queue.limits.PATIENCE_SECONDS", 0.05)
-    abandoned = turn(without.store, "claims")
-    assert abandoned.__enter__() is True
-    with turn(without.store, "claims") as mine:
-        assert mine is False
+    monkeypatch.setattr("rocketjob.store.lease.PATIENCE_SECONDS", 0.05)
+    abandoned = without.store.lease("claims")
+    first = abandoned.__enter__()
+    assert first.mine is first.lasts() is True
+    with without.store.lease("claims") as second:
+        assert second.mine is second.lasts() is False
+    assert first.lasts()
     without.travel(timedelta(seconds=11))
-    with turn(without.store, "claims") as mine:
-        assert mine is True
+    with without.store.lease("claims") as third:
+        assert third.mine is third.lasts() is True
+        assert first.lasts() is False
     assert without.store.collection(LIMITS).find_one({"_id": "claims"}).keys() == {"_id"}
 
 
@@ -199,19 +207,19 @@ def test_a_successor_survives_the_death_of_who_creates_it(without, monkeypatch, 
     without.travel(MongoNightlyJob.first().run_at + timedelta(seconds=1))
     with monkeypatch.context() as patch:
         if moment == "before":
-            kill_at(patch, successors, "finish")
+            kill_at(patch, outbox.Outbox, "finish")
         elif moment == "stored":
-            patch.setattr(successors, "is_duplicate_key", lambda error: False)
+            patch.setattr(outbox, "is_duplicate_key", lambda error: False)
             refuse_second_write(patch, without.store)
         else:
-            kill_at(patch, successors, "finish", after=True)
+            kill_at(patch, outbox.Outbox, "finish", after=True)
         without.work_off()  # what it tries after its death is refused: the claim has ended
     without.travel(timedelta(seconds=61))
     for _ in range(2):
         Recovery(without.application, "other").sweep(set())
     assert MongoNightlyJob.queued().count() == 1
     assert MongoNightlyJob.completed().count() == (0 if destroy else 1)
-    assert MongoNightlyJob.where({successors.FIELD: {"$exists": True}}).count() == 0
+    assert MongoNightlyJob.where({outbox.FIELD: {"$exists": True}}).count() == 0
 
 
 def refuse_second_write(patch, store):
@@ -268,9 +276,9 @@ def test_a_batch_is_worked(mongo):
 @pytest.mark.parametrize("after", [False, True])
 def test_a_slice_is_stored_once_whenever_its_worker_dies(without, monkeypatch, call, after):
     job = run_batch(without)
-    names = ["_note", "carry_out", "_end", "settle"]
+    names = ["_follow", "finish", "_end", "_commit"]
     with monkeypatch.context() as patch:
-        kill_at(patch, stepwise, names[call - 1], after=after)
+        kill_at(patch, outbox.Outbox, names[call - 1], after=after)
         patch.setattr(SliceWorker, "_give_back", lambda self: None)  # a dead process does not
         with pytest.raises(Killed):
             kill_through(without)
@@ -302,7 +310,7 @@ def test_who_lost_the_slice_stores_nothing(without):
     requeue_claims(without.store, without.plugins, "dead.1", crash_limit=3)
     store_outcomes(job, [outcome])
     assert output(job) == []
-    assert job.input.collection.count_documents({stepwise.FIELD: {"$exists": True}}) == 0
+    assert job.input.collection.count_documents({outbox.FIELD: {"$exists": True}}) == 0
     without.work_off()
     assert output(job) == ["A", "B", "C", "D", "E", "F"]
 
