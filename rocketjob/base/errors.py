@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from rocketjob.base.text import at
+
 
 class RocketJobError(Exception):
     """Something went wrong in RocketJob."""
@@ -42,7 +44,9 @@ class ValidationError(RocketJobError, ValueError):
     ) -> None:
         self.errors: dict[str, list[str]] = {field: list(said) for field, said in errors.items()}
         self.name, self.conflict = name, conflict
-        lines = [f"{field}: {message}" for field, said in self.errors.items() for message in said]
+        lines = [
+            at(field, message, ": ") for field, said in self.errors.items() for message in said
+        ]
         super().__init__(f"{name} is not valid: " + "; ".join(lines))
 
     def __reduce__(self) -> tuple[Any, ...]:

@@ -1,4 +1,4 @@
-"""Times and durations as people read them."""
+"""Places, times and durations as people read them."""
 
 from __future__ import annotations
 
@@ -24,3 +24,8 @@ def span(seconds: float, units: int = 1) -> str:
             parts.append((left // size, unit))
             left %= size
     return " ".join(f"{n}{unit}" for n, unit in parts[:units] if n) or "0s"
+
+
+def at(place: str, message: str, between: str = " ") -> str:
+    """Put a place in front of what is wrong there, or in a part of it: `homes[0].street is ...`."""
+    return f"{place}{message}" if message.startswith(("[", ".")) else f"{place}{between}{message}"

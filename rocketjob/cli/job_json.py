@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary
 import attrs
 
 from rocketjob import Job, UnknownJob
+from rocketjob.base.text import at
 from rocketjob.jobs.exception import JobException
 from rocketjob.model.encrypted_fields import HIDDEN, Sealed
 from rocketjob.model.fields import Field
@@ -56,20 +57,20 @@ def load(stored: Stored) -> Job:
         _problems[job] = f"cannot be loaded: {job.problem}"
     values = values_of(job)
     for name, made in job.fields().items():
-        if said := _misfit(made, values[name]):
-            _problems[job] = f"does not fit its class: {name} {said}"
+        if faults := _misfit(made, values[name]):
+            said = "; ".join(at(name, fault) for fault in faults)
+            _problems[job] = f"does not fit its class: {said}"
             if name in STANDARD:  # what is made of these relies on their types
                 values[name] = made.make_default()
     return job
 
 
-def _misfit(made: Field, value: Any) -> str | None:
+def _misfit(made: Field, value: Any) -> list[str]:
     if isinstance(value, Sealed):
-        return None
+        return []
     if value is None:
-        return None if made.codec.optional else "has no value"
-    said = made.codec.check(value)
-    return said and made.unless_secret(said)
+        return [] if made.codec.optional else ["has no value"]
+    return made.unless_secret(made.codec.faults(value))
 
 
 def problem_of(job: Job) -> str | None:

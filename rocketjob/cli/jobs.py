@@ -11,7 +11,7 @@ from bson import ObjectId
 
 from rocketjob import Job, UnknownJob, application
 from rocketjob.base.errors import RocketJobError, ValidationError
-from rocketjob.base.text import relative
+from rocketjob.base.text import at, relative
 from rocketjob.cli.command import Group, json_option
 from rocketjob.cli.errors import FAILURE, BadInput
 from rocketjob.cli.job_events import add_commands
@@ -338,7 +338,8 @@ def _parse_edits(job: Job, fields: dict[str, str]) -> dict[str, Any]:
         try:
             found[name] = editable[name].codec.from_text(text)
         except ValueError as error:
-            raise BadInput(f"{name}: {editable[name].unless_secret(str(error))}") from None
+            (said,) = editable[name].unless_secret([str(error)])
+            raise BadInput(at(name, said, ": ")) from None
     return found
 
 

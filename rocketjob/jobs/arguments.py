@@ -11,6 +11,7 @@ from typing import Any
 
 import attrs
 
+from rocketjob.base.text import at
 from rocketjob.model.types import Codec, codec_for
 
 
@@ -40,9 +41,9 @@ def check_arguments(cls: type[Any], args: tuple[Any, ...], kwargs: Mapping[str, 
     except TypeError as error:
         raise TypeError(f"{_shown(cls, taken)}: {error}") from None
     wrong = [
-        f"{name} {message}"
+        at(name, message)
         for name, codec, value in _values(taken, bound)
-        if (message := codec.check(value))
+        for message in codec.faults(value)
     ]
     wrong += [taken.unresolved[name] for name in bound.arguments if name in taken.unresolved]
     if wrong:

@@ -508,7 +508,8 @@ class Document:
                 plain = decrypt(made, text.data) if isinstance(text, Sealed) else text
                 values[name] = made.codec.from_text(plain)
             except ValueError as error:
-                errors.add(name, made.unless_secret(str(error)))
+                for said in made.unless_secret([str(error)]):
+                    errors.add(name, said)
         if errors:
             raise ValidationError(errors, cls.__name__)
         document = cls(**values)

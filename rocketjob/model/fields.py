@@ -19,7 +19,7 @@ import attrs
 from rocketjob.base.errors import FieldClash, ValidationError
 from rocketjob.base.functions import refuse_unawaited
 from rocketjob.model.encrypted_fields import Sealed, SealedAttribute, encrypt
-from rocketjob.model.types import Codec, codec_for
+from rocketjob.model.types import Codec, Misfit, codec_for
 
 T = TypeVar("T")
 MISSING: Any = type("MISSING", (), {"__repr__": lambda self: "<no default>"})()
@@ -95,13 +95,15 @@ class Field:
         except Exception as error:
             if not strict:
                 return stored
-            said = self.unless_secret(self.codec.check(stored) or str(error))
-            raise ValidationError({self.name: [said]}, self.owner.__name__) from None
+            said = error.faults if isinstance(error, Misfit) else self.codec.faults(stored)
+            said = self.unless_secret(said or [str(error)])
+            raise ValidationError({self.name: said}, self.owner.__name__) from None
 
-    def unless_secret(self, message: str) -> str:
-        """Return a message that may have the value in it, or one without if it is encrypted."""
-        name = self.codec.name
-        return f"must be {name}; the value is not shown" if self.encrypted else message
+    def unless_secret(self, messages: list[str]) -> list[str]:
+        """Return messages that may have the value in them, or one without if it is encrypted."""
+        if not self.encrypted or not messages:
+            return messages
+        return [f"must be {self.codec.name}; the value is not shown"]
 
     def make_default(self) -> Any:
         """Return a fresh default; None where there is none, or where its factory needs the job."""

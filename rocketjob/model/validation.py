@@ -80,10 +80,10 @@ def check_fields(document: Any, fields: Iterable[Any], errors: Errors) -> None:
         if value is None:
             errors.add(field.name, "is required" if field.required else _must_be_set(field))
             continue
-        said = field.codec.check(value)
-        if said:
-            errors.add(field.name, field.unless_secret(said))
-        elif field.validator is not None:
+        faults = field.unless_secret(field.codec.faults(value))
+        for said in faults:
+            errors.add(field.name, said)
+        if not faults and field.validator is not None:
             _run_validator(document, field, value, errors)
 
 

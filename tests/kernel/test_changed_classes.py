@@ -81,11 +81,12 @@ def test_a_value_that_does_not_fit_stays_as_it_is_stored(rocketjob, values):
 def test_a_job_that_does_not_fit_can_be_aborted_and_is_left_as_it_is(rocketjob, values):
     job = Job.find(as_stored(**values).id)
     ((name, value),) = values.items()
-    with pytest.raises(ValidationError, match=rf"{name}: .*must be"):
+    said = rf"not valid: {name}(: |\[.*\] )must be|place\.zip is missing"
+    with pytest.raises(ValidationError, match=said):
         job.save()
     job.status(), job.explain(), repr(job)
     job.fail("wrong")
-    with pytest.raises(ValidationError, match=rf"{name}: .*must be"):
+    with pytest.raises(ValidationError, match=said):
         job.retry()
     job.abort()
     assert (stored(job)["state"], stored(job)[name]) == ("aborted", value)
@@ -131,7 +132,7 @@ def test_a_field_that_has_become_required_is_asked_for_when_the_job_is_saved(roc
 
 def test_who_is_to_run_a_job_is_told_that_it_does_not_fit(rocketjob):
     document = stored(as_stored(place={"city": "Berlin"}))
-    with pytest.raises(ValidationError, match="place: must be a Place, not dict"):
+    with pytest.raises(ValidationError, match=r"not valid: place\.zip is missing"):
         Job.from_document(document)
     assert Job.listed(document).place == {"city": "Berlin"}
 

@@ -301,7 +301,7 @@ WRONG = [
     ("choice", "c", "must be one of a, b, 3, not str 'c'"),
     ("words", "ab", "must be a list of str, not str 'ab'"),
     ("words", ["a", 1], "[1] must be str, not int 1"),
-    ("lists", [[1], ["x"]], "[1] [0] must be int, not str 'x'"),
+    ("lists", [[1], ["x"]], "[1][0] must be int, not str 'x'"),
     ("two", ("a",), "must be a tuple of 2, not tuple ('a',)"),
     ("two", (1, 1), "[0] must be str, not int 1"),
     ("unique", [1], "must be a set of int, not list [1]"),
@@ -318,7 +318,7 @@ WRONG = [
     ("address", Address(street=5), ".street must be str, not int 5"),
     ("either", 1.5, "must be int or str, not float 1.5"),
     ("anything", object(), "cannot be stored: object <object object"),
-    ("anything", [{"a": object()}], "[0] ['a'] cannot be stored"),
+    ("anything", [{"a": object()}], "[0]['a'] cannot be stored"),
     ("anything", datetime(2026, 1, 1), "must have a time zone"),
     ("anything", {"__rocketjob__": "date"}, "has the key '__rocketjob__'"),
 ]

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import functools
 import re
@@ -15,15 +16,16 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import attrs
 
-from rocketjob.model.types.anything import ANY, check_any, check_record, decode_any, encode_any
-from rocketjob.model.types.base import Codec, scalar
+from rocketjob.model.types.anything import check_any, check_record, decode_any, encode_any
+from rocketjob.model.types.base import Codec, Misfit, scalar
 from rocketjob.model.types.choices import enum_of, literal, union
-from rocketjob.model.types.containers import mapping, nested, sequence, tuple_of
+from rocketjob.model.types.nested import class_of, mapping, sequence, tuple_of
 from rocketjob.model.types.scalars import PATTERN, SCALARS
 from rocketjob.model.types.times import parse_datetime, plain_datetime
 
 __all__ = [
     "Codec",
+    "Misfit",
     "check_any",
     "check_record",
     "codec_for",
@@ -62,24 +64,26 @@ def _make_codec(annotation: Any) -> Codec:
     if origin is typing.Annotated:
         return codec_for(arguments[0])
     if origin in (Union, types.UnionType):
-        return union(arguments, codec_for)
+        return union(annotation, arguments, codec_for)
     if origin is Literal:
         return literal(arguments)
     container = origin or annotation
     if container in (list, set, frozenset):
-        return sequence(container, codec_for(arguments[0]) if arguments else ANY)
+        return sequence(annotation, container, arguments[0] if arguments else Any, codec_for)
     if container is tuple:
-        return tuple_of(arguments, codec_for)
+        return tuple_of(annotation, arguments, codec_for)
     if container in (dict, Mapping):
-        return mapping(arguments, codec_for)
+        return mapping(annotation, arguments, codec_for)
     if container is re.Pattern:
         return PATTERN
     if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
         return enum_of(annotation)
-    if isinstance(annotation, type) and attrs.has(annotation):
-        return nested(annotation, codec_for)
+    if isinstance(annotation, type) and (
+        attrs.has(annotation) or dataclasses.is_dataclass(annotation)
+    ):
+        return class_of(annotation, codec_for)
     raise TypeError(
         f"{annotation!r} is no type that a field can have: use str, int, float, bool, bytes, "
         "Decimal, date, datetime, timedelta, UUID, ObjectId, an Enum, Literal, list, tuple, set, "
-        "dict[str, ...], range, re.Pattern, an attrs class, `... | None` or Any"
+        "dict[str, ...], range, re.Pattern, an attrs class, a dataclass, `... | None` or Any"
     )

@@ -17,6 +17,7 @@ from uuid import UUID
 from bson import Binary, Decimal128, ObjectId, Regex
 
 from rocketjob.base.clock import to_utc
+from rocketjob.base.text import at
 from rocketjob.model.types import exact
 from rocketjob.model.types.base import Codec, first, shown
 from rocketjob.model.types.scalars import (
@@ -66,11 +67,11 @@ def check_any(
         return check_pattern(value)
     if isinstance(value, Mapping):
         return (keys or check_keys)(value) or first(
-            f"[{key!r}] {said}" for key, item in value.items() if (said := check_any(item, keys))
+            at(f"[{key!r}]", said) for key, item in value.items() if (said := check_any(item, keys))
         )
     if isinstance(value, list | tuple | set | frozenset):
         return first(
-            f"[{index}] {said}"
+            at(f"[{index}]", said)
             for index, item in enumerate(value)
             if (said := check_any(item, keys))
         )

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
 from typing import Any
 
 import attrs
 
 
-@attrs.frozen(eq=False)
+@attrs.frozen(eq=False, slots=False)
 class Codec:
     """One type of field.
 
@@ -39,6 +40,81 @@ class Codec:
         if not isinstance(text, str) or self.parse is None:
             return text
         return self.parse(text)
+
+    def faults(self, value: Any) -> list[str]:
+        """Return all that is wrong with a value; a fault in a part of it begins with its place."""
+        said = self.check(value)
+        return [said] if said else []
+
+
+class Nested(Codec):
+    """A type whose values hold others; what cattrs makes for it is made when it is first asked.
+
+    Attributes:
+        annotation: the type as it was declared.
+        kind: `list`, `set`, `frozenset`, `tuple`, `dict` or the class.
+        items: the types of what it holds: of each place for a tuple of several types, else one.
+    """
+
+    annotation: Any
+    kind: type
+    items: Sequence[Any]
+
+    def __init__(
+        self,
+        annotation: Any,
+        kind: type,
+        items: Sequence[Any],
+        functions: Callable[[Any], Functions],
+        **known: Any,
+    ) -> None:
+        given = {"optional": False, "convert": None, "item": None, "mutable": True, **known}
+        self.__dict__.update(given, annotation=annotation, kind=kind, items=items)
+        self.__dict__["_make"] = functions
+
+    @cached_property
+    def functions(self) -> Functions:
+        found: Functions = self.__dict__["_make"](self.annotation)
+        return found
+
+    @cached_property
+    def encode(self) -> Callable[[Any], Any]:
+        return self.functions.encode
+
+    @cached_property
+    def decode(self) -> Callable[[Any], Any]:
+        return self.functions.decode
+
+    def check(self, value: Any) -> str | None:
+        return "; ".join(self.faults(value)) or None
+
+    def faults(self, value: Any) -> list[str]:
+        return self.functions.faults(value)
+
+
+@attrs.frozen
+class Functions:
+    """What the converter makes for one type.
+
+    Attributes:
+        encode: to BSON.
+        decode: from BSON; raises `Misfit`.
+        from_json: from what was parsed as JSON; raises `Misfit`.
+        faults: returns all that is wrong with a value.
+    """
+
+    encode: Callable[[Any], Any]
+    decode: Callable[[Any], Any]
+    from_json: Callable[[Any], Any]
+    faults: Callable[[Any], list[str]]
+
+
+class Misfit(ValueError):
+    """A value is not of its type; `faults` are all places where it is not, each with its own."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = faults
 
 
 CodecFor = Callable[[Any], Codec]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import enum
 import re
 from collections.abc import Callable, Iterator
@@ -12,7 +13,8 @@ from typing import Any, get_args
 import attrs
 
 from rocketjob.model.types.anything import decode_any, encode_any
-from rocketjob.model.types.base import Codec, CodecFor, instance_of, scalar, shown, wanted
+from rocketjob.model.types.base import Codec, CodecFor, Nested, instance_of, scalar, shown, wanted
+from rocketjob.model.types.nested import optional as optional_of
 
 _NUMBER = re.compile(r"\s*[-+]?[0-9][0-9_.]*(e[-+]?[0-9]+)?\s*", re.IGNORECASE)
 
@@ -20,7 +22,11 @@ _NUMBER = re.compile(r"\s*[-+]?[0-9][0-9_.]*(e[-+]?[0-9]+)?\s*", re.IGNORECASE)
 def enum_of(kind: type[enum.Enum]) -> Codec:
     names = ", ".join(str(member.value) for member in kind)
 
+    members = {member.value: member for member in kind if isinstance(member.value, str)}
+
     def decode(value: Any) -> Any:
+        if value.__class__ is str and value in members:
+            return members[value]
         try:
             return kind(decode_any(value))
         except ValueError:
@@ -56,16 +62,16 @@ def literal(values: tuple[Any, ...]) -> Codec:
     return Codec(f"one of {names}", check, parse=parse, optional=None in values)
 
 
-def union(arguments: tuple[Any, ...], codec_for: CodecFor) -> Codec:
+def union(annotation: Any, arguments: tuple[Any, ...], codec_for: CodecFor) -> Codec:
     kinds = [argument for argument in arguments if argument is not type(None)]
     optional = len(kinds) < len(arguments)
     codecs = [codec_for(kind) for kind in kinds]
     if len(codecs) == 1:
-        return attrs.evolve(_allow_none(codecs[0]), optional=True)
+        return _allow_none(codecs[0], annotation)
     for kind in kinds:
         if not _tells_itself(kind):
             raise TypeError(
-                f"a union cannot hold {shown(kind)}: an Enum or an attrs class is not told from "
+                f"a union cannot hold {shown(kind)}: an Enum or a class is not told from "
                 "the other values once it is stored. It can be alone, or with None"
             )
     untagged = all(codec.encode is None and codec.decode is None for codec in codecs)
@@ -118,12 +124,14 @@ def _reads_as(value: Any, text: str) -> bool:
 
 def _tells_itself(kind: Any) -> bool:
     """Tell whether a stored value says of which type it is."""
-    if isinstance(kind, type) and (issubclass(kind, enum.Enum) or attrs.has(kind)):
+    if isinstance(kind, type) and (
+        issubclass(kind, enum.Enum) or attrs.has(kind) or dataclasses.is_dataclass(kind)
+    ):
         return False
     return all(_tells_itself(inner) for inner in get_args(kind))
 
 
-def _allow_none(codec: Codec) -> Codec:
+def _allow_none(codec: Codec, annotation: Any) -> Codec:
     def wrap(function: Callable[[Any], Any] | None) -> Callable[[Any], Any] | None:
         if function is None:
             return None
@@ -135,8 +143,11 @@ def _allow_none(codec: Codec) -> Codec:
     def parse(text: str) -> Any:
         return None if text.strip().lower() in absent else codec.from_text(text)
 
+    if isinstance(codec, Nested):
+        return optional_of(codec, annotation, parse)
     return attrs.evolve(
         codec,
+        optional=True,
         check=lambda value: None if value is None else codec.check(value),
         encode=wrap(codec.encode),
         decode=wrap(codec.decode),
