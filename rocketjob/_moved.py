@@ -17,7 +17,7 @@ sys.meta_path.append(
             "rocketjob.codec.anything": "rocketjob.model.types.anything",
             "rocketjob.codec.base": "rocketjob.model.types.base",
             "rocketjob.codec.choices": "rocketjob.model.types.choices",
-            "rocketjob.codec.containers": "rocketjob.model.types.containers",
+            "rocketjob.codec.containers": "rocketjob.model.types.nested",
             "rocketjob.codec.scalars": "rocketjob.model.types.scalars",
             "rocketjob.codec.times": "rocketjob.model.types.times",
             "rocketjob.config": "rocketjob.base.config",
