@@ -94,7 +94,7 @@ def __getattr__(name: str) -> Any:
     """Import what only servers and plugins need when it is first asked for."""
     if name not in _LAZY:
         raise AttributeError(f"module 'rocketjob' has no attribute {name!r}")
-    import importlib
+    import importlib  # for start-up time
 
     module = importlib.import_module(_LAZY[name])
     return module if name == "events" else getattr(module, name)

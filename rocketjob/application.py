@@ -117,7 +117,7 @@ class Application:
         return store
 
     def _no_store(self, url: str) -> str:
-        from urllib.parse import urlsplit
+        from urllib.parse import urlsplit  # for start-up time
 
         scheme = urlsplit(url).scheme or url
         names = [info.name for info in self.plugins.infos() if "open_store" in info.hooks]

@@ -155,7 +155,7 @@ def _write(found: Iterator[str], write: Callable[[str], Any]) -> None:
 
 
 def _command() -> click.Command:
-    import click
+    import click  # both for start-up time
 
     from rocketjob.cli import command
 
@@ -185,7 +185,7 @@ def _command() -> click.Command:
             with contextlib.suppress(AttributeError, ValueError):  # it may have been replaced
                 sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
             return _write(found, sys.stdout.write)
-        from rocketjob_plugins.batch.streams import open_writer
+        from rocketjob_plugins.batch.streams import open_writer  # for start-up time
 
         with open_writer(output) as writer:
             _write(found, writer.write)

@@ -261,7 +261,7 @@ def _files(directory: Path, named: str | None) -> list[Path]:
 
 
 def _table(file: Path) -> Mapping[str, Any]:
-    import tomllib
+    import tomllib  # for start-up time
 
     try:
         table: Any = tomllib.loads(file.read_text(encoding="utf-8"))

@@ -233,7 +233,7 @@ class LogService:
             stream = sys.stdout if self.target == "json" else sys.stderr
             handler: logging.Handler = logging.StreamHandler(stream)
         else:
-            from rocketjob.base.log_file import LogFile
+            from rocketjob.base.log_file import LogFile  # for start-up time
 
             handler = LogFile(self.target, encoding="utf-8")
         as_json = self.target == "json" or self.target.endswith((".json", ".jsonl"))

@@ -3,6 +3,8 @@
 Each module here holds a command or a group of commands, thin over the API that everybody has; it is
 named in `root.ENTRIES` and imported when it is called. Plugins add commands with the hook
 `register_commands`; `command`, `Group` and `json_option` give them the same looks.
+
+Imports within functions: a command loads no more than it needs, so that it starts quickly.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""What the shell offers when Tab is pressed: classes, fields, ids; nothing if that fails."""
+"""What the shell offers when Tab is pressed: classes, fields, ids; nothing if that fails.
+
+Imports within functions: a command loads no more than it needs, so that it starts quickly.
+"""
 
 from __future__ import annotations
 

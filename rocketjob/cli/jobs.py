@@ -1,4 +1,7 @@
-"""`rocketjob jobs`: list, show, count, change and steer stored jobs."""
+"""`rocketjob jobs`: list, show, count, change and steer stored jobs.
+
+Imports within functions: a command loads no more than it needs, so that it starts quickly.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Options that are settings, and those that every command takes."""
+"""Options that are settings, and those that every command takes.
+
+Imports within functions: a command loads no more than it needs, so that it starts quickly.
+"""
 
 from __future__ import annotations
 

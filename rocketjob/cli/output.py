@@ -2,6 +2,8 @@
 
 JSON is one object on each line, one line for each thing, so that a long listing streams; keys are
 stable, times ISO 8601 in UTC, ids text, durations seconds.
+
+Imports within functions: a command loads no more than it needs, so that it starts quickly.
 """
 
 from __future__ import annotations

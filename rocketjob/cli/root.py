@@ -1,4 +1,7 @@
-"""The command `rocketjob`: its commands are imported when they are called, not before."""
+"""The command `rocketjob`: its commands are imported when they are called, not before.
+
+Imports within functions: a command loads no more than it needs, so that it starts quickly.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Options that select jobs, and the query that they make."""
+"""Options that select jobs, and the query that they make.
+
+Imports within functions: a command loads no more than it needs, so that it starts quickly.
+"""
 
 from __future__ import annotations
 

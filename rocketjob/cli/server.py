@@ -1,4 +1,7 @@
-"""`rocketjob server`: run a server until it is told to stop."""
+"""`rocketjob server`: run a server until it is told to stop.
+
+Imports within functions: a command loads no more than it needs, so that it starts quickly.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`rocketjob servers`: look at running servers and tell them what to do, from anywhere."""
+"""`rocketjob servers`: look at running servers and tell them what to do, from anywhere.
+
+Imports within functions: a command loads no more than it needs, so that it starts quickly.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What the options that every command takes have asked for, and its effect on this process."""
+"""What the options that every command takes have asked for, and its effect on this process.
+
+Imports within functions: a command loads no more than it needs, so that it starts quickly.
+"""
 
 from __future__ import annotations
 

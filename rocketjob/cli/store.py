@@ -1,4 +1,7 @@
-"""`rocketjob store`: the store's indexes, and moving everything to another store."""
+"""`rocketjob store`: the store's indexes, and moving everything to another store.
+
+Imports within functions: a command loads no more than it needs, so that it starts quickly.
+"""
 
 from __future__ import annotations
 

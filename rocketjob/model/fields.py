@@ -128,7 +128,7 @@ class Field:
 
 
 def _copy(value: Any) -> Any:
-    import copy
+    import copy  # for start-up time
 
     return copy.deepcopy(value)
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @pytest.fixture
 def rocketjob() -> Iterator[Sandbox]:
     """A private in-memory store, with `work_off` and `travel`; see `rocketjob.testing.Sandbox`."""
-    from rocketjob.testing import sandbox
+    from rocketjob.testing import sandbox  # for start-up time
 
     with sandbox() as made:
         yield made

@@ -29,6 +29,15 @@ KNOWN_CIRCLES = (
     },
 )
 
+EXCUSE = "Imports within functions: "  # of a whole module, in its docstring
+# Modules with late imports that do not say why: none may be added.
+UNEXPLAINED = {
+    "rocketjob.jobs.job",
+    "rocketjob_plugins.batch.outcome",
+    "rocketjob_plugins.batch.recovery",
+    "rocketjob_plugins.batch.rejects",
+}
+
 
 def sources():
     """Return the file of each module, by the module's name."""
@@ -141,3 +150,38 @@ def test_circles_are_found_through_late_and_type_only_and_relative_imports():
     }
     modules = {name: ast.parse(text) for name, text in texts.items()}
     assert circles(graph_of(modules)) == [{"p.a", "p.b", "p.c"}]
+
+
+def late_imports(tree):
+    """Return the lines of the import statements within functions."""
+    functions = [n for n in ast.walk(tree) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+    found = (n for function in functions for n in ast.walk(function))
+    return {n.lineno for n in found if isinstance(n, ast.Import | ast.ImportFrom)}
+
+
+def is_explained(lines, number):
+    """Return whether a comment is at an import, at one right above it, or above those."""
+    while True:
+        if "#" in lines[number - 1]:
+            return True
+        above = lines[number - 2].strip()
+        if not above.startswith(("from ", "import ")):
+            return above.startswith("#") or (not above and "#" in lines[number - 3])
+        number -= 1
+
+
+def test_a_late_import_says_why_it_is_late(modules):
+    wrong = {}
+    for name, file in sources().items():
+        if EXCUSE in (ast.get_docstring(modules[name]) or "") or name in UNEXPLAINED:
+            continue
+        lines = file.read_text(encoding="utf-8").splitlines()
+        numbers = [n for n in late_imports(modules[name]) if not is_explained(lines, n)]
+        if numbers:
+            wrong[name] = sorted(numbers)
+    assert not wrong, "say `# for start-up time`, or which optional dependency it is"
+
+
+def test_modules_whose_late_imports_are_explained_are_not_on_the_list(modules):
+    late = {name for name, tree in modules.items() if late_imports(tree)}
+    assert late >= UNEXPLAINED

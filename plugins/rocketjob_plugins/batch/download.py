@@ -13,6 +13,7 @@ from rocketjob_plugins.batch.rows import KeptRows, keeps_rows, rows_of
 from rocketjob_plugins.batch.slices import OutputSlices
 from rocketjob_plugins.batch.streams.content import HEAD_BYTES, kind_of
 from rocketjob_plugins.batch.streams.names import chosen_streams
+from rocketjob_plugins.batch.tables import header_of
 from rocketjob_plugins.batch.tabular import format_of
 
 if TYPE_CHECKING:
@@ -128,8 +129,6 @@ def _write(slices: OutputSlices, writer: streams.Writer) -> int:
 
 
 def _header(slices: OutputSlices, file: str) -> str | None:
-    from rocketjob_plugins.batch.tables import header_of
-
     try:
         return header_of(slices.category)  # type: ignore[arg-type]
     except streams.StreamError as error:

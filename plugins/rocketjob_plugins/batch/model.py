@@ -27,6 +27,7 @@ from rocketjob_plugins.batch.category import (
     as_categories,
     merged,
 )
+from rocketjob_plugins.batch.serializers import serializer
 from rocketjob_plugins.batch.slices import InputSlices, OutputSlices, Slices, reject_slices
 from rocketjob_plugins.batch.streams import StreamError
 
@@ -406,8 +407,6 @@ class BatchModel(Job, abstract=True):
 
     @validate
     def _categories_are_valid(self) -> None:
-        from rocketjob_plugins.batch.serializers import serializer
-
         if not isinstance(self.input_categories, list) or not self.input_categories:
             self.errors.add("input_categories", "must hold at least one category")
             return

@@ -14,7 +14,7 @@ def shown_progress(
     if progress is not True:
         yield progress or None
         return
-    from rich.console import Console
+    from rich.console import Console  # for start-up time
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     console = Console(stderr=True)

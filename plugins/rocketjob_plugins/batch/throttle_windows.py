@@ -47,7 +47,7 @@ class ThrottleWindows(Job, abstract=True):
 
     @validate
     def _windows_are_valid(self) -> None:
-        from rocketjob_plugins.cron import CronError
+        from rocketjob_plugins.cron import CronError  # for start-up time
 
         for name in ("primary_schedule", "secondary_schedule"):
             schedule = getattr(self, name)
@@ -59,6 +59,6 @@ class ThrottleWindows(Job, abstract=True):
 
 
 def _is_open(schedule: str, duration: timedelta, now: datetime) -> bool:
-    from rocketjob_plugins.processing_window import default_schedule
+    from rocketjob_plugins.processing_window import default_schedule  # for start-up time
 
     return now < default_schedule(schedule).previous_time(now + TICK) + duration

@@ -51,7 +51,7 @@ def register_mixins() -> list[type[Job]]:
 
 @hookimpl
 def register_commands(cli: click.Group) -> None:
-    from rocketjob_plugins.cron.command import cron, schedules_group
+    from rocketjob_plugins.cron.command import cron, schedules_group  # for start-up time
 
     cli.add_command(cron)
     cli.add_command(schedules_group)

@@ -30,7 +30,7 @@ __all__ = ["DemoFileJob", "register_commands", "register_jobs"]
 @hookimpl
 def register_jobs() -> list[type[Job]]:
     """Let every server run the demo's jobs."""
-    from .batch import DemoBatchJob
+    from .batch import DemoBatchJob  # for start-up time
 
     return [DemoFileJob, DemoBatchJob, DemoSimpleJob]
 
@@ -38,7 +38,7 @@ def register_jobs() -> list[type[Job]]:
 @hookimpl
 def register_commands(cli: click.Group) -> None:
     """Add `rocketjob demo` and `rocketjob perf`."""
-    from .command import demo, perf
+    from .command import demo, perf  # for start-up time
 
     cli.add_command(demo)
     cli.add_command(perf)

@@ -1,4 +1,7 @@
-"""`rocketjob demo`."""
+"""`rocketjob demo`.
+
+Imports within functions: a command loads no more than it needs, so that it starts quickly.
+"""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def register_jobs() -> list[type[Job]]:
 
 @hookimpl
 def register_commands(cli: click.Group) -> None:
-    from rocketjob_plugins.dirmon.command import dirmon
+    from rocketjob_plugins.dirmon.command import dirmon  # for start-up time
 
     cli.add_command(dirmon)
 

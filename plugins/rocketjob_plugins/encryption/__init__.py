@@ -60,6 +60,6 @@ def decrypt(data: bytes) -> bytes | None:
 
 @hookimpl
 def register_commands(cli: click.Group) -> None:
-    from rocketjob_plugins.encryption.commands import encryption
+    from rocketjob_plugins.encryption.commands import encryption  # for start-up time
 
     cli.add_command(encryption)

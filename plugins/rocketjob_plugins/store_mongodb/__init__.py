@@ -8,6 +8,8 @@ them (a replica set or a sharded cluster); elsewhere what belongs together is wr
 that can be taken up again. Idle workers are woken by change streams, or a tailable cursor on a
 capped collection, or they poll. `rocketjob doctor` says what was found, and the options
 `rocketjobTransactions` and `rocketjobWakeUp` overrule it.
+
+Imports within functions: pymongo is loaded only where a MongoDB store is used.
 """
 
 from __future__ import annotations

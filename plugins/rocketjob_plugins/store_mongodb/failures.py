@@ -1,4 +1,7 @@
-"""What went wrong, in words that say what to change."""
+"""What went wrong, in words that say what to change.
+
+Imports within functions: pymongo is loaded only where a MongoDB store is used.
+"""
 
 from __future__ import annotations
 

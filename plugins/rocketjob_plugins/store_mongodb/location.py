@@ -1,4 +1,7 @@
-"""URLs of MongoDB: our own options apart from pymongo's, and passwords out of sight."""
+"""URLs of MongoDB: our own options apart from pymongo's, and passwords out of sight.
+
+Imports within functions: pymongo is loaded only where a MongoDB store is used.
+"""
 
 from __future__ import annotations
 

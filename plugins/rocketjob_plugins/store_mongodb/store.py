@@ -1,4 +1,7 @@
-"""The store: one client of pymongo for each process, and what collections cannot do."""
+"""The store: one client of pymongo for each process, and what collections cannot do.
+
+Imports within functions: pymongo is loaded only where a MongoDB store is used.
+"""
 
 from __future__ import annotations
 

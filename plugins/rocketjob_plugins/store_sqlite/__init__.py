@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from rocketjob.plugins.hookspecs import hookimpl
 
 if TYPE_CHECKING:
-    from .store import SqliteStore
+    from .store import SqliteStore  # for start-up time
 
 __all__ = ["SqliteStore", "open_store"]
 
@@ -36,7 +36,7 @@ def open_store(url: str, config: Any) -> SqliteStore | None:
 
 def __getattr__(name: str) -> Any:
     if name == "SqliteStore":
-        from .store import SqliteStore
+        from .store import SqliteStore  # for start-up time
 
         return SqliteStore
     raise AttributeError(name)

@@ -79,7 +79,7 @@ class Connection:
 
 def _abandon(raw: sqlite3.Connection) -> None:
     """Keep a parent's connection for ever: closing it here could take the locks of the parent."""
-    import ctypes
+    import ctypes  # for start-up time
 
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(raw))
 

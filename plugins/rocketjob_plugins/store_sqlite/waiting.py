@@ -36,7 +36,7 @@ class Bell:
     def __init__(self) -> None:
         if sys.platform != "linux":
             raise OSError("inotify is a part of Linux")
-        import ctypes
+        import ctypes  # for start-up time
 
         self._libc = ctypes.CDLL(None, use_errno=True)
         self.descriptor: int = self._libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)

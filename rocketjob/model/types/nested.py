@@ -97,7 +97,7 @@ def optional(codec: Nested, annotation: Any, parse: Callable[[str], Any]) -> Cod
 
 def _functions(codec_for: CodecFor) -> Callable[[Any], Functions]:
     def make(annotation: Any) -> Functions:
-        from rocketjob.model.types.converter import functions_for
+        from rocketjob.model.types.converter import functions_for  # for start-up time
 
         return functions_for(annotation, codec_for)
 

@@ -77,7 +77,7 @@ def _layer(stream: str, below: Reader, name: str, limits: Limits, outer: list[st
     if stream == "zip":
         return Unzip(below, name, limits, outer)
     if stream == "pgp":
-        from rocketjob_plugins.batch.streams.pgp import Decrypt
+        from rocketjob_plugins.batch.streams.pgp import Decrypt  # for start-up time
 
         return Decrypt(below, name)
     if stream == "enc":
@@ -86,7 +86,7 @@ def _layer(stream: str, below: Reader, name: str, limits: Limits, outer: list[st
 
 
 def _decrypt(below: Reader, name: str) -> Reader:
-    from rocketjob_plugins.encryption.files import DecryptingReader
+    from rocketjob_plugins.encryption.files import DecryptingReader  # optional: rocketjob[crypto]
 
     return _Named(DecryptingReader(below.read, below.close), name)
 

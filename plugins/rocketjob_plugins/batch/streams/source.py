@@ -189,7 +189,7 @@ class _Http:
         self._left = int(length) if length and length.isdigit() else None
 
     def read(self, size: int) -> bytes:
-        import http.client
+        import http.client  # for start-up time
 
         try:
             data: bytes = self._response.read(size) if size else b""
@@ -208,7 +208,7 @@ class _Http:
 
 
 def _open_http(url: str, name: str) -> _Http:
-    import http.client
+    import http.client  # all three for start-up time
     import urllib.error
     import urllib.request
 

@@ -205,7 +205,7 @@ class _TextTarget:
     """A text file object, which gets whole characters."""
 
     def __init__(self, file: Any) -> None:
-        import codecs
+        import codecs  # for start-up time
 
         self._file = file
         self._decoder = codecs.getincrementaldecoder("utf-8")()
@@ -229,10 +229,11 @@ def _layer(stream: str, below: Any, name: str, member: str, recipients: Sequence
     if stream == "zip":
         return Zip(below, member.removesuffix(".zip"))
     if stream == "pgp":
-        from rocketjob_plugins.batch.streams.pgp import Encrypt
+        from rocketjob_plugins.batch.streams.pgp import Encrypt  # for start-up time
 
         return Encrypt(below, name, recipients)
     if stream == "enc":
+        # Optional: it needs rocketjob[crypto].
         from rocketjob_plugins.encryption.files import EncryptingWriter
 
         return EncryptingWriter(below)
