@@ -10,7 +10,6 @@ a setting is given, or asked for, that is not the kernel's.
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -30,6 +29,7 @@ from rocketjob.base.settings import (
     texts,
     whole,
 )
+from rocketjob.base.text import did_you_mean
 
 Given = tuple[str, Any, str]  # a setting's name, its value, and where that stands
 DEFAULT_URL = "sqlite:///rocketjob.db"
@@ -219,8 +219,7 @@ def _unknown(name: str, declared: Declared) -> str:
             f"{owner} from disabled_plugins"
         )
     names = [*KERNEL, *declared.settings]
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(names)}"
+    hint = did_you_mean(name, names, f"known are {', '.join(names)}")
     return f"there is no setting {name}; {hint}"
 
 

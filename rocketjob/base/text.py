@@ -1,7 +1,9 @@
-"""Places, times and durations as people read them."""
+"""Places, times, durations and hints as people read them."""
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Iterable
 from datetime import datetime
 
 from rocketjob.base import clock
@@ -24,6 +26,18 @@ def span(seconds: float, units: int = 1) -> str:
             parts.append((left // size, unit))
             left %= size
     return " ".join(f"{n}{unit}" for n, unit in parts[:units] if n) or "0s"
+
+
+def did_you_mean(name: str, known: Iterable[str], otherwise: str = "") -> str:
+    """Return `did you mean x?` for the nearest known name, or else `otherwise`."""
+    near = nearest(name, known)
+    return f"did you mean {near}?" if near else otherwise
+
+
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Return the known name that is most like another one, if any is like it enough."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
+    return near[0] if near else None
 
 
 def at(place: str, message: str, between: str = " ") -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
 import click
 
+from rocketjob.base.text import nearest
 from rocketjob.cli.options import GlobalOption, global_options
 from rocketjob.cli.session import session_of
 
@@ -144,8 +144,8 @@ def _help_alone() -> None:
 
 def did_you_mean(name: str, known: Iterable[str], otherwise: str = "") -> str:
     """Return `; did you mean x?` for the nearest known name, or else `otherwise`."""
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {near[0]}?" if near else otherwise
+    near = nearest(name, known)
+    return f"; did you mean {near}?" if near else otherwise
 
 
 def command(

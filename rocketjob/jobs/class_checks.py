@@ -6,12 +6,12 @@ loads no plugin.
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Mapping
 from typing import Any
 
 from rocketjob.base.functions import refuse_unawaited
+from rocketjob.base.text import nearest
 from rocketjob.model.callbacks import own_callbacks
 from rocketjob.model.document import Document
 from rocketjob.model.fields import Field
@@ -106,8 +106,7 @@ def _perform_of_job(cls: type) -> Any:
 def _almost_perform(cls: type) -> str | None:
     """Return the method of a class without perform that was probably meant to be it."""
     own = [name for name, value in vars(cls).items() if inspect.isfunction(value)]
-    near = difflib.get_close_matches("perform", own, n=1, cutoff=ALIKE)
-    return near[0] if near else None
+    return nearest("perform", own, ALIKE)
 
 
 def _check_perform(cls: type) -> None:
@@ -138,11 +137,11 @@ def _check_method(cls: type, name: str, mark: str, around: bool = False) -> None
 
 
 def _refuse_misspelt(cls: type[Document], name: str, value: Any) -> None:
-    near = difflib.get_close_matches(name, _fitting(cls.__fields__, value), n=1, cutoff=ALIKE)
+    near = nearest(name, _fitting(cls.__fields__, value), ALIKE)
     if near:
         raise TypeError(
             f"{cls.__qualname__}.{name} is no field of its bases, so it would have no effect: did "
-            f"you mean {near[0]}? If it is a constant of your own, annotate it as ClassVar"
+            f"you mean {near}? If it is a constant of your own, annotate it as ClassVar"
         )
 
 

@@ -9,7 +9,6 @@ the event's value, and a value that the generator returns replaces it.
 from __future__ import annotations
 
 import contextlib
-import difflib
 import inspect
 from collections.abc import Callable, Generator, Iterable
 from typing import Any, Literal, TypeVar
@@ -17,6 +16,7 @@ from typing import Any, Literal, TypeVar
 import attrs
 
 from rocketjob.base.functions import refuse_unawaited
+from rocketjob.base.text import did_you_mean
 
 F = TypeVar("F", bound=Callable[..., Any])
 Kind = Literal["before", "after", "around"]
@@ -112,8 +112,7 @@ def own_callbacks(cls: type) -> list[Callback]:
 def check_event(cls: type, callback: Callback, known: Iterable[str]) -> None:
     """Refuse a callback of an event that a class does not know."""
     if callback.event not in known:
-        near = difflib.get_close_matches(callback.event, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
+        hint = did_you_mean(callback.event, known, f"known are {', '.join(sorted(known))}")
         raise TypeError(
             f"@{callback.kind}({callback.event!r}) on {cls.__name__}.{callback.name}: "
             f"there is no such event; {hint}"

@@ -6,7 +6,6 @@ nothing of jobs.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Self, dataclass_transform
 
@@ -18,6 +17,7 @@ from rocketjob.base.errors import (
     RocketJobError,
     ValidationError,
 )
+from rocketjob.base.text import did_you_mean
 from rocketjob.model import registry, validation
 from rocketjob.model.bulk import create_all, raise_duplicate
 from rocketjob.model.callbacks import Callback, Chain, Frame, check_event, own_callbacks
@@ -647,5 +647,4 @@ def _unknown_property(cls: type[Document], name: str) -> str:
 
 def _known_fields(cls: type[Document], name: str) -> str:
     settable = [n for n, made in cls.__fields__.items() if not made.read_only]
-    near = difflib.get_close_matches(name, settable, n=1)
-    return f"did you mean {near[0]}?" if near else f"it has {', '.join(sorted(settable))}"
+    return did_you_mean(name, settable, f"it has {', '.join(sorted(settable))}")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime, timedelta
 from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import attrs
 
+from rocketjob.base.text import did_you_mean
 from rocketjob.model.encrypted_fields import decrypt
 from rocketjob.model.fields import MISSING, Field
 from rocketjob.model.registry import classes_made, loaded_classes
@@ -219,9 +219,8 @@ class Query(Generic[D]):
         made = self._field(name)
         if made is None:
             known = {n for cls in loaded_classes(self.model) for n in cls.__fields__}
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise TypeError(f"{self.model.__name__} has no field {name}{hint}")
+            hint = did_you_mean(name, known)
+            raise TypeError(f"{self.model.__name__} has no field {name}{hint and '; ' + hint}")
         return made.key if name == made.name else name
 
     def _encode_value(self, name: str, value: Any) -> Any:

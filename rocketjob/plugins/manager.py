@@ -6,7 +6,6 @@ error fly without saying whose it is.
 
 from __future__ import annotations
 
-import difflib
 import functools
 import logging
 from collections.abc import Iterable, Sequence
@@ -19,6 +18,7 @@ import pluggy
 from rocketjob.base.config import KERNEL, Declared
 from rocketjob.base.errors import PluginError
 from rocketjob.base.settings import Setting
+from rocketjob.base.text import did_you_mean
 from rocketjob.plugins import hookspecs, kernel
 
 log = logging.getLogger(__name__)
@@ -95,8 +95,8 @@ class PluginManager:
     def _check_disabled(self, found: Sequence[metadata.EntryPoint]) -> None:
         names = {entry_point.name for entry_point in found}
         for name in sorted(self._disabled - names):
-            near = difflib.get_close_matches(name, names, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
+            hint = did_you_mean(name, names)
+            hint = hint and f"; {hint}"
             log.warning("disabled_plugins names %s, which is not installed%s", name, hint)
 
     def _load_one(self, entry_point: metadata.EntryPoint) -> None:
@@ -192,8 +192,7 @@ class PluginManager:
 
     def _unknown_hook(self, plugin: str, hook: str) -> str:
         known = [n for n in vars(self._pluggy.hook) if getattr(self.hook, n).has_spec()]
-        near = difflib.get_close_matches(hook, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(sorted(known))}"
+        hint = did_you_mean(hook, known, f"known are {', '.join(sorted(known))}")
         whose = _whose(self._found[plugin]) if plugin in self._found else plugin
         return f"The plugin {whose} implements {hook}, which is no hook; {hint}"
 
