@@ -185,3 +185,16 @@ def test_a_late_import_says_why_it_is_late(modules):
 def test_modules_whose_late_imports_are_explained_are_not_on_the_list(modules):
     late = {name for name, tree in modules.items() if late_imports(tree)}
     assert late >= UNEXPLAINED
+
+
+def test_only_stores_ask_whether_there_are_transactions():
+    """Everybody else hands the store a unit of work; see `rocketjob.store.port`."""
+    folders = ("rocketjob", "plugins/rocketjob_plugins", "contrib/rocketjob_contrib")
+    stores = ("store", "store_sqlite", "store_mongodb", "store_contract")
+    asking = [
+        path.relative_to(ROOT)
+        for folder in folders
+        for path in (ROOT / folder).rglob("*.py")
+        if "supports_transactions" in path.read_text(encoding="utf-8")
+    ]
+    assert [str(path) for path in asking if path.parent.name not in stores] == []

@@ -19,6 +19,7 @@ from rocketjob.queue.claim import Queue, requeue_claims
 from rocketjob.store import outbox
 from rocketjob.testing import sandbox
 from rocketjob.worker.runner import Worker, work_claimed_job
+from rocketjob_plugins.batch import Batch, Statistics, rejects
 from rocketjob_plugins.cron import Cron
 from rocketjob_plugins.restart import Restart
 from rocketjob_plugins.singleton import Singleton
@@ -80,6 +81,19 @@ class MortalTwiceJob(Restart, Job):
 
     def perform(self):
         ran.append(self.generation)
+
+
+class MortalLinesJob(Statistics, Batch, Job):
+    destroy_on_complete = False
+    slice_size = 2
+    collect_output = True
+    max_rejects = 10
+
+    def perform(self, line):
+        self.statistics_inc("seen")
+        if line == "bad":
+            raise ValueError("bad line")
+        return line.upper()
 
 
 class Points:
@@ -208,3 +222,25 @@ def test_a_successor_that_is_gone_at_once_is_not_made_again(without, points, sta
         if not points.reached:
             break
     assert number > 5, "it was meant to happen in between"
+
+
+@pytest.mark.parametrize("stands_still", [False, True], ids=["dies", "stands still"])
+def test_what_becomes_of_a_slice_is_stored_once(without, points, stands_still):
+    happening = (lambda: take_over(without)) if stands_still else points.die
+    for number in itertools.count(1):
+        MortalLinesJob.delete_all()
+        job = MortalLinesJob()
+        job.upload(["a", "bad", "b"])
+        job.save()
+        with points.at(number, happening):
+            without.work_off()
+        for _ in range(2):
+            take_over(without)
+        assert_nothing_is_left()
+        assert job.reload().is_completed, number
+        assert [record for slice_ in job.output for record in slice_] == ["A", "B"]
+        assert [(n, record) for n, record, _ in rejects.each(job)] == [(2, "bad")]
+        assert job.statistics == {"seen": 2}
+        if not points.reached:
+            break
+    assert number > 10, "it was meant to happen in between"
