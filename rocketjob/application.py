@@ -176,6 +176,18 @@ class Application:
                 found.setdefault(collection, []).extend(specs)
         return found
 
+    def work(self, job: Any, worker: Any) -> None:
+        """Do the work of a claimed job that has one perform: for `job.work`."""
+        from rocketjob.worker.runner import work_simple_job  # for start-up time
+
+        work_simple_job(job, worker)
+
+    def perform_now(self, job: Any) -> Any:
+        """Run a job here: for `job.perform_now()`."""
+        from rocketjob.worker.runner import perform_now  # for start-up time
+
+        return perform_now(job)
+
     def explain(self, job: Any) -> Explanation:
         """Say why a job is not running now: for `job.explain()`."""
         from rocketjob.server.explain import explain  # for start-up time

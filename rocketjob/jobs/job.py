@@ -29,6 +29,7 @@ from rocketjob.jobs.builder import JobBuilder
 from rocketjob.jobs.checked import Moment, PerformLater
 from rocketjob.jobs.claims import COLLECTION
 from rocketjob.jobs.exception import JobException
+from rocketjob.jobs.limit import Limit
 from rocketjob.jobs.query import JobQuery
 from rocketjob.model import validators
 from rocketjob.model.document import Document
@@ -36,7 +37,6 @@ from rocketjob.model.fields import field, read_only_field
 from rocketjob.model.record import values_of
 from rocketjob.model.registry import loaded_classes, lookup
 from rocketjob.model.saving import save_both
-from rocketjob.queue.limits import Limit
 from rocketjob.states import history
 from rocketjob.states.history import HistoryEntry
 from rocketjob.states.machine import Change, Transition, event
@@ -47,7 +47,6 @@ from rocketjob.store.unit import NEVER
 if TYPE_CHECKING:
     from rocketjob.base.config import Config
     from rocketjob.jobs.reasons import Explanation, Reason, Remark
-    from rocketjob.worker.runner import Worker
 
 P = ParamSpec("P")
 J = TypeVar("J")
@@ -133,11 +132,13 @@ class Job(Stateful):
         self.check_class()
         raise NotImplementedError("Job.perform does nothing: leave the call of super() out")
 
-    def work(self, worker: Worker) -> None:
-        """Do all the work of a claimed job; a mixin that works differently overrides it."""
-        from rocketjob.worker.runner import work_simple_job
+    def work(self, worker: Any) -> None:
+        """Do all the work of a claimed job; a mixin that works differently overrides it.
 
-        work_simple_job(self, worker)
+        Args:
+            worker: a `rocketjob.worker.runner.Worker`.
+        """
+        context.current().work(self, worker)
 
     def claim_limits(self) -> list[Limit]:
         """Return the limits that a claim of this job is subject to; mixins add theirs."""
@@ -216,14 +217,12 @@ class Job(Stateful):
             ValidationError: before anything is run.
             Exception: what perform raised; the job is then failed.
         """
-        from rocketjob.worker.runner import perform_now
-
         if not isinstance(self, Job):  # it was called on the class
             raise TypeError(
                 "perform_now belongs to a job, such as ReportJob(...); with arguments for perform: "
                 "ReportJob.set().perform_now(...)"
             )
-        return perform_now(self)
+        return context.current().perform_now(self)
 
     if TYPE_CHECKING:
         perform_later: ClassVar[PerformLater]

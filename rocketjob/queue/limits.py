@@ -15,68 +15,16 @@ import attrs
 from rocketjob.base.errors import is_conflict, is_duplicate_key
 from rocketjob.jobs import claims
 from rocketjob.jobs.claims import COLLECTION as JOBS
+from rocketjob.jobs.limit import COLLECTION as COLLECTION
+from rocketjob.jobs.limit import Limit as Limit
 from rocketjob.store import Filter, Lease, Store, Stored, atomically
 from rocketjob.store.lease import NOT_NEEDED
 
 if TYPE_CHECKING:
     from rocketjob.jobs.job import Job
 
-COLLECTION = "rocket_job.limits"
-UNLIMITED = 1_000_000_000
 PAGE = 50  # look at no fewer jobs at a time: the first may all be blocked
 MOST_BLOCKED = 1000  # look no further past so many limits in one claim
-
-
-@attrs.frozen(kw_only=True)
-class Limit:
-    """At most `maximum` running jobs of those that `counts` matches.
-
-    A job's method `claim_limits` returns those that hold for it. Other rules are subclasses.
-
-    Attributes:
-        name: stored as the reason why a job waits, such as `throttle_running_jobs`.
-        key: equal for jobs that share the limit.
-        maximum: how many may run at once.
-        counts: which running jobs hold a place.
-        blocks: which queued jobs wait when no place is free: values by key.
-    """
-
-    name: str
-    key: str
-    maximum: int
-    counts: Filter
-    blocks: Filter
-
-    def free(self, store: Store, now: datetime, session: Any = None) -> int:
-        """Return how many more jobs may start now."""
-        running = {"state": "running", **self.counts}
-        return self.maximum - store.collection(JOBS).count_documents(running, session=session)
-
-    def take(self, store: Store, now: datetime, session: Any = None) -> None:
-        """Note that a job was started, in the step of its claim.
-
-        For this limit the claim itself says so. The turn is counted so that, of two claims at the
-        same instant that a store would run on the same picture, one has to be made again.
-        """
-        store.collection(COLLECTION).update_one(
-            {"_id": self.key}, {"$inc": {"turn": 1}}, upsert=True, session=session
-        )
-
-    def free_at(self, store: Store, now: datetime) -> datetime | None:
-        """Return when a place becomes free, where that is known."""
-        return None
-
-    def describe(self, store: Store, now: datetime) -> str:
-        """Say in words why a job waits for this limit."""
-        return f"at most {self.maximum} may run at once; running now: {self.holders(store)}"
-
-    def holders(self, store: Store, most: int = 5) -> str:
-        """Name the jobs that hold the places."""
-        running = {"state": "running", **self.counts}
-        found = store.collection(JOBS).find(running, {"_type": 1, "worker_name": 1}, limit=most + 1)
-        names = [f"{h['_type']} {h['_id']} on {h.get('worker_name') or '?'}" for h in found]
-        more = ", and more" if len(names) > most else ""
-        return (", ".join(names[:most]) or "none any more") + more
 
 
 class Blocked:

@@ -23,9 +23,6 @@ KNOWN_CIRCLES = (
         "rocketjob.jobs.present",
         "rocketjob.jobs.query",
         "rocketjob.jobs.unknown",
-        "rocketjob.queue.claim",
-        "rocketjob.queue.limits",
-        "rocketjob.worker.runner",
     },
 )
 

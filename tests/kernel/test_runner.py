@@ -5,7 +5,18 @@ import threading
 
 import pytest
 
-from rocketjob import Job, NotFound, ValidationError, after, around, before, field, now, validators
+from rocketjob import (
+    Job,
+    NotFound,
+    ValidationError,
+    after,
+    application,
+    around,
+    before,
+    field,
+    now,
+    validators,
+)
 from rocketjob.store import context
 from support.jobs import FailingJob, KeptJob, PassingJob, job_in, stored
 
@@ -38,7 +49,7 @@ def test_perform_now_returns_what_perform_returned(rocketjob):  # row 2
 def test_perform_now_needs_no_store(monkeypatch):
     from rocketjob.plugins.manager import PluginManager
 
-    class NoStore:
+    class NoStore(application.Application):
         @property
         def store(self):
             raise AssertionError("the store was asked for")

@@ -9,7 +9,7 @@ import attrs
 
 from rocketjob import Job, UnknownJobClass, field, validate
 from rocketjob.jobs.job import job_class
-from rocketjob.queue.limits import UNLIMITED, Limit
+from rocketjob.jobs.limit import UNLIMITED, Limit
 from rocketjob.store import Store
 from rocketjob_plugins.throttle.waiting import Waiting
 

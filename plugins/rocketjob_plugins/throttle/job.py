@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 
 from rocketjob import before, field, validate
 from rocketjob.base.errors import ConfigurationError
+from rocketjob.jobs.limit import Limit
 from rocketjob.model.fields import read_only_field
 from rocketjob.model.types import encode_any
-from rocketjob.queue.limits import Limit
 from rocketjob.store import Filter
 from rocketjob_plugins.throttle.methods import HeldBack, ask, held_back, this_class, throttles_of
 from rocketjob_plugins.throttle.rate import Rate, RateLimit

@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from rocketjob.base.errors import ConfigurationError
-from rocketjob.queue.limits import COLLECTION, Limit
+from rocketjob.jobs.limit import COLLECTION, Limit
 from rocketjob.store import Store
 
 MOST = 10_000  # the times of so many starts are kept for each key
