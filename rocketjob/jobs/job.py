@@ -141,7 +141,10 @@ class Job(Stateful):
         context.current().work(self, worker)
 
     def claim_limits(self) -> list[Limit]:
-        """Return the limits that a claim of this job is subject to; mixins add theirs."""
+        """Return the limits that a claim of this job is subject to; mixins add theirs.
+
+        Where it raises the job is held back until the next re-check.
+        """
         return []
 
     def waiting_note(self, name: str, now: datetime) -> dict[str, Any]:

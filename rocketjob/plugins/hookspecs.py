@@ -118,8 +118,9 @@ def decrypt(data: bytes) -> bytes | None:
 def veto_claim(job: Job) -> tuple[str, Mapping[str, Any]] | None:
     """Keep a claimed job from starting now; the first veto counts.
 
-    Called on the worker's thread, after the claim and before the job starts. An error here fails
-    the job. Rules that can be read from the store are better limits: see `Job.claim_limits`.
+    Called on the worker's thread, after the claim and before the job starts. An error here is
+    logged and holds the job back. Rules that can be read from the store are better limits: see
+    `Job.claim_limits`.
 
     Returns:
         the reason's name, and a filter of the jobs to leave alone until the next re-check; None

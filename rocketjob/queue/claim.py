@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
+from math import inf
 from typing import Any
 
 import attrs
@@ -20,18 +21,21 @@ from rocketjob.base.errors import ConfigurationError
 from rocketjob.base.log import Logger
 from rocketjob.jobs import claims
 from rocketjob.jobs.claims import COLLECTION, claim_of
+from rocketjob.jobs.exception import message_of
 from rocketjob.jobs.fit import check_fits
 from rocketjob.jobs.job import Job
 from rocketjob.jobs.unknown import UnknownJob
 from rocketjob.model.record import record_of
 from rocketjob.model.registry import classes_made, loaded_classes
-from rocketjob.queue.limits import Blocked, LimitedClaim
-from rocketjob.store import Filter, Store
+from rocketjob.queue.limits import STEP, Blocked, LimitedClaim, Seen
+from rocketjob.store import Filter, Store, Update
 from rocketjob.store.context import Plugins
 
 log = Logger("rocketjob.queue")
 ORDER = [("priority", 1), ("_id", 1)]  # the most urgent first, then the oldest
 MOST_OPEN = 200  # running jobs that a claim looks at for parts to join
+HELD_ALONE = 20  # jobs of a class whose limits fail: of more, the whole class is held back
+REST = 4  # after a long look past jobs that wait, leave their head alone for so many times as long
 
 
 @attrs.define(eq=False)
@@ -58,18 +62,26 @@ class Queue:
     _cleared: list[str] = attrs.field(factory=list)
     _where: Filter | None = None
     _held_back: dict[str, tuple[float, Filter]] = attrs.field(factory=dict)
+    _said: set[tuple[str, str]] = attrs.field(factory=set)
+    _seen: Seen = attrs.field(factory=Seen)
+    _spent: float = 0.0  # seconds of the look that `_seen` is of
+    _looks_again_at: float = inf
+    _patient_until: float = inf
 
     # --- claiming ----------------------------------------------------------------------------
 
-    def claim(self, limit: int, places: int | None = None) -> list[Job]:
+    def claim(self, limit: int, places: int | None = None, patience: float = inf) -> list[Job]:
         """Claim up to `limit` jobs, the most urgent first; expired ones are removed instead.
 
         Running jobs that more workers can join are among them, once for each worker.
 
         Args:
             places: how many workers can join a running job; `limit`, if not given.
+            patience: seconds to look past jobs that wait for limits; where they were too few the
+                next call goes on: see `sees_on`.
         """
         places = limit if places is None else places
+        self._patient_until = clock.elapsed() + patience
         now = clock.now()
         self._look_at_classes()
         jobs: list[Job] = []
@@ -86,19 +98,76 @@ class Queue:
         if limit <= 0:
             return []
         filter = self.filter(now)
-        update = claims.claim_update(self.claimed_by, self.worker_name, now, self._cleared)
         if narrower:
             filter = {"$and": [*filter["$and"], narrower]}
         while True:
-            if self._limited:
-                claim = LimitedClaim(self.store, filter, update, ORDER, now, Job.from_document)
-                found = claim.run(limit)
-            else:
-                found = self.store.claim_many(COLLECTION, filter, update, sort=ORDER, limit=limit)
+            found = self._claim_some(filter, limit, now)
             jobs = [job for stored in found if (job := self._take(stored)) is not None]
             if jobs or not found:
                 return jobs
             # All of them had expired: that says nothing of those behind them.
+
+    def _claim_some(self, filter: Filter, limit: int, now: datetime) -> list[dict[str, Any]]:
+        update = claims.claim_update(self.claimed_by, self.worker_name, now, self._cleared)
+        if self._limited:
+            return self._claim_limited(filter, update, limit, now)
+        return self.store.claim_many(COLLECTION, filter, update, sort=ORDER, limit=limit)
+
+    # --- past jobs that wait for limits ------------------------------------------------------
+
+    def _claim_limited(
+        self, filter: Filter, update: Update, limit: int, now: datetime
+    ) -> list[dict[str, Any]]:
+        began = clock.elapsed()
+        if began >= self._looks_again_at:
+            self._seen, self._spent, self._looks_again_at = Seen(), 0.0, inf
+        claim = LimitedClaim(
+            self.store,
+            filter,
+            update,
+            ORDER,
+            now,
+            Job.from_document,
+            self._limits_fail,
+            attrs.evolve(self._seen, at_end=False),
+        )
+        found = claim.run(limit)
+        while not found and not claim.seen.at_end and clock.elapsed() < self._patient_until:
+            found = claim.run(limit)
+        if claim.seen.passed >= STEP:
+            self._note_seen(claim.seen, bool(found), clock.elapsed() - began)
+        return found
+
+    def _note_seen(self, seen: Seen, found: bool, took: float) -> None:
+        """Remember how far it has looked past jobs that wait, so as not to do it at each claim.
+
+        Meanwhile a place that becomes free among them is not seen: for a few times as long as the
+        look took.
+        """
+        self._seen, self._spent = seen, self._spent + took
+        if self._looks_again_at == inf and (found or seen.at_end):
+            self._looks_again_at = clock.elapsed() + REST * self._spent
+
+    @property
+    def sees_on(self) -> bool:
+        """Whether the last claim has not seen all that waits, so that the next goes on there."""
+        return self._seen.last is not None and not self._seen.at_end
+
+    @property
+    def looks_again_in(self) -> float:
+        """Seconds until a claim looks again at the head of those that wait, if it does not now."""
+        return max(0.0, self._looks_again_at - clock.elapsed())
+
+    def _limits_fail(self, job: Job, error: BaseException) -> None:
+        """Hold back a job whose limits cannot be asked; the log says so once for its class."""
+        name = type(job).type_name()
+        alone = sum(each.startswith(f"limits of {name}:") for each in list(self._held_back))
+        filter = {"_id": job.id} if alone < HELD_ALONE else {"_type": name}
+        self.hold_back(f"limits of {name}", filter)
+        if (name, type(error).__name__) not in self._said:
+            self._said.add((name, type(error).__name__))
+            said = f"{type(error).__name__}: {message_of(error)}"
+            job.logger.exception("held back: its limits fail", error=said)
 
     def _take(self, stored: dict[str, Any]) -> Job | None:
         """Return a job that was claimed; None for one that has expired, or cannot be loaded."""
@@ -135,6 +204,7 @@ class Queue:
             if self.store.is_transient(error):
                 raise
             log.exception("a running job cannot be joined", job_id=str(job.id))
+            self.hold_back("cannot be joined", {"_id": {"$in": [job.id]}})
             return []
         return [
             job,

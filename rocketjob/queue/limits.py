@@ -6,6 +6,8 @@ itself, so that it can be exceeded by nobody, and so that nothing leaks when a p
 
 from __future__ import annotations
 
+import copy
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -24,21 +26,23 @@ if TYPE_CHECKING:
     from rocketjob.jobs.job import Job
 
 PAGE = 50  # look at no fewer jobs at a time: the first may all be blocked
-MOST_BLOCKED = 1000  # look no further past so many limits in one claim
+STEP = 500  # look past so many jobs in one step: others want to write meanwhile
+MOST_FILTERS = 100  # keep the jobs of so many limits out of sight; others are seen and left
 
 
 class Blocked:
     """The queued jobs that wait for a limit, as a filter that stays small.
 
     Most differ in one value only, such as the account whose jobs they are: those become one clause.
+
+    Args:
+        most: so many of those that are added become part of the filter; None: all.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, most: int | None = None) -> None:
+        self.most = most
         self._values: dict[str, tuple[dict[str, Any], str, list[Any]]] = {}
         self._seen: set[str] = set()
-
-    def __len__(self) -> int:
-        return len(self._seen)
 
     def add(self, blocks: Filter) -> bool:
         """Add some jobs; return False if they are among those already."""
@@ -46,6 +50,8 @@ class Blocked:
         if text in self._seen:
             return False
         self._seen.add(text)
+        if self.most is not None and len(self._seen) > self.most:
+            return True
         *rest, (last, value) = blocks.items() or [("_id", {"$exists": True})]
         single = not isinstance(value, Mapping)
         group = repr((rest, last)) if single else text
@@ -59,9 +65,77 @@ class Blocked:
         ]
 
 
+def limits_of(job: Job) -> Sequence[Limit]:
+    """Return the limits that a job is subject to.
+
+    Raises:
+        TypeError: its method returned something else.
+    """
+    found = job.claim_limits()
+    if not isinstance(found, list | tuple) or not all(isinstance(each, Limit) for each in found):
+        raise TypeError(f"claim_limits must return a list of Limit, not {found!r}")
+    return found
+
+
+class LimitFailed(Exception):
+    """Carries the error of a limit out of a step that is to be made again without the job."""
+
+    def __init__(self, stored: Stored, error: BaseException) -> None:
+        super().__init__(str(error))
+        self.stored, self.error = stored, error
+
+
+class ClaimRefused(Exception):
+    """Carries an error of the store, and the ids of the jobs that were to be claimed."""
+
+    def __init__(self, ids: Sequence[Any], error: Exception) -> None:
+        super().__init__(str(error))
+        self.ids, self.error = ids, error
+
+
+@attrs.define
+class Seen:
+    """How far a claim has looked, and what it has learnt on the way.
+
+    Attributes:
+        last: priority and id of the last job that was looked at; None at the head.
+        passed: how many jobs were looked at and left where they are.
+        at_end: whether no job is left behind the last.
+        blocked: the jobs of the first limits that were found full.
+        full: all limits that were found full, by what tells them apart.
+    """
+
+    last: tuple[int, Any] | None = None
+    passed: int = 0
+    at_end: bool = False
+    blocked: Blocked = attrs.field(factory=lambda: Blocked(MOST_FILTERS))
+    full: set[Any] = attrs.field(factory=set)
+
+    def filters(self) -> list[Filter]:
+        """Return what narrows a filter to the jobs that are still to be looked at."""
+        found: list[Filter] = []
+        if self.last is not None:
+            priority, id = self.last
+            later = {"priority": priority, "_id": {"$gt": id}}
+            found += [
+                {"priority": {"$gte": priority}},
+                {"$or": [{"priority": {"$gt": priority}}, later]},
+            ]
+        blocked = self.blocked.filters()
+        return [*found, {"$nor": blocked}] if blocked else found
+
+
 @attrs.define(eq=False)
 class LimitedClaim:
-    """One claim in which some jobs are subject to limits."""
+    """One claim in which some jobs are subject to limits.
+
+    It looks at the jobs in their order, and past those that wait. However many those are, it gets
+    to the ones behind them: in steps, between which others can write.
+
+    Args:
+        failed: told of a job whose limits cannot be asked; it is not claimed.
+        seen: where to begin, and where it has come to.
+    """
 
     store: Store
     filter: Filter
@@ -69,35 +143,50 @@ class LimitedClaim:
     sort: Sequence[tuple[str, int]]
     now: datetime
     load: Callable[[Stored], Job]
+    failed: Callable[[Job, BaseException], None]
+    seen: Seen = attrs.field(factory=Seen)
     _session: Any = None
-    _blocked: Blocked = attrs.field(factory=Blocked)
     _lease: Lease = NOT_NEEDED
     _is_late: bool = False
 
     def run(self, count: int) -> list[Stored]:
-        """Claim up to `count` jobs whose limits have a place; return them as they are then."""
-        jobs = self.store.collection(JOBS)
-        if jobs.find_one(self.filter, {"_id": 1}) is None:
-            return []  # nothing to claim: take no lock
-        with self.store.lease("claims") as self._lease:
-            if not self._lease.mine:
-                return []
-            return atomically(self.store, lambda session: self._step(count, session), repeat=met)
+        """Make one step: claim up to `count` jobs whose limits have a place.
 
-    def _step(self, count: int, session: Any) -> list[Stored]:
-        self._session, self._blocked, self._is_late = session, Blocked(), False
+        Returns:
+            the jobs as they are then; none says nothing of those behind, unless `seen.at_end`.
+        """
+        before = self.seen
+        jobs = self.store.collection(JOBS)
+        if jobs.find_one(self._where(), {"_id": 1}) is None:
+            self.seen.at_end = True
+            return []  # nothing to claim: take no lock
+        while True:
+            try:
+                return self._run(before, count)
+            except LimitFailed as failed:
+                self.seen = before = copy.deepcopy(before)
+                self.failed(self.load(failed.stored), failed.error)
+                before.blocked.add({"_id": failed.stored["_id"]})
+
+    def _run(self, before: Seen, count: int) -> list[Stored]:
+        with self.store.lease("claims") as self._lease:
+            if self._lease.mine:
+                step = functools.partial(self._step, before, count)
+                return atomically(self.store, step, repeat=met)
+        self.seen.at_end = True  # others claim without pause: it is tried again later
+        return []
+
+    def _step(self, before: Seen, count: int, session: Any) -> list[Stored]:
+        self._session, self.seen, self._is_late = session, copy.deepcopy(before), False
         jobs = self.store.collection(JOBS)
         claimed: list[Stored] = []
-        while len(claimed) < count and len(self._blocked) < MOST_BLOCKED and not self._is_late:
-            before = len(claimed), len(self._blocked)
-            found = jobs.find(
-                self._where(),
-                sort=self.sort,
-                limit=max(count - len(claimed), PAGE),
-                session=session,
-            )
-            self._claim_some(list(found), count, claimed)
-            if (len(claimed), len(self._blocked)) == before:
+        passed = self.seen.passed
+        while len(claimed) < count and self.seen.passed - passed < STEP:
+            wanted = max(count - len(claimed), PAGE)
+            found = list(jobs.find(self._where(), sort=self.sort, limit=wanted, session=session))
+            self._claim_some(found, count, claimed)
+            if self._is_late or (len(found) < wanted and len(claimed) < count):
+                self.seen.at_end = True
                 break
         return claimed
 
@@ -107,20 +196,31 @@ class LimitedClaim:
         for stored in found:
             if len(claimed) + len(free) >= count or self._is_late:
                 break
+            self.seen.last = (stored["priority"], stored["_id"])
             limits = self._limits(stored)
-            if not limits:
+            if limits is None:
+                self.seen.passed += 1
+            elif not limits:
                 free.append(stored["_id"])
-                continue
-            claimed += self._claim(free)  # first: it may count for the limits
-            free = []
-            if self._admits(stored, limits):
-                claimed += self._claim_limited(stored, limits)
+            else:
+                claimed += self._claim(free)  # first: it may count for the limits
+                free = []
+                if self._admits(stored, limits):
+                    claimed += self._claim_limited(stored, limits)
+                else:
+                    self.seen.passed += 1
         claimed += self._claim(free)
 
     def _claim_limited(self, stored: Stored, limits: Sequence[Limit]) -> list[Stored]:
         claimed = self._claim([stored["_id"]])
-        for limit in limits if claimed else ():
-            limit.take(self.store, self.now, self._session)
+        try:
+            for limit in limits if claimed else ():
+                limit.take(self.store, self.now, self._session)
+        except BaseException as error:
+            self._raise_if_of_the_store(error)
+            if self._lease is not NOT_NEEDED:  # nothing that the error undoes
+                self._give_back(claimed[0])
+            raise LimitFailed(stored, error) from error
         if claimed and not self._lease.lasts():  # another one may have taken the place as well
             self._is_late = True
             self._give_back(claimed[0])
@@ -130,39 +230,72 @@ class LimitedClaim:
     def _give_back(self, stored: Stored) -> None:
         self.store.write_many(JOBS, [claims.give_back(stored)])
 
-    def _limits(self, stored: Stored) -> Sequence[Limit]:
+    def _limits(self, stored: Stored) -> Sequence[Limit] | None:
+        """Return a job's limits; None if they cannot be asked, so that it is held back."""
         try:
-            return self.load(stored).claim_limits()
+            job = self.load(stored)
         except Exception:
             return ()  # it cannot be loaded: whoever claims it says so, and fails it
+        try:
+            return limits_of(job)
+        except BaseException as error:  # whatever an app's code raises
+            self._hold(job, stored, error)
+            return None
+
+    def _hold(self, job: Job, stored: Stored, error: BaseException) -> None:
+        self.failed(job, error)
+        self._note(stored, "claim_limits")
+
+    def _raise_if_of_the_store(self, error: BaseException) -> None:
+        """Pass on an error that ends the claim, such as of a store that is out of reach."""
+        if self.store.is_transient(error) or met(error):
+            raise error
 
     def _claim(self, ids: list[Any]) -> list[Stored]:
         if not ids:
             return []
-        return self.store.claim_many(
-            JOBS,
-            {"_id": {"$in": ids}, "state": "queued"},
-            self.update,
-            sort=self.sort,
-            limit=len(ids),
-            session=self._session,
-        )
+        try:
+            return self.store.claim_many(
+                JOBS,
+                {"_id": {"$in": ids}, "state": "queued"},
+                self.update,
+                sort=self.sort,
+                limit=len(ids),
+                session=self._session,
+            )
+        except Exception as error:
+            self._raise_if_of_the_store(error)
+            raise ClaimRefused(ids, error) from error
 
     def _admits(self, stored: Stored, limits: Sequence[Limit]) -> bool:
         for limit in limits:
-            if limit.free(self.store, self.now, self._session) <= 0:
-                if self._blocked.add(limit.blocks):
-                    self._note(stored, limit)
-                return False
+            own = (type(limit), limit.key, limit.maximum)
+            if own not in self.seen.full:
+                try:
+                    free = limit.free(self.store, self.now, self._session)
+                    is_full = free <= 0
+                except BaseException as error:
+                    self._raise_if_of_the_store(error)
+                    self._hold(self.load(stored), stored, error)
+                    return False
+                if not is_full:
+                    continue
+                self.seen.full.add(own)
+            if self.seen.blocked.add(limit.blocks):
+                self._note(stored, limit.name)
+            return False
         return True
 
     def _where(self) -> Filter:
-        blocked = self._blocked.filters()
-        return {"$and": [self.filter, {"$nor": blocked}]} if blocked else self.filter
+        narrower = self.seen.filters()
+        return {"$and": [self.filter, *narrower]} if narrower else self.filter
 
-    def _note(self, stored: Stored, limit: Limit) -> None:
+    def _note(self, stored: Stored, name: str) -> None:
         """Store on the job at the head why it waits, if it does not say so already."""
-        note = self.load(stored).waiting_note(limit.name, self.now)
+        try:
+            note = self.load(stored).waiting_note(name, self.now)
+        except Exception:
+            return  # an app's own, as the limits are; that the job waits is what matters
         if note:
             self.store.collection(JOBS).update_one(
                 {"_id": stored["_id"], "state": "queued"}, {"$set": note}, session=self._session

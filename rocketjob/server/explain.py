@@ -12,12 +12,14 @@ from typing import Any
 
 from rocketjob.base import clock
 from rocketjob.jobs.claims import COLLECTION
+from rocketjob.jobs.exception import message_of
 from rocketjob.jobs.job import Job
 from rocketjob.jobs.reasons import Explanation, Reason, Remark, shown
 from rocketjob.jobs.unknown import UnknownJob
 from rocketjob.queue.claim import Queue, more_urgent_than
+from rocketjob.queue.limits import limits_of
 from rocketjob.server.server import Server
-from rocketjob.store import context
+from rocketjob.store import Store, context
 
 __all__ = ["Explanation", "Reason", "Remark", "explain", "lost"]
 CALL = {
@@ -83,13 +85,23 @@ def _reasons(job: Job, stored: dict[str, Any], now: datetime) -> Iterator[Reason
         yield Reason(
             "where", f"the setting `where` of this process leaves it out: {app.config.where}"
         )
-    for limit in job.claim_limits():
-        if limit.free(app.store, now) <= 0:
-            yield Reason(limit.name, limit.describe(app.store, now), limit.free_at(app.store, now))
+    yield from _limits(job, app.store, now)
     for found in reversed(app.plugins.hook.explain(job=job)):
         yield from found
     if not servers and not _fails(job, clauses["run_at"]):
         yield from _ahead(job, queue, now)
+
+
+def _limits(job: Job, store: Store, now: datetime) -> Iterator[Reason]:
+    try:
+        for limit in limits_of(job):
+            if limit.free(store, now) <= 0:
+                yield Reason(limit.name, limit.describe(store, now), limit.free_at(store, now))
+    except BaseException as error:  # whatever an app's code raises
+        if store.is_transient(error):
+            raise
+        said = f"{type(error).__name__}: {message_of(error)}"
+        yield Reason("claim_limits", f"its limits fail, which holds it back: {said}")
 
 
 def _fails(job: Job, clause: Any) -> bool:

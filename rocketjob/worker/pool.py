@@ -41,6 +41,7 @@ GATHER_SECONDS = 0.003  # a finished job waits at most so long for others to be 
 GATHER_COUNT = 100
 QUICK_SECONDS = 0.0005  # jobs shorter than this are done faster by one thread than by many
 LOOK_SECONDS = 0.01  # between two looks for work that find nothing, however much others write
+LOOK_PAST_SECONDS = 0.1  # ... and at one go past jobs that wait for limits
 RETRY_SECONDS = (0.1, 5.0)  # first and longest wait while the store is out of reach
 
 
@@ -294,7 +295,7 @@ class WorkerPool:
         room = self._room()
         if room <= 0:
             return False
-        jobs = self.queue.claim(room, places=self._idle)
+        jobs = self.queue.claim(room, places=self._idle, patience=LOOK_PAST_SECONDS)
         if not jobs:
             self._found_nothing = True
             return False
@@ -380,6 +381,8 @@ class WorkerPool:
             self._wake.wait(GATHER_SECONDS)
         elif self._tasks or self.stopping.is_set() or self._room() <= 0:
             self._wake.wait(0.002 if self._tasks else 0.05)
+        elif self.queue.sees_on and self.may_claim():
+            return
         elif self.end_when_idle and self._found_nothing and self._idle == len(self.workers):
             self.stop()
         elif self.may_claim():
@@ -399,7 +402,7 @@ class WorkerPool:
         """Return how long to wait at most: until the next scheduled job is due."""
         now = clock.now()
         due = self.queue.next_due(now)
-        longest = self.config.max_poll_seconds
+        longest = min(self.config.max_poll_seconds, self.queue.looks_again_in)
         if due is None:
             return longest
         return max(0.0, min(longest, (due - now).total_seconds()))

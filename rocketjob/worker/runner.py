@@ -140,7 +140,12 @@ def is_vetoed(job: Job, worker: Worker) -> bool:
     plugins = context.current().plugins
     if not plugins.listens("veto_claim") or claim_of(job) is None:
         return False
-    veto = plugins.hook.veto_claim(job=job)
+    try:
+        veto = plugins.hook.veto_claim(job=job)
+    except BaseException as error:  # who cannot say yes has not said it
+        said = f"{type(error).__name__}: {message_of(error)}"
+        job.logger.exception("held back: a plugin's veto_claim failed", error=said)
+        veto = ("veto_claim", {"_id": job.id})
     if veto is None:
         return False
     name, filter = veto

@@ -69,8 +69,9 @@ def _throttles(job: Batch) -> Iterator[Reason]:
         method = getattr(job, name)
         try:
             held = method(first) if inspect.signature(method).parameters else method()
-        except Exception as error:
-            text = f"the batch throttle {name} raises, which fails slices: {message_of(error)}"
+        except BaseException as error:  # whatever an app's code raises
+            why = f"{type(error).__name__}: {message_of(error)}"
+            text = f"the batch throttle {name} fails, which holds its slices back: {why}"
             yield Reason(name, text)
             continue
         if held:

@@ -384,8 +384,8 @@ def _lost(job: Batch, outcome: Outcome) -> None:
 def add_statistics(job: Batch, statistics: dict[str, int]) -> None:
     """Add counts to the stored job."""
     if job.is_new:
-        assert isinstance(job, Statistics)
-        for key, count in statistics.items():
+        for key, count in statistics.items():  # of one without the mixin there are none
+            assert isinstance(job, Statistics)
             add_nested(job.statistics, key, count)
         return
     _, write = counting(job, statistics)

@@ -69,10 +69,17 @@ def work_batch_job(job: Batch, worker: Worker) -> None:
             runner.fail(job, error, worker)
         else:
             log.exception("a worker left a batch job", job_id=str(job.id))
+            _leave_alone(job, worker, "left")  # else it would join and leave without pause
         if worker.inline:
             raise
     finally:
         worker.working_on(job)
+
+
+def _leave_alone(job: Batch, worker: Worker, name: str) -> None:
+    """Have the workers of this process join a job no more until the next re-check."""
+    if worker.queue is not None:
+        worker.queue.hold_back(name, {"_id": {"$in": [job.id]}})
 
 
 def begin(job: Batch, worker: Worker) -> None:
@@ -329,17 +336,22 @@ class SliceWorker:
             try:
                 if not (method(slice_) if inspect.signature(method).parameters else method()):
                     continue
-            except Exception as error:
-                outcome = Outcome(slice_, job)
-                outcome.fail(error)
-                self._log_failure(slice_, error)
-                return outcome
+            except BaseException as error:  # whatever an app's code raises
+                if self.worker.queue is None:  # nobody would ask it again
+                    return self._failed(slice_, error)
+                said = f"{type(error).__name__}: {message_of(error)}"
+                job.logger.exception("held back: the throttle failed", throttle=name, error=said)
             job.logger.debug("slices held back", by=name)
-            if self.worker.queue is not None:
-                self.worker.queue.hold_back(name, {"_id": {"$in": [job.id]}})
+            _leave_alone(job, self.worker, name)
             self._interrupted = True
             return Outcome.untouched(slice_, job)
         return None
+
+    def _failed(self, slice_: Slice, error: BaseException) -> Outcome:
+        outcome = Outcome(slice_, self.job)
+        outcome.fail(error)
+        self._log_failure(slice_, error)
+        return outcome
 
     def _process(self, slice_: Slice) -> Outcome:
         job = self.job

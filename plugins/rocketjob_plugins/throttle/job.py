@@ -131,7 +131,7 @@ class Throttle(Waiting, abstract=True):
             try:
                 if ask(self, name):
                     return name, held_back(self, filter)
-            except Exception as error:
+            except BaseException as error:  # whatever an app's code raises
                 text = f"{type(error).__name__}: {error}"
                 self.logger.exception("held back: the throttle failed", throttle=name, error=text)
                 return name, this_class(self)
@@ -144,5 +144,5 @@ class Throttle(Waiting, abstract=True):
             try:
                 if ask(self, name):
                     yield name, f"the throttle {name} holds it back" + (said and f": {said}")
-            except Exception as error:
+            except BaseException as error:
                 yield name, f"the throttle {name} fails: {type(error).__name__}: {error}"

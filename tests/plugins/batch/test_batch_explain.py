@@ -158,7 +158,10 @@ def test_throttled_by_a_method_of_its_own(rocketjob):
     assert "the batch throttle too_busy holds its slices back: The mainframe is busy." in said
     names, said = explained(opened(cls=ExplainedOddBatchJob))
     assert "odd" in names
-    assert "the batch throttle odd raises, which fails slices: no such thing" in said
+    assert (
+        "the batch throttle odd fails, which holds its slices back: RuntimeError: no such thing"
+        in said
+    )
 
 
 def test_slices_of_a_server_that_died(rocketjob, server):

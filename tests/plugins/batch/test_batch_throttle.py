@@ -1,6 +1,7 @@
 """What holds slices back, and mixins that go with batch jobs."""
 
 from datetime import UTC, datetime, timedelta
+from typing import ClassVar
 
 import pytest
 
@@ -122,15 +123,40 @@ def test_a_slice_that_is_to_wait_is_given_back_until_the_re_check(rocketjob):
     assert job.reload().is_completed
 
 
-def test_a_throttle_that_raises_fails_the_slice_and_the_others_go_on(rocketjob):
-    job = BusyBatchJob(broken=True)
+@pytest.mark.parametrize("error", [OSError("the gauge is broken"), SystemExit(3)])
+def test_a_throttle_that_raises_holds_the_job_back_until_the_re_check(rocketjob, error):
+    class GaugedBatchJob(ThrottledBatchJob):
+        gauge: ClassVar[BaseException | None] = error
+
+        @batch_throttle
+        def gauged(self):
+            if self.gauge is not None:
+                raise self.gauge
+            return False
+
+    job = GaugedBatchJob()
     job.upload(range(4))
     job.save()
+    assert rocketjob.work_off() == 1
+    assert rocketjob.work_off() == 0
+    assert job.reload().is_running
+    assert job.input.counts_by_state() == {"queued": 4}
+    said = f"the batch throttle gauged fails, which holds its slices back: {type(error).__name__}"
+    assert said in str(job.explain())
+    GaugedBatchJob.gauge = None
+    rocketjob.travel(timedelta(seconds=61))
     rocketjob.work_off()
-    (failed,) = job.input.failed()
-    assert failed.first_record_number == 2
-    assert failed.exception.message == "the gauge is broken"
-    assert job.reload().is_failed
+    assert job.reload().is_completed
+
+
+@pytest.mark.parametrize("stored", [True, False])
+def test_a_throttle_that_raises_inline_fails_the_slice(rocketjob, stored):
+    job = BusyBatchJob(broken=True)
+    job.upload(range(4))
+    if stored:
+        job.save()
+    with pytest.raises(OSError, match="the gauge is broken"):
+        job.perform_now()
 
 
 def test_a_throttle_can_be_taken_off_a_subclass(rocketjob):
