@@ -43,8 +43,7 @@ from rocketjob.cli.session import import_app
 from rocketjob.cli.types import JobId, Property, as_dict
 from rocketjob.jobs.claims import COLLECTION
 from rocketjob.jobs.completions import what_is_known
-from rocketjob.jobs.job import STATES
-from rocketjob.jobs.query import JobQuery
+from rocketjob.jobs.query import STATES, JobQuery
 from rocketjob.model.encrypted_fields import HIDDEN
 
 DEFAULT_LIMIT = 50

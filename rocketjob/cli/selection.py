@@ -19,8 +19,7 @@ from rocketjob.cli.errors import BadInput
 from rocketjob.cli.session import warn
 from rocketjob.cli.types import STORED_CLASS, JsonObject
 from rocketjob.jobs.claims import COLLECTION
-from rocketjob.jobs.job import STATES
-from rocketjob.jobs.query import JobQuery
+from rocketjob.jobs.query import STATES, JobQuery
 from rocketjob.model.registry import loaded_classes, lookup
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -7,40 +7,34 @@ its state by events, and is worked by whoever claims it.
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime, tzinfo
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, ParamSpec, Self, TypeVar, cast
 
-import pendulum
 from bson import ObjectId
 
 from rocketjob.base import clock
 from rocketjob.base.errors import (
-    ClaimLost,
     JobTimeout,
     NotFound,
-    RocketJobError,
     UnknownJobClass,
 )
 from rocketjob.base.log import Logger
-from rocketjob.jobs import claims, class_checks, completions, present
+from rocketjob.jobs import claims, class_checks, completions
 from rocketjob.jobs.builder import JobBuilder
 from rocketjob.jobs.checked import Moment, PerformLater
 from rocketjob.jobs.claims import COLLECTION
 from rocketjob.jobs.exception import JobException
+from rocketjob.jobs.lifecycle import Lifecycle
 from rocketjob.jobs.limit import Limit
-from rocketjob.jobs.query import JobQuery
+from rocketjob.jobs.present import Presented
+from rocketjob.jobs.query import Scopes
 from rocketjob.model import validators
 from rocketjob.model.document import Document
 from rocketjob.model.fields import field, read_only_field
 from rocketjob.model.record import values_of
 from rocketjob.model.registry import loaded_classes, lookup
 from rocketjob.model.saving import save_both
-from rocketjob.states import history
-from rocketjob.states.history import HistoryEntry
-from rocketjob.states.machine import Change, Transition, event
-from rocketjob.states.stateful import Stateful, change_each
 from rocketjob.store import Filter, Stored, context
 from rocketjob.store.unit import NEVER
 
@@ -50,7 +44,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 J = TypeVar("J")
-STATES = ("queued", "running", "completed", "failed", "paused", "aborted")
 ENDED = ("completed", "failed", "aborted")
 INDEXES: dict[str, list[dict[str, Any]]] = {
     COLLECTION: [
@@ -66,7 +59,7 @@ INDEXES: dict[str, list[dict[str, Any]]] = {
 }
 
 
-class Job(Stateful):
+class Job(Lifecycle, Scopes, Presented):
     """Base of all jobs: subclass it, annotate its fields, and write `perform`."""
 
     collection_name: ClassVar[str] = COLLECTION
@@ -279,219 +272,6 @@ class Job(Stateful):
             self._record.logger = self.log_level, made
         return cast(Logger, made)
 
-    # --- events ------------------------------------------------------------------------------
-
-    @event(Transition(("queued",), "running"))
-    def start(self, worker_name: str | None = None, *, save: bool = True) -> None:
-        """Start a queued job; a server does it by claiming."""
-        self.started_at = clock.now()
-        if worker_name is not None:
-            self.worker_name = worker_name
-
-    @event(Transition(("running",), "completed"))
-    def complete(self, *, save: bool = True) -> None:
-        """End a running job well; it is removed if `destroy_on_complete`."""
-        claims.release(self)
-        self.completed_at = clock.now()
-        self.percent_complete = 100
-        self.exception = None
-
-    @event(Transition(("queued", "running", "paused"), "failed"), validates=False)
-    def fail(
-        self,
-        reason: BaseException | str | None = None,
-        *,
-        worker_name: str | None = None,
-        save: bool = True,
-    ) -> None:
-        """Fail a job, with an exception or a reason in words."""
-        self.exception = JobException.of(reason, worker_name or self.worker_name)
-        claims.release(self)
-        self.completed_at = clock.now()
-        self.failure_count += 1
-
-    @event(Transition(("failed",), "queued"))
-    def retry(self, *, keep_exception: bool = False, save: bool = True) -> None:
-        """Queue a failed job again; the exception stays visible only if it is to be kept."""
-        claims.release(self)
-        self.completed_at = None
-        self.interruptions = 0
-        if not keep_exception:
-            self.exception = None
-
-    @event(
-        Transition(("queued",), "paused"),
-        Transition(("running",), "paused", "is_pausable", "a running job must be `pausable`"),
-    )
-    def pause(self, *, save: bool = True) -> None:
-        """Hold a job back until it is resumed."""
-        claims.release(self)
-        self.completed_at = clock.now()
-
-    @event(Transition(("paused",), "queued"))
-    def resume(self, *, save: bool = True) -> None:
-        """Let a paused job go on."""
-        self.completed_at = None
-
-    @event(Transition(("queued", "running", "paused", "failed"), "aborted"), validates=False)
-    def abort(self, *, save: bool = True) -> None:
-        """Give a job up for good."""
-        claims.release(self)
-        self.completed_at = clock.now()
-
-    @event(
-        Transition(("running",), "queued", "worker_on_server", "its worker is on another server"),
-        validates=False,
-    )
-    def requeue(
-        self, server_name: str | None = None, *, reason: str | None = None, save: bool = True
-    ) -> None:
-        """Take a running job back from its worker; with a server's name only from that one."""
-        claims.release(self)
-        self.started_at = None
-
-    @event(Transition(("queued",), "queued"), validates=False)
-    def run_now(self, *, save: bool = True) -> None:
-        """Let a scheduled job start as soon as a worker is free."""
-        self.run_at = None
-
-    def recover(
-        self, crashed: str | None, reason: str, crash_limit: int
-    ) -> Literal["requeued", "failed"] | None:
-        """Take the job back from a worker that is gone; called by whoever notices first.
-
-        Args:
-            crashed: how the worker process ended, if it did so while it performed this job.
-            reason: for the history.
-            crash_limit: crashes after which the job is failed with `WorkerCrashed`.
-
-        Returns:
-            what became of it; None if somebody else was first.
-        """
-        return claims.take_back(self, crashed, reason, crash_limit)
-
-    # --- questions ---------------------------------------------------------------------------
-
-    @property
-    def is_queued(self) -> bool:
-        return self.state == "queued"
-
-    @property
-    def is_running(self) -> bool:
-        return self.state == "running"
-
-    @property
-    def is_completed(self) -> bool:
-        return self.state == "completed"
-
-    @property
-    def is_failed(self) -> bool:
-        return self.state == "failed"
-
-    @property
-    def is_paused(self) -> bool:
-        return self.state == "paused"
-
-    @property
-    def is_aborted(self) -> bool:
-        return self.state == "aborted"
-
-    @property
-    def is_scheduled(self) -> bool:
-        """Whether the job is queued for a time that has not come."""
-        return self.is_queued and self.run_at is not None and self.run_at > clock.now()
-
-    @property
-    def is_expired(self) -> bool:
-        """Whether the job was to start before a time that has passed."""
-        return self.expires_at is not None and self.expires_at < clock.now()
-
-    @property
-    def is_sleeping(self) -> bool:
-        """Whether the job is running and nobody works on it."""
-        return self.is_running and self.worker_count == 0
-
-    @property
-    def scheduled_at(self) -> datetime:
-        """When this run was due: `run_at`, or else when the job was created."""
-        return self.run_at or self.created_at
-
-    @property
-    def worker_count(self) -> int:
-        """How many workers are at it."""
-        return len(self.worker_names)
-
-    @property
-    def worker_names(self) -> list[str]:
-        return [self.worker_name] if self.is_running and self.worker_name else []
-
-    @property
-    def server_name(self) -> str | None:
-        """The server part of the worker's name."""
-        return self.worker_name.rpartition(":")[0] if self.worker_name else None
-
-    def is_pausable(self, **_: Any) -> bool:
-        return self.pausable
-
-    def worker_on_server(self, server_name: str | None = None, **_: Any) -> bool:
-        """Tell whether the job's worker is on a server; on any, if no name is given."""
-        if server_name is None:
-            return True
-        worker = self.worker_name or ""
-        return bool(worker) and (worker == server_name or worker.startswith(server_name + ":"))
-
-    @property
-    def history(self) -> list[HistoryEntry]:
-        """The last changes of state, oldest first."""
-        record = self._record
-        return [HistoryEntry.load(each) for each in (*record.history, *record.unsaved)]
-
-    # --- time and text -----------------------------------------------------------------------
-
-    @property
-    def seconds(self) -> float:
-        """How long the job ran, runs, or waits, in seconds."""
-        start = self.started_at or self.created_at
-        return ((self.completed_at or clock.now()) - start).total_seconds()
-
-    @property
-    def duration(self) -> str:
-        """`seconds` in words, such as `1m 30s`."""
-        return present.duration_text(self.seconds)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return all fields that mean something in the present state, id first.
-
-        It is what is shown of a job: encrypted fields are hidden in it.
-        """
-        return present.shown_fields(self)
-
-    def status(self, time_zone: str | tzinfo = "UTC") -> dict[str, Any]:
-        """Return what the web interface shows: `as_dict`, times as text in a zone, ids as text.
-
-        Args:
-            time_zone: a name such as `America/New_York`, or a tzinfo.
-        """
-        zone = pendulum.timezone(time_zone) if isinstance(time_zone, str) else time_zone
-        values = self.as_dict()
-        values.pop("seconds")
-        return {name: present.plain(value, zone) for name, value in values.items()}
-
-    @classmethod
-    def underscore_name(cls) -> str:
-        """Return the class's name as `data_study`, without a trailing Job."""
-        return present.underscored(re.sub(r"(?<=.)Job$", "", cls.__name__))
-
-    @classmethod
-    def human_name(cls) -> str:
-        """Return the class's name as `Data Study`."""
-        return cls.underscore_name().replace("_", " ").title()
-
-    @classmethod
-    def collective_name(cls) -> str:
-        """Return the class's name as `data_studies`."""
-        return present.plural(cls.underscore_name())
-
     # --- restarting --------------------------------------------------------------------------
 
     def restarted(self, **overrides: Any) -> Self:
@@ -530,49 +310,6 @@ class Job(Stateful):
 
     # --- adding to a change of state that is under way ---------------------------------------
 
-    def follow_with(self, event: str, *, otherwise: bool = False, **arguments: Any) -> None:
-        """Let another event follow the present one, in the same write.
-
-        For callbacks: `@before("fail") def again(self): self.follow_with("retry")` leaves no
-        moment in which the job is stored as failed.
-
-        Args:
-            event: its name.
-            otherwise: only if no other event follows, whichever callback came first.
-            arguments: of the event.
-        """
-        change = self._change_under_way("follow_with")
-        follow_up = Change(self, self.event_called(event), arguments)
-        follow_up.otherwise = otherwise
-        change.follow_ups.append(follow_up)
-
-    def create_with(self, document: Document, amend: Callable[[], bool] | None = None) -> None:
-        """Store another document in the same step as the present change, or neither.
-
-        Args:
-            amend: called within that step, before it writes: to bring the document into line with
-                what others have stored by then. False leaves it out.
-        """
-        change = self._change_under_way("create_with")
-        change.companions.append(document)
-        if amend is not None:
-            change.amends[document] = amend
-
-    def _change_under_way(self, method: str) -> Change:
-        change: Change | None = self._record.change
-        if change is None:
-            raise RuntimeError(
-                f"{method} belongs into a before callback of an event: "
-                "no change of state is under way here"
-            )
-        return change
-
-    @property
-    def failing_with(self) -> BaseException | str | None:
-        """The error or reason of the `fail` that is under way; for callbacks of `fail`."""
-        change: Change | None = self._record.change
-        return change.arguments.get("reason") if change is not None else None
-
     def save_with(self, other: Document | None) -> None:
         """Save this job, and store another document, in one step or not at all.
 
@@ -591,119 +328,7 @@ class Job(Stateful):
     def _hidden_by(self) -> Mapping[str, Any]:
         return {"run_at": NEVER} if self.state == "queued" else {}
 
-    def removed_by(self, event: str) -> bool:
-        """Tell whether an event removes the job once it is made."""
-        return event == "complete" and self.destroy_on_complete
-
-    # --- scopes ------------------------------------------------------------------------------
-
-    @classmethod
-    def _query(cls) -> JobQuery[Self]:
-        return JobQuery(cls)
-
-    @classmethod
-    def where(cls, filter: Filter | None = None, /, **values: Any) -> JobQuery[Self]:
-        return cls._query().where(filter, **values)
-
-    @classmethod
-    def all(cls) -> JobQuery[Self]:
-        return cls._query()
-
-    @classmethod
-    def queued(cls) -> JobQuery[Self]:
-        return cls._query().queued()
-
-    @classmethod
-    def running(cls) -> JobQuery[Self]:
-        return cls._query().running()
-
-    @classmethod
-    def completed(cls) -> JobQuery[Self]:
-        return cls._query().completed()
-
-    @classmethod
-    def failed(cls) -> JobQuery[Self]:
-        return cls._query().failed()
-
-    @classmethod
-    def paused(cls) -> JobQuery[Self]:
-        return cls._query().paused()
-
-    @classmethod
-    def aborted(cls) -> JobQuery[Self]:
-        return cls._query().aborted()
-
-    @classmethod
-    def scheduled(cls) -> JobQuery[Self]:
-        return cls._query().scheduled()
-
-    @classmethod
-    def queued_now(cls) -> JobQuery[Self]:
-        return cls._query().queued_now()
-
-    @classmethod
-    def counts_by_state(cls) -> dict[str, int]:
-        """Count the jobs of this class by state; only states that occur.
-
-        With queued ones it also has `queued_now` and `scheduled`, where they are not 0.
-        """
-        store = context.current().store
-        counts = store.count_by(cls.collection_name, "state", cls._query().filter())
-        found = {state: counts[state] for state in STATES if counts.get(state)}
-        if found.get("queued"):
-            scheduled = cls.scheduled().count()
-            now = found["queued"] - scheduled
-            found |= {k: v for k, v in (("queued_now", now), ("scheduled", scheduled)) if v > 0}
-        return found
-
-    @classmethod
-    def pause_all(cls) -> int:
-        """Pause every running job that can be; return how many."""
-        return change_each(cls.running(), cls.pause)
-
-    @classmethod
-    def resume_all(cls) -> int:
-        """Resume every paused job; return how many."""
-        return change_each(cls.paused(), cls.resume)
-
     # --- the document ------------------------------------------------------------------------
-
-    def before_event(self) -> tuple[int, str | None]:
-        return self.claim_number, self.worker_name
-
-    def history_entry(
-        self, event: str, arguments: Mapping[str, Any], before: tuple[int, str | None]
-    ) -> dict[str, Any]:
-        claim, worker = before
-        reason, worker = arguments.get("reason"), self.worker_name or worker
-        if isinstance(reason, BaseException):
-            reason = f"{type(reason).__name__}: {self.exception and self.exception.message}"
-        elif reason is not None:
-            reason = str(reason)
-        return history.entry(event, self.state, clock.now(), worker, claim, reason)
-
-    def was_changed(self) -> None:
-        claims.released(self)
-
-    def is_observed(self) -> bool:
-        return context.current().plugins.listens("state_changed")
-
-    def tell_observers(self, event: str, source: str, target: str) -> None:
-        context.current().plugins.notify(
-            "state_changed", job=self, event=event, source=source, target=target
-        )
-
-    def change_guard(self, changed: Iterable[str]) -> dict[str, Any]:
-        """Return the filter of a change of state.
-
-        Without a claim, what only events change, such as `failure_count`, must be as it was too:
-        the state may have gone away and come back meanwhile.
-        """
-        guard = super().change_guard(changed)
-        if self._record.claim is None:
-            stored = self._record.stored or {}
-            guard |= {key: stored.get(key) for key in changed if key in _SET_BY_EVENTS}
-        return guard
 
     @classmethod
     def _unknown_class(cls, name: str) -> type[Document]:
@@ -716,11 +341,6 @@ class Job(Stateful):
         from rocketjob.jobs.unknown import UnknownJob
 
         return UnknownJob.of(stored, error)
-
-    def write_lost(self) -> RocketJobError:
-        if self._record.claim is not None:
-            return ClaimLost(f"{self!r}: the claim belongs to somebody else now; nothing written")
-        return super().write_lost()
 
     def reload(self) -> Self:
         """Read the job again; what was not saved is lost.
@@ -749,15 +369,6 @@ class Job(Stateful):
         claims.release(self)
         self.percent_complete = 100
         return self
-
-    def note_removal(self, event: str) -> None:
-        if event == "complete":
-            completions.note([self.id])
-
-
-_SET_BY_EVENTS = frozenset(
-    ("started_at", "completed_at", "failure_count", "interruptions", "worker_name", "claimed_by")
-)
 
 
 def job_class(name: str) -> type[Job]:

@@ -7,14 +7,15 @@ from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING, Any
 
 import attrs
+import pendulum
 from bson import ObjectId
 
+from rocketjob.base import clock
 from rocketjob.base.passwords import without_passwords
+from rocketjob.model.document import Document
 from rocketjob.model.encrypted_fields import HIDDEN
+from rocketjob.model.fields import read_only_field
 from rocketjob.model.record import values_of
-
-if TYPE_CHECKING:
-    from rocketjob.jobs.job import Job
 
 _MEANINGLESS = {
     "queued": ("started_at", "completed_at"),
@@ -23,7 +24,7 @@ _MEANINGLESS = {
 }
 
 
-def shown_fields(job: Job) -> dict[str, Any]:
+def shown_fields(job: Any) -> dict[str, Any]:
     """Return the fields that mean something in the job's state, for `Job.as_dict`."""
     values = {name: _shown(job, name) for name in sorted(job.fields()) if name != "id"}
     for name in ("claimed_by", "claim_number"):
@@ -41,7 +42,7 @@ def shown_fields(job: Job) -> dict[str, Any]:
     return {**first, **values, "seconds": job.seconds, "duration": job.duration}
 
 
-def _shown(job: Job, name: str) -> Any:
+def _shown(job: Any, name: str) -> Any:
     value = values_of(job)[name]
     if job.fields()[name].encrypted and value is not None:
         return HIDDEN
@@ -83,3 +84,56 @@ def plural(name: str) -> str:
     if name.endswith("y") and name[-2:-1] not in ("a", "e", "i", "o", "u"):
         return name[:-1] + "ies"
     return name + ("es" if name.endswith(("s", "x", "ch", "sh")) else "s")
+
+
+class Presented(Document, abstract=True):
+    """What `Job` has for people: its fields as they are shown, its times and names in words."""
+
+    if TYPE_CHECKING:  # fields of `Job`
+        created_at: datetime = read_only_field()
+        started_at: datetime | None = read_only_field()
+        completed_at: datetime | None = read_only_field()
+
+    @property
+    def seconds(self) -> float:
+        """How long the job ran, runs, or waits, in seconds."""
+        start = self.started_at or self.created_at
+        return ((self.completed_at or clock.now()) - start).total_seconds()
+
+    @property
+    def duration(self) -> str:
+        """`seconds` in words, such as `1m 30s`."""
+        return duration_text(self.seconds)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return all fields that mean something in the present state, id first.
+
+        It is what is shown of a job: encrypted fields are hidden in it.
+        """
+        return shown_fields(self)
+
+    def status(self, time_zone: str | tzinfo = "UTC") -> dict[str, Any]:
+        """Return what the web interface shows: `as_dict`, times as text in a zone, ids as text.
+
+        Args:
+            time_zone: a name such as `America/New_York`, or a tzinfo.
+        """
+        zone = pendulum.timezone(time_zone) if isinstance(time_zone, str) else time_zone
+        values = self.as_dict()
+        values.pop("seconds")
+        return {name: plain(value, zone) for name, value in values.items()}
+
+    @classmethod
+    def underscore_name(cls) -> str:
+        """Return the class's name as `data_study`, without a trailing Job."""
+        return underscored(re.sub(r"(?<=.)Job$", "", cls.__name__))
+
+    @classmethod
+    def human_name(cls) -> str:
+        """Return the class's name as `Data Study`."""
+        return cls.underscore_name().replace("_", " ").title()
+
+    @classmethod
+    def collective_name(cls) -> str:
+        """Return the class's name as `data_studies`."""
+        return plural(cls.underscore_name())

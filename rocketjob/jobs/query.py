@@ -1,16 +1,17 @@
-"""`JobQuery`: what `Job.where` and the scopes return."""
+"""`JobQuery`: what `Job.where` and the scopes return; `Scopes`: what `Job` has of them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from rocketjob.base import clock
+from rocketjob.model.document import Document
 from rocketjob.model.query import Query
+from rocketjob.states.stateful import Stateful, change_each
+from rocketjob.store import Filter, context
 
-if TYPE_CHECKING:
-    from rocketjob.jobs.job import Job
-
-J = TypeVar("J", bound="Job")
+J = TypeVar("J", bound=Document)
+STATES = ("queued", "running", "completed", "failed", "paused", "aborted")
 
 
 class JobQuery(Query[J]):
@@ -42,3 +43,76 @@ class JobQuery(Query[J]):
     def queued_now(self) -> Self:
         """Narrow to queued jobs that could start now."""
         return self.queued().where({"$or": [{"run_at": None}, {"run_at": {"$lte": clock.now()}}]})
+
+
+class Scopes(Stateful, abstract=True):
+    """Which jobs of a class: by state, by filter, and what can be done with all of them."""
+
+    @classmethod
+    def _query(cls) -> JobQuery[Self]:
+        return JobQuery(cls)
+
+    @classmethod
+    def where(cls, filter: Filter | None = None, /, **values: Any) -> JobQuery[Self]:
+        return cls._query().where(filter, **values)
+
+    @classmethod
+    def all(cls) -> JobQuery[Self]:
+        return cls._query()
+
+    @classmethod
+    def queued(cls) -> JobQuery[Self]:
+        return cls._query().queued()
+
+    @classmethod
+    def running(cls) -> JobQuery[Self]:
+        return cls._query().running()
+
+    @classmethod
+    def completed(cls) -> JobQuery[Self]:
+        return cls._query().completed()
+
+    @classmethod
+    def failed(cls) -> JobQuery[Self]:
+        return cls._query().failed()
+
+    @classmethod
+    def paused(cls) -> JobQuery[Self]:
+        return cls._query().paused()
+
+    @classmethod
+    def aborted(cls) -> JobQuery[Self]:
+        return cls._query().aborted()
+
+    @classmethod
+    def scheduled(cls) -> JobQuery[Self]:
+        return cls._query().scheduled()
+
+    @classmethod
+    def queued_now(cls) -> JobQuery[Self]:
+        return cls._query().queued_now()
+
+    @classmethod
+    def counts_by_state(cls) -> dict[str, int]:
+        """Count the jobs of this class by state; only states that occur.
+
+        With queued ones it also has `queued_now` and `scheduled`, where they are not 0.
+        """
+        store = context.current().store
+        counts = store.count_by(cls.collection_name, "state", cls._query().filter())
+        found = {state: counts[state] for state in STATES if counts.get(state)}
+        if found.get("queued"):
+            scheduled = cls.scheduled().count()
+            now = found["queued"] - scheduled
+            found |= {k: v for k, v in (("queued_now", now), ("scheduled", scheduled)) if v > 0}
+        return found
+
+    @classmethod
+    def pause_all(cls) -> int:
+        """Pause every running job that can be; return how many."""
+        return change_each(cls.running(), lambda job: job.pause())
+
+    @classmethod
+    def resume_all(cls) -> int:
+        """Resume every paused job; return how many."""
+        return change_each(cls.paused(), lambda job: job.resume())

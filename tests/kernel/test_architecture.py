@@ -20,8 +20,6 @@ KNOWN_CIRCLES = (
     {
         "rocketjob.jobs.builder",
         "rocketjob.jobs.job",
-        "rocketjob.jobs.present",
-        "rocketjob.jobs.query",
         "rocketjob.jobs.unknown",
     },
 )

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from rocketjob import Job, UnknownJob
-from rocketjob.jobs.job import STATES
+from rocketjob.jobs.query import STATES
 from support.encryption import reversing
 
 MISSING = "55aeaf03a26ec0c1bd00008d"
