@@ -90,7 +90,7 @@ def server(ctx: click.Context, quiet: bool, pidfile: Path | None, until_eof: boo
 def serve(current: Application, *, banner: bool = False, until_eof: bool = False) -> int:
     """Load the app, say what is about to run, and run it; return the exit code."""
     from rocketjob.model.app_modules import import_app
-    from rocketjob.server.classes import find_classes
+    from rocketjob.server.classes import find_classes, refuse_wrong_classes
     from rocketjob.server.supervisor import Supervisor
 
     directory = of_process()  # before an app module changes it
@@ -98,6 +98,7 @@ def serve(current: Application, *, banner: bool = False, until_eof: bool = False
     put_back()  # the log, if the app has configured logging
     current = application.current()  # the app may have named its store
     found = find_classes(current)
+    refuse_wrong_classes(found)
     if banner:
         show_banner(current, found)
     warn_of(current, found)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import attrs
 
-from rocketjob.jobs.job import Job
+from rocketjob.base.errors import ConfigurationError
+from rocketjob.jobs.job import Job, job_class
 from rocketjob.jobs.unknown import UnknownJob
 from rocketjob.model.registry import loaded_classes
 from rocketjob.queue.claim import takes
@@ -35,11 +36,22 @@ def find_classes(current: Context) -> Classes:
     brought = {cls.type_name() for cls in current.plugins.collect("register_jobs")}
     every = (cls for cls in loaded_classes(Job) if cls.taken_by(current.config))
     loaded = [cls for cls in every if cls.perform not in (Job.perform, UnknownJob.perform)]
-    for cls in loaded:
-        cls.check_class()  # here rather than when the first of its jobs runs otherwise than meant
     taken = sorted({cls.type_name() for cls in loaded if takes(current.config, cls)})
     return Classes(
         own=[name for name in taken if name not in brought],
         plugins=[name for name in taken if name in brought],
         left_out=len(loaded) - len(taken),
     )
+
+
+def refuse_wrong_classes(classes: Classes) -> None:
+    """Refuse to start where jobs of a class would run otherwise than its author means.
+
+    Raises:
+        ConfigurationError: names the class and what is wrong with it.
+    """
+    for name in classes.all:
+        try:
+            job_class(name).check_class()
+        except (NotImplementedError, TypeError) as error:
+            raise ConfigurationError(f"{error}") from error

@@ -49,7 +49,7 @@ def test_an_entry_that_has_failed_is_a_warning_with_its_reason(rocketjob, tmp_pa
     entry = DirmonEntry.create(
         name="sales",
         pattern=f"{tmp_path}/*.csv",
-        job_class_name=FileJob.__name__,
+        job_class_name=CheckedFileJob.__name__,
         archive_directory=str(tmp_path / "archive"),
     )
     assert looked_at(rocketjob, "dirmon") == []
@@ -60,7 +60,7 @@ def test_an_entry_that_has_failed_is_a_warning_with_its_reason(rocketjob, tmp_pa
     assert "sales has failed, and gets no more files: the disk is full" in found.message
 
 
-class FileJob(KeptJob):
+class CheckedFileJob(KeptJob):
     upload_file_name: str | None = None
 
 

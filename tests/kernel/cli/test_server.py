@@ -300,3 +300,16 @@ def alive(pid):
     except ProcessLookupError:
         return False
     return True
+
+
+def test_a_class_that_would_run_otherwise_than_meant_is_refused_at_the_start(start, tmp_path):
+    (tmp_path / "wrong_app.py").write_text(
+        "from rocketjob import Job\n"
+        "class ForgetfulNightly(Job):\n"
+        "    cron_schedule = '0 3 * * *'\n"
+        "    def perform(self): ...\n"
+    )
+    server = start(module="wrong_app")
+    server.says("ForgetfulNightly.cron_schedule is a setting of Cron")
+    assert server.ends() != 0
+    assert "Traceback" not in server.said
