@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from rocketjob import after
 from rocketjob.store import Filter
-from rocketjob_plugins.batch import download, rejects, upload
 from rocketjob_plugins.batch.category import InputCategory, OutputCategory
+from rocketjob_plugins.batch.io import download, upload
 from rocketjob_plugins.batch.model import BatchModel, batch_throttle
+from rocketjob_plugins.batch.outcome import rejects
 from rocketjob_plugins.batch.progress import shown_progress
 
 if TYPE_CHECKING:

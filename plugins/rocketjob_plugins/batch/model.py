@@ -20,13 +20,13 @@ from rocketjob.jobs.present import duration_text
 from rocketjob.model.fields import read_only_field
 from rocketjob.model.record import record_of, values_of
 from rocketjob.store import Filter
-from rocketjob_plugins.batch import tables
 from rocketjob_plugins.batch.category import (
     InputCategory,
     OutputCategory,
     as_categories,
     merged,
 )
+from rocketjob_plugins.batch.io import tables
 from rocketjob_plugins.batch.serializers import serializer
 from rocketjob_plugins.batch.slices import InputSlices, OutputSlices, Slices, reject_slices
 from rocketjob_plugins.batch.streams import StreamError

@@ -28,11 +28,13 @@ from rocketjob.states.machine import Change
 from rocketjob.store import atomically
 from rocketjob.worker import async_loop, runner
 from rocketjob.worker.contexts import in_fresh_context
-from rocketjob_plugins.batch import rejects, upload
-from rocketjob_plugins.batch.outcome import Outcome, add_statistics, store_outcomes
+from rocketjob_plugins.batch.io import upload
+from rocketjob_plugins.batch.io.tables import BLANK
+from rocketjob_plugins.batch.outcome import rejects
+from rocketjob_plugins.batch.outcome.commit import add_statistics, store_outcomes
+from rocketjob_plugins.batch.outcome.render import Outcome
 from rocketjob_plugins.batch.slice import Slice, explained
 from rocketjob_plugins.batch.statistics import Statistics
-from rocketjob_plugins.batch.tables import BLANK
 
 if TYPE_CHECKING:
     from rocketjob.worker.runner import Worker

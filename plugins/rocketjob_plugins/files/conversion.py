@@ -7,10 +7,10 @@ from typing import Any
 
 from rocketjob import Job, after, before, field, validate
 from rocketjob_plugins.batch import Batch, InputCategory, OutputCategory
-from rocketjob_plugins.batch.rows import KeptRows, keeps_rows
+from rocketjob_plugins.batch.io.rows import KeptRows, keeps_rows
+from rocketjob_plugins.batch.io.tables import header_of, output_table
 from rocketjob_plugins.batch.streams import StreamError, streams_of
 from rocketjob_plugins.batch.streams.names import shown
-from rocketjob_plugins.batch.tables import header_of, output_table
 from rocketjob_plugins.files.workbook import write_workbook
 
 SHORT = ("source", "target")

@@ -304,7 +304,9 @@ def test_more_rejects_than_allowed_fail_the_slice(rocketjob):
 
 def test_two_workers_do_not_exceed_max_rejects_together(rocketjob, monkeypatch):
     """As if each had looked before the other stored."""
-    monkeypatch.setattr("rocketjob_plugins.batch.rejects.may_reject", lambda job, outcome: True)
+    monkeypatch.setattr(
+        "rocketjob_plugins.batch.outcome.rejects.may_reject", lambda job, outcome: True
+    )
     job = made(range(10), bad=[2, 4, 7], max_rejects=1)
     rocketjob.work_off()
     assert job.reload().reject_count == 1
@@ -367,7 +369,8 @@ def test_a_slice_that_kills_its_worker_is_halved_until_the_record_stands_alone(r
         if 3 in slice_.records:  # the fourth record kills
             crash(job)
         else:
-            from rocketjob_plugins.batch.outcome import Outcome, store_outcomes
+            from rocketjob_plugins.batch.outcome.commit import store_outcomes
+            from rocketjob_plugins.batch.outcome.render import Outcome
 
             outcome = Outcome(slice_, job)
             for record in slice_.records:

@@ -16,8 +16,8 @@ from rocketjob_plugins.batch import (
     Result,
     Results,
     Statistics,
-    upload,
 )
+from rocketjob_plugins.batch.io import upload
 from rocketjob_plugins.batch.work import SliceWorker
 from support.runtime import Gate, eventually, running_pool
 

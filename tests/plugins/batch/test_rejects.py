@@ -96,7 +96,7 @@ def test_what_is_not_mended_is_rejected_again_as_it_was(rocketjob, tmp_path, cls
 
 
 def rejects_of(job):
-    from rocketjob_plugins.batch import rejects
+    from rocketjob_plugins.batch.outcome import rejects
 
     return rejects.each(job)
 

@@ -36,7 +36,7 @@ def worked_off(rocketjob, job, *sources, **options):
 
 
 def reasons(job):
-    from rocketjob_plugins.batch import rejects
+    from rocketjob_plugins.batch.outcome import rejects
 
     return [(number, error) for number, _, error in rejects.each(job)]
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from rocketjob import Job
 from rocketjob.testing import sandbox
 from rocketjob_plugins.batch import Batch, InputCategory, OutputCategory
-from rocketjob_plugins.batch import rejects as stored_rejects
+from rocketjob_plugins.batch.outcome import rejects as stored_rejects
 from rocketjob_plugins.batch.streams import StreamError
 
 COLUMNS = ["id", "a", "b"]

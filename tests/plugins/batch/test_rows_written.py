@@ -10,7 +10,7 @@ import pytest
 from rocketjob import Job
 from rocketjob.base.errors import ConfigurationError, ValidationError
 from rocketjob_plugins.batch import Batch, InputCategory, OutputCategory, Result, Results
-from rocketjob_plugins.batch import rejects as stored_rejects
+from rocketjob_plugins.batch.outcome import rejects as stored_rejects
 from rocketjob_plugins.batch.statistics import Statistics
 from rocketjob_plugins.batch.streams import StreamError
 

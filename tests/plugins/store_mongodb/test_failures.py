@@ -11,7 +11,8 @@ from rocketjob import Job
 from rocketjob.base.errors import ConfigurationError, StoreError, StoreUnavailable
 from rocketjob.store import Write, atomically
 from rocketjob.testing import sandbox
-from rocketjob_plugins.batch import Batch, Statistics, rejects
+from rocketjob_plugins.batch import Batch, Statistics
+from rocketjob_plugins.batch.outcome import rejects
 from rocketjob_plugins.cron import Cron
 from rocketjob_plugins.store_mongodb import MongoStore, failures, location
 from support.mongo import MongoServer, database_url, free_port, needs_a_server

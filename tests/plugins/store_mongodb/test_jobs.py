@@ -11,8 +11,10 @@ from rocketjob.queue.limits import COLLECTION as LIMITS
 from rocketjob.server.recovery import Recovery
 from rocketjob.store import lease as leases
 from rocketjob.store import outbox
-from rocketjob_plugins.batch import Batch, Statistics, rejects, work
-from rocketjob_plugins.batch.outcome import Outcome, store_outcomes
+from rocketjob_plugins.batch import Batch, Statistics, work
+from rocketjob_plugins.batch.outcome import rejects
+from rocketjob_plugins.batch.outcome.commit import store_outcomes
+from rocketjob_plugins.batch.outcome.render import Outcome
 from rocketjob_plugins.batch.work import SliceWorker
 from rocketjob_plugins.cron import Cron
 from rocketjob_plugins.restart import Restart

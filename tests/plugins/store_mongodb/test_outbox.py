@@ -10,7 +10,8 @@ from rocketjob.base import clock
 from rocketjob.queue.claim import requeue_claims
 from rocketjob.server.recovery import Recovery
 from rocketjob.store import Insert, Unit, Write, outbox
-from rocketjob_plugins.batch import Batch, Statistics, rejects, work
+from rocketjob_plugins.batch import Batch, Statistics, work
+from rocketjob_plugins.batch.outcome import rejects
 
 JOBS = "rocket_job.jobs"
 

@@ -15,9 +15,9 @@ from bson import json_util
 from rocketjob.model.types import decode_any, encode_any
 from rocketjob.store.packing import OPTIONS
 from rocketjob_plugins.batch import streams
+from rocketjob_plugins.batch.io.tables import input_table, parses
 from rocketjob_plugins.batch.streams import ReadKeywords, StreamError
 from rocketjob_plugins.batch.streams.texts import text_of, writable
-from rocketjob_plugins.batch.tables import input_table, parses
 from rocketjob_plugins.batch.tabular import Csv, Tabular
 from rocketjob_plugins.batch.tabular.beginnings import other_separator
 

@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rocketjob.base.errors import DocumentTooLarge, RocketJobError
 from rocketjob.jobs.exception import JobException
-from rocketjob.store import Insert, Store, Stored, Unit, Write
+from rocketjob.store import Stored, Write
 from rocketjob.worker.runner import refuse_lazy
-from rocketjob_plugins.batch import rejects
+from rocketjob_plugins.batch.io.rows import RowWriter
+from rocketjob_plugins.batch.io.tables import lazy_rows, parses
+from rocketjob_plugins.batch.outcome import rejects
 from rocketjob_plugins.batch.result import Result, Results
-from rocketjob_plugins.batch.rows import RowWriter
 from rocketjob_plugins.batch.serializers import check_texts, refused
 from rocketjob_plugins.batch.slice import EXCEPTION, Slice
 from rocketjob_plugins.batch.slices import claim_guard
-from rocketjob_plugins.batch.statistics import Statistics, add_nested
+from rocketjob_plugins.batch.statistics import Statistics
 from rocketjob_plugins.batch.streams import StreamError
-from rocketjob_plugins.batch.tables import lazy_rows, parses
 
 if TYPE_CHECKING:
     from rocketjob_plugins.batch.model import BatchModel as Batch
@@ -137,7 +137,7 @@ class Outcome:
         pending = self._pending
         if pending:
             self._counts.append((index, dict(pending)))
-            _add(self.statistics, pending)
+            add_counts(self.statistics, pending)
             pending.clear()
 
     def reject(self, error: BaseException) -> None:
@@ -260,7 +260,7 @@ class Outcome:
         total: dict[str, int] = {}
         for number, counted in self._counts:
             if number < index:
-                _add(total, counted)
+                add_counts(total, counted)
         return total
 
     def _close_part(self, end: int) -> None:
@@ -313,80 +313,6 @@ def _writers(job: Batch) -> dict[str, RowWriter]:
     return {each.name: RowWriter(job, each) for each in job.output_categories if each.is_tabular}
 
 
-def _add(total: dict[str, int], counted: Mapping[str, int]) -> None:
+def add_counts(total: dict[str, int], counted: Mapping[str, int]) -> None:
     for key, count in counted.items():
         total[key] = total.get(key, 0) + count
-
-
-def store_outcomes(job: Batch, outcomes: list[Outcome]) -> dict[str, int]:
-    """Store what became of slices, each if it is still this worker's; in one step.
-
-    Returns:
-        what they counted and is still to be added to the job, where that is in another store.
-    """
-    store, apart = job.input.store, job.is_new or job.input.store is not job_store(job)
-
-    def decide() -> list[Unit]:
-        if job.max_rejects is not None:
-            rejects.keep_to_limit(job, outcomes)
-        return [_unit(job, outcome, apart) for outcome in outcomes]
-
-    statistics: dict[str, int] = {}
-    for outcome, done in zip(outcomes, store.commit(decide), strict=True):
-        if not done.held:
-            _lost(job, outcome)
-            continue
-        if not done.complete:
-            store.recover(job.input.name, {"_id": outcome.slice.id})
-        if apart:
-            _add(statistics, outcome.statistics)
-    if not job.is_new:
-        return statistics
-    add_statistics(job, statistics)
-    return {}
-
-
-def _unit(job: Batch, outcome: Outcome, apart: bool) -> Unit:
-    """Return all that becomes of a slice. It is gone last: the job ends when there is none."""
-    slice_, write, rejected = outcome.slice, outcome.settling(), rejects.documents_of(job, outcome)
-    inserts = [Insert(name, document) for name, document in outcome.documents]
-    if rejected:
-        name = rejects.slices_of(job).name
-        inserts += [Insert(name, each, replaces=True) for each in rejected]
-    return Unit(
-        collection=job.input.name,
-        write=write,
-        inserts=inserts,
-        also=[] if apart or not outcome.statistics else [counting(job, outcome.statistics)],
-        id=f"{slice_.id}.{slice_.claim_number}",
-        # Of one that is done the records make room for what they gave.
-        meanwhile={"$unset": {"records": ""}} if write.update is None else {},
-    )
-
-
-def counting(job: Batch, statistics: Mapping[str, int]) -> tuple[str, Write]:
-    """Return the write that adds counts to the stored job."""
-    increments = {f"statistics.{key}": count for key, count in statistics.items()}
-    return job.collection_name, Write({"_id": job.id}, {"$inc": increments})
-
-
-def job_store(job: Batch) -> Store:
-    from rocketjob.application import current
-
-    return current().store
-
-
-def _lost(job: Batch, outcome: Outcome) -> None:
-    reason = f"{outcome.slice!r} of {job!r} was taken away; nothing was written"
-    job.logger.warning("ClaimLost", slice=outcome.slice.id, reason=reason)
-
-
-def add_statistics(job: Batch, statistics: dict[str, int]) -> None:
-    """Add counts to the stored job."""
-    if job.is_new:
-        for key, count in statistics.items():  # of one without the mixin there are none
-            assert isinstance(job, Statistics)
-            add_nested(job.statistics, key, count)
-        return
-    _, write = counting(job, statistics)
-    job.collection().update_one(write.filter, write.update or {})

@@ -16,9 +16,11 @@ import attrs
 from rocketjob.base.errors import NotFound, RocketJobError, StateConflict
 from rocketjob.model.record import record_of
 from rocketjob.store import Filter, Stored, atomically
-from rocketjob_plugins.batch import rejects, streams, tables
+from rocketjob_plugins.batch import streams
 from rocketjob_plugins.batch.category import InputCategory
-from rocketjob_plugins.batch.headers import Header
+from rocketjob_plugins.batch.io import tables
+from rocketjob_plugins.batch.io.headers import Header
+from rocketjob_plugins.batch.outcome import rejects
 from rocketjob_plugins.batch.serializers import refused
 from rocketjob_plugins.batch.slice import Slice, explained
 from rocketjob_plugins.batch.slices import InputSlices

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from rocketjob_plugins.batch import streams
 from rocketjob_plugins.batch.category import OutputCategory
-from rocketjob_plugins.batch.rows import KeptRows, keeps_rows, rows_of
+from rocketjob_plugins.batch.io.rows import KeptRows, keeps_rows, rows_of
+from rocketjob_plugins.batch.io.tables import header_of
 from rocketjob_plugins.batch.slices import OutputSlices
 from rocketjob_plugins.batch.streams.content import HEAD_BYTES, kind_of
 from rocketjob_plugins.batch.streams.names import chosen_streams
-from rocketjob_plugins.batch.tables import header_of
 from rocketjob_plugins.batch.tabular import format_of
 
 if TYPE_CHECKING:

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from rocketjob_plugins.batch.category import OutputCategory
+from rocketjob_plugins.batch.io.tables import output_table
 from rocketjob_plugins.batch.serializers import serializer
 from rocketjob_plugins.batch.slices import OutputSlices
 from rocketjob_plugins.batch.streams import StreamError
 from rocketjob_plugins.batch.streams.texts import check_utf8, json_of
-from rocketjob_plugins.batch.tables import output_table
 from rocketjob_plugins.batch.tabular import Tabular, format_of
 
 if TYPE_CHECKING:

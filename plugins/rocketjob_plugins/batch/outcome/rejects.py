@@ -17,7 +17,7 @@ from rocketjob.jobs.exception import message_of
 from rocketjob.model.types import decode_any, encode_any
 from rocketjob.store import Insert, Unit, Write, atomically
 from rocketjob_plugins.batch import streams
-from rocketjob_plugins.batch.reject_file import RejectFile
+from rocketjob_plugins.batch.outcome.reject_file import RejectFile
 from rocketjob_plugins.batch.slice import Slice
 from rocketjob_plugins.batch.slices import OutputSlices, reject_slices
 from rocketjob_plugins.batch.streams import ReadKeywords, StreamError

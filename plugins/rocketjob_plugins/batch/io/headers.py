@@ -6,8 +6,8 @@ from typing import Any
 
 import attrs
 
-from rocketjob_plugins.batch import tables
 from rocketjob_plugins.batch.category import InputCategory
+from rocketjob_plugins.batch.io import tables
 from rocketjob_plugins.batch.streams import StreamError
 from rocketjob_plugins.batch.tabular import REJECTED, Tabular
 

@@ -1,0 +1,1 @@
+"""How input comes into a batch job and its output goes out."""

@@ -1,0 +1,87 @@
+"""Store what became of slices: output, rejects, counts and the slice itself in one step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from rocketjob.application import current
+from rocketjob.store import Insert, Store, Unit, Write
+from rocketjob_plugins.batch.outcome import rejects
+from rocketjob_plugins.batch.outcome.render import Outcome, add_counts
+from rocketjob_plugins.batch.statistics import Statistics, add_nested
+
+if TYPE_CHECKING:
+    from rocketjob_plugins.batch.model import BatchModel as Batch
+
+
+def store_outcomes(job: Batch, outcomes: list[Outcome]) -> dict[str, int]:
+    """Store what became of slices, each if it is still this worker's; in one step.
+
+    Returns:
+        what they counted and is still to be added to the job, where that is in another store.
+    """
+    store, apart = job.input.store, job.is_new or job.input.store is not job_store(job)
+
+    def decide() -> list[Unit]:
+        if job.max_rejects is not None:
+            rejects.keep_to_limit(job, outcomes)
+        return [_unit(job, outcome, apart) for outcome in outcomes]
+
+    statistics: dict[str, int] = {}
+    for outcome, done in zip(outcomes, store.commit(decide), strict=True):
+        if not done.held:
+            _lost(job, outcome)
+            continue
+        if not done.complete:
+            store.recover(job.input.name, {"_id": outcome.slice.id})
+        if apart:
+            add_counts(statistics, outcome.statistics)
+    if not job.is_new:
+        return statistics
+    add_statistics(job, statistics)
+    return {}
+
+
+def _unit(job: Batch, outcome: Outcome, apart: bool) -> Unit:
+    """Return all that becomes of a slice. It is gone last: the job ends when there is none."""
+    slice_, write, rejected = outcome.slice, outcome.settling(), rejects.documents_of(job, outcome)
+    inserts = [Insert(name, document) for name, document in outcome.documents]
+    if rejected:
+        name = rejects.slices_of(job).name
+        inserts += [Insert(name, each, replaces=True) for each in rejected]
+    return Unit(
+        collection=job.input.name,
+        write=write,
+        inserts=inserts,
+        also=[] if apart or not outcome.statistics else [counting(job, outcome.statistics)],
+        id=f"{slice_.id}.{slice_.claim_number}",
+        # Of one that is done the records make room for what they gave.
+        meanwhile={"$unset": {"records": ""}} if write.update is None else {},
+    )
+
+
+def counting(job: Batch, statistics: Mapping[str, int]) -> tuple[str, Write]:
+    """Return the write that adds counts to the stored job."""
+    increments = {f"statistics.{key}": count for key, count in statistics.items()}
+    return job.collection_name, Write({"_id": job.id}, {"$inc": increments})
+
+
+def job_store(job: Batch) -> Store:
+    return current().store
+
+
+def _lost(job: Batch, outcome: Outcome) -> None:
+    reason = f"{outcome.slice!r} of {job!r} was taken away; nothing was written"
+    job.logger.warning("ClaimLost", slice=outcome.slice.id, reason=reason)
+
+
+def add_statistics(job: Batch, statistics: dict[str, int]) -> None:
+    """Add counts to the stored job."""
+    if job.is_new:
+        for key, count in statistics.items():  # of one without the mixin there are none
+            assert isinstance(job, Statistics)
+            add_nested(job.statistics, key, count)
+        return
+    _, write = counting(job, statistics)
+    job.collection().update_one(write.filter, write.update or {})
