@@ -33,6 +33,9 @@ def main() -> None:
     import contextlib
     import sys
 
+    from rocketjob.base.standard_streams import reopen_closed
+
+    reopen_closed()  # before anything opens a file
     from rocketjob import application
 
     for stream in (sys.stdout, sys.stderr):

@@ -25,10 +25,14 @@ def import_app(names: Iterable[str]) -> None:
     if "" not in sys.path and "." not in sys.path:
         sys.path.insert(0, "")  # as `python -m` does: an app next to the shell is found
     for name in names:
+        if found := _module_meant(name):  # Python would import pkg/jobs, under that name
+            raise PluginError(_not_a_module(name, found))
         try:
             importlib.import_module(name)
         except ModuleNotFoundError as error:
             if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
+                if found := _module_with(name):
+                    raise PluginError(_not_a_module(name, found)) from error
                 raise PluginError(_no_module(name, error.name)) from error
             raise PluginError(_broken_module(name, error)) from error
         except KeyboardInterrupt:
@@ -43,6 +47,29 @@ def _check_classes(name: str) -> None:
         refuse_broken_classes(name.partition(".")[0])
     except TypeError as error:
         raise PluginError(f"The app module {name} cannot be used: {error}") from error
+
+
+def _module_meant(name: str) -> str:
+    """Return the module that a path, or `module:Class`, was meant to be; empty for a module."""
+    path, colon, _ = name.partition(":")
+    if os.sep in path or (path.endswith(".py") and os.path.isfile(path)):
+        path = os.path.relpath(path).removesuffix(".py").removesuffix(os.sep + "__init__")
+        parts = [part for part in path.split(os.sep) if part != os.pardir]
+        return ".".join(parts)
+    return path if colon else ""
+
+
+def _module_with(name: str) -> str:
+    """Return the module of `module.Class`; empty if it is not one."""
+    module, _, attribute = name.rpartition(".")
+    return module if hasattr(sys.modules.get(module), attribute) else ""
+
+
+def _not_a_module(name: str, module: str) -> str:
+    return (
+        f"{name} is not the name of a module, as import takes it: write {module} "
+        f"(--app {module}), in the directory from which it is imported"
+    )
 
 
 def _no_module(name: str, missing: str) -> str:

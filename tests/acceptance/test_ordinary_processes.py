@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import textwrap
 from pathlib import Path
 
@@ -302,3 +304,39 @@ def test_a_job_moves_no_other_one_to_another_store(tmp_path, place):
     assert states == dict.fromkeys(failed, "failed") | dict.fromkeys(completed, "completed")
     assert all("open_store(url)" in found[how]["exception"]["message"] for how in failed)
     assert outcomes(place)["QuickJob"] == ("completed", None)
+
+
+@pytest.mark.parametrize("closed", [(1,), (2,), (0, 1, 2)], ids=str)
+def test_a_server_works_with_standard_streams_closed(tmp_path, closed):
+    (tmp_path / "say.py").write_text(
+        "import sys\nfrom rocketjob import Job\n"
+        "class SayJob(Job):\n    destroy_on_complete = False\n"
+        "    def perform(self):\n        print('hello', flush=True)\n"
+        "        print('hello', file=sys.stderr, flush=True)\n"
+    )
+    url = f"sqlite:///{tmp_path}/jobs.db"
+    redirections = " ".join(f"{number}{'<' if number == 0 else '>'}&-" for number in closed)
+    command = [sys.executable, "-m", "rocketjob.cli", "server", "--app", "say", "--url", url]
+    command += ["--workers", "1", "--log", f"{tmp_path}/server.log"]
+    with sandbox(url) as application:
+        jobs = application.store.collection("rocket_job.jobs")
+        (id,) = insert(jobs, "SayJob")
+        started = subprocess.Popen(
+            ["sh", "-c", f'exec "$@" {redirections}', "sh", *command],
+            cwd=tmp_path,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+
+            def ended():
+                return jobs.find_one({"_id": id})["state"] in ("completed", "failed")
+
+            eventually(lambda: ended() or started.poll() is not None)
+            assert jobs.find_one({"_id": id})["state"] == "completed"
+            started.terminate()
+            assert started.wait(20) == 0
+        finally:
+            started.kill()
+            started.wait()

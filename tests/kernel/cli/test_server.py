@@ -218,6 +218,25 @@ def test_an_app_that_cannot_be_imported_is_named_with_its_line(shell, tmp_path, 
     assert "Traceback" not in result.err
 
 
+@pytest.mark.parametrize(
+    "name", ["pkg/jobs.py", "./pkg/jobs.py", "pkg/jobs", "pkg.jobs:PkgJob", "pkg.jobs.PkgJob"]
+)
+def test_a_file_or_class_instead_of_the_apps_module_is_told_the_modules_name(shell, tmp_path, name):
+    (tmp_path / "pkg").mkdir()
+    source = "from rocketjob import Job\nclass PkgJob(Job):\n    def perform(self): ...\n"
+    (tmp_path / "pkg" / "jobs.py").write_text(source)
+    result = shell("server", "--app", name)
+    assert result.code == 1
+    assert f"{name} is not the name of a module" in result.err
+    assert "--app pkg.jobs)" in result.err
+
+
+def test_a_file_instead_of_a_module_is_told_the_name_for_enqueue_too(shell, tmp_path):
+    (tmp_path / "jobs.py").write_text("")
+    result = shell("enqueue", "jobs.py:PkgJob")
+    assert "jobs.py is not the name of a module, as import takes it: write jobs " in result.err
+
+
 def test_debug_shows_the_traceback_of_an_app_that_fails(shell, tmp_path):
     (tmp_path / "broken.py").write_text("1 / 0\n")
     assert "Traceback" in shell("server", "--app", "broken", "--debug").err
