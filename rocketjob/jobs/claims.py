@@ -12,6 +12,8 @@ from datetime import datetime
 from math import inf
 from typing import Any, Literal, NamedTuple, cast
 
+import bson
+
 from rocketjob.base import clock
 from rocketjob.base.errors import NotFound, StateConflict, WorkerCrashed
 from rocketjob.jobs.exception import JobException
@@ -28,6 +30,7 @@ INDEX: dict[str, Any] = {
     "partialFilterExpression": {"claimed_by": {"$exists": True}},
 }
 RELEASED = {"worker_name": "", "claimed_by": ""}  # what goes when nobody holds the job any more
+FULL = 16 * 1024 * 1024 - 4096  # bytes: less than a claim's entry in the history is left
 UNSTARTED = {**RELEASED, "started_at": ""}
 
 
@@ -134,6 +137,30 @@ def fail(stored: Mapping[str, Any], error: BaseException) -> Write:
         "$push": history.push([entry]),
     }
     return Write(_claimed(stored), update)
+
+
+def can_be_claimed(stored: Mapping[str, Any]) -> bool:
+    """Tell whether a document has room for a claim, and the form; people edit documents by hand."""
+    number = stored.get("claim_number", 0)
+    return (
+        isinstance(stored.get(HISTORY, []), list)
+        and isinstance(number, int)
+        and len(bson.encode(stored)) < FULL
+    )
+
+
+def failures_of_queued(error: BaseException) -> list[Update]:
+    """Return updates that fail a job whose document cannot take a claim, the best first."""
+    said = JobException.of(error, None)
+    reason = f"{said.class_name}: {said.message}"
+    failed = {
+        "state": "failed",
+        "completed_at": clock.now(),
+        "exception": codec_for(JobException).encode(said),  # type: ignore[misc]
+    }
+    entry = history.entry("fail", "failed", clock.now(), reason=reason)
+    whole = {"$set": failed, "$inc": {"failure_count": 1}, "$push": history.push([entry])}
+    return [whole, {"$set": failed, "$unset": {HISTORY: ""}}, {"$set": {"state": "failed"}}]
 
 
 def _claimed(stored: Mapping[str, Any]) -> Filter:

@@ -27,8 +27,8 @@ from rocketjob.jobs.job import Job
 from rocketjob.jobs.unknown import UnknownJob
 from rocketjob.model.record import record_of
 from rocketjob.model.registry import classes_made, loaded_classes
-from rocketjob.queue.limits import STEP, Blocked, LimitedClaim, Seen
-from rocketjob.store import Filter, Store, Update
+from rocketjob.queue.limits import STEP, Blocked, ClaimRefused, LimitedClaim, Seen, limits_of
+from rocketjob.store import Filter, Store, Update, Write
 from rocketjob.store.context import Plugins
 
 log = Logger("rocketjob.queue")
@@ -108,6 +108,39 @@ class Queue:
             # All of them had expired: that says nothing of those behind them.
 
     def _claim_some(self, filter: Filter, limit: int, now: datetime) -> list[dict[str, Any]]:
+        try:
+            return self._claim_together(filter, limit, now)
+        except ClaimRefused as refused:
+            return self._claim_singly(filter, refused.ids, refused.error, now)
+        except Exception as error:
+            if self.store.is_transient(error):
+                raise
+            jobs = self.store.collection(COLLECTION)
+            found = jobs.find(filter, {"_id": 1}, sort=ORDER, limit=limit)
+            return self._claim_singly(filter, [each["_id"] for each in found], error, now)
+
+    def _claim_singly(
+        self, filter: Filter, ids: Sequence[Any], error: Exception, now: datetime
+    ) -> list[dict[str, Any]]:
+        """Claim jobs one by one: the store refuses to change one of them, and others must not wait.
+
+        Raises:
+            Exception: the store refuses more than that.
+        """
+        claimed: list[dict[str, Any]] = []
+        for id in ids:
+            try:
+                claimed += self._claim_together({"$and": [filter, {"_id": id}]}, 1, now)
+            except Exception as refused:
+                if self.store.is_transient(refused):
+                    raise
+                error = refused.error if isinstance(refused, ClaimRefused) else refused
+                log.error("a job cannot be claimed", job_id=str(id), error=message_of(error))
+                if not _fail_unclaimed(self.store, id, error):
+                    raise error from None
+        return claimed
+
+    def _claim_together(self, filter: Filter, limit: int, now: datetime) -> list[dict[str, Any]]:
         update = claims.claim_update(self.claimed_by, self.worker_name, now, self._cleared)
         if self._limited:
             return self._claim_limited(filter, update, limit, now)
@@ -294,6 +327,27 @@ class Queue:
         found = self.store.collection(COLLECTION).find_one(self.filter(clock.now()), {"_id": 1})
         return found is not None
 
+    def could_start(self) -> bool:
+        """Tell whether one of the first jobs that wait would start now, its limits asked too."""
+        now = clock.now()
+        jobs = self.store.collection(COLLECTION)
+        return any(
+            self._has_places(stored, now)
+            for stored in jobs.find(self.filter(now), sort=ORDER, limit=MOST_OPEN)
+        )
+
+    def _has_places(self, stored: dict[str, Any], now: datetime) -> bool:
+        try:
+            job = Job.from_document(stored)
+        except Exception:
+            return True  # whoever claims it says so, and fails it
+        try:
+            return all(limit.free(self.store, now) > 0 for limit in limits_of(job))
+        except BaseException as error:  # whatever an app's code raises
+            if self.store.is_transient(error):
+                raise
+            return False
+
     def next_due(self, now: datetime) -> datetime | None:
         """Return when the next scheduled job becomes due; None if there is none."""
         stored = self.store.collection(COLLECTION).find_one(
@@ -433,10 +487,26 @@ def _fail_stored(store: Store, stored: Mapping[str, Any], error: Exception) -> b
         return False
 
 
+def _fail_unclaimed(store: Store, id: Any, error: Exception) -> bool:
+    """Fail a queued job if its document cannot take a claim; return whether that was done."""
+    stored = store.collection(COLLECTION).find_one({"_id": id})
+    if stored is None or claims.can_be_claimed(stored):
+        return stored is None  # it is not the document's fault
+    for update in claims.failures_of_queued(error):
+        try:
+            store.write_many(COLLECTION, [Write({"_id": id, "state": "queued"}, update)])
+        except Exception as refused:  # with less and less said there is room for it
+            if store.is_transient(refused):
+                raise
+        else:
+            return True
+    return False
+
+
 def waiting_suspects(queue: Queue) -> bool:
     """Tell whether anything could start now whose worker has crashed before.
 
     Args:
         queue: as a process for suspects sees it.
     """
-    return queue.is_waiting() or any(queue.plugins.hook.waiting_suspects())
+    return queue.could_start() or any(queue.plugins.hook.waiting_suspects())

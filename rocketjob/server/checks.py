@@ -29,7 +29,7 @@ from rocketjob.model.app_modules import import_app
 from rocketjob.queue.claim import owners
 from rocketjob.server.classes import find_classes
 from rocketjob.server.events import COLLECTION
-from rocketjob.server.recovery import unserved
+from rocketjob.server.recovery import unheld, unserved
 from rocketjob.server.server import Server
 from rocketjob.store import Store
 
@@ -311,7 +311,7 @@ def _ahead(server: Server, now: datetime) -> float:
 
 
 def check_classes(patient: Patient) -> Iterator[Finding]:
-    """Look for queued jobs whose class no server has loaded."""
+    """Look for jobs that wait, queued or for workers to join, whose class no server has loaded."""
     if not patient.living:
         return  # it has been said that nobody is there
     missing = unserved(patient.store)
@@ -319,18 +319,20 @@ def check_classes(patient: Patient) -> Iterator[Finding]:
         yield Finding(
             "classes",
             PROBLEM,
-            f"{name}: {_jobs(count)} queued, and no living server has loaded that class",
+            f"{name}: {_jobs(count)} queued or to be joined, and no living server has loaded that "
+            "class",
             "start a server with its module in --app, without a filter that leaves it out; if the "
             "class is gone, remove the jobs",
             {"class": name, "queued": count},
         )
     if not missing:
-        yield Finding("classes", OK, "a living server has loaded the class of every queued job")
+        yield Finding("classes", OK, "a living server has loaded the class of every job that waits")
 
 
 def check_jobs(patient: Patient) -> Iterator[Finding]:
     """Look for jobs that are stuck, late or failed."""
     yield from _stuck(patient)
+    yield from _unheld(patient)
     yield from _oldest(patient)
     failed = Job.failed().count()
     if failed:
@@ -357,6 +359,22 @@ def _stuck(patient: Patient) -> Iterator[Finding]:
         else "start a server: it takes the work back",
         {"owners": lost, "running": count},
     )
+
+
+def _unheld(patient: Patient) -> Iterator[Finding]:
+    """Look for jobs that are running, by their state, and that nobody has."""
+    found = [f"{job.type_name()} {job.id}" for job in unheld(patient.store)]
+    if found:
+        names = ", ".join(found[:5]) + (", and more" if len(found) > 5 else "")
+        yield Finding(
+            "jobs",
+            WARNING if patient.living else PROBLEM,
+            f"{_jobs(len(found))} running, and no worker has claimed it: {names}",
+            "was start() called outside a worker? A server queues it again after four heartbeats"
+            if patient.living
+            else "start a server: it queues it again; or rocketjob jobs requeue",
+            {"jobs": found},
+        )
 
 
 def _oldest(patient: Patient) -> Iterator[Finding]:

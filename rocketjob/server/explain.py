@@ -48,6 +48,13 @@ def explain(job: Job) -> Explanation:
 def _explain_running(name: str, job: Job, stored: dict[str, Any]) -> Explanation:
     """Say who is at it, what keeps others from joining, or why nobody is at it."""
     reasons = [*lost([job.claimed_by or ""]), *job.held_up_by()]
+    if isinstance(job, UnknownJob) and not job.claimed_by:
+        reasons = [*_servers(stored["_type"]), *reasons]
+        if reasons:
+            return Explanation(name, job.state, tuple(reasons))
+    if not job.claimed_by and type(job).joinable is None and not isinstance(job, UnknownJob):
+        text = "no worker has claimed it, as if start() was called outside one"
+        reasons.append(Reason("lost", f"{text}: a server queues it again after four heartbeats"))
     is_open = type(job).joinable is not None and not job.worker_names
     if not is_open and not any(reason.name == "lost" for reason in reasons):
         note = "; ".join([f"it is running on {_workers(job)}", *map(str, reasons)])

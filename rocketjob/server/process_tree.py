@@ -78,6 +78,7 @@ class ProcessTree:
         self.paused = False
         self.cut_short = self.worked_before = self.quick_deaths = 0
         self._suspects, self._suspects_after = suspects, 0.0
+        self._suspects_wait = SUSPECTS_RETRY
         self._stopping, self._wake = stopping, wake
         self._numbers = 0
         self._beat_at = 0.0
@@ -240,13 +241,20 @@ class ProcessTree:
         if has_crashed:
             message = "a worker process died" if was_ready else "a worker process did not start"
             log.error(message, how=ended.describe(), performing=len(performed))
-        if process.suspects and not worked and not performed:
-            # It did not get to its work.
-            self._suspects_after = clock.monotonic() + jittered(SUSPECTS_RETRY)
+        if process.suspects:
+            self._put_off_suspects(bool(worked or performed))
         if not self._stopping.is_set() and not process.suspects:
             self._schedule_restart(process)
         crashed = dict.fromkeys(performed, ended.describe()) if has_crashed else {}
         self.to_take_back.append((process, crashed))
+
+    def _put_off_suspects(self, got_to_work: bool) -> None:
+        """Wait longer and longer for one that finds nothing to do, as where all are held back."""
+        if got_to_work:
+            self._suspects_wait = SUSPECTS_RETRY
+            return
+        self._suspects_after = clock.monotonic() + jittered(self._suspects_wait)
+        self._suspects_wait = min(2 * self._suspects_wait, self.config.re_check_seconds)
 
     def _schedule_restart(self, process: Process) -> None:
         lived = clock.monotonic() - process.started

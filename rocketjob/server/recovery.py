@@ -6,13 +6,15 @@ its own monotonic clock; a wall clock that jumps takes no work away from anybody
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from rocketjob.base import clock
 from rocketjob.base.log import Logger
 from rocketjob.jobs import completions
 from rocketjob.jobs.claims import COLLECTION
+from rocketjob.jobs.job import Job
+from rocketjob.jobs.unknown import UnknownJob
 from rocketjob.queue.claim import owners, requeue_claims
 from rocketjob.server import events
 from rocketjob.server.server import MISSED_BEATS, Server
@@ -38,6 +40,7 @@ class Recovery:
         self._seen: dict[Any, tuple[int, float]] = {}  # beat number, since when
         self._looked_at = clock.monotonic()
         self._swept_events = 0.0
+        self._unheld: dict[Any, float] = {}  # running jobs that nobody has claimed, since when
 
     def sweep(self, living_processes: set[str]) -> dict[str, int]:
         """Look once: bury dead servers and queue what belongs to no living one.
@@ -57,6 +60,7 @@ class Recovery:
             if incarnation == self.incarnation and holder in living_processes:
                 continue
             taken.append(self._take_back(holder))
+        taken.append(self._take_back_unheld())
         for store in self.stores():
             store.recover()
         self._remove_old_events()
@@ -66,6 +70,7 @@ class Recovery:
     def forget(self) -> None:
         """Watch all servers anew: for a while nothing could be learnt of them."""
         self._seen.clear()
+        self._unheld.clear()
 
     def bury(self, server: dict[str, Any]) -> dict[str, int]:
         """Take back what the processes of a server held that is known to be dead, and remove it.
@@ -115,6 +120,23 @@ class Recovery:
             log.warning("work taken back", holder=holder, **taken)
         return taken
 
+    def _take_back_unheld(self) -> dict[str, int]:
+        """Queue running jobs that nobody has held for as long as a server may be silent."""
+        now, before = clock.monotonic(), self._unheld
+        found = {(job.id, job.claim_number, job.started_at): job for job in unheld(self.store)}
+        self._unheld = {key: before.get(key, now) for key in found}
+        limit = MISSED_BEATS * self.config.heartbeat_seconds
+        taken = dict(NOTHING)
+        for key in [key for key, since in self._unheld.items() if now - since >= limit]:
+            job = found[key]
+            outcome = job.recover(
+                None, "it was running and nobody held it", self.config.crash_limit
+            )
+            if outcome is not None:
+                job.logger.warning("taken back: it was running and nobody held it")
+                taken[outcome] += 1
+        return taken
+
     def _remove_old_events(self) -> None:
         if clock.monotonic() - self._swept_events > 600:
             self._swept_events = clock.monotonic()
@@ -133,10 +155,39 @@ def _performed_by(server: dict[str, Any]) -> dict[str, str]:
 
 
 def unserved(store: Store, loaded: Collection[str] = ()) -> dict[str, int]:
-    """Count the queued jobs, by class, that neither `loaded` nor a living server can run."""
+    """Count the jobs, by class, that neither `loaded` nor a living server can run.
+
+    Those are queued, or running with nobody at them, as a batch job that workers join.
+    """
     known = {*loaded}
     for server in Server.all():
         if not server.is_zombie():
             known.update(server.classes)
-    queued = store.count_by(COLLECTION, "_type", {"state": "queued"})
-    return {str(name): count for name, count in queued.items() if name not in known}
+    wait = {"$or": [{"state": "queued"}, {"state": "running", "claimed_by": None}]}
+    waiting = store.count_by(COLLECTION, "_type", wait)
+    return {str(name): count for name, count in waiting.items() if name not in known}
+
+
+def unheld(store: Store) -> Iterator[Job]:
+    """Yield the running jobs that nobody has claimed, and that no worker can join.
+
+    So is one that was started where no worker is, as by `job.start()` in a program. Of a class that
+    is not loaded here it cannot be told: see `unserved`.
+    """
+    jobs = store.collection(COLLECTION)
+    for stored in jobs.find({"state": "running", "claimed_by": None}):
+        try:
+            job = Job.from_document(stored)
+        except Exception:
+            log.exception("a running job cannot be loaded", job_id=str(stored["_id"]))
+            continue
+        if not isinstance(job, UnknownJob) and not can_be_joined(job):
+            yield job
+
+
+def can_be_joined(job: Job) -> bool:
+    """Tell whether workers may join a running job now, as it is stored."""
+    joinable = type(job).joinable
+    if joinable is None:
+        return False
+    return job.collection().find_one({"$and": [{"_id": job.id}, joinable]}, {"_id": 1}) is not None

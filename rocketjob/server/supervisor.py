@@ -236,11 +236,11 @@ class Supervisor:
             self.say_what_is_unserved()
 
     def say_what_is_unserved(self) -> None:
-        """Log the classes of queued jobs that no server has loaded, if there are new ones."""
+        """Log the classes of jobs that wait and that no server has, if there are new ones."""
         missing = unserved(self.application.store, self.server.classes)
         if missing.keys() - self._unserved:
             classes = ", ".join(sorted(missing))
-            log.warning("queued jobs of classes that no server has loaded", classes=classes)
+            log.warning("jobs wait whose classes no server has loaded", classes=classes)
         self._unserved = set(missing)
 
     # --- the end -----------------------------------------------------------------------------

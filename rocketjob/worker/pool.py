@@ -107,10 +107,10 @@ class WorkerPool:
         if self.watch is not None:
             self.watch.performing(number, job.id)
 
-    def performed(self, number: int, seconds: float) -> None:
+    def performed(self, number: int, seconds: float, worked: bool = True) -> None:
         if self.watch is not None:
             self.watch.performing(number, None)
-        self.worked += 1
+        self.worked += worked  # not one that was held back
         self._mean += (seconds - self._mean) * (0.2 if seconds < self._mean else 0.5)
 
     def hold(self, job: Job) -> None:

@@ -59,7 +59,7 @@ class Pool(Protocol):
 
     def performing(self, number: int, job: Job) -> None: ...
 
-    def performed(self, number: int, seconds: float) -> None: ...
+    def performed(self, number: int, seconds: float, worked: bool = True) -> None: ...
 
     def hold(self, job: Job) -> None: ...
 
@@ -113,11 +113,12 @@ class ThreadWorker(Worker):
         self._submitted, self.job_id = False, job.id
         pool.performing(self.number, job)
         pool.surroundings.enter()
+        worked = False
         try:
-            work_claimed_job(job, self)
+            worked = work_claimed_job(job, self)
         finally:
             pool.surroundings.leave(type(job).__name__)
-            pool.performed(self.number, clock.monotonic() - started)
+            pool.performed(self.number, clock.monotonic() - started, worked)
             if not self._submitted:
                 pool.released(job)
             self.job_id = None

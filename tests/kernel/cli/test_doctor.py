@@ -207,6 +207,23 @@ def test_queued_jobs_of_a_class_that_no_living_server_has_are_a_problem(findings
     assert "KeptJob" not in said(found["classes"])
 
 
+def test_running_jobs_to_be_joined_whose_class_no_living_server_has_are_a_problem(findings):
+    registered(classes=["KeptJob"])
+    queued("VanishedJob", state="running", sub_state="processing")
+    code, found = findings()
+    assert (code, worst(found["classes"])) == (1, "problem")
+    assert "VanishedJob: 1 job queued or to be joined" in said(found["classes"])
+
+
+def test_running_jobs_that_nobody_has_claimed_are_named(findings):
+    registered(classes=["KeptJob"])
+    job = KeptJob.create()
+    job.start()
+    _, found = findings()
+    assert worst(found["jobs"]) == "warning"
+    assert f"no worker has claimed it: KeptJob {job.id}" in said(found["jobs"])
+
+
 def test_unserved_classes_are_counted_less_those_that_are_loaded_here(rocketjob):
     queued("VanishedJob")
     queued("OtherJob")

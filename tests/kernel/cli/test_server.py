@@ -188,7 +188,7 @@ def test_it_is_said_when_the_filters_leave_no_class(start):
 def test_queued_jobs_of_classes_that_nobody_has_are_named_in_the_log(start, file_store):
     document(file_store.store, "VanishedJob")
     document(file_store.store, "ServedJob")
-    start().says("queued jobs of classes that no server has loaded classes=VanishedJob")
+    start().says("jobs wait whose classes no server has loaded classes=VanishedJob")
     eventually(lambda: states(file_store.store) == {"completed": 1, "queued": 1})
 
 

@@ -4,6 +4,7 @@ import threading
 from datetime import timedelta
 
 import attrs
+import bson
 import pytest
 
 from rocketjob import Job, after, application
@@ -11,7 +12,8 @@ from rocketjob.base import clock
 from rocketjob.base.config import Config
 from rocketjob.base.errors import ConfigurationError, StoreUnavailable
 from rocketjob.jobs.claims import held_by
-from rocketjob.queue.claim import owners, requeue_claims, takes
+from rocketjob.queue.claim import owners, requeue_claims, takes, waiting_suspects
+from rocketjob.queue.limits import Limit
 from support.jobs import KeptJob, PassingJob, stored
 from support.runtime import FlakyStore, events_of, queue_of
 
@@ -166,6 +168,63 @@ def test_no_job_is_claimed_twice_by_claimers_at_the_same_time(file_store):
     for thread in threads:
         thread.join(60)
     assert sorted(found) == sorted(ids(jobs))
+
+
+@pytest.mark.parametrize("limited", [False, True])
+@pytest.mark.parametrize("fault", ["history is no list", "no number", "full"])
+def test_a_job_whose_document_cannot_be_claimed_fails_and_stops_no_other(
+    rocketjob, monkeypatch, fault, limited
+):
+    if limited:
+        monkeypatch.setattr(KeptJob, "claim_limits", lambda self: [])
+    bad, good = KeptJob.create(priority=1), KeptJob.create()
+    change = {
+        "history is no list": {"history": "none"},
+        "no number": {"claim_number": "one"},
+        "full": {"filling": "x" * 16_000_000},
+    }[fault]
+    KeptJob.collection().update_one({"_id": bad.id}, {"$set": change})
+    if fault == "full":
+        size = len(bson.encode(KeptJob.collection().find_one({"_id": bad.id})))
+        full = "x" * (16_000_000 + 16 * 1024 * 1024 - size)
+        KeptJob.collection().update_one({"_id": bad.id}, {"$set": {"filling": full}})
+    queue = queue_of(rocketjob)
+    assert ids(queue.claim(10)) == [good.id]
+    found = stored(bad)
+    assert found["state"] == "failed"
+    if fault != "full":  # what is full has no room for words
+        assert found["exception"]["message"]
+    assert queue.claim(10) == []
+
+
+def test_a_store_that_refuses_every_write_fails_no_job(rocketjob, monkeypatch):
+    job = KeptJob.create()
+    queue = queue_of(rocketjob)
+
+    def refuse(*_, **__):
+        raise ValueError("no writes")
+
+    monkeypatch.setattr(type(rocketjob.store), "claim_many", refuse)
+    monkeypatch.setattr(type(rocketjob.store), "write_many", refuse)
+    with pytest.raises(ValueError, match="no writes"):
+        queue.claim(10)
+    assert stored(job)["state"] == "queued"
+
+
+def test_a_suspect_that_waits_for_a_limit_could_not_start(rocketjob):
+    class OnceJob(PassingJob):
+        def claim_limits(self):
+            counts = {"_type": "OnceJob"}
+            return [Limit(name="one", key="one", maximum=1, counts=counts, blocks=counts)]
+
+    OnceJob.create()
+    rocketjob.queue.claim(1)
+    suspect = OnceJob.create()
+    OnceJob.collection().update_one({"_id": suspect.id}, {"$set": {"interruptions": 1}})
+    queue = queue_of(rocketjob, suspects=True)
+    assert not waiting_suspects(queue)
+    OnceJob.running().first().abort()
+    assert waiting_suspects(queue)
 
 
 # --- giving back --------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """Servers watch each other's heartbeats, and take back the work of those that died."""
 
+from datetime import timedelta
+
 import pytest
 
 from rocketjob import Server
@@ -242,3 +244,40 @@ def test_all_servers_are_counted_and_told(rocketjob):
     assert Server.resume_all() == 2
     assert Server.stop_all() == 3
     assert Server.counts_by_state() == {"stopping": 3}
+
+
+# --- running jobs that nobody holds --------------------------------------------------------------
+
+
+def test_a_job_that_was_started_where_no_worker_is_is_queued_again(rocketjob, mine, watch):
+    job = KeptJob.create()
+    job.start()
+    held = claim_for(rocketjob, server("alive"))
+    assert job.explain().names() == ["lost"]
+    watch.sleep(mine, 4 * rocketjob.application.config.heartbeat_seconds - 1, beating=Server.all())
+    assert stored(job)["state"] == "running"
+    watch.sleep(mine, 2 * mine.interval + 1, beating=Server.all())
+    assert stored(job)["state"] == "queued"
+    assert stored(job)["history"][-1]["reason"] == "it was running and nobody held it"
+    assert stored(held)["state"] == "running"
+    assert rocketjob.work_off() == 1
+
+
+def test_one_that_ends_meanwhile_is_left_alone(rocketjob, mine, watch):
+    job = KeptJob.create()
+    job.start()
+    watch.sleep(mine, 30)
+    job.complete()
+    watch.sleep(mine, 100)
+    assert stored(job)["state"] == "completed"
+
+
+def test_the_time_begins_again_with_each_start(rocketjob, mine, watch):
+    job = KeptJob.create()
+    job.start()
+    watch.sleep(mine, 40)
+    job.requeue()
+    rocketjob.travel(timedelta(seconds=1))
+    job.start()
+    watch.sleep(mine, 40)
+    assert stored(job)["state"] == "running"
