@@ -234,15 +234,25 @@ class Queue:
         try:
             count = job.open_places(places, self.suspects) if places > 0 else 0
         except Exception as error:
-            if self.store.is_transient(error):
-                raise
-            log.exception("a running job cannot be joined", job_id=str(job.id))
-            self.hold_back("cannot be joined", {"_id": {"$in": [job.id]}})
+            self._leave_open(job, error)
             return []
         return [
             job,
             *(Job.from_document(dict(record_of(job).stored or {})) for _ in range(count - 1)),
         ][: max(0, count)]
+
+    def _leave_open(self, job: Job, error: Exception) -> None:
+        """Hold back a running job that cannot be joined, so that the others can be claimed.
+
+        Raises:
+            Exception: this store cannot be reached either.
+        """
+        seconds, its = inf, {"_id": {"$in": [job.id]}}
+        if self.store.is_transient(error):  # its parts may be in another store, which is away
+            self.store.collection(COLLECTION).find_one({"_id": job.id}, {"_id": 1})
+            seconds = self.config.max_poll_seconds
+        log.exception("a running job cannot be joined", job_id=str(job.id))
+        self.hold_back("cannot be joined", its, seconds)
 
     def more_urgent(self, job: Job) -> bool:
         """Tell whether a job that should go before this one waits."""
@@ -250,9 +260,13 @@ class Queue:
         filter = {"$and": [*self.clauses(clock.now()).values(), narrower]}
         return self.store.collection(COLLECTION).find_one(filter, {"_id": 1}) is not None
 
-    def hold_back(self, name: str, filter: Filter) -> None:
-        """Leave jobs alone until the next re-check: something that is no limit holds them back."""
-        until = clock.elapsed() + self.config.re_check_seconds
+    def hold_back(self, name: str, filter: Filter, seconds: float = inf) -> None:
+        """Leave jobs alone until the next re-check: something that is no limit holds them back.
+
+        Args:
+            seconds: less than until the re-check.
+        """
+        until = clock.elapsed() + min(seconds, self.config.re_check_seconds)
         self._held_back[f"{name}: {filter!r}"] = (until, filter)
 
     def _held(self) -> list[Filter]:

@@ -56,6 +56,8 @@ def _left(job: Batch) -> Iterator[Reason]:
     elif failed:
         slices = f"{failed} of its slices failed, and the others are"
         yield Reason("slices", f"{slices} done: it fails as soon as a worker is free")
+    elif elsewhere := job.slices_are_elsewhere():
+        yield Reason("slices", elsewhere)
     else:
         yield Reason("slices", "all its slices are done: it ends as soon as a worker is free")
 

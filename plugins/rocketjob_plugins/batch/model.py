@@ -380,6 +380,18 @@ class BatchModel(Job, abstract=True):
 
     # --- work --------------------------------------------------------------------------------
 
+    def slices_are_elsewhere(self) -> str | None:
+        """Say where its slices were looked for, if they have never been there.
+
+        A job that has records has a collection of slices until it has completed, empty at last.
+        """
+        if not self.record_count or self.input.is_there():
+            return None
+        return (
+            f"its {self.record_count:,} records are not in {self.input.store.url}: does slices_url "
+            "say the same wherever jobs are uploaded and worked, and is the store in its place?"
+        )
+
     def open_places(self, wanted: int, suspects: bool | None = None) -> int:
         """Return how many workers find a slice; one, where only the end is left."""
         slices = self.input

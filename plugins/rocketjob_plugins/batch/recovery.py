@@ -27,7 +27,16 @@ HOLDING = ["running", "paused", "failed"]  # states in which a worker may still 
 
 @hookimpl
 def claim_owners() -> list[str]:
-    return [owner for job in _batch_jobs(HOLDING) for owner in job.input.owners()]
+    found: list[str] = []
+    for job in _batch_jobs(HOLDING):
+        try:
+            found += job.input.owners()
+        except Exception as error:
+            if not job.input.store.is_transient(error):
+                raise
+            # Where the slices' own store is away, the work of simple jobs is still taken back.
+            log.warning("slices cannot be looked at", job_id=str(job.id), error=str(error))
+    return found
 
 
 @hookimpl
@@ -48,10 +57,16 @@ def take_back_claims(owner: str, crashed: Mapping[str, str], crash_limit: int) -
 @hookimpl
 def waiting_suspects() -> int:
     suspect = {"state": "queued", "interruptions": {"$gt": 0}}
-    return sum(
-        job.input.collection.find_one(suspect, {"_id": 1}) is not None
-        for job in _batch_jobs(["running"])
-    )
+    return sum(_has(job, suspect) for job in _batch_jobs(["running"]))
+
+
+def _has(job: Batch, filter: Mapping[str, Any]) -> bool:
+    try:
+        return job.input.collection.find_one(filter, {"_id": 1}) is not None
+    except Exception as error:
+        if not job.input.store.is_transient(error):
+            raise
+        return False  # it is looked for again soon
 
 
 def _batch_jobs(states: list[str]) -> Iterator[Batch]:

@@ -70,6 +70,10 @@ class Slices:
     def counts_by_state(self) -> dict[str, int]:
         return self.store.count_by(self.name, "state")
 
+    def is_there(self) -> bool:
+        """Tell whether the store has the collection, which stays when its last slice is gone."""
+        return self.name in self.store.collection_names()
+
     def first(self) -> Slice | None:
         return self._one(ORDER)
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
-from rocketjob.base.errors import ClaimLost, NotFound, StateConflict
+from rocketjob.base.errors import ClaimLost, NotFound, StateConflict, StoreError
 from rocketjob.base.log import Logger
 from rocketjob.jobs import claims
 from rocketjob.jobs.exception import message_of
@@ -444,11 +444,25 @@ def finish_if_done(job: Batch, worker: Worker) -> None:
         return
     if counts.get("failed"):
         return _fail_for_slices(job, counts["failed"], worker)
+    if not counts and (elsewhere := job.slices_are_elsewhere()):
+        return _refuse_the_end(job, worker, elsewhere)
     if not persistently(job, lambda: _take_over_the_end(job, worker)):
         return
     if job.input.counts_by_state():
         return open_to_all(job)  # somebody has added some since
     _end(job, worker)
+
+
+def _refuse_the_end(job: Batch, worker: Worker, reason: str) -> None:
+    """Leave a job running whose slices cannot be seen: another server may see them.
+
+    Raises:
+        StoreError: it is performed inline.
+    """
+    if worker.inline:
+        raise StoreError(f"{job!r} cannot be worked: {reason}")
+    job.logger.error("held back: the slices are not here", reason=reason)
+    _leave_alone(job, worker, "slices")
 
 
 def _finish_inline(job: Batch) -> None:
