@@ -31,6 +31,7 @@ INDEX: dict[str, Any] = {
 }
 RELEASED = {"worker_name": "", "claimed_by": ""}  # what goes when nobody holds the job any more
 FULL = 16 * 1024 * 1024 - 4096  # bytes: less than a claim's entry in the history is left
+SUSPECTED = "suspected"  # the claim under which the job may have ended its whole server
 UNSTARTED = {**RELEASED, "started_at": ""}
 
 

@@ -308,8 +308,11 @@ class Queue:
         if held:
             found["held back"] = {"$nor": held}
         if self.suspects is not None:
-            crashes = {"$gt": 0} if self.suspects else {"$in": [0, None]}
-            found["crashes"] = {"interruptions": crashes}
+            found["crashes"] = (
+                {"$or": [{"interruptions": {"$gt": 0}}, {claims.SUSPECTED: {"$gt": 0}}]}
+                if self.suspects
+                else {"interruptions": {"$in": [0, None]}, claims.SUSPECTED: None}
+            )
         return found
 
     def class_names(self) -> list[str]:
@@ -438,6 +441,7 @@ def requeue_claims(
     crash_limit: int,
     crashed: Mapping[str, str] | None = None,
     reason: str = "its server died",
+    unexplained: bool = False,
 ) -> dict[str, int]:
     """Take back all jobs that a dead process or server held.
 
@@ -446,6 +450,8 @@ def requeue_claims(
     Args:
         crashed: ids of the jobs that were being performed when the worker crashed, and how it
             ended: these count as crashes, the others do not.
+        unexplained: any of the jobs may have ended the whole server. Each becomes a suspect, to be
+            performed alone; for one that was a suspect already it counts as a crash.
 
     Returns:
         how many were `requeued` and how many `failed`, because their workers crashed too often.
@@ -453,6 +459,8 @@ def requeue_claims(
     counts = {"requeued": 0, "failed": 0}
     for stored in _held_by(store, owner):
         how = (crashed or {}).get(str(stored["_id"]))
+        if unexplained and how is None:
+            how = _suspect(store, stored, reason)
         outcome = _take_back(store, stored, how, reason, crash_limit)
         if outcome:
             counts[outcome] += 1
@@ -461,6 +469,20 @@ def requeue_claims(
     ):
         counts["requeued"] += taken
     return counts
+
+
+def _suspect(store: Store, stored: dict[str, Any], reason: str) -> str | None:
+    """Note that a claimed job may have ended its server; return how, if it was the only one.
+
+    A suspect is claimed alone by a process of its own, so that it was being performed. The claim's
+    number is noted: several servers may be at it at once.
+    """
+    number, since = stored.get("claim_number", 0), stored.get(claims.SUSPECTED)
+    if since is not None and since < number:
+        return reason
+    held = {"_id": stored["_id"], "claimed_by": stored["claimed_by"], "claim_number": number}
+    store.write_many(COLLECTION, [Write(held, {"$set": {claims.SUSPECTED: number}})])
+    return None
 
 
 def _held_by(store: Store, owner: str) -> Iterator[dict[str, Any]]:

@@ -81,7 +81,7 @@ class Recovery:
         """
         if Server.collection().find_one(_silent(server), {"_id": 1}) is None:
             return NOTHING  # it has beaten this moment, or another server was first
-        taken = self._take_back(server["incarnation"], _performed_by(server))
+        taken = self._take_back(server["incarnation"], _performed_by(server), True)
         self._remove(server)
         return taken
 
@@ -112,9 +112,16 @@ class Recovery:
             self._seen.pop(server["_id"], None)
             log.error("a server died: its heartbeat stopped", name=server["name"])
 
-    def _take_back(self, holder: str, crashed: dict[str, str] | None = None) -> dict[str, int]:
+    def _take_back(
+        self, holder: str, crashed: dict[str, str] | None = None, unexplained: bool = False
+    ) -> dict[str, int]:
         taken = requeue_claims(
-            self.store, self.plugins, holder, crash_limit=self.config.crash_limit, crashed=crashed
+            self.store,
+            self.plugins,
+            holder,
+            crash_limit=self.config.crash_limit,
+            crashed=crashed,
+            unexplained=unexplained,
         )
         if any(taken.values()):
             log.warning("work taken back", holder=holder, **taken)

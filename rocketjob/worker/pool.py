@@ -305,6 +305,8 @@ class WorkerPool:
 
     def _room(self) -> int:
         """Return how many jobs to claim: one for each idle thread, and a little more."""
+        if self.end_when_idle:  # one at a time: what it holds when it dies is what it performed
+            return self._idle - len(self._tasks)
         ahead = min(BACKLOG_LIMIT, int(BACKLOG_SECONDS / max(self._mean, 1e-5)))
         # Claim again only when half of it is used up: few large claims cost less than many small.
         waiting = len(self._tasks)

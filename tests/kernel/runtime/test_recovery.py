@@ -281,3 +281,36 @@ def test_the_time_begins_again_with_each_start(rocketjob, mine, watch):
     job.start()
     watch.sleep(mine, 40)
     assert stored(job)["state"] == "running"
+
+
+# --- whole servers that die at once --------------------------------------------------------------
+
+
+def die_with(rocketjob, mine, job, *, suspects):
+    """Let a server claim, and die before its heartbeat has named anything."""
+    dead = server(f"dead {job.reload().claim_number}")
+    queue = queue_of(rocketjob, f"{dead.incarnation}.1", suspects=suspects)
+    claimed = [each.id for each in queue.claim(5)]
+    mine.bury(Server.collection().find_one({"_id": dead.id}))
+    return claimed
+
+
+def test_a_job_that_takes_its_server_down_is_performed_alone_and_failed(rocketjob, mine):
+    poison, other = KeptJob.create(priority=1), KeptJob.create()
+    assert die_with(rocketjob, mine, poison, suspects=False) == [poison.id, other.id]
+    assert stored(poison)["interruptions"] == stored(other)["interruptions"] == 0
+    other.reload().abort()
+    assert die_with(rocketjob, mine, poison, suspects=False) == []
+    for count in (1, 2, 3):
+        assert die_with(rocketjob, mine, poison, suspects=True) == [poison.id]
+        assert stored(poison)["interruptions"] == count
+    assert stored(poison)["state"] == "failed"
+    assert stored(poison)["exception"]["class_name"] == "WorkerCrashed"
+
+
+def test_two_servers_that_bury_one_blame_no_job_twice(rocketjob, mine):
+    job, dead = KeptJob.create(), server("dead")
+    queue_of(rocketjob, f"{dead.incarnation}.1").claim(1)
+    KeptJob.collection().update_one({"_id": job.id}, {"$set": {"suspected": 1}})  # by the other
+    mine.bury(Server.collection().find_one({"_id": dead.id}))
+    assert (stored(job)["state"], stored(job)["interruptions"]) == ("queued", 0)
