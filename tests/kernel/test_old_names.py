@@ -38,6 +38,19 @@ def test_an_old_module_is_the_new_one_and_no_copy():
         assert importlib.import_module("rocketjob.errors") is errors
 
 
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("rocketjob_plugins.cron.walls", "rocketjob_plugins.cron.wall_times"),
+        ("rocketjob_plugins.cron.words", "rocketjob_plugins.cron.describe"),
+    ],
+)
+def test_an_old_module_of_a_plugin_is_the_new_one_with_a_warning(old, new):
+    sys.modules.pop(old, None)
+    with pytest.warns(DeprecationWarning, match=f"{old} is called {new} now"):
+        assert importlib.import_module(old) is importlib.import_module(new)
+
+
 def test_a_name_that_never_was_is_an_attribute_error():
     import rocketjob.server.server
 

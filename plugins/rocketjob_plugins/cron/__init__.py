@@ -22,9 +22,11 @@ longer than until the next occurrence. An instance that has expired (`expires_at
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 from rocketjob import Job, hookimpl
+from rocketjob.base.deprecation import MovedModules
 from rocketjob.base.settings import Setting
 from rocketjob.jobs.reasons import Reason
 from rocketjob.store.indexes import unique_while
@@ -37,6 +39,15 @@ if TYPE_CHECKING:
     import click
 
 __all__ = ["Cron", "CronError", "CronSchedule", "Schedule", "scheduled"]
+
+sys.meta_path.append(
+    MovedModules(
+        {
+            "rocketjob_plugins.cron.walls": "rocketjob_plugins.cron.wall_times",
+            "rocketjob_plugins.cron.words": "rocketjob_plugins.cron.describe",
+        }
+    )
+)
 
 
 @hookimpl

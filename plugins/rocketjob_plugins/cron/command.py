@@ -66,8 +66,8 @@ def cron_next(
     local = ZoneInfo(schedule.time_zone)
     if as_json:
         for run in runs:
-            there = run.astimezone(local).isoformat()
-            print_json({"utc": run, "local": there, "zone": schedule.time_zone})
+            local_time = run.astimezone(local).isoformat()
+            print_json({"utc": run, "local": local_time, "zone": schedule.time_zone})
         return
     click.echo(schedule.describe())
     print_table(
@@ -86,28 +86,28 @@ def list_schedules(as_json: bool) -> None:
     """Show the schedules that the app's classes declare, and how the store differs."""
     import_app()
     steps = schedules.plan()
-    gone = list(schedules.undeclared())
+    undeclared = list(schedules.undeclared())
     if as_json:
         for step in steps:
             print_json(_row(step))
-        for each in gone:
+        for instance in undeclared:
             print_json(
                 {
-                    "name": each.name,
-                    "class": each.class_name,
-                    "cron_schedule": each.cron_schedule,
+                    "name": instance.name,
+                    "class": instance.class_name,
+                    "cron_schedule": instance.cron_schedule,
                     "action": "undeclared",
-                    "loaded": each.loaded,
-                    "run_at": each.run_at,
-                    "id": each.id,
+                    "loaded": instance.loaded,
+                    "run_at": instance.run_at,
+                    "id": instance.id,
                 }
             )
         return
-    if not steps and not gone:
+    if not steps and not undeclared:
         click.echo("no schedules are declared: mark Cron classes with @scheduled", err=True)
-    _print(steps, gone)
-    for each in gone:
-        click.echo(each.advice, err=True)
+    _print(steps, undeclared)
+    for instance in undeclared:
+        click.echo(instance.advice, err=True)
 
 
 @schedules_group.command(
@@ -139,26 +139,26 @@ def sync_schedules(dry_run: bool, overwrite: bool, as_json: bool) -> None:
         if as_json:
             print_json({**_row(step), "dry_run": dry_run})
         else:
-            click.echo(f"{'would ' if dry_run else ''}{_said(step)}")
-    for each in schedules.undeclared():
-        click.echo(each.advice, err=True)
+            click.echo(f"{'would ' if dry_run else ''}{_summary(step)}")
+    for instance in schedules.undeclared():
+        click.echo(instance.advice, err=True)
     if failed:
         raise Failure("not all schedules could be brought into the store")
 
 
-def _said(step: schedules.Step) -> str:
+def _summary(step: schedules.Step) -> str:
     changes = ", ".join(f"{name}={value!r}" for name, value in step.changes.items())
     kept = ", ".join(
         f"{name}={stored!r} (code: {declared!r})" for name, (stored, declared) in step.kept.items()
     )
-    words = {
+    summaries = {
         "create": f"create {step.schedule.name}: {changes}",
         "update": f"update {step.schedule.name}: {changes}",
         "overwrite": f"overwrite {step.schedule.name}: {changes}",
         "nothing": f"leave {step.schedule.name} as it is",
         "keep": f"leave {step.schedule.name} as it is",
     }
-    return words[step.action] + (f"; edited in the store, kept: {kept}" if kept else "")
+    return summaries[step.action] + (f"; edited in the store, kept: {kept}" if kept else "")
 
 
 def _row(step: schedules.Step) -> dict[str, Any]:
@@ -175,18 +175,26 @@ def _row(step: schedules.Step) -> dict[str, Any]:
     }
 
 
-def _print(steps: list[schedules.Step], gone: list[schedules.Undeclared]) -> None:
-    said = {"create": "missing", "update": "changed", "keep": "edited", "nothing": "as declared"}
+def _print(steps: list[schedules.Step], undeclared: list[schedules.Undeclared]) -> None:
+    labels = {"create": "missing", "update": "changed", "keep": "edited", "nothing": "as declared"}
     styles = {"create": "yellow", "update": "yellow", "keep": "cyan"}
     rows: list[tuple[Cell | str, ...]] = []
     for step in steps:
         run_at: datetime | None = step.job.run_at if step.job else None
-        cell = Cell(said.get(step.action, step.action), styles.get(step.action, ""))
+        cell = Cell(labels.get(step.action, step.action), styles.get(step.action, ""))
         name = step.schedule.job_class.type_name()
         rows.append((step.schedule.name, name, step.schedule.cron_schedule, cell, moment(run_at)))
-    for each in gone:
-        cell = Cell("undeclared" if each.loaded else "class not loaded", "red")
-        rows.append((each.name, each.class_name, each.cron_schedule, cell, moment(each.run_at)))
+    for instance in undeclared:
+        cell = Cell("undeclared" if instance.loaded else "class not loaded", "red")
+        rows.append(
+            (
+                instance.name,
+                instance.class_name,
+                instance.cron_schedule,
+                cell,
+                moment(instance.run_at),
+            )
+        )
     columns = ("NAME", "CLASS", "SCHEDULE", "STORED", "NEXT RUN")
     if rows:
         print_table([Column(title, fixed=title != "SCHEDULE") for title in columns], rows)

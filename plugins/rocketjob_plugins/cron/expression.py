@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 from attrs import field, frozen
 
 from rocketjob.base.errors import RocketJobError
-from rocketjob_plugins.cron.walls import WallTimes
+from rocketjob_plugins.cron.wall_times import WallTimes
 from rocketjob_plugins.cron.zones import load_zone
 
 WORDS: Mapping[str, str] = {
@@ -80,7 +80,7 @@ class Field:
 class Parsed:
     """What an expression means."""
 
-    walls: WallTimes
+    wall_times: WallTimes
     zone: ZoneInfo
     #: The hours were named one by one, so each stands for a run that must not be lost or doubled.
     fixed_hours: bool
@@ -114,18 +114,18 @@ WEEKDAY = Field(
 
 def parse(expression: str, default_zone: str = "UTC") -> Parsed:
     """Read an expression; the default zone holds unless the expression names one itself."""
-    words, zone_name = _split(expression)
+    fields, zone_name = _split(expression)
     reader = _Reader(expression)
-    minutes = reader.numbers(MINUTE, words[0])
-    hours = reader.numbers(HOUR, words[1])
-    days = reader.days(words[2])
-    months = reader.numbers(MONTH, words[3])
-    weekdays = reader.weekdays(words[4])
+    minutes = reader.numbers(MINUTE, fields[0])
+    hours = reader.numbers(HOUR, fields[1])
+    days = reader.days(fields[2])
+    months = reader.numbers(MONTH, fields[3])
+    weekdays = reader.weekdays(fields[4])
     if days is not None:
-        reader.check_days(words[2], days, months)
+        reader.check_days(fields[2], days, months)
     zone = reader.zone(zone_name or str(default_zone))
     # 0-23 is written like fixed hours, but it means *
-    fixed = not any(part[:1] in "*/" for part in words[1].split(",")) and len(hours) < 24
+    fixed = not any(part[:1] in "*/" for part in fields[1].split(",")) and len(hours) < 24
     return Parsed(WallTimes(minutes, hours, days, months, weekdays), zone, fixed)
 
 
@@ -135,15 +135,15 @@ def _split(expression: str) -> tuple[list[str], str | None]:
         raise CronError(f"A cron schedule is text, not {expression!r}", field="expression")
     if len(expression) > LONGEST:
         _refuse(expression, "expression", f"it is longer than {LONGEST} characters")
-    words = expression.split()
-    if words and words[0].startswith("@"):
-        words[:1] = _expand(words[0], expression)
-    if len(words) not in (5, 6):
-        _refuse(expression, "expression", f"{_counted(len(words))}. {_SHAPE}")
-    if len(words) == 6 and _WEEKDAY_LIKE.match(words[5]):
+    fields = expression.split()
+    if fields and fields[0].startswith("@"):
+        fields[:1] = _expand(fields[0], expression)
+    if len(fields) not in (5, 6):
+        _refuse(expression, "expression", f"{_counted(len(fields))}. {_SHAPE}")
+    if len(fields) == 6 and _WEEKDAY_LIKE.match(fields[5]):
         seconds = "it has six fields, and seconds are not supported"
         _refuse(expression, "expression", f"{seconds}. {_SHAPE}")
-    return words[:5], words[5] if len(words) == 6 else None
+    return fields[:5], fields[5] if len(fields) == 6 else None
 
 
 _SHAPE = (
@@ -186,32 +186,32 @@ class _Reader:
     expression: str
 
     def numbers(self, spec: Field, text: str) -> tuple[int, ...]:
-        found: set[int] = set()
+        numbers: set[int] = set()
         for part in text.split(","):
-            found.update(self._part(spec, part))
-        return tuple(sorted(found))
+            numbers.update(self._part(spec, part))
+        return tuple(sorted(numbers))
 
     def days(self, text: str) -> tuple[int, ...] | None:
         """None for any day: `*`, but also `1-31` and `*/1`."""
-        found: set[int] = set()
+        days: set[int] = set()
         for part in text.split(","):
-            walked = self._part(DAY, part)
-            if walked == list(range(1, 32)):
+            numbers = self._part(DAY, part)
+            if numbers == list(range(1, 32)):
                 return None
-            found.update(walked)
-        return tuple(sorted(found))
+            days.update(numbers)
+        return tuple(sorted(days))
 
     def weekdays(self, text: str) -> tuple[tuple[int, int | None], ...] | None:
         """None for any day, which only `*` is: `*/2` or `0-6` count as given."""
         if text == "*":
             return None
-        found: set[tuple[int, int | None]] = set()
+        weekdays: set[tuple[int, int | None]] = set()
         for part in text.split(","):
             if match := _NTH.fullmatch(part):
-                found.add(self._nth(part, match["day"], match["nth"]))
+                weekdays.add(self._nth(part, match["day"], match["nth"]))
             else:
-                found.update((day, None) for day in self._part(WEEKDAY, part))
-        return tuple(sorted(found, key=lambda pair: (pair[0], pair[1] or 0)))
+                weekdays.update((day, None) for day in self._part(WEEKDAY, part))
+        return tuple(sorted(weekdays, key=lambda pair: (pair[0], pair[1] or 0)))
 
     def check_days(self, text: str, days: tuple[int, ...], months: tuple[int, ...]) -> None:
         """Refuse days that none of the months has, even if a weekday is given as well."""
@@ -279,11 +279,11 @@ class _Reader:
 
     def _nth(self, part: str, day: str, nth: str) -> tuple[int, int]:
         weekday = self._value(WEEKDAY, part, day) % 7
-        which = -1 if nth in "Ll" else int(nth)
-        if not 1 <= abs(which) <= 5:
+        position = -1 if nth in "Ll" else int(nth)
+        if not 1 <= abs(position) <= 5:
             self._bad(WEEKDAY, part, "is out of range")
-        return weekday, which
+        return weekday, position
 
     def _bad(self, spec: Field, text: str, why: str) -> NoReturn:
-        what = f'{spec.name} "{_clipped(text)}" {why}'
-        _refuse(self.expression, spec.name, f"{what}. Allowed: {spec.allowed}")
+        problem = f'{spec.name} "{_clipped(text)}" {why}'
+        _refuse(self.expression, spec.name, f"{problem}. Allowed: {spec.allowed}")

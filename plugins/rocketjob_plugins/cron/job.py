@@ -81,8 +81,8 @@ class Cron(Job, abstract=True):
         key = self._make_cron_key()
         if key is None or self.state not in ACTIVE or self.stored_value(INDEX) == key:
             return
-        others = {INDEX: key, "state": {"$in": list(ACTIVE)}, "_id": {"$ne": self.id}}
-        if type(self).where(others).exists():
+        active = {INDEX: key, "state": {"$in": list(ACTIVE)}, "_id": {"$ne": self.id}}
+        if type(self).where(active).exists():
             self.errors.add("cron_schedule", self._another(), conflict=True)
 
     def duplicate_key_errors(self, details: Mapping[str, Any]) -> dict[str, list[str]]:
@@ -99,10 +99,10 @@ class Cron(Job, abstract=True):
         return self.schedule_name and f"{type(self).type_name()}#{self.schedule_name}"
 
     def _another(self) -> str:
-        which = "with the same schedule" if self.cron_singleton else f"as {self.schedule_name}"
+        likeness = "with the same schedule" if self.cron_singleton else f"as {self.schedule_name}"
         return (
             f"Another instance of {type(self).__name__} is already queued, running, paused or "
-            f"failed {which}"
+            f"failed {likeness}"
         )
 
     # --- the series --------------------------------------------------------------------------
@@ -165,11 +165,11 @@ class Cron(Job, abstract=True):
         if self.is_expired:
             return None
         edited = self.edited_meanwhile()
-        made = self.restarted(**edited)
-        if made.cron_schedule is None:
+        successor = self.restarted(**edited)
+        if successor.cron_schedule is None:
             return None
-        made.run_at = made.occurrence = made.next_occurrence()
-        return made
+        successor.run_at = successor.occurrence = successor.next_occurrence()
+        return successor
 
     def _amend(self, successor: Self) -> bool:
         """Take over what was edited since the successor was made; tell whether it is wanted."""

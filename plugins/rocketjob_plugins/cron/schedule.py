@@ -23,9 +23,9 @@ from typing import Literal
 import pendulum
 from attrs import field, frozen
 
+from rocketjob_plugins.cron.describe import describe
 from rocketjob_plugins.cron.expression import CronError, Parsed, parse
-from rocketjob_plugins.cron.walls import YEARS
-from rocketjob_plugins.cron.words import describe
+from rocketjob_plugins.cron.wall_times import YEARS
 from rocketjob_plugins.cron.zones import TICK, instant_of, reading, shift_at
 
 __all__ = ["CronError", "CronSchedule"]
@@ -63,20 +63,20 @@ class CronSchedule:
         """Return the first run strictly after this time, in UTC."""
         instant = _utc(after)
         runs = [self._first_after(instant, fold) for fold in self._folds]
-        found = [run for run in runs if run is not None]
-        if not found:
+        candidates = [run for run in runs if run is not None]
+        if not candidates:
             why = f"does not run within {YEARS} years after {after}"
             raise CronError(f'"{self}" {why}', why=why)
-        return _pendulum(min(found))
+        return _pendulum(min(candidates))
 
     def previous_time(self, before: datetime) -> pendulum.DateTime:
         """Return the last run strictly before this time, in UTC."""
         instant = _utc(before)
         runs = [self._last_before(instant, fold) for fold in self._folds]
-        found = [run for run in runs if run is not None]
-        if not found:
+        candidates = [run for run in runs if run is not None]
+        if not candidates:
             raise CronError(f'"{self}" did not run within {YEARS} years before {before}')
-        return _pendulum(max(found))
+        return _pendulum(max(candidates))
 
     def times_after(self, after: datetime) -> Iterator[pendulum.DateTime]:
         """Go through all runs strictly after this time; there is no end to them."""
@@ -90,7 +90,7 @@ class CronSchedule:
 
     def describe(self) -> str:
         """Say in English when it runs: "At 12:00 on the last day of every month, UTC"."""
-        return describe(self._parsed.walls, self.time_zone)
+        return describe(self._parsed.wall_times, self.time_zone)
 
     @property
     def _moves(self) -> bool:
@@ -103,9 +103,9 @@ class CronSchedule:
 
     def _first_after(self, instant: datetime, fold: int) -> datetime | None:
         """Search forwards through the first (or second) showings of every time."""
-        walls, zone = self._parsed.walls, self._parsed.zone
+        times, zone = self._parsed.wall_times, self._parsed.zone
         try:
-            wall = walls.first_after(reading(instant, zone, fold))
+            wall = times.first_after(reading(instant, zone, fold))
             while wall is not None and wall.year <= instant.year + YEARS:
                 if run := instant_of(wall, zone, fold):
                     return run
@@ -113,16 +113,16 @@ class CronSchedule:
                 if self._moves:
                     return gap.instant
                 # max: whatever a zone file says, the search goes forwards
-                wall = walls.first_after(max(wall, gap.new_wall - TICK))
+                wall = times.first_after(max(wall, gap.new_wall - TICK))
         except OverflowError:  # past the year 9999
             pass
         return None
 
     def _last_before(self, instant: datetime, fold: int) -> datetime | None:
         """Search backwards through the first (or second) showings of every time."""
-        walls, zone = self._parsed.walls, self._parsed.zone
+        times, zone = self._parsed.wall_times, self._parsed.zone
         try:
-            wall = walls.last_before(reading(instant, zone, fold))
+            wall = times.last_before(reading(instant, zone, fold))
             while wall is not None and wall.year >= instant.year - YEARS:
                 if run := instant_of(wall, zone, fold):
                     return run
@@ -130,7 +130,7 @@ class CronSchedule:
                 # a run at the end of a gap belongs to all the times before it in the gap
                 if self._moves and gap.instant < instant:
                     return gap.instant
-                wall = walls.last_before(min(wall, gap.old_wall))
+                wall = times.last_before(min(wall, gap.old_wall))
         except OverflowError:  # before the year 1
             pass
         return None

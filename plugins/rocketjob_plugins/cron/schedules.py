@@ -58,10 +58,10 @@ class Schedule:
         except CronError as error:
             raise ConfigurationError(f"{where}: {error}") from None
         for name in self.fields:
-            made = self.job_class.fields().get(name)
-            if made is None or made.read_only:
+            field = self.job_class.fields().get(name)
+            if field is None or field.read_only:
                 raise ConfigurationError(f"{where}: there is no field {name} that can be set")
-            if not made.copy_on_restart:
+            if not field.copy_on_restart:
                 raise ConfigurationError(
                     f"{where}: {name} would be lost after the first run: declare it with "
                     "field(copy_on_restart=True)"
@@ -125,19 +125,20 @@ def scheduled(cron_schedule: Any = None, *, name: str | None = None, **fields: A
     """
 
     def decorate(cls: C) -> C:
-        own = cls.__dict__.get(MARK, ())
+        declared = cls.__dict__.get(MARK, ())
         default = cls.fields()["cron_schedule"].default if issubclass(cls, Cron) else None
-        text = cron_schedule if isinstance(cron_schedule, str) else default
-        if not issubclass(cls, Cron) or not text:
+        expression = cron_schedule if isinstance(cron_schedule, str) else default
+        if not issubclass(cls, Cron) or not expression:
             raise ConfigurationError(
                 f"@scheduled: {cls.__name__} must be a Cron job with a schedule"
             )
-        made = Schedule(cls, text, name or cls.__name__, fields)
-        if any(made.name == other.name for other in own):
+        schedule = Schedule(cls, expression, name or cls.__name__, fields)
+        if any(schedule.name == other.name for other in declared):
             raise ConfigurationError(
-                f"@scheduled: {cls.__name__} has two schedules called {made.name}: give each a name"
+                f"@scheduled: {cls.__name__} has two schedules called {schedule.name}: "
+                "give each a name"
             )
-        setattr(cls, MARK, (made, *own))
+        setattr(cls, MARK, (schedule, *declared))
         return cls
 
     return decorate(cron_schedule) if isinstance(cron_schedule, type) else decorate
@@ -145,8 +146,8 @@ def scheduled(cron_schedule: Any = None, *, name: str | None = None, **fields: A
 
 def declared_schedules() -> list[Schedule]:
     """Return the schedules that the loaded classes declare."""
-    found = [cls.__dict__.get(MARK, ()) for cls in loaded_classes(Job)]
-    return [schedule for own in found for schedule in own]
+    declared = [cls.__dict__.get(MARK, ()) for cls in loaded_classes(Job)]
+    return [schedule for schedules in declared for schedule in schedules]
 
 
 def plan(schedules: Iterable[Schedule] | None = None, overwrite: bool = False) -> list[Step]:
@@ -183,14 +184,14 @@ def bring(schedule: Schedule, overwrite: bool = False) -> Step:
 
     for attempt in range(1, TRIES + 1):
         try:
-            done = atomically(store, step)
+            completed = atomically(store, step)
         except (NotFound, StateConflict, ValidationError):
             if attempt == TRIES:
                 raise
             continue
         if not _step(schedule, overwrite).changes:
             break
-    return done
+    return completed
 
 
 @attrs.frozen
@@ -276,18 +277,18 @@ def _step(schedule: Schedule, overwrite: bool) -> Step:
 def _encoded(cls: type[Cron], values: Mapping[str, Any]) -> dict[str, Any]:
     """Return values as they are stored."""
     plain = cls(**values)
-    found = {name: cls.fields()[name].store(getattr(plain, name)) for name in values}
-    return {name: None if value is MISSING else value for name, value in found.items()}
+    stored = {name: cls.fields()[name].store(getattr(plain, name)) for name in values}
+    return {name: None if value is MISSING else value for name, value in stored.items()}
 
 
 def _plain(job: Cron, names: Iterable[str]) -> dict[str, Any]:
     """Return fields so that they compare equal after a round trip; not encrypted, as they look
     different each time."""
-    found = {}
+    plain = {}
     for name in names:
         value, encode = getattr(job, name), type(job).fields()[name].codec.encode
-        found[name] = value if value is None or encode is None else encode(value)
-    return found
+        plain[name] = value if value is None or encode is None else encode(value)
+    return plain
 
 
 def _declared_before(job: Cron) -> dict[str, Any] | None:
@@ -296,7 +297,7 @@ def _declared_before(job: Cron) -> dict[str, Any] | None:
         return None
     fields = type(job).fields()
     known = {name: value for name, value in job.schedule_declared.items() if name in fields}
-    there = {fields[name].key: value for name, value in known.items() if value is not None}
-    loaded = type(job).from_document({"_id": job.id, "_type": type(job).type_name(), **there})
+    document = {fields[name].key: value for name, value in known.items() if value is not None}
+    loaded = type(job).from_document({"_id": job.id, "_type": type(job).type_name(), **document})
     plain = _plain(loaded, known)
     return {name: None if value is None else plain[name] for name, value in known.items()}

@@ -38,10 +38,14 @@ def _zone_names() -> frozenset[str]:
 def _suggestion(name: str) -> str:
     plain = {_simplified(zone): zone for zone in sorted(_zone_names())}
     cities = {simple.rpartition("/")[2]: simple for simple in plain}
-    wanted = _simplified(name)
-    near = [wanted] if wanted in plain else get_close_matches(wanted, plain, n=1, cutoff=0.8)
-    if not near and "/" not in wanted:
-        near = [cities[city] for city in get_close_matches(wanted, cities, n=1, cutoff=0.8)]
+    simple_name = _simplified(name)
+    near = (
+        [simple_name]
+        if simple_name in plain
+        else get_close_matches(simple_name, plain, n=1, cutoff=0.8)
+    )
+    if not near and "/" not in simple_name:
+        near = [cities[city] for city in get_close_matches(simple_name, cities, n=1, cutoff=0.8)]
     return f', did you mean "{plain[near[0]]}"?' if near else ""
 
 
@@ -80,15 +84,15 @@ def instant_of(wall: datetime, zone: ZoneInfo, fold: int) -> datetime | None:
 
 def shift_at(wall: datetime, zone: ZoneInfo) -> Shift:
     """Find the change of clocks because of which this wall-clock time is missing or repeated."""
-    one, other = (wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
-    low, high = min(one, other).replace(microsecond=0), max(one, other)
+    first, second = (wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
+    low, high = min(first, second).replace(microsecond=0), max(first, second)
     before, after = _offset(low, zone), _offset(high, zone)
     seconds = (high - low) // _SECOND + 1
-    left = 0
-    while seconds - left > 1:
-        middle = (left + seconds) // 2
+    low_seconds = 0
+    while seconds - low_seconds > 1:
+        middle = (low_seconds + seconds) // 2
         if _offset(low + middle * _SECOND, zone) == before:
-            left = middle
+            low_seconds = middle
         else:
             seconds = middle
     return Shift(low + seconds * _SECOND, before, after)

@@ -42,10 +42,10 @@ class WallTimes:
             return None
         time = (self.hours[0], self.minutes[0])
         if day == start.date():
-            found = self._first_time(start.hour, start.minute)
-            if found is None:
+            time_of_day = self._first_time(start.hour, start.minute)
+            if time_of_day is None:
                 return self.first_after(datetime(day.year, day.month, day.day, 23, 59))
-            time = found
+            time = time_of_day
         return datetime(day.year, day.month, day.day, *time)
 
     def last_before(self, wall: datetime) -> datetime | None:
@@ -57,10 +57,10 @@ class WallTimes:
             return None
         time = (self.hours[-1], self.minutes[-1])
         if day == end.date():
-            found = self._last_time(end.hour, end.minute)
-            if found is None:
+            time_of_day = self._last_time(end.hour, end.minute)
+            if time_of_day is None:
                 return self.last_before(datetime(day.year, day.month, day.day))
-            time = found
+            time = time_of_day
         return datetime(day.year, day.month, day.day, *time)
 
     def days_of(self, year: int, month: int) -> Sequence[int]:
@@ -77,32 +77,32 @@ class WallTimes:
 
     def _first_time(self, hour: int, minute: int) -> tuple[int, int] | None:
         """Return the first time of a day at or after this one."""
-        at = bisect_left(self.hours, hour)
-        if at < len(self.hours) and self.hours[at] == hour:
+        index = bisect_left(self.hours, hour)
+        if index < len(self.hours) and self.hours[index] == hour:
             after = bisect_left(self.minutes, minute)
             if after < len(self.minutes):
                 return hour, self.minutes[after]
-            at += 1
-        return (self.hours[at], self.minutes[0]) if at < len(self.hours) else None
+            index += 1
+        return (self.hours[index], self.minutes[0]) if index < len(self.hours) else None
 
     def _last_time(self, hour: int, minute: int) -> tuple[int, int] | None:
         """Return the last time of a day at or before this one."""
-        at = bisect_right(self.hours, hour) - 1
-        if at >= 0 and self.hours[at] == hour:
+        index = bisect_right(self.hours, hour) - 1
+        if index >= 0 and self.hours[index] == hour:
             before = bisect_right(self.minutes, minute) - 1
             if before >= 0:
                 return hour, self.minutes[before]
-            at -= 1
-        return (self.hours[at], self.minutes[-1]) if at >= 0 else None
+            index -= 1
+        return (self.hours[index], self.minutes[-1]) if index >= 0 else None
 
     def _first_day(self, start: date) -> date | None:
         """Return the first matching day at or after this one."""
         for year, month in self._months_from(start):
             days = self.days_of(year, month)
             same = (year, month) == (start.year, start.month)
-            at = bisect_left(days, start.day) if same else 0
-            if at < len(days):
-                return date(year, month, days[at])
+            index = bisect_left(days, start.day) if same else 0
+            if index < len(days):
+                return date(year, month, days[index])
         return None
 
     def _last_day(self, end: date) -> date | None:
@@ -110,9 +110,9 @@ class WallTimes:
         for year, month in self._months_back_from(end):
             days = self.days_of(year, month)
             same = (year, month) == (end.year, end.month)
-            at = (bisect_right(days, end.day) if same else len(days)) - 1
-            if at >= 0:
-                return date(year, month, days[at])
+            index = (bisect_right(days, end.day) if same else len(days)) - 1
+            if index >= 0:
+                return date(year, month, days[index])
         return None
 
     def _months_from(self, start: date) -> Iterator[tuple[int, int]]:
@@ -132,5 +132,5 @@ def _occurrences(days: Sequence[int], nth: int | None) -> Sequence[int]:
     """Pick from the days of one weekday in a month: all, the nth, or the nth from the end."""
     if nth is None:
         return days
-    at = nth - 1 if nth > 0 else len(days) + nth
-    return days[at : at + 1] if at >= 0 else ()
+    index = nth - 1 if nth > 0 else len(days) + nth
+    return days[index : index + 1] if index >= 0 else ()

@@ -10,16 +10,16 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 
 from rocketjob_plugins.cron.expression import MONTHS, WEEKDAYS
-from rocketjob_plugins.cron.walls import WallTimes
+from rocketjob_plugins.cron.wall_times import WallTimes
 
 #: More times of day than this are not written out.
 _MOST_TIMES = 6
 
 
-def describe(walls: WallTimes, zone: str) -> str:
+def describe(wall_times: WallTimes, zone: str) -> str:
     """Describe when a schedule runs: "At 12:00 on the last day of every month, UTC"."""
-    times = _times(walls.minutes, walls.hours)
-    return f"{times} {_days(walls)}".rstrip() + f", {_zone(zone)}"
+    times = _times(wall_times.minutes, wall_times.hours)
+    return f"{times} {_days(wall_times)}".rstrip() + f", {_zone(zone)}"
 
 
 def _zone(name: str) -> str:
@@ -78,16 +78,16 @@ def _paced_hours(minute: int, hours: Sequence[int]) -> str:
 # -- days
 
 
-def _days(walls: WallTimes) -> str:
-    months = _months(walls.months)
+def _days(wall_times: WallTimes) -> str:
+    months = _months(wall_times.months)
     either = []
-    if walls.days is not None:
-        either.append(f"on {_days_of_month(walls.days)} of {months or 'every month'}")
-    if walls.weekdays is not None:
-        either.append(_weekdays(walls.weekdays, months))
+    if wall_times.days is not None:
+        either.append(f"on {_days_of_month(wall_times.days)} of {months or 'every month'}")
+    if wall_times.weekdays is not None:
+        either.append(_weekdays(wall_times.weekdays, months))
     if either:
         return " or ".join(either)
-    every_day = "" if len(walls.hours) == 24 else "every day"
+    every_day = "" if len(wall_times.hours) == 24 else "every day"
     return f"{every_day} in {months}".lstrip() if months else every_day
 
 
@@ -118,12 +118,12 @@ def _from_the_end(days: Sequence[int]) -> str:
 
 
 def _weekdays(weekdays: Iterable[tuple[int, int | None]], months: str) -> str:
-    each = sorted({day for day, nth in weekdays if nth is None})
+    every = sorted({day for day, nth in weekdays if nth is None})
     counted = [(day, nth) for day, nth in weekdays if nth is not None]
     counted.sort(key=lambda pair: (pair[1] < 0, pair))
     parts = []
-    if each:
-        parts.append(_each_week(each) + (f" in {months}" if months else ""))
+    if every:
+        parts.append(_each_week(every) + (f" in {months}" if months else ""))
     if counted:
         names = _list(f"{_nth(nth)} {WEEKDAYS[day]}" for day, nth in counted)
         parts.append(f"on the {names} of {months or 'every month'}")
