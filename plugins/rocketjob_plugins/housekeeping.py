@@ -50,9 +50,9 @@ EVERYTHING: Filter = {}
 DAY = timedelta(days=1)
 
 
-def _retention(default: timedelta | None, what: str) -> Any:
-    said = f"how long {what} are kept; None: for ever"
-    return field(default=default, user_editable=True, copy_on_restart=True, description=said)
+def _retention(default: timedelta | None, jobs: str) -> Any:
+    description = f"how long {jobs} are kept; None: for ever"
+    return field(default=default, user_editable=True, copy_on_restart=True, description=description)
 
 
 class HousekeepingJob(Cron, Singleton, Job):
@@ -90,43 +90,47 @@ class HousekeepingJob(Cron, Singleton, Job):
             recent = {"$gt": now - self.limits_retention}
             unused = {"starts": {"$exists": True, "$not": recent}}
             removed["limits"] = _in_steps(limits.COLLECTION, unused)
-        found = {name: count for name, count in removed.items() if count}
-        self.logger.info("removed", **found)
-        return found
+        counts = {name: count for name, count in removed.items() if count}
+        self.logger.info("removed", **counts)
+        return counts
 
     # --- jobs --------------------------------------------------------------------------------
 
     def _remove_jobs(self, state: str, before: datetime) -> int:
         """Remove the jobs that are in a state since before a time, the oldest first."""
         since = "created_at" if state == "queued" else "completed_at"
-        removed, kept, window = 0, list[Any](), {"$lte": before}
+        removed, kept_ids, window = 0, list[Any](), {"$lte": before}
         while True:
             old: Filter = {"state": state, since: window}
-            filter = {**old, "_id": {"$nin": kept}} if kept else old
-            found = self.collection().find(
+            filter = {**old, "_id": {"$nin": kept_ids}} if kept_ids else old
+            cursor = self.collection().find(
                 filter, {"_type": 1, since: 1}, sort=[(since, 1)], limit=PAGE
             )
-            page = list(found)
-            gone = self._remove_page(page, old)
-            removed += gone
+            page = list(cursor)
+            destroyed = self._remove_page(page, old)
+            removed += destroyed
             if len(page) < PAGE:
                 return removed
-            if gone < len(page):
-                kept += [each["_id"] for each in page]  # some stay: do not look at them again
+            if destroyed < len(page):
+                kept_ids += [
+                    stored["_id"] for stored in page
+                ]  # some stay: do not look at them again
             window = {"$gte": page[-1][since], "$lte": before}
 
     def _remove_page(self, page: list[Stored], old: Filter) -> int:
-        plain = [each["_id"] for each in page if not _has_callbacks(each)]
-        removed = _delete(current().store, self.collection_name, plain, old)
-        return removed + sum(self._destroy(each, old) for each in page if _has_callbacks(each))
+        ids = [stored["_id"] for stored in page if not _has_callbacks(stored)]
+        removed = _delete(current().store, self.collection_name, ids, old)
+        return removed + sum(
+            self._destroy(stored, old) for stored in page if _has_callbacks(stored)
+        )
 
     def _destroy(self, stored: Stored, old: Filter) -> bool:
         """Destroy one job with its callbacks, if it is still old."""
-        found = self.collection().find_one({**old, "_id": stored["_id"]})
-        if found is None:
+        document = self.collection().find_one({**old, "_id": stored["_id"]})
+        if document is None:
             return False
         try:
-            job = Job.from_document(found)
+            job = Job.from_document(document)
             if _destroys_itself(type(job)):
                 job.destroy()
                 return True
@@ -152,12 +156,12 @@ class HousekeepingJob(Cron, Singleton, Job):
         """Remove the slices whose job is gone; return how many collections."""
         store, removed = slices_store(), 0
         for name in store.collection_names():
-            found = SLICES_OF.match(name)
-            if found is None or ObjectId(found[1]).generation_time > before:
+            match = SLICES_OF.match(name)
+            if match is None or ObjectId(match[1]).generation_time > before:
                 continue
-            if self.collection().find_one({"_id": ObjectId(found[1])}, {"_id": 1}) is None:
+            if self.collection().find_one({"_id": ObjectId(match[1])}, {"_id": 1}) is None:
                 for page in _pages(store.collection(name), {}, {"_id": 1}, SLICES):
-                    _delete(store, name, [each["_id"] for each in page])
+                    _delete(store, name, [slice["_id"] for slice in page])
                 store.collection(name).drop()
                 removed += 1
         return removed
@@ -189,8 +193,8 @@ def _pages(
     """Yield what matches a few at a time, by id; each is seen once, whatever becomes of it."""
     after: Filter = {}
     while True:
-        found = collection.find({**filter, **after}, projection, sort=[("_id", 1)], limit=size)
-        page = list(found)
+        cursor = collection.find({**filter, **after}, projection, sort=[("_id", 1)], limit=size)
+        page = list(cursor)
         if page:
             yield page
         if len(page) < size:
@@ -202,7 +206,7 @@ def _in_steps(name: str, filter: Filter) -> int:
     """Delete what matches, a few documents at a time; return how many."""
     store = current().store
     return sum(
-        _delete(store, name, [each["_id"] for each in page], filter)
+        _delete(store, name, [stored["_id"] for stored in page], filter)
         for page in _pages(store.collection(name), filter, {"_id": 1})
     )
 

@@ -52,7 +52,7 @@ class CodeError(RocketJobError, ValueError):
     """The code cannot be compiled."""
 
 
-def compile_body(source: str, what: str) -> Callable[..., Any]:
+def compile_body(source: str, name: str) -> Callable[..., Any]:
     """Return a function of `NAMES` that has the source as its body.
 
     Args:
@@ -62,18 +62,18 @@ def compile_body(source: str, what: str) -> Callable[..., Any]:
         CodeError: says in which line it is wrong.
     """
     try:
-        tree = ast.parse(source, what)
-        template = ast.parse(f"def body({', '.join(NAMES)}): pass", what)
+        tree = ast.parse(source, name)
+        template = ast.parse(f"def body({', '.join(NAMES)}): pass", name)
         function = template.body[0]
         assert isinstance(function, ast.FunctionDef)
         function.body = tree.body or function.body
-        made = compile(template, what, "exec")
+        code = compile(template, name, "exec")
     except SyntaxError as error:
         raise CodeError(f"line {error.lineno or '?'}: {error.msg}") from None
     except (ValueError, RecursionError, MemoryError) as error:
         raise CodeError(str(error) or "it is nested too deeply") from None
     scope: dict[str, Any] = {"__builtins__": builtins, "__name__": "rocketjob_on_demand"}
-    exec(made, scope)  # only defines the function
+    exec(code, scope)  # only defines the function
     return scope["body"]  # type: ignore[no-any-return]
 
 
@@ -101,10 +101,10 @@ class OnDemand(Job, abstract=True):
     def run_code(self, name: str, row: Any = None) -> Any:
         """Run the code of a field; return what it returned."""
         source = getattr(self, name)
-        known = self.compiled_code
-        if name not in known or known[name][0] != source:
-            known[name] = source, compile_body(source, f"<{type(self).__name__}.{name}>")
-        return known[name][1](self, self, self.data, row, self.logger)
+        compiled = self.compiled_code
+        if name not in compiled or compiled[name][0] != source:
+            compiled[name] = source, compile_body(source, f"<{type(self).__name__}.{name}>")
+        return compiled[name][1](self, self, self.data, row, self.logger)
 
     @validate
     def _code_compiles(self) -> None:

@@ -98,8 +98,8 @@ def shortest_period(expression: str) -> timedelta:
 
     Judged in UTC from a fixed day, so that what is valid in summer is valid in winter.
     """
-    words = expression.split()
-    without_zone = words[: 1 if words[0].startswith("@") else 5]
+    fields = expression.split()
+    without_zone = fields[: 1 if fields[0].startswith("@") else 5]
     times = CronSchedule(" ".join(without_zone)).next_times(datetime(2024, 1, 1, tzinfo=UTC), 60)
     return min(later - earlier for earlier, later in pairwise(times))
 

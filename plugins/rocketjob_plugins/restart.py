@@ -34,8 +34,8 @@ class Restart(Job, abstract=True):
 
 def refuse_uncopied_fields(job: Job) -> None:
     """Object to fields without which the next instance could not run."""
-    for name, made in job.fields().items():
-        if made.required and not made.copy_on_restart:
+    for name, field in job.fields().items():
+        if field.required and not field.copy_on_restart:
             job.errors.add(
                 name,
                 "would be missing in the next instance: declare it with "

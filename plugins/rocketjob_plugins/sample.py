@@ -63,10 +63,10 @@ def lines(format: str, rows: int, *, bad: float = 0.0, seed: int = 0) -> Iterato
     """
     if format not in FORMATS:
         raise ValueError(f"the format must be one of {', '.join(FORMATS)}, not {format!r}")
-    found = _records(rows, bad, seed)
+    generated = _records(rows, bad, seed)
     if format == "json":
-        return (json.dumps(record, ensure_ascii=False) for record, _ in found)
-    return _delimited(found, "," if format == "csv" else "|")
+        return (json.dumps(record, ensure_ascii=False) for record, _ in generated)
+    return _delimited(generated, "," if format == "csv" else "|")
 
 
 def _records(rows: int, bad: float, seed: int) -> Iterator[tuple[dict[str, str], bool]]:
@@ -74,10 +74,10 @@ def _records(rows: int, bad: float, seed: int) -> Iterator[tuple[dict[str, str],
         raise ValueError(f"rows must be 0 or more, not {rows}")
     if not 0 <= bad <= 1:
         raise ValueError(f"bad must be a share from 0 to 1, not {bad}")
-    return _made(rows, bad, random.Random(seed))
+    return _generate(rows, bad, random.Random(seed))
 
 
-def _made(rows: int, bad: float, dice: random.Random) -> Iterator[tuple[dict[str, str], bool]]:
+def _generate(rows: int, bad: float, dice: random.Random) -> Iterator[tuple[dict[str, str], bool]]:
     pick = dice.random  # as fast as it gets, and the same in every version of Python
     for number in range(1, rows + 1):
         first, last = FIRST[int(pick() * len(FIRST))], LAST[int(pick() * len(LAST))]
@@ -89,14 +89,14 @@ def _made(rows: int, bad: float, dice: random.Random) -> Iterator[tuple[dict[str
             "amount": f"{pick() * 1000:.2f}",
             "ordered_on": (EPOCH + timedelta(days=int(pick() * 2000))).isoformat(),
         }
-        long = int(number * bad + 0.5) > int((number - 1) * bad + 0.5) and _spoil(record, pick())
-        yield record, bool(long)
+        surplus = int(number * bad + 0.5) > int((number - 1) * bad + 0.5) and _spoil(record, pick())
+        yield record, bool(surplus)
 
 
 def _spoil(record: dict[str, str], chance: float) -> bool:
     """Make a record bad; return whether its line is to get a field too many."""
-    way = int(chance * 5)
-    if way == 4:
+    fault = int(chance * 5)
+    if fault == 4:
         record["amount"] = "n/a"
         return True
     name, value = (
@@ -104,24 +104,24 @@ def _spoil(record: dict[str, str], chance: float) -> bool:
         ("email", record["email"].replace("@", " at ")),
         ("ordered_on", "2021-02-30"),
         ("name", ""),
-    )[way]
+    )[fault]
     record[name] = value
     return False
 
 
-def _delimited(found: Iterator[tuple[dict[str, str], bool]], mark: str) -> Iterator[str]:
+def _delimited(generated: Iterator[tuple[dict[str, str], bool]], separator: str) -> Iterator[str]:
     text = io.StringIO()
-    writer = csv.writer(text, delimiter=mark, lineterminator="\n")
+    writer = csv.writer(text, delimiter=separator, lineterminator="\n")
 
     def rendered() -> list[str]:
-        made = text.getvalue().split("\n")[:-1]  # no field has a line feed
+        lines = text.getvalue().split("\n")[:-1]  # no field has a line feed
         text.seek(0)
         text.truncate()
-        return made
+        return lines
 
     writer.writerow(COLUMNS)
-    for count, (record, long) in enumerate(found, 1):
-        writer.writerow([*record.values(), *(["surplus"] if long else [])])
+    for count, (record, surplus) in enumerate(generated, 1):
+        writer.writerow([*record.values(), *(["surplus"] if surplus else [])])
         if count % BLOCK == 0:
             yield from rendered()
     yield from rendered()
@@ -143,9 +143,9 @@ def parse_share(text: str) -> float:
     return share
 
 
-def _write(found: Iterator[str], write: Callable[[str], Any]) -> None:
+def _write(lines: Iterator[str], write: Callable[[str], Any]) -> None:
     block: list[str] = []
-    for line in found:
+    for line in lines:
         block.append(line)
         if len(block) == BLOCK:
             write("\n".join(block) + "\n")
@@ -180,15 +180,15 @@ def _command() -> click.Command:
     @click.option("-o", "--output", metavar="FILE", help="instead of standard output")
     def sample(format: str, rows: int, bad: float, seed: int, output: str | None) -> None:
         """Write records in FORMAT: always the same for the same options."""
-        found = lines(format, rows, bad=bad, seed=seed)
+        generated = lines(format, rows, bad=bad, seed=seed)
         if output is None:
             with contextlib.suppress(AttributeError, ValueError):  # it may have been replaced
                 sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
-            return _write(found, sys.stdout.write)
+            return _write(generated, sys.stdout.write)
         from rocketjob_plugins.batch.streams import open_writer  # for start-up time
 
         with open_writer(output) as writer:
-            _write(found, writer.write)
+            _write(generated, writer.write)
         print(f"{rows} records written to {output}", file=sys.stderr)
 
     return sample

@@ -59,9 +59,9 @@ class Singleton(Job, abstract=True):
             except ValidationError as error:
                 if self.on_conflict == "raise" or error.errors != {"state": [self._another()]}:
                     raise
-            there = self.active_twin()
-            if there is not None:
-                return there
+            twin = self.active_twin()
+            if twin is not None:
+                return twin
             # The other one ended between the two: now there is room.
         return super().submit()
 
@@ -90,8 +90,10 @@ class Singleton(Job, abstract=True):
         name = type(self).type_name()
         if not self.unique_by:
             return name
-        found = {each: self.fields()[each].store(getattr(self, each)) for each in self.unique_by}
-        plain = {each: None if value is MISSING else value for each, value in found.items()}
+        stored = {
+            field: self.fields()[field].store(getattr(self, field)) for field in self.unique_by
+        }
+        plain = {field: None if value is MISSING else value for field, value in stored.items()}
         return f"{name}:{hashlib.sha256(pack(plain)).hexdigest()[:32]}"
 
     def _another(self) -> str:

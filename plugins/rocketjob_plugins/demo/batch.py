@@ -21,7 +21,7 @@ from rocketjob.jobs.job import Job
 from rocketjob.model.fields import field
 from rocketjob_plugins.batch import Batch, InputCategory, OutputCategory
 
-from .files import Found, size_text
+from .files import TextFiles, size_text
 
 BLOCK = 5_000
 DIGEST_BYTES = 1024 * 1024
@@ -56,11 +56,11 @@ class Timing:
         return self.records / seconds if seconds else 0.0
 
 
-def lines_of(found: Found) -> Iterator[str]:
+def lines_of(sources: TextFiles) -> Iterator[str]:
     """Yield the lines of the files, again and again; none if there are none."""
     while True:
         any_line = False
-        for path, _ in found.files:
+        for path, _ in sources.files:
             try:
                 text = path.read_text(encoding="utf-8", errors="replace")
             except OSError:
@@ -72,10 +72,10 @@ def lines_of(found: Found) -> Iterator[str]:
             return
 
 
-def generate(found: Found, target: Path, count: int) -> str:
+def generate(sources: TextFiles, target: Path, count: int) -> str:
     """Write a file of so many lines; return the digest of their reversed lines."""
     digest = hashlib.sha256()
-    numbered = (f"{number} {line}" for number, line in enumerate(lines_of(found), 1))
+    numbered = (f"{number} {line}" for number, line in enumerate(lines_of(sources), 1))
     lines = itertools.islice(numbered, count)
     with target.open("w", encoding="utf-8", newline="\n") as file:
         while block := list(itertools.islice(lines, BLOCK)):
@@ -104,7 +104,7 @@ def run(
         Failure: the job did not complete.
     """
     source, target = stage.folder / "input.txt", stage.folder / "output.txt"
-    expected = generate(stage.found, source, count)
+    expected = generate(stage.sources, source, count)
     timing = Timing(bytes=source.stat().st_size)
     say(f"{count:,} lines of real text, {size_text(timing.bytes)}, into {source}")
     job = DemoBatchJob(demo_run=stage.run)

@@ -71,8 +71,10 @@ class BatchScreen:
             self._bar.update(self._task, total=total, completed=done, rate=f"{rate:,.0f}")
         elif seconds - self._line_at >= LINE_SECONDS and done:
             self._line_at = seconds
-            left = (total - done) / rate if rate else 0.0
-            self.say(f"{done:,} of {total:,} records, {rate:,.0f} a second, {left:.0f} s left")
+            seconds_left = (total - done) / rate if rate else 0.0
+            self.say(
+                f"{done:,} of {total:,} records, {rate:,.0f} a second, {seconds_left:.0f} s left"
+            )
 
     def end(self, timing: Timing) -> None:
         """Show what came out."""
@@ -81,5 +83,5 @@ class BatchScreen:
             f"{timing.work:.1f} s, downloaded in {timing.download:.1f} s: "
             f"{timing.rate:,.0f} a second"
         )
-        said = "the same as" if timing.correct else "NOT the same as"
-        self.say(f"The output is {said} that of a plain loop, in the same order (SHA-256)")
+        likeness = "the same as" if timing.correct else "NOT the same as"
+        self.say(f"The output is {likeness} that of a plain loop, in the same order (SHA-256)")

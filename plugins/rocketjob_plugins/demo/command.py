@@ -72,12 +72,12 @@ def demo(
     from .screen import Screen
     from .stage import set_up
 
-    found = files.find(folder or files.standard_library(), limit)
-    if not found.files:
-        raise Failure(f"there is no text file in {found.folder}: name another one with --folder")
+    sources = files.find(folder or files.standard_library(), limit)
+    if not sources.files:
+        raise Failure(f"there is no text file in {sources.folder}: name another one with --folder")
     url = session_of(ctx).given.get("url")
     count = min(workers, processes or os.cpu_count() or 1)
-    with _ended_by_signals(), set_up(found, url, workers, count, keep) as stage:
+    with _ended_by_signals(), set_up(sources, url, workers, count, keep) as stage:
         if batch:
             ctx.exit(_run_batch(stage, lines))
         screen = Screen(stage, fits_terminal(), keep)
@@ -142,10 +142,10 @@ def perf(
     from . import files
     from .stage import set_up
 
-    found = files.find(files.standard_library())
+    sources = files.find(files.standard_library())
     url = session_of(ctx).given.get("url")
     shared = min(workers, processes or os.cpu_count() or 1)
-    with _ended_by_signals(), set_up(found, url, workers, shared, keep=False) as stage:
+    with _ended_by_signals(), set_up(sources, url, workers, shared, keep=False) as stage:
         if what == "batch":
             ctx.exit(_run_batch(stage, count or 1_000_000))
         ctx.exit(_perf_simple(stage, count or 10_000))

@@ -14,7 +14,7 @@ SNIFFED_BYTES = 1024
 
 
 @attrs.define
-class Found:
+class TextFiles:
     """Text files with their sizes, and how many others were passed over."""
 
     folder: Path
@@ -31,20 +31,20 @@ def standard_library() -> Path:
     return Path(sysconfig.get_path("stdlib"))
 
 
-def find(folder: Path, limit: int | None = None) -> Found:
+def find(folder: Path, limit: int | None = None) -> TextFiles:
     """Look for text files in a folder and those below it, but not in hidden ones.
 
     A file that cannot be looked into counts as text: its job says what is wrong with it.
     """
-    found = Found(folder.resolve())
-    for path in _files(found.folder):
-        if limit is not None and len(found.files) >= limit:
+    sources = TextFiles(folder.resolve())
+    for path in _files(sources.folder):
+        if limit is not None and len(sources.files) >= limit:
             break
         if _is_text(path):
-            found.files.append((path, _size(path)))
+            sources.files.append((path, _size(path)))
         else:
-            found.skipped += 1
-    return found
+            sources.skipped += 1
+    return sources
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -87,15 +87,15 @@ class Screen:
             console=self.console,
             expand=True,
         )
-        self._task = self._progress.add_task("", total=len(stage.found.files), rate="")
+        self._task = self._progress.add_task("", total=len(stage.sources.files), rate="")
 
     # --- before ------------------------------------------------------------------------------
 
     def begin(self) -> None:
         """Say what is about to happen."""
-        found, stage = self.stage.found, self.stage
-        jobs = _count(len(found.files), "job")
-        self._print(f"{jobs}: one for each text file in {found.folder}", "bold")
+        sources, stage = self.stage.sources, self.stage
+        jobs = _count(len(sources.files), "job")
+        self._print(f"{jobs}: one for each text file in {sources.folder}", "bold")
         workers = f"{stage.workers} workers in {_count(stage.processes, 'process', 'processes')}"
         self._print(f"Starting a server with {workers} ...")
 
@@ -144,8 +144,8 @@ class Screen:
         for job in DemoFileJob.where(demo_run=self.stage.run).completed():
             totals.add(job, self.stage.brief(job.path))
         if interrupted:
-            done = f"{counts.ended:,} of {counts.total:,} jobs had ended"
-            self._print(f"Interrupted: {done}", "yellow")
+            progress = f"{counts.ended:,} of {counts.total:,} jobs had ended"
+            self._print(f"Interrupted: {progress}", "yellow")
         if totals.files:
             self._print()
             self._print_table(self._facts(counts, totals))
@@ -167,7 +167,7 @@ class Screen:
         return table
 
     def _rows(self, counts: Counts, totals: Totals) -> list[tuple[str, str, str]]:
-        skipped, once = self.stage.found.skipped, totals.files - totals.again
+        skipped, once = self.stage.sources.skipped, totals.files - totals.again
         again = f"{totals.again:,} again, after a crash" if totals.again else ""
         rows = [
             (
@@ -192,8 +192,8 @@ class Screen:
         for job in (
             DemoFileJob.where(demo_run=self.stage.run).failed().order_by("path").limit(limit)
         ):
-            why = f"{job.exception.class_name}: {job.exception.message}" if job.exception else ""
-            self._print(f"failed: {self.stage.brief(job.path)}: {why}", "red")
+            reason = f"{job.exception.class_name}: {job.exception.message}" if job.exception else ""
+            self._print(f"failed: {self.stage.brief(job.path)}: {reason}", "red")
         if counts.failed > limit:
             self._print(f"failed: {counts.failed - limit:,} more", "red")
 
@@ -211,9 +211,9 @@ class Screen:
         self._print()
         self._print("Try next:")
         width = min(40, max(len(step) for step, _ in steps))
-        for step, what in steps:
+        for step, purpose in steps:
             # A line that is copied must be one line, however narrow the terminal.
-            self.console.print(Text(f"  {step:{width}}  # {what}"), soft_wrap=True)
+            self.console.print(Text(f"  {step:{width}}  # {purpose}"), soft_wrap=True)
 
     def _print_table(self, table: Table) -> None:
         if self.fancy:

@@ -27,13 +27,13 @@ def run(stage: Stage, count: int) -> SimpleTiming:
         rows = [{"demo_run": stage.run}] * min(GROUP, count - start)
         DemoSimpleJob.create_many(rows)
     stored = clock.monotonic() - began
-    mine = DemoSimpleJob.where(demo_run=stage.run)
+    jobs = DemoSimpleJob.where(demo_run=stage.run)
     stage.start_server()
-    first, left_first = 0.0, count
-    while left := mine.count():
-        if left < count and not first:
-            first, left_first = clock.monotonic(), left
+    first, first_remaining = 0.0, count
+    while remaining := jobs.count():
+        if remaining < count and not first:
+            first, first_remaining = clock.monotonic(), remaining
         stage.check_server()
         stage.pause()
     seconds = clock.monotonic() - (first or began)
-    return SimpleTiming(count / stored, left_first / max(seconds, 1e-3))
+    return SimpleTiming(count / stored, first_remaining / max(seconds, 1e-3))

@@ -23,7 +23,7 @@ from rocketjob.cli import Failure
 from rocketjob.jobs.claims import COLLECTION
 
 from .batch import DemoBatchJob
-from .files import Found
+from .files import TextFiles
 from .job import DemoFileJob, DemoSimpleJob
 
 LARGE_BYTES = 64 * 1024  # larger files are more urgent: the last to end should be a small one
@@ -56,7 +56,7 @@ class Stage:
         folder: the demo's own, for the store and the server's log.
     """
 
-    found: Found
+    sources: TextFiles
     url: str
     folder: Path
     workers: int
@@ -79,7 +79,7 @@ class Stage:
         """Start `rocketjob server`, with settings of its own instead of the user's."""
         settings = self.folder / "rocketjob.toml"
         settings.touch()
-        kept = {k: v for k, v in os.environ.items() if not k.startswith("ROCKETJOB_")}
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("ROCKETJOB_")}
         disabled = ",".join(application.current().config.disabled_plugins)
         more = {"CONFIG": str(settings), "URL": self.url, "DISABLED_PLUGINS": disabled}
         with self.log.open("ab") as log:
@@ -88,7 +88,7 @@ class Stage:
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
-                env={**kept, **{f"ROCKETJOB_{name}": value for name, value in more.items()}},
+                env={**environment, **{f"ROCKETJOB_{name}": value for name, value in more.items()}},
                 # Modules of the user's directory are none of ours; a relative URL starts there.
                 cwd=self.folder if self.own_store else None,
                 start_new_session=True,  # Ctrl-C is ours to answer
@@ -112,8 +112,10 @@ class Stage:
         """Raise Failure if the server has ended, with the end of its log."""
         if self.server is not None and self.server.poll() is not None:
             lines = self.log.read_text(errors="replace").splitlines()[-8:]
-            said = "\n".join(f"  {line}" for line in lines)
-            raise Failure(f"the demo's server ended (exit code {self.server.returncode}):\n{said}")
+            last_lines = "\n".join(f"  {line}" for line in lines)
+            raise Failure(
+                f"the demo's server ended (exit code {self.server.returncode}):\n{last_lines}"
+            )
 
     def stop_server(self) -> None:
         """Let the server finish what it runs; it stops when its standard input ends."""
@@ -141,20 +143,20 @@ class Stage:
                 "description": self.brief(path),
                 "priority": 30 if size > LARGE_BYTES else 50,
             }
-            for path, size in self.found.files
+            for path, size in self.sources.files
         ]
         for start in range(0, len(rows), GROUP):
             DemoFileJob.create_many(rows[start : start + GROUP])
 
     def brief(self, path: Path | str) -> str:
         """Return a file's path below the folder."""
-        return os.path.relpath(path, self.found.folder)
+        return os.path.relpath(path, self.sources.folder)
 
     def counts(self) -> Counts:
         """Ask the store how far the jobs are."""
         by_state = application.current().store.count_by(COLLECTION, "state", {"demo_run": self.run})
         return Counts(
-            total=len(self.found.files),
+            total=len(self.sources.files),
             done=by_state.get("completed", 0),
             failed=by_state.get("failed", 0) + by_state.get("aborted", 0),
             running=by_state.get("running", 0),
@@ -179,7 +181,7 @@ class Stage:
 
 @contextlib.contextmanager
 def set_up(
-    found: Found, url: str | None, workers: int, processes: int, keep: bool
+    sources: TextFiles, url: str | None, workers: int, processes: int, keep: bool
 ) -> Iterator[Stage]:
     """Prepare a run, and leave nothing behind that is not to be kept.
 
@@ -189,7 +191,7 @@ def set_up(
     folder = Path(tempfile.mkdtemp(prefix="rocketjob-demo-"))
     address = url or f"sqlite:///{folder}/demo.db"
     disabled = application.current().config.disabled_plugins
-    stage = Stage(found, address, folder, workers, processes, own_store=not url)
+    stage = Stage(sources, address, folder, workers, processes, own_store=not url)
     try:
         with application.using(Application(Config(url=address, disabled_plugins=disabled))):
             try:

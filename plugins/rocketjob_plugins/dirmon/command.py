@@ -80,13 +80,13 @@ def add(
 @json_option
 def list_entries(state: tuple[str, ...], as_json: bool) -> None:
     """List the entries, with what made those fail that did."""
-    found = list(DirmonEntry.where({"state": {"$in": list(state or STATES)}}).order_by("id"))
+    entries = list(DirmonEntry.where({"state": {"$in": list(state or STATES)}}).order_by("id"))
     if as_json:
         import_app(lenient=True)
-        for entry in found:
+        for entry in entries:
             print_json(_row(entry))
         return
-    if not found:
+    if not entries:
         click.echo("no entries", err=True)
         return
     rows = [
@@ -97,7 +97,7 @@ def list_entries(state: tuple[str, ...], as_json: bool) -> None:
             entry.pattern,
             _why(entry) or "",
         )
-        for entry in found
+        for entry in entries
     ]
     print_table([Column(title) for title in ("NAME", "STATE", "CLASS", "PATTERN", "FAILURE")], rows)
 
@@ -110,7 +110,7 @@ def _add_event(name: str, short_help: str, example: str, help: str) -> None:
     @json_option
     def fire(names: tuple[str, ...], as_json: bool) -> None:
         import_app(lenient=True)  # an entry whose class is missing says so when it is enabled
-        for entry in [_find(each) for each in names]:
+        for entry in [_find(argument) for argument in names]:
             _say(getattr(entry, name)(), as_json)
 
 
@@ -166,8 +166,8 @@ def scan(names: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
     if as_json:
         print_json({"id": job.id, "state": job.state})
     else:
-        said = "is scanning" if job.is_running else "scans as soon as a server is free"
-        click.echo(f"directory monitor {job.id} {said}")
+        activity = "is scanning" if job.is_running else "scans as soon as a server is free"
+        click.echo(f"directory monitor {job.id} {activity}")
 
 
 def _show_files(names: tuple[str, ...], as_json: bool) -> None:
@@ -179,9 +179,9 @@ def _show_files(names: tuple[str, ...], as_json: bool) -> None:
     for entry in entries:
         problems: list[str] = []
         try:
-            for found in entry.files(problems):
-                ready = found.immediate or monitor.is_settled(found)
-                _show_file(entry, found.path, "start" if ready else "wait", as_json)
+            for file in entry.files(problems):
+                ready = file.immediate or monitor.is_settled(file)
+                _show_file(entry, file.path, "start" if ready else "wait", as_json)
         except RocketJobError as error:
             problems.append(str(error))
         for problem in problems:
@@ -199,15 +199,15 @@ def _show_file(entry: DirmonEntry, path: str, action: str, as_json: bool) -> Non
 
 
 def _find(name: str) -> DirmonEntry:
-    ways: list[dict[str, Any]] = [{"name": name}, {"pattern": name}]
+    filters: list[dict[str, Any]] = [{"name": name}, {"pattern": name}]
     if ObjectId.is_valid(name):
-        ways.append({"id": name})
-    for way in ways:
-        found = DirmonEntry.where(way).first()
-        if found is not None:
-            return found
-    known = ", ".join(str(entry.name or entry.id) for entry in DirmonEntry.all()) or "none"
-    raise Failure(f"there is no entry {name}; there are: {known}")
+        filters.append({"id": name})
+    for filter in filters:
+        entry = DirmonEntry.where(filter).first()
+        if entry is not None:
+            return entry
+    names = ", ".join(str(entry.name or entry.id) for entry in DirmonEntry.all()) or "none"
+    raise Failure(f"there is no entry {name}; there are: {names}")
 
 
 def _say(entry: DirmonEntry, as_json: bool) -> None:

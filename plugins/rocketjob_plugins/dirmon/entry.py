@@ -77,12 +77,12 @@ class DirmonEntry(Stateful):
         if not isinstance(self.pattern, str) or not self.pattern:
             return
         try:
-            for each in patterns.parse(self.pattern):
-                if not each.parts:
+            for pattern in patterns.parse(self.pattern):
+                if not pattern.parts:
                     yield "names no file"
-                folder_of(each.base, self.archive_directory or "archive")
-                if said := check_archive(each.base, self.archive_directory or "archive"):
-                    yield said
+                folder_of(pattern.base, self.archive_directory or "archive")
+                if problem := check_archive(pattern.base, self.archive_directory or "archive"):
+                    yield problem
         except Exception as error:  # such as a URL whose library is not installed
             yield str(error)
 
@@ -144,11 +144,11 @@ class DirmonEntry(Stateful):
 
     def note(self, reason: BaseException, *, worker_name: str | None = None) -> None:
         """Keep why nothing could be looked for this time; the entry stays enabled."""
-        made = type(self).fields()["exception"].codec.encode
-        assert made is not None
+        encode = type(self).fields()["exception"].codec.encode
+        assert encode is not None
         guard = {"_id": self.id, "state": "enabled"}
-        said = made(JobException.of(reason, worker_name))
-        self.collection().update_one(guard, {"$set": {"exception": said}})
+        stored = encode(JobException.of(reason, worker_name))
+        self.collection().update_one(guard, {"$set": {"exception": stored}})
 
     def called_when_refused(self) -> str:
         return f"entry {self.name or self.id}"
@@ -205,15 +205,15 @@ class DirmonEntry(Stateful):
         allowed = ALLOWED_PATHS.of(application.current().config)
         for pattern in patterns.parse(self.pattern):
             folder = folder_of(pattern.base, self.archive_directory)
-            for found in folder.files(pattern, allowed, problems):
-                if found.path not in seen:
-                    seen.add(found.path)
-                    yield found
+            for file in folder.files(pattern, allowed, problems):
+                if file.path not in seen:
+                    seen.add(file.path)
+                    yield file
 
-    def archive_of(self, found: FileState) -> Archive:
+    def archive_of(self, file: FileState) -> Archive:
         """Return where a file is archived."""
-        return folder_of(found.base, self.archive_directory).archive_of(
-            found, ALLOWED_PATHS.of(application.current().config)
+        return folder_of(file.base, self.archive_directory).archive_of(
+            file, ALLOWED_PATHS.of(application.current().config)
         )
 
     def later(self, path: str) -> UploadFileJob:
@@ -235,11 +235,11 @@ def check_entries(patient: Any) -> Iterator[Any]:
     from rocketjob.server.checks import WARNING, Finding  # for start-up time
 
     for entry in DirmonEntry.where(state="failed").order_by("id"):
-        why = entry.exception.message if entry.exception else "nobody knows why"
+        reason = entry.exception.message if entry.exception else "nobody knows why"
         yield Finding(
             "dirmon",
             WARNING,
-            f"{entry.name or entry.pattern} has failed, and gets no more files: {why}",
+            f"{entry.name or entry.pattern} has failed, and gets no more files: {reason}",
             "correct what is wrong, then: rocketjob dirmon enable",
             {"entry": str(entry.id)},
         )

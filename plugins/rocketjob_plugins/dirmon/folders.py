@@ -96,7 +96,7 @@ class Folder(Protocol):
         self, pattern: Pattern, allowed: Sequence[str], problems: list[str] | None
     ) -> Iterator[FileState]: ...
 
-    def archive_of(self, found: FileState, allowed: Sequence[str]) -> Archive: ...
+    def archive_of(self, file: FileState, allowed: Sequence[str]) -> Archive: ...
 
     def state_of(self, path: str) -> FileState:
         """Return a file as it is now; raises FileNotFoundError."""
@@ -157,7 +157,7 @@ def in_archive(names: Sequence[str], archive: str) -> bool:
     parts = _below(archive)
     folders = tuple(names[:-1])
     starts = range(len(folders) - len(parts) + 1)
-    return bool(parts) and any(folders[at : at + len(parts)] == parts for at in starts)
+    return bool(parts) and any(folders[start : start + len(parts)] == parts for start in starts)
 
 
 def check_archive(base: str, archive: str) -> str | None:
@@ -218,18 +218,18 @@ class LocalFolder:
             if archive is None and in_archive((*above, *names), self.archive):
                 continue
             try:
-                found = self._look(path, root, allowed)
+                file = self._look(path, root, allowed)
             except FileNotFoundError:
                 continue  # somebody took it between the listing and now
             except (OSError, DirmonError) as error:
-                said = why(error) if isinstance(error, OSError) else str(error)
-                _note(problems, f"{shown_name(path)}: {said}")
+                problem = why(error) if isinstance(error, OSError) else str(error)
+                _note(problems, f"{shown_name(path)}: {problem}")
                 continue
-            if found is not None:
-                yield found
+            if file is not None:
+                yield file
 
     def _check_root(self, root: str, allowed: Sequence[str]) -> None:
-        roots = [os.path.realpath(each) for each in allowed if not is_url(each)]
+        roots = _local_roots(allowed)
         if allowed and not within(root, roots):
             raise DirmonError(f"{self.base} is outside of dirmon_allowed_paths")
         if not os.path.isdir(root):
@@ -237,13 +237,13 @@ class LocalFolder:
 
     def _look(self, path: str, root: str, allowed: Sequence[str]) -> FileState | None:
         """Return a file that may be taken; None for one that is not to be."""
-        said = check_name(path)
-        if said:
-            raise DirmonError(said)
+        problem = check_name(path)
+        if problem:
+            raise DirmonError(problem)
         real = os.path.realpath(path)
         if not within(real, [root]):
             raise DirmonError("it is a link that leads out of the folder")
-        roots = [os.path.realpath(each) for each in allowed if not is_url(each)]
+        roots = _local_roots(allowed)
         if allowed and not within(real, roots):
             raise DirmonError("it is outside of dirmon_allowed_paths")
         state = os.stat(real)
@@ -252,16 +252,16 @@ class LocalFolder:
         if not os.access(real, os.R_OK):
             raise DirmonError("it cannot be read")
         # One that cannot be written may still be on its way in: other monitors rely on that.
-        found = _state(real, root, state)
-        return found if os.access(real, os.W_OK) else found._replace(held="it is read-only here")
+        file = _state(real, root, state)
+        return file if os.access(real, os.W_OK) else file._replace(held="it is read-only here")
 
-    def archive_of(self, found: FileState, allowed: Sequence[str]) -> Archive:
-        own, _, name = found.path.rpartition("/")
-        asked = os.path.normpath(os.path.join(own, self.archive))
-        directory = os.path.realpath(asked)
-        if not os.path.isabs(self.archive) and directory != asked:
-            raise DirmonError(f"the archive {asked} is, or is below, a link to another place")
-        roots = [os.path.realpath(each) for each in allowed if not is_url(each)]
+    def archive_of(self, file: FileState, allowed: Sequence[str]) -> Archive:
+        folder, _, name = file.path.rpartition("/")
+        path = os.path.normpath(os.path.join(folder, self.archive))
+        directory = os.path.realpath(path)
+        if not os.path.isabs(self.archive) and directory != path:
+            raise DirmonError(f"the archive {path} is, or is below, a link to another place")
+        roots = _local_roots(allowed)
         if allowed and not within(directory, roots):
             raise DirmonError(f"the archive {directory} is outside of dirmon_allowed_paths")
         return Archive(directory, name)
@@ -318,6 +318,10 @@ class LocalFolder:
         os.unlink(path)
 
 
+def _local_roots(allowed: Sequence[str]) -> list[str]:
+    return [os.path.realpath(path) for path in allowed if not is_url(path)]
+
+
 class _Listing:
     """What directories hold; a link that leads out of the root is not followed."""
 
@@ -334,7 +338,7 @@ class _Listing:
         path = os.path.join(self.root, below)
         try:
             with os.scandir(path) as entries:
-                return [Item(each.name, self._is_dir(each)) for each in entries]
+                return [Item(entry.name, self._is_dir(entry)) for entry in entries]
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -350,9 +354,9 @@ class _Listing:
         return False
 
 
-def _state(path: str, base: str, found: os.stat_result) -> FileState:
+def _state(path: str, base: str, status: os.stat_result) -> FileState:
     return FileState(
-        path, base, found.st_size, found.st_mtime_ns, found.st_ino, changed=found.st_ctime_ns
+        path, base, status.st_size, status.st_mtime_ns, status.st_ino, changed=status.st_ctime_ns
     )
 
 
@@ -401,9 +405,9 @@ class RemoteFolder:
             own_archive = is_url(self.archive) and within(path, [self.archive])
             if own_archive or (not is_url(self.archive) and in_archive(names, self.archive)):
                 continue
-            said = check_name(path)
-            if said:
-                _note(problems, f"{shown_name(path)}: {said}")
+            problem = check_name(path)
+            if problem:
+                _note(problems, f"{shown_name(path)}: {problem}")
                 continue
             yield self._state(path, infos["/".join(names)])
 
@@ -412,17 +416,17 @@ class RemoteFolder:
     ) -> list[Item]:
         path = f"{self.root.rstrip('/')}/{below}".rstrip("/")
         try:
-            found = self.system.ls(path, detail=True)
+            listing = self.system.ls(path, detail=True)
         except FileNotFoundError:
             if not below and not self.system.exists(path or "/"):
                 raise FolderAway(f"there is no folder {shown(self.base)}") from None
             return []
         except Exception as error:  # whatever the library for this scheme raises
-            said = hide_secrets_of(self.base, str(error))
-            _note(problems, f"the folder {shown(self.base)}/{below} cannot be read: {said}")
+            problem = hide_secrets_of(self.base, str(error))
+            _note(problems, f"the folder {shown(self.base)}/{below} cannot be read: {problem}")
             return []
         items = []
-        for info in found:
+        for info in listing:
             name = str(info["name"]).rstrip("/").rpartition("/")[2]
             if str(info["name"]).rstrip("/") != path.rstrip("/"):  # some list the folder itself
                 infos[f"{below}/{name}" if below else name] = info
@@ -433,12 +437,12 @@ class RemoteFolder:
         stamp = next((info[key] for key in STAMPS if info.get(key)), 0)
         number = stamp.timestamp() if hasattr(stamp, "timestamp") else stamp
         nanoseconds = int(number * 1_000_000_000) if isinstance(number, int | float) else 0
-        whole = self.scheme in OBJECT_STORES
-        return FileState(path, self.base, int(info.get("size") or 0), nanoseconds, 0, whole)
+        immediate = self.scheme in OBJECT_STORES
+        return FileState(path, self.base, int(info.get("size") or 0), nanoseconds, 0, immediate)
 
-    def archive_of(self, found: FileState, allowed: Sequence[str]) -> Archive:
-        own, _, name = found.path.rpartition("/")
-        directory = self.archive if is_url(self.archive) else f"{own}/{self.archive}"
+    def archive_of(self, file: FileState, allowed: Sequence[str]) -> Archive:
+        folder, _, name = file.path.rpartition("/")
+        directory = self.archive if is_url(self.archive) else f"{folder}/{self.archive}"
         if ".." in directory.split("/") or (allowed and not within(directory, allowed)):
             raise DirmonError(f"the archive {shown(directory)} is outside of dirmon_allowed_paths")
         return Archive(directory.rstrip("/"), name)
@@ -449,14 +453,14 @@ class RemoteFolder:
 
     def move(self, source: str, target: str, hold: Callable[[], None]) -> None:
         """Move a file; on an object store by a copy, which appears when it is whole."""
-        inner, there = self._inner(source), self._inner(target)
+        origin, destination = self._inner(source), self._inner(target)
         if self.scheme in OBJECT_STORES:
-            self.system.cp_file(inner, there)
+            self.system.cp_file(origin, destination)
             hold()
-            self.system.rm_file(inner)
+            self.system.rm_file(origin)
         else:
-            self.system.makedirs(there.rpartition("/")[0], exist_ok=True)
-            self.system.mv(inner, there)
+            self.system.makedirs(destination.rpartition("/")[0], exist_ok=True)
+            self.system.mv(origin, destination)
 
     def put_back(self, target: str, source: str) -> None:
         if self.system.exists(self._inner(target)) and not self.system.exists(self._inner(source)):

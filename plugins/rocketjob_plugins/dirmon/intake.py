@@ -50,7 +50,7 @@ class Entry(Protocol):
     @property
     def job_class(self) -> type[Job] | None: ...
 
-    def archive_of(self, found: FileState) -> Archive: ...
+    def archive_of(self, file: FileState) -> Archive: ...
 
 
 class DirmonFile(Document):
@@ -81,26 +81,26 @@ class Intake:
         self.by = by if ":" in by else f"{by} {secrets.token_hex(8)}"
         self._renewed = clock.monotonic()
 
-    def take(self, entry: Entry, found: FileState) -> UploadFileJob:
+    def take(self, entry: Entry, file: FileState) -> UploadFileJob:
         """Archive a file and store the job that gets it.
 
         Raises:
             ClaimTaken: another scan has it, or it has changed.
             DirmonError: it cannot be archived; it is where it was.
         """
-        folder = folder_of(found.base, entry.archive_directory)
-        claim = self._claim(entry, found)
+        folder = folder_of(file.base, entry.archive_directory)
+        claim = self._claim(entry, file)
         try:
-            self._check_unchanged(folder, found)
+            self._check_unchanged(folder, file)
             self._check_room(claim)
-            folder.move(found.path, claim.archived, lambda: self._hold(claim))
+            folder.move(file.path, claim.archived, lambda: self._hold(claim))
         except BaseException as error:
             folder.discard_part(claim.archived)
             self._drop(claim)
-            if isinstance(error, FileNotFoundError) and not _is_there(folder, found.path):
-                raise ClaimTaken(f"{found.path} is gone") from None
+            if isinstance(error, FileNotFoundError) and not _is_there(folder, file.path):
+                raise ClaimTaken(f"{file.path} is gone") from None
             if isinstance(error, OSError):
-                raise DirmonError(f"{found.path} cannot be archived: {why(error)}") from error
+                raise DirmonError(f"{file.path} cannot be archived: {why(error)}") from error
             raise
         return self._start_or_put_back(folder, claim)
 
@@ -108,8 +108,8 @@ class Intake:
         try:
             return self._start(claim)
         except ClaimTaken:
-            left = claim.collection().find_one({"_id": claim.id, "by": DROPPED})
-            if left is not None:  # it was given up before the file was moved: nobody starts it
+            dropped = claim.collection().find_one({"_id": claim.id, "by": DROPPED})
+            if dropped is not None:  # it was given up before the file was moved: nobody starts it
                 folder.put_back(claim.archived, claim.path)
             raise
         except Exception as error:
@@ -118,14 +118,14 @@ class Intake:
                 self._drop(claim)
             raise  # else the next scan goes on from here
 
-    def _claim(self, entry: Entry, found: FileState) -> DirmonFile:
-        archive, cls = entry.archive_of(found), entry.job_class
+    def _claim(self, entry: Entry, file: FileState) -> DirmonFile:
+        archive, cls = entry.archive_of(file), entry.job_class
         claim = DirmonFile(
-            key=hashlib.sha256(found.path.encode()).hexdigest(),
-            path=found.path,
+            key=hashlib.sha256(file.path.encode()).hexdigest(),
+            path=file.path,
             archived="",
-            base=found.base,
-            identity=found.identity,
+            base=file.base,
+            identity=file.identity,
             job_class_name=entry.job_class_name,
             properties=cls.seal_properties(entry.properties) if cls else entry.properties,
             description=f"{entry.name or entry.pattern}: {archive.name}",
@@ -138,17 +138,17 @@ class Intake:
             return claim.save()
         except Exception as error:
             if is_duplicate_key(error):
-                raise ClaimTaken(f"{found.path} is being taken by another scan") from None
+                raise ClaimTaken(f"{file.path} is being taken by another scan") from None
             raise
 
-    def _check_unchanged(self, folder: Folder, found: FileState) -> None:
+    def _check_unchanged(self, folder: Folder, file: FileState) -> None:
         """Look again, under the claim: another scan may have had it, and this is a new file."""
         try:
-            now = folder.state_of(found.path)
+            now = folder.state_of(file.path)
         except FileNotFoundError:
-            raise ClaimTaken(f"{found.path} is gone") from None
-        if now.identity != found.identity:
-            raise ClaimTaken(f"{found.path} has changed")
+            raise ClaimTaken(f"{file.path} is gone") from None
+        if now.identity != file.identity:
+            raise ClaimTaken(f"{file.path} has changed")
 
     def _check_room(self, claim: DirmonFile) -> None:
         if not is_url(claim.archived) and os.path.lexists(claim.archived):
@@ -158,9 +158,9 @@ class Intake:
         """Renew the claim while a long copy is made."""
         if clock.monotonic() - self._renewed < LEASE.total_seconds() / 4:
             return
-        mine = {"_id": claim.id, "by": self.by}
+        guard = {"_id": claim.id, "by": self.by}
         update = {"$set": {"until": clock.now() + LEASE}}
-        if not claim.collection().update_one(mine, update).matched_count:
+        if not claim.collection().update_one(guard, update).matched_count:
             raise ClaimTaken(f"{claim.path} was taken over by another scan")
         self._renewed = clock.monotonic()
 
@@ -188,8 +188,8 @@ class Intake:
                 meanwhile={},
                 undo={},
             )
-            (done,) = application.current().store.commit([unit])
-            if not done.held:
+            (outcome,) = application.current().store.commit([unit])
+            if not outcome.held:
                 raise ClaimTaken(f"{claim.path} was taken over by another scan")
             record_of(job).was_stored(stored)
 
@@ -203,9 +203,9 @@ class Intake:
         """Go on where scans died; return how many jobs were started."""
         started = 0
         for claim in self._abandoned():
-            mine = {"_id": claim.id, "by": claim.by, "until": claim.until}
+            guard = {"_id": claim.id, "by": claim.by, "until": claim.until}
             update = {"$set": {"by": self.by, "until": clock.now() + LEASE}}
-            if not claim.collection().update_one(mine, update).matched_count:
+            if not claim.collection().update_one(guard, update).matched_count:
                 continue  # another scan was first
             try:
                 started += self._finish(claim)
@@ -220,8 +220,8 @@ class Intake:
         job, _, _ = self.by.rpartition(":")
         if job:  # earlier claims of this very job
             late = {"$or": [late, {"by": {"$gte": f"{job}:", "$lt": f"{job};"}}]}
-        found: Query[DirmonFile] = DirmonFile.where(late)
-        return [each for each in found if each.by != self.by]
+        claims: Query[DirmonFile] = DirmonFile.where(late)
+        return [claim for claim in claims if claim.by != self.by]
 
     def _finish(self, claim: DirmonFile) -> bool:
         if application.current().store.recover(COLLECTION, {"_id": claim.id}):

@@ -52,10 +52,10 @@ class DirmonJob(Cron, Job):
         for entry in list(DirmonEntry.enabled()):
             started += self._scan(entry, intake, memory)
         self.previous_file_names = memory
-        found = {"started": started, "waiting": len(memory)}
-        if any(found.values()):
-            self.logger.info("scanned", **found)
-        return found
+        counts = {"started": started, "waiting": len(memory)}
+        if any(counts.values()):
+            self.logger.info("scanned", **counts)
+        return counts
 
     def _scan(self, entry: DirmonEntry, intake: Intake, memory: Memory) -> int:
         """Look for the files of one entry; whatever is wrong fails the entry alone."""
@@ -64,8 +64,8 @@ class DirmonJob(Cron, Job):
         try:
             if entry.job_class is not None or not _is_served(entry.job_class_name):
                 entry.validate()
-            for found in entry.files(problems):
-                started += self.check_file(entry, found, intake, memory)
+            for file in entry.files(problems):
+                started += self.check_file(entry, file, intake, memory)
         except FolderAway as error:
             self.logger.warning("folder away", entry=entry.name or entry.pattern, error=str(error))
             entry.note(error, worker_name=self.worker_name)
@@ -81,26 +81,26 @@ class DirmonJob(Cron, Job):
         return started
 
     def check_file(
-        self, entry: DirmonEntry, found: FileState, intake: Intake, memory: Memory
+        self, entry: DirmonEntry, file: FileState, intake: Intake, memory: Memory
     ) -> bool:
         """Start a file that is whole, and remember any other; return whether it was started."""
-        settled = found.immediate or self.is_settled(found)
-        if found.held and not self.is_settled(found):  # else it was said by an earlier scan
-            self.logger.warning("passed over", file=found.path, reason=found.held)
-        if found.held or not settled:
+        settled = file.immediate or self.is_settled(file)
+        if file.held and not self.is_settled(file):  # else it was said by an earlier scan
+            self.logger.warning("passed over", file=file.path, reason=file.held)
+        if file.held or not settled:
             if len(memory) < MOST:
-                memory[memory_key(found.path)] = found.settled
+                memory[memory_key(file.path)] = file.settled
             return False
         try:
-            intake.take(entry, found)
+            intake.take(entry, file)
         except ClaimTaken as error:
             self.logger.debug("passed over", reason=str(error))
             return False
         return True
 
-    def is_settled(self, found: FileState) -> bool:
+    def is_settled(self, file: FileState) -> bool:
         """Tell whether a file is as the scan before found it."""
-        return self.previous_file_names.get(memory_key(found.path)) == found.settled
+        return self.previous_file_names.get(memory_key(file.path)) == file.settled
 
     def _fail(self, entry: DirmonEntry, error: Exception) -> None:
         self.logger.error("entry failed", entry=entry.name or entry.pattern, error=str(error))

@@ -51,7 +51,9 @@ def parse(text: str) -> list[Pattern]:
     """
     fixed = re.split(r"[*?\[{]", text)[0].count("/")
     exact = not MAGIC.search(text)
-    return [_parse_one(each, fixed, exact) for each in dict.fromkeys(_alternatives(text))]
+    return [
+        _parse_one(alternative, fixed, exact) for alternative in dict.fromkeys(_alternatives(text))
+    ]
 
 
 def _parse_one(text: str, fixed: int, exact: bool) -> Pattern:
@@ -66,14 +68,14 @@ def _parse_one(text: str, fixed: int, exact: bool) -> Pattern:
 
 def _alternatives(text: str) -> Iterator[str]:
     """Yield the texts that a text with braces stands for, the innermost braces first."""
-    found = re.search(r"\{([^{}]*)\}", text)
-    if found is None:
+    braces = re.search(r"\{([^{}]*)\}", text)
+    if braces is None:
         if "{" in text or "}" in text:
             raise ValueError("its braces do not match")
         yield text
         return
-    for choice in found[1].split(","):
-        yield from _alternatives(text[: found.start()] + choice + text[found.end() :])
+    for choice in braces[1].split(","):
+        yield from _alternatives(text[: braces.start()] + choice + text[braces.end() :])
 
 
 def walk(pattern: Pattern, listing: Callable[[str], Iterable[Item]]) -> Iterator[tuple[str, ...]]:
@@ -90,7 +92,7 @@ def walk(pattern: Pattern, listing: Callable[[str], Iterable[Item]]) -> Iterator
             seen.add((directory, level))
             todo.append((directory, level))
 
-    found: set[tuple[str, ...]] = set()
+    paths: set[tuple[str, ...]] = set()
     while todo:
         directory, level = todo.pop()
         part, last = pattern.parts[level], level == len(pattern.parts) - 1
@@ -100,9 +102,9 @@ def walk(pattern: Pattern, listing: Callable[[str], Iterable[Item]]) -> Iterator
                 if item.is_dir and not item.name.startswith("."):
                     add(path, level)
                 elif last and not item.is_dir and not item.name.startswith("."):
-                    found.add(path)
+                    paths.add(path)
             elif item.is_dir != last and pattern.matches(item.name, part):
-                found.add(path) if last else add(path, level + 1)
+                paths.add(path) if last else add(path, level + 1)
         if part == RECURSIVE and not last:
             add(directory, level + 1)
-    yield from sorted(found)
+    yield from sorted(paths)

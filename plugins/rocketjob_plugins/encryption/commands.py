@@ -40,12 +40,12 @@ def new_key(id: str | None, quiet: bool) -> None:
     if quiet:
         click.echo(key)
         return
-    others = len(keys.KEYS.of(application.current().config))
+    existing = len(keys.KEYS.of(application.current().config))
     click.echo(key, nl=True)
-    click.echo(_how_to(others), err=True)
+    click.echo(_how_to(existing), err=True)
 
 
-def _how_to(others: int) -> str:
+def _how_to(existing: int) -> str:
     lines = [
         "",
         "Keep it where only the servers can read it, and keep a copy: without it nothing that it",
@@ -53,7 +53,7 @@ def _how_to(others: int) -> str:
         "",
         "    ROCKETJOB_ENCRYPTION_KEYS=<the line above>",
     ]
-    if others:
+    if existing:
         lines[-1] += ",<the keys there are now>"
         lines += [
             "",
@@ -89,9 +89,9 @@ def rotate_command(ctx: click.Context, dry_run: bool, as_json: bool) -> None:
             if as_json:
                 print_json({"collection": name, "dry_run": dry_run, **_counts(report)})
             elif report.rotated or report.failed or report.busy:
-                click.echo(f"{name}: {_words(report, dry_run)}")
+                click.echo(f"{name}: {_summary(report, dry_run)}")
     if not as_json:
-        click.echo(f"In all: {_words(total, dry_run)}")
+        click.echo(f"In all: {_summary(total, dry_run)}")
     _finish(total)
 
 
@@ -119,8 +119,8 @@ def _counts(report: Report) -> dict[str, object]:
     }
 
 
-def _words(report: Report, dry_run: bool) -> str:
-    did = "to encrypt anew" if dry_run else "encrypted anew"
+def _summary(report: Report, dry_run: bool) -> str:
+    action = "to encrypt anew" if dry_run else "encrypted anew"
     by_key = ", ".join(f"{count} of {id}" for id, count in sorted(report.rotated.items()))
-    said = f"{report.rotated.total()} {did}" + (f" ({by_key})" if by_key else "")
-    return f"{said}, {report.current} under the first key already"
+    summary = f"{report.rotated.total()} {action}" + (f" ({by_key})" if by_key else "")
+    return f"{summary}, {report.current} under the first key already"

@@ -134,8 +134,8 @@ class DecryptingReader:
         """
         while not self._plain and not self._ended:
             self._plain = memoryview(self._next())
-        found, self._plain = bytes(self._plain[:size]), self._plain[size:]
-        return found
+        data, self._plain = bytes(self._plain[:size]), self._plain[size:]
+        return data
 
     def _next(self) -> bytes:
         if self._chunks is None:

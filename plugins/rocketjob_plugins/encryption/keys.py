@@ -58,10 +58,10 @@ class KeyRing:
         for key in self.keys:
             if key.id == id:
                 return key
-        known = ", ".join(key.id for key in self.keys) or "none"
+        ids = ", ".join(key.id for key in self.keys) or "none"
         raise EncryptionError(
             f"This was encrypted with the key {id}, which is not among encryption_keys "
-            f"(there: {known}): add it behind the first"
+            f"(there: {ids}): add it behind the first"
         )
 
 
@@ -175,13 +175,13 @@ def aesgcm() -> Any:
 def invalid_tag() -> type[Exception]:
     """Return what the library raises for data that was changed."""
     (exceptions,) = _modules("exceptions")
-    found: type[Exception] = exceptions.InvalidTag
-    return found
+    invalid: type[Exception] = exceptions.InvalidTag
+    return invalid
 
 
 def derived(secret: bytes, salt: bytes, info: bytes) -> bytes:
     """Return a key for one purpose, by HKDF with SHA-256."""
     hashes, hkdf = _modules("hazmat.primitives.hashes", "hazmat.primitives.kdf.hkdf")
-    made = hkdf.HKDF(algorithm=hashes.SHA256(), length=SECRET_BYTES, salt=salt, info=info)
-    found: bytes = made.derive(secret)
-    return found
+    kdf = hkdf.HKDF(algorithm=hashes.SHA256(), length=SECRET_BYTES, salt=salt, info=info)
+    key: bytes = kdf.derive(secret)
+    return key

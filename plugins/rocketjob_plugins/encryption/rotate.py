@@ -92,10 +92,10 @@ def _rotate_value(
         if dry_run or collection.update_one(guard, {"$set": {path: new}}).matched_count:
             report.rotated[key_id] += 1
             return
-        again = dict(sealed_values(collection.find_one({"_id": id}) or {}))
-        if path not in again:
+        current = dict(sealed_values(collection.find_one({"_id": id}) or {}))
+        if path not in current:
             return  # deleted or emptied meanwhile
-        value = again[path]
+        value = current[path]
     report.busy += 1
 
 

@@ -34,17 +34,17 @@ class ConversionJob(Batch, Job):
     )
 
     def __init__(self, **values: Any) -> None:
-        given = {name: values.pop(name) for name in SHORT if name in values}
+        files = {name: values.pop(name) for name in SHORT if name in values}
         super().__init__(**values)
-        for name, file in given.items():
+        for name, file in files.items():
             setattr(self, name, file)
 
     @classmethod
     def from_properties(cls, properties: Mapping[str, Any]) -> Any:
         values = dict(properties)
-        given = {name: values.pop(name) for name in SHORT if name in values}
+        files = {name: values.pop(name) for name in SHORT if name in values}
         job = super().from_properties(values)
-        for name, file in given.items():
+        for name, file in files.items():
             setattr(job, name, file)
         return job
 
@@ -103,8 +103,8 @@ class ConversionJob(Batch, Job):
     ) -> None:
         table = output_table(category)
         if table.dialect is None:
-            said = f'has no rows of {table.format}: leave the format "auto", or make it csv'
-            raise StreamError(f"an Excel workbook {said}", file=shown(str(self.target)))
+            problem = f'has no rows of {table.format}: leave the format "auto", or make it csv'
+            raise StreamError(f"an Excel workbook {problem}", file=shown(str(self.target)))
         write_workbook(
             str(self.target),
             self._lines(category),

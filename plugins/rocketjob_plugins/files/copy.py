@@ -60,10 +60,10 @@ class CopyFileJob(Retry, Job):
     @validate
     def _one_source(self) -> None:
         if (self.source_url is None) == (self.source_data is None):
-            said = (
+            problem = (
                 "is required" if self.source_url is None else "and source_data exclude each other"
             )
-            self.errors.add("source_url", f"{said}: give a source_url or source_data")
+            self.errors.add("source_url", f"{problem}: give a source_url or source_data")
 
     @validate
     def _no_secrets_in_urls(self) -> None:
@@ -71,8 +71,8 @@ class CopyFileJob(Retry, Job):
             url = getattr(self, name)
             if isinstance(url, str) and is_url(url) and has_password(url):
                 args = name.replace("url", "args")
-                said = f"has a password, which would be stored as it is: give it in {args}"
-                self.errors.add(name, said)
+                problem = f"has a password, which would be stored as it is: give it in {args}"
+                self.errors.add(name, problem)
 
     @validate
     def _streams_exist(self) -> None:

@@ -119,14 +119,14 @@ def misfits(class_name: str, properties: Mapping[str, Any]) -> list[tuple[str, s
     Returns:
         pairs of `job_class_name` or `properties`, and a message.
     """
-    found = lookup(class_name, Document)
-    if found is None or not issubclass(found, Job) or found is Job:
-        said = "is no job class" if found else "is not loaded here: name its module in `app`"
-        return [("job_class_name", f"{class_name} {said}")]
-    if not hasattr(found, "upload") and not any(_takes(found, name) for name in FILE_FIELDS):
-        said = f"has neither a method upload nor a field {' or '.join(FILE_FIELDS)}"
-        return [("job_class_name", f"{class_name} cannot be given a file: it {said}")]
-    return [("properties", message) for message in wrong_properties(found, properties)]
+    cls = lookup(class_name, Document)
+    if cls is None or not issubclass(cls, Job) or cls is Job:
+        problem = "is no job class" if cls else "is not loaded here: name its module in `app`"
+        return [("job_class_name", f"{class_name} {problem}")]
+    if not hasattr(cls, "upload") and not any(_takes(cls, name) for name in FILE_FIELDS):
+        problem = f"has neither a method upload nor a field {' or '.join(FILE_FIELDS)}"
+        return [("job_class_name", f"{class_name} cannot be given a file: it {problem}")]
+    return [("properties", message) for message in wrong_properties(cls, properties)]
 
 
 def wrong_properties(cls: type[Job], properties: Mapping[str, Any]) -> list[str]:
@@ -134,28 +134,30 @@ def wrong_properties(cls: type[Job], properties: Mapping[str, Any]) -> list[str]
     try:
         job = cls.from_properties(properties)
     except ValidationError as error:
-        return [f"{name}: {'; '.join(said)}" for name, said in error.errors.items()]
+        return [f"{name}: {'; '.join(messages)}" for name, messages in error.errors.items()]
     except (RocketJobError, TypeError, ValueError, AttributeError) as error:
         return [str(error)]
     errors = Errors()
     checked = [
-        made for name, made in cls.fields().items() if name in properties or _is_left_out(cls, made)
+        field
+        for name, field in cls.fields().items()
+        if name in properties or _is_left_out(cls, field)
     ]
     check_fields(job, checked, errors)
-    return [f"{name}: {'; '.join(said)}" for name, said in errors.items()]
+    return [f"{name}: {'; '.join(messages)}" for name, messages in errors.items()]
 
 
-def _is_left_out(cls: type[Job], made: Any) -> bool:
+def _is_left_out(cls: type[Job], field: Any) -> bool:
     """Tell whether a field needs a value that neither the file nor a callback gives."""
-    return made.required and made.name not in FILE_FIELDS and not cls.chain("validation")
+    return field.required and field.name not in FILE_FIELDS and not cls.chain("validation")
 
 
 def _takes(cls: type[Job], name: str) -> bool:
-    made = cls.fields().get(name)
-    if made is not None:
-        return not made.read_only
-    found = getattr(cls, name, None)
-    return isinstance(found, property) and found.fset is not None
+    field = cls.fields().get(name)
+    if field is not None:
+        return not field.read_only
+    attribute = getattr(cls, name, None)
+    return isinstance(attribute, property) and attribute.fset is not None
 
 
 @hookimpl

@@ -60,8 +60,8 @@ def _rows(lines: Iterable[str], dialect: Dialect, target: str) -> Iterator[list[
         yield from reader
     except csv.Error as error:
         too_long = f"a text is longer than the {LONGEST_TEXT:,} characters that Excel holds"
-        said = too_long if "field limit" in str(error) else str(error)
-        raise StreamError(said, file=shown(target), line=reader.line_num) from None
+        problem = too_long if "field limit" in str(error) else str(error)
+        raise StreamError(problem, file=shown(target), line=reader.line_num) from None
 
 
 class _Sheet:
@@ -79,7 +79,7 @@ class _Sheet:
         if len(row) > MOST_COLUMNS:
             raise self._error(f"has {len(row):,} values, and Excel holds {MOST_COLUMNS:,} in a row")
         try:
-            self._sheet.append([self._cell(*each) for each in enumerate(row)])
+            self._sheet.append([self._cell(*column) for column in enumerate(row)])
         except StreamError:
             raise
         except Exception as error:  # such as a half of a character
@@ -110,5 +110,5 @@ class _Sheet:
         return StreamError(problem, file=shown(self._target), line=self._number, column=column)
 
 
-def _escaped(found: re.Match[str]) -> str:
-    return f"_x{ord(found[0]):04X}_"
+def _escaped(match: re.Match[str]) -> str:
+    return f"_x{ord(match[0]):04X}_"

@@ -68,5 +68,5 @@ def register_indexes() -> dict[str, list[dict[str, Any]]]:
 
 
 def _index(name: str) -> dict[str, Any]:
-    there = {name: {"$exists": True}}
-    return {"keys": [(name, 1), ("state", 1)], "name": name, "partialFilterExpression": there}
+    exists = {name: {"$exists": True}}
+    return {"keys": [(name, 1), ("state", 1)], "name": name, "partialFilterExpression": exists}

@@ -26,7 +26,7 @@ class ThrottleDependentJobs(Waiting, abstract=True):
     @classmethod
     def depends_on_job(cls, *classes: type[Job] | str) -> None:
         """Set the default of `dependent_jobs`, for this class and those made from it later."""
-        names = [each if isinstance(each, str) else each.type_name() for each in classes]
+        names = [other if isinstance(other, str) else other.type_name() for other in classes]
         cls.set_default("dependent_jobs", names)
 
     def claim_limits(self) -> list[Limit]:

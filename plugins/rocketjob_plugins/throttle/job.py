@@ -63,8 +63,8 @@ class Throttle(Waiting, abstract=True):
             ValueError: the class has no throttle of that name.
         """
         if name not in cls.__throttles__:
-            known = ", ".join(cls.__throttles__) or "none"
-            raise ValueError(f"{cls.__name__} has no throttle {name}; it has {known}")
+            names = ", ".join(cls.__throttles__) or "none"
+            raise ValueError(f"{cls.__name__} has no throttle {name}; it has {names}")
         cls.__throttles__ = {n: f for n, f in cls.__throttles__.items() if n != name}
 
     # --- limits, kept in the claim -----------------------------------------------------------
@@ -140,9 +140,12 @@ class Throttle(Waiting, abstract=True):
     def throttle_reasons(self) -> Iterator[tuple[str, str]]:
         """Yield the name of each own throttle that says wait, and what to tell a person."""
         for name in type(self).__throttles__:
-            said = (getattr(type(self), name).__doc__ or "").strip().split("\n")[0]
+            docstring = (getattr(type(self), name).__doc__ or "").strip().split("\n")[0]
             try:
                 if ask(self, name):
-                    yield name, f"the throttle {name} holds it back" + (said and f": {said}")
+                    yield (
+                        name,
+                        f"the throttle {name} holds it back" + (docstring and f": {docstring}"),
+                    )
             except BaseException as error:
                 yield name, f"the throttle {name} fails: {type(error).__name__}: {error}"

@@ -52,14 +52,14 @@ def throttles_of(cls: type) -> dict[str, HeldBack]:
     Raises:
         ConfigurationError: a method can never be a throttle.
     """
-    found: dict[str, HeldBack] = {}
+    throttles: dict[str, HeldBack] = {}
     for base in reversed(cls.__bases__):
-        found.update(getattr(base, "__throttles__", {}))
+        throttles.update(getattr(base, "__throttles__", {}))
     for name, value in cls.__dict__.items():
         if hasattr(value, MARK):
             _check(f"{cls.__qualname__}.{name}", value)
-            found[name] = getattr(value, MARK)
-    return found
+            throttles[name] = getattr(value, MARK)
+    return throttles
 
 
 def _check(name: str, method: Callable[..., Any]) -> None:
@@ -95,9 +95,9 @@ def held_back(job: Job, filter: HeldBack) -> Filter:
     Raises:
         TypeError: its function returned no filter.
     """
-    found = filter(job) if callable(filter) else filter
-    if not isinstance(found, Mapping):
+    result = filter(job) if callable(filter) else filter
+    if not isinstance(result, Mapping):
         raise TypeError(
-            f"@throttle: the function filter= must return a Mongo filter, not {found!r}"
+            f"@throttle: the function filter= must return a Mongo filter, not {result!r}"
         )
-    return found
+    return result

@@ -32,21 +32,21 @@ class Rate:
         Raises:
             ConfigurationError: it is none of these; the message says what is allowed.
         """
-        found = _RATE.fullmatch(text) if isinstance(text, str) else None
-        if found is None or int(found[1]) < 1 or (found[2] is not None and int(found[2]) < 1):
+        match = _RATE.fullmatch(text) if isinstance(text, str) else None
+        if match is None or int(match[1]) < 1 or (match[2] is not None and int(match[2]) < 1):
             raise ConfigurationError(
                 f'rate_limit must be such as "100/minute" or "10/5seconds", not {text!r} '
                 f"(periods: {', '.join(PERIODS)})"
             )
-        if int(found[1]) > MOST:
+        if int(match[1]) > MOST:
             raise ConfigurationError(
                 f"rate_limit {text!r}: at most {MOST} in a period; choose a shorter period"
             )
-        return cls(int(found[1]), timedelta(seconds=int(found[2] or 1) * PERIODS[found[3]]))
+        return cls(int(match[1]), timedelta(seconds=int(match[2] or 1) * PERIODS[match[3]]))
 
     def __str__(self) -> str:
         seconds = int(self.period.total_seconds())
-        name, length = next(each for each in _LONGEST_FIRST if seconds % each[1] == 0)
+        name, length = next(unit for unit in _LONGEST_FIRST if seconds % unit[1] == 0)
         if seconds > length:
             return f"{self.count} in {seconds // length} {name}s"
         return f"{self.count} {'an' if name == 'hour' else 'a'} {name}"
