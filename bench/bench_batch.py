@@ -64,13 +64,13 @@ def timed(run: Callable[[Path, Path, int], Clean], folder: Path, size: int) -> f
     clean = run(source, target, size)
     seconds = time.perf_counter() - began
     clean()
-    found = hashlib.sha256(target.read_bytes()).hexdigest()
-    if found != (folder / "digest").read_text():
+    digest = hashlib.sha256(target.read_bytes()).hexdigest()
+    if digest != (folder / "digest").read_text():
         raise SystemExit(f"{run.__name__}: the output is wrong")
     return seconds
 
 
-def made(folder: Path, records: int) -> None:
+def write_input(folder: Path, records: int) -> None:
     draw = random.Random(1).randbytes
     lines = [base64.b64encode(draw(37)).decode() for _ in range(records)]
     (folder / "in.txt").write_text("".join(f"{line}\n" for line in lines))
@@ -92,7 +92,7 @@ def main() -> None:
 
 
 def measure(options: argparse.Namespace, folder: Path) -> None:
-    made(folder, options.records)
+    write_input(folder, options.records)
     url = f"sqlite:///{folder}/bench.db"
     rocketjob.configure(url=url, log_level="error")
     command = [sys.executable, "-m", "rocketjob.cli", "server", "--app", "batch_job"]
@@ -114,8 +114,8 @@ def measure(options: argparse.Namespace, folder: Path) -> None:
     finally:
         server.terminate()
         server.wait()
-    for label, found in rates.items():
-        print(f"median {label:12} {statistics.median(found):12,.0f} records/s")
+    for label, label_rates in rates.items():
+        print(f"median {label:12} {statistics.median(label_rates):12,.0f} records/s")
 
 
 if __name__ == "__main__":

@@ -156,8 +156,8 @@ class Bare:
         def step() -> None:
             for _ in range(count // group):
                 with self._transaction():
-                    found = self.db.execute(select, (time.time(), group)).fetchall()
-                    self.db.executemany(update, [(self.doc, id) for id, _ in found])
+                    claimed = self.db.execute(select, (time.time(), group)).fetchall()
+                    self.db.executemany(update, [(self.doc, id) for id, _ in claimed])
 
         return rate(count, step)
 
@@ -187,20 +187,22 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=20_000)
     parser.add_argument("--folder", default=None)
     options = parser.parse_args()
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in ROWS}
+    rates: dict[str, list[tuple[float, float]]] = {name: [] for name in ROWS}
     for _ in range(3):
         with tempfile.TemporaryDirectory(dir=options.folder) as folder:
             ours = Framework(Path(folder, "rocketjob.db"), options.jobs)
             bare = Bare(Path(folder, "bare.db"), options.jobs)
             for name, row in ROWS.items():
-                found[name].append((row(ours), row(bare)))
+                rates[name].append((row(ours), row(bare)))
             application.current().close()
     print(f"{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, {options.jobs} jobs\n")
     print(f"{'per second':24}{'rocketjob':>12}{'bare':>12}{'times':>8}")
-    for name, pairs in found.items():
-        mine = statistics.median(pair[0] for pair in pairs)
-        theirs = statistics.median(pair[1] for pair in pairs)
-        print(f"{name:24}{mine:12,.0f}{theirs:12,.0f}{theirs / mine:8.1f}")
+    for name, pairs in rates.items():
+        rocketjob_rate = statistics.median(pair[0] for pair in pairs)
+        bare_rate = statistics.median(pair[1] for pair in pairs)
+        print(
+            f"{name:24}{rocketjob_rate:12,.0f}{bare_rate:12,.0f}{bare_rate / rocketjob_rate:8.1f}"
+        )
 
 
 if __name__ == "__main__":

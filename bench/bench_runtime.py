@@ -90,11 +90,11 @@ def server(url: str, **settings: Any) -> Iterator[int]:
 
 def tree(pid: int) -> list[int]:
     """Return a process and all below it."""
-    found = [pid]
+    pids = [pid]
     for task in Path(f"/proc/{pid}/task").iterdir():
         for child in (task / "children").read_text().split():
-            found += tree(int(child))
-    return found
+            pids += tree(int(child))
+    return pids
 
 
 def cpu_seconds(pids: list[int]) -> float:
@@ -120,8 +120,8 @@ def wait_until_ready(expected: int, within: float = 60) -> None:
     """Wait until a server has beaten with all of its workers."""
     deadline = time.monotonic() + within
     while time.monotonic() < deadline:
-        found = list(rocketjob.Server.running())
-        if found and found[0].workers >= expected:
+        servers = list(rocketjob.Server.running())
+        if servers and servers[0].workers >= expected:
             time.sleep(1.0)  # its processes import still
             return
         time.sleep(0.05)
@@ -148,20 +148,20 @@ def throughput(folder: Path, jobs: int, processes: int, destroy: bool) -> tuple[
             time.sleep(0.001)
         # Not from the very start: one process may be up before the others.
         share = jobs // 5
-        while (left := collection.count_documents(waiting)) > jobs - share:
+        while (remaining := collection.count_documents(waiting)) > jobs - share:
             time.sleep(0.005)
         begun, used = time.monotonic(), cpu_seconds(tree(pid))
-        while (now_left := collection.count_documents(waiting)) > share // 2:
+        while (still_remaining := collection.count_documents(waiting)) > share // 2:
             time.sleep(0.02)
-        rate = (left - now_left) / (time.monotonic() - begun)
-        return rate, 1e6 * (cpu_seconds(tree(pid)) - used) / (left - now_left)
+        rate = (remaining - still_remaining) / (time.monotonic() - begun)
+        return rate, 1e6 * (cpu_seconds(tree(pid)) - used) / (remaining - still_remaining)
 
 
 def bare_sqlite(folder: Path, jobs: int, processes: int) -> float:
     """Return jobs per second of bare sqlite3: claims and deletions in groups of 50."""
     path = folder / "bare.db"
-    for old in folder.glob("bare.db*"):
-        old.unlink()
+    for file in folder.glob("bare.db*"):
+        file.unlink()
     raw = connect(path)
     raw.execute("CREATE TABLE job (n INTEGER PRIMARY KEY, state TEXT, priority INT, doc BLOB)")
     raw.execute("CREATE INDEX claim ON job (state, priority, n)")
@@ -200,18 +200,18 @@ def bare_worker(path: str, barrier: Any) -> None:
     barrier.wait()
     while True:
         raw.execute("BEGIN IMMEDIATE")
-        found = raw.execute(
+        rows = raw.execute(
             "SELECT n FROM job WHERE state = 'queued' ORDER BY priority, n LIMIT 50"
         ).fetchall()
         raw.executemany(
             "UPDATE job SET state = 'running', doc = ? WHERE n = ?",
-            [(changed, n) for (n,) in found],
+            [(changed, n) for (n,) in rows],
         )
         raw.execute("COMMIT")
-        if not found:
+        if not rows:
             return
         raw.execute("BEGIN IMMEDIATE")
-        raw.executemany("DELETE FROM job WHERE n = ?", found)
+        raw.executemany("DELETE FROM job WHERE n = ?", rows)
         raw.execute("COMMIT")
 
 
@@ -241,7 +241,7 @@ def idle(folder: Path, seconds: float, processes: int) -> dict[str, Any]:
         before, begun = cpu_seconds(pids), time.monotonic()
         time.sleep(seconds)
         used = (cpu_seconds(pids) - before) / (time.monotonic() - begun)
-        sizes = [memory_mb(each) for each in pids]
+        sizes = [memory_mb(pid) for pid in pids]
     return {
         "processes": len(pids),
         "cpu_percent": round(100 * used, 2),
@@ -253,8 +253,8 @@ def idle(folder: Path, seconds: float, processes: int) -> dict[str, Any]:
 def fresh_store(folder: Path) -> str:
     """Connect to a store that holds nothing."""
     application.close()
-    for old in folder.glob("jobs.db*"):
-        old.unlink()
+    for file in folder.glob("jobs.db*"):
+        file.unlink()
     url = f"sqlite:///{folder}/jobs.db"
     rocketjob.connect(url)
     return url
@@ -274,28 +274,28 @@ def main() -> None:
     folder = options.folder or Path(tempfile.mkdtemp(prefix="bench-runtime-"))
     load = os.getloadavg()[0]
     cores = len(os.sched_getaffinity(0))
-    found: dict[str, Any] = {"cores": cores, "load_before": round(load, 2)}
+    results: dict[str, Any] = {"cores": cores, "load_before": round(load, 2)}
     say = (lambda *words: None) if options.json else print
     say(f"{cores} cores, load {load:.2f} before; Python {sys.version.split()[0]}, {clock.now()}")
     try:
         if options.only in (None, "throughput"):
-            found["throughput"] = rates(folder, options, say)
+            results["throughput"] = rates(folder, options, say)
         if options.only in (None, "latency"):
             p50, p95, worst = latency(folder, options.samples)
             say(
                 f"\nenqueue to start, idle server: p50 {p50:.1f} ms, p95 {p95:.1f} ms, "
                 f"worst {worst:.1f} ms"
             )
-            found["latency_ms"] = {"p50": p50, "p95": p95, "worst": worst}
+            results["latency_ms"] = {"p50": p50, "p95": p95, "worst": worst}
         if options.only in (None, "idle"):
-            found["idle"] = idle(folder, options.seconds, 2)
-            say(f"\nidle server: {found['idle']}")
+            results["idle"] = idle(folder, options.seconds, 2)
+            say(f"\nidle server: {results['idle']}")
     finally:
         application.close()
         if options.folder is None:
             shutil.rmtree(folder, ignore_errors=True)
     if options.json:
-        print(json.dumps(found))
+        print(json.dumps(results))
 
 
 def rates(folder: Path, options: argparse.Namespace, say: Any) -> list[dict[str, Any]]:
@@ -305,7 +305,7 @@ def rates(folder: Path, options: argparse.Namespace, say: Any) -> list[dict[str,
         f"{'processes':>9} {'bare SQLite':>12} {'removed':>10} {'kept':>10}"
         f" {'removed':>12} {'kept':>10}"
     )
-    found = []
+    rows = []
     for processes in options.processes:
         bare = bare_sqlite(folder, options.jobs, processes)
         removed, removed_cpu = throughput(folder, options.jobs, processes, destroy=True)
@@ -314,7 +314,7 @@ def rates(folder: Path, options: argparse.Namespace, say: Any) -> list[dict[str,
             f"{processes:>9} {bare:>12,.0f} {removed:>10,.0f} {kept:>10,.0f}"
             f" {removed_cpu:>12.0f} {kept_cpu:>10.0f}"
         )
-        found.append(
+        rows.append(
             {
                 "processes": processes,
                 "bare": bare,
@@ -324,7 +324,7 @@ def rates(folder: Path, options: argparse.Namespace, say: Any) -> list[dict[str,
                 "kept_cpu_us": kept_cpu,
             }
         )
-    return found
+    return rows
 
 
 if __name__ == "__main__":

@@ -60,11 +60,11 @@ def declare(store: Store) -> None:
     keys = [("state", 1), ("priority", 1), ("_id", 1), ("run_at", 1), ("_type", 1)]
     jobs.create_index(keys, name="claim")
     jobs.create_index([("completed_at", 1)], name="completed_at")
-    there = {"claimed_by": {"$exists": True}}
-    jobs.create_index([("claimed_by", 1)], name="claimed_by", partialFilterExpression=there)
-    there = {"active_key": {"$exists": True}}
+    exists = {"claimed_by": {"$exists": True}}
+    jobs.create_index([("claimed_by", 1)], name="claimed_by", partialFilterExpression=exists)
+    exists = {"active_key": {"$exists": True}}
     jobs.create_index(
-        [("active_key", 1)], name="active_key", unique=True, partialFilterExpression=there
+        [("active_key", 1)], name="active_key", unique=True, partialFilterExpression=exists
     )
 
 
@@ -119,8 +119,8 @@ def measure(store: Store, depth: int) -> Measured:
     jobs = store.collection(JOBS)
     few = min(depth, 3000)
     documents = [job(number) for number in range(few)]
-    yield "insert_one", timed(few, lambda: [jobs.insert_one(one) for one in documents])
-    ids = [one["_id"] for one in documents]
+    yield "insert_one", timed(few, lambda: [jobs.insert_one(document) for document in documents])
+    ids = [document["_id"] for document in documents]
     more = [job(number) for number in range(max(depth - few, 1000))]
     yield "insert_many, 1000 each", timed(len(more), lambda: insert_groups(jobs, more))
     yield "find by _id", timed(few, lambda: [jobs.find_one({"_id": id}) for id in ids])
@@ -154,9 +154,9 @@ def insert_groups(jobs: Any, documents: list[Any]) -> None:
 def claim(store: Store, group: int, number: int, claimed: list[Any]) -> None:
     """Claim a number of jobs in groups."""
     for _ in range(number // group):
-        found = store.claim_many(JOBS, claim_filter(), claim_update(), sort=SORT, limit=group)
-        assert len(found) == group
-        claimed.extend(found)
+        jobs = store.claim_many(JOBS, claim_filter(), claim_update(), sort=SORT, limit=group)
+        assert len(jobs) == group
+        claimed.extend(jobs)
 
 
 def progress() -> dict[str, Any]:
@@ -170,14 +170,14 @@ def guarded(store: Store, group: int, claimed: list[Any], update: Any) -> None:
         writes = [
             Write(
                 {
-                    "_id": one["_id"],
+                    "_id": job["_id"],
                     "state": "running",
                     "claimed_by": "host:1:abcdef",
                     "claim_number": 1,
                 },
                 update() if update else None,
             )
-            for one in claimed[start : start + group]
+            for job in claimed[start : start + group]
         ]
         assert all(store.write_many(JOBS, writes))
 
@@ -226,10 +226,10 @@ class Bare:
             "SELECT n, doc, id FROM c WHERE k0 = 'queued' AND (k2 IS NULL OR k2 <= ?)"
             " AND k3 IN (?, ?) ORDER BY k1, id LIMIT ?"
         )
-        found = self.raw.execute(sql, (b"\x09", "ReportJob", "ImportJob", len(places))).fetchall()
+        rows = self.raw.execute(sql, (b"\x09", "ReportJob", "ImportJob", len(places))).fetchall()
         update = "UPDATE c SET k0 = 'running', k5 = 'host:1:abcdef', doc = ? WHERE n = ?"
-        self.raw.executemany(update, [(self.running, row[0]) for row in found])
-        return [row[2] for row in found]
+        self.raw.executemany(update, [(self.running, row[0]) for row in rows])
+        return [row[2] for row in rows]
 
     def write(self, ids: list[Any], sql: str, *values: Any) -> None:
         for id in ids:
@@ -290,7 +290,7 @@ def work_off(url: str, group: int, ready: Any, go: Any, results: Any) -> None:
     store.collection(JOBS).find_one({})
     ready.release()
     go.wait()
-    done, slowest = 0, 0.0
+    completed, slowest = 0, 0.0
     while True:
         begin = time.perf_counter()
         claimed = store.claim_many(JOBS, claim_filter(), claim_update(), sort=SORT, limit=group)
@@ -299,8 +299,8 @@ def work_off(url: str, group: int, ready: Any, go: Any, results: Any) -> None:
             break
         guarded(store, group, claimed, None)
         slowest = max(slowest, middle - begin, time.perf_counter() - middle)
-        done += len(claimed)
-    results.put((done, slowest))
+        completed += len(claimed)
+    results.put((completed, slowest))
     store.close()
 
 
@@ -322,11 +322,11 @@ def measure_processes(url: str, depth: int, processes: int) -> None:
             ready.acquire()
         begin = time.perf_counter()
         go.set()
-        done = [results.get() for _ in workers]
+        outcomes = [results.get() for _ in workers]
         seconds = time.perf_counter() - begin
         for worker in workers:
             worker.join()
-        counts, slowest = [count for count, _ in done], max(slow for _, slow in done)
+        counts, slowest = [count for count, _ in outcomes], max(slow for _, slow in outcomes)
         assert sum(counts) == number, (counts, number)
         print(
             f"{f'groups of {group}':28}{number / seconds:>12,.0f}{min(counts):>10,}"
@@ -387,14 +387,14 @@ def measure_threads(store: Store, number: int, seconds: float) -> list[tuple[Rat
         jobs, slices = store.collection(JOBS), store.collection(SLICES)
         while time.perf_counter() < end:
             call("insert", lambda: jobs.insert_one(job(0)))
-            found = call("claim", lambda: claim_one(store, JOBS, claim_filter(), SORT))
-            done = [
-                Write({"_id": one["_id"], "state": "running", "claim_number": 1}, None)
-                for one in found
+            claimed = call("claim", lambda: claim_one(store, JOBS, claim_filter(), SORT))
+            writes = [
+                Write({"_id": document["_id"], "state": "running", "claim_number": 1}, None)
+                for document in claimed
             ]
-            call("complete", lambda done=done: store.write_many(JOBS, done))
-            taken = call("slice claim", lambda: claim_one(store, SLICES, QUEUED, BY_ID))
-            slices.update_one({"_id": taken[0]["_id"]}, {"$set": {"state": "queued"}})
+            call("complete", lambda writes=writes: store.write_many(JOBS, writes))
+            claimed_slices = call("slice claim", lambda: claim_one(store, SLICES, QUEUED, BY_ID))
+            slices.update_one({"_id": claimed_slices[0]["_id"]}, {"$set": {"state": "queued"}})
 
     workers = [threading.Thread(target=work) for _ in range(number)]
     for worker in workers:
