@@ -254,7 +254,7 @@ def test_schedules_sync_says_what_it_does(command, ours):
     assert "overwrite acme: account_id=7" in said.out
     AccountScheduledJob.create(cron_schedule="0 4 * * *", schedule_name="old")
     _, said = command("schedules", "sync")
-    assert "old is not declared any more" in said.err
+    assert "old is no longer declared" in said.err
 
 
 def test_schedules_list_compares(command, ours):

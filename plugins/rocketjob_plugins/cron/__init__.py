@@ -6,15 +6,15 @@
     MyCronJob.create()                 # queued for the next occurrence
 
 Fields, all editable and copied: `cron_schedule` (None: an ordinary job), `cron_singleton` (True:
-one active job of the class with the same schedule; False: as many as you like, but one of each name
-that `@scheduled` gives), `cron_after_start` (False: the next instance is queued when this one
-completes, fails or is aborted; True: when it starts), `cron_dst` (`safe`, or `literal`: what
-happens to fixed hours when the clocks are changed).
+one active job of the class with the same schedule; False: any number, but only one for each name
+given by `@scheduled`), `cron_after_start` (False: the next instance is queued when this one
+completes, fails or is aborted; True: when it starts), `cron_dst` (`safe` or `literal`: what happens
+to fixed hours when the clocks change).
 
-The end of one run and the next instance are one step: there are never two, and never none. The
-next run is the first occurrence after now, so that after an outage the missed ones run once. What
-is edited while an instance runs holds for the next. A failed instance has no schedule any more;
-retrying it runs it alone. With the Retry mixin a run is over when its retries are; a retry waits no
+A run ends and the next instance is queued in one step: there are never two, and never none. The
+next run is the first occurrence after now, so runs missed during an outage are made up for by one.
+Edits made while an instance runs apply to the next one. A failed instance no longer has a schedule:
+retrying it runs it once. With the Retry mixin, a run is over once its retries are; a retry waits no
 longer than until the next occurrence. An instance that has expired (`expires_at`) ends the series.
 
 `@scheduled` declares schedules in code: see `schedules`.

@@ -21,30 +21,30 @@ from rocketjob_plugins.cron.settings import TIME_ZONE
 cron = Group("cron", short_help="Try out cron expressions.", help="Try out cron expressions.")
 schedules_group = Group(
     "schedules",
-    short_help="Bring schedules of the code into the store.",
+    short_help="Sync schedules declared in code to the store.",
     help="Schedules that are declared in code with @scheduled.",
 )
 
 
 @cron.command(
     "next",
-    short_help="Say when an expression runs next.",
+    short_help="Show when an expression runs next.",
     examples=[
         ("The last day of each month", 'cron next "0 12 L * *" --count 5'),
-        ("In New York, when the clocks are changed", 'cron next "30 2 * * * America/New_York"'),
-        ("From a certain day", 'cron next "@weekly" --from 2026-03-01'),
+        ("In New York, when the clocks change", 'cron next "30 2 * * * America/New_York"'),
+        ("From a given day", 'cron next "@weekly" --from 2026-03-01'),
     ],
 )
 @click.argument("expression")
 @click.option("-n", "--count", type=click.IntRange(1, 1000), default=5, show_default=True)
-@click.option("--from", "start", metavar="TIME", help="after this time; now, if not given")
+@click.option("--from", "start", metavar="TIME", help="after this time; default: now")
 @click.option("--zone", metavar="NAME", help="for an expression that names none")
 @click.option(
     "--dst",
     type=click.Choice(["safe", "literal"]),
     default="safe",
     show_default=True,
-    help="what happens to fixed hours when the clocks are changed",
+    help="what happens to fixed hours when the clocks change",
 )
 @json_option
 def cron_next(
@@ -55,7 +55,7 @@ def cron_next(
     dst: Literal["safe", "literal"],
     as_json: bool,
 ) -> None:
-    """Say in words what EXPRESSION means, and list its next runs in local time and in UTC."""
+    """Describe EXPRESSION in words, and list its next runs in local time and in UTC."""
     zone = zone or TIME_ZONE.of(application.current().config)
     try:
         schedule = CronSchedule(expression, dst=dst, time_zone=zone)
@@ -78,7 +78,7 @@ def cron_next(
 
 @schedules_group.command(
     "list",
-    short_help="Show what is declared, and what is stored.",
+    short_help="Show what is declared and what is stored.",
     examples=[("All", "schedules list --app myapp.jobs")],
 )
 @json_option
@@ -115,17 +115,19 @@ def list_schedules(as_json: bool) -> None:
     short_help="Create and update instances as declared.",
     examples=[
         ("On each deploy", "schedules sync --app myapp.jobs"),
-        ("Only say what would be done", "schedules sync --app myapp.jobs --dry-run"),
+        ("Only show what would be done", "schedules sync --app myapp.jobs --dry-run"),
         ("Undo what was edited in the store", "schedules sync --app myapp.jobs --overwrite"),
     ],
 )
-@click.option("--dry-run", is_flag=True, help="say what would be done, and do nothing")
-@click.option("--overwrite", "--force", is_flag=True, help="also set what was edited in the store")
+@click.option("--dry-run", is_flag=True, help="show what would be done, and do nothing")
+@click.option(
+    "--overwrite", "--force", is_flag=True, help="also reset what was edited in the store"
+)
 @json_option
 def sync_schedules(dry_run: bool, overwrite: bool, as_json: bool) -> None:
-    """Create the instances that are missing, and update those whose declaration has changed.
+    """Create missing instances, and update those whose declaration has changed.
 
-    What was edited in the store since the last sync is kept, unless --overwrite is given.
+    Edits made in the store since the last sync are kept, unless --overwrite is given.
     """
     import_app()
     failed = False
@@ -143,7 +145,7 @@ def sync_schedules(dry_run: bool, overwrite: bool, as_json: bool) -> None:
     for instance in schedules.undeclared():
         click.echo(instance.advice, err=True)
     if failed:
-        raise Failure("not all schedules could be brought into the store")
+        raise Failure("not all schedules could be synced")
 
 
 def _summary(step: schedules.Step) -> str:

@@ -1,7 +1,7 @@
-"""Say a cron expression in plain English.
+"""Describe a cron expression in plain English.
 
-The words come from the numbers that the fields stand for, not from their text: two expressions
-that run at the same times are described alike, and nothing is said that does not happen.
+The description is built from the numbers of the fields, not from their text: two expressions that
+run at the same times are described alike, and it never claims a run that does not happen.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def _times(minutes: Sequence[int], hours: Sequence[int]) -> str:
 
 
 def _pace(unit: str, numbers: Sequence[int], size: int) -> str:
-    """Return "Every 10 minutes" if these numbers keep that pace across the end of the hour."""
+    """Return "Every 10 minutes" if the numbers keep that pace across the end of the hour."""
     step = size // len(numbers)
     if list(numbers) != list(range(0, size, step)):
         return ""
@@ -107,7 +107,7 @@ def _days_of_month(days: Sequence[int]) -> str:
 
 
 def _from_the_end(days: Sequence[int]) -> str:
-    """Days are 1 for the last, 2 for the last but one and so on."""
+    """Name days counted from the end: 1 is the last, 2 the second last, and so on."""
     if days == [1]:
         return "last day"
     if list(days) == list(range(1, len(days) + 1)):
@@ -162,7 +162,7 @@ def _numbers(numbers: Sequence[int]) -> str:
 
 
 def _named(runs: Iterable[Sequence[int]], name: Callable[[int], str]) -> str:
-    """Name the numbers, runs of three and more as "Monday to Friday"."""
+    """Name the numbers, writing runs of three or more as "Monday to Friday"."""
     names = []
     for run in runs:
         if len(run) > 2:
@@ -178,7 +178,7 @@ def _list(names: Iterable[str]) -> str:
 
 
 def _runs(numbers: Sequence[int], low: int = 0, high: int = -1) -> list[list[int]]:
-    """Divide into runs of neighbours; with bounds, the run at the end goes on at the start."""
+    """Split into runs of consecutive numbers; with bounds, a run may wrap from end to start."""
     runs: list[list[int]] = []
     for number in numbers:
         if runs and number == runs[-1][-1] + 1:

@@ -1,6 +1,6 @@
-"""Read a cron expression: five fields and perhaps a time zone, or a word such as `@daily`.
+"""Parse a cron expression: five fields and an optional time zone, or a word such as `@daily`.
 
-Everything that can be wrong is found here, once, and said in one sentence that names the field.
+All errors are found here, once, and reported in one sentence that names the field.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ WORDS: Mapping[str, str] = {
     "@annually": "0 0 1 1 *",
 }
 
-#: All sixty minutes, 24 hours, 31 days and so on written out one by one take about 360.
+#: In characters. All 60 minutes, 24 hours, 31 days and so on, written out, take about 360.
 LONGEST = 1000
 
 MONTHS = (
@@ -48,8 +48,8 @@ class CronError(RocketJobError, ValueError):
     """The cron schedule cannot be used: correct the expression.
 
     Attributes:
-        field: what is wrong: "minute", "hour", "day of month", "month", "day of week",
-            "time zone", "expression", "dst", or None if the schedule can be read.
+        field: the part that is wrong: "minute", "hour", "day of month", "month", "day of week",
+            "time zone", "expression", "dst", or None if the schedule is well-formed.
         why: the message without the schedule.
     """
 
@@ -63,7 +63,7 @@ class CronError(RocketJobError, ValueError):
 
 @frozen
 class Field:
-    """One of the five fields: the range of its numbers, its names and what to say is allowed."""
+    """One of the five fields: its range, its names, and what messages list as allowed."""
 
     name: str
     low: int
@@ -72,7 +72,7 @@ class Field:
     names: Mapping[str, int] = field(factory=dict)
     #: Hour 24 is hour 0 and weekday 7 is weekday 0.
     wraps: bool = False
-    #: Days are counted from the end of the month, too.
+    #: Negative days count from the end of the month.
     signed: bool = False
 
 
@@ -82,7 +82,7 @@ class Parsed:
 
     wall_times: WallTimes
     zone: ZoneInfo
-    #: The hours were named one by one, so each stands for a run that must not be lost or doubled.
+    #: The hours are listed explicitly, so each is a run that must be neither lost nor repeated.
     fixed_hours: bool
 
 
@@ -113,7 +113,7 @@ WEEKDAY = Field(
 
 
 def parse(expression: str, default_zone: str = "UTC") -> Parsed:
-    """Read an expression; the default zone holds unless the expression names one itself."""
+    """Parse an expression; the default zone applies unless the expression names one."""
     fields, zone_name = _split(expression)
     reader = _Reader(expression)
     minutes = reader.numbers(MINUTE, fields[0])
@@ -124,7 +124,7 @@ def parse(expression: str, default_zone: str = "UTC") -> Parsed:
     if days is not None:
         reader.check_days(fields[2], days, months)
     zone = reader.zone(zone_name or str(default_zone))
-    # 0-23 is written like fixed hours, but it means *
+    # 0-23 looks like fixed hours, but means *
     fixed = not any(part[:1] in "*/" for part in fields[1].split(",")) and len(hours) < 24
     return Parsed(WallTimes(minutes, hours, days, months, weekdays), zone, fixed)
 
@@ -132,7 +132,7 @@ def parse(expression: str, default_zone: str = "UTC") -> Parsed:
 def _split(expression: str) -> tuple[list[str], str | None]:
     """Return the five fields and the zone, if there is one."""
     if not isinstance(expression, str):
-        raise CronError(f"A cron schedule is text, not {expression!r}", field="expression")
+        raise CronError(f"A cron schedule must be a string, not {expression!r}", field="expression")
     if len(expression) > LONGEST:
         _refuse(expression, "expression", f"it is longer than {LONGEST} characters")
     fields = expression.split()
@@ -147,7 +147,7 @@ def _split(expression: str) -> tuple[list[str], str | None]:
 
 
 _SHAPE = (
-    "Allowed: minute, hour, day of month, month, day of week, then perhaps a time zone "
+    "Allowed: minute, hour, day of month, month, day of week, then optionally a time zone "
     f"(0 12 * * Mon-Fri America/New_York), or {', '.join(WORDS)}"
 )
 
@@ -192,7 +192,7 @@ class _Reader:
         return tuple(sorted(numbers))
 
     def days(self, text: str) -> tuple[int, ...] | None:
-        """None for any day: `*`, but also `1-31` and `*/1`."""
+        """Return the days of the month; None for any day: `*`, but also `1-31` and `*/1`."""
         days: set[int] = set()
         for part in text.split(","):
             numbers = self._part(DAY, part)
@@ -202,7 +202,7 @@ class _Reader:
         return tuple(sorted(days))
 
     def weekdays(self, text: str) -> tuple[tuple[int, int | None], ...] | None:
-        """None for any day, which only `*` is: `*/2` or `0-6` count as given."""
+        """Return the weekdays; None for any day, which only `*` means: `0-6` restricts days."""
         if text == "*":
             return None
         weekdays: set[tuple[int, int | None]] = set()
@@ -214,7 +214,7 @@ class _Reader:
         return tuple(sorted(weekdays, key=lambda pair: (pair[0], pair[1] or 0)))
 
     def check_days(self, text: str, days: tuple[int, ...], months: tuple[int, ...]) -> None:
-        """Refuse days that none of the months has, even if a weekday is given as well."""
+        """Reject days that none of the months has, even if a weekday is given as well."""
         if not any(abs(day) <= _LENGTHS[month - 1] for day in days for month in months):
             names = " or ".join(MONTHS[month - 1] for month in months)
             self._bad(DAY, text, f"never occurs in {names}")
@@ -229,7 +229,7 @@ class _Reader:
             )
 
     def _part(self, spec: Field, part: str) -> list[int]:
-        """List the numbers of one element of a list, in the order in which they are walked."""
+        """Return the numbers of one list element, in the order of its range."""
         match = _PART.fullmatch(part)
         if not part or match is None:
             self._bad(spec, part, "cannot be read" + ', did you mean "*"?' * (part == "?"))
@@ -248,7 +248,7 @@ class _Reader:
         return self._walk(spec, part, first, last, step)
 
     def _walk(self, spec: Field, part: str, first: int, last: int, step: int) -> list[int]:
-        """Walk a range, which may wrap (22-2), within its sign: -5--2 stays from the end."""
+        """Return the numbers of a range, which may wrap (22-2) but keeps its sign (-5--2)."""
         if (first < 0) != (last < 0):
             self._bad(spec, part, "mixes days from the start and from the end of the month")
         low, size = (-spec.high, spec.high) if first < 0 else (spec.low, spec.high - spec.low + 1)
@@ -257,7 +257,7 @@ class _Reader:
 
     def _value(self, spec: Field, part: str, text: str) -> int:
         if spec.signed and text in ("L", "l"):
-            # L5 and L-3 are forms of other schedulers, with other meanings
+            # Other schedulers give L5 and L-3 other meanings
             if part.upper() != "L" and not part.partition("/")[0].upper().endswith("-L"):
                 self._bad(spec, part, "has L in the wrong place")
             return -1

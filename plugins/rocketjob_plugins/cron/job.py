@@ -32,16 +32,16 @@ class Cron(Job, abstract=True):
         default="safe", user_editable=True, copy_on_restart=True
     )
     schedule_name: str | None = field(
-        default=None, copy_on_restart=True, description="which schedule of the code made this job"
+        default=None, copy_on_restart=True, description="the schedule in code that made this job"
     )
     schedule_declared: dict[str, Any] | None = field(
-        default=None, copy_on_restart=True, description="what the code said of it when last synced"
+        default=None, copy_on_restart=True, description="what the code declared when last synced"
     )
     occurrence: datetime | None = read_only_field()
     cron_key: str | None = read_only_field()
 
     def schedule(self) -> CronSchedule:
-        """Return the schedule, ready to say when it runs.
+        """Return the parsed schedule.
 
         Raises:
             CronError: there is none, or it is not valid.
@@ -95,7 +95,7 @@ class Cron(Job, abstract=True):
             return None
         if self.cron_singleton:
             return f"{type(self).type_name()}:{self.cron_schedule}"
-        # Two deploys may bring the schedules of the code into the store at the same time.
+        # Two deploys may sync the same schedules at the same time.
         return self.schedule_name and f"{type(self).type_name()}#{self.schedule_name}"
 
     def _another(self) -> str:
@@ -108,7 +108,7 @@ class Cron(Job, abstract=True):
     # --- the series --------------------------------------------------------------------------
 
     def save(self, *, validate: bool = True) -> Self:
-        """Go on with the series where `abort(save=False)` or the like ended this run."""
+        """Continue the series where `abort(save=False)` or similar ended this run."""
         successor = self._successor() if self._ended_in_memory() else None
         if successor is None:
             return super().save(validate=validate)
@@ -124,21 +124,21 @@ class Cron(Job, abstract=True):
 
     @before("save")
     def _keep_schedule(self) -> None:
-        """Bring `run_at`, the successor and the key into line with schedule and state."""
+        """Keep `run_at`, the successor and the key in line with the schedule and the state."""
         if self.cron_schedule is not None:
             if self.state in ENDED:
                 self._hand_over()
             elif not self.is_running and self._schedule_changed():
                 self.run_at = self.occurrence = self.next_occurrence()
             elif self.is_queued and self.failure_count > self.stored_value("failure_count", 0):
-                # Retry: wait no longer than for the run that would come anyway.
+                # Retry: wait no longer than until the run that would come anyway.
                 self.run_at = min(self.run_at or clock.now(), self.next_occurrence())
-            if self.occurrence is None:  # a time that was given by hand, for the first run
+            if self.occurrence is None:  # the first run, at a time that the user set
                 self.occurrence = self.stored_value("run_at") or self.run_at
         self.cron_key = self._make_cron_key()
 
     def _hand_over(self) -> None:
-        """Queue the next instance, in the same step as this one's end, and run no more."""
+        """Queue the next instance in the same write as this one's end, and drop the schedule."""
         if self.is_changing:
             successor = self._successor()
             if successor is not None:
@@ -156,12 +156,12 @@ class Cron(Job, abstract=True):
         try:
             self.save_with(successor)
         except ValidationError as error:
-            # A rule of another mixin allows one active instance: the series goes on at the end.
+            # Another mixin allows one active instance: the series continues when this one ends.
             self.cron_schedule = schedule
             self.logger.info("the next run is queued when this one ends", reason=str(error))
 
     def _successor(self) -> Self | None:
-        """Return the next instance, with what was edited while this one ran; None: no more."""
+        """Return the next instance, with edits made while this one ran; None ends the series."""
         if self.is_expired:
             return None
         edited = self.edited_meanwhile()
@@ -172,7 +172,7 @@ class Cron(Job, abstract=True):
         return successor
 
     def _amend(self, successor: Self) -> bool:
-        """Take over what was edited since the successor was made; tell whether it is wanted."""
+        """Copy edits made since the successor was built; return whether to store it."""
         edited = self.edited_meanwhile()
         late = {k: v for k, v in edited.items() if getattr(successor, k) != v}
         for name, value in late.items():
@@ -185,7 +185,7 @@ class Cron(Job, abstract=True):
         return True
 
     def _schedule_changed(self) -> bool:
-        """Tell whether `run_at` is to follow the schedule; one that was given by hand stays."""
+        """Return whether `run_at` should follow the schedule; one that the user set stays."""
         if self.is_new:
             return self.run_at is None
         names = ("cron_schedule", "cron_dst")

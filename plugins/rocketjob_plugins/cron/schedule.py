@@ -4,13 +4,13 @@
     >>> str(schedule.next_time(datetime(2018, 1, 1, 10, tzinfo=UTC)))
     '2018-01-31 17:00:00+00:00'
 
-The rule of `dst="literal"`: every whole minute at which a clock on the wall matches the expression.
-A time that the clocks leave out in spring has no run, one that they show twice in autumn has two.
+With `dst="literal"`, it runs at every whole minute at which a wall clock matches the expression. A
+time that the clocks skip in spring has no run; one that they show twice in autumn has two.
 
-The rule of `dst="safe"`, the default: a schedule of fixed hours (no `*` among them, and not all
-24) has one run for every time on the calendar. Those that are left out run together, once, at the
-first instant after the gap; those that are shown twice run the first time. Schedules of any other
-hours follow the literal rule, so that `0 * * * *` is every real hour.
+With `dst="safe"`, the default, a schedule of fixed hours (no `*` among them, and not all 24) has
+exactly one run for every calendar time. Skipped times run together, once, at the first instant
+after the gap; repeated ones run the first time. Schedules with any other hours follow the literal
+rule, so that `0 * * * *` means every real hour.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ __all__ = ["CronError", "CronSchedule"]
 
 @frozen
 class CronSchedule:
-    """A cron expression, ready to say when it runs. See `docs/plugins/cron-expressions.md`.
+    """A parsed cron expression. See `docs/plugins/cron-expressions.md`.
 
     Args:
-        expression: five fields and perhaps a time zone, or a word such as `@daily`.
-        dst: what happens to fixed hours when the clocks are changed, see above.
-        time_zone: for an expression that does not name one; afterwards the zone that is used.
+        expression: five fields and an optional time zone, or a word such as `@daily`.
+        dst: what happens to fixed hours when the clocks change; see above.
+        time_zone: for an expression that names none; as an attribute, the zone in use.
 
     Raises:
         CronError: the message names the field and says what is allowed.
@@ -79,22 +79,22 @@ class CronSchedule:
         return _pendulum(max(candidates))
 
     def times_after(self, after: datetime) -> Iterator[pendulum.DateTime]:
-        """Go through all runs strictly after this time; there is no end to them."""
+        """Yield all runs strictly after this time; there is no end to them."""
         while True:
             after = self.next_time(after)
             yield after
 
     def next_times(self, after: datetime, count: int) -> list[pendulum.DateTime]:
-        """List the next runs strictly after this time."""
+        """Return the next runs strictly after this time."""
         return list(islice(self.times_after(after), count))
 
     def describe(self) -> str:
-        """Say in English when it runs: "At 12:00 on the last day of every month, UTC"."""
+        """Describe in English when it runs: "At 12:00 on the last day of every month, UTC"."""
         return describe(self._parsed.wall_times, self.time_zone)
 
     @property
     def _moves(self) -> bool:
-        """Tell whether each wall-clock time stands for one run, whatever the clocks do."""
+        """Whether each wall-clock time has exactly one run, whatever the clocks do."""
         return self.dst == "safe" and self._parsed.fixed_hours
 
     @property
@@ -102,7 +102,7 @@ class CronSchedule:
         return (0,) if self._moves else (0, 1)
 
     def _first_after(self, instant: datetime, fold: int) -> datetime | None:
-        """Search forwards through the first (or second) showings of every time."""
+        """Search forwards through the first (or second) occurrence of each wall-clock time."""
         times, zone = self._parsed.wall_times, self._parsed.zone
         try:
             wall = times.first_after(reading(instant, zone, fold))
@@ -112,14 +112,14 @@ class CronSchedule:
                 gap = shift_at(wall, zone)
                 if self._moves:
                     return gap.instant
-                # max: whatever a zone file says, the search goes forwards
+                # max: the search moves forwards whatever a zone file says
                 wall = times.first_after(max(wall, gap.new_wall - TICK))
         except OverflowError:  # past the year 9999
             pass
         return None
 
     def _last_before(self, instant: datetime, fold: int) -> datetime | None:
-        """Search backwards through the first (or second) showings of every time."""
+        """Search backwards through the first (or second) occurrence of each wall-clock time."""
         times, zone = self._parsed.wall_times, self._parsed.zone
         try:
             wall = times.last_before(reading(instant, zone, fold))
@@ -127,7 +127,7 @@ class CronSchedule:
                 if run := instant_of(wall, zone, fold):
                     return run
                 gap = shift_at(wall, zone)
-                # a run at the end of a gap belongs to all the times before it in the gap
+                # the run at the end of a gap stands for all times in the gap
                 if self._moves and gap.instant < instant:
                     return gap.instant
                 wall = times.last_before(min(wall, gap.old_wall))
@@ -137,7 +137,7 @@ class CronSchedule:
 
 
 def _utc(time: datetime) -> datetime:
-    """Return a plain datetime: arithmetic with pendulum's own is many times slower."""
+    """Return a plain datetime: arithmetic with pendulum's is many times slower."""
     if time.utcoffset() is None:
         raise CronError(f"{time!r} has no time zone: give it one, such as datetime.UTC")
     utc = time.astimezone(UTC)

@@ -1,4 +1,4 @@
-"""Schedules that are declared in code, and brought into the store on deploy.
+"""Schedules that are declared in code and synced to the store on deploy.
 
     @scheduled                                      # as the class says
     class Nightly(Cron, Job):
@@ -8,10 +8,9 @@
     @scheduled("0 7 * * Mon", name="beta", account_id=9)
     class Report(Cron, Job): ...
 
-`rocketjob schedules sync` creates the instances that are missing and updates those whose
-declaration has changed since the last sync. What was edited in the store meanwhile is kept, unless
-it is overwritten on request. To tell the two apart each instance keeps what the code last said of
-it, in `schedule_declared`.
+`rocketjob schedules sync` creates missing instances and updates those whose declaration has changed
+since the last sync. Edits made in the store since then are kept, unless you ask to overwrite them.
+To tell the two apart, each instance keeps what the code last declared, in `schedule_declared`.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ from rocketjob_plugins.cron.schedule import CronError, CronSchedule
 
 C = TypeVar("C", bound=type[Cron])
 MARK = "__rocketjob_schedules__"
-TRIES = 5  # for a schedule whose instance others change meanwhile
+TRIES = 5  # for a schedule whose instance others change at the same time
 Action = Literal["create", "update", "overwrite", "keep", "nothing"]
 
 
@@ -68,11 +67,11 @@ class Schedule:
                 )
 
     def values(self) -> dict[str, Any]:
-        """Return all that is declared, by field."""
+        """Return what is declared, by field."""
         return {"cron_schedule": self.cron_schedule, **self.fields}
 
     def stored(self) -> Cron | None:
-        """Return the instance of this schedule that is active; one made by hand, if it fits."""
+        """Return the active instance of this schedule, or else a matching one made by hand."""
         active = self.job_class.where({"state": {"$in": list(ACTIVE)}})
         active = active.where(
             {"cron_schedule": {"$exists": True}, "_type": self.job_class.type_name()}
@@ -87,8 +86,8 @@ class Step:
     """What sync does, or would do, with one schedule.
 
     Attributes:
-        changes: fields that are set, with their values.
-        kept: fields that were edited in the store, and stay so: (stored, declared).
+        changes: the fields to set, with their values.
+        kept: the fields that were edited in the store and stay so: (stored, declared).
     """
 
     schedule: Schedule
@@ -98,7 +97,7 @@ class Step:
     kept: Mapping[str, tuple[Any, Any]] = attrs.field(factory=dict)
 
     def make(self) -> Cron:
-        """Do it; in a transaction, together with what it was decided on. See `bring`."""
+        """Apply this step, in one transaction with the reads it is based on. See `bring`."""
         declared = self.schedule.values()
         remembered: dict[str, Any] = {
             "schedule_name": self.schedule.name,
@@ -119,9 +118,9 @@ def scheduled(cron_schedule: Any = None, *, name: str | None = None, **fields: A
     """Declare that a class runs on a schedule, for `rocketjob schedules sync`.
 
     Args:
-        cron_schedule: instead of the class's own.
-        name: tells several schedules of one class apart.
-        fields: of the instances.
+        cron_schedule: overrides that of the class.
+        name: distinguishes several schedules of one class.
+        fields: values for the instances.
     """
 
     def decorate(cls: C) -> C:
@@ -151,11 +150,11 @@ def declared_schedules() -> list[Schedule]:
 
 
 def plan(schedules: Iterable[Schedule] | None = None, overwrite: bool = False) -> list[Step]:
-    """Work out what a sync would do, and do nothing.
+    """Return what a sync would do, without doing it.
 
     Args:
-        schedules: instead of those that the loaded classes declare.
-        overwrite: set also what was edited in the store.
+        schedules: default to those that the loaded classes declare.
+        overwrite: also reset what was edited in the store.
     """
     chosen = declared_schedules() if schedules is None else schedules
     return [_step(schedule, overwrite) for schedule in chosen]
@@ -170,11 +169,11 @@ def sync(schedules: Iterable[Schedule] | None = None, overwrite: bool = False) -
 def bring(schedule: Schedule, overwrite: bool = False) -> Step:
     """Create or update the instance of one schedule; return what was done.
 
-    Meanwhile another sync may do the same, or the instance end and hand over to the next one:
-    then it is decided again.
+    If another sync does the same at that time, or the instance ends and hands over to the next one,
+    the step is worked out again.
 
     Raises:
-        ValidationError: the instance as it is declared is not valid.
+        ValidationError: the instance as declared is not valid.
     """
     store = current().store
 
@@ -199,9 +198,8 @@ class Undeclared:
     """An active instance whose schedule no loaded class declares.
 
     Attributes:
-        class_name: as it is stored; the class may have been renamed or removed since.
-        loaded: whether a class of that name is loaded here. If none is, the code of another app
-            may still have it.
+        class_name: as stored; the class may have been renamed or removed since.
+        loaded: whether a class of that name is loaded here. If not, another app may still have it.
     """
 
     id: ObjectId
@@ -216,7 +214,7 @@ class Undeclared:
         """What to do about it, in a sentence."""
         destroy = f"`rocketjob jobs destroy {self.id}` ends it"
         if self.loaded:
-            return f"{self.name} is not declared any more: {destroy}"
+            return f"{self.name} is no longer declared: {destroy}"
         return (
             f"{self.name} waits for the class {self.class_name}, which is not loaded here: if it "
             f"was renamed or removed, {destroy}; if another app has it, leave it"
@@ -224,7 +222,7 @@ class Undeclared:
 
 
 def undeclared(schedules: Iterable[Schedule] | None = None) -> Iterator[Undeclared]:
-    """Go through the active instances whose schedule the code declares no longer."""
+    """Yield the active instances whose schedule the code no longer declares."""
     chosen = declared_schedules() if schedules is None else schedules
     names = {(schedule.job_class.type_name(), schedule.name) for schedule in chosen}
     active = {
@@ -255,7 +253,7 @@ def _step(schedule: Schedule, overwrite: bool) -> Step:
     before = _declared_before(job)
     if before is None:
         before = stored  # made by hand: nothing was edited since
-    before = {**_plain(cls(), values), **before}  # what the code has said nothing of so far
+    before = {**_plain(cls(), values), **before}  # defaults, for what was not declared before
     changes: dict[str, Any] = {}
     kept: dict[str, tuple[Any, Any]] = {}
     edited = False
@@ -282,8 +280,10 @@ def _encoded(cls: type[Cron], values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(job: Cron, names: Iterable[str]) -> dict[str, Any]:
-    """Return fields so that they compare equal after a round trip; not encrypted, as they look
-    different each time."""
+    """Return fields in a form that compares equal after a round trip.
+
+    They are not encrypted: encrypted values differ each time.
+    """
     plain = {}
     for name in names:
         value, encode = getattr(job, name), type(job).fields()[name].codec.encode
@@ -292,7 +292,7 @@ def _plain(job: Cron, names: Iterable[str]) -> dict[str, Any]:
 
 
 def _declared_before(job: Cron) -> dict[str, Any] | None:
-    """Return what the code said when the instance was last synced, as `_plain` has it."""
+    """Return what the code declared when the instance was last synced, in the form of `_plain`."""
     if job.schedule_declared is None:
         return None
     fields = type(job).fields()

@@ -1,4 +1,4 @@
-"""The zone of schedules that name none."""
+"""The time zone of schedules that do not name one."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The wall-clock times that a cron expression names, without any time zone.
+"""The wall-clock times that a cron expression names, without a time zone.
 
-Every question is answered by field arithmetic (bisect in the sorted numbers of a field, then
-month by month), never by walking through the minutes.
+Searches use field arithmetic (bisect in the sorted numbers of a field, then month by month) and
+never step through the minutes.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from datetime import MAXYEAR, MINYEAR, date, datetime, timedelta
 
 from attrs import frozen
 
-#: `0 0 * 2 Mon#5` waits 28 years, or 40 over a century that is no leap year.
+#: `0 0 * 2 Mon#5` waits 28 years, or 40 across a century year that is not a leap year.
 YEARS = 60
 
 _MINUTE = timedelta(minutes=1)
@@ -25,7 +25,7 @@ class WallTimes:
 
     Attributes:
         days: of the month, negative ones counted from its end; None is any day.
-        weekdays: (0-6 with Sunday 0, which one of its month or None for each); None is any day.
+        weekdays: (0-6 with Sunday 0, its position in the month or None for all); None is any day.
     """
 
     minutes: tuple[int, ...]
@@ -35,7 +35,7 @@ class WallTimes:
     weekdays: tuple[tuple[int, int | None], ...] | None
 
     def first_after(self, wall: datetime) -> datetime | None:
-        """Return the first of the times after this one, if there is any within 60 years."""
+        """Return the first time after this one, if there is one within 60 years."""
         start = wall.replace(second=0, microsecond=0) + _MINUTE
         day = self._first_day(start.date())
         if day is None:
@@ -49,7 +49,7 @@ class WallTimes:
         return datetime(day.year, day.month, day.day, *time)
 
     def last_before(self, wall: datetime) -> datetime | None:
-        """Return the last of the times before this one, if there is any within 60 years."""
+        """Return the last time before this one, if there is one within 60 years."""
         whole = wall.replace(second=0, microsecond=0)
         end = whole if whole < wall else whole - _MINUTE
         day = self._last_day(end.date())
@@ -64,7 +64,7 @@ class WallTimes:
         return datetime(day.year, day.month, day.day, *time)
 
     def days_of(self, year: int, month: int) -> Sequence[int]:
-        """List the days of this month that match; either day field is enough if both are given."""
+        """Return the days of a month that match; if both day fields are set, either suffices."""
         first_weekday, last = monthrange(year, month)
         if self.days is None and self.weekdays is None:
             return range(1, last + 1)
@@ -129,7 +129,7 @@ class WallTimes:
 
 
 def _occurrences(days: Sequence[int], nth: int | None) -> Sequence[int]:
-    """Pick from the days of one weekday in a month: all, the nth, or the nth from the end."""
+    """Return all days of one weekday in a month, the nth, or the nth from the end."""
     if nth is None:
         return days
     index = nth - 1 if nth > 0 else len(days) + nth

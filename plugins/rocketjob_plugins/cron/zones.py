@@ -1,9 +1,9 @@
-"""Between wall clocks and real time: what a zone does when its clocks are changed.
+"""Convert between wall-clock time and real time, across clock changes.
 
 A wall-clock time happens once, not at all (a gap: clocks go forward) or twice (an overlap: clocks
 go back). As in the standard library, `fold` 0 is the first of the two times and 1 the second.
-For either fold alone, later wall-clock times never come earlier in real time. That is what lets
-`schedule` search on the wall clock and convert only what it finds.
+Within one fold, later wall-clock times never come earlier in real time, so `schedule` can search on
+the wall clock and convert only what it finds.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ TICK = timedelta(microseconds=1)
 
 
 def load_zone(name: str) -> ZoneInfo:
-    """Return the zone of exactly this name, or raise `ValueError` that says why not.
+    """Return the zone of exactly this name, or raise a `ValueError` that says why not.
 
-    The list is consulted because a file system that ignores case would find `utc`, and because
-    `right/UTC` (leap seconds) and `localtime` (another zone on each server) are files as well.
+    The list is checked first because a file system that ignores case would find `utc`, and because
+    `right/UTC` (leap seconds) and `localtime` (a different zone on each server) are files too.
     """
     if name not in _zone_names():
         raise ValueError(f"is not known{_suggestion(name)}")
@@ -55,7 +55,7 @@ def _simplified(name: str) -> str:
 
 @frozen
 class Shift:
-    """The clocks are changed at `instant`: the offset was `before` until then, `after` since.
+    """The clocks change at `instant`: the offset was `before` until then, and `after` since.
 
     A gap leaves out the wall-clock times from `old_wall` up to `new_wall`; an overlap repeats
     those from `new_wall` up to `old_wall`.
@@ -67,7 +67,7 @@ class Shift:
 
     @property
     def old_wall(self) -> datetime:
-        """What the clocks would show at that instant if they were not changed."""
+        """What the clocks would show at that instant had they not changed."""
         return (self.instant + self.before).replace(tzinfo=None)
 
     @property
@@ -83,7 +83,7 @@ def instant_of(wall: datetime, zone: ZoneInfo, fold: int) -> datetime | None:
 
 
 def shift_at(wall: datetime, zone: ZoneInfo) -> Shift:
-    """Find the change of clocks because of which this wall-clock time is missing or repeated."""
+    """Return the clock change that skips or repeats this wall-clock time."""
     first, second = (wall.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
     low, high = min(first, second).replace(microsecond=0), max(first, second)
     before, after = _offset(low, zone), _offset(high, zone)
@@ -99,10 +99,10 @@ def shift_at(wall: datetime, zone: ZoneInfo) -> Shift:
 
 
 def reading(instant: datetime, zone: ZoneInfo, fold: int) -> datetime:
-    """Return the latest wall-clock time that, read with this fold, is past at the instant.
+    """Return the latest wall-clock time that, read with this fold, has passed at the instant.
 
-    That is what the clocks show, except in an overlap. The second time round (fold 0 asked) all
-    of the overlap is past; the first time round (fold 1 asked) nothing of it is.
+    That is what the clocks show, except in an overlap. The second time round (fold 0) all of the
+    overlap has passed; the first time round (fold 1) none of it has.
     """
     local = instant.astimezone(zone)
     wall = local.replace(tzinfo=None, fold=0)

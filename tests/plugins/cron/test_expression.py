@@ -68,7 +68,7 @@ def test_the_default_zone_is_checked_as_well():
 
 
 def test_what_is_not_text_is_refused():
-    assert "is text, not None" in str(refusal(None))
+    assert "must be a string, not None" in str(refusal(None))
 
 
 def test_an_unknown_mode_is_refused():
