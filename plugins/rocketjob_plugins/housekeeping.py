@@ -1,23 +1,23 @@
-"""Remove what nobody needs any more: old jobs, slices without a job, old events and limits.
+"""Remove what is no longer needed: old jobs, slices without a job, old events and limits.
 
     HousekeepingJob.create(completed_retention=timedelta(hours=12), failed_retention=None)
 
-Every server can run it; one instance of it is there at a time. It runs every 15 minutes.
+Any server can run it, and only one instance exists at a time. It runs every 15 minutes.
 
 Fields, all editable and copied: `aborted_retention` and `completed_retention` (7 days),
-`failed_retention` (14 days), `paused_retention` and `queued_retention` (None), each a timedelta,
-None to keep such jobs. The age of a queued job counts from its creation, that of others from when
-they came into their state. Running jobs are never touched. `slices_retention` (1 day) is how old
-input and output must be that belong to no job: an upload to a job that is not saved yet is younger.
-`limits_retention` (400 days) is for what rate limits remember. `destroy_zombies` (True) removes the
-documents of servers that are long dead.
+`failed_retention` (14 days), `paused_retention` and `queued_retention` (None), each a timedelta, or
+None to keep jobs in that state. A queued job's age counts from its creation, that of any other job
+from when it entered its state. Running jobs are never touched. `slices_retention` (1 day) is the
+age at which input and output that belong to no job are removed: an upload to a job that is not yet
+saved is younger. `limits_retention` (400 days) applies to what rate limits remember.
+`destroy_zombies` (True) removes the documents of servers that died long ago.
 
-Jobs are removed in small steps, so that the store is never held for long, and each only if it is
-still as it was when it was found. Those of a class with callbacks of `destroy` are destroyed one
-by one, with them; one whose callback raises is logged, and kept. Callbacks of a class that is not
-loaded on the server cannot run. Recovering the work of dead servers does not need this job.
+Jobs are removed in small steps, so that the store is never locked for long, and each one only if it
+has not changed since it was found. Jobs of a class with `destroy` callbacks are destroyed one by
+one, and their callbacks run; one whose callback raises is logged and kept. Callbacks of a class
+that is not loaded on the server cannot run. Work of dead servers is recovered without this job.
 
-`result`, if the job is kept, and the log say what was removed: counts by name.
+The log, and `result` if the job is kept, give counts of what was removed, by name.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ from rocketjob_plugins.batch.settings import slices_store
 from rocketjob_plugins.cron import Cron
 from rocketjob_plugins.singleton import Singleton
 
-PAGE = 50  # documents of one step: some milliseconds
-SLICES = 5  # likewise; a slice can be large
+PAGE = 50  # documents in one step: a few milliseconds
+SLICES = 5  # likewise, but a slice can be large
 SLICES_OF = re.compile(r"rocket_job\.(?:inputs|outputs)\.([0-9a-f]{24})(?:\.|$)")
-LONG_DEAD = 20  # missed heartbeats: the servers themselves bury their dead after four
+LONG_DEAD = 20  # missed heartbeats: the other servers remove a dead one after four
 EVERYTHING: Filter = {}
 DAY = timedelta(days=1)
 
@@ -56,7 +56,7 @@ def _retention(default: timedelta | None, jobs: str) -> Any:
 
 
 class HousekeepingJob(Cron, Singleton, Job):
-    """Removes old jobs and what was left behind. See the module."""
+    """Removes old jobs and what they left behind. See the module."""
 
     cron_schedule = "0,15,30,45 * * * * UTC"
     priority = 25
@@ -97,7 +97,7 @@ class HousekeepingJob(Cron, Singleton, Job):
     # --- jobs --------------------------------------------------------------------------------
 
     def _remove_jobs(self, state: str, before: datetime) -> int:
-        """Remove the jobs that are in a state since before a time, the oldest first."""
+        """Remove the jobs that entered a state before a time, oldest first."""
         since = "created_at" if state == "queued" else "completed_at"
         removed, kept_ids, window = 0, list[Any](), {"$lte": before}
         while True:
@@ -125,7 +125,7 @@ class HousekeepingJob(Cron, Singleton, Job):
         )
 
     def _destroy(self, stored: Stored, old: Filter) -> bool:
-        """Destroy one job with its callbacks, if it is still old."""
+        """Destroy one job, running its callbacks, if it still matches."""
         document = self.collection().find_one({**old, "_id": stored["_id"]})
         if document is None:
             return False
@@ -136,7 +136,7 @@ class HousekeepingJob(Cron, Singleton, Job):
                 return True
             job.chain("destroy").run(job, lambda: _delete_guarded(job, old))
         except NotFound:
-            return False  # retried or resumed this moment
+            return False  # just retried or resumed
         except Exception:
             self.logger.exception("cannot be destroyed: kept", of=str(stored["_id"]))
             return False
@@ -145,7 +145,7 @@ class HousekeepingJob(Cron, Singleton, Job):
     # --- what was left behind ----------------------------------------------------------------
 
     def _remove_servers(self) -> int:
-        """Remove long dead servers; what they held is taken back by the living ones."""
+        """Remove servers that died long ago; the living ones reclaim their jobs."""
         dead = [server for server in Server.all() if server.is_zombie(LONG_DEAD)]
         for server in dead:
             self.logger.warning("a dead server is removed", server=server.name)
@@ -168,7 +168,7 @@ class HousekeepingJob(Cron, Singleton, Job):
 
 
 def _has_callbacks(stored: Stored) -> bool:
-    """Tell whether more is to be done for a job than to delete its document."""
+    """Return whether destroying a job means more than deleting its document."""
     cls = lookup(str(stored.get("_type")), Job)
     return cls is not None and (bool(cls.chain("destroy")) or _destroys_itself(cls))
 
@@ -183,14 +183,14 @@ def _delete_guarded(job: Job, old: Filter) -> None:
 
 
 def _delete(store: Store, name: str, ids: list[Any], also: Filter = EVERYTHING) -> int:
-    """Delete documents in one step, each found by its id alone; return how many there were."""
+    """Delete documents in one step, each looked up by its id; return how many were deleted."""
     return sum(store.write_many(name, [Write({"_id": id, **also}, None) for id in ids]))
 
 
 def _pages(
     collection: Collection, filter: Filter, projection: Any, size: int = PAGE
 ) -> Iterator[list[Stored]]:
-    """Yield what matches a few at a time, by id; each is seen once, whatever becomes of it."""
+    """Yield matching documents in small pages, by id; each is seen once, whatever happens to it."""
     after: Filter = {}
     while True:
         cursor = collection.find({**filter, **after}, projection, sort=[("_id", 1)], limit=size)
@@ -203,7 +203,7 @@ def _pages(
 
 
 def _in_steps(name: str, filter: Filter) -> int:
-    """Delete what matches, a few documents at a time; return how many."""
+    """Delete matching documents, a few at a time; return how many."""
     store = current().store
     return sum(
         _delete(store, name, [stored["_id"] for stored in page], filter)

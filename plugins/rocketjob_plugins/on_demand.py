@@ -1,4 +1,4 @@
-"""Run code that is part of the job itself, for what has to be done once, without a deployment.
+"""Run code that is stored in the job itself, for one-off work without a deployment.
 
     OnDemandJob.create(code="data['result'] = data['a'] * data['b']", data={"a": 10, "b": 2})
 
@@ -7,15 +7,16 @@
     job.save()
 
 `code` is the body of `perform`: it may `return`, and sees `self` (also as `job`), `data`,
-`logger`, and in a batch `row`. Its syntax is checked when the job is saved. What it writes into
-`data` is kept with the job; in a batch only what `before_code` and `after_code` write is.
+`logger`, and in a batch `row`. Its syntax is checked when the job is saved. What it writes to
+`data` is saved with the job; in a batch, only what `before_code` and `after_code` write is.
 
-Fields, all editable and copied: `code`, `data` ({}), and for a batch `before_code` (also as
-`upload_code`: it runs before the batch, and can upload its input) and `after_code`. `retry_limit`
-is 0 and `cron_schedule` None, unless they are given. Such jobs are kept when they complete.
+Fields, all editable and copied: `code`, `data` ({}), and for a batch `before_code` (also called
+`upload_code`: it runs before the batch, and can upload its input) and `after_code`. By default,
+`retry_limit` is 0 and `cron_schedule` is None. These jobs are kept when they complete.
 
-Who can write to the store could run any code on a server. So no server takes these jobs, unless
-`allow_on_demand = true` is among its own settings. `perform_now()` always works: it runs here.
+Anyone who can write to the store could otherwise run any code on a server. So a server runs these
+jobs only if its own settings say `allow_on_demand = true`. `perform_now()` always works: the code
+runs in the calling process.
 """
 
 from __future__ import annotations
@@ -53,13 +54,13 @@ class CodeError(RocketJobError, ValueError):
 
 
 def compile_body(source: str, name: str) -> Callable[..., Any]:
-    """Return a function of `NAMES` that has the source as its body.
+    """Return a function with the parameters `NAMES` and the source as its body.
 
     Args:
-        what: stands for the file's name in messages and tracebacks.
+        name: takes the place of the file name in messages and tracebacks.
 
     Raises:
-        CodeError: says in which line it is wrong.
+        CodeError: the source cannot be compiled; the message names the line.
     """
     try:
         tree = ast.parse(source, name)
@@ -78,7 +79,7 @@ def compile_body(source: str, name: str) -> Callable[..., Any]:
 
 
 class OnDemand(Job, abstract=True):
-    """What both kinds of on-demand jobs have in common."""
+    """What both kinds of on-demand job have in common."""
 
     code: str = field(
         user_editable=True, copy_on_restart=True, description="the body of perform, in Python"
@@ -95,7 +96,7 @@ class OnDemand(Job, abstract=True):
 
     @functools.cached_property
     def compiled_code(self) -> dict[str, tuple[str, Any]]:
-        """The code of each field as it was compiled last, with its source."""
+        """The most recently compiled code of each field, with its source."""
         return {}
 
     def run_code(self, name: str, row: Any = None) -> Any:
@@ -111,7 +112,7 @@ class OnDemand(Job, abstract=True):
         for name in self.code_fields:
             source = getattr(self, name)
             if not isinstance(source, str):
-                continue  # the field's own type says so
+                continue  # reported by the check of the field's type
             if not source.strip():
                 self.errors.add(name, "is required: it is empty")
                 continue
@@ -127,7 +128,7 @@ class OnDemand(Job, abstract=True):
 
 
 class OnDemandJob(Cron, Retry, OnDemand, Job):
-    """Performs the code that it holds. See the module."""
+    """Runs the code that it holds. See the module."""
 
     description = "On Demand Job"
     destroy_on_complete = False
@@ -139,7 +140,7 @@ class OnDemandJob(Cron, Retry, OnDemand, Job):
 
 
 class OnDemandBatchJob(Cron, Retry, Statistics, Batch, OnDemand, Job):
-    """Performs the code that it holds for each record. See the module."""
+    """Runs the code that it holds for each record. See the module."""
 
     priority = 90
     description = "On Demand Batch Job"

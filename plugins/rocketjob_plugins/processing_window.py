@@ -1,12 +1,12 @@
-"""Start a job only in certain hours.
+"""Start a job only during certain hours.
 
     class BusinessHoursJob(ProcessingWindow, Job):
-        processing_schedule = "30 8 * * * America/New_York"    # each window opens then
-        processing_duration = timedelta(hours=12)              # and is open for so long
+        processing_schedule = "30 8 * * * America/New_York"    # when each window opens
+        processing_duration = timedelta(hours=12)              # how long it stays open
 
-A window is open from its first instant, and closed again at the instant at which it ends. A job
-that is created, or retried, for a time when none is open gets the next opening as its `run_at`. A
-job that was to start while none is open is queued again for the next. Work that has started is not
+A window includes the instant at which it opens, but not the one at which it closes. A job that is
+created or retried for a time outside any window gets the next opening as its `run_at`. A job that
+would start outside a window is queued again for the next one. Work that has started is not
 interrupted. Both fields are required, editable, and copied on restart.
 """
 
@@ -37,13 +37,13 @@ class ProcessingWindow(Job, abstract=True):
     processing_duration: timedelta = field(user_editable=True, copy_on_restart=True)
 
     def is_window_open(self, at: datetime | None = None) -> bool:
-        """Tell whether a window is open at a time; now, if none is given."""
+        """Return whether a window is open at a time; by default, now."""
         at = at or clock.now()
-        opened = self._windows().previous_time(at + TICK)  # the very instant counts
+        opened = self._windows().previous_time(at + TICK)  # it may open at this very instant
         return at < opened + self.processing_duration
 
     def next_window(self, at: datetime | None = None) -> pendulum.DateTime:
-        """Return when the next window opens, after a time."""
+        """Return when the next window opens after a time; by default, now."""
         return self._windows().next_time(at or clock.now())
 
     def _windows(self) -> CronSchedule:
@@ -55,8 +55,8 @@ class ProcessingWindow(Job, abstract=True):
         if not self.is_running and not self.is_window_open(at):
             self.run_at = self.next_window(at)
 
-    # A server's claim has made the job running before the first callback: queued again there, it
-    # is left alone by all that happens after a start. Run inline, it becomes running in between.
+    # A job that a server claimed is running before the first callback, so requeueing it there skips
+    # everything else that follows a start. Inline, it becomes running between the two callbacks.
     @before("start")
     @after("start")
     def _requeue_outside_window(self) -> None:
@@ -68,7 +68,7 @@ class ProcessingWindow(Job, abstract=True):
     @validate
     def _window_is_valid(self) -> None:
         if "processing_schedule" in self.errors or "processing_duration" in self.errors:
-            return  # said already
+            return  # already reported
         if self.processing_duration <= timedelta(0):
             self.errors.add("processing_duration", "must be longer than 0, such as 12 hours")
             return
@@ -88,7 +88,7 @@ class ProcessingWindow(Job, abstract=True):
 
 
 def default_schedule(expression: str) -> CronSchedule:
-    """Return a schedule; one that names no zone is in the configured one."""
+    """Return a schedule, in the configured time zone unless it names one."""
     return CronSchedule(expression, time_zone=TIME_ZONE.of(current().config))
 
 
@@ -96,7 +96,7 @@ def default_schedule(expression: str) -> CronSchedule:
 def shortest_period(expression: str) -> timedelta:
     """Return the shortest time between two of the schedule's next 60 runs, on a plain calendar.
 
-    Judged in UTC from a fixed day, so that what is valid in summer is valid in winter.
+    It is computed in UTC from a fixed day, so that what is valid in summer is valid in winter.
     """
     fields = expression.split()
     without_zone = fields[: 1 if fields[0].startswith("@") else 5]
@@ -106,7 +106,7 @@ def shortest_period(expression: str) -> timedelta:
 
 @hookimpl
 def register_settings() -> list[Setting[Any]]:
-    return [TIME_ZONE]  # the cron plugin's too, which may be disabled
+    return [TIME_ZONE]  # the cron plugin registers it too, but may be disabled
 
 
 @hookimpl

@@ -3,10 +3,10 @@
     class Watch(Restart, Job):
         limit: int = field(default=0, copy_on_restart=True)
 
-When a job completes or is aborted, a new one is queued with the fields that are marked
-`copy_on_restart`, in the same step. A job that fails is aborted, and so starts anew; override
-`abort_on_failure` to keep it failed. A job that has expired is not followed by another. Failures
-that Retry retries, and instances that Cron follows up, are left to these.
+When a job completes or is aborted, a new one is queued in the same step, with the fields marked
+`copy_on_restart`. A job that fails is aborted, and so restarts; override `abort_on_failure` to keep
+it failed. A job that has expired is not followed by another. Failures that Retry retries, and
+instances that Cron follows with the next, are left to those mixins.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Restart(Job, abstract=True):
 
 
 def refuse_uncopied_fields(job: Job) -> None:
-    """Object to fields without which the next instance could not run."""
+    """Add an error for each required field that would not be copied to the next instance."""
     for name, field in job.fields().items():
         if field.required and not field.copy_on_restart:
             job.errors.add(

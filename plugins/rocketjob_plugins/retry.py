@@ -1,21 +1,21 @@
-"""Try a failed job again, each time a little later.
+"""Retry a failed job, waiting a little longer each time.
 
     class ImportOrders(Retry, Job):
         retry_limit = 5
         retry_on = (ConnectionError,)
 
 Fields: `retry_limit` (25; 0 switches retries off), `failed_at_list` (when each attempt failed).
-Class attributes: `retry_on` (only these errors; all if not set), `retry_jitter` (a share of the
+Class attributes: `retry_on` (only these errors; by default all), `retry_jitter` (the share of the
 delay that is added at random, 0.0).
 
-The delay after attempt n is `n**4 + 5` seconds: 6 s, 21 s, 86 s, 261 s, and so on, 25 attempts in
-about 25 days. Override `retry_delay` for another. The failure and the retry are one write: a job
+The delay after attempt n is `n**4 + 5` seconds: 6 s, 21 s, 86 s, 261 s and so on, or 25 attempts in
+about 25 days. Override `retry_delay` to change it. The failure and the retry are one write: a job
 that is retried is never stored as failed. Its exception stays visible until it succeeds, and every
 attempt is in `job.history`. A job that has expired, or is no longer valid, is not retried; nor is
 one whose worker process crashed too often, unless `retry_on` names `WorkerCrashed`.
 
-When the last attempt has failed, the callbacks of the event `exhausted` run. A job that is retried
-by hand has all its attempts again.
+When the last attempt has failed, callbacks of the event `exhausted` run. A job that is retried by
+hand gets all its attempts again.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Retry(Job, abstract=True):
         validator=validators.ge(0),
         user_editable=True,
         copy_on_restart=True,
-        description="how often a failed job is tried again; 0 for never",
+        description="how often a failed job is retried; 0 for never",
     )
     failed_at_list: list[datetime] = field(factory=list)
 
@@ -63,7 +63,7 @@ class Retry(Job, abstract=True):
 
     @property
     def retry_count(self) -> int:
-        """How many failures were retried."""
+        """How many failures have been retried."""
         return len(self.failed_at_list)
 
     def retry_delay(self, attempt: int) -> timedelta | float:
@@ -87,7 +87,7 @@ class Retry(Job, abstract=True):
 
     @before("retry")
     def _begin_again(self) -> None:
-        """Grant a job that somebody retries by hand all its attempts; our own retry is no such."""
+        """Give a job that is retried by hand all its attempts; our own retry never gets here."""
         if self.stored_value("state") == "failed":
             self.failed_at_list = []
 

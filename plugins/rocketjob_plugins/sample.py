@@ -1,15 +1,15 @@
-"""Records to try things out with: as many as wanted, always the same, some of them bad.
+"""Sample records to try things out with: any number, always the same, some of them bad.
 
     for record in records(1_000_000, bad=0.001, seed=7): ...
 
     job.upload(lines("csv", 10_000, bad=0.01))
 
-On the command line: `rocketjob sample csv --rows 1000000 --bad 0.1% > orders.csv`. What is written
-depends on the arguments alone, and nothing is kept in memory.
+On the command line: `rocketjob sample csv --rows 1000000 --bad 0.1% > orders.csv`. The output
+depends only on the arguments, and nothing is kept in memory.
 
-Fields: `id` (from 1), `name`, `email`, `city`, `amount` and `ordered_on`. A bad record has one of
-these wrong: an amount that is no number, an email without an @, a day that is not in the calendar,
-no name; as a line of csv or psv also a field too many. Of n records n times `bad` are bad, rounded.
+Fields: `id` (from 1), `name`, `email`, `city`, `amount` and `ordered_on`. A bad record has one
+fault: an amount that is not a number, an email without an @, a date that does not exist, no name,
+or, as a line of csv or psv, a surplus field. Of n records, n times `bad` are bad, rounded.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ FIRST = ("Ada", "Björn", "Chloé", "Dmitri", "Elif", "Fatima", "Grace", "Hiro",
 LAST = ("Abara", "Brown", "Castro", "Dubois", "Eriksen", "Fischer", "García", "Ito", "O'Neil", "Wu")
 CITIES = ("Berlin", "Lagos", "Lima", "New York, NY", "Osaka", "Paris", "São Paulo", "Sydney")
 EPOCH = date(2020, 1, 1)
-BLOCK = 1000  # lines that are written at once
+BLOCK = 1000  # lines written at once
 
 
 def records(rows: int, *, bad: float = 0.0, seed: int = 0) -> Iterator[dict[str, str]]:
@@ -44,16 +44,16 @@ def records(rows: int, *, bad: float = 0.0, seed: int = 0) -> Iterator[dict[str,
     Args:
         rows: how many.
         bad: the share of them that is bad, from 0 to 1.
-        seed: another one gives other records.
+        seed: a different one gives different records.
 
     Raises:
-        ValueError: `rows` is negative, or `bad` no share.
+        ValueError: `rows` is negative, or `bad` is not a share.
     """
     return (record for record, _ in _records(rows, bad, seed))
 
 
 def lines(format: str, rows: int, *, bad: float = 0.0, seed: int = 0) -> Iterator[str]:
-    """Yield the same records as lines without an end, for csv and psv with a header before them.
+    """Yield the same records as lines without line ends; csv and psv begin with a header.
 
     Args:
         format: csv, psv or json.
@@ -78,7 +78,7 @@ def _records(rows: int, bad: float, seed: int) -> Iterator[tuple[dict[str, str],
 
 
 def _generate(rows: int, bad: float, dice: random.Random) -> Iterator[tuple[dict[str, str], bool]]:
-    pick = dice.random  # as fast as it gets, and the same in every version of Python
+    pick = dice.random  # the fastest, and the same in every version of Python
     for number in range(1, rows + 1):
         first, last = FIRST[int(pick() * len(FIRST))], LAST[int(pick() * len(LAST))]
         record = {
@@ -94,7 +94,7 @@ def _generate(rows: int, bad: float, dice: random.Random) -> Iterator[tuple[dict
 
 
 def _spoil(record: dict[str, str], chance: float) -> bool:
-    """Make a record bad; return whether its line is to get a field too many."""
+    """Make a record bad; return whether its line gets a surplus field."""
     fault = int(chance * 5)
     if fault == 4:
         record["amount"] = "n/a"
@@ -114,7 +114,7 @@ def _delimited(generated: Iterator[tuple[dict[str, str], bool]], separator: str)
     writer = csv.writer(text, delimiter=separator, lineterminator="\n")
 
     def rendered() -> list[str]:
-        lines = text.getvalue().split("\n")[:-1]  # no field has a line feed
+        lines = text.getvalue().split("\n")[:-1]  # no field contains a line feed
         text.seek(0)
         text.truncate()
         return lines
@@ -167,19 +167,19 @@ def _command() -> click.Command:
 
     @command(
         "sample",
-        short_help="Write records to try things out with.",
+        short_help="Write sample records to try things out with.",
         examples=[
             ("A million orders, one in a thousand bad", "sample csv --rows 1000000 --bad 0.1%"),
-            ("Into a file, packed as its name says", "sample json --rows 1000 -o orders.json.gz"),
+            ("To a file, compressed as its name says", "sample json --rows 1000 -o orders.json.gz"),
         ],
     )
     @click.argument("format", type=click.Choice(FORMATS))
     @click.option("-n", "--rows", type=click.IntRange(0), default=1000, show_default=True)
     @click.option("--bad", callback=share, default="0", help="the share that is bad, such as 0.1%")
-    @click.option("--seed", type=int, default=0, show_default=True, help="for other records")
+    @click.option("--seed", type=int, default=0, show_default=True, help="for different records")
     @click.option("-o", "--output", metavar="FILE", help="instead of standard output")
     def sample(format: str, rows: int, bad: float, seed: int, output: str | None) -> None:
-        """Write records in FORMAT: always the same for the same options."""
+        """Write sample records in FORMAT: always the same for the same options."""
         generated = lines(format, rows, bad=bad, seed=seed)
         if output is None:
             with contextlib.suppress(AttributeError, ValueError):  # it may have been replaced

@@ -7,9 +7,9 @@
         on_conflict = "return"
         account_id: int
 
-At most one job of the class (with the same values of `unique_by`) is queued, running or paused. It
-is kept by a unique index: of two processes that create one at the same instant, one succeeds. The
-other gets a ValidationError, or with `on_conflict = "return"` the job that is there. That holds for
+At most one job of the class (with the same values of `unique_by`) is queued, running or paused. A
+unique index enforces this: of two processes that create one at the same instant, one succeeds. The
+other gets a ValidationError or, with `on_conflict = "return"`, the existing job. That applies to
 `create` and `perform_later`; `save` and `create_many` always raise.
 """
 
@@ -62,11 +62,11 @@ class Singleton(Job, abstract=True):
             twin = self.active_twin()
             if twin is not None:
                 return twin
-            # The other one ended between the two: now there is room.
+            # The other job ended in between, so there is room now.
         return super().submit()
 
     def active_twin(self) -> Self | None:
-        """Return the other active job that keeps this one from being stored, if there is one."""
+        """Return the active job that keeps this one from being stored, if there is one."""
         twins = {INDEX: self._make_key(), "state": {"$in": list(ACTIVE)}, "_id": {"$ne": self.id}}
         return type(self).where(twins).first()
 

@@ -6,12 +6,12 @@
 
         def perform(self): ...
 
-It is committed when perform and the callbacks within end well, and rolled back when an error
-passes. A batch job has one for each slice. For SQLAlchemy and Django there are ready mixins in
-`rocketjob_contrib`.
+It is committed when perform and the callbacks inside it succeed, and rolled back when they raise. A
+batch job has one transaction for each slice. `rocketjob_contrib` has ready-made mixins for
+SQLAlchemy and Django.
 
-The transaction is not the job's: a process that dies between its commit and the job's completion
-has the job performed again. Write what perform does so that doing it twice is harmless.
+It does not include the job itself: if the process dies between the commit and the job's completion,
+the job runs again. Write perform so that running it twice is harmless.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SLICE = "slice"
 
 
 def _is_whole(job: Job) -> bool:
-    """Tell whether no other mixin of the job works it slice by slice."""
+    """Return whether no other mixin of the job runs it slice by slice."""
     others = (base for base in type(job).__mro__ if base is not Transaction)
     return not any(SLICE in base.__dict__.get("callback_events", ()) for base in others)
 
@@ -35,7 +35,7 @@ def _is_whole(job: Job) -> bool:
 class Transaction(Job, abstract=True):
     """Mixin: see the module."""
 
-    callback_events: ClassVar[frozenset[str]] = frozenset({SLICE})  # those of batch jobs
+    callback_events: ClassVar[frozenset[str]] = frozenset({SLICE})  # of batch jobs
 
     def __init_subclass__(cls, abstract: bool = False, **options: Any) -> None:
         super().__init_subclass__(abstract=abstract, **options)
@@ -46,7 +46,7 @@ class Transaction(Job, abstract=True):
             )
 
     def transaction(self) -> AbstractContextManager[Any]:
-        """Return the context manager to work in; every class writes its own."""
+        """Return the context manager to run in; each class defines its own."""
         raise NotImplementedError
 
     @around("perform", when=_is_whole)

@@ -1,10 +1,10 @@
-"""Hold jobs back: at most so many at once, at most so many in a time, or by a rule of your own.
+"""Hold jobs back: limit how many run at once, limit how often they start, or use your own rule.
 
     class Limited(Throttle, Job):
         throttle_running_jobs = 25
         throttle_group = "mysql"              # share the limit with other classes of this group
-        rate_limit = "100/minute"             # starts in any minute
-        throttle_key = lambda job: job.account_id    # count for each account apart
+        rate_limit = "100/minute"             # at most 100 starts in any minute
+        throttle_key = lambda job: job.account_id    # count each account separately
 
         @throttle
         def replica_lag_exceeded(self) -> bool:
@@ -13,12 +13,13 @@
 Class attributes: `throttle_running_jobs`, `rate_limit`, `throttle_key`. Field: `throttle_group`
 (editable, copied). `throttle_running_jobs` and `rate_limit` are limits: they are evaluated in the
 step that claims, and cannot be exceeded however many workers claim. A method marked `@throttle` is
-asked when a job was claimed; if it returns True the job is given back, and its `filter` (this
-class, unless you say otherwise) is left alone until the next re-check. One that raises, or returns
-neither True nor False, is logged and holds its jobs back too: nothing fails, nothing is exceeded.
+called after a job is claimed. If it returns True, the job is released, and jobs that match its
+`filter` (by default, all of the class) are not claimed until the next re-check. One that raises, or
+returns neither True nor False, is logged and holds its jobs back too: no job fails, and no limit is
+exceeded.
 
-Why a job waits is stored on the job at the head of those that wait: `throttled_by`, and
-`throttled_since`. `ThrottleDependentJobs` holds jobs back while jobs of other classes run.
+Why jobs wait is stored on the first of them, in `throttled_by` and `throttled_since`.
+`ThrottleDependentJobs` holds jobs back while jobs of other classes run.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ class ThrottleDependentJobs(Waiting, abstract=True):
 
     @classmethod
     def depends_on_job(cls, *classes: type[Job] | str) -> None:
-        """Set the default of `dependent_jobs`, for this class and those made from it later."""
+        """Set the default of `dependent_jobs`, for this class and its later subclasses."""
         names = [other if isinstance(other, str) else other.type_name() for other in classes]
         cls.set_default("dependent_jobs", names)
 
@@ -59,13 +59,13 @@ class ThrottleDependentJobs(Waiting, abstract=True):
 
 @attrs.frozen(kw_only=True)
 class DependentLimit(Limit):
-    """No place while one of the other jobs runs, else as many as are wanted."""
+    """No room while one of the other jobs runs, and no limit otherwise."""
 
     def free(self, store: Store, now: datetime, session: Any = None) -> int:
         return 0 if super().free(store, now, session) < 0 else UNLIMITED
 
     def take(self, store: Store, now: datetime, session: Any = None) -> None:
-        """Nothing is taken: the others may start while this one runs."""
+        """Take nothing: the others may start while this one runs."""
 
     def describe(self, store: Store, now: datetime) -> str:
         return f"jobs that it depends on are running: {self.holders(store)}"

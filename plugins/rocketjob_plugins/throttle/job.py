@@ -52,12 +52,12 @@ class Throttle(Waiting, abstract=True):
 
     @classmethod
     def throttles(cls) -> list[str]:
-        """Name the methods that hold jobs of this class back, in the order they are asked."""
+        """Return the names of the class's throttles, in the order in which they are called."""
         return list(cls.__throttles__)
 
     @classmethod
     def undefine_throttle(cls, name: str) -> None:
-        """Take an inherited throttle off this class, and those made from it later.
+        """Remove an inherited throttle from this class and its later subclasses.
 
         Raises:
             ValueError: the class has no throttle of that name.
@@ -67,7 +67,7 @@ class Throttle(Waiting, abstract=True):
             raise ValueError(f"{cls.__name__} has no throttle {name}; it has {names}")
         cls.__throttles__ = {n: f for n, f in cls.__throttles__.items() if n != name}
 
-    # --- limits, kept in the claim -----------------------------------------------------------
+    # --- limits, enforced by the claim -------------------------------------------------------
 
     def claim_limits(self) -> list[Limit]:
         limits, scope = super().claim_limits(), self._throttle_scope()
@@ -86,11 +86,11 @@ class Throttle(Waiting, abstract=True):
         return limits
 
     def throttle_counts(self, scope: Filter) -> Filter:
-        """Return which running jobs count for `throttle_running_jobs`."""
+        """Return which running jobs count towards `throttle_running_jobs`."""
         return scope
 
     def _throttle_scope(self) -> dict[str, Any]:
-        """Return what the jobs have in common that share the limits."""
+        """Return what jobs that share the limits have in common."""
         if self.throttle_group is not None:
             scope: dict[str, Any] = {"throttle_group": self.throttle_group}
         else:
@@ -117,15 +117,15 @@ class Throttle(Waiting, abstract=True):
             self.errors.add("throttle_value", text)
             return
         if isinstance(value, list | tuple | set | frozenset | dict):
-            text = f"throttle_key must return one value, such as a text or number, not {value!r}"
+            text = f"throttle_key must return one value, such as a string or number, not {value!r}"
             self.errors.add("throttle_value", text)
 
-    # --- rules of one's own, asked after the claim -------------------------------------------
+    # --- the class's own rules, called after the claim ---------------------------------------
 
     def exceeded_throttle(self) -> tuple[str, Filter] | None:
-        """Ask the class's own throttles; return the first that says wait, and what it holds back.
+        """Return the first throttle that says to wait, and what it holds back.
 
-        One that cannot be asked says wait as well: its error is logged.
+        One that fails says to wait too, and its error is logged.
         """
         for name, filter in type(self).__throttles__.items():
             try:
@@ -138,7 +138,7 @@ class Throttle(Waiting, abstract=True):
         return None
 
     def throttle_reasons(self) -> Iterator[tuple[str, str]]:
-        """Yield the name of each own throttle that says wait, and what to tell a person."""
+        """Yield the name of each throttle that says to wait, and the reason as text."""
         for name in type(self).__throttles__:
             docstring = (getattr(type(self), name).__doc__ or "").strip().split("\n")[0]
             try:

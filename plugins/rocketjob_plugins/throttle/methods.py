@@ -1,4 +1,4 @@
-"""`@throttle`: rules of your own."""
+"""`@throttle`: your own rules for holding jobs back."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ MARK = "__rocketjob_throttle__"
 
 
 def this_class(job: Job) -> Filter:
-    """Hold back all jobs of the job's class."""
+    """Return a filter that holds back all jobs of the job's class."""
     return {"_type": type(job).type_name()}
 
 
 def this_job(job: Job) -> Filter:
-    """Hold back the job alone."""
+    """Return a filter that holds back only this job."""
     return {"_id": job.id}
 
 
@@ -30,10 +30,10 @@ def throttle(function: F) -> F: ...
 @overload
 def throttle(*, filter: HeldBack = ...) -> Callable[[F], F]: ...
 def throttle(function: Any = None, *, filter: HeldBack = this_class) -> Any:
-    """Mark a method that returns True while its jobs are to wait.
+    """Mark a method that returns True while its jobs must wait.
 
     Args:
-        filter: what is held back: `this_class`, `this_job`, a Mongo filter, or a function that
+        filter: what to hold back: `this_class`, `this_job`, a Mongo filter, or a function that
             takes the job and returns one.
     """
     if not callable(filter) and not isinstance(filter, Mapping):
@@ -50,7 +50,7 @@ def throttles_of(cls: type) -> dict[str, HeldBack]:
     """Return the throttles of a class: those of its bases, then its own, in order.
 
     Raises:
-        ConfigurationError: a method can never be a throttle.
+        ConfigurationError: a marked method cannot be a throttle.
     """
     throttles: dict[str, HeldBack] = {}
     for base in reversed(cls.__bases__):
@@ -76,7 +76,7 @@ def _check(name: str, method: Callable[..., Any]) -> None:
 
 
 def ask(job: Job, name: str) -> bool:
-    """Ask one throttle.
+    """Call one throttle.
 
     Raises:
         TypeError: it returned neither True nor False.
@@ -93,7 +93,7 @@ def held_back(job: Job, filter: HeldBack) -> Filter:
     """Return what a throttle holds back.
 
     Raises:
-        TypeError: its function returned no filter.
+        TypeError: its function did not return a filter.
     """
     result = filter(job) if callable(filter) else filter
     if not isinstance(result, Mapping):

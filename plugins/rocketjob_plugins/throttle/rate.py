@@ -1,4 +1,4 @@
-"""At most so many starts in any period."""
+"""Rate limits: at most a number of starts in any period."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rocketjob.base.errors import ConfigurationError
 from rocketjob.jobs.limit import COLLECTION, Limit
 from rocketjob.store import Store
 
-MOST = 10_000  # the times of so many starts are kept for each key
+MOST = 10_000  # for each key, the times of this many starts are kept
 PERIODS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400}
 _LONGEST_FIRST = tuple(reversed(PERIODS.items()))
 _RATE = re.compile(r"\s*(\d+)\s*/\s*(?:(\d+)\s*)?(second|minute|hour|day)s?\s*")
@@ -20,7 +20,7 @@ _RATE = re.compile(r"\s*(\d+)\s*/\s*(?:(\d+)\s*)?(second|minute|hour|day)s?\s*")
 
 @attrs.frozen
 class Rate:
-    """So many starts in any period of this length."""
+    """A number of starts in any period of a given length."""
 
     count: int
     period: timedelta
@@ -30,7 +30,7 @@ class Rate:
         """Parse `100/minute`, `5/second`, `1000/2hours`.
 
         Raises:
-            ConfigurationError: it is none of these; the message says what is allowed.
+            ConfigurationError: it has another form; the message says what is allowed.
         """
         match = _RATE.fullmatch(text) if isinstance(text, str) else None
         if match is None or int(match[1]) < 1 or (match[2] is not None and int(match[2]) < 1):
@@ -54,7 +54,7 @@ class Rate:
 
 @attrs.frozen(kw_only=True)
 class RateLimit(Limit):
-    """At most `rate.count` starts in any period, by the times of the last starts."""
+    """At most `rate.count` starts in any period, judged by the times of the last starts."""
 
     rate: Rate
 
@@ -63,7 +63,7 @@ class RateLimit(Limit):
         return self.rate.count - sum(start > since for start in self._starts(store, session))
 
     def take(self, store: Store, now: datetime, session: Any = None) -> None:
-        # As many as the largest limit that shares the key needs.
+        # Keep as many as the largest limit that shares the key needs.
         stored = store.collection(COLLECTION).find_one({"_id": self.key}, session=session) or {}
         keep = max(self.rate.count, stored.get("keep", 0))
         update = {

@@ -1,4 +1,4 @@
-"""What the mixins of this package share: why a job waits, and since when."""
+"""Shared by the mixins of this package: why a job waits, and since when."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from rocketjob.model.fields import read_only_field
 
 
 class Waiting(Job, abstract=True):
-    """Keeps on the job why it waits."""
+    """Stores on the job why it waits."""
 
-    # The time stays: a throttle that is asked only after the claim may go on holding it back.
+    # The time stays: a throttle that is called only after the claim may hold it back again.
     cleared_by_claim: ClassVar[tuple[str, ...]] = ("throttled_by",)
 
     throttled_by: str | None = read_only_field()
