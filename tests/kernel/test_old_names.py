@@ -56,3 +56,8 @@ def test_a_name_that_never_was_is_an_attribute_error():
 
     with pytest.raises(AttributeError, match=r"has no attribute .Servr."):
         _ = rocketjob.server.Servr
+
+
+def test_the_store_of_slices_is_still_an_attribute_of_the_application_with_a_warning(rocketjob):
+    with pytest.warns(DeprecationWarning, match=r"slices_store is called .*settings.slices_store"):
+        assert rocketjob.application.slices_store is rocketjob.store

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from rocketjob.application import current
+from rocketjob.application import Application, current
+from rocketjob.base import deprecation
 from rocketjob.base.settings import Setting, text
 from rocketjob.store import Store
 
@@ -31,3 +32,12 @@ def check_slices_store(patient: Any) -> Iterator[Any]:
         yield Finding("slices", OK, f"they are in {store.url}", data=report)
         for problem in report.get("problems", ()):
             yield Finding("slices", PROBLEM, str(problem), "restore a backup, or repair the store")
+
+
+def _slices_store_of(application: Application) -> Store:
+    deprecation.warn("Application.slices_store", f"{__name__}.slices_store()")
+    return application.store_at(SLICES_URL.of(application.config))
+
+
+# In version 0.1 the kernel had it.
+setattr(Application, "slices_store", property(_slices_store_of))  # noqa: B010
