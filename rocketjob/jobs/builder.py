@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 import attrs
 
 from rocketjob.jobs.arguments import check_arguments
 
-if TYPE_CHECKING:
-    from rocketjob.jobs.job import Job
 
-J = TypeVar("J", bound="Job")
+class Buildable(Protocol):
+    """What a builder needs of a job."""
+
+    arguments: dict[str, Any] | None
+
+    @classmethod
+    def check_class(cls) -> None: ...
+
+    def submit(self) -> Self: ...
+
+    def perform_now(self) -> Any: ...
+
+
+J = TypeVar("J", bound=Buildable)
 
 
 @attrs.frozen

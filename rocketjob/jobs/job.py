@@ -20,6 +20,7 @@ from rocketjob.base.errors import (
     UnknownJobClass,
 )
 from rocketjob.base.log import Logger
+from rocketjob.base.text import did_you_mean
 from rocketjob.jobs import claims, class_checks, completions
 from rocketjob.jobs.builder import JobBuilder
 from rocketjob.jobs.checked import Moment, PerformLater
@@ -74,6 +75,7 @@ class Job(Lifecycle, Scopes, Presented):
     __arguments_of_perform__: ClassVar[Any] = None
     __checked__: ClassVar[bool] = False
     __declared_fields__: ClassVar[Any] = None
+    __stand_in__: ClassVar[Any] = None  # `UnknownJob`, which sets it: it is a job itself
 
     id: ObjectId = field(factory=ObjectId)
     description: str | None = field(default=None, user_editable=True, copy_on_restart=True)
@@ -332,15 +334,11 @@ class Job(Lifecycle, Scopes, Presented):
 
     @classmethod
     def _unknown_class(cls, name: str) -> type[Document]:
-        from rocketjob.jobs.unknown import UnknownJob
-
-        return UnknownJob
+        return cls.__stand_in__ or cls
 
     @classmethod
     def _stand_in(cls, stored: Stored, error: Exception) -> Any:
-        from rocketjob.jobs.unknown import UnknownJob
-
-        return UnknownJob.of(stored, error)
+        return cls.__stand_in__.of(stored, error)
 
     def reload(self) -> Self:
         """Read the job again; what was not saved is lost.
@@ -377,12 +375,9 @@ def job_class(name: str) -> type[Job]:
     Raises:
         UnknownJobClass: none is loaded; the message names the nearest.
     """
-    import difflib
-
-    found = lookup(name, Job)
-    if found is None:
+    job_class = lookup(name, Job)
+    if job_class is None:
         known = [cls.__name__ for cls in loaded_classes(Job)]
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else "import its module, or name it in `app`"
+        hint = did_you_mean(name, known, "import its module, or name it in `app`")
         raise UnknownJobClass(f"No job class {name} is loaded here; {hint}")
-    return found
+    return job_class

@@ -1,4 +1,8 @@
-"""`UnknownJob`: what stands in for a job that cannot be loaded as what it is."""
+"""`UnknownJob`: what stands in for a job that cannot be loaded as what it is.
+
+It is a job itself, so `Job` does not import it: this module gives it to `Job` when it is imported,
+as `import rocketjob` does.
+"""
 
 from __future__ import annotations
 
@@ -60,3 +64,6 @@ class UnknownJob(Job):
         raise UnknownJobClass(
             f"The class {self.class_name} is not loaded here: import its module, or name it in app"
         )
+
+
+Job.__stand_in__ = UnknownJob

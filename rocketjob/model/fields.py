@@ -19,6 +19,7 @@ import attrs
 from rocketjob.base.errors import FieldClash, ValidationError
 from rocketjob.base.functions import refuse_unawaited
 from rocketjob.model.encrypted_fields import Sealed, SealedAttribute, encrypt
+from rocketjob.model.registry import class_called
 from rocketjob.model.types import Codec, Misfit, codec_for
 
 T = TypeVar("T")
@@ -429,7 +430,16 @@ def _refuse_names_in_use(fields: dict[str, Field], cls: type) -> None:
                 continue
             if owner is not base and not issubclass(base, owner):
                 what = "method" if is_method else "property"
-                raise _in_use(owner, name, f"{base.__qualname__} has a {what}")
+                known = _known_class(cls, base)
+                raise _in_use(owner, name, f"{known.__qualname__} has a {what}")
+
+
+def _known_class(cls: type, base: type) -> type:
+    """Return the class that users know: `Job`, not one of the abstract ones that it is made of."""
+    if base.__base__ is object:
+        return base
+    below = (other for other in reversed(cls.__mro__) if issubclass(other, base))
+    return next((other for other in below if class_called(other.__name__) is other), base)
 
 
 def _in_use(owner: type, name: str, whose: str) -> FieldClash:

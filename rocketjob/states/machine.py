@@ -16,6 +16,7 @@ import inspect
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from rocketjob.base.deprecation import warn
 from rocketjob.base.errors import StateConflict
 from rocketjob.base.functions import refuse_unawaited
 from rocketjob.base.log import Logger
@@ -94,16 +95,18 @@ class Change:
     is stored in the same step or not at all.
 
     Attributes:
-        job: the document; most of those that have states are jobs.
+        document: whose state changes.
         value: what the event's method returned.
     """
 
-    def __init__(self, job: Any, event: Event, arguments: dict[str, Any] | None = None) -> None:
-        self.job: Any = job
+    def __init__(
+        self, document: Any, event: Event, arguments: dict[str, Any] | None = None
+    ) -> None:
+        self.document: Any = document
         self.event = event
         self.value: Any = None
         self.arguments = arguments or {}
-        self.source = self.target = job.state
+        self.source = self.target = document.state
         self.companions: list[Document] = []
         self.amends: dict[Document, Callable[[], bool]] = {}
         self.follow_ups: list[Change] = []
@@ -120,6 +123,12 @@ class Change:
         self._callbacks = True
         self.context: contextvars.Context | None = None  # for what comes after the write
 
+    @property
+    def job(self) -> Any:
+        """The document, under its old name."""
+        warn("Change.job", "Change.document")
+        return self.document
+
     # --- before the write --------------------------------------------------------------------
 
     def prepare(self, save: bool = True, callbacks: bool = True) -> None:
@@ -133,10 +142,10 @@ class Change:
             InvalidTransition: and the object is as it was.
             ValidationError: likewise.
         """
-        transition = self.event.choose(self.job, self.arguments)
+        transition = self.event.choose(self.document, self.arguments)
         self._callbacks, self._saves = callbacks, save
         self._snapshot = self._picture()
-        record = record_of(self.job)
+        record = record_of(self.document)
         self._outer, record.change = record.change, self
         try:
             self._apply(transition)
@@ -153,34 +162,36 @@ class Change:
         """Make the events that follow; those for want of another come last, and may be dropped."""
         followed = []
         for each in sorted(self.follow_ups, key=lambda change: change.otherwise):
-            if each.otherwise and self.job.state != self.target:
+            if each.otherwise and self.document.state != self.target:
                 continue
             followed.append(each)
-            each._apply(each.event.choose(self.job, each.arguments))
+            each._apply(each.event.choose(self.document, each.arguments))
         self.follow_ups = followed
 
     def _picture(self) -> Snapshot:
         """Return what the object holds now; copies where a callback could change it in place."""
-        job = self.job
-        picture = record_of(job).snapshot(job)
+        document = self.document
+        picture = record_of(document).snapshot(document)
         events = (self.event.name, "save", "validation", "create")
-        if self._callbacks and (job.__validations__ or any(job.chain(name) for name in events)):
-            for name in mutable_fields(type(job)):
+        if self._callbacks and (
+            document.__validations__ or any(document.chain(name) for name in events)
+        ):
+            for name in mutable_fields(type(document)):
                 if (held := picture.values[name]) is not None:
                     with contextlib.suppress(Exception):  # what cannot be copied is not stored
                         picture.values[name] = copy.deepcopy(held)
         return picture
 
     def _apply(self, transition: Transition) -> None:
-        job = self.job
-        self.source = job.state
-        before = job.before_event()
-        self.value = self.event.effect(job, **self.arguments)
-        self._enter("", job)
-        if job.state == self.source:  # else a callback went another way, and that holds
-            job.state = transition.target
-        self.target = job.state
-        if entry := job.history_entry(self.event.name, self.arguments, before):
+        document = self.document
+        self.source = document.state
+        before = document.before_event()
+        self.value = self.event.effect(document, **self.arguments)
+        self._enter("", document)
+        if document.state == self.source:  # else a callback went another way, and that holds
+            document.state = transition.target
+        self.target = document.state
+        if entry := document.history_entry(self.event.name, self.arguments, before):
             self._entries.append(entry)
 
     def _enter(self, event: str, document: Any) -> None:
@@ -192,26 +203,26 @@ class Change:
             frame.enter()
 
     def _check(self) -> None:
-        job = self.job
+        document = self.document
         if self.event.validates and not self._deletes_at_once():
-            job.validate()
-        self._enter("save", job)
-        if job.is_new:
-            self._enter("create", job)
+            document.validate()
+        self._enter("save", document)
+        if document.is_new:
+            self._enter("create", document)
         for companion in self.companions:
             self._enter("save", companion)
             self._enter("create", companion)
-        self._changed = record_of(job).changes(job)
-        self.deletes = not job.is_new and self._deletes_at_once()
+        self._changed = record_of(document).changes(document)
+        self.deletes = not document.is_new and self._deletes_at_once()
 
     def _deletes_at_once(self) -> bool:
         """Tell whether nothing needs the document any more once the change is made."""
-        job = self.job
+        document = self.document
         return (
-            job.removed_by(self.event.name)
+            document.removed_by(self.event.name)
             and self.target == self.event.transitions[0].target
-            and not (job.chain(self.event.name).has_afters and self._callbacks)
-            and not job.chain("destroy")
+            and not (document.chain(self.event.name).has_afters and self._callbacks)
+            and not document.chain("destroy")
         )
 
     def rollback(self, error: BaseException | None = None) -> None:
@@ -221,23 +232,23 @@ class Change:
             unwind_all(follow_up._frames, error)
         unwind_all(self._frames, error)
         if self._snapshot is not None:
-            record_of(self.job).restore(self.job, self._snapshot)
+            record_of(self.document).restore(self.document, self._snapshot)
         self._restore_outer()
 
     def _restore_outer(self) -> None:
-        record_of(self.job).change = self._outer
+        record_of(self.document).change = self._outer
 
     # --- the write ---------------------------------------------------------------------------
 
     def guarded(self) -> Write:
         """Return the write of this change, on condition that nobody changed the state meanwhile."""
-        job = self.job
+        document = self.document
         changed, removed = self._changed
-        condition = job.change_guard((*changed, *removed))
+        condition = document.change_guard((*changed, *removed))
         if self.deletes:
             return Write(condition, None)
         update: dict[str, Any] = {}
-        if entries := [*record_of(job).unsaved, *self.entries()]:
+        if entries := [*record_of(document).unsaved, *self.entries()]:
             update["$push"] = history.push(entries)
         if changed:
             update["$set"] = changed
@@ -246,7 +257,7 @@ class Change:
         return Write(condition, update)
 
     def entries(self) -> list[dict[str, Any]]:
-        """Return what this change adds to the job's history."""
+        """Return what this change adds to the document's history."""
         return [*self._entries, *(e for f in self.follow_ups for e in f._entries)]
 
     def write(self) -> None:
@@ -254,31 +265,31 @@ class Change:
 
         Raises:
             StateConflict: somebody else changed the stored state; the object is as it was.
-            NotFound: the job is not stored any more; likewise.
+            NotFound: the document is no longer stored; likewise.
         """
-        job = self.job
+        document = self.document
         try:
             matched = self._write_with_companions() if self.companions else self._write_alone()
         except BaseException as error:
             self.rollback(error)
             if isinstance(error, Exception):
-                raise_duplicate(job, error)
+                raise_duplicate(document, error)
             raise
         if not matched:
-            lost = job.write_lost()
+            lost = document.write_lost()
             self.rollback(lost)
             raise lost
         self.stored()
         if self.removes():
-            job.note_removal(self.event.name)
+            document.note_removal(self.event.name)
 
     def _write_alone(self) -> bool:
-        job = self.job
-        if job.is_new:
-            self._inserts[job] = job.to_document(self.entries())
-            job.collection().insert_one(self._inserts[job])
+        document = self.document
+        if document.is_new:
+            self._inserts[document] = document.to_document(self.entries())
+            document.collection().insert_one(self._inserts[document])
             return True
-        return context.current().store.write_many(job.collection_name, [self.guarded()])[0]
+        return context.current().store.write_many(document.collection_name, [self.guarded()])[0]
 
     def _write_with_companions(self) -> bool:
         """Store the change and its companions as one unit.
@@ -292,16 +303,16 @@ class Change:
         return done.held
 
     def _unit(self) -> Unit:
-        job = self.job
+        document = self.document
         wanted = [each for each in self.companions if self._is_wanted(each)]
         self._inserts = {each: each.to_document() for each in wanted}
         inserts = [each.as_insert(self._inserts[each], optional=True) for each in wanted]
-        if job.is_new:
-            self._inserts[job] = stored = job.to_document(self.entries())
-            inserts = [job.as_insert(stored), *inserts]
-            return Unit(collection=job.collection_name, write=None, inserts=inserts)
+        if document.is_new:
+            self._inserts[document] = stored = document.to_document(self.entries())
+            inserts = [document.as_insert(stored), *inserts]
+            return Unit(collection=document.collection_name, write=None, inserts=inserts)
         return Unit(
-            collection=job.collection_name,
+            collection=document.collection_name,
             write=self.guarded(),
             inserts=inserts,
             meanwhile={"$set": self._changed[0]} if self.deletes else None,
@@ -312,7 +323,7 @@ class Change:
         return amend is None or amend()
 
     def _leave_out(self, companion: Document, error: Exception) -> None:
-        log.info("already there", document=repr(companion), beside=repr(self.job))
+        log.info("already there", document=repr(companion), beside=repr(self.document))
         self.companions.remove(companion)
         frames = self._frames_of.pop(companion, [])
         self._frames = [frame for frame in self._frames if frame not in frames]
@@ -320,9 +331,9 @@ class Change:
 
     def stored(self) -> None:
         """Note on the object that the write was made."""
-        job, record = self.job, record_of(self.job)
-        if job.is_new:
-            record.was_stored(self._inserts[job])
+        document, record = self.document, record_of(self.document)
+        if document.is_new:
+            record.was_stored(self._inserts[document])
         elif self.deletes:
             record.note_history(self.entries())
         else:
@@ -330,13 +341,13 @@ class Change:
         for companion in self.companions:
             if companion in self._inserts:  # else it was not wanted any more
                 record_of(companion).was_stored(self._inserts[companion])
-        job.was_changed()
+        document.was_changed()
 
     def removes(self) -> bool:
         """Tell whether the document is removed by this change, at once or after its afters."""
         return (
-            not self.job.is_new
-            and self.job.removed_by(self.event.name)
+            not self.document.is_new
+            and self.document.removed_by(self.event.name)
             and self.target == self.event.transitions[0].target
         )
 
@@ -344,26 +355,30 @@ class Change:
         """Tell whether anything is left for `finish` to do once the write was made."""
         return (
             any(change._frames for change in (self, *self.follow_ups))
-            or self.job.is_observed()
-            or (not self.deletes and self.job.removed_by(self.event.name))
+            or self.document.is_observed()
+            or (not self.deletes and self.document.removed_by(self.event.name))
         )
 
     # --- after the write ---------------------------------------------------------------------
 
     def finish(self) -> None:
-        """Tell the observers, run the afters, and remove a job that is not to be kept."""
+        """Tell the observers, run the afters, and remove a document that is not to be kept."""
         if not self._saves:
-            record = record_of(self.job)
+            record = record_of(self.document)
             record.unsaved = [*record.unsaved, *self.entries()]
             self._leave()
             return
-        job = self.job
-        if job.is_observed():
+        document = self.document
+        if document.is_observed():
             for change in (self, *self.follow_ups):
-                job.tell_observers(change.event.name, change.source, change.target)
+                document.tell_observers(change.event.name, change.source, change.target)
         self._leave()
-        if not self.deletes and job.removed_by(self.event.name) and job.state == self.target:
-            job.destroy()
+        if (
+            not self.deletes
+            and document.removed_by(self.event.name)
+            and document.state == self.target
+        ):
+            document.destroy()
 
     def _leave(self) -> None:
         """Run the afters of this event, then those of the events that followed it."""

@@ -211,7 +211,7 @@ class WorkerPool:
             self._finished.popleft()  # only now: if the store was out of reach they are kept
             self._conclude(change, was_written)
         pairs = zip(changes, matched, strict=True)
-        if removed := [change.job.id for change, done in pairs if done and change.removes()]:
+        if removed := [change.document.id for change, done in pairs if done and change.removes()]:
             completions.note(removed)
 
     def _next_group(self, count: int) -> list[Change]:
@@ -237,7 +237,7 @@ class WorkerPool:
             try:
                 was_written = self._write([change])[0]
             except Exception as error:
-                if self.queue.store.is_transient(error) or not self._takes_writes(change.job):
+                if self.queue.store.is_transient(error) or not self._takes_writes(change.document):
                     raise
                 self._finished.popleft()
                 self._tasks.appendleft(Refused(change, error))
@@ -246,7 +246,7 @@ class WorkerPool:
                 self._finished.popleft()
                 self._conclude(change, was_written)
                 if was_written and change.removes():
-                    completions.note([change.job.id])
+                    completions.note([change.document.id])
 
     def _takes_writes(self, job: Job) -> bool:
         """Tell whether the store takes a harmless write of a job: then it is well itself."""
@@ -258,7 +258,7 @@ class WorkerPool:
         return True
 
     def _conclude(self, change: Change, was_written: bool) -> None:
-        self.released(change.job)
+        self.released(change.document)
         if was_written or (self._is_unsure and self._is_written_already(change)):
             change.stored()
             log_end(change)
@@ -270,7 +270,7 @@ class WorkerPool:
 
     def _is_written_already(self, change: Change) -> bool:
         """Tell whether an earlier attempt, whose answer was lost, has written a change."""
-        stored = self.queue.store.collection(COLLECTION).find_one({"_id": change.job.id})
+        stored = self.queue.store.collection(COLLECTION).find_one({"_id": change.document.id})
         if stored is None:
             return change.deletes
         return any(each in stored.get("history", ()) for each in change.entries())
@@ -283,7 +283,7 @@ class WorkerPool:
         )
 
     def _lost(self, change: Change) -> None:
-        job = change.job
+        job = change.document
         error = ClaimLost(f"{job!r} was taken away or deleted meanwhile; nothing was written")
         job.logger.warning("ClaimLost", event=change.event.name, reason=str(error))
         change.rollback(error)

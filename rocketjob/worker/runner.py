@@ -71,7 +71,7 @@ class Worker:
 
     def commit(self, change: Change) -> None:
         """Write a prepared change, then run what comes after it."""
-        if not change.job.is_new:
+        if not change.document.is_new:
             change.write()
         log_end(change)
         settle(change, self.inline)
@@ -251,7 +251,7 @@ def fail(job: Job, error: BaseException, worker: Worker) -> None:
 
 def fail_refused(change: Change, error: Exception, worker: Worker) -> None:
     """Fail a job whose change the store will never take, without the values that it refuses."""
-    job = change.job
+    job = change.document
     change.rollback(error)
     job.logger.error("cannot be stored", event=change.event.name, error=message_of(error))
     _drop_unsaved(job)
@@ -295,7 +295,7 @@ def _drop_unsaved(job: Job) -> None:
 
 def log_end(change: Change) -> None:
     """Log that a job has completed, once that is stored; failures are logged with their error."""
-    job, cls = change.job, type(change.job)
+    job, cls = change.document, type(change.document)
     if change.event.name != "complete":
         return
     # Asked first: to bind a logger to each job that nobody listens to would cost more.
@@ -307,7 +307,7 @@ def log_end(change: Change) -> None:
 
 def settle(change: Change, inline: bool = False) -> None:
     """Run what comes after a stored change; an error in it is kept on the job, not raised."""
-    job = change.job
+    job = change.document
     try:
         change.finish()
     except BaseException as error:

@@ -127,7 +127,7 @@ class ThreadWorker(Worker):
         self._submitted = False
         fail_refused(task.change, task.error, self)
         if not self._submitted:
-            self.pool.released(task.change.job)
+            self.pool.released(task.change.document)
 
     def working_on(self, job: Job, part: int = 0) -> None:
         if self.pool.watch is not None:

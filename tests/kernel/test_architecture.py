@@ -15,22 +15,8 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("rocketjob", "rocketjob_plugins", "rocketjob_contrib")
-# Circles that are still to be resolved: none may be added, none may grow.
-KNOWN_CIRCLES = (
-    {
-        "rocketjob.jobs.builder",
-        "rocketjob.jobs.job",
-        "rocketjob.jobs.unknown",
-    },
-)
 
 EXCUSE = "Imports within functions: "  # of a whole module, in its docstring
-# Modules with late imports that do not say why: none may be added.
-UNEXPLAINED = {
-    "rocketjob.jobs.job",
-    "rocketjob_plugins.batch.recovery",
-    "rocketjob_plugins.batch.outcome.rejects",
-}
 
 
 def sources():
@@ -117,15 +103,7 @@ def test_the_contracts_of_import_linter_are_kept():
 
 def test_no_modules_import_each_other_in_a_circle(modules):
     found = circles(graph_of(modules))
-    new = [sorted(each) for each in found if not any(each <= known for known in KNOWN_CIRCLES)]
-    assert not new, "\n".join(" <-> ".join(each) for each in new)
-
-
-def test_the_list_of_known_circles_holds_no_module_that_has_left_its_circle(modules):
-    found = circles(graph_of(modules))
-    for known in KNOWN_CIRCLES:
-        there = set().union(*(each for each in found if each <= known))
-        assert known == there, f"take out of the list: {', '.join(sorted(known - there))}"
+    assert not found, "\n".join(" <-> ".join(sorted(circle)) for circle in found)
 
 
 def test_a_package_that_imports_whoever_imports_from_it_makes_a_circle():
@@ -167,18 +145,13 @@ def is_explained(lines, number):
 def test_a_late_import_says_why_it_is_late(modules):
     wrong = {}
     for name, file in sources().items():
-        if EXCUSE in (ast.get_docstring(modules[name]) or "") or name in UNEXPLAINED:
+        if EXCUSE in (ast.get_docstring(modules[name]) or ""):
             continue
         lines = file.read_text(encoding="utf-8").splitlines()
         numbers = [n for n in late_imports(modules[name]) if not is_explained(lines, n)]
         if numbers:
             wrong[name] = sorted(numbers)
     assert not wrong, "say `# for start-up time`, or which optional dependency it is"
-
-
-def test_modules_whose_late_imports_are_explained_are_not_on_the_list(modules):
-    late = {name for name, tree in modules.items() if late_imports(tree)}
-    assert late >= UNEXPLAINED
 
 
 def test_only_stores_ask_whether_there_are_transactions():

@@ -162,7 +162,7 @@ def _carry_out_old(job: Batch, slice_: Slice) -> bool:
 
 
 def _give_up(job: Batch, slice_: Slice, how: str) -> None:
-    from rocketjob_plugins.batch.outcome import rejects
+    from rocketjob_plugins.batch.outcome import rejects  # for start-up time: few slices get here
 
     error = WorkerCrashed(f"{how}; {slice_.interruptions} crashes while it processed this record")
     outcome = Outcome(slice_, job)

@@ -99,7 +99,7 @@ def _is_encrypted(job: Batch) -> bool:
 def _pack(record: Any, encrypted: bool) -> Any:
     if not encrypted:
         return writable(record) if isinstance(record, str) else encode_any(record)
-    from rocketjob_plugins.batch.serializers import serializer
+    from rocketjob_plugins.batch.serializers import serializer  # only for encrypted records
 
     return serializer("encrypt").dump([record])
 
@@ -107,7 +107,7 @@ def _pack(record: Any, encrypted: bool) -> Any:
 def _unpack(stored: Any, encrypted: bool) -> Any:
     if not encrypted:
         return decode_any(stored)
-    from rocketjob_plugins.batch.serializers import serializer
+    from rocketjob_plugins.batch.serializers import serializer  # only for encrypted records
 
     return serializer("encrypt").load(stored)[0]
 
