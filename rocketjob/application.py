@@ -11,6 +11,8 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
+import attrs
+
 from rocketjob.base import config as config_module
 from rocketjob.base import directory as base_directory
 from rocketjob.base.config import Config, Declared
@@ -50,6 +52,7 @@ class Application:
     ) -> None:
         self.config = config if config is not None else config_module.load()
         self.given = dict(given) if given is not None else None
+        self.looks_only = False
         self.directory = directory or base_directory.of_process()
         self._plugins = plugins
         self._makes_indexes = indexes
@@ -130,6 +133,10 @@ class Application:
             f"No plugin opens a store with the URL scheme {scheme!r} (stores: "
             f"{', '.join(names)}). Use for example sqlite:///rocketjob.db"
         )
+
+    def look_only(self) -> None:
+        """Make no store from here on: one that does not exist is an error that says so."""
+        self.config, self.looks_only = attrs.evolve(self.config, create_store=False), True
 
     def ensure_indexes(self, store: Store) -> None:
         """Create the indexes of the kernel and of every plugin that are not there yet."""
@@ -271,7 +278,7 @@ def reload(**settings: Any) -> Config:
         config = config_module.load({**_overrides, **settings})
         if context.is_fixed() and _are_set(config, settings):
             return current().config
-        _replace(Application(config))
+        _replace(_successor(config))
         _overrides.update(settings)
     return config
 
@@ -292,7 +299,7 @@ def connect(url: str) -> Store:
             if url == current().config.url:
                 return current().store
             raise ConfigurationError(context.FIXED)
-        application = Application(config_module.load({**_overrides, "url": url}))
+        application = _successor(config_module.load({**_overrides, "url": url}))
         store = application.store  # before anything is changed: it may fail
         _replace(application)
         _overrides["url"] = url
@@ -309,6 +316,13 @@ def _sandbox() -> Application | None:
 def _are_set(config: Config, settings: Iterable[str]) -> bool:
     wanted, present = config.as_dict(), current().config.as_dict()
     return all(wanted[name] == present[name] for name in settings)
+
+
+def _successor(config: Config) -> Application:
+    made, present = Application(config), context.present()
+    if isinstance(present, Application) and present.looks_only:
+        made.look_only()
+    return made
 
 
 def _replace(application: Application) -> None:

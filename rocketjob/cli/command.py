@@ -75,6 +75,7 @@ class Command(_Teaching):
     Args:
         examples: pairs of what it does and the command line, for the help.
         section: the heading under which `rocketjob --help` lists it.
+        makes_store: whether a store that does not exist is made; not by what only looks.
     """
 
     def __init__(
@@ -82,19 +83,20 @@ class Command(_Teaching):
         *args: Any,
         examples: Sequence[Example] = (),
         section: str | None = None,
+        makes_store: bool = True,
         **attributes: Any,
     ) -> None:
         super().__init__(*args, **attributes)
-        self.examples, self.section = examples, section
+        self.examples, self.section, self.makes_store = examples, section, makes_store
         self.params.extend(global_options())
 
     def invoke(self, ctx: click.Context) -> Any:
-        session_of(ctx).apply()
+        session_of(ctx).apply(self.makes_store)
         return super().invoke(ctx)
 
 
 class Group(_Teaching, click.Group):
-    """A group of commands; without one it prints its help."""
+    """A group of commands; without one it prints its help. `makes_store` holds for all of it."""
 
     command_class = Command
 
@@ -103,17 +105,18 @@ class Group(_Teaching, click.Group):
         *args: Any,
         examples: Sequence[Example] = (),
         section: str | None = None,
+        makes_store: bool = True,
         **attributes: Any,
     ) -> None:
         attributes.setdefault("invoke_without_command", True)
         attributes.setdefault("callback", _help_alone)
         super().__init__(*args, **attributes)
         self.no_args_is_help = False
-        self.examples, self.section = examples, section
+        self.examples, self.section, self.makes_store = examples, section, makes_store
         self.params.extend(global_options())
 
     def invoke(self, ctx: click.Context) -> Any:
-        session_of(ctx).apply()
+        session_of(ctx).apply(self.makes_store)
         return super().invoke(ctx)
 
     def resolve_command(

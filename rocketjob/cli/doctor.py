@@ -27,6 +27,7 @@ MARKS = {OK: ("ok", "green"), WARNING: ("warning", "yellow"), PROBLEM: ("problem
 @command(
     "doctor",
     short_help="Say what is wrong and what to do.",
+    makes_store=False,
     examples=(
         ("look at everything", "doctor --app myapp.jobs"),
         ("for monitoring: exit code 1 if there is a problem", "doctor --json"),
@@ -57,7 +58,9 @@ def _application() -> Application:
         _ = current.plugins
     except PluginError:
         plugins = PluginManager(current.config.disabled_plugins, strict=False)
-        return application.use(Application(current.config, plugins))
+        left = application.use(Application(current.config, plugins))
+        left.look_only()
+        return left
     return current
 
 

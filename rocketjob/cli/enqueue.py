@@ -16,6 +16,7 @@ from rocketjob.cli.errors import BadInput, Failure
 from rocketjob.cli.job_class import build, job_options
 from rocketjob.cli.job_json import summary
 from rocketjob.cli.output import print_json
+from rocketjob.cli.session import store_line
 from rocketjob.cli.types import as_dict
 from rocketjob.model.types import exact
 
@@ -91,6 +92,7 @@ def _store_many(cls: type[Job], fields: dict[str, str], file: str) -> list[Job]:
 
 
 def _show(stored: list[Job], as_json: bool) -> None:
+    click.echo(f"stored in {store_line()}", err=True)
     for job in stored:
         if as_json:
             print_json(summary(job))

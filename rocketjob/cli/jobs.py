@@ -51,6 +51,7 @@ DEFAULT_LIMIT = 50
 jobs = Group(
     "jobs",
     short_help="List, show and change jobs.",
+    makes_store=False,
     help="List, show, count and change stored jobs.",
     examples=[
         ("What has failed, newest first", "jobs list --state failed"),
@@ -145,6 +146,8 @@ def _print_list(query: JobQuery[Job]) -> None:
         ],
         rows,
     )
+    if sys.stderr.isatty():
+        click.echo(f"in {application.current().store.url}", err=True)
     total = query.limit(0).count() if len(rows) == query.maximum else len(rows)
     if total > len(rows):
         click.echo(f"{len(rows)} of {total} jobs; --limit 0 shows all", err=True)

@@ -25,7 +25,7 @@ from rocketjob.base.log import Logger, put_back
 from rocketjob.cli.command import Command
 from rocketjob.cli.options import setting_option
 from rocketjob.cli.output import print_pairs, styled
-from rocketjob.cli.session import session_of
+from rocketjob.cli.session import session_of, store_line
 
 if TYPE_CHECKING:
     from rocketjob.server.classes import Classes
@@ -138,7 +138,7 @@ def show_banner(current: Application, found: Classes) -> None:
     with contextlib.redirect_stdout(sys.stderr):
         click.echo(styled(f"RocketJob {__version__}", bold=True))
         pairs = [
-            ("store", current.store.url),
+            ("store", store_line()),
             ("app", ", ".join(config.app) or styled("none: name it with --app", fg="yellow")),
             ("jobs", _jobs_line(found)),
             ("workers", _workers_line(current)),

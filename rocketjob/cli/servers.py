@@ -44,7 +44,7 @@ EXAMPLES = (
 )
 
 
-@click.group("servers", cls=Group, examples=EXAMPLES)
+@click.group("servers", cls=Group, examples=EXAMPLES, makes_store=False)
 def servers() -> None:
     """List, stop and pause servers.
 

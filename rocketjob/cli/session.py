@@ -33,16 +33,23 @@ class Session:
     debug: bool = False
     _applied: dict[str, Any] = attrs.field(factory=dict)
 
-    def apply(self) -> None:
+    def apply(self, makes_store: bool = True) -> None:
         """Configure this process as the options say; done again only if there are more.
+
+        Args:
+            makes_store: whether a store that does not exist is made.
 
         Raises:
             click.UsageError: there is no such file.
             WrongSetting: the file or the environment has a wrong setting.
         """
         asked = {**self.given, "": self.file} if self.file else dict(self.given)
-        if asked == self._applied:
-            return
+        if asked != self._applied:
+            self._configure(asked)
+        if not makes_store:
+            application.current().look_only()
+
+    def _configure(self, asked: dict[str, Any]) -> None:
         if self.file:
             if not Path(self.file).is_file():
                 raise click.UsageError(f"there is no configuration file {self.file}")
@@ -79,6 +86,14 @@ def import_app(names: Iterable[str] | None = None, lenient: bool = False) -> Non
             if not lenient:
                 raise
             warn(str(error))
+
+
+def store_line() -> str:
+    """Say which store it is, and that it is new if nobody has made it before."""
+    from rocketjob.store.port import is_new
+
+    store = application.current().store
+    return f"{store.url} (new: made this moment)" if is_new(store) else store.url
 
 
 def warn(message: str) -> None:

@@ -30,6 +30,7 @@ from rocketjob.server.server import Server
 from rocketjob.server.subscribers import LoggerSubscriber, ServerSubscriber
 from rocketjob.store import context
 from rocketjob.store.context import Context
+from rocketjob.store.port import is_new
 
 log = Logger("rocketjob.supervisor")
 
@@ -174,7 +175,9 @@ class Supervisor:
         return 1 if self.cut_short else 0
 
     def _shape(self) -> dict[str, Any]:
-        return {"processes": len(self.tree.processes), "workers": self.config.workers}
+        store = self.application.store
+        shape = {"processes": len(self.tree.processes), "workers": self.config.workers}
+        return {**shape, "store": store.url, **({"store_is": "new"} if is_new(store) else {})}
 
     # --- watching ----------------------------------------------------------------------------
 

@@ -288,6 +288,11 @@ class Store(Protocol):
         ...
 
 
+def is_new(store: Store) -> bool:
+    """Tell whether this process has just made the store; those on a server do not say."""
+    return bool(getattr(store, "is_new", False))
+
+
 ATTEMPTS = 12
 BACK_OFF = (0.005, 0.5)  # seconds: the first and the longest wait for another transaction
 _inside = threading.local()

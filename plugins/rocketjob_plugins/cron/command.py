@@ -79,6 +79,7 @@ def cron_next(
 @schedules_group.command(
     "list",
     short_help="Show what is declared and what is stored.",
+    makes_store=False,
     examples=[("All", "schedules list --app myapp.jobs")],
 )
 @json_option

@@ -74,6 +74,7 @@ def add(
 @dirmon.command(
     "list",
     short_help="List the entries.",
+    makes_store=False,
     examples=[("Those that failed, and why", "dirmon list --state failed")],
 )
 @click.option("-s", "--state", type=click.Choice(STATES), multiple=True)

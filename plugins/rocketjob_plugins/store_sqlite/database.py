@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from typing import Any, Final, TypeVar
 
-from rocketjob.base.errors import StoreError, StoreUnavailable
+from rocketjob.base.errors import RocketJobError, StoreError, StoreUnavailable
 from rocketjob.base.interrupt import Interrupt
 
 from . import failures
@@ -63,6 +63,7 @@ class Database:
     def __init__(self, location: Location, *, create: bool = True) -> None:
         self.location, self._create = location, create
         self._process = _Process()
+        self.has_made_it = False
         gate.databases.add(self)
 
     # Connections
@@ -140,7 +141,8 @@ class Database:
         return connection
 
     def _open_file(self, process: _Process, generation: int) -> Connection:
-        if file_id(self.location.path) is None:
+        is_new = file_id(self.location.path) is None
+        if is_new:
             if process.opened:
                 raise failures.deleted(self.location)  # rather than begin with an empty one
             if not self._create:
@@ -155,6 +157,7 @@ class Database:
 
         connection = self._patiently(opened)
         process.opened = True
+        self.has_made_it = self.has_made_it or is_new
         return connection
 
     def close(self) -> None:
@@ -214,7 +217,7 @@ class Database:
             except BaseException as error:
                 self._roll_back(connection)
                 if isinstance(error, sqlite3.Error):
-                    raise failures.translate(error, self.location) from error
+                    raise self._ours(error) from error
                 raise
             return result
         finally:
@@ -336,11 +339,18 @@ class Database:
 
     # Trouble
 
+    def _ours(self, error: sqlite3.Error) -> RocketJobError:
+        """Return our error for one of SQLite's."""
+        if failures.is_read_only(error) and not self.location.in_memory:
+            # A connection that was opened meanwhile stays so for as long as it lives.
+            self._process.generation += 1
+        return failures.translate(error, self.location)
+
     def _translated(self, work: Callable[[], Result]) -> Result:
         try:
             return work()
         except sqlite3.Error as error:
-            raise failures.translate(error, self.location) from error
+            raise self._ours(error) from error
 
     def _patiently(self, work: Callable[[], Result]) -> Result:
         """Do the work, again and again while another connection is in the way."""
@@ -350,7 +360,7 @@ class Database:
                 return work()
             except sqlite3.Error as error:
                 if not failures.is_busy(error):
-                    raise failures.translate(error, self.location) from error
+                    raise self._ours(error) from error
                 now = time.monotonic()
                 begin = begin or now
                 if now - begin >= self.location.timeout:

@@ -57,9 +57,16 @@ def deleted(location: Location) -> StoreUnavailable:
 
 def missing(location: Location) -> StoreUnavailable:
     """Return the error for a file that is not there, and that nobody is to make."""
+    folder = os.path.dirname(location.path)
+    if not os.path.isdir(folder):
+        return StoreUnavailable(
+            f"There is no store: {location.path} does not exist. Is the path right, and the disk "
+            f"mounted? To have a store made there, create the folder {folder} first"
+        )
     return StoreUnavailable(
-        f"{location.path} does not exist: is the path right, and the disk mounted? It is not made, "
-        "since the setting create_store is off"
+        f"There is no store: {location.path} does not exist. Are the path and the directory right, "
+        "and the disk mounted? rocketjob enqueue and rocketjob server make a store, not what only "
+        "looks; nothing does where the setting create_store is off"
     )
 
 
@@ -75,10 +82,46 @@ def cannot_open(location: Location) -> StoreUnavailable | StoreError:
         return StoreUnavailable(f"{path} cannot be opened: create the folder {folder} first")
     if not os.path.exists(path) and not os.access(folder, os.W_OK):
         return StoreUnavailable(f"{path} cannot be created: the folder {folder} is read-only here")
+    if kept := not_writable(location):
+        return StoreUnavailable(kept)
     return StoreUnavailable(
         f"{path} cannot be opened: this process needs to read and write the file and its folder "
         "(SQLite keeps -wal and -shm files beside it)"
     )
+
+
+def not_writable(location: Location) -> str:
+    """Say which of the store's files this process cannot write, and whose it is; empty if none."""
+    folder = os.path.dirname(location.path)
+    for path in (location.path, f"{location.path}-wal", f"{location.path}-shm", folder):
+        if os.path.exists(path) and not os.access(path, os.W_OK, effective_ids=_EFFECTIVE):
+            return (
+                f"{path} cannot be written: it belongs to {_owner(path)}, and this process runs as "
+                f"{_name(os.geteuid())}. Give it write permission (chown, chmod), or run all "
+                "processes of the store as one user"
+            )
+    return ""
+
+
+def _owner(path: str) -> str:
+    try:
+        return _name(os.stat(path).st_uid)
+    except OSError:  # it is gone this moment
+        return "nobody any more"
+
+
+def _name(uid: int) -> str:
+    import pwd  # not on every system, and for start-up time
+
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
+
+
+def is_read_only(error: BaseException) -> bool:
+    """Tell whether the connection cannot write, or could not when it was opened."""
+    return code_of(error) == sqlite3.SQLITE_READONLY
 
 
 def _full(location: Location) -> str:
@@ -97,7 +140,9 @@ def _foreign(location: Location) -> str:
 
 
 def _read_only(location: Location) -> str:
-    return "The file or its folder is read-only here: give this process write permission"
+    return not_writable(location) or (
+        "The file or its folder is read-only here: give this process write permission"
+    )
 
 
 def _input_output(location: Location) -> str:
@@ -112,13 +157,14 @@ def _memory(location: Location) -> str:
     return "There is not enough memory"
 
 
+_EFFECTIVE: Final = os.access in os.supports_effective_ids
 _Kind = type[StoreError]
 _KNOWN: Final[dict[int, tuple[_Kind, Callable[[Location], str]]]] = {
     sqlite3.SQLITE_FULL: (StoreUnavailable, _full),
     sqlite3.SQLITE_CORRUPT: (StoreError, _corrupt),
     sqlite3.SQLITE_NOTADB: (StoreError, _foreign),
-    sqlite3.SQLITE_READONLY: (StoreError, _read_only),
-    sqlite3.SQLITE_PERM: (StoreError, _read_only),
+    sqlite3.SQLITE_READONLY: (StoreUnavailable, _read_only),  # perhaps for a while
+    sqlite3.SQLITE_PERM: (StoreUnavailable, _read_only),
     sqlite3.SQLITE_IOERR: (StoreUnavailable, _input_output),
     sqlite3.SQLITE_CANTOPEN: (StoreUnavailable, _unreachable),
     sqlite3.SQLITE_NOMEM: (StoreUnavailable, _memory),

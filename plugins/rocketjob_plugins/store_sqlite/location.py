@@ -24,6 +24,14 @@ class Location(NamedTuple):
     timeout: float  # seconds that a writer waits for another one
 
     @property
+    def absolute_url(self) -> str:
+        """The URL as it is from every directory."""
+        if self.in_memory:
+            return self.url
+        options = self.url.partition("?")[1:]
+        return "sqlite:///" + self.path.replace("%", "%25").replace("?", "%3F") + "".join(options)
+
+    @property
     def in_memory(self) -> bool:
         """Tell whether the store lives in this process only."""
         return self.path == MEMORY

@@ -41,8 +41,13 @@ class SqliteStore:
 
     @property
     def url(self) -> str:
-        """Where the store is."""
-        return self._location.url
+        """Where the store is, with the absolute path of its file."""
+        return self._location.absolute_url
+
+    @property
+    def is_new(self) -> bool:
+        """Whether this process has made the file."""
+        return self._database.has_made_it
 
     @property
     def supports_transactions(self) -> bool:

@@ -50,8 +50,17 @@ def said(found):
 # --- here ------------------------------------------------------------------------------------
 
 
-def test_a_fresh_installation_has_no_problem_and_two_things_to_do(shell):
+def test_a_place_without_a_store_is_a_problem_and_stays_without(shell, tmp_path):
     result = shell("doctor")
+    assert result.code == 1
+    assert f"There is no store: {tmp_path}/rocketjob.db does not exist" in result.out
+    assert not (tmp_path / "rocketjob.db").exists()
+
+
+def test_a_fresh_store_has_no_problem_and_two_things_to_do(shell, tmp_path):
+    shell("store", "indexes")
+    result = shell("doctor")
+    assert f"sqlite:///{tmp_path}/rocketjob.db" in result.out
     assert result.code == 0
     assert "name your modules: --app" in result.out
     assert "start one: rocketjob server" in result.out
@@ -73,6 +82,7 @@ def test_settings_are_named_with_their_origin_and_no_password_is_shown(shell, tm
 
 
 def test_the_app_is_imported_and_its_classes_are_named(shell):
+    shell("store", "indexes")
     result = shell("doctor", "--app", "cli_app.jobs")
     assert result.code == 0
     assert "CliReportJob" in result.out
@@ -92,6 +102,7 @@ def test_a_broken_plugin_is_a_problem_and_the_rest_is_still_looked_at(shell, tmp
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken-plugin\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[rocketjob]\nbroken = no_such_module_at_all\n")
+    shell("store", "indexes", "--set", "disabled_plugins=broken")
     result = shell("doctor", env={"PYTHONPATH": str(tmp_path)})
     assert result.code == 1
     assert "no_such_module_at_all" in result.out

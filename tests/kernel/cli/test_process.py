@@ -51,7 +51,46 @@ def test_another_file_can_be_named_and_the_environment_still_wins(local, tmp_pat
 def test_options_may_stand_before_or_after_the_command(local):
     for args in (["--url", "sqlite:///a.db", "jobs", "list"], ["jobs", "list", "--url"]):
         args = [*args, "sqlite:///a.db"] if args[-1] == "--url" else args
-        assert "sqlite:///a.db" in local(*args).err
+        assert "/a.db does not exist" in local(*args).err
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        "jobs list",
+        "jobs counts",
+        "jobs show 55aeaf03a26ec0c1bd00008d",
+        "jobs explain 55aeaf03a26ec0c1bd00008d",
+        "servers list",
+        "schedules list",
+        "dirmon list",
+        "doctor",
+        "plugins",
+        "config",
+    ],
+)
+@pytest.mark.parametrize("module", ["", "connecting"])
+def test_what_only_looks_makes_no_store(shell, tmp_path, args, module):
+    (tmp_path / "connecting.py").write_text(
+        "import rocketjob\nrocketjob.configure(url='sqlite:///other.db')\n"
+    )
+    result = shell(*args.split(), *(["--app", module] if module else []))
+    assert "Traceback" not in result.err
+    if args not in ("plugins", "config"):
+        assert "There is no store: /" in result.out + result.err
+        assert result.code == 1
+    assert not list(tmp_path.glob("*.db*"))
+
+
+def test_enqueue_says_where_a_job_was_stored_and_whether_the_store_is_new(shell, tmp_path):
+    first = shell("enqueue", REPORT, "username=Jack", "--json")
+    assert first.err.strip() == (
+        f"stored in sqlite:///{tmp_path}/rocketjob.db (new: made this moment)"
+    )
+    assert len(first.objects) == 1
+    again = shell("enqueue", REPORT, "username=Jack")
+    assert again.err.strip() == f"stored in sqlite:///{tmp_path}/rocketjob.db"
+    assert len(again.lines) == 1
 
 
 @pytest.mark.parametrize(

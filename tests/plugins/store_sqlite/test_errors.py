@@ -4,6 +4,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import tempfile
 import textwrap
 from datetime import UTC, datetime
 
@@ -152,7 +153,9 @@ def test_a_deleted_file_is_noticed_before_anything_is_lost(path, store, docs):
 
 def test_a_file_that_nobody_is_to_make_is_waited_for(path):
     store = SqliteStore(f"sqlite:///{path}", create=False)
-    with pytest.raises(StoreUnavailable, match=r"does not exist: .* create_store is off") as caught:
+    with pytest.raises(
+        StoreUnavailable, match=r"There is no store: .* does not exist\. .* create_store is off"
+    ) as caught:
         store.collection("docs").find_one({})
     assert store.is_transient(caught.value)
     assert not path.exists()
@@ -277,18 +280,67 @@ READ_ONLY = """
 """
 
 
+AS_NOBODY = """
+    import os, sys
+    from rocketjob.base.errors import StoreUnavailable
+    from rocketjob_plugins.store_sqlite import SqliteStore
+    import bson, pwd
+    SqliteStore("sqlite://:memory:").collection("x").insert_one({"_id": 0})  # all is imported
+    if os.geteuid() == 0:
+        os.setgid(65534); os.setuid(65534)
+    path, suffix = sys.argv[1:]
+    keeper = SqliteStore(f"sqlite:///{path}")
+    keeper.collection("docs").insert_one({"_id": 1})
+    os.chmod(path + suffix, 0o444)
+    late = SqliteStore(f"sqlite:///{path}")
+    try:
+        late.collection("docs").insert_one({"_id": 2})
+    except StoreUnavailable as error:
+        assert late.is_transient(error)
+        print(error)
+    os.chmod(path + suffix, 0o644)
+    late.collection("docs").insert_one({"_id": 3})
+    assert late.collection("docs").count_documents({}) >= 2
+"""
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal"])
+def test_a_file_that_is_read_only_for_a_while_is_named_and_used_again_afterwards(suffix):
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)
+        result = in_a_child(AS_NOBODY, f"{folder}/jobs.db", suffix)
+        assert result.returncode == 0, result.stderr
+        assert f"{folder}/jobs.db{suffix} cannot be written: it belongs to" in result.stdout
+        assert "this process runs as" in result.stdout
+
+
+def test_a_store_says_its_absolute_path_whatever_the_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("jobs.db", "100%25 of?jobs.db".replace("?", "%3F")):
+        store = SqliteStore(f"sqlite:///{name}?timeout=5")
+        store.collection_names()
+        assert store.is_new
+        same = SqliteStore(store.url)
+        assert store.url == same.url == f"sqlite:///{tmp_path}/{name}?timeout=5"
+        same.collection_names()
+        assert not same.is_new
+        store.close()
+        same.close()
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
-def test_files_and_folders_that_may_not_be_written(path, store, docs):
-    docs.insert_one({"_id": 0})
-    store.close()
-    folder = path.parent
-    for parent in [folder, *folder.parents][:3]:
-        parent.chmod(0o755)
-    path.chmod(0o644)
-    result = in_a_child(READ_ONLY, str(path), str(folder / "new.db"))
+def test_files_and_folders_that_may_not_be_written():
+    with tempfile.TemporaryDirectory() as folder:  # pytest closes its own to others at each start
+        os.chmod(folder, 0o755)
+        path = f"{folder}/jobs.db"
+        store = SqliteStore(f"sqlite:///{path}")
+        store.collection("docs").insert_one({"_id": 0})
+        store.close()
+        os.chmod(path, 0o644)
+        result = in_a_child(READ_ONLY, path, f"{folder}/new.db")
     assert result.returncode == 0, result.stderr
     lines = result.stdout.splitlines()
-    assert "read-only" in lines[0] or "needs to read and write" in lines[0]
+    assert f"{path} cannot be written: it belongs to root" in lines[0]
     assert "folder" in lines[1] and "read-only here" in lines[1]
 
 
@@ -298,7 +350,7 @@ def test_files_and_folders_that_may_not_be_written(path, store, docs):
         (sqlite3.SQLITE_FULL, StoreUnavailable, "Free some space"),
         (sqlite3.SQLITE_CORRUPT, StoreError, "restore a backup"),
         (sqlite3.SQLITE_NOTADB, StoreError, "another file name"),
-        (sqlite3.SQLITE_READONLY_DIRECTORY, StoreError, "write permission"),
+        (sqlite3.SQLITE_READONLY_DIRECTORY, StoreUnavailable, "write permission"),
         (sqlite3.SQLITE_IOERR_WRITE, StoreUnavailable, "check the disk"),
         (sqlite3.SQLITE_NOMEM, StoreUnavailable, "memory"),
         (sqlite3.SQLITE_MISUSE, StoreError, "refused"),
