@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from rocketjob import Job, hookimpl
 from rocketjob.base.config import Config
 from rocketjob.base.settings import Setting
+from rocketjob_plugins.batch import _moved as _moved
 from rocketjob_plugins.batch import hookspecs
 from rocketjob_plugins.batch.batch import Batch, batch_throttle
 from rocketjob_plugins.batch.category import InputCategory, OutputCategory

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any, Unpack
 from rocketjob import after
 from rocketjob.store import Filter
 from rocketjob_plugins.batch.category import InputCategory, OutputCategory
+from rocketjob_plugins.batch.class_body import batch_throttle
 from rocketjob_plugins.batch.io import download, upload
-from rocketjob_plugins.batch.model import BatchModel, batch_throttle
+from rocketjob_plugins.batch.io.iterables import mongo_rows
+from rocketjob_plugins.batch.io.undo import forget_uploads
+from rocketjob_plugins.batch.model import BatchModel
 from rocketjob_plugins.batch.outcome import rejects
 from rocketjob_plugins.batch.progress import shown_progress
 
@@ -78,7 +81,7 @@ class Batch(BatchModel, abstract=True):
         category: str | InputCategory = "main",
     ) -> int:
         """Add the documents that match: one column as its value, several as a list."""
-        rows = upload.mongo_rows(collection, filter or {}, columns)
+        rows = mongo_rows(collection, filter or {}, columns)
         return upload.upload_records(self, rows, self.input_category_for(category))
 
     def upload_integer_range(
@@ -143,11 +146,11 @@ class Batch(BatchModel, abstract=True):
 
     @after("fail")
     def _forget_uploads(self) -> None:
-        upload.forget_uploads(self)
+        forget_uploads(self)
 
     def work(self, worker: Worker) -> None:
         # Lazy for start-up time: only workers need it.
-        from rocketjob_plugins.batch.work import work_batch_job
+        from rocketjob_plugins.batch.work.join import work_batch_job
 
         work_batch_job(self, worker)
 

@@ -11,10 +11,10 @@ from rocketjob.jobs.reasons import Reason, Remark
 from rocketjob.server.explain import lost
 
 if TYPE_CHECKING:
-    from rocketjob_plugins.batch.model import BatchModel as Batch
+    from rocketjob_plugins.batch.model import BatchModel
 
 
-def held_up_by(job: Batch) -> Iterator[Reason]:
+def held_up_by(job: BatchModel) -> Iterator[Reason]:
     if job.is_failed:
         yield from _failures(job)
     elif job.is_running and job.sub_state == "processing":
@@ -22,7 +22,7 @@ def held_up_by(job: Batch) -> Iterator[Reason]:
         yield from _left(job)
 
 
-def remarks(job: Batch) -> Iterator[Remark]:
+def remarks(job: BatchModel) -> Iterator[Remark]:
     """Name the records that were set aside: a job can complete without them."""
     if count := job.reject_count:
         records = "1 record was" if count == 1 else f"{count} records were"
@@ -30,7 +30,7 @@ def remarks(job: Batch) -> Iterator[Remark]:
         yield Remark("reject_count", count, f"{count} rejected", text)
 
 
-def _failures(job: Batch) -> Iterator[Reason]:
+def _failures(job: BatchModel) -> Iterator[Reason]:
     for group in job.input.group_exceptions():
         slices = f"{group['count']} slice{'s' * (group['count'] != 1)} failed"
         message, *others = group["messages"]
@@ -42,7 +42,7 @@ def _failures(job: Batch) -> Iterator[Reason]:
         yield Reason("max_rejects", f"{text} slice; resubmit them mended, or raise max_rejects")
 
 
-def _left(job: Batch) -> Iterator[Reason]:
+def _left(job: BatchModel) -> Iterator[Reason]:
     """Say what its slices wait for; nothing, where workers are at the last of them."""
     counts = job.input.counts_by_state()
     failed = counts.get("failed", 0)
@@ -62,7 +62,7 @@ def _left(job: Batch) -> Iterator[Reason]:
         yield Reason("slices", "all its slices are done: it ends as soon as a worker is free")
 
 
-def _throttles(job: Batch) -> Iterator[Reason]:
+def _throttles(job: BatchModel) -> Iterator[Reason]:
     if job.free_places() <= 0:
         text = f"throttle_running_workers lets {job.throttle_running_workers} of its slices be in"
         yield Reason("throttle_running_workers", f"{text} work at once, and that many are")

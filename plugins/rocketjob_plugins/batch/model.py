@@ -9,14 +9,11 @@ from __future__ import annotations
 import functools
 import sys
 import weakref
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from rocketjob import Job, Transition, after, before, event, field, validate, validators
-from rocketjob.base import clock
+from rocketjob import field, validate, validators
 from rocketjob.base.errors import ConfigurationError
-from rocketjob.jobs import claims
-from rocketjob.jobs.present import duration_text
 from rocketjob.model.fields import read_only_field
 from rocketjob.model.record import record_of, values_of
 from rocketjob.store import Filter
@@ -26,7 +23,18 @@ from rocketjob_plugins.batch.category import (
     as_categories,
     merged,
 )
+from rocketjob_plugins.batch.class_body import (
+    SHORT,
+    SHORT_INPUT,
+    checked,
+    serializer_of,
+    take_categories,
+    take_shorts,
+    throttles_of,
+)
 from rocketjob_plugins.batch.io import tables
+from rocketjob_plugins.batch.lifecycle import BatchLifecycle
+from rocketjob_plugins.batch.present import progress_of
 from rocketjob_plugins.batch.serializers import serializer
 from rocketjob_plugins.batch.slices import InputSlices, OutputSlices, Slices, reject_slices
 from rocketjob_plugins.batch.streams import StreamError
@@ -34,22 +42,11 @@ from rocketjob_plugins.batch.streams import StreamError
 if TYPE_CHECKING:
     from rocketjob_plugins.batch.slice import Slice
 
-F = TypeVar("F", bound=Callable[..., Any])
-C = TypeVar("C", InputCategory, OutputCategory)
-THROTTLE_MARK = "__rocketjob_batch_throttle__"
 PROCESSING = {"state": "running", "sub_state": "processing"}
-SHORT_INPUT = ("slice_size",)
-SHORT = (*SHORT_INPUT, "compress", "encrypt", "collect_nil_output", "tabular_output_header")
 KINDS = ("inputs", "outputs")
 
 
-def batch_throttle(function: F) -> F:
-    """Mark a method that takes a slice and returns True while the job's slices are to wait."""
-    setattr(function, THROTTLE_MARK, True)
-    return function
-
-
-class BatchModel(Job, abstract=True):
+class BatchModel(BatchLifecycle, abstract=True):
     """A batch job, without what brings its input in and takes its output out."""
 
     callback_events: ClassVar[frozenset[str]] = frozenset({"slice", "batch"})
@@ -97,10 +94,10 @@ class BatchModel(Job, abstract=True):
     # --- the class ---------------------------------------------------------------------------
 
     def __init_subclass__(cls, **options: Any) -> None:
-        cls.__shorts__ = {**cls._inherited_shorts(), **_take_shorts(cls)}
-        _take_categories(cls)
+        cls.__shorts__ = {**cls._inherited_shorts(), **take_shorts(cls)}
+        take_categories(cls)
         super().__init_subclass__(**options)
-        cls.__batch_throttles__ = _marked(cls)
+        cls.__batch_throttles__ = throttles_of(cls)
         for callback in cls._all_callbacks():
             if callback.event == "batch" and callback.kind == "around":
                 raise ConfigurationError(
@@ -134,7 +131,7 @@ class BatchModel(Job, abstract=True):
             ("output_categories", OutputCategory),
         ):
             if name in values:
-                values[name] = _checked(as_categories(values[name], kind))
+                values[name] = checked(as_categories(values[name], kind))
         super().__init__(**values)
         given = set(values)
         self._apply_shorts({**type(self).__shorts__, **shorts}, given, shorts)
@@ -152,7 +149,7 @@ class BatchModel(Job, abstract=True):
             for each in self.output_categories:
                 each.nils = bool(shorts["collect_nil_output"])
         if shorts.get("compress") is False or shorts.get("encrypt") or shorts.get("compress"):
-            name = _serializer_of(shorts)
+            name = serializer_of(shorts)
             for category in self.input_categories[:1]:
                 category.serializer = name
             for made in self.output_categories[:1]:
@@ -239,7 +236,7 @@ class BatchModel(Job, abstract=True):
             name = change.get("name", "main")
             present: list[Any] = getattr(self, which)
             found = _find(name, present, "Input" if which[0] == "i" else "Output")
-            present[present.index(found)] = _checked([merged(found, dict(change))])[0]
+            present[present.index(found)] = checked([merged(found, dict(change))])[0]
 
     @property
     def input(self) -> InputSlices:
@@ -280,97 +277,6 @@ class BatchModel(Job, abstract=True):
     def reject_count(self) -> int:
         """How many records are set aside as bad."""
         return reject_slices(self.id).collection.count_documents({})
-
-    # --- events ------------------------------------------------------------------------------
-
-    @event(
-        Transition(("failed",), "queued", "_starts_over"),
-        Transition(("failed",), "running", "_goes_on"),
-    )
-    def retry(self, *, keep_exception: bool = False, save: bool = True) -> None:
-        """Let a failed job go on with its failed slices, or start over if it had not begun."""
-        claims.release(self)
-        self.completed_at = None
-        if not keep_exception:
-            self.exception = None
-        if self._starts_over():
-            self.sub_state = self.started_at = None
-        else:
-            self.sub_state = "processing"
-
-    @event(
-        Transition(("queued",), "paused"),
-        Transition(("running",), "paused", "_can_pause", "only while it processes slices"),
-    )
-    def pause(self, *, save: bool = True) -> None:
-        """Hold a job back; workers stop at the next record."""
-        claims.release(self)
-        self.completed_at = clock.now()
-
-    @event(
-        Transition(("paused",), "running", "_goes_on"),
-        Transition(("paused",), "queued"),
-    )
-    def resume(self, *, save: bool = True) -> None:
-        """Let a paused job go on where it was."""
-        self.completed_at = None
-
-    @event(
-        Transition(("running",), "running", "_can_take_back", "its worker is on another server"),
-        Transition(("running",), "queued", "_can_start_again", "its worker is on another server"),
-        validates=False,
-    )
-    def requeue(
-        self, server_name: str | None = None, *, reason: str | None = None, save: bool = True
-    ) -> None:
-        """Take the job, or its slices, back from workers; with a name from that server's only."""
-        claims.release(self)
-        if self._was_processing():
-            self.sub_state = "processing"
-            self.input.requeue_running(server_name)
-        else:
-            self.sub_state = self.started_at = None
-
-    @event(Transition(("completed", "failed", "running", "paused"), "running"))
-    def reopen(self, *, save: bool = True) -> None:
-        """Process again: input was added to a job that had ended."""
-        claims.release(self)
-        self.completed_at = self.exception = None
-        self.sub_state = "processing"
-        self.percent_complete = 0
-
-    def _starts_over(self, **_: Any) -> bool:
-        return self.sub_state in (None, "before")
-
-    def _goes_on(self, **_: Any) -> bool:
-        return self.sub_state in ("processing", "after")
-
-    def _can_pause(self, **_: Any) -> bool:
-        return self.sub_state == "processing"
-
-    def _was_processing(self) -> bool:
-        return self.sub_state in ("processing", "after")
-
-    def _can_take_back(self, server_name: str | None = None, **_: Any) -> bool:
-        if self.sub_state == "after":
-            return self.worker_on_server(server_name)
-        return self.sub_state == "processing"
-
-    def _can_start_again(self, server_name: str | None = None, **_: Any) -> bool:
-        return not self._was_processing() and self.worker_on_server(server_name)
-
-    @before("retry")
-    def _requeue_failed_slices(self) -> None:
-        # Before the job's own write: if this process dies between the two, a retry still helps.
-        self.input.requeue_failed()
-
-    @before("complete")
-    def _leave_sub_state(self) -> None:
-        self.sub_state = None
-
-    @after("abort", "destroy")
-    def _drop_slices(self) -> None:
-        self.cleanup()
 
     def write_guard(self) -> dict[str, Any]:
         guard = super().write_guard()
@@ -478,31 +384,7 @@ class BatchModel(Job, abstract=True):
             values.pop("worker_name", None)
         if rejected := self.reject_count:
             values["reject_count"] = rejected
-        return {"id": values.pop("id"), **self._progress(), **values}
-
-    def _progress(self) -> dict[str, Any]:
-        if self.is_completed:
-            seconds = self.seconds
-            if self.record_count and seconds > 0:
-                return {"records_per_hour": round(self.record_count / seconds * 3600)}
-            return {}
-        counts = self.input.counts_by_state()
-        found: dict[str, Any] = {"queued_slices": counts.get("queued", 0)}
-        if self.state not in ("running", "paused", "failed"):
-            return found if self.is_queued else {}
-        found = {
-            "active_slices": counts.get("running", 0),
-            "failed_slices": counts.get("failed", 0),
-            **found,
-        }
-        for category in self.output_categories:
-            suffix = "" if category.name == "main" else f"_{category.name}"
-            found[f"output_slices{suffix}"] = self.output_for(category).count()
-        percent = self.percent_complete
-        if self.is_running and percent >= 5:
-            left = self.seconds / percent * 100 - self.seconds
-            found["est_remaining_duration"] = duration_text(left)
-        return found
+        return {"id": values.pop("id"), **progress_of(self), **values}
 
 
 def _find(name: str, categories: Sequence[Any], kind: str) -> Any:
@@ -513,63 +395,3 @@ def _find(name: str, categories: Sequence[Any], kind: str) -> Any:
         raise ValueError(f"{kind} category must be given by name, not {name!r}")
     known = ", ".join(each.name for each in categories) or "none"
     raise ValueError(f"Unknown {kind} Category: {name!r}. Registered: {known}")
-
-
-def _serializer_of(shorts: Mapping[str, Any]) -> str:
-    if shorts.get("encrypt"):
-        return "encrypt"
-    return "compress" if shorts.get("compress") else "none"
-
-
-def _take_shorts(cls: type) -> dict[str, Any]:
-    """Move the short forms of a class body out of the way of the properties of that name."""
-    found = {}
-    for name in SHORT:
-        value = cls.__dict__.get(name)
-        if name in cls.__dict__ and not isinstance(value, property):
-            found[name] = value
-            delattr(cls, name)
-    return found
-
-
-def _take_categories(cls: type) -> None:
-    """Turn what a class body says of categories into the default of the field."""
-    kinds: tuple[tuple[str, type[Any]], ...] = (
-        ("input", InputCategory),
-        ("output", OutputCategory),
-    )
-    for prefix, kind in kinds:
-        one, many = cls.__dict__.get(f"{prefix}_category"), f"{prefix}_categories"
-        if one is not None:
-            delattr(cls, f"{prefix}_category")
-            inherited = getattr(cls, "__fields__", {}).get(many)
-            present = inherited.default if inherited and isinstance(inherited.default, list) else []
-            setattr(cls, many, _checked(as_categories([*present, one], kind)))
-        elif isinstance(cls.__dict__.get(many), list | tuple):
-            setattr(cls, many, _checked(as_categories(cls.__dict__[many], kind)))
-
-
-def _checked(categories: list[C]) -> list[C]:
-    """Return categories whose formats, options and columns fit each other."""
-    for each in categories:
-        try:
-            tables.check(each)
-        except StreamError as error:
-            raise ConfigurationError(f"category {each.name}: {error}") from None
-    return categories
-
-
-def _marked(cls: type) -> tuple[str, ...]:
-    found: dict[str, None] = {}
-    for base in reversed(cls.__bases__):
-        if issubclass(base, BatchModel):
-            found.update(dict.fromkeys(base.__batch_throttles__))
-        else:  # a mixin that is no batch job itself, such as ThrottleWindows
-            for each in reversed(base.__mro__):
-                found.update(dict.fromkeys(_own_throttles(each)))
-    found.update(dict.fromkeys(_own_throttles(cls)))
-    return tuple(found)
-
-
-def _own_throttles(cls: type) -> list[str]:
-    return [name for name, value in cls.__dict__.items() if hasattr(value, THROTTLE_MARK)]

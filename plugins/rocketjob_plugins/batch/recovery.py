@@ -15,6 +15,7 @@ from rocketjob.base.log import Logger
 from rocketjob.jobs.claims import held_by
 from rocketjob.store import Insert, Unit, Write
 from rocketjob_plugins.batch.batch import Batch
+from rocketjob_plugins.batch.outcome import rejects
 from rocketjob_plugins.batch.outcome.commit import counting, store_outcomes
 from rocketjob_plugins.batch.outcome.render import RELEASED, Outcome
 from rocketjob_plugins.batch.slice import Slice
@@ -162,8 +163,6 @@ def _carry_out_old(job: Batch, slice_: Slice) -> bool:
 
 
 def _give_up(job: Batch, slice_: Slice, how: str) -> None:
-    from rocketjob_plugins.batch.outcome import rejects  # for start-up time: few slices get here
-
     error = WorkerCrashed(f"{how}; {slice_.interruptions} crashes while it processed this record")
     outcome = Outcome(slice_, job)
     outcome.index = outcome.start

@@ -17,8 +17,8 @@ from rocketjob_plugins.batch import (
     Results,
     Statistics,
 )
-from rocketjob_plugins.batch.io import upload
-from rocketjob_plugins.batch.work import SliceWorker
+from rocketjob_plugins.batch.io.undo import start_over
+from rocketjob_plugins.batch.work.slices import SliceWorker
 from support.runtime import Gate, eventually, running_pool
 
 pytestmark = pytest.mark.both_stores
@@ -194,7 +194,7 @@ def test_before_batch_that_died_with_its_worker_starts_over_without_its_upload(r
     """As a worker leaves it that is killed between two callbacks."""
     job = PhasedBatchJob().save()
     (claimed,) = rocketjob.queue.claim(1)
-    upload.start_over(claimed)
+    start_over(claimed)
     claimed.sub_state = "before"
     claimed.save()
     claimed.load()
@@ -222,7 +222,7 @@ def test_a_joining_worker_writes_nothing_to_the_job(rocketjob):
     job = made(records=lines(30))
     HookedBatchJob.hook = None
     (first,) = rocketjob.queue.claim(1)
-    from rocketjob_plugins.batch.work import begin
+    from rocketjob_plugins.batch.work.begin import begin
 
     begin(first, rocketjob.worker)
     before_ = rocketjob.store.collection("rocket_job.jobs").find_one({"_id": job.id})
@@ -327,7 +327,7 @@ def test_perform_callbacks_run_around_each_record(rocketjob):
 
 
 def test_a_pause_takes_effect_at_the_next_record_and_nothing_is_lost(rocketjob, monkeypatch):
-    monkeypatch.setattr("rocketjob_plugins.batch.work.LOOK_SECONDS", 0)
+    monkeypatch.setattr("rocketjob_plugins.batch.work.slices.LOOK_SECONDS", 0)
     job = made(HookedBatchJob, lines(20))
 
     def hook(self, line):
@@ -352,7 +352,7 @@ def test_a_pause_takes_effect_at_the_next_record_and_nothing_is_lost(rocketjob, 
 def test_a_job_that_is_given_up_meanwhile_leaves_nothing_behind(
     rocketjob, other_store, monkeypatch, event
 ):
-    monkeypatch.setattr("rocketjob_plugins.batch.work.LOOK_SECONDS", 0)
+    monkeypatch.setattr("rocketjob_plugins.batch.work.slices.LOOK_SECONDS", 0)
     job = made(HookedBatchJob, lines(20))
     performed = []
 
@@ -372,7 +372,7 @@ def test_a_job_that_is_given_up_meanwhile_leaves_nothing_behind(
 
 
 def test_a_job_that_fails_meanwhile_keeps_its_slices(rocketjob, monkeypatch):
-    monkeypatch.setattr("rocketjob_plugins.batch.work.LOOK_SECONDS", 0)
+    monkeypatch.setattr("rocketjob_plugins.batch.work.slices.LOOK_SECONDS", 0)
     job = made(HookedBatchJob, lines(20))
 
     def hook(self, line):
@@ -422,7 +422,7 @@ def test_a_worker_that_lost_its_slice_writes_nothing(rocketjob):
 
 
 def test_a_more_urgent_job_goes_first(rocketjob, monkeypatch):
-    monkeypatch.setattr("rocketjob_plugins.batch.work.URGENT_SECONDS", 0)
+    monkeypatch.setattr("rocketjob_plugins.batch.work.slices.URGENT_SECONDS", 0)
     order = []
 
     class UrgentJob(Job):
@@ -480,7 +480,7 @@ def test_only_one_of_two_workers_ends_the_job(rocketjob):
     job = made(PhasedBatchJob)
     rocketjob.work_off(limit=1)
     assert job.reload().said.count("publish") == 1
-    from rocketjob_plugins.batch.work import _take_over_the_end
+    from rocketjob_plugins.batch.work.end import _take_over_the_end
 
     jobs = rocketjob.store.collection("rocket_job.jobs")
     other = made(records=lines(1))
@@ -495,9 +495,9 @@ def test_only_one_of_two_workers_ends_the_job(rocketjob):
 
 def test_an_end_that_finds_new_slices_opens_the_job_again(rocketjob, monkeypatch):
     job = made(records=lines(5))
-    from rocketjob_plugins.batch import work
+    from rocketjob_plugins.batch.work import end
 
-    taken_over = work._take_over_the_end
+    taken_over = end._take_over_the_end
 
     def slow(job, worker):
         done = taken_over(job, worker)
@@ -505,7 +505,7 @@ def test_an_end_that_finds_new_slices_opens_the_job_again(rocketjob, monkeypatch
             job.input.insert(["late"], 6)
         return done
 
-    monkeypatch.setattr(work, "_take_over_the_end", slow)
+    monkeypatch.setattr(end, "_take_over_the_end", slow)
     rocketjob.work_off()
     assert job.reload().is_completed
     assert list(job.records()) == [line[::-1] for line in [*lines(5), "late"]]
@@ -521,7 +521,7 @@ def test_a_claimed_job_that_was_given_back_at_its_end_goes_on(rocketjob):
 
 def test_a_transient_error_of_the_store_is_outlived(rocketjob, monkeypatch):
     job = made(records=lines(25))
-    monkeypatch.setattr("rocketjob_plugins.batch.work.RETRY_SECONDS", (0.0, 0.0))
+    monkeypatch.setattr("rocketjob_plugins.batch.work.persist.RETRY_SECONDS", (0.0, 0.0))
     monkeypatch.setattr(type(rocketjob.store), "is_transient", lambda self, error: True)
     from rocketjob_plugins.batch.slices import InputSlices
 

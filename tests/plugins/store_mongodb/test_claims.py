@@ -8,7 +8,8 @@ import pytest
 from rocketjob import Job
 from rocketjob.queue.claim import ORDER
 from rocketjob.testing import sandbox
-from rocketjob_plugins.batch import Batch, work
+from rocketjob_plugins.batch import Batch
+from rocketjob_plugins.batch.work.begin import begin
 from support.mongo import VARIABLE
 
 
@@ -102,7 +103,7 @@ def test_joining_a_running_batch_writes_nothing_to_the_job(mongo):
     job.upload(range(5))
     job.save()
     (first,) = [each for each in mongo.queue.claim(30) if each.id == job.id][:1]
-    work.begin(first, mongo.worker)
+    begin(first, mongo.worker)
     before = job.collection().find_one({"_id": job.id})
     assert job.id in {each.id for each in mongo.queue.claim(2)}
     assert job.collection().find_one({"_id": job.id}) == before

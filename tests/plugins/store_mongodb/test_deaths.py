@@ -19,7 +19,8 @@ from rocketjob.queue.claim import Queue, requeue_claims
 from rocketjob.store import outbox
 from rocketjob.testing import sandbox
 from rocketjob.worker.runner import Worker, work_claimed_job
-from rocketjob_plugins.batch import Batch, Statistics, rejects
+from rocketjob_plugins.batch import Batch, Statistics
+from rocketjob_plugins.batch.outcome import rejects
 from rocketjob_plugins.cron import Cron
 from rocketjob_plugins.restart import Restart
 from rocketjob_plugins.singleton import Singleton

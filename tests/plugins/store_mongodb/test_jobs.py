@@ -11,11 +11,12 @@ from rocketjob.queue.limits import COLLECTION as LIMITS
 from rocketjob.server.recovery import Recovery
 from rocketjob.store import lease as leases
 from rocketjob.store import outbox
-from rocketjob_plugins.batch import Batch, Statistics, work
+from rocketjob_plugins.batch import Batch, Statistics
 from rocketjob_plugins.batch.outcome import rejects
 from rocketjob_plugins.batch.outcome.commit import store_outcomes
 from rocketjob_plugins.batch.outcome.render import Outcome
-from rocketjob_plugins.batch.work import SliceWorker
+from rocketjob_plugins.batch.work.begin import begin
+from rocketjob_plugins.batch.work.slices import SliceWorker
 from rocketjob_plugins.cron import Cron
 from rocketjob_plugins.restart import Restart
 from rocketjob_plugins.singleton import Singleton
@@ -295,14 +296,14 @@ def kill_through(mongo):
     """Work the batch without what a worker does when an exception ends it."""
     (job,) = mongo.queue.claim(1)
     if job.sub_state in (None, "before"):
-        work.begin(job, mongo.worker)
+        begin(job, mongo.worker)
     SliceWorker(job, mongo.worker).run()
 
 
 def test_who_lost_the_slice_stores_nothing(without):
     job = run_batch(without)
     (taken,) = without.queue.claim(1)
-    work.begin(taken, without.worker)
+    begin(taken, without.worker)
     (slice_,) = job.input.claim("dead.1", "dead:1", 1)
     outcome = Outcome(slice_, job)
     for record in ("x", "y", "z"):
@@ -322,7 +323,7 @@ def test_a_slice_that_crashes_its_worker_is_halved(mongo):
     job.upload(["a", "b", "c"])
     job.save()
     (taken,) = mongo.queue.claim(1)
-    work.begin(taken, mongo.worker)
+    begin(taken, mongo.worker)
     for _ in range(2):
         job.input.claim("dead.1", "dead:1", 1)
         requeue_claims(

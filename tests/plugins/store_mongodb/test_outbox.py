@@ -10,8 +10,9 @@ from rocketjob.base import clock
 from rocketjob.queue.claim import requeue_claims
 from rocketjob.server.recovery import Recovery
 from rocketjob.store import Insert, Unit, Write, outbox
-from rocketjob_plugins.batch import Batch, Statistics, work
+from rocketjob_plugins.batch import Batch, Statistics
 from rocketjob_plugins.batch.outcome import rejects
+from rocketjob_plugins.batch.work.begin import begin
 
 JOBS = "rocket_job.jobs"
 
@@ -80,7 +81,7 @@ def test_an_outcome_that_version_0_1_noted_in_a_slice_is_stored(without, was_cou
     job.upload(["a", "b", "c", "d"])
     job.save()
     (taken,) = without.queue.claim(1)
-    work.begin(taken, without.worker)
+    begin(taken, without.worker)
     (slice_,) = taken.input.claim("dead.1", "dead:1", 1)
     reject = {"_id": 2, "record": "b", "error": "ValueError: bad"}
     note = {

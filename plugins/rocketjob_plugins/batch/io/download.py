@@ -17,16 +17,16 @@ from rocketjob_plugins.batch.streams.names import chosen_streams
 from rocketjob_plugins.batch.tabular import format_of
 
 if TYPE_CHECKING:
-    from rocketjob_plugins.batch.model import BatchModel as Batch
+    from rocketjob_plugins.batch.model import BatchModel
 
 
-def check_complete(job: Batch) -> None:
+def check_complete(job: BatchModel) -> None:
     # After the last slice, in the callbacks after the batch, the output is whole.
     if _is_running(job) and (job.record_count is None or job.input.count()):
         raise RuntimeError(f"Cannot download incomplete job: {job!r}. Wait for it: job.wait()")
 
 
-def _is_running(job: Batch) -> bool:
+def _is_running(job: BatchModel) -> bool:
     """Tell whether it runs; who has just saved it still has it as queued."""
     if job.is_running or job.is_new:
         return job.is_running
@@ -34,7 +34,7 @@ def _is_running(job: Batch) -> bool:
     return job.collection().find_one(running, {"_id": 1}) is not None
 
 
-def records(job: Batch, category: str | OutputCategory) -> Iterator[Any]:
+def records(job: BatchModel, category: str | OutputCategory) -> Iterator[Any]:
     """Yield the records of an output."""
     check_complete(job)
     found = job.output_category_for(category)
@@ -47,7 +47,7 @@ def records(job: Batch, category: str | OutputCategory) -> Iterator[Any]:
 
 
 def download(
-    job: Batch,
+    job: BatchModel,
     target: Any,
     category: str | OutputCategory,
     header_line: str | None,

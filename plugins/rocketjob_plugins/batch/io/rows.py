@@ -22,7 +22,7 @@ from rocketjob_plugins.batch.streams.texts import check_utf8, json_of
 from rocketjob_plugins.batch.tabular import Tabular, format_of
 
 if TYPE_CHECKING:
-    from rocketjob_plugins.batch.model import BatchModel as Batch
+    from rocketjob_plugins.batch.model import BatchModel
 
 
 def keeps_rows(category: OutputCategory) -> bool:
@@ -39,7 +39,7 @@ class RowWriter:
     Where nobody set the columns the first row has them, of whichever worker is first.
     """
 
-    def __init__(self, job: Batch, category: OutputCategory) -> None:
+    def __init__(self, job: BatchModel, category: OutputCategory) -> None:
         self._job, self._category = job, category
         self._write = self._writer()
 
@@ -107,7 +107,7 @@ def _with(category: OutputCategory, columns: list[str] | None) -> OutputCategory
     return category if category.columns is not None else attrs.evolve(category, columns=columns)
 
 
-def _learn_columns(job: Batch, category: OutputCategory, row: Mapping[str, Any]) -> None:
+def _learn_columns(job: BatchModel, category: OutputCategory, row: Mapping[str, Any]) -> None:
     """Take the columns from a row; the first worker to store them decides for all."""
     columns, index = list(row), job.output_categories.index(category)
     key = f"output_categories.{index}"

@@ -12,10 +12,10 @@ from rocketjob_plugins.batch.outcome.render import Outcome, add_counts
 from rocketjob_plugins.batch.statistics import Statistics, add_nested
 
 if TYPE_CHECKING:
-    from rocketjob_plugins.batch.model import BatchModel as Batch
+    from rocketjob_plugins.batch.model import BatchModel
 
 
-def store_outcomes(job: Batch, outcomes: list[Outcome]) -> dict[str, int]:
+def store_outcomes(job: BatchModel, outcomes: list[Outcome]) -> dict[str, int]:
     """Store what became of slices, each if it is still this worker's; in one step.
 
     Returns:
@@ -43,7 +43,7 @@ def store_outcomes(job: Batch, outcomes: list[Outcome]) -> dict[str, int]:
     return {}
 
 
-def _unit(job: Batch, outcome: Outcome, apart: bool) -> Unit:
+def _unit(job: BatchModel, outcome: Outcome, apart: bool) -> Unit:
     """Return all that becomes of a slice. It is gone last: the job ends when there is none."""
     slice_, write, rejected = outcome.slice, outcome.settling(), rejects.documents_of(job, outcome)
     inserts = [Insert(name, document) for name, document in outcome.documents]
@@ -61,22 +61,22 @@ def _unit(job: Batch, outcome: Outcome, apart: bool) -> Unit:
     )
 
 
-def counting(job: Batch, statistics: Mapping[str, int]) -> tuple[str, Write]:
+def counting(job: BatchModel, statistics: Mapping[str, int]) -> tuple[str, Write]:
     """Return the write that adds counts to the stored job."""
     increments = {f"statistics.{key}": count for key, count in statistics.items()}
     return job.collection_name, Write({"_id": job.id}, {"$inc": increments})
 
 
-def job_store(job: Batch) -> Store:
+def job_store(job: BatchModel) -> Store:
     return current().store
 
 
-def _lost(job: Batch, outcome: Outcome) -> None:
+def _lost(job: BatchModel, outcome: Outcome) -> None:
     reason = f"{outcome.slice!r} of {job!r} was taken away; nothing was written"
     job.logger.warning("ClaimLost", slice=outcome.slice.id, reason=reason)
 
 
-def add_statistics(job: Batch, statistics: dict[str, int]) -> None:
+def add_statistics(job: BatchModel, statistics: dict[str, int]) -> None:
     """Add counts to the stored job."""
     if job.is_new:
         for key, count in statistics.items():  # of one without the mixin there are none

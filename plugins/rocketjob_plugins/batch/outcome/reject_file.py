@@ -22,7 +22,7 @@ from rocketjob_plugins.batch.tabular import Csv, Tabular
 from rocketjob_plugins.batch.tabular.beginnings import other_separator
 
 if TYPE_CHECKING:
-    from rocketjob_plugins.batch.model import BatchModel as Batch
+    from rocketjob_plugins.batch.model import BatchModel
 
 ROW, ERROR, RECORD = "_row", "_error", "record"
 JSON = json_util.JSONOptions(
@@ -42,7 +42,7 @@ class RejectFile:
             any of the input's, such as those of a file of rejects.
     """
 
-    def __init__(self, job: Batch) -> None:
+    def __init__(self, job: BatchModel) -> None:
         category = job.input_category_for("main")
         self._table: Tabular | None = input_table(category) if parses(category) else None
         columns = self._table.names if self._table else None

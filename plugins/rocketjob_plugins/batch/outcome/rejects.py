@@ -18,6 +18,7 @@ from rocketjob.model.types import decode_any, encode_any
 from rocketjob.store import Insert, Unit, Write, atomically
 from rocketjob_plugins.batch import streams
 from rocketjob_plugins.batch.outcome.reject_file import RejectFile
+from rocketjob_plugins.batch.serializers import serializer
 from rocketjob_plugins.batch.slice import Slice
 from rocketjob_plugins.batch.slices import OutputSlices, reject_slices
 from rocketjob_plugins.batch.streams import ReadKeywords, StreamError
@@ -26,7 +27,7 @@ from rocketjob_plugins.batch.streams.options import check_keywords
 from rocketjob_plugins.batch.streams.texts import writable
 
 if TYPE_CHECKING:
-    from rocketjob_plugins.batch.model import BatchModel as Batch
+    from rocketjob_plugins.batch.model import BatchModel
 
 
 class Outcome(Protocol):
@@ -44,23 +45,23 @@ class Row(NamedTuple):
     cells: list[str]
 
 
-def slices_of(job: Batch) -> OutputSlices:
+def slices_of(job: BatchModel) -> OutputSlices:
     """Return the collection of the job's rejects."""
     return reject_slices(job.id)
 
 
-def count(job: Batch) -> int:
+def count(job: BatchModel) -> int:
     return slices_of(job).collection.count_documents({})
 
 
-def may_reject(job: Batch, outcome: Outcome) -> bool:
+def may_reject(job: BatchModel, outcome: Outcome) -> bool:
     """Tell whether one more record may be set aside."""
     if job.max_rejects is None:
         return False
     return count(job) + len(outcome.rejected) < job.max_rejects
 
 
-def keep_to_limit(job: Batch, outcomes: Sequence[Outcome]) -> None:
+def keep_to_limit(job: BatchModel, outcomes: Sequence[Outcome]) -> None:
     """Fail the slices that would set aside too many; part of the step that stores them.
 
     Other workers may have set records aside since this one looked.
@@ -77,7 +78,7 @@ def keep_to_limit(job: Batch, outcomes: Sequence[Outcome]) -> None:
         left -= len(outcome.rejected)
 
 
-def documents_of(job: Batch, outcome: Outcome) -> list[dict[str, Any]]:
+def documents_of(job: BatchModel, outcome: Outcome) -> list[dict[str, Any]]:
     """Return the rejects of a slice as they are stored."""
     if not outcome.rejected:
         return []
@@ -92,34 +93,30 @@ def documents_of(job: Batch, outcome: Outcome) -> list[dict[str, Any]]:
     ]
 
 
-def _is_encrypted(job: Batch) -> bool:
+def _is_encrypted(job: BatchModel) -> bool:
     return job.input_category_for("main").serializer == "encrypt"
 
 
 def _pack(record: Any, encrypted: bool) -> Any:
     if not encrypted:
         return writable(record) if isinstance(record, str) else encode_any(record)
-    from rocketjob_plugins.batch.serializers import serializer  # only for encrypted records
-
     return serializer("encrypt").dump([record])
 
 
 def _unpack(stored: Any, encrypted: bool) -> Any:
     if not encrypted:
         return decode_any(stored)
-    from rocketjob_plugins.batch.serializers import serializer  # only for encrypted records
-
     return serializer("encrypt").load(stored)[0]
 
 
-def each(job: Batch) -> Iterator[tuple[int, Any, str]]:
+def each(job: BatchModel) -> Iterator[tuple[int, Any, str]]:
     """Yield the number, the record and the error of each reject, in order."""
     encrypted = _is_encrypted(job)
     for stored in slices_of(job).collection.find({}, sort=[("_id", 1)]):
         yield stored["_id"], _unpack(stored["record"], encrypted), stored["error"]
 
 
-def download(job: Batch, target: Any) -> int:
+def download(job: BatchModel, target: Any) -> int:
     """Write the rejects as CSV: the input's own columns, or `record`, then `_row` and `_error`."""
     form = RejectFile(job)
     written = 0
@@ -131,7 +128,7 @@ def download(job: Batch, target: Any) -> int:
     return written
 
 
-def resubmit(job: Batch, source: Any, separator: str, reading: ReadKeywords) -> int:
+def resubmit(job: BatchModel, source: Any, separator: str, reading: ReadKeywords) -> int:
     """Queue mended records, each under its own number, and let the job go on."""
     slices, form = job.input, RejectFile(job)
     rows: dict[int, Row] = {}
@@ -165,7 +162,7 @@ def resubmit(job: Batch, source: Any, separator: str, reading: ReadKeywords) -> 
     return len(rows)
 
 
-def _coming_back(job: Batch, number: int, record: Any, cells: list[str]) -> Unit:
+def _coming_back(job: BatchModel, number: int, record: Any, cells: list[str]) -> Unit:
     """Return the unit that queues a mended record instead of the reject."""
     stored = Slice([record], number, job.input).to_document()
     return Unit(
@@ -179,7 +176,7 @@ def _coming_back(job: Batch, number: int, record: Any, cells: list[str]) -> Unit
     )
 
 
-def _let_go_on(job: Batch) -> None:
+def _let_go_on(job: BatchModel) -> None:
     """Process what was queued; not before it is, for whoever ends the job looks for it then."""
     if job.is_new:
         return
@@ -188,7 +185,9 @@ def _let_go_on(job: Batch) -> None:
         job.reopen()  # one that is paused goes on when it is resumed
 
 
-def _known(job: Batch, form: RejectFile, rows: Mapping[int, Row], source: Any) -> dict[int, Any]:
+def _known(
+    job: BatchModel, form: RejectFile, rows: Mapping[int, Row], source: Any
+) -> dict[int, Any]:
     """Return the mended records of those that are rejects still.
 
     Others must be queued already, as they are here. So they are if whoever resubmitted them died

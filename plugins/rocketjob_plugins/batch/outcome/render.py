@@ -28,7 +28,7 @@ from rocketjob_plugins.batch.statistics import Statistics
 from rocketjob_plugins.batch.streams import StreamError
 
 if TYPE_CHECKING:
-    from rocketjob_plugins.batch.model import BatchModel as Batch
+    from rocketjob_plugins.batch.model import BatchModel
 
 SHOWN = (TypeError, ValueError, DocumentTooLarge)  # as they are; others as a ValueError
 RELEASED = {"worker_name": "", "claimed_by": "", "claimed_in": "", "started_at": ""}
@@ -52,7 +52,7 @@ class Outcome:
         state: done, failed or released.
     """
 
-    def __init__(self, slice_: Slice, job: Batch) -> None:
+    def __init__(self, slice_: Slice, job: BatchModel) -> None:
         self.slice, self.job = slice_, job
         self.start = max(0, (slice_.processing_record_number or 1) - 1)
         self.index = self.start
@@ -72,7 +72,7 @@ class Outcome:
         self._counts: list[tuple[int, dict[str, int]]] = []
 
     @classmethod
-    def untouched(cls, slice_: Slice, job: Batch) -> Outcome:
+    def untouched(cls, slice_: Slice, job: BatchModel) -> Outcome:
         """Return the outcome of a slice that is given back as it was."""
         made = cls.__new__(cls)
         made.slice, made.state, made.documents = slice_, "released", []
@@ -308,7 +308,7 @@ class RecordUnstorable(Exception):
         self.index, self.error = index, error
 
 
-def _writers(job: Batch) -> dict[str, RowWriter]:
+def _writers(job: BatchModel) -> dict[str, RowWriter]:
     """Return what makes lines of rows, for each output that has a format."""
     return {each.name: RowWriter(job, each) for each in job.output_categories if each.is_tabular}
 

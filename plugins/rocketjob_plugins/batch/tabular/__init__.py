@@ -10,14 +10,9 @@ from __future__ import annotations
 from rocketjob_plugins.batch.tabular.columns import REJECTED, cleanse
 from rocketjob_plugins.batch.tabular.fixed import Fixed
 from rocketjob_plugins.batch.tabular.formats import Array, Csv, Format, Hash, Json, Psv
-from rocketjob_plugins.batch.tabular.table import (
-    BUILT_IN,
-    Tabular,
-    format_of,
-    known_formats,
-    row_options,
-    rows_in_mode,
-)
+from rocketjob_plugins.batch.tabular.known import BUILT_IN, format_of, known_formats, row_options
+from rocketjob_plugins.batch.tabular.modes import rows_in_mode
+from rocketjob_plugins.batch.tabular.table import Tabular
 
 __all__ = [
     "BUILT_IN",

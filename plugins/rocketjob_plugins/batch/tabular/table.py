@@ -2,50 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
 from rocketjob_plugins.batch.streams.errors import StreamError
-from rocketjob_plugins.batch.streams.names import base_name
 from rocketjob_plugins.batch.streams.options import Dialect
 from rocketjob_plugins.batch.streams.texts import check_utf8
 from rocketjob_plugins.batch.tabular.beginnings import other_separator, wrong_separator
 from rocketjob_plugins.batch.tabular.columns import REJECTED, ColumnRules, near
 from rocketjob_plugins.batch.tabular.fixed import Fixed
-from rocketjob_plugins.batch.tabular.formats import (
-    Array,
-    Csv,
-    Format,
-    Hash,
-    Json,
-    Psv,
-)
+from rocketjob_plugins.batch.tabular.formats import Csv, Format, Json, Psv
+from rocketjob_plugins.batch.tabular.known import find, known_formats, row_options
 
-BUILT_IN: tuple[type[Format], ...] = (Array, Csv, Fixed, Hash, Json, Psv)
 OF_TEXT = (Csv, Fixed, Json, Psv)  # whose records are lines, or rows that need no parsing
-MODES = ("line", "array", "hash")
-BLANK_LINES = ("skip", "reject")
-_READ_AS = {"xlsx": "csv", "xlsm": "csv", "jsonl": "json", "ndjson": "json"}
-
-
-def known_formats(formats: Iterable[type[Format]] = ()) -> dict[str, type[Format]]:
-    """Return the built-in formats and others, by name; the last of a name holds."""
-    return {each.name: each for each in (*BUILT_IN, *formats)}
-
-
-def format_of(file_name: str | None, formats: Iterable[type[Format]] = ()) -> str | None:
-    """Return the format that a file name asks for, None if it asks for none.
-
-    It is the first from the right of the parts between dots that is a format's name, in any case:
-    `csv` for `orders.csv.gz`. Workbooks are read as `csv`.
-    """
-    known = {name.lower(): name for name in known_formats(formats)}
-    for part in reversed(base_name(file_name).lower().split(".")) if file_name else ():
-        found = known.get(_READ_AS.get(part, part))
-        if found is not None:
-            return found
-    return None
 
 
 class Tabular:
@@ -84,7 +54,7 @@ class Tabular:
         formats: Iterable[type[Format]] = (),
     ) -> None:
         options = dict(format_options or {})
-        self._format = _find(format, known_formats(formats))(options)
+        self._format = find(format, known_formats(formats))(options)
         self.format = self._format.name
         self.strict, self.skips_blank_lines = row_options(options)
         self._sure_of_separator = "separator" in options
@@ -412,62 +382,3 @@ class Tabular:
                 'for example OutputCategory(format="csv", columns=["id", "name"])'
             )
         return self.columns if self._kept is None else self._kept[0]
-
-
-def rows_in_mode(
-    blocks: Iterable[list[str]], mode: str, table: Tabular | None
-) -> Iterator[list[Any]]:
-    """Turn blocks of lines to blocks of records: texts, lists or dicts.
-
-    Args:
-        mode: `line` leaves the lines; `array` gives lists, the header line's too; `hash` gives
-            dicts, and takes the header line if the columns are not known. Blank lines are skipped.
-
-    Raises:
-        StreamError: a line is malformed; `line` counts from the first block's.
-    """
-    if mode not in MODES:
-        raise StreamError(f"mode must be one of {', '.join(MODES)}: {mode!r}")
-    if mode != "line" and table is None:
-        raise StreamError(f"mode {mode} needs a format")
-    done = 0
-    for block in blocks:
-        count = len(block)
-        if table is not None and mode != "line":
-            if mode == "hash" and table.needs_header and block:
-                table.parse_header(block[0])
-                block, done, count = block[1:], done + 1, count - 1
-            try:
-                block = table.parse_many(block) if mode == "hash" else table.parse_lists(block)
-            except StreamError as error:
-                raise _further(error, done) from None
-            block = [row for row in block if row is not None]
-        done += count
-        if block:
-            yield block
-
-
-def _further(error: StreamError, lines: int) -> StreamError:
-    line = lines + error.line if error.line is not None else None
-    return StreamError(error.problem, file=error.file, line=line, column=error.column)
-
-
-def row_options(options: Mapping[str, Any]) -> tuple[bool, bool]:
-    """Return whether rows must be even, and whether blank lines are skipped."""
-    strict, blank = options.get("strict", True), options.get("blank_lines", "skip")
-    if not isinstance(strict, bool):
-        raise StreamError(f"the option strict must be True or False, not {strict!r}")
-    if blank not in BLANK_LINES:
-        raise StreamError(f"the option blank_lines must be skip or reject, not {blank!r}")
-    return strict, blank == "skip"
-
-
-def _find(format: str | None, known: Mapping[str, type[Format]]) -> type[Format]:
-    name = str(format)
-    name = _READ_AS.get(name, name)
-    if name not in known:
-        raise StreamError(
-            f"There is no format {format!r}{near([name], known)}; "
-            f"there are {', '.join(sorted(known))}"
-        )
-    return known[name]

@@ -1,44 +1,33 @@
-"""Working a batch job: one worker before and after, all of them on the slices between.
-
-The way of a slice: claimed, its records performed one by one, its output stored and the slice
-removed in one step. A record that raises ends the slice, and what came before it is kept; a retry
-goes on at that record. Whether the job still runs is looked at before each slice, and between two
-records when some time has passed.
-"""
+"""One worker on the slices of a batch job: claims them, performs records, stores the output."""
 
 from __future__ import annotations
 
 import contextlib
 import inspect
 import os
-import random
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
-from rocketjob.base.errors import ClaimLost, NotFound, StateConflict, StoreError
 from rocketjob.base.log import Logger
-from rocketjob.jobs import claims
 from rocketjob.jobs.exception import message_of
-from rocketjob.model.document import load_into
 from rocketjob.model.record import values_of
-from rocketjob.states.machine import Change
 from rocketjob.store import atomically
-from rocketjob.worker import async_loop, runner
+from rocketjob.worker import async_loop
 from rocketjob.worker.contexts import in_fresh_context
-from rocketjob_plugins.batch.io import upload
 from rocketjob_plugins.batch.io.tables import BLANK
 from rocketjob_plugins.batch.outcome import rejects
 from rocketjob_plugins.batch.outcome.commit import add_statistics, store_outcomes
 from rocketjob_plugins.batch.outcome.render import Outcome
 from rocketjob_plugins.batch.slice import Slice, explained
 from rocketjob_plugins.batch.statistics import Statistics
+from rocketjob_plugins.batch.work.persist import persistently
 
 if TYPE_CHECKING:
     from rocketjob.worker.runner import Worker
-    from rocketjob_plugins.batch.model import BatchModel as Batch
+    from rocketjob_plugins.batch.model import BatchModel
 
 __tracebackhide__ = True  # a record's error is shown from the job's own code on
 T = TypeVar("T")
@@ -49,83 +38,7 @@ LEASES = 16  # jobs share these: a lease leaves a document behind
 LOOK_SECONDS = 0.5  # between two looks at the job's state within a slice
 PLAIN = frozenset((str, dict, list, int, float, bool, bytes))  # what perform mostly returns
 URGENT_SECONDS = 5.0  # between two looks for more urgent jobs, if `re_check_seconds` is not less
-RETRY_SECONDS = (0.01, 1.0)  # first and longest wait where the store is out of reach
 FIELDS = {"state": 1, "sub_state": 1, "priority": 1, "throttle_running_workers": 1}
-
-
-def work_batch_job(job: Batch, worker: Worker) -> None:
-    """Do what there is for one worker: begin the job, process slices, end it."""
-    try:
-        if job.sub_state in (None, "before"):
-            in_fresh_context(begin, job, worker)
-        elif claims.claim_of(job) is not None:  # given back after its beginning: for all again
-            open_to_all(job)
-        if job.is_running and job.sub_state == "processing" and SliceWorker(job, worker).run():
-            in_fresh_context(finish_if_done, job, worker)
-    except SliceFailed as failed:
-        raise failed.error from None  # inline: the job goes on with the next `perform_now`
-    except (ClaimLost, NotFound, StateConflict):
-        raise
-    except BaseException as error:
-        if claims.claim_of(job) is not None or worker.inline:
-            runner.fail(job, error, worker)
-        else:
-            log.exception("a worker left a batch job", job_id=str(job.id))
-            _leave_alone(job, worker, "left")  # else it would join and leave without pause
-        if worker.inline:
-            raise
-    finally:
-        worker.working_on(job)
-
-
-def _leave_alone(job: Batch, worker: Worker, name: str) -> None:
-    """Have the workers of this process join a job no more until the next re-check."""
-    if worker.queue is not None:
-        worker.queue.hold_back(name, {"_id": {"$in": [job.id]}})
-
-
-def begin(job: Batch, worker: Worker) -> None:
-    """Run the callbacks before the batch on one worker, then open the job to all."""
-    if not worker.inline:
-        runner.run_start_callbacks(job)
-    if not job.is_running:
-        return runner.save_where_it_is(job)
-    befores = [c for c in job.chain("batch").callbacks if c.kind == "before"]
-    if befores:
-        upload.start_over(job)
-        job.sub_state = "before"
-        if not job.is_new:
-            job.save(validate=False)
-    for callback in befores:
-        if callback.applies(job):
-            callback.call(job)
-        if not job.is_running:
-            return runner.save_where_it_is(job)
-    open_to_all(job)
-
-
-def open_to_all(job: Batch) -> None:
-    """Give the job out of this worker's hands: from now on all workers process its slices."""
-    job.sub_state, job.upload_mark = "processing", None
-    claims.release(job)
-    if not job.is_new:
-        persistently(job, lambda: job.save(validate=False))
-        claims.released(job)
-
-
-def persistently(job: Batch, step: Callable[[], T]) -> T:
-    """Repeat a step while the store is out of reach, or others were quicker."""
-    wait = RETRY_SECONDS[0]
-    while True:
-        try:
-            return step()
-        except Exception as error:
-            if not job.input.store.is_transient(error):
-                raise
-            if wait > RETRY_SECONDS[0]:
-                log.warning("cannot reach the store", error=str(error))
-        time.sleep(wait * random.uniform(0.5, 1.0))
-        wait = min(2 * wait, RETRY_SECONDS[1])
 
 
 class SliceFailed(Exception):
@@ -140,7 +53,7 @@ class SliceFailed(Exception):
 class SliceWorker:
     """One worker on one batch job."""
 
-    job: Batch
+    job: BatchModel
     worker: Worker
     _group: int = 1
     _looked: float = 0.0
@@ -344,7 +257,7 @@ class SliceWorker:
                 said = f"{type(error).__name__}: {message_of(error)}"
                 job.logger.exception("held back: the throttle failed", throttle=name, error=said)
             job.logger.debug("slices held back", by=name)
-            _leave_alone(job, self.worker, name)
+            leave_alone(job, self.worker, name)
             self._interrupted = True
             return Outcome.untouched(slice_, job)
         return None
@@ -416,7 +329,7 @@ class SliceWorker:
         outcome.index = len(records)
 
 
-def _performer(job: Batch) -> Callable[[Any], Any]:
+def _performer(job: BatchModel) -> Callable[[Any], Any]:
     """Return what is called for each record: perform alone, where nothing is around it."""
     chain, call = job.chain("perform"), _plain_call(job.perform)
     return (lambda record: chain.run(job, lambda: call(record))) if chain else call
@@ -428,91 +341,7 @@ def _plain_call(perform: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return perform
 
 
-def finish_if_done(job: Batch, worker: Worker) -> None:
-    """End the job if no slice is left to process; of several workers only one does.
-
-    That it is done is not counted but seen: there is no slice.
-    """
-    if job.is_new:
-        return _finish_inline(job)
-    with contextlib.suppress(NotFound):
-        job.reload()
-    if not job.is_running or job.sub_state != "processing" or job.record_count is None:
-        return
-    counts = job.input.counts_by_state()
-    if counts.get("queued") or counts.get("running"):
-        return
-    if counts.get("failed"):
-        return _fail_for_slices(job, counts["failed"], worker)
-    if not counts and (elsewhere := job.slices_are_elsewhere()):
-        return _refuse_the_end(job, worker, elsewhere)
-    if not persistently(job, lambda: _take_over_the_end(job, worker)):
-        return
-    if job.input.counts_by_state():
-        return open_to_all(job)  # somebody has added some since
-    _end(job, worker)
-
-
-def _refuse_the_end(job: Batch, worker: Worker, reason: str) -> None:
-    """Leave a job running whose slices cannot be seen: another server may see them.
-
-    Raises:
-        StoreError: it is performed inline.
-    """
-    if worker.inline:
-        raise StoreError(f"{job!r} cannot be worked: {reason}")
-    job.logger.error("held back: the slices are not here", reason=reason)
-    _leave_alone(job, worker, "slices")
-
-
-def _finish_inline(job: Batch) -> None:
-    failed = job.input.count("failed")
-    if failed:
-        job.fail(f"{failed} slice{'s' * (failed != 1)} failed to process", save=False)
-    elif job.record_count is not None:
-        _run_after_batch(job)
-        if job.is_running:
-            job.complete(save=False)
-
-
-def _fail_for_slices(job: Batch, failed: int, worker: Worker) -> None:
-    reason = f"{failed} slice{'s' * (failed != 1)} failed to process"
-    change = Change(job, job.__events__["fail"], {"reason": reason})
-    try:
-        change.prepare()
-        change.write()
-    except StateConflict:
-        return  # another worker was first
-    runner.settle(change)
-
-
-def _take_over_the_end(job: Batch, worker: Worker) -> bool:
-    """Claim the end of the job: the switch from processing to after has one winner."""
-    owner = worker.queue.claimed_by if worker.queue else "inline"
-    stored = job.collection().find_one_and_update(
-        {"_id": job.id, "state": "running", "sub_state": "processing"},
-        claims.taken_over(owner, worker.name, sub_state="after"),
-        return_document=True,
-    )
-    if stored is None:
-        return False
-    load_into(job, stored)
-    claims.hold(job, claims.claim_in(stored))
-    worker.took(job)
-    return True
-
-
-def _end(job: Batch, worker: Worker) -> None:
-    _run_after_batch(job)
-    if not job.is_running:
-        return runner.save_where_it_is(job)
-    change = Change(job, job.__events__["complete"])
-    change.prepare()
-    worker.commit(change)
-
-
-def _run_after_batch(job: Batch) -> None:
-    afters = [c for c in job.chain("batch").callbacks if c.kind == "after"]
-    for callback in reversed(afters):
-        if callback.applies(job):
-            callback.call(job)
+def leave_alone(job: BatchModel, worker: Worker, name: str) -> None:
+    """Have the workers of this process join a job no more until the next re-check."""
+    if worker.queue is not None:
+        worker.queue.hold_back(name, {"_id": {"$in": [job.id]}})

@@ -1,0 +1,60 @@
+"""Uploads that are taken back: one that failed, and those of callbacks that run again."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from rocketjob.store import atomically
+from rocketjob_plugins.batch.category import InputCategory
+from rocketjob_plugins.batch.outcome import rejects
+from rocketjob_plugins.batch.slices import InputSlices
+
+if TYPE_CHECKING:
+    from rocketjob_plugins.batch.model import BatchModel
+
+
+def start_over(job: BatchModel) -> None:
+    """Note what input there is before the callbacks; a second time, remove what came since.
+
+    Those callbacks upload: where a worker died in them they are run again from the beginning.
+    """
+    if job.upload_mark is None:
+        writers = {each.name: InputSlices(job.id, each) for each in job.input_categories}
+        first = {name: each.next_record_number() for name, each in writers.items()}
+        first["main"] = max(first["main"], (job.record_count or 0) + 1)
+        job.upload_mark = {"record_count": job.record_count, "first": first}
+        return
+    for category in job.input_categories:
+        remove(job, category, job.upload_mark["first"].get(category.name, 1), sys.maxsize)
+    job.record_count = job.upload_mark["record_count"]
+
+
+def forget_uploads(job: BatchModel) -> None:
+    """Remove what failed callbacks before the batch had uploaded: a retry uploads it again."""
+    if job.upload_mark is None or job.sub_state != "before" or job.state != "failed":
+        return
+    if not job.is_new:
+        condition = {"_id": job.id, "state": "failed", "upload_mark": {"$exists": True}}
+        if job.collection().find_one(condition, {"_id": 1}) is None:
+            return
+    start_over(job)
+    job.upload_mark = None
+    if not job.is_new:
+        job.save(validate=False)
+
+
+def remove(job: BatchModel, category: InputCategory, first: int, end: int) -> None:
+    """Remove records from the input, and what was made of them if they were processed already."""
+    numbers = {"_id": {"$gte": first, "$lt": end}}
+    slices = InputSlices(job.id, category)
+
+    def step(session: Any) -> None:
+        slices.collection.delete_many(numbers)
+        if category.name != "main" or job.is_new:
+            return
+        for output in (*job.output_categories, None):
+            made = job.output_for(output) if output else rejects.slices_of(job)
+            made.collection.delete_many(numbers)
+
+    atomically(slices.store, step)

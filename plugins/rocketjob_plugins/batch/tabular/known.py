@@ -1,0 +1,61 @@
+"""The formats there are, which one a file name asks for, and the options that all of them take."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rocketjob_plugins.batch.streams.errors import StreamError
+from rocketjob_plugins.batch.streams.names import base_name
+from rocketjob_plugins.batch.tabular.columns import near
+from rocketjob_plugins.batch.tabular.fixed import Fixed
+from rocketjob_plugins.batch.tabular.formats import Array, Csv, Format, Hash, Json, Psv
+
+BUILT_IN: tuple[type[Format], ...] = (Array, Csv, Fixed, Hash, Json, Psv)
+BLANK_LINES = ("skip", "reject")
+_READ_AS = {"xlsx": "csv", "xlsm": "csv", "jsonl": "json", "ndjson": "json"}
+
+
+def known_formats(formats: Iterable[type[Format]] = ()) -> dict[str, type[Format]]:
+    """Return the built-in formats and others, by name; the last of a name holds."""
+    return {each.name: each for each in (*BUILT_IN, *formats)}
+
+
+def format_of(file_name: str | None, formats: Iterable[type[Format]] = ()) -> str | None:
+    """Return the format that a file name asks for, None if it asks for none.
+
+    It is the first from the right of the parts between dots that is a format's name, in any case:
+    `csv` for `orders.csv.gz`. Workbooks are read as `csv`.
+    """
+    known = {name.lower(): name for name in known_formats(formats)}
+    for part in reversed(base_name(file_name).lower().split(".")) if file_name else ():
+        found = known.get(_READ_AS.get(part, part))
+        if found is not None:
+            return found
+    return None
+
+
+def find(format: str | None, known: Mapping[str, type[Format]]) -> type[Format]:
+    """Return a format by name.
+
+    Raises:
+        StreamError: there is none; the message names those that there are.
+    """
+    name = str(format)
+    name = _READ_AS.get(name, name)
+    if name not in known:
+        raise StreamError(
+            f"There is no format {format!r}{near([name], known)}; "
+            f"there are {', '.join(sorted(known))}"
+        )
+    return known[name]
+
+
+def row_options(options: Mapping[str, Any]) -> tuple[bool, bool]:
+    """Return whether rows must be even, and whether blank lines are skipped."""
+    strict, blank = options.get("strict", True), options.get("blank_lines", "skip")
+    if not isinstance(strict, bool):
+        raise StreamError(f"the option strict must be True or False, not {strict!r}")
+    if blank not in BLANK_LINES:
+        raise StreamError(f"the option blank_lines must be skip or reject, not {blank!r}")
+    return strict, blank == "skip"

@@ -1,0 +1,111 @@
+"""The end of a batch job: no slice is left, and of several workers one ends it."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from rocketjob.base.errors import NotFound, StateConflict, StoreError
+from rocketjob.jobs import claims
+from rocketjob.model.document import load_into
+from rocketjob.states.machine import Change
+from rocketjob.worker import runner
+from rocketjob_plugins.batch.work.begin import open_to_all
+from rocketjob_plugins.batch.work.persist import persistently
+from rocketjob_plugins.batch.work.slices import leave_alone
+
+if TYPE_CHECKING:
+    from rocketjob.worker.runner import Worker
+    from rocketjob_plugins.batch.model import BatchModel
+
+__tracebackhide__ = True  # an error is shown from the job's own code on
+
+
+def finish_if_done(job: BatchModel, worker: Worker) -> None:
+    """End the job if no slice is left to process; of several workers only one does.
+
+    That it is done is not counted but seen: there is no slice.
+    """
+    if job.is_new:
+        return _finish_inline(job)
+    with contextlib.suppress(NotFound):
+        job.reload()
+    if not job.is_running or job.sub_state != "processing" or job.record_count is None:
+        return
+    counts = job.input.counts_by_state()
+    if counts.get("queued") or counts.get("running"):
+        return
+    if counts.get("failed"):
+        return _fail_for_slices(job, counts["failed"], worker)
+    if not counts and (elsewhere := job.slices_are_elsewhere()):
+        return _refuse_the_end(job, worker, elsewhere)
+    if not persistently(job, lambda: _take_over_the_end(job, worker)):
+        return
+    if job.input.counts_by_state():
+        return open_to_all(job)  # somebody has added some since
+    _end(job, worker)
+
+
+def _refuse_the_end(job: BatchModel, worker: Worker, reason: str) -> None:
+    """Leave a job running whose slices cannot be seen: another server may see them.
+
+    Raises:
+        StoreError: it is performed inline.
+    """
+    if worker.inline:
+        raise StoreError(f"{job!r} cannot be worked: {reason}")
+    job.logger.error("held back: the slices are not here", reason=reason)
+    leave_alone(job, worker, "slices")
+
+
+def _finish_inline(job: BatchModel) -> None:
+    failed = job.input.count("failed")
+    if failed:
+        job.fail(f"{failed} slice{'s' * (failed != 1)} failed to process", save=False)
+    elif job.record_count is not None:
+        _run_after_batch(job)
+        if job.is_running:
+            job.complete(save=False)
+
+
+def _fail_for_slices(job: BatchModel, failed: int, worker: Worker) -> None:
+    reason = f"{failed} slice{'s' * (failed != 1)} failed to process"
+    change = Change(job, job.__events__["fail"], {"reason": reason})
+    try:
+        change.prepare()
+        change.write()
+    except StateConflict:
+        return  # another worker was first
+    runner.settle(change)
+
+
+def _take_over_the_end(job: BatchModel, worker: Worker) -> bool:
+    """Claim the end of the job: the switch from processing to after has one winner."""
+    owner = worker.queue.claimed_by if worker.queue else "inline"
+    stored = job.collection().find_one_and_update(
+        {"_id": job.id, "state": "running", "sub_state": "processing"},
+        claims.taken_over(owner, worker.name, sub_state="after"),
+        return_document=True,
+    )
+    if stored is None:
+        return False
+    load_into(job, stored)
+    claims.hold(job, claims.claim_in(stored))
+    worker.took(job)
+    return True
+
+
+def _end(job: BatchModel, worker: Worker) -> None:
+    _run_after_batch(job)
+    if not job.is_running:
+        return runner.save_where_it_is(job)
+    change = Change(job, job.__events__["complete"])
+    change.prepare()
+    worker.commit(change)
+
+
+def _run_after_batch(job: BatchModel) -> None:
+    afters = [c for c in job.chain("batch").callbacks if c.kind == "after"]
+    for callback in reversed(afters):
+        if callback.applies(job):
+            callback.call(job)

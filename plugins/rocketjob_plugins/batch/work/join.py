@@ -1,0 +1,46 @@
+"""What one worker does for a batch job: begin it, process slices, end it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from rocketjob.base.errors import ClaimLost, NotFound, StateConflict
+from rocketjob.base.log import Logger
+from rocketjob.jobs import claims
+from rocketjob.worker import runner
+from rocketjob.worker.contexts import in_fresh_context
+from rocketjob_plugins.batch.work.begin import begin, open_to_all
+from rocketjob_plugins.batch.work.end import finish_if_done
+from rocketjob_plugins.batch.work.slices import SliceFailed, SliceWorker, leave_alone
+
+if TYPE_CHECKING:
+    from rocketjob.worker.runner import Worker
+    from rocketjob_plugins.batch.model import BatchModel
+
+__tracebackhide__ = True  # a record's error is shown from the job's own code on
+log = Logger("rocketjob.batch")
+
+
+def work_batch_job(job: BatchModel, worker: Worker) -> None:
+    """Do what there is for one worker: begin the job, process slices, end it."""
+    try:
+        if job.sub_state in (None, "before"):
+            in_fresh_context(begin, job, worker)
+        elif claims.claim_of(job) is not None:  # given back after its beginning: for all again
+            open_to_all(job)
+        if job.is_running and job.sub_state == "processing" and SliceWorker(job, worker).run():
+            in_fresh_context(finish_if_done, job, worker)
+    except SliceFailed as failed:
+        raise failed.error from None  # inline: the job goes on with the next `perform_now`
+    except (ClaimLost, NotFound, StateConflict):
+        raise
+    except BaseException as error:
+        if claims.claim_of(job) is not None or worker.inline:
+            runner.fail(job, error, worker)
+        else:
+            log.exception("a worker left a batch job", job_id=str(job.id))
+            leave_alone(job, worker, "left")  # else it would join and leave without pause
+        if worker.inline:
+            raise
+    finally:
+        worker.working_on(job)

@@ -1,0 +1,32 @@
+"""Go on while the store is out of reach."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeVar
+
+from rocketjob.base.log import Logger
+
+if TYPE_CHECKING:
+    from rocketjob_plugins.batch.model import BatchModel
+
+T = TypeVar("T")
+log = Logger("rocketjob.batch")
+RETRY_SECONDS = (0.01, 1.0)  # first and longest wait where the store is out of reach
+
+
+def persistently(job: BatchModel, step: Callable[[], T]) -> T:
+    """Repeat a step while the store is out of reach, or others were quicker."""
+    wait = RETRY_SECONDS[0]
+    while True:
+        try:
+            return step()
+        except Exception as error:
+            if not job.input.store.is_transient(error):
+                raise
+            if wait > RETRY_SECONDS[0]:
+                log.warning("cannot reach the store", error=str(error))
+        time.sleep(wait * random.uniform(0.5, 1.0))
+        wait = min(2 * wait, RETRY_SECONDS[1])
