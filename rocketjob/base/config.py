@@ -78,18 +78,20 @@ class Config:
     who check types do not see, so that a name that is misspelt stays an error.
     """
 
-    url: str = _setting(DEFAULT_URL, text, "where documents live")
-    create_store: bool = _setting(True, boolean, "whether a store that is not there is made")
+    url: str = _setting(DEFAULT_URL, text, "where documents are stored")
+    create_store: bool = _setting(True, boolean, "whether a missing store is created")
     app: list[str] = _setting([], texts, "modules to import; their job classes can be run")
     workers: int = _setting(10, whole(1), "worker threads of a server, over all its processes")
     processes: int | None = _setting(None, whole(1), "worker processes; one per core if not set")
     name: str | None = _setting(None, text, "the server's name; host:pid if not set")
-    heartbeat_seconds: float = _setting(15.0, seconds, "a server is dead after four missed ones")
+    heartbeat_seconds: float = _setting(
+        15.0, seconds, "a server is declared dead after missing four"
+    )
     max_poll_seconds: float = _setting(5.0, seconds, "an idle worker looks for work this often")
     re_check_seconds: float = _setting(
         60.0,
         seconds,
-        "throttles, priorities and pauses are looked at again after this time",
+        "throttles, priorities and pauses are checked again after this time",
     )
     grace_seconds: float = _setting(30.0, seconds, "time for running work after SIGTERM")
     crash_limit: int = _setting(3, whole(1), "crashes of its worker before a job is failed")
@@ -98,7 +100,7 @@ class Config:
     where: dict[str, Any] | None = _setting(
         None, mongo_filter, "run only jobs that match this filter"
     )
-    log_level: str = _setting("info", level, "least level that is logged")
+    log_level: str = _setting("info", level, "lowest level that is logged")
     log: str = _setting("console", text, "console, json, or a file to append to")
     disabled_plugins: list[str] = _setting([], texts, "plugins that are not loaded")
     plugin_settings: dict[str, Any] = attrs.field(factory=dict, repr=False)  # there may be secrets

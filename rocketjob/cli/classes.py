@@ -1,4 +1,4 @@
-"""From a name that is typed to a job class."""
+"""Find the job class for a typed name."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def import_module(name: str) -> ModuleType:
         cause = error.__cause__
         if isinstance(cause, ModuleNotFoundError) and _is_part(cause.name, name):
             raise BadInput(
-                f"there is no module {name}: Python finds no {cause.name}. Check the spelling, "
-                "and that you are in the right directory or that it is installed"
+                f"there is no module {name}: Python cannot find {cause.name}. Check the spelling, "
+                "and that you are in the right directory or have installed it"
             ) from error
         raise
     return sys.modules[name]
@@ -55,7 +55,7 @@ def _of_module(module: ModuleType, name: str) -> type[Job]:
         return found
     known = classes_of_module(module)
     if found is not None:
-        raise BadInput(f"{module.__name__}:{name} is no job class")
+        raise BadInput(f"{module.__name__}:{name} is not a job class")
     listed = f"; it has {', '.join(known)}" if known else "; it has no job classes"
     hint = did_you_mean(name, known, listed)
     raise BadInput(f"the module {module.__name__} has no job class {name}{hint}")

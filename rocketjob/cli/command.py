@@ -18,7 +18,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class _Teaching(click.Command):
-    """Help with examples after the text, and the global options apart from the command's own."""
+    """Help with examples after the text, and the global options separate from the command's own."""
 
     examples: Sequence[Example] = ()
     section: str | None = None
@@ -40,7 +40,7 @@ class _Teaching(click.Command):
                 formatter.write(f"  # {text}\n  rocketjob {line}\n")
 
     def format_sections(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write what stands between the examples and the options."""
+        """Write the part between the examples and the options."""
 
     def format_own_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         own = [
@@ -154,12 +154,12 @@ def did_you_mean(name: str, known: Iterable[str], otherwise: str = "") -> str:
 def command(
     name: str, *, examples: Sequence[Example] = (), **attributes: Any
 ) -> Callable[[Callable[..., Any]], Command]:
-    """Decorate a function to be a command of its own, to be named in `root.ENTRIES`."""
+    """Make a function a command, to be named in `root.ENTRIES`."""
     return click.command(name, cls=Command, examples=examples, **attributes)
 
 
 def json_option(function: F) -> F:
     """Decorate a command with `--json`; the function takes `as_json`."""
-    return click.option(
-        "--json", "as_json", is_flag=True, help="print JSON, one object on each line"
-    )(function)
+    return click.option("--json", "as_json", is_flag=True, help="print JSON, one object per line")(
+        function
+    )

@@ -81,7 +81,7 @@ def job_specs(incomplete: str) -> Items:
 
 @_quiet
 def properties(spec: str | None, incomplete: str) -> Items:
-    """Offer the fields of the class that stands in front."""
+    """Offer the fields of the class given before."""
     from rocketjob.cli.classes import resolve
 
     if not spec or "=" in incomplete:
@@ -91,7 +91,7 @@ def properties(spec: str | None, incomplete: str) -> Items:
 
 
 def _store_exists() -> bool:
-    """Tell whether looking into the store would not create it."""
+    """Return whether the store can be read without creating it."""
     from rocketjob import application
 
     url = urlsplit(application.current().config.url)

@@ -16,8 +16,8 @@ VARIABLE = "_ROCKETJOB_COMPLETE"
     "completion",
     short_help="Print a completion script.",
     examples=[
-        ("bash, once and for all", "completion bash >> ~/.bashrc"),
-        ("zsh, once and for all", "completion zsh >> ~/.zshrc"),
+        ("bash, permanently", "completion bash >> ~/.bashrc"),
+        ("zsh, permanently", "completion zsh >> ~/.zshrc"),
         ("fish, in this session", "completion fish | source"),
     ],
 )
@@ -30,7 +30,7 @@ def completion(ctx: click.Context, shell: str) -> None:
     """
     found = get_completion_class(shell)
     if found is None:
-        raise click.UsageError(f"this release of click completes nothing in {shell}")
+        raise click.UsageError(f"this version of click has no completion for {shell}")
     script = found(ctx.find_root().command, {}, "rocketjob", VARIABLE)
     click.echo(script.source_template % script.source_vars())
     if shell == "bash":

@@ -29,7 +29,7 @@ from rocketjob.cli.session import session_of
 def config(ctx: click.Context, as_json: bool) -> None:
     """Show every setting, its value, and whether a file, a variable or an option has set it.
 
-    Keys and the passwords of URLs are hidden.
+    Keys and passwords in URLs are hidden.
     """
     given = session_of(ctx).given
     values, origins = settings.load(given).as_dict(), settings.origins(given)

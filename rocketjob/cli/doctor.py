@@ -29,7 +29,7 @@ MARKS = {OK: ("ok", "green"), WARNING: ("warning", "yellow"), PROBLEM: ("problem
     short_help="Say what is wrong and what to do.",
     makes_store=False,
     examples=(
-        ("look at everything", "doctor --app myapp.jobs"),
+        ("check everything", "doctor --app myapp.jobs"),
         ("for monitoring: exit code 1 if there is a problem", "doctor --json"),
     ),
 )
@@ -65,7 +65,7 @@ def _application() -> Application:
 
 
 def examine(patient: Patient) -> Iterator[Finding]:
-    """Make all checks; without a store only those that need none."""
+    """Run all checks; without a store only those that do not need one."""
     checks = patient.application.plugins.collect("register_checks")
     is_reached = True
     for check in sorted(checks, key=lambda check: check.needs_store):  # the store itself is before
@@ -100,7 +100,7 @@ def _show(finding: Finding) -> None:
 
 
 def _wrapped(head: str, text: str) -> None:
-    """Print a text behind a head of 23 columns, folded on a terminal only."""
+    """Print a text after a head of 23 columns, folded on a terminal only."""
     import shutil
     import textwrap
 

@@ -25,14 +25,14 @@ MAX_SHOWN = 5  # wrong lines of a file that are told at once
 
 @command(
     "enqueue",
-    short_help="Store a job, to be run by a server.",
+    short_help="Store a job for a server to run.",
     examples=[
         (
-            "Store a job; its fields are given as texts",
+            "Store a job; its fields are given as strings",
             "enqueue myapp.jobs:ReportJob username=Jack priority=5",
         ),
         (
-            "Run it in two hours at the earliest",
+            "Run it in two hours or later",
             "enqueue myapp.jobs:ReportJob username=x run_at=2h",
         ),
         (
@@ -40,11 +40,11 @@ MAX_SHOWN = 5  # wrong lines of a file that are told at once
             "enqueue myapp.jobs:ImportJob --arg data.csv --kwarg dry_run=true",
         ),
         (
-            "Just the class, where its module is named in app",
+            "Just the class, if its module is named in app",
             "enqueue --app myapp.jobs ReportJob username=Jack",
         ),
         (
-            "Many jobs, all or none: a JSON object on each line",
+            "Many jobs, all or none: one JSON object per line",
             "enqueue myapp.jobs:ReportJob --many users.jsonl priority=70",
         ),
     ],
@@ -54,7 +54,7 @@ MAX_SHOWN = 5  # wrong lines of a file that are told at once
     "--many",
     type=click.Path(allow_dash=True),
     metavar="FILE",
-    help="store one job for each line, a JSON object with its fields; - is standard input",
+    help="store one job per line, a JSON object with its fields; - is standard input",
 )
 @json_option
 def enqueue(
@@ -65,19 +65,21 @@ def enqueue(
     many: str | None,
     as_json: bool,
 ) -> None:
-    """Store a job of CLASS, to be run by a server, and print its id.
+    """Store a job of CLASS for a server to run, and print its id.
 
     CLASS is module:Class, or just Class where --app (or the setting app) names its module. Fields
     are parsed by their types: times as 2026-01-31T08:30:00Z or from now as 2h, lists as JSON. So
     are the arguments of perform by its annotations; one without an annotation is JSON if it parses,
-    or else a text, and so is a number such as 00501 that would be written differently.
+    otherwise a string, as is a number such as 00501 that would be written differently.
     """
     fields = as_dict(properties)
     cls = resolve(spec)
     if many is None:
         stored = [build(cls, fields, args, as_dict(kwargs, "the argument")).submit()]
     elif args or kwargs:
-        raise click.UsageError("--many takes no --arg and no --kwarg: give fields on each line")
+        raise click.UsageError(
+            "--many cannot be combined with --arg or --kwarg: give fields on each line"
+        )
     else:
         stored = _store_many(cls, fields, many)
     _show(stored, as_json)

@@ -1,4 +1,4 @@
-"""From errors to exit codes: one clear line on standard error, a traceback only if asked for.
+"""Turn errors into exit codes: one clear line on standard error, a traceback only on request.
 
 0 is success, 1 a failure (not found, refused, the job raised, the store cannot be reached), 2 a
 wrong use (of a command, option, setting, class, field or value: nothing was done), 130 an
@@ -24,13 +24,13 @@ SUCCESS, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130
 
 
 class Failure(click.ClickException):
-    """Something that was understood did not succeed; the message says what."""
+    """A valid command did not succeed; the message says what failed."""
 
     exit_code = FAILURE
 
 
 class BadInput(click.UsageError):
-    """What was typed is wrong in a way that the message says in full: the help has no more."""
+    """The input is wrong in a way that the message explains fully: the help adds nothing."""
 
 
 def run(call: Callable[[], Any], session: Session) -> int:
@@ -51,7 +51,7 @@ def run(call: Callable[[], Any], session: Session) -> int:
 
 
 def _origin(error: BaseException) -> BaseException:
-    """Return the error that a traceback is wanted of: what we make of it is in the message."""
+    """Return the error whose traceback matters: our own message already covers the outer one."""
     cause = error.__cause__ if isinstance(error, click.ClickException) else None
     return cause or error
 

@@ -1,4 +1,4 @@
-"""From what is typed to an instance of a job class."""
+"""Turn what is typed into an instance of a job class."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def build(
     args: Sequence[str] = (),
     kwargs: Mapping[str, str] | None = None,
 ) -> Job:
-    """Return a job, not stored, from texts.
+    """Return a job, not stored, from strings.
 
     Args:
         cls: the class.
@@ -101,7 +101,7 @@ def _check_no_arguments(cls: type[Job]) -> None:
 def _parse_arguments(
     cls: type[Job], args: Sequence[str], kwargs: Mapping[str, str]
 ) -> tuple[list[Any], dict[str, Any]]:
-    """Parse texts by the annotations of perform; without one, JSON if it is, else a text."""
+    """Parse strings by the annotations of perform; without one, as JSON if valid, else a string."""
     positional = _positional(cls)
     parsed = [
         _parse(cls, text, positional[min(n, len(positional) - 1)] if positional else "")

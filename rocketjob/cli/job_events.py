@@ -22,7 +22,7 @@ from rocketjob.cli.types import JobId
 
 MAX_KINDS = 6  # told in a question
 Kinds = dict[ObjectId, str]
-"""Jobs by id, each with its state and class in words."""
+"""Jobs by id, each with its state and class."""
 
 
 class Wording(NamedTuple):
@@ -35,16 +35,16 @@ class Wording(NamedTuple):
 WORDING = {
     "retry": Wording("retried", "Queue failed jobs again."),
     "abort": Wording("aborted", "Give jobs up for good."),
-    "pause": Wording("paused", "Hold jobs back until they are resumed."),
-    "resume": Wording("resumed", "Let paused jobs go on."),
+    "pause": Wording("paused", "Pause jobs until they are resumed."),
+    "resume": Wording("resumed", "Resume paused jobs."),
     "fail": Wording("failed", "Fail jobs, with a reason."),
-    "run-now": Wording("queued for now", "Let scheduled jobs start as soon as a worker is free."),
+    "run-now": Wording("queued for now", "Make scheduled jobs due now."),
     "destroy": Wording("destroyed", "Remove jobs, with their callbacks."),
 }
 
 
 class Outcome(NamedTuple):
-    """What became of one job."""
+    """What happened to one job."""
 
     id: ObjectId
     name: str | None
@@ -65,12 +65,12 @@ def _command(group: Group, name: str) -> click.Command:
 
     call.__doc__ = (
         f"{WORDING[name].summary}\n\n"
-        "Name the jobs by their ids, or take all that match the options. What happened to each is "
+        "Give the ids of jobs, or take all that match the options. What happened to each is "
         "printed; one that cannot be changed does not stop the others, and makes the exit code 1."
     )
     decorators: list[Callable[[Any], Any]] = [
         click.argument("ids", nargs=-1, type=JobId(), metavar="[ID]..."),
-        click.option("--all-matching", is_flag=True, help="all jobs that the options below select"),
+        click.option("--all-matching", is_flag=True, help="all jobs that match the options below"),
         selection_options,
         click.option("-y", "--yes", is_flag=True, help="do not ask for confirmation"),
         json_option,
@@ -103,7 +103,7 @@ def _examples(name: str) -> list[tuple[str, str]]:
             f"jobs {name} --all-matching --class ReportJob{state}{reason}",
         ),
         (
-            "In a script, without a question",
+            "In a script, without confirmation",
             f"jobs {name} --all-matching --class ReportJob --priority 90 --yes{reason}",
         ),
     ]
@@ -143,20 +143,20 @@ def _check_usage(
     if ids and all_matching:
         raise click.UsageError("give ids or --all-matching, not both", ctx)
     if not all_matching and selection != Selection():
-        raise click.UsageError("add --all-matching to take all jobs that the options select", ctx)
+        raise click.UsageError("add --all-matching to take all jobs that match the options", ctx)
     if not ids and not all_matching:
         raise click.UsageError("give the ID of a job, or --all-matching with options", ctx)
 
 
 def _named(ids: tuple[ObjectId, ...]) -> Kinds:
-    """Return each job that is named, once; also one that is not there, to be told of."""
+    """Return each named job once, including missing ones, which are reported."""
     rows = Job.where({"_id": {"$in": list(ids)}}).pluck("id", "_type", "state")
     kinds = {id: f"{state} {name}" for id, name, state in rows}
     return {id: kinds.get(id, "missing") for id in ids}
 
 
 def _matching(name: str, selection: Selection) -> Kinds:
-    """Return the selected jobs in whose state the event is possible, the oldest first."""
+    """Return the selected jobs whose state allows the event, the oldest first."""
     query = checked(selection.query)
     event = Job.__events__.get(EVENTS[name])
     if event is not None:
@@ -199,7 +199,7 @@ def _fire(id: ObjectId, name: str, arguments: dict[str, Any]) -> Outcome:
 
 
 def _by_commands(name: str, error: RocketJobError) -> RocketJobError:
-    """Return a refusal that names the commands which are possible, not the events."""
+    """Return a refusal that names the possible commands, not the events."""
     if not isinstance(error, InvalidTransition) or error.event != EVENTS[name]:
         return error
     possible = [each for each, event in EVENTS.items() if event in (*error.allowed, "destroy")]

@@ -26,7 +26,7 @@ from rocketjob.cli.types import JobId
 def explain(id: ObjectId, as_json: bool) -> None:
     """Say why a job is not running now, and when it could.
 
-    It goes by the same conditions as a server that looks for work: state, time, class, limits,
+    It checks the same conditions as a server that looks for work: state, time, class, limits,
     and what plugins have to say.
     """
     import_app(lenient=True)

@@ -31,7 +31,7 @@ EVENTS = {
     "run-now": "run_now",
     "destroy": "destroy",
 }
-"""What a person can do with a job: the command, and the method of the job."""
+"""What a user can do with a job: the command, and the job's method."""
 
 
 _problems: WeakKeyDictionary[Job, str] = WeakKeyDictionary()
@@ -51,7 +51,7 @@ def find_jobs(query: Query[Any]) -> Iterator[Job]:
 
 
 def load(stored: Stored) -> Job:
-    """Return a stored job to be shown, not to be changed, whatever its document holds."""
+    """Return a stored job to show, not to change, whatever its document contains."""
     job = Job.listed(stored)
     if isinstance(job, UnknownJob) and job.error is not None:
         _problems[job] = f"cannot be loaded: {job.problem}"
@@ -79,12 +79,12 @@ def problem_of(job: Job) -> str | None:
 
 
 def remarks_of(job: Job) -> list[Remark]:
-    """Return what is to be known of a job besides its fields, if its document can be read."""
+    """Return remarks on a job besides its fields, if its document can be read."""
     return [] if problem_of(job) else list(job.remarks())
 
 
 def reasons_of(job: Job) -> list[Reason]:
-    """Return what holds up a job that is running on no worker."""
+    """Return why a running job has no worker."""
     idle = job.is_running and not problem_of(job) and not job.worker_names
     return list(job.held_up_by()) if idle else []
 
@@ -137,12 +137,12 @@ def own_fields(job: Job, reveal: bool = False) -> dict[str, Any]:
 
 
 def possible_events(job: Job) -> list[str]:
-    """Name what a person can do with the job now."""
+    """Return what a user can do with the job now."""
     return [event for event in EVENTS.values() if may(job, event)]
 
 
 def may(job: Job, event: str) -> bool:
-    """Tell whether an event, or `destroy`, is possible now."""
+    """Return whether an event, or `destroy`, is possible now."""
     return event == "destroy" or job.may(event)
 
 

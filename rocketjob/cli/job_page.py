@@ -65,7 +65,7 @@ def print_job(job: Job, reveal: bool) -> None:
 
 
 def _is_idle(job: Job, name: str) -> bool:
-    """Tell whether a field is the class's own affair, and says nothing now."""
+    """Return whether a field is the class's own and has nothing to show now."""
     return job.fields()[name].read_only and values_of(job)[name] is None
 
 
@@ -73,7 +73,7 @@ def _print_problem(job: Job) -> None:
     if problem := problem_of(job):
         click.echo(styled(f"It {clean(problem)}", fg="red"))
     elif isinstance(job, UnknownJob):
-        text = "Its class is not loaded here, so its own fields are not shown: give --app MODULE"
+        text = "Its class is not loaded here, so its own fields are not shown: use --app MODULE"
         click.echo(styled(text, fg="yellow"))
 
 
@@ -86,7 +86,7 @@ def _standard(job: Job) -> list[tuple[str, str]]:
         ("Expires", moment(job.expires_at)),
         ("Started", moment(job.started_at)),
         (_ended(job), moment(job.completed_at)),
-        ("Took" if job.completed_at else "Runs for", job.duration if job.started_at else ""),
+        ("Took" if job.completed_at else "Running for", job.duration if job.started_at else ""),
         ("Progress", f"{job.percent_complete}%" if job.is_running else ""),
         ("Worker", ", ".join(job.worker_names) or job.worker_name or ""),
         ("Held up", "\n".join(reason.text for reason in reasons_of(job))),

@@ -1,4 +1,4 @@
-"""`rocketjob jobs`: list, show, count, change and steer stored jobs.
+"""`rocketjob jobs`: list, show, count, change and control stored jobs.
 
 Imports within functions: a command loads no more than it needs, so that it starts quickly.
 """
@@ -56,7 +56,7 @@ jobs = Group(
     examples=[
         ("What has failed, newest first", "jobs list --state failed"),
         ("Why, and what can be done", "jobs show 55aeaf03a26ec0c1bd00008d"),
-        ("Try all of one class again", "jobs retry --all-matching --class ReportJob"),
+        ("Retry all jobs of one class", "jobs retry --all-matching --class ReportJob"),
     ],
 )
 
@@ -71,7 +71,7 @@ jobs = Group(
         ("Failed and aborted jobs of a class", "jobs list -s failed -s aborted --class ReportJob"),
         ("What runs next", "jobs list --state queued --sort priority --limit 10"),
         (
-            "By any field; texts are parsed by the field's type",
+            "By any field; strings are parsed by the field's type",
             """jobs list --where '{"created_at": {"$gte": "2026-01-31T08:00:00Z"}}'""",
         ),
         ("How many", "jobs list --state failed --count"),
@@ -86,14 +86,14 @@ jobs = Group(
     metavar="N",
     default=DEFAULT_LIMIT,
     show_default=True,
-    help="at most so many; 0 for all",
+    help="at most N; 0 for all",
 )
 @click.option(
     "--sort",
     metavar="FIELD",
     default="-id",
     show_default=True,
-    help="by this field; -FIELD for downwards",
+    help="by this field; -FIELD for descending order",
 )
 @click.option("--count", is_flag=True, help="print only how many there are")
 @click.option("-q", "--quiet", is_flag=True, help="print only the ids")
@@ -176,7 +176,7 @@ def _row(job: Job) -> list[Cell | str]:
 
 
 def detail(job: Job) -> str:
-    """Return what one most wants to know of a job in its state."""
+    """Return what matters most about a job in its state."""
     if problem := problem_of(job):
         return problem
     if job.exception is not None and not job.is_completed:
@@ -201,14 +201,14 @@ def _progress(job: Job) -> str:
 
 @jobs.command(
     "show",
-    short_help="Show all that is known of jobs.",
+    short_help="Show everything about jobs.",
     examples=[
         ("Fields, exception, history, and what can be done", "jobs show 55aeaf03a26ec0c1bd00008d"),
         ("For programs", "jobs show 55aeaf03a26ec0c1bd00008d --json | jq .exception.backtrace"),
     ],
 )
 @click.argument("ids", nargs=-1, required=True, type=JobId(), metavar="ID...")
-@click.option("--reveal", is_flag=True, help="show encrypted fields in clear")
+@click.option("--reveal", is_flag=True, help="show encrypted fields in plain text")
 @json_option
 @click.pass_context
 def show(ctx: click.Context, ids: tuple[ObjectId, ...], reveal: bool, as_json: bool) -> None:
@@ -294,7 +294,7 @@ def _number(number: int, name: str) -> Cell:
     "set",
     short_help="Change fields of jobs.",
     examples=[
-        ("Let a job go first", "jobs set 55aeaf03a26ec0c1bd00008d priority=1"),
+        ("Run a job first", "jobs set 55aeaf03a26ec0c1bd00008d priority=1"),
         ("Start it tomorrow", "jobs set 55aeaf03a26ec0c1bd00008d run_at=1d"),
     ],
 )
@@ -302,7 +302,7 @@ def _number(number: int, name: str) -> Cell:
 @json_option
 @click.pass_context
 def set_fields(ctx: click.Context, words: tuple[str, ...], as_json: bool) -> None:
-    """Change fields that are meant to be edited (user_editable), such as priority and run_at."""
+    """Change editable fields (user_editable), such as priority and run_at."""
     import_app()
     ids = [JobId().convert(word, None, ctx) for word in words if "=" not in word]
     fields = as_dict(tuple(Property().convert(word, None, ctx) for word in words if "=" in word))
@@ -353,7 +353,7 @@ def _not_editable(job: Job, name: str, editable: list[str]) -> str:
 
     listed = f"; editable are {', '.join(editable)}"
     if name in job.fields():
-        return f"{class_name(job)}.{name} may not be edited{listed}"
+        return f"{class_name(job)}.{name} cannot be edited{listed}"
     return f"{class_name(job)} has no field {name}{did_you_mean(name, editable, listed)}"
 
 

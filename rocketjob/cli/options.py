@@ -25,7 +25,7 @@ else:
 
 
 class SettingType(ParamType):
-    """A value of a setting, converted as the configuration does it."""
+    """A value of a setting, converted as in the configuration."""
 
     def __init__(self, setting: str) -> None:
         self.setting, self.name = setting, setting
@@ -146,6 +146,6 @@ def global_options() -> list[GlobalOption]:
             is_flag=True,
             expose_value=False,
             callback=_record_debug,
-            help="show the whole traceback of an error",
+            help="show the full traceback of an error",
         ),
     ]

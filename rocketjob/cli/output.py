@@ -58,7 +58,7 @@ class Column(NamedTuple):
 
 
 class Cell(NamedTuple):
-    """A text with a style, such as `red` or `bold`."""
+    """Text with a style, such as `red` or `bold`."""
 
     text: str
     style: str = ""
@@ -94,7 +94,7 @@ def _cell(cell: Cell | str) -> Cell:
 
 
 def _length(text: str) -> int:
-    """Return how many columns a text takes on a terminal."""
+    """Return how many columns a string takes on a terminal."""
     if text.isascii():
         return len(text)
     from rich.cells import cell_len
@@ -115,7 +115,7 @@ def _kept(columns: Sequence[Column], widths: Sequence[int], limit: int) -> list[
 
 
 def _shrink(columns: Sequence[Column], widths: list[int], limit: int) -> None:
-    """Take what is too much from the columns that can be cut, the last one first."""
+    """Shorten the columns that can be cut, the last one first."""
     excess = sum(widths) + len(GAP) * (len(widths) - 1) - limit
     for is_last in (False, True):
         for index in reversed(range(len(columns))):
@@ -181,7 +181,7 @@ def print_heading(text: str) -> None:
 
 
 def styled(text: str, **style: Any) -> str:
-    """Return a text with a style; click takes it off again where there is no terminal."""
+    """Return text with a style; click removes it again where there is no terminal."""
     return text if os.environ.get("NO_COLOR") else click.style(text, **style)
 
 
@@ -189,7 +189,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 def clean(text: str) -> str:
-    """Return one line in which a stored text cannot steer the terminal, nor show a password."""
+    """Return one line in which stored text can neither control the terminal nor show a password."""
     return _CONTROL.sub(_visible, hide_passwords(text))
 
 
@@ -226,7 +226,7 @@ def to_json(value: Any, indent: int | None = None) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Return a value in what JSON has."""
+    """Return a value as types that JSON has."""
     if isinstance(value, enum.Enum):
         return plain(value.value)
     if value is None or isinstance(value, bool | int):
@@ -259,7 +259,7 @@ _CONVERSIONS: tuple[tuple[type, Callable[[Any], Any]], ...] = (
 
 
 def as_text(value: Any) -> str:
-    """Return a value for people: a text as it is, what has words of its own in these, else JSON."""
+    """Return a value for people: a string as it is, its own `str()` if it has one, else JSON."""
     if isinstance(value, list) and value and all(map(_has_words, value)):
         return "\n".join(map(str, value))
     found = str(value) if _has_words(value) else plain(value)

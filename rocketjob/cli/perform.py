@@ -24,7 +24,7 @@ from rocketjob.cli.types import as_dict
     "perform",
     short_help="Run a job here and now.",
     examples=[
-        ("Run a job and print what it returned", "perform myapp.jobs:ReportJob username=Jack"),
+        ("Run a job and print what it returns", "perform myapp.jobs:ReportJob username=Jack"),
         (
             "Arguments for perform(self, file_name, *, dry_run)",
             "perform myapp.jobs:ImportJob --arg data.csv --kwarg dry_run=true",
@@ -48,7 +48,7 @@ def perform(
 ) -> None:
     """Run a job of CLASS inline, without storing it, and print what perform returned.
 
-    The result is printed as it is if it is a text, or else as JSON; logs go to standard error. If
+    A result that is a string is printed as it is, any other as JSON; logs go to standard error. If
     the job raises, the exit code is 1. Class, fields and arguments are given as for enqueue.
     """
     job = build(resolve(spec), as_dict(properties), args, as_dict(kwargs, "the argument"))

@@ -14,10 +14,10 @@ from rocketjob.plugins.manager import PluginInfo, PluginManager
 
 @command(
     "plugins",
-    short_help="Show the plugins that were found.",
+    short_help="Show the installed plugins.",
     examples=[
-        ("Which there are, and what each brings", "plugins"),
-        ("Try without one", "plugins --set disabled_plugins=slack"),
+        ("All plugins, and what each provides", "plugins"),
+        ("Run without one", "plugins --set disabled_plugins=slack"),
         ("For programs", "plugins --json | jq 'select(.status == \"error\")'"),
     ],
 )
@@ -54,7 +54,7 @@ def _print(infos: list[PluginInfo]) -> None:
             Column("NAME", fixed=True),
             Column("DISTRIBUTION", fixed=True),
             Column("STATUS", fixed=True),
-            Column("BRINGS", wraps=True),
+            Column("PROVIDES", wraps=True),
         ],
         [
             (

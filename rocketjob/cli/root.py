@@ -24,15 +24,15 @@ Write a job class in a module, store a job, and let a server run it:
 \b
   rocketjob perform myapp.jobs:ReportJob username=Jack    # here and now
   rocketjob enqueue myapp.jobs:ReportJob username=Jack    # for a server
-  rocketjob jobs list                                     # what became of it
+  rocketjob jobs list                                     # what happened to it
 """
 EPILOG = """\
-Exit codes: 0 success, 1 failure, 2 wrong use. Every command has examples: rocketjob COMMAND --help
+Exit codes: 0 success, 1 failure, 2 wrong usage. Examples: rocketjob COMMAND --help
 """
 
 
 class Entry(NamedTuple):
-    """A command that is imported when it is called.
+    """A command that is imported on first use.
 
     `target` is `module:attribute`; `summary` is what the list of commands shows, so that the list
     needs no import.
@@ -44,28 +44,28 @@ class Entry(NamedTuple):
     summary: str
 
 
-RUN, LOOK, SHELL, PLUGINS = "Run jobs", "Look after jobs", "Set up", "From plugins"
+RUN, LOOK, SHELL, PLUGINS = "Run jobs", "Manage jobs", "Set up", "From plugins"
 ENTRIES = (
     Entry("server", "rocketjob.cli.server:server", RUN, "Run a server until it is stopped."),
-    Entry("enqueue", "rocketjob.cli.enqueue:enqueue", RUN, "Store a job, to be run by a server."),
+    Entry("enqueue", "rocketjob.cli.enqueue:enqueue", RUN, "Store a job for a server to run."),
     Entry("perform", "rocketjob.cli.perform:perform", RUN, "Run a job here and now."),
     Entry("jobs", "rocketjob.cli.jobs:jobs", LOOK, "List, show and change jobs."),
     Entry("servers", "rocketjob.cli.servers:servers", LOOK, "List, stop and pause servers."),
-    Entry("doctor", "rocketjob.cli.doctor:doctor", LOOK, "Say what is wrong and what to do."),
+    Entry("doctor", "rocketjob.cli.doctor:doctor", LOOK, "Show what is wrong and what to do."),
     Entry(
         "store",
         "rocketjob.cli.store:store",
         SHELL,
-        "Look after the store: its indexes, and moving to another one.",
+        "Maintain the store: its indexes, and moving to another one.",
     ),
     Entry("config", "rocketjob.cli.config:config", SHELL, "Show every setting and its origin."),
-    Entry("plugins", "rocketjob.cli.plugins:plugins", SHELL, "Show the plugins that were found."),
+    Entry("plugins", "rocketjob.cli.plugins:plugins", SHELL, "Show the installed plugins."),
     Entry("completion", "rocketjob.cli.completion:completion", SHELL, "Print a completion script."),
 )
 
 
 class RootGroup(Group):
-    """All commands: those of `entries`, and those that plugins bring.
+    """All commands: those of `entries`, and those that plugins add.
 
     Args:
         entries: commands by name, imported when they are called.
@@ -103,11 +103,11 @@ class RootGroup(Group):
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
         name = name or cmd.name
         if self._asking is not None and (name in self.entries or name in self.commands):
-            raise click.ClickException(f"there is a command {name} already")
+            raise click.ClickException(f"there is already a command {name}")
         super().add_command(cmd, name)
 
     def _ask_plugins(self, ctx: click.Context) -> None:
-        """Let each plugin add its commands, once; one that fails is noted and left out."""
+        """Let each plugin add its commands, once; one that fails is recorded and left out."""
         if self._asked:
             return
         self._asked = True

@@ -1,4 +1,4 @@
-"""Options that select jobs, and the query that they make.
+"""Options that select jobs, and the resulting query.
 
 Imports within functions: a command loads no more than it needs, so that it starts quickly.
 """
@@ -29,7 +29,7 @@ NO_FIELDS = {"_id", "_type", "history"}
 
 @attrs.frozen(kw_only=True)
 class Selection:
-    """Which jobs are meant; without any condition, all of them."""
+    """Which jobs are selected; without any condition, all of them."""
 
     states: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
@@ -71,7 +71,7 @@ class Selection:
             else:
                 known = {*stored, *(cls.__name__ for cls in loaded_classes(Job))}
                 raise BadInput(
-                    f"no job of the class {name} is stored, and none is loaded here"
+                    f"no job of the class {name} is stored, and no such class is loaded here"
                     + did_you_mean(name, known)
                 )
 
@@ -90,7 +90,7 @@ def _in_states(states: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _warn_of_unknown(filter: Mapping[str, Any]) -> None:
-    """Say which names of a filter no class has: what is misspelt selects nothing."""
+    """Warn of names in a filter that no class has: a misspelt name matches nothing."""
     known = {each for cls in loaded_classes(Job) for each in cls.fields()}
     for key, value in filter.items():
         if key in ("$and", "$or", "$nor") and isinstance(value, list):
@@ -102,7 +102,7 @@ def _warn_of_unknown(filter: Mapping[str, Any]) -> None:
 
 
 def checked(function: Callable[[], Any]) -> Any:
-    """Call what reads the store by a filter; one that the store refuses is a wrong use."""
+    """Run a query by a filter; a filter that the store refuses is wrong usage."""
     try:
         return function()
     except (UnsupportedOperation, TypeError, ValueError) as error:
@@ -146,7 +146,7 @@ _OPTIONS = (
         multiple=True,
         type=STORED_CLASS,
         metavar="NAME",
-        help="of this class or one below it; may be repeated",
+        help="of this class or a subclass; may be repeated",
     ),
     click.option(
         "-p",

@@ -1,4 +1,4 @@
-"""`rocketjob server`: run a server until it is told to stop.
+"""`rocketjob server`: run a server until it is stopped.
 
 Imports within functions: a command loads no more than it needs, so that it starts quickly.
 """
@@ -65,14 +65,14 @@ EXAMPLES = (
 @click.option(
     "--until-eof",
     is_flag=True,
-    help="stop when standard input ends, as it does when the program that started it is gone",
+    help="stop when standard input ends, as it does when the program that started it ends",
 )
 @click.pass_context
 def server(ctx: click.Context, quiet: bool, pidfile: Path | None, until_eof: bool) -> None:
-    """Run a server: it works jobs until it is told to stop.
+    """Run a server: it runs jobs until it is stopped.
 
-    Ctrl-C or SIGTERM lets running work finish, for --grace seconds; the second one ends it at once,
-    and what was running is queued again. Exit code 0 if all that ran was finished, 1 if some had to
+    Ctrl-C or SIGTERM gives running work --grace seconds to finish; a second one ends it at once,
+    and what was running is queued again. Exit code 0 if all running work finished, 1 if some had to
     be queued again.
     """
     if quiet and "log_level" not in session_of(ctx).given:
@@ -113,25 +113,25 @@ def serve(current: Application, *, banner: bool = False, until_eof: bool = False
 
 
 def warn_of(current: Application, found: Classes) -> None:
-    """Log that there is nothing to run, if it is so."""
+    """Log if there is nothing to run."""
     if not found.own and not (current.config.include and found.plugins):
         log.warning(_no_classes(current, found))
 
 
 def _no_classes(current: Application, found: Classes) -> str:
     if found.left_out:
-        return f"no job class is left to run: the filters leave out all {found.left_out}"
+        return f"no job class is left to run: the filters exclude all {found.left_out}"
     if current.config.app:
         modules = ", ".join(current.config.app)
         return f"no job class was found in {modules}: jobs of other modules are not run here"
-    return "no app module is named, so no job of yours is run here: use --app MODULE"
+    return "no app module is named, so none of your jobs run here: use --app MODULE"
 
 
 # --- the banner ------------------------------------------------------------------------------
 
 
 def show_banner(current: Application, found: Classes) -> None:
-    """Say on standard error what runs, for the person who has just started it."""
+    """Say on standard error what runs, for whoever has just started it."""
     from rocketjob import __version__
 
     config = current.config
@@ -181,7 +181,7 @@ def _count(number: int, noun: str, plural: str = "") -> str:
 
 
 def _check(current: Application, ctx: click.Context) -> None:
-    """Refuse what can never work before anything is started."""
+    """Refuse what can never work, before anything is started."""
     from rocketjob.base.errors import UnsupportedOperation
     from rocketjob.jobs.claims import COLLECTION
 
@@ -218,7 +218,7 @@ def _logging(current: Application) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _pidfile(path: Path | None) -> Iterator[None]:
-    """Keep the process id in a file, and leave alone what another process wrote there since."""
+    """Keep the process id in a file; leave it alone once another process has written to it."""
     if path is None:
         yield
         return
@@ -245,7 +245,7 @@ def _stop_at_eof(supervisor: Any) -> None:
 
 @contextlib.contextmanager
 def _hang_up() -> Iterator[None]:
-    """Stop in good order when the terminal is closed; under nohup that signal is ignored."""
+    """Stop normally when the terminal is closed; under nohup that signal is ignored."""
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         yield
         return

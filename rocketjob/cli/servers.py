@@ -1,4 +1,4 @@
-"""`rocketjob servers`: look at running servers and tell them what to do, from anywhere.
+"""`rocketjob servers`: list running servers and control them, from anywhere.
 
 Imports within functions: a command loads no more than it needs, so that it starts quickly.
 """
@@ -37,10 +37,10 @@ COLUMNS = (
 PLACE = (Column("HOST", spare=4), Column("PID", fixed=True, right=True, spare=3))
 STYLES = {"running": "green", "paused": "yellow", "stopping": "magenta", "zombie": "red"}
 EXAMPLES = (
-    ("which servers there are", "servers list"),
+    ("all servers", "servers list"),
     ("the same, every second", "servers list --watch"),
-    ("let those whose name holds `web` finish their work and end", "servers stop web --wait"),
-    ("hold all of them back for a while", "servers pause --yes"),
+    ("stop those with `web` in their name, after their work", "servers stop web --wait"),
+    ("pause all of them for a while", "servers pause --yes"),
 )
 
 
@@ -48,8 +48,8 @@ EXAMPLES = (
 def servers() -> None:
     """List, stop and pause servers.
 
-    NAME is part of a server's name, or the whole name if it holds a colon; without one all servers
-    are meant.
+    NAME is part of a server's name, or the whole name if it contains a colon; without it the
+    command applies to all servers.
     """
 
 
@@ -59,7 +59,7 @@ def servers() -> None:
 @servers.command("list", examples=EXAMPLES[:2])
 @click.argument("name", required=False)
 @json_option
-@click.option("--watch", is_flag=True, help="again and again, until Ctrl-C")
+@click.option("--watch", is_flag=True, help="repeat until Ctrl-C")
 @click.option(
     "--every",
     metavar="SECONDS",
@@ -100,7 +100,7 @@ def _show(found: list[Server], as_json: bool) -> None:
 
 
 def described(server: Server) -> dict[str, Any]:
-    """Return what is known of a server, for programs."""
+    """Return a server's data, for programs."""
     return {
         "id": server.id,
         "name": server.name,
@@ -121,7 +121,7 @@ def described(server: Server) -> dict[str, Any]:
 
 
 def _print_table(found: list[Server]) -> None:
-    """Print a table, with host and pid only if the names do not say them already."""
+    """Print a table, with host and pid only if the names do not already show them."""
     if all(server.name == f"{server.host}:{server.pid}" for server in found):
         print_table(COLUMNS, [_row(server) for server in found])
     else:
@@ -157,9 +157,9 @@ def _wait_options(function: F) -> F:
         "--timeout",
         metavar="SECONDS",
         type=click.FloatRange(min=0),
-        help="wait at most so long, and exit with 1 then",
+        help="wait at most this long, then exit with 1",
     )(function)
-    return click.option("--wait", is_flag=True, help="return only when it is done")(function)
+    return click.option("--wait", is_flag=True, help="wait until it is done")(function)
 
 
 @servers.command("stop", examples=(("and wait until it has ended", "servers stop web-1 --wait"),))
@@ -168,31 +168,31 @@ def _wait_options(function: F) -> F:
 @_wait_options
 @json_option
 def stop(name: str | None, yes: bool, as_json: bool, wait: bool, timeout: float | None) -> None:
-    """Let servers finish what they run, for their grace period, and end.
+    """Stop servers; what they run has the grace period to finish.
 
-    NAME is part of a server's name, or the whole name if it holds a colon; without one all servers
-    are meant.
+    NAME is part of a server's name, or the whole name if it contains a colon; without it the
+    command applies to all servers.
     """
     _tell(Order("stop", "stopping", _stop, _is_gone), name, yes, as_json, wait, timeout)
 
 
-@servers.command("kill", examples=(("end a server at once", "servers kill web-1 --wait"),))
+@servers.command("kill", examples=(("stop a server at once", "servers kill web-1 --wait"),))
 @_name_argument
 @_yes_option
 @_wait_options
 @json_option
 def kill(name: str | None, yes: bool, as_json: bool, wait: bool, timeout: float | None) -> None:
-    """End servers at once; what they run is queued again.
+    """Stop servers at once; what they run is queued again.
 
-    NAME is part of a server's name, or the whole name if it holds a colon; without one all servers
-    are meant.
+    NAME is part of a server's name, or the whole name if it contains a colon; without it the
+    command applies to all servers.
     """
     _tell(Order("kill", "being killed", _kill, _is_gone), name, yes, as_json, wait, timeout)
 
 
 @servers.command(
     "pause",
-    short_help="Let them start nothing more.",
+    short_help="Pause servers: they start nothing more.",
     examples=(("and wait until it runs no job", "servers pause --wait -y"),),
 )
 @_name_argument
@@ -200,47 +200,47 @@ def kill(name: str | None, yes: bool, as_json: bool, wait: bool, timeout: float 
 @_wait_options
 @json_option
 def pause(name: str | None, yes: bool, as_json: bool, wait: bool, timeout: float | None) -> None:
-    """Let servers finish what they run and start nothing more, until they are resumed.
+    """Pause servers: they finish what they run and start nothing more until they are resumed.
 
-    NAME is part of a server's name, or the whole name if it holds a colon; without one all servers
-    are meant.
+    NAME is part of a server's name, or the whole name if it contains a colon; without it the
+    command applies to all servers.
     """
     _tell(Order("pause", "paused", _pause, _is_at_rest), name, yes, as_json, wait, timeout)
 
 
-@servers.command("resume", examples=(("all that are paused", "servers resume --yes"),))
+@servers.command("resume", examples=(("all paused servers", "servers resume --yes"),))
 @_name_argument
 @_yes_option
 @json_option
 def resume(name: str | None, yes: bool, as_json: bool) -> None:
-    """Let paused servers go on.
+    """Resume paused servers.
 
-    NAME is part of a server's name, or the whole name if it holds a colon; without one all servers
-    are meant.
+    NAME is part of a server's name, or the whole name if it contains a colon; without it the
+    command applies to all servers.
     """
     _tell(Order("resume", "running", _resume), name, yes, as_json)
 
 
 @servers.command(
     "dump",
-    short_help="Show where their threads are.",
+    short_help="Make servers write the stacks of their threads.",
     examples=(("into the server's own log", "servers dump web-1"),),
 )
 @_name_argument
 @_yes_option
 @json_option
 def dump(name: str | None, yes: bool, as_json: bool) -> None:
-    """Have servers write the stacks of all their threads to their standard error.
+    """Make servers write the stacks of all their threads to their standard error.
 
-    NAME is part of a server's name, or the whole name if it holds a colon; without one all servers
-    are meant.
+    NAME is part of a server's name, or the whole name if it contains a colon; without it the
+    command applies to all servers.
     """
     _tell(Order("dump", "writing its stacks", _dump), name, yes, as_json)
 
 
 @attrs.frozen
 class Order:
-    """What a server is told.
+    """An order to a server.
 
     Attributes:
         verb: for messages, as in `stop`.
@@ -305,7 +305,7 @@ def _tell(
     wait: bool = False,
     timeout: float | None = None,
 ) -> None:
-    """Give an order to the servers that are meant."""
+    """Give an order to the selected servers."""
     found = _named(name)
     if not found:
         click.echo("No server is registered.", err=True)
@@ -321,12 +321,12 @@ def _tell(
 def _confirm(verb: str, found: list[Server]) -> None:
     names = ", ".join(server.name for server in found)
     if not sys.stdin.isatty():
-        raise click.UsageError(f"this would {verb} all servers ({names}): name one, or say --yes")
+        raise click.UsageError(f"this would {verb} all servers ({names}): name one, or add --yes")
     click.confirm(f"{verb.capitalize()} all servers ({names})?", abort=True, err=True)
 
 
 def _give(order: Order, server: Server, as_json: bool) -> bool:
-    """Give the order to one server, and say what became of it; tell whether it obeys."""
+    """Give the order to one server, report the outcome, and return whether it obeys."""
     if server.is_zombie():
         _say_zombie(server)
     obeys, outcome = True, order.outcome
@@ -338,7 +338,7 @@ def _give(order: Order, server: Server, as_json: bool) -> bool:
         else:
             obeys, outcome = False, f"is {server.state}: it cannot {order.verb}"
     except NotFound:
-        outcome = "has ended meanwhile"
+        outcome = "has already ended"
     if as_json:
         said = {"id": server.id, "name": server.name, "order": order.verb}
         print_json({**said, "ok": obeys, "outcome": outcome})
@@ -352,7 +352,7 @@ def _give(order: Order, server: Server, as_json: bool) -> bool:
 def _say_zombie(server: Server) -> None:
     warn(
         f"{server.name} does not answer: its last heartbeat was {relative(server.heartbeat_at)}. "
-        "A server that runs takes back its work and removes it"
+        "A running server reclaims its work and removes it"
     )
 
 
@@ -376,7 +376,7 @@ def _is_zombie_now(server: Server) -> bool:
 
 
 def _looks(timeout: float | None) -> Iterator[None]:
-    """Yield at intervals, at least once, until the time is over."""
+    """Yield at intervals, at least once, until the time is up."""
     from rocketjob.base import clock
 
     end = None if timeout is None else clock.monotonic() + timeout

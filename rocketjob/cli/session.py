@@ -1,4 +1,4 @@
-"""What the options that every command takes have asked for, and its effect on this process.
+"""The values of the options that every command takes, and their effect on this process.
 
 Imports within functions: a command loads no more than it needs, so that it starts quickly.
 """
@@ -97,10 +97,10 @@ def store_line() -> str:
 
 
 def warn(message: str) -> None:
-    """Say on standard error what the user should know, and go on."""
+    """Warn the user on standard error, and continue."""
     click.secho(f"warning: {message}", err=True, fg="yellow")
 
 
 def fits_terminal() -> bool:
-    """Tell whether standard output is a terminal, so that a person reads it."""
+    """Return whether standard output is a terminal, read by a person."""
     return sys.stdout.isatty()

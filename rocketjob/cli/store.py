@@ -23,28 +23,28 @@ from rocketjob.store.copying import Copied
     "store",
     cls=Group,
     examples=[
-        ("Verify the indexes", "store indexes"),
+        ("Check the indexes", "store indexes"),
         ("Move to MongoDB", "store copy sqlite:///rocketjob.db mongodb://localhost/rocketjob"),
     ],
 )
 def store() -> None:
-    """Look after the store: its indexes, and moving to another one."""
+    """Maintain the store: its indexes, and moving to another one."""
 
 
 @store.command(
     "indexes",
     examples=[
-        ("Make what is missing, and see that all are as they should be", "store indexes"),
-        ("Make those again whose definition has changed", "store indexes --rebuild"),
+        ("Create missing indexes, and check the others", "store indexes"),
+        ("Recreate those whose definition has changed", "store indexes --rebuild"),
     ],
 )
-@click.option("--rebuild", is_flag=True, help="drop and make again those that differ")
+@click.option("--rebuild", is_flag=True, help="drop and recreate those that differ")
 @json_option
 @click.pass_context
 def indexes(ctx: click.Context, rebuild: bool, as_json: bool) -> None:
-    """Create the indexes that are missing, and verify the others.
+    """Create missing indexes, and check the others.
 
-    It can be run at any time, again and again. Exit code 1 if one is not as it should be.
+    You can run it at any time, repeatedly. Exit code 1 if one is not as it should be.
     """
     current = application.current()
     opened = current.store
@@ -119,7 +119,7 @@ def _print_indexes(rows: list[tuple[str, Mapping[str, Any], Exception | None]]) 
 )
 @click.argument("source")
 @click.argument("target")
-@click.option("--live", is_flag=True, help="copy although servers are running")
+@click.option("--live", is_flag=True, help="copy even if servers are running")
 @click.option("--delete", is_flag=True, help="remove from the target what the source does not have")
 @json_option
 @click.pass_context
@@ -128,11 +128,11 @@ def copy(
 ) -> None:
     """Copy everything from one store to another, and verify it by count and digest.
 
-    Stop the servers first. A copy that broke off goes on when it is started again: what is in the
-    target already is compared and left alone. Exit code 1 if the stores differ in the end.
+    Stop the servers first. A copy that was interrupted continues when it is started again: what is
+    already in the target is compared and left alone. Exit code 1 if the stores differ at the end.
 
-    With --live most of it can be copied before. Then stop the servers and copy again, with
-    --delete: what was done or destroyed meanwhile must not be run again on the target.
+    With --live most of it can be copied in advance. Then stop the servers and copy again, with
+    --delete: jobs that have since completed or been destroyed must not run again on the target.
     """
     current = application.current()
     one, other = _open(source), _open(target)
@@ -169,7 +169,7 @@ def _refuse_if_used(opened: Store) -> None:
     if living:
         raise Failure(
             f"servers are running on {opened.url}: {', '.join(living)}. Stop them first "
-            "(rocketjob servers stop --wait), or say --live"
+            "(rocketjob servers stop --wait), or add --live"
         )
 
 
@@ -196,6 +196,6 @@ def _show(copied: Copied, as_json: bool) -> None:
 
 def _difference(number: int) -> str:
     return (
-        f"{number} collections differ. If something wrote to a store meanwhile, stop it and copy "
+        f"{number} collections differ. If something else is writing to a store, stop it and copy "
         "again; what only the target has is removed with --delete"
     )

@@ -24,7 +24,7 @@ class JobId(ParamType):
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> ObjectId:
         if not ObjectId.is_valid(value):
-            self.fail(f"{value!r} is no id: an id has 24 hexadecimal digits", param, ctx)
+            self.fail(f"{value!r} is not an id: an id has 24 hexadecimal digits", param, ctx)
         return ObjectId(value)
 
     def shell_complete(
@@ -55,7 +55,7 @@ class Property(ParamType):
 
 
 class Completed(ParamType):
-    """A text as it is typed, which the shell completes."""
+    """A string as typed, which the shell completes."""
 
     def __init__(self, name: str, offer: Callable[[click.Context, str], completing.Items]) -> None:
         self.name, self.offer = name, offer

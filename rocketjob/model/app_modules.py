@@ -75,7 +75,7 @@ def _not_a_module(name: str, module: str) -> str:
 def _no_module(name: str, missing: str) -> str:
     return (
         f"The app module {name} does not exist: Python finds no {missing}. "
-        "Check the spelling, and that you are in the right directory or that it is installed"
+        "Check the spelling, and that you are in the right directory or have installed it"
     )
 
 

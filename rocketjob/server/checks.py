@@ -115,7 +115,7 @@ def kernel_checks() -> list[Check]:
 
 
 def check_configuration(patient: Patient) -> Iterator[Finding]:
-    """Say which settings are not the defaults, and where they come from."""
+    """Report settings that differ from the defaults, and where they come from."""
     changed: dict[str, list[str]] = {}
     for name, origin in config_module.origins(patient.given).items():
         if origin != "default":
@@ -126,7 +126,7 @@ def check_configuration(patient: Patient) -> Iterator[Finding]:
 
 
 def check_plugins(patient: Patient) -> Iterator[Finding]:
-    """Say which plugins are broken or disabled."""
+    """Report plugins that are broken or disabled."""
     infos = patient.application.plugins.infos()
     for info in infos:
         if info.error:
@@ -146,7 +146,7 @@ def check_plugins(patient: Patient) -> Iterator[Finding]:
 
 
 def check_app(patient: Patient) -> Iterator[Finding]:
-    """Import the app modules, and say which job classes that brought."""
+    """Import the app modules, and report their job classes."""
     config = patient.application.config
     broken = False
     for name in config.app:
@@ -161,7 +161,7 @@ def check_app(patient: Patient) -> Iterator[Finding]:
         message = f"{len(found.own)} {classes} here: {', '.join(found.own)}"
         yield Finding("app", OK, message, data={"classes": found.own})
     elif not config.app:
-        message = "no app module is named, so job classes of yours were not looked at"
+        message = "no app module is named, so your job classes were not checked"
         yield Finding("app", WARNING, message, "name your modules: --app myapp.jobs")
     elif not broken:
         modules = ", ".join(config.app)
@@ -174,7 +174,7 @@ def check_app(patient: Patient) -> Iterator[Finding]:
 
 
 def check_store(patient: Patient) -> Iterator[Finding]:
-    """Open the store, write to it, take the time, and pass on its own report."""
+    """Open the store, write to it, measure the time, and pass on its own report."""
     store = patient.store
     report = store.check()
     yield Finding("store", OK, f"{store.url} ({_report_line(report)})", data=report)
@@ -211,7 +211,7 @@ def _report_line(report: dict[str, Any]) -> str:
 
 
 def _round_trip(store: Store) -> Finding:
-    """Write, read and remove a document among the events, where nobody takes it for work."""
+    """Write, read and remove a document among the events, where nothing mistakes it for work."""
     events, times = store.collection(COLLECTION), []
     for _ in range(5):
         began, id = clock.monotonic(), ObjectId()
@@ -221,18 +221,18 @@ def _round_trip(store: Store) -> Finding:
         events.delete_one({"_id": id})
         times.append((clock.monotonic() - began) / 3)
     seconds = sorted(times)[len(times) // 2]
-    message = f"readable and writable, {seconds * 1000:.1f} ms for each operation"
+    message = f"readable and writable, {seconds * 1000:.1f} ms per operation"
     data = {"seconds": round(seconds, 6)}
     if seconds < SLOW_SECONDS:
         return Finding("store", OK, message, data=data)
-    return Finding("store", WARNING, message, "that is slow: look at its disk or network", data)
+    return Finding("store", WARNING, message, "that is slow: check its disk or network", data)
 
 
 # --- servers ---------------------------------------------------------------------------------
 
 
 def check_servers(patient: Patient) -> Iterator[Finding]:
-    """Look whether anybody is there to work."""
+    """Check whether any server can run jobs."""
     patient.servers = list(Server.all().order_by("name"))
     living, due = patient.living, _due().count()
     for server in patient.servers:
@@ -252,7 +252,7 @@ def check_servers(patient: Patient) -> Iterator[Finding]:
 
 
 def _resume_advice() -> str:
-    return "let paused servers go on: rocketjob servers resume --yes"
+    return "resume paused servers: rocketjob servers resume --yes"
 
 
 def _servers_line(living: list[Server]) -> str:
@@ -267,10 +267,10 @@ def _servers_line(living: list[Server]) -> str:
 def _zombie(server: Server, others: bool) -> Finding:
     limit = int(4 * server.heartbeat_seconds)
     advice = (
-        f"the other servers remove it within {limit} s of its last heartbeat; if it lives, its "
+        f"the other servers remove it within {limit} s of its last heartbeat; if it is alive, its "
         "clock is behind this one's"
         if others
-        else "start a server: it takes back the work of this one and removes it"
+        else "start a server: it reclaims the work of this one and removes it"
     )
     return Finding(
         "servers",
@@ -291,15 +291,18 @@ def check_clock(patient: Patient) -> Iterator[Finding]:
             "clock",
             WARNING,
             f"the clock of {name} is at least {span(seconds)} ahead of this one",
-            "synchronise the clocks (chrony, systemd-timesyncd): run_at and expires_at are judged "
-            "by each server's own. No work is taken from a living server because of it",
+            "synchronise the clocks (chrony, systemd-timesyncd): each server compares run_at "
+            "and expires_at with its own. No living server loses work because of it",
             {"server": name, "seconds": round(seconds, 3)},
         )
     if wrong:
         return
     message = f"{now:%Y-%m-%d %H:%M:%S} UTC"
     yield Finding(
-        "clock", OK, f"{message}, as the servers have it" if beats else message, data={"now": now}
+        "clock",
+        OK,
+        f"{message}, the same as on the servers" if beats else message,
+        data={"now": now},
     )
 
 
@@ -321,7 +324,7 @@ def check_classes(patient: Patient) -> Iterator[Finding]:
             PROBLEM,
             f"{name}: {_jobs(count)} queued or to be joined, and no living server has loaded that "
             "class",
-            "start a server with its module in --app, without a filter that leaves it out; if the "
+            "start a server with its module in --app, without a filter that excludes it; if the "
             "class is gone, remove the jobs",
             {"class": name, "queued": count},
         )
@@ -354,9 +357,9 @@ def _stuck(patient: Patient) -> Iterator[Finding]:
         "jobs",
         WARNING if patient.living else PROBLEM,
         f"work is held by processes of dead servers: {_jobs(count)} running",
-        "the living servers take it back within a minute"
+        "the living servers reclaim it within a minute"
         if patient.living
-        else "start a server: it takes the work back",
+        else "start a server: it reclaims the work",
         {"owners": lost, "running": count},
     )
 

@@ -350,7 +350,7 @@ def test_perf_says_how_many_jobs_a_second(tmp_path):
         timeout=60,
     )
     assert done.returncode == 0, done.stderr
-    assert re.search(r"worked 300 jobs: [\d,]+ a second", done.stdout)
+    assert re.search(r"ran 300 jobs: [\d,]+ a second", done.stdout)
     assert left_behind(tmp_path) == []
 
 

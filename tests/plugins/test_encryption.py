@@ -382,11 +382,11 @@ def test_rotate_by_command(by_environment):
     SealedPaymentJob(account="x").save()
     by_environment.setenv("ROCKETJOB_ENCRYPTION_KEYS", f"{NEW},{OLD}")
     ran = run("rotate", "--dry-run")
-    assert "In all: 1 to encrypt anew (1 of old), 0 under the first key already" in ran.stdout
+    assert "In all: 1 to re-encrypt (1 of old), 0 already under the first key" in ran.stdout
     ran = run("rotate", "--json")
     assert '"rotated": 1' in ran.stdout
     ran = run("rotate")
-    assert "In all: 0 encrypted anew, 1 under the first key already" in ran.stdout
+    assert "In all: 0 re-encrypted, 1 already under the first key" in ran.stdout
     by_environment.setenv("ROCKETJOB_ENCRYPTION_KEYS", OLD)
     ran = run("rotate")
     assert ran.exit_code == 1

@@ -27,26 +27,26 @@ LOOK_SECONDS = 0.15
 
 @command(
     "demo",
-    short_help="See a real server run real jobs.",
+    short_help="Watch a real server run real jobs.",
     examples=(
         ("Python's own sources", "demo"),
-        ("your own texts", "demo --folder ~/Documents"),
-        ("see what more processes bring", "demo --processes 4"),
+        ("your own text files", "demo --folder ~/Documents"),
+        ("with more processes", "demo --processes 4"),
         ("one file of a million lines, on all cores", "demo --batch"),
-        ("in the store that you will use", "demo --url mongodb://localhost/demo"),
+        ("in your own store", "demo --url mongodb://localhost/demo"),
     ),
 )
 @click.option(
     "--folder",
     metavar="FOLDER",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="whose text files to read; Python's standard library if not given",
+    help="whose text files to read; default: Python's standard library",
 )
 @click.option("-w", "--workers", metavar="N", type=click.IntRange(1), default=10, show_default=True)
 @click.option(
-    "-p", "--processes", metavar="N", type=click.IntRange(1), help="one per core if not given"
+    "-p", "--processes", metavar="N", type=click.IntRange(1), help="default: one per core"
 )
-@click.option("--limit", metavar="N", type=click.IntRange(1), help="read at most so many files")
+@click.option("--limit", metavar="N", type=click.IntRange(1), help="read at most N files")
 @click.option("--batch", is_flag=True, help="one large file on all cores, instead of many jobs")
 @click.option(
     "--lines", metavar="N", type=click.IntRange(1), default=1_000_000, help="lines of that file"
@@ -63,10 +63,10 @@ def demo(
     lines: int,
     keep: bool,
 ) -> None:
-    """Run a real server on real jobs: each reads one text file and counts its words.
+    """Run a real server with real jobs: each reads one text file and counts its words.
 
-    The jobs are stored in a SQLite file of the demo's own, which is removed at the end; with --url
-    in the store that you name. Ctrl-C ends it early.
+    The jobs are stored in a temporary SQLite file, which is removed at the end, or with --url in
+    the store that you name. Ctrl-C ends it early.
     """
     from . import files
     from .screen import Screen
@@ -101,7 +101,7 @@ def _run(stage: Stage, screen: Screen) -> int:
 
 
 def _run_batch(stage: Stage, lines: int) -> int:
-    """Take one large file through all processes; return the exit code."""
+    """Process one large file in all processes; return the exit code."""
     from . import batch
     from .batch_screen import BatchScreen
 
@@ -123,7 +123,7 @@ def _run_batch(stage: Stage, lines: int) -> int:
         ("simple jobs that do nothing", "perf simple"),
         ("a batch job over a million lines", "perf batch"),
         (
-            "more of them, in the store that you will use",
+            "more of them, in your own store",
             "perf simple -n 50000 --url mongodb://...",
         ),
     ),
@@ -132,13 +132,13 @@ def _run_batch(stage: Stage, lines: int) -> int:
 @click.option("-n", "--count", metavar="N", type=click.IntRange(1), help="jobs, or lines")
 @click.option("-w", "--workers", metavar="N", type=click.IntRange(1), default=10, show_default=True)
 @click.option(
-    "-p", "--processes", metavar="N", type=click.IntRange(1), help="one per core if not given"
+    "-p", "--processes", metavar="N", type=click.IntRange(1), help="default: one per core"
 )
 @click.pass_context
 def perf(
     ctx: click.Context, what: str, count: int | None, workers: int, processes: int | None
 ) -> None:
-    """Measure how many jobs, or records of a batch job, a server works in a second here."""
+    """Measure how many jobs, or records of a batch job, a server runs per second here."""
     from . import files
     from .stage import set_up
 
@@ -152,7 +152,7 @@ def perf(
 
 
 def _perf_simple(stage: Stage, count: int) -> int:
-    """Have a server work jobs that do nothing; return the exit code."""
+    """Have a server run jobs that do nothing; return the exit code."""
     from .batch_screen import BatchScreen
     from .simple import SimpleTiming, run
 
@@ -163,7 +163,7 @@ def _perf_simple(stage: Stage, count: int) -> int:
         screen.say("Interrupted: the jobs are removed")
         return 130
     screen.say(f"stored {count:,} jobs: {timing.stored_rate:,.0f} a second")
-    screen.say(f"worked {count:,} jobs: {timing.worked_rate:,.0f} a second")
+    screen.say(f"ran {count:,} jobs: {timing.worked_rate:,.0f} a second")
     return 0
 
 

@@ -20,8 +20,8 @@ STYLES = {"enabled": "green", "failed": "red", "pending": "yellow"}
 
 dirmon = Group(
     "dirmon",
-    short_help="Make a job for each file of a folder.",
-    help="Entries of the directory monitor: which files to look for, and what job gets each.",
+    short_help="Create a job for each file in a folder.",
+    help="Manage directory monitor entries: which files to look for, and which job gets each.",
 )
 
 
@@ -33,21 +33,24 @@ dirmon = Group(
             "Each CSV file of a folder, with fields of the job",
             "dirmon add '/var/sftp/acme/*.csv' myapp.jobs:ImportJob account_id=42 priority=25",
         ),
-        ("At once", "dirmon add '/var/in/**/*.{csv,psv}' myapp.jobs:ImportJob --name in --enable"),
+        (
+            "Enabled at once",
+            "dirmon add '/var/in/**/*.{csv,psv}' myapp.jobs:ImportJob --name in --enable",
+        ),
     ],
 )
 @click.argument("pattern")
 @click.argument("spec", type=JOB_SPEC, metavar="CLASS")
 @click.argument("properties", nargs=-1, type=Property(), metavar="[NAME=VALUE]...")
-@click.option("--name", metavar="NAME", help="by which the other commands know it; unique")
+@click.option("--name", metavar="NAME", help="name for use in other commands; unique")
 @click.option(
     "--archive",
     metavar="DIRECTORY",
     default="archive",
     show_default=True,
-    help="where files go first; below the file's own directory, if it is relative",
+    help="where files are moved first; if relative, below the file's own directory",
 )
-@click.option("--enable", is_flag=True, help="look for files from now on")
+@click.option("--enable", is_flag=True, help="start looking for files at once")
 @json_option
 def add(
     pattern: str,
@@ -58,7 +61,7 @@ def add(
     enable: bool,
     as_json: bool,
 ) -> None:
-    """Let a job of CLASS be made for each file that matches PATTERN."""
+    """Create a job of CLASS for each file that matches PATTERN."""
     entry = DirmonEntry.create(
         name=name,
         pattern=pattern,
@@ -117,15 +120,15 @@ def _add_event(name: str, short_help: str, example: str, help: str) -> None:
 
 _add_event(
     "enable",
-    "Look for files.",
-    "After the reason of a failure is gone",
-    "Let the directory monitor look for files of entries, given by name, pattern or id.",
+    "Start looking for files.",
+    "After the cause of a failure is removed",
+    "Start looking for files of entries, given by name, pattern or id.",
 )
 _add_event(
     "disable",
-    "Look for no more files.",
+    "Stop looking for files.",
     "For a while",
-    "Leave the files of entries, given by name, pattern or id, where they are.",
+    "Stop looking for files of entries, given by name, pattern or id.",
 )
 
 
@@ -146,20 +149,22 @@ def remove_entries(names: tuple[str, ...]) -> None:
     "scan",
     short_help="Scan now.",
     examples=[
-        ("Let a server scan now, not at the next full five minutes", "dirmon scan"),
-        ("Only say what would be done", "dirmon scan --dry-run"),
+        ("Scan now, not at the next five minutes", "dirmon scan"),
+        ("Only show what would be done", "dirmon scan --dry-run"),
     ],
 )
 @click.argument("names", nargs=-1, metavar="[NAME]...")
 @click.option("--dry-run", is_flag=True, help="list the files and do nothing; entries may be named")
 @json_option
 def scan(names: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
-    """Let a server scan now; if there is no directory monitor job, make one."""
+    """Have a server scan now; create the directory monitor job if there is none."""
     import_app()
     if dry_run:
         return _show_files(names, as_json)
     if names:
-        raise click.UsageError("entries can be named with --dry-run only: a scan is of them all")
+        raise click.UsageError(
+            "entries can only be named with --dry-run: a scan covers all of them"
+        )
     job = DirmonJob.where({"state": {"$in": ["queued", "running"]}}).first()
     job = job or DirmonJob.create()
     if job.is_queued:
@@ -217,7 +222,7 @@ def _say(entry: DirmonEntry, as_json: bool) -> None:
         return
     click.echo(f"{entry.name or entry.id} is {entry.state}")
     if entry.is_enabled and not DirmonJob.where({"state": {"$in": ["queued", "running"]}}).exists():
-        click.echo("nothing scans yet: `rocketjob dirmon scan` makes a job that does", err=True)
+        click.echo("nothing scans yet: `rocketjob dirmon scan` creates a job that does", err=True)
 
 
 def _row(entry: DirmonEntry) -> dict[str, Any]:

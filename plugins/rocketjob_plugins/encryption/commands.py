@@ -1,4 +1,4 @@
-"""`rocketjob encryption`: make keys, and encrypt what is stored under another one."""
+"""`rocketjob encryption`: create keys, and re-encrypt what is stored."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from rocketjob_plugins.encryption.rotate import Report, rotate
 @click.group(
     "encryption",
     cls=Group,
-    short_help="Make keys, and encrypt what is stored anew.",
+    short_help="Create keys, and re-encrypt what is stored.",
     examples=[
         ("A new key", "encryption new-key"),
-        ("What would be encrypted anew", "encryption rotate --dry-run"),
+        ("What would be re-encrypted", "encryption rotate --dry-run"),
     ],
 )
 def encryption() -> None:
-    """Look after the keys of encrypted fields, slices and files."""
+    """Manage the keys of encrypted fields, slices and files."""
 
 
 @encryption.command(
@@ -29,13 +29,13 @@ def encryption() -> None:
     short_help="Print a new key.",
     examples=[
         ("A key", "encryption new-key"),
-        ("The key alone, for a secret store", "encryption new-key --id 2025 --quiet"),
+        ("Only the key, for a secret store", "encryption new-key --id 2025 --quiet"),
     ],
 )
 @click.option("--id", help="The key's name, which is stored with the data.  [default: today]")
 @click.option("--quiet", is_flag=True, help="Print the key and nothing else.")
 def new_key(id: str | None, quiet: bool) -> None:
-    """Print a new key, and how to use it. It is stored nowhere."""
+    """Print a new key, and how to use it. It is not stored."""
     key = keys.new_key(id)
     if quiet:
         click.echo(key)
@@ -48,8 +48,8 @@ def new_key(id: str | None, quiet: bool) -> None:
 def _how_to(existing: int) -> str:
     lines = [
         "",
-        "Keep it where only the servers can read it, and keep a copy: without it nothing that it",
-        "encrypts can be read again. Set it in the environment of every server and client:",
+        "Keep it where only the servers can read it, and keep a copy: what it encrypts cannot be",
+        "read without it. Set it in the environment of every server and client:",
         "",
         "    ROCKETJOB_ENCRYPTION_KEYS=<the line above>",
     ]
@@ -65,7 +65,7 @@ def _how_to(existing: int) -> str:
 
 @encryption.command(
     "rotate",
-    short_help="Encrypt what is stored anew under the first key.",
+    short_help="Re-encrypt what is stored under the first key.",
     examples=[
         ("Count what is under other keys", "encryption rotate --dry-run"),
         ("Encrypt it under the first key", "encryption rotate"),
@@ -75,10 +75,10 @@ def _how_to(existing: int) -> str:
 @json_option
 @click.pass_context
 def rotate_command(ctx: click.Context, dry_run: bool, as_json: bool) -> None:
-    """Encrypt all stored fields and slices anew under the first of encryption_keys.
+    """Re-encrypt all stored fields and slices under the first of encryption_keys.
 
-    Servers may run meanwhile. When it is done, and all files that matter are under the first key
-    too, the other keys can be removed.
+    Servers may keep running. When it is done, and all files you need are under the first key
+    too, you can remove the other keys.
     """
     keys.writing_key()
     ring = keys.key_ring()
@@ -100,7 +100,7 @@ def _finish(total: Report) -> None:
         reasons = "; ".join(f"{count}: {reason}" for reason, count in total.failed.items())
         raise Failure(f"{total.failed.total()} values cannot be decrypted ({reasons})")
     if total.busy:
-        raise Failure(f"{total.busy} values were changed meanwhile: run it again")
+        raise Failure(f"{total.busy} values changed while it ran: run it again")
 
 
 def _add(total: Report, report: Report) -> None:

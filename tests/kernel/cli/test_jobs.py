@@ -139,7 +139,7 @@ def test_set_changes_fields_that_may_be_edited(cli, stored):
 @pytest.mark.parametrize(
     ("args", "says"),
     [
-        (["user_count=3"], "may not be edited; editable are"),
+        (["user_count=3"], "cannot be edited; editable are"),
         (["prority=3"], "did you mean priority?"),
         (["priority=high"], "must be a whole number"),
         (["priority=300"], "must be from 1 to 100"),

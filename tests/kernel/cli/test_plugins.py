@@ -65,7 +65,7 @@ def test_a_plugin_whose_commands_fail_does_not_break_the_others_and_is_named(cli
     result = cli("--help", plugins=manager)
     assert result.code == 0
     assert "warning: the plugin bad: no commands: RuntimeError: no way" in result.err
-    assert "warning: the plugin taken: no commands: there is a command jobs already" in result.err
+    assert "warning: the plugin taken: no commands: there is already a command jobs" in result.err
     assert cli("jobs", "counts", plugins=manager).err.startswith("No jobs")
 
 

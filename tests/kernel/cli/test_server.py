@@ -182,7 +182,7 @@ def test_it_is_said_when_no_job_class_is_found(start, tmp_path):
 
 
 def test_it_is_said_when_the_filters_leave_no_class(start):
-    start("--exclude", ".").says("the filters leave out all")
+    start("--exclude", ".").says("the filters exclude all")
 
 
 def test_queued_jobs_of_classes_that_nobody_has_are_named_in_the_log(start, file_store):

@@ -112,7 +112,7 @@ def test_what_is_required_must_be_given(rocketjob, name, value):
     ("cls", "said"),
     [
         ("NowhereJob", "NowhereJob is not loaded here"),
-        ("DirmonEntry", "DirmonEntry is no job class"),
+        ("DirmonEntry", "DirmonEntry is not a job class"),
         ("NoFileJob", "NoFileJob cannot be given a file"),
     ],
 )
