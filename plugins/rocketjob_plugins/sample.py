@@ -175,7 +175,9 @@ def _command() -> click.Command:
     )
     @click.argument("format", type=click.Choice(FORMATS))
     @click.option("-n", "--rows", type=click.IntRange(0), default=1000, show_default=True)
-    @click.option("--bad", callback=share, default="0", help="the share that is bad, such as 0.1%")
+    @click.option(
+        "--bad", callback=share, default="0", help="the share of bad records, such as 0.1%"
+    )
     @click.option("--seed", type=int, default=0, show_default=True, help="for different records")
     @click.option("-o", "--output", metavar="FILE", help="instead of standard output")
     def sample(format: str, rows: int, bad: float, seed: int, output: str | None) -> None:

@@ -26,7 +26,7 @@ MARKS = {OK: ("ok", "green"), WARNING: ("warning", "yellow"), PROBLEM: ("problem
 
 @command(
     "doctor",
-    short_help="Say what is wrong and what to do.",
+    short_help="Show what is wrong and what to do.",
     makes_store=False,
     examples=(
         ("check everything", "doctor --app myapp.jobs"),

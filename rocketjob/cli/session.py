@@ -34,7 +34,7 @@ class Session:
     _applied: dict[str, Any] = attrs.field(factory=dict)
 
     def apply(self, makes_store: bool = True) -> None:
-        """Configure this process as the options say; done again only if there are more.
+        """Configure this process by the options; repeated only if there are more.
 
         Args:
             makes_store: whether a store that does not exist is made.

@@ -22,7 +22,7 @@ cron = Group("cron", short_help="Try out cron expressions.", help="Try out cron 
 schedules_group = Group(
     "schedules",
     short_help="Sync schedules declared in code to the store.",
-    help="Schedules that are declared in code with @scheduled.",
+    help="Manage the schedules declared in code with @scheduled.",
 )
 
 
@@ -38,7 +38,7 @@ schedules_group = Group(
 @click.argument("expression")
 @click.option("-n", "--count", type=click.IntRange(1, 1000), default=5, show_default=True)
 @click.option("--from", "start", metavar="TIME", help="after this time; default: now")
-@click.option("--zone", metavar="NAME", help="for an expression that names none")
+@click.option("--zone", metavar="NAME", help="for an expression without a zone")
 @click.option(
     "--dst",
     type=click.Choice(["safe", "literal"]),

@@ -74,7 +74,9 @@ def demo(
 
     sources = files.find(folder or files.standard_library(), limit)
     if not sources.files:
-        raise Failure(f"there is no text file in {sources.folder}: name another one with --folder")
+        raise Failure(
+            f"there is no text file in {sources.folder}: choose another one with --folder"
+        )
     url = session_of(ctx).given.get("url")
     count = min(workers, processes or os.cpu_count() or 1)
     with _ended_by_signals(), set_up(sources, url, workers, count, keep) as stage:

@@ -83,7 +83,7 @@ def add(
 @click.option("-s", "--state", type=click.Choice(STATES), multiple=True)
 @json_option
 def list_entries(state: tuple[str, ...], as_json: bool) -> None:
-    """List the entries, with what made those fail that did."""
+    """List the entries, with the reason why any have failed."""
     entries = list(DirmonEntry.where({"state": {"$in": list(state or STATES)}}).order_by("id"))
     if as_json:
         import_app(lenient=True)

@@ -54,7 +54,7 @@ def _how_to(existing: int) -> str:
         "    ROCKETJOB_ENCRYPTION_KEYS=<the line above>",
     ]
     if existing:
-        lines[-1] += ",<the keys there are now>"
+        lines[-1] += ",<the current keys>"
         lines += [
             "",
             "First add it at the end everywhere, so that all can decrypt; then move it to the",
@@ -120,7 +120,7 @@ def _counts(report: Report) -> dict[str, object]:
 
 
 def _summary(report: Report, dry_run: bool) -> str:
-    action = "to encrypt anew" if dry_run else "encrypted anew"
+    action = "to re-encrypt" if dry_run else "re-encrypted"
     by_key = ", ".join(f"{count} of {id}" for id, count in sorted(report.rotated.items()))
     summary = f"{report.rotated.total()} {action}" + (f" ({by_key})" if by_key else "")
-    return f"{summary}, {report.current} under the first key already"
+    return f"{summary}, {report.current} already under the first key"

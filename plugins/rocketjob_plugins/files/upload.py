@@ -121,7 +121,7 @@ def misfits(class_name: str, properties: Mapping[str, Any]) -> list[tuple[str, s
     """
     cls = lookup(class_name, Document)
     if cls is None or not issubclass(cls, Job) or cls is Job:
-        problem = "is no job class" if cls else "is not loaded here: name its module in `app`"
+        problem = "is not a job class" if cls else "is not loaded here: name its module in `app`"
         return [("job_class_name", f"{class_name} {problem}")]
     if not hasattr(cls, "upload") and not any(_takes(cls, name) for name in FILE_FIELDS):
         problem = f"has neither a method upload nor a field {' or '.join(FILE_FIELDS)}"
