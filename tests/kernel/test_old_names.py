@@ -59,7 +59,7 @@ def test_a_name_that_never_was_is_an_attribute_error():
 
 
 def test_the_store_of_slices_is_still_an_attribute_of_the_application_with_a_warning(rocketjob):
-    import rocketjob_plugins.batch  # which has it now
+    importlib.import_module("rocketjob_plugins.batch")  # which has it now
 
     with pytest.warns(DeprecationWarning, match=r"slices_store is called .*settings.slices_store"):
         assert rocketjob.application.slices_store is rocketjob.store
