@@ -306,7 +306,7 @@ def test_an_app_module_that_fails_to_import_is_named_with_its_line(tmp_path, job
 def test_an_app_that_fails_in_the_worker_processes_only_does_not_make_them_spin(tmp_path, jobs):
     only_there = """
         import sys
-        if sys.argv[0].endswith("child.py"):
+        if sys.argv[0].endswith("worker_main.py"):
             raise RuntimeError("not here")
     """
     (tmp_path / "picky.py").write_text(textwrap.dedent(only_there))
