@@ -91,8 +91,8 @@ class OnDemand(Job, abstract=True):
     code_fields: ClassVar[tuple[str, ...]] = ("code",)
 
     @classmethod
-    def taken_by(cls, config: Config) -> bool:
-        return ALLOWED.of(config) and super().taken_by(config)
+    def runnable_on(cls, config: Config) -> bool:
+        return ALLOWED.of(config) and super().runnable_on(config)
 
     @functools.cached_property
     def compiled_code(self) -> dict[str, tuple[str, Any]]:
@@ -199,7 +199,7 @@ def register_settings() -> list[Setting[Any]]:
 
 @hookimpl
 def explain(job: Job) -> list[Reason]:
-    if not isinstance(job, OnDemand) or job.taken_by(current().config):
+    if not isinstance(job, OnDemand) or job.runnable_on(current().config):
         return []
     return [Reason("allow_on_demand", OFF)]
 

@@ -28,6 +28,7 @@ from rocketjob.jobs.claims import COLLECTION
 from rocketjob.jobs.exception import JobException
 from rocketjob.jobs.lifecycle import Lifecycle
 from rocketjob.jobs.limit import Limit
+from rocketjob.jobs.old_names import keep_old_names
 from rocketjob.jobs.present import Presented
 from rocketjob.jobs.query import Scopes
 from rocketjob.model import validators
@@ -118,6 +119,7 @@ class Job(Lifecycle, Scopes, Presented):
 
     def __init_subclass__(cls, abstract: bool = False, **options: Any) -> None:
         super().__init_subclass__(abstract=abstract, **options)
+        keep_old_names(cls)
         class_checks.check_made_class(cls)
 
     # --- what it does ------------------------------------------------------------------------
@@ -147,11 +149,11 @@ class Job(Lifecycle, Scopes, Presented):
         return {}
 
     @classmethod
-    def taken_by(cls, config: Config) -> bool:
-        """Tell whether a server with these settings runs jobs of this class."""
+    def runnable_on(cls, config: Config) -> bool:
+        """Return whether a server with these settings runs jobs of this class."""
         return True
 
-    def open_places(self, wanted: int, suspects: bool | None = None) -> int:
+    def free_slots(self, wanted: int, suspects: bool | None = None) -> int:
         """Return how many more workers, up to `wanted`, can join this running job.
 
         Args:
@@ -367,6 +369,9 @@ class Job(Lifecycle, Scopes, Presented):
         claims.release(self)
         self.percent_complete = 100
         return self
+
+
+keep_old_names(Job)
 
 
 def job_class(name: str) -> type[Job]:

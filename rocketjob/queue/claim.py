@@ -223,7 +223,7 @@ class Queue:
         clauses = {**self.clauses(now), "state": self._joinable[0]}
         if len(self._joinable) > 1:
             clauses["state"] = {"$or": self._joinable}
-        clauses.pop("crashes", None)  # that is asked of the job's parts, by `open_places`
+        clauses.pop("crashes", None)  # that is asked of the job's parts, by `free_slots`
         # Sorted here: asked for in order, the store would walk all that run to find these few.
         found = list(self.store.collection(COLLECTION).find({"$and": list(clauses.values())}))
         found.sort(key=lambda stored: (stored["priority"], stored["_id"]))
@@ -232,7 +232,7 @@ class Queue:
     def _join(self, job: Job, places: int) -> list[Job]:
         """Return the job once for each worker that is to join it; nothing is written."""
         try:
-            count = job.open_places(places, self.suspects) if places > 0 else 0
+            count = job.free_slots(places, self.suspects) if places > 0 else 0
         except Exception as error:
             self._leave_open(job, error)
             return []
@@ -419,7 +419,7 @@ def job_filter(config: Config) -> Filter | None:
 
 def takes(config: Config, cls: type[Job]) -> bool:
     """Tell whether a server with these settings runs jobs of this class."""
-    if cls in (Job, UnknownJob) or not cls.taken_by(config):
+    if cls in (Job, UnknownJob) or not cls.runnable_on(config):
         return False
     if config.include and not re.search(config.include, cls.__name__, re.IGNORECASE):
         return False

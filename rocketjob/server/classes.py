@@ -34,7 +34,7 @@ class Classes:
 def find_classes(current: Context) -> Classes:
     """Sort the classes that are loaded in this process by where they come from."""
     brought = {cls.type_name() for cls in current.plugins.collect("register_jobs")}
-    every = (cls for cls in loaded_classes(Job) if cls.taken_by(current.config))
+    every = (cls for cls in loaded_classes(Job) if cls.runnable_on(current.config))
     loaded = [cls for cls in every if cls.perform not in (Job.perform, UnknownJob.perform)]
     taken = sorted({cls.type_name() for cls in loaded if takes(current.config, cls)})
     return Classes(

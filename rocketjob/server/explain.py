@@ -138,7 +138,7 @@ def _ahead(job: Job, queue: Queue, now: datetime) -> Iterator[Reason]:
         jobs = "1 due job goes" if count == 1 else f"{count} due jobs go"
         yield Reason("ahead", f"{jobs} before it: more urgent (priority {job.priority}), or older")
     for each in queue.open_jobs(now):
-        if (each.priority, each.id) < (job.priority, job.id) and each.open_places(1) > 0:
+        if (each.priority, each.id) < (job.priority, job.id) and each.free_slots(1) > 0:
             text = f"workers join {each.type_name()} {each.id} first, which is running"
             yield Reason("joined first", f"{text} and has work for more of them")
             return

@@ -6,6 +6,9 @@ import sys
 
 import pytest
 
+from rocketjob import Job
+from rocketjob.states.machine import Change
+
 OLD = ["clock", "errors", "job", "limits", "supervisor", "codec", "hookspecs"]
 
 
@@ -63,3 +66,59 @@ def test_the_store_of_slices_is_still_an_attribute_of_the_application_with_a_war
 
     with pytest.warns(DeprecationWarning, match=r"slices_store is called .*settings.slices_store"):
         assert rocketjob.application.slices_store is rocketjob.store
+
+
+def test_a_class_that_overrides_an_old_name_is_asked_by_the_new_one(rocketjob):
+    with pytest.warns(DeprecationWarning, match=r"taken_by is called runnable_on.*0\.3") as warned:
+
+        class OldNightJob(Job):
+            @classmethod
+            def taken_by(cls, config):
+                return False
+
+            def perform(self): ...
+
+    assert [warning.filename for warning in warned] == [__file__]
+    assert OldNightJob.runnable_on(None) is False
+    OldNightJob.create()
+    assert rocketjob.work_off() == 0
+
+
+def test_an_old_name_of_a_plain_mixin_counts_too():
+    class OldMixin:
+        def open_places(self, wanted, suspects=None):
+            return 3
+
+    with pytest.warns(DeprecationWarning, match=r"OldMixin\.open_places is called free_slots"):
+
+        class MixedOldJob(OldMixin, Job): ...
+
+    assert MixedOldJob().free_slots(5) == 3
+
+
+def test_an_old_override_reaches_the_new_names_of_its_bases_through_super():
+    class NewBaseJob(Job):
+        def free_slots(self, wanted, suspects=None):
+            return 2
+
+    with pytest.warns(DeprecationWarning, match="open_places is called free_slots"):
+
+        class OldChildJob(NewBaseJob):
+            def open_places(self, wanted, suspects=None):
+                return super().open_places(wanted) + 1
+
+    with pytest.warns(DeprecationWarning, match=r"Job\.open_places is called Job\.free_slots"):
+        assert OldChildJob().free_slots(5) == 3
+
+
+def test_a_call_by_an_old_name_works_with_a_warning(rocketjob):
+    with pytest.warns(DeprecationWarning, match=r"Job\.open_places is called Job\.free_slots now"):
+        assert Job().open_places(1) == 0
+
+
+def test_a_change_is_asked_for_its_document_and_for_its_job_with_a_warning(rocketjob):
+    job = Job()
+    change = Change(job, job.event_called("start"))
+    assert change.document is job
+    with pytest.warns(DeprecationWarning, match=r"Change\.job is called Change\.document now"):
+        assert change.job is job

@@ -298,7 +298,7 @@ class BatchModel(BatchLifecycle, abstract=True):
             "say the same wherever jobs are uploaded and worked, and is the store in its place?"
         )
 
-    def open_places(self, wanted: int, suspects: bool | None = None) -> int:
+    def free_slots(self, wanted: int, suspects: bool | None = None) -> int:
         """Return how many workers find a slice; one, where only the end is left."""
         slices = self.input
         filter: dict[str, Any] = {"state": "queued"}
