@@ -84,7 +84,7 @@ def _refuse_settings_of_others(cls: type[Any]) -> None:
                 raise TypeError(
                     f"{owner.__qualname__}.{name} is a setting of {mixin.__name__}, which "
                     f"{cls.__qualname__} does not have: class {cls.__name__}({mixin.__name__}, "
-                    f"{cls.__bases__[0].__name__}). If it is a constant of your own, annotate it "
+                    f"{cls.__bases__[0].__name__}). If it is your own constant, annotate it "
                     "as ClassVar"
                 )
 
@@ -140,8 +140,8 @@ def _refuse_misspelt(cls: type[Document], name: str, value: Any) -> None:
     near = nearest(name, _fitting(cls.__fields__, value), ALIKE)
     if near:
         raise TypeError(
-            f"{cls.__qualname__}.{name} is no field of its bases, so it would have no effect: did "
-            f"you mean {near}? If it is a constant of your own, annotate it as ClassVar"
+            f"{cls.__qualname__}.{name} is not a field of its bases, so it would have no effect: "
+            f"did you mean {near}? If it is your own constant, annotate it as ClassVar"
         )
 
 

@@ -54,12 +54,12 @@ def encrypt(made: Field, value: Any) -> bytes:
     try:
         encoded = packing.pack({"v": value if encode is None else encode(value)})
     except Exception as error:  # its message has the value
-        said = f"{type(error).__name__} (not told in full, since it is to be encrypted)"
+        said = f"{type(error).__name__} (not shown in full, since it must be encrypted)"
         raise ValueError(f"The field {made.name} cannot be stored: {said}") from None
     data: bytes | None = context.current().plugins.hook.encrypt(data=encoded)
     if data is None:
         raise ConfigurationError(
-            f"The field {made.name} is to be stored encrypted, and nothing here encrypts: "
+            f"The field {made.name} must be stored encrypted, but nothing here encrypts: "
             "pip install 'rocketjob[crypto]', make a key with `rocketjob encryption new-key` and "
             "set encryption_keys"
         )

@@ -36,7 +36,7 @@ def encryption(rocketjob):
 
 def test_an_encrypted_field_without_a_plugin_that_encrypts_says_what_to_install(rocketjob):
     with pytest.raises(
-        ConfigurationError, match=r"ssn is to be stored encrypted.*rocketjob\[crypto\]"
+        ConfigurationError, match=r"ssn must be stored encrypted.*rocketjob\[crypto\]"
     ):
         SecretJob.create(ssn="123")
     assert SecretJob.count() == 0

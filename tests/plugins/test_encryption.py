@@ -154,7 +154,7 @@ def test_a_field_is_stored_encrypted(store):
 
 
 def test_without_keys_the_field_is_named(rocketjob):
-    with pytest.raises(ConfigurationError, match=r"account is to be stored encrypted.*new-key"):
+    with pytest.raises(ConfigurationError, match=r"account must be stored encrypted.*new-key"):
         SealedPaymentJob(account="x").save()
 
 

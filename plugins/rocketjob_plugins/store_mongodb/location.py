@@ -112,7 +112,7 @@ def make_client(url: str, listeners: Sequence[Any] = ()) -> Any:
         unclear = "@" in url and not _PASSWORD.search(url) and "scheme" not in said
         said = _QUOTE if unclear or "RFC 3986" in said else said
         shown = hide_password(url)
-        raise ConfigurationError(f"{shown} is no URL for MongoDB: {said}. {EXAMPLE}") from None
+        raise ConfigurationError(f"{shown} is not a URL for MongoDB: {said}. {EXAMPLE}") from None
     return client
 
 

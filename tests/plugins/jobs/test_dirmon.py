@@ -204,11 +204,11 @@ def test_sealed_properties_stay_as_they_are_until_they_are_given_anew(rocketjob,
 
 
 def test_secret_properties_without_a_key_are_refused(rocketjob, incoming):
-    with pytest.raises(ConfigurationError, match="token is to be stored encrypted"):
+    with pytest.raises(ConfigurationError, match="token must be stored encrypted"):
         entry_for(f"{incoming}/*", "SecretFileJob", properties=SECRETS)
     assert DirmonEntry.count() == 0
     file = str(drop(incoming, "a.csv"))
-    with pytest.raises(ConfigurationError, match="token is to be stored encrypted"):
+    with pytest.raises(ConfigurationError, match="token must be stored encrypted"):
         UploadFileJob.create(
             job_class_name="SecretFileJob", properties=SECRETS, upload_file_name=file
         )
