@@ -22,6 +22,8 @@ from zoneinfo import ZoneInfo
 
 import attrs
 
+from rocketjob.base.text import truth
+
 T = TypeVar("T")
 LOG_LEVELS = ("trace", "debug", "info", "warn", "error", "fatal")
 
@@ -81,12 +83,10 @@ def boolean(value: Any) -> bool:
     """Return a truth value; a text may be `true`, `yes`, `on`, `1`, or the opposite."""
     if isinstance(value, bool):
         return value
-    words = {"1": True, "true": True, "yes": True, "on": True}
-    words |= {"0": False, "false": False, "no": False, "off": False}
-    try:
-        return words[str(value).strip().lower()]
-    except KeyError:
-        raise ValueError("must be true or false") from None
+    meant = truth(str(value))
+    if meant is None:
+        raise ValueError("must be true or false")
+    return meant
 
 
 def whole(minimum: int) -> Callable[[Any], int]:

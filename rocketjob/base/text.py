@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -28,6 +27,19 @@ def span(seconds: float, units: int = 1) -> str:
     return " ".join(f"{n}{unit}" for n, unit in parts[:units] if n) or "0s"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return `1 slice` or `3 slices`."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def truth(text: str) -> bool | None:
+    """Return what a word such as `yes` or `off` means, or None if it means neither."""
+    word = text.strip().lower()
+    if word in ("true", "yes", "on", "1"):
+        return True
+    return False if word in ("false", "no", "off", "0") else None
+
+
 def did_you_mean(name: str, known: Iterable[str], otherwise: str = "") -> str:
     """Return `did you mean x?` for the nearest known name, or else `otherwise`."""
     near = nearest(name, known)
@@ -36,6 +48,8 @@ def did_you_mean(name: str, known: Iterable[str], otherwise: str = "") -> str:
 
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     """Return the known name that is most like another one, if any is like it enough."""
+    import difflib  # only where something is wrong
+
     near = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
     return near[0] if near else None
 

@@ -15,6 +15,7 @@ import click
 from rocketjob import application
 from rocketjob.application import Application
 from rocketjob.base.errors import PluginError, RocketJobError
+from rocketjob.base.text import counted
 from rocketjob.cli.command import command, json_option
 from rocketjob.cli.output import clean, print_json, styled
 from rocketjob.cli.session import fits_terminal, session_of
@@ -121,4 +122,4 @@ def _show_sum(findings: list[Finding]) -> None:
 
 def _count(findings: list[Finding], status: str) -> str:
     count = sum(finding.status == status for finding in findings)
-    return f"{count} {status}{'s' if count > 1 else ''}" if count else ""
+    return counted(count, status) if count else ""

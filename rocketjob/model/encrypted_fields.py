@@ -56,14 +56,7 @@ def encrypt(made: Field, value: Any) -> bytes:
     except Exception as error:  # its message has the value
         said = f"{type(error).__name__} (not shown in full, since it must be encrypted)"
         raise ValueError(f"The field {made.name} cannot be stored: {said}") from None
-    data: bytes | None = context.current().plugins.hook.encrypt(data=encoded)
-    if data is None:
-        raise ConfigurationError(
-            f"The field {made.name} must be stored encrypted, but nothing here encrypts: "
-            "pip install 'rocketjob[crypto]', make a key with `rocketjob encryption new-key` and "
-            "set encryption_keys"
-        )
-    return data
+    return encrypt_bytes(encoded, f"The field {made.name} must be stored encrypted")
 
 
 def decrypt(made: Field, stored: Any) -> Any:
@@ -81,8 +74,28 @@ def decrypt(made: Field, stored: Any) -> Any:
         error.args = (f"The field {made.name} cannot be decrypted: {error}",)
         raise
     if data is None:
-        raise ConfigurationError(
-            f"The field {made.name} is stored encrypted, and no key here decrypts it: "
-            "set encryption_keys to the keys it was encrypted with"
-        )
+        raise no_key(f"The field {made.name}")
     return made.load(packing.unpack(data)["v"])
+
+
+def encrypt_bytes(data: bytes, purpose: str) -> bytes:
+    """Encrypt with whatever plugin does it; the purpose is what an error message begins with.
+
+    Raises:
+        ConfigurationError: nothing here encrypts.
+    """
+    encrypted: bytes | None = context.current().plugins.hook.encrypt(data=data)
+    if encrypted is None:
+        raise ConfigurationError(
+            f"{purpose}, but nothing here encrypts: pip install 'rocketjob[crypto]', make a key "
+            "with `rocketjob encryption new-key` and set encryption_keys"
+        )
+    return encrypted
+
+
+def no_key(subject: str) -> ConfigurationError:
+    """Return the error of what is stored encrypted where no plugin decrypts."""
+    return ConfigurationError(
+        f"{subject} is stored encrypted, and no key here decrypts it: "
+        "set encryption_keys to the keys it was encrypted with"
+    )

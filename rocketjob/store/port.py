@@ -26,13 +26,13 @@ Documents are plain dicts in BSON types, times are timezone-aware UTC with milli
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
+from rocketjob.base.backoff import Backoff
 from rocketjob.base.errors import is_conflict
 from rocketjob.base.interrupt import Interrupt
 from rocketjob.store.unit import Committed, Filter, Stored, Units, Update, Write
@@ -294,7 +294,7 @@ def is_new(store: Store) -> bool:
 
 
 ATTEMPTS = 12
-BACK_OFF = (0.005, 0.5)  # seconds: the first and the longest wait for another transaction
+BACK_OFF = (0.007, 0.7)  # seconds: the first and the longest wait for another transaction
 _inside = threading.local()
 
 
@@ -326,7 +326,7 @@ def atomically(
 def _repeatedly(
     store: Store, step: Callable[[Any], T], repeat: Callable[[BaseException], bool]
 ) -> T:
-    wait = BACK_OFF[0]
+    pauses = Backoff(*BACK_OFF)
     for attempt in range(1, ATTEMPTS + 1):
         try:
             with store.transaction() as session:
@@ -334,6 +334,5 @@ def _repeatedly(
         except Exception as error:
             if attempt == ATTEMPTS or not repeat(error):
                 raise
-        time.sleep(wait * random.uniform(0.5, 1.5))
-        wait = min(wait * 2, BACK_OFF[1])
+        time.sleep(pauses.next())
     raise AssertionError("unreachable")

@@ -8,7 +8,6 @@ small backlog: what the threads can finish within a few milliseconds, measured.
 from __future__ import annotations
 
 import contextlib
-import random
 import threading
 import time
 from collections import deque
@@ -18,6 +17,7 @@ from typing import Any
 from bson import ObjectId
 
 from rocketjob.base import clock
+from rocketjob.base.backoff import Backoff
 from rocketjob.base.config import Config
 from rocketjob.base.errors import ClaimLost
 from rocketjob.base.interrupt import Interrupt
@@ -141,17 +141,16 @@ class WorkerPool:
         """Claim, commit and wait, until stopped and all that runs has ended."""
         for worker in self.workers:
             worker.thread.start()
-        wait = RETRY_SECONDS[0]
+        pauses = Backoff(*RETRY_SECONDS)
         while not self._is_done():
             try:
                 self._step()
-                wait = RETRY_SECONDS[0]
+                pauses.reset()
             except Exception as error:
                 self._is_unsure = True
                 transient = self.queue.store.is_transient(error)
                 log.exception("cannot reach the store" if transient else "the claimer failed")
-                time.sleep(wait * random.uniform(0.5, 1.0))
-                wait = min(wait * 2, RETRY_SECONDS[1])
+                time.sleep(pauses.next())
         self._end()
 
     def stop(self) -> None:

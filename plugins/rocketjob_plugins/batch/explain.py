@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from rocketjob.base.text import counted
 from rocketjob.jobs.exception import message_of
 from rocketjob.jobs.reasons import Reason, Remark
 from rocketjob.server.explain import lost
@@ -32,7 +33,7 @@ def remarks(job: BatchModel) -> Iterator[Remark]:
 
 def _failures(job: BatchModel) -> Iterator[Reason]:
     for group in job.input.group_exceptions():
-        slices = f"{group['count']} slice{'s' * (group['count'] != 1)} failed"
+        slices = f"{counted(group['count'], 'slice')} failed"
         message, *others = group["messages"]
         more = f" (and {len(others)} other messages)" if others else ""
         yield Reason("slices", f"{slices}: {group['class_name']}: {message}{more}")

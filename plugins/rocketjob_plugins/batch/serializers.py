@@ -24,6 +24,7 @@ import zstandard
 
 from rocketjob.application import current
 from rocketjob.base.errors import ConfigurationError
+from rocketjob.model.encrypted_fields import encrypt_bytes, no_key
 from rocketjob.model.types import check_record, decode_any, encode_any
 from rocketjob.store import packing
 from rocketjob_plugins.batch.streams.texts import check_utf8, line_of
@@ -126,22 +127,13 @@ def _dump_bz2(records: list[Any]) -> Any:
 
 
 def _encrypt(data: bytes) -> bytes:
-    found: bytes | None = current().plugins.hook.encrypt(data=data)
-    if found is None:
-        raise ConfigurationError(
-            "A category is to be encrypted, and nothing here encrypts: pip install "
-            "'rocketjob[crypto]', make a key with `rocketjob encryption new-key` and set "
-            "encryption_keys"
-        )
-    return found
+    return encrypt_bytes(data, "A category must be stored encrypted")
 
 
 def _decrypt(data: bytes) -> bytes:
     found: bytes | None = current().plugins.hook.decrypt(data=data)
     if found is None:
-        raise ConfigurationError(
-            "Slices are stored encrypted, and no key here decrypts them: set encryption_keys"
-        )
+        raise no_key("A slice")
     return found
 
 

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
 from typing import NoReturn
 from zoneinfo import ZoneInfo
 
 from attrs import field, frozen
 
 from rocketjob.base.errors import RocketJobError
+from rocketjob.base.text import counted, nearest
 from rocketjob_plugins.cron.wall_times import WallTimes
 from rocketjob_plugins.cron.zones import load_zone
 
@@ -153,7 +153,7 @@ _SHAPE = (
 
 
 def _counted(number: int) -> str:
-    return "it is empty" if not number else f"it has {number} field{'s' * (number > 1)}"
+    return "it is empty" if not number else f"it has {counted(number, 'field')}"
 
 
 def _expand(word: str, expression: str) -> list[str]:
@@ -165,8 +165,8 @@ def _expand(word: str, expression: str) -> list[str]:
 
 
 def _did_you_mean(text: str, known: Iterable[str]) -> str:
-    near = get_close_matches(text, known, n=1)
-    return f', did you mean "{near[0]}"?' if near else ""
+    near = nearest(text, known)
+    return f', did you mean "{near}"?' if near else ""
 
 
 def _refuse(expression: str, name: str, why: str) -> NoReturn:

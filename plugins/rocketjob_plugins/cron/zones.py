@@ -9,11 +9,12 @@ the wall clock and convert only what it finds.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from difflib import get_close_matches
 from functools import cache
 from zoneinfo import ZoneInfo, available_timezones
 
 from attrs import frozen
+
+from rocketjob.base.text import nearest
 
 _SECOND = timedelta(seconds=1)
 TICK = timedelta(microseconds=1)
@@ -39,14 +40,11 @@ def _suggestion(name: str) -> str:
     plain = {_simplified(zone): zone for zone in sorted(_zone_names())}
     cities = {simple.rpartition("/")[2]: simple for simple in plain}
     simple_name = _simplified(name)
-    near = (
-        [simple_name]
-        if simple_name in plain
-        else get_close_matches(simple_name, plain, n=1, cutoff=0.8)
-    )
-    if not near and "/" not in simple_name:
-        near = [cities[city] for city in get_close_matches(simple_name, cities, n=1, cutoff=0.8)]
-    return f', did you mean "{plain[near[0]]}"?' if near else ""
+    near = nearest(simple_name, plain, cutoff=0.8)
+    if near is None and "/" not in simple_name:
+        city = nearest(simple_name, cities, cutoff=0.8)
+        near = city and cities[city]
+    return f', did you mean "{plain[near]}"?' if near else ""
 
 
 def _simplified(name: str) -> str:

@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 from typing import Any, NamedTuple, Protocol
 
 from rocketjob.base.errors import RocketJobError
+from rocketjob.base.folders import sync_folder
 from rocketjob.base.passwords import hide_secrets_of
 from rocketjob_plugins.batch.streams.names import is_url, shown
 from rocketjob_plugins.batch.streams.source import fsspec, path_of
@@ -282,7 +283,7 @@ class LocalFolder:
             if error.errno != errno.EXDEV:
                 raise
             self._copy(source, target, hold)
-        _sync(os.path.dirname(target))
+        sync_folder(os.path.dirname(target))
 
     def _copy(self, source: str, target: str, hold: Callable[[], None]) -> None:
         part = _part(target)
@@ -299,7 +300,7 @@ class LocalFolder:
             with suppress(OSError):
                 os.unlink(part)
             raise
-        _sync(os.path.dirname(target))  # before the only other copy is removed
+        sync_folder(os.path.dirname(target))  # before the only other copy is removed
         try:
             os.unlink(source)
         except OSError:
@@ -368,15 +369,6 @@ def shown_name(path: str) -> str:
 def _part(target: str) -> str:
     directory, _, name = target.rpartition("/")
     return f"{directory}/.{name.partition('_')[0]}.part"
-
-
-def _sync(directory: str) -> None:
-    with suppress(OSError):  # not every file system can
-        number = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(number)
-        finally:
-            os.close(number)
 
 
 # --- remote ----------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
+from rocketjob.base.backoff import Backoff
 from rocketjob.base.interrupt import Interrupt
 from rocketjob.base.log import Logger
 
@@ -60,7 +61,7 @@ class Changes:
                 self._thread.start()
 
     def _watch(self) -> None:
-        wait = BACK_OFF[0]
+        pauses = Backoff(*BACK_OFF)
         while not self._stopping.is_set():
             try:
                 with self._open() as stream:
@@ -69,16 +70,16 @@ class Changes:
                     while stream.alive and not self._stopping.is_set():
                         if self._read(stream):
                             self._add()
-                        wait = BACK_OFF[0]
-                self._stopping.wait(wait)  # it was ended, as by a drop: not again at once
+                        pauses.reset()
+                self._stopping.wait(pauses.next())  # it was ended, as by a drop: not again at once
             except Exception as error:
                 if self._stopping.is_set():
                     return
                 self.breaks += 1
                 self._add()  # whoever waits looks for himself, and meets the error
                 log.debug("the change stream broke off", error=str(error)[:200])
-                self._stopping.wait(wait * random.uniform(0.5, 1.0))
-                wait, self._token = min(wait * 2, BACK_OFF[1]), None
+                self._stopping.wait(pauses.next())
+                self._token = None
 
     def _open(self) -> Any:
         # Only that there was a change is of interest: the events are kept as small as can be.

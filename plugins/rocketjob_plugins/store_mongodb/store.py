@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 import threading
 import time
 import weakref
@@ -15,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, cast
 
+from rocketjob.base.backoff import Backoff
 from rocketjob.base.errors import StoreError, is_conflict
 from rocketjob.base.interrupt import Interrupt
 from rocketjob.base.log import Logger
@@ -461,7 +461,7 @@ def _commit(session: Any) -> None:
     """Commit, and ask again while it is not known whether that was done; asking is harmless."""
     from pymongo.errors import PyMongoError
 
-    end, wait = time.monotonic() + COMMIT_SECONDS, 0.05
+    end, pauses = time.monotonic() + COMMIT_SECONDS, Backoff(0.05, 2.0)
     while True:
         try:
             session.commit_transaction()
@@ -470,8 +470,7 @@ def _commit(session: Any) -> None:
             unknown = error.has_error_label("UnknownTransactionCommitResult")
             if not unknown or time.monotonic() > end:
                 raise
-        time.sleep(wait * random.uniform(0.5, 1.0))
-        wait = min(wait * 2, 2.0)
+        time.sleep(pauses.next())
 
 
 def _after_fork() -> None:

@@ -23,6 +23,7 @@ from pymongo.errors import CollectionInvalid, OperationFailure
 from pymongo.monitoring import CommandListener
 
 from rocketjob.base import clock
+from rocketjob.base.backoff import Backoff
 from rocketjob_plugins.store_mongodb.changes import AWAIT_MS, BACK_OFF, Changes, log
 
 if TYPE_CHECKING:
@@ -79,16 +80,15 @@ class Tailable(Changes):
                 self._teller.start()
 
     def _tell(self) -> None:
-        wait = BACK_OFF[0]
+        pauses = Backoff(*BACK_OFF)
         while self._news.wait() and not self._stopping.is_set():
             try:
                 self._tell_now()
-                wait = BACK_OFF[0]
+                pauses.reset()
             except Exception as error:  # those who wait look by themselves now and then
                 log.debug("others could not be woken", error=str(error)[:200])
                 self._news.set()
-                self._stopping.wait(wait)
-                wait = min(wait * 2, BACK_OFF[1])
+                self._stopping.wait(pauses.next())
             self._stopping.wait(PAUSE)
 
     def _tell_now(self) -> None:

@@ -14,6 +14,7 @@ import pendulum
 from bson import Decimal128, ObjectId, Regex
 from bson.errors import InvalidId
 
+from rocketjob.base.text import truth
 from rocketjob.model.types.base import Codec, instance_of, scalar, shown, wanted
 from rocketjob.model.types.times import (
     aware_datetime,
@@ -83,12 +84,10 @@ def check_decimal(value: Any) -> str | None:
 
 
 def parse_bool(text: str) -> bool:
-    words = {"true": True, "yes": True, "on": True, "1": True}
-    words |= {"false": False, "no": False, "off": False, "0": False}
-    try:
-        return words[text.strip().lower()]
-    except KeyError:
-        raise ValueError(f"must be true or false, not {text!r}") from None
+    meant = truth(text)
+    if meant is None:
+        raise ValueError(f"must be true or false, not {text!r}")
+    return meant
 
 
 def _parse_decimal(text: str) -> Decimal:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
 from pathlib import PurePath
@@ -15,6 +14,7 @@ from rocketjob.base.passwords import (
     hide_secrets_of,
     secrets_of,
 )
+from rocketjob.base.text import did_you_mean
 from rocketjob_plugins.batch.streams.errors import StreamError
 
 EXTENSIONS = {
@@ -111,7 +111,6 @@ def chosen_streams(file_name: str | None, streams: Sequence[str] | str | None) -
 def _known(stream: str) -> str:
     name = str(stream).lower().lstrip(".")
     if name not in EXTENSIONS:
-        near = difflib.get_close_matches(name, EXTENSIONS, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(EXTENSIONS)}"
+        hint = did_you_mean(name, EXTENSIONS, f"known are {', '.join(EXTENSIONS)}")
         raise StreamError(f"There is no stream {stream}; {hint}")
     return EXTENSIONS[name]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import codecs
-import difflib
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict, Unpack
 
 import attrs
 
+from rocketjob.base.text import did_you_mean
 from rocketjob_plugins.batch.streams.errors import StreamError
 from rocketjob_plugins.batch.streams.inflate import Limits
 
@@ -69,8 +69,7 @@ def check_keywords(given: Mapping[str, Any], known: type[ReadKeywords] = ReadKey
     names = list(known.__annotations__)
     for name in given:
         if name not in names:
-            near = difflib.get_close_matches(name, names, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(names)}"
+            hint = did_you_mean(name, names, f"there are {', '.join(names)}")
             raise TypeError(f"there is no option {name} to read a file; {hint}")
 
 

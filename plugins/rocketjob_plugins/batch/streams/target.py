@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 from urllib.parse import urlsplit
 
+from rocketjob.base.folders import sync_folder
 from rocketjob_plugins.batch.streams.errors import StreamError
 from rocketjob_plugins.batch.streams.names import check_url, is_url, library_failed, shown
 from rocketjob_plugins.batch.streams.source import fsspec, package_missing, path_of
@@ -73,22 +74,13 @@ class _Path:
         self._file.close()
         self._part.replace(self._path)
         if self._fsync:
-            _sync_directory(self._path.parent)
+            sync_folder(self._path.parent)
 
     def discard(self) -> None:
         with contextlib.suppress(OSError):  # the disk may be full: closing writes the rest
             self._file.close()
         if not self._direct:
             self._part.unlink(missing_ok=True)
-
-
-def _sync_directory(directory: Path) -> None:
-    with contextlib.suppress(OSError):  # not every file system can
-        number = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(number)
-        finally:
-            os.close(number)
 
 
 class _Remote:

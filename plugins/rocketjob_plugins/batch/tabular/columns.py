@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from rocketjob.base.text import nearest
 from rocketjob_plugins.batch.streams.errors import StreamError
 
 REJECTED = "__rejected__"
@@ -30,7 +30,7 @@ def _is_mark(character: str) -> bool:
 def near(names: Iterable[str], known: Iterable[str]) -> str:
     """Return a hint at what was meant, to be put behind the names."""
     known = list(known)
-    found = [each for name in names for each in difflib.get_close_matches(name, known, n=1)]
+    found = [near for name in names if (near := nearest(name, known))]
     return f" (did you mean {', '.join(found)}?)" if found else ""
 
 

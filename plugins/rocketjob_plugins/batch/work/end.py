@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from rocketjob.base.errors import NotFound, StateConflict, StoreError
+from rocketjob.base.text import counted
 from rocketjob.jobs import claims
 from rocketjob.model.document import load_into
 from rocketjob.states.machine import Change
@@ -61,7 +62,7 @@ def _refuse_the_end(job: BatchModel, worker: Worker, reason: str) -> None:
 def _finish_inline(job: BatchModel) -> None:
     failed = job.input.count("failed")
     if failed:
-        job.fail(f"{failed} slice{'s' * (failed != 1)} failed to process", save=False)
+        job.fail(f"{counted(failed, 'slice')} failed to process", save=False)
     elif job.record_count is not None:
         _run_after_batch(job)
         if job.is_running:
@@ -69,7 +70,7 @@ def _finish_inline(job: BatchModel) -> None:
 
 
 def _fail_for_slices(job: BatchModel, failed: int, worker: Worker) -> None:
-    reason = f"{failed} slice{'s' * (failed != 1)} failed to process"
+    reason = f"{counted(failed, 'slice')} failed to process"
     change = Change(job, job.__events__["fail"], {"reason": reason})
     try:
         change.prepare()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import random
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
+from rocketjob.base.backoff import Backoff
 from rocketjob.base.log import Logger
 
 if TYPE_CHECKING:
@@ -19,14 +19,14 @@ RETRY_SECONDS = (0.01, 1.0)  # first and longest wait where the store is out of 
 
 def persistently(job: BatchModel, step: Callable[[], T]) -> T:
     """Repeat a step while the store is out of reach, or others were quicker."""
-    wait = RETRY_SECONDS[0]
+    pauses, is_first = Backoff(*RETRY_SECONDS), True
     while True:
         try:
             return step()
         except Exception as error:
             if not job.input.store.is_transient(error):
                 raise
-            if wait > RETRY_SECONDS[0]:
+            if not is_first:
                 log.warning("cannot reach the store", error=str(error))
-        time.sleep(wait * random.uniform(0.5, 1.0))
-        wait = min(2 * wait, RETRY_SECONDS[1])
+        is_first = False
+        time.sleep(pauses.next())
