@@ -30,7 +30,6 @@ LARGE_BYTES = 64 * 1024  # larger files are more urgent: the last to end should 
 GROUP = 500  # jobs stored in one go
 GRACE_SECONDS = 10
 LOOK_SECONDS = 0.15
-TAKEN = "^Demo(File|Batch|Simple)Job$"  # what the server runs
 
 
 @attrs.define

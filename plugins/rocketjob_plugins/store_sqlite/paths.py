@@ -70,16 +70,6 @@ def collect(document: Any, parts: Parts) -> list[Any]:
     return found
 
 
-def crosses_array(document: Any, parts: Parts) -> bool:
-    """Tell whether an array lies on the path or at its end, where one value cannot stand for it."""
-    node = document
-    for part in parts:
-        if not isinstance(node, dict):
-            break
-        node = node.get(part, MISSING)
-    return isinstance(node, list)
-
-
 def value_at(document: Any, parts: Parts) -> Any:
     """Return the value at a path that no array crosses, or the array that is in the way."""
     node = document

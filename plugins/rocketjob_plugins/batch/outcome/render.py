@@ -61,7 +61,6 @@ class Outcome:
         self.documents: list[tuple[str, Stored]] = []
         self.rejected: list[Reject] = []
         self._keep = {each.name: each.nils for each in job.output_categories}
-        self._main = self._keep.get("main")
         self._writers = _writers(job)
         self._collected: dict[str, list[Any]] = {name: [] for name in self._keep}
         self._of_record: dict[str, list[int]] = {name: [] for name in self._keep}
