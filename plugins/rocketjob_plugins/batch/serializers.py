@@ -202,10 +202,16 @@ def refused(
         try:
             if check is not None:
                 check([record])
-            dump([record])
+            packing.pack({"r": dump([record])})  # what a plugin's serializer returns may be refused
         except Exception as error:
             if "encrypt" in name:
                 return index, f"the {type(record).__name__} holds what a document cannot"
-            said = check_record(record) or str(error)
-            return index, said.removeprefix("cannot be stored: ")
+            return index, _why(record, error).removeprefix("cannot be stored: ")
     return None
+
+
+def _why(record: Any, error: Exception) -> str:
+    try:
+        return check_record(record) or str(error)
+    except Exception:  # such as a RecursionError: it is nested too deeply to be looked at
+        return str(error)

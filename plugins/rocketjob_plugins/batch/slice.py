@@ -237,7 +237,10 @@ def explained(error: Exception, documents: Iterable[Stored]) -> Exception:
     Only now: to measure records that are not compressed takes as long as to store them.
     """
     for each in documents:
-        size = len(packing.pack(each))
+        try:
+            size = len(packing.pack(each))
+        except Exception:  # not too large, but nothing that a document holds: the store says so
+            continue
         if size > MAX_DOCUMENT_BYTES:
             return _too_large(each["_id"], each["size"], size)
     return error

@@ -15,6 +15,7 @@ from typing import Any
 
 from rocketjob import Job
 from rocketjob.model.fields import read_only_field
+from rocketjob_plugins.batch.streams.texts import writable
 
 
 class Statistics(Job, abstract=True):
@@ -49,10 +50,15 @@ class Statistics(Job, abstract=True):
 
 def _check(name: str, count: Any) -> None:
     """Refuse here, where the error has a line of the user's, what the store would refuse."""
-    if any(not part or part.startswith("$") for part in name.split(".")):
-        raise ValueError(f"statistics_inc: {name!r} is no key; write for example 'invalid.email'")
+    parts = name.split(".")
+    if "\0" in name or writable(name) != name or any(not p or p[0] == "$" for p in parts):
+        raise ValueError(
+            f"statistics_inc: {name!r} is not a key; write for example 'invalid.email'"
+        )
     if isinstance(count, bool) or not isinstance(count, int | float):
         raise TypeError(f"statistics_inc: {name} must be added a number, not {count!r}")
+    if isinstance(count, int) and abs(count) >= 2**63:
+        raise ValueError(f"statistics_inc: {name} must be added a number of 64 bits, not {count}")
 
 
 def add_nested(counts: dict[str, Any], name: str, count: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import weakref
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -154,11 +155,21 @@ class UploadWriter:
         try:
             self.slices.collection.insert_many(ready)
         except Exception as error:
-            if (why := explained(error, ready)) is not error:
+            if (why := self._refusal(ready, error)) is not error:
                 raise why from None  # that of a store may hold all of the records
             raise
         if self.progress is not None:
             self.progress(self.count)
+
+    def _refusal(self, documents: list[Stored], error: Exception) -> Exception:
+        """Say why the store refuses slices: one is too large, or holds what a document cannot."""
+        why = explained(error, documents)
+        for document in documents if why is error else ():
+            with contextlib.suppress(Exception):  # a plugin's serializer may not read it either
+                why = _unstorable(self.category, Slice.load(document, self.slices), error)
+            if why is not error:
+                break
+        return why
 
     def _advance_mark(self) -> None:
         """Say in the stored job how far the numbers are given away: one upload at a time."""

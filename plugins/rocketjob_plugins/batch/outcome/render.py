@@ -8,8 +8,9 @@ processed later falls into its place.
 
 from __future__ import annotations
 
+import contextlib
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -22,7 +23,7 @@ from rocketjob_plugins.batch.io.tables import lazy_rows, parses
 from rocketjob_plugins.batch.outcome import rejects
 from rocketjob_plugins.batch.result import Result, Results
 from rocketjob_plugins.batch.serializers import check_texts, refused
-from rocketjob_plugins.batch.slice import EXCEPTION, Slice
+from rocketjob_plugins.batch.slice import EXCEPTION, Slice, explained
 from rocketjob_plugins.batch.slices import claim_guard
 from rocketjob_plugins.batch.statistics import Statistics
 from rocketjob_plugins.batch.streams import StreamError
@@ -59,6 +60,7 @@ class Outcome:
         self.state = "done"
         self.error: BaseException | None = None
         self.documents: list[tuple[str, Stored]] = []
+        self._given_by: dict[tuple[str, int], list[int]] = {}  # a document's values: their records
         self.rejected: list[Reject] = []
         self._keep = {each.name: each.nils for each in job.output_categories}
         self._writers = _writers(job)
@@ -76,6 +78,7 @@ class Outcome:
         made = cls.__new__(cls)
         made.slice, made.state, made.documents = slice_, "released", []
         made.rejected, made.statistics, made._collected, made._counts = [], {}, {}, []
+        made._given_by = {}
         made.job, made.error = job, None
         made.start = made.index = max(0, (slice_.processing_record_number or 1) - 1)
         return made
@@ -187,6 +190,32 @@ class Outcome:
             self._collected[name].clear()
             self._of_record[name].clear()
 
+    def refused_by_store(self, error: Exception) -> None:
+        """Fail because the store refuses the output; say which record gave it, if that is seen."""
+        explanation = explained(error, (document for _, document in self.documents))
+        self.fail_whole(self._first_refused() or explanation)
+
+    def _first_refused(self) -> Exception | None:
+        """Look into what was packed already: usually the serializer has refused it before."""
+        found = []
+        for (name, number), indexes in self._given_by.items():
+            slices = self.job.output_for(name)
+            stored = dict(self._documents_of(slices.name)).get(number)
+            if stored is None or slices.serializer.whole:  # that is one file, and no list of values
+                continue
+            with contextlib.suppress(Exception):
+                records = slices.serializer.load(stored["records"])
+                if bad := refused(slices.serializer.name, records):
+                    found.append((indexes[bad[0]], bad[1]))
+        return self._unstorable_record(*min(found)) if found else None
+
+    def _documents_of(self, collection: str) -> Iterator[tuple[int, Stored]]:
+        return ((each["_id"], each) for name, each in self.documents if name == collection)
+
+    def _unstorable_record(self, index: int, why: str) -> StreamError:
+        problem = f"what perform returned cannot be stored: {why}"
+        return StreamError(problem, record=self.slice.id + index)
+
     def fail_whole(self, error: BaseException) -> None:
         """Fail because the output cannot be stored: all of the slice is to be done again."""
         self.documents, self.rejected, self.statistics = [], [], {}
@@ -244,8 +273,7 @@ class Outcome:
             bad = refused(serializer, records, check=check_texts)
             if bad is not None:
                 index = self._of_record[name][bad[0]]
-                said = f"what perform returned cannot be stored: {bad[1]}"
-                found.append((index, StreamError(said, record=self.slice.id + index)))
+                found.append((index, self._unstorable_record(index, bad[1])))
         return min(found, key=lambda each: each[0]) if found else None
 
     def _leave_out(self, index: int) -> None:
@@ -274,6 +302,7 @@ class Outcome:
             part = Slice(records[:until], self.slice.id + self._from, self.job.output_for(category))
             part.state = "completed"
             documents.append((part._slices.name, part.to_document()))  # type: ignore[union-attr]
+            self._given_by[name, part.id] = self._of_record[name][:until]
         for name, numbers in self._of_record.items():
             until = bisect_left(numbers, end)
             del self._collected[name][:until], numbers[:until]

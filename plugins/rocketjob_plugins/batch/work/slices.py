@@ -21,7 +21,7 @@ from rocketjob_plugins.batch.io.tables import BLANK
 from rocketjob_plugins.batch.outcome import rejects
 from rocketjob_plugins.batch.outcome.commit import add_statistics, store_outcomes
 from rocketjob_plugins.batch.outcome.render import Outcome
-from rocketjob_plugins.batch.slice import Slice, explained
+from rocketjob_plugins.batch.slice import Slice
 from rocketjob_plugins.batch.statistics import Statistics
 from rocketjob_plugins.batch.work.persist import persistently
 
@@ -114,6 +114,7 @@ class SliceWorker:
             self._store_one_by_one(outcomes, error)
             stored = True
             found = self._persistently(lambda: atomically(store, step))
+        self._held = found  # to be given back, should the counts be refused
         if self._counted:  # the job is in another store: they are added once the slices are stored
             counted, self._counted = self._counted, {}
             add_statistics(self.job, counted)
@@ -127,7 +128,7 @@ class SliceWorker:
             try:
                 self._persistently(lambda each=outcome: store_outcomes(job, [each]))  # type: ignore[misc]
             except Exception as refused:
-                outcome.fail_whole(explained(refused, (each for _, each in outcome.documents)))
+                outcome.refused_by_store(refused)
                 self._persistently(lambda each=outcome: store_outcomes(job, [each]))  # type: ignore[misc]
 
     def _persistently(self, step: Callable[[], T]) -> T:
