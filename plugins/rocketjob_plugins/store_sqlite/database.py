@@ -235,10 +235,7 @@ class Database:
         try:
             result = work(connection)
         except BaseException:
-            connection.catalog.forget()
-            if raw.in_transaction:
-                raw.execute("ROLLBACK TO rocketjob")
-                raw.execute("RELEASE rocketjob")
+            _undo_savepoint(connection)
             raise
         raw.execute("RELEASE rocketjob")
         return result
@@ -277,10 +274,7 @@ class Database:
         try:
             yield
         except BaseException:
-            connection.catalog.forget()
-            if raw.in_transaction:
-                raw.execute("ROLLBACK TO rocketjob")
-                raw.execute("RELEASE rocketjob")
+            _undo_savepoint(connection)
             raise
         else:
             self._translated(lambda: raw.execute("RELEASE rocketjob"))
@@ -431,3 +425,10 @@ class Database:
     def _wake(self, process: _Process) -> None:
         for waiter in list(process.waiters):
             waiter.wake()
+
+
+def _undo_savepoint(connection: Connection) -> None:
+    connection.catalog.forget()
+    if connection.raw.in_transaction:
+        connection.raw.execute("ROLLBACK TO rocketjob")
+        connection.raw.execute("RELEASE rocketjob")

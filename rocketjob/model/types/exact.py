@@ -36,7 +36,11 @@ def _constant(text: str) -> float:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise Inexact(f"the name {twice!r} is there twice")
+        raise Inexact(f"the name {repeated_name(pairs)!r} is there twice")
     return found
+
+
+def repeated_name(pairs: list[tuple[str, Any]]) -> str:
+    """Return the first name that the pairs of an object have twice."""
+    names = [name for name, _ in pairs]
+    return next(name for name in names if names.count(name) > 1)

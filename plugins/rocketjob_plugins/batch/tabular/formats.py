@@ -22,6 +22,7 @@ import types
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
+from rocketjob.model.types.exact import repeated_name
 from rocketjob_plugins.batch.streams.errors import StreamError
 from rocketjob_plugins.batch.streams.options import Dialect
 from rocketjob_plugins.batch.streams.texts import json_of, texts_of
@@ -252,8 +253,7 @@ def _no_constant(text: str) -> Any:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
+        twice = repeated_name(pairs)
         raise StreamError(f"the key {twice} is there twice", column=twice)
     return found
 
