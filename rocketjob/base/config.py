@@ -125,19 +125,19 @@ class Config:
 
     def as_dict(self) -> dict[str, Any]:
         """Return every setting by name, those of the plugins that are enabled included."""
-        found = {name: getattr(self, name) for name in KERNEL}
+        settings = {name: getattr(self, name) for name in KERNEL}
         of_plugins = _find(self.disabled_plugins).settings
-        return found | {name: setting.of(self) for name, setting in of_plugins.items()}
+        return settings | {name: setting.of(self) for name, setting in of_plugins.items()}
 
 
 def _kernel() -> dict[str, Setting[Any]]:
-    found = {}
+    settings = {}
     for field in attrs.fields(Config):
         if field.metadata:
             listed = isinstance(field.default, attrs.Factory)  # type: ignore[arg-type]
             default = [] if listed else field.default
-            found[field.name] = Setting(field.name, default, **_described(field.metadata))
-    return found
+            settings[field.name] = Setting(field.name, default, **_described(field.metadata))
+    return settings
 
 
 def _described(metadata: Mapping[str, Any]) -> dict[str, Any]:
@@ -182,8 +182,8 @@ def load(
     """
     values: dict[str, Any] = {}
     others: list[Given] = []
-    for origin, found in _sources(overrides or {}, environ, directory or Path.cwd()):
-        for name, value in found.items():
+    for origin, given in _sources(overrides or {}, environ, directory or Path.cwd()):
+        for name, value in given.items():
             if name in KERNEL:
                 values[name] = _parse(KERNEL[name], value, origin)
             else:
@@ -204,13 +204,13 @@ def load_given(settings: Mapping[str, Any]) -> Config:
 
 def _plugin_settings(others: Iterable[Given], disabled: Iterable[str]) -> dict[str, Any]:
     """Return the values of settings that the kernel does not know."""
-    declared, found = _find(disabled), {}
+    declared, settings = _find(disabled), {}
     for name, value, origin in others:
         if name in declared.settings:
-            found[name] = _parse(declared.settings[name], value, origin)
+            settings[name] = _parse(declared.settings[name], value, origin)
         elif origin != ENVIRONMENT and not declared.broken:
             raise WrongSetting(f"{origin}: {_unknown(name, declared)}")
-    return found
+    return settings
 
 
 def _unknown(name: str, declared: Declared) -> str:
@@ -233,10 +233,10 @@ def origins(
 ) -> dict[str, str]:
     """Say of every setting where `load`, called with the same arguments, has its value from."""
     config = load(overrides, environ=environ, directory=directory)
-    found = dict.fromkeys(known(config.disabled_plugins), "default")
+    settings = dict.fromkeys(known(config.disabled_plugins), "default")
     for origin, values in _sources(overrides or {}, environ, directory or Path.cwd()):
-        found.update({name: origin for name in values if name in found})
-    return found
+        settings.update({name: origin for name in values if name in settings})
+    return settings
 
 
 def _sources(

@@ -42,10 +42,14 @@ class ValidationError(RocketJobError, ValueError):
     def __init__(
         self, errors: Mapping[str, list[str]], name: str = "document", conflict: bool = False
     ) -> None:
-        self.errors: dict[str, list[str]] = {field: list(said) for field, said in errors.items()}
+        self.errors: dict[str, list[str]] = {
+            field: list(messages) for field, messages in errors.items()
+        }
         self.name, self.conflict = name, conflict
         lines = [
-            at(field, message, ": ") for field, said in self.errors.items() for message in said
+            at(field, message, ": ")
+            for field, messages in self.errors.items()
+            for message in messages
         ]
         super().__init__(f"{name} is not valid: " + "; ".join(lines))
 
@@ -136,14 +140,14 @@ class DocumentTooLarge(StoreError, ValueError):
 def is_duplicate_key(error: BaseException) -> bool:
     """Tell whether a write was refused by a unique index, on whichever store."""
     return getattr(error, "code", None) == 11000 or any(
-        each.get("code") == 11000 for each in _refused_writes(error)
+        write.get("code") == 11000 for write in _refused_writes(error)
     )
 
 
 def duplicate_key_details(error: BaseException) -> dict[str, Any]:
     """Return `keyPattern` and `keyValue` of a write that was refused, of a group its first."""
     details = getattr(error, "details", None) or {}
-    return next((each for each in _refused_writes(error) if each.get("code") == 11000), details)
+    return next((write for write in _refused_writes(error) if write.get("code") == 11000), details)
 
 
 def _refused_writes(error: BaseException) -> list[dict[str, Any]]:

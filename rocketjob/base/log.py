@@ -61,9 +61,9 @@ class Logger:
 
     def bind(self, **fields: Any) -> Logger:
         """Return a logger with more fields."""
-        made = Logger(self._logger.name, {**self.fields, **fields})
-        made._level = self._level
-        return made
+        logger = Logger(self._logger.name, {**self.fields, **fields})
+        logger._level = self._level
+        return logger
 
     def enabled(self, level: int) -> bool:
         return level >= self._level if self._level is not None else self._logger.isEnabledFor(level)
@@ -140,7 +140,7 @@ class JsonFormatter(logging.Formatter):
     """One JSON object a line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        found: dict[str, Any] = {
+        line: dict[str, Any] = {
             "at": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": NAMES.get(record.levelno, record.levelname.lower()),
             "logger": record.name,
@@ -150,9 +150,11 @@ class JsonFormatter(logging.Formatter):
             **getattr(record, FIELDS, {}),
         }
         if record.exc_info:
-            found["exception"] = _traceback(record)
-        shown = without_passwords(found)
-        return json.dumps(shown, default=lambda each: hide_passwords(str(each)), ensure_ascii=False)
+            line["exception"] = _traceback(record)
+        shown = without_passwords(line)
+        return json.dumps(
+            shown, default=lambda value: hide_passwords(str(value)), ensure_ascii=False
+        )
 
 
 def _brief(value: Any) -> str:
@@ -243,14 +245,15 @@ class LogService:
     def before_fork(self) -> None:
         """Wait until no line is half written."""
         self._is_quiet = all(
-            each.lock is None or each.lock.acquire(timeout=FORK_SECONDS) for each in self._outputs()
+            output.lock is None or output.lock.acquire(timeout=FORK_SECONDS)
+            for output in self._outputs()
         )
 
     def after_fork(self) -> None:
         """Go on, in the parent."""
         if self._is_quiet:
-            for each in self._outputs():
-                each.release()
+            for output in self._outputs():
+                output.release()
 
     def after_fork_in_child(self) -> None:
         """Write at once, in a child: the thread that reads the queue was not forked."""

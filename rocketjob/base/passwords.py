@@ -29,12 +29,12 @@ _SECRET = re.compile(
 
 def hide_passwords(text: str) -> str:
     """Return a URL, or a text with URLs in it, without their passwords."""
-    found = text
+    hidden = text
     if "://" in text:
-        found = _RUN.sub(lambda run: _hide_in_run(run[0]), found)
+        hidden = _RUN.sub(lambda run: _hide_in_run(run[0]), hidden)
     if "=" in text:
-        found = _PARAMETER.sub(_hide_parameter, found)
-    return text if found == text else found
+        hidden = _PARAMETER.sub(_hide_parameter, hidden)
+    return text if hidden == text else hidden
 
 
 def _hide_in_run(run: str) -> str:
@@ -42,11 +42,11 @@ def _hide_in_run(run: str) -> str:
     if "://" not in run:
         return run
     before, *parts = run.split("://")
-    found = [before]
+    pieces = [before]
     for part in parts:
-        span = _password(part) if found[-1][-1:].isalnum() else None
-        found.append(part if span is None else f"{part[: span[0]]}{HIDDEN}{part[span[1] :]}")
-    return "://".join(found)
+        span = _password(part) if pieces[-1][-1:].isalnum() else None
+        pieces.append(part if span is None else f"{part[: span[0]]}{HIDDEN}{part[span[1] :]}")
+    return "://".join(pieces)
 
 
 def _password(part: str) -> tuple[int, int] | None:
@@ -73,15 +73,15 @@ def _password(part: str) -> tuple[int, int] | None:
     return colon + 1, first + host.rfind("@")
 
 
-def _hide_parameter(found: re.Match[str]) -> str:
-    return found[1] + HIDDEN if _SECRET.search(found[1]) else found[0]
+def _hide_parameter(match: re.Match[str]) -> str:
+    return match[1] + HIDDEN if _SECRET.search(match[1]) else match[0]
 
 
 def secrets_of(url: str) -> list[str]:
     """Return the passwords and signatures in a URL, as they stand there and unquoted."""
-    found = [part[span[0] : span[1]] for part, span in _parts(url)]
-    found += [each[2] for each in _PARAMETER.finditer(url) if _SECRET.search(each[1])]
-    return [text for text in dict.fromkeys([*found, *map(unquote, found)]) if text != HIDDEN]
+    secrets = [part[span[0] : span[1]] for part, span in _parts(url)]
+    secrets += [match[2] for match in _PARAMETER.finditer(url) if _SECRET.search(match[1])]
+    return [text for text in dict.fromkeys([*secrets, *map(unquote, secrets)]) if text != HIDDEN]
 
 
 def _parts(url: str) -> Iterator[tuple[str, tuple[int, int]]]:

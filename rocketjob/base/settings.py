@@ -56,8 +56,8 @@ class Setting(Generic[T]):
 
     def of(self, values: Values) -> T:
         """Return a plugin's setting from a process's settings."""
-        found: T = values.plugin_settings.get(self.name, self.default)
-        return found
+        setting: T = values.plugin_settings.get(self.name, self.default)
+        return setting
 
 
 # --- parsers ---------------------------------------------------------------------------------
@@ -138,12 +138,12 @@ def pattern(value: Any) -> str:
 def mongo_filter(value: Any) -> dict[str, Any]:
     """Return a Mongo filter; a text is JSON."""
     try:
-        found = json.loads(value) if isinstance(value, str) else value
+        setting = json.loads(value) if isinstance(value, str) else value
     except ValueError as error:
         raise ValueError(f"is not JSON: {error}") from None
-    if not isinstance(found, Mapping):
+    if not isinstance(setting, Mapping):
         raise ValueError('must be a JSON object, a filter such as {"priority": {"$lte": 10}}')
-    return dict(found)
+    return dict(setting)
 
 
 def level(value: Any) -> str:

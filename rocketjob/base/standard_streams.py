@@ -36,9 +36,9 @@ def _is_open(number: int) -> bool:
 
 
 def _open_nothing(number: int) -> None:
-    found = os.open(os.devnull, os.O_RDWR)
-    if found == number:
+    descriptor = os.open(os.devnull, os.O_RDWR)
+    if descriptor == number:
         os.set_inheritable(number, True)
         return
-    os.dup2(found, number)
-    os.close(found)
+    os.dup2(descriptor, number)
+    os.close(descriptor)

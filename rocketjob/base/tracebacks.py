@@ -9,15 +9,15 @@ MARK = "__tracebackhide__"
 """A module outside of the kernel sets it to True if it only calls what jobs bring."""
 
 
-def from_job_code(found: TracebackType | None) -> TracebackType | None:
+def from_job_code(traceback: TracebackType | None) -> TracebackType | None:
     """Leave out the frames before the first one of a job's code; none, if there is no such one."""
-    first = found
+    first = traceback
     while first is not None and _is_ours(first):
         first = first.tb_next
-    return first or found
+    return first or traceback
 
 
-def _is_ours(found: TracebackType) -> bool:
-    names = found.tb_frame.f_globals
+def _is_ours(traceback: TracebackType) -> bool:
+    names = traceback.tb_frame.f_globals
     module = str(names.get("__name__", ""))
     return module.partition(".")[0] == PACKAGE or bool(names.get(MARK))

@@ -85,7 +85,7 @@ def _hints(cls: type[Any], signature: inspect.Signature) -> tuple[dict[str, Any]
             continue
         alone = types.SimpleNamespace(__annotations__={name: parameter.annotation})
         try:
-            found = typing.get_type_hints(alone, function.__globals__)
+            resolved = typing.get_type_hints(alone, function.__globals__)
         except NameError as error:
             unresolved[name] = (
                 f"has the type {parameter.annotation!r}, which cannot be resolved: {error}. Import "
@@ -94,8 +94,8 @@ def _hints(cls: type[Any], signature: inspect.Signature) -> tuple[dict[str, Any]
         except TypeError:
             continue  # not a type: nothing is checked
         else:
-            hints |= found
-    return hints, {name: f"{name} {said}" for name, said in unresolved.items()}
+            hints |= resolved
+    return hints, {name: f"{name} {problem}" for name, problem in unresolved.items()}
 
 
 def _codecs(hints: Mapping[str, Any]) -> dict[str, Codec]:

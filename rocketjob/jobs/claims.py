@@ -124,14 +124,15 @@ def give_back(
 
 def fail(stored: Mapping[str, Any], error: BaseException) -> Write:
     """Return the write that fails a claimed job by its document alone."""
-    said, number = JobException.of(error, stored.get("worker_name")), stored.get("claim_number")
-    reason = f"{said.class_name}: {said.message}"
-    entry = history.entry("fail", "failed", clock.now(), said.worker_name, number, reason)
+    exception = JobException.of(error, stored.get("worker_name"))
+    number = stored.get("claim_number")
+    reason = f"{exception.class_name}: {exception.message}"
+    entry = history.entry("fail", "failed", clock.now(), exception.worker_name, number, reason)
     update = {
         "$set": {
             "state": "failed",
             "completed_at": entry["at"],
-            "exception": codec_for(JobException).encode(said),  # type: ignore[misc]
+            "exception": codec_for(JobException).encode(exception),  # type: ignore[misc]
         },
         "$unset": RELEASED,
         "$inc": {"failure_count": 1},
@@ -152,12 +153,12 @@ def can_be_claimed(stored: Mapping[str, Any]) -> bool:
 
 def failures_of_queued(error: BaseException) -> list[Update]:
     """Return updates that fail a job whose document cannot take a claim, the best first."""
-    said = JobException.of(error, None)
-    reason = f"{said.class_name}: {said.message}"
+    exception = JobException.of(error, None)
+    reason = f"{exception.class_name}: {exception.message}"
     failed = {
         "state": "failed",
         "completed_at": clock.now(),
-        "exception": codec_for(JobException).encode(said),  # type: ignore[misc]
+        "exception": codec_for(JobException).encode(exception),  # type: ignore[misc]
     }
     entry = history.entry("fail", "failed", clock.now(), reason=reason)
     whole = {"$set": failed, "$inc": {"failure_count": 1}, "$push": history.push([entry])}

@@ -51,10 +51,12 @@ def completed_at(job_id: Any, since: datetime, patience: float = 0.0) -> datetim
     while True:
         mark = store.change_mark()
         recent = {"$gte": max(since, clock.now() - KEPT)}
-        found = store.collection(COLLECTION).find_one({"at": recent, "jobs": job_id}, {"at": 1})
+        completion = store.collection(COLLECTION).find_one(
+            {"at": recent, "jobs": job_id}, {"at": 1}
+        )
         left = end - clock.monotonic()
-        if found is not None or left <= 0:
-            return None if found is None else found["at"]
+        if completion is not None or left <= 0:
+            return None if completion is None else completion["at"]
         store.wait_for_change(mark, left)
 
 

@@ -71,9 +71,9 @@ def _backtrace(error: BaseException) -> list[str]:
 
 
 def _cause(error: BaseException, depth: int) -> JobException | None:
-    found: Any = error.__cause__
-    if found is None and not error.__suppress_context__:
-        found = error.__context__
-    if found is None or depth >= MAX_CAUSES:
+    cause: Any = error.__cause__
+    if cause is None and not error.__suppress_context__:
+        cause = error.__context__
+    if cause is None or depth >= MAX_CAUSES:
         return None
-    return JobException.of(found, depth=depth + 1)
+    return JobException.of(cause, depth=depth + 1)

@@ -266,15 +266,15 @@ class Job(Lifecycle, Scopes, Presented):
     @property
     def logger(self) -> Logger:
         """Log with the job's id and class bound, at the job's own level if it has one."""
-        level, made = self._record.logger or (None, None)
-        if made is None or level != self.log_level:
+        level, logger = self._record.logger or (None, None)
+        if logger is None or level != self.log_level:
             cls = type(self)
             fields = {"job_id": str(self.id), "job": cls.type_name()}
             if self.claim_number:
                 fields |= {"worker": self.worker_name or "", "claim": str(self.claim_number)}
-            made = Logger(f"{cls.__module__}.{cls.__name__}", fields, self.log_level)
-            self._record.logger = self.log_level, made
-        return cast(Logger, made)
+            logger = Logger(f"{cls.__module__}.{cls.__name__}", fields, self.log_level)
+            self._record.logger = self.log_level, logger
+        return cast(Logger, logger)
 
     # --- restarting --------------------------------------------------------------------------
 
@@ -283,8 +283,8 @@ class Job(Lifecycle, Scopes, Presented):
         values = values_of(self)
         copied = {
             name: copy.deepcopy(values[name])
-            for name, made in self.__fields__.items()
-            if made.copy_on_restart
+            for name, field in self.__fields__.items()
+            if field.copy_on_restart
         }
         return type(self)(**{**copied, **overrides})
 
@@ -305,11 +305,11 @@ class Job(Lifecycle, Scopes, Presented):
         stored = None if known is None else self.collection().find_one({"_id": self.id})
         if known is None or stored is None:
             return {}
-        there = values_of(type(self).from_document(stored))
+        current = values_of(type(self).from_document(stored))
         return {
-            name: there[name]
-            for name, made in self.__fields__.items()
-            if made.copy_on_restart and stored.get(made.key) != known.get(made.key)
+            name: current[name]
+            for name, field in self.__fields__.items()
+            if field.copy_on_restart and stored.get(field.key) != known.get(field.key)
         }
 
     # --- adding to a change of state that is under way ---------------------------------------

@@ -60,7 +60,9 @@ class Limit:
     def holders(self, store: Store, most: int = 5) -> str:
         """Name the jobs that hold the places."""
         running = {"state": "running", **self.counts}
-        found = store.collection(JOBS).find(running, {"_type": 1, "worker_name": 1}, limit=most + 1)
-        names = [f"{h['_type']} {h['_id']} on {h.get('worker_name') or '?'}" for h in found]
+        holders = store.collection(JOBS).find(
+            running, {"_type": 1, "worker_name": 1}, limit=most + 1
+        )
+        names = [f"{h['_type']} {h['_id']} on {h.get('worker_name') or '?'}" for h in holders]
         more = ", and more" if len(names) > most else ""
         return (", ".join(names[:most]) or "none any more") + more

@@ -100,12 +100,12 @@ class Scopes(Stateful, abstract=True):
         """
         store = context.current().store
         counts = store.count_by(cls.collection_name, "state", cls._query().filter())
-        found = {state: counts[state] for state in STATES if counts.get(state)}
-        if found.get("queued"):
+        by_state = {state: counts[state] for state in STATES if counts.get(state)}
+        if by_state.get("queued"):
             scheduled = cls.scheduled().count()
-            now = found["queued"] - scheduled
-            found |= {k: v for k, v in (("queued_now", now), ("scheduled", scheduled)) if v > 0}
-        return found
+            now = by_state["queued"] - scheduled
+            by_state |= {k: v for k, v in (("queued_now", now), ("scheduled", scheduled)) if v > 0}
+        return by_state
 
     @classmethod
     def pause_all(cls) -> int:

@@ -25,14 +25,14 @@ def import_app(names: Iterable[str]) -> None:
     if "" not in sys.path and "." not in sys.path:
         sys.path.insert(0, "")  # as `python -m` does: an app next to the shell is found
     for name in names:
-        if found := _module_meant(name):  # Python would import pkg/jobs, under that name
-            raise PluginError(_not_a_module(name, found))
+        if module := _module_meant(name):  # Python would import pkg/jobs, under that name
+            raise PluginError(_not_a_module(name, module))
         try:
             importlib.import_module(name)
         except ModuleNotFoundError as error:
             if error.name is not None and (name == error.name or name.startswith(error.name + ".")):
-                if found := _module_with(name):
-                    raise PluginError(_not_a_module(name, found)) from error
+                if module := _module_with(name):
+                    raise PluginError(_not_a_module(name, module)) from error
                 raise PluginError(_no_module(name, error.name)) from error
             raise PluginError(_broken_module(name, error)) from error
         except KeyboardInterrupt:

@@ -58,7 +58,7 @@ def _validate_all(documents: Iterable[Document], name: str) -> None:
         try:
             document.validate()
         except ValidationError as error:
-            errors.update({f"[{index}].{key}": said for key, said in error.errors.items()})
+            errors.update({f"[{index}].{key}": messages for key, messages in error.errors.items()})
     if errors:
         raise ValidationError(errors, name)
 
@@ -82,6 +82,6 @@ def _insert_all(cls: type[Document], documents: Sequence[Document]) -> None:
 def raise_duplicate(document: Document, error: Exception) -> None:
     """Turn the refusal of a unique index into a validation error, if a field explains it."""
     if is_duplicate_key(error):
-        said = document.duplicate_key_errors(duplicate_key_details(error))
-        if said:
-            raise ValidationError(said, type(document).__name__, conflict=True) from error
+        messages = document.duplicate_key_errors(duplicate_key_details(error))
+        if messages:
+            raise ValidationError(messages, type(document).__name__, conflict=True) from error

@@ -102,11 +102,11 @@ def _decorator(
 
 def own_callbacks(cls: type) -> list[Callback]:
     """Return the callbacks that one class itself declares, in order of definition."""
-    found: list[Callback] = []
+    callbacks: list[Callback] = []
     for name, value in cls.__dict__.items():
         if inspect.isfunction(value):  # found under the attribute's name, whatever its own is
-            found.extend(attrs.evolve(mark, name=name) for mark in getattr(value, MARK, ()))
-    return found
+            callbacks.extend(attrs.evolve(mark, name=name) for mark in getattr(value, MARK, ()))
+    return callbacks
 
 
 def check_event(cls: type, callback: Callback, known: Iterable[str]) -> None:

@@ -26,11 +26,11 @@ from rocketjob.model.fields import (
     MISSING,
     Field,
     caller_scope,
-    field,
     gather,
     read_only_field,
     show_default,
 )
+from rocketjob.model.fields import field as declare_field
 from rocketjob.model.generated import refuse_generated
 from rocketjob.model.query import Query
 from rocketjob.model.record import Changes, Record, is_stored, mutable_fields
@@ -40,7 +40,7 @@ PERSISTENCE_EVENTS = frozenset({"initialize", "validation", "save", "create", "d
 
 
 @dataclass_transform(
-    kw_only_default=True, eq_default=False, field_specifiers=(field, read_only_field)
+    kw_only_default=True, eq_default=False, field_specifiers=(declare_field, read_only_field)
 )
 class Document:
     """Base of everything that is stored.
@@ -108,10 +108,10 @@ class Document:
 
         In a class body `name = default` does the same.
         """
-        made = attrs.evolve(cls.__fields__[name], default=default, factory=None)
-        cls.__fields__ = {**cls.__fields__, name: made}
+        field = attrs.evolve(cls.__fields__[name], default=default, factory=None)
+        cls.__fields__ = {**cls.__fields__, name: field}
         cls.__overrides__ = {**cls.__dict__.get("__overrides__", {}), name: default}
-        show_default(cls, made)
+        show_default(cls, field)
         cls.__defaults__ = None
 
     @classmethod
@@ -125,16 +125,16 @@ class Document:
     @classmethod
     def chain(cls, event: str) -> Chain:
         """Return the callbacks of an event, worked out once for each class."""
-        made, chains = cls.__dict__.get("__chains__", (0, {}))
-        if made != registry.classes_made():
+        version, chains = cls.__dict__.get("__chains__", (0, {}))
+        if version != registry.classes_made():
             chains = {}
             cls.__chains__ = (registry.classes_made(), chains)
-        found = chains.get(event)
-        if found is None:
-            found = chains[event] = Chain(
+        chain = chains.get(event)
+        if chain is None:
+            chain = chains[event] = Chain(
                 callback for callback in cls._all_callbacks() if callback.event == event
             )
-        return found  # type: ignore[no-any-return]
+        return chain  # type: ignore[no-any-return]
 
     @classmethod
     def _all_callbacks(cls) -> Iterable[Callback]:
@@ -153,8 +153,8 @@ class Document:
         later = self._set_defaults(values)
         for name, value in values.items():
             setattr(self, name, value)
-        for made in later:
-            setattr(self, made.name, made.factory(self))  # type: ignore[misc]
+        for field in later:
+            setattr(self, field.name, field.factory(self))  # type: ignore[misc]
         record.assigned.clear()
         if chain := self.chain("initialize"):
             Frame(chain, self).leave()
@@ -164,15 +164,15 @@ class Document:
         own, later = self.__dict__, []
         plain, others = self._defaults()
         own.update(plain)
-        for made in others:
-            name = made.name
-            if name not in given and made.factory_takes_job:
-                if made.pre_processed:
-                    setattr(self, name, made.factory(self))  # type: ignore[misc]
+        for field in others:
+            name = field.name
+            if name not in given and field.factory_takes_job:
+                if field.pre_processed:
+                    setattr(self, name, field.factory(self))  # type: ignore[misc]
                     continue
-                later.append(made)
-            value = made.make_default() if name not in given else None
-            convert = made.codec.convert if value is not None else None
+                later.append(field)
+            value = field.make_default() if name not in given else None
+            convert = field.codec.convert if value is not None else None
             own[name] = convert(value) if convert else value
         return later
 
@@ -181,17 +181,17 @@ class Document:
         """Return the defaults that all instances share, and the fields that need more."""
         cached: tuple[dict[str, Any], list[Field]] | None = cls.__dict__.get("__defaults__")
         if cached is None:
-            plain = {n: made.default for n, made in cls.__fields__.items() if made.is_plain}
-            others = [made for made in cls.__fields__.values() if not made.is_plain]
+            plain = {n: field.default for n, field in cls.__fields__.items() if field.is_plain}
+            others = [field for field in cls.__fields__.values() if not field.is_plain]
             cached = cls.__defaults__ = (plain, others)
         return cached
 
     def __setattr__(self, name: str, value: Any) -> None:
-        made = self.__fields__.get(name)
-        if made is None:
+        field = self.__fields__.get(name)
+        if field is None:
             object.__setattr__(self, name, value)
             return
-        convert = made.codec.convert
+        convert = field.codec.convert
         self.__dict__[name] = value if convert is None else convert(value)
         self._record.assigned.add(name)
 
@@ -215,12 +215,12 @@ class Document:
     def to_document(self) -> Stored:
         """Return the whole document as it is stored."""
         own = self.__dict__
-        found: Stored = {"_id": self.id, "_type": self.type_name()}
-        for name, made in self.__fields__.items():
-            value = made.store(own[name])
+        stored: Stored = {"_id": self.id, "_type": self.type_name()}
+        for name, field in self.__fields__.items():
+            value = field.store(own[name])
             if value is not MISSING:
-                found[made.key] = value
-        return found
+                stored[field.key] = value
+        return stored
 
     @classmethod
     def from_document(cls, stored: Stored, strict: bool = True) -> Self:
@@ -237,16 +237,16 @@ class Document:
             Exception: what a factory or a callback of `initialize` raised.
         """
         name = stored.get("_type")
-        found: Any = cls if name == cls.__name__ else cls._class_of(name)
-        made: Self = found._made_of(stored, strict)
-        return made
+        document_class: Any = cls if name == cls.__name__ else cls._class_of(name)
+        document: Self = document_class._made_of(stored, strict)
+        return document
 
     @classmethod
     def _made_of(cls, stored: Stored, strict: bool) -> Self:
-        made = cls.__new__(cls)
-        made.__dict__["_record"] = Record(stored)
-        made._load(stored, strict)
-        return made
+        document = cls.__new__(cls)
+        document.__dict__["_record"] = Record(stored)
+        document._load(stored, strict)
+        return document
 
     @classmethod
     def listed(cls, stored: Stored) -> Self:
@@ -263,9 +263,9 @@ class Document:
 
     @classmethod
     def _class_of(cls, name: Any) -> type[Document]:
-        found = registry.class_called(str(name)) if name is not None else cls
-        if found is not None and found.collection_name == cls.collection_name:
-            return found
+        document_class = registry.class_called(str(name)) if name is not None else cls
+        if document_class is not None and document_class.collection_name == cls.collection_name:
+            return document_class
         return cls._unknown_class(str(name))
 
     @classmethod
@@ -275,14 +275,14 @@ class Document:
 
     def _load(self, stored: Stored, strict: bool = True) -> None:
         own = self.__dict__
-        for name, made in self.__fields__.items():
-            value = stored.get(made.key, MISSING)
+        for name, field in self.__fields__.items():
+            value = stored.get(field.key, MISSING)
             if value is MISSING:
-                own[name] = made.make_default()
-            elif made.encrypted and isinstance(value, bytes):
+                own[name] = field.make_default()
+            elif field.encrypted and isinstance(value, bytes):
                 own[name] = Sealed(value)
             else:
-                own[name] = value if made.codec.decode is None else made.load(value, strict)
+                own[name] = value if field.codec.decode is None else field.load(value, strict)
         if chain := self.chain("initialize"):
             Frame(chain, self).leave()
 
@@ -300,14 +300,14 @@ class Document:
         """Return the fields that differ from what is stored, by name."""
         record = self._record
         stored, mutable = record.stored or {}, mutable_fields(type(self))
-        found = {}
-        for name, made in self.__fields__.items():
+        values = {}
+        for name, field in self.__fields__.items():
             known = record.stored is not None and name not in record.assigned
             if known and name not in mutable:
                 continue
-            if not is_stored(made, self.__dict__[name], stored.get(made.key, MISSING)):
-                found[name] = self.__dict__[name]
-        return found
+            if not is_stored(field, self.__dict__[name], stored.get(field.key, MISSING)):
+                values[name] = self.__dict__[name]
+        return values
 
     # --- validation --------------------------------------------------------------------------
 
@@ -482,9 +482,9 @@ class Document:
         Raises:
             ValidationError: names the rows by their number from 0; nothing was stored.
         """
-        made = [row if isinstance(row, Document) else cls(**row) for row in rows]
-        create_all(cls, made)
-        return made
+        documents = [row if isinstance(row, Document) else cls(**row) for row in rows]
+        create_all(cls, documents)
+        return documents
 
     @classmethod
     def from_properties(cls, properties: Mapping[str, Any]) -> Self:
@@ -497,19 +497,19 @@ class Document:
         """
         errors, values, sealed = validation.Errors(), {}, {}
         for name, text in properties.items():
-            made = cls.__fields__.get(name)
-            if made is None or made.read_only:
+            field = cls.__fields__.get(name)
+            if field is None or field.read_only:
                 errors.add(name, _unknown_property(cls, name))
                 continue
-            if isinstance(text, Sealed) and made.encrypted:
+            if isinstance(text, Sealed) and field.encrypted:
                 sealed[name] = text
                 continue
             try:
-                plain = decrypt(made, text.data) if isinstance(text, Sealed) else text
-                values[name] = made.codec.from_text(plain)
+                plain = decrypt(field, text.data) if isinstance(text, Sealed) else text
+                values[name] = field.codec.from_text(plain)
             except ValueError as error:
-                for said in made.unless_secret([str(error)]):
-                    errors.add(name, said)
+                for message in field.unless_secret([str(error)]):
+                    errors.add(name, message)
         if errors:
             raise ValidationError(errors, cls.__name__)
         document = cls(**values)
@@ -527,16 +527,16 @@ class Document:
             ValidationError: one of them cannot be parsed.
             ConfigurationError: there is no key.
         """
-        secret = [made for made in cls.__fields__.values() if made.encrypted]
-        given = {made.name: properties[made.name] for made in secret if made.name in properties}
+        secret = [field for field in cls.__fields__.values() if field.encrypted]
+        given = {field.name: properties[field.name] for field in secret if field.name in properties}
         if not given:
             return dict(properties)
-        document, found = cls.from_properties(given), dict(properties)
+        document, values = cls.from_properties(given), dict(properties)
         for name in given:
             value = cls.__fields__[name].store(document.__dict__[name])
             if isinstance(value, bytes):  # not None, which tells nothing
-                found[name] = Sealed(value)
-        return found
+                values[name] = Sealed(value)
+        return values
 
     @classmethod
     def where(cls, filter: Filter | None = None, /, **values: Any) -> Query[Self]:
@@ -561,10 +561,10 @@ class Document:
             Exception: its class raised when it was given what is stored.
         """
         stored = cls.collection().find_one({"_id": as_object_id(id)})
-        found = cls.from_document(stored, strict=False) if stored is not None else None
-        if not isinstance(found, cls):
+        document = cls.from_document(stored, strict=False) if stored is not None else None
+        if not isinstance(document, cls):
             raise NotFound(f"There is no {cls.__name__} with the id {id}")
-        return found
+        return document
 
     @classmethod
     def first(cls) -> Self | None:
@@ -594,10 +594,10 @@ class Document:
 
 def _declare_base() -> None:
     """Give `Document` itself its one field: `__init_subclass__` runs for subclasses only."""
-    made: Any = field(factory=ObjectId)
-    made.name, made.annotation, made.owner = "id", ObjectId, Document
-    Document.__own_fields__ = {"id": made}
-    Document.__fields__ = {"id": made}
+    field: Any = declare_field(factory=ObjectId)
+    field.name, field.annotation, field.owner = "id", ObjectId, Document
+    Document.__own_fields__ = {"id": field}
+    Document.__fields__ = {"id": field}
 
 
 _declare_base()
@@ -615,8 +615,8 @@ def refuse_broken_classes(package: str) -> None:
         if cls.__module__.partition(".")[0] != package or "<locals>" in cls.__qualname__:
             continue
         refuse_generated(cls, Document)
-        for made in cls.__fields__.values():
-            _ = made.codec
+        for field in cls.__fields__.values():
+            _ = field.codec
 
 
 def load_into(document: Document, stored: Stored, strict: bool = True) -> None:
@@ -646,5 +646,5 @@ def _unknown_property(cls: type[Document], name: str) -> str:
 
 
 def _known_fields(cls: type[Document], name: str) -> str:
-    settable = [n for n, made in cls.__fields__.items() if not made.read_only]
+    settable = [n for n, field in cls.__fields__.items() if not field.read_only]
     return did_you_mean(name, settable, f"it has {', '.join(sorted(settable))}")

@@ -48,18 +48,18 @@ class SealedAttribute:
         document.__dict__[self.name] = value
 
 
-def encrypt(made: Field, value: Any) -> bytes:
+def encrypt(field: Field, value: Any) -> bytes:
     """Return the value of an encrypted field as it is stored."""
-    encode = made.codec.encode
+    encode = field.codec.encode
     try:
         encoded = packing.pack({"v": value if encode is None else encode(value)})
     except Exception as error:  # its message has the value
-        said = f"{type(error).__name__} (not shown in full, since it must be encrypted)"
-        raise ValueError(f"The field {made.name} cannot be stored: {said}") from None
-    return encrypt_bytes(encoded, f"The field {made.name} must be stored encrypted")
+        problem = f"{type(error).__name__} (not shown in full, since it must be encrypted)"
+        raise ValueError(f"The field {field.name} cannot be stored: {problem}") from None
+    return encrypt_bytes(encoded, f"The field {field.name} must be stored encrypted")
 
 
-def decrypt(made: Field, stored: Any) -> Any:
+def decrypt(field: Field, stored: Any) -> Any:
     """Return the value of an encrypted field from what is stored.
 
     Raises:
@@ -67,15 +67,15 @@ def decrypt(made: Field, stored: Any) -> Any:
         RocketJobError: what decrypts has not the key, or finds it damaged.
     """
     if not isinstance(stored, bytes):
-        return made.load(stored)  # stored before the field was declared encrypted
+        return field.load(stored)  # stored before the field was declared encrypted
     try:
         data: bytes | None = context.current().plugins.hook.decrypt(data=stored)
     except RocketJobError as error:
-        error.args = (f"The field {made.name} cannot be decrypted: {error}",)
+        error.args = (f"The field {field.name} cannot be decrypted: {error}",)
         raise
     if data is None:
-        raise no_key(f"The field {made.name}")
-    return made.load(packing.unpack(data)["v"])
+        raise no_key(f"The field {field.name}")
+    return field.load(packing.unpack(data)["v"])
 
 
 def encrypt_bytes(data: bytes, purpose: str) -> bytes:

@@ -31,6 +31,6 @@ def refuse_generated(cls: type, root: type) -> None:
 def _decorator_of(cls: type) -> str | None:
     if "__dataclass_fields__" in vars(cls):
         return "@dataclass"
-    made = getattr(vars(cls).get("__init__"), "__code__", None)
-    generated = made is not None and made.co_filename.startswith("<attrs generated")
+    code = getattr(vars(cls).get("__init__"), "__code__", None)
+    generated = code is not None and code.co_filename.startswith("<attrs generated")
     return "@attrs.define" if generated else None

@@ -106,9 +106,9 @@ class Query(Generic[D]):
 
     def count(self) -> int:
         """Count the documents."""
-        found = self._collection().count_documents(self.filter())
-        found = max(0, found - self.skipped)
-        return min(found, self.maximum) if self.maximum else found
+        count = self._collection().count_documents(self.filter())
+        count = max(0, count - self.skipped)
+        return min(count, self.maximum) if self.maximum else count
 
     def exists(self) -> bool:
         """Tell whether there is one."""
@@ -133,15 +133,15 @@ class Query(Generic[D]):
         self._refuse_window("update_all")
         changed, removed = {}, {}
         for name, value in values.items():
-            made = self._field(name)
-            if made is None or made.read_only or made.name == "id":
+            field = self._field(name)
+            if field is None or field.read_only or field.name == "id":
                 raise TypeError(f"update_all cannot set {name}: the system does")
-            value = self._checked(made, value)
-            stored = made.store(value)
+            value = self._checked(field, value)
+            stored = field.store(value)
             if stored is MISSING:
-                removed[made.key] = ""
+                removed[field.key] = ""
             else:
-                changed[made.key] = stored
+                changed[field.key] = stored
         update = {k: v for k, v in (("$set", changed), ("$unset", removed)) if v}
         if not update:
             return 0
@@ -187,15 +187,15 @@ class Query(Generic[D]):
         keys = self.sorting or (("_id", 1),)
         return attrs.evolve(self, sorting=tuple((key, way * direction) for key, way in keys))
 
-    def _checked(self, made: Field, value: Any) -> Any:
+    def _checked(self, field: Field, value: Any) -> Any:
         """Return a value as the field has it, or raise ValueError with all that is wrong."""
         stand_in = self.model.__new__(self.model)
-        stand_in.__dict__[made.name] = made.codec.convert(value) if made.codec.convert else value
+        stand_in.__dict__[field.name] = field.codec.convert(value) if field.codec.convert else value
         errors = Errors()
-        check_fields(stand_in, [made], errors)
-        for name, said in errors.items():
-            raise ValueError(f"{name}: {'; '.join(said)}")
-        return stand_in.__dict__[made.name]
+        check_fields(stand_in, [field], errors)
+        for name, messages in errors.items():
+            raise ValueError(f"{name}: {'; '.join(messages)}")
+        return stand_in.__dict__[field.name]
 
     def _refuse_window(self, what: str) -> None:
         if self.maximum or self.skipped:
@@ -204,9 +204,9 @@ class Query(Generic[D]):
     def _field(self, name: str) -> Field | None:
         """Return a field of the class, or of a class below it, which documents here may have."""
         head = name.partition(".")[0]
-        found = self.model.__fields__.get("id" if head == "_id" else head)
-        if found is not None:
-            return found
+        field = self.model.__fields__.get("id" if head == "_id" else head)
+        if field is not None:
+            return field
         for cls in loaded_classes(self.model):
             if head in cls.__fields__:
                 return cls.__fields__[head]
@@ -216,40 +216,40 @@ class Query(Generic[D]):
         if name in ("_id", "_type"):
             return name
         name = name.replace("__", ".")
-        made = self._field(name)
-        if made is None:
+        field = self._field(name)
+        if field is None:
             known = {n for cls in loaded_classes(self.model) for n in cls.__fields__}
             hint = did_you_mean(name, known)
             raise TypeError(f"{self.model.__name__} has no field {name}{hint and '; ' + hint}")
-        return made.key if name == made.name else name
+        return field.key if name == field.name else name
 
     def _encode_value(self, name: str, value: Any) -> Any:
-        made = self._field(name)
-        if value is None or made is None or self._is_ambiguous(made):
+        field = self._field(name)
+        if value is None or field is None or self._is_ambiguous(field):
             return encode_loose(value)
-        if made.encrypted:
-            raise TypeError(f"{made.name} is stored encrypted: it cannot be searched for a value")
-        if name not in (made.name, made.key):  # a part of it
+        if field.encrypted:
+            raise TypeError(f"{field.name} is stored encrypted: it cannot be searched for a value")
+        if name not in (field.name, field.key):  # a part of it
             return encode_loose(value)
         try:
-            return encode_sought(made.codec, value)
+            return encode_sought(field.codec, value)
         except ValueError as error:
-            raise ValueError(f"{made.name} {error}") from None
+            raise ValueError(f"{field.name} {error}") from None
 
-    def _is_ambiguous(self, made: Field) -> bool:
+    def _is_ambiguous(self, field: Field) -> bool:
         """Tell whether classes below this one have fields of the same name and other types."""
-        if made.name in self.model.__fields__:
+        if field.name in self.model.__fields__:
             return False
-        known = (cls.__fields__.get(made.name, made) for cls in loaded_classes(self.model))
-        return any((f.codec, f.encrypted) != (made.codec, made.encrypted) for f in known)
+        known = (cls.__fields__.get(field.name, field) for cls in loaded_classes(self.model))
+        return any((f.codec, f.encrypted) != (field.codec, field.encrypted) for f in known)
 
     def _plucked(self, name: str, value: Any) -> Any:
-        made = self._field(name)
+        field = self._field(name)
         if value is MISSING:
-            return made.make_default() if made is not None and made.name == name else None
-        if value is None or made is None or "." in name:
+            return field.make_default() if field is not None and field.name == name else None
+        if value is None or field is None or "." in name:
             return value
-        return decrypt(made, value) if made.encrypted else made.load(value, strict=False)
+        return decrypt(field, value) if field.encrypted else field.load(value, strict=False)
 
     def _encode_filter(self, filter: Filter) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -301,8 +301,8 @@ def encode_sought(codec: Codec, value: Any) -> Any:
         value = sought.parse(value)
     elif not isinstance(value, date) or isinstance(value, datetime):
         return encode_loose(value)
-    if said := sought.check(value):
-        raise ValueError(said)
+    if message := sought.check(value):
+        raise ValueError(message)
     return value if value is None or sought.encode is None else sought.encode(value)
 
 
@@ -324,8 +324,8 @@ def type_names(model: type[Model]) -> list[str] | None:
     roots = [base for base in model.__mro__ if base.__dict__.get("collection_name")]
     if not roots or roots[0] is model:
         return None
-    made, names = model.__dict__.get("__type_names__", (0, []))
-    if made != classes_made():
+    version, names = model.__dict__.get("__type_names__", (0, []))
+    if version != classes_made():
         names = [cls.type_name() for cls in loaded_classes(model)]
         model.__type_names__ = (classes_made(), names)  # type: ignore[attr-defined]
     return list(names)

@@ -88,12 +88,12 @@ class Record:
         changed: dict[str, Any] = {}
         removed: dict[str, Any] = {}
         for name in self.assigned | mutable_fields(type(document)):
-            made = fields[name]
-            key, held = made.key, values[name]
+            field = fields[name]
+            key, current = field.key, values[name]
             present = stored.get(key, MISSING)
-            if held is present or (made.encrypted and is_stored(made, held, present)):
+            if current is present or (field.encrypted and is_stored(field, current, present)):
                 continue
-            value = made.store(held)
+            value = field.store(current)
             if value is MISSING:
                 if key in stored:
                     removed[key] = ""
@@ -174,20 +174,20 @@ def values_of(document: Any) -> dict[str, Any]:
     return cast(dict[str, Any], document.__dict__)
 
 
-def is_stored(made: Field, value: Any, stored: Any) -> bool:
+def is_stored(field: Field, value: Any, stored: Any) -> bool:
     """Return whether the stored value of a field is this one."""
     if value is stored:
         return True  # it may be of no use to the class any more, and so not to be encoded
-    if made.encrypted and isinstance(stored, bytes) and not isinstance(value, Sealed | None):
-        return bool(decrypt(made, stored) == value)  # it never looks the same twice
-    return bool(made.store(value) == stored)
+    if field.encrypted and isinstance(stored, bytes) and not isinstance(value, Sealed | None):
+        return bool(decrypt(field, stored) == value)  # it never looks the same twice
+    return bool(field.store(value) == stored)
 
 
 def mutable_fields(cls: Any) -> frozenset[str]:
     """Return the fields whose values can change without being assigned."""
     cached: frozenset[str] | None = cls.__dict__.get("__mutable__")
     if cached is None:
-        cached = frozenset(n for n, made in cls.__fields__.items() if made.codec.mutable)
+        cached = frozenset(n for n, field in cls.__fields__.items() if field.codec.mutable)
         cls.__mutable__ = cached
     return cached
 

@@ -24,17 +24,17 @@ def class_called(name: str) -> type[Any] | None:
 
 def lookup(name: str, base: type[D]) -> type[D] | None:
     """Return the class of this name that is loaded here, if it is one of `base`."""
-    found = _registry.get(name)
-    return found if found is not None and issubclass(found, base) else None
+    known = _registry.get(name)
+    return known if known is not None and issubclass(known, base) else None
 
 
 def loaded_classes(base: type[D]) -> list[type[D]]:
     """Return every loaded class at or below `base`, itself first."""
-    found: dict[type[D], None] = {base: None}
+    classes: dict[type[D], None] = {base: None}
     for child in base.__subclasses__():
         if _registry.get(child.__name__) is child or child.__subclasses__():
-            found.update(dict.fromkeys(loaded_classes(child)))
-    return list(found)
+            classes.update(dict.fromkeys(loaded_classes(child)))
+    return list(classes)
 
 
 def classes_made() -> int:

@@ -30,9 +30,9 @@ class Errors(Mapping[str, list[str]]):
             conflict: the value is right, but another document is in the way.
         """
         self._wrong |= not conflict
-        said = self._messages.setdefault(field, [])
-        if message not in said:
-            said.append(message)
+        messages = self._messages.setdefault(field, [])
+        if message not in messages:
+            messages.append(message)
 
     @property
     def conflict(self) -> bool:
@@ -81,8 +81,8 @@ def check_fields(document: Any, fields: Iterable[Any], errors: Errors) -> None:
             errors.add(field.name, "is required" if field.required else _must_be_set(field))
             continue
         faults = field.unless_secret(field.codec.faults(value))
-        for said in faults:
-            errors.add(field.name, said)
+        for message in faults:
+            errors.add(field.name, message)
         if not faults and field.validator is not None:
             _run_validator(document, field, value, errors)
 

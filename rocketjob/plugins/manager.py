@@ -79,9 +79,9 @@ class PluginManager:
         unique = {(e.name, e.value, _distribution(e)[0]): e for e in entry_points}
         return sorted(unique.values(), key=lambda e: (e.name, e.value))
 
-    def _load(self, found: Sequence[metadata.EntryPoint], strict: bool) -> None:
-        self._check_disabled(found)
-        for entry_point in found:
+    def _load(self, entry_points: Sequence[metadata.EntryPoint], strict: bool) -> None:
+        self._check_disabled(entry_points)
+        for entry_point in entry_points:
             try:
                 self._load_one(entry_point)
             except PluginError as error:
@@ -92,8 +92,8 @@ class PluginManager:
         self._check_hooks(strict)
         self._collect_settings(strict)
 
-    def _check_disabled(self, found: Sequence[metadata.EntryPoint]) -> None:
-        names = {entry_point.name for entry_point in found}
+    def _check_disabled(self, entry_points: Sequence[metadata.EntryPoint]) -> None:
+        names = {entry_point.name for entry_point in entry_points}
         for name in sorted(self._disabled - names):
             hint = did_you_mean(name, names)
             hint = hint and f"; {hint}"

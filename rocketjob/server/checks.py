@@ -155,11 +155,11 @@ def check_app(patient: Patient) -> Iterator[Finding]:
         except PluginError as error:
             broken = True
             yield Finding("app", PROBLEM, str(error), "servers with this setting do not start")
-    found = find_classes(patient.application)
-    if found.own:
-        classes = "job class" if len(found.own) == 1 else "job classes"
-        message = f"{len(found.own)} {classes} here: {', '.join(found.own)}"
-        yield Finding("app", OK, message, data={"classes": found.own})
+    loaded = find_classes(patient.application)
+    if loaded.own:
+        classes = "job class" if len(loaded.own) == 1 else "job classes"
+        message = f"{len(loaded.own)} {classes} here: {', '.join(loaded.own)}"
+        yield Finding("app", OK, message, data={"classes": loaded.own})
     elif not config.app:
         message = "no app module is named, so your job classes were not checked"
         yield Finding("app", WARNING, message, "name your modules: --app myapp.jobs")
@@ -366,17 +366,17 @@ def _stuck(patient: Patient) -> Iterator[Finding]:
 
 def _unheld(patient: Patient) -> Iterator[Finding]:
     """Look for jobs that are running, by their state, and that nobody has."""
-    found = [f"{job.type_name()} {job.id}" for job in unheld(patient.store)]
-    if found:
-        names = ", ".join(found[:5]) + (", and more" if len(found) > 5 else "")
+    jobs = [f"{job.type_name()} {job.id}" for job in unheld(patient.store)]
+    if jobs:
+        names = ", ".join(jobs[:5]) + (", and more" if len(jobs) > 5 else "")
         yield Finding(
             "jobs",
             WARNING if patient.living else PROBLEM,
-            f"{_jobs(len(found))} running, and no worker has claimed it: {names}",
+            f"{_jobs(len(jobs))} running, and no worker has claimed it: {names}",
             "was start() called outside a worker? A server queues it again after four heartbeats"
             if patient.living
             else "start a server: it queues it again; or rocketjob jobs requeue",
-            {"jobs": found},
+            {"jobs": jobs},
         )
 
 

@@ -52,9 +52,9 @@ def publish(name: str, action: str, /, **parameters: Any) -> None:
     Raises:
         ValueError: a parameter that cannot be stored.
     """
-    said = check_any(parameters)
-    if said:
-        raise ValueError(f"event {name}.{action}: {said}")
+    problem = check_any(parameters)
+    if problem:
+        raise ValueError(f"event {name}.{action}: {problem}")
     context.current().store.collection(COLLECTION).insert_one(
         {
             "_id": ObjectId(),
@@ -83,9 +83,9 @@ def remove(name: str, subscriber: Receiver) -> None:
 def dispatch(name: str, action: str, parameters: Mapping[str, Any]) -> None:
     """Hand an event to this process's subscribers; none of them can disturb another."""
     with _lock:
-        found = [*_subscribers.get(name, ())]
+        subscribers = [*_subscribers.get(name, ())]
         everything = [*_subscribers.get("*", ())]
-    for subscriber in found:
+    for subscriber in subscribers:
         _guarded(subscriber, lambda s: s.process_action(action, parameters))
     for subscriber in everything:
         _guarded(subscriber, lambda s: s.process_event(name, action, parameters))
@@ -144,15 +144,15 @@ class Listener:
         is_full = self._seen is None or clock.monotonic() >= self._next_full_look
         recent = {} if is_full else {"created_at": {"$gt": clock.now() - OVERLAP}}
         collection = context.current().store.collection(COLLECTION)
-        found = list(collection.find(recent, sort=[("created_at", 1)]))
-        ids = {each["_id"] for each in found}
+        stored = list(collection.find(recent, sort=[("created_at", 1)]))
+        ids = {event["_id"] for event in stored}
         seen = ids if self._seen is None else self._seen
         self._seen = ids if is_full else seen | ids
         if is_full:
             self._next_full_look = clock.monotonic() + FULL_LOOK
-        new = [each for each in found if each["_id"] not in seen]
-        for each in new:
-            dispatch(each["name"], each["action"], decode_any(each.get("parameters") or {}))
+        new = [event for event in stored if event["_id"] not in seen]
+        for event in new:
+            dispatch(event["name"], event["action"], decode_any(event.get("parameters") or {}))
         return len(new)
 
 

@@ -107,8 +107,8 @@ def _limits(job: Job, store: Store, now: datetime) -> Iterator[Reason]:
     except BaseException as error:  # whatever an app's code raises
         if store.is_transient(error):
             raise
-        said = f"{type(error).__name__}: {message_of(error)}"
-        yield Reason("claim_limits", f"its limits fail, which holds it back: {said}")
+        problem = f"{type(error).__name__}: {message_of(error)}"
+        yield Reason("claim_limits", f"its limits fail, which holds it back: {problem}")
 
 
 def _fails(job: Job, clause: Any) -> bool:

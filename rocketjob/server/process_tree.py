@@ -101,8 +101,8 @@ class ProcessTree:
         Crashes that could not be noted yet are among them: they are not forgotten, if this process
         dies as well.
         """
-        found = [id for process in list(self.processes.values()) for id in process.performed()]
-        return found + [id for _, crashed in list(self.to_take_back) for id in crashed]
+        performed = [id for process in list(self.processes.values()) for id in process.performed()]
+        return performed + [id for _, crashed in list(self.to_take_back) for id in crashed]
 
     def holders(self) -> set[str]:
         """Return under which names the living processes claim."""

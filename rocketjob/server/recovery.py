@@ -130,12 +130,12 @@ class Recovery:
     def _take_back_unheld(self) -> dict[str, int]:
         """Queue running jobs that nobody has held for as long as a server may be silent."""
         now, before = clock.monotonic(), self._unheld
-        found = {(job.id, job.claim_number, job.started_at): job for job in unheld(self.store)}
-        self._unheld = {key: before.get(key, now) for key in found}
+        jobs = {(job.id, job.claim_number, job.started_at): job for job in unheld(self.store)}
+        self._unheld = {key: before.get(key, now) for key in jobs}
         limit = MISSED_BEATS * self.config.heartbeat_seconds
         taken = dict(NOTHING)
         for key in [key for key, since in self._unheld.items() if now - since >= limit]:
-            job = found[key]
+            job = jobs[key]
             outcome = job.recover(
                 None, "it was running and nobody held it", self.config.crash_limit
             )

@@ -130,13 +130,13 @@ class Server(Stateful):
             return servers
         exact = [server for server in servers if server.name == name]
         if exact or ":" in name:
-            found = exact
+            matching = exact
         else:
-            found = [server for server in servers if name in server.name]
-        if not found:
-            there = ", ".join(server.name for server in servers) or "none is registered"
-            raise NotFound(f"No server is called {name}; there are: {there}")
-        return found
+            matching = [server for server in servers if name in server.name]
+        if not matching:
+            names = ", ".join(server.name for server in servers) or "none is registered"
+            raise NotFound(f"No server is called {name}; there are: {names}")
+        return matching
 
     @classmethod
     def pause_all(cls) -> int:

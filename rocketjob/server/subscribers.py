@@ -40,9 +40,9 @@ class Subscriber:
     @classmethod
     def subscribe(cls, *args: Any, **kwargs: Any) -> Self:
         """Make a subscriber with these arguments and register it; return it as the handle."""
-        made = cls(*args, **kwargs)
-        events.add(cls.name_of_event(), made)
-        return made
+        subscriber = cls(*args, **kwargs)
+        events.add(cls.name_of_event(), subscriber)
+        return subscriber
 
     def unsubscribe(self) -> None:
         """Take exactly this subscriber off."""
@@ -52,11 +52,11 @@ class Subscriber:
     @contextlib.contextmanager
     def subscribed(cls, *args: Any, **kwargs: Any) -> Iterator[Self]:
         """Subscribe for the length of a block."""
-        made = cls.subscribe(*args, **kwargs)
+        subscriber = cls.subscribe(*args, **kwargs)
         try:
-            yield made
+            yield subscriber
         finally:
-            made.unsubscribe()
+            subscriber.unsubscribe()
 
     @classmethod
     def publish(cls, action: str, /, **parameters: Any) -> None:
@@ -82,8 +82,8 @@ class Subscriber:
     def _action(cls, name: str) -> Callable[..., Any] | None:
         if name.startswith("_") or hasattr(Subscriber, name):
             return None
-        found = getattr(cls, name, None)
-        return found if inspect.isfunction(found) else None
+        method = getattr(cls, name, None)
+        return method if inspect.isfunction(method) else None
 
     def process_action(self, action: str, parameters: Mapping[str, Any]) -> None:
         """Call one action; an action that takes no parameters is called without any."""

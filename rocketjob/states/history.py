@@ -61,14 +61,14 @@ def entry(
     reason: str | None = None,
 ) -> dict[str, Any]:
     """Return a new entry as it is stored."""
-    made: dict[str, Any] = {"event": event, "state": state, "at": plain_datetime(at)}
+    stored: dict[str, Any] = {"event": event, "state": state, "at": plain_datetime(at)}
     if worker is not None:
-        made["worker"] = worker
+        stored["worker"] = worker
     if claim:
-        made["claim"] = claim
+        stored["claim"] = claim
     if reason is not None:
-        made["reason"] = hide_passwords(bounded(reason))[:500].encode("utf-8", "ignore").decode()
-    return made
+        stored["reason"] = hide_passwords(bounded(reason))[:500].encode("utf-8", "ignore").decode()
+    return stored
 
 
 def push(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def given_back(present: Sequence[Mapping[str, Any]], entry: dict[str, Any]) -> d
     Args:
         present: the history as it is stored, which ends with the start by this claim.
     """
-    events = [each.get("event") for each in present[-2:]]
+    events = [event.get("event") for event in present[-2:]]
     if events != ["give_back", "start"]:
         return {"$push": push([entry])}
     last = present[-2]

@@ -53,17 +53,17 @@ def event(
 
     def decorate(effect: Callable[P, R]) -> Callable[P, R]:
         refuse_unawaited(effect, "@event")
-        made = Event(effect.__name__, transitions, effect, validates)
+        declared = Event(effect.__name__, transitions, effect, validates)
         names = list(inspect.signature(effect).parameters)[1:]
 
         @functools.wraps(effect)
         def fire(self: Any, *args: Any, save: bool = True, **kwargs: Any) -> Any:
             arguments = {**dict(zip(names, args, strict=False)), **kwargs}
             if save and self.reads_before_events:
-                return _fire_on_what_is_stored(self, made, arguments)
-            return _fire(self, made, arguments, save)
+                return _fire_on_what_is_stored(self, declared, arguments)
+            return _fire(self, declared, arguments, save)
 
-        setattr(fire, MARK, made)
+        setattr(fire, MARK, declared)
         return fire  # type: ignore[return-value]
 
     return decorate
@@ -161,11 +161,11 @@ class Change:
     def _follow(self) -> None:
         """Make the events that follow; those for want of another come last, and may be dropped."""
         followed = []
-        for each in sorted(self.follow_ups, key=lambda change: change.otherwise):
-            if each.otherwise and self.document.state != self.target:
+        for follow_up in sorted(self.follow_ups, key=lambda change: change.otherwise):
+            if follow_up.otherwise and self.document.state != self.target:
                 continue
-            followed.append(each)
-            each._apply(each.event.choose(self.document, each.arguments))
+            followed.append(follow_up)
+            follow_up._apply(follow_up.event.choose(self.document, follow_up.arguments))
         self.follow_ups = followed
 
     def _picture(self) -> Snapshot:
@@ -177,9 +177,9 @@ class Change:
             document.__validations__ or any(document.chain(name) for name in events)
         ):
             for name in mutable_fields(type(document)):
-                if (held := picture.values[name]) is not None:
+                if (value := picture.values[name]) is not None:
                     with contextlib.suppress(Exception):  # what cannot be copied is not stored
-                        picture.values[name] = copy.deepcopy(held)
+                        picture.values[name] = copy.deepcopy(value)
         return picture
 
     def _apply(self, transition: Transition) -> None:
@@ -304,9 +304,11 @@ class Change:
 
     def _unit(self) -> Unit:
         document = self.document
-        wanted = [each for each in self.companions if self._is_wanted(each)]
-        self._inserts = {each: each.to_document() for each in wanted}
-        inserts = [each.as_insert(self._inserts[each], optional=True) for each in wanted]
+        wanted = [companion for companion in self.companions if self._is_wanted(companion)]
+        self._inserts = {companion: companion.to_document() for companion in wanted}
+        inserts = [
+            companion.as_insert(self._inserts[companion], optional=True) for companion in wanted
+        ]
         if document.is_new:
             self._inserts[document] = stored = document.to_document(self.entries())
             inserts = [document.as_insert(stored), *inserts]

@@ -59,14 +59,14 @@ class Stateful(Document, abstract=True):
         Raises:
             ValueError: there is no such event.
         """
-        found = cls.__events__.get(name)
-        if found is None:
+        event = cls.__events__.get(name)
+        if event is None:
             raise ValueError(f"there is no event {name}; events are {', '.join(cls.__events__)}")
-        return found
+        return event
 
     def allowed_events(self) -> list[str]:
         """Name the events that are possible now."""
-        return [name for name, found in self.__events__.items() if found.is_possible(self)]
+        return [name for name, event in self.__events__.items() if event.is_possible(self)]
 
     def forbids(self, event: str) -> str | None:
         """Say why an event is out of the question whatever the state, or return None."""

@@ -53,13 +53,13 @@ class Event:
         Raises:
             InvalidTransition: none leads from the document's state, or the guards refused.
         """
-        found, refused = self._find(document, arguments)
-        if found is None:
+        transition, refused = self._find(document, arguments)
+        if transition is None:
             others = [name for name in document.allowed_events() if name != self.name]
             raise InvalidTransition(
                 self.name, document.state, others, refused or document.called_when_refused()
             )
-        return found
+        return transition
 
     def is_possible(self, document: HasState) -> bool:
         """Tell whether it is possible now; a guard that wants arguments is taken to agree."""
@@ -84,10 +84,10 @@ class Event:
 
 def events_of(cls: type) -> dict[str, Event]:
     """Return the events of a class by name; those nearer to the class win."""
-    found: dict[str, Event] = {}
+    events: dict[str, Event] = {}
     for base in reversed(cls.__mro__):
         for name, value in base.__dict__.items():
             marked = getattr(value, MARK, None) if callable(value) else None
             if marked is not None:
-                found[name] = marked
-    return found
+                events[name] = marked
+    return events

@@ -90,10 +90,10 @@ def copy(source: Store, target: Store, *, delete: bool = False) -> Iterator[Copi
 
 def _remove_surplus(source: Collection, target: Collection) -> int:
     removed = 0
-    ids = iter(each["_id"] for each in target.find({}, {"_id": 1}, sort=[("_id", 1)]))
+    ids = iter(document["_id"] for document in target.find({}, {"_id": 1}, sort=[("_id", 1)]))
     while group := list(islice(ids, GROUP)):
-        there = {_key(each) for each in source.find({"_id": {"$in": group}}, {"_id": 1})}
-        gone = [id for id in group if _key({"_id": id}) not in there]
+        known = {_key(document) for document in source.find({"_id": {"$in": group}}, {"_id": 1})}
+        gone = [id for id in group if _key({"_id": id}) not in known]
         if gone:
             removed += target.delete_many({"_id": {"$in": gone}}).deleted_count
     return removed
@@ -104,9 +104,9 @@ def _copy_documents(source: Collection, target: Collection) -> int:
     written = 0
     while True:
         try:
-            for changed, there in _changed(source, target):
-                if there:
-                    target.delete_many({"_id": {"$in": there}})
+            for changed, present in _changed(source, target):
+                if present:
+                    target.delete_many({"_id": {"$in": present}})
                 target.insert_many(changed)
                 written += len(changed)
             return written
@@ -124,19 +124,19 @@ def _copy_documents(source: Collection, target: Collection) -> int:
 def _remove_changed(source: Collection, target: Collection) -> int:
     """Remove from the target what differs there."""
     removed = 0
-    for _, there in _changed(source, target):
-        removed += target.delete_many({"_id": {"$in": there}}).deleted_count if there else 0
+    for _, present in _changed(source, target):
+        removed += target.delete_many({"_id": {"$in": present}}).deleted_count if present else 0
     return removed
 
 
 def _changed(source: Collection, target: Collection) -> Iterator[tuple[list[Stored], list[Any]]]:
     """Yield the documents that the target has not as they are, and the ids that it has of them."""
     for group in _groups(source.find({}, sort=[("_id", 1)])):
-        ids = {"_id": {"$in": [each["_id"] for each in group]}}
-        there = {_key(each): pack(each) for each in target.find(ids)}
-        changed = [each for each in group if there.get(_key(each)) != pack(each)]
+        ids = {"_id": {"$in": [document["_id"] for document in group]}}
+        present = {_key(document): pack(document) for document in target.find(ids)}
+        changed = [document for document in group if present.get(_key(document)) != pack(document)]
         if changed:
-            yield changed, [each["_id"] for each in changed if _key(each) in there]
+            yield changed, [document["_id"] for document in changed if _key(document) in present]
 
 
 def _groups(documents: Iterable[Stored]) -> Iterator[list[Stored]]:
@@ -145,12 +145,12 @@ def _groups(documents: Iterable[Stored]) -> Iterator[list[Stored]]:
     while group := list(islice(rest, GROUP)):
         part: list[Stored] = []
         size = 0
-        for each in group:
-            length = len(pack(each))
+        for document in group:
+            length = len(pack(document))
             if part and size + length > GROUP_BYTES:
                 yield part
                 part, size = [], 0
-            part.append(each)
+            part.append(document)
             size += length
         yield part
 
@@ -168,9 +168,9 @@ def _copy_indexes(source: Collection, target: Collection) -> None:
 def digest(collection: Collection) -> Digest:
     """Return count and digest of a collection."""
     count = total = 0
-    for each in collection.find({}):
+    for document in collection.find({}):
         count += 1
-        total += int.from_bytes(hashlib.sha256(pack(each)).digest(), "big")
+        total += int.from_bytes(hashlib.sha256(pack(document)).digest(), "big")
     return Digest(count, total % _MODULUS)
 
 

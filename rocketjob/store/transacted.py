@@ -29,8 +29,8 @@ def write_guards(store: Store, units: Sequence[Unit], session: Any = None) -> li
     for name in dict.fromkeys(unit.collection for unit in units if unit.write is not None):
         of_it = [i for i, unit in enumerate(units) if unit.collection == name and unit.write]
         writes = [unit.write for unit in units if unit.collection == name and unit.write]
-        found = store.write_many(name, writes, session=session)
-        for index, matched in zip(of_it, found, strict=True):
+        results = store.write_many(name, writes, session=session)
+        for index, matched in zip(of_it, results, strict=True):
             held[index] = matched
     return held
 
@@ -109,16 +109,16 @@ class _Attempt:
 
 def _added_up(also: Iterable[tuple[str, Write]]) -> list[tuple[str, Write]]:
     """Return the writes, with those that only count for the same document made one."""
-    found: list[tuple[str, Write]] = []
+    writes: list[tuple[str, Write]] = []
     sums: dict[str, dict[str, Any]] = {}
     for name, write in also:
         if write.update is None or set(write.update) != {"$inc"}:
-            found.append((name, write))
+            writes.append((name, write))
             continue
         key = f"{name} {write.filter!r}"
         if key not in sums:
             sums[key] = {}
-            found.append((name, Write(write.filter, {"$inc": sums[key]})))
+            writes.append((name, Write(write.filter, {"$inc": sums[key]})))
         for field, count in write.update["$inc"].items():
             sums[key][field] = sums[key].get(field, 0) + count
-    return found
+    return writes

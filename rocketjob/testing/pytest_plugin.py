@@ -19,5 +19,5 @@ def rocketjob() -> Iterator[Sandbox]:
     """A private in-memory store, with `work_off` and `travel`; see `rocketjob.testing.Sandbox`."""
     from rocketjob.testing import sandbox  # for start-up time
 
-    with sandbox() as made:
-        yield made
+    with sandbox() as app:
+        yield app

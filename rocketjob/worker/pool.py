@@ -228,7 +228,7 @@ class WorkerPool:
     def _write(self, changes: list[Change]) -> list[bool]:
         if changes[0].companions:
             return [changes[0]._write_with_companions()]
-        return self.queue.store.write_many(COLLECTION, [each.guarded() for each in changes])
+        return self.queue.store.write_many(COLLECTION, [change.guarded() for change in changes])
 
     def _commit_singly(self, changes: list[Change]) -> None:
         """Write changes one by one, for one of them is refused: the others must not suffer."""
@@ -272,7 +272,7 @@ class WorkerPool:
         stored = self.queue.store.collection(COLLECTION).find_one({"_id": change.document.id})
         if stored is None:
             return change.deletes
-        return any(each in stored.get("history", ()) for each in change.entries())
+        return any(entry in stored.get("history", ()) for entry in change.entries())
 
     def _is_time_to_write(self, count: int) -> bool:
         return (
@@ -364,13 +364,13 @@ class WorkerPool:
         found = list(self.queue.store.collection(COLLECTION).find(held_by(self.queue.claimed_by)))
         busy = {worker.job_id for worker in self.workers}  # a thread may be about to note its claim
         lost = [
-            each
-            for each in found
-            if self._held.get(each["_id"]) != each["claim_number"] and each["_id"] not in busy
+            job
+            for job in found
+            if self._held.get(job["_id"]) != job["claim_number"] and job["_id"] not in busy
         ]
         if lost:
             log.warning("claims that nobody works on are given back", jobs=len(lost))
-            self.queue.store.write_many(COLLECTION, [give_back(each) for each in lost])
+            self.queue.store.write_many(COLLECTION, [give_back(job) for job in lost])
         self._is_unsure = False
         self._next_check = clock.monotonic() + self.config.re_check_seconds
 

@@ -143,8 +143,8 @@ def is_vetoed(job: Job, worker: Worker) -> bool:
     try:
         veto = plugins.hook.veto_claim(job=job)
     except BaseException as error:  # who cannot say yes has not said it
-        said = f"{type(error).__name__}: {message_of(error)}"
-        job.logger.exception("held back: a plugin's veto_claim failed", error=said)
+        problem = f"{type(error).__name__}: {message_of(error)}"
+        job.logger.exception("held back: a plugin's veto_claim failed", error=problem)
         veto = ("veto_claim", {"_id": job.id})
     if veto is None:
         return False
@@ -236,8 +236,8 @@ def save_where_it_is(job: Job) -> None:
 def fail(job: Job, error: BaseException, worker: Worker) -> None:
     """Fail a job with the error that ended it; never raises."""
     if not worker.inline:
-        said = f"{type(error).__name__}: {message_of(error)}"
-        job.logger.exception("failed", error=said)
+        problem = f"{type(error).__name__}: {message_of(error)}"
+        job.logger.exception("failed", error=problem)
     try:
         _fail(job, error, worker)
     except (StateConflict, NotFound) as lost:

@@ -73,9 +73,9 @@ class Slots:
 
     def performed(self) -> list[str]:
         """Return what is, or was at its death, being performed: `job`, or `job/part`."""
-        found = []
+        names = []
         for number in range(self.threads):
             binary, part = SLOT.unpack_from(self._memory, HEADER.size + number * SLOT.size)
             if any(binary):
-                found.append(f"{ObjectId(binary)}/{part}" if part else str(ObjectId(binary)))
-        return found
+                names.append(f"{ObjectId(binary)}/{part}" if part else str(ObjectId(binary)))
+        return names

@@ -49,12 +49,12 @@ class Surroundings:
 
     def _find(self) -> dict[str, str]:
         directory, name = _directory(), locale.setlocale(locale.LC_ALL)
-        found = {}
+        surroundings = {}
         if directory != self._directory:
-            found["the working directory"] = directory
+            surroundings["the working directory"] = directory
         if name != self._locale:
-            found["the locale"] = name
-        return found
+            surroundings["the locale"] = name
+        return surroundings
 
     def _restore(self) -> None:
         try:
