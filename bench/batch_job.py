@@ -1,4 +1,4 @@
-"""The job of `bench_batch.py`, in a module of its own so that the server can import it."""
+"""The job of `bench_batch.py`, in its own module so that the server can import it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ MICROS = float(os.environ.get("BENCH_MICROS", "0"))
 
 
 def work(record: str) -> str:
-    """Reverse a record, and be busy for a while."""
+    """Reverse a record, after keeping the processor busy for BENCH_MICROS."""
     if MICROS:
         end = time.perf_counter() + MICROS / 1e6
         while time.perf_counter() < end:

@@ -3,11 +3,11 @@
     python bench/bench_batch.py
     python bench/bench_batch.py --records 200000 --micros 10 --slice-sizes 1000 100 --rounds 3
 
-End to end: from the path of the input to the complete output file, with workers that are up already
-for RocketJob (a server on a SQLite file), and with the pool's start for imap. The job has the
-settings that every job has by default, but for `slice_size`; it is saved first, so that workers
-begin while the file is uploaded. The records are random characters, which hardly compress.
-`--micros` adds work to each record. One line for each measurement, and the medians at the end.
+Times are end to end, from the path of the input to the complete output file. RocketJob's workers
+are already running (a server on a SQLite file); for imap, the start of the pool is included. The
+job has default settings except `slice_size`; it is saved first, so that workers begin during the
+upload. The records are random characters, which hardly compress. `--micros` adds work to each
+record. Each measurement is printed on a line, and the medians at the end.
 """
 
 from __future__ import annotations

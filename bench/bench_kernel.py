@@ -1,10 +1,10 @@
-"""What the framework costs above bare SQLite: jobs created, loaded, saved, changed and claimed.
+"""Measure what the framework adds to bare SQLite: create, load, save, change and claim jobs.
 
     python bench/bench_kernel.py [--jobs 20000] [--folder /tmp]
 
-Each row is the same writes to the same kind of file: once through `Job`, once through `sqlite3`
-alone, in WAL mode, with documents of the same size as blobs and the same number of indexes. The
-two are measured in turn, three times; the medians are printed.
+Each row makes the same writes to the same kind of file, once through `Job` and once through
+`sqlite3` alone, in WAL mode, with blobs of the same size and the same number of indexes. The two
+are measured in turn, three times; the medians are printed.
 """
 
 from __future__ import annotations

@@ -3,10 +3,10 @@
     python bench/bench_runtime.py
     python bench/bench_runtime.py --jobs 50000 --processes 1 2 4 --only throughput
 
-For throughput the jobs are stored first, and then a real server works them off: the time runs from
-the first start to the last completion, as the jobs' own processes see it. Beside it stands bare
-sqlite3, which inserts, claims and deletes rows of the same size in groups of 50, from as many
-processes: what nobody can be faster than on this machine. All stores are files in --folder.
+For throughput, the jobs are stored first, and then a real server runs them; the rate is measured
+while the queue shrinks from four fifths to one tenth. It is compared with bare sqlite3, which
+claims and deletes rows of the same size in groups of 50, from as many processes: the upper bound on
+this machine. All stores are files in --folder.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class NoOpJob(Job):
 
 
 class TimedJob(Job):
-    """Notes when it was started; kept, so that it can be read."""
+    """Records when it was performed; kept, so that this can be read."""
 
     destroy_on_complete = False
     enqueued: float = 0.0
@@ -73,7 +73,7 @@ class TimedJob(Job):
 
 @contextlib.contextmanager
 def server(url: str, **settings: Any) -> Iterator[int]:
-    """Run a real server for the length of a block; yields its pid."""
+    """Run a real server during a block; yield its pid."""
     settings = {"url": url, "app": ["bench_runtime"], **settings}
     path = [str(ROOT / "bench"), str(ROOT), str(ROOT / "plugins")]
     script = SERVER.format(path=path, settings=settings)
@@ -89,7 +89,7 @@ def server(url: str, **settings: Any) -> Iterator[int]:
 
 
 def tree(pid: int) -> list[int]:
-    """Return a process and all below it."""
+    """Return a process and all its descendants."""
     pids = [pid]
     for task in Path(f"/proc/{pid}/task").iterdir():
         for child in (task / "children").read_text().split():
@@ -117,12 +117,12 @@ def memory_mb(pid: int) -> tuple[float, float]:
 
 
 def wait_until_ready(expected: int, within: float = 60) -> None:
-    """Wait until a server has beaten with all of its workers."""
+    """Wait until a server has sent a heartbeat with all of its workers."""
     deadline = time.monotonic() + within
     while time.monotonic() < deadline:
         servers = list(rocketjob.Server.running())
         if servers and servers[0].workers >= expected:
-            time.sleep(1.0)  # its processes import still
+            time.sleep(1.0)  # its processes are still importing
             return
         time.sleep(0.05)
     raise SystemExit("the server did not start")
@@ -132,9 +132,9 @@ def wait_until_ready(expected: int, within: float = 60) -> None:
 
 
 def throughput(folder: Path, jobs: int, processes: int, destroy: bool) -> tuple[float, float]:
-    """Return no-op jobs per second of one server, and microseconds of processor time for each.
+    """Return a server's no-op jobs per second, and microseconds of processor time for each.
 
-    The second does not depend on what else the machine is doing.
+    The processor time does not depend on what else the machine is doing.
     """
     url = fresh_store(folder)
     rows = ({"destroy_on_complete": destroy} for _ in range(jobs))
@@ -146,7 +146,7 @@ def throughput(folder: Path, jobs: int, processes: int, destroy: bool) -> tuple[
     with server(url, workers=workers, processes=processes) as pid:
         while collection.count_documents({"state": "queued"}) == jobs:
             time.sleep(0.001)
-        # Not from the very start: one process may be up before the others.
+        # Not from the very start: one process may be ready before the others.
         share = jobs // 5
         while (remaining := collection.count_documents(waiting)) > jobs - share:
             time.sleep(0.005)
@@ -158,7 +158,7 @@ def throughput(folder: Path, jobs: int, processes: int, destroy: bool) -> tuple[
 
 
 def bare_sqlite(folder: Path, jobs: int, processes: int) -> float:
-    """Return jobs per second of bare sqlite3: claims and deletions in groups of 50."""
+    """Return jobs per second of bare sqlite3, with claims and deletions in groups of 50."""
     path = folder / "bare.db"
     for file in folder.glob("bare.db*"):
         file.unlink()
@@ -195,7 +195,7 @@ def connect(path: Any) -> sqlite3.Connection:
 
 
 def bare_worker(path: str, barrier: Any) -> None:
-    """Claim rows and delete them, until there are none."""
+    """Claim rows and delete them until none are left."""
     raw, changed = connect(path), os.urandom(500)
     barrier.wait()
     while True:
@@ -219,7 +219,7 @@ def bare_worker(path: str, barrier: Any) -> None:
 
 
 def latency(folder: Path, count: int) -> tuple[float, float, float]:
-    """Return p50, p95 and the worst of the milliseconds from enqueue to start, when idle."""
+    """Return p50, p95 and the maximum, in milliseconds, from enqueue to start on an idle server."""
     url = fresh_store(folder)
     with server(url, workers=10, processes=2):
         wait_until_ready(10)
@@ -233,7 +233,7 @@ def latency(folder: Path, count: int) -> tuple[float, float, float]:
 
 
 def idle(folder: Path, seconds: float, processes: int) -> dict[str, Any]:
-    """Return what a server costs that has nothing to do."""
+    """Return what an idle server costs."""
     url = fresh_store(folder)
     with server(url, workers=10, processes=processes) as pid:
         wait_until_ready(10)
@@ -251,7 +251,7 @@ def idle(folder: Path, seconds: float, processes: int) -> dict[str, Any]:
 
 
 def fresh_store(folder: Path) -> str:
-    """Connect to a store that holds nothing."""
+    """Connect to an empty store."""
     application.close()
     for file in folder.glob("jobs.db*"):
         file.unlink()

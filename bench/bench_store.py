@@ -1,14 +1,14 @@
-"""Measure a store: inserts, look-ups, guarded writes and claims, in the kernel's groups.
+"""Measure a store: inserts, look-ups, guarded writes and claims, in the kernel's group sizes.
 
     python bench/bench_store.py --url sqlite:////tmp/bench.db --depth 20000
     python bench/bench_store.py --url sqlite:////tmp/bench.db --processes 4
     python bench/bench_store.py --url mongodb://localhost/bench --depths 1000 1000000
 
-The last form shows whether the cost of a claim depends on how long the queue is, and on how many
-claim at the same time.
+The last form shows whether the cost of a claim depends on the length of the queue, and on how many
+threads claim at the same time.
 
-For a `sqlite:` URL the same writes are made on bare sqlite3 too, with the same tables, indexes and
-bytes, but without BSON, filters and updates: the ratio is what the store costs by itself.
+For a `sqlite:` URL the same writes are also made on bare sqlite3, with the same tables, indexes and
+bytes, but without BSON, filters and updates: the ratio is what the store itself costs.
 """
 
 from __future__ import annotations
@@ -93,7 +93,7 @@ def claim_filter() -> dict[str, Any]:
     """Return the filter with which the kernel claims."""
     due = [{"run_at": None}, {"run_at": {"$lte": datetime.now(UTC)}}]
     types = {"_type": {"$in": ["ReportJob", "ImportJob"]}}
-    crashes = {"interruptions": {"$in": [0, None]}}  # no index has it: documents are looked at
+    crashes = {"interruptions": {"$in": [0, None]}}  # in no index: documents have to be read
     return {"$and": [{"state": "queued"}, {"$or": due}, types, crashes]}
 
 
@@ -108,14 +108,14 @@ def claim_update() -> dict[str, Any]:
 
 
 def timed(number: int, work: Callable[[], object]) -> Rate:
-    """Return how many of `number` things are done in a second."""
+    """Return how many of `number` things `work` does per second."""
     begin = time.perf_counter()
     work()
     return number / (time.perf_counter() - begin)
 
 
 def measure(store: Store, depth: int) -> Measured:
-    """Measure every kind of access on a queue of that depth."""
+    """Measure every kind of access on a queue of a given depth."""
     jobs = store.collection(JOBS)
     few = min(depth, 3000)
     documents = [job(number) for number in range(few)]
@@ -130,7 +130,7 @@ def measure(store: Store, depth: int) -> Measured:
 
 
 def measure_group(store: Store, group: int) -> Measured:
-    """Measure claims, and guarded writes to what was claimed, in groups of one size."""
+    """Measure claims, and guarded writes to claimed jobs, in groups of one size."""
     number = jobs_for(group)
     claimed: list[Any] = []
     yield f"claim, groups of {group}", timed(number, lambda: claim(store, group, number, claimed))
@@ -141,7 +141,7 @@ def measure_group(store: Store, group: int) -> Measured:
 
 
 def jobs_for(group: int) -> int:
-    """Return with how many jobs groups of that size are measured."""
+    """Return how many jobs to measure groups of this size with."""
     return (40 * group + 400) // group * group
 
 
@@ -165,7 +165,7 @@ def progress() -> dict[str, Any]:
 
 
 def guarded(store: Store, group: int, claimed: list[Any], update: Any) -> None:
-    """Write to claimed jobs, each on condition of its claim."""
+    """Write to claimed jobs, each guarded by its claim."""
     for start in range(0, len(claimed), group):
         writes = [
             Write(
@@ -186,7 +186,7 @@ def guarded(store: Store, group: int, claimed: list[Any], update: Any) -> None:
 
 
 class Bare:
-    """The tables of the store, and the bytes that it writes, ready made."""
+    """The store's tables, and the bytes that it writes, prepared beforehand."""
 
     def __init__(self, path: str) -> None:
         self.raw = sqlite3.connect(path, isolation_level=None, cached_statements=256)
@@ -285,7 +285,7 @@ def measure_bare_group(bare: Bare, group: int) -> Measured:
 
 
 def work_off(url: str, group: int, ready: Any, go: Any, results: Any) -> None:
-    """Claim and delete until nothing is left; report how many, and the slowest call."""
+    """Claim and delete jobs until none are left; report how many, and the slowest call."""
     store = open_store(url)
     store.collection(JOBS).find_one({})
     ready.release()
@@ -335,14 +335,14 @@ def measure_processes(url: str, depth: int, processes: int) -> None:
     store.close()
 
 
-# Queues of different lengths, and several who claim at the same time
+# Queues of different lengths, and several threads that claim at the same time
 
 SLICES = "rocket_job.inputs.bench"
 QUEUED, BY_ID = {"state": "queued"}, [("_id", 1)]
 
 
 def measure_depths(store: Store, depths: list[int], threads: list[int], seconds: float) -> None:
-    """Measure insert, claim, complete and the claim of a slice; milliseconds are of one call."""
+    """Measure insert, claim, complete and the claim of a slice, in milliseconds per call."""
     print(f"{'queue':>10}{'threads':>9}" + "".join(f"{name:>24}" for name in STEPS))
     print(" " * 19 + f"{'per s     median ms':>24}" * len(STEPS))
     present = 0
@@ -369,7 +369,7 @@ def slice_of(number: int) -> dict[str, Any]:
 
 
 def measure_threads(store: Store, number: int, seconds: float) -> list[tuple[Rate, float]]:
-    """Make every step in that many threads; what is taken is put back, so the queue stays as long.
+    """Run every step in `number` threads, putting back what is taken so the length stays the same.
 
     Each thread inserts a job, claims one, and completes (here: deletes) it; then it claims a slice
     and queues it again, which is not counted.
@@ -401,7 +401,7 @@ def measure_threads(store: Store, number: int, seconds: float) -> list[tuple[Rat
         worker.start()
     for worker in workers:
         worker.join()
-    # A thread makes the steps in turn: the rate is that of all threads doing nothing else.
+    # A thread runs the steps in turn: the rate is as if all threads did nothing but this step.
     return [(number / statistics.mean(times[s]), statistics.median(times[s]) * 1000) for s in STEPS]
 
 
@@ -411,7 +411,7 @@ def claim_one(store: Store, collection: str, filter: Any, sort: Any) -> list[Any
 
 
 def main() -> None:
-    """Run what the command line asks for."""
+    """Run what the command line requests."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--url", help="the store; default: a new SQLite file")
     parser.add_argument("--depth", type=int, default=20_000, help="jobs in the queue")
@@ -421,7 +421,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0, help="for each line of --depths")
     options = parser.parse_args()
     if options.depth < 5000:
-        parser.error("--depth has to be 5000 at least, or the queue runs dry")
+        parser.error("--depth must be at least 5000, or the queue runs dry")
     folder = tempfile.mkdtemp(prefix="bench_store")
     url = options.url or f"sqlite:///{quote(os.path.join(folder, 'store.db'))}"
     try:

@@ -1,10 +1,10 @@
-"""One job for each file of a folder: count its lines and words.
+"""One job for each file in a folder: count its lines and words.
 
     python examples/word_count.py /usr/share/doc        # stores the jobs
     cd examples && rocketjob server --app word_count    # runs them
     python examples/word_count.py --results             # what came out
 
-The larger a file, the later it is started, so that the short ones are not kept waiting.
+The larger a file, the later its job starts, so that short ones do not have to wait.
 """
 
 import sys

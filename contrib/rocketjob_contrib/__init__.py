@@ -1,1 +1,1 @@
-"""Integrations with other software, each behind an extra."""
+"""Integrations with other libraries, each behind an extra."""

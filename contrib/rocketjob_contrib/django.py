@@ -4,9 +4,9 @@
         using = "default"                           # which of DATABASES
 
         def perform(self):
-            Invoice.objects.create(...)             # committed when perform ends well
+            Invoice.objects.create(...)             # committed when perform succeeds
 
-The app's module must set Django up before its models are imported: `django.setup()`.
+The app's module must call `django.setup()` before its models are imported.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from rocketjob_plugins.transaction import Transaction
 
 
 class DjangoTransaction(Transaction, abstract=True):
-    """Mixin: perform, or each slice, in `transaction.atomic()`."""
+    """Mixin: run perform, or each slice, in `transaction.atomic()`."""
 
     using: ClassVar[str | None] = None
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        # A worker's thread lives long: as Django does around a request, let go of connections that
-        # the database has closed, or that are older than CONN_MAX_AGE.
+        # A worker's thread is long-lived: as Django does around a request, close connections that
+        # the database has dropped, or that are older than CONN_MAX_AGE.
         close_old_connections()
         try:
             with transaction.atomic(using=self.using):

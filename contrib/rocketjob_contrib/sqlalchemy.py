@@ -6,7 +6,7 @@
         sessionmaker = Session
 
         def perform(self):
-            self.session.add(Invoice(...))          # committed when perform ends well
+            self.session.add(Invoice(...))          # committed when perform succeeds
 
 `ConnectionTransaction` does the same without the ORM: give it an `engine`, use `self.connection`.
 """
@@ -26,7 +26,7 @@ from rocketjob_plugins.transaction import Transaction
 
 
 class SessionTransaction(Transaction, abstract=True):
-    """Mixin: perform, or each slice, in a session of its own, on `self.session`."""
+    """Mixin: run perform, or each slice, in its own session, `self.session`."""
 
     sessionmaker: ClassVar[Callable[[], Session] | None] = None
     if TYPE_CHECKING:
@@ -40,9 +40,9 @@ class SessionTransaction(Transaction, abstract=True):
 
     @property
     def session(self) -> Session:
-        """The session of the transaction that is open."""
+        """The session of the open transaction."""
         if self._session is None:
-            raise RuntimeError("self.session is there only while perform runs")
+            raise RuntimeError("self.session exists only while perform runs")
         return self._session
 
     @contextmanager
@@ -58,7 +58,7 @@ class SessionTransaction(Transaction, abstract=True):
 
 
 class ConnectionTransaction(Transaction, abstract=True):
-    """Mixin: perform, or each slice, on a connection of its own, `self.connection`."""
+    """Mixin: run perform, or each slice, on its own connection, `self.connection`."""
 
     engine: ClassVar[Engine | None] = None
     if TYPE_CHECKING:
@@ -72,9 +72,9 @@ class ConnectionTransaction(Transaction, abstract=True):
 
     @property
     def connection(self) -> Connection:
-        """The connection of the transaction that is open."""
+        """The connection of the open transaction."""
         if self._connection is None:
-            raise RuntimeError("self.connection is there only while perform runs")
+            raise RuntimeError("self.connection exists only while perform runs")
         return self._connection
 
     @contextmanager

@@ -1,11 +1,11 @@
-"""Write down who asked for which job, and what became of it.
+"""Record who requested each job, and what became of it.
 
     class PayoutJob(Audited, Job): ...
 
     PayoutJob.create(requested_by="ann")
 
 Field: `requested_by` (required; editable, kept on restart).
-Every change of state of every job is a line of JSON in the file that AUDIT_FILE names.
+Every state change of every job is written as a line of JSON to the file that AUDIT_FILE names.
 """
 
 import json

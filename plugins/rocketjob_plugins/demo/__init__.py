@@ -1,15 +1,15 @@
-"""The demo: `rocketjob demo` runs one job for each text file of a folder, on a server it starts.
+"""The demo: `rocketjob demo` starts a server and runs one job for each text file in a folder.
 
 Nothing is simulated: the jobs are stored, a server of several processes claims and performs them,
 and the table at the end is read from their results. It is also a small example of a plugin that
-brings a job class (`register_jobs`) and a command (`register_commands`):
+provides job classes (`register_jobs`) and commands (`register_commands`):
 
 - `job`: `DemoFileJob`, which reads a file and counts its lines and words
-- `files`: which files of a folder are text
-- `stage`: the store, and the server as a process of its own
+- `files`: which files in a folder are text
+- `stage`: the store, and the server in its own process
 - `batch`: `DemoBatchJob`, which reverses the lines of one large file on all cores
-- `screen`: what is seen while it runs and at the end
-- `command`: the command
+- `screen`: what is shown during the run and at the end
+- `command`: the commands
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """`rocketjob demo --batch`: one large file of real text, reversed line by line on all cores.
 
-The lines are those of a folder's text files, over and over, each with its number. The file goes in,
-a server's processes share its slices, and the output is compared, by digest, with what one loop
-over the same lines gives.
+The lines are those of a folder's text files, over and over, each with its number. The file is
+uploaded, a server's processes share its slices, and the output is compared, by digest, with what a
+plain loop over the same lines produces.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class DemoBatchJob(Batch, Job):
 
 @attrs.define
 class Timing:
-    """What a run took, in seconds, and what came out."""
+    """How long a run took, in seconds, and what came out."""
 
     records: int = 0
     bytes: int = 0
@@ -73,7 +73,7 @@ def lines_of(sources: TextFiles) -> Iterator[str]:
 
 
 def generate(sources: TextFiles, target: Path, count: int) -> str:
-    """Write a file of so many lines; return the digest of their reversed lines."""
+    """Write a file of `count` lines; return the digest of the reversed lines."""
     digest = hashlib.sha256()
     numbered = (f"{number} {line}" for number, line in enumerate(lines_of(sources), 1))
     lines = itertools.islice(numbered, count)

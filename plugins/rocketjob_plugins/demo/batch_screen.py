@@ -1,4 +1,4 @@
-"""What is seen of the batch demo: progress, records per second, and the time left."""
+"""What the batch demo shows: progress, records per second, and the time left."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ LINE_SECONDS = 1.0  # between two lines where there is no terminal
 
 
 class _Bar(Progress):
-    """Leaves room for the `^C` that a terminal writes behind it, which would begin a new line."""
+    """Leaves room for the `^C` that a terminal prints after it, so that it does not wrap."""
 
     def get_renderables(self) -> Iterable[RenderableType]:
         yield _Narrower(self.make_tasks_table(self.tasks))
 
 
 class _Narrower:
-    """Shows something with a few columns left free at the right."""
+    """Renders something with a few columns left free on the right."""
 
     def __init__(self, shown: RenderableType) -> None:
         self.shown = shown
@@ -33,7 +33,7 @@ class _Narrower:
 
 
 class BatchScreen:
-    """Shows a batch job, in place on a terminal, and line by line elsewhere."""
+    """Shows a batch job: in place on a terminal, line by line elsewhere."""
 
     def __init__(self, fancy: bool) -> None:
         self.fancy = fancy
@@ -52,7 +52,7 @@ class BatchScreen:
 
     @contextlib.contextmanager
     def live(self) -> Iterator[None]:
-        """Show the bar for the length of a block, where there is a terminal."""
+        """Show the bar during a block, if there is a terminal."""
         if not self.fancy:
             yield
             return
@@ -63,7 +63,7 @@ class BatchScreen:
         self.console.print(text)
 
     def update(self, job: DemoBatchJob, seconds: float) -> None:
-        """Show how far the job is."""
+        """Show how far the job has come."""
         total = job.record_count or 0
         done = max(0, total - job.input.count() * job.slice_size)
         rate = done / seconds if seconds else 0.0

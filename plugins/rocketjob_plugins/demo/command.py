@@ -1,6 +1,6 @@
-"""`rocketjob demo`.
+"""`rocketjob demo` and `rocketjob perf`.
 
-Imports within functions: a command loads no more than it needs, so that it starts quickly.
+Imports inside functions let a command load only what it needs, so that it starts quickly.
 """
 
 from __future__ import annotations
@@ -165,7 +165,7 @@ def _perf_simple(stage: Stage, count: int) -> int:
         screen.say("Interrupted: the jobs are removed")
         return 130
     screen.say(f"stored {count:,} jobs: {timing.stored_rate:,.0f} a second")
-    screen.say(f"ran {count:,} jobs: {timing.worked_rate:,.0f} a second")
+    screen.say(f"ran {count:,} jobs: {timing.run_rate:,.0f} a second")
     return 0
 
 
@@ -181,7 +181,7 @@ def _watch(stage: Stage, screen: Screen) -> None:
 
 @contextlib.contextmanager
 def _ended_by_signals() -> Iterator[None]:
-    """Clean up after SIGTERM and a closed terminal as after Ctrl-C."""
+    """Clean up on SIGTERM and a closed terminal as on Ctrl-C."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

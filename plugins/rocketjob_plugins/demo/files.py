@@ -1,4 +1,4 @@
-"""Which files of a folder are text."""
+"""Find the text files in a folder."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SNIFFED_BYTES = 1024
 
 @attrs.define
 class TextFiles:
-    """Text files with their sizes, and how many others were passed over."""
+    """Text files with their sizes, and how many others were skipped."""
 
     folder: Path
     files: list[tuple[Path, int]] = attrs.field(factory=list)
@@ -27,14 +27,14 @@ class TextFiles:
 
 
 def standard_library() -> Path:
-    """Return the folder of Python's own sources: text that is on every machine."""
+    """Return the folder of Python's own sources, which every machine has."""
     return Path(sysconfig.get_path("stdlib"))
 
 
 def find(folder: Path, limit: int | None = None) -> TextFiles:
-    """Look for text files in a folder and those below it, but not in hidden ones.
+    """Find text files in a folder and those below it, except hidden ones.
 
-    A file that cannot be looked into counts as text: its job says what is wrong with it.
+    A file that cannot be read counts as text: its job reports what is wrong with it.
     """
     sources = TextFiles(folder.resolve())
     for path in _files(sources.folder):
@@ -72,7 +72,7 @@ def _size(path: Path) -> int:
 
 
 def size_text(count: int) -> str:
-    """Return a number of bytes for people."""
+    """Return a number of bytes in readable form."""
     for unit, size in (("MB", 1_000_000), ("KB", 1000)):
         if count >= size:
             return f"{count / size:,.1f} {unit}"

@@ -12,8 +12,8 @@ from rocketjob.jobs.job import Job
 from rocketjob.model.fields import field
 
 WORD = re.compile(r"[^\W\d_]{3,}")
-CHUNK_BYTES = 1024 * 1024  # a large file is never in memory as a whole
-WORDS_KEPT = 100  # the most frequent ones of each file, so that a result stays small
+CHUNK_BYTES = 1024 * 1024  # a large file is never wholly in memory
+WORDS_KEPT = 100  # the most frequent ones of each file, to keep results small
 
 
 class DemoFileJob(Job):
@@ -29,7 +29,7 @@ class DemoFileJob(Job):
 
 
 def survey(path: Path) -> dict[str, Any]:
-    """Return what a text file holds.
+    """Return statistics of a text file.
 
     Raises:
         OSError: it cannot be read.

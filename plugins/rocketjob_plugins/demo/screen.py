@@ -1,4 +1,4 @@
-"""What is seen of a run: progress on a terminal or as lines, and a table at the end."""
+"""What a run shows: progress, on a terminal or as lines, and a table at the end."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from .stage import Counts, Stage
 
 FILES_SHOWN = 5
 LINE_SECONDS = 1.0  # between two lines of progress where there is no terminal
-RATE_SECONDS = 2.0  # the rate shown is that of so long
+RATE_SECONDS = 2.0  # the period over which the rate is measured
 WORDS_SHOWN = 10
 
 
 @attrs.define
 class Totals:
-    """What the results of all jobs add up to."""
+    """The sums of all jobs' results."""
 
     files: int = 0
     lines: int = 0
@@ -99,11 +99,11 @@ class Screen:
         workers = f"{stage.workers} workers in {_count(stage.processes, 'process', 'processes')}"
         self._print(f"Starting a server with {workers} ...")
 
-    # --- meanwhile ---------------------------------------------------------------------------
+    # --- during ------------------------------------------------------------------------------
 
     @contextlib.contextmanager
     def live(self) -> Iterator[None]:
-        """Show progress in place for the length of a block, where there is a terminal."""
+        """Show progress in place during a block, if there is a terminal."""
         if not self.fancy:
             yield
             return
@@ -112,7 +112,7 @@ class Screen:
         self._live = None
 
     def update(self, counts: Counts) -> None:
-        """Show how far it is."""
+        """Show how far the run has come."""
         now = clock.monotonic()
         self._looks = [look for look in self._looks if now - look[0] < RATE_SECONDS]
         self._looks.append((now, counts.ended))
@@ -133,7 +133,7 @@ class Screen:
         failed = f", {counts.failed} failed" if counts.failed else ""
         lines = [Text(f"{state}{failed}", style="dim", no_wrap=True)]
         lines += [Text(f"  {name}", "cyan", no_wrap=True, overflow="ellipsis") for name in names]
-        lines += [Text("")] * (FILES_SHOWN - len(names))  # the picture does not change its height
+        lines += [Text("")] * (FILES_SHOWN - len(names))  # keeps the height constant
         return Group(self._progress, *lines)
 
     # --- afterwards --------------------------------------------------------------------------
@@ -204,7 +204,7 @@ class Screen:
         else:
             look = ("rocketjob demo --keep", "keep the jobs, to look at them")
         steps = (
-            ("rocketjob demo --folder ~/Documents", "the same for texts of your own"),
+            ("rocketjob demo --folder ~/Documents", "the same for your own text files"),
             look,
             ("rocketjob server --help", "run a server for your own jobs"),
         )
@@ -212,7 +212,7 @@ class Screen:
         self._print("Try next:")
         width = min(40, max(len(step) for step, _ in steps))
         for step, purpose in steps:
-            # A line that is copied must be one line, however narrow the terminal.
+            # A command must stay on one line, to be copied from a narrow terminal.
             self.console.print(Text(f"  {step:{width}}  # {purpose}"), soft_wrap=True)
 
     def _print_table(self, table: Table) -> None:

@@ -1,4 +1,4 @@
-"""`rocketjob perf simple`: jobs that do nothing, stored first and then worked off by a server."""
+"""`rocketjob perf simple`: jobs that do nothing, stored first and then run by a server."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class SimpleTiming:
     """Jobs per second."""
 
     stored_rate: float
-    worked_rate: float
+    run_rate: float
 
 
 def run(stage: Stage, count: int) -> SimpleTiming:
-    """Store jobs and have the stage's server work them; the time runs from the first one done."""
+    """Store jobs and let the stage's server run them, timing from the first completion."""
     began = clock.monotonic()
     for start in range(0, count, GROUP):
         rows = [{"demo_run": stage.run}] * min(GROUP, count - start)

@@ -1,4 +1,4 @@
-"""The demo's store, and its server as a process of its own."""
+"""The demo's store, and its server in its own process."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from .batch import DemoBatchJob
 from .files import TextFiles
 from .job import DemoFileJob, DemoSimpleJob
 
-LARGE_BYTES = 64 * 1024  # larger files are more urgent: the last to end should be a small one
+LARGE_BYTES = 64 * 1024  # larger files are more urgent, so that the last job is a small one
 GROUP = 500  # jobs stored in one go
 GRACE_SECONDS = 10
 LOOK_SECONDS = 0.15
@@ -34,7 +34,7 @@ LOOK_SECONDS = 0.15
 
 @attrs.define
 class Counts:
-    """How far the jobs of a run are."""
+    """How far the jobs of a run have come."""
 
     total: int
     done: int = 0
@@ -51,8 +51,8 @@ class Stage:
     """One run of the demo.
 
     Attributes:
-        run: its id, which its jobs carry.
-        folder: the demo's own, for the store and the server's log.
+        run: its id, which is stored in its jobs.
+        folder: a temporary one for the store and the server's log.
     """
 
     sources: TextFiles
@@ -75,7 +75,7 @@ class Stage:
     # --- the server --------------------------------------------------------------------------
 
     def start_server(self) -> None:
-        """Start `rocketjob server`, with settings of its own instead of the user's."""
+        """Start `rocketjob server`, with the demo's settings instead of the user's."""
         settings = self.folder / "rocketjob.toml"
         settings.touch()
         environment = {k: v for k, v in os.environ.items() if not k.startswith("ROCKETJOB_")}
@@ -88,9 +88,9 @@ class Stage:
                 stdout=log,
                 stderr=log,
                 env={**environment, **{f"ROCKETJOB_{name}": value for name, value in more.items()}},
-                # Modules of the user's directory are none of ours; a relative URL starts there.
+                # Do not import the user's modules; but a relative URL starts in their directory.
                 cwd=self.folder if self.own_store else None,
-                start_new_session=True,  # Ctrl-C is ours to answer
+                start_new_session=True,  # this process handles Ctrl-C
             )
 
     def _words(self) -> list[str]:
@@ -108,7 +108,7 @@ class Stage:
         ]
 
     def check_server(self) -> None:
-        """Raise Failure if the server has ended, with the end of its log."""
+        """Raise a Failure with the end of the server's log if the server has ended."""
         if self.server is not None and self.server.poll() is not None:
             lines = self.log.read_text(errors="replace").splitlines()[-8:]
             last_lines = "\n".join(f"  {line}" for line in lines)
@@ -152,7 +152,7 @@ class Stage:
         return os.path.relpath(path, self.sources.folder)
 
     def counts(self) -> Counts:
-        """Ask the store how far the jobs are."""
+        """Count the run's jobs by state."""
         by_state = application.current().store.count_by(COLLECTION, "state", {"demo_run": self.run})
         return Counts(
             total=len(self.sources.files),
@@ -162,7 +162,7 @@ class Stage:
         )
 
     def running_files(self, limit: int) -> list[str]:
-        """Name files that are being read now, those that were begun first."""
+        """Return the files that are being read now, those started first."""
         running = DemoFileJob.where(demo_run=self.run).running()
         return [
             self.brief(path) for path in running.order_by("started_at").limit(limit).pluck("path")
@@ -174,7 +174,7 @@ class Stage:
         DemoBatchJob.where(demo_run=self.run).destroy_all()
 
     def pause(self) -> None:
-        """Let a moment pass between two looks at a job."""
+        """Wait a moment before looking at a job again."""
         threading.Event().wait(LOOK_SECONDS)
 
 
@@ -182,10 +182,10 @@ class Stage:
 def set_up(
     sources: TextFiles, url: str | None, workers: int, processes: int, keep: bool
 ) -> Iterator[Stage]:
-    """Prepare a run, and leave nothing behind that is not to be kept.
+    """Prepare a run, and clean up whatever should not be kept.
 
     Args:
-        url: of a store to use, instead of one of the run's own.
+        url: of a store to use, instead of a temporary one.
     """
     folder = Path(tempfile.mkdtemp(prefix="rocketjob-demo-"))
     address = url or f"sqlite:///{folder}/demo.db"
@@ -207,7 +207,7 @@ def set_up(
 
 @contextlib.contextmanager
 def _undisturbed() -> Iterator[None]:
-    """Let no further Ctrl-C end what removes the files."""
+    """Ignore further Ctrl-C while the files are removed."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""Make a job for each file that is dropped into a folder.
+"""Create a job for each file that is dropped into a folder.
 
     entry = DirmonEntry.create(
         name="ACME imports",
@@ -10,18 +10,18 @@
     entry.enable()
     DirmonJob.create()                # scans every 5 minutes; or check_seconds=60
 
-A file that has stopped growing is moved into the archive, as `<job id>_<name>`, and then handed to
-its job by an `UploadFileJob`: a batch job gets it uploaded, any other by the field
-`upload_file_name` or `full_file_name`. Each file is started exactly once, whichever processes die
-meanwhile: see `intake`.
+A file that has stopped growing is moved into the archive as `<job id>_<name>`, and then passed to
+its job by an `UploadFileJob`: a batch job has it uploaded, any other gets its path in the field
+`upload_file_name` or `full_file_name`. Each file is started exactly once, whichever processes die:
+see `intake`.
 
-Patterns have `*`, `?`, `[a-z]`, `{a,b}` and `**`, match whatever the case of letters, and may be
-URLs that fsspec knows. Hidden files and directories, and the archive, are passed over. Files are
-taken only from below the pattern's base, the part before the first wildcard, and, if the server's
-setting `dirmon_allowed_paths` is not empty, only from below one of those; links do not lead out.
+Patterns may contain `*`, `?`, `[a-z]`, `{a,b}` and `**`, ignore case, and may be URLs that fsspec
+supports. Hidden files and directories, and the archive, are skipped. Files are taken only from
+below the pattern's base, the part before the first wildcard; and if the server's setting
+`dirmon_allowed_paths` is not empty, only from below one of those paths. Links do not lead out.
 
-An entry is `pending`, `enabled`, `disabled` or `failed`. It fails, with its reason in `exception`,
-when a file cannot be taken; that file stays where it was, and the other entries go on.
+An entry is `pending`, `enabled`, `disabled` or `failed`. It fails, with the reason in `exception`,
+when a file cannot be taken; that file stays where it was, and the other entries continue.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ dirmon = Group(
     short_help="Add an entry.",
     examples=[
         (
-            "Each CSV file of a folder, with fields of the job",
+            "Each CSV file in a folder, with fields of the job",
             "dirmon add '/var/sftp/acme/*.csv' myapp.jobs:ImportJob account_id=42 priority=25",
         ),
         (
@@ -78,7 +78,7 @@ def add(
     "list",
     short_help="List the entries.",
     makes_store=False,
-    examples=[("Those that failed, and why", "dirmon list --state failed")],
+    examples=[("Those that have failed, and why", "dirmon list --state failed")],
 )
 @click.option("-s", "--state", type=click.Choice(STATES), multiple=True)
 @json_option
@@ -177,8 +177,8 @@ def scan(names: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
 
 
 def _show_files(names: tuple[str, ...], as_json: bool) -> None:
-    """List what the entries match, and what the next scan would do with it."""
-    # Which files are settled is known to the instance that comes next.
+    """List the files that entries match, and what the next scan would do with each."""
+    # The next instance knows which files are settled.
     monitor = DirmonJob.queued().first() or DirmonJob()
     entries = [_find(name) for name in names] or list(DirmonEntry.enabled())
     failed = 0
@@ -240,9 +240,9 @@ def _row(entry: DirmonEntry) -> dict[str, Any]:
 
 
 def _shown(entry: DirmonEntry) -> dict[str, Any]:
-    """Return the properties without what the job's class, if it is loaded here, encrypts.
+    """Return the properties, hiding what the job's class encrypts, if it is loaded here.
 
-    In entries of earlier versions they are not sealed.
+    Entries of earlier versions store them unencrypted.
     """
     fields = entry.job_class.fields() if entry.job_class else {}
     return {

@@ -1,4 +1,4 @@
-"""`DirmonEntry`: which files to look for, and what job gets each."""
+"""`DirmonEntry`: which files to look for, and which job gets each."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ from rocketjob_plugins.files.upload import UploadFileJob, misfits
 
 COLLECTION = "rocket_job.dirmon_entries"
 ALLOWED_PATHS: Setting[list[str]] = Setting(
-    "dirmon_allowed_paths", [], texts, "roots that directory monitors may read"
+    "dirmon_allowed_paths", [], texts, "directories that directory monitors may read"
 )
 STATES = ("pending", "enabled", "disabled", "failed")
 
 
 class DirmonEntryException(Exception):
-    """Stands for a failure that is told in words."""
+    """A failure that is given as a message only."""
 
 
 class DirmonEntry(Stateful):
-    """A pattern, and the job that is made for each file that matches it.
+    """A pattern, and the job that is created for each file that matches it.
 
-    Of its `properties` those for encrypted fields of the job are sealed when it is saved.
+    Those of its `properties` that are for encrypted fields of the job are encrypted on saving.
     """
 
     collection_name: ClassVar[str] = COLLECTION
-    reads_before_events: ClassVar[bool] = True  # people change it, and directory monitors
+    reads_before_events: ClassVar[bool] = True  # both people and directory monitors change it
 
     name: str | None = field(default=None, user_editable=True, description="unique, if given")
     pattern: str = field(
         user_editable=True, description="of files: a path or URL with *, ?, {a,b} and **"
     )
-    job_class_name: str = field(user_editable=True, description="of the job to make")
+    job_class_name: str = field(user_editable=True, description="class of the job to create")
     properties: dict[str, Any] = field(
-        factory=dict, user_editable=True, description="of the job to make, by field"
+        factory=dict, user_editable=True, description="fields of the job to create"
     )
     archive_directory: str = field(
         default="archive",
@@ -111,7 +111,7 @@ class DirmonEntry(Stateful):
 
     @property
     def job_class(self) -> type[Job] | None:
-        """The class of the jobs to make; None if it is not loaded here."""
+        """The class of the jobs to create; None if it is not loaded here."""
         return lookup(self.job_class_name or "", Job)
 
     @before("save")
@@ -123,27 +123,27 @@ class DirmonEntry(Stateful):
 
     @event(Transition(("pending", "disabled", "failed"), "enabled"))
     def enable(self) -> Self:
-        """Let the directory monitor look for files; of a failed entry the reason stays visible.
+        """Let the directory monitor look for files; a failed entry keeps its reason.
 
         Raises:
-            ValidationError: the entry is not valid here, as it would fail at once.
+            ValidationError: the entry is not valid here, and would fail at once.
         """
         return self
 
     @event(Transition(("enabled", "failed"), "disabled"), validates=False)
     def disable(self) -> Self:
-        """Look for no more files."""
+        """Stop looking for files."""
         return self
 
     @event(Transition(("enabled",), "failed"), validates=False)
     def fail(self, reason: BaseException | str, *, worker_name: str | None = None) -> Self:
-        """Stop looking for files, and keep why."""
+        """Stop looking for files, and keep the reason."""
         error = DirmonEntryException(reason) if isinstance(reason, str) else reason
         self.exception = JobException.of(error, worker_name)
         return self
 
     def note(self, reason: BaseException, *, worker_name: str | None = None) -> None:
-        """Keep why nothing could be looked for this time; the entry stays enabled."""
+        """Keep the reason why this scan could not look for files; the entry stays enabled."""
         encode = type(self).fields()["exception"].codec.encode
         assert encode is not None
         guard = {"_id": self.id, "state": "enabled"}
@@ -187,7 +187,7 @@ class DirmonEntry(Stateful):
 
     @classmethod
     def counts_by_state(cls) -> dict[str, int]:
-        """Count the entries by state; only states that occur."""
+        """Count the entries by state, including only states that occur."""
         return application.current().store.count_by(cls.collection_name, "state")
 
     # --- files -------------------------------------------------------------------------------
@@ -196,7 +196,7 @@ class DirmonEntry(Stateful):
         """Yield the files that match now.
 
         Args:
-            problems: gets what was passed over, and why; if not given, that is raised.
+            problems: collects what was skipped, and why; if None, the first problem is raised.
 
         Raises:
             DirmonError: a folder cannot be read, or is outside of the allowed paths.
@@ -211,13 +211,13 @@ class DirmonEntry(Stateful):
                     yield file
 
     def archive_of(self, file: FileState) -> Archive:
-        """Return where a file is archived."""
+        """Return where a file will be archived."""
         return folder_of(file.base, self.archive_directory).archive_of(
             file, ALLOWED_PATHS.of(application.current().config)
         )
 
     def later(self, path: str) -> UploadFileJob:
-        """Archive a file now, and return the stored job that hands it over to its own job.
+        """Archive a file now, and return the stored job that passes it to its own job.
 
         Raises:
             DirmonError: it cannot be archived; the file is where it was.
@@ -231,11 +231,11 @@ def folder_of_path(path: str, entry: DirmonEntry) -> Any:
 
 
 def check_entries(patient: Any) -> Iterator[Any]:
-    """Look for `rocketjob doctor` whether a folder is looked at no more."""
+    """Report to `rocketjob doctor` the entries that have failed."""
     from rocketjob.server.checks import WARNING, Finding  # for start-up time
 
     for entry in DirmonEntry.where(state="failed").order_by("id"):
-        reason = entry.exception.message if entry.exception else "nobody knows why"
+        reason = entry.exception.message if entry.exception else "the reason is unknown"
         yield Finding(
             "dirmon",
             WARNING,

@@ -1,4 +1,4 @@
-"""Folders, local and remote: what files they hold, and how one is moved into the archive."""
+"""Local and remote folders: list their files, and move a file into the archive."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from rocketjob_plugins.batch.streams.source import fsspec, path_of
 from rocketjob_plugins.dirmon.patterns import Item, Pattern, walk
 
 OBJECT_STORES = ("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss", "memory")
-STAMPS = ("mtime", "LastModified", "last_modified", "updated", "created")  # by library
+STAMPS = ("mtime", "LastModified", "last_modified", "updated", "created")  # differs by library
 COPY_BYTES = 1024 * 1024
 OUTAGES = frozenset(
     (
@@ -32,15 +32,15 @@ OUTAGES = frozenset(
         errno.ENETUNREACH,
         errno.ETIMEDOUT,
     )
-)  # of a share whose server is away
+)  # errors of a share whose server is unreachable
 
 
 class DirmonError(RocketJobError):
-    """A file or folder cannot be taken; the file is where it was."""
+    """A file or folder cannot be processed; the file is where it was."""
 
 
 class FolderAway(DirmonError):
-    """A folder is not there now, as a share in an outage; what it holds is looked for again."""
+    """A folder is unavailable now, such as a share in an outage; the next scan tries again."""
 
 
 class FileState(NamedTuple):
@@ -50,11 +50,11 @@ class FileState(NamedTuple):
         path: absolute and real, or a URL.
         base: the pattern's base, below which it was found.
         size: in bytes.
-        stamp: changes whenever the file is changed: its time of modification in nanoseconds.
-        number: the inode, where there is one: another file of the same name has another.
-        immediate: whether it is whole as soon as it can be seen.
-        changed: when its content or what is known of it last changed, which no copy can set back.
-        held: why it is not to be taken yet.
+        stamp: the time of modification in nanoseconds, which changes whenever the file does.
+        number: the inode, if there is one: another file of the same name has a different one.
+        immediate: whether it is complete as soon as it is visible.
+        changed: when its content or metadata last changed, which no copy can set back.
+        held: why it must not be taken yet.
     """
 
     path: str
@@ -76,12 +76,12 @@ class FileState(NamedTuple):
 
     @property
     def settled(self) -> list[int]:
-        """What stays the same from one scan to the next once nobody writes the file any more."""
+        """What stays the same from one scan to the next once nobody writes to the file."""
         return [*self.identity, self.changed]
 
 
 class Archive(NamedTuple):
-    """Where a file is moved to: a directory, and the file's own name there, without the id."""
+    """Where a file is moved to: a directory, and the file's own name without the job's id."""
 
     directory: str
     name: str
@@ -100,7 +100,7 @@ class Folder(Protocol):
     def archive_of(self, file: FileState, allowed: Sequence[str]) -> Archive: ...
 
     def state_of(self, path: str) -> FileState:
-        """Return a file as it is now; raises FileNotFoundError."""
+        """Return a file's current state; raise FileNotFoundError if it is gone."""
         ...
 
     def move(self, source: str, target: str, hold: Callable[[], None]) -> None: ...
@@ -108,7 +108,7 @@ class Folder(Protocol):
     def put_back(self, target: str, source: str) -> None: ...
 
     def discard_part(self, target: str) -> None:
-        """Remove what a move that was killed has left."""
+        """Remove what an interrupted move left behind."""
         ...
 
     def remove(self, path: str) -> None: ...
@@ -118,7 +118,7 @@ def folder_of(base: str, archive: str) -> Folder:
     """Return the folder of a path or URL.
 
     Raises:
-        DirmonError: its library is not installed, or the archive is elsewhere.
+        DirmonError: its library is not installed, or the archive is on another system.
     """
     if is_url(base) and not base.lower().startswith("file:"):
         if is_url(archive) and archive.partition("://")[0] != base.partition("://")[0]:
@@ -138,12 +138,12 @@ def _local(name: str) -> str:
 
 
 def within(path: str, roots: Iterable[str]) -> bool:
-    """Tell whether a path is one of the roots or below it, by whole components."""
+    """Return whether a path is one of the roots or below one, comparing whole components."""
     return any(path == root or path.startswith(root.rstrip("/") + "/") for root in roots)
 
 
 def check_name(name: str) -> str | None:
-    """Say what is wrong with a file's name, or return None."""
+    """Return what is wrong with a file's name, or None."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -154,7 +154,7 @@ def check_name(name: str) -> str | None:
 
 
 def in_archive(names: Sequence[str], archive: str) -> bool:
-    """Tell whether a path below the base leads through a relative archive directory."""
+    """Return whether a path below the base leads through a relative archive directory."""
     parts = _below(archive)
     folders = tuple(names[:-1])
     starts = range(len(folders) - len(parts) + 1)
@@ -162,7 +162,7 @@ def in_archive(names: Sequence[str], archive: str) -> bool:
 
 
 def check_archive(base: str, archive: str) -> str | None:
-    """Say why what is archived would be found again, or return None."""
+    """Return why archived files would be found again, or None."""
     if is_url(archive) or is_url(base):
         same = not is_url(archive) and not _below(archive)
         return f"the archive directory {archive} is the folder itself" if same else None
@@ -175,7 +175,7 @@ def check_archive(base: str, archive: str) -> str | None:
 
 
 def _below(archive: str) -> tuple[str, ...]:
-    """Return the parts of a relative directory that are below where its dots lead."""
+    """Return the parts of a relative directory without its leading `..`."""
     return tuple(p for p in PurePosixPath(os.path.normpath(archive)).parts if p != "..")
 
 
@@ -199,7 +199,7 @@ def why(error: OSError) -> str:
 
 
 class LocalFolder:
-    """A directory of this machine, or one that is mounted."""
+    """A directory on this machine, or a mounted one."""
 
     def __init__(self, base: str, archive: str) -> None:
         self.base, self.archive = base, archive
@@ -237,7 +237,7 @@ class LocalFolder:
             raise FolderAway(f"there is no directory {self.base}")
 
     def _look(self, path: str, root: str, allowed: Sequence[str]) -> FileState | None:
-        """Return a file that may be taken; None for one that is not to be."""
+        """Return a file that may be taken; None for one that is not a regular file."""
         problem = check_name(path)
         if problem:
             raise DirmonError(problem)
@@ -252,7 +252,7 @@ class LocalFolder:
             return None  # a device, a pipe, a socket
         if not os.access(real, os.R_OK):
             raise DirmonError("it cannot be read")
-        # One that cannot be written may still be on its way in: other monitors rely on that.
+        # A file that is not writable may still be arriving: other directory monitors rely on that.
         file = _state(real, root, state)
         return file if os.access(real, os.W_OK) else file._replace(held="it is read-only here")
 
@@ -271,10 +271,10 @@ class LocalFolder:
         return _state(path, self.base, os.stat(path, follow_symlinks=False))
 
     def move(self, source: str, target: str, hold: Callable[[], None]) -> None:
-        """Move a file: at once, or to another file system by a copy that appears when it is whole.
+        """Move a file; to another file system, by a copy that appears only when complete.
 
         Raises:
-            OSError: it is where it was.
+            OSError: the file is where it was.
         """
         os.makedirs(os.path.dirname(target), exist_ok=True)
         try:
@@ -324,7 +324,7 @@ def _local_roots(allowed: Sequence[str]) -> list[str]:
 
 
 class _Listing:
-    """What directories hold; a link that leads out of the root is not followed."""
+    """Lists directories, each once; links to directories are not followed."""
 
     def __init__(self, root: str, problems: list[str] | None) -> None:
         self.root, self.problems = root, problems
@@ -351,7 +351,7 @@ class _Listing:
     def _is_dir(self, entry: os.DirEntry[str]) -> bool:
         if not entry.is_symlink():
             return entry.is_dir()
-        # A linked directory is met at its own place, if that is below the root.
+        # A linked directory is listed at its own path, if that is below the root.
         return False
 
 
@@ -362,7 +362,7 @@ def _state(path: str, base: str, status: os.stat_result) -> FileState:
 
 
 def shown_name(path: str) -> str:
-    """Return a path that can be stored and printed, whatever bytes it has."""
+    """Return a path that can be stored and printed, whatever bytes it contains."""
     return repr(path)[1:-1].encode("utf-8", "backslashreplace").decode()
 
 
@@ -375,7 +375,7 @@ def _part(target: str) -> str:
 
 
 class RemoteFolder:
-    """A folder behind a URL, by the library fsspec."""
+    """A folder at a URL, through the library fsspec."""
 
     def __init__(self, base: str, archive: str) -> None:
         self.base, self.archive = base.rstrip("/"), archive
@@ -420,7 +420,7 @@ class RemoteFolder:
         items = []
         for info in listing:
             name = str(info["name"]).rstrip("/").rpartition("/")[2]
-            if str(info["name"]).rstrip("/") != path.rstrip("/"):  # some list the folder itself
+            if str(info["name"]).rstrip("/") != path.rstrip("/"):  # some also list the folder
                 infos[f"{below}/{name}" if below else name] = info
                 items.append(Item(name, info.get("type") == "directory"))
         return items
@@ -444,7 +444,7 @@ class RemoteFolder:
         return self._state(path, self.system.info(self._inner(path)))
 
     def move(self, source: str, target: str, hold: Callable[[], None]) -> None:
-        """Move a file; on an object store by a copy, which appears when it is whole."""
+        """Move a file; on an object store, by a copy that appears only when complete."""
         origin, destination = self._inner(source), self._inner(target)
         if self.scheme in OBJECT_STORES:
             self.system.cp_file(origin, destination)
@@ -459,7 +459,7 @@ class RemoteFolder:
             self.move(target, source, lambda: None)
 
     def discard_part(self, target: str) -> None:
-        """A remote move leaves nothing but what `move` makes anew."""
+        """Do nothing: what a remote move leaves behind is overwritten by the next one."""
 
     def remove(self, path: str) -> None:
         self.system.rm_file(self._inner(path))

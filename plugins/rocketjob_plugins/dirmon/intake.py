@@ -1,11 +1,11 @@
-"""From a file in a folder to a stored job: claimed, archived, started; exactly once.
+"""From a file in a folder to a stored job: claimed, archived and started, exactly once.
 
-Before a file is moved, a document says so (`DirmonFile`). Its key, the file's path, is unique: of
-two servers that scan at the same time one gets the file. The job is stored, and the document
-removed, in one step. If the process dies between, the document tells the next scan how far it got:
-a file that was archived is started, one that was not is found again where it is.
+Before a file is moved, a document (`DirmonFile`) claims it. Its key, the file's path, is unique: of
+two servers that scan at the same time, one gets the file. The job is stored and the document
+removed in one step. If the process dies in between, the document tells the next scan how far it
+got: a file that was archived is started; one that was not is found again where it is.
 
-A claim is taken over when its lease has run out, or when it belongs to an earlier claim of the same
+A claim is taken over when its lease has expired, or when it belongs to an earlier claim of the same
 directory monitor job, whose worker is known to be gone.
 """
 
@@ -29,17 +29,17 @@ from rocketjob_plugins.dirmon.folders import Archive, DirmonError, FileState, Fo
 from rocketjob_plugins.files.upload import UploadFileJob
 
 COLLECTION = "rocket_job.dirmon_files"
-LEASE = timedelta(minutes=2)  # more than servers' clocks differ by
+LEASE = timedelta(minutes=2)  # more than the difference between servers' clocks
 DROPPED = "dropped"
 log = Logger("rocketjob.dirmon")
 
 
 class ClaimTaken(Exception):
-    """Somebody else has the file, or it is not as it was found: leave it alone."""
+    """Another scan has the file, or it has changed: leave it alone."""
 
 
 class Entry(Protocol):
-    """What is asked of a `DirmonEntry`: what job a file is for, and where it is archived."""
+    """What is needed of a `DirmonEntry`: which job a file is for, and where it is archived."""
 
     name: str | None
     pattern: str
@@ -54,7 +54,7 @@ class Entry(Protocol):
 
 
 class DirmonFile(Document):
-    """A file that is on its way from its folder to its job; its id is that of the job."""
+    """A file on its way from its folder to its job; its id is the job's."""
 
     collection_name: ClassVar[str] = COLLECTION
 
@@ -71,10 +71,10 @@ class DirmonFile(Document):
 
 
 class Intake:
-    """Takes files in, under one name.
+    """Takes files in under one owner.
 
     Args:
-        by: who claims: `job:number` of a directory monitor job and its claim.
+        by: the owner of the claims: a directory monitor job and its claim, as `job:number`.
     """
 
     def __init__(self, by: str) -> None:
@@ -109,14 +109,14 @@ class Intake:
             return self._start(claim)
         except ClaimTaken:
             dropped = claim.collection().find_one({"_id": claim.id, "by": DROPPED})
-            if dropped is not None:  # it was given up before the file was moved: nobody starts it
+            if dropped is not None:  # given up before the file was moved: nobody will start it
                 folder.put_back(claim.archived, claim.path)
             raise
         except Exception as error:
             if not application.current().store.is_transient(error):
                 folder.put_back(claim.archived, claim.path)
                 self._drop(claim)
-            raise  # else the next scan goes on from here
+            raise  # otherwise the next scan continues from here
 
     def _claim(self, entry: Entry, file: FileState) -> DirmonFile:
         archive, cls = entry.archive_of(file), entry.job_class
@@ -142,7 +142,7 @@ class Intake:
             raise
 
     def _check_unchanged(self, folder: Folder, file: FileState) -> None:
-        """Look again, under the claim: another scan may have had it, and this is a new file."""
+        """Check again under the claim: another scan may have taken it, and this is a new file."""
         try:
             now = folder.state_of(file.path)
         except FileNotFoundError:
@@ -155,7 +155,7 @@ class Intake:
             raise DirmonError(f"{claim.archived} is there already")
 
     def _hold(self, claim: DirmonFile) -> None:
-        """Renew the claim while a long copy is made."""
+        """Renew the claim during a long copy."""
         if clock.monotonic() - self._renewed < LEASE.total_seconds() / 4:
             return
         guard = {"_id": claim.id, "by": self.by}
@@ -197,10 +197,10 @@ class Intake:
         log.info("file taken", file=claim.path, archived=claim.archived, job_id=str(claim.id))
         return job
 
-    # --- what died between ------------------------------------------------------------------
+    # --- files of scans that died -----------------------------------------------------------
 
     def finish_others(self) -> int:
-        """Go on where scans died; return how many jobs were started."""
+        """Continue where other scans died; return how many jobs were started."""
         started = 0
         for claim in self._abandoned():
             guard = {"_id": claim.id, "by": claim.by, "until": claim.until}
@@ -218,7 +218,7 @@ class Intake:
     def _abandoned(self) -> list[DirmonFile]:
         late: dict[str, Any] = {"until": {"$lt": clock.now()}}
         job, _, _ = self.by.rpartition(":")
-        if job:  # earlier claims of this very job
+        if job:  # earlier claims of this same job
             late = {"$or": [late, {"by": {"$gte": f"{job}:", "$lt": f"{job};"}}]}
         claims: Query[DirmonFile] = DirmonFile.where(late)
         return [claim for claim in claims if claim.by != self.by]
@@ -229,16 +229,16 @@ class Intake:
         folder = folder_of(claim.base, _directory(claim.archived))
         if not _is_there(folder, claim.archived):
             folder.discard_part(claim.archived)
-            self._give_up(claim)  # it is where it was, and is found again
+            self._give_up(claim)  # it is where it was, and will be found again
             return False
         if _identity(folder, claim.path) == claim.identity:
-            folder.remove(claim.path)  # it died between copying and removing
+            folder.remove(claim.path)  # the scan died between copying and removing
         log.warning("a scan died: going on", file=claim.path, archived=claim.archived)
         self._start_or_put_back(folder, claim)
         return True
 
     def _give_up(self, claim: DirmonFile) -> None:
-        """Free the path; what is left says so to a scan that was only very slow."""
+        """Free the path, leaving a document for a scan that is not dead but very slow."""
         if claim.by == DROPPED:
             return self._drop(claim)
         update = {"key": str(claim.id), "by": DROPPED, "until": clock.now() + 720 * LEASE}

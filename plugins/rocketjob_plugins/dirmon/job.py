@@ -1,4 +1,4 @@
-"""`DirmonJob`: looks for files now and then."""
+"""`DirmonJob`: look for files at regular intervals."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from rocketjob_plugins.dirmon.folders import DirmonError, FileState, FolderAway
 from rocketjob_plugins.dirmon.intake import ClaimTaken, Intake
 
 Memory = dict[str, list[int]]
-MOST = 50_000  # files that are remembered: about 8 MB; what is beyond waits for the next scan
+MOST = 50_000  # files that are remembered, about 8 MB; any more wait for the next scan
 
 
 class DirmonJob(Cron, Job):
-    """Makes a job for each file that matches an enabled `DirmonEntry`.
+    """Creates a job for each file that matches an enabled `DirmonEntry`.
 
-    A file is taken when its size, times and inode are as the scan before found them, and at once
-    from an object store, where no file can be seen before it is whole. What is wrong with one entry
-    fails that entry, with its reason, and the others go on; a folder that is away is looked for
-    again.
+    A file is taken when its size, times and inode are unchanged since the previous scan; in an
+    object store, where no file is visible before it is complete, it is taken at once. A problem
+    with one entry fails that entry, with the reason, and the others continue; a folder that is
+    unavailable is tried again by the next scan.
     """
 
     cron_schedule = "*/5 * * * * UTC"
@@ -34,7 +34,7 @@ class DirmonJob(Cron, Job):
     previous_file_names: dict[str, list[int]] = field(
         factory=dict,
         copy_on_restart=True,
-        description="size, time, inode and time of change, by path",
+        description="size, modification time, inode and change time, by path",
     )
 
     def __init__(self, **values: Any) -> None:
@@ -58,7 +58,7 @@ class DirmonJob(Cron, Job):
         return counts
 
     def _scan(self, entry: DirmonEntry, intake: Intake, memory: Memory) -> int:
-        """Look for the files of one entry; whatever is wrong fails the entry alone."""
+        """Look for the files of one entry; a problem fails only that entry."""
         problems: list[str] = []
         started = 0
         try:
@@ -83,9 +83,9 @@ class DirmonJob(Cron, Job):
     def check_file(
         self, entry: DirmonEntry, file: FileState, intake: Intake, memory: Memory
     ) -> bool:
-        """Start a file that is whole, and remember any other; return whether it was started."""
+        """Start a complete file, and remember any other; return whether it was started."""
         settled = file.immediate or self.is_settled(file)
-        if file.held and not self.is_settled(file):  # else it was said by an earlier scan
+        if file.held and not self.is_settled(file):  # otherwise an earlier scan logged it
             self.logger.warning("passed over", file=file.path, reason=file.held)
         if file.held or not settled:
             if len(memory) < MOST:
@@ -99,28 +99,28 @@ class DirmonJob(Cron, Job):
         return True
 
     def is_settled(self, file: FileState) -> bool:
-        """Tell whether a file is as the scan before found it."""
+        """Return whether a file is unchanged since the previous scan."""
         return self.previous_file_names.get(memory_key(file.path)) == file.settled
 
     def _fail(self, entry: DirmonEntry, error: Exception) -> None:
         self.logger.error("entry failed", entry=entry.name or entry.pattern, error=str(error))
-        with suppress(InvalidTransition, NotFound):  # it was disabled or removed this moment
+        with suppress(InvalidTransition, NotFound):  # just disabled or removed
             entry.fail(error, worker_name=self.worker_name)
 
 
 def memory_key(path: str) -> str:
-    """Return a whole path as a key that a document can have; no two paths have the same."""
+    """Return a path as a key that a document may contain; different paths have different keys."""
     return path.replace("%", "%25").replace(".", "%2E").replace("$", "%24")
 
 
 def _is_served(class_name: str) -> bool:
-    """Tell whether another server, which lives, can run jobs of a class."""
+    """Return whether another living server can run jobs of a class."""
     alive = (server for server in Server.all() if not server.is_zombie())
     return any(class_name in server.classes for server in alive)
 
 
 def _translated(values: dict[str, Any]) -> dict[str, Any]:
-    """Return values in which `check_seconds` has become a schedule."""
+    """Return the values with `check_seconds` replaced by a schedule."""
     if "check_seconds" not in values:
         return values
     values = dict(values)
@@ -131,10 +131,10 @@ def _translated(values: dict[str, Any]) -> dict[str, Any]:
 
 
 def schedule_of(check_seconds: Any) -> str:
-    """Return the schedule that runs every so many seconds, or the next shorter time it can.
+    """Return a schedule with this interval in seconds, or the next shorter one that cron allows.
 
     Raises:
-        ValueError: it is less than a minute or more than a day.
+        ValueError: the interval is less than a minute or more than a day.
     """
     seconds = float(check_seconds)
     if not 60 <= seconds <= 86400:

@@ -1,8 +1,7 @@
-"""Which files a pattern means: `*`, `?`, `[a-z]`, `{a,b}` and `**`, whatever the case of letters.
+"""Match files against a pattern with `*`, `?`, `[a-z]`, `{a,b}` and `**`, ignoring case.
 
-What comes before the first of these is the pattern's base, a directory that is taken as it is
-written. A pattern without any of them is one file. Hidden files and directories below the base are
-passed over.
+The part before the first wildcard is the pattern's base, a directory that is taken literally. A
+pattern without wildcards names one file. Hidden files and directories below the base are skipped.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ RECURSIVE = "**"
 
 
 class Item(NamedTuple):
-    """What a directory holds under a name."""
+    """A member of a directory."""
 
     name: str
     is_dir: bool
@@ -27,8 +26,8 @@ class Pattern(NamedTuple):
     """One alternative of a pattern.
 
     Attributes:
-        base: the directory from which to look.
-        parts: for each level below it, what names must match; `**` for any number of levels.
+        base: the directory where the search starts.
+        parts: what names must match at each level below it; `**` for any number of levels.
     """
 
     base: str
@@ -57,7 +56,7 @@ def parse(text: str) -> list[Pattern]:
 
 
 def _parse_one(text: str, fixed: int, exact: bool) -> Pattern:
-    """Split a text in two after so many slashes."""
+    """Split a pattern into its base, which has the given number of slashes, and its parts."""
     parts = text.split("/")
     base = "/".join(parts[:fixed]) or ("/" if fixed else ".")
     if base.lower().startswith("file:///"):
@@ -67,7 +66,7 @@ def _parse_one(text: str, fixed: int, exact: bool) -> Pattern:
 
 
 def _alternatives(text: str) -> Iterator[str]:
-    """Yield the texts that a text with braces stands for, the innermost braces first."""
+    """Yield the alternatives of a pattern with braces, expanding the innermost ones first."""
     braces = re.search(r"\{([^{}]*)\}", text)
     if braces is None:
         if "{" in text or "}" in text:
@@ -79,10 +78,10 @@ def _alternatives(text: str) -> Iterator[str]:
 
 
 def walk(pattern: Pattern, listing: Callable[[str], Iterable[Item]]) -> Iterator[tuple[str, ...]]:
-    """Yield the files that match, each once, as names below the base.
+    """Yield the matching files, each once, as names below the base.
 
     Args:
-        listing: returns what a directory, given as a path below the base, holds.
+        listing: returns the members of a directory, given as a path below the base.
     """
     todo: list[tuple[tuple[str, ...], int]] = [((), 0)]
     seen = set(todo)

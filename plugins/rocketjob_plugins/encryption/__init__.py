@@ -3,16 +3,16 @@
     class PaymentJob(Job):
         account: str = field(encrypted=True)
 
-The keys come from the setting `encryption_keys` and from nowhere else: the first one encrypts, all
-of them decrypt. `rocketjob encryption new-key` makes a key, `rocketjob encryption rotate` encrypts
-everything that is stored anew under the first one. What is encrypted names its key, never its
-secret, and nothing of a key is in a message, a log or a repr.
+The keys come only from the setting `encryption_keys`: the first one encrypts, and all of them
+decrypt. `rocketjob encryption new-key` makes a key; `rocketjob encryption rotate` re-encrypts
+everything in the store under the first one. Encrypted data contains the name of its key, never its
+secret, and no part of a key appears in a message, a log or a repr.
 
 Fields: none. Hooks: `encrypt` and `decrypt`, which fields and serializers call, and the command
 `rocketjob encryption`. Files: `rocketjob_plugins.encryption.files`.
 
 Notes: needs `pip install 'rocketjob[crypto]'`. A plugin that keeps its keys elsewhere implements
-the same two hooks and is asked first.
+the same two hooks, and is called first.
 """
 
 from __future__ import annotations
@@ -48,13 +48,13 @@ def register_checks() -> list[Check]:
 
 @hookimpl(trylast=True)
 def encrypt(data: bytes) -> bytes | None:
-    """Encrypt under the first key; without any leave it to the caller to say what is missing."""
+    """Encrypt with the first key; without any, return None: the caller reports what is missing."""
     return envelope.seal(data, key_ring()) if configured() else None
 
 
 @hookimpl(trylast=True)
 def decrypt(data: bytes) -> bytes | None:
-    """Decrypt what `encrypt` made; leave anything else to other plugins."""
+    """Decrypt what `encrypt` returned; leave anything else to other plugins."""
     return envelope.unseal(data, key_ring()) if envelope.is_sealed(data) else None
 
 

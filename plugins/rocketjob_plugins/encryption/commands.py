@@ -57,8 +57,8 @@ def _how_to(existing: int) -> str:
         lines[-1] += ",<the current keys>"
         lines += [
             "",
-            "First add it at the end everywhere, so that all can decrypt; then move it to the",
-            "front, restart, and run: rocketjob encryption rotate",
+            "First add it at the end everywhere, so that all of them can decrypt; then move it to",
+            "the front, restart, and run: rocketjob encryption rotate",
         ]
     return "\n".join(lines)
 
@@ -68,7 +68,7 @@ def _how_to(existing: int) -> str:
     short_help="Re-encrypt what is stored under the first key.",
     examples=[
         ("Count what is under other keys", "encryption rotate --dry-run"),
-        ("Encrypt it under the first key", "encryption rotate"),
+        ("Re-encrypt it under the first key", "encryption rotate"),
     ],
 )
 @click.option("--dry-run", is_flag=True, help="Only count.")

@@ -1,4 +1,4 @@
-"""What an encrypted value is: a header that names the key, and AES-256-GCM.
+"""The format of an encrypted value: a header that names the key, and AES-256-GCM.
 
 | bytes | |
 |---|---|
@@ -10,8 +10,8 @@
 | 12 | nonce, random |
 | rest | ciphertext, and 16 bytes of authentication |
 
-The header is authenticated too: nobody can make a value pass for one under another key.
-A random nonce is good for 2^32 values a key (NIST SP 800-38D), hence `rocketjob encryption rotate`.
+The header is authenticated too, so a value cannot be passed off as one under another key. A random
+nonce is safe for 2^32 values per key (NIST SP 800-38D), hence `rocketjob encryption rotate`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ NONCE_BYTES, TAG_BYTES = 12, 16
 
 
 def header(magic: bytes, key: Key) -> bytes:
-    """Return the header of what is encrypted with a key."""
+    """Return the header of data that is encrypted with a key."""
     id = key.id.encode("ascii")
     return magic + bytes((VERSION, AES_256_GCM, len(id))) + id
 
@@ -45,7 +45,7 @@ def read_header(data: bytes, magic: bytes) -> tuple[str, int]:
     if (version, algorithm) != (VERSION, AES_256_GCM):
         raise EncryptionError(
             f"This was encrypted in a way that is not known here (version {version}, algorithm "
-            f"{algorithm}): it is damaged, or of a later release"
+            f"{algorithm}): it is damaged, or from a later release"
         )
     end = start + 3 + length
     id = data[start + 3 : end]
@@ -55,7 +55,7 @@ def read_header(data: bytes, magic: bytes) -> tuple[str, int]:
 
 
 def is_sealed(data: bytes) -> bool:
-    """Tell whether data begins as what `seal` returns."""
+    """Return whether data begins like what `seal` returns."""
     return data[: len(MAGIC)] == MAGIC
 
 

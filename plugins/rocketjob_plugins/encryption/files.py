@@ -1,4 +1,4 @@
-"""Encrypted files, `.enc`: in chunks, so that they can be streamed and no chunk can be missing.
+"""Encrypted files, `.enc`: in chunks, so that they can be streamed and no chunk can go missing.
 
 | bytes | |
 |---|---|
@@ -13,8 +13,8 @@
 
 The key of the file is HKDF-SHA256 of the configured key, with the salt, and with the header as
 info. The nonce of a chunk is its number, counted from 0, in 11 bytes (big-endian) and one byte that
-is 1 for the last chunk and 0 for all others (the STREAM construction, as `age` has it). So chunks
-that are changed, exchanged, left out or cut off are noticed, the latter at the end of the file.
+is 1 for the last chunk and 0 for all others (the STREAM construction, as in `age`). So chunks that
+are changed, swapped, left out or cut off are detected, the last of these at the end of the file.
 The last chunk is empty only if the file is.
 """
 
@@ -82,7 +82,7 @@ class _Chunks:
 
 
 class EncryptingWriter:
-    """Encrypt what is written, and hand it to `below`.
+    """Encrypts what is written, and passes it to `below`.
 
     Raises:
         ConfigurationError: there is no key, or no library.
@@ -98,13 +98,13 @@ class EncryptingWriter:
 
     def write(self, data: bytes) -> None:
         self._waiting += data
-        # The last chunk is marked, so that a full one waits for what comes behind it.
+        # The last chunk is marked, so a full one waits until more data follows.
         while len(self._waiting) > CHUNK:
             self._put(bytes(self._waiting[:CHUNK]), last=False)
             del self._waiting[:CHUNK]
 
     def finish(self) -> None:
-        """Write the last chunk: without it the file is not valid."""
+        """Write the last chunk, without which the file is not valid."""
         self._put(bytes(self._waiting), last=True)
         self._waiting.clear()
 
@@ -113,16 +113,16 @@ class EncryptingWriter:
         self._head = b""
 
     def close(self) -> None:
-        """Do nothing: it holds nothing but what waits."""
+        """Do nothing: there is nothing to release."""
 
 
 class DecryptingReader:
-    """Decrypt what `read` gives; no byte is handed out that was not authenticated."""
+    """Decrypts what `read` returns; no byte is returned before it is authenticated."""
 
     def __init__(self, read: Callable[[int], bytes], close: Callable[[], None]) -> None:
         self._read, self.close = read, close
         self._chunks: _Chunks | None = None
-        self._waiting = b""  # as it was read
+        self._waiting = b""  # still encrypted
         self._plain = memoryview(b"")
         self._ended = False
 
@@ -130,7 +130,7 @@ class DecryptingReader:
         """Return at most `size` bytes, and none only at the end.
 
         Raises:
-            EncryptionError: the data was changed or cut off, or its key is not known here.
+            EncryptionError: the data was changed or cut off, or its key is not configured here.
         """
         while not self._plain and not self._ended:
             self._plain = memoryview(self._next())

@@ -1,4 +1,4 @@
-"""Keys: `<id>:<32 bytes in base64>` in the setting `encryption_keys`."""
+"""Keys, written as `<id>:<32 bytes in base64>` in the setting `encryption_keys`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 @attrs.frozen
 class Key:
-    """A key; its secret is in no repr."""
+    """A key; its repr does not contain the secret."""
 
     id: str
     secret: bytes = attrs.field(repr=False)
@@ -41,7 +41,7 @@ class Key:
 
 @attrs.frozen
 class KeyRing:
-    """All keys of a configuration, the one that encrypts first."""
+    """All keys of a configuration; the first one encrypts."""
 
     keys: tuple[Key, ...]
 
@@ -61,17 +61,17 @@ class KeyRing:
         ids = ", ".join(key.id for key in self.keys) or "none"
         raise EncryptionError(
             f"This was encrypted with the key {id}, which is not among encryption_keys "
-            f"(there: {ids}): add it behind the first"
+            f"(there: {ids}): add it after the first"
         )
 
 
 def configured() -> bool:
-    """Tell whether there is any key."""
+    """Return whether there is a key."""
     return bool(KEYS.of(application.current().config))
 
 
 def check_keys(patient: Any) -> Iterator[Any]:
-    """Look for `rocketjob doctor` whether the keys that are set can be used."""
+    """Report to `rocketjob doctor` whether the configured keys can be used."""
     from rocketjob.server.checks import OK, Finding  # for start-up time
 
     texts = KEYS.of(patient.application.config)
@@ -108,7 +108,7 @@ def writing_key() -> Key:
 
 @functools.lru_cache(maxsize=8)
 def parse_keys(texts: tuple[str, ...]) -> KeyRing:
-    """Return the keys that are written as in the configuration.
+    """Parse keys that are written as in the configuration.
 
     Raises:
         ConfigurationError: one is not well formed, or two have the same id; no key is shown.
@@ -142,12 +142,12 @@ def new_key(id: str | None = None) -> str:
     """Return a new key as it is written in the configuration.
 
     Raises:
-        ConfigurationError: the id has other characters than letters, digits and `. _ -`.
+        ConfigurationError: the id has characters other than letters, digits and `. _ -`.
     """
     id = id or f"{clock.now():%Y-%m-%d}-{secrets.token_hex(2)}"
     if not _ID.fullmatch(id):
         raise ConfigurationError(
-            "The id of a key has up to 64 letters, digits, dots, dashes and underscores"
+            "The id of a key must be up to 64 letters, digits, dots, dashes and underscores"
         )
     return f"{id}:{base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()}"
 
@@ -173,7 +173,7 @@ def aesgcm() -> Any:
 
 
 def invalid_tag() -> type[Exception]:
-    """Return what the library raises for data that was changed."""
+    """Return the exception that the library raises for data that was changed."""
     (exceptions,) = _modules("exceptions")
     invalid: type[Exception] = exceptions.InvalidTag
     return invalid

@@ -1,8 +1,8 @@
-"""Encrypt anew, under the first key, what is stored under others.
+"""Re-encrypt, under the first key, what is stored under other keys.
 
-Encrypted values say themselves what they are, so that no job class has to be known: every value of
-every document that is sealed is looked at. A value is replaced only where it still is the one that
-was read, so that nothing that a running job writes meanwhile is lost.
+Encrypted values are recognised by their header, so no job class has to be loaded: every encrypted
+value of every document is checked. A value is replaced only if it is still the one that was read,
+so nothing that a running job writes in the meantime is lost.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from rocketjob_plugins.encryption import envelope
 from rocketjob_plugins.encryption.errors import EncryptionError
 from rocketjob_plugins.encryption.keys import KeyRing
 
-PAGE = 20  # documents at a time: a slice may have megabytes
-TRIES = 5  # for a document that others change meanwhile
+PAGE = 20  # documents at a time: a slice may hold megabytes
+TRIES = 5  # for a value that others change at the same time
 
 
 @attrs.define
@@ -27,10 +27,10 @@ class Report:
     """What was found.
 
     Attributes:
-        current: how many values are under the first key already.
-        rotated: how many were encrypted anew, or would have been, by the key they had.
-        busy: how many were changed by others again and again.
-        failed: what cannot be decrypted, by the reason.
+        current: how many values are already under the first key.
+        rotated: how many were re-encrypted, or would have been, by their previous key.
+        busy: how many kept being changed by others.
+        failed: how many cannot be decrypted, by reason.
     """
 
     current: int = 0
@@ -40,12 +40,12 @@ class Report:
 
     @property
     def complete(self) -> bool:
-        """Whether all values are under the first key now."""
+        """Whether all values are now under the first key."""
         return not self.failed and not self.busy
 
 
 def rotate(store: Store, ring: KeyRing, *, dry_run: bool = False) -> Iterator[tuple[str, Report]]:
-    """Go through a store, and yield each collection's name and report when it is done."""
+    """Process a store, yielding each collection's name and report once it is done."""
     for name in store.collection_names():
         report = Report()
         collection = store.collection(name)
@@ -55,7 +55,7 @@ def rotate(store: Store, ring: KeyRing, *, dry_run: bool = False) -> Iterator[tu
 
 
 def _pages(collection: Collection) -> Iterator[Stored]:
-    """Yield all documents, a page at a time: nothing is held open between two pages."""
+    """Yield all documents, a page at a time, holding nothing open between pages."""
     after: Mapping[str, Any] = {}
     while page := list(collection.find(after, sort=[("_id", 1)], limit=PAGE)):
         yield from page
@@ -94,7 +94,7 @@ def _rotate_value(
             return
         current = dict(sealed_values(collection.find_one({"_id": id}) or {}))
         if path not in current:
-            return  # deleted or emptied meanwhile
+            return  # deleted or emptied since
         value = current[path]
     report.busy += 1
 
@@ -102,7 +102,7 @@ def _rotate_value(
 def sealed_values(stored: Any, prefix: str = "") -> Iterator[tuple[str, bytes]]:
     """Yield the path and value of everything that is encrypted in a document.
 
-    Also in its lists: what a process was about to store when it died may be noted in one.
+    Lists are searched too: one may hold what a process was about to store when it died.
     """
     members = enumerate(stored) if isinstance(stored, list) else stored.items()
     for name, value in members:

@@ -4,7 +4,7 @@
     CopyFileJob.create(source_url="sftp://acme/in/a.csv.gz", target_url="/data/a.csv.zst")
     ConversionJob.create(source="orders.xlsx", target="orders.json.gz")
 
-Files are read and written a piece at a time; a target appears when it is whole, and not before.
+Files are read and written in pieces; a target appears only when it is complete.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`ConversionJob`: from one tabular format to another, on all workers."""
+"""`ConversionJob`: convert one tabular format to another, on all workers."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ SHORT = ("source", "target")
 
 
 class ConversionJob(Batch, Job):
-    """Reads rows from one file and writes them to another.
+    """Read rows from one file and write them to another.
 
         ConversionJob.create(source="orders.xlsx", target="orders.json.gz")
 
-    The formats, csv, psv, json and xlsx, are those of the names, or the `format` of the categories;
-    so is how the files are packed. Subclasses can change rows in `perform`.
+    The formats (csv, psv, json and xlsx) and the compression come from the file names, or from the
+    `format` of the categories. Subclasses can change rows in `perform`.
     """
 
     destroy_on_complete = False
@@ -30,7 +30,7 @@ class ConversionJob(Batch, Job):
     output_category = OutputCategory(format="auto")
 
     pgp_recipients: list[str] | None = field(
-        default=None, user_editable=True, description="whose keys a .pgp target is encrypted for"
+        default=None, user_editable=True, description="for whose keys a .pgp target is encrypted"
     )
 
     def __init__(self, **values: Any) -> None:
@@ -50,7 +50,7 @@ class ConversionJob(Batch, Job):
 
     @property
     def source(self) -> str | None:
-        """The file to read: that of the main input category."""
+        """The file to read: the one of the main input category."""
         return self.input_category_for("main").file_name
 
     @source.setter
@@ -59,7 +59,7 @@ class ConversionJob(Batch, Job):
 
     @property
     def target(self) -> str | None:
-        """The file to write: that of the main output category."""
+        """The file to write: the one of the main output category."""
         return self.output_category_for("main").file_name
 
     @target.setter
@@ -78,10 +78,10 @@ class ConversionJob(Batch, Job):
 
     @before("batch", when=lambda job: job.record_count is None)
     def _upload(self) -> None:
-        self.input.delete_all()  # what an earlier try left, whose process died
+        self.input.delete_all()  # left by an earlier attempt whose process died
         self.upload()
 
-    # Afters run in reverse: the output is dropped when it has been written.
+    # After callbacks run in reverse: the output is dropped once it has been written.
     @after("batch")
     def _drop(self) -> None:
         self.input.drop()
@@ -92,7 +92,7 @@ class ConversionJob(Batch, Job):
         category = self.output_category_for("main")
         source = self.input_category_for("main")
         if category.columns is None and source.columns is not None and not self.output.count():
-            category.columns = list(source.columns)  # there is no row that has them
+            category.columns = list(source.columns)  # there is no row to take them from
         names, recipients = streams_of(self.target), self.pgp_recipients or ()
         if names[:1] == ["xlsx"]:
             return self._write_workbook(category, names[1:], recipients)

@@ -24,14 +24,14 @@ CHUNK = 256 * 1024
 
 
 class CopyFileJob(Retry, Job):
-    """Copies a file, or `source_data`, to a path or URL, a piece at a time.
+    """Copies a file, or `source_data`, to a path or URL, in pieces.
 
-    The target appears when all went well, and not before; a copy that failed is tried again. What
-    the names' extensions say is undone and done: `a.csv.gz` to `a.csv.zst` is unpacked and packed
-    again. Where they say the same the bytes are copied as they are.
+    The target appears only when it is complete; a copy that fails is retried. The file names'
+    extensions decide what is decoded and encoded: `a.csv.gz` to `a.csv.zst` is decompressed and
+    compressed again. If both say the same, the bytes are copied as they are.
 
-    `source_args` and `target_args` are for the library of the URL, such as a password; they, and
-    `source_data`, are stored encrypted, and a job that has one needs `encryption_keys`.
+    `source_args` and `target_args` are passed to the library for the URL, for example a password.
+    They and `source_data` are stored encrypted, so a job that has one needs `encryption_keys`.
     """
 
     priority = 30
@@ -43,13 +43,13 @@ class CopyFileJob(Retry, Job):
     source_args: dict[str, Any] | None = field(default=None, encrypted=True)
     target_args: dict[str, Any] | None = field(default=None, encrypted=True)
     source_streams: list[str] | None = field(
-        default=None, user_editable=True, description="instead of what the name says"
+        default=None, user_editable=True, description="overrides what the name says"
     )
     target_streams: list[str] | None = field(
-        default=None, user_editable=True, description="instead of what the name says"
+        default=None, user_editable=True, description="overrides what the name says"
     )
     pgp_recipients: list[str] | None = field(
-        default=None, user_editable=True, description="whose keys a .pgp target is encrypted for"
+        default=None, user_editable=True, description="for whose keys a .pgp target is encrypted"
     )
     source_data: str | bytes | None = field(
         default=None, encrypted=True, description="to write, instead of a source_url"
@@ -71,7 +71,7 @@ class CopyFileJob(Retry, Job):
             url = getattr(self, name)
             if isinstance(url, str) and is_url(url) and has_password(url):
                 args = name.replace("url", "args")
-                problem = f"has a password, which would be stored as it is: give it in {args}"
+                problem = f"has a password, which would be stored in plain text: give it in {args}"
                 self.errors.add(name, problem)
 
     @validate
@@ -91,7 +91,7 @@ class CopyFileJob(Retry, Job):
     # --- work --------------------------------------------------------------------------------
 
     def perform(self) -> dict[str, int]:
-        """Copy; return how many `bytes` were written before they were packed."""
+        """Copy; return how many `bytes` were written, before compression."""
         source, target = self._streams()
         with self._open_target() as file, self._writer(file, target) as writer:
             count = 0
@@ -101,7 +101,7 @@ class CopyFileJob(Retry, Job):
         return {"bytes": count}
 
     def _streams(self) -> tuple[list[str], list[str]]:
-        """Return the streams of both sides; none, where they are the same."""
+        """Return the streams of both sides; none if they are the same."""
         source = chosen_streams(self.source_url, self.source_streams)
         target = chosen_streams(self.target_url, self.target_streams)
         return ([], []) if source == target and self.source_data is None else (source, target)
@@ -136,18 +136,18 @@ class CopyFileJob(Retry, Job):
 
     @contextlib.contextmanager
     def _open_target(self) -> Iterator[Any]:
-        """Yield what to write to; a remote file with arguments appears at the end of the block."""
+        """Yield the target; a remote file with arguments appears at the end of the block."""
         url = self.target_url
         if not self.target_args or local_path(url) is not None:
             yield url
             return
-        # Not shared: what is written by others must not join this transaction.
+        # Not a shared instance: other writes must not join this transaction.
         system, path = fsspec().core.url_to_fs(url, skip_instance_cache=True, **self.target_args)
         with system.transaction, system.open(path, "wb") as file:
             yield file
 
     def _writer(self, file: Any, streams: list[str]) -> Any:
-        # Bytes that are copied as they are must be encrypted if the name says so.
+        # Bytes that are copied as they are must already be encrypted if the target's name says so.
         as_they_are = self.source_data is None and set(streams_of(self.target_url)) <= {
             *streams_of(self.source_url),
             *chosen_streams(self.source_url, self.source_streams),

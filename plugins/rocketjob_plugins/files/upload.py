@@ -1,4 +1,4 @@
-"""`UploadFileJob`: hand a file over to a new job."""
+"""`UploadFileJob`: pass a file to a new job."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ FILE_FIELDS = ("upload_file_name", "full_file_name")
 
 
 class UploadFileJob(Job):
-    """Makes a job of another class and gives it a file.
+    """Creates a job of another class and gives it a file.
 
-    A class that has `upload`, as batch jobs do, gets its input by it; any other has one of the
-    fields `upload_file_name` and `full_file_name`, which is set. The job is stored in one step with
-    the note that it was, so that there is one, however often this job has to be run again.
+    A class that has a method `upload`, as batch jobs do, gets the file through it; any other must
+    have a field `upload_file_name` or `full_file_name`, which is set. The job is stored in one step
+    with `job_created`, so there is exactly one, however often this job has to run again.
     """
 
     priority = 30
 
-    job_class_name: str = field(user_editable=True, description="of the job to make")
+    job_class_name: str = field(user_editable=True, description="class of the job to create")
     properties: dict[str, Any] = field(
-        factory=dict, user_editable=True, description="of the job to make, by field"
+        factory=dict, user_editable=True, description="fields of the job to create"
     )
     upload_file_name: str = field(user_editable=True, description="a path or URL")
     original_file_name: str | None = field(
-        default=None, user_editable=True, description="what the file was called before"
+        default=None, user_editable=True, description="the file's name before it was moved"
     )
-    job_id: ObjectId = field(factory=ObjectId, description="of the job to make")
+    job_id: ObjectId = field(factory=ObjectId, description="id of the job to create")
     job_created: bool = read_only_field(default=False)
 
     @validate
@@ -59,7 +59,7 @@ class UploadFileJob(Job):
     def _class_and_properties_fit(self) -> None:
         if not isinstance(self.job_class_name, str) or not isinstance(self.properties, dict):
             return
-        # A class that is not loaded here may be loaded where this job is run.
+        # A class that is not loaded here may be loaded where this job runs.
         if lookup(self.job_class_name, Document) is not None:
             for name, message in misfits(self.job_class_name, self.properties):
                 self.errors.add(name, message)
@@ -71,7 +71,7 @@ class UploadFileJob(Job):
             self.properties = cls.seal_properties(self.properties)
 
     def perform(self) -> dict[str, Any]:
-        """Make the job, hand the file over, and store it."""
+        """Create the job, give it the file, and store it."""
         if not self.job_created:
             if Job.where(id=self.job_id).exists():
                 raise RocketJobError(f"there is a job {self.job_id} already: nothing was uploaded")
@@ -83,7 +83,7 @@ class UploadFileJob(Job):
         job.id = self.job_id
         try:
             if hasattr(job, "cleanup"):
-                job.cleanup()  # what an earlier try left, whose process died
+                job.cleanup()  # left by an earlier attempt whose process died
             self._hand_over(job)
             if self.is_new:
                 job.save()
@@ -91,7 +91,7 @@ class UploadFileJob(Job):
             self.job_created = True
             self.save_with(job)
         except StateConflict:
-            raise  # this job is in other hands now, and so is what was uploaded
+            raise  # another worker has this job now, and with it what was uploaded
         except BaseException:
             if hasattr(job, "cleanup"):
                 job.cleanup()
@@ -107,17 +107,17 @@ class UploadFileJob(Job):
 
 
 def local_path(name: str) -> Path | None:
-    """Return the path that a name or `file:` URL means; None for other URLs."""
+    """Return the path of a name or `file:` URL; None for other URLs."""
     if not is_url(name):
         return Path(name)
     return Path(path_of(name)) if name.lower().startswith("file:") else None
 
 
 def misfits(class_name: str, properties: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Say what is wrong with a class that is to get a file, and with its properties.
+    """Return what is wrong with a class that is to get a file, and with its properties.
 
     Returns:
-        pairs of `job_class_name` or `properties`, and a message.
+        pairs of `job_class_name` or `properties` and a message.
     """
     cls = lookup(class_name, Document)
     if cls is None or not issubclass(cls, Job) or cls is Job:
@@ -130,7 +130,7 @@ def misfits(class_name: str, properties: Mapping[str, Any]) -> list[tuple[str, s
 
 
 def wrong_properties(cls: type[Job], properties: Mapping[str, Any]) -> list[str]:
-    """Say which properties a class has no field for, cannot parse, or does not allow."""
+    """Return which properties a class has no field for, cannot parse, or does not allow."""
     try:
         job = cls.from_properties(properties)
     except ValidationError as error:
@@ -148,7 +148,7 @@ def wrong_properties(cls: type[Job], properties: Mapping[str, Any]) -> list[str]
 
 
 def _is_left_out(cls: type[Job], field: Any) -> bool:
-    """Tell whether a field needs a value that neither the file nor a callback gives."""
+    """Return whether a field needs a value that neither the file nor a callback provides."""
     return field.required and field.name not in FILE_FIELDS and not cls.chain("validation")
 
 
@@ -162,7 +162,7 @@ def _takes(cls: type[Job], name: str) -> bool:
 
 @hookimpl
 def veto_claim(job: Job) -> tuple[str, Mapping[str, Any]] | None:
-    """Leave it to a server on which the class is loaded."""
+    """Leave the job to a server on which the class is loaded."""
     if not isinstance(job, UploadFileJob) or lookup(job.job_class_name, Job) is not None:
         return None
     return "job_class_name", {"_type": job.type_name(), "job_class_name": job.job_class_name}

@@ -1,4 +1,4 @@
-"""Writing an Excel workbook, row by row."""
+"""Write an Excel workbook, row by row."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from typing import Any
 from rocketjob_plugins.batch.streams import Dialect, StreamError, open_writer
 from rocketjob_plugins.batch.streams.names import shown
 
-# What Excel can open:
+# What Excel can hold:
 MOST_ROWS, MOST_COLUMNS, LONGEST_TEXT = 1_048_576, 16_384, 32_767
 CHUNK = 256 * 1024
-# Signs that XML cannot hold, or changes, are written as `_x000D_`; such a text itself is escaped.
+# Characters that XML cannot hold, or changes, are written as `_x000D_`; a literal `_x000D_` is
+# escaped.
 _SIGNS = "\x00-\x08\x0b-\x1f\ufffe\uffff"
 _TO_ESCAPE = re.compile(rf"_(?=x[0-9A-Fa-f]{{4}}[_{_SIGNS}])|[{_SIGNS}]")
 
@@ -28,10 +29,10 @@ def write_workbook(
     streams: Sequence[str] = (),
     pgp_recipients: Sequence[str] = (),
 ) -> None:
-    """Write lines of csv as the one sheet of a workbook, which appears when it is whole.
+    """Write lines of csv as the only sheet of a workbook, which appears when it is complete.
 
     Raises:
-        StreamError: it cannot be written; the message says which row and column is to blame.
+        StreamError: it cannot be written; the message names the row and the column.
     """
     try:
         openpyxl: Any = importlib.import_module("openpyxl")
@@ -47,7 +48,7 @@ def write_workbook(
             for row in _rows(lines, dialect or Dialect(), target):
                 sheet.append(row)
         finally:
-            book.save(file)  # also where a row failed: it removes its temporary files
+            book.save(file)  # also when a row failed: it removes its temporary files
         file.seek(0)
         while data := file.read(CHUNK):
             writer.write(data)
@@ -59,7 +60,7 @@ def _rows(lines: Iterable[str], dialect: Dialect, target: str) -> Iterator[list[
     try:
         yield from reader
     except csv.Error as error:
-        too_long = f"a text is longer than the {LONGEST_TEXT:,} characters that Excel holds"
+        too_long = f"a value is longer than the {LONGEST_TEXT:,} characters that Excel holds"
         problem = too_long if "field limit" in str(error) else str(error)
         raise StreamError(problem, file=shown(target), line=reader.line_num) from None
 
@@ -82,7 +83,7 @@ class _Sheet:
             self._sheet.append([self._cell(*column) for column in enumerate(row)])
         except StreamError:
             raise
-        except Exception as error:  # such as a half of a character
+        except Exception as error:  # such as half of a surrogate pair
             raise self._error(f"row {self._number} cannot be written: {error}") from error
 
     def _cell(self, index: int, text: str) -> Any:
@@ -92,10 +93,10 @@ class _Sheet:
         return self._as_text(text) if text[:1] in ("=", "#") else text
 
     def _as_text(self, text: str) -> Any:
-        """Return a cell with a text that would be taken for a formula or an error."""
+        """Return a text cell, for text that would be taken for a formula or an error."""
         cell: Any = self._make_cell(self._sheet, text)
         cell.data_type = "s"
-        cell.quotePrefix = True  # else it becomes a formula when somebody edits it
+        cell.quotePrefix = True  # otherwise it becomes a formula when somebody edits it
         return cell
 
     def _check_length(self, index: int, length: int) -> None:
