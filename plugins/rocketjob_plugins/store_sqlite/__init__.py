@@ -1,13 +1,13 @@
 """The embedded store: documents in one SQLite file, for `sqlite:` URLs.
 
     rocketjob.connect("sqlite:///jobs.db")        # a file, shared by the processes of a machine
-    rocketjob.connect("sqlite://:memory:")        # gone with the process: for tests
+    rocketjob.connect("sqlite://:memory:")        # lost with the process: for tests
 
-Options: `?synchronous=FULL` keeps every commit through a power failure, at a cost; `?timeout=5`
-limits how long a writer waits for another one (30 seconds).
+Options: `?synchronous=FULL` keeps every commit even after a power failure, but is slower;
+`?timeout=5` limits how long a writer waits for another (default: 30 seconds).
 
-It speaks the part of MongoDB's filter and update language that docs/stores/sqlite.md lists, and
-refuses the rest. The modules, from the bottom: `values` (BSON values and columns), `paths`,
+It supports the part of MongoDB's filter and update language that docs/stores/sqlite.md lists, and
+rejects the rest. The modules, from the bottom: `values` (BSON values and columns), `paths`,
 `matcher`, `updater`, `projection` (the language, on documents), `sql` (filters as SQL), `catalog`
 (tables and indexes), `connection`, `database` (locks and transactions), `collection`, `store`.
 """
@@ -26,7 +26,7 @@ __all__ = ["SqliteStore", "open_store"]
 
 @hookimpl
 def open_store(url: str, config: Any) -> SqliteStore | None:
-    """Return a store for the URLs that begin with `sqlite:`."""
+    """Return a store for a URL that begins with `sqlite:`."""
     if not url.startswith("sqlite:"):
         return None
     from .store import SqliteStore  # bson is not loaded before it is needed

@@ -1,12 +1,12 @@
-"""What a database file has in it: the collections, their columns and indexes.
+"""The contents of a database file: the collections, their columns and indexes.
 
 Each collection is a table `c<id>`: `n` (the row's number), `id`, a column `k<i>` for each field of
 an index, a column `u<i>` for each unique index, and `doc`, last because what follows a large blob
-is slow to reach. Ids are never used twice, so that a statement kept for a dropped table fails
-rather than reads another's.
+is slow to reach. Ids are never reused, so that a cached statement for a dropped table fails rather
+than reads another table.
 
-`PRAGMA user_version` counts the changes to all this. It costs about a microsecond to look at, and
-so every access does, which is how an index made by another process is noticed at once.
+`PRAGMA user_version` counts the changes to all this. Reading it costs about a microsecond, so every
+access does, and an index made by another process is noticed at once.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ APPLICATION_ID: Final = 0x524A4F42  # "RJOB"
 
 MOST_FORMER: Final = 200
 
-INEXACT: Final = 1  # a value of the column has no exact form: it cannot serve queries any more
+INEXACT: Final = 1  # a value of the column has no exact form: it can no longer serve queries
 NULLS: Final = 2  # a document has an explicit null there: NULL no longer means missing
 
 SCHEMA: Final = (
@@ -44,7 +44,7 @@ SCHEMA: Final = (
 
 @dataclass(slots=True)
 class Column:
-    """A field that an index needs, kept in a column of its own."""
+    """A field that an index needs, stored in its own column."""
 
     path: str
     name: str
@@ -59,7 +59,7 @@ class Column:
 
 
 class Index:
-    """A declared index. A unique one has a column of its own, `unique`, for its whole key."""
+    """A declared index. A unique one has its own column, `unique`, for the whole key."""
 
     def __init__(self, definition: Mapping[str, Any], unique: str | None) -> None:
         self.name: str = definition["name"]
@@ -71,17 +71,17 @@ class Index:
         self._parts = [split(path) for path, _ in self.keys]
 
     def unique_key(self, document: Stored) -> Any:
-        """Return what must not occur twice, or None where the document is not in the index."""
+        """Return the key that must be unique, or None if the document is not in the index."""
         if self._is_member is not None and not self._is_member(document):
             return None
-        found = [value_at(document, parts) for parts in self._parts]
-        if any(isinstance(value, list) for value in found):
+        key_values = [value_at(document, parts) for parts in self._parts]
+        if any(isinstance(value, list) for value in key_values):
             raise UnsupportedOperation(
                 f"The unique index {self.name!r} of the embedded store cannot hold arrays"
             )
-        if len(found) == 1:
-            return values.key_column(found[0])
-        return values.compound_key(found)
+        if len(key_values) == 1:
+            return values.key_column(key_values[0])
+        return values.compound_key(key_values)
 
     def pattern(self) -> dict[str, int]:
         """Return the keys as MongoDB reports them in errors."""
@@ -89,12 +89,12 @@ class Index:
 
     def key_value(self, document: Stored) -> dict[str, Any]:
         """Return the document's values of the keys, as MongoDB reports them in errors."""
-        found = {path: value_at(document, split(path)) for path, _ in self.keys}
-        return {path: None if value is MISSING else value for path, value in found.items()}
+        key_values = {path: value_at(document, split(path)) for path, _ in self.keys}
+        return {path: None if value is MISSING else value for path, value in key_values.items()}
 
 
 class Table:
-    """A collection's table, as it is at one version of the catalog."""
+    """A collection's table at one version of the catalog."""
 
     def __init__(self, id: int, collection: str, definition: bytes) -> None:
         self.id = id
@@ -113,7 +113,7 @@ class Table:
             for number, index in enumerate(content["indexes"])
         ]
         self.uniques = [index for index in self.indexes if index.unique]
-        self.raised: list[tuple[Column, int]] = []  # flags met since the last `take_flags`
+        self.raised: list[tuple[Column, int]] = []  # flags raised since the last `take_flags`
         self._updates: dict[frozenset[str], tuple[str, list[Column], list[Index]]] = {}
         self.plans: dict[Any, Any] = {}  # see query.py
         names = ["id", *(c.name for c in self.fields), *(str(i.unique) for i in self.uniques)]
@@ -148,20 +148,20 @@ class Table:
         return values.key_column(None) if key is None else key
 
     def update(self, touched: frozenset[str]) -> tuple[str, list[Column], list[Index]]:
-        """Return the statement that stores a change of these top-level fields, and what it sets.
+        """Return the statement that stores changes to these top-level fields, and what it sets.
 
-        Only the columns that can have changed are set, for SQLite rewrites every index entry of a
+        Only columns that can have changed are set, because SQLite rewrites every index entry of a
         column that is named.
         """
-        known = self._updates.get(touched)
-        if known is None:
+        statement = self._updates.get(touched)
+        if statement is None:
             columns = [column for column in self.fields if column.parts[0] in touched]
             uniques = [index for index in self.uniques if _concerns(index, touched)]
             names = [c.name for c in columns] + [str(index.unique) for index in uniques]
             assignments = "".join(f"{name} = ?, " for name in names)
             sql = f"UPDATE {self.name} SET {assignments}doc = ? WHERE n = ?"
-            known = self._updates[touched] = (sql, columns, uniques)
-        return known
+            statement = self._updates[touched] = (sql, columns, uniques)
+        return statement
 
     def changed_row(
         self,
@@ -202,7 +202,7 @@ class Table:
 
 
 def _concerns(index: Index, touched: frozenset[str]) -> bool:
-    # the partial filter may look at any field, so such an index is always reckoned again
+    # a partial filter may look at any field, so such an index is always computed again
     return index.partial is not None or any(
         path.partition(".")[0] in touched for path, _ in index.keys
     )
@@ -218,10 +218,10 @@ class Catalog:
         self._former: dict[str, Table] = {}
 
     def refresh(self) -> None:
-        """Notice what has changed since the last call."""
+        """Drop cached tables if the catalog has changed since the last call."""
         version = self._raw.execute("PRAGMA user_version").fetchone()[0]
         if version != self._version:
-            if len(self._former) > MOST_FORMER:  # of collections that were dropped, mostly
+            if len(self._former) > MOST_FORMER:  # mostly of dropped collections
                 self._former.clear()
             self._former.update({name: t for name, t in self._tables.items() if t is not None})
             self._tables.clear()
@@ -234,7 +234,7 @@ class Catalog:
         self._former.clear()
 
     def names(self) -> list[str]:
-        """Name the collections, sorted."""
+        """Return the names of the collections, sorted."""
         sql = "SELECT name FROM rocketjob_collections ORDER BY name"
         return [name for (name,) in self._raw.execute(sql)]
 
@@ -252,11 +252,11 @@ class Catalog:
     def _table(self, collection: str, id: int, definition: bytes) -> Table:
         former = self._former.get(collection)
         if former is not None and former.id == id and former.definition == definition:
-            return former  # with its statements
+            return former  # which has cached statements
         return Table(id, collection, definition)
 
     def require(self, collection: str) -> Table:
-        """Return the collection's table, made if there is none; within a write transaction."""
+        """Return the collection's table, creating it if needed; only in a write transaction."""
         return self.find(collection) or self._create(collection, _definition([], [], 0))
 
     def take_flags(self, table: Table) -> None:
@@ -277,10 +277,10 @@ class Catalog:
         self._changed()
 
     def create_index(self, collection: str, index: Mapping[str, Any]) -> None:
-        """Add an index, and fill it; nothing happens if it is there.
+        """Add an index and fill it; do nothing if it exists.
 
-        The table is made again, for that is hardly more work than filling columns, and keeps the
-        documents behind their columns.
+        The table is rebuilt, which is hardly more work than filling columns, and keeps documents
+        after their columns.
         """
         table = self.find(collection)
         if table is None:
@@ -291,28 +291,28 @@ class Catalog:
             self._rebuild(table, _definition(indexes, columns, table.id_column.flags))
 
     def has_index(self, table: Table, index: Mapping[str, Any]) -> bool:
-        """Tell whether the index is there.
+        """Return whether the index exists.
 
         Raises:
-            StoreError: its name stands for another one.
+            StoreError: another index has its name.
         """
-        for present in unpack(table.definition)["indexes"]:
-            if present == index:
+        for existing in unpack(table.definition)["indexes"]:
+            if existing == index:
                 return True
-            if present["name"] == index["name"]:
+            if existing["name"] == index["name"]:
                 raise StoreError(
                     f"The index {index['name']!r} of {table.collection!r} exists with another "
-                    f"definition ({_describe(present)}): give the new one another name"
+                    f"definition ({_describe(existing)}): give the new one another name"
                 )
         return False
 
     def drop_index(self, collection: str, name: str) -> None:
-        """Remove an index by its name; its columns stay, and nothing happens if it is not there."""
+        """Remove an index by name, but not its columns; do nothing if it does not exist."""
         table = self.find(collection)
         present = unpack(table.definition)["indexes"] if table else []
-        kept = [index for index in present if index["name"] != name]
-        if table is not None and len(kept) < len(present):
-            self._rebuild(table, _definition(kept, table.fields, table.id_column.flags))
+        remaining = [index for index in present if index["name"] != name]
+        if table is not None and len(remaining) < len(present):
+            self._rebuild(table, _definition(remaining, table.fields, table.id_column.flags))
 
     def drop(self, collection: str) -> bool:
         """Remove a collection; return False if there was none."""
@@ -379,7 +379,7 @@ class Catalog:
         table = Table(id, former.collection, definition)
         self._create_table(table)
         self._raw.executemany(table.insert_numbered_sql, self._rows(former, table))
-        self._create_indexes(table)  # after the rows: that is faster
+        self._create_indexes(table)  # after the rows, which is faster
         self._raw.execute(f"DROP TABLE {former.name}")
         self._tables[former.collection] = table
         self._changed()
@@ -396,7 +396,7 @@ class Catalog:
 
 
 def index_definition(keys: Sort, name: str, unique: bool, partial: Filter | None) -> dict[str, Any]:
-    """Return what is stored of an index.
+    """Return the stored definition of an index.
 
     Raises:
         StoreError: the keys are not a list of (field, 1 or -1).

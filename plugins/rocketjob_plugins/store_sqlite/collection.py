@@ -21,15 +21,15 @@ from .results import Deleted, InsertedMany, InsertedOne, Updated
 from .updater import Updater, from_filter
 from .values import decode, encode
 
-FEW = 10  # documents that are removed at once where a whole collection goes
+FEW = 10  # documents removed at a time before a whole collection is dropped
 
 
 class SqliteCollection:
-    """Documents of one kind. It exists as soon as something is written to it."""
+    """A collection of documents, which exists as soon as something is written to it."""
 
     def __init__(self, database: Database, name: str) -> None:
         if not name or "\0" in name:
-            raise StoreError(f"{name!r} is no name for a collection")
+            raise StoreError(f"{name!r} is not a valid collection name")
         self._database = database
         self._name = name
 
@@ -44,13 +44,13 @@ class SqliteCollection:
     # Inserting
 
     def insert_one(self, document: Stored, *, session: Any = None) -> InsertedOne:
-        """Store a document; without `_id` it is given one."""
+        """Store a document, giving it an `_id` if it has none."""
         return InsertedOne(self._insert([document])[0])
 
     def insert_many(
         self, documents: Iterable[Stored], ordered: bool = True, *, session: Any = None
     ) -> InsertedMany:
-        """Store documents: all of them, or on an error none, whatever `ordered` says."""
+        """Store documents: all, or none if there is an error, whatever `ordered` says."""
         documents = list(documents)
         if not documents:
             raise StoreError("insert_many needs at least one document")
@@ -79,8 +79,8 @@ class SqliteCollection:
     ) -> Iterator[Stored]:
         """Return an iterator over the matching documents.
 
-        Which documents, and their order, is settled at the first one; each is read a little before
-        its turn, and left out if it does not match any more. So a loop may change what it visits.
+        Which documents match, and their order, is fixed when the first one is read. Each is read
+        shortly before its turn, and left out if it no longer matches, so a loop may change them.
         """
         query, project = Query(filter), compile_projection(projection)
         order = steps.sort_of(sort)
@@ -89,42 +89,44 @@ class SqliteCollection:
     def _documents(
         self, query: Query, project: Project | None, sort: Sort, skip: int, limit: int
     ) -> Iterator[Stored]:
-        left = limit or -1
+        remaining = limit or -1
         for document in self._visit(query, sort, skip + limit if limit else 0):
             if skip:
                 skip -= 1
                 continue
             yield project(document) if project else document
-            left -= 1
-            if left == 0:
+            remaining -= 1
+            if remaining == 0:
                 return
 
     def _visit(self, query: Query, sort: Sort, enough: int) -> Iterator[Stored]:
-        documents, rest = self._database.read(
+        documents, numbers = self._database.read(
             lambda connection: steps.first_page(connection, self._name, query, sort, enough)
         )
         yield from documents
         position = 0
-        while position < len(rest):
-            documents, position = self._next_page(query, rest, position)
+        while position < len(numbers):
+            documents, position = self._next_page(query, numbers, position)
             yield from documents
 
     def _next_page(
-        self, query: Query, rest: Sequence[int], position: int
+        self, query: Query, numbers: Sequence[int], position: int
     ) -> tuple[list[Stored], int]:
-        return self._database.read(lambda connection: self._page(connection, query, rest, position))
+        return self._database.read(
+            lambda connection: self._page(connection, query, numbers, position)
+        )
 
     def _page(
         self, connection: Connection, query: Query, numbers: Sequence[int], position: int
     ) -> tuple[list[Stored], int]:
-        """Read the next documents of a list of rows, as they are now."""
-        found: list[Stored] = []
+        """Read the next documents of a list of row numbers, in their current state."""
+        documents: list[Stored] = []
         table, size = connection.catalog.find(self._name), 0
         if table is None:
             return [], len(numbers)
         while (
             position < len(numbers)
-            and len(found) < steps.PAGE_DOCUMENTS
+            and len(documents) < steps.PAGE_DOCUMENTS
             and size < steps.PAGE_BYTES
         ):
             row = connection.raw.execute(table.by_number_sql, (numbers[position],)).fetchone()
@@ -133,8 +135,8 @@ class SqliteCollection:
                 document = decode(row[0])
                 if query.matches(document):
                     size += len(row[0])
-                    found.append(document)
-        return found, position
+                    documents.append(document)
+        return documents, position
 
     def find_one(
         self,
@@ -146,12 +148,12 @@ class SqliteCollection:
     ) -> Stored | None:
         """Return the first matching document, or None."""
         query, project, order = Query(filter), compile_projection(projection), steps.sort_of(sort)
-        found = self._database.read(
+        matched = self._database.read(
             lambda connection: steps.matching(connection, self._name, query, order, 1)
         )
-        if not found:
+        if not matched:
             return None
-        document = found[0].document
+        document = matched[0].document
         return project(document) if project else document
 
     def count_documents(self, filter: Filter, *, session: Any = None) -> int:
@@ -171,7 +173,7 @@ class SqliteCollection:
         return self._database.read(work)
 
     def distinct(self, key: str, filter: Filter | None = None, *, session: Any = None) -> list[Any]:
-        """Return the values that a field has, in order; of arrays, their members."""
+        """Return the distinct values of a field, in order; arrays count by their members."""
         query = Query(filter)
 
         def work(connection: Connection) -> list[Any]:
@@ -192,16 +194,16 @@ class SqliteCollection:
         return_document: bool = False,
         session: Any = None,
     ) -> Stored | None:
-        """Change the first matching document, and return it as it was, or (True) as it became."""
+        """Update the first matching document; return it as it was or, if True, as it became."""
         query, order = Query(filter), steps.sort_of(sort)
         updater = steps.prepared(update)
 
         def work(connection: Connection) -> Stored | None:
-            found = steps.matching(connection, self._name, query, order, 1)
-            if found:
-                before = None if return_document else decode(found[0].blob)
-                steps.change(connection, connection.catalog.require(self._name), found, updater)
-                return found[0].document if return_document else before
+            matched = steps.matching(connection, self._name, query, order, 1)
+            if matched:
+                before = None if return_document else decode(matched[0].blob)
+                steps.change(connection, connection.catalog.require(self._name), matched, updater)
+                return matched[0].document if return_document else before
             if upsert:
                 document = self._upsert(connection, query, updater)
                 return document if return_document else None
@@ -212,14 +214,14 @@ class SqliteCollection:
     def update_one(
         self, filter: Filter, update: Update, upsert: bool = False, *, session: Any = None
     ) -> Updated:
-        """Change the first matching document."""
+        """Update the first matching document."""
         query, updater = Query(filter), steps.prepared(update, returned=False)
 
         def work(connection: Connection) -> Updated:
-            found = steps.matching(connection, self._name, query, (), 1)
-            if found:
+            matched = steps.matching(connection, self._name, query, (), 1)
+            if matched:
                 table = connection.catalog.require(self._name)
-                return Updated(1, steps.change(connection, table, found, updater))
+                return Updated(1, steps.change(connection, table, matched, updater))
             if upsert:
                 return Updated(0, 0, self._upsert(connection, query, updater)["_id"])
             return Updated(0, 0)
@@ -227,7 +229,7 @@ class SqliteCollection:
         return self._database.write(work)
 
     def update_many(self, filter: Filter, update: Update, *, session: Any = None) -> Updated:
-        """Change every matching document, in one transaction."""
+        """Update every matching document, in one transaction."""
         query, updater = Query(filter), steps.prepared(update, returned=False)
 
         def work(connection: Connection) -> Updated:
@@ -257,11 +259,11 @@ class SqliteCollection:
         query = Query(filter)
 
         def work(connection: Connection) -> Deleted:
-            found = steps.matching(connection, self._name, query, (), 1)
-            if found:
+            matched = steps.matching(connection, self._name, query, (), 1)
+            if matched:
                 table = connection.catalog.require(self._name)
-                connection.raw.execute(table.delete_sql, (found[0].number,))
-            return Deleted(len(found))
+                connection.raw.execute(table.delete_sql, (matched[0].number,))
+            return Deleted(len(matched))
 
         return self._database.write(work)
 
@@ -285,7 +287,7 @@ class SqliteCollection:
         unique: bool = False,
         partialFilterExpression: Filter | None = None,  # noqa: N803, RUF100 (pymongo's spelling)
     ) -> str:
-        """Declare an index; what is there already is filled in, and nothing is done twice."""
+        """Declare an index, including existing documents; do nothing if it already exists."""
         definition = index_definition(keys, name, unique, partialFilterExpression)
 
         def exists(connection: Connection) -> bool:
@@ -307,35 +309,36 @@ class SqliteCollection:
         return name
 
     def drop_index(self, name: str) -> None:
-        """Remove an index by its name; nothing happens if there is none."""
+        """Remove an index by name; do nothing if there is none."""
         self._database.write(lambda connection: connection.catalog.drop_index(self._name, name))
 
     def index_information(self) -> dict[str, dict[str, Any]]:
-        """Return the indexes by name, as pymongo does: `key`, and what else there is to them."""
+        """Return the indexes by name, as pymongo does: `key` and other options."""
 
         def work(connection: Connection) -> dict[str, dict[str, Any]]:
             table = connection.catalog.find(self._name)
-            found = {}
+            information = {}
             for index in table.indexes if table else ():
-                more: dict[str, Any] = {"unique": True} if index.unique else {}
+                options: dict[str, Any] = {"unique": True} if index.unique else {}
                 if index.partial:
-                    more["partialFilterExpression"] = dict(index.partial)
-                found[index.name] = {"key": list(index.keys), **more}
-            return found
+                    options["partialFilterExpression"] = dict(index.partial)
+                information[index.name] = {"key": list(index.keys), **options}
+            return information
 
         return self._database.read(work)
 
     def drop(self) -> None:
         """Remove the collection with its documents and indexes.
 
-        Large documents go a few at a time before: to free all of their pages at once would keep
-        others from writing for seconds.
+        Documents are deleted a few at a time first: freeing all pages of large ones at once would
+        keep others from writing for seconds.
         """
 
         def exists(connection: Connection) -> bool:
             return connection.catalog.find(self._name) is not None
 
         if self._database.read(exists):
-            while len(ids := [each["_id"] for each in self.find({}, {"_id": 1}, limit=FEW)]) == FEW:
+            while len(documents := list(self.find({}, {"_id": 1}, limit=FEW))) == FEW:
+                ids = [document["_id"] for document in documents]
                 self.delete_many({"_id": {"$in": ids}})
             self._database.write(lambda connection: connection.catalog.drop(self._name))

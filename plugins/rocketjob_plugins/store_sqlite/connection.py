@@ -1,4 +1,4 @@
-"""One SQLite connection: opened, recognised as ours, and closed."""
+"""One SQLite connection: open it, recognise the file as ours, and close it."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ STATEMENTS: Final = 256
 
 
 class Connection:
-    """A connection and what it knows of the file.
+    """A connection, and what it knows about the file.
 
     It is used by one thread at a time, which holds `lock`. A forked child neither uses nor closes
-    its parent's: see `forks`.
+    those of its parent: see `forks`.
     """
 
     def __init__(self, raw: sqlite3.Connection, file: FileId | None, generation: int) -> None:
@@ -40,22 +40,22 @@ class Connection:
         self.lock = threading.RLock()
         self.depth = 0  # of transactions
         self.catalog = Catalog(raw)
-        self.checked = 0.0  # when the file was last seen to be the same
+        self.checked = 0.0  # when the file was last known to be the same
         self.writes_before = 0  # the rows written before the transaction
-        self.serial = 0  # which of the watching connections it is
+        self.serial = 0  # its number among the watching connections
         self.closed = False
 
     def is_of(self, generation: int) -> bool:
-        """Tell whether it is open, and not from before the file was closed or replaced."""
+        """Return whether it is open, and not from before the file was closed or replaced."""
         return not self.closed and self.generation == generation
 
     def hold_snapshot(self) -> None:
-        """Let what follows see one state of the file; whoever began the read ends it."""
+        """Make what follows see one state of the file; the caller that began the read ends it."""
         if not self.raw.in_transaction:
             self.raw.execute("BEGIN")
 
     def end_snapshot(self) -> None:
-        """See what is new again."""
+        """See new changes again."""
         if self.raw.in_transaction:
             self.raw.execute("ROLLBACK")
 
@@ -78,14 +78,14 @@ class Connection:
 
 
 def _abandon(raw: sqlite3.Connection) -> None:
-    """Keep a parent's connection for ever: closing it here could take the locks of the parent."""
+    """Keep a parent's connection for ever: closing it here could break the parent's locks."""
     import ctypes  # for start-up time
 
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(raw))
 
 
 def file_id(path: str) -> FileId | None:
-    """Return what tells the file from another of the same name, or None if it is gone."""
+    """Return what distinguishes the file from another of the same name; None if it is gone."""
     try:
         status = os.stat(path)
     except OSError:
@@ -94,10 +94,10 @@ def file_id(path: str) -> FileId | None:
 
 
 def open_connection(location: Location, generation: int) -> Connection:
-    """Open the file, made if it does not exist; errors are still SQLite's, apart from ours.
+    """Open the file, creating it if needed; SQLite's own errors are passed on.
 
     Raises:
-        StoreError: it is not a file of ours, or from a newer version.
+        StoreError: it is not one of our files, or it is from a newer version.
     """
     _check_version()
     if not location.in_memory and os.path.isdir(location.path):
@@ -115,8 +115,8 @@ def open_connection(location: Location, generation: int) -> Connection:
 def _check_version() -> None:
     if sqlite3.sqlite_version_info < MINIMUM_SQLITE:
         raise StoreError(
-            f"The embedded store needs SQLite 3.35 or newer, and Python has "
-            f"{sqlite3.sqlite_version} here: upgrade it, or use a MongoDB store"
+            f"The embedded store needs SQLite 3.35 or newer, but this Python has "
+            f"{sqlite3.sqlite_version}: upgrade it, or use a MongoDB store"
         )
 
 
@@ -124,7 +124,7 @@ def _connect(location: Location) -> sqlite3.Connection:
     try:
         return sqlite3.connect(
             MEMORY if location.in_memory else location.path,
-            timeout=0,  # waiting is ours: see database.py
+            timeout=0,  # we do the waiting: see database.py
             isolation_level=None,
             check_same_thread=False,
             cached_statements=STATEMENTS,
@@ -173,7 +173,7 @@ def _adopt(raw: sqlite3.Connection, location: Location) -> None:
 def _configure(raw: sqlite3.Connection, location: Location) -> None:
     raw.execute(f"PRAGMA synchronous = {location.synchronous}")
     raw.execute(f"PRAGMA cache_size = -{CACHE_KIBIBYTES}")
-    # Debian's SQLite writes zeros over whatever is deleted: a third of what working a batch writes.
+    # Debian's SQLite overwrites what is deleted with zeros: a third of all writes of a batch job.
     raw.execute("PRAGMA secure_delete = FAST")
     if location.in_memory:
         return

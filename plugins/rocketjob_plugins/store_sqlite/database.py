@@ -1,11 +1,11 @@
 """Connections, transactions, waiting for locks and for changes: everything but documents.
 
-Reads and writes are functions of a `Connection`, because they may have to be made again: when
-another process holds the lock for a moment, or has dropped the table of a prepared statement.
+Reads and writes are functions of a `Connection`, because they may have to be repeated: when another
+process holds the lock for a moment, or has dropped the table of a prepared statement.
 
-Writers of one process queue on a lock of their own, so that only one per process competes for the
-file. That one asks again about every half millisecond: SQLite's own waiting backs off to 100 ms,
-and of four processes that wrote all the time one got 33 of 5000 jobs (bench_store --processes 4).
+Writers of one process queue on the process's own lock, so that only one per process competes for
+the file. It retries about every half millisecond: SQLite's own waiting backs off to 100 ms, and
+then one of four processes that wrote all the time got 33 of 5000 jobs (bench_store --processes 4).
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ from .waiting import Bell, PollingWaiter, RungWaiter, Waiter
 Result = TypeVar("Result")
 Work = Callable[[Connection], Result]
 
-SHORT_WAIT: Final = 0.0005  # seconds until a writer asks again; growing waits starve somebody
-LONG_WAIT: Final = 0.005  # once it has asked for PATIENCE seconds
+SHORT_WAIT: Final = 0.0005  # seconds until a writer retries; growing waits would starve one
+LONG_WAIT: Final = 0.005  # once it has retried for PATIENCE seconds
 PATIENCE: Final = 0.1
-CHECK_FILE_SECONDS: Final = 0.5  # how long a reader may go on with a file that was replaced
+CHECK_FILE_SECONDS: Final = 0.5  # how long a reader may keep using a file that was replaced
 
 
 class _Process:
@@ -51,7 +51,7 @@ class _Process:
         self.watcher: Connection | None = None
         self.watchers = 0
         self.opened = False  # whether there has been a file since the store was closed
-        self.generation = 0  # connections of an earlier one are opened again
+        self.generation = 0  # connections of an earlier one are reopened
         self.changes = 0
         self.waiters: list[Waiter] = []
         self.bell: Bell | None = None  # for the log of the watcher's file
@@ -69,26 +69,26 @@ class Database:
     # Connections
 
     def connections(self) -> list[Connection]:
-        """Return the connections of this process, for a fork that is to come."""
+        """Return the connections of this process, before a fork."""
         process = self._process
         if process.pid != os.getpid():
             return []
         return [*process.connections, *([process.memory] if process.memory else [])]
 
-    def _here(self) -> _Process:
+    def _current_process(self) -> _Process:
         process = self._process
         if process.pid != os.getpid():
             gate.check()
             if self.location.in_memory and process.memory is not None:
                 raise StoreError(
-                    "sqlite://:memory: belongs to the process that opened it, and this is a child "
-                    "of it: use a file, which processes can share"
+                    "sqlite://:memory: belongs to the process that opened it, and this is one of "
+                    "its children: use a file, which processes can share"
                 )
             process = self._process = _Process()
         return process
 
     def _acquire(self, check_every: float = CHECK_FILE_SECONDS) -> Connection:
-        """Return this thread's connection with its lock taken, opened if need be."""
+        """Return this thread's connection with its lock held, opening it if necessary."""
         while True:
             connection = self._connection()
             if not self.location.in_memory and not connection.depth:
@@ -98,10 +98,10 @@ class Database:
                 raise failures.locked(self.location)
             if not connection.closed:
                 return connection
-            connection.lock.release()  # another thread closed the store meanwhile
+            connection.lock.release()  # another thread has just closed the store
 
     def _connection(self) -> Connection:
-        process = self._here()
+        process = self._current_process()
         if self.location.in_memory:
             return process.memory or self._open_memory(process)
         connection: Connection | None = getattr(process.local, "connection", None)
@@ -113,18 +113,18 @@ class Database:
         return connection
 
     def _check_file(self, connection: Connection, every: float) -> None:
-        """See to it that the connection's file is the one of that name still; asking is cheap.
+        """Check that the path still names the connection's file, which is cheap.
 
-        A deleted file can be written to for as long as it is open, and all that would be lost.
+        A deleted file can be written to as long as it is open, and all those writes would be lost.
         """
         now = time.monotonic()
         if now - connection.checked < every:
             return
-        found = file_id(self.location.path)
-        if found is None:
+        current = file_id(self.location.path)
+        if current is None:
             raise failures.deleted(self.location)
-        if found != connection.file:
-            self._here().generation += 1
+        if current != connection.file:
+            self._current_process().generation += 1
         connection.checked = now
 
     def _open_memory(self, process: _Process) -> Connection:
@@ -144,13 +144,13 @@ class Database:
         is_new = file_id(self.location.path) is None
         if is_new:
             if process.opened:
-                raise failures.deleted(self.location)  # rather than begin with an empty one
+                raise failures.deleted(self.location)  # rather than start with an empty one
             if not self._create:
                 raise failures.missing(self.location)
         gate.check()
 
         def opened() -> Connection:
-            with gate.lock:  # a fork closes all that are noted
+            with gate.lock:  # a fork closes all registered connections
                 connection = open_connection(self.location, generation)
                 process.connections.add(connection)
                 return connection
@@ -161,8 +161,8 @@ class Database:
         return connection
 
     def close(self) -> None:
-        """Close every connection that no thread is using; the others when their call is over."""
-        process = self._here()
+        """Close every connection that no thread is using; the others close after their call."""
+        process = self._current_process()
         with process.lock:
             process.generation += 1
             process.opened = False
@@ -180,7 +180,7 @@ class Database:
     # Reading and writing
 
     def read(self, work: Work[Result]) -> Result:
-        """Return `work(connection)`, on a state that is not older than this call."""
+        """Return `work(connection)`, on a state that is no older than this call."""
         connection = self._acquire()
         try:
             if connection.depth:
@@ -205,7 +205,7 @@ class Database:
             connection.end_snapshot()
 
     def write(self, work: Work[Result]) -> Result:
-        """Return `work(connection)`, made in a transaction: all of it is stored, or nothing."""
+        """Return `work(connection)`, run in a transaction: all of it is stored, or nothing."""
         connection = self._acquire(check_every=0.0)
         try:
             if connection.depth:
@@ -224,7 +224,7 @@ class Database:
             connection.lock.release()
 
     def _within(self, connection: Connection, work: Work[Result]) -> Result:
-        """Do the work within the thread's transaction, undone by itself if it fails."""
+        """Do the work inside the thread's transaction; if it fails, undo only this work."""
         raw = connection.raw
         if not raw.in_transaction:
             raise StoreUnavailable(
@@ -255,11 +255,11 @@ class Database:
         self._begin(connection)
         try:
             yield
-            self._here()  # a child that was forked within does not end its parent's transaction
+            self._current_process()  # a forked child must not end its parent's transaction
             if not connection.raw.in_transaction:
                 raise StoreUnavailable(
                     f"{self.location.path}: SQLite has rolled the transaction back after an error "
-                    "within it: nothing of it is stored"
+                    "inside it: none of it is stored"
                 )
             self._translated(lambda: self._commit(connection))
         except BaseException:
@@ -282,7 +282,7 @@ class Database:
             connection.depth -= 1
 
     def in_transaction(self) -> bool:
-        """Tell whether the calling thread is within a transaction."""
+        """Return whether the calling thread is inside a transaction."""
         connection = self._connection()
         if not connection.lock.acquire(blocking=False):
             return False
@@ -292,7 +292,7 @@ class Database:
             connection.lock.release()
 
     def _begin(self, connection: Connection) -> None:
-        """Begin a write transaction, with the lock of the process's writers."""
+        """Begin a write transaction, holding the lock of the process's writers."""
         if not self._process.writers.acquire(timeout=self.location.timeout):
             raise failures.locked(self.location)
         try:
@@ -319,7 +319,7 @@ class Database:
 
     def _roll_back(self, connection: Connection) -> None:
         if connection.depth == 0 or connection.pid != os.getpid():
-            return  # the transaction of a parent is its own to end
+            return  # only a parent may end its transaction
         connection.catalog.forget()
         try:
             if connection.raw.in_transaction:
@@ -347,7 +347,7 @@ class Database:
             raise self._ours(error) from error
 
     def _patiently(self, work: Callable[[], Result]) -> Result:
-        """Do the work, again and again while another connection is in the way."""
+        """Do the work, retrying while another connection is in the way."""
         begin = 0.0
         while True:
             try:
@@ -365,20 +365,20 @@ class Database:
     # Changes
 
     def mark(self) -> Any:
-        """Return what differs as soon as somebody commits a change."""
-        process = self._here()
+        """Return a value that changes with every commit of a change."""
+        process = self._current_process()
         if self.location.in_memory:
             return process.changes
         sql = "PRAGMA data_version"
         while True:
             watcher = self._watcher(process)
             with watcher.lock:
-                if not watcher.closed:  # as by a fork meanwhile
+                if not watcher.closed:  # such as by a fork
                     version = self._patiently(lambda: watcher.raw.execute(sql).fetchone()[0])  # noqa: B023 (called at once)
                     return watcher.serial, version
 
     def _watcher(self, process: _Process) -> Connection:
-        """Return the connection that only looks: `data_version` ignores what it writes itself."""
+        """Return the read-only connection: `data_version` ignores a connection's own writes."""
         watcher = process.watcher
         if watcher is not None and watcher.is_of(process.generation):
             self._check_file(watcher, CHECK_FILE_SECONDS)
@@ -392,11 +392,11 @@ class Database:
                 process.watchers += 1
                 watcher.serial = process.watchers
                 self._hang_bell(process, watcher)
-                process.watcher = watcher  # the former closes itself when nobody uses it
+                process.watcher = watcher  # the previous one closes itself when it is unused
         return watcher
 
     def _hang_bell(self, process: _Process, watcher: Connection) -> None:
-        """Have the kernel say when the log is written to; there is a log once it was read."""
+        """Let the kernel report writes to the log, which exists once the database was read."""
         with suppress(OSError), watcher.lock:
             process.bell = process.bell or Bell()
             if not watcher.closed:
@@ -406,17 +406,17 @@ class Database:
 
     def wait(self, mark: Any, timeout: float, interrupt: Interrupt | None) -> bool:
         """Wait until `mark` is outdated; see `Store.wait_for_change`."""
-        process = self._here()
+        process = self._current_process()
         deadline = time.monotonic() + timeout
         waiter = RungWaiter(process.bell) if process.bell else PollingWaiter()
         process.waiters.append(waiter)
         try:
             with interrupt.calling(waiter.wake) if interrupt else nullcontext():
                 while self.mark() == mark:
-                    left = deadline - time.monotonic()
-                    if left <= 0 or (interrupt is not None and interrupt.is_set()):
+                    remaining = deadline - time.monotonic()
+                    if remaining <= 0 or (interrupt is not None and interrupt.is_set()):
                         return False
-                    if waiter.wait(left):
+                    if waiter.wait(remaining):
                         self._wake(process)
             return True
         finally:

@@ -1,4 +1,4 @@
-"""SQLite's errors as errors of our tree, each with the file and what to do."""
+"""Translate SQLite's errors into ours, each with the file and what to do."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from .location import Location
 
 
 def code_of(error: BaseException) -> int:
-    """Return SQLite's primary result code, 0 if there is none."""
+    """Return SQLite's primary result code, or 0 if there is none."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 def is_busy(error: BaseException) -> bool:
-    """Tell whether another connection is in the way for the moment."""
+    """Return whether another connection is in the way at the moment."""
     return code_of(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 
 
 def is_stale(error: BaseException) -> bool:
-    """Tell whether a statement was made for a table that is gone meanwhile."""
+    """Return whether a statement was prepared for a table that no longer exists."""
     return isinstance(error, sqlite3.OperationalError) and str(error).startswith(
         ("no such table", "no such column", "no such index")
     )
@@ -31,15 +31,15 @@ def is_stale(error: BaseException) -> bool:
 
 def translate(error: sqlite3.Error, location: Location) -> RocketJobError:
     """Return our error for one of SQLite's."""
-    known = _KNOWN.get(code_of(error))
-    if known is None:
+    entry = _KNOWN.get(code_of(error))
+    if entry is None:
         return StoreError(f"SQLite refused an operation on {location.path}: {error}")
-    kind, cure = known
+    kind, cure = entry
     return kind(f"{location.path}: {error}. {cure(location)}")
 
 
 def locked(location: Location) -> StoreUnavailable:
-    """Return the error of a writer that waited in vain."""
+    """Return the error of a writer that has waited too long."""
     who = "thread of this process" if location.in_memory else "process or thread"
     return StoreUnavailable(
         f"{location.path} was locked for {location.timeout:g} s by another {who}: end whatever "
@@ -48,7 +48,7 @@ def locked(location: Location) -> StoreUnavailable:
 
 
 def deleted(location: Location) -> StoreUnavailable:
-    """Return the error for a file that went away while it was open."""
+    """Return the error for a file that disappeared while it was open."""
     return StoreUnavailable(
         f"{location.path} was deleted or moved away while it was in use: put it back, or restart "
         "to begin with an empty store. Nothing is written until then"
@@ -71,12 +71,12 @@ def missing(location: Location) -> StoreUnavailable:
 
 
 def cannot_open(location: Location) -> StoreUnavailable | StoreError:
-    """Say why a file cannot be opened."""
+    """Return the error for a file that cannot be opened, with the reason."""
     path = location.path
     folder = os.path.dirname(path)
     if os.path.isdir(path):
         return StoreError(
-            f"{path} is a directory: the URL has to name a file, such as {path}/jobs.db"
+            f"{path} is a directory: the URL must name a file, such as {path}/jobs.db"
         )
     if not os.path.isdir(folder):
         return StoreUnavailable(f"{path} cannot be opened: create the folder {folder} first")
@@ -91,7 +91,7 @@ def cannot_open(location: Location) -> StoreUnavailable | StoreError:
 
 
 def not_writable(location: Location) -> str:
-    """Say which of the store's files this process cannot write, and whose it is; empty if none."""
+    """Return which of the store's files this process cannot write, and its owner; "" if none."""
     folder = os.path.dirname(location.path)
     for path in (location.path, f"{location.path}-wal", f"{location.path}-shm", folder):
         if os.path.exists(path) and not os.access(path, os.W_OK, effective_ids=_EFFECTIVE):
@@ -120,12 +120,12 @@ def _name(uid: int) -> str:
 
 
 def is_read_only(error: BaseException) -> bool:
-    """Tell whether the connection cannot write, or could not when it was opened."""
+    """Return whether the connection cannot write, or could not when it was opened."""
     return code_of(error) == sqlite3.SQLITE_READONLY
 
 
 def _full(location: Location) -> str:
-    return "Free some space on that disk; what was committed is safe, and the work can go on then"
+    return "Free some space on that disk, then work can continue; what was committed is safe"
 
 
 def _corrupt(location: Location) -> str:

@@ -1,10 +1,10 @@
-"""Forks: nothing of SQLite's may be copied into a child.
+"""Forks: a child must not inherit any state of SQLite.
 
-SQLite keeps in memory, for the whole process, which locks of a file it has. A child that inherits
-that memory believes that it holds what the system has given to its parent alone; when the parent
-closes, the child writes into deleted files. And a mutex that another thread held stays locked. So
-before a fork all threads are kept out and all connections are closed; parent and child open their
-own again. Where that cannot be, SQLite is refused in the child.
+SQLite keeps in memory, for the whole process, which file locks it holds. A child that inherits that
+memory believes that it holds locks which the system has granted only to its parent; when the parent
+closes, the child writes to deleted files. And a mutex that another thread held stays locked. So
+before a fork, all threads are kept out and all connections are closed; parent and child then open
+their own. If that is impossible, the child may not use SQLite.
 See https://sqlite.org/howtocorrupt.html, section 2.6.
 """
 
@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol
 
 from rocketjob.base.errors import StoreError
 
-WAIT_SECONDS: Final = 2.0  # for the threads that are within SQLite
+WAIT_SECONDS: Final = 2.0  # for threads that are inside SQLite
 REFUSAL: Final = (
     "This process was forked while a transaction of its parent was open, so it cannot use SQLite: "
     "fork outside of transactions, or start the process with the method spawn"
@@ -27,7 +27,7 @@ REFUSAL: Final = (
 
 
 class Connection(Protocol):
-    """What has to be closed: see `connection`."""
+    """What has to be closed before a fork: see `connection`."""
 
     lock: Any
     depth: int
@@ -40,13 +40,13 @@ class Connection(Protocol):
 
 
 class Forkable(Protocol):
-    """What has connections."""
+    """An object that has connections."""
 
     def connections(self) -> Iterable[Connection]: ...
 
 
 class Gate:
-    """Where threads pass that open or close a connection, and where they wait during a fork."""
+    """What threads pass to open or close a connection, and where they wait during a fork."""
 
     def __init__(self) -> None:
         self.databases: weakref.WeakSet[Forkable] = weakref.WeakSet()
@@ -61,10 +61,10 @@ class Gate:
         self._is_clean = True
 
     def check(self) -> None:
-        """See to it that SQLite can be used in this process.
+        """Check that SQLite can be used in this process.
 
         Raises:
-            StoreError: it was forked while its parent was within SQLite.
+            StoreError: it was forked while its parent was inside SQLite.
         """
         if self.is_refused:
             raise StoreError(REFUSAL)
@@ -73,33 +73,35 @@ class Gate:
         """Keep all other threads out of SQLite, and close the connections."""
         self._forking.acquire()
         deadline = time.monotonic() + WAIT_SECONDS
-        self._take(deadline)  # before the gate is shut: whoever is within may have to pass it
+        self._take(deadline)  # before the gate is shut: threads inside may have to pass it
         self._is_shut = self.lock.acquire(timeout=max(0.0, deadline - time.monotonic()))
         if not self._is_shut:
             self._is_clean = False
             return
-        self._take(deadline)  # those that were opened meanwhile
+        self._take(deadline)  # those opened since
         for connection in self._held:
-            if connection.depth:  # a transaction of this very thread
+            if connection.depth:  # a transaction of this thread
                 self._is_clean = False
-            elif connection.file is not None:  # memory is gone with its connection
+            elif connection.file is not None:  # an in-memory database would be lost
                 connection.close()
 
     def _take(self, deadline: float) -> None:
         with self.lock:
-            found = [each for database in self.databases for each in database.connections()]
-        for connection in found:
-            if connection.closed or any(each is connection for each in self._held):
+            connections = [
+                connection for database in self.databases for connection in database.connections()
+            ]
+        for connection in connections:
+            if connection.closed or any(held is connection for held in self._held):
                 continue
-            left = max(0.0, deadline - time.monotonic()) if self._is_clean else 0.0
-            if connection.lock.acquire(timeout=left):
+            timeout = max(0.0, deadline - time.monotonic()) if self._is_clean else 0.0
+            if connection.lock.acquire(timeout=timeout):
                 self._held.append(connection)
                 self._is_clean = self._is_clean and not connection.depth
             else:
                 self._is_clean = False
 
     def after_fork(self) -> None:
-        """Let the threads of the parent go on."""
+        """Let the threads of the parent continue."""
         for connection in self._held:
             connection.lock.release()
         self._held = []
@@ -109,7 +111,7 @@ class Gate:
         self._forking.release()
 
     def after_fork_in_child(self) -> None:
-        """Begin without the locks of threads that are not here."""
+        """Start without the locks of threads that do not exist in the child."""
         self.is_refused = not self._is_clean
         self._renew()
 

@@ -16,12 +16,12 @@ SYNCHRONOUS: Final = ("NORMAL", "FULL", "EXTRA")
 
 
 class Location(NamedTuple):
-    """Where a store is, and how it is to be used."""
+    """Where a store is, and how to use it."""
 
     url: str
     path: str  # absolute, or ":memory:"
     synchronous: str
-    timeout: float  # seconds that a writer waits for another one
+    timeout: float  # seconds for which a writer waits for another
 
     @property
     def absolute_url(self) -> str:
@@ -33,12 +33,12 @@ class Location(NamedTuple):
 
     @property
     def in_memory(self) -> bool:
-        """Tell whether the store lives in this process only."""
+        """Whether the store exists only in this process."""
         return self.path == MEMORY
 
 
 def parse(url: str) -> Location:
-    """Return what the URL says.
+    """Parse a URL.
 
     Raises:
         ConfigurationError: it is not a URL of an embedded store, or has an unknown option.
@@ -52,7 +52,7 @@ def parse(url: str) -> Location:
             timeout = _timeout(value)
         else:
             raise ConfigurationError(
-                f"Unknown option {name!r} in {url!r}: the known ones are synchronous and timeout"
+                f"Unknown option {name!r} in {url!r}: only synchronous and timeout are known"
             )
     return Location(url, _path(url, body), synchronous, timeout)
 

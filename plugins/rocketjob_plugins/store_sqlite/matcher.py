@@ -1,7 +1,7 @@
-"""Filters in MongoDB's language, compiled once to closures over documents.
+"""Compile filters in MongoDB's language to closures over documents.
 
-This is the one place that decides whether a document matches: what SQL selects is checked here
-unless `sql.py` can prove that both say the same.
+Only this module decides whether a document matches: what SQL selects is checked here, unless
+`sql.py` can prove that both agree.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SUPPORTED: Final = (
 
 
 def unsupported(name: str, supported: str = SUPPORTED) -> UnsupportedOperation:
-    """Return the error that names what is not understood, and what is."""
+    """Return an error that names what is not supported, and what is."""
     return UnsupportedOperation(
         f"The embedded store does not support {name!r}. Supported: {supported}. "
         "Evaluate it in Python, or use a MongoDB store"
@@ -39,10 +39,10 @@ def unsupported(name: str, supported: str = SUPPORTED) -> UnsupportedOperation:
 
 
 def compile_filter(filter: Mapping[str, Any]) -> Match:
-    """Return the test that a normalised filter stands for.
+    """Return the test of a normalised filter.
 
     Raises:
-        UnsupportedOperation: it has an operator that is not known here.
+        UnsupportedOperation: it has an operator that is not supported.
     """
     return _all_of([_clause(key, condition) for key, condition in filter.items()])
 
@@ -53,8 +53,8 @@ def _all_of(tests: list[Match]) -> Match:
     if len(tests) == 1:
         return tests[0]
     if len(tests) == 2:
-        one, two = tests
-        return lambda document: one(document) and two(document)
+        first, second = tests
+        return lambda document: first(document) and second(document)
 
     def every(document: Any) -> bool:
         for test in tests:  # noqa: SIM110 (twice as fast as all() over a generator)
@@ -102,12 +102,12 @@ def clauses(key: str, condition: Any) -> list[Mapping[str, Any]]:
         raise StoreError(f"{key} needs a list of at least one filter, not {condition!r}")
     for member in condition:
         if not isinstance(member, Mapping):
-            raise StoreError(f"{key} needs a list of filters, and has {member!r} in it")
+            raise StoreError(f"{key} needs a list of filters, but contains {member!r}")
     return condition
 
 
 def is_operators(condition: Any) -> bool:
-    """Tell whether a condition is made of operators; a mixture is an error."""
+    """Return whether a condition consists of operators; a mixture is an error."""
     if not isinstance(condition, dict) or not condition:
         return False
     operators = [key for key in condition if key.startswith("$") and key not in ("$ref", "$id")]
@@ -131,7 +131,7 @@ def _parts(condition: Mapping[str, Any]) -> list[tuple[str, Any]]:
             operand = values.pattern_of(operand, condition.get("$options", ""))
         elif name == "$options":
             if "$regex" not in condition:
-                raise StoreError("$options needs a $regex beside it")
+                raise StoreError("$options needs a $regex in the same condition")
             continue
         parts.append((name, operand))
     return parts
@@ -170,7 +170,7 @@ def _at(path: str, leaf: Match, element: Match) -> Match:
 
 
 def _opening(test: Match) -> tuple[Match, Match]:
-    """Return the test for a leaf, which an array passes if it or one of its members does."""
+    """Return a test for a leaf, which an array passes if it or one of its members does."""
 
     def leaf(value: Any) -> bool:
         if type(value) is not list:
@@ -192,7 +192,7 @@ def _exists(value: Any) -> bool:
 
 
 def equality(operand: Any) -> Match:
-    """Return the test of one value, arrays not opened."""
+    """Return the test for one value, without looking into arrays."""
     if operand is None:
         return lambda value: value is None or value is MISSING
     kind = type(operand)
@@ -209,7 +209,7 @@ def equality(operand: Any) -> Match:
 
 
 def _same(value: Any, operand: Any) -> bool:
-    """Compare what Python's == does not know: decimals and NaN."""
+    """Compare what Python's == does not handle: decimals and NaN."""
     return type(value) in (Decimal128, float) and sort_key(value) == sort_key(operand)
 
 
@@ -229,7 +229,7 @@ def _equality(operand: Any) -> tuple[Match, Match]:
 
 
 def _exactly(operand: Any) -> tuple[Match, Match]:
-    """Return the test of `$eq`, for which a regular expression is a value like any other."""
+    """Return the test for `$eq`, which treats a regular expression like any other value."""
     if isinstance(operand, Regex):
         return _opening(lambda value: type(value) is Regex and equal(value, operand))
     return _equality(operand)
@@ -239,15 +239,15 @@ def _in(operand: Any) -> tuple[Match, Match]:
     if not isinstance(operand, list):
         raise StoreError(f"$in and $nin need a list, not {operand!r}")
     simple = {member for member in operand if type(member) in (str, ObjectId)}
-    rest = [equality(member) for member in operand if type(member) not in (str, ObjectId)]
+    other_tests = [equality(member) for member in operand if type(member) not in (str, ObjectId)]
     if any(is_operators(member) for member in operand):
         raise StoreError("$in cannot contain operators")
 
     def test(value: Any) -> bool:
         if type(value) in (str, ObjectId) and value in simple:
             return True
-        for one in rest:  # noqa: SIM110 (as above)
-            if one(value):
+        for passes in other_tests:  # noqa: SIM110 (as above)
+            if passes(value):
                 return True
         return False
 
@@ -255,7 +255,7 @@ def _in(operand: Any) -> tuple[Match, Match]:
 
 
 def _comparison(name: str) -> Callable[[Any], tuple[Match, Match]]:
-    """Return the maker of a comparison: only values of the operand's own type can pass."""
+    """Return a function that makes a comparison; only values of the operand's type can pass."""
     upwards, inclusive = name.startswith("$gt"), name.endswith("e")
 
     def compare(operand: Any) -> tuple[Match, Match]:
@@ -265,7 +265,7 @@ def _comparison(name: str) -> Callable[[Any], tuple[Match, Match]]:
             raise unsupported(f"{name} with {type(operand).__name__}")
         if rank == values.NULL:
             return _opening(equality(None) if inclusive else lambda value: False)
-        if rank == values.NUMBER and len(key) == 2:  # NaN: equal to itself, beside no other
+        if rank == values.NUMBER and len(key) == 2:  # NaN: equal to itself, comparable to nothing
             return _opening(equality(operand) if inclusive else lambda value: False)
         return _opening(_bracketed(key, upwards, inclusive))
 
@@ -278,12 +278,12 @@ def _bracketed(key: tuple[Any, ...], upwards: bool, inclusive: bool) -> Match:
     def test(value: Any) -> bool:
         if value is MISSING or value is None:
             return False
-        other = sort_key(value)
-        if other[0] != rank or (rank == values.NUMBER and len(other) != size):
+        value_key = sort_key(value)
+        if value_key[0] != rank or (rank == values.NUMBER and len(value_key) != size):
             return False
-        if other == key:
+        if value_key == key:
             return inclusive
-        return bool(other > key) == upwards
+        return bool(value_key > key) == upwards
 
     return test
 
@@ -320,15 +320,15 @@ _NUMBERS_OF_RANK: Final = {
 
 
 def _type(operand: Any) -> tuple[Match, Match]:
-    wanted: set[int] = set()
-    for one in operand if isinstance(operand, list) else [operand]:
-        if isinstance(one, str) and one in _TYPES:
-            wanted.update(_TYPES[one])
-        elif type(one) in (int, Int64, float) and (int(one),) in _TYPES.values():
-            wanted.add(int(one))
+    numbers: set[int] = set()
+    for kind in operand if isinstance(operand, list) else [operand]:
+        if isinstance(kind, str) and kind in _TYPES:
+            numbers.update(_TYPES[kind])
+        elif type(kind) in (int, Int64, float) and (int(kind),) in _TYPES.values():
+            numbers.add(int(kind))
         else:
-            raise unsupported(f"$type {one!r}", " ".join(_TYPES))
-    return _opening(lambda value: value is not MISSING and _type_number(value) in wanted)
+            raise unsupported(f"$type {kind!r}", " ".join(_TYPES))
+    return _opening(lambda value: value is not MISSING and _type_number(value) in numbers)
 
 
 def _regex(pattern: Any) -> tuple[Match, Match]:
@@ -361,7 +361,7 @@ def _element_match(operand: Any) -> tuple[Match, Match]:
         inner = compile_filter(operand)
 
         def test(value: Any) -> bool:
-            if isinstance(value, list):  # an array within the array counts as a document
+            if isinstance(value, list):  # an array inside the array counts as a document
                 value = {str(index): member for index, member in enumerate(value)}
             return isinstance(value, dict) and inner(value)
 
@@ -369,7 +369,7 @@ def _element_match(operand: Any) -> tuple[Match, Match]:
 
 
 def _element(name: str, operand: Any) -> Match:
-    """Return the test of one member of an array, which is not opened again."""
+    """Return the test for one member of an array, which is not opened again."""
     if name in ("$ne", "$nin"):
         return _negate(_element("$eq" if name == "$ne" else "$in", operand))
     if name == "$not":
@@ -399,8 +399,8 @@ def _mod(operand: Any) -> tuple[Match, Match]:
         number = _whole(value) if values.is_number(value) else None
         if number is None:
             return False
-        rest = abs(number) % abs(divisor)  # the sign is the dividend's, as in C
-        return (rest if number >= 0 else -rest) == remainder
+        modulo = abs(number) % abs(divisor)  # the sign is the dividend's, as in C
+        return (modulo if number >= 0 else -modulo) == remainder
 
     return _opening(test)
 

@@ -1,6 +1,6 @@
-"""Dotted paths into documents, as MongoDB walks them for reading.
+"""Dotted paths into documents, as MongoDB follows them for reading.
 
-A path steps into the documents of an array by itself (`steps.name`), or by number (`steps.0.name`).
+A path enters the documents of an array implicitly (`steps.name`) or by index (`steps.0.name`).
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ def split(path: str) -> Parts:
 
 
 def matches_any(node: Any, parts: Parts, start: int, leaf: Test, element: Test) -> bool:
-    """Tell whether any value at the path passes.
+    """Return whether any value at the path passes.
 
     Args:
-        leaf: the test for a value that the path leads to (MISSING where there is none); it looks
-            into an array by itself.
-        element: the test for a value that the last part picks from an array by its number, which
+        leaf: the test for a value at the end of the path (MISSING if there is none); it looks
+            into arrays itself.
+        element: the test for a value that the last part picks from an array by index, which
             MongoDB does not open again.
     """
     for position in range(start, len(parts)):
@@ -46,28 +46,28 @@ def _in_array(array: list[Any], parts: Parts, position: int, leaf: Test, element
         if part != str(index):
             continue
         if last:
-            found = element(member)
+            matched = element(member)
         elif isinstance(member, list):
-            found = _in_array(member, parts, position + 1, leaf, element)
+            matched = _in_array(member, parts, position + 1, leaf, element)
         else:
-            found = isinstance(member, dict) and matches_any(
+            matched = isinstance(member, dict) and matches_any(
                 member, parts, position + 1, leaf, element
             )
-        if found:
+        if matched:
             return True
     return False
 
 
 def collect(document: Any, parts: Parts) -> list[Any]:
     """Return every value at the path: MISSING for none, arrays not opened."""
-    found: list[Any] = []
+    values: list[Any] = []
 
     def keep(value: Any) -> bool:
-        found.append(value)
+        values.append(value)
         return False
 
     matches_any(document, parts, 0, keep, keep)
-    return found
+    return values
 
 
 def value_at(document: Any, parts: Parts) -> Any:

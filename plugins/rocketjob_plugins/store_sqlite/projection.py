@@ -15,21 +15,21 @@ _Tree = dict[str, Any]  # a name leads to a sub-tree, or to None at the end of a
 
 
 def compile_projection(projection: Any) -> Project | None:
-    """Return what picks the fields, or None for whole documents.
+    """Return a function that picks the fields, or None for whole documents.
 
     Args:
-        projection: a list of names, or a mapping of name to whether it is wanted.
+        projection: a list of names, or a mapping of each name to whether to include it.
     """
     if projection is None or (isinstance(projection, Mapping) and not projection):
         return None
     if not isinstance(projection, Mapping):
         projection = dict.fromkeys(projection, True) or {"_id": True}
-    wanted = {path: _flag(path, value) for path, value in projection.items()}
-    with_id = wanted.pop("_id", None)
-    if len(set(wanted.values())) > 1:
+    flags = {path: _flag(path, value) for path, value in projection.items()}
+    with_id = flags.pop("_id", None)
+    if len(set(flags.values())) > 1:
         raise StoreError("A projection either includes or excludes fields; only _id may differ")
-    including = next(iter(wanted.values())) if wanted else bool(with_id)
-    tree = _tree(wanted)
+    including = next(iter(flags.values())) if flags else bool(with_id)
+    tree = _tree(flags)
     if including:
         if with_id is not False:
             tree["_id"] = None
@@ -53,9 +53,9 @@ def _tree(paths: Mapping[str, bool]) -> _Tree:
         for part in above:
             node = node.setdefault(part, {})
             if node is None:
-                raise StoreError(f"The projection names {path!r} and what holds it: name one")
+                raise StoreError(f"The projection names {path!r} and its parent: name one")
         if last in node:
-            raise StoreError(f"The projection names {path!r} and what lies below it: name one")
+            raise StoreError(f"The projection names {path!r} and a field below it: name one")
         node[last] = None
     return tree
 
@@ -90,10 +90,10 @@ def _exclude(value: Any, tree: _Tree) -> Any:
         return [_exclude(member, tree) for member in value]
     if not isinstance(value, dict):
         return value
-    kept: Stored = {}
+    remaining: Stored = {}
     for name, member in value.items():
         if name not in tree:
-            kept[name] = member
+            remaining[name] = member
         elif tree[name] is not None:
-            kept[name] = _exclude(member, tree[name])
-    return kept
+            remaining[name] = _exclude(member, tree[name])
+    return remaining

@@ -1,8 +1,8 @@
-"""A filter made ready: as BSON stores it, with its test, and with the SQL that selects for it.
+"""A prepared filter: as BSON stores it, with its test, and the SQL that selects for it.
 
-Making SQL from a filter costs more than running it. The kernel asks the same questions over and
-over with another time in them, so a finished plan is kept with the table under the filter's
-*shape*: the filter with its times taken out. They are put back as parameters.
+Compiling a filter to SQL costs more than running it. The kernel makes the same queries over and
+over with different times in them, so a finished plan is cached with the table under the filter's
+*shape*: the filter without its times, which are put back as parameters.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from .matcher import Match, compile_filter
 
 _SCALARS: Final = frozenset({str, int, bool, ObjectId, type(None)})
 _CONTAINING: Final = frozenset({list, float, Int64, Decimal128})
-_LONGEST_LIST: Final = 50  # a longer one is hardly ever asked for twice
+_LONGEST_LIST: Final = 50  # a longer one hardly ever occurs twice
 _MOST_PLANS: Final = 200
 
 
 class Query:
-    """A filter, compiled as far as it has to be."""
+    """A filter, compiled as far as needed."""
 
     __slots__ = ("_guard", "_matches", "_shape", "_times", "filter")
 
@@ -50,39 +50,39 @@ class Query:
 
     @property
     def matches(self) -> Match:
-        """The test whether a document matches."""
+        """The test for whether a document matches."""
         if self._matches is None:
             self._matches = _equalities(self.filter) if self._guard else compile_filter(self.filter)
         return self._matches
 
     def check(self) -> None:
-        """Raise what is wrong with the filter, where there is nothing to try it on."""
+        """Raise if the filter is wrong, when there is nothing to try it on."""
         compile_filter(self.filter)
 
     def where(self, table: Table) -> sql.Part:
         """Return the condition for this filter, for use where order does not matter."""
         part = sql.where(table, self.filter)
         if not part.exact:
-            _ = self.matches  # raises what SQL has passed over
+            _ = self.matches  # raises errors in what SQL left out
         return part
 
-    def plan(self, table: Table, sort: Sort, wanted: str = "n, doc") -> sql.Plan:
-        """Return the SELECT for this filter in an order."""
+    def plan(self, table: Table, sort: Sort, selected: str = "n, doc") -> sql.Plan:
+        """Return the SELECT for this filter and an order."""
         shape = self._shape
         if shape is None:
-            return sql.plan(table, self.filter, sort, wanted)
-        key = (shape, tuple(sort), wanted)
+            return sql.plan(table, self.filter, sort, selected)
+        key = (shape, tuple(sort), selected)
         plan = table.plans.get(key)
         if plan is None:
             numbers = iter(range(len(self._times)))
-            plan = sql.plan(table, _with_slots(self.filter, numbers), sort, wanted)
+            plan = sql.plan(table, _with_slots(self.filter, numbers), sort, selected)
             if len(table.plans) >= _MOST_PLANS:
                 table.plans.clear()
             table.plans[key] = plan
-        return plan._replace(parameters=[self._value(one) for one in plan.parameters])
+        return plan._replace(parameters=[self._value(parameter) for parameter in plan.parameters])
 
     def rest(self, plan: sql.Plan) -> Match | None:
-        """Return the test of what a plan has not proved, None where that is nothing."""
+        """Return the test for what a plan has not proved; None if it has proved everything."""
         if plan.exact:
             return None
         if plan.unproved == ((),):
@@ -102,11 +102,11 @@ class Query:
 
 
 class _NotPlain(Exception):
-    """The filter has values that BSON would store otherwise, or that are not worth keeping."""
+    """The filter has values that BSON stores in another form, or that are not worth caching."""
 
 
 def _is_guard(filter: Filter) -> bool:
-    """Tell whether a filter is made of plain equalities, as a guarded write's is."""
+    """Return whether a filter consists of plain equalities, as that of a guarded write does."""
     for key, value in filter.items():
         if type(value) not in _SCALARS or "." in key or key[:1] == "$":
             return False
@@ -114,13 +114,13 @@ def _is_guard(filter: Filter) -> bool:
 
 
 def _equalities(filter: Filter) -> Match:
-    """Return the test of plain equalities, which is not worth compiling: it runs once."""
+    """Return a test for plain equalities, which are not worth compiling for a single use."""
 
     def matches(document: Stored) -> bool:
-        for key, wanted in filter.items():
+        for key, expected in filter.items():
             value = document.get(key)
-            if type(value) is not type(wanted) or value != wanted:
-                # equal all the same if it is another type of number, or contained in an array
+            if type(value) is not type(expected) or value != expected:
+                # still equal if it is another type of number, or contained in an array
                 return type(value) in _CONTAINING and compile_filter(filter)(document)
         return True
 
@@ -128,7 +128,7 @@ def _equalities(filter: Filter) -> Match:
 
 
 def _shape(value: Any, times: list[datetime]) -> Any:
-    """Return what is the same for all filters that differ in times only; collect the times."""
+    """Return what filters that differ only in their times have in common; collect the times."""
     kind = type(value)
     if kind is str:
         return value
@@ -139,7 +139,7 @@ def _shape(value: Any, times: list[datetime]) -> Any:
         return datetime
     if kind is list and len(value) <= _LONGEST_LIST:
         members = [_shape(member, times) for member in value]
-        if datetime in members:  # how many differ would matter
+        if datetime in members:  # equal times could change the number of parameters
             raise _NotPlain
         return (list, *members)
     if kind in _SCALARS:

@@ -1,8 +1,9 @@
-"""Filters and sorts compiled to SQL, as far as columns can answer them.
+"""Compile filters and sorts to SQL, as far as columns can answer them.
 
-What comes out selects every document that matches. It is `exact` if it selects no other; if not,
-`matcher.py` looks at what it selects. Two rules keep it honest: a clause that no column can answer
-is left out where that widens the answer, and a column that ever held an inexact value is not used.
+The SQL selects every document that matches. It is `exact` if it selects no others; if not,
+`matcher.py` checks what it selects. Two rules keep it correct: a clause that no column can answer
+is left out only where that widens the result, and a column that ever held an inexact value is not
+used.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ Address = tuple[Any, ...]  # the keys and indexes that lead to a clause; () is t
 
 
 class Part(NamedTuple):
-    """A condition in SQL; without `sql` it is no condition at all."""
+    """A condition in SQL; if `sql` is None, there is no condition."""
 
     sql: str | None
     parameters: list[Any]
@@ -41,9 +42,9 @@ class Plan(NamedTuple):
     sql: str
     parameters: list[Any]
     exact: bool
-    ordered: bool  # the rows come in the order that was asked for
-    streams: bool  # they come one by one: nothing has to be sorted first
-    unproved: tuple[Address, ...]  # the clauses that are to be checked on what is selected
+    ordered: bool  # rows come in the requested order
+    streams: bool  # rows come one by one: nothing has to be sorted first
+    unproved: tuple[Address, ...]  # clauses that must be checked on what is selected
 
 
 ANYTHING: Final = Part(None, [], False)
@@ -55,10 +56,10 @@ class Compiler:
     """Compiles one filter for one table.
 
     Args:
-        hidden: the columns that SQLite may not look up in an index, because the plan has chosen
-            one for them; a unary plus does that.
-        hide_alternatives: hide every column within `$or`, so that SQLite does not start to
-            collect rows from several indexes, which loses their order.
+        hidden: columns that SQLite must not look up in an index, because the plan has chosen one
+            for them; a unary plus does that.
+        hide_alternatives: hide every column inside `$or`, so that SQLite does not collect rows
+            from several indexes, which would lose their order.
     """
 
     def __init__(
@@ -70,11 +71,11 @@ class Compiler:
         self._hide_all = False
 
     def compile(self, filter: Filter) -> Part:
-        """Return the condition that the filter stands for."""
+        """Return the condition of a filter."""
         return _join(" AND ", [self._clause(key, value) for key, value in filter.items()])
 
     def unproved(self, filter: Filter, above: Address = ()) -> Iterator[Address]:
-        """Yield the clauses, `$and` taken apart, for which SQL selects too much."""
+        """Yield the clauses, with `$and` expanded, for which SQL selects too much."""
         for key, condition in filter.items():
             if key == "$and":
                 for place, member in enumerate(condition):
@@ -98,7 +99,7 @@ class Compiler:
         return self._field(column, condition)
 
     def _inexact_id(self, column: Column | None, condition: Any) -> Part:
-        """Look up an `_id` by its key even where others of them do not sort."""
+        """Look up an `_id` by its key even if other ids in the column do not sort."""
         if column is None or column.path != "_id" or isinstance(condition, list | Regex):
             return ANYTHING
         if is_operators(condition):
@@ -143,40 +144,40 @@ class Compiler:
         name = self._name(column)
         if operand is None and column.path != "_id":
             return Part(f"{name} IS NULL", [], True)
-        found, value = _column_value(operand)
-        return Part(f"{name} = ?", [value], True) if found else ANYTHING
+        usable, value = _column_value(operand)
+        return Part(f"{name} = ?", [value], True) if usable else ANYTHING
 
     def _in(self, column: Column, operand: Any) -> Part:
         if not isinstance(operand, list) or len(operand) > MAX_PARAMETERS:
             return ANYTHING
-        found = [_column_value(member) for member in operand if member is not None]
-        if not all(ok for ok, _ in found) or (None in operand and column.path == "_id"):
+        members = [_column_value(member) for member in operand if member is not None]
+        if not all(usable for usable, _ in members) or (None in operand and column.path == "_id"):
             return ANYTHING
         name = self._name(column)
-        sql = f"{name} IN ({', '.join('?' * len(found))})" if found else "0"
+        sql = f"{name} IN ({', '.join('?' * len(members))})" if members else "0"
         if None in operand:
             sql = f"({sql} OR {name} IS NULL)"
-        return Part(sql, [value for _, value in found], True)
+        return Part(sql, [value for _, value in members], True)
 
     def _compare(self, column: Column, operator: str, operand: Any) -> Part:
-        found, value = _column_value(operand)
-        if not found or operand is None:
+        usable, value = _column_value(operand)
+        if not usable or operand is None:
             return ANYTHING
         name, sign = self._name(column), _COMPARISONS[operator]
         lowest, beyond = _bracket(value)
         sql = f"{name} {sign} ?"
-        # only values of the same type compare, and NULL fails every comparison by itself
+        # only values of the same type compare, and NULL fails every comparison
         if sign in (">", ">=") and beyond is not None:
             return Part(f"({sql} AND {name} < {beyond})", [value], True)
         if sign in ("<", "<=") and lowest is not None:
             return Part(f"({sql} AND {name} >= {lowest})", [value], True)
         return Part(sql, [value], True)
 
-    def _exists(self, column: Column, wanted: bool) -> Part:
+    def _exists(self, column: Column, expected: bool) -> Part:
         if column.path == "_id":
-            return EVERYTHING if wanted else NOTHING
+            return EVERYTHING if expected else NOTHING
         exact = not column.flags & NULLS
-        if wanted:
+        if expected:
             return Part(f"{self._name(column)} IS NOT NULL", [], True) if exact else ANYTHING
         return Part(f"{self._name(column)} IS NULL", [], exact)
 
@@ -204,11 +205,11 @@ def _column_value(operand: Any) -> tuple[bool, Any]:
 
 
 def _join(word: str, parts: list[Part]) -> Part:
-    wanted = [part for part in parts if part.sql is not None]
+    conditions = [part for part in parts if part.sql is not None]
     exact = all(part.exact for part in parts)
-    if not wanted:
+    if not conditions:
         return Part(None, [], exact)
-    return Part(word.join(str(part.sql) for part in wanted), _parameters(wanted), exact)
+    return Part(word.join(str(part.sql) for part in conditions), _parameters(conditions), exact)
 
 
 def _parameters(parts: Sequence[Part]) -> list[Any]:
@@ -216,7 +217,7 @@ def _parameters(parts: Sequence[Part]) -> list[Any]:
 
 
 def _negate(part: Part) -> Part:
-    """Return the opposite of an exact condition; of another one nothing follows."""
+    """Return the opposite of an exact condition; an inexact one has no usable opposite."""
     if not part.exact:
         return ANYTHING
     if part.sql is None:
@@ -238,21 +239,21 @@ def _where_and_unproved(
     return part, () if part.exact else tuple(compiler.unproved(filter))
 
 
-def plan(table: Table, filter: Filter, sort: Sort, wanted: str = "n, doc") -> Plan:
+def plan(table: Table, filter: Filter, sort: Sort, selected: str = "n, doc") -> Plan:
     """Return the SELECT for a filter and an order.
 
-    Where a declared index leads to the order it is named in the statement. If several values of
-    its first columns are wanted (two states, say) each is a scan in that order, and SQLite merges
-    them row by row: in every case it stops with the rows that are taken.
+    If a declared index yields the order, the statement names it. If several values of its first
+    columns are requested (two states, say), each is a scan in that order, and SQLite merges them
+    row by row: in either case, no more rows are read than are taken.
     """
     columns = [table.columns.get(path) for path, _ in sort]
     ordered = not any(column is None or column.flags & INEXACT for column in columns)
     if sort and ordered:
-        found = _leading_index(table, filter, sort)
-        if found is not None:
-            return _ordered(table, filter, sort, wanted, *found)
+        leading = _leading_index(table, filter, sort)
+        if leading is not None:
+            return _ordered(table, filter, sort, selected, *leading)
     part, unproved = _where_and_unproved(Compiler(table), filter)
-    sql = f"SELECT {wanted} FROM {table.name}{_where(part)}"
+    sql = f"SELECT {selected} FROM {table.name}{_where(part)}"
     if sort and ordered:
         order = ", ".join(_term(table.columns[path].name, way) for path, way in sort)
         sql = f"{sql} ORDER BY {order}"
@@ -289,12 +290,12 @@ def _leading_index(
 
 
 def _prefix_length(table: Table, index: Index, sort: Sort, choices: Choices) -> int | None:
-    """Return after how many columns with known values the index goes on in the wanted order."""
+    """Return after how many columns with known values the index continues in the sort order."""
     if index.partial:
         return None
     for length in range(len(index.keys)):
-        rest = index.keys[length : length + len(sort)]
-        if len(rest) == len(sort) and _same_order(rest, sort):
+        keys = index.keys[length : length + len(sort)]
+        if len(keys) == len(sort) and _same_order(keys, sort):
             return length
         if index.keys[length][0] not in choices:
             return None
@@ -307,19 +308,19 @@ def _same_order(keys: Sort, sort: Sort) -> bool:
 
 
 def _choices(table: Table, filter: Filter) -> Choices:
-    """Return the columns that can only have some few values, if the filter matches."""
-    found: Choices = {}
+    """Return the columns that can have only a few values if the filter matches."""
+    choices: Choices = {}
     for key, condition in filter.items():
         if key == "$and":
             for member in condition:
-                _narrow(found, _choices(table, member))
+                _narrow(choices, _choices(table, member))
         elif key == "$or":
-            _narrow(found, _common([_choices(table, member) for member in condition]))
+            _narrow(choices, _common([_choices(table, member) for member in condition]))
         elif key in table.columns and not table.columns[key].flags & INEXACT:
             few = _few(condition)
             if few is not None:
-                _narrow(found, {key: few})
-    return found
+                _narrow(choices, {key: few})
+    return choices
 
 
 def _few(condition: Any) -> list[Any] | None:
@@ -331,14 +332,16 @@ def _few(condition: Any) -> list[Any] | None:
         members = condition["$in"]
     else:
         return None
-    found = [_column_value(member) for member in members]
-    return list(dict.fromkeys(value for _, value in found)) if all(ok for ok, _ in found) else None
+    column_values = [_column_value(member) for member in members]
+    if not all(usable for usable, _ in column_values):
+        return None
+    return list(dict.fromkeys(value for _, value in column_values))
 
 
-def _narrow(found: Choices, more: Choices) -> None:
+def _narrow(choices: Choices, more: Choices) -> None:
     for path, few in more.items():
-        if path not in found or len(few) < len(found[path]):
-            found[path] = few
+        if path not in choices or len(few) < len(choices[path]):
+            choices[path] = few
 
 
 def _common(alternatives: list[Choices]) -> Choices:
@@ -353,7 +356,7 @@ def _ordered(
     table: Table,
     filter: Filter,
     sort: Sort,
-    wanted: str,
+    selected: str,
     index: str,
     branches: list[tuple[Any, ...]],
     paths: list[str],
@@ -363,17 +366,17 @@ def _ordered(
     names = [table.columns[path].name for path, _ in sort]
     selects, parameters = [], []
     for branch in branches:
-        known = [
+        fixed = [
             f"{table.columns[path].name} {'IS NULL' if value is None else '= ?'}"
             for path, value in zip(paths, branch, strict=True)
         ]
-        condition = " AND ".join([*known, *([part.sql] if part.sql else [])])
+        condition = " AND ".join([*fixed, *([part.sql] if part.sql else [])])
         parameters += [value for value in branch if value is not None] + part.parameters
         clause = f" WHERE {condition}" if condition else ""
         selects.append(
-            f"SELECT {wanted}, {', '.join(names)} FROM {table.name} INDEXED BY {index}{clause}"
+            f"SELECT {selected}, {', '.join(names)} FROM {table.name} INDEXED BY {index}{clause}"
         )
-    first = wanted.count(",") + 2  # the order of a compound SELECT goes by result columns
+    first = selected.count(",") + 2  # a compound SELECT is ordered by the number of a column
     order = ", ".join(_term(str(first + i), way) for i, (_, way) in enumerate(sort))
     sql = f"{' UNION ALL '.join(selects)} ORDER BY {order}"
     return Plan(sql, parameters, part.exact, True, True, unproved)

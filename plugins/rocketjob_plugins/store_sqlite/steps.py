@@ -1,6 +1,6 @@
-"""The steps that a collection's methods are made of.
+"""The steps that make up a collection's methods.
 
-Each works on a connection, within a transaction or a read that `database.py` has begun.
+Each takes a connection on which `database.py` has begun a transaction or a read.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _PLAIN_OR_TIME: Final = frozenset({str, int, bool, ObjectId, type(None), datetim
 
 
 def prepared(update: Update, returned: bool = True) -> Updater:
-    """Compile an update; what is not going to be returned need not look as if it were read."""
+    """Compile an update, normalising its values only if they will be returned."""
     if not returned and all(
         type(fields) is dict and all(type(value) in _PLAIN_OR_TIME for value in fields.values())
         for fields in update.values()
@@ -46,8 +46,8 @@ def prepared(update: Update, returned: bool = True) -> Updater:
 
 
 @dataclass(slots=True)
-class Found:
-    """A stored document: its row, what is stored, and what that means."""
+class StoredRow:
+    """A stored document: the row's number, its bytes, and the decoded document."""
 
     number: int
     blob: bytes
@@ -74,11 +74,11 @@ def sort_of(sort: Sort | None) -> Sort:
         isinstance(part, str) or len(part) != 2 or part[1] not in (1, -1) for part in sort
     ):
         raise StoreError(f"A sort is a list of (field, 1 or -1), not {sort!r}")
-    return [(path, int(way)) for path, way in sort]
+    return [(path, int(direction)) for path, direction in sort]
 
 
 def where_clause(part: sql.Part) -> str:
-    """Return the WHERE of a condition."""
+    """Return the WHERE clause of a condition."""
     return "" if part.sql is None else f" WHERE {part.sql}"
 
 
@@ -97,7 +97,7 @@ def _write(
     rows: list[list[Any]],
     documents: list[Stored],
 ) -> None:
-    """Execute a statement for each row; if an index refuses one, name its document."""
+    """Execute a statement for each row; if an index rejects one, raise an error naming it."""
     raw = connection.raw
     before = raw.total_changes
     try:
@@ -119,56 +119,56 @@ def _duplicate(error: sqlite3.Error, table: Table, document: Stored) -> Duplicat
     else:
         name, pattern, value = "_id_", {"_id": 1}, {"_id": document["_id"]}
     return DuplicateKey(
-        f"{table.collection} has a document with {value!r} already (unique index {name!r})",
+        f"{table.collection} already has a document with {value!r} (unique index {name!r})",
         {"index": name, "keyPattern": pattern, "keyValue": value},
     )
 
 
-def change(connection: Connection, table: Table, found: list[Found], updater: Updater) -> int:
-    """Apply an update to documents, in place and in the store; return how many it changed."""
+def change(connection: Connection, table: Table, matched: list[StoredRow], updater: Updater) -> int:
+    """Apply an update to documents, in place and in the store; return how many changed."""
     statement, columns, uniques = table.update(updater.touched)
     rows, changed = [], []
-    for one in found:
-        updater.apply(one.document)
-        blob = encode(one.document)
-        if blob != one.blob:
-            rows.append(table.changed_row(one.document, blob, one.number, columns, uniques))
-            changed.append(one.document)
+    for row in matched:
+        updater.apply(row.document)
+        blob = encode(row.document)
+        if blob != row.blob:
+            rows.append(table.changed_row(row.document, blob, row.number, columns, uniques))
+            changed.append(row.document)
     if rows:
         _write(connection, table, statement, rows, changed)
     return len(rows)
 
 
 def find_table(connection: Connection, collection: str, query: Query) -> Table | None:
-    """Return the table of a collection; without one, see to it that the filter is right."""
+    """Return the table of a collection; if there is none, still check the filter."""
     table = connection.catalog.find(collection)
     if table is None:
         query.check()
     return table
 
 
-def scan(connection: Connection, table: Table, query: Query) -> Iterator[Found]:
-    """Return every matching document, in no order."""
+def scan(connection: Connection, table: Table, query: Query) -> Iterator[StoredRow]:
+    """Yield every matching document, in no particular order."""
     part = query.where(table)
     statement = f"SELECT n, doc FROM {table.name}{where_clause(part)}"
     for number, blob in connection.raw.execute(statement, part.parameters):
         document = decode(blob)
         if part.exact or query.matches(document):
-            yield Found(number, blob, document)
+            yield StoredRow(number, blob, document)
 
 
-def groups(connection: Connection, table: Table, query: Query) -> Iterator[list[Found]]:
-    """Return every matching document in groups, which may be changed before the next one."""
+def groups(connection: Connection, table: Table, query: Query) -> Iterator[list[StoredRow]]:
+    """Yield every matching document in groups; the caller may change one before the next."""
     part = query.where(table)
     statement = f"SELECT n FROM {table.name}{where_clause(part)}"
     numbers = array("q", (n for (n,) in connection.raw.execute(statement, part.parameters)))
     for start in range(0, len(numbers), GROUP):
-        group: list[Found] = []
+        group: list[StoredRow] = []
         for number in numbers[start : start + GROUP]:
             (blob,) = connection.raw.execute(table.by_number_sql, (number,)).fetchone()
             document = decode(blob)
             if part.exact or query.matches(document):
-                group.append(Found(number, blob, document))
+                group.append(StoredRow(number, blob, document))
         yield group
 
 
@@ -180,24 +180,24 @@ def delete_all(connection: Connection, table: Table, query: Query) -> int:
         return connection.raw.execute(statement, part.parameters).rowcount
     deleted = 0
     for group in groups(connection, table, query):
-        connection.raw.executemany(table.delete_sql, [(one.number,) for one in group])
+        connection.raw.executemany(table.delete_sql, [(row.number,) for row in group])
         deleted += len(group)
     return deleted
 
 
-def by_id(connection: Connection, table: Table, query: Query) -> Found | None:
-    """Return the document whose `_id` the filter names, if it matches all of it."""
-    matches = query.matches  # raises what is wrong with the filter, also where nothing is found
+def by_id(connection: Connection, table: Table, query: Query) -> StoredRow | None:
+    """Return the document whose `_id` the filter names, if it matches the whole filter."""
+    matches = query.matches  # raises if the filter is wrong, even if no document is found
     key = values.key_column(query.filter["_id"])
     row = connection.raw.execute(table.by_id_sql, (key,)).fetchone()
     if row is None:
         return None
     document = decode(row[1])
-    return Found(row[0], row[1], document) if matches(document) else None
+    return StoredRow(row[0], row[1], document) if matches(document) else None
 
 
 def names_id(filter: Filter) -> bool:
-    """Tell whether the filter names one `_id`, so that no other document can match."""
+    """Return whether the filter names one `_id`, so that no other document can match."""
     return type(filter.get("_id", MISSING)) in _IDS
 
 
@@ -206,66 +206,68 @@ _IDS: Final = frozenset({ObjectId, str, int})
 
 def matching(
     connection: Connection, collection: str, query: Query, sort: Sort, limit: int
-) -> list[Found]:
+) -> list[StoredRow]:
     """Return the first matching documents in an order."""
     table = find_table(connection, collection, query)
     if table is None:
         return []
     if names_id(query.filter):
-        one = by_id(connection, table, query)
-        return [] if one is None else [one]
+        row = by_id(connection, table, query)
+        return [] if row is None else [row]
     plan = query.plan(table, sort)
     if plan.ordered and plan.streams:
         return _take(connection, plan, query, limit)
     connection.hold_snapshot()
     numbers = in_order(connection, table, query, sort, limit)
-    found: list[Found] = []
+    matched: list[StoredRow] = []
     for number in numbers:
         (blob,) = connection.raw.execute(table.by_number_sql, (number,)).fetchone()
         document = decode(blob)
         if query.matches(document):
-            found.append(Found(number, blob, document))
-            if len(found) == limit:
+            matched.append(StoredRow(number, blob, document))
+            if len(matched) == limit:
                 break
-    return found
+    return matched
 
 
-def _take(connection: Connection, plan: sql.Plan, query: Query, limit: int) -> list[Found]:
+def _take(connection: Connection, plan: sql.Plan, query: Query, limit: int) -> list[StoredRow]:
     passes = query.rest(plan)
     limited = f"{plan.sql} LIMIT {limit}" if passes is None else plan.sql
-    found: list[Found] = []
+    matched: list[StoredRow] = []
     cursor = connection.raw.execute(limited, plan.parameters)
     for row in cursor:
         document = decode(row[1])
         if passes is None or passes(document):
-            found.append(Found(row[0], row[1], document))
-            if len(found) == limit:
+            matched.append(StoredRow(row[0], row[1], document))
+            if len(matched) == limit:
                 break
     cursor.close()
-    return found
+    return matched
 
 
 def in_order(
     connection: Connection, table: Table, query: Query, sort: Sort, limit: int
 ) -> Sequence[int]:
-    """Return the rows of everything that may match, in order; `limit` of them are enough if exact.
+    """Return the numbers of rows that may match, in order; only `limit` if the SQL is exact.
 
-    Sorting by a field without a column takes a key per document in memory.
+    Sorting by a field without a column keeps a key per document in memory.
     """
     plan = query.plan(table, sort, "n")
     if plan.ordered:
         limited = f" LIMIT {limit}" if limit and plan.exact else ""
         cursor = connection.raw.execute(plan.sql + limited, plan.parameters)
         return array("q", (row[0] for row in cursor))
-    ways = [(split(path), way) for path, way in sort]
-    keyed = ((_order(one.document, ways), one.number) for one in scan(connection, table, query))
+    directions = [(split(path), direction) for path, direction in sort]
+    keyed = (
+        (_order(row.document, directions), row.number) for row in scan(connection, table, query)
+    )
     if limit:
         return array("q", (number for _, number in heapq.nsmallest(limit, keyed)))
     return array("q", (number for _, number in sorted(keyed)))
 
 
 class _Reversed:
-    """A sort key that compares the other way round."""
+    """A sort key that compares in reverse."""
 
     __slots__ = ("key",)
 
@@ -281,57 +283,57 @@ class _Reversed:
     __hash__ = None  # type: ignore[assignment]
 
 
-def _order(document: Stored, ways: Sequence[tuple[tuple[str, ...], int]]) -> list[Any]:
-    keys = [(sorting_key(document, parts, way), way) for parts, way in ways]
-    return [key if way > 0 else _Reversed(key) for key, way in keys]
+def _order(document: Stored, directions: Sequence[tuple[tuple[str, ...], int]]) -> list[Any]:
+    keys = [(sorting_key(document, parts, direction), direction) for parts, direction in directions]
+    return [key if direction > 0 else _Reversed(key) for key, direction in keys]
 
 
 def first_page(
     connection: Connection, collection: str, query: Query, sort: Sort, enough: int
 ) -> tuple[list[Stored], Sequence[int]]:
-    """Return the first documents, and the rows of the others that may match."""
+    """Return the first documents, and the row numbers of the others that may match."""
     table = find_table(connection, collection, query)
     if table is None:
         return [], ()
     if names_id(query.filter):
-        one = by_id(connection, table, query)
-        return [one.document] if one else [], ()
+        row = by_id(connection, table, query)
+        return [row.document] if row else [], ()
     connection.hold_snapshot()
     plan = query.plan(table, sort)
     if not (plan.ordered and plan.streams):
         return [], in_order(connection, table, query, sort, enough)
-    found, complete = _page_of(connection, plan, query, enough)
+    page, complete = _page_of(connection, plan, query, enough)
     if complete:
-        return [one.document for one in found], ()
-    seen = {one.number for one in found}
-    rest = in_order(connection, table, query, sort, enough)
-    return [one.document for one in found], array("q", (n for n in rest if n not in seen))
+        return [row.document for row in page], ()
+    read = {row.number for row in page}
+    numbers = in_order(connection, table, query, sort, enough)
+    return [row.document for row in page], array("q", (n for n in numbers if n not in read))
 
 
 def _page_of(
     connection: Connection, plan: sql.Plan, query: Query, enough: int
-) -> tuple[list[Found], bool]:
+) -> tuple[list[StoredRow], bool]:
     passes = query.rest(plan)
-    found: list[Found] = []
+    page: list[StoredRow] = []
     size = 0
     cursor = connection.raw.execute(plan.sql, plan.parameters)
     for number, blob, *_ in cursor:
         document = decode(blob)
         if passes is not None and not passes(document):
             continue
-        found.append(Found(number, blob, document))
+        page.append(StoredRow(number, blob, document))
         size += len(blob)
-        if len(found) == enough:
+        if len(page) == enough:
             break
-        if len(found) == PAGE_DOCUMENTS or size > PAGE_BYTES:
+        if len(page) == PAGE_DOCUMENTS or size > PAGE_BYTES:
             cursor.close()
-            return found, False
+            return page, False
     cursor.close()
-    return found, True
+    return page, True
 
 
 def distinct_values(connection: Connection, table: Table, query: Query, key: str) -> list[Any]:
-    """Return the values of a field, each once and in order."""
+    """Return the distinct values of a field, in order."""
     column, part = table.columns.get(key), query.where(table)
     if column is not None and part.exact and not column.flags & (INEXACT | NULLS):
         statement = f"SELECT DISTINCT {column.name} FROM {table.name}{where_clause(part)}"
@@ -339,18 +341,18 @@ def distinct_values(connection: Connection, table: Table, query: Query, key: str
         return sorted(
             (values.from_column(value) for (value,) in rows if value is not None), key=sort_key
         )
-    found: dict[Any, Any] = {}
+    members: dict[Any, Any] = {}
     parts = split(key)
-    for one in scan(connection, table, query):
-        for value in collect(one.document, parts):
+    for row in scan(connection, table, query):
+        for value in collect(row.document, parts):
             for member in value if isinstance(value, list) else [value]:
                 if member is not MISSING:
-                    found.setdefault(sort_key(member), member)
-    return [found[order] for order in sorted(found)]
+                    members.setdefault(sort_key(member), member)
+    return [members[order] for order in sorted(members)]
 
 
 def count_by(connection: Connection, table: Table, query: Query, key: str) -> dict[Any, int]:
-    """Count the documents by the value of a field; None stands for no value."""
+    """Count documents by the value of a field; None means no value."""
     counts: dict[Any, int] = {}
     column, part = table.columns.get(key), query.where(table)
     if column is not None and part.exact and not column.flags & INEXACT:
@@ -360,18 +362,18 @@ def count_by(connection: Connection, table: Table, query: Query, key: str) -> di
         )
         rows = connection.raw.execute(statement, part.parameters)
         for value, number in rows:
-            one = values.from_column(value)
-            counts[one] = counts.get(one, 0) + number  # True and 1 are one key to Python
+            scalar = values.from_column(value)
+            counts[scalar] = counts.get(scalar, 0) + number  # True and 1 are one key to Python
         return counts
     parts = split(key)
-    for one in scan(connection, table, query):
-        value = next(iter(collect(one.document, parts)), None)
+    for row in scan(connection, table, query):
+        value = next(iter(collect(row.document, parts)), None)
         value = None if value is MISSING else value
         try:
             counts[value] = counts.get(value, 0) + 1
         except TypeError:
             raise StoreError(
-                f"count_by cannot count by {key!r}: {value!r:.60} is no scalar"
+                f"count_by cannot count by {key!r}: {value!r:.60} is not a scalar"
             ) from None
     return counts
 
@@ -379,20 +381,20 @@ def count_by(connection: Connection, table: Table, query: Query, key: str) -> di
 def claim(
     connection: Connection, collection: str, query: Query, updater: Updater, sort: Sort, limit: int
 ) -> list[Stored]:
-    """Update the first matching documents and return them."""
-    found = matching(connection, collection, query, sort, limit)
-    if found:
-        change(connection, connection.catalog.require(collection), found, updater)
-    return [one.document for one in found]
+    """Update the first matching documents, and return them."""
+    matched = matching(connection, collection, query, sort, limit)
+    if matched:
+        change(connection, connection.catalog.require(collection), matched, updater)
+    return [row.document for row in matched]
 
 
 def write_one(connection: Connection, table: Table, query: Query, updater: Updater | None) -> bool:
-    """Make one guarded write, and say whether there was anything to be written to."""
-    found = matching(connection, table.collection, query, (), 1)
-    if not found:
+    """Make one guarded write; return whether a document matched."""
+    matched = matching(connection, table.collection, query, (), 1)
+    if not matched:
         return False
     if updater is None:
-        connection.raw.execute(table.delete_sql, (found[0].number,))
+        connection.raw.execute(table.delete_sql, (matched[0].number,))
     else:
-        change(connection, table, found, updater)
+        change(connection, table, matched, updater)
     return True

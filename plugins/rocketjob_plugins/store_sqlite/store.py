@@ -31,7 +31,7 @@ class SqliteStore:
 
     Args:
         url: `sqlite:///relative.db`, `sqlite:////absolute/path.db` or `sqlite://:memory:`.
-        create: whether a file that is not there is made; else `StoreUnavailable` is raised.
+        create: whether to create a missing file; otherwise `StoreUnavailable` is raised.
     """
 
     def __init__(self, url: str, *, create: bool = True) -> None:
@@ -51,7 +51,7 @@ class SqliteStore:
 
     @property
     def supports_transactions(self) -> bool:
-        """Whether `transaction` is all-or-nothing: it is."""
+        """Whether `transaction` is all or nothing: it is."""
         return True
 
     def __repr__(self) -> str:
@@ -62,11 +62,11 @@ class SqliteStore:
         return SqliteCollection(self._database, name)
 
     def collection_names(self) -> list[str]:
-        """Name the collections that exist, sorted."""
+        """Return the names of the existing collections, sorted."""
         return self._database.read(lambda connection: connection.catalog.names())
 
     def transaction(self) -> AbstractContextManager[Any]:
-        """Group reads and writes of this thread; a block within a block joins the outer one."""
+        """Group reads and writes of this thread; a block inside another joins the outer one."""
         return self._database.transaction()
 
     def claim_many(
@@ -79,12 +79,12 @@ class SqliteStore:
         limit: int,
         session: Any = None,
     ) -> list[Stored]:
-        """Update the first `limit` documents that match and return them as they are afterwards."""
+        """Update the first `limit` documents that match, and return them as updated."""
         query, order = Query(filter), steps.sort_of(sort)
         updater = steps.prepared(update)
         if limit < 1:
             return []
-        # A caller that found nothing looks without the write lock before it asks for it again
+        # If the last claim found nothing, look without the write lock before taking it again
         if collection in self._idle and not self._database.read(
             lambda connection: steps.matching(connection, collection, query, order, 1)
         ):
@@ -99,7 +99,7 @@ class SqliteStore:
         if not idle:
             self._idle.discard(collection)
             return
-        if len(self._idle) > MOST_IDLE:  # of collections that were dropped, mostly
+        if len(self._idle) > MOST_IDLE:  # mostly dropped collections
             self._idle.clear()
         self._idle.add(collection)
 
@@ -116,7 +116,7 @@ class SqliteStore:
             table = connection.catalog.find(collection)
             if table is None:
                 return [False] * len(compiled)
-            return [steps.write_one(connection, table, *one) for one in compiled]
+            return [steps.write_one(connection, table, *write) for write in compiled]
 
         return self._database.write(work) if compiled else []
 
@@ -125,7 +125,7 @@ class SqliteStore:
         return commit_in_transaction(self, units)
 
     def recover(self, collection: str | None = None, filter: Filter | None = None) -> int:
-        """Finish what the dead left: of a transaction nothing is ever left."""
+        """Finish what dead processes left: a transaction leaves nothing."""
         return 0
 
     def lease(self, key: str) -> AbstractContextManager[Lease]:
@@ -147,17 +147,17 @@ class SqliteStore:
         return self._database.read(work)
 
     def change_mark(self) -> Any:
-        """Return a mark of the store's present contents, for `wait_for_change`."""
+        """Return a mark of the store's current contents, for `wait_for_change`."""
         return self._database.mark()
 
     def wait_for_change(
         self, mark: Any, timeout: float, interrupt: Interrupt | None = None
     ) -> bool:
-        """Wait until something was written since `mark`, by whichever process."""
+        """Wait until any process has written something since `mark`."""
         return self._database.wait(mark, timeout, interrupt)
 
     def is_transient(self, error: BaseException) -> bool:
-        """Tell whether the same call may succeed later: locked, full or out of reach."""
+        """Return whether the same call may succeed later: locked, full or unreachable."""
         return isinstance(error, StoreUnavailable)
 
     def check(self) -> dict[str, Any]:
@@ -169,7 +169,7 @@ class SqliteStore:
             return connection.raw.execute(f"PRAGMA {name}").fetchone()[0]
 
         path, page_size = self._location.path, pragma("page_size")
-        found = pragma("quick_check(1)")
+        problem = pragma("quick_check(1)")
         return {
             "store": "sqlite",
             "url": self.url,
@@ -183,11 +183,11 @@ class SqliteStore:
             "bytes": pragma("page_count") * page_size,
             "free_bytes": pragma("freelist_count") * page_size,
             "wal_bytes": _size(f"{path}-wal"),
-            "problems": [] if found == "ok" else [found],
+            "problems": [] if problem == "ok" else [problem],
         }
 
     def close(self) -> None:
-        """Release connections. A closed store opens itself again when it is used."""
+        """Release connections. A closed store reopens itself when it is used."""
         self._database.close()
 
 

@@ -1,4 +1,4 @@
-"""Updates in MongoDB's language, compiled once to closures that change documents in place."""
+"""Compile updates in MongoDB's language to closures that change documents in place."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ _Shape = tuple[tuple[str, ...], ...]  # each operator with its paths
 
 
 class _Layout(NamedTuple):
-    """What follows from the operators and paths of an update alone, whatever its values."""
+    """What depends only on the operators and paths of an update, not on its values."""
 
     order: tuple[tuple[str, str], ...]  # operators and paths, in the order of the paths
     touched: frozenset[str]
@@ -50,10 +50,10 @@ class _Layout(NamedTuple):
 
 
 def compile_update(update: Mapping[str, Any]) -> Updater:
-    """Return what applies a normalised update to a document.
+    """Return a function that applies a normalised update to a document.
 
     Raises:
-        UnsupportedOperation: it has an operator that is not known here.
+        UnsupportedOperation: it has an operator that is not supported.
         StoreError: it is a replacement, or two of its paths conflict.
     """
     layout = _layout(_shape(update))
@@ -87,13 +87,13 @@ def _paths(fields: Any) -> Iterable[str]:
 
 @lru_cache(maxsize=1000)
 def _layout(shape: _Shape) -> _Layout:
-    """Check the operators and paths of an update, and bring them into order.
+    """Check the operators and paths of an update, and sort them by path.
 
-    MongoDB works through the paths in order, whatever operator they belong to.
+    MongoDB processes the paths in order, whichever operator they belong to.
     """
     if not shape or not all(operator.startswith("$") for operator, *_ in shape):
         raise StoreError(
-            "An update needs operators such as $set: a replacement document is refused, because "
+            "An update needs operators such as $set: a replacement document is rejected, because "
             "it would drop every other field. Write {'$set': {...}}"
         )
     pairs: list[tuple[str, str]] = []
@@ -113,7 +113,7 @@ def _layout(shape: _Shape) -> _Layout:
 
 
 def _assignment(fields: Stored, layout: _Layout) -> Updater:
-    """Return the commonest of all updates in its fastest form."""
+    """Return the fastest form of the most common update."""
     assigned = {path: fields[path] for _, path in layout.order}
     shared = any(isinstance(value, dict | list) for value in assigned.values())
 
@@ -161,11 +161,11 @@ def _path_order(path: str) -> list[tuple[int, int, str]]:
     return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in path.split(".")]
 
 
-# Walking to the place that is to be changed
+# Following a path to the place to change
 
 
 def _parent(document: Stored, parts: Parts) -> Any:
-    """Return what holds the last part, made where it is missing."""
+    """Return the container of the last part, creating what is missing."""
     node: Any = document
     for position, part in enumerate(parts[:-1]):
         child = _member(node, part, parts[:position])
@@ -212,7 +212,7 @@ def _put(node: Any, part: str, value: Any, parts: Parts) -> None:
 
 
 def _existing_parent(document: Stored, parts: Parts) -> Any:
-    """Return what holds the last part, or MISSING."""
+    """Return the container of the last part, or MISSING."""
     node: Any = document
     for part in parts[:-1]:
         node = _quietly(node, part)
@@ -228,7 +228,7 @@ def _quietly(node: Any, part: str) -> Any:
 
 
 def _revise(path: str, revised: Callable[[Any], Any]) -> list[_Step]:
-    """Return the step that puts `revised(value)`; MISSING comes in for none, and leaves it so."""
+    """Return the step that stores `revised(value)`; MISSING means no value, in and out."""
     parts = split(path)
     last = parts[-1]
 
@@ -281,7 +281,7 @@ def _unset(path: str, operand: Any) -> list[_Step]:
         if isinstance(node, dict):
             node.pop(parts[-1], None)
         elif isinstance(node, list) and _quietly(node, parts[-1]) is not MISSING:
-            node[int(parts[-1])] = None  # the other members keep their places
+            node[int(parts[-1])] = None  # the other members keep their indexes
 
     return [_Step(path, _guarding_id(path, change))]
 
@@ -333,7 +333,7 @@ def _rename(path: str, target: Any) -> list[_Step]:
         _refuse_arrays(document, parts)
 
     def nothing(document: Stored) -> None:
-        """Keep the place of the target, so that conflicts with it are seen."""
+        """Do nothing: this step only lets conflicts with the target be detected."""
 
     return [_Step(path, _guarding_id(path, _guarding_id(target, change))), _Step(target, nothing)]
 
@@ -354,21 +354,23 @@ def _array(name: str, path: str, value: Any) -> list[Any]:
     return value
 
 
-def _each(name: str, operand: Any, known: tuple[str, ...]) -> tuple[list[Any], dict[str, Any]]:
-    """Return what is to be added, and the modifiers beside `$each`."""
+def _members_and_modifiers(
+    name: str, operand: Any, allowed: tuple[str, ...]
+) -> tuple[list[Any], dict[str, Any]]:
+    """Return the members to add, and the modifiers other than `$each`."""
     if not is_operators(operand):
         return [operand], {}
     for modifier in operand:
-        if modifier not in known:
-            raise unsupported(f"{modifier} within {name}", " ".join(known))
-    each = operand.get("$each")
-    if not isinstance(each, list):
-        raise StoreError(f"{name} needs a list in $each, not {each!r}")
-    return each, {key: operand[key] for key in known[1:] if key in operand}
+        if modifier not in allowed:
+            raise unsupported(f"{modifier} within {name}", " ".join(allowed))
+    members = operand.get("$each")
+    if not isinstance(members, list):
+        raise StoreError(f"{name} needs a list in $each, not {members!r}")
+    return members, {key: operand[key] for key in allowed[1:] if key in operand}
 
 
 def _push(path: str, operand: Any) -> list[_Step]:
-    added, modifiers = _each("$push", operand, ("$each", "$slice", "$position"))
+    added, modifiers = _members_and_modifiers("$push", operand, ("$each", "$slice", "$position"))
     for modifier, number in modifiers.items():
         if not isinstance(number, int) or isinstance(number, bool):
             raise StoreError(f"{modifier} needs a whole number, not {number!r}")
@@ -386,7 +388,7 @@ def _push(path: str, operand: Any) -> list[_Step]:
 
 
 def _add_to_set(path: str, operand: Any) -> list[_Step]:
-    added, _ = _each("$addToSet", operand, ("$each",))
+    added, _ = _members_and_modifiers("$addToSet", operand, ("$each",))
 
     def revised(value: Any) -> list[Any]:
         array = _array("$addToSet", path, value)
@@ -405,15 +407,15 @@ def _without(name: str, path: str, matches: Match) -> list[_Step]:
         node = _existing_parent(document, parts)
         value = _quietly(node, parts[-1])
         if value is not MISSING:
-            kept = [member for member in _array(name, path, value) if not matches(member)]
-            _put(node, parts[-1], kept, parts)
+            remaining = [member for member in _array(name, path, value) if not matches(member)]
+            _put(node, parts[-1], remaining, parts)
 
     return [_Step(path, change)]
 
 
 def _pull(path: str, operand: Any) -> list[_Step]:
     if is_operators(operand):
-        # a member is tested as the value of a field, so that arrays within it are opened
+        # a member is tested as the value of a field, so that arrays inside it are opened
         test = compile_field("v", operand)
         return _without("$pull", path, lambda member: test({"v": member}))
     if isinstance(operand, dict):
@@ -475,14 +477,14 @@ def from_filter(filter: Mapping[str, Any]) -> Stored:
 
 
 def _equalities(filter: Mapping[str, Any]) -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
+    equalities: list[tuple[str, Any]] = []
     for key, condition in filter.items():
         if key == "$and" or (key == "$or" and len(condition) == 1):
             for member in condition:
-                found.extend(_equalities(member))
+                equalities.extend(_equalities(member))
         elif not key.startswith("$"):
             if not is_operators(condition):
-                found.append((key, condition))
+                equalities.append((key, condition))
             elif "$eq" in condition:
-                found.append((key, condition["$eq"]))
-    return [(path, value) for path, value in found if not isinstance(value, Regex)]
+                equalities.append((key, condition["$eq"]))
+    return [(path, value) for path, value in equalities if not isinstance(value, Regex)]

@@ -2,11 +2,11 @@
 
 MongoDB orders values first by type (null, numbers, strings, objects, arrays, binary, ObjectId,
 booleans, dates ...), then within the type. SQLite orders NULL, numbers, text, blobs. A column
-holds numbers and strings as they are and gives every later type a blob that starts with the
-number of its rank, so that SQLite's own order and comparisons are MongoDB's.
+holds numbers and strings as they are, and any later type as a blob that starts with the number of
+its rank, so that SQLite's order and comparisons are the same as MongoDB's.
 
-What has no such form (arrays, objects, NaN, decimals beyond a float) is *inexact*: the column gets
-a key that tells it from others but does not sort, and a flag takes the column out of use.
+A value that has no such form (an array, an object, NaN, a decimal beyond a float) is *inexact*: the
+column gets a key that is distinct but does not sort, and a flag takes the column out of use.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def encode(document: Mapping[str, Any]) -> bytes:
 
 
 def decode(blob: bytes) -> Stored:
-    """Return the document that `encode` made this of."""
+    """Return the document that was encoded."""
     return unpack(blob)
 
 
@@ -111,7 +111,7 @@ def _explain(document: Mapping[str, Any], error: Exception) -> StoreError:
 
 
 def _culprit(value: Any) -> tuple[list[str], Any]:
-    """Find the innermost value that cannot be encoded, and the way to it."""
+    """Return the path to the innermost value that cannot be encoded, and the value."""
     if isinstance(value, Mapping):
         members = list(value.items())
     elif isinstance(value, list | tuple):
@@ -120,8 +120,8 @@ def _culprit(value: Any) -> tuple[list[str], Any]:
         return [], value
     for key, member in members:
         if not _encodable(key if isinstance(value, Mapping) else "v", member):
-            path, found = _culprit(member)
-            return [str(key), *path], found
+            path, culprit = _culprit(member)
+            return [str(key), *path], culprit
     return [], value
 
 
@@ -162,7 +162,7 @@ def _binary_key(value: bytes) -> tuple[Any, ...]:
 
 
 def milliseconds(value: datetime) -> int:
-    """Return what BSON stores of a time: whole milliseconds, rounded down, naive taken as UTC."""
+    """Return a time as BSON stores it: whole milliseconds, rounded down; naive times are UTC."""
     return (value - (_NAIVE_EPOCH if value.tzinfo is None else _EPOCH)) // _MILLISECOND
 
 
@@ -211,35 +211,37 @@ def sort_key(value: Any) -> tuple[Any, ...]:
 _PLAIN: Final = frozenset({str, int, ObjectId, bool, datetime, type(None)})
 
 
-def equal(one: Any, other: Any) -> bool:
-    """Tell whether two stored values are the same to MongoDB."""
-    kind = type(one)
-    if kind is type(other) and kind in _PLAIN:
-        return bool(one == other)
-    return sort_key(one) == sort_key(other)
+def equal(first: Any, second: Any) -> bool:
+    """Return whether two stored values are equal for MongoDB."""
+    kind = type(first)
+    if kind is type(second) and kind in _PLAIN:
+        return bool(first == second)
+    return sort_key(first) == sort_key(second)
 
 
 def is_number(value: Any) -> bool:
-    """Tell whether the value is of one of BSON's number types."""
+    """Return whether the value has one of BSON's number types."""
     return isinstance(value, int | float | Decimal128) and not isinstance(value, bool)
 
 
-def add(one: Any, other: Any) -> Any:
+def add(first: Any, second: Any) -> Any:
     """Add two BSON numbers."""
-    return _calculate(one, other, lambda a, b: a + b)
+    return _calculate(first, second, lambda a, b: a + b)
 
 
-def multiply(one: Any, other: Any) -> Any:
+def multiply(first: Any, second: Any) -> Any:
     """Multiply two BSON numbers."""
-    return _calculate(one, other, lambda a, b: a * b)
+    return _calculate(first, second, lambda a, b: a * b)
 
 
-def _calculate(one: Any, other: Any, operation: Callable[[Any, Any], Any]) -> Any:
-    if isinstance(one, Decimal128) or isinstance(other, Decimal128):
-        return Decimal128(_DECIMALS.create_decimal(operation(_as_decimal(one), _as_decimal(other))))
-    result = operation(one, other)
+def _calculate(first: Any, second: Any, operation: Callable[[Any, Any], Any]) -> Any:
+    if isinstance(first, Decimal128) or isinstance(second, Decimal128):
+        return Decimal128(
+            _DECIMALS.create_decimal(operation(_as_decimal(first), _as_decimal(second)))
+        )
+    result = operation(first, second)
     if isinstance(result, int) and not -(2**63) <= result < 2**63:
-        raise StoreError(f"{result} does not fit in 64 bits: the number is not changed")
+        raise StoreError(f"{result} does not fit in 64 bits: the number was not changed")
     return result
 
 
@@ -251,7 +253,7 @@ def _as_decimal(value: Any) -> Decimal:
 
 
 class InexactError(Exception):
-    """The value has no column form that sorts; `key` tells it from other values all the same."""
+    """The value has no column form that sorts; `key` still distinguishes it from other values."""
 
     def __init__(self, key: bytes) -> None:
         self.key = key
@@ -263,7 +265,7 @@ def _inexact(value: Any) -> Any:
 
 
 def _canonical(key: Any) -> Any:
-    """Give equal numbers one spelling, within a sort key."""
+    """Return a sort key in which equal numbers have the same representation."""
     if isinstance(key, tuple):
         return tuple(_canonical(part) for part in key)
     if isinstance(key, float) and key.is_integer():
@@ -308,28 +310,28 @@ def _date_column(value: datetime) -> bytes:
 
 
 class _Slot(datetime):
-    """Stands for a time that is put in later: see query.py."""
+    """A placeholder for a time that is filled in later: see query.py."""
 
     number: int
 
 
 class SlotColumn(bytes):
-    """Stands for that time in a column."""
+    """The placeholder of that time in a column."""
 
     number: int
 
 
 def slot(number: int) -> datetime:
-    """Return what stands for the time of that number."""
-    made = _Slot(1970, 1, 1, tzinfo=UTC)
-    made.number = number
-    return made
+    """Return the placeholder for a time with this number."""
+    stand_in = _Slot(1970, 1, 1, tzinfo=UTC)
+    stand_in.number = number
+    return stand_in
 
 
 def _slot_column(value: Any) -> SlotColumn:
-    made = SlotColumn(_date_column(value))
-    made.number = value.number
-    return made
+    column = SlotColumn(_date_column(value))
+    column.number = value.number
+    return column
 
 
 COLUMNS: Final[dict[type, Callable[[Any], Any]]] = {
@@ -352,10 +354,10 @@ COLUMNS: Final[dict[type, Callable[[Any], Any]]] = {
 
 
 def column(value: Any) -> Any:
-    """Return what SQLite stores of the value in a column.
+    """Return the value as SQLite stores it in a column.
 
     Raises:
-        InexactError: it cannot be told by its order there.
+        InexactError: it has no form that sorts correctly.
     """
     maker = COLUMNS.get(type(value))
     if maker is None:
@@ -365,7 +367,7 @@ def column(value: Any) -> Any:
 
 
 def key_column(value: Any) -> Any:
-    """Return what tells the value from others, and never NULL: for `_id` and unique keys."""
+    """Return a key that distinguishes the value and is never NULL, for `_id` and unique keys."""
     if value is None or value is MISSING:
         return bytes([NULL])
     try:
@@ -375,12 +377,12 @@ def key_column(value: Any) -> Any:
 
 
 def compound_key(parts: list[Any]) -> bytes:
-    """Return what tells several values together from others."""
+    """Return a key that distinguishes a combination of values."""
     return repr(_canonical(tuple(key_column(part) for part in parts))).encode()
 
 
 def from_column(value: Any) -> Any:
-    """Return the BSON value of an exact column; the opposite of `column`."""
+    """Return the BSON value of an exact column; the inverse of `column`."""
     if not isinstance(value, bytes):
         return value
     rank = value[0]
@@ -407,7 +409,7 @@ def pattern_of(value: Any, options: str = "") -> re.Pattern[str]:
         flags, value = value.flags & (re.I | re.M | re.S | re.X), value.pattern
     for option in options:
         if option not in "imsxu":
-            raise StoreError(f"Unknown option {option!r} in $options: the known ones are i m s x u")
+            raise StoreError(f"Unknown option {option!r} in $options: only i m s x u are known")
         flags |= 0 if option == "u" else getattr(re, option.upper())
     try:
         return re.compile(value, flags)
