@@ -1,6 +1,6 @@
 """`rocketjob demo` and `rocketjob perf`.
 
-Imports inside functions let a command load only what it needs, so that it starts quickly.
+Imports within functions: a command loads only what it needs, so that it starts quickly.
 """
 
 from __future__ import annotations
