@@ -15,7 +15,7 @@
     job.download("reversed.txt.gz")
 
 A slice is claimed, retried, and recovered like a job. Its output is stored, and its input removed,
-in one step: each record is in the output exactly once, whatever dies meanwhile.
+in one step: each record is in the output exactly once, whatever dies on the way.
 """
 
 from __future__ import annotations

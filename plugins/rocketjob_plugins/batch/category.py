@@ -64,7 +64,7 @@ def _encoding(instance: Any, attribute: Any, value: Any) -> None:
 def _name(instance: Any, attribute: Any, value: Any) -> None:
     if not isinstance(value, str) or not value or "." in value or value.startswith("$"):
         raise ConfigurationError(
-            f"a category's name must be a text without dots, such as 'invalid', not {value!r}"
+            f"a category's name must be a string without dots, such as 'invalid', not {value!r}"
         )
 
 

@@ -74,7 +74,7 @@ def throttles_of(cls: type) -> tuple[str, ...]:
     for base in reversed(cls.__bases__):
         if hasattr(base, "__batch_throttles__"):
             found.update(dict.fromkeys(base.__batch_throttles__))
-        else:  # a mixin that is no batch job itself, such as ThrottleWindows
+        else:  # a mixin that is not a batch job itself, such as ThrottleWindows
             for each in reversed(base.__mro__):
                 found.update(dict.fromkeys(_own_throttles(each)))
     found.update(dict.fromkeys(_own_throttles(cls)))

@@ -1,7 +1,7 @@
 """What a batch job is: its fields and categories, where its slices are, and its events.
 
 How input comes in, how output goes out, and the work itself are in modules of their own, which take
-such a job; the mixin `Batch` (see `batch`) puts them in front of users.
+a job like this; the mixin `Batch` (see `batch`) puts them in front of users.
 """
 
 from __future__ import annotations
@@ -152,8 +152,8 @@ class BatchModel(BatchLifecycle, abstract=True):
             name = serializer_of(shorts)
             for category in self.input_categories[:1]:
                 category.serializer = name
-            for made in self.output_categories[:1]:
-                made.serializer = name
+            for output in self.output_categories[:1]:
+                output.serializer = name
         if shorts.get("tabular_output_header"):
             if not self.output_categories:
                 self.output_categories = [OutputCategory()]
@@ -207,11 +207,11 @@ class BatchModel(BatchLifecycle, abstract=True):
 
     def add_output_category(self, name: str = "main", **settings: Any) -> OutputCategory:
         """Add an output to this job alone."""
-        made = OutputCategory(name=name, **settings)
-        tables.check(made)
+        category = OutputCategory(name=name, **settings)
+        tables.check(category)
         kept = [each for each in self.output_categories if each.name != name]
-        self.output_categories = [*kept, made]
-        return made
+        self.output_categories = [*kept, category]
+        return category
 
     @classmethod
     def from_properties(cls, properties: Mapping[str, Any]) -> Any:

@@ -186,7 +186,7 @@ def check_texts(records: list[Any]) -> None:
     try:
         joined = "".join(records)
     except TypeError:
-        return  # BSON refuses such a text by itself
+        return  # BSON refuses a string like that by itself
     check_utf8(joined)
 
 

@@ -1,4 +1,4 @@
-"""A slice: some records of a batch job, with a state, a claim and an exception of their own."""
+"""A slice: some records of a batch job, with their own state, claim and exception."""
 
 from __future__ import annotations
 
@@ -215,10 +215,10 @@ class Slice(MutableSequence[Any]):
         condition = {"_id": self.id, "state": {"$in": ["queued", "failed"]}}
         if collection.update_one(condition, update).matched_count:
             return
-        there = collection.find_one({"_id": self.id}, {"state": 1})
-        if there is None:
+        stored = collection.find_one({"_id": self.id}, {"state": 1})
+        if stored is None:
             raise NotFound(f"{self!r} is not stored any more: it was processed or dropped")
-        raise StateConflict(f"{self!r} is {there['state']} in the store: a worker has it")
+        raise StateConflict(f"{self!r} is {stored['state']} in the store: a worker has it")
 
     def _collection(self) -> Home:
         if self._slices is None:

@@ -1,4 +1,4 @@
-"""The slices of one category of one job: a collection of their own."""
+"""The slices of one category of one job: their own collection."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ class Slices:
         return self.store.count_by(self.name, "state")
 
     def is_there(self) -> bool:
-        """Tell whether the store has the collection, which stays when its last slice is gone."""
+        """Return whether the store has the collection, which stays when its last slice is gone."""
         return self.name in self.store.collection_names()
 
     def first(self) -> Slice | None:

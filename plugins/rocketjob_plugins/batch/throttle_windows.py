@@ -35,7 +35,7 @@ class ThrottleWindows(Job, abstract=True):
 
     @batch_throttle
     def throttle_windows_exceeded(self) -> bool:
-        """Tell whether slices are to wait now."""
+        """Return whether slices are to wait now."""
         now = clock.now()
         if not self.primary_schedule or not self.primary_duration:
             return False

@@ -289,7 +289,7 @@ def test_control_characters_are_removed_on_request():
     ("options", "message"),
     [
         ({"encoding": "utf-99"}, "There is no encoding 'utf-99'"),
-        ({"encoding": "base64"}, "'base64' is no encoding of text"),
+        ({"encoding": "base64"}, "'base64' is not an encoding of text"),
         ({"delimiter": ""}, "must be a string that is not empty"),
         ({"encode_cleaner": "all"}, "must be printable or a callable"),
     ],

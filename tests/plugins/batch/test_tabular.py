@@ -412,7 +412,7 @@ def test_psv_has_no_quotes():
     fails("a line break cannot be written as psv", table.render, {"a": "two\nlines", "b": ""})
     lenient = Tabular("psv", columns=["a", "b"], format_options={"replace": ":"})
     assert lenient.render({"a": "x|y", "b": "two\nlines"}) == "x:y|two:lines"
-    fails("replace must be a text without", Tabular, "psv", format_options={"replace": "|"})
+    fails("replace must be a string without", Tabular, "psv", format_options={"replace": "|"})
     assert table.render_header() == "a|b"
 
 

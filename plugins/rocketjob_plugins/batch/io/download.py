@@ -27,7 +27,7 @@ def check_complete(job: BatchModel) -> None:
 
 
 def _is_running(job: BatchModel) -> bool:
-    """Tell whether it runs; who has just saved it still has it as queued."""
+    """Return whether it runs; who has just saved it still has it as queued."""
     if job.is_running or job.is_new:
         return job.is_running
     running = {"_id": job.id, "state": "running"}
@@ -169,7 +169,9 @@ def _write_whole(
         stored: how they are packed, if the file is to be packed so.
     """
     count = 0
-    if header is not None or (stored and slices.first() is None):  # no bytes are no bzip2 file
+    if header is not None or (
+        stored and slices.first() is None
+    ):  # an empty file is not a bzip2 file
         line = b"" if header is None else f"{header}\n".encode()
         writer.write(bz2.compress(line) if stored else line)
     unpack = bz2.decompress if not stored and _stored_as(slices) == "bz2" else bytes

@@ -1,4 +1,4 @@
-"""Records of what is no file: iterables, tables of other libraries, and queries."""
+"""Records of what is not a file: iterables, tables of other libraries, and queries."""
 
 from __future__ import annotations
 

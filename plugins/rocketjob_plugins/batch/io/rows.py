@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def keeps_rows(category: OutputCategory) -> bool:
-    """Tell whether rows are kept until they are downloaded."""
+    """Return whether rows are kept until they are downloaded."""
     return category.format == "auto" and not serializer(category.serializer).whole
 
 

@@ -39,11 +39,11 @@ def output_table(category: OutputCategory, format: str | None = None) -> Tabular
 
 
 BLANK: Any = object()
-"""Stands for a line that is no row, where one is in a slice nevertheless."""
+"""Stands for a line that is not a row, where one is in a slice nevertheless."""
 
 
 def parses(category: InputCategory) -> bool:
-    """Tell whether the records of an input are rows."""
+    """Return whether the records of an input are rows."""
     return category.is_tabular or category.mode != "line"
 
 

@@ -54,7 +54,7 @@ def remove(job: BatchModel, category: InputCategory, first: int, end: int) -> No
         if category.name != "main" or job.is_new:
             return
         for output in (*job.output_categories, None):
-            made = job.output_for(output) if output else rejects.slices_of(job)
-            made.collection.delete_many(numbers)
+            outputs = job.output_for(output) if output else rejects.slices_of(job)
+            outputs.collection.delete_many(numbers)
 
     atomically(slices.store, step)

@@ -163,8 +163,10 @@ def _upload_file(job: BatchModel, source: Any, category: InputCategory, asked: A
 
 def _check_workbook(blocks: streams.LineBlocks, table: Tabular | None) -> None:
     if blocks.streams[:1] == ["xlsx"] and table is not None and table.dialect is None:
-        said = f"is an Excel workbook, which cannot be read as {table.format}: use the format xlsx"
-        raise StreamError(said, file=blocks.name)
+        problem = (
+            f"is an Excel workbook, which cannot be read as {table.format}: use the format xlsx"
+        )
+        raise StreamError(problem, file=blocks.name)
 
 
 def _name_of(source: Any) -> str | None:

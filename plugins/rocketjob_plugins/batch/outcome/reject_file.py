@@ -77,7 +77,7 @@ class RejectFile:
         """Return a record's values in the order of the columns.
 
         Raises:
-            StreamError: it is no row, as the worker was told.
+            StreamError: it is not a row, as the worker was told.
         """
         assert self._table is not None
         row = self._table.parse(record)

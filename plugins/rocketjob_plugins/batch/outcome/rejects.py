@@ -1,6 +1,6 @@
 """Bad records: set aside with their number and error, mended by a person, and merged back.
 
-A reject is a document of its own under the record's number. Output is kept under the number of
+A reject is its own document under the record's number. Output is kept under the number of
 its first record too, so that what a mended record gives falls into its place.
 """
 
@@ -55,7 +55,7 @@ def count(job: BatchModel) -> int:
 
 
 def may_reject(job: BatchModel, outcome: Outcome) -> bool:
-    """Tell whether one more record may be set aside."""
+    """Return whether one more record may be set aside."""
     if job.max_rejects is None:
         return False
     return count(job) + len(outcome.rejected) < job.max_rejects
@@ -146,7 +146,7 @@ def resubmit(job: BatchModel, source: Any, separator: str, reading: ReadKeywords
         if here and (any(each.held for each in done) or not done):
             _let_go_on(job)
         if not all(each.held for each in done):
-            raise StateConflict("somebody else has resubmitted some of these records meanwhile")
+            raise StateConflict("somebody else has just resubmitted some of these records")
 
     try:
         if rows:

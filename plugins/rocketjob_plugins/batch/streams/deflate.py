@@ -96,7 +96,7 @@ class Zip:
         self._archive.close()
 
     def close(self) -> None:
-        # Closing writes the index, which nobody wants of a file that is thrown away.
+        # Closing writes the index, which nobody needs of a file that is thrown away.
         self._target.is_closed = True
         self._member.close()
         self._archive.close()

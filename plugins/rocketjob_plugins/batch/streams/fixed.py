@@ -63,7 +63,7 @@ class FixedBlocks:
             return data
         self._begun = True
         encodings.check_encoding(data, self.name, self._encoding)
-        if self._encoding == "utf-8":  # the mark is no part of the first record
+        if self._encoding == "utf-8":  # the mark is not part of the first record
             return data.removeprefix(codecs.BOM_UTF8) or self._opened.reader.read(size)
         return data
 

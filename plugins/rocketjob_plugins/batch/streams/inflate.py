@@ -24,7 +24,7 @@ ZSTD_WINDOW = 128 * 1024 * 1024
 CUT_OFF = "ends in the middle: it was cut off, or is still being written; fetch it again"
 DAMAGED = "is damaged or was cut off: fetch it again"
 HUNGRY = "takes too much memory to be unpacked: pack it with a lower level or smaller window"
-ZSTD_PIECE = 1024  # unpacks to 32 MB at worst, and the library has no limit of its own
+ZSTD_PIECE = 1024  # unpacks to 32 MB at worst, and the library has no limit itself
 
 
 @attrs.frozen(kw_only=True)
@@ -193,7 +193,7 @@ class Inflate:
             raise
         except MemoryError:
             raise
-        except Exception as error:  # each library has its own, in words of its own
+        except Exception as error:  # each library has its own, with its own wording
             hungry = "memory" in str(error).lower()
             raise self._error(HUNGRY if hungry else DAMAGED) from None
         self._unpacked += len(found)

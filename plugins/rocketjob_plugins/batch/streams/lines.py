@@ -1,6 +1,6 @@
 """Reading a file as lines, by the block: never more than a few hundred KiB are in memory.
 
-Everything is done for a whole block at a time (decode, look for what is no text, split), so that
+Everything is done for a whole block at a time (decode, look for what is not text, split), so that
 a plain file costs little more than the lines themselves.
 """
 

@@ -84,7 +84,7 @@ def library_failed(doing: str, error: BaseException, url: str) -> StreamError:
 def streams_of(file_name: str | None) -> list[str]:
     """Return the streams of a name, from left to right: `["gz", "enc"]` for `a.csv.gz.enc`.
 
-    Extensions are taken from the right, in any case, up to the first that is no stream.
+    Extensions are taken from the right, ignoring case, up to the first that is not a stream.
     """
     found: list[str] = []
     parts = base_name(file_name).split(".")[1:] if file_name else []

@@ -102,7 +102,7 @@ def text_encoding(name: str | None) -> str:
     except (LookupError, TypeError):
         raise StreamError(f"There is no encoding {name!r}: for example utf-8, latin-1") from None
     if not getattr(found, "_is_text_encoding", True):
-        raise StreamError(f"{name!r} is no encoding of text: use for example utf-8, latin-1")
+        raise StreamError(f"{name!r} is not an encoding of text: use for example utf-8, latin-1")
     return found.name
 
 
@@ -121,7 +121,7 @@ class ReadOptions:
     Attributes:
         file_name: whose extensions say what the streams are; by default that of a path or URL.
         streams: instead, from left to right as in a name: `["gz", "enc"]` for `a.csv.gz.enc`.
-        delimiter: ends a line and is no part of it; by default the first of CR LF, LF and CR
+        delimiter: ends a line and is not part of it; by default the first of CR LF, LF and CR
             that is found.
         encoding: of the text; a byte order mark is removed.
         encode_replace: what to put in place of bytes that are not valid, which are an error else.

@@ -162,7 +162,7 @@ def fsspec(name: str | None = None) -> Any:
 
 
 def package_missing(url: str, error: ImportError) -> StreamError:
-    """Say which package fsspec wants for a scheme."""
+    """Say which package fsspec requires for a scheme."""
     scheme = urlsplit(url).scheme.lower()
     said = f"pip install {PACKAGES[scheme]}" if scheme in PACKAGES else str(error)
     return StreamError(f"{scheme}:// needs a package: {said}", file=shown(url))

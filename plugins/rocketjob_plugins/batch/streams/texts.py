@@ -60,7 +60,7 @@ def line_of(record: Any) -> str:
         try:
             return record.decode()
         except UnicodeDecodeError:
-            raise StreamError("bytes that are no UTF-8 cannot be written as a line") from None
+            raise StreamError("bytes that are not UTF-8 cannot be written as a line") from None
     return record if isinstance(record, str) else text_of(record)
 
 
@@ -110,7 +110,7 @@ def json_of(value: Any) -> str:
 
 
 def _check_keys(value: Any) -> None:
-    """Refuse keys that are no text: JSON would make them text, and two of them one."""
+    """Refuse keys that are not strings: JSON would make them text, and two of them one."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             if not isinstance(key, str):

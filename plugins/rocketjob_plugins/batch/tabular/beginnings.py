@@ -22,7 +22,7 @@ def declared_separator(line: str) -> str | None:
 
 
 def check_declared(line: str, separator: str | None) -> bool:
-    """Tell whether a line only names the separator.
+    """Return whether a line only names the separator.
 
     Raises:
         StreamError: it is another one than that of the format.
@@ -80,7 +80,7 @@ def check_json_lines(lines: Sequence[str]) -> None:
 
 
 def _is_rows(first: str, second: str) -> bool:
-    """Tell whether the only line is an array of rows."""
+    """Return whether the only line is an array of rows."""
     if second or first[0] != "[":
         return False
     try:
@@ -91,7 +91,7 @@ def _is_rows(first: str, second: str) -> bool:
 
 
 def _goes_on(first: str, second: str) -> bool:
-    """Tell whether the first line ends within a value, and the second is none by itself."""
+    """Return whether the first line ends within a value, and the second is not JSON by itself."""
     if first in _BRACKETS:
         return True
     return _ends_within(first) and bool(second) and not _is_json(second)

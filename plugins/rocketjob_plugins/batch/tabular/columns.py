@@ -23,7 +23,7 @@ def cleanse(name: str) -> str:
 
 
 def _is_mark(character: str) -> bool:
-    """Tell whether it belongs to the letter before it, as vowel signs of Hindi do."""
+    """Return whether it belongs to the letter before it, as vowel signs of Hindi do."""
     return unicodedata.category(character).startswith("M")
 
 
@@ -103,7 +103,7 @@ class ColumnRules:
         return self._without_unknown(names)
 
     def _without_unknown(self, names: list[str]) -> list[str]:
-        """Mark the columns that are left out; each keeps a name of its own."""
+        """Mark the columns that are left out; each keeps its own name."""
         left_out = [not name or self._is_unknown(name) for name in names]
         unknown = [name for name, out in zip(names, left_out, strict=True) if out and name]
         self._check_unknown(unknown)

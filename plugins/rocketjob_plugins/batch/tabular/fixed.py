@@ -125,7 +125,7 @@ class Fixed:
         return [column.key for column in self.layout if column.key is not None]
 
     def fits(self, line: str) -> bool:
-        """Tell whether a line is as long as the layout."""
+        """Return whether a line is as long as the layout."""
         return len(line) == self._length or (self._open_end and len(line) > self._length)
 
     def parse(self, line: str) -> dict[str, Any]:

@@ -104,7 +104,7 @@ class Csv:
         self._line.append(line)
         try:
             return next(self._reader)
-        except IndexError:  # it wants another line
+        except IndexError:  # it needs another line
             raise StreamError("a double quote is opened and never closed") from None
         except csv.Error as error:
             if "field limit" in str(error) and _raise_limit(len(line)):
@@ -159,7 +159,7 @@ class Psv:
     """Values separated by `|`, without quotes.
 
     Options: `replace`, what is written in place of a `|` or a line break within a text; without it
-    such a text is refused.
+    a string like that is refused.
     """
 
     name: ClassVar[str] = "psv"
@@ -172,7 +172,7 @@ class Psv:
         if self._replace is not None and (
             not isinstance(self._replace, str) or _NOT_IN_PSV.search(self._replace)
         ):
-            raise StreamError(f"the option replace must be a text without |: {self._replace!r}")
+            raise StreamError(f"the option replace must be a string without |: {self._replace!r}")
 
     def parse(self, line: str) -> list[str]:
         return line.split("|")

@@ -186,7 +186,7 @@ class Tabular:
         return self._parse_all(lines, None)
 
     def is_blank(self, line: Any) -> bool:
-        """Tell whether there is no row in a line; blanks that fill all columns are one."""
+        """Return whether there is no row in a line; blanks that fill all columns are one."""
         if line.__class__ is not str or (line and not line.isspace()):
             return False
         if not self._format.has_header:

@@ -160,7 +160,7 @@ class SliceWorker:
         return self._claim_one() if job.throttle_running_workers else self._claim_up_to(limit)
 
     def _claim_one(self) -> list[Slice]:
-        """Claim a slice if a place is free; nobody else counts the places meanwhile."""
+        """Claim a slice if a place is free; nobody else counts the places at that time."""
         job = self.job
         with job.input.store.lease(f"slices {job.id.binary[-1] % LEASES}") as lease:
             if not lease.mine or job.free_places(lock=True) <= 0:
@@ -255,8 +255,8 @@ class SliceWorker:
             except BaseException as error:  # whatever an app's code raises
                 if self.worker.queue is None:  # nobody would ask it again
                     return self._failed(slice_, error)
-                said = f"{type(error).__name__}: {message_of(error)}"
-                job.logger.exception("held back: the throttle failed", throttle=name, error=said)
+                problem = f"{type(error).__name__}: {message_of(error)}"
+                job.logger.exception("held back: the throttle failed", throttle=name, error=problem)
             job.logger.debug("slices held back", by=name)
             leave_alone(job, self.worker, name)
             self._interrupted = True
