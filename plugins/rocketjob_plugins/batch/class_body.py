@@ -32,13 +32,13 @@ def serializer_of(shorts: Mapping[str, Any]) -> str:
 
 def take_shorts(cls: type) -> dict[str, Any]:
     """Move the short forms of a class body out of the way of the properties of that name."""
-    found = {}
+    shorts = {}
     for name in SHORT:
         value = cls.__dict__.get(name)
         if name in cls.__dict__ and not isinstance(value, property):
-            found[name] = value
+            shorts[name] = value
             delattr(cls, name)
-    return found
+    return shorts
 
 
 def take_categories(cls: type) -> None:

@@ -107,10 +107,10 @@ class BatchModel(BatchLifecycle, abstract=True):
 
     @classmethod
     def _inherited_shorts(cls) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        shorts: dict[str, Any] = {}
         for base in reversed(cls.__mro__[1:]):
-            found.update(base.__dict__.get("__shorts__", {}))
-        return found
+            shorts.update(base.__dict__.get("__shorts__", {}))
+        return shorts
 
     @classmethod
     def batch_throttles(cls) -> list[str]:
@@ -235,8 +235,8 @@ class BatchModel(BatchLifecycle, abstract=True):
         for change in changes or ():
             name = change.get("name", "main")
             present: list[Any] = getattr(self, which)
-            found = _find(name, present, "Input" if which[0] == "i" else "Output")
-            present[present.index(found)] = checked([merged(found, dict(change))])[0]
+            category = _find(name, present, "Input" if which[0] == "i" else "Output")
+            present[present.index(category)] = checked([merged(category, dict(change))])[0]
 
     @property
     def input(self) -> InputSlices:

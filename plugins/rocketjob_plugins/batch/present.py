@@ -15,19 +15,19 @@ def progress_of(job: Any) -> dict[str, Any]:
             return {"records_per_hour": round(job.record_count / seconds * 3600)}
         return {}
     counts = job.input.counts_by_state()
-    found: dict[str, Any] = {"queued_slices": counts.get("queued", 0)}
+    progress: dict[str, Any] = {"queued_slices": counts.get("queued", 0)}
     if job.state not in ("running", "paused", "failed"):
-        return found if job.is_queued else {}
-    found = {
+        return progress if job.is_queued else {}
+    progress = {
         "active_slices": counts.get("running", 0),
         "failed_slices": counts.get("failed", 0),
-        **found,
+        **progress,
     }
     for category in job.output_categories:
         suffix = "" if category.name == "main" else f"_{category.name}"
-        found[f"output_slices{suffix}"] = job.output_for(category).count()
+        progress[f"output_slices{suffix}"] = job.output_for(category).count()
     percent = job.percent_complete
     if job.is_running and percent >= 5:
         left = job.seconds / percent * 100 - job.seconds
-        found["est_remaining_duration"] = duration_text(left)
-    return found
+        progress["est_remaining_duration"] = duration_text(left)
+    return progress

@@ -27,8 +27,8 @@ def mark_of(job: BatchModel, category: InputCategory) -> int | None:
     if job.is_new:
         return None
     stored = job.collection().find_one({"_id": job.id}, {MARKS: 1}) or {}
-    found: int | None = stored.get(MARKS, {}).get(category.name)
-    return found
+    mark: int | None = stored.get(MARKS, {}).get(category.name)
+    return mark
 
 
 def add_to_record_count(job: BatchModel, count: int) -> None:

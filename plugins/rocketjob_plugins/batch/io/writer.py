@@ -240,8 +240,8 @@ class UploadWriter:
 
 def _unstorable(category: InputCategory, slice_: Slice, error: Exception) -> Exception:
     """Say which record cannot be stored."""
-    found = refused(category.serializer, slice_.records)
-    if found is None:
+    bad = refused(category.serializer, slice_.records)
+    if bad is None:
         return error
-    number, said = slice_.id + found[0], found[1]
+    number, said = slice_.id + bad[0], bad[1]
     return StreamError(f"cannot be stored: {said}", file=category.file_of(number), record=number)

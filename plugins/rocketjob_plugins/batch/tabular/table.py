@@ -172,13 +172,13 @@ class Tabular:
         return self._parse_all(lines, self._named if self._format.has_header else self._checked)
 
     def _each(self, lines: list[Any]) -> list[Any]:
-        found = []
+        rows = []
         for number, line in enumerate(lines, 1):
             try:
-                found.append(self.parse(line))
+                rows.append(self.parse(line))
             except StreamError as error:
                 raise StreamError(error.problem, line=number, column=error.column) from None
-        return found
+        return rows
 
     def parse_lists(self, lines: Iterable[Any]) -> list[Any]:
         """Return the values of many lines as lists, without looking at columns."""
@@ -213,7 +213,7 @@ class Tabular:
         if not self.skips_blank_lines:
             raise StreamError("is blank: there is no row in it", line=blank.index(True) + 1)
         full = [number for number, is_blank in enumerate(blank) if not is_blank]
-        found: list[Any] = [None] * len(lines)
+        parsed: list[Any] = [None] * len(lines)
         try:
             rows = self._format.parse_many([lines[number] for number in full])
             rows = finish(rows) if finish else rows
@@ -224,8 +224,8 @@ class Tabular:
                 error.problem, file=error.file, line=full[error.line - 1] + 1, column=error.column
             ) from None
         for number, row in zip(full, rows, strict=True):
-            found[number] = row
-        return found
+            parsed[number] = row
+        return parsed
 
     def _named(self, rows: list[list[Any]]) -> list[dict[str, Any]]:
         names = self.columns

@@ -107,18 +107,18 @@ class SliceWorker:
             return self._claim() if self._goes_on() else []
 
         try:
-            found = self._persistently(lambda: atomically(store, step))
+            claimed = self._persistently(lambda: atomically(store, step))
         except Exception as error:
             if not outcomes:
                 raise
             self._store_one_by_one(outcomes, error)
             stored = True
-            found = self._persistently(lambda: atomically(store, step))
-        self._held = found  # to be given back, should the counts be refused
+            claimed = self._persistently(lambda: atomically(store, step))
+        self._held = claimed  # to be given back, should the counts be refused
         if self._counted:  # the job is in another store: they are added once the slices are stored
             counted, self._counted = self._counted, {}
             add_statistics(self.job, counted)
-        return found
+        return claimed
 
     def _store_one_by_one(self, outcomes: list[Outcome], error: Exception) -> None:
         """Find the slice whose output the store refuses, and fail that one alone."""
@@ -143,12 +143,12 @@ class SliceWorker:
                 self.job.input.requeue_unknown(self._claimed_by(), self._token, held)
             return step()
 
-        found = persistently(self.job, counted)
-        if tries > 1 and isinstance(found, list):
-            known = [each.id for each in found]
+        result = persistently(self.job, counted)
+        if tries > 1 and isinstance(result, list):
+            known = [each.id for each in result]
             by = self._claimed_by()
             persistently(self.job, lambda: self.job.input.requeue_unknown(by, self._token, known))
-        return found
+        return result
 
     def _claimed_by(self) -> str:
         return self.worker.queue.claimed_by if self.worker.queue else "inline"
@@ -166,12 +166,12 @@ class SliceWorker:
             if not lease.mine or job.free_places(lock=True) <= 0:
                 self._interrupted = True
                 return []
-            found = self._claim_up_to(1)
-            if found and not lease.lasts():  # another one may have taken the place as well
-                store_outcomes(job, [Outcome.untouched(each, job) for each in found])
+            claimed = self._claim_up_to(1)
+            if claimed and not lease.lasts():  # another one may have taken the place as well
+                store_outcomes(job, [Outcome.untouched(each, job) for each in claimed])
                 self._interrupted = True
                 return []
-            return found
+            return claimed
 
     def _claim_up_to(self, limit: int) -> list[Slice]:
         queue = self.worker.queue
