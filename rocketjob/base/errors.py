@@ -138,7 +138,7 @@ class DocumentTooLarge(StoreError, ValueError):
 
 
 def is_duplicate_key(error: BaseException) -> bool:
-    """Tell whether a write was refused by a unique index, on whichever store."""
+    """Return whether a write was refused by a unique index, on whichever store."""
     return getattr(error, "code", None) == 11000 or any(
         write.get("code") == 11000 for write in _refused_writes(error)
     )
@@ -155,7 +155,7 @@ def _refused_writes(error: BaseException) -> list[dict[str, Any]]:
 
 
 def is_conflict(error: BaseException) -> bool:
-    """Tell whether a transaction was given up, with nothing stored, and is to be made again.
+    """Return whether a transaction was given up, with nothing stored, and is to be made again.
 
     Another one was in its way, or the server went; see `rocketjob.store.atomically`.
     """

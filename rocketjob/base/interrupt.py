@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 
 class Interrupt(threading.Event):
-    """An event that also calls those who wait for something else meanwhile.
+    """An event that also calls those who are waiting for something else.
 
     A thread that waits for a change in the store cannot wait for an event too. It has itself called
     instead, and need not look at the event every few milliseconds.

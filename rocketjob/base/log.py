@@ -177,7 +177,7 @@ class _QueueHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.args:
-            record.msg, record.args = record.getMessage(), ()  # arguments may change meanwhile
+            record.msg, record.args = record.getMessage(), ()  # arguments may change until then
         self._pending.put_nowait(record)
 
 
@@ -281,7 +281,7 @@ class LogService:
 
 
 def is_heard() -> bool:
-    """Tell whether the server's log is written still, where there is one."""
+    """Return whether the server's log is written still, where there is one."""
     return all(service.is_heard for service in _services)
 
 

@@ -91,12 +91,12 @@ def _parts(url: str) -> Iterator[tuple[str, tuple[int, int]]]:
 
 
 def has_raw_password(url: str) -> bool:
-    """Tell whether a password has a character that must be quoted, which would end it."""
+    """Return whether a password has a character that must be quoted, which would end it."""
     return any(re.search(r"[/?#]", part[slice(*span)]) for part, span in _parts(url))
 
 
 def has_password(url: str) -> bool:
-    """Tell whether there is a password in a URL."""
+    """Return whether there is a password in a URL."""
     return any(True for _ in _parts(url))
 
 

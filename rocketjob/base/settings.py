@@ -66,7 +66,7 @@ class Setting(Generic[T]):
 def text(value: Any) -> str:
     """Return a text as it is."""
     if not isinstance(value, str):
-        raise ValueError("must be a text")
+        raise ValueError("must be a string")
     return value
 
 

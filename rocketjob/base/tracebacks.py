@@ -1,4 +1,4 @@
-"""Tracebacks as people want them: from their own code on, without the frames that called it."""
+"""Tracebacks that begin with people's own code, without the frames that called it."""
 
 from __future__ import annotations
 

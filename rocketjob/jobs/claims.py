@@ -142,7 +142,7 @@ def fail(stored: Mapping[str, Any], error: BaseException) -> Write:
 
 
 def can_be_claimed(stored: Mapping[str, Any]) -> bool:
-    """Tell whether a document has room for a claim, and the form; people edit documents by hand."""
+    """Return whether a document can take a claim; people edit documents by hand."""
     number = stored.get("claim_number", 0)
     return (
         isinstance(stored.get(HISTORY, []), list)

@@ -199,7 +199,7 @@ class Lifecycle(Stateful, abstract=True):
         return self.worker_name.rpartition(":")[0] if self.worker_name else None
 
     def worker_on_server(self, server_name: str | None = None, **_: Any) -> bool:
-        """Tell whether the job's worker is on a server; on any, if no name is given."""
+        """Return whether the job's worker is on a server; on any, if no name is given."""
         if server_name is None:
             return True
         worker = self.worker_name or ""
@@ -212,7 +212,7 @@ class Lifecycle(Stateful, abstract=True):
         return [HistoryEntry.load(each) for each in (*record.history, *record.unsaved)]
 
     def removed_by(self, event: str) -> bool:
-        """Tell whether an event removes the job once it is made."""
+        """Return whether an event removes the job once it is made."""
         return event == "complete" and self.destroy_on_complete
 
     # --- adding to a change of state that is under way ---------------------------------------
@@ -249,7 +249,7 @@ class Lifecycle(Stateful, abstract=True):
         change: Change | None = self._record.change
         if change is None:
             raise RuntimeError(
-                f"{method} belongs into a before callback of an event: "
+                f"{method} must be called in a before callback of an event: "
                 "no change of state is under way here"
             )
         return change
@@ -295,7 +295,7 @@ class Lifecycle(Stateful, abstract=True):
         """Return the filter of a change of state.
 
         Without a claim, what only events change, such as `failure_count`, must be as it was too:
-        the state may have gone away and come back meanwhile.
+        the state may have changed and changed back in the meantime.
         """
         guard = super().change_guard(changed)
         if self._record.claim is None:

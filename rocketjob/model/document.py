@@ -229,7 +229,7 @@ class Document:
         Encrypted values are decrypted when they are first asked for.
 
         Args:
-            strict: raise for a value that does not fit its field any more, as those want who are to
+            strict: raise for a value that does not fit its field any more, as needed by those who
                 run a job; otherwise it is on the instance as it is stored, and validation says so.
 
         Raises:
@@ -322,7 +322,7 @@ class Document:
             raise ValidationError(self.errors, type(self).__name__, self.errors.conflict)
 
     def is_valid(self) -> bool:
-        """Tell whether the document is valid; the messages are in `errors`."""
+        """Return whether the document is valid; the messages are in `errors`."""
         try:
             self.validate()
         except ValidationError:
@@ -347,7 +347,7 @@ class Document:
 
         Raises:
             ValidationError: nothing was stored.
-            NotFound: it was deleted meanwhile.
+            NotFound: it has been deleted.
         """
         if validate:
             self.validate()
@@ -421,7 +421,7 @@ class Document:
 
     def write_lost(self) -> RocketJobError:
         """Return the error for a write that matched nothing."""
-        return NotFound(f"{self!r} is not stored any more: it was deleted meanwhile")
+        return NotFound(f"{self!r} is not stored any more: it has been deleted")
 
     def duplicate_key_errors(self, details: Mapping[str, Any]) -> dict[str, list[str]]:
         """Say in messages by field why a unique index refused this document.

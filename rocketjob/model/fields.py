@@ -135,7 +135,7 @@ def _copy(value: Any) -> Any:
 
 
 def _takes_argument(factory: Callable[..., Any]) -> bool:
-    """Tell whether a factory wants the job: one that takes no argument, or a class, does not."""
+    """Return whether a factory takes the job: a class, or one without arguments, does not."""
     if isinstance(factory, type) or not hasattr(factory, "__code__"):
         return False
     arguments = factory.__code__.co_argcount
@@ -230,7 +230,7 @@ def read_only_field(
     factory: Callable[[], Any] | None = None,
     init: Literal[False] = False,
 ) -> Any:
-    """Describe a field that only the system sets: it is no argument of the constructor.
+    """Describe a field that only the system sets: it is not an argument of the constructor.
 
     `init` tells type checkers so.
     """
@@ -273,7 +273,7 @@ def caller_scope(cls: type) -> dict[str, Any]:
 
 
 def _own_fields(base: type, cls: type, scope: dict[str, Any]) -> dict[str, Field]:
-    """Return what one class itself declares; a base that is no document is left as it is."""
+    """Return what one class itself declares; a base that is not a document is left as it is."""
     cached: dict[str, Field] | None = base.__dict__.get("__own_fields__")
     if cached is not None:
         return cached

@@ -111,7 +111,7 @@ class Query(Generic[D]):
         return min(count, self.maximum) if self.maximum else count
 
     def exists(self) -> bool:
-        """Tell whether there is one."""
+        """Return whether there is one."""
         return next(iter(self.limit(1)._find({"_id": 1})), None) is not None
 
     def pluck(self, *names: str) -> list[Any]:
@@ -237,7 +237,7 @@ class Query(Generic[D]):
             raise ValueError(f"{field.name} {error}") from None
 
     def _is_ambiguous(self, field: Field) -> bool:
-        """Tell whether classes below this one have fields of the same name and other types."""
+        """Return whether classes below this one have fields of the same name and other types."""
         if field.name in self.model.__fields__:
             return False
         known = (cls.__fields__.get(field.name, field) for cls in loaded_classes(self.model))

@@ -1,4 +1,4 @@
-"""Validators for `field(validator=...)`: those of attrs, and a few that jobs often want.
+"""Validators for `field(validator=...)`: those of attrs, and a few that jobs often need.
 
 Every one is called as `validator(document, attribute, value)` and raises ValueError or TypeError.
 """

@@ -124,7 +124,7 @@ class PluginManager:
         self.register(plugin, name)
 
     def register(self, plugin: Any, name: str | None = None) -> None:
-        """Add a plugin that is no entry point, for example in a test."""
+        """Add a plugin that is not an entry point, for example in a test."""
         try:
             self._pluggy.register(plugin, name=name)
         except (ValueError, pluggy.PluginValidationError) as error:
@@ -194,10 +194,10 @@ class PluginManager:
         known = [n for n in vars(self._pluggy.hook) if getattr(self.hook, n).has_spec()]
         hint = did_you_mean(hook, known, f"known are {', '.join(sorted(known))}")
         whose = _whose(self._found[plugin]) if plugin in self._found else plugin
-        return f"The plugin {whose} implements {hook}, which is no hook; {hint}"
+        return f"The plugin {whose} implements {hook}, which is not a hook; {hint}"
 
     def listens(self, hook: str) -> bool:
-        """Tell whether any plugin implements a hook, so that a hot path can leave the call out."""
+        """Return whether any plugin implements a hook, so that a hot path can skip the call."""
         caller = getattr(self.hook, hook, None)
         return caller is not None and bool(caller.get_hookimpls())
 

@@ -68,7 +68,7 @@ class Recovery:
         return {name: sum(each[name] for each in taken) for name in NOTHING}
 
     def forget(self) -> None:
-        """Watch all servers anew: for a while nothing could be learnt of them."""
+        """Start watching all servers again: for a while nothing could be learnt about them."""
         self._seen.clear()
         self._unheld.clear()
 
@@ -193,7 +193,7 @@ def unheld(store: Store) -> Iterator[Job]:
 
 
 def can_be_joined(job: Job) -> bool:
-    """Tell whether workers may join a running job now, as it is stored."""
+    """Return whether workers may join a running job now, as it is stored."""
     joinable = type(job).joinable
     if joinable is None:
         return False

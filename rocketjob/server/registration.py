@@ -66,7 +66,7 @@ class Registration:
                 )
 
     def _shares_pids_with(self, other: Server) -> bool:
-        """Tell whether the other's process would be seen from here; containers hide theirs."""
+        """Return whether the other's process would be seen from here; containers hide theirs."""
         own = self.server
         return (other.host, other.pid_namespace) == (own.host, own.pid_namespace)
 

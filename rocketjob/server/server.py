@@ -65,7 +65,7 @@ class Server(Stateful):
         return int((self.heartbeat or {}).get("workers", 0))
 
     def is_zombie(self, missed: int = MISSED_BEATS) -> bool:
-        """Tell whether the heartbeat has stopped, judged by the clock; a starting server never is.
+        """Return whether the heartbeat has stopped by the clock; never of a starting server.
 
         For people's eyes: servers judge each other by whether the heartbeat's number grows, so
         that a clock that jumps takes no work away from anybody.

@@ -228,7 +228,7 @@ class Supervisor:
     def sweep(self) -> None:
         """Look at the other servers, and for what they left behind."""
         if self.heartbeat.is_late():
-            # Who cannot beat itself is no judge of the others: perhaps nobody can write just now.
+            # Whoever cannot beat cannot judge others: perhaps nobody can write just now.
             self.recovery.forget()
             return
         self.recovery.sweep(self.tree.holders())

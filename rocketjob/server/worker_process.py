@@ -69,7 +69,7 @@ class Process:
         return process
 
     def tell(self, command: str) -> None:
-        """Send a command; a process that has died meanwhile is no error."""
+        """Send a command; it is not an error if the process has died."""
         with contextlib.suppress(OSError, ValueError):
             if self.popen.stdin is not None:
                 self.popen.stdin.write(command + "\n")

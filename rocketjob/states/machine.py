@@ -159,7 +159,7 @@ class Change:
             self._restore_outer()
 
     def _follow(self) -> None:
-        """Make the events that follow; those for want of another come last, and may be dropped."""
+        """Make the events that follow; those for lack of another come last, and may be dropped."""
         followed = []
         for follow_up in sorted(self.follow_ups, key=lambda change: change.otherwise):
             if follow_up.otherwise and self.document.state != self.target:
@@ -216,7 +216,7 @@ class Change:
         self.deletes = not document.is_new and self._deletes_at_once()
 
     def _deletes_at_once(self) -> bool:
-        """Tell whether nothing needs the document any more once the change is made."""
+        """Return whether nothing needs the document any more once the change is made."""
         document = self.document
         return (
             document.removed_by(self.event.name)
@@ -241,7 +241,7 @@ class Change:
     # --- the write ---------------------------------------------------------------------------
 
     def guarded(self) -> Write:
-        """Return the write of this change, on condition that nobody changed the state meanwhile."""
+        """Return the write of this change, on condition that nobody else has changed the state."""
         document = self.document
         changed, removed = self._changed
         condition = document.change_guard((*changed, *removed))
@@ -346,7 +346,7 @@ class Change:
         document.was_changed()
 
     def removes(self) -> bool:
-        """Tell whether the document is removed by this change, at once or after its afters."""
+        """Return whether the document is removed by this change, at once or after its afters."""
         return (
             not self.document.is_new
             and self.document.removed_by(self.event.name)
@@ -354,7 +354,7 @@ class Change:
         )
 
     def needs_settling(self) -> bool:
-        """Tell whether anything is left for `finish` to do once the write was made."""
+        """Return whether anything is left for `finish` to do once the write was made."""
         return (
             any(change._frames for change in (self, *self.follow_ups))
             or self.document.is_observed()

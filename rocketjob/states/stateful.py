@@ -141,7 +141,7 @@ class Stateful(Document, abstract=True):
         state, was = stored["state"], self._stored_state()
         how = f"is {state} in the store, no longer {was}" if state != was else "is not as it was"
         return StateConflict(
-            f"{type(self).__name__} {self.id} {how}: somebody else changed it meanwhile. "
+            f"{type(self).__name__} {self.id} {how}: somebody else has changed it. "
             "Reload it and decide again"
         )
 

@@ -62,7 +62,7 @@ class Event:
         return transition
 
     def is_possible(self, document: HasState) -> bool:
-        """Tell whether it is possible now; a guard that wants arguments is taken to agree."""
+        """Return whether it is possible now; a guard that requires arguments is taken to agree."""
         try:
             return self._find(document, {})[0] is not None
         except TypeError:

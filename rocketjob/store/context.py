@@ -124,7 +124,7 @@ def fixed() -> Iterator[None]:
 
 
 def is_fixed() -> bool:
-    """Tell whether the context of this process stays as it is."""
+    """Return whether the context of this process stays as it is."""
     return _is_fixed
 
 

@@ -276,11 +276,11 @@ class Store(Protocol):
         ...
 
     def is_transient(self, error: BaseException) -> bool:
-        """Tell whether the same call may succeed later: locked, stepping down, out of reach."""
+        """Return whether the same call may succeed later: locked, stepping down, out of reach."""
         ...
 
     def check(self) -> dict[str, Any]:
-        """Report what a person wants to know of the store's health: version, size, settings."""
+        """Report what a person needs to know about the store's health: version, size, settings."""
         ...
 
     def close(self) -> None:
@@ -289,7 +289,7 @@ class Store(Protocol):
 
 
 def is_new(store: Store) -> bool:
-    """Tell whether this process has just made the store; those on a server do not say."""
+    """Return whether this process has just made the store; those on a server do not say."""
     return bool(getattr(store, "is_new", False))
 
 

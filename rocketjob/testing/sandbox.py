@@ -1,4 +1,4 @@
-"""A RocketJob of one's own for the length of a test."""
+"""A separate RocketJob for the length of a test."""
 
 from __future__ import annotations
 

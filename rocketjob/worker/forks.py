@@ -1,4 +1,4 @@
-"""A process that a job has forked is no worker, and must not come to go on as one."""
+"""A process that a job has forked is not a worker, and must not carry on as one."""
 
 from __future__ import annotations
 

@@ -248,7 +248,7 @@ class WorkerPool:
                     completions.note([change.document.id])
 
     def _takes_writes(self, job: Job) -> bool:
-        """Tell whether the store takes a harmless write of a job: then it is well itself."""
+        """Return whether the store takes a harmless write of a job: then it is well itself."""
         harmless = Write(job.write_guard(), {"$set": {"claim_number": job.claim_number}})
         try:
             self.queue.store.write_many(COLLECTION, [harmless])
@@ -268,7 +268,7 @@ class WorkerPool:
             self._lost(change)
 
     def _is_written_already(self, change: Change) -> bool:
-        """Tell whether an earlier attempt, whose answer was lost, has written a change."""
+        """Return whether an earlier attempt, whose answer was lost, has written a change."""
         stored = self.queue.store.collection(COLLECTION).find_one({"_id": change.document.id})
         if stored is None:
             return change.deletes
@@ -283,7 +283,7 @@ class WorkerPool:
 
     def _lost(self, change: Change) -> None:
         job = change.document
-        error = ClaimLost(f"{job!r} was taken away or deleted meanwhile; nothing was written")
+        error = ClaimLost(f"{job!r} was reclaimed or deleted; nothing was written")
         job.logger.warning("ClaimLost", event=change.event.name, reason=str(error))
         change.rollback(error)
 

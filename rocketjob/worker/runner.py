@@ -115,14 +115,14 @@ def _work_claimed_job(job: Job, worker: Worker) -> bool:
 
 
 def tell_of_start(job: Job) -> None:
-    """Tell the observers of a start that was made by a claim, which is no event of the job's."""
+    """Tell the observers of a start that was made by a claim, which is not an event of the job."""
     plugins = context.current().plugins
     if claim_of(job) is not None and plugins.listens("state_changed"):
         plugins.notify("state_changed", job=job, event="start", source="queued", target="running")
 
 
 def is_lost(job: Job, error: BaseException) -> bool:
-    """Tell whether an error means that the job was deleted, or is in other hands now.
+    """Return whether an error means that the job was deleted, or is in other hands now.
 
     What a job does may raise the same errors of another document, as `find` does: those are
     failures of the job like any other.

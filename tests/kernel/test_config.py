@@ -120,11 +120,11 @@ BAD = [
     ("grace_seconds", float("nan"), "must be a number of seconds above 0"),
     ("max_poll_seconds", -5, "must be a number of seconds above 0"),
     ("re_check_seconds", [1], "must be a number of seconds above 0"),
-    ("url", 5, "must be a text"),
+    ("url", 5, "must be a string"),
     ("app", 5, "must be a list of texts"),
     ("app", [1], "must be a list of texts"),
     ("include", "(", "is not a regular expression"),
-    ("exclude", 5, "must be a text"),
+    ("exclude", 5, "must be a string"),
     ("where", "{", "is not JSON"),
     ("where", "[1]", "must be a JSON object"),
     ("where", 5, "must be a JSON object"),
@@ -132,7 +132,7 @@ BAD = [
     ("time_zone", 5, "must be a time zone"),
     ("allow_on_demand", "perhaps", "must be true or false"),
     ("log_level", "loud", "must be one of trace, debug, info, warn, error, fatal"),
-    ("log", 5, "must be a text"),
+    ("log", 5, "must be a string"),
 ]
 
 

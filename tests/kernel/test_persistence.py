@@ -152,7 +152,7 @@ def test_reload_of_a_job_that_removed_itself_makes_it_completed(rocketjob):
 def test_saving_a_deleted_document_is_an_error_and_does_not_bring_it_back(rocketjob):
     job = PersistedJob.create()
     PersistedJob.find(job.id).delete()
-    with pytest.raises(NotFound, match="it was deleted meanwhile"):
+    with pytest.raises(NotFound, match="it has been deleted"):
         job.update(left=5)
     assert PersistedJob.count() == 0
 

@@ -218,7 +218,7 @@ def test_a_command_line_that_is_not_strict_keeps_the_errors_and_loads_the_rest(i
     infos = {info.name: info for info in manager.infos()}
     assert [infos[name].enabled for name in ("bad", "good", "misspelt")] == [False, True, False]
     assert "cannot be imported" in infos["bad"].error
-    assert "which is no hook" in infos["misspelt"].error
+    assert "which is not a hook" in infos["misspelt"].error
 
 
 def test_the_store_is_a_plugin_too(monkeypatch):

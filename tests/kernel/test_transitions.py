@@ -53,7 +53,7 @@ def test_a_state_that_went_away_and_came_back_is_a_conflict_too(rocketjob):
     yours = KeptJob.find(mine.id)
     yours.fail("x")
     yours.retry()
-    with pytest.raises(StateConflict, match="is not as it was: somebody else changed it meanwhile"):
+    with pytest.raises(StateConflict, match="is not as it was: somebody else has changed it"):
         mine.fail("y")
     assert stored(mine)["failure_count"] == 1
     mine.reload().fail("y")
@@ -353,7 +353,9 @@ def test_a_conflict_undoes_both_events(rocketjob):
 def test_adding_to_a_change_outside_of_one_is_an_error_that_says_where_it_belongs(
     rocketjob, method
 ):
-    with pytest.raises(RuntimeError, match=f"{method} belongs into a before callback of an event"):
+    with pytest.raises(
+        RuntimeError, match=f"{method} must be called in a before callback of an event"
+    ):
         getattr(KeptJob.create(), method)("retry")
 
 
