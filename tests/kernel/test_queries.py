@@ -334,7 +334,7 @@ def test_update_all_refuses_what_a_document_would_refuse(numbers, values, error,
 def test_delete_all_runs_no_callbacks_and_destroy_all_runs_them(rocketjob):
     ran = []
 
-    class RemovedJob(Job):
+    class DroppedJob(Job):
         n: int = 0
 
         @after("destroy")
@@ -343,13 +343,13 @@ def test_delete_all_runs_no_callbacks_and_destroy_all_runs_them(rocketjob):
 
         def perform(self): ...
 
-    RemovedJob.create_many([{"n": n} for n in range(4)])
-    assert RemovedJob.where(n=0).delete_all() == 1
+    DroppedJob.create_many([{"n": n} for n in range(4)])
+    assert DroppedJob.where(n=0).delete_all() == 1
     assert ran == []
-    assert RemovedJob.where({"n": {"$gt": 1}}).destroy_all() == 2
+    assert DroppedJob.where({"n": {"$gt": 1}}).destroy_all() == 2
     assert sorted(ran) == [2, 3]
-    assert RemovedJob.destroy_all() == 1
-    assert RemovedJob.delete_all() == 0
+    assert DroppedJob.destroy_all() == 1
+    assert DroppedJob.delete_all() == 0
 
 
 def test_class_wide_removal_keeps_to_the_class_and_those_below(rocketjob):
