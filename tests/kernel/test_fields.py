@@ -358,7 +358,7 @@ class NoField:
 @pytest.mark.parametrize(
     ("annotation", "said"),
     [
-        (NoField, "is no type that a field can have"),
+        (NoField, "is not a type that a field can have"),
         (dict[int, str], "the keys of a dict field must be str"),
         (Colour | str, "a union"),
         (Address | str, "a union"),

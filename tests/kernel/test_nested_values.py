@@ -97,7 +97,7 @@ WRONG = [
         ".left.children[0].name must be str, not int 1", ".marks[0] must be int, not str 'x'"]),
     ({"either": [1, "a", 1.5]}, "either", ["[2] must be int or str, not float 1.5"]),
     ({"loose": [1, {"a": [object]}]}, "loose", [
-        "[1]['a'][0] cannot be stored: type <class 'object'> is no type that a document holds"]),
+        "[1]['a'][0] cannot be stored: type <class 'object'> is not a type that a document holds"]),
 ]  # fmt: skip
 
 
@@ -206,7 +206,7 @@ def test_a_field_of_a_nested_class_must_have_a_type_that_can_be_stored(rocketjob
 
         def perform(self): ...
 
-    with pytest.raises(TypeError, match=r"Odd\.lock: type\[int\] is no type that a field can have"):
+    with pytest.raises(TypeError, match=r"Odd\.lock: type\[int\] is not a type that a field"):
         NestedOddJob.create(odd=Odd(int))
 
 

@@ -188,11 +188,11 @@ def test_configure_in_a_sandbox_changes_the_sandbox_and_nothing_after_it(tmp_pat
 
 
 def test_configure_without_an_argument_reads_the_settings(rocketjob):
-    class ReadingJob(KeptJob):
+    class SettingsReadingJob(KeptJob):
         def perform(self):
             return {"workers": configure().workers}
 
-    job = ReadingJob.create(collect_output=True)
+    job = SettingsReadingJob.create(collect_output=True)
     assert rocketjob.work_off() == 1
     assert job.reload().result == {"workers": 10}
 

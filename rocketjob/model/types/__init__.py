@@ -83,7 +83,7 @@ def _make_codec(annotation: Any) -> Codec:
     ):
         return class_of(annotation, codec_for)
     raise TypeError(
-        f"{annotation!r} is no type that a field can have: use str, int, float, bool, bytes, "
+        f"{annotation!r} is not a type that a field can have: use str, int, float, bool, bytes, "
         "Decimal, date, datetime, timedelta, UUID, ObjectId, an Enum, Literal, list, tuple, set, "
         "dict[str, ...], range, re.Pattern, an attrs class, a dataclass, `... | None` or Any"
     )

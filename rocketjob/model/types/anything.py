@@ -81,7 +81,7 @@ def check_any(
 
 
 def _cannot_store(value: Any) -> str:
-    return f"cannot be stored: {shown(value)} is no type that a document holds"
+    return f"cannot be stored: {shown(value)} is not a type that a document holds"
 
 
 def check_record(value: Any) -> str | None:

@@ -215,7 +215,7 @@ class Mute(Exception):
     __repr__ = __str__
 
 
-class EndingJob(Kept):
+class EndsSomehowJob(Kept):
     how: str
 
     def perform(self):
@@ -251,7 +251,7 @@ ENDS = {
 
 
 @pytest.mark.parametrize("how", ENDS)
-@pytest.mark.parametrize("cls", [EndingJob, AsyncEndingJob])
+@pytest.mark.parametrize("cls", [EndsSomehowJob, AsyncEndingJob])
 def test_however_perform_ends_it_is_one_failed_job_and_the_worker_lives(file_store, cls, how):
     job, other = cls.create(how=how, priority=1), ReadingJob.create()
     with running_pool(file_store, threads=1):
@@ -265,7 +265,7 @@ def test_however_perform_ends_it_is_one_failed_job_and_the_worker_lives(file_sto
 
 def test_a_generator_that_perform_returns_is_said_to_be_work_that_nobody_does(rocketjob):
     with pytest.raises(TypeError, match="return a list of what it yields"):
-        EndingJob(how="generator").perform_now()
+        EndsSomehowJob(how="generator").perform_now()
 
 
 class ForkingJob(Kept):
@@ -373,6 +373,8 @@ def service(tmp_path):
     made.stop()
     root.handlers[:] = before
     root.setLevel(level)
+    for name in list(logging.root.manager.loggerDict):  # which dictConfig has disabled
+        logging.getLogger(name).disabled = False
     logging.getLogger("rocketjob").setLevel(logging.NOTSET)
 
 
@@ -381,7 +383,7 @@ def test_a_job_that_configures_logging_does_not_silence_the_server(
     file_store, service, tmp_path, how
 ):
     job = ConfiguringJob.create(how=how, priority=1)
-    other = EndingJob.create(how="base")
+    other = EndsSomehowJob.create(how="base")
     with running_pool(file_store, threads=1):
         eventually(lambda: set(states().values()) == {"completed", "failed"})
     assert stored(job)["state"] == "completed"

@@ -171,7 +171,7 @@ def test_no_job_is_claimed_twice_by_claimers_at_the_same_time(file_store):
 
 
 @pytest.mark.parametrize("limited", [False, True])
-@pytest.mark.parametrize("fault", ["history is no list", "no number", "full"])
+@pytest.mark.parametrize("fault", ["history is not a list", "no number", "full"])
 def test_a_job_whose_document_cannot_be_claimed_fails_and_stops_no_other(
     rocketjob, monkeypatch, fault, limited
 ):
@@ -179,7 +179,7 @@ def test_a_job_whose_document_cannot_be_claimed_fails_and_stops_no_other(
         monkeypatch.setattr(KeptJob, "claim_limits", lambda self: [])
     bad, good = KeptJob.create(priority=1), KeptJob.create()
     change = {
-        "history is no list": {"history": "none"},
+        "history is not a list": {"history": "none"},
         "no number": {"claim_number": "one"},
         "full": {"filling": "x" * 16_000_000},
     }[fault]

@@ -154,7 +154,7 @@ def test_a_bad_row_does_not_name_a_file_that_it_is_not_of(rocketjob, written):
 
 def test_a_row_that_is_parsed_at_upload_names_its_line(rocketjob, written):
     text = '{"a": 1}\n' * 40_000 + "{oops}\n"
-    assert "a.json, line 40001, column 2: is no valid JSON" in refused(
+    assert "a.json, line 40001, column 2: is not valid JSON" in refused(
         BadHashJob(), written("a.json", text)
     )
 
@@ -174,7 +174,7 @@ def gz(text):
         ("a.gz", "text\n", "it looks like plain text; rename it, or pass streams=[]"),
         ("a.txt", b"%PDF-1.4 \n", "it looks like a PDF; it can be read if it is saved as text"),
         ("a.zip", b"PK\x03\x04" + bytes(50), "a.zip: is damaged or was cut off: fetch it again"),
-        ("a.xlsx", "a,b\n", "a.xlsx: is no xlsx data: it looks like plain text; rename it"),
+        ("a.xlsx", "a,b\n", "a.xlsx: is not xlsx data: it looks like plain text; rename it"),
         ("a.txt", b"a\n\0\n", 'a.txt, line 2, column 1: a NUL byte: .*encode_cleaner="printable"'),
     ],
 )
@@ -198,7 +198,7 @@ def test_a_zip_archive_with_a_password_or_other_content_says_what_to_do(rocketjo
         archive.writestr("word/document.xml", "<a/>")
     pytest.importorskip("openpyxl")
     said = refused(BadPlainJob(), "docx.xlsx")
-    assert said.startswith("docx.xlsx: is no Excel workbook, or a damaged one")
+    assert said.startswith("docx.xlsx: is not an Excel workbook, or a damaged one")
     assert "[Content_Types]" not in said
 
 

@@ -60,7 +60,7 @@ def test_what_cannot_be_measured_is_left_to_the_words_of_the_store():
     assert explained(error, [{"_id": 1, "size": 1, "records": [object()]}]) is error
 
 
-class CountedBatchJob(Statistics, Batch, Job):
+class CountedRefusedJob(Statistics, Batch, Job):
     destroy_on_complete = False
     input_category = InputCategory(slice_size=1)
     output_category = OutputCategory()
@@ -74,8 +74,8 @@ class CountedBatchJob(Statistics, Batch, Job):
 
 @pytest.mark.parametrize("key", ["a\0b", "\ud800"])
 def test_a_key_that_no_document_holds_fails_at_its_record(rocketjob, monkeypatch, key):
-    monkeypatch.setattr(CountedBatchJob, "bad_key", key)
-    job = CountedBatchJob()
+    monkeypatch.setattr(CountedRefusedJob, "bad_key", key)
+    job = CountedRefusedJob()
     job.upload(["a", "bad", "c"])
     job.save()
     rocketjob.work_off()
@@ -87,13 +87,13 @@ def test_a_key_that_no_document_holds_fails_at_its_record(rocketjob, monkeypatch
 
 def test_a_count_of_more_than_64_bits_is_refused(rocketjob):
     with pytest.raises(ValueError, match="rows must be added a number of 64 bits, not 9223372036"):
-        CountedBatchJob().statistics_inc("rows", 2**63)
+        CountedRefusedJob().statistics_inc("rows", 2**63)
 
 
 def test_slices_that_were_claimed_when_counts_were_refused_are_given_back(tmp_path):
     urls = {name: f"sqlite:///{tmp_path}/{name}.db" for name in ("jobs", "slices")}
     with sandbox(urls["jobs"], slices_url=urls["slices"]) as made:
-        job = CountedBatchJob()
+        job = CountedRefusedJob()
         job.upload(["a", "a.b", "c", "d", "e"])
         job.save()
         made.work_off()

@@ -232,7 +232,7 @@ def test_the_name_of_a_file_object_counts_only_if_it_is_given(tmp_path):
     with open(path, "rb") as file:
         assert read(file, file_name="a.gz") == ["x"]
     with open(path, "rb") as file:
-        fails('a.gz: is no text data: it looks like gzip data.*streams=."gz"', file)
+        fails('a.gz: is not text data: it looks like gzip data.*streams=."gz"', file)
 
 
 def test_something_else_is_no_source():
@@ -320,7 +320,7 @@ def test_a_file_without_line_breaks_is_refused_and_a_small_one_is_a_line(monkeyp
     ],
 )
 def test_other_content_in_a_text_upload_is_named(data, words):
-    fails(f"is no text data: it looks like {words}", io.BytesIO(data))
+    fails(f"is not text data: it looks like {words}", io.BytesIO(data))
 
 
 def test_kinds_of_content():
@@ -695,7 +695,7 @@ def test_a_workbook_that_is_damaged_or_missing_its_library(workbook, monkeypatch
     path.write_bytes(data[:-200])
     fails("a.xlsx: is damaged or was cut off", path)
     path.write_bytes(zipped(("a.txt", "x")))
-    fails("is no Excel workbook", path)
+    fails("is not an Excel workbook", path)
     path.write_bytes(data)
     monkeypatch.setitem(sys.modules, "openpyxl", None)
     fails(r"pip install 'rocketjob\[excel\]'", path)

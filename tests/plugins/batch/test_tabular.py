@@ -353,10 +353,10 @@ def test_csv_with_another_separator_and_quote():
 @pytest.mark.parametrize("line", ['{"a": 1', "{'a': 1}", '{"a": 1} x', "nonsense"])
 def test_a_malformed_line_of_json_is_named(line):
     table = Tabular("json")
-    error = fails("is no valid JSON", table.parse_many, ["1", "", line])
+    error = fails("is not valid JSON", table.parse_many, ["1", "", line])
     assert error.line == 3
     assert error.column >= 1
-    fails("is no valid JSON", table.parse, line)
+    fails("is not valid JSON", table.parse, line)
     fails("nested too deeply", table.parse_many, ["[" * 1_000_000])
 
 
@@ -371,8 +371,8 @@ def test_json_lines_are_read_as_they_are():
 def test_arrays_and_hashes_are_rows_already():
     assert Tabular("array", columns=["a", "b"]).parse([1, 2]) == {"a": 1, "b": 2}
     assert Tabular("hash").parse({"a": 1}) == {"a": 1}
-    fails("is no list", Tabular("array", columns=["a"]).parse, "x")
-    fails("is no dict", Tabular("hash").parse, "x")
+    fails("is not a list", Tabular("array", columns=["a"]).parse, "x")
+    fails("is not a dict", Tabular("hash").parse, "x")
 
 
 # --- rows to lines ----------------------------------------------------------------------------
@@ -460,10 +460,10 @@ def test_what_json_would_change_is_refused(row, says):
     ("line", "says"),
     [
         ('{"a": 1, "a": 2}', "the key a is there twice"),
-        ('{"a": NaN}', "NaN is no number"),
-        ("[-Infinity]", "-Infinity is no number"),
+        ('{"a": NaN}', "NaN is not a number"),
+        ("[-Infinity]", "-Infinity is not a number"),
         ("1e999", "1e999 is too large"),
-        ("1" * 5000, "is no valid JSON"),
+        ("1" * 5000, "is not valid JSON"),
     ],
 )
 def test_json_whose_values_would_be_lost_is_refused(line, says):
@@ -586,7 +586,7 @@ def test_numbers_that_do_not_fit_are_refused():
     error = fails("1000 is too long for 3 characters", fixed().render, {"age": 1000})
     assert error.column == "age"
     fails("'x' is no whole number", fixed().render, {"age": "x"})
-    fails("nan is no number", fixed().render, {"amount": float("nan")})
+    fails("nan is not a number", fixed().render, {"amount": float("nan")})
     error = fails("column age: 'abc' is no whole number", fixed().parse, "Ann   abc  00012.50")
     assert error.column == "age"
     error = fails("line 2, column age", fixed().parse_many, ["", "Ann   abc  00012.50"])

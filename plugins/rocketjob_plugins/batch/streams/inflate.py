@@ -252,7 +252,7 @@ def wrong_content(name: str, stream: str, head: bytes, outer: Sequence[str] = ()
     else:
         cure = f"rename it, or pass streams={_listed([other, *outer])}"
         cure += f" ({_listed(['xlsx', *outer])} for a workbook)" if other == "zip" else ""
-    within = f"holds no {stream} data within {outer[0]}" if outer else f"is no {stream} data"
+    within = f"holds no {stream} data within {outer[0]}" if outer else f"is not {stream} data"
     return StreamError(f"{within}: it looks like {words}; {cure}", file=name)
 
 

@@ -173,7 +173,7 @@ def _recipient(given: str, name: str) -> str:
     if _USER.fullmatch(text):
         return text if text[0] == "<" else f"={text}"
     raise StreamError(
-        f"{given!r} is no recipient that means one key: give a whole address, such as "
+        f"{given!r} is not a recipient that means one key: give a whole address, such as "
         "name@example.com, or the fingerprint of the key",
         file=name,
     )

@@ -103,7 +103,7 @@ class _Workbook:
             )
         except Exception as error:  # whatever XML and zip raise
             raise StreamError(
-                "is no Excel workbook, or a damaged one: save it as .xlsx again", file=self.name
+                "is not an Excel workbook, or a damaged one: save it as .xlsx again", file=self.name
             ) from error
 
     def _sheet(self, workbook: Any, chosen: Any) -> Any:

@@ -109,7 +109,7 @@ class Csv:
         except csv.Error as error:
             if "field limit" in str(error) and _raise_limit(len(line)):
                 return self.parse(line)
-            raise StreamError(f"is no valid CSV: {_said(error)}") from None
+            raise StreamError(f"is not valid CSV: {_said(error)}") from None
 
     def parse_many(self, lines: list[str]) -> list[list[str]]:
         try:
@@ -220,11 +220,11 @@ class Json:
         except StreamError:
             raise
         except json.JSONDecodeError as error:
-            raise StreamError(f"is no valid JSON: {error.msg}", column=error.pos + 1) from None
+            raise StreamError(f"is not valid JSON: {error.msg}", column=error.pos + 1) from None
         except RecursionError:
             raise StreamError("is nested too deeply") from None
         except ValueError as error:  # an integer of thousands of digits
-            raise StreamError(f"is no valid JSON: {error}") from None
+            raise StreamError(f"is not valid JSON: {error}") from None
 
     def parse_many(self, lines: list[str]) -> list[Any]:
         try:
@@ -247,7 +247,7 @@ def _finite(text: str) -> float:
 
 
 def _no_constant(text: str) -> Any:
-    raise StreamError(f"is no valid JSON: {text} is no number there")
+    raise StreamError(f"is not valid JSON: {text} is not a number there")
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -269,7 +269,7 @@ class Array:
 
     def parse(self, line: Any) -> list[Any]:
         if isinstance(line, str) or not isinstance(line, Sequence):
-            raise StreamError(f"is no list: {type(line).__name__}")
+            raise StreamError(f"is not a list: {type(line).__name__}")
         return list(line)
 
     def parse_many(self, lines: list[Any]) -> list[list[Any]]:
@@ -290,7 +290,7 @@ class Hash:
 
     def parse(self, line: Any) -> dict[str, Any]:
         if not isinstance(line, Mapping):
-            raise StreamError(f"is no dict: {type(line).__name__}")
+            raise StreamError(f"is not a dict: {type(line).__name__}")
         return dict(line)
 
     def parse_many(self, lines: list[Any]) -> list[dict[str, Any]]:
