@@ -12,7 +12,7 @@ from support.jobs import FailingJob, KeptJob, PassingJob
 ran = []
 
 
-class GoneJob(Job):
+class CompletesAndGoesJob(Job):
     def perform(self):
         ran.append(self.id)
 
@@ -22,21 +22,21 @@ def noted(store):
 
 
 def test_a_job_that_a_worker_completed_is_completed_for_who_waits(rocketjob):
-    job = GoneJob.create()
+    job = CompletesAndGoesJob.create()
     rocketjob.work_off()
     assert job.wait(timeout=1).is_completed
     assert job.reload().is_completed
 
 
 def test_so_is_one_with_callbacks_after_it_or_that_somebody_completes(rocketjob):
-    class AfterwardsJob(GoneJob):
+    class AfterwardsJob(CompletesAndGoesJob):
         @after("complete")
         def tell(self): ...
 
         @before("destroy")
         def remember(self): ...
 
-    first, second = AfterwardsJob.create(), GoneJob.create()
+    first, second = AfterwardsJob.create(), CompletesAndGoesJob.create()
     other = Job.find(second.id)
     rocketjob.work_off(limit=1)
     other.start()
@@ -46,7 +46,7 @@ def test_so_is_one_with_callbacks_after_it_or_that_somebody_completes(rocketjob)
 
 
 def test_one_that_expired_is_expired(rocketjob):
-    job = GoneJob.create(expires_at=timedelta(minutes=1))
+    job = CompletesAndGoesJob.create(expires_at=timedelta(minutes=1))
     rocketjob.travel(timedelta(minutes=2))
     rocketjob.work_off()
     for look in (job.reload, lambda: job.wait(timeout=0)):
@@ -56,8 +56,8 @@ def test_one_that_expired_is_expired(rocketjob):
 
 def test_one_that_somebody_destroyed_or_aborted_and_removed_is_gone(rocketjob):
     destroyed, aborted, kept = (
-        GoneJob.create(),
-        GoneJob.create(),
+        CompletesAndGoesJob.create(),
+        CompletesAndGoesJob.create(),
         KeptJob.create(),
     )
     Job.find(destroyed.id).destroy()
@@ -72,12 +72,12 @@ def test_one_that_somebody_destroyed_or_aborted_and_removed_is_gone(rocketjob):
 
 
 def test_it_is_known_for_ten_minutes_and_forgotten_by_the_sweep(rocketjob):
-    job = GoneJob.create()
+    job = CompletesAndGoesJob.create()
     rocketjob.work_off()
     rocketjob.travel(timedelta(minutes=9))
     completions.forget()
     assert job.reload().is_completed
-    other = GoneJob.create()
+    other = CompletesAndGoesJob.create()
     Job.find(other.id).destroy()
     rocketjob.travel(timedelta(minutes=2))
     completions.forget()
@@ -94,7 +94,7 @@ def test_a_failed_or_kept_job_is_not_noted(rocketjob):
 
 
 def test_who_waits_is_patient_with_a_note_that_is_on_its_way(rocketjob):
-    job = GoneJob.create()
+    job = CompletesAndGoesJob.create()
     Job.find(job.id).delete()  # as the worker has done, which notes it next
     late = threading.Timer(0.1, completions.note, [[job.id]])
     late.start()
@@ -108,7 +108,7 @@ def test_a_wait_that_times_out_says_so(rocketjob):
 
 
 def test_a_note_that_cannot_be_stored_ends_no_job(rocketjob, monkeypatch):
-    job = GoneJob.create()
+    job = CompletesAndGoesJob.create()
     collection = rocketjob.store.collection(completions.COLLECTION)
 
     def refuse(name):
