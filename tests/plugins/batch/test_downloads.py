@@ -167,7 +167,7 @@ def test_a_recipient_is_one_key(gpg, tmp_path):
 )
 def test_a_part_of_a_name_is_no_recipient(gpg, tmp_path, recipient):
     with (
-        pytest.raises(StreamError, match=r"no recipient that means one key|gpg cannot encrypt"),
+        pytest.raises(StreamError, match=r"not a recipient that means one key|gpg cannot encrypt"),
         open_writer(tmp_path / "a.pgp", pgp_recipients=[recipient]) as writer,
     ):
         writer.write_lines(["for another"])

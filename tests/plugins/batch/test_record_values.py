@@ -107,7 +107,7 @@ def test_a_time_without_a_zone_is_refused_with_its_record(rocketjob, serializer,
         ({"__rocketjob__": "set"}, "marks values of special types"),
         ({1: "one"}, "must have text as keys"),
         ({"a\0b": 1}, r"may not contain '\\0'"),
-        ([object()], "no type that a document holds"),
+        ([object()], "not a type that a document holds"),
     ],
 )
 def test_what_a_field_cannot_hold_no_record_holds(rocketjob, record, said):

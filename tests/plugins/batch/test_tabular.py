@@ -586,7 +586,7 @@ def test_numbers_that_do_not_fit_are_refused():
     error = fails("1000 is too long for 3 characters", fixed().render, {"age": 1000})
     assert error.column == "age"
     fails("'x' is no whole number", fixed().render, {"age": "x"})
-    fails("nan is not a number", fixed().render, {"amount": float("nan")})
+    fails("nan is no number", fixed().render, {"amount": float("nan")})
     error = fails("column age: 'abc' is no whole number", fixed().parse, "Ann   abc  00012.50")
     assert error.column == "age"
     error = fails("line 2, column age", fixed().parse_many, ["", "Ann   abc  00012.50"])
