@@ -159,7 +159,7 @@ def test_an_end_that_somebody_else_was_first_with_leaves_no_second_successor(roc
     job = OneOClockJob.create()
     other = OneOClockJob.find(job.id)
     other.abort()
-    with pytest.raises(Exception, match="somebody else changed it"):
+    with pytest.raises(Exception, match="somebody else has changed it"):
         job.abort()
     assert len(series()) == 1
 
