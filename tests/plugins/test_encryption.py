@@ -14,6 +14,7 @@ from rocketjob import Job, application, field
 from rocketjob.base import config
 from rocketjob.base.errors import ConfigurationError
 from rocketjob.cli import make_cli
+from rocketjob.store import context
 from rocketjob_plugins import encryption
 from rocketjob_plugins.encryption import EncryptionError, envelope, keys
 from rocketjob_plugins.encryption.files import CHUNK, DecryptingReader, EncryptingWriter
@@ -362,6 +363,7 @@ def by_environment(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ROCKETJOB_URL", f"sqlite:///{tmp_path}/jobs.db")
     monkeypatch.setenv("ROCKETJOB_ENCRYPTION_KEYS", OLD)
+    monkeypatch.setattr(context, "_current", None)  # as in a process that begins
     application.reload()
     return monkeypatch
 
