@@ -23,7 +23,7 @@ import bson
 
 import rocketjob
 from rocketjob import Job, application
-from rocketjob.queue.claim import Queue
+from rocketjob.queue.dispatch import Queue
 
 SINGLE = 2000  # of the operations that are one transaction each
 

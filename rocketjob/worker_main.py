@@ -23,7 +23,7 @@ from rocketjob.base.config import Config
 from rocketjob.base.ending import end_soon
 from rocketjob.base.log import Logger, LogService, put_back
 from rocketjob.model.app_modules import import_app
-from rocketjob.queue.claim import Queue
+from rocketjob.queue.dispatch import Queue
 from rocketjob.server import events
 from rocketjob.server.server import MISSED_BEATS
 from rocketjob.server.subscribers import LoggerSubscriber
@@ -69,12 +69,12 @@ class Child:
             self.config,
             self.orders["claimed_by"],
             self.orders["worker_name"],
-            suspects=self.orders["suspects"],
+            quarantined=self.orders["quarantined"],
         )
         self.pool = WorkerPool(
             queue, self.orders["threads"], self.config, self._may_claim, self.slots
         )
-        self.pool.end_when_idle = self.orders["suspects"]
+        self.pool.end_when_idle = self.orders["quarantined"]
         threading.Thread(target=self._obey, name="commands", daemon=True).start()
         LoggerSubscriber.subscribe()
         listener = events.Listener().start()

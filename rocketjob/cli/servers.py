@@ -290,7 +290,7 @@ def _is_gone(server: Server) -> bool:
 
 def _is_at_rest(server: Server) -> bool:
     from rocketjob import application
-    from rocketjob.queue.claim import owners
+    from rocketjob.queue.reclaim import owners
 
     current = application.current()
     held = owners(current.store, current.plugins)

@@ -1,4 +1,4 @@
-"""Claims: how a job is taken by a worker, written under its claim, given back and taken back.
+"""One claim of a job: how it is written and guarded, released, and reclaimed from the dead.
 
 A claim is the name of who claims, `incarnation.process`, and a number that grows with each claim
 of the job. Every later write of the worker is conditional on both, so that nobody who has lost a
@@ -31,7 +31,7 @@ INDEX: dict[str, Any] = {
 }
 RELEASED = {"worker_name": "", "claimed_by": ""}  # what goes when nobody holds the job any more
 FULL = 16 * 1024 * 1024 - 4096  # bytes: less than a claim's entry in the history is left
-SUSPECTED = "suspected"  # the claim under which the job may have ended its whole server
+QUARANTINED = "suspected"  # stored: the claim under which the job may have ended its whole server
 UNSTARTED = {**RELEASED, "started_at": ""}
 
 
@@ -65,13 +65,13 @@ def hold(job: Any, claim: Claim) -> None:
     record_of(job).claim = claim
 
 
-def release(job: Any) -> None:
-    """Give the job out of its worker's hands, with the next write."""
+def clear(job: Any) -> None:
+    """Clear the claim's fields: with the next write nobody holds the job any more."""
     job.worker_name = job.claimed_by = None
 
 
-def released(job: Any) -> None:
-    """Forget the claim, if the job was released by the last write."""
+def forget_cleared(job: Any) -> None:
+    """Forget the claim, if the last write has cleared it."""
     record = record_of(job)
     if record.claim is not None and job.claimed_by is None:
         record.claim = None
@@ -107,13 +107,13 @@ def taken_over(by: str, worker_name: str, **also: Any) -> Update:
     return {"$set": fields, "$inc": {"claim_number": 1}}
 
 
-def give_back(
+def release(
     stored: Stored, note: Mapping[str, Any] | None = None, reason: str | None = None
 ) -> Write:
     """Return the write that queues a claimed job again as if it had not been claimed."""
     name, number = stored.get("worker_name"), stored.get("claim_number")
-    entry = history.entry("give_back", "queued", clock.now(), name, number, reason)
-    noted = history.given_back(stored.get(HISTORY) or (), entry)
+    entry = history.entry(history.RELEASE, "queued", clock.now(), name, number, reason)
+    noted = history.released(stored.get(HISTORY) or (), entry)
     update = {
         **noted,
         "$set": {"state": "queued", **noted.get("$set", {}), **(note or {})},
@@ -170,13 +170,13 @@ def _claimed(stored: Mapping[str, Any]) -> Filter:
     return {"_id": stored["_id"], **claim_in(stored).guard(), "state": "running"}
 
 
-# --- taking back ---------------------------------------------------------------------------------
+# --- reclaiming ----------------------------------------------------------------------------------
 
 
-def take_back(
+def reclaim(
     job: Any, crashed: str | None, reason: str, crash_limit: int
 ) -> Literal["requeued", "failed"] | None:
-    """Take a job back from a worker that is gone; see `Job.recover`."""
+    """Reclaim a job from a worker that is gone; see `Job.recover`."""
     name, arguments = "requeue", dict[str, Any](reason=crashed or reason)
     if crashed:
         job.interruptions += 1
@@ -201,7 +201,7 @@ def _prepared(job: Any, name: str, arguments: dict[str, Any]) -> Change:
     try:
         change.prepare()
     except Exception:
-        job.logger.exception("a callback raised while the job was taken back")
+        job.logger.exception("a callback raised while the job was reclaimed")
         change = Change(job, job.event_called(name), arguments)
         change.prepare(callbacks=False)
     return change

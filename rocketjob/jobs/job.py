@@ -140,7 +140,7 @@ class Job(Lifecycle, Scopes, Presented):
     def claim_limits(self) -> list[Limit]:
         """Return the limits that a claim of this job is subject to; mixins add theirs.
 
-        Where it raises the job is held back until the next re-check.
+        Where it raises the job is deferred until the next re-check.
         """
         return []
 
@@ -153,11 +153,11 @@ class Job(Lifecycle, Scopes, Presented):
         """Return whether a server with these settings runs jobs of this class."""
         return True
 
-    def free_slots(self, wanted: int, suspects: bool | None = None) -> int:
+    def free_slots(self, wanted: int, quarantined: bool | None = None) -> int:
         """Return how many more workers, up to `wanted`, can join this running job.
 
         Args:
-            suspects: count only parts whose worker has crashed before, or only the others.
+            quarantined: count only parts whose worker has crashed before, or only the others.
         """
         return 0
 
@@ -366,7 +366,7 @@ class Job(Lifecycle, Scopes, Presented):
         if completed_at is None:
             raise completions.gone(self)
         self.state, self.completed_at = "completed", completed_at
-        claims.release(self)
+        claims.clear(self)
         self.percent_complete = 100
         return self
 

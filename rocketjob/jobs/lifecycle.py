@@ -56,7 +56,7 @@ class Lifecycle(Stateful, abstract=True):
     @event(Transition(("running",), "completed"))
     def complete(self, *, save: bool = True) -> None:
         """End a running job well; it is removed if `destroy_on_complete`."""
-        claims.release(self)
+        claims.clear(self)
         self.completed_at = clock.now()
         self.percent_complete = 100
         self.exception = None
@@ -71,14 +71,14 @@ class Lifecycle(Stateful, abstract=True):
     ) -> None:
         """Fail a job, with an exception or a reason in words."""
         self.exception = JobException.of(reason, worker_name or self.worker_name)
-        claims.release(self)
+        claims.clear(self)
         self.completed_at = clock.now()
         self.failure_count += 1
 
     @event(Transition(("failed",), "queued"))
     def retry(self, *, keep_exception: bool = False, save: bool = True) -> None:
         """Queue a failed job again; the exception stays visible only if it is to be kept."""
-        claims.release(self)
+        claims.clear(self)
         self.completed_at = None
         self.interruptions = 0
         if not keep_exception:
@@ -90,7 +90,7 @@ class Lifecycle(Stateful, abstract=True):
     )
     def pause(self, *, save: bool = True) -> None:
         """Hold a job back until it is resumed."""
-        claims.release(self)
+        claims.clear(self)
         self.completed_at = clock.now()
 
     @event(Transition(("paused",), "queued"))
@@ -101,7 +101,7 @@ class Lifecycle(Stateful, abstract=True):
     @event(Transition(("queued", "running", "paused", "failed"), "aborted"), validates=False)
     def abort(self, *, save: bool = True) -> None:
         """Give a job up for good."""
-        claims.release(self)
+        claims.clear(self)
         self.completed_at = clock.now()
 
     @event(
@@ -112,7 +112,7 @@ class Lifecycle(Stateful, abstract=True):
         self, server_name: str | None = None, *, reason: str | None = None, save: bool = True
     ) -> None:
         """Take a running job back from its worker; with a server's name only from that one."""
-        claims.release(self)
+        claims.clear(self)
         self.started_at = None
 
     @event(Transition(("queued",), "queued"), validates=False)
@@ -123,7 +123,7 @@ class Lifecycle(Stateful, abstract=True):
     def recover(
         self, crashed: str | None, reason: str, crash_limit: int
     ) -> Literal["requeued", "failed"] | None:
-        """Take the job back from a worker that is gone; called by whoever notices first.
+        """Reclaim the job from a worker that is gone; called by whoever notices first.
 
         Args:
             crashed: how the worker process ended, if it did so while it performed this job.
@@ -133,7 +133,7 @@ class Lifecycle(Stateful, abstract=True):
         Returns:
             what became of it; None if somebody else was first.
         """
-        return claims.take_back(self, crashed, reason, crash_limit)
+        return claims.reclaim(self, crashed, reason, crash_limit)
 
     # --- questions ---------------------------------------------------------------------------
 
@@ -277,7 +277,7 @@ class Lifecycle(Stateful, abstract=True):
         return history.entry(event, self.state, clock.now(), worker, claim, reason)
 
     def was_changed(self) -> None:
-        claims.released(self)
+        claims.forget_cleared(self)
 
     def note_removal(self, event: str) -> None:
         if event == "complete":

@@ -35,6 +35,8 @@ def _warning(old: str, new: str, method: Any) -> Any:
     @functools.wraps(method)
     def call(self: Any, *args: Any, **kwargs: Any) -> Any:
         warn(f"Job.{old}", f"Job.{new}")
+        if "suspects" in kwargs:
+            kwargs["quarantined"] = kwargs.pop("suspects")
         return method(self, *args, **kwargs)
 
     return call

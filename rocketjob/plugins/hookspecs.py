@@ -138,8 +138,8 @@ def claim_owners() -> list[str]:
 
 
 @hookspec
-def take_back_claims(owner: str, crashed: Mapping[str, str], crash_limit: int) -> int:
-    """Take back what a dead process held, as the kernel does with jobs.
+def reclaim(owner: str, crashed: Mapping[str, str], crash_limit: int) -> int:
+    """Reclaim what a dead process held, as the kernel does with jobs.
 
     Args:
         owner: the process's id, or a server's, for all its processes.
@@ -147,13 +147,13 @@ def take_back_claims(owner: str, crashed: Mapping[str, str], crash_limit: int) -
         crash_limit: crashes after which a part is given up.
 
     Returns:
-        how many claims were taken back.
+        how many claims were reclaimed.
     """
     raise NotImplementedError
 
 
 @hookspec
-def waiting_suspects() -> int:
+def waiting_quarantined() -> int:
     """Count what waits for a process of its own, because its worker crashed before."""
     raise NotImplementedError
 

@@ -15,6 +15,7 @@ from typing import Any
 import attrs
 import pluggy
 
+from rocketjob.base import deprecation
 from rocketjob.base.config import KERNEL, Declared
 from rocketjob.base.errors import PluginError
 from rocketjob.base.settings import Setting
@@ -22,6 +23,7 @@ from rocketjob.base.text import did_you_mean
 from rocketjob.plugins import hookspecs, kernel
 
 log = logging.getLogger(__name__)
+RENAMED = {"take_back_claims": "reclaim", "waiting_suspects": "waiting_quarantined"}
 
 
 @attrs.frozen
@@ -37,6 +39,18 @@ class PluginInfo:
     mixins: tuple[str, ...] = ()
     jobs: tuple[str, ...] = ()
     error: str | None = None
+
+
+class _Pluggy(pluggy.PluginManager):
+    """Takes an implementation under a hook's old name for one of the new name."""
+
+    def parse_hookimpl_opts(self, plugin: Any, name: str) -> pluggy.HookimplOpts | None:
+        options = super().parse_hookimpl_opts(plugin, name)
+        if options is not None and options["specname"] is None and name in RENAMED:
+            whose = getattr(plugin, "__name__", None) or type(plugin).__name__
+            deprecation.warn(f"{whose}.{name}", RENAMED[name])
+            options["specname"] = RENAMED[name]
+        return options
 
 
 class PluginManager:
@@ -55,7 +69,7 @@ class PluginManager:
         entry_points: Iterable[metadata.EntryPoint] | None = None,
         strict: bool = True,
     ) -> None:
-        self._pluggy = pluggy.PluginManager(hookspecs.GROUP)
+        self._pluggy = _Pluggy(hookspecs.GROUP)
         self._pluggy.add_hookspecs(hookspecs)
         self._pluggy.register(kernel, name="kernel")  # first: what others bring comes after it
         self._found: dict[str, metadata.EntryPoint] = {}

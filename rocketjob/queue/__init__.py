@@ -2,4 +2,4 @@
 
 from rocketjob.base.deprecation import moved
 
-__getattr__ = moved(__name__, {"Queue": "rocketjob.queue.claim"})
+__getattr__ = moved(__name__, {"Queue": "rocketjob.queue.dispatch"})

@@ -219,19 +219,19 @@ class LimitedClaim:
         except BaseException as error:
             self._raise_if_of_the_store(error)
             if self._lease is not NOT_NEEDED:  # nothing that the error undoes
-                self._give_back(claimed[0])
+                self._release(claimed[0])
             raise LimitFailed(stored, error) from error
         if claimed and not self._lease.lasts():  # another one may have taken the place as well
             self._is_late = True
-            self._give_back(claimed[0])
+            self._release(claimed[0])
             return []
         return claimed
 
-    def _give_back(self, stored: Stored) -> None:
-        self.store.write_many(JOBS, [claims.give_back(stored)])
+    def _release(self, stored: Stored) -> None:
+        self.store.write_many(JOBS, [claims.release(stored)])
 
     def _limits(self, stored: Stored) -> Sequence[Limit] | None:
-        """Return a job's limits; None if they cannot be asked, so that it is held back."""
+        """Return a job's limits; None if they cannot be asked, so that it is deferred."""
         try:
             job = self.load(stored)
         except Exception:

@@ -26,7 +26,7 @@ from rocketjob.base.text import relative, span
 from rocketjob.jobs.job import Job
 from rocketjob.jobs.unknown import UnknownJob
 from rocketjob.model.app_modules import import_app
-from rocketjob.queue.claim import owners
+from rocketjob.queue.reclaim import owners
 from rocketjob.server.classes import find_classes
 from rocketjob.server.events import COLLECTION
 from rocketjob.server.recovery import unheld, unserved

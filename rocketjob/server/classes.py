@@ -8,7 +8,7 @@ from rocketjob.base.errors import ConfigurationError
 from rocketjob.jobs.job import Job, job_class
 from rocketjob.jobs.unknown import UnknownJob
 from rocketjob.model.registry import loaded_classes
-from rocketjob.queue.claim import takes
+from rocketjob.queue.eligible import takes
 from rocketjob.store.context import Context
 
 

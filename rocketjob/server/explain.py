@@ -16,7 +16,8 @@ from rocketjob.jobs.exception import message_of
 from rocketjob.jobs.job import Job
 from rocketjob.jobs.reasons import Explanation, Reason, Remark, shown
 from rocketjob.jobs.unknown import UnknownJob
-from rocketjob.queue.claim import Queue, more_urgent_than
+from rocketjob.queue.dispatch import Queue
+from rocketjob.queue.eligible import more_urgent_than
 from rocketjob.queue.limits import limits_of
 from rocketjob.server.server import Server
 from rocketjob.store import Store, context
@@ -81,7 +82,7 @@ def _queue() -> Queue:
 
 def _reasons(job: Job, stored: dict[str, Any], now: datetime) -> Iterator[Reason]:
     app, queue = context.current(), _queue()
-    clauses = queue.clauses(now)
+    clauses = queue.eligible.clauses(now)
     if job.is_expired:
         yield Reason("expires_at", f"it expired at {shown(job.expires_at)}: it will be removed")
     if _fails(job, clauses["run_at"]):
@@ -131,7 +132,7 @@ def _servers(name: str) -> Iterator[Reason]:
 
 def _ahead(job: Job, queue: Queue, now: datetime) -> Iterator[Reason]:
     """Name what a worker goes to first: due jobs, and running ones that it can join."""
-    clauses = queue.clauses(now)
+    clauses = queue.eligible.clauses(now)
     due = [clauses["state"], clauses["run_at"], more_urgent_than(job)]
     count = context.current().store.collection(COLLECTION).count_documents({"$and": due})
     if count:

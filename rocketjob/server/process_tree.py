@@ -1,6 +1,6 @@
 """The worker processes of a server: started, started again when they die, ended.
 
-What a process leaves behind is noted without the store, which may be away, and taken back as soon
+What a process leaves behind is noted without the store, which may be away, and reclaimed as soon
 as that can be reached.
 """
 
@@ -18,7 +18,8 @@ from rocketjob.base.backoff import jittered
 from rocketjob.base.config import Config
 from rocketjob.base.interrupt import Interrupt
 from rocketjob.base.log import Logger
-from rocketjob.queue.claim import Queue, requeue_claims, waiting_suspects
+from rocketjob.queue.dispatch import Queue
+from rocketjob.queue.reclaim import requeue_claims
 from rocketjob.server.server import Server
 from rocketjob.server.worker_process import Exit, Process
 from rocketjob.store.context import Context
@@ -28,7 +29,7 @@ log = Logger("rocketjob.supervisor")
 
 BACK_OFF = (0.0, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)  # seconds before the nth quick restart
 QUICK_DEATH = 10.0  # seconds: a process that lived longer starts again without waiting
-SUSPECTS_RETRY = 1.0
+QUARANTINE_RETRY = 1.0
 SPAWN_RETRY = 5.0
 READY_SECONDS = 30.0  # a process that takes longer to import its app is worth a word in the log
 
@@ -45,15 +46,16 @@ class ProcessTree:
     Args:
         server: whose they are.
         directory: where they are started, by name.
-        suspects: the queue as a process for suspects sees it.
+        quarantined: the queue as a process for quarantined jobs sees it.
         stopping: set when the server stops: then nothing is started any more.
         wake: is set when a process has ended.
 
     Attributes:
         processes: those that live, by number.
         exits: how processes ended; what has not been handled yet.
-        restarts: what is to be started again: when, with how many threads, whether for suspects.
-        to_take_back: processes that have ended and held something, with what crashed with them.
+        restarts: what is to be started again: when, with how many threads, whether for
+            quarantined jobs.
+        to_reclaim: processes that have ended and held something, with what crashed with them.
         paused: whether they are told to start nothing.
         cut_short: how many jobs were queued again because the server stops.
         worked_before: how many jobs were worked by processes that have ended.
@@ -65,7 +67,7 @@ class ProcessTree:
         application: Context,
         server: Server,
         directory: str,
-        suspects: Queue,
+        quarantined: Queue,
         stopping: threading.Event,
         wake: Interrupt,
     ) -> None:
@@ -74,11 +76,11 @@ class ProcessTree:
         self.processes: dict[int, Process] = {}
         self.exits: queue.SimpleQueue[Exit] = queue.SimpleQueue()
         self.restarts: list[tuple[float, int, bool]] = []
-        self.to_take_back: list[tuple[Process, dict[str, str]]] = []
+        self.to_reclaim: list[tuple[Process, dict[str, str]]] = []
         self.paused = False
         self.cut_short = self.worked_before = self.quick_deaths = 0
-        self._suspects, self._suspects_after = suspects, 0.0
-        self._suspects_wait = SUSPECTS_RETRY
+        self._quarantined, self._quarantined_after = quarantined, 0.0
+        self._quarantined_wait = QUARANTINE_RETRY
         self._stopping, self._wake = stopping, wake
         self._numbers = 0
         self._beat_at = 0.0
@@ -91,9 +93,9 @@ class ProcessTree:
         return self.worked_before + sum(p.slots.worked for p in list(self.processes.values()))
 
     def workers(self) -> int:
-        """Count the threads; a process for suspects comes and goes besides those asked for."""
+        """Count the threads; one for quarantined jobs comes and goes besides those asked for."""
         living = list(self.processes.values())
-        return sum(process.threads for process in living if not process.suspects)
+        return sum(process.threads for process in living if not process.quarantined)
 
     def performing(self) -> list[str]:
         """Return the ids of what is performed.
@@ -102,7 +104,7 @@ class ProcessTree:
         dies as well.
         """
         performed = [id for process in list(self.processes.values()) for id in process.performed()]
-        return performed + [id for _, crashed in list(self.to_take_back) for id in crashed]
+        return performed + [id for _, crashed in list(self.to_reclaim) for id in crashed]
 
     def holders(self) -> set[str]:
         """Return under which names the living processes claim."""
@@ -141,7 +143,7 @@ class ProcessTree:
         for index in range(count):
             self.spawn(share + (index < rest))
 
-    def spawn(self, threads: int, suspects: bool = False) -> None:
+    def spawn(self, threads: int, quarantined: bool = False) -> None:
         """Start one process.
 
         Raises:
@@ -152,7 +154,7 @@ class ProcessTree:
         slots = Slots(threads)
         slots.set_beat(self._beat_at or clock.monotonic())
         try:
-            process = self._start(number, threads, suspects, slots)
+            process = self._start(number, threads, quarantined, slots)
         except BaseException:
             slots.close()
             raise
@@ -164,7 +166,7 @@ class ProcessTree:
             process.popen.kill()
             self.wait_for(process)
 
-    def _start(self, number: int, threads: int, suspects: bool, slots: Slots) -> Process:
+    def _start(self, number: int, threads: int, quarantined: bool, slots: Slots) -> Process:
         orders = {
             "number": number,
             # If the store is away for a while, nobody must begin with an empty one.
@@ -172,23 +174,23 @@ class ProcessTree:
             "claimed_by": f"{self.server.incarnation}.{number}",
             "worker_name": f"{self.server.name}:{number}",
             "threads": threads,
-            "suspects": suspects,
+            "quarantined": quarantined,
             "paused": self.paused,
             "urls_from": self.application.directory,
         }
         return Process.start(orders, slots, self.directory)
 
-    def start_suspects(self) -> None:
+    def start_quarantined(self) -> None:
         """Give jobs whose worker has crashed a process of their own, one job at a time.
 
         So the next crash shows which of them it was, and takes nobody else down with it.
         """
         if self._stopping.is_set() or self.paused:
             return
-        if any(process.suspects for process in self.processes.values()):
+        if any(process.quarantined for process in self.processes.values()):
             return
-        if clock.monotonic() >= self._suspects_after and waiting_suspects(self._suspects):
-            self.spawn(1, suspects=True)
+        if clock.monotonic() >= self._quarantined_after and self._quarantined.has_quarantined():
+            self.spawn(1, quarantined=True)
 
     def restart_due(self) -> None:
         """Start again what is due."""
@@ -241,20 +243,20 @@ class ProcessTree:
         if has_crashed:
             message = "a worker process died" if was_ready else "a worker process did not start"
             log.error(message, how=ended.describe(), performing=len(performed))
-        if process.suspects:
-            self._put_off_suspects(bool(worked or performed))
-        if not self._stopping.is_set() and not process.suspects:
+        if process.quarantined:
+            self._put_off_quarantined(bool(worked or performed))
+        if not self._stopping.is_set() and not process.quarantined:
             self._schedule_restart(process)
         crashed = dict.fromkeys(performed, ended.describe()) if has_crashed else {}
-        self.to_take_back.append((process, crashed))
+        self.to_reclaim.append((process, crashed))
 
-    def _put_off_suspects(self, got_to_work: bool) -> None:
-        """Wait longer and longer for one that finds nothing to do, as where all are held back."""
+    def _put_off_quarantined(self, got_to_work: bool) -> None:
+        """Wait longer and longer for one that finds nothing to do, as where all are deferred."""
         if got_to_work:
-            self._suspects_wait = SUSPECTS_RETRY
+            self._quarantined_wait = QUARANTINE_RETRY
             return
-        self._suspects_after = clock.monotonic() + jittered(self._suspects_wait)
-        self._suspects_wait = min(2 * self._suspects_wait, self.config.re_check_seconds)
+        self._quarantined_after = clock.monotonic() + jittered(self._quarantined_wait)
+        self._quarantined_wait = min(2 * self._quarantined_wait, self.config.re_check_seconds)
 
     def _schedule_restart(self, process: Process) -> None:
         lived = clock.monotonic() - process.started
@@ -263,16 +265,16 @@ class ProcessTree:
         if delay >= 1:
             log.warning("worker processes die again and again: waiting", seconds=delay)
         due = clock.monotonic() + jittered(delay)
-        self.restarts.append((due, process.threads, process.suspects))
+        self.restarts.append((due, process.threads, process.quarantined))
 
-    def take_back_ended(self) -> None:
+    def reclaim_ended(self) -> None:
         """Queue again what ended processes held; what cannot be done now is done later.
 
         Raises:
             Exception: the store cannot be reached.
         """
-        while self.to_take_back:
-            process, crashed = self.to_take_back[0]
+        while self.to_reclaim:
+            process, crashed = self.to_reclaim[0]
             taken = requeue_claims(
                 self.application.store,
                 self.application.plugins,
@@ -281,11 +283,11 @@ class ProcessTree:
                 crashed=crashed,
                 reason="its worker process ended",
             )
-            del self.to_take_back[0]
+            del self.to_reclaim[0]
             self.cut_short += taken["requeued"] if self._stopping.is_set() else 0
             if taken["requeued"] or taken["failed"]:
-                log.warning("work taken back", process=process.number, **taken)
-            self.start_suspects()
+                log.warning("work reclaimed", process=process.number, **taken)
+            self.start_quarantined()
 
     # --- the end -----------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from rocketjob.jobs import completions
 from rocketjob.jobs.claims import COLLECTION
 from rocketjob.jobs.job import Job
 from rocketjob.jobs.unknown import UnknownJob
-from rocketjob.queue.claim import owners, requeue_claims
+from rocketjob.queue.reclaim import owners, requeue_claims
 from rocketjob.server import events
 from rocketjob.server.server import MISSED_BEATS, Server
 from rocketjob.store import Store
@@ -51,7 +51,7 @@ class Recovery:
         # The holders before the servers: who claims is registered already.
         holders = owners(self.store, self.plugins)
         servers = list(Server.collection().find({}))
-        taken = [self.bury(each) for each in self._dead(servers)]
+        reclaimed = [self.bury(each) for each in self._dead(servers)]
         living = {each["incarnation"] for each in servers if each["_id"] in self._seen}
         for holder in holders:
             incarnation, dot, _ = holder.partition(".")
@@ -59,13 +59,13 @@ class Recovery:
                 continue
             if incarnation == self.incarnation and holder in living_processes:
                 continue
-            taken.append(self._take_back(holder))
-        taken.append(self._take_back_unheld())
+            reclaimed.append(self._reclaim(holder))
+        reclaimed.append(self._reclaim_unheld())
         for store in self.stores():
             store.recover()
         self._remove_old_events()
         completions.forget()
-        return {name: sum(each[name] for each in taken) for name in NOTHING}
+        return {name: sum(each[name] for each in reclaimed) for name in NOTHING}
 
     def forget(self) -> None:
         """Start watching all servers again: for a while nothing could be learnt about them."""
@@ -76,14 +76,14 @@ class Recovery:
         """Take back what the processes of a server held that is known to be dead, and remove it.
 
         In this order, since the document alone tells what was being performed: if this process dies
-        too, the next one finds it. Several may be at it at once: each job is taken back by one
+        too, the next one finds it. Several may be at it at once: each job is reclaimed by one
         guarded write.
         """
         if Server.collection().find_one(_silent(server), {"_id": 1}) is None:
             return NOTHING  # it has beaten this moment, or another server was first
-        taken = self._take_back(server["incarnation"], _performed_by(server), True)
+        reclaimed = self._reclaim(server["incarnation"], _performed_by(server), True)
         self._remove(server)
-        return taken
+        return reclaimed
 
     def _dead(self, servers: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Return the servers whose heartbeat stopped."""
@@ -112,10 +112,10 @@ class Recovery:
             self._seen.pop(server["_id"], None)
             log.error("a server died: its heartbeat stopped", name=server["name"])
 
-    def _take_back(
+    def _reclaim(
         self, holder: str, crashed: dict[str, str] | None = None, unexplained: bool = False
     ) -> dict[str, int]:
-        taken = requeue_claims(
+        reclaimed = requeue_claims(
             self.store,
             self.plugins,
             holder,
@@ -123,26 +123,26 @@ class Recovery:
             crashed=crashed,
             unexplained=unexplained,
         )
-        if any(taken.values()):
-            log.warning("work taken back", holder=holder, **taken)
-        return taken
+        if any(reclaimed.values()):
+            log.warning("work reclaimed", holder=holder, **reclaimed)
+        return reclaimed
 
-    def _take_back_unheld(self) -> dict[str, int]:
+    def _reclaim_unheld(self) -> dict[str, int]:
         """Queue running jobs that nobody has held for as long as a server may be silent."""
         now, before = clock.monotonic(), self._unheld
         jobs = {(job.id, job.claim_number, job.started_at): job for job in unheld(self.store)}
         self._unheld = {key: before.get(key, now) for key in jobs}
         limit = MISSED_BEATS * self.config.heartbeat_seconds
-        taken = dict(NOTHING)
+        reclaimed = dict(NOTHING)
         for key in [key for key, since in self._unheld.items() if now - since >= limit]:
             job = jobs[key]
             outcome = job.recover(
                 None, "it was running and nobody held it", self.config.crash_limit
             )
             if outcome is not None:
-                job.logger.warning("taken back: it was running and nobody held it")
-                taken[outcome] += 1
-        return taken
+                job.logger.warning("reclaimed: it was running and nobody held it")
+                reclaimed[outcome] += 1
+        return reclaimed
 
     def _remove_old_events(self) -> None:
         if clock.monotonic() - self._swept_events > 600:

@@ -20,7 +20,8 @@ from rocketjob.base.errors import ConfigurationError, RocketJobError, StoreError
 from rocketjob.base.interrupt import Interrupt
 from rocketjob.base.log import Logger, put_back
 from rocketjob.model.app_modules import import_app
-from rocketjob.queue.claim import Queue, requeue_claims
+from rocketjob.queue.dispatch import Queue
+from rocketjob.queue.reclaim import requeue_claims
 from rocketjob.server import events, signals
 from rocketjob.server.heartbeat import Heartbeat, heartbeat
 from rocketjob.server.process_tree import ProcessTree, process_count
@@ -55,17 +56,17 @@ class Supervisor:
         directory = directory or of_process()  # before an app module changes it
         application = _with_app(application)
         application.plugins.collect("register_jobs")
-        suspects = _checked_queue(application)
+        quarantined = _checked_queue(application)
         for store in application.stores():
             store.collection_names()  # so that it is there for the processes, which make none
         self.application, self.config = application, application.config
         self.interrupt = Interrupt()
         self._stopping, self._killing = threading.Event(), threading.Event()
-        self.server = _document(application, suspects)
+        self.server = _document(application, quarantined)
         self.recovery = Recovery(application, self.server.incarnation)
         self.registration = Registration(self.config, self.server, self.recovery, self._stopping)
         self.tree = ProcessTree(
-            application, self.server, directory, suspects, self._stopping, self.interrupt
+            application, self.server, directory, quarantined, self._stopping, self.interrupt
         )
         self.heartbeat = Heartbeat(
             self.registration,
@@ -191,7 +192,7 @@ class Supervisor:
             self.tree.say_who_is_late()
             try:
                 mark = store.change_mark()
-                self.tree.take_back_ended()
+                self.tree.reclaim_ended()
                 self.obey()
                 self._sweep_if_due()
                 if not self.stopping:
@@ -232,7 +233,7 @@ class Supervisor:
             self.recovery.forget()
             return
         self.recovery.sweep(self.tree.holders())
-        self.tree.start_suspects()
+        self.tree.start_quarantined()
         now = clock.monotonic()
         if now >= self._next_look:
             self._next_look = now + UNSERVED_SECONDS
@@ -260,9 +261,9 @@ class Supervisor:
         self.tree.wait_until_ended(deadline, self._killing)
         self.tree.kill()
         try:
-            self.tree.take_back_ended()
+            self.tree.reclaim_ended()
         except Exception:
-            log.exception("work of an ended process could not be taken back yet")
+            log.exception("work of an ended process could not be reclaimed yet")
 
     def _note_stopping(self) -> None:
         with contextlib.suppress(Exception):
@@ -294,9 +295,9 @@ def _with_app(application: Context) -> Context:
 
 
 def _checked_queue(application: Context) -> Queue:
-    """Return the queue as a process for suspects sees it; the supervisor claims nothing."""
+    """Return the queue as a process for quarantined jobs sees it; the supervisor claims nothing."""
     config, store = application.config, application.store
-    queue = Queue(store, application.plugins, config, "", "", suspects=True)
+    queue = Queue(store, application.plugins, config, "", "", quarantined=True)
     try:
         queue.is_waiting()
     except StoreError as error:
@@ -313,6 +314,6 @@ def _document(application: Context, queue: Queue) -> Server:
         max_workers=config.workers,
         processes=process_count(config),
         heartbeat_seconds=config.heartbeat_seconds,
-        classes=queue.class_names(),
+        classes=queue.eligible.class_names(),
         heartbeat=heartbeat(0, 0, []),
     )

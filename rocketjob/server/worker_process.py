@@ -22,7 +22,7 @@ class Process:
     """One worker process.
 
     Args:
-        suspects: whether it is for jobs whose worker has crashed.
+        quarantined: whether it is for jobs whose worker has crashed.
         slots: the memory in which it says what it performs.
         started: when, in seconds of the monotonic clock.
     """
@@ -30,7 +30,7 @@ class Process:
     number: int
     claimed_by: str
     threads: int
-    suspects: bool
+    quarantined: bool
     slots: Slots
     popen: subprocess.Popen[str]
     started: float
@@ -63,7 +63,7 @@ class Process:
             process_group=0,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(own)},
         )
-        known = {name: orders[name] for name in ("number", "claimed_by", "threads", "suspects")}
+        known = {name: orders[name] for name in ("number", "claimed_by", "threads", "quarantined")}
         process = cls(slots=slots, popen=popen, started=clock.monotonic(), **known)
         process.tell(line)
         return process

@@ -13,19 +13,21 @@ from rocketjob.base.passwords import bounded, hide_passwords
 from rocketjob.model.record import HISTORY, HISTORY_LIMIT
 from rocketjob.model.types import plain_datetime
 
+RELEASE = "give_back"  # the event of a released claim; stores of every version have it by this name
+
 
 @attrs.frozen
 class HistoryEntry:
     """One change of state.
 
     Attributes:
-        event: such as `start`, `fail`, or `recover` for work taken back from a dead server.
+        event: such as `start`, `fail`, or `requeue` for work reclaimed from a dead server.
         state: the state that it led to.
         at: when, UTC.
         worker_name: which worker, if one did it.
         claim_number: the claim that was held; it grows with each claim of the job.
         reason: why, for example the exception of a failed attempt.
-        count: how often it happened in a row; only for claims that were given back.
+        count: how often it happened in a row; only for claims that were released.
         since: when it first did so, UTC; None if it happened once.
     """
 
@@ -76,17 +78,17 @@ def push(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {HISTORY: {"$each": list(entries), "$slice": -HISTORY_LIMIT}}
 
 
-def given_back(present: Sequence[Mapping[str, Any]], entry: dict[str, Any]) -> dict[str, Any]:
-    """Return the part of an update that notes a claim given back, for its holder to write.
+def released(present: Sequence[Mapping[str, Any]], entry: dict[str, Any]) -> dict[str, Any]:
+    """Return the part of an update that notes a released claim, for its holder to write.
 
-    A job that waits for a throttle is claimed and given back at each look. In a row these are one
+    A job that waits for a throttle is claimed and released at each look. In a row these are one
     entry that counts, so that they do not push out what happened before.
 
     Args:
         present: the history as it is stored, which ends with the start by this claim.
     """
     events = [event.get("event") for event in present[-2:]]
-    if events != ["give_back", "start"]:
+    if events != [RELEASE, "start"]:
         return {"$push": push([entry])}
     last = present[-2]
     counted = {"count": last.get("count", 1) + 1, "since": last.get("since", last["at"])}

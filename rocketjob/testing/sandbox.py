@@ -12,7 +12,7 @@ from rocketjob.application import Application
 from rocketjob.base import clock
 from rocketjob.base import config as config_module
 from rocketjob.plugins.manager import PluginManager
-from rocketjob.queue.claim import Queue
+from rocketjob.queue.dispatch import Queue
 from rocketjob.store import Store
 from rocketjob.worker import async_loop
 from rocketjob.worker.runner import Worker, work_claimed_job

@@ -23,9 +23,9 @@ from rocketjob.base.errors import ClaimLost
 from rocketjob.base.interrupt import Interrupt
 from rocketjob.base.log import Logger
 from rocketjob.jobs import completions
-from rocketjob.jobs.claims import COLLECTION, claim_of, give_back, held_by
+from rocketjob.jobs.claims import COLLECTION, claim_of, held_by, release
 from rocketjob.jobs.job import Job
-from rocketjob.queue.claim import Queue
+from rocketjob.queue.dispatch import Queue
 from rocketjob.states.machine import Change
 from rocketjob.store import Write
 from rocketjob.worker.runner import log_end
@@ -36,7 +36,7 @@ log = Logger("rocketjob.worker_pool")
 
 BACKLOG_SECONDS = 0.02  # claim at most what can be finished in this time, beyond idle threads
 BACKLOG_LIMIT = 250  # ... and at most so many, so that a killed process leaves little behind
-STALE_SECONDS = 0.2  # a backlog that waits longer was misjudged: give it back to the others
+STALE_SECONDS = 0.2  # a backlog that waits longer was misjudged: release it to the others
 GATHER_SECONDS = 0.003  # a finished job waits at most so long for others to be written with it
 GATHER_COUNT = 100
 QUICK_SECONDS = 0.0005  # jobs shorter than this are done faster by one thread than by many
@@ -79,7 +79,7 @@ class WorkerPool:
         self._mean = 0.05  # seconds a job takes; learnt from those that were worked
         self._claimed_at = 0.0
         self._looked_at = 0.0  # when it last began to wait for work
-        self._unwanted: list[Job] = []  # to be given back
+        self._unwanted: list[Job] = []  # to be released
         self._held: dict[ObjectId, int] = {}  # the claims that this pool knows of
         self._found_nothing = False
         self._is_unsure = False  # whether an answer of the store was lost
@@ -110,7 +110,7 @@ class WorkerPool:
     def performed(self, number: int, seconds: float, worked: bool = True) -> None:
         if self.watch is not None:
             self.watch.performing(number, None)
-        self.worked += worked  # not one that was held back
+        self.worked += worked  # not one that was deferred
         self._mean += (seconds - self._mean) * (0.2 if seconds < self._mean else 0.5)
 
     def hold(self, job: Job) -> None:
@@ -123,7 +123,7 @@ class WorkerPool:
         self._held.pop(job.id, None)
 
     def refuse(self, job: Job) -> None:
-        """Have a claimed job given back that was not started."""
+        """Have a claimed job released that was not started."""
         self._unwanted.append(job)
         self._wake.set()
 
@@ -187,7 +187,7 @@ class WorkerPool:
             self.watch.set_worked(self.worked)
         mark = self.queue.store.change_mark()
         self._commit()
-        self._give_back_backlog()
+        self._release_backlog()
         self._check_claims()
         claimed = self._claim()
         if not claimed:
@@ -338,7 +338,7 @@ class WorkerPool:
             except IndexError:
                 return found
 
-    def _give_back_backlog(self) -> None:
+    def _release_backlog(self) -> None:
         """Queue again what was claimed and will not be started soon."""
         stale = clock.monotonic() - self._claimed_at > STALE_SECONDS and not self._idle
         if self._tasks and (stale or self.stopping.is_set() or not self.may_claim()):
@@ -348,7 +348,7 @@ class WorkerPool:
             if stale:
                 self._mean = max(self._mean, STALE_SECONDS)
         if unwanted := self._unwanted[:]:
-            self.queue.give_back(unwanted)
+            self.queue.release(unwanted)
             for job in unwanted:
                 self.released(job)
             del self._unwanted[: len(unwanted)]  # only now: if the store is away they are kept
@@ -369,8 +369,8 @@ class WorkerPool:
             if self._held.get(job["_id"]) != job["claim_number"] and job["_id"] not in busy
         ]
         if lost:
-            log.warning("claims that nobody works on are given back", jobs=len(lost))
-            self.queue.store.write_many(COLLECTION, [give_back(job) for job in lost])
+            log.warning("claims that nobody works on are released", jobs=len(lost))
+            self.queue.store.write_many(COLLECTION, [release(job) for job in lost])
         self._is_unsure = False
         self._next_check = clock.monotonic() + self.config.re_check_seconds
 

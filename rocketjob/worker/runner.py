@@ -27,7 +27,7 @@ from rocketjob.worker.contexts import in_fresh_context
 
 if TYPE_CHECKING:
     from rocketjob.jobs.job import Job
-    from rocketjob.queue.claim import Queue
+    from rocketjob.queue.dispatch import Queue
     from rocketjob.store import Filter
 
 log = Logger("rocketjob.runner")
@@ -57,11 +57,11 @@ class Worker:
         """The name under which an error is stored; a job that is run inline has no worker."""
         return None if self.inline else self.name
 
-    def hold_back(self, job: Job, name: str, filter: Filter) -> None:
+    def defer(self, job: Job, name: str, filter: Filter) -> None:
         """Give a claimed job back, and leave it and its like alone until the next re-check."""
         if self.queue is not None:
-            self.queue.hold_back(name, filter)
-            self.queue.give_back([job], job.waiting_note(name, clock.now()), reason=name)
+            self.queue.defer(name, filter)
+            self.queue.release([job], job.waiting_note(name, clock.now()), reason=name)
 
     def working_on(self, job: Job, part: int = 0) -> None:
         """Note which part of a job is in work, for the case that the process dies of it."""
@@ -95,7 +95,7 @@ def work_claimed_job(job: Job, worker: Worker) -> bool:
     """Work a job that this worker has claimed; nothing that the job raises gets out of here.
 
     Returns:
-        False if the job was held back instead.
+        False if the job was deferred instead.
     """
     return in_fresh_context(_work_claimed_job, job, worker)
 
@@ -136,7 +136,7 @@ def is_lost(job: Job, error: BaseException) -> bool:
 
 
 def is_vetoed(job: Job, worker: Worker) -> bool:
-    """Ask the plugins whether a claimed job may start; one that may not is given back."""
+    """Ask the plugins whether a claimed job may start; one that may not is released."""
     plugins = context.current().plugins
     if not plugins.listens("veto_claim") or claim_of(job) is None:
         return False
@@ -144,13 +144,13 @@ def is_vetoed(job: Job, worker: Worker) -> bool:
         veto = plugins.hook.veto_claim(job=job)
     except BaseException as error:  # who cannot say yes has not said it
         problem = f"{type(error).__name__}: {message_of(error)}"
-        job.logger.exception("held back: a plugin's veto_claim failed", error=problem)
+        job.logger.exception("deferred: a plugin's veto_claim failed", error=problem)
         veto = ("veto_claim", {"_id": job.id})
     if veto is None:
         return False
     name, filter = veto
-    job.logger.debug("held back", by=name)
-    worker.hold_back(job, name, filter)
+    job.logger.debug("deferred", by=name)
+    worker.defer(job, name, filter)
     return True
 
 
@@ -230,7 +230,7 @@ def save_where_it_is(job: Job) -> None:
     """Store a state that a callback set in memory, if it is not stored already."""
     if job.state != (record_of(job).stored or {}).get("state"):
         job.save(validate=False)
-        claims.released(job)
+        claims.forget_cleared(job)
 
 
 def fail(job: Job, error: BaseException, worker: Worker) -> None:

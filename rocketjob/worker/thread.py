@@ -18,7 +18,7 @@ from rocketjob.base.config import Config
 from rocketjob.base.log import Logger
 from rocketjob.jobs.claims import claim_of
 from rocketjob.jobs.job import Job
-from rocketjob.queue.claim import Queue
+from rocketjob.queue.dispatch import Queue
 from rocketjob.states.machine import Change
 from rocketjob.worker.runner import Worker, fail_refused, settle, work_claimed_job
 from rocketjob.worker.surroundings import Surroundings

@@ -191,7 +191,7 @@ def test_a_server_that_was_stopped_and_comes_back_changes_nothing(tmp_path, jobs
     with servers(tmp_path, FROZEN) as start:
         sleepy = start("sleepy", processes=1, workers=3).wait_until_up()
         ids = insert(jobs, "FrozenJob", 3, takes=0.4)
-        # Claimed is not enough: what has not begun is given back, and nothing is lost.
+        # Claimed is not enough: what has not begun is released, and nothing is lost.
         eventually(lambda: len(list(tmp_path.glob("begun.*"))) == 3)
         sleepy.send_to_all(signal.SIGSTOP)
         heir = start("heir", processes=1, workers=3, crash_limit=10)

@@ -253,7 +253,7 @@ def test_a_clock_that_is_wrong_takes_no_work_from_a_living_server(tmp_path, jobs
         # Longer than it takes to be declared dead, by beats of both.
         beats = heartbeat(steady) + 8, heartbeat(odd) + 8
         eventually(lambda: heartbeat(steady) >= beats[0] and heartbeat(odd) >= beats[1])
-        assert not odd.logged("work taken back") and not steady.logged("work taken back")
+        assert not odd.logged("work reclaimed") and not steady.logged("work reclaimed")
         assert not odd.logged("a server died: its heartbeat stopped")
         (tmp_path / "go").touch()
         eventually(lambda: number(jobs, state="completed") == 2)

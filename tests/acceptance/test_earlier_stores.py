@@ -20,7 +20,7 @@ from data.make_store import (
     EarlierNightlyJob,
     EarlierOrderJob,
 )
-from rocketjob.queue.claim import requeue_claims
+from rocketjob.queue.reclaim import requeue_claims
 from rocketjob.server.server import Server
 from rocketjob.testing import sandbox
 from rocketjob_plugins.dirmon import DirmonEntry

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from rocketjob.queue.claim import requeue_claims
+from rocketjob.queue.reclaim import requeue_claims
 from support.flow_children import FiveAtOnceJob, PerMinuteJob, work
 
 SPAWN = multiprocessing.get_context("spawn")

@@ -90,7 +90,7 @@ def test_a_server_that_was_stopped_and_comes_back_changes_nothing(tmp_path, flee
         settings = {"url": fleet_url, "processes": 1, "workers": 3, "crash_limit": 10}
         sleepy = start("sleepy", **settings).wait_until_up()
         insert(jobs, "FrozenJob", 3)
-        # Claimed is not enough: what has not begun is given back, and nothing is lost.
+        # Claimed is not enough: what has not begun is released, and nothing is lost.
         eventually(lambda: len(list(tmp_path.glob("begun.*"))) == 3)
         sleepy.send_to_all(signal.SIGSTOP)
         start("heir", **settings)

@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from rocketjob import Job
+from rocketjob import Job, hookimpl
+from rocketjob.plugins.manager import PluginManager
 from rocketjob.states.machine import Change
 
 OLD = ["clock", "errors", "job", "limits", "supervisor", "codec", "hookspecs"]
@@ -113,7 +114,23 @@ def test_an_old_override_reaches_the_new_names_of_its_bases_through_super():
 
 def test_a_call_by_an_old_name_works_with_a_warning(rocketjob):
     with pytest.warns(DeprecationWarning, match=r"Job\.open_places is called Job\.free_slots now"):
-        assert Job().open_places(1) == 0
+        assert Job().open_places(1, suspects=True) == 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [("take_back_claims", "reclaim"), ("waiting_suspects", "waiting_quarantined")],
+)
+def test_a_hook_is_called_by_its_new_name_where_a_plugin_has_the_old_one(old, new):
+    class Plugin:
+        pass
+
+    setattr(Plugin, old, hookimpl(staticmethod(lambda: 7)))
+    plugins = PluginManager(entry_points=[])
+    with pytest.warns(DeprecationWarning, match=rf"Plugin\.{old} is called {new} now.*0\.3"):
+        plugins.register(Plugin)
+    caller = getattr(plugins.hook, new)
+    assert [each.function() for each in caller.get_hookimpls()] == [7]
 
 
 def test_a_change_is_asked_for_its_document_and_for_its_job_with_a_warning(rocketjob):

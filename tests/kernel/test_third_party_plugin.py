@@ -58,7 +58,7 @@ with sandbox(**SETTINGS) as made:
     print(json.dumps({
         "state": job.reload().state,
         "plugins": {i.name: i.enabled for i in made.plugins.infos()},
-        "classes": made.queue.class_names(),
+        "classes": made.queue.eligible.class_names(),
     }))
 """
 

@@ -82,7 +82,7 @@ def test_a_day_in_the_life(rocketjob, order):
     assert rocketjob.work_off() == 0  # Throttle: nothing is lost, nothing moves
     assert (job.reload().run_at, job.runs, job.cron_schedule) == (NINE, 0, "0 9 * * * UTC")
     HOLD["back"] = False
-    rocketjob.queue._held_back.clear()
+    rocketjob.queue.eligible.deferred.clear()
     for minutes in (10, 20):  # Retry, within the window
         assert rocketjob.work_off() == 1
         due = NINE + timedelta(minutes=minutes)

@@ -59,7 +59,7 @@ FAILING = {
 
 
 @pytest.mark.parametrize("how", FAILING)
-def test_a_job_whose_limits_fail_is_held_back_and_asked_again(rocketjob, caplog, how):
+def test_a_job_whose_limits_fail_is_deferred_and_asked_again(rocketjob, caplog, how):
     class LimitedByItselfJob(PassingJob):
         claim_limits = FAILING[how]
 
@@ -69,7 +69,7 @@ def test_a_job_whose_limits_fail_is_held_back_and_asked_again(rocketjob, caplog,
             rocketjob.work_off()
     assert other.reload().is_completed
     assert job.reload().is_queued
-    assert [r.message for r in caplog.records].count("held back: its limits fail") == 1
+    assert [r.message for r in caplog.records].count("deferred: its limits fail") == 1
     if how != "cannot take":  # that is known at a claim only
         assert "its limits fail, which holds it back: " in str(job.explain())
     LimitedByItselfJob.claim_limits = lambda self: []

@@ -168,7 +168,7 @@ def test_none_and_0_are_no_limit(rocketjob, none):
 
 
 def test_a_worker_that_is_killed_leaves_no_place_taken(rocketjob):
-    from rocketjob.queue.claim import requeue_claims
+    from rocketjob.queue.reclaim import requeue_claims
 
     TwoAtOnceJob.create_many([{} for _ in range(3)])
     claim(rocketjob)  # and never heard of again
@@ -320,7 +320,7 @@ def test_it_is_asked_again_after_the_re_check(rocketjob, monkeypatch):
     rocketjob.work_off()
     lag["seconds"] = 0
     assert rocketjob.work_off() == 0
-    rocketjob.queue._held_back.clear()  # as after re_check_seconds
+    rocketjob.queue.eligible.deferred.clear()  # as after re_check_seconds
     assert rocketjob.work_off() == 1
     assert job.reload().is_completed
 
@@ -331,7 +331,7 @@ def test_since_when_it_waits_is_kept_through_re_checks(rocketjob):
     for _ in range(3):
         rocketjob.work_off()
         rocketjob.travel(timedelta(minutes=1))
-        rocketjob.queue._held_back.clear()
+        rocketjob.queue.eligible.deferred.clear()
     assert job.reload().throttled_since == NOW
 
 

@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 
 from rocketjob import Job
 from rocketjob.base import clock
-from rocketjob.queue.claim import requeue_claims
+from rocketjob.queue.reclaim import requeue_claims
 from rocketjob.testing import sandbox
 from rocketjob_plugins.cron import Cron
 from rocketjob_plugins.processing_window import ProcessingWindow

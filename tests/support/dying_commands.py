@@ -382,7 +382,7 @@ def claim_for(made):
     """Let a server have a job, and say by its heartbeat that it performs it."""
     job = DyingHeldJob.create()
     current = application.current()
-    from rocketjob.queue.claim import Queue
+    from rocketjob.queue.dispatch import Queue
 
     holder = f"{made.server.incarnation}.1"
     assert Queue(current.store, current.plugins, current.config, holder, "x:1").claim(1)

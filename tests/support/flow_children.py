@@ -5,7 +5,7 @@ import threading
 import time
 
 from rocketjob import Job, ValidationError
-from rocketjob.queue.claim import Queue
+from rocketjob.queue.dispatch import Queue
 from rocketjob.testing import sandbox
 from rocketjob.worker.pool import WorkerPool
 from rocketjob_plugins.singleton import Singleton

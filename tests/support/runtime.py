@@ -17,7 +17,7 @@ from rocketjob import application
 from rocketjob.base import clock
 from rocketjob.base.errors import StoreUnavailable
 from rocketjob.jobs.claims import COLLECTION
-from rocketjob.queue.claim import Queue
+from rocketjob.queue.dispatch import Queue
 from rocketjob.worker.pool import WorkerPool
 
 PATIENCE = 30.0  # seconds; the machines are shared, and only a failure ever waits so long

@@ -30,7 +30,7 @@ from rocketjob_plugins.batch import hookspecs
 from rocketjob_plugins.batch.batch import Batch, batch_throttle
 from rocketjob_plugins.batch.category import InputCategory, OutputCategory
 from rocketjob_plugins.batch.lower_priority import LowerPriority
-from rocketjob_plugins.batch.recovery import claim_owners, take_back_claims, waiting_suspects
+from rocketjob_plugins.batch.recovery import claim_owners, reclaim, waiting_quarantined
 from rocketjob_plugins.batch.result import Result, Results
 from rocketjob_plugins.batch.settings import SLICES_URL, check_slices_store
 from rocketjob_plugins.batch.slice import Slice
@@ -52,8 +52,8 @@ __all__ = [
     "ThrottleWindows",
     "batch_throttle",
     "claim_owners",
-    "take_back_claims",
-    "waiting_suspects",
+    "reclaim",
+    "waiting_quarantined",
 ]
 
 

@@ -30,7 +30,7 @@ class BatchLifecycle(Job, abstract=True):
     )
     def retry(self, *, keep_exception: bool = False, save: bool = True) -> None:
         """Let a failed job go on with its failed slices, or start over if it had not begun."""
-        claims.release(self)
+        claims.clear(self)
         self.completed_at = None
         if not keep_exception:
             self.exception = None
@@ -45,7 +45,7 @@ class BatchLifecycle(Job, abstract=True):
     )
     def pause(self, *, save: bool = True) -> None:
         """Hold a job back; workers stop at the next record."""
-        claims.release(self)
+        claims.clear(self)
         self.completed_at = clock.now()
 
     @event(
@@ -57,7 +57,7 @@ class BatchLifecycle(Job, abstract=True):
         self.completed_at = None
 
     @event(
-        Transition(("running",), "running", "_can_take_back", "its worker is on another server"),
+        Transition(("running",), "running", "_can_requeue", "its worker is on another server"),
         Transition(("running",), "queued", "_can_start_again", "its worker is on another server"),
         validates=False,
     )
@@ -65,7 +65,7 @@ class BatchLifecycle(Job, abstract=True):
         self, server_name: str | None = None, *, reason: str | None = None, save: bool = True
     ) -> None:
         """Take the job, or its slices, back from workers; with a name from that server's only."""
-        claims.release(self)
+        claims.clear(self)
         if self._was_processing():
             self.sub_state = "processing"
             self.input.requeue_running(server_name)
@@ -75,7 +75,7 @@ class BatchLifecycle(Job, abstract=True):
     @event(Transition(("completed", "failed", "running", "paused"), "running"))
     def reopen(self, *, save: bool = True) -> None:
         """Process again: input was added to a job that had ended."""
-        claims.release(self)
+        claims.clear(self)
         self.completed_at = self.exception = None
         self.sub_state = "processing"
         self.percent_complete = 0
@@ -92,7 +92,7 @@ class BatchLifecycle(Job, abstract=True):
     def _was_processing(self) -> bool:
         return self.sub_state in ("processing", "after")
 
-    def _can_take_back(self, server_name: str | None = None, **_: Any) -> bool:
+    def _can_requeue(self, server_name: str | None = None, **_: Any) -> bool:
         if self.sub_state == "after":
             return self.worker_on_server(server_name)
         return self.sub_state == "processing"

@@ -298,14 +298,14 @@ class BatchModel(BatchLifecycle, abstract=True):
             "say the same wherever jobs are uploaded and worked, and is the store in its place?"
         )
 
-    def free_slots(self, wanted: int, suspects: bool | None = None) -> int:
+    def free_slots(self, wanted: int, quarantined: bool | None = None) -> int:
         """Return how many workers find a slice; one, where only the end is left."""
         slices = self.input
         filter: dict[str, Any] = {"state": "queued"}
-        if suspects is not None:
-            filter["interruptions"] = {"$gt": 0} if suspects else 0
+        if quarantined is not None:
+            filter["interruptions"] = {"$gt": 0} if quarantined else 0
         found = len(list(slices.collection.find(filter, {"_id": 1}, limit=wanted)))
-        if found or suspects or self.record_count is None:
+        if found or quarantined or self.record_count is None:
             return min(found, self.free_places())
         unfinished = {"state": {"$in": ["queued", "running"]}}
         return 0 if slices.collection.find_one(unfinished, {"_id": 1}) else 1

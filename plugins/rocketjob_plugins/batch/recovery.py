@@ -35,30 +35,30 @@ def claim_owners() -> list[str]:
         except Exception as error:
             if not job.input.store.is_transient(error):
                 raise
-            # Where the slices' own store is away, the work of simple jobs is still taken back.
+            # Where the slices' own store is away, the work of simple jobs is still reclaimed.
             log.warning("slices cannot be looked at", job_id=str(job.id), error=str(error))
     return found
 
 
 @hookimpl
-def take_back_claims(owner: str, crashed: Mapping[str, str], crash_limit: int) -> int:
-    taken = 0
+def reclaim(owner: str, crashed: Mapping[str, str], crash_limit: int) -> int:
+    count = 0
     for job in _batch_jobs(HOLDING):
         for slice_ in job.input.where({"state": "running", **held_by(owner)}):
             how = crashed.get(f"{job.id}/{slice_.id}")
             try:
-                taken += _take_back(job, slice_, how, crash_limit)
+                count += _reclaim(job, slice_, how, crash_limit)
             except Exception as error:
                 if job.input.store.is_transient(error):
                     raise
-                log.exception("a slice cannot be taken back", job_id=str(job.id), slice=slice_.id)
-    return taken
+                log.exception("a slice cannot be reclaimed", job_id=str(job.id), slice=slice_.id)
+    return count
 
 
 @hookimpl
-def waiting_suspects() -> int:
-    suspect = {"state": "queued", "interruptions": {"$gt": 0}}
-    return sum(_has(job, suspect) for job in _batch_jobs(["running"]))
+def waiting_quarantined() -> int:
+    quarantined = {"state": "queued", "interruptions": {"$gt": 0}}
+    return sum(_has(job, quarantined) for job in _batch_jobs(["running"]))
 
 
 def _has(job: Batch, filter: Mapping[str, Any]) -> bool:
@@ -82,7 +82,7 @@ def _batch_jobs(states: list[str]) -> Iterator[Batch]:
             yield job
 
 
-def _take_back(job: Batch, slice_: Slice, how: str | None, crash_limit: int) -> bool:
+def _reclaim(job: Batch, slice_: Slice, how: str | None, crash_limit: int) -> bool:
     slices = job.input
     if slices.store.recover(slices.name, claim_guard(slice_)) or _carry_out_old(job, slice_):
         return True

@@ -153,18 +153,18 @@ class InputSlices(Slices):
         claimed_by: str,
         worker_name: str,
         limit: int,
-        suspects: bool | None = None,
+        quarantined: bool | None = None,
         claimed_in: str = "",
     ) -> list[Slice]:
         """Take the first queued slices, for one worker alone.
 
         Args:
-            suspects: only those whose worker has crashed before, or only the others.
+            quarantined: only those whose worker has crashed before, or only the others.
             claimed_in: tells the workers of one process apart.
         """
         filter: dict[str, Any] = {"state": "queued"}
-        if suspects is not None:
-            filter["interruptions"] = {"$gt": 0} if suspects else 0
+        if quarantined is not None:
+            filter["interruptions"] = {"$gt": 0} if quarantined else 0
         update = {
             "$set": {
                 "state": "running",

@@ -6,8 +6,8 @@
         secondary_schedule = "0 0 * * Sat America/New_York"    # and all of the weekend
         secondary_duration = timedelta(hours=48)
 
-Only slices are held back; the job starts, and ends, at any time. Without a complete primary pair
-nothing is held back. A window is open from its first instant, and closed at the instant it ends.
+Only slices are deferred; the job starts, and ends, at any time. Without a complete primary pair
+nothing is deferred. A window is open from its first instant, and closed at the instant it ends.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from rocketjob.jobs.limit import Limit
 from rocketjob.model.fields import read_only_field
 from rocketjob.model.types import encode_any
 from rocketjob.store import Filter
-from rocketjob_plugins.throttle.methods import HeldBack, ask, held_back, this_class, throttles_of
+from rocketjob_plugins.throttle.methods import Deferral, ask, deferral, this_class, throttles_of
 from rocketjob_plugins.throttle.rate import Rate, RateLimit
 from rocketjob_plugins.throttle.waiting import Waiting
 
@@ -22,7 +22,7 @@ class Throttle(Waiting, abstract=True):
     throttle_running_jobs: ClassVar[int | None] = None
     rate_limit: ClassVar[str | None] = None
     throttle_key: ClassVar[Callable[[Any], Any] | None] = None
-    __throttles__: ClassVar[Mapping[str, HeldBack]] = {}
+    __throttles__: ClassVar[Mapping[str, Deferral]] = {}
     __rate__: ClassVar[Rate | None] = None
 
     throttle_group: str | None = field(default=None, user_editable=True, copy_on_restart=True)
@@ -130,10 +130,10 @@ class Throttle(Waiting, abstract=True):
         for name, filter in type(self).__throttles__.items():
             try:
                 if ask(self, name):
-                    return name, held_back(self, filter)
+                    return name, deferral(self, filter)
             except BaseException as error:  # whatever an app's code raises
                 text = f"{type(error).__name__}: {error}"
-                self.logger.exception("held back: the throttle failed", throttle=name, error=text)
+                self.logger.exception("deferred: the throttle failed", throttle=name, error=text)
                 return name, this_class(self)
         return None
 

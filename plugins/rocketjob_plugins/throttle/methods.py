@@ -11,7 +11,7 @@ from rocketjob.base.errors import ConfigurationError
 from rocketjob.store import Filter
 
 F = TypeVar("F", bound=Callable[..., Any])
-HeldBack = Callable[[Any], Filter] | Filter
+Deferral = Callable[[Any], Filter] | Filter
 MARK = "__rocketjob_throttle__"
 
 
@@ -28,8 +28,8 @@ def this_job(job: Job) -> Filter:
 @overload
 def throttle(function: F) -> F: ...
 @overload
-def throttle(*, filter: HeldBack = ...) -> Callable[[F], F]: ...
-def throttle(function: Any = None, *, filter: HeldBack = this_class) -> Any:
+def throttle(*, filter: Deferral = ...) -> Callable[[F], F]: ...
+def throttle(function: Any = None, *, filter: Deferral = this_class) -> Any:
     """Mark a method that returns True while its jobs must wait.
 
     Args:
@@ -46,13 +46,13 @@ def throttle(function: Any = None, *, filter: HeldBack = this_class) -> Any:
     return decorate if function is None else decorate(function)
 
 
-def throttles_of(cls: type) -> dict[str, HeldBack]:
+def throttles_of(cls: type) -> dict[str, Deferral]:
     """Return the throttles of a class: those of its bases, then its own, in order.
 
     Raises:
         ConfigurationError: a marked method cannot be a throttle.
     """
-    throttles: dict[str, HeldBack] = {}
+    throttles: dict[str, Deferral] = {}
     for base in reversed(cls.__bases__):
         throttles.update(getattr(base, "__throttles__", {}))
     for name, value in cls.__dict__.items():
@@ -89,7 +89,7 @@ def ask(job: Job, name: str) -> bool:
     return answer
 
 
-def held_back(job: Job, filter: HeldBack) -> Filter:
+def deferral(job: Job, filter: Deferral) -> Filter:
     """Return what a throttle holds back.
 
     Raises:

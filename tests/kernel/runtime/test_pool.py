@@ -11,7 +11,7 @@ from rocketjob.base import clock
 from rocketjob.base.errors import DocumentTooLarge, NotFound
 from rocketjob.jobs import claims
 from rocketjob.jobs.claims import claim_of
-from rocketjob.queue.claim import Queue
+from rocketjob.queue.dispatch import Queue
 from rocketjob.worker.pool import WorkerPool
 from support.jobs import KeptJob, PassingJob, stored
 from support.runtime import FlakyStore, Gate, count, events_of, eventually, queue_of, running_pool
@@ -404,7 +404,7 @@ def test_a_write_whose_answer_was_lost_is_not_taken_for_a_lost_claim(file_store,
     assert "ClaimLost" not in caplog.text
 
 
-def test_a_claim_whose_answer_was_lost_is_given_back_and_made_again(file_store):
+def test_a_claim_whose_answer_was_lost_is_released_and_made_again(file_store):
     flaky = FlakyStore(file_store.store)
     flaky.fail("claim_many", after=True)
     job = KeptJob.create()
@@ -415,7 +415,7 @@ def test_a_claim_whose_answer_was_lost_is_given_back_and_made_again(file_store):
     assert events_of(job) == ["start", "give_back", "start", "complete"]
 
 
-def test_a_claim_that_cannot_be_given_back_now_is_given_back_later(file_store, gate):
+def test_a_claim_that_cannot_be_released_now_is_released_later(file_store, gate):
     flaky = FlakyStore(file_store.store)
     claiming = threading.Event()
     claiming.set()
@@ -570,7 +570,7 @@ def test_a_pool_that_may_not_claim_finishes_what_it_runs(file_store, gate):
         eventually(lambda: stored(second)["state"] == "completed")
 
 
-def test_a_backlog_that_will_not_start_soon_is_given_back(file_store, gate):
+def test_a_backlog_that_will_not_start_soon_is_released(file_store, gate):
     for _ in range(3):
         GateJob.create()
     with running_pool(file_store, threads=1) as pool:
@@ -628,11 +628,11 @@ def test_a_job_that_becomes_due_is_started(file_store):
     assert stored(job)["started_at"] >= job.run_at
 
 
-def test_a_pool_for_suspects_ends_when_it_has_worked_them(file_store):
+def test_a_pool_for_quarantined_jobs_ends_when_it_has_worked_them(file_store):
     jobs = [KeptJob.create() for _ in range(3)]
     Job.collection().update_many({}, {"$set": {"interruptions": 1}})
     innocent = KeptJob.create()
-    pool = WorkerPool(queue_of(file_store, suspects=True), 1, file_store.application.config)
+    pool = WorkerPool(queue_of(file_store, quarantined=True), 1, file_store.application.config)
     pool.end_when_idle = True
     runner = threading.Thread(target=pool.run, daemon=True)
     runner.start()

@@ -1,4 +1,4 @@
-"""What is claimed, in which order, under whose name; and what is given or taken back."""
+"""What is claimed, in which order, under whose name; and what is released or reclaimed."""
 
 import threading
 from datetime import timedelta
@@ -12,8 +12,9 @@ from rocketjob.base import clock
 from rocketjob.base.config import Config
 from rocketjob.base.errors import ConfigurationError, StoreUnavailable
 from rocketjob.jobs.claims import held_by
-from rocketjob.queue.claim import owners, requeue_claims, takes, waiting_suspects
+from rocketjob.queue.eligible import takes
 from rocketjob.queue.limits import Limit
+from rocketjob.queue.reclaim import owners, requeue_claims
 from support.jobs import KeptJob, PassingJob, stored
 from support.runtime import FlakyStore, events_of, queue_of
 
@@ -133,23 +134,23 @@ def test_a_class_that_is_made_later_is_claimed(queue):
 
 
 def test_what_the_filter_holds_back_can_be_named(queue):
-    assert list(queue.clauses(clock.now())) == ["state", "run_at", "class"]
+    assert list(queue.eligible.clauses(clock.now())) == ["state", "run_at", "class"]
 
 
-def test_suspects_and_the_others_are_claimed_apart(rocketjob):
-    suspect, innocent, old = (KeptJob.create() for _ in range(3))
-    Job.collection().update_one({"_id": suspect.id}, {"$set": {"interruptions": 1}})
+def test_quarantined_jobs_and_the_others_are_claimed_apart(rocketjob):
+    quarantined, innocent, old = (KeptJob.create() for _ in range(3))
+    Job.collection().update_one({"_id": quarantined.id}, {"$set": {"interruptions": 1}})
     Job.collection().update_one({"_id": old.id}, {"$unset": {"interruptions": ""}})
-    assert queue_of(rocketjob, suspects=True).is_waiting()
-    assert ids(queue_of(rocketjob, suspects=True).claim(9)) == [suspect.id]
-    assert not queue_of(rocketjob, suspects=True).is_waiting()
-    assert ids(queue_of(rocketjob, suspects=False).claim(9)) == ids([innocent, old])
+    assert queue_of(rocketjob, quarantined=True).is_waiting()
+    assert ids(queue_of(rocketjob, quarantined=True).claim(9)) == [quarantined.id]
+    assert not queue_of(rocketjob, quarantined=True).is_waiting()
+    assert ids(queue_of(rocketjob, quarantined=False).claim(9)) == ids([innocent, old])
 
 
 def test_a_suspect_that_is_not_due_does_not_wait(rocketjob):
-    suspect = KeptJob.create(run_at=clock.now().add(hours=1))
-    Job.collection().update_one({"_id": suspect.id}, {"$set": {"interruptions": 1}})
-    assert not queue_of(rocketjob, suspects=True).is_waiting()
+    quarantined = KeptJob.create(run_at=clock.now().add(hours=1))
+    Job.collection().update_one({"_id": quarantined.id}, {"$set": {"interruptions": 1}})
+    assert not queue_of(rocketjob, quarantined=True).is_waiting()
 
 
 def test_no_job_is_claimed_twice_by_claimers_at_the_same_time(file_store):
@@ -219,20 +220,20 @@ def test_a_suspect_that_waits_for_a_limit_could_not_start(rocketjob):
 
     OnceJob.create()
     rocketjob.queue.claim(1)
-    suspect = OnceJob.create()
-    OnceJob.collection().update_one({"_id": suspect.id}, {"$set": {"interruptions": 1}})
-    queue = queue_of(rocketjob, suspects=True)
-    assert not waiting_suspects(queue)
+    quarantined = OnceJob.create()
+    OnceJob.collection().update_one({"_id": quarantined.id}, {"$set": {"interruptions": 1}})
+    queue = queue_of(rocketjob, quarantined=True)
+    assert not queue.has_quarantined()
     OnceJob.running().first().abort()
-    assert waiting_suspects(queue)
+    assert queue.has_quarantined()
 
 
-# --- giving back --------------------------------------------------------------------------------
+# --- releasing ----------------------------------------------------------------------------------
 
 
-def test_what_is_given_back_can_be_claimed_by_others(queue, rocketjob):
+def test_what_is_released_can_be_claimed_by_others(queue, rocketjob):
     job = KeptJob.create()
-    queue.give_back(queue.claim(1))
+    queue.release(queue.claim(1))
     found = stored(job)
     assert found["state"] == "queued"
     assert {"worker_name", "claimed_by", "started_at"}.isdisjoint(found)
@@ -241,12 +242,12 @@ def test_what_is_given_back_can_be_claimed_by_others(queue, rocketjob):
     assert events_of(job) == ["start", "give_back", "start"]
 
 
-def test_what_another_claimed_meanwhile_is_not_given_back(queue, rocketjob):
+def test_what_another_claimed_first_is_not_released(queue, rocketjob):
     job = KeptJob.create()
     claimed = queue.claim(1)
-    queue.give_back(claimed)
+    queue.release(claimed)
     queue_of(rocketjob, "there.1").claim(1)
-    queue.give_back(claimed)
+    queue.release(claimed)
     assert stored(job)["claimed_by"] == "there.1"
 
 
@@ -388,12 +389,12 @@ def test_a_text_in_the_setting_where_that_is_no_value_of_its_field_is_an_error(r
 # --- the history of what waits ------------------------------------------------------------------
 
 
-def test_claims_that_are_given_back_in_a_row_are_one_entry_that_counts(queue, rocketjob):
+def test_claims_that_are_released_in_a_row_are_one_entry_that_counts(queue, rocketjob):
     rocketjob.freeze()
     job = KeptJob.create()
     first = clock.now()
     for _ in range(50):
-        queue.give_back(queue.claim(1), reason="throttle lags")
+        queue.release(queue.claim(1), reason="throttle lags")
         rocketjob.travel(timedelta(minutes=1))
     start, given = job.reload().history
     assert (start.event, given.event, given.reason) == ("start", "give_back", "throttle lags")
@@ -406,7 +407,7 @@ def test_an_attempt_stays_in_the_history_however_long_the_job_waits_after_it(que
     queue.claim(1)[0].fail("the reason")
     job.reload().retry()
     for _ in range(200):
-        queue.give_back(queue.claim(1))
+        queue.release(queue.claim(1))
     queue.claim(1)[0].complete()
     assert events_of(job) == ["start", "fail", "retry", "start", "give_back", "start", "complete"]
     assert job.reload().history[1].reason == "the reason"
@@ -415,9 +416,9 @@ def test_an_attempt_stays_in_the_history_however_long_the_job_waits_after_it(que
 def test_a_history_that_was_counted_survives_a_claim_by_another(queue, rocketjob):
     job = KeptJob.create()
     claimed = [queue.claim(1)]
-    queue.give_back(claimed[0])
+    queue.release(claimed[0])
     claimed.append(queue.claim(1))
-    queue.give_back(claimed[1])
+    queue.release(claimed[1])
     queue_of(rocketjob, "there.1").claim(1)
-    queue.give_back(claimed[1])  # too late: nothing is written over
+    queue.release(claimed[1])  # too late: nothing is written over
     assert events_of(job) == ["start", "give_back", "start"]

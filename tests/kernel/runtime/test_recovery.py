@@ -173,15 +173,15 @@ def test_a_crash_counts_though_another_recovery_is_at_it_at_the_same_time(
     job = claim_for(rocketjob, dead)
     change = {"$set": {"heartbeat.performing": [str(job.id)]}}
     Server.collection().update_one({"_id": dead.id}, change)
-    take_back = mine._take_back
+    reclaim = mine._reclaim
 
     def let_the_other_be_first(*arguments):
         for _ in range(30):
             watch.now += theirs.interval
             theirs.sweep(set())
-        return take_back(*arguments)
+        return reclaim(*arguments)
 
-    monkeypatch.setattr(mine, "_take_back", let_the_other_be_first)
+    monkeypatch.setattr(mine, "_reclaim", let_the_other_be_first)
     mine.bury(Server.collection().find_one({"_id": dead.id}))
     assert stored(job)["interruptions"] == 1
     assert [entry["event"] for entry in stored(job)["history"]] == ["start", "requeue"]
@@ -286,10 +286,10 @@ def test_the_time_begins_again_with_each_start(rocketjob, mine, watch):
 # --- whole servers that die at once --------------------------------------------------------------
 
 
-def die_with(rocketjob, mine, job, *, suspects):
+def die_with(rocketjob, mine, job, *, quarantined):
     """Let a server claim, and die before its heartbeat has named anything."""
     dead = server(f"dead {job.reload().claim_number}")
-    queue = queue_of(rocketjob, f"{dead.incarnation}.1", suspects=suspects)
+    queue = queue_of(rocketjob, f"{dead.incarnation}.1", quarantined=quarantined)
     claimed = [each.id for each in queue.claim(5)]
     mine.bury(Server.collection().find_one({"_id": dead.id}))
     return claimed
@@ -297,12 +297,12 @@ def die_with(rocketjob, mine, job, *, suspects):
 
 def test_a_job_that_takes_its_server_down_is_performed_alone_and_failed(rocketjob, mine):
     poison, other = KeptJob.create(priority=1), KeptJob.create()
-    assert die_with(rocketjob, mine, poison, suspects=False) == [poison.id, other.id]
+    assert die_with(rocketjob, mine, poison, quarantined=False) == [poison.id, other.id]
     assert stored(poison)["interruptions"] == stored(other)["interruptions"] == 0
     other.reload().abort()
-    assert die_with(rocketjob, mine, poison, suspects=False) == []
+    assert die_with(rocketjob, mine, poison, quarantined=False) == []
     for count in (1, 2, 3):
-        assert die_with(rocketjob, mine, poison, suspects=True) == [poison.id]
+        assert die_with(rocketjob, mine, poison, quarantined=True) == [poison.id]
         assert stored(poison)["interruptions"] == count
     assert stored(poison)["state"] == "failed"
     assert stored(poison)["exception"]["class_name"] == "WorkerCrashed"

@@ -28,7 +28,7 @@ def supervisor(file_store):
     config.workers, config.processes, config.heartbeat_seconds = 4, 2, 0.5
     made = registered(file_store)
     made.spawned = []
-    made.tree.spawn = lambda threads, suspects=False: made.spawned.append((threads, suspects))
+    made.tree.spawn = lambda threads, quarantined=False: made.spawned.append((threads, quarantined))
     yield made
     for each in made.tree.processes.values():
         each.popen.stdin.close()
@@ -41,12 +41,12 @@ def registered(file_store):
     return made
 
 
-def process(supervisor, number=1, threads=2, suspects=False):
+def process(supervisor, number=1, threads=2, quarantined=False):
     """Add a worker process that has ended already."""
     popen = subprocess.Popen([sys.executable, "-c", ""], stdin=subprocess.PIPE, text=True)
     popen.wait()
     claimed_by = f"{supervisor.server.incarnation}.{number}"
-    made = Process(number, claimed_by, threads, suspects, Slots(threads), popen, 0.0)
+    made = Process(number, claimed_by, threads, quarantined, Slots(threads), popen, 0.0)
     supervisor.tree.processes[number] = made
     return made
 
@@ -70,7 +70,7 @@ def test_a_killed_process_is_replaced_and_its_work_queued(file_store, supervisor
     ends(supervisor, ended, -signal.SIGKILL)
     supervisor.tree.restart_due()
     assert supervisor.spawned == [(2, False)]
-    supervisor.tree.take_back_ended()
+    supervisor.tree.reclaim_ended()
     assert stored(performing)["interruptions"] == 1
     assert stored(waiting)["interruptions"] == 0
     assert {stored(job)["state"] for job in (performing, waiting)} == {"queued"}
@@ -81,7 +81,7 @@ def test_a_process_that_user_code_ends_with_0_has_crashed_too(file_store, superv
     job = claim(file_store, ended)
     ended.slots.performing(1, job.id)
     ends(supervisor, ended, 0)
-    supervisor.tree.take_back_ended()
+    supervisor.tree.reclaim_ended()
     assert stored(job)["interruptions"] == 1
 
 
@@ -92,7 +92,7 @@ def test_a_process_that_the_supervisor_killed_has_not_crashed(file_store, superv
     ended.stopping = True
     supervisor.stop()
     ends(supervisor, ended, -signal.SIGKILL)
-    supervisor.tree.take_back_ended()
+    supervisor.tree.reclaim_ended()
     assert stored(job)["state"] == "queued"
     assert stored(job)["interruptions"] == 0
     assert supervisor.cut_short == 1
@@ -111,10 +111,10 @@ def test_a_crash_is_not_forgotten_while_the_store_is_away(file_store, supervisor
     assert supervisor.spawned == [(2, False)], "it is replaced at once all the same"
     for _ in range(2):
         with pytest.raises(ConnectionError):
-            supervisor.tree.take_back_ended()
-    supervisor.tree.take_back_ended()
+            supervisor.tree.reclaim_ended()
+    supervisor.tree.reclaim_ended()
     assert stored(job)["interruptions"] == 1
-    assert supervisor.tree.to_take_back == []
+    assert supervisor.tree.to_reclaim == []
     file_store.application._store = store
 
 
@@ -134,15 +134,15 @@ def test_processes_that_die_at_once_are_started_more_and_more_slowly(supervisor,
 
 
 def test_a_process_that_cannot_be_started_is_tried_again(supervisor):
-    def spawn(threads, suspects=False):
+    def spawn(threads, quarantined=False):
         raise OSError(errno.EAGAIN, "no more processes")
 
     supervisor.tree.spawn = spawn
     supervisor.tree.restarts = [(0.0, 2, False)]
     supervisor.tree.restart_due()
-    ((when, threads, suspects),) = supervisor.tree.restarts
+    ((when, threads, quarantined),) = supervisor.tree.restarts
     assert when > 0
-    assert (threads, suspects) == (2, False)
+    assert (threads, quarantined) == (2, False)
 
 
 def test_a_spawn_that_fails_leaves_nothing_open(file_store, monkeypatch):
@@ -171,24 +171,24 @@ def test_an_end_that_somebody_else_saw_first_is_reported_all_the_same(supervisor
     assert ended.status == 7
 
 
-def test_suspects_get_a_process_of_their_own_when_they_are_due(file_store, supervisor):
+def test_quarantined_jobs_get_a_process_of_their_own_when_they_are_due(file_store, supervisor):
     due, later = KeptJob.create(), KeptJob.create(run_at=clock.now().add(hours=1))
     Job.collection().update_one({"_id": later.id}, {"$set": {"interruptions": 1}})
-    supervisor.tree.start_suspects()
+    supervisor.tree.start_quarantined()
     assert supervisor.spawned == []
     Job.collection().update_one({"_id": due.id}, {"$set": {"interruptions": 1}})
-    supervisor.tree.start_suspects()
+    supervisor.tree.start_quarantined()
     assert supervisor.spawned == [(1, True)]
 
 
-def test_a_process_for_suspects_that_does_not_start_is_not_started_at_once_again(
+def test_a_process_for_quarantined_jobs_that_does_not_start_is_not_started_at_once_again(
     file_store, supervisor
 ):
     job = KeptJob.create()
     Job.collection().update_one({"_id": job.id}, {"$set": {"interruptions": 1}})
-    ended = process(supervisor, threads=1, suspects=True)
+    ended = process(supervisor, threads=1, quarantined=True)
     ends(supervisor, ended, 1)
-    supervisor.tree.take_back_ended()
+    supervisor.tree.reclaim_ended()
     assert supervisor.spawned == []
 
 
@@ -201,7 +201,7 @@ def dice(monkeypatch):
 
 
 def test_processes_that_cannot_be_started_are_not_tried_again_in_step(supervisor, dice):
-    def spawn(threads, suspects=False):
+    def spawn(threads, quarantined=False):
         raise OSError(errno.EAGAIN, "no more processes")
 
     supervisor.tree.spawn = spawn
@@ -264,9 +264,11 @@ def test_a_beat_is_stored_with_what_is_performed(file_store, supervisor):
     assert working.slots.beat == supervisor.heartbeat.at
 
 
-def test_the_thread_for_suspects_is_not_one_of_the_workers_that_people_asked_for(supervisor):
+def test_the_thread_for_quarantined_jobs_is_not_one_of_the_workers_that_people_asked_for(
+    supervisor,
+):
     process(supervisor, 1, threads=2)
-    process(supervisor, 2, threads=1, suspects=True)
+    process(supervisor, 2, threads=1, quarantined=True)
     supervisor.heartbeat.beat(1)
     assert Server.collection().find_one({})["heartbeat"]["workers"] == 2
 
@@ -278,7 +280,7 @@ def test_a_beat_tells_of_crashes_that_could_not_be_noted_yet(file_store, supervi
     ends(supervisor, ended, -signal.SIGKILL)
     supervisor.heartbeat.beat(5)
     assert Server.collection().find_one({})["heartbeat"]["performing"] == [str(job.id)]
-    supervisor.tree.take_back_ended()
+    supervisor.tree.reclaim_ended()
     supervisor.heartbeat.beat(6)
     assert Server.collection().find_one({})["heartbeat"]["performing"] == []
 

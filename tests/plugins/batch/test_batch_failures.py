@@ -10,7 +10,7 @@ from rocketjob import Job, after
 from rocketjob.base.errors import StateConflict
 from rocketjob.testing import sandbox
 from rocketjob_plugins.batch import Batch, InputCategory, OutputCategory, Statistics
-from rocketjob_plugins.batch.recovery import take_back_claims, waiting_suspects
+from rocketjob_plugins.batch.recovery import reclaim, waiting_quarantined
 
 
 class FragileBatchJob(Statistics, Batch, Job):
@@ -326,7 +326,7 @@ def test_two_workers_do_not_exceed_max_rejects_together(rocketjob, monkeypatch):
 def crash(job, limit=3):
     """Let the worker of each slice that runs die, and its server notice."""
     for each in job.input.running():
-        take_back_claims("dead.1", {f"{job.id}/{each.id}": "killed by SIGKILL"}, limit)
+        reclaim("dead.1", {f"{job.id}/{each.id}": "killed by SIGKILL"}, limit)
 
 
 def opened(records, **values):
@@ -342,10 +342,10 @@ def opened(records, **values):
 def test_a_slice_whose_worker_died_elsewhere_is_queued_as_it_was(rocketjob):
     job = opened(range(10))
     job.input.claim("dead.1", "dead:1", 1)
-    assert take_back_claims("dead.1", {}, 3) == 1
+    assert reclaim("dead.1", {}, 3) == 1
     assert job.input.counts_by_state() == {"queued": 2}
     assert job.input.first().interruptions == 0
-    assert waiting_suspects() == 0
+    assert waiting_quarantined() == 0
 
 
 @pytest.mark.parametrize("state", ["paused", "failed"])
@@ -355,14 +355,14 @@ def test_slices_are_taken_back_whatever_the_jobs_state(rocketjob, state):
     rocketjob.store.collection("rocket_job.jobs").update_one(
         {"_id": job.id}, {"$set": {"state": state}}
     )
-    assert take_back_claims("dead", {}, 3) == 1
+    assert reclaim("dead", {}, 3) == 1
 
 
 def test_a_slice_that_kills_its_worker_is_halved_until_the_record_stands_alone(rocketjob):
     job = opened(range(8))
     for _ in range(20):
-        suspects = job.input.claim("dead.1", "dead:1", 1, suspects=True)
-        found = suspects or job.input.claim("dead.1", "dead:1", 1, suspects=False)
+        quarantined = job.input.claim("dead.1", "dead:1", 1, quarantined=True)
+        found = quarantined or job.input.claim("dead.1", "dead:1", 1, quarantined=False)
         if not found:
             break
         (slice_,) = found
@@ -406,7 +406,7 @@ def test_a_job_that_cannot_be_loaded_does_not_keep_the_others_from_recovery(rock
     rocketjob.store.collection("rocket_job.jobs").update_one(
         {"_id": broken.id}, {"$set": {"input_categories": [{"slice_size": "many"}]}}
     )
-    assert take_back_claims("dead.1", {}, 3) == 1
+    assert reclaim("dead.1", {}, 3) == 1
     assert job.input.counts_by_state() == {"queued": 2}
     other = made(range(3))
     assert rocketjob.work_off() >= 1
@@ -466,7 +466,7 @@ def test_whatever_fails_and_is_retried_the_output_is_that_of_a_sequential_run(da
 
 def work_off(job):
     from rocketjob.application import current
-    from rocketjob.queue.claim import Queue
+    from rocketjob.queue.dispatch import Queue
     from rocketjob.worker.runner import Worker, work_claimed_job
 
     if job.reload().is_failed:

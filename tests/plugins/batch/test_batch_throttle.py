@@ -110,7 +110,7 @@ class BusyBatchJob(ThrottledBatchJob):
         return slice_.first_record_number == self.busy_at
 
 
-def test_a_slice_that_is_to_wait_is_given_back_until_the_re_check(rocketjob):
+def test_a_slice_that_is_to_wait_is_released_until_the_re_check(rocketjob):
     job = BusyBatchJob(busy_at=3)
     job.upload(range(4))
     job.save()
@@ -118,7 +118,7 @@ def test_a_slice_that_is_to_wait_is_given_back_until_the_re_check(rocketjob):
     assert job.input.counts_by_state() == {"queued": 2}
     job.reload().update(busy_at=None)
     assert rocketjob.work_off() == 0
-    rocketjob.queue._held_back.clear()  # as after re_check_seconds
+    rocketjob.queue.eligible.deferred.clear()  # as after re_check_seconds
     rocketjob.work_off()
     assert job.reload().is_completed
 
@@ -213,7 +213,7 @@ def test_only_slices_wait_for_a_window(rocketjob):
     assert (job.reload().state, job.sub_state) == ("running", "processing")
     assert job.input.count("queued") == 3
     rocketjob.travel(at(22))
-    rocketjob.queue._held_back.clear()
+    rocketjob.queue.eligible.deferred.clear()
     rocketjob.work_off()
     assert job.reload().is_completed
 

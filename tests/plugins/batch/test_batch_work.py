@@ -6,7 +6,7 @@ import pytest
 
 from rocketjob import Job, after, around, before, field
 from rocketjob.base import clock
-from rocketjob.queue.claim import Queue
+from rocketjob.queue.dispatch import Queue
 from rocketjob.testing import sandbox
 from rocketjob.worker.runner import Worker
 from rocketjob_plugins.batch import (
@@ -511,7 +511,7 @@ def test_an_end_that_finds_new_slices_opens_the_job_again(rocketjob, monkeypatch
     assert list(job.records()) == [line[::-1] for line in [*lines(5), "late"]]
 
 
-def test_a_claimed_job_that_was_given_back_at_its_end_goes_on(rocketjob):
+def test_a_claimed_job_that_was_released_at_its_end_goes_on(rocketjob):
     job = made(records=lines(5))
     jobs = rocketjob.store.collection("rocket_job.jobs")
     jobs.update_one({"_id": job.id}, {"$set": {"sub_state": "after"}})
@@ -540,7 +540,7 @@ def test_a_transient_error_of_the_store_is_outlived(rocketjob, monkeypatch):
     assert list(job.records()) == [line[::-1] for line in lines(25)]
 
 
-def test_a_claim_whose_answer_was_lost_is_given_back(rocketjob):
+def test_a_claim_whose_answer_was_lost_is_released(rocketjob):
     job = made(records=lines(30))
     (lost,) = job.input.claim("me.1", "me:1", 1, claimed_in="a thread")
     (known,) = job.input.claim("me.1", "me:1", 1, claimed_in="a thread")
@@ -550,7 +550,7 @@ def test_a_claim_whose_answer_was_lost_is_given_back(rocketjob):
     assert job.input.find(known.id).state == job.input.find(others.id).state == "running"
 
 
-def test_slices_are_given_back_when_their_worker_meets_an_error_of_its_own(rocketjob, monkeypatch):
+def test_slices_are_released_when_their_worker_meets_an_error_of_its_own(rocketjob, monkeypatch):
     job = made(records=lines(30))
     monkeypatch.setattr(SliceWorker, "_adapt", lambda *args: 1 / 0)
     rocketjob.work_off(limit=1)
@@ -676,7 +676,7 @@ class GatedEndBatchJob(ReverseBatchJob):
         type(self).gate.pass_through()
 
 
-def test_the_end_of_a_job_is_not_given_back_while_it_is_under_way(file_store):
+def test_the_end_of_a_job_is_not_released_while_it_is_under_way(file_store):
     """The pool looks at times for claims that it knows nothing of; this one a thread has made."""
     GatedEndBatchJob.gate = Gate()
     job = made(GatedEndBatchJob, lines(3))

@@ -90,7 +90,7 @@ def test_a_count_of_more_than_64_bits_is_refused(rocketjob):
         CountedRefusedJob().statistics_inc("rows", 2**63)
 
 
-def test_slices_that_were_claimed_when_counts_were_refused_are_given_back(tmp_path):
+def test_slices_that_were_claimed_when_counts_were_refused_are_released(tmp_path):
     urls = {name: f"sqlite:///{tmp_path}/{name}.db" for name in ("jobs", "slices")}
     with sandbox(urls["jobs"], slices_url=urls["slices"]) as made:
         job = CountedRefusedJob()

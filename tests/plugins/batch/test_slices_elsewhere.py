@@ -7,7 +7,7 @@ import pytest
 from rocketjob import Job, StoreError, StoreUnavailable
 from rocketjob.testing import sandbox
 from rocketjob_plugins.batch import Batch, InputCategory, OutputCategory
-from rocketjob_plugins.batch.recovery import claim_owners, waiting_suspects
+from rocketjob_plugins.batch.recovery import claim_owners, waiting_quarantined
 from rocketjob_plugins.batch.slices import Slices
 from support.jobs import KeptJob
 
@@ -47,7 +47,7 @@ def test_a_job_whose_slices_are_elsewhere_is_held_until_they_are_seen(
         assert "its 2 records are not in " in str(job.explain())
         assert (works or "jobs") + ".db" in str(job.explain())
         said = [record.message for record in caplog.records]
-        assert said.count("held back: the slices are not here") == 1
+        assert said.count("deferred: the slices are not here") == 1
     with sandbox(places["jobs"], slices_url=places.get(uploads)) as rocketjob:
         rocketjob.work_off()
         assert job.reload().is_completed
@@ -83,7 +83,7 @@ def test_while_the_store_of_the_slices_is_away_other_jobs_are_claimed(rocketjob,
     with monkeypatch.context() as patched:
         patched.setattr(Slices, "collection", property(away))
         assert [each.id for each in rocketjob.queue.claim(5)] == [other.id]
-        assert waiting_suspects() == 0
+        assert waiting_quarantined() == 0
     with monkeypatch.context() as patched:
         patched.setattr("rocketjob_plugins.batch.slices.InputSlices.owners", away)
         assert claim_owners() == []

@@ -4,7 +4,7 @@ import pytest
 
 from rocketjob import Job, ValidationError
 from rocketjob.base.config import Config, load
-from rocketjob.queue.claim import takes
+from rocketjob.queue.eligible import takes
 from rocketjob.testing import sandbox
 from rocketjob_plugins.on_demand import OnDemandBatchJob, OnDemandJob
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from rocketjob import Job
-from rocketjob.queue.claim import ORDER
+from rocketjob.queue.dispatch import ORDER
 from rocketjob.testing import sandbox
 from rocketjob_plugins.batch import Batch
 from rocketjob_plugins.batch.work.begin import begin
@@ -47,7 +47,7 @@ real = pytest.mark.skipif(
 @real
 def test_a_claim_is_one_index_range(mongo):
     jobs = mongo.store.collection("rocket_job.jobs")
-    plan = jobs.find(mongo.queue.filter(datetime.now(UTC))).sort(ORDER).limit(1).explain()
+    plan = jobs.find(mongo.queue.eligible.filter(datetime.now(UTC))).sort(ORDER).limit(1).explain()
     assert_one_range(plan, "claim")
 
 
@@ -68,7 +68,7 @@ def test_the_index_of_a_claim_has_its_order_and_all_that_it_asks_for(mongo):
     """Equality, then the order, then what is left: a range that needs no sorting."""
     keys = index_of(mongo.store.collection("rocket_job.jobs"), "claim")
     assert keys[: 1 + len(ORDER)] == [("state", 1), *ORDER]
-    clauses = mongo.queue.filter(datetime.now(UTC))["$and"]
+    clauses = mongo.queue.eligible.filter(datetime.now(UTC))["$and"]
     assert clauses[0] == {"state": "queued"}
     assert {"run_at", "_type"} <= {field for field, _ in keys}
     slices = uploaded().input.collection

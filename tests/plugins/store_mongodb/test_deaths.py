@@ -15,7 +15,8 @@ from pymongo.synchronous.collection import Collection
 
 from rocketjob import Job, before, field
 from rocketjob.base import clock
-from rocketjob.queue.claim import Queue, requeue_claims
+from rocketjob.queue.dispatch import Queue
+from rocketjob.queue.reclaim import requeue_claims
 from rocketjob.store import outbox
 from rocketjob.testing import sandbox
 from rocketjob.worker.runner import Worker, work_claimed_job

@@ -6,8 +6,9 @@ from datetime import timedelta
 import pytest
 
 from rocketjob import Job, ValidationError, field
-from rocketjob.queue.claim import Queue, requeue_claims
+from rocketjob.queue.dispatch import Queue
 from rocketjob.queue.limits import COLLECTION as LIMITS
+from rocketjob.queue.reclaim import requeue_claims
 from rocketjob.server.recovery import Recovery
 from rocketjob.store import lease as leases
 from rocketjob.store import outbox
@@ -282,7 +283,7 @@ def test_a_slice_is_stored_once_whenever_its_worker_dies(without, monkeypatch, c
     names = ["_follow", "finish", "_end", "_commit"]
     with monkeypatch.context() as patch:
         kill_at(patch, outbox.Outbox, names[call - 1], after=after)
-        patch.setattr(SliceWorker, "_give_back", lambda self: None)  # a dead process does not
+        patch.setattr(SliceWorker, "_release", lambda self: None)  # a dead process does not
         with pytest.raises(Killed):
             kill_through(without)
     requeue_claims(without.store, without.plugins, "test.1", crash_limit=3)

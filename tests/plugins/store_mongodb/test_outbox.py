@@ -7,7 +7,7 @@ from bson import ObjectId
 
 from rocketjob import Job
 from rocketjob.base import clock
-from rocketjob.queue.claim import requeue_claims
+from rocketjob.queue.reclaim import requeue_claims
 from rocketjob.server.recovery import Recovery
 from rocketjob.store import Insert, Unit, Write, outbox
 from rocketjob_plugins.batch import Batch, Statistics

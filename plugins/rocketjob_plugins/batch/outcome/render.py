@@ -74,7 +74,7 @@ class Outcome:
 
     @classmethod
     def untouched(cls, slice_: Slice, job: BatchModel) -> Outcome:
-        """Return the outcome of a slice that is given back as it was."""
+        """Return the outcome of a slice that is released as it was."""
         made = cls.__new__(cls)
         made.slice, made.state, made.documents = slice_, "released", []
         made.rejected, made.statistics, made._collected, made._counts = [], {}, {}, []

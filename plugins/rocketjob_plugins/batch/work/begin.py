@@ -39,7 +39,7 @@ def begin(job: BatchModel, worker: Worker) -> None:
 def open_to_all(job: BatchModel) -> None:
     """Give the job out of this worker's hands: from now on all workers process its slices."""
     job.sub_state, job.upload_mark = "processing", None
-    claims.release(job)
+    claims.clear(job)
     if not job.is_new:
         persistently(job, lambda: job.save(validate=False))
-        claims.released(job)
+        claims.forget_cleared(job)

@@ -55,7 +55,7 @@ def _refuse_the_end(job: BatchModel, worker: Worker, reason: str) -> None:
     """
     if worker.inline:
         raise StoreError(f"{job!r} cannot be worked: {reason}")
-    job.logger.error("held back: the slices are not here", reason=reason)
+    job.logger.error("deferred: the slices are not here", reason=reason)
     leave_alone(job, worker, "slices")
 
 

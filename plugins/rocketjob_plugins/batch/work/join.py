@@ -26,7 +26,7 @@ def work_batch_job(job: BatchModel, worker: Worker) -> None:
     try:
         if job.sub_state in (None, "before"):
             in_fresh_context(begin, job, worker)
-        elif claims.claim_of(job) is not None:  # given back after its beginning: for all again
+        elif claims.claim_of(job) is not None:  # released after its beginning: for all again
             open_to_all(job)
         if job.is_running and job.sub_state == "processing" and SliceWorker(job, worker).run():
             in_fresh_context(finish_if_done, job, worker)

@@ -84,13 +84,13 @@ class SliceWorker:
                 self._adapt((time.monotonic() - started) / len(slices))
                 self.worker.working_on(self.job)
         except BaseException:
-            self._give_back()
+            self._release()
             raise
 
     def _adapt(self, seconds: float) -> None:
         self._group = max(1, min(GROUP_LIMIT, int(GROUP_SECONDS / max(seconds, 1e-6))))
 
-    def _give_back(self) -> None:
+    def _release(self) -> None:
         """Queue what is held, for something went wrong that is not the slices' fault."""
         untouched = [Outcome.untouched(each, self.job) for each in self._held]
         with contextlib.suppress(Exception):
@@ -114,7 +114,7 @@ class SliceWorker:
             self._store_one_by_one(outcomes, error)
             stored = True
             claimed = self._persistently(lambda: atomically(store, step))
-        self._held = claimed  # to be given back, should the counts be refused
+        self._held = claimed  # to be released, should the counts be refused
         if self._counted:  # the job is in another store: they are added once the slices are stored
             counted, self._counted = self._counted, {}
             add_statistics(self.job, counted)
@@ -155,7 +155,7 @@ class SliceWorker:
 
     def _claim(self) -> list[Slice]:
         job = self.job
-        # Where slices may be held back each is asked for alone: those of a group would count.
+        # Where slices may be deferred each is asked for alone: those of a group would count.
         limit = 1 if type(job).__batch_throttles__ else self._group
         return self._claim_one() if job.throttle_running_workers else self._claim_up_to(limit)
 
@@ -175,9 +175,9 @@ class SliceWorker:
 
     def _claim_up_to(self, limit: int) -> list[Slice]:
         queue = self.worker.queue
-        suspects = queue.suspects if queue else None
+        quarantined = queue.quarantined if queue else None
         return self.job.input.claim(
-            self._claimed_by(), self.worker.name, limit, suspects, claimed_in=self._token
+            self._claimed_by(), self.worker.name, limit, quarantined, claimed_in=self._token
         )
 
     # --- whether to go on --------------------------------------------------------------------
@@ -242,10 +242,10 @@ class SliceWorker:
         return outcomes
 
     def _work_on(self, slice_: Slice) -> Outcome:
-        return self._held_back(slice_) or self._process(slice_)
+        return self._deferred(slice_) or self._process(slice_)
 
-    def _held_back(self, slice_: Slice) -> Outcome | None:
-        """Ask the batch throttles; a slice that is to wait is given back."""
+    def _deferred(self, slice_: Slice) -> Outcome | None:
+        """Ask the batch throttles; a slice that is to wait is released."""
         job = self.job
         for name in type(job).__batch_throttles__:
             method = getattr(job, name)
@@ -256,8 +256,8 @@ class SliceWorker:
                 if self.worker.queue is None:  # nobody would ask it again
                     return self._failed(slice_, error)
                 problem = f"{type(error).__name__}: {message_of(error)}"
-                job.logger.exception("held back: the throttle failed", throttle=name, error=problem)
-            job.logger.debug("slices held back", by=name)
+                job.logger.exception("deferred: the throttle failed", throttle=name, error=problem)
+            job.logger.debug("slices deferred", by=name)
             leave_alone(job, self.worker, name)
             self._interrupted = True
             return Outcome.untouched(slice_, job)
@@ -345,4 +345,4 @@ def _plain_call(perform: Callable[[Any], Any]) -> Callable[[Any], Any]:
 def leave_alone(job: BatchModel, worker: Worker, name: str) -> None:
     """Have the workers of this process join a job no more until the next re-check."""
     if worker.queue is not None:
-        worker.queue.hold_back(name, {"_id": {"$in": [job.id]}})
+        worker.queue.defer(name, {"_id": {"$in": [job.id]}})

@@ -1,0 +1,337 @@
+"""The queue: which jobs are next, claimed for a worker or released again.
+
+A claim is one atomic step: the most urgent jobs that are due and of a class loaded here become
+running, under the claimer's name and with a claim number that grows. Every later write of the
+worker is conditional on both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from math import inf
+from typing import Any
+
+import attrs
+
+from rocketjob.base import clock
+from rocketjob.base.config import Config
+from rocketjob.base.log import Logger
+from rocketjob.jobs import claims
+from rocketjob.jobs.claims import COLLECTION, claim_of
+from rocketjob.jobs.exception import message_of
+from rocketjob.jobs.fit import check_fits
+from rocketjob.jobs.job import Job
+from rocketjob.model.record import record_of
+from rocketjob.queue.eligible import Eligible, more_urgent_than
+from rocketjob.queue.limits import STEP, ClaimRefused, LimitedClaim, Seen, limits_of
+from rocketjob.queue.unusable import fail_claimed, fail_queued
+from rocketjob.store import Collection, Filter, Store, Update
+from rocketjob.store.context import Plugins
+
+log = Logger("rocketjob.queue")
+ORDER = [("priority", 1), ("_id", 1)]  # the most urgent first, then the oldest
+MOST_OPEN = 200  # running jobs that a claim looks at for parts to join
+DEFERRED_ALONE = 20  # jobs of a class whose limits fail: of more, the whole class is deferred
+REST = 4  # after a long look past jobs that wait, leave their head alone for so many times as long
+
+
+@attrs.define(eq=False)
+class Queue:
+    """The queue as one claimer sees it.
+
+    Args:
+        claimed_by: the claimer's id, unique to one start of one process.
+        worker_name: stored on the jobs that it claims.
+        config: its `include`, `exclude` and `where` narrow what is claimed.
+        quarantined: claim only jobs whose worker has crashed before, or only the others; None: all.
+    """
+
+    store: Store
+    plugins: Plugins
+    config: Config
+    claimed_by: str
+    worker_name: str
+    quarantined: bool | None = None
+    eligible: Eligible = attrs.field(init=False)
+    _logged: set[tuple[str, str]] = attrs.field(factory=set)
+    _seen: Seen = attrs.field(factory=Seen)
+    _spent: float = 0.0  # seconds of the look that `_seen` is of
+    _looks_again_at: float = inf
+    _patient_until: float = inf
+
+    def __attrs_post_init__(self) -> None:
+        self.eligible = Eligible(self.config, self.quarantined)
+
+    # --- claiming ----------------------------------------------------------------------------
+
+    def claim(self, limit: int, places: int | None = None, patience: float = inf) -> list[Job]:
+        """Claim up to `limit` jobs, the most urgent first; expired ones are removed instead.
+
+        Running jobs that more workers can join are among them, once for each worker.
+
+        Args:
+            places: how many workers can join a running job; `limit`, if not given.
+            patience: seconds to look past jobs that wait for limits; where they were too few the
+                next call goes on: see `sees_on`.
+        """
+        places = limit if places is None else places
+        self._patient_until = clock.elapsed() + patience
+        now = clock.now()
+        self.eligible.look_at_classes()
+        jobs: list[Job] = []
+        for open_job in self.open_jobs(now):
+            if len(jobs) >= limit:
+                return jobs
+            jobs += self._claim_queued(limit - len(jobs), now, more_urgent_than(open_job))
+            joined = self._join(open_job, min(places, limit - len(jobs)))
+            places -= len(joined)
+            jobs += joined
+        return jobs + self._claim_queued(limit - len(jobs), now)
+
+    def _claim_queued(self, limit: int, now: datetime, *narrower: Filter) -> list[Job]:
+        if limit <= 0:
+            return []
+        filter = self.eligible.filter(now, *narrower)
+        while True:
+            claimed = self._claim_some(filter, limit, now)
+            jobs = [job for stored in claimed if (job := self._take(stored)) is not None]
+            if jobs or not claimed:
+                return jobs
+            # All of them had expired: that says nothing of those behind them.
+
+    def _claim_some(self, filter: Filter, limit: int, now: datetime) -> list[dict[str, Any]]:
+        try:
+            return self._claim_together(filter, limit, now)
+        except ClaimRefused as refused:
+            return self._claim_singly(filter, refused.ids, refused.error, now)
+        except Exception as error:
+            if self.store.is_transient(error):
+                raise
+            first = self._jobs().find(filter, {"_id": 1}, sort=ORDER, limit=limit)
+            return self._claim_singly(filter, [stored["_id"] for stored in first], error, now)
+
+    def _claim_singly(
+        self, filter: Filter, ids: Sequence[Any], error: Exception, now: datetime
+    ) -> list[dict[str, Any]]:
+        """Claim jobs one by one: the store refuses to change one of them, and others must not wait.
+
+        Raises:
+            Exception: the store refuses more than that.
+        """
+        claimed: list[dict[str, Any]] = []
+        for id in ids:
+            try:
+                claimed += self._claim_together({"$and": [filter, {"_id": id}]}, 1, now)
+            except Exception as refused:
+                if self.store.is_transient(refused):
+                    raise
+                error = refused.error if isinstance(refused, ClaimRefused) else refused
+                log.error("a job cannot be claimed", job_id=str(id), error=message_of(error))
+                if not fail_queued(self.store, id, error):
+                    raise error from None
+        return claimed
+
+    def _claim_together(self, filter: Filter, limit: int, now: datetime) -> list[dict[str, Any]]:
+        update = claims.claim_update(self.claimed_by, self.worker_name, now, self.eligible.cleared)
+        if self.eligible.limited:
+            return self._claim_limited(filter, update, limit, now)
+        return self.store.claim_many(COLLECTION, filter, update, sort=ORDER, limit=limit)
+
+    # --- past jobs that wait for limits ------------------------------------------------------
+
+    def _claim_limited(
+        self, filter: Filter, update: Update, limit: int, now: datetime
+    ) -> list[dict[str, Any]]:
+        began = clock.elapsed()
+        if began >= self._looks_again_at:
+            self._seen, self._spent, self._looks_again_at = Seen(), 0.0, inf
+        claim = LimitedClaim(
+            self.store,
+            filter,
+            update,
+            ORDER,
+            now,
+            Job.from_document,
+            self._limits_fail,
+            attrs.evolve(self._seen, at_end=False),
+        )
+        claimed = claim.run(limit)
+        while not claimed and not claim.seen.at_end and clock.elapsed() < self._patient_until:
+            claimed = claim.run(limit)
+        if claim.seen.passed >= STEP:
+            self._note_seen(claim.seen, bool(claimed), clock.elapsed() - began)
+        return claimed
+
+    def _note_seen(self, seen: Seen, has_claimed: bool, took: float) -> None:
+        """Remember how far it has looked past jobs that wait, so as not to do it at each claim.
+
+        Until it looks again, which is a few times as long as the look took, it does not see a slot
+        that becomes free among them.
+        """
+        self._seen, self._spent = seen, self._spent + took
+        if self._looks_again_at == inf and (has_claimed or seen.at_end):
+            self._looks_again_at = clock.elapsed() + REST * self._spent
+
+    @property
+    def sees_on(self) -> bool:
+        """Whether the last claim has not seen all that waits, so that the next goes on there."""
+        return self._seen.last is not None and not self._seen.at_end
+
+    @property
+    def looks_again_in(self) -> float:
+        """Seconds until a claim looks again at the head of those that wait, if it does not now."""
+        return max(0.0, self._looks_again_at - clock.elapsed())
+
+    def _limits_fail(self, job: Job, error: BaseException) -> None:
+        """Defer a job whose limits cannot be asked; the log says so once for its class."""
+        name = type(job).type_name()
+        reason = f"limits of {name}"
+        alone = self.eligible.deferred.count(reason) < DEFERRED_ALONE
+        self.defer(reason, {"_id": job.id} if alone else {"_type": name})
+        if (name, type(error).__name__) not in self._logged:
+            self._logged.add((name, type(error).__name__))
+            problem = f"{type(error).__name__}: {message_of(error)}"
+            job.logger.exception("deferred: its limits fail", error=problem)
+
+    def _take(self, stored: dict[str, Any]) -> Job | None:
+        """Return a job that was claimed; None for one that has expired, or cannot be loaded."""
+        try:
+            job = self.load(stored)
+            if self._discard_expired(job):
+                return None
+            check_fits(job)
+            return job
+        except Exception as error:
+            log.exception("a job that was claimed cannot be started", job_id=str(stored["_id"]))
+            fail_claimed(self.store, stored, error)
+            return None
+
+    def open_jobs(self, now: datetime) -> list[Job]:
+        """Return the running jobs that more workers can join, the most urgent first."""
+        filter = self.eligible.running(now)
+        if filter is None:
+            return []
+        # Sorted here: asked for in order, the store would walk all that run to find these few.
+        running = sorted(self._jobs().find(filter), key=lambda job: (job["priority"], job["_id"]))
+        return [job for stored in running[:MOST_OPEN] if (job := _loaded(stored)) is not None]
+
+    def _join(self, job: Job, places: int) -> list[Job]:
+        """Return the job once for each worker that is to join it; nothing is written."""
+        try:
+            count = job.free_slots(places, self.quarantined) if places > 0 else 0
+        except Exception as error:
+            self._leave_open(job, error)
+            return []
+        return [
+            job,
+            *(Job.from_document(dict(record_of(job).stored or {})) for _ in range(count - 1)),
+        ][: max(0, count)]
+
+    def _leave_open(self, job: Job, error: Exception) -> None:
+        """Defer a running job that cannot be joined, so that the others can be claimed.
+
+        Raises:
+            Exception: this store cannot be reached either.
+        """
+        seconds, its = inf, {"_id": {"$in": [job.id]}}
+        if self.store.is_transient(error):  # its parts may be in another store, which is away
+            self._jobs().find_one({"_id": job.id}, {"_id": 1})
+            seconds = self.config.max_poll_seconds
+        log.exception("a running job cannot be joined", job_id=str(job.id))
+        self.defer("cannot be joined", its, seconds)
+
+    def more_urgent(self, job: Job) -> bool:
+        """Return whether a job that should go before this one waits."""
+        filter = self.eligible.filter(clock.now(), {"priority": {"$lt": job.priority}})
+        return self._jobs().find_one(filter, {"_id": 1}) is not None
+
+    def defer(self, name: str, filter: Filter, seconds: float = inf) -> None:
+        """Leave jobs alone until the next re-check: something that is not a limit keeps them.
+
+        Args:
+            seconds: less than until the re-check.
+        """
+        self.eligible.defer(name, filter, seconds)
+
+    def load(self, stored: dict[str, Any]) -> Job:
+        """Return a job that this claimer has claimed, to be written under that claim."""
+        job = Job.from_document(stored)
+        claims.hold(job, claims.claim_in(stored, clock.monotonic()))
+        return job
+
+    def _discard_expired(self, job: Job) -> bool:
+        if not job.is_expired:
+            return False
+        job.logger.info("expired: removed", expires_at=job.expires_at)
+        job.destroy()
+        return True
+
+    def is_waiting(self) -> bool:
+        """Return whether a job waits that this claimer may start now.
+
+        Raises:
+            StoreError: the store does not understand the filter `where`.
+        """
+        return self._jobs().find_one(self.eligible.filter(clock.now()), {"_id": 1}) is not None
+
+    def could_start(self) -> bool:
+        """Return whether one of the first jobs that wait would start now, its limits asked too."""
+        now = clock.now()
+        first = self._jobs().find(self.eligible.filter(now), sort=ORDER, limit=MOST_OPEN)
+        return any(self._has_free_slots(stored, now) for stored in first)
+
+    def has_quarantined(self) -> bool:
+        """Return whether anything could start now whose worker has crashed before.
+
+        To be asked of a queue that is for those jobs only.
+        """
+        return self.could_start() or any(self.plugins.hook.waiting_quarantined())
+
+    def _has_free_slots(self, stored: dict[str, Any], now: datetime) -> bool:
+        try:
+            job = Job.from_document(stored)
+        except Exception:
+            return True  # whoever claims it says so, and fails it
+        try:
+            return all(limit.free(self.store, now) > 0 for limit in limits_of(job))
+        except BaseException as error:  # whatever an app's code raises
+            if self.store.is_transient(error):
+                raise
+            return False
+
+    def next_due(self, now: datetime) -> datetime | None:
+        """Return when the next scheduled job becomes due; None if there is none."""
+        stored = self._jobs().find_one(
+            {"state": "queued", "run_at": {"$gt": now}}, {"run_at": 1}, sort=[("run_at", 1)]
+        )
+        return None if stored is None else stored["run_at"]
+
+    # --- releasing ---------------------------------------------------------------------------
+
+    def release(
+        self,
+        jobs: Sequence[Job],
+        note: Mapping[str, Any] | None = None,
+        reason: str | None = None,
+    ) -> None:
+        """Queue jobs again that were claimed and not started, with a note of why they wait.
+
+        One that was only to be joined was not claimed, and is nobody's to release.
+        """
+        claimed = [record_of(job).stored or {} for job in jobs if claim_of(job) is not None]
+        writes = [claims.release(stored, note, reason) for stored in claimed]
+        if writes:
+            self.store.write_many(COLLECTION, writes)
+
+    def _jobs(self) -> Collection:
+        return self.store.collection(COLLECTION)
+
+
+def _loaded(stored: dict[str, Any]) -> Job | None:
+    """Return a running job; None if its document cannot be read: it must not stop the others."""
+    try:
+        return Job.from_document(stored)
+    except Exception:
+        log.exception("a running job cannot be loaded", job_id=str(stored["_id"]))
+        return None

@@ -1,0 +1,160 @@
+"""Which jobs one claimer may start: those due, of a class loaded here, and not deferred."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from math import inf
+from typing import Any
+
+import attrs
+
+from rocketjob.base import clock
+from rocketjob.base.config import Config
+from rocketjob.base.errors import ConfigurationError
+from rocketjob.jobs import claims
+from rocketjob.jobs.job import Job
+from rocketjob.jobs.unknown import UnknownJob
+from rocketjob.model.registry import classes_made, loaded_classes
+from rocketjob.queue.limits import Blocked
+from rocketjob.store import Filter
+
+
+class Deferred:
+    """Jobs that are left alone for a while, for something that is not a limit."""
+
+    def __init__(self) -> None:
+        self._filters: dict[str, tuple[float, Filter]] = {}
+
+    def add(self, name: str, filter: Filter, seconds: float) -> None:
+        """Defer jobs by a filter; the name says what they wait for."""
+        self._filters[f"{name}: {filter!r}"] = (clock.elapsed() + seconds, filter)
+
+    def count(self, name: str) -> int:
+        """Count the filters of a name."""
+        return sum(each.startswith(f"{name}:") for each in list(self._filters))
+
+    def filters(self) -> list[Filter]:
+        """Return what is still deferred, as few filters."""
+        now, blocked = clock.elapsed(), Blocked()
+        for key, (until, filter) in dict(self._filters).items():  # other threads add to it
+            if until <= now:
+                self._filters.pop(key, None)
+            else:
+                blocked.add(filter)
+        return blocked.filters()
+
+    def clear(self) -> None:
+        """Forget all of it, as the re-check does."""
+        self._filters.clear()
+
+
+@attrs.define(eq=False)
+class Eligible:
+    """The jobs that one claimer may start, as a filter.
+
+    Args:
+        config: its `include`, `exclude` and `where` narrow what is claimed.
+        quarantined: only jobs whose worker has crashed before, or only the others; None: all.
+
+    Attributes:
+        limited: whether a class has limits of its own.
+        joinable: the states in which jobs of some classes can be joined while they run.
+        cleared: stored keys that a claim removes.
+        deferred: what is left alone until the next re-check.
+    """
+
+    config: Config
+    quarantined: bool | None
+    limited: bool = False
+    joinable: list[Filter] = attrs.field(factory=list)
+    cleared: list[str] = attrs.field(factory=list)
+    deferred: Deferred = attrs.field(factory=Deferred)
+    _seen_classes: int = -1
+    _names: list[str] = attrs.field(factory=list)
+    _where: Filter | None = None
+
+    def filter(self, now: datetime, *narrower: Filter) -> dict[str, Any]:
+        """Return the filter of the jobs that this claimer may start at this time, or of some."""
+        return {"$and": [*self.clauses(now).values(), *narrower]}
+
+    def clauses(self, now: datetime) -> dict[str, Filter]:
+        """Return the filter's parts by name, to say which of them keeps a job waiting."""
+        clauses: dict[str, Filter] = {
+            "state": {"state": "queued"},
+            "run_at": {"$or": [{"run_at": None}, {"run_at": {"$lte": now}}]},
+            "class": {"_type": {"$in": self.class_names()}},
+        }
+        if self._where:
+            clauses["where"] = self._where
+        if deferred := self.deferred.filters():
+            clauses["deferred"] = {"$nor": deferred}
+        if self.quarantined is not None:
+            clauses["crashes"] = (
+                {"$or": [{"interruptions": {"$gt": 0}}, {claims.QUARANTINED: {"$gt": 0}}]}
+                if self.quarantined
+                else {"interruptions": {"$in": [0, None]}, claims.QUARANTINED: None}
+            )
+        return clauses
+
+    def running(self, now: datetime) -> Filter | None:
+        """Return the filter of the running jobs to join; None if no class has such jobs."""
+        self.look_at_classes()
+        if not self.joinable:
+            return None
+        clauses = {**self.clauses(now), "state": self.joinable[0]}
+        if len(self.joinable) > 1:
+            clauses["state"] = {"$or": self.joinable}
+        clauses.pop("crashes", None)  # that is asked of the job's parts, by `free_slots`
+        return {"$and": list(clauses.values())}
+
+    def class_names(self) -> list[str]:
+        """Name the job classes that are loaded here and that this server takes."""
+        self.look_at_classes()
+        return self._names
+
+    def look_at_classes(self) -> None:
+        """Note what the loaded classes ask of a claim; again only when a class was made."""
+        if self._seen_classes == classes_made():
+            return
+        self._seen_classes = classes_made()
+        classes = [cls for cls in loaded_classes(Job) if takes(self.config, cls)]
+        self._names = [cls.type_name() for cls in classes]
+        self.limited = any(cls.claim_limits is not Job.claim_limits for cls in classes)
+        self.joinable = []
+        for cls in classes:
+            if cls.joinable is not None and cls.joinable not in self.joinable:
+                self.joinable.append(cls.joinable)
+        self.cleared = sorted({name for cls in classes for name in cls.cleared_by_claim})
+        self._where = job_filter(self.config)
+
+    def defer(self, name: str, filter: Filter, seconds: float = inf) -> None:
+        """Leave jobs alone until the next re-check, or for so many seconds if that is sooner."""
+        self.deferred.add(name, filter, min(seconds, self.config.re_check_seconds))
+
+
+def more_urgent_than(job: Job) -> Filter:
+    """Return the filter of the jobs that are taken before this one."""
+    older = {"priority": job.priority, "_id": {"$lt": job.id}}
+    return {"$or": [{"priority": {"$lt": job.priority}}, older]}
+
+
+def job_filter(config: Config) -> Filter | None:
+    """Return the filter of the setting `where`, its strings parsed by the types of the fields.
+
+    Raises:
+        ConfigurationError: a string cannot be a value of its field.
+    """
+    try:
+        return Job.where(config.where).filter() if config.where else None
+    except (TypeError, ValueError) as error:
+        raise ConfigurationError(f"where = {config.where!r}: {error}") from None
+
+
+def takes(config: Config, cls: type[Job]) -> bool:
+    """Return whether a server with these settings runs jobs of this class."""
+    if cls in (Job, UnknownJob) or not cls.runnable_on(config):
+        return False
+    if config.include and not re.search(config.include, cls.__name__, re.IGNORECASE):
+        return False
+    return not (config.exclude and re.search(config.exclude, cls.__name__, re.IGNORECASE))

@@ -1,0 +1,103 @@
+"""What dead processes and servers held is reclaimed: queued again, quarantined, or failed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from rocketjob.base.log import Logger
+from rocketjob.jobs import claims
+from rocketjob.jobs.claims import COLLECTION
+from rocketjob.jobs.job import Job
+from rocketjob.queue.unusable import fail_claimed
+from rocketjob.store import Store, Stored, Write
+from rocketjob.store.context import Plugins
+
+log = Logger("rocketjob.queue")
+PAGE = 500  # jobs that are read at once
+
+
+def owners(store: Store, plugins: Plugins) -> set[str]:
+    """Return the ids of all processes that hold a job, or a claim of a plugin's making."""
+    of_jobs = store.collection(COLLECTION).distinct("claimed_by", {"claimed_by": {"$exists": True}})
+    of_plugins = [owner for owners in plugins.hook.claim_owners() for owner in owners]
+    return {str(owner) for owner in [*of_jobs, *of_plugins] if owner}
+
+
+def requeue_claims(
+    store: Store,
+    plugins: Plugins,
+    owner: str,
+    *,
+    crash_limit: int,
+    crashed: Mapping[str, str] | None = None,
+    reason: str = "its server died",
+    unexplained: bool = False,
+) -> dict[str, int]:
+    """Reclaim all jobs that a dead process or server held.
+
+    Each is one guarded write, so that several servers may do it at once.
+
+    Args:
+        crashed: ids of the jobs that were being performed when the worker crashed, and how it
+            ended: these count as crashes, the others do not.
+        unexplained: any of the jobs may have ended the whole server. Each is quarantined, to be
+            performed alone; for one that was in quarantine already it counts as a crash.
+
+    Returns:
+        how many were `requeued` and how many `failed`, because their workers crashed too often.
+    """
+    counts = {"requeued": 0, "failed": 0}
+    for stored in _held_by(store, owner):
+        how = (crashed or {}).get(str(stored["_id"]))
+        if unexplained and how is None:
+            how = _quarantine(store, stored, reason)
+        outcome = _reclaim(store, stored, how, reason, crash_limit)
+        if outcome:
+            counts[outcome] += 1
+    for count in plugins.hook.reclaim(owner=owner, crashed=crashed or {}, crash_limit=crash_limit):
+        counts["requeued"] += count
+    return counts
+
+
+def _quarantine(store: Store, stored: Stored, reason: str) -> str | None:
+    """Note that a claimed job may have ended its server; return how, if it was the only one.
+
+    A quarantined job is claimed alone by a process of its own, so that it was being performed. The
+    claim's number is noted: several servers may be reclaiming at once.
+    """
+    number, since = stored.get("claim_number", 0), stored.get(claims.QUARANTINED)
+    if since is not None and since < number:
+        return reason
+    held = {"_id": stored["_id"], "claimed_by": stored["claimed_by"], "claim_number": number}
+    store.write_many(COLLECTION, [Write(held, {"$set": {claims.QUARANTINED: number}})])
+    return None
+
+
+def _held_by(store: Store, owner: str) -> Iterator[dict[str, Any]]:
+    """Return the documents of the jobs that a process or server holds, each once."""
+    tried: set[Any] = set()
+    while True:
+        page = store.collection(COLLECTION).find(claims.held_by(owner), limit=PAGE)
+        untried = [stored for stored in page if stored["_id"] not in tried]
+        if not untried:
+            return
+        tried.update(stored["_id"] for stored in untried)
+        yield from untried
+
+
+def _reclaim(
+    store: Store, stored: dict[str, Any], crashed: str | None, reason: str, crash_limit: int
+) -> str | None:
+    try:
+        if store.recover(COLLECTION, {"_id": stored["_id"]}):  # first: it may be gone after
+            stored = store.collection(COLLECTION).find_one({"_id": stored["_id"]}) or stored
+        job = Job.from_document(stored)
+        claims.hold(job, claims.claim_in(stored))
+        return job.recover(crashed, reason, crash_limit)
+    except Exception as error:
+        if store.is_transient(error):
+            raise
+        # One job that cannot be loaded, or whose callbacks raise, must not keep the others waiting.
+        log.exception("a job cannot be reclaimed as it should be", job_id=str(stored["_id"]))
+        return "failed" if fail_claimed(store, stored, error) else None
