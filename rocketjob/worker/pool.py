@@ -410,5 +410,5 @@ class WorkerPool:
 
 
 def _urgency(task: Task) -> tuple[int, bytes]:
-    """Changes to settle come first, then jobs as the queue orders them."""
+    """What follows committed changes comes first, then jobs as the queue orders them."""
     return (task.priority, task.id.binary) if isinstance(task, Job) else (0, b"")

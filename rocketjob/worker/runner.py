@@ -74,7 +74,7 @@ class Worker:
         if not change.document.is_new:
             change.write()
         log_end(change)
-        settle(change, self.inline)
+        after_commit(change, self.inline)
 
 
 def perform_now(job: Job) -> Any:
@@ -305,7 +305,7 @@ def log_end(change: Change) -> None:
         job.logger.debug("completed", seconds=round(job.seconds, 3), worker=worker)
 
 
-def settle(change: Change, inline: bool = False) -> None:
+def after_commit(change: Change, inline: bool = False) -> None:
     """Run what comes after a stored change; an error in it is kept on the job, not raised."""
     job = change.document
     try:

@@ -20,7 +20,7 @@ from rocketjob.jobs.claims import claim_of
 from rocketjob.jobs.job import Job
 from rocketjob.queue.dispatch import Queue
 from rocketjob.states.machine import Change
-from rocketjob.worker.runner import Worker, fail_refused, settle, work_claimed_job
+from rocketjob.worker.runner import Worker, after_commit, fail_refused, work_claimed_job
 from rocketjob.worker.surroundings import Surroundings
 
 log = Logger("rocketjob.worker")
@@ -97,7 +97,7 @@ class ThreadWorker(Worker):
                 if isinstance(task, Job):
                     self._work(task)
                 elif isinstance(task, Change):
-                    _in_context_of(task, settle, task)
+                    _in_context_of(task, after_commit, task)
                 else:
                     _in_context_of(task.change, self._fail_refused, task)
             except BaseException:

@@ -77,7 +77,7 @@ def _fail_for_slices(job: BatchModel, failed: int, worker: Worker) -> None:
         change.write()
     except StateConflict:
         return  # another worker was first
-    runner.settle(change)
+    runner.after_commit(change)
 
 
 def _take_over_the_end(job: BatchModel, worker: Worker) -> bool:
