@@ -89,12 +89,12 @@ class Application:
         """
         if url in (None, self.config.url):
             return self.store
-        found = self._other_stores.get(str(url))
-        if found is None:
+        store = self._other_stores.get(str(url))
+        if store is None:
             with self._lock:
-                found = self._other_stores.get(str(url)) or self._open(str(url))
-                self._other_stores[str(url)] = found
-        return found
+                store = self._other_stores.get(str(url)) or self._open(str(url))
+                self._other_stores[str(url)] = store
+        return store
 
     def stores(self) -> list[Store]:
         """Return every store that holds documents: the one of `url`, and those of plugins."""
@@ -174,14 +174,14 @@ class Application:
 
     def indexes(self, store: Store | None = None) -> dict[str, list[Mapping[str, Any]]]:
         """Return all indexes, by collection; with those that this store itself needs."""
-        brought = list(reversed(self.plugins.hook.register_indexes()))
+        by_plugin = list(reversed(self.plugins.hook.register_indexes()))
         if store is not None:
-            brought.append(store.indexes())
-        found: dict[str, list[Mapping[str, Any]]] = {}
-        for each in brought:
-            for collection, specs in each.items():
-                found.setdefault(collection, []).extend(specs)
-        return found
+            by_plugin.append(store.indexes())
+        indexes: dict[str, list[Mapping[str, Any]]] = {}
+        for collections in by_plugin:
+            for collection, specs in collections.items():
+                indexes.setdefault(collection, []).extend(specs)
+        return indexes
 
     def work(self, job: Any, worker: Any) -> None:
         """Do the work of a claimed job that has one perform: for `job.work`."""
@@ -314,15 +314,15 @@ def _sandbox() -> Application | None:
 
 
 def _are_set(config: Config, settings: Iterable[str]) -> bool:
-    wanted, present = config.as_dict(), current().config.as_dict()
-    return all(wanted[name] == present[name] for name in settings)
+    values, present = config.as_dict(), current().config.as_dict()
+    return all(values[name] == present[name] for name in settings)
 
 
 def _successor(config: Config) -> Application:
-    made, present = Application(config), context.present()
+    application, present = Application(config), context.present()
     if isinstance(present, Application) and present.looks_only:
-        made.look_only()
-    return made
+        application.look_only()
+    return application
 
 
 def _replace(application: Application) -> None:

@@ -32,7 +32,7 @@ from rocketjob.worker import async_loop
 from rocketjob.worker.pool import WorkerPool
 from rocketjob.worker.slots import Slots
 
-log = Logger("rocketjob.child")
+log = Logger("rocketjob.worker_main")
 LATE_BEATS = 3  # claim nothing once the supervisor is so late: at four others take over
 
 
@@ -53,10 +53,10 @@ class Child:
         """Import the app's modules; what they configure is in the supervisor's orders already."""
         import_app(self.config.app)
         put_back()  # the log, if the app has configured logging
-        own, found = self.application, context.current()
-        if found is not own:
-            application.use(own)
-            found.close()
+        before, imported = self.application, context.current()
+        if imported is not before:
+            application.use(before)
+            imported.close()
         signals.be_deaf()  # whatever the app has set
 
     def run(self) -> None:

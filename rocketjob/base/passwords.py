@@ -135,9 +135,9 @@ def without_passwords(value: Any) -> Any:
         items = [without_passwords(item) for item in value]
         return value if _same(items, value) else items
     if attrs.has(type(value)):
-        names = {made.name: made.alias for made in attrs.fields(type(value)) if made.init}
-        found = {name: without_passwords(getattr(value, name)) for name in names}
-        changed = {names[n]: new for n, new in found.items() if new is not getattr(value, n)}
+        names = {field.name: field.alias for field in attrs.fields(type(value)) if field.init}
+        cleaned = {name: without_passwords(getattr(value, name)) for name in names}
+        changed = {names[n]: new for n, new in cleaned.items() if new is not getattr(value, n)}
         return attrs.evolve(value, **changed) if changed else value
     return value
 

@@ -50,11 +50,11 @@ def _is_part(missing: str | None, name: str) -> bool:
 
 
 def _of_module(module: ModuleType, name: str) -> type[Job]:
-    found = getattr(module, name, None)
-    if isinstance(found, type) and issubclass(found, Job) and found is not Job:
-        return found
+    cls = getattr(module, name, None)
+    if isinstance(cls, type) and issubclass(cls, Job) and cls is not Job:
+        return cls
     known = classes_of_module(module)
-    if found is not None:
+    if cls is not None:
         raise BadInput(f"{module.__name__}:{name} is not a job class")
     listed = f"; it has {', '.join(known)}" if known else "; it has no job classes"
     hint = did_you_mean(name, known, listed)
@@ -82,8 +82,8 @@ def classes_of_module(module: ModuleType) -> list[str]:
     """Name the job classes of a module."""
     return sorted(
         name
-        for name, found in vars(module).items()
-        if isinstance(found, type) and issubclass(found, Job) and found is not Job
+        for name, value in vars(module).items()
+        if isinstance(value, type) and issubclass(value, Job) and value is not Job
     )
 
 

@@ -43,12 +43,12 @@ class _Teaching(click.Command):
         """Write the part between the examples and the options."""
 
     def format_own_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        own = [
+        options = [
             param
             for param in self.get_params(ctx)
             if isinstance(param, click.Option) and not isinstance(param, GlobalOption)
         ]
-        _write_options(ctx, formatter, "Options", own)
+        _write_options(ctx, formatter, "Options", options)
 
     def format_global_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         names = [p.opts[-1] for p in self.get_params(ctx) if isinstance(p, GlobalOption)]

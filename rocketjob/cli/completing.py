@@ -87,7 +87,7 @@ def properties(spec: str | None, incomplete: str) -> Items:
     if not spec or "=" in incomplete:
         return []
     fields = resolve(spec).fields()
-    return _items((f"{name}=" for name, made in fields.items() if not made.read_only), incomplete)
+    return _items((f"{name}=" for name, field in fields.items() if not field.read_only), incomplete)
 
 
 def _store_exists() -> bool:

@@ -28,10 +28,10 @@ def completion(ctx: click.Context, shell: str) -> None:
 
     SHELL is bash, zsh or fish.
     """
-    found = get_completion_class(shell)
-    if found is None:
+    completer = get_completion_class(shell)
+    if completer is None:
         raise click.UsageError(f"this version of click has no completion for {shell}")
-    script = found(ctx.find_root().command, {}, "rocketjob", VARIABLE)
+    script = completer(ctx.find_root().command, {}, "rocketjob", VARIABLE)
     click.echo(script.source_template % script.source_vars())
     if shell == "bash":
         click.echo(BASH_WORDS)

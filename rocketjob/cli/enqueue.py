@@ -128,11 +128,11 @@ def _rows(cls: type[Job], fields: dict[str, str], lines: Iterable[str]) -> Itera
 
 def _object(line: str) -> dict[str, Any]:
     try:
-        found = exact.loads(line)
+        value = exact.loads(line)
     except ValueError as error:
         raise ValueError(f"not JSON: {error}") from None
-    if not isinstance(found, dict):
+    if not isinstance(value, dict):
         raise ValueError(
             f'must be a JSON object such as {{"priority": 5}}, not {line.strip()[:40]}'
         )
-    return found
+    return value

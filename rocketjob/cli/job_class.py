@@ -121,10 +121,10 @@ def _positional(cls: type[Job]) -> list[str]:
 
 
 def _parse(cls: type[Job], text: str, name: str) -> Any:
-    taken = arguments_of(cls)
-    if said := taken.unresolved.get(name):
-        raise BadInput(f"{cls.__name__}.perform: {said}")
+    parameters = arguments_of(cls)
+    if problem := parameters.unresolved.get(name):
+        raise BadInput(f"{cls.__name__}.perform: {problem}")
     try:
-        return taken.codecs.get(name, codec_for(Any)).from_text(text)
+        return parameters.codecs.get(name, codec_for(Any)).from_text(text)
     except ValueError as error:
         raise BadInput(f"perform({name}): {error}") from None

@@ -122,17 +122,17 @@ def run(
     """Fire an event on the jobs that are named or selected, and print what happened to each."""
     _check_usage(ctx, ids, all_matching, selection)
     import_app()
-    found = _matching(name, selection) if all_matching else _named(ids)
-    if len(found) > 1 and not yes:
-        _confirm(ctx, name, found)
+    kinds = _matching(name, selection) if all_matching else _named(ids)
+    if len(kinds) > 1 and not yes:
+        _confirm(ctx, name, kinds)
     arguments = {"reason": reason} if reason is not None else {}
     failed = 0
-    for id in found:
+    for id in kinds:
         outcome = _fire(id, name, arguments)
         failed += outcome.error is not None
         _print(outcome, name, as_json)
-    if len(found) != 1:
-        _print_summary(name, len(found) - failed, failed)
+    if len(kinds) != 1:
+        _print_summary(name, len(kinds) - failed, failed)
     if failed:
         ctx.exit(FAILURE)
 
@@ -160,23 +160,23 @@ def _matching(name: str, selection: Selection) -> Kinds:
     query = checked(selection.query)
     event = Job.__events__.get(EVENTS[name])
     if event is not None:
-        states = sorted({state for each in event.transitions for state in each.sources})
+        states = sorted({state for transition in event.transitions for state in transition.sources})
         query = query.where({"state": {"$in": states}})
     rows = checked(lambda: query.order_by("id").pluck("id", "_type", "state"))
     return {id: f"{state} {kind}" for id, kind, state in rows}
 
 
-def _confirm(ctx: click.Context, name: str, found: Kinds) -> None:
+def _confirm(ctx: click.Context, name: str, kinds: Kinds) -> None:
     if not sys.stdin.isatty():
-        raise click.UsageError(f"this would {name} {len(found)} jobs: add --yes to do it", ctx)
-    click.echo(f"This would {name} {len(found)} jobs: {_breakdown(found)}", err=True)
+        raise click.UsageError(f"this would {name} {len(kinds)} jobs: add --yes to do it", ctx)
+    click.echo(f"This would {name} {len(kinds)} jobs: {_breakdown(kinds)}", err=True)
     if not click.confirm("Go on?", err=True):
         click.echo("nothing was changed", err=True)
         ctx.exit(FAILURE)
 
 
-def _breakdown(found: Kinds) -> str:
-    counted = Counter(found.values()).most_common()
+def _breakdown(kinds: Kinds) -> str:
+    counted = Counter(kinds.values()).most_common()
     rest = f" and {len(counted) - MAX_KINDS} more kinds" if len(counted) > MAX_KINDS else ""
     return ", ".join(f"{number} {what}" for what, number in counted[:MAX_KINDS]) + rest
 
@@ -202,7 +202,9 @@ def _by_commands(name: str, error: RocketJobError) -> RocketJobError:
     """Return a refusal that names the possible commands, not the events."""
     if not isinstance(error, InvalidTransition) or error.event != EVENTS[name]:
         return error
-    possible = [each for each, event in EVENTS.items() if event in (*error.allowed, "destroy")]
+    possible = [
+        command for command, event in EVENTS.items() if event in (*error.allowed, "destroy")
+    ]
     return InvalidTransition(name, error.state, possible, error.guard)
 
 

@@ -31,13 +31,18 @@ def explain(id: ObjectId, as_json: bool) -> None:
     """
     import_app(lenient=True)
     _ = application.current().plugins
-    found = Job.find(id).explain()
+    explanation = Job.find(id).explain()
     if as_json:
-        reasons = [{"name": r.name, "text": r.text, "until": r.until} for r in found.reasons]
-        head = {"id": id, "state": found.state, "until": found.until, "note": found.note}
+        reasons = [{"name": r.name, "text": r.text, "until": r.until} for r in explanation.reasons]
+        head = {
+            "id": id,
+            "state": explanation.state,
+            "until": explanation.until,
+            "note": explanation.note,
+        }
         print_json({**head, "reasons": reasons})
         return
-    for line in str(found).splitlines():
+    for line in str(explanation).splitlines():
         click.echo(clean(line))
-    if found.until is not None:
-        click.echo(f"It can start at {moment(found.until)}")
+    if explanation.until is not None:
+        click.echo(f"It can start at {moment(explanation.until)}")

@@ -39,14 +39,14 @@ _problems: WeakKeyDictionary[Job, str] = WeakKeyDictionary()
 
 def find_jobs(query: Query[Any]) -> Iterator[Job]:
     """Yield the jobs of a query; one that cannot be loaded does not end the listing."""
-    found = Job.collection().find(
+    documents = Job.collection().find(
         query.filter(),
         None,
         sort=list(query.sorting) or None,
         skip=query.skipped,
         limit=query.maximum,
     )
-    for stored in found:
+    for stored in documents:
         yield load(stored)
 
 
@@ -56,21 +56,21 @@ def load(stored: Stored) -> Job:
     if isinstance(job, UnknownJob) and job.error is not None:
         _problems[job] = f"cannot be loaded: {job.problem}"
     values = values_of(job)
-    for name, made in job.fields().items():
-        if faults := _misfit(made, values[name]):
-            said = "; ".join(at(name, fault) for fault in faults)
-            _problems[job] = f"does not fit its class: {said}"
+    for name, field in job.fields().items():
+        if faults := _misfit(field, values[name]):
+            problems = "; ".join(at(name, fault) for fault in faults)
+            _problems[job] = f"does not fit its class: {problems}"
             if name in STANDARD:  # what is made of these relies on their types
-                values[name] = made.make_default()
+                values[name] = field.make_default()
     return job
 
 
-def _misfit(made: Field, value: Any) -> list[str]:
+def _misfit(field: Field, value: Any) -> list[str]:
     if isinstance(value, Sealed):
         return []
     if value is None:
-        return [] if made.codec.optional else ["has no value"]
-    return made.unless_secret(made.codec.faults(value))
+        return [] if field.codec.optional else ["has no value"]
+    return field.unless_secret(field.codec.faults(value))
 
 
 def problem_of(job: Job) -> str | None:
@@ -96,16 +96,16 @@ def class_name(job: Job) -> str:
 
 def summary(job: Job) -> dict[str, Any]:
     """Return what listings print of a job."""
-    found: dict[str, Any] = {"id": str(job.id), "class": class_name(job)}
-    found["known_class"] = not isinstance(job, UnknownJob)
+    values: dict[str, Any] = {"id": str(job.id), "class": class_name(job)}
+    values["known_class"] = not isinstance(job, UnknownJob)
     for name in STANDARD:
         if name not in ("id", "exception", "result", "arguments", *NOT_LISTED):
-            found[name] = getattr(job, name)
-    found |= {"seconds": job.seconds, "duration": job.duration}
-    found["exception"] = _exception(job.exception, backtrace=False)
-    found["problem"] = problem_of(job)
-    found["remarks"] = {each.name: each.value for each in remarks_of(job)}
-    return found
+            values[name] = getattr(job, name)
+    values |= {"seconds": job.seconds, "duration": job.duration}
+    values["exception"] = _exception(job.exception, backtrace=False)
+    values["problem"] = problem_of(job)
+    values["remarks"] = {remark.name: remark.value for remark in remarks_of(job)}
+    return values
 
 
 def details(job: Job, reveal: bool = False) -> dict[str, Any]:
@@ -129,9 +129,9 @@ def own_fields(job: Job, reveal: bool = False) -> dict[str, Any]:
     """Return the fields that the job's class adds to those of every job."""
     return {
         name: HIDDEN
-        if made.encrypted and not reveal and values_of(job)[name] is not None
+        if field.encrypted and not reveal and values_of(job)[name] is not None
         else getattr(job, name)
-        for name, made in job.fields().items()
+        for name, field in job.fields().items()
         if name not in STANDARD
     }
 
@@ -149,8 +149,8 @@ def may(job: Job, event: str) -> bool:
 def _exception(error: JobException | None, backtrace: bool) -> dict[str, Any] | None:
     if error is None:
         return None
-    found: dict[str, Any] = {"class_name": error.class_name, "message": error.message}
+    values: dict[str, Any] = {"class_name": error.class_name, "message": error.message}
     if backtrace:
-        found |= {"backtrace": error.backtrace, "worker_name": error.worker_name}
-        found["cause"] = _exception(error.cause, backtrace)
-    return found
+        values |= {"backtrace": error.backtrace, "worker_name": error.worker_name}
+        values["cause"] = _exception(error.cause, backtrace)
+    return values

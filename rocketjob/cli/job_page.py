@@ -45,8 +45,8 @@ def print_job(job: Job, reveal: bool) -> None:
     for remark in remarks_of(job):
         click.echo(styled(clean(remark.text), fg="yellow"))
     print_pairs(_standard(job))
-    own = own_fields(job, reveal)
-    fields = {name: own[name] for name in own if not _is_idle(job, name)}
+    own_values = own_fields(job, reveal)
+    fields = {name: own_values[name] for name in own_values if not _is_idle(job, name)}
     if fields:
         print_heading("Fields")
         print_pairs(((name, as_text(value)) for name, value in fields.items()), indent="  ")

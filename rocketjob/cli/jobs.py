@@ -105,8 +105,8 @@ def list_jobs(
     import_app(lenient=True)
     query = checked(lambda: selection.query().order_by(sort))
     if count:
-        found = checked(query.count)
-        print_json({"count": found}) if as_json else click.echo(found)
+        total = checked(query.count)
+        print_json({"count": total}) if as_json else click.echo(total)
         return
     query = query.limit(limit)
     if quiet:
@@ -121,16 +121,16 @@ def list_jobs(
 
 def _checked_first(query: JobQuery[Job]) -> Iterable[Job]:
     """Return the jobs of a query, one by one, once the store has accepted its filter."""
-    found = find_jobs(query)
-    first = checked(lambda: next(found, None))
+    jobs = find_jobs(query)
+    first = checked(lambda: next(jobs, None))
     if first is not None:
         yield first
-        yield from found
+        yield from jobs
 
 
 def _print_list(query: JobQuery[Job]) -> None:
-    found = list(_checked_first(query))
-    rows = [_row(job) for job in found]
+    jobs = list(_checked_first(query))
+    rows = [_row(job) for job in jobs]
     if not rows:
         _print_none(query)
         return
@@ -151,7 +151,7 @@ def _print_list(query: JobQuery[Job]) -> None:
     total = query.limit(0).count() if len(rows) == query.maximum else len(rows)
     if total > len(rows):
         click.echo(f"{len(rows)} of {total} jobs; --limit 0 shows all", err=True)
-    missing = sorted({class_name(job) for job in found if isinstance(job, UnknownJob)})
+    missing = sorted({class_name(job) for job in jobs if isinstance(job, UnknownJob)})
     if missing and sys.stderr.isatty():
         click.echo(f"not loaded here: {', '.join(missing)}; --app MODULE loads them", err=True)
 
@@ -186,14 +186,14 @@ def detail(job: Job) -> str:
         return _progress(job)
     if job.is_scheduled:
         return f"starts {relative(job.run_at)}"
-    return ", ".join([each.brief for each in remarks_of(job)]) or job.description or ""
+    return ", ".join([remark.brief for remark in remarks_of(job)]) or job.description or ""
 
 
 def _progress(job: Job) -> str:
     names, reasons = job.worker_names, reasons_of(job)
     workers = f"{len(names)} workers" if len(names) > 1 else "".join(names) or "no worker"
     at = reasons[0].text if reasons else f"{job.percent_complete}% on {workers}"
-    return ", ".join([at, *(each.brief for each in remarks_of(job))])
+    return ", ".join([at, *(remark.brief for remark in remarks_of(job))])
 
 
 # --- show ------------------------------------------------------------------------------------
@@ -218,8 +218,8 @@ def show(ctx: click.Context, ids: tuple[ObjectId, ...], reveal: bool, as_json: b
     for number, id in enumerate(ids):
         stored = Job.collection().find_one({"_id": id})
         if stored is None:
-            known = what_is_known(id)
-            click.echo(f"error: there is no job with the id {id}: {known}", err=True)
+            summary = what_is_known(id)
+            click.echo(f"error: there is no job with the id {id}: {summary}", err=True)
             missing = True
             continue
         job = load(stored)
@@ -246,8 +246,8 @@ def counts(as_json: bool) -> None:
     """Count jobs by class and state."""
     rows = _count()
     if as_json:
-        for name, found in rows.items():
-            print_json({"class": name, **found})
+        for name, counts in rows.items():
+            print_json({"class": name, **counts})
     elif not rows:
         _print_none(Job.all())
     else:
@@ -260,27 +260,27 @@ def _count() -> dict[str, dict[str, int]]:
     for state in STATES:
         for name, number in store.count_by(COLLECTION, "_type", {"state": state}).items():
             rows.setdefault(str(name), dict.fromkeys((*STATES, "total"), 0))[state] = number
-    for found in rows.values():
-        found["total"] = sum(found.values())
+    for counts in rows.values():
+        counts["total"] = sum(counts.values())
     return dict(sorted(rows.items()))
 
 
 def _print_counts(rows: dict[str, dict[str, int]]) -> None:
     names = (*STATES, "total")
     columns = [Column("CLASS")]
-    columns += [_count_column(name, [found[name] for found in rows.values()]) for name in names]
+    columns += [_count_column(name, [counts[name] for counts in rows.values()]) for name in names]
     table: list[Sequence[Cell | str]] = [
-        [name, *(_number(found[n], n) for n in names)] for name, found in rows.items()
+        [name, *(_number(counts[n], n) for n in names)] for name, counts in rows.items()
     ]
     if len(rows) > 1:
-        sums = {n: sum(found[n] for found in rows.values()) for n in names}
+        sums = {n: sum(counts[n] for counts in rows.values()) for n in names}
         table.append([Cell("all", "bold"), *(_number(sums[n], n) for n in names)])
     print_table(columns, table)
 
 
-def _count_column(name: str, found: Sequence[int]) -> Column:
-    least = max(len("COMP…"), len(str(sum(found))))
-    return Column(name.upper(), right=True, least=least, spare=0 if any(found) else 1)
+def _count_column(name: str, counts: Sequence[int]) -> Column:
+    least = max(len("COMP…"), len(str(sum(counts))))
+    return Column(name.upper(), right=True, least=least, spare=0 if any(counts) else 1)
 
 
 def _number(number: int, name: str) -> Cell:
@@ -335,17 +335,17 @@ def _edit(job: Job, fields: dict[str, str]) -> tuple[Job, dict[str, Any]]:
 
 
 def _parse_edits(job: Job, fields: dict[str, str]) -> dict[str, Any]:
-    editable = {name: made for name, made in job.fields().items() if made.user_editable}
-    found = {}
+    editable = {name: field for name, field in job.fields().items() if field.user_editable}
+    edits = {}
     for name, text in fields.items():
         if name not in editable:
             raise BadInput(_not_editable(job, name, list(editable)))
         try:
-            found[name] = editable[name].codec.from_text(text)
+            edits[name] = editable[name].codec.from_text(text)
         except ValueError as error:
-            (said,) = editable[name].unless_secret([str(error)])
-            raise BadInput(at(name, said, ": ")) from None
-    return found
+            (problem,) = editable[name].unless_secret([str(error)])
+            raise BadInput(at(name, problem, ": ")) from None
+    return edits
 
 
 def _not_editable(job: Job, name: str, editable: list[str]) -> str:

@@ -57,15 +57,15 @@ def _declaration(name: str, flags: tuple[str, ...]) -> tuple[str, ...]:
 def _attributes(name: str, given: dict[str, Any]) -> dict[str, Any]:
     default = SETTINGS[name].default
     listed = isinstance(default, attrs.Factory)  # type: ignore[arg-type]
-    found: dict[str, Any] = {
+    attributes: dict[str, Any] = {
         "help": f"{SETTINGS[name].metadata['help']}  [env: ROCKETJOB_{name.upper()}]",
         "expose_value": False,
         "callback": _record,
         "multiple": listed,
     }
     if default is False:
-        return {**found, "is_flag": True, "flag_value": True, "default": None, **given}
-    return {**found, "type": SettingType(name), "metavar": _metavar(name), **given}
+        return {**attributes, "is_flag": True, "flag_value": True, "default": None, **given}
+    return {**attributes, "type": SettingType(name), "metavar": _metavar(name), **given}
 
 
 def _metavar(name: str) -> str:

@@ -70,7 +70,7 @@ class Cell(NamedTuple):
 def print_table(columns: Sequence[Column], rows: Iterable[Sequence[Cell | str]]) -> None:
     """Print a table; on a terminal it is cut to the width and coloured, in a pipe it is not."""
     head = [Cell(column.title, "bold") for column in columns]
-    shown = [head, *([_cell(each) for each in row] for row in rows)]
+    shown = [head, *([_cell(cell) for cell in row] for row in rows)]
     widths = [max(_length(row[index].text) for row in shown) for index in range(len(columns))]
     if fits_terminal():
         kept = _kept(columns, widths, terminal_width())
@@ -122,9 +122,9 @@ def _shrink(columns: Sequence[Column], widths: list[int], limit: int) -> None:
             column = columns[index]
             if excess > 0 and not column.fixed and not (is_last and column.right):
                 least = len("…") if is_last else column.least
-                taken = max(0, min(excess, widths[index] - least))
-                widths[index] -= taken
-                excess -= taken
+                cut = max(0, min(excess, widths[index] - least))
+                widths[index] -= cut
+                excess -= cut
 
 
 def _lines(columns: Sequence[Column], widths: Sequence[int], row: Sequence[Cell]) -> Iterator[str]:
@@ -193,8 +193,8 @@ def clean(text: str) -> str:
     return _CONTROL.sub(_visible, hide_passwords(text))
 
 
-def _visible(found: re.Match[str]) -> str:
-    return " " if found[0] in "\n\r\t" else repr(found[0])[1:-1]
+def _visible(match: re.Match[str]) -> str:
+    return " " if match[0] in "\n\r\t" else repr(match[0])[1:-1]
 
 
 # --- times -----------------------------------------------------------------------------------
@@ -262,11 +262,11 @@ def as_text(value: Any) -> str:
     """Return a value for people: a string as it is, its own `str()` if it has one, else JSON."""
     if isinstance(value, list) and value and all(map(_has_words, value)):
         return "\n".join(map(str, value))
-    found = str(value) if _has_words(value) else plain(value)
-    return found if isinstance(found, str) else to_json(found)
+    text = str(value) if _has_words(value) else plain(value)
+    return text if isinstance(text, str) else to_json(text)
 
 
 def _has_words(value: Any) -> bool:
     return attrs.has(type(value)) and any(
-        "__str__" in each.__dict__ for each in type(value).__mro__[:-1]
+        "__str__" in cls.__dict__ for cls in type(value).__mro__[:-1]
     )

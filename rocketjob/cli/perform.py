@@ -74,8 +74,8 @@ def _log_target() -> str:
 
 
 def _show(value: Any) -> None:
-    found = plain(value)
-    click.echo(found if isinstance(found, str) else to_json(found, indent=2))
+    result = plain(value)
+    click.echo(result if isinstance(result, str) else to_json(result, indent=2))
 
 
 def _failure(job: Any, error: BaseException, debug: bool) -> Exception:

@@ -73,4 +73,4 @@ def _print(infos: list[PluginInfo]) -> None:
 
 def _brings(info: PluginInfo) -> str:
     parts = (("hooks", info.hooks), ("mixins", info.mixins), ("jobs", info.jobs))
-    return "; ".join(f"{name}: {', '.join(found)}" for name, found in parts if found)
+    return "; ".join(f"{name}: {', '.join(names)}" for name, names in parts if names)

@@ -95,8 +95,8 @@ class RootGroup(Group):
         entry = self.entries.get(name)
         if entry is not None:
             module, _, attribute = entry.target.partition(":")
-            found: click.Command = getattr(importlib.import_module(module), attribute)
-            return found
+            command: click.Command = getattr(importlib.import_module(module), attribute)
+            return command
         self._ask_plugins(ctx)
         return self.commands.get(name)
 
@@ -130,9 +130,9 @@ class RootGroup(Group):
             entry = self.entries.get(name)
             if entry is not None:
                 sections.setdefault(entry.section, []).append((name, entry.summary))
-            elif not (brought := self.commands[name]).hidden:
-                section = getattr(brought, "section", None) or PLUGINS
-                row = (name, brought.get_short_help_str(100))
+            elif not (command := self.commands[name]).hidden:
+                section = getattr(command, "section", None) or PLUGINS
+                row = (name, command.get_short_help_str(100))
                 sections.setdefault(section, []).append(row)
         for section, rows in sections.items():
             with formatter.section(section):
@@ -142,8 +142,8 @@ class RootGroup(Group):
         from rocketjob.cli.command import _write_options
         from rocketjob.cli.options import GlobalOption
 
-        found = [p for p in self.get_params(ctx) if isinstance(p, GlobalOption)]
-        _write_options(ctx, formatter, "Global options, before or after the command", found)
+        options = [p for p in self.get_params(ctx) if isinstance(p, GlobalOption)]
+        _write_options(ctx, formatter, "Global options, before or after the command", options)
 
     # --- running -----------------------------------------------------------------------------
 
@@ -204,7 +204,7 @@ def make_cli(entries: Sequence[Entry] = ENTRIES, plugins: PluginManager | None =
         entries: the commands of the package.
         plugins: instead of those that are installed.
     """
-    made = RootGroup(
+    group = RootGroup(
         entries,
         plugins,
         help="Background jobs and batches, in business-priority order.\n\n" + START_HERE,
@@ -215,8 +215,8 @@ def make_cli(entries: Sequence[Entry] = ENTRIES, plugins: PluginManager | None =
             "color": None,
         },
     )
-    made.params.insert(0, _version_option())
-    return made
+    group.params.insert(0, _version_option())
+    return group
 
 
 def _version_option() -> click.Option:

@@ -63,9 +63,9 @@ class Selection:
 
     def _stored_names(self) -> Iterator[str]:
         for name in self.classes:
-            found = lookup(name, Job)
-            if found is not None:
-                yield from (cls.type_name() for cls in loaded_classes(found))
+            loaded = lookup(name, Job)
+            if loaded is not None:
+                yield from (cls.type_name() for cls in loaded_classes(loaded))
             elif name in (stored := _stored_classes()):
                 yield name
             else:
@@ -117,13 +117,13 @@ def selection_options(function: F) -> F:
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        made = Selection(
+        selection = Selection(
             states=kwargs.pop("states"),
             classes=kwargs.pop("classes"),
             priority=kwargs.pop("priority"),
             where=kwargs.pop("where"),
         )
-        return function(*args, selection=made, **kwargs)
+        return function(*args, selection=selection, **kwargs)
 
     for option in reversed(_OPTIONS):
         call = option(call)

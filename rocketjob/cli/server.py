@@ -97,11 +97,11 @@ def serve(current: Application, *, banner: bool = False, until_eof: bool = False
     import_app(current.config.app)
     put_back()  # the log, if the app has configured logging
     current = application.current()  # the app may have named its store
-    found = find_classes(current)
-    refuse_wrong_classes(found)
+    classes = find_classes(current)
+    refuse_wrong_classes(classes)
     if banner:
-        show_banner(current, found)
-    warn_of(current, found)
+        show_banner(current, classes)
+    warn_of(current, classes)
     supervisor = Supervisor(current, directory)
     if until_eof:
         threading.Thread(target=_stop_at_eof, args=(supervisor,), daemon=True).start()
@@ -112,15 +112,15 @@ def serve(current: Application, *, banner: bool = False, until_eof: bool = False
 # --- what it will run ------------------------------------------------------------------------
 
 
-def warn_of(current: Application, found: Classes) -> None:
+def warn_of(current: Application, classes: Classes) -> None:
     """Log if there is nothing to run."""
-    if not found.own and not (current.config.include and found.plugins):
-        log.warning(_no_classes(current, found))
+    if not classes.own and not (current.config.include and classes.plugins):
+        log.warning(_no_classes(current, classes))
 
 
-def _no_classes(current: Application, found: Classes) -> str:
-    if found.left_out:
-        return f"no job class is left to run: the filters exclude all {found.left_out}"
+def _no_classes(current: Application, classes: Classes) -> str:
+    if classes.left_out:
+        return f"no job class is left to run: the filters exclude all {classes.left_out}"
     if current.config.app:
         modules = ", ".join(current.config.app)
         return f"no job class was found in {modules}: jobs of other modules are not run here"
@@ -130,7 +130,7 @@ def _no_classes(current: Application, found: Classes) -> str:
 # --- the banner ------------------------------------------------------------------------------
 
 
-def show_banner(current: Application, found: Classes) -> None:
+def show_banner(current: Application, classes: Classes) -> None:
     """Say on standard error what runs, for whoever has just started it."""
     from rocketjob import __version__
 
@@ -140,7 +140,7 @@ def show_banner(current: Application, found: Classes) -> None:
         pairs = [
             ("store", store_line()),
             ("app", ", ".join(config.app) or styled("none: name it with --app", fg="yellow")),
-            ("jobs", _jobs_line(found)),
+            ("jobs", _jobs_line(classes)),
             ("workers", _workers_line(current)),
             ("takes", _filters_line(current)),
             ("stop", f"Ctrl-C: running work has {config.grace_seconds:g} s; twice: at once"),
@@ -149,11 +149,11 @@ def show_banner(current: Application, found: Classes) -> None:
         click.echo()
 
 
-def _jobs_line(found: Classes, limit: int = 6) -> str:
-    shown = ", ".join(found.own[:limit]) or "none of yours"
-    more = len(found.own) - limit
+def _jobs_line(classes: Classes, limit: int = 6) -> str:
+    shown = ", ".join(classes.own[:limit]) or "none of yours"
+    more = len(classes.own) - limit
     line = f"{shown} and {more} more" if more > 0 else shown
-    count = len(found.plugins)
+    count = len(classes.plugins)
     return f"{line} (and {count} of plugins)" if count else line
 
 
@@ -222,17 +222,17 @@ def _pidfile(path: Path | None) -> Iterator[None]:
     if path is None:
         yield
         return
-    own = f"{os.getpid()}\n"
+    content = f"{os.getpid()}\n"
     try:
         path = path.absolute()
-        path.write_text(own)
+        path.write_text(content)
     except OSError as error:
         raise RocketJobError(f"The pidfile {path} cannot be written: {error}") from error
     try:
         yield
     finally:
         with contextlib.suppress(OSError):
-            if path.read_text() == own:
+            if path.read_text() == content:
                 path.unlink()
 
 

@@ -75,10 +75,10 @@ def list_servers(name: str | None, as_json: bool, watch: bool, every: float) -> 
         return
     with contextlib.suppress(KeyboardInterrupt):
         while True:
-            found = _named(name)
+            named = _named(name)
             if sys.stdout.isatty() and not as_json:
                 click.clear()
-            _show(found, as_json)
+            _show(named, as_json)
             sys.stdout.flush()
             threading.Event().wait(every)
 
@@ -89,12 +89,12 @@ def _named(name: str | None) -> list[Server]:
     return Server.named(name)
 
 
-def _show(found: list[Server], as_json: bool) -> None:
+def _show(servers: list[Server], as_json: bool) -> None:
     if as_json:
-        for server in found:
+        for server in servers:
             print_json(described(server))
-    elif found:
-        _print_table(found)
+    elif servers:
+        _print_table(servers)
     else:
         click.echo("No server is registered. Start one: rocketjob server --app MODULE", err=True)
 
@@ -120,12 +120,12 @@ def described(server: Server) -> dict[str, Any]:
     }
 
 
-def _print_table(found: list[Server]) -> None:
+def _print_table(servers: list[Server]) -> None:
     """Print a table, with host and pid only if the names do not already show them."""
-    if all(server.name == f"{server.host}:{server.pid}" for server in found):
-        print_table(COLUMNS, [_row(server) for server in found])
+    if all(server.name == f"{server.host}:{server.pid}" for server in servers):
+        print_table(COLUMNS, [_row(server) for server in servers])
     else:
-        rows = [[*_row(server), server.host, str(server.pid)] for server in found]
+        rows = [[*_row(server), server.host, str(server.pid)] for server in servers]
         print_table((*COLUMNS, *PLACE), rows)
 
 
@@ -293,8 +293,8 @@ def _is_at_rest(server: Server) -> bool:
     from rocketjob.queue.reclaim import owners
 
     current = application.current()
-    held = owners(current.store, current.plugins)
-    return not any(owner.startswith(server.incarnation + ".") for owner in held)
+    holders = owners(current.store, current.plugins)
+    return not any(owner.startswith(server.incarnation + ".") for owner in holders)
 
 
 def _tell(
@@ -306,20 +306,20 @@ def _tell(
     timeout: float | None = None,
 ) -> None:
     """Give an order to the selected servers."""
-    found = _named(name)
-    if not found:
+    servers = _named(name)
+    if not servers:
         click.echo("No server is registered.", err=True)
     elif name is None and not yes:
-        _confirm(order.verb, found)
-    obeyed = [server for server in found if _give(order, server, as_json)]
+        _confirm(order.verb, servers)
+    obeyed = [server for server in servers if _give(order, server, as_json)]
     if wait and obeyed:
         _wait(order, obeyed, timeout)
-    if len(obeyed) < len(found):
+    if len(obeyed) < len(servers):
         raise click.exceptions.Exit(1)
 
 
-def _confirm(verb: str, found: list[Server]) -> None:
-    names = ", ".join(server.name for server in found)
+def _confirm(verb: str, servers: list[Server]) -> None:
+    names = ", ".join(server.name for server in servers)
     if not sys.stdin.isatty():
         raise click.UsageError(f"this would {verb} all servers ({names}): name one, or add --yes")
     click.confirm(f"{verb.capitalize()} all servers ({names})?", abort=True, err=True)
@@ -340,8 +340,8 @@ def _give(order: Order, server: Server, as_json: bool) -> bool:
     except NotFound:
         outcome = "has already ended"
     if as_json:
-        said = {"id": server.id, "name": server.name, "order": order.verb}
-        print_json({**said, "ok": obeys, "outcome": outcome})
+        answer = {"id": server.id, "name": server.name, "order": order.verb}
+        print_json({**answer, "ok": obeys, "outcome": outcome})
     elif obeys:
         click.echo(f"{server.name}: {outcome}")
     else:
@@ -356,8 +356,8 @@ def _say_zombie(server: Server) -> None:
     )
 
 
-def _wait(order: Order, found: Iterable[Server], timeout: float | None) -> None:
-    waiting = list(found)
+def _wait(order: Order, servers: Iterable[Server], timeout: float | None) -> None:
+    waiting = list(servers)
     for _ in _looks(timeout):
         waiting = [server for server in waiting if not order.done(server)]
         if not waiting:

@@ -60,8 +60,8 @@ class Session:
 
 def session_of(ctx: click.Context) -> Session:
     """Return the session of the command that is being run."""
-    found = ctx.find_root().obj
-    return found if isinstance(found, Session) else Session()
+    session = ctx.find_root().obj
+    return session if isinstance(session, Session) else Session()
 
 
 def import_app(names: Iterable[str] | None = None, lenient: bool = False) -> None:

@@ -138,8 +138,8 @@ def copy(
     one, other = _open(source), _open(target)
     try:
         if not live:
-            for each in (one, other):
-                _refuse_if_used(each)
+            for url in (one, other):
+                _refuse_if_used(url)
         wrong = 0
         for copied in copying.copy(one, other, delete=delete):
             wrong += not copied.is_equal
@@ -164,7 +164,9 @@ def _refuse_if_used(opened: Store) -> None:
 
     servers = opened.collection(copying.LIVING).find({})
     living = [
-        str(each.get("name")) for each in servers if not Server.from_document(each).is_zombie()
+        str(server.get("name"))
+        for server in servers
+        if not Server.from_document(server).is_zombie()
     ]
     if living:
         raise Failure(

@@ -83,12 +83,12 @@ class JsonObject(ParamType):
         if isinstance(value, dict):
             return value
         try:
-            found = exact.loads(value)
+            parsed = exact.loads(value)
         except ValueError as error:
             self.fail(f"not JSON: {error}", param, ctx)
-        if not isinstance(found, dict):
+        if not isinstance(parsed, dict):
             self.fail(f'must be a JSON object such as {{"priority": 5}}, not {value}', param, ctx)
-        return found
+        return parsed
 
 
 def as_dict(properties: tuple[tuple[str, str], ...], what: str = "the field") -> dict[str, str]:
@@ -97,9 +97,9 @@ def as_dict(properties: tuple[tuple[str, str], ...], what: str = "the field") ->
     Raises:
         BadInput: one is given twice.
     """
-    found: dict[str, str] = {}
+    values: dict[str, str] = {}
     for name, value in properties:
-        if name in found:
+        if name in values:
             raise BadInput(f"{what} {name} is given twice")
-        found[name] = value
-    return found
+        values[name] = value
+    return values

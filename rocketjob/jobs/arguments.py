@@ -35,25 +35,29 @@ def check_arguments(cls: type[Any], args: tuple[Any, ...], kwargs: Mapping[str, 
     Raises:
         TypeError: names the argument and shows what perform takes.
     """
-    taken = arguments_of(cls)
+    parameters = arguments_of(cls)
     try:
-        bound = taken.signature.bind(None, *args, **kwargs)
+        bound = parameters.signature.bind(None, *args, **kwargs)
     except TypeError as error:
-        raise TypeError(f"{_shown(cls, taken)}: {error}") from None
+        raise TypeError(f"{_shown(cls, parameters)}: {error}") from None
     wrong = [
         at(name, message)
-        for name, codec, value in _values(taken, bound)
+        for name, codec, value in _values(parameters, bound)
         for message in codec.faults(value)
     ]
-    wrong += [taken.unresolved[name] for name in bound.arguments if name in taken.unresolved]
+    wrong += [
+        parameters.unresolved[name] for name in bound.arguments if name in parameters.unresolved
+    ]
     if wrong:
-        raise TypeError(f"{_shown(cls, taken)}: {'; '.join(wrong)}")
+        raise TypeError(f"{_shown(cls, parameters)}: {'; '.join(wrong)}")
 
 
-def _values(taken: Arguments, bound: inspect.BoundArguments) -> Iterator[tuple[str, Codec, Any]]:
+def _values(
+    parameters: Arguments, bound: inspect.BoundArguments
+) -> Iterator[tuple[str, Codec, Any]]:
     """Yield name, codec and value of each argument whose type is known; None fits a default."""
     for name, given in bound.arguments.items():
-        parameter, codec = taken.signature.parameters[name], taken.codecs.get(name)
+        parameter, codec = parameters.signature.parameters[name], parameters.codecs.get(name)
         if codec is None:
             continue
         if parameter.kind is parameter.VAR_POSITIONAL:
@@ -66,13 +70,13 @@ def _values(taken: Arguments, bound: inspect.BoundArguments) -> Iterator[tuple[s
 
 def arguments_of(cls: type[Any]) -> Arguments:
     """Return what `perform` of a class takes; it is worked out once."""
-    known: Arguments | None = cls.__dict__.get("__arguments_of_perform__")
-    if known is None:
+    cached: Arguments | None = cls.__dict__.get("__arguments_of_perform__")
+    if cached is None:
         signature = inspect.signature(cls.perform)
         hints, unresolved = _hints(cls, signature)
-        known = Arguments(signature, _codecs(hints), unresolved)
-        cls.__arguments_of_perform__ = known
-    return known
+        cached = Arguments(signature, _codecs(hints), unresolved)
+        cls.__arguments_of_perform__ = cached
+    return cached
 
 
 def _hints(cls: type[Any], signature: inspect.Signature) -> tuple[dict[str, Any], dict[str, str]]:
@@ -108,5 +112,5 @@ def _codecs(hints: Mapping[str, Any]) -> dict[str, Codec]:
     return codecs
 
 
-def _shown(cls: type[Any], taken: Arguments) -> str:
-    return f"{cls.__name__}.perform{re.sub(r'^[(]self(, )?', '(', str(taken.signature))}"
+def _shown(cls: type[Any], parameters: Arguments) -> str:
+    return f"{cls.__name__}.perform{re.sub(r'^[(]self(, )?', '(', str(parameters.signature))}"

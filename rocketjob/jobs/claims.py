@@ -96,8 +96,8 @@ def claim_update(by: str, worker_name: str, at: datetime, cleared: Iterable[str]
     entry = history.entry("start", "running", at, worker_name)
     update = {**taken_over(by, worker_name, state="running", started_at=at)}
     update["$push"] = history.push([entry])
-    if gone := dict.fromkeys(cleared, ""):
-        update["$unset"] = gone
+    if unset := dict.fromkeys(cleared, ""):
+        update["$unset"] = unset
     return update
 
 

@@ -105,8 +105,8 @@ def _perform_of_job(cls: type) -> Any:
 
 def _almost_perform(cls: type) -> str | None:
     """Return the method of a class without perform that was probably meant to be it."""
-    own = [name for name, value in vars(cls).items() if inspect.isfunction(value)]
-    return nearest("perform", own, ALIKE)
+    functions = [name for name, value in vars(cls).items() if inspect.isfunction(value)]
+    return nearest("perform", functions, ALIKE)
 
 
 def _check_perform(cls: type) -> None:

@@ -31,12 +31,12 @@ def check_fits(job: Any) -> None:
 
 
 def _declared(cls: type[Any]) -> tuple[Field, ...]:
-    known: tuple[Field, ...] | None = cls.__dict__.get("__declared_fields__")
-    if known is None:
+    cached: tuple[Field, ...] | None = cls.__dict__.get("__declared_fields__")
+    if cached is None:
         everybody = cls.__mro__[_where_jobs_begin(cls)].__fields__  # type: ignore[attr-defined]
-        known = tuple(f for name, f in cls.__fields__.items() if name not in everybody)
-        cls.__declared_fields__ = known
-    return known
+        cached = tuple(f for name, f in cls.__fields__.items() if name not in everybody)
+        cls.__declared_fields__ = cached
+    return cached
 
 
 def _where_jobs_begin(cls: type[Any]) -> int:

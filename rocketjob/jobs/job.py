@@ -301,15 +301,15 @@ class Job(Lifecycle, Scopes, Presented):
 
     def edited_meanwhile(self) -> dict[str, Any]:
         """Return the copied fields that others have changed in the store, with their new values."""
-        known = self._record.stored
-        stored = None if known is None else self.collection().find_one({"_id": self.id})
-        if known is None or stored is None:
+        stored_before = self._record.stored
+        stored = None if stored_before is None else self.collection().find_one({"_id": self.id})
+        if stored_before is None or stored is None:
             return {}
         current = values_of(type(self).from_document(stored))
         return {
             name: current[name]
             for name, field in self.__fields__.items()
-            if field.copy_on_restart and stored.get(field.key) != known.get(field.key)
+            if field.copy_on_restart and stored.get(field.key) != stored_before.get(field.key)
         }
 
     # --- adding to a change of state that is under way ---------------------------------------

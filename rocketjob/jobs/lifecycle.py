@@ -209,7 +209,7 @@ class Lifecycle(Stateful, abstract=True):
     def history(self) -> list[HistoryEntry]:
         """The last changes of state, oldest first."""
         record = self._record
-        return [HistoryEntry.load(each) for each in (*record.history, *record.unsaved)]
+        return [HistoryEntry.load(entry) for entry in (*record.history, *record.unsaved)]
 
     def removed_by(self, event: str) -> bool:
         """Return whether an event removes the job once it is made."""

@@ -19,12 +19,12 @@ def keep_old_names(cls: type) -> None:
     """
     for old, new in RENAMED.items():
         definer = next(base for base in cls.__mro__ if old in vars(base) or new in vars(base))
-        own = vars(definer)
-        if new not in own:
+        attributes = vars(definer)
+        if new not in attributes:
             warn(f"{definer.__qualname__}.{old}", new, stacklevel=CLASS_STATEMENT)
-            setattr(cls, new, own[old])
-        elif old not in own:
-            setattr(cls, old, _warning(old, new, own[new]))
+            setattr(cls, new, attributes[old])
+        elif old not in attributes:
+            setattr(cls, old, _warning(old, new, attributes[new]))
 
 
 def _warning(old: str, new: str, method: Any) -> Any:

@@ -225,7 +225,7 @@ class PluginManager:
 
     def collect(self, hook: str) -> list[Any]:
         """Call a `register_*` hook and return all that the plugins brought, in one list."""
-        return [item for found in reversed(getattr(self.hook, hook)()) for item in found]
+        return [item for items in reversed(getattr(self.hook, hook)()) for item in items]
 
     def infos(self) -> list[PluginInfo]:
         """Describe every plugin that was found, by name."""
@@ -258,8 +258,8 @@ class PluginManager:
 
 
 def _distribution(entry_point: metadata.EntryPoint) -> tuple[str, str]:
-    found = getattr(entry_point, "dist", None)
-    return _name_and_version(found) if found is not None else ("?", "?")
+    distribution = getattr(entry_point, "dist", None)
+    return _name_and_version(distribution) if distribution is not None else ("?", "?")
 
 
 @functools.lru_cache(maxsize=256)

@@ -234,12 +234,12 @@ class Queue:
         Raises:
             Exception: this store cannot be reached either.
         """
-        seconds, its = inf, {"_id": {"$in": [job.id]}}
+        seconds, filter = inf, {"_id": {"$in": [job.id]}}
         if self.store.is_transient(error):  # its parts may be in another store, which is away
             self._jobs().find_one({"_id": job.id}, {"_id": 1})
             seconds = self.config.max_poll_seconds
         log.exception("a running job cannot be joined", job_id=str(job.id))
-        self.defer("cannot be joined", its, seconds)
+        self.defer("cannot be joined", filter, seconds)
 
     def more_urgent(self, job: Job) -> bool:
         """Return whether a job that should go before this one waits."""

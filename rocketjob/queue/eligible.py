@@ -32,7 +32,7 @@ class Deferred:
 
     def count(self, name: str) -> int:
         """Count the filters of a name."""
-        return sum(each.startswith(f"{name}:") for each in list(self._filters))
+        return sum(key.startswith(f"{name}:") for key in list(self._filters))
 
     def filters(self) -> list[Filter]:
         """Return what is still deferred, as few filters."""

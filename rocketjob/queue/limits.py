@@ -71,10 +71,12 @@ def limits_of(job: Job) -> Sequence[Limit]:
     Raises:
         TypeError: its method returned something else.
     """
-    found = job.claim_limits()
-    if not isinstance(found, list | tuple) or not all(isinstance(each, Limit) for each in found):
-        raise TypeError(f"claim_limits must return a list of Limit, not {found!r}")
-    return found
+    limits = job.claim_limits()
+    if not isinstance(limits, list | tuple) or not all(
+        isinstance(limit, Limit) for limit in limits
+    ):
+        raise TypeError(f"claim_limits must return a list of Limit, not {limits!r}")
+    return limits
 
 
 class LimitFailed(Exception):
@@ -113,16 +115,16 @@ class Seen:
 
     def filters(self) -> list[Filter]:
         """Return what narrows a filter to the jobs that are still to be looked at."""
-        found: list[Filter] = []
+        filters: list[Filter] = []
         if self.last is not None:
             priority, id = self.last
             later = {"priority": priority, "_id": {"$gt": id}}
-            found += [
+            filters += [
                 {"priority": {"$gte": priority}},
                 {"$or": [{"priority": {"$gt": priority}}, later]},
             ]
         blocked = self.blocked.filters()
-        return [*found, {"$nor": blocked}] if blocked else found
+        return [*filters, {"$nor": blocked}] if blocked else filters
 
 
 @attrs.define(eq=False)
@@ -182,18 +184,18 @@ class LimitedClaim:
         claimed: list[Stored] = []
         passed = self.seen.passed
         while len(claimed) < count and self.seen.passed - passed < STEP:
-            wanted = max(count - len(claimed), PAGE)
-            found = list(jobs.find(self._where(), sort=self.sort, limit=wanted, session=session))
-            self._claim_some(found, count, claimed)
-            if self._is_late or (len(found) < wanted and len(claimed) < count):
+            size = max(count - len(claimed), PAGE)
+            page = list(jobs.find(self._where(), sort=self.sort, limit=size, session=session))
+            self._claim_some(page, count, claimed)
+            if self._is_late or (len(page) < size and len(claimed) < count):
                 self.seen.at_end = True
                 break
         return claimed
 
-    def _claim_some(self, found: list[Stored], count: int, claimed: list[Stored]) -> None:
+    def _claim_some(self, page: list[Stored], count: int, claimed: list[Stored]) -> None:
         """Claim in order; what is subject to no limit goes together."""
         free: list[Any] = []
-        for stored in found:
+        for stored in page:
             if len(claimed) + len(free) >= count or self._is_late:
                 break
             self.seen.last = (stored["priority"], stored["_id"])
@@ -269,8 +271,8 @@ class LimitedClaim:
 
     def _admits(self, stored: Stored, limits: Sequence[Limit]) -> bool:
         for limit in limits:
-            own = (type(limit), limit.key, limit.maximum)
-            if own not in self.seen.full:
+            key = (type(limit), limit.key, limit.maximum)
+            if key not in self.seen.full:
                 try:
                     free = limit.free(self.store, self.now, self._session)
                     is_full = free <= 0
@@ -280,7 +282,7 @@ class LimitedClaim:
                     return False
                 if not is_full:
                     continue
-                self.seen.full.add(own)
+                self.seen.full.add(key)
             if self.seen.blocked.add(limit.blocks):
                 self._note(stored, limit.name)
             return False

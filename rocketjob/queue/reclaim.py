@@ -69,8 +69,8 @@ def _quarantine(store: Store, stored: Stored, reason: str) -> str | None:
     number, since = stored.get("claim_number", 0), stored.get(claims.QUARANTINED)
     if since is not None and since < number:
         return reason
-    held = {"_id": stored["_id"], "claimed_by": stored["claimed_by"], "claim_number": number}
-    store.write_many(COLLECTION, [Write(held, {"$set": {claims.QUARANTINED: number}})])
+    guard = {"_id": stored["_id"], "claimed_by": stored["claimed_by"], "claim_number": number}
+    store.write_many(COLLECTION, [Write(guard, {"$set": {claims.QUARANTINED: number}})])
     return None
 
 

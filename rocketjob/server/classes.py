@@ -33,14 +33,14 @@ class Classes:
 
 def find_classes(current: Context) -> Classes:
     """Sort the classes that are loaded in this process by where they come from."""
-    brought = {cls.type_name() for cls in current.plugins.collect("register_jobs")}
+    of_plugins = {cls.type_name() for cls in current.plugins.collect("register_jobs")}
     every = (cls for cls in loaded_classes(Job) if cls.runnable_on(current.config))
     loaded = [cls for cls in every if cls.perform not in (Job.perform, UnknownJob.perform)]
-    taken = sorted({cls.type_name() for cls in loaded if takes(current.config, cls)})
+    names = sorted({cls.type_name() for cls in loaded if takes(current.config, cls)})
     return Classes(
-        own=[name for name in taken if name not in brought],
-        plugins=[name for name in taken if name in brought],
-        left_out=len(loaded) - len(taken),
+        own=[name for name in names if name not in of_plugins],
+        plugins=[name for name in names if name in of_plugins],
+        left_out=len(loaded) - len(names),
     )
 
 

@@ -69,9 +69,9 @@ def _explain_running(name: str, job: Job, stored: dict[str, Any]) -> Explanation
 def lost(holders: Iterable[str]) -> Iterator[Reason]:
     """Name the servers, of those that hold something, whose heartbeat has stopped."""
     silent = {server.incarnation: server.name for server in Server.all() if server.is_zombie()}
-    found = {silent[id] for holder in holders if (id := holder.partition(".")[0]) in silent}
-    if found:
-        text = f"the heartbeat of {', '.join(sorted(found))} has stopped, which was at it"
+    names = {silent[id] for holder in holders if (id := holder.partition(".")[0]) in silent}
+    if names:
+        text = f"the heartbeat of {', '.join(sorted(names))} has stopped, which was at it"
         yield Reason("lost", f"{text}: another server takes the work back when it sees that")
 
 
@@ -94,8 +94,8 @@ def _reasons(job: Job, stored: dict[str, Any], now: datetime) -> Iterator[Reason
             "where", f"the setting `where` of this process leaves it out: {app.config.where}"
         )
     yield from _limits(job, app.store, now)
-    for found in reversed(app.plugins.hook.explain(job=job)):
-        yield from found
+    for reasons in reversed(app.plugins.hook.explain(job=job)):
+        yield from reasons
     if not servers and not _fails(job, clauses["run_at"]):
         yield from _ahead(job, queue, now)
 
@@ -138,9 +138,9 @@ def _ahead(job: Job, queue: Queue, now: datetime) -> Iterator[Reason]:
     if count:
         jobs = "1 due job goes" if count == 1 else f"{count} due jobs go"
         yield Reason("ahead", f"{jobs} before it: more urgent (priority {job.priority}), or older")
-    for each in queue.open_jobs(now):
-        if (each.priority, each.id) < (job.priority, job.id) and each.free_slots(1) > 0:
-            text = f"workers join {each.type_name()} {each.id} first, which is running"
+    for open_job in queue.open_jobs(now):
+        if (open_job.priority, open_job.id) < (job.priority, job.id) and open_job.free_slots(1) > 0:
+            text = f"workers join {open_job.type_name()} {open_job.id} first, which is running"
             yield Reason("joined first", f"{text} and has work for more of them")
             return
 

@@ -36,8 +36,8 @@ READY_SECONDS = 30.0  # a process that takes longer to import its app is worth a
 
 def process_count(config: Config) -> int:
     """Return how many worker processes a server has."""
-    wanted = config.processes or os.cpu_count() or 1
-    return min(wanted, config.workers)
+    count = config.processes or os.cpu_count() or 1
+    return min(count, config.workers)
 
 
 class ProcessTree:
@@ -195,7 +195,7 @@ class ProcessTree:
     def restart_due(self) -> None:
         """Start again what is due."""
         now = clock.monotonic()
-        for restart in [each for each in self.restarts if each[0] <= now]:
+        for restart in [planned for planned in self.restarts if planned[0] <= now]:
             self.restarts.remove(restart)
             try:
                 self.spawn(restart[1], restart[2])
@@ -275,7 +275,7 @@ class ProcessTree:
         """
         while self.to_reclaim:
             process, crashed = self.to_reclaim[0]
-            taken = requeue_claims(
+            reclaimed = requeue_claims(
                 self.application.store,
                 self.application.plugins,
                 process.claimed_by,
@@ -284,9 +284,9 @@ class ProcessTree:
                 reason="its worker process ended",
             )
             del self.to_reclaim[0]
-            self.cut_short += taken["requeued"] if self._stopping.is_set() else 0
-            if taken["requeued"] or taken["failed"]:
-                log.warning("work reclaimed", process=process.number, **taken)
+            self.cut_short += reclaimed["requeued"] if self._stopping.is_set() else 0
+            if reclaimed["requeued"] or reclaimed["failed"]:
+                log.warning("work reclaimed", process=process.number, **reclaimed)
             self.start_quarantined()
 
     # --- the end -----------------------------------------------------------------------------

@@ -51,8 +51,8 @@ class Recovery:
         # The holders before the servers: who claims is registered already.
         holders = owners(self.store, self.plugins)
         servers = list(Server.collection().find({}))
-        reclaimed = [self.bury(each) for each in self._dead(servers)]
-        living = {each["incarnation"] for each in servers if each["_id"] in self._seen}
+        reclaimed = [self.bury(server) for server in self._dead(servers)]
+        living = {server["incarnation"] for server in servers if server["_id"] in self._seen}
         for holder in holders:
             incarnation, dot, _ = holder.partition(".")
             if not dot or incarnation in living:
@@ -65,7 +65,7 @@ class Recovery:
             store.recover()
         self._remove_old_events()
         completions.forget()
-        return {name: sum(each[name] for each in reclaimed) for name in NOTHING}
+        return {name: sum(server[name] for server in reclaimed) for name in NOTHING}
 
     def forget(self) -> None:
         """Start watching all servers again: for a while nothing could be learnt about them."""
@@ -91,10 +91,10 @@ class Recovery:
         if now - self._looked_at > 3 * self.interval + 1:
             self.forget()  # we were away ourselves: nobody was being watched
         self._looked_at = now
-        present = {each["_id"] for each in servers}
+        present = {server["_id"] for server in servers}
         self._seen = {id: seen for id, seen in self._seen.items() if id in present}
-        others = [each for each in servers if each["incarnation"] != self.incarnation]
-        return [each for each in others if self._is_dead(each, now)]
+        others = [server for server in servers if server["incarnation"] != self.incarnation]
+        return [server for server in others if self._is_dead(server, now)]
 
     def _is_dead(self, server: dict[str, Any], now: float) -> bool:
         number = (server.get("heartbeat") or {}).get("number", 0)

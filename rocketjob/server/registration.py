@@ -67,8 +67,8 @@ class Registration:
 
     def _shares_pids_with(self, other: Server) -> bool:
         """Return whether the other's process would be seen from here; containers hide theirs."""
-        own = self.server
-        return (other.host, other.pid_namespace) == (own.host, own.pid_namespace)
+        server = self.server
+        return (other.host, other.pid_namespace) == (server.host, server.pid_namespace)
 
     def _is_silent(self, other: Server) -> bool:
         """Watch another server for as long as it takes to know whether it is dead.

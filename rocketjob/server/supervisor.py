@@ -272,14 +272,14 @@ class Supervisor:
     def sign_off(self) -> None:
         """Queue again what is left, and remove the server's document."""
         try:
-            taken = requeue_claims(
+            reclaimed = requeue_claims(
                 self.application.store,
                 self.application.plugins,
                 self.server.incarnation,
                 crash_limit=self.config.crash_limit,
                 reason="its server stopped",
             )
-            self._cut_short += taken["requeued"]
+            self._cut_short += reclaimed["requeued"]
             self.registration.leave()
         except Exception:
             # The others will find the heartbeat stopped and take back what is left.

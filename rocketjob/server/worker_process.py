@@ -50,21 +50,23 @@ class Process:
         Raises:
             OSError: no memory, or too many processes or files; or there is no such folder.
         """
-        path = [os.path.join(directory, each) for each in sys.path]
+        path = [os.path.join(directory, folder) for folder in sys.path]
         name = orders["worker_name"]
-        own = [full for full, each in zip(path, sys.path, strict=True) if each]
+        app_path = [full for full, folder in zip(path, sys.path, strict=True) if folder]
         line = json.dumps({**orders, "descriptor": slots.descriptor, "path": path})
         popen = subprocess.Popen(
-            [sys.executable, "-m", "rocketjob.worker_main", f"rocketjob.child {name}"],  # for ps
+            [sys.executable, "-m", "rocketjob.worker_main", f"rocketjob.worker {name}"],  # for ps
             stdin=subprocess.PIPE,
             pass_fds=[slots.descriptor],
             text=True,
             cwd=directory,
             process_group=0,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(own)},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(app_path)},
         )
-        known = {name: orders[name] for name in ("number", "claimed_by", "threads", "quarantined")}
-        process = cls(slots=slots, popen=popen, started=clock.monotonic(), **known)
+        attributes = {
+            name: orders[name] for name in ("number", "claimed_by", "threads", "quarantined")
+        }
+        process = cls(slots=slots, popen=popen, started=clock.monotonic(), **attributes)
         process.tell(line)
         return process
 

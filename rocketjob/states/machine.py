@@ -298,7 +298,7 @@ class Change:
         plugins brought the same.
         """
         (done,) = context.current().store.commit(lambda: [self._unit()])
-        for companion in [each for each in self.companions if each.id in done.refused]:
+        for companion in [one for one in self.companions if one.id in done.refused]:
             self._leave_out(companion, done.refused[companion.id])
         return done.held
 

@@ -92,10 +92,12 @@ def _remove_surplus(source: Collection, target: Collection) -> int:
     removed = 0
     ids = iter(document["_id"] for document in target.find({}, {"_id": 1}, sort=[("_id", 1)]))
     while group := list(islice(ids, GROUP)):
-        known = {_key(document) for document in source.find({"_id": {"$in": group}}, {"_id": 1})}
-        gone = [id for id in group if _key({"_id": id}) not in known]
-        if gone:
-            removed += target.delete_many({"_id": {"$in": gone}}).deleted_count
+        in_source = {
+            _key(document) for document in source.find({"_id": {"$in": group}}, {"_id": 1})
+        }
+        surplus = [id for id in group if _key({"_id": id}) not in in_source]
+        if surplus:
+            removed += target.delete_many({"_id": {"$in": surplus}}).deleted_count
     return removed
 
 

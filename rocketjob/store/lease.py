@@ -64,9 +64,9 @@ def _take(leases: Collection, key: str, me: ObjectId) -> bool:
     now = clock.now()
     free = {"_id": key, "$or": [{"by": None}, {"until": {"$lte": now}}]}
     try:
-        taken = leases.update_one(free, {"$set": {"by": me, "until": now + DURATION}}, upsert=True)
+        result = leases.update_one(free, {"$set": {"by": me, "until": now + DURATION}}, upsert=True)
     except Exception as error:
         if not is_duplicate_key(error):
             raise
         return False
-    return bool(taken.matched_count or taken.upserted_id is not None)
+    return bool(result.matched_count or result.upserted_id is not None)

@@ -77,16 +77,16 @@ class Outbox:
     # --- a unit ------------------------------------------------------------------------------
 
     def commit(self, units: Units) -> list[Committed]:
-        found = decided(units)
-        if all(unit.is_plain for unit in found):
-            return [Committed(held) for held in write_guards(self.store, found)]
-        return [self._commit(unit) for unit in found]
+        decisions = decided(units)
+        if all(unit.is_plain for unit in decisions):
+            return [Committed(held) for held in write_guards(self.store, decisions)]
+        return [self._commit(unit) for unit in decisions]
 
     def _commit(self, unit: Unit) -> Committed:
         if unit.write is None:
             if unit.check is not None:
                 unit.check()
-            self._insert_all([each for each in unit.inserts if not each.optional])
+            self._insert_all([insert for insert in unit.inserts if not insert.optional])
             return Committed(True, self._insert_optional(unit.inserts))
         if unit.is_plain:
             return Committed(write_guards(self.store, [unit])[0])
@@ -120,47 +120,47 @@ class Outbox:
             log.warning("what belongs to a change follows later", id=str(owner), error=str(error))
             return Committed(True, complete=False)
         if unit.undo is not None:
-            for each in unit.inserts:
-                if not each.optional and each.document["_id"] in refused:
-                    raise refused[each.document["_id"]]
+            for insert in unit.inserts:
+                if not insert.optional and insert.document["_id"] in refused:
+                    raise refused[insert.document["_id"]]
         return Committed(True, refused)
 
     def _insert_all(self, inserts: Sequence[Insert]) -> None:
         """Insert documents that belong to no guarded write; one that is refused removes all."""
         groups: dict[str, list[Stored]] = {}
-        for each in inserts:
-            groups.setdefault(each.collection, []).append(each.document)
+        for insert in inserts:
+            groups.setdefault(insert.collection, []).append(insert.document)
         done: list[tuple[str, list[Any]]] = []
         for name, documents in groups.items():
             try:
                 self.store.collection(name).insert_many(documents)
             except Exception as error:  # those before the one that was refused are there
                 count = (getattr(error, "details", None) or {}).get("nInserted", 0)
-                done.append((name, [each["_id"] for each in documents[:count]]))
+                done.append((name, [insert["_id"] for insert in documents[:count]]))
                 for other, ids in done:
                     self.store.collection(other).delete_many({"_id": {"$in": ids}})
                 raise
-            done.append((name, [each["_id"] for each in documents]))
+            done.append((name, [insert["_id"] for insert in documents]))
 
     def _insert_optional(self, inserts: Sequence[Insert]) -> dict[Any, Exception]:
         refused: dict[Any, Exception] = {}
-        for each in inserts:
-            if each.optional:
+        for insert in inserts:
+            if insert.optional:
                 try:
-                    self.store.collection(each.collection).insert_one(each.document)
+                    self.store.collection(insert.collection).insert_one(insert.document)
                 except Exception as error:
                     if not is_duplicate_key(error):
                         raise
-                    refused[each.document["_id"]] = error
+                    refused[insert.document["_id"]] = error
         return refused
 
     def _register(self, unit: Unit) -> None:
         """Note where this unit may leave something, before it does."""
-        names = {unit.collection, *(each.collection for each in unit.inserts if each.hidden)}
+        names = {unit.collection, *(insert.collection for insert in unit.inserts if insert.hidden)}
         now = clock.now()
         for name in names - {JOBS}:
-            known = self._registered.get(name)
-            if known is not None and known > now - REGISTERED_FOR:
+            at = self._registered.get(name)
+            if at is not None and at > now - REGISTERED_FOR:
                 continue
             for spec in indexes_of_notes():
                 self.store.collection(name).create_index(**spec)
@@ -208,31 +208,31 @@ class Outbox:
         """Take a change back together with its note; False if what it names is stored already."""
         undo = {key: dict(value) for key, value in note["undo"]}
         undo["$unset"] = {**undo.get("$unset", {}), FIELD: ""}
-        owners, mine = self.store.collection(collection), _undecided(owner, note)
+        owners, undecided = self.store.collection(collection), _undecided(owner, note)
         try:
-            done = owners.update_one(mine, undo)
+            done = owners.update_one(undecided, undo)
         except Exception as error:
             if not is_duplicate_key(error):
                 raise
             # Somebody has taken the document's place meanwhile: it stays without it.
-            done = owners.update_one(mine, {"$unset": {FIELD: ""}})
+            done = owners.update_one(undecided, {"$unset": {FIELD: ""}})
         if done.matched_count:
             self._discard(note, {f"{HELD}.of": owner, f"{HELD}.at": note["at"]})
         return bool(done.matched_count)
 
-    def _insert(self, by: Mapping[str, Any], note: Note, each: Mapping[str, Any]) -> Any:
+    def _insert(self, by: Mapping[str, Any], note: Note, entry: Mapping[str, Any]) -> Any:
         """Store a document.
 
         Returns:
             whose token hides it, None for nobody's, True if it was stored by this call and is
             visible, or the refusal.
         """
-        stored, collection = dict(each["document"]), self.store.collection(each["collection"])
-        if each.get("replaces"):
+        stored, collection = dict(entry["document"]), self.store.collection(entry["collection"])
+        if entry.get("replaces"):
             id = stored.pop("_id")
             collection.update_one({"_id": id}, {"$set": stored}, upsert=True)
             return None
-        hidden = _hidden(each)
+        hidden = _hidden(entry)
         if hidden:
             stored.update(hidden)
             stored[HELD] = {**by, "at": note["at"]}
@@ -244,12 +244,12 @@ class Outbox:
                 if not is_duplicate_key(error):
                     raise
                 refusal = error
-            there = collection.find_one({"_id": stored["_id"]}, {HELD: 1})
-            if there is not None:
-                return there.get(HELD, {}).get("token")
+            present = collection.find_one({"_id": stored["_id"]}, {HELD: 1})
+            if present is not None:
+                return present.get(HELD, {}).get("token")
             # An earlier note of this document may have been given up, with what it hid in the way.
-            others = {f"{HELD}.at": {"$exists": True, "$ne": note["at"]}, f"{HELD}.of": by["of"]}
-            if not collection.delete_many(others).deleted_count:
+            earlier = {f"{HELD}.at": {"$exists": True, "$ne": note["at"]}, f"{HELD}.of": by["of"]}
+            if not collection.delete_many(earlier).deleted_count:
                 break
         return refusal
 
@@ -263,13 +263,13 @@ class Outbox:
         stored = stored or owners.find_one(_mine(owner, note))
         return None if stored is None else stored[FIELD]
 
-    def _show(self, each: Mapping[str, Any], token: ObjectId) -> None:
-        document, hidden = each["document"], _hidden(each)
-        there = {key: document[key] for key in hidden if document.get(key) is not None}
-        gone = {HELD: "", **dict.fromkeys((key for key in hidden if key not in there), "")}
-        held = {"_id": document["_id"], f"{HELD}.token": token}
-        update = {"$set": there, "$unset": gone} if there else {"$unset": gone}
-        self.store.collection(each["collection"]).update_one(held, update)
+    def _show(self, entry: Mapping[str, Any], token: ObjectId) -> None:
+        document, hidden = entry["document"], _hidden(entry)
+        shown = {key: document[key] for key in hidden if document.get(key) is not None}
+        unset = {HELD: "", **dict.fromkeys((key for key in hidden if key not in shown), "")}
+        guard = {"_id": document["_id"], f"{HELD}.token": token}
+        update = {"$set": shown, "$unset": unset} if shown else {"$unset": unset}
+        self.store.collection(entry["collection"]).update_one(guard, update)
 
     def _write_once(self, name: str, write: Write, token: str) -> None:
         collection = self.store.collection(name)
@@ -282,24 +282,24 @@ class Outbox:
 
     def _end(self, owners: Collection, owner: Any, note: Note) -> None:
         """Make the guarded write if it is still to be made, and remove the note."""
-        mine = _mine(owner, note)
+        guard = _mine(owner, note)
         if note["remove"]:
-            owners.delete_one(mine)
+            owners.delete_one(guard)
             return
         update = dict(_unpack(note["write"])) if note.get("write") is not None else {}
-        owners.update_one(mine, {**update, "$unset": {**update.get("$unset", {}), FIELD: ""}})
+        owners.update_one(guard, {**update, "$unset": {**update.get("$unset", {}), FIELD: ""}})
 
     def _discard(self, note: Note, whose: Filter) -> None:
         """Remove documents of a note that are hidden by somebody."""
-        for name in {each["collection"] for each in note["documents"] if _hidden(each)}:
+        for name in {entry["collection"] for entry in note["documents"] if _hidden(entry)}:
             ids = [e["document"]["_id"] for e in note["documents"] if e["collection"] == name]
             self.store.collection(name).delete_many({"_id": {"$in": ids}, **whose})
 
     def _remove_inserted(self, note: Note, held: Sequence[Any]) -> None:
-        for each, whose in _pairs(note, held):
+        for entry, whose in _pairs(note, held):
             if whose is True:
-                self.store.collection(each["collection"]).delete_one(
-                    {"_id": each["document"]["_id"]}
+                self.store.collection(entry["collection"]).delete_one(
+                    {"_id": entry["document"]["_id"]}
                 )
 
     # --- what the dead left --------------------------------------------------------------------
@@ -307,10 +307,10 @@ class Outbox:
     def recover(self, collection: str | None = None, filter: Filter | None = None) -> int:
         if collection is not None:
             noted = {"$and": [dict(filter or {}), {FIELD: {"$exists": True}}]}
-            found = list(self.store.collection(collection).find(noted, {FIELD: 1}))
-            for stored in found:
+            owners = list(self.store.collection(collection).find(noted, {FIELD: 1}))
+            for stored in owners:
                 self.finish(collection, stored["_id"], stored[FIELD])
-            return len(found)
+            return len(owners)
         late = {"$lt": clock.now() - PATIENCE}
         return sum(self._recover_in(name, late) for name in self._collections())
 
@@ -362,18 +362,18 @@ def _note(unit: Unit) -> dict[str, Any]:
         "remove": unit.write.update is None,
         "write": _pack(unit.write.update or {}) if last else None,
         "undo": None if unit.undo is None else [[key, value] for key, value in unit.undo.items()],
-        "documents": [_noted_insert(each) for each in unit.inserts],
+        "documents": [_noted_insert(insert) for insert in unit.inserts],
         "also": [[name, _pack(write._asdict())] for name, write in unit.also],
     }
 
 
-def _noted_insert(each: Insert) -> dict[str, Any]:
+def _noted_insert(insert: Insert) -> dict[str, Any]:
     return {
-        "collection": each.collection,
-        "document": each.document,
-        "hidden": dict(each.hidden),
-        "optional": each.optional,
-        "replaces": each.replaces,
+        "collection": insert.collection,
+        "document": insert.document,
+        "hidden": dict(insert.hidden),
+        "optional": insert.optional,
+        "replaces": insert.replaces,
     }
 
 
@@ -398,20 +398,20 @@ def _writes(note: Note) -> list[tuple[str, Write]]:
     return [(name, Write(**_unpack(packed))) for name, packed in note.get("also", ())]
 
 
-def _hidden(each: Mapping[str, Any]) -> Mapping[str, Any]:
+def _hidden(entry: Mapping[str, Any]) -> Mapping[str, Any]:
     """Return what hides a document; the first version did not say so, and hid queued jobs."""
-    if "hidden" in each:
-        hidden: Mapping[str, Any] = each["hidden"]
+    if "hidden" in entry:
+        hidden: Mapping[str, Any] = entry["hidden"]
         return hidden
-    is_queued = each["collection"] == JOBS and each["document"].get("state") == "queued"
+    is_queued = entry["collection"] == JOBS and entry["document"].get("state") == "queued"
     return {"run_at": NEVER} if is_queued else {}
 
 
 def _is_needed(note: Note, id: Any) -> bool:
     """Return whether the change is withdrawn without a document."""
     return any(
-        each["document"]["_id"] == id and not each.get("optional", False)
-        for each in note["documents"]
+        entry["document"]["_id"] == id and not entry.get("optional", False)
+        for entry in note["documents"]
     )
 
 

@@ -55,7 +55,7 @@ class _Attempt:
             if unit.check is not None:
                 unit.check()
         self._insert([insert for unit in ours for insert in unit.inserts])
-        self._write_along([each for unit in ours for each in unit.also])
+        self._write_along([write for unit in ours for write in unit.also])
         return [
             Committed(holds, self._refused_of(unit) if holds else {})
             for unit, holds in zip(units, held, strict=True)
@@ -73,7 +73,7 @@ class _Attempt:
         return True
 
     def _refused_of(self, unit: Unit) -> Mapping[Any, Exception]:
-        ids = [each.document["_id"] for each in unit.inserts] if self.refused else ()
+        ids = [insert.document["_id"] for insert in unit.inserts] if self.refused else ()
         return {id: self.refused[id] for id in ids if id in self.refused}
 
     def _insert(self, inserts: Sequence[Insert]) -> None:

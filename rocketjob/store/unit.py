@@ -101,5 +101,5 @@ def update_back(stored: Mapping[str, Any], keys: Iterable[str]) -> Update:
     """Return the update that gives fields back the values stored now: for `Unit.undo`."""
     keys = list(keys)
     present = {key: stored[key] for key in keys if key in stored}
-    gone = dict.fromkeys((key for key in keys if key not in stored), "")
-    return {name: part for name, part in (("$set", present), ("$unset", gone)) if part}
+    unset = dict.fromkeys((key for key in keys if key not in stored), "")
+    return {name: part for name, part in (("$set", present), ("$unset", unset)) if part}

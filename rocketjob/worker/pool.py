@@ -331,12 +331,12 @@ class WorkerPool:
                 self._ready.notify(count)
 
     def _drain(self) -> list[Task]:
-        found: list[Task] = []
+        tasks: list[Task] = []
         while True:
             try:
-                found.append(self._tasks.popleft())
+                tasks.append(self._tasks.popleft())
             except IndexError:
-                return found
+                return tasks
 
     def _release_backlog(self) -> None:
         """Queue again what was claimed and will not be started soon."""
@@ -361,11 +361,13 @@ class WorkerPool:
         """
         if not self._is_unsure and clock.monotonic() < self._next_check:
             return
-        found = list(self.queue.store.collection(COLLECTION).find(held_by(self.queue.claimed_by)))
+        documents = list(
+            self.queue.store.collection(COLLECTION).find(held_by(self.queue.claimed_by))
+        )
         busy = {worker.job_id for worker in self.workers}  # a thread may be about to note its claim
         lost = [
             job
-            for job in found
+            for job in documents
             if self._held.get(job["_id"]) != job["claim_number"] and job["_id"] not in busy
         ]
         if lost:

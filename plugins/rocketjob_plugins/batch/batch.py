@@ -55,10 +55,10 @@ class Batch(BatchModel, abstract=True):
         Raises:
             StreamError: says in which file, line and column; what was added is removed.
         """
-        found = self.input_category_for(category)
+        input_category = self.input_category_for(category)
         with shown_progress(progress) as shown:
             asked = upload.Asked(reading, stream_mode, on_first, shown)
-            return upload.upload(self, source, found, asked)
+            return upload.upload(self, source, input_category, asked)
 
     def upload_slice(self, records: list[Any], category: str | InputCategory = "main") -> int:
         """Add one slice, whatever its length; return its length."""

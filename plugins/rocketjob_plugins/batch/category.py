@@ -179,11 +179,11 @@ def as_categories(given: Any, kind: type[C]) -> list[C]:
     """
     if not isinstance(given, Sequence) or isinstance(given, str):
         given = [given]
-    found: dict[str, C] = {}
-    for each in given:
-        made = _as_category(each, kind)
-        found[made.name] = made
-    return list(found.values())
+    categories: dict[str, C] = {}
+    for item in given:
+        category = _as_category(item, kind)
+        categories[category.name] = category
+    return list(categories.values())
 
 
 def _as_category(given: Any, kind: type[C]) -> C:

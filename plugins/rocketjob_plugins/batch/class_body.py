@@ -60,25 +60,25 @@ def take_categories(cls: type) -> None:
 
 def checked(categories: list[C]) -> list[C]:
     """Return categories whose formats, options and columns fit each other."""
-    for each in categories:
+    for category in categories:
         try:
-            tables.check(each)
+            tables.check(category)
         except StreamError as error:
-            raise ConfigurationError(f"category {each.name}: {error}") from None
+            raise ConfigurationError(f"category {category.name}: {error}") from None
     return categories
 
 
 def throttles_of(cls: type) -> tuple[str, ...]:
     """Return the names of the methods that are batch throttles of a class."""
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     for base in reversed(cls.__bases__):
         if hasattr(base, "__batch_throttles__"):
-            found.update(dict.fromkeys(base.__batch_throttles__))
+            names.update(dict.fromkeys(base.__batch_throttles__))
         else:  # a mixin that is not a batch job itself, such as ThrottleWindows
-            for each in reversed(base.__mro__):
-                found.update(dict.fromkeys(_own_throttles(each)))
-    found.update(dict.fromkeys(_own_throttles(cls)))
-    return tuple(found)
+            for owner in reversed(base.__mro__):
+                names.update(dict.fromkeys(_own_throttles(owner)))
+    names.update(dict.fromkeys(_own_throttles(cls)))
+    return tuple(names)
 
 
 def _own_throttles(cls: type) -> list[str]:

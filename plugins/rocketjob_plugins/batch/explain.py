@@ -71,13 +71,13 @@ def _throttles(job: BatchModel) -> Iterator[Reason]:
     for name in type(job).batch_throttles() if first else ():
         method = getattr(job, name)
         try:
-            held = method(first) if inspect.signature(method).parameters else method()
+            full = method(first) if inspect.signature(method).parameters else method()
         except BaseException as error:  # whatever an app's code raises
             why = f"{type(error).__name__}: {message_of(error)}"
             text = f"the batch throttle {name} fails, which holds its slices back: {why}"
             yield Reason(name, text)
             continue
-        if held:
-            said = inspect.getdoc(method)
-            about = f": {said.splitlines()[0]}" if said else ""
+        if full:
+            docstring = inspect.getdoc(method)
+            about = f": {docstring.splitlines()[0]}" if docstring else ""
             yield Reason(name, f"the batch throttle {name} holds its slices back{about}")

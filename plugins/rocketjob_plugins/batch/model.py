@@ -189,21 +189,21 @@ class BatchModel(BatchLifecycle, abstract=True):
         """
         if isinstance(name, InputCategory):
             return name
-        found: InputCategory = _find(name, self.input_categories, "Input")
-        return found
+        category: InputCategory = _find(name, self.input_categories, "Input")
+        return category
 
     def output_category_for(self, name: str | OutputCategory = "main") -> OutputCategory:
         """Return an output category; raises ValueError as `input_category_for` does."""
         if isinstance(name, OutputCategory):
             return name
-        found: OutputCategory = _find(name, self.output_categories, "Output")
-        return found
+        category: OutputCategory = _find(name, self.output_categories, "Output")
+        return category
 
     def has_input_category(self, name: str) -> bool:
-        return any(each.name == name for each in self.input_categories)
+        return any(category.name == name for category in self.input_categories)
 
     def has_output_category(self, name: str) -> bool:
-        return any(each.name == name for each in self.output_categories)
+        return any(category.name == name for category in self.output_categories)
 
     def add_output_category(self, name: str = "main", **settings: Any) -> OutputCategory:
         """Add an output to this job alone."""
@@ -256,8 +256,12 @@ class BatchModel(BatchLifecycle, abstract=True):
 
     def all_slices(self) -> list[Slices]:
         """Return every collection of slices that the job can have."""
-        inputs: list[Slices] = [InputSlices(self.id, each) for each in self.input_categories]
-        outputs: list[Slices] = [OutputSlices(self.id, each) for each in self.output_categories]
+        inputs: list[Slices] = [
+            InputSlices(self.id, category) for category in self.input_categories
+        ]
+        outputs: list[Slices] = [
+            OutputSlices(self.id, category) for category in self.output_categories
+        ]
         return [*inputs, *outputs, reject_slices(self.id)]
 
     def removed_by(self, event: str) -> bool:
@@ -266,7 +270,7 @@ class BatchModel(BatchLifecycle, abstract=True):
 
     def cleanup(self) -> None:
         """Drop the job's input and output."""
-        names = [each.name for each in self.all_slices()]
+        names = [slices.name for slices in self.all_slices()]
         store, prefixes = self.input.store, [f"rocket_job.{k}.{self.id}." for k in KINDS]
         others = [n for n in store.collection_names() if n.startswith(tuple(prefixes))]
         for name in dict.fromkeys([*names, *others]):
@@ -304,9 +308,9 @@ class BatchModel(BatchLifecycle, abstract=True):
         filter: dict[str, Any] = {"state": "queued"}
         if quarantined is not None:
             filter["interruptions"] = {"$gt": 0} if quarantined else 0
-        found = len(list(slices.collection.find(filter, {"_id": 1}, limit=wanted)))
-        if found or quarantined or self.record_count is None:
-            return min(found, self.free_places())
+        count = len(list(slices.collection.find(filter, {"_id": 1}, limit=wanted)))
+        if count or quarantined or self.record_count is None:
+            return min(count, self.free_places())
         unfinished = {"state": {"$in": ["queued", "running"]}}
         return 0 if slices.collection.find_one(unfinished, {"_id": 1}) else 1
 
@@ -333,13 +337,13 @@ class BatchModel(BatchLifecycle, abstract=True):
         for name in ("input_categories", "output_categories"):
             for category in getattr(self, name):
                 try:
-                    found = serializer(category.serializer)
+                    codec = serializer(category.serializer)
                     tables.check(category, plugins=True)
                 except (ConfigurationError, StreamError) as error:
                     self.errors.add(name, str(error))
                     continue
-                if found.whole and name == "input_categories":
-                    self.errors.add(name, f"{found.name} is for output: its records are not read")
+                if codec.whole and name == "input_categories":
+                    self.errors.add(name, f"{codec.name} is for output: its records are not read")
 
     # --- what is shown -----------------------------------------------------------------------
 
@@ -370,8 +374,8 @@ class BatchModel(BatchLifecycle, abstract=True):
             return []
         if self.sub_state != "processing":
             return [self.worker_name] if self.worker_name else []
-        found = self.input.collection.find({"state": "running"}, {"worker_name": 1})
-        return [stored.get("worker_name", "?") for stored in found]
+        running = self.input.collection.find({"state": "running"}, {"worker_name": 1})
+        return [stored.get("worker_name", "?") for stored in running]
 
     def as_dict(self) -> dict[str, Any]:
         values = super().as_dict()
@@ -388,10 +392,10 @@ class BatchModel(BatchLifecycle, abstract=True):
 
 
 def _find(name: str, categories: Sequence[Any], kind: str) -> Any:
-    for each in categories:
-        if each.name == name:
-            return each
+    for category in categories:
+        if category.name == name:
+            return category
     if not isinstance(name, str):
         raise ValueError(f"{kind} category must be given by name, not {name!r}")
-    known = ", ".join(each.name for each in categories) or "none"
+    known = ", ".join(category.name for category in categories) or "none"
     raise ValueError(f"Unknown {kind} Category: {name!r}. Registered: {known}")

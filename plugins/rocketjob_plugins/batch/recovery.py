@@ -28,16 +28,16 @@ HOLDING = ["running", "paused", "failed"]  # states in which a worker may still 
 
 @hookimpl
 def claim_owners() -> list[str]:
-    found: list[str] = []
+    owners: list[str] = []
     for job in _batch_jobs(HOLDING):
         try:
-            found += job.input.owners()
+            owners += job.input.owners()
         except Exception as error:
             if not job.input.store.is_transient(error):
                 raise
             # Where the slices' own store is away, the work of simple jobs is still reclaimed.
             log.warning("slices cannot be looked at", job_id=str(job.id), error=str(error))
-    return found
+    return owners
 
 
 @hookimpl
@@ -129,10 +129,10 @@ def _replacing(job: Batch, slice_: Slice, parts: list[Slice]) -> Unit:
     """Return the unit that puts parts in a slice's place, one of which may have its number."""
     slices, inserts = job.input, list[Insert]()
     update: dict[str, Any] | None = None
-    for each in parts:
-        each._slices = slices
-        stored = each.to_document()
-        if each.id == slice_.id:
+    for part in parts:
+        part._slices = slices
+        stored = part.to_document()
+        if part.id == slice_.id:
             del stored["_id"]
             update = {"$set": stored, "$unset": RELEASED}
         else:  # in nobody's hands until the slice itself is gone

@@ -40,6 +40,6 @@ class Results(list[Result]):
 
     def __init__(self, results: Iterable[Result] = ()) -> None:
         super().__init__(results)
-        for each in self:
-            if not isinstance(each, Result):
-                raise TypeError(f"Results holds Result(value, category=...), not {each!r}")
+        for result in self:
+            if not isinstance(result, Result):
+                raise TypeError(f"Results holds Result(value, category=...), not {result!r}")

@@ -76,8 +76,8 @@ def _encoded(records: list[Any]) -> list[Any]:
 
 
 def _checked(record: Any) -> Any:
-    if said := check_record(record):
-        raise ValueError(said)
+    if problem := check_record(record):
+        raise ValueError(problem)
     return encode_any(record)
 
 
@@ -131,10 +131,10 @@ def _encrypt(data: bytes) -> bytes:
 
 
 def _decrypt(data: bytes) -> bytes:
-    found: bytes | None = current().plugins.hook.decrypt(data=data)
-    if found is None:
+    plain: bytes | None = current().plugins.hook.decrypt(data=data)
+    if plain is None:
         raise no_key("A slice")
-    return found
+    return plain
 
 
 def _one(stored: Any) -> list[Any]:
@@ -170,15 +170,17 @@ def serializer(name: str) -> Serializer:
     Raises:
         ConfigurationError: there is none; the message names those that there are.
     """
-    for each in BUILT_IN:
-        if each.name == name:
-            return each
-    brought = {each.name: each for each in current().plugins.collect("register_serializers")}
-    if name not in brought:
-        known = ", ".join([*(each.name for each in BUILT_IN), *brought])
+    for built_in in BUILT_IN:
+        if built_in.name == name:
+            return built_in
+    of_plugins = {
+        built_in.name: built_in for built_in in current().plugins.collect("register_serializers")
+    }
+    if name not in of_plugins:
+        known = ", ".join([*(built_in.name for built_in in BUILT_IN), *of_plugins])
         raise ConfigurationError(f"There is no serializer {name!r}; there are {known}")
-    found: Serializer = brought[name]
-    return found
+    registered: Serializer = of_plugins[name]
+    return registered
 
 
 def check_texts(records: list[Any]) -> None:

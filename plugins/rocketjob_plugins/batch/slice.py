@@ -144,20 +144,20 @@ class Slice(MutableSequence[Any]):
 
     @classmethod
     def load(cls, stored: Stored, slices: Home) -> Slice:
-        made = cls.__new__(cls)
-        made._records, made._packed, made._slices = None, stored.get("records"), slices
-        made.id, made._size = stored["_id"], stored.get("size")
-        made.state = stored.get("state", "queued")
-        made.failure_count = stored.get("failure_count", 0)
-        made.interruptions = stored.get("interruptions", 0)
-        made.processing_record_number = stored.get("processing_record_number")
-        made.worker_name = stored.get("worker_name")
-        made.claimed_by = stored.get("claimed_by")
-        made.claim_number = stored.get("claim_number", 0)
-        found = stored.get("exception")
-        made.exception = EXCEPTION.decode(found) if found and EXCEPTION.decode else None
-        made.started_at = stored.get("started_at")
-        return made
+        slice_ = cls.__new__(cls)
+        slice_._records, slice_._packed, slice_._slices = None, stored.get("records"), slices
+        slice_.id, slice_._size = stored["_id"], stored.get("size")
+        slice_.state = stored.get("state", "queued")
+        slice_.failure_count = stored.get("failure_count", 0)
+        slice_.interruptions = stored.get("interruptions", 0)
+        slice_.processing_record_number = stored.get("processing_record_number")
+        slice_.worker_name = stored.get("worker_name")
+        slice_.claimed_by = stored.get("claimed_by")
+        slice_.claim_number = stored.get("claim_number", 0)
+        exception = stored.get("exception")
+        slice_.exception = EXCEPTION.decode(exception) if exception and EXCEPTION.decode else None
+        slice_.started_at = stored.get("started_at")
+        return slice_
 
     def to_document(self) -> Stored:
         assert self._slices is not None
@@ -236,13 +236,13 @@ def explained(error: Exception, documents: Iterable[Stored]) -> Exception:
 
     Only now: to measure records that are not compressed takes as long as to store them.
     """
-    for each in documents:
+    for document in documents:
         try:
-            size = len(packing.pack(each))
+            size = len(packing.pack(document))
         except Exception:  # not too large, but nothing that a document holds: the store says so
             continue
         if size > MAX_DOCUMENT_BYTES:
-            return _too_large(each["_id"], each["size"], size)
+            return _too_large(document["_id"], document["size"], size)
     return error
 
 

@@ -103,9 +103,9 @@ class Slices:
     def insert_many(self, slices: Iterable[Slice]) -> None:
         """Store new slices: all of them or none."""
         documents = []
-        for each in slices:
-            each._slices = self
-            documents.append(each.to_document())
+        for slice_ in slices:
+            slice_._slices = self
+            documents.append(slice_.to_document())
         if documents:
             self.collection.insert_many(documents)
 
@@ -175,8 +175,8 @@ class InputSlices(Slices):
             },
             "$inc": {"claim_number": 1},
         }
-        found = self.store.claim_many(self.name, filter, update, sort=ORDER, limit=limit)
-        return [Slice.load(stored, self) for stored in found]
+        claimed = self.store.claim_many(self.name, filter, update, sort=ORDER, limit=limit)
+        return [Slice.load(stored, self) for stored in claimed]
 
     def lock(self) -> None:
         """Let no other transaction that does the same be made at the same time."""
@@ -193,8 +193,8 @@ class InputSlices(Slices):
 
     def requeue_unknown(self, claimed_by: str, claimed_in: str, known: Iterable[int]) -> int:
         """Queue what a worker holds and knows nothing of: the answer to its claim was lost."""
-        held = {"state": "running", "claimed_by": claimed_by, "claimed_in": claimed_in}
-        return self._requeue({**held, "_id": {"$nin": list(known)}}, {})
+        guard = {"state": "running", "claimed_by": claimed_by, "claimed_in": claimed_in}
+        return self._requeue({**guard, "_id": {"$nin": list(known)}}, {})
 
     def requeue_running(self, worker_name: str | None = None) -> int:
         """Queue the slices of a worker, of a server's workers, or of all; return how many."""
@@ -205,32 +205,32 @@ class InputSlices(Slices):
         return self._requeue({"state": "running", **whose}, {})
 
     def _requeue(self, filter: Filter, also: Mapping[str, Any]) -> int:
-        gone = {"worker_name": "", "claimed_by": "", "claimed_in": "", "started_at": ""}
-        update = {"$set": {"state": "queued", **also}, "$unset": gone}
+        unset = {"worker_name": "", "claimed_by": "", "claimed_in": "", "started_at": ""}
+        update = {"$set": {"state": "queued", **also}, "$unset": unset}
         return self.collection.update_many(filter, update).matched_count
 
     def each_failed_record(self) -> Iterator[tuple[Any, Slice]]:
         """Yield each record that failed, with its slice."""
-        for each in self.where({"state": "failed"}):
-            if each.failed_record is not None:
-                yield each.failed_record, each
+        for slice_ in self.where({"state": "failed"}):
+            if slice_.failed_record is not None:
+                yield slice_.failed_record, slice_
 
     def group_exceptions(self) -> list[dict[str, Any]]:
         """Return for each class of exceptions its `class_name`, `count` and `messages`."""
         groups: dict[str, dict[str, Any]] = {}
         for stored in self.collection.find({"state": "failed"}, {"exception": 1}):
-            found = stored.get("exception") or {}
-            name = found.get("class_name", "?")
+            exception = stored.get("exception") or {}
+            name = exception.get("class_name", "?")
             group = groups.setdefault(name, {"class_name": name, "count": 0, "messages": []})
             group["count"] += 1
-            if found.get("message") not in group["messages"]:
-                group["messages"].append(found.get("message"))
+            if exception.get("message") not in group["messages"]:
+                group["messages"].append(exception.get("message"))
         return list(groups.values())
 
     def owners(self) -> list[str]:
         """Return the ids of the processes that hold a slice."""
-        found = self.collection.distinct("claimed_by", {"state": "running"})
-        return [str(owner) for owner in found if owner]
+        owners = self.collection.distinct("claimed_by", {"state": "running"})
+        return [str(owner) for owner in owners if owner]
 
 
 def claim_guard(slice_: Slice) -> Filter:

@@ -118,5 +118,5 @@ class ConversionJob(Batch, Job):
         header = rows.header() if rows else header_of(category)
         if header is not None:
             yield header
-        for lines in rows.lines() if rows else (each.records for each in self.output):
+        for lines in rows.lines() if rows else (slice_.records for slice_ in self.output):
             yield from lines

@@ -89,9 +89,9 @@ class Changes:
 
     def _read(self, stream: Any) -> bool:
         """Wait a while for the next change; tell whether there was one."""
-        found = stream.try_next() is not None
+        changed = stream.try_next() is not None
         self._token = stream.resume_token
-        return found
+        return changed
 
     def _add(self) -> None:
         with self._changed:

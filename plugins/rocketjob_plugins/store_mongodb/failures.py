@@ -39,7 +39,7 @@ def is_transient(error: BaseException) -> bool:
 def codes(error: Any) -> set[Any]:
     """Return the code of an error, and those of the writes of its group."""
     details = getattr(error, "details", None) or {}
-    writes = [each.get("code") for each in details.get("writeErrors", ())]
+    writes = [write.get("code") for write in details.get("writeErrors", ())]
     return {getattr(error, "code", None), *writes} - {None}
 
 
@@ -48,27 +48,27 @@ def refused(url: str, database: str, error: Exception) -> StoreError:
     from pymongo.errors import ConfigurationError as Misfit
     from pymongo.errors import OperationFailure
 
-    said = reason(error)
+    text = reason(error)
     if isinstance(error, OperationFailure) and AUTHENTICATION & codes(error):
         return StoreError(
-            f"{url} refused the user or the password: {said}. Check both (special characters are "
+            f"{url} refused the user or the password: {text}. Check both (special characters are "
             "written as %XX), and authSource, the database in which the user was created"
         )
     if isinstance(error, OperationFailure) and UNAUTHORIZED in codes(error):
-        return no_rights(url, database, said)
+        return no_rights(url, database, text)
     if isinstance(error, Misfit):
-        if "wire version" in said:
-            return too_old(url, said)
+        if "wire version" in text:
+            return too_old(url, text)
         return StoreUnavailable(
-            f"{url} cannot be reached: {said}. Check the host's name and replicaSet"
+            f"{url} cannot be reached: {text}. Check the host's name and replicaSet"
         )
     if isinstance(error, OperationFailure) and not is_transient(error):
-        return StoreError(f"{url} refused the connection: {said}. See the server's log")
-    return StoreUnavailable(f"{url} cannot be reached: {said}. {_advice(said)}")
+        return StoreError(f"{url} refused the connection: {text}. See the server's log")
+    return StoreUnavailable(f"{url} cannot be reached: {text}. {_advice(text)}")
 
 
-def _advice(said: str) -> str:
-    lower = said.lower()
+def _advice(text: str) -> str:
+    lower = text.lower()
     if "name or service not known" in lower or "nodename" in lower or "getaddrinfo" in lower:
         return "No such host is known: check its name in the URL"
     if "no replica set members" in lower or "primary" in lower:
@@ -78,16 +78,16 @@ def _advice(said: str) -> str:
     return "Check the host and port, that the server runs, firewalls, and tls=true if it wants TLS"
 
 
-def no_rights(url: str, database: str, said: str) -> StoreError:
+def no_rights(url: str, database: str, problem: str) -> StoreError:
     return StoreError(
-        f"{url}: the user may not do what is needed: {said}. Name a user and password in the URL, "
-        f"and give it the role: db.grantRolesToUser(user, "
+        f"{url}: the user may not do what is needed: {problem}. Name a user and password in "
+        f"the URL, and give it the role: db.grantRolesToUser(user, "
         f"[{{role: 'readWrite', db: '{database}'}}])"
     )
 
 
-def too_old(url: str, said: str) -> StoreError:
-    return StoreError(f"{url}: {said}. RocketJob needs MongoDB {OLDEST[1]} or later: upgrade it")
+def too_old(url: str, problem: str) -> StoreError:
+    return StoreError(f"{url}: {problem}. RocketJob needs MongoDB {OLDEST[1]} or later: upgrade it")
 
 
 def check_hello(url: str, hello: Mapping[str, Any]) -> None:
@@ -120,13 +120,13 @@ def leaves_rights_open(status: Mapping[str, Any]) -> bool:
 
 
 def _allowed(privileges: Iterable[Mapping[str, Any]], database: str) -> set[str]:
-    found: set[str] = set()
-    for each in privileges:
-        resource = each.get("resource", {})
+    actions: set[str] = set()
+    for privilege in privileges:
+        resource = privilege.get("resource", {})
         everywhere = resource.get("anyResource") or resource.get("db") == ""
         if (everywhere or resource.get("db") == database) and not resource.get("collection"):
-            found.update(each.get("actions", ()))
-    return found | (set(NEEDED) if "anyAction" in found else set())
+            actions.update(privilege.get("actions", ()))
+    return actions | (set(NEEDED) if "anyAction" in actions else set())
 
 
 def reason(error: Exception) -> str:

@@ -54,17 +54,19 @@ def parse(url: str) -> Location:
         ConfigurationError: one has a value that it cannot have.
     """
     base, _, query = url.partition("?")
-    kept, own = [], dict[str, str]()
+    kept, options = [], dict[str, str]()
     for option in query.split("&") if query else ():
         name, _, value = option.partition("=")
         if name.lower() in OWN:
-            own[OWN[name.lower()]] = value
+            options[OWN[name.lower()]] = value
         else:
             kept.append(option)
     return Location(
         "?".join([base, *filter(None, ["&".join(kept)])]),
-        _choice("rocketjobTransactions", own.get("transactions"), {"true": True, "false": False}),
-        _choice("rocketjobWakeUp", own.get("wake_up"), {name: name for name in WAKE_UPS}),
+        _choice(
+            "rocketjobTransactions", options.get("transactions"), {"true": True, "false": False}
+        ),
+        _choice("rocketjobWakeUp", options.get("wake_up"), {name: name for name in WAKE_UPS}),
     )
 
 
@@ -108,11 +110,13 @@ def make_client(url: str, listeners: Sequence[Any] = ()) -> Any:
             raise ValueError("w=0 would not tell whether anything was stored: use w=majority")
     except (PyMongoError, UserWarning, ValueError) as error:
         # What pymongo says of a password that is not quoted has pieces of it.
-        said = hide_password(str(error))
-        unclear = "@" in url and not _PASSWORD.search(url) and "scheme" not in said
-        said = _QUOTE if unclear or "RFC 3986" in said else said
+        problem = hide_password(str(error))
+        unclear = "@" in url and not _PASSWORD.search(url) and "scheme" not in problem
+        problem = _QUOTE if unclear or "RFC 3986" in problem else problem
         shown = hide_password(url)
-        raise ConfigurationError(f"{shown} is not a URL for MongoDB: {said}. {EXAMPLE}") from None
+        raise ConfigurationError(
+            f"{shown} is not a URL for MongoDB: {problem}. {EXAMPLE}"
+        ) from None
     return client
 
 

@@ -54,16 +54,16 @@ class MongoStore:
     def __init__(
         self, url: str, transactions: bool | None = None, wake_up: str | None = None
     ) -> None:
-        found = location.parse(url)
-        self._full_url = found.url
-        self._transactions = found.transactions if transactions is None else transactions
+        parsed = location.parse(url)
+        self._full_url = parsed.url
+        self._transactions = parsed.transactions if transactions is None else transactions
         self.wake_up = "polling"  # until it is known what there is
         self._outbox = Outbox(self)
         self._client: Any = None
         self._abandoned: list[Any] = []  # a parent's clients: they must not even be finalised
         self._renew()
         self._facts: dict[str, Any] = {}
-        self._use(self._connect(wake_up or found.wake_up))
+        self._use(self._connect(wake_up or parsed.wake_up))
         _stores.add(self)
 
     def _renew(self) -> None:
@@ -95,8 +95,8 @@ class MongoStore:
         """pymongo's database; it reads from the primary, whatever the URL says."""
         from pymongo import ReadPreference
 
-        found = self.client.get_default_database(location.DEFAULT_DATABASE)
-        return found.with_options(read_preference=ReadPreference.PRIMARY)
+        database = self.client.get_default_database(location.DEFAULT_DATABASE)
+        return database.with_options(read_preference=ReadPreference.PRIMARY)
 
     def _connect(self, wake_up: str | None) -> str:
         """Reach the server once, so that what is wrong is said at the start.
@@ -124,20 +124,20 @@ class MongoStore:
             raise
         if missing:
             self.close()
-            said = f"it lacks {', '.join(sorted(missing))} on the database {name}"
-            raise failures.no_rights(self.url, name, said)
+            problem = f"it lacks {', '.join(sorted(missing))} on the database {name}"
+            raise failures.no_rights(self.url, name, problem)
         return found
 
     def _status(self) -> dict[str, Any]:
         from pymongo.errors import OperationFailure
 
         try:
-            found: dict[str, Any] = self.client.admin.command(
+            status: dict[str, Any] = self.client.admin.command(
                 "connectionStatus", showPrivileges=True
             )
         except OperationFailure:  # not every relative of MongoDB has it
             return {}
-        return found
+        return status
 
     @property
     def supports_transactions(self) -> bool:
@@ -201,13 +201,13 @@ class MongoStore:
         return self._works("change streams", look)
 
     def _can_tail(self) -> bool:
-        found = False
+        tails = False
 
         def look() -> None:
-            nonlocal found
-            found = tailable.can_tail(self.database)
+            nonlocal tails
+            tails = tailable.can_tail(self.database)
 
-        return self._works("capped collections", look) and found
+        return self._works("capped collections", look) and tails
 
     def _works(self, what: str, step: Callable[[], None]) -> bool:
         from pymongo.errors import PyMongoError
@@ -233,13 +233,15 @@ class MongoStore:
 
     def collection(self, name: str) -> Collection:
         session = getattr(self._local, "session", None)
-        found: Any = self.database[name]
-        return cast(Collection, found if session is None else _InTransaction(found, session))
+        collection: Any = self.database[name]
+        return cast(
+            Collection, collection if session is None else _InTransaction(collection, session)
+        )
 
     def collection_names(self) -> list[str]:
         names = self.database.list_collection_names()
-        own = ("system.", tailable.COLLECTION)
-        return sorted(name for name in names if not name.startswith(own))
+        internal = ("system.", tailable.COLLECTION)
+        return sorted(name for name in names if not name.startswith(internal))
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[Any]:
@@ -280,7 +282,7 @@ class MongoStore:
         found: list[Stored] = []
         documents: Any = self.collection(collection)
         while len(found) < limit:
-            others = {"$and": [filter, {"_id": {"$nin": [each["_id"] for each in found]}}]}
+            others = {"$and": [filter, {"_id": {"$nin": [document["_id"] for document in found]}}]}
             try:
                 claimed = documents.find_one_and_update(
                     others if found else filter,
@@ -364,7 +366,7 @@ class MongoStore:
     def count_by(self, collection: str, key: str, filter: Filter | None = None) -> dict[Any, int]:
         documents: Any = self.collection(collection)
         stages = [{"$match": dict(filter or {})}, {"$group": {"_id": f"${key}", "n": {"$sum": 1}}}]
-        return {each["_id"]: each["n"] for each in documents.aggregate(stages)}
+        return {group["_id"]: group["n"] for group in documents.aggregate(stages)}
 
     # --- changes -----------------------------------------------------------------------------
 
@@ -388,7 +390,7 @@ class MongoStore:
 
     def check(self) -> dict[str, Any]:
         info = self.client.admin.command("buildInfo")
-        found: dict[str, Any] = {
+        findings: dict[str, Any] = {
             "store": "MongoDB",
             "server_version": info.get("version"),
             "database": self.database.name,
@@ -398,8 +400,8 @@ class MongoStore:
             "write concern": self.client.write_concern.document.get("w", "default"),
         }
         with contextlib.suppress(Exception):
-            found["bytes"] = int(self.database.command("dbStats").get("dataSize", 0))
-        return found
+            findings["bytes"] = int(self.database.command("dbStats").get("dataSize", 0))
+        return findings
 
     def _deployment(self) -> str:
         if self._facts.get("msg") == "isdbgrid":
@@ -430,12 +432,12 @@ class _InTransaction:
         self._collection, self._session = collection, session
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._collection, name)
+        attribute = getattr(self._collection, name)
         if name not in self.METHODS:
-            return found
+            return attribute
 
         def call(*args: Any, session: Any = None, **kwargs: Any) -> Any:
-            return found(*args, session=session or self._session, **kwargs)
+            return attribute(*args, session=session or self._session, **kwargs)
 
         return call
 

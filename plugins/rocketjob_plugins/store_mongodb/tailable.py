@@ -55,8 +55,8 @@ class Tailable(Changes):
         What was there before wakes those who wait once more than needed.
         """
         make_capped(self.database())
-        found = self.database()[COLLECTION].find({}, cursor_type=CursorType.TAILABLE_AWAIT)
-        return found.max_await_time_ms(AWAIT_MS)
+        cursor = self.database()[COLLECTION].find({}, cursor_type=CursorType.TAILABLE_AWAIT)
+        return cursor.max_await_time_ms(AWAIT_MS)
 
     def _read(self, stream: Any) -> bool:
         return next(stream, None) is not None
@@ -180,8 +180,8 @@ def make_capped(database: Any) -> None:
 def can_tail(database: Any) -> bool:
     """Tell whether a tailable cursor stays open behind the last document."""
     make_capped(database)
-    found = database[COLLECTION].find({}, cursor_type=CursorType.TAILABLE_AWAIT)
-    with found.max_await_time_ms(1) as cursor:
+    tail = database[COLLECTION].find({}, cursor_type=CursorType.TAILABLE_AWAIT)
+    with tail.max_await_time_ms(1) as cursor:
         for _ in range(BYTES):
             if next(cursor, None) is None:
                 break

@@ -60,11 +60,11 @@ class Documents:
         docs = store.collection("docs")
         east = datetime(2024, 1, 1, 3, 0, 0, 123456, tzinfo=timezone(timedelta(hours=3)))
         docs.insert_one({"_id": 1, "at": east, "naive": datetime(2024, 1, 1)})
-        found = docs.find_one({"_id": 1})
-        assert found is not None
-        assert found["at"] == datetime(2024, 1, 1, 0, 0, 0, 123000, tzinfo=UTC)
-        assert found["at"].utcoffset() == timedelta(0)
-        assert found["naive"] == datetime(2024, 1, 1, tzinfo=UTC)
+        document = docs.find_one({"_id": 1})
+        assert document is not None
+        assert document["at"] == datetime(2024, 1, 1, 0, 0, 0, 123000, tzinfo=UTC)
+        assert document["at"].utcoffset() == timedelta(0)
+        assert document["naive"] == datetime(2024, 1, 1, tzinfo=UTC)
 
     def test_a_document_without_id_is_given_an_object_id(self, store: Store) -> None:
         document: Stored = {"a": 1}
@@ -109,8 +109,8 @@ class Documents:
     ) -> None:
         assert sorted(names(shapes.find(filter))) == expected
         assert shapes.count_documents(filter) == len(expected)
-        found = shapes.find_one(filter)
-        assert (found["_id"] in expected) if found else not expected
+        document = shapes.find_one(filter)
+        assert (document["_id"] in expected) if document else not expected
 
     @pytest.mark.parametrize("with_index", [False, True], ids=["plain", "indexed"])
     def test_a_filter_finds_the_same_with_indexes(self, store: Store, with_index: bool) -> None:
@@ -119,8 +119,8 @@ class Documents:
             for field in ("n", "s", "t", "ok", "o", "sub.a", "tags"):
                 docs.create_index([(field, 1)], name=f"by_{field}")
         docs.insert_many(DOCUMENTS)
-        found = [sorted(names(docs.find(filter))) for filter, _ in FILTERS]
-        assert found == [expected for _, expected in FILTERS]
+        before = [sorted(names(docs.find(filter))) for filter, _ in FILTERS]
+        assert before == [expected for _, expected in FILTERS]
 
     @pytest.mark.parametrize("filter", [{"$frob": 1}, {"a": {"$frob": 1}}, {"a": {"$in": 1}}])
     def test_a_filter_that_is_wrong_is_refused(
@@ -299,8 +299,8 @@ class Documents:
         docs = store.collection("docs")
         update = {"$set": {"at": NOW}}
         assert docs.find_one_and_update({"_id": 1}, update, upsert=True) is None
-        found = docs.find_one_and_update({"_id": 2}, update, upsert=True, return_document=True)
-        assert found == {"_id": 2, "at": NOW}
+        document = docs.find_one_and_update({"_id": 2}, update, upsert=True, return_document=True)
+        assert document == {"_id": 2, "at": NOW}
         assert docs.count_documents({}) == 2
 
     def test_deleting_one_and_many(self, store: Store) -> None:

@@ -58,8 +58,8 @@ class Groups:
 
     def test_a_claim_with_further_clauses(self, store: Store, jobs: Collection) -> None:
         jobs.insert_many([queued(i, customer={"id": i % 3}) for i in range(9)])
-        found = claim(store, 2, **{"customer.id": 1, "_id": {"$nin": [1]}})
-        assert [job["_id"] for job in found] == [4, 7]
+        claimed = claim(store, 2, **{"customer.id": 1, "_id": {"$nin": [1]}})
+        assert [job["_id"] for job in claimed] == [4, 7]
 
     def test_a_claim_in_one_of_several_states(self, store: Store, jobs: Collection) -> None:
         states = ["running", "queued", "running", "queued", "paused"]
@@ -72,8 +72,10 @@ class Groups:
         )
         either = [{"state": "queued"}, {"state": "running", "sub_state": "processing"}]
         filter = {"state": {"$in": ["queued", "running"]}, "$or": either}
-        found = store.claim_many(JOBS, filter, {"$set": {"state": "x"}}, sort=BY_PRIORITY, limit=10)
-        assert [job["_id"] for job in found] == [3, 1, 0]
+        claimed = store.claim_many(
+            JOBS, filter, {"$set": {"state": "x"}}, sort=BY_PRIORITY, limit=10
+        )
+        assert [job["_id"] for job in claimed] == [3, 1, 0]
 
     def test_claimed_documents_share_nothing(self, store: Store, jobs: Collection) -> None:
         jobs.insert_many([queued(1), queued(2)])
@@ -95,8 +97,8 @@ class Groups:
         claimed: list[Any] = []
 
         def work() -> None:
-            while found := claim(store, 3):
-                claimed.extend(job["_id"] for job in found)
+            while some := claim(store, 3):
+                claimed.extend(job["_id"] for job in some)
 
         threads = [threading.Thread(target=work) for _ in range(4)]
         for thread in threads:
@@ -109,9 +111,9 @@ class Groups:
         jobs.insert_many([queued(i, run_at=NOW + timedelta(minutes=i * 7 % 5)) for i in range(5)])
         jobs.insert_one(queued(9))
         filter = {"state": "queued", "run_at": {"$gt": NOW}}
-        found = jobs.find_one(filter, sort=[("run_at", 1)])
-        assert found is not None
-        assert found["run_at"] == NOW + timedelta(minutes=1)
+        document = jobs.find_one(filter, sort=[("run_at", 1)])
+        assert document is not None
+        assert document["run_at"] == NOW + timedelta(minutes=1)
 
     def test_a_guarded_write_says_whether_it_matched(self, store: Store, jobs: Collection) -> None:
         jobs.insert_many([queued(i) for i in range(4)])

@@ -62,13 +62,13 @@ class _MortalCollection:
         self._collection, self._mortal = collection, mortal
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._collection, name)
+        attribute = getattr(self._collection, name)
         if name not in WRITES:
-            return found
+            return attribute
 
         def call(*args: Any, **kwargs: Any) -> Any:
             self._mortal.write()
-            return found(*args, **kwargs)
+            return attribute(*args, **kwargs)
 
         return call
 
@@ -242,11 +242,11 @@ class Units:
             with mortal.dies_at(number):
                 store.commit([make()])
             recover_late(store)
-            made = is_made(store, deleted=make is replacing)
-            assert made or contents(store) == before, number
+            whole = is_made(store, deleted=make is replacing)
+            assert whole or contents(store) == before, number
             if not mortal.died:
                 break
-        assert made
+        assert whole
         assert number > 1, "it was meant to die in between"
 
     def test_whoever_dies_while_recovering_leaves_it_to_the_next(
@@ -309,9 +309,9 @@ class Units:
             assert store.commit([unit])[0].held
             recover_late(store)
             assert store.collection("docs").count_documents({"_id": {"$in": [11, 40]}}) == 2
-            found = held_jobs.find_one({"_id": 1})
-            assert found is not None
-            assert found["state"] == "queued"
+            document = held_jobs.find_one({"_id": 1})
+            assert document is not None
+            assert document["state"] == "queued"
             assert store.collection("counts").find_one({}) == counted(2)
 
     def test_recovering_a_store_that_lacks_nothing_changes_nothing(
@@ -381,13 +381,13 @@ def contents(store: Store) -> dict[str, list[Stored]]:
 def visible(store: Store) -> dict[str, list[Stored]]:
     """Return all documents that are not hidden."""
     shown = contents(store)
-    shown[JOBS] = [each for each in shown[JOBS] if each.get("run_at") != NEVER]
+    shown[JOBS] = [job for job in shown[JOBS] if job.get("run_at") != NEVER]
     return shown
 
 
 def is_made(store: Store, deleted: bool = False) -> bool:
     """Return whether all of the unit is stored, once, and nothing is left beside it."""
-    jobs = {each["_id"]: each for each in contents(store)[JOBS]}
+    jobs = {document["_id"]: document for document in contents(store)[JOBS]}
     if deleted:
         ended = 1 not in jobs
     else:
@@ -395,7 +395,7 @@ def is_made(store: Store, deleted: bool = False) -> bool:
         ended = job.get("state") == "completed" and job["log"] == ["end"] and "by" not in job
         ended = ended and set(job) <= {"_id", "state", "log", "run_at", "records"}
     follower = jobs.get(10, {})
-    docs = {each["_id"] for each in contents(store)["docs"]}
+    docs = {document["_id"] for document in contents(store)["docs"]}
     return (
         ended
         and follower.get("state") == "queued"

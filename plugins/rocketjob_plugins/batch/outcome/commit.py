@@ -49,7 +49,7 @@ def _unit(job: BatchModel, outcome: Outcome, apart: bool) -> Unit:
     inserts = [Insert(name, document) for name, document in outcome.documents]
     if rejected:
         name = rejects.slices_of(job).name
-        inserts += [Insert(name, each, replaces=True) for each in rejected]
+        inserts += [Insert(name, reject, replaces=True) for reject in rejected]
     return Unit(
         collection=job.input.name,
         write=write,

@@ -119,17 +119,17 @@ class RejectFile:
                 raise StreamError(f"is empty: {_HOW}", file=lines.blocks.name)
 
     def _header(self, text: str, csv: Csv) -> list[str]:
-        names, wanted = csv.parse(text), [self.row_name, *self.columns]
-        missing = [name for name in wanted if name not in names]
-        found = other_separator(text, csv.separator, csv.dialect, False) if missing else None
-        if found is not None:
+        names, expected = csv.parse(text), [self.row_name, *self.columns]
+        missing = [name for name in expected if name not in names]
+        other = other_separator(text, csv.separator, csv.dialect, False) if missing else None
+        if other is not None:
             raise StreamError(
-                f"the header is separated by {found!r} and not by {csv.separator!r}: pass "
-                f"separator={found!r}"
+                f"the header is separated by {other!r} and not by {csv.separator!r}: pass "
+                f"separator={other!r}"
             )
         if missing:
             raise StreamError(f"the file has no column {missing[0]}: {_HOW}", column=missing[0])
-        twice = next((name for name in wanted if names.count(name) > 1), None)
+        twice = next((name for name in expected if names.count(name) > 1), None)
         if twice is not None:
             raise StreamError(f"the file has the column {twice} twice: {_HOW}", column=twice)
         return names

@@ -68,8 +68,10 @@ def keep_to_limit(job: BatchModel, outcomes: Sequence[Outcome]) -> None:
     """
     if not any(outcome.rejected for outcome in outcomes):
         return
-    own = [each.number for outcome in outcomes for each in outcome.rejected]  # of an earlier try
-    others = slices_of(job).collection.count_documents({"_id": {"$nin": own}})
+    numbers = [
+        reject.number for outcome in outcomes for reject in outcome.rejected
+    ]  # of an earlier try
+    others = slices_of(job).collection.count_documents({"_id": {"$nin": numbers}})
     left = max(0, (job.max_rejects or 0) - others)
     for outcome in outcomes:
         if len(outcome.rejected) > left:
@@ -85,11 +87,11 @@ def documents_of(job: BatchModel, outcome: Outcome) -> list[dict[str, Any]]:
     encrypted = _is_encrypted(job)
     return [
         {
-            "_id": each.number,
-            "record": _pack(each.record, encrypted),
-            "error": writable(f"{type(each.error).__name__}: {message_of(each.error)}"),
+            "_id": reject.number,
+            "record": _pack(reject.record, encrypted),
+            "error": writable(f"{type(reject.error).__name__}: {message_of(reject.error)}"),
         }
-        for each in outcome.rejected
+        for reject in outcome.rejected
     ]
 
 
@@ -143,9 +145,9 @@ def resubmit(job: BatchModel, source: Any, separator: str, reading: ReadKeywords
 
     def step(session: Any) -> None:
         done = slices.store.commit([_coming_back(job, n, known[n], rows[n].cells) for n in known])
-        if here and (any(each.held for each in done) or not done):
+        if here and (any(result.held for result in done) or not done):
             _let_go_on(job)
-        if not all(each.held for each in done):
+        if not all(result.held for result in done):
             raise StateConflict("somebody else has just resubmitted some of these records")
 
     try:
@@ -201,9 +203,13 @@ def _known(
         except StreamError as error:
             raise error.at(file=_named(source), line=rows[number].line) from None
     others = sorted(set(rows) - set(known))
-    queued = {each.id: each for each in job.input.where({"_id": {"$in": others}})} if others else {}
+    queued = (
+        {slice_.id: slice_ for slice_ in job.input.where({"_id": {"$in": others}})}
+        if others
+        else {}
+    )
     for number in others:
-        if number not in queued or [form.cells(each) for each in queued[number]] != [
+        if number not in queued or [form.cells(slice_) for slice_ in queued[number]] != [
             rows[number].cells
         ]:
             raise StreamError(

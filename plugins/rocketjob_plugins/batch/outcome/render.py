@@ -62,7 +62,7 @@ class Outcome:
         self.documents: list[tuple[str, Stored]] = []
         self._given_by: dict[tuple[str, int], list[int]] = {}  # a document's values: their records
         self.rejected: list[Reject] = []
-        self._keep = {each.name: each.nils for each in job.output_categories}
+        self._keep = {category.name: category.nils for category in job.output_categories}
         self._writers = _writers(job)
         self._collected: dict[str, list[Any]] = {name: [] for name in self._keep}
         self._of_record: dict[str, list[int]] = {name: [] for name in self._keep}
@@ -75,13 +75,13 @@ class Outcome:
     @classmethod
     def untouched(cls, slice_: Slice, job: BatchModel) -> Outcome:
         """Return the outcome of a slice that is released as it was."""
-        made = cls.__new__(cls)
-        made.slice, made.state, made.documents = slice_, "released", []
-        made.rejected, made.statistics, made._collected, made._counts = [], {}, {}, []
-        made._given_by = {}
-        made.job, made.error = job, None
-        made.start = made.index = max(0, (slice_.processing_record_number or 1) - 1)
-        return made
+        outcome = cls.__new__(cls)
+        outcome.slice, outcome.state, outcome.documents = slice_, "released", []
+        outcome.rejected, outcome.statistics, outcome._collected, outcome._counts = [], {}, {}, []
+        outcome._given_by = {}
+        outcome.job, outcome.error = job, None
+        outcome.start = outcome.index = max(0, (slice_.processing_record_number or 1) - 1)
+        return outcome
 
     # --- while it is processed ---------------------------------------------------------------
 
@@ -121,7 +121,7 @@ class Outcome:
         if not self._keep:
             return []
         given = value if isinstance(value, Results) else [value]
-        results = [each if isinstance(each, Result) else Result(each) for each in given]
+        results = [item if isinstance(item, Result) else Result(item) for item in given]
         for result in results:
             if result.category not in self._collected:
                 self.job.output_category_for(result.category)  # raises: unknown category
@@ -197,7 +197,7 @@ class Outcome:
 
     def _first_refused(self) -> Exception | None:
         """Look into what was packed already: usually the serializer has refused it before."""
-        found = []
+        refusals = []
         for (name, number), indexes in self._given_by.items():
             slices = self.job.output_for(name)
             stored = dict(self._documents_of(slices.name)).get(number)
@@ -206,11 +206,13 @@ class Outcome:
             with contextlib.suppress(Exception):
                 records = slices.serializer.load(stored["records"])
                 if bad := refused(slices.serializer.name, records):
-                    found.append((indexes[bad[0]], bad[1]))
-        return self._unstorable_record(*min(found)) if found else None
+                    refusals.append((indexes[bad[0]], bad[1]))
+        return self._unstorable_record(*min(refusals)) if refusals else None
 
     def _documents_of(self, collection: str) -> Iterator[tuple[int, Stored]]:
-        return ((each["_id"], each) for name, each in self.documents if name == collection)
+        return (
+            (document["_id"], document) for name, document in self.documents if name == collection
+        )
 
     def _unstorable_record(self, index: int, why: str) -> StreamError:
         problem = f"what perform returned cannot be stored: {why}"
@@ -255,10 +257,10 @@ class Outcome:
             except Exception as error:
                 if isinstance(error, RocketJobError) and not isinstance(error, StreamError):
                     raise  # it says itself what to do
-                found = self._first_unstorable()
-                if found is None or found[0] >= end:
+                first = self._first_unstorable()
+                if first is None or first[0] >= end:
                     raise
-            index, why = found
+            index, why = first
             self._close_part(index)
             if not rejects.may_reject(self.job, self):
                 raise RecordUnstorable(index, why)
@@ -267,14 +269,14 @@ class Outcome:
 
     def _first_unstorable(self) -> tuple[int, Exception] | None:
         """Return the first record that has given what cannot be stored, and what to say of it."""
-        found: list[tuple[int, Exception]] = []
+        refusals: list[tuple[int, Exception]] = []
         for name, records in self._collected.items():
             serializer = self.job.output_category_for(name).serializer
             bad = refused(serializer, records, check=check_texts)
             if bad is not None:
                 index = self._of_record[name][bad[0]]
-                found.append((index, self._unstorable_record(index, bad[1])))
-        return min(found, key=lambda each: each[0]) if found else None
+                refusals.append((index, self._unstorable_record(index, bad[1])))
+        return min(refusals, key=lambda numbered: numbered[0]) if refusals else None
 
     def _leave_out(self, index: int) -> None:
         for name, numbers in self._of_record.items():
@@ -338,7 +340,11 @@ class RecordUnstorable(Exception):
 
 def _writers(job: BatchModel) -> dict[str, RowWriter]:
     """Return what makes lines of rows, for each output that has a format."""
-    return {each.name: RowWriter(job, each) for each in job.output_categories if each.is_tabular}
+    return {
+        category.name: RowWriter(job, category)
+        for category in job.output_categories
+        if category.is_tabular
+    }
 
 
 def add_counts(total: dict[str, int], counted: Mapping[str, int]) -> None:

@@ -92,7 +92,7 @@ class SliceWorker:
 
     def _release(self) -> None:
         """Queue what is held, for something went wrong that is not the slices' fault."""
-        untouched = [Outcome.untouched(each, self.job) for each in self._held]
+        untouched = [Outcome.untouched(slice_, self.job) for slice_ in self._held]
         with contextlib.suppress(Exception):
             store_outcomes(self.job, untouched)
 
@@ -139,13 +139,13 @@ class SliceWorker:
             nonlocal tries
             tries += 1
             if tries > 1:  # what the last try claimed in vain is to be claimed again by this one
-                held = [each.id for each in self._held]
-                self.job.input.requeue_unknown(self._claimed_by(), self._token, held)
+                held_ids = [slice_.id for slice_ in self._held]
+                self.job.input.requeue_unknown(self._claimed_by(), self._token, held_ids)
             return step()
 
         result = persistently(self.job, counted)
         if tries > 1 and isinstance(result, list):
-            known = [each.id for each in result]
+            known = [slice_.id for slice_ in result]
             by = self._claimed_by()
             persistently(self.job, lambda: self.job.input.requeue_unknown(by, self._token, known))
         return result
@@ -168,7 +168,7 @@ class SliceWorker:
                 return []
             claimed = self._claim_up_to(1)
             if claimed and not lease.lasts():  # another one may have taken the place as well
-                store_outcomes(job, [Outcome.untouched(each, job) for each in claimed])
+                store_outcomes(job, [Outcome.untouched(slice_, job) for slice_ in claimed])
                 self._interrupted = True
                 return []
             return claimed
@@ -225,16 +225,16 @@ class SliceWorker:
     def _process_group(self, slices: list[Slice]) -> list[Outcome]:
         job, outcomes = self.job, list[Outcome]()
         late = time.monotonic() + 10 * GROUP_SECONDS  # then others are to have what is left
-        for each in slices:
+        for slice_ in slices:
             stops = self.worker.stopping.is_set() or time.monotonic() > late
             if self._interrupted or (stops and outcomes):
-                outcomes.append(Outcome.untouched(each, job))
+                outcomes.append(Outcome.untouched(slice_, job))
                 continue
-            self.worker.working_on(job, each.id)
-            outcomes.append(in_fresh_context(self._work_on, each))
+            self.worker.working_on(job, slice_.id)
+            outcomes.append(in_fresh_context(self._work_on, slice_))
             if self.worker.inline and outcomes[-1].error is not None:
                 self._interrupted = True
-        failed = next((each.error for each in outcomes if each.error is not None), None)
+        failed = next((outcome.error for outcome in outcomes if outcome.error is not None), None)
         if self.worker.inline and failed is not None:
             self._counted = store_outcomes(job, outcomes)
             self._held = []
@@ -299,14 +299,14 @@ class SliceWorker:
             return
         perform, records = self._perform, outcome.parse(slice_.records)
         # This is what every record passes through: names are local, the usual way is short.
-        own, number, take, keep = values_of(job), slice_.id, outcome.take, outcome.plain_append()
+        values, number, take, keep = values_of(job), slice_.id, outcome.take, outcome.plain_append()
         plain = frozenset[type]() if keep is None or isinstance(job, Statistics) else PLAIN
         append, mark = keep or (None, None)
         monotonic, look_at = time.monotonic, self._looked + LOOK_SECONDS
         index = outcome.start
         try:
             for index in range(outcome.start, len(records)):
-                own["record_number"] = number + index
+                values["record_number"] = number + index
                 try:
                     record = records[index]
                     if record is BLANK:
@@ -322,7 +322,9 @@ class SliceWorker:
                     if not rejects.may_reject(job, outcome):
                         raise
                     outcome.reject(error)
-                if own["state"] != "running" or (monotonic() >= look_at and self._is_interrupted()):
+                if values["state"] != "running" or (
+                    monotonic() >= look_at and self._is_interrupted()
+                ):
                     return outcome.release_at(index + 1)
         except BaseException:
             outcome.index = index
