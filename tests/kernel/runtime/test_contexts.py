@@ -395,7 +395,9 @@ def test_a_job_that_configures_logging_does_not_silence_the_server(
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-def test_what_a_forked_child_logs_is_written(service, tmp_path):
+def test_what_a_forked_child_logs_is_written(service, tmp_path, monkeypatch):
+    # pytest's own file would stay locked in a child that is forked while the thread writes to it.
+    monkeypatch.setattr(logging.getLogger(), "handlers", [service._handler])
     stop = threading.Event()
 
     def chat():
