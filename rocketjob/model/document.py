@@ -7,149 +7,56 @@ nothing of jobs.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Self, dataclass_transform
+from typing import TYPE_CHECKING, Any, Self, dataclass_transform
 
-import attrs
 from bson import ObjectId
 
-from rocketjob.base.errors import (
-    NotFound,
-    RocketJobError,
-    ValidationError,
-)
-from rocketjob.base.text import did_you_mean
+from rocketjob.base.errors import NotFound, RocketJobError, ValidationError
 from rocketjob.model import registry, validation
 from rocketjob.model.bulk import create_all, raise_duplicate
-from rocketjob.model.callbacks import Callback, Chain, Frame, check_event, own_callbacks
-from rocketjob.model.encrypted_fields import Sealed, decrypt
-from rocketjob.model.fields import (
-    MISSING,
-    Field,
-    caller_scope,
-    gather,
-    read_only_field,
-    show_default,
-)
+from rocketjob.model.callbacks import Frame
+from rocketjob.model.document_class import DocumentClass
+from rocketjob.model.encrypted_fields import Sealed
+from rocketjob.model.fields import MISSING, Field, read_only_field
 from rocketjob.model.fields import field as declare_field
 from rocketjob.model.generated import refuse_generated
-from rocketjob.model.query import Query
-from rocketjob.model.record import Changes, Record, is_stored, mutable_fields
-from rocketjob.store import Collection, Filter, Insert, Stored, Write, context
+from rocketjob.model.lookup import Lookup
+from rocketjob.model.properties import from_texts, refuse_unknown, sealed_texts
+from rocketjob.model.record import Changes, Record, is_stored
+from rocketjob.store import Insert, Stored, Write
 
-PERSISTENCE_EVENTS = frozenset({"initialize", "validation", "save", "create", "destroy"})
+
+class _NoRecord:
+    """Stands on the class for the record of an instance whose constructor has not made one."""
+
+    def __get__(self, document: Any, owner: type) -> Any:
+        refuse_generated(owner, DocumentClass)
+        raise AttributeError(f"{owner.__name__}.__init__ must call super().__init__() first")
 
 
 @dataclass_transform(
     kw_only_default=True, eq_default=False, field_specifiers=(declare_field, read_only_field)
 )
-class Document:
+class Document(Lookup):
     """Base of everything that is stored.
 
     Annotated attributes of a subclass are its fields. `collection_name` says where its documents
     are; all subclasses share it, and documents come back as instances of their own class.
     """
 
-    collection_name: ClassVar[str] = ""
-    callback_events: ClassVar[frozenset[str]] = PERSISTENCE_EVENTS
-    __fields__: ClassVar[dict[str, Field]] = {}
-    __own_fields__: ClassVar[dict[str, Field]] = {}
-    __overrides__: ClassVar[dict[str, Any]] = {}
-    __validations__: ClassVar[tuple[str, ...]] = ()
-    __defaults__: ClassVar[tuple[dict[str, Any], list[Field]] | None] = None
-    __added_callbacks__: ClassVar[list[Callback]] = []
-    __chains__: ClassVar[tuple[int, dict[str, Chain]]] = (0, {})
+    id: ObjectId = declare_field(factory=ObjectId)
 
     if TYPE_CHECKING:
-        id: ObjectId
         _record: Record
-
-    # --- making a class ----------------------------------------------------------------------
-
-    def __init_subclass__(cls, abstract: bool = False, **options: Any) -> None:
-        super().__init_subclass__(**options)
-        refuse_generated(cls, Document)
-        cls.__added_callbacks__ = []
-        cls.__fields__ = gather(cls, caller_scope(cls))
-        attrs.define(
-            cls,
-            these={f.name: attrs.field(default=None) for f in cls.__fields__.values()},
-            init=False,
-            repr=False,
-            eq=False,
-            slots=False,
-            on_setattr=attrs.setters.NO_OP,
-        )
-        cls.__validations__ = tuple(
-            dict.fromkeys(
-                name for base in reversed(cls.__mro__) for name in validation.own_validations(base)
-            )
-        )
-        registry.note_change()
-        if cls.collection_name:  # else a mixin, which stands for itself only where it is mixed in
-            for callback in cls._all_callbacks():
-                check_event(cls, callback, cls.known_events())
-            if not abstract:
-                registry.register(cls)
-
-    @classmethod
-    def known_events(cls) -> frozenset[str]:
-        """Return the events that callbacks can name; a mixin adds some with `callback_events`."""
-        declared = (base.__dict__.get("callback_events", ()) for base in cls.__mro__)
-        return frozenset(name for names in declared for name in names)
-
-    @classmethod
-    def fields(cls) -> Mapping[str, Field]:
-        """Return what is known of each field, by name, in order of definition."""
-        return cls.__fields__
-
-    @classmethod
-    def set_default(cls, name: str, default: Any) -> None:
-        """Change the default of a field, for this class and those that are made from it later.
-
-        In a class body `name = default` does the same.
-        """
-        field = attrs.evolve(cls.__fields__[name], default=default, factory=None)
-        cls.__fields__ = {**cls.__fields__, name: field}
-        cls.__overrides__ = {**cls.__dict__.get("__overrides__", {}), name: default}
-        show_default(cls, field)
-        cls.__defaults__ = None
-
-    @classmethod
-    def add_callbacks(cls, callbacks: Iterable[Callback]) -> None:
-        """Add callbacks from outside; `@around("perform", on=Job)` does."""
-        for callback in callbacks:
-            check_event(cls, callback, cls.known_events())
-            cls.__added_callbacks__.append(callback)
-        registry.note_change()
-
-    @classmethod
-    def chain(cls, event: str) -> Chain:
-        """Return the callbacks of an event, worked out once for each class."""
-        version, chains = cls.__dict__.get("__chains__", (0, {}))
-        if version != registry.classes_made():
-            chains = {}
-            cls.__chains__ = (registry.classes_made(), chains)
-        chain = chains.get(event)
-        if chain is None:
-            chain = chains[event] = Chain(
-                callback for callback in cls._all_callbacks() if callback.event == event
-            )
-        return chain  # type: ignore[no-any-return]
-
-    @classmethod
-    def _all_callbacks(cls) -> Iterable[Callback]:
-        for base in reversed(cls.__mro__):
-            yield from own_callbacks(base)
-            yield from base.__dict__.get("__added_callbacks__", ())
+    else:
+        _record = _NoRecord()
 
     # --- making an instance ------------------------------------------------------------------
 
     def __init__(self, **values: Any) -> None:
         record = self.__dict__["_record"] = Record()
-        fields = self.__fields__
-        for name in values:
-            if name not in fields or fields[name].read_only:
-                raise TypeError(_unknown_keyword(type(self), name))
+        if values:
+            refuse_unknown(type(self), values)
         later = self._set_defaults(values)
         for name, value in values.items():
             setattr(self, name, value)
@@ -161,10 +68,9 @@ class Document:
 
     def _set_defaults(self, given: Mapping[str, Any]) -> list[Field]:
         """Set the defaults of what is not given; return the fields whose factory comes last."""
-        own, later = self.__dict__, []
-        plain, others = self._defaults()
-        own.update(plain)
-        for field in others:
+        own, later, layout = self.__dict__, [], self.__layout__
+        own.update(layout.plain_defaults)
+        for field in layout.other_defaults:
             name = field.name
             if name not in given and field.factory_takes_job:
                 if field.pre_processed:
@@ -176,30 +82,14 @@ class Document:
             own[name] = convert(value) if convert else value
         return later
 
-    @classmethod
-    def _defaults(cls) -> tuple[dict[str, Any], list[Field]]:
-        """Return the defaults that all instances share, and the fields that need more."""
-        cached: tuple[dict[str, Any], list[Field]] | None = cls.__dict__.get("__defaults__")
-        if cached is None:
-            plain = {n: field.default for n, field in cls.__fields__.items() if field.is_plain}
-            others = [field for field in cls.__fields__.values() if not field.is_plain]
-            cached = cls.__defaults__ = (plain, others)
-        return cached
-
     def __setattr__(self, name: str, value: Any) -> None:
-        field = self.__fields__.get(name)
-        if field is None:
+        setters = self.__layout__.setters
+        if name not in setters:
             object.__setattr__(self, name, value)
             return
-        convert = field.codec.convert
+        convert = setters[name]
         self.__dict__[name] = value if convert is None else convert(value)
         self._record.assigned.add(name)
-
-    if not TYPE_CHECKING:  # else every attribute would be known
-
-        def __getattr__(self, name: str) -> Any:
-            refuse_generated(type(self), Document)  # whose constructor has not made all of it
-            return object.__getattribute__(self, name)  # raises what it raised before
 
     def __repr__(self) -> str:
         state = f" {self.__dict__['state']}" if "state" in self.__fields__ else ""
@@ -207,82 +97,30 @@ class Document:
 
     # --- BSON --------------------------------------------------------------------------------
 
-    @classmethod
-    def type_name(cls) -> str:
-        """Return the name under which documents of this class are stored."""
-        return cls.__name__
-
     def to_document(self) -> Stored:
         """Return the whole document as it is stored."""
         own = self.__dict__
         stored: Stored = {"_id": self.id, "_type": self.type_name()}
-        for name, field in self.__fields__.items():
-            value = field.store(own[name])
-            if value is not MISSING:
-                stored[field.key] = value
+        for name, key, leaves_none_out, write in self.__layout__.writers:
+            value = own[name]
+            if value is not None:
+                stored[key] = value if write is None else write(value)
+            elif not leaves_none_out:
+                stored[key] = None
         return stored
-
-    @classmethod
-    def from_document(cls, stored: Stored, strict: bool = True) -> Self:
-        """Make the instance of a stored document, of its own class, without validation.
-
-        Encrypted values are decrypted when they are first asked for.
-
-        Args:
-            strict: raise for a value that does not fit its field any more, as needed by those who
-                run a job; otherwise it is on the instance as it is stored, and validation says so.
-
-        Raises:
-            ValidationError: a value does not fit.
-            Exception: what a factory or a callback of `initialize` raised.
-        """
-        name = stored.get("_type")
-        document_class: Any = cls if name == cls.__name__ else cls._class_of(name)
-        document: Self = document_class._made_of(stored, strict)
-        return document
-
-    @classmethod
-    def _made_of(cls, stored: Stored, strict: bool) -> Self:
-        document = cls.__new__(cls)
-        document.__dict__["_record"] = Record(stored)
-        document._load(stored, strict)
-        return document
-
-    @classmethod
-    def listed(cls, stored: Stored) -> Self:
-        """Make the instance of one document among others: it must not keep the others back."""
-        try:
-            return cls.from_document(stored, strict=False)
-        except Exception as error:
-            return cls._stand_in(stored, error)
-
-    @classmethod
-    def _stand_in(cls, stored: Stored, error: Exception) -> Self:
-        """Return what stands in for a document that cannot be loaded, or raise the error."""
-        raise error
-
-    @classmethod
-    def _class_of(cls, name: Any) -> type[Document]:
-        document_class = registry.class_called(str(name)) if name is not None else cls
-        if document_class is not None and document_class.collection_name == cls.collection_name:
-            return document_class
-        return cls._unknown_class(str(name))
-
-    @classmethod
-    def _unknown_class(cls, name: str) -> type[Document]:
-        """Return what stands in for a class that is not loaded here."""
-        return cls
 
     def _load(self, stored: Stored, strict: bool = True) -> None:
         own = self.__dict__
-        for name, field in self.__fields__.items():
-            value = stored.get(field.key, MISSING)
+        for name, key, is_plain, field in self.__layout__.readers:
+            value = stored.get(key, MISSING)
             if value is MISSING:
                 own[name] = field.make_default()
+            elif is_plain:
+                own[name] = value
             elif field.encrypted and isinstance(value, bytes):
                 own[name] = Sealed(value)
             else:
-                own[name] = value if field.codec.decode is None else field.load(value, strict)
+                own[name] = field.load(value, strict)
         if chain := self.chain("initialize"):
             Frame(chain, self).leave()
 
@@ -299,7 +137,7 @@ class Document:
     def changed(self) -> dict[str, Any]:
         """Return the fields that differ from what is stored, by name."""
         record = self._record
-        stored, mutable = record.stored or {}, mutable_fields(type(self))
+        stored, mutable = record.stored or {}, self.__layout__.mutable
         values = {}
         for name, field in self.__fields__.items():
             known = record.stored is not None and name not in record.assigned
@@ -330,17 +168,13 @@ class Document:
         return True
 
     def _collect_errors(self) -> None:
-        self.errors.clear()
-        validation.check_fields(self, self.__fields__.values(), self.errors)
+        errors = self.errors
+        errors.clear()
+        validation.run_checks(self, self.__layout__.checks, errors)
         for name in self.__validations__:
             getattr(self, name)()
 
     # --- persistence -------------------------------------------------------------------------
-
-    @classmethod
-    def collection(cls) -> Collection:
-        """Return the store's collection of this class."""
-        return context.current().store.collection(cls.collection_name)
 
     def save(self, *, validate: bool = True) -> Self:
         """Store the document: all of it when it is new, else only what changed.
@@ -364,9 +198,7 @@ class Document:
             TypeError: an unknown field.
             ValidationError: nothing was stored; the values stay on the object.
         """
-        for name in values:
-            if name not in self.__fields__ or self.__fields__[name].read_only:
-                raise TypeError(_unknown_keyword(type(self), name))
+        refuse_unknown(type(self), values)
         for name, value in values.items():
             setattr(self, name, value)
         return self.save(validate=validate)
@@ -495,27 +327,7 @@ class Document:
         Raises:
             ValidationError: an unknown field, or a text that cannot be parsed; every message.
         """
-        errors, values, sealed = validation.Errors(), {}, {}
-        for name, text in properties.items():
-            field = cls.__fields__.get(name)
-            if field is None or field.read_only:
-                errors.add(name, _unknown_property(cls, name))
-                continue
-            if isinstance(text, Sealed) and field.encrypted:
-                sealed[name] = text
-                continue
-            try:
-                plain = decrypt(field, text.data) if isinstance(text, Sealed) else text
-                values[name] = field.codec.from_text(plain)
-            except ValueError as error:
-                for message in field.unless_secret([str(error)]):
-                    errors.add(name, message)
-        if errors:
-            raise ValidationError(errors, cls.__name__)
-        document = cls(**values)
-        document.__dict__.update(sealed)
-        document._record.assigned.update(sealed)
-        return document
+        return from_texts(cls, properties)
 
     @classmethod
     def seal_properties(cls, properties: Mapping[str, Any]) -> dict[str, Any]:
@@ -527,80 +339,7 @@ class Document:
             ValidationError: one of them cannot be parsed.
             ConfigurationError: there is no key.
         """
-        secret = [field for field in cls.__fields__.values() if field.encrypted]
-        given = {field.name: properties[field.name] for field in secret if field.name in properties}
-        if not given:
-            return dict(properties)
-        document, values = cls.from_properties(given), dict(properties)
-        for name in given:
-            value = cls.__fields__[name].store(document.__dict__[name])
-            if isinstance(value, bytes):  # not None, which tells nothing
-                values[name] = Sealed(value)
-        return values
-
-    @classmethod
-    def where(cls, filter: Filter | None = None, /, **values: Any) -> Query[Self]:
-        """Select documents, by a Mongo filter, by values of fields, or both."""
-        return cls._query().where(filter, **values)
-
-    @classmethod
-    def _query(cls) -> Query[Self]:
-        return Query(cls)
-
-    @classmethod
-    def all(cls) -> Query[Self]:
-        """Select every document of this class and of those below it."""
-        return cls._query()
-
-    @classmethod
-    def find(cls, id: ObjectId | str) -> Self:
-        """Return the document with this id.
-
-        Raises:
-            NotFound: there is none of this class.
-            Exception: its class raised when it was given what is stored.
-        """
-        stored = cls.collection().find_one({"_id": as_object_id(id)})
-        document = cls.from_document(stored, strict=False) if stored is not None else None
-        if not isinstance(document, cls):
-            raise NotFound(f"There is no {cls.__name__} with the id {id}")
-        return document
-
-    @classmethod
-    def first(cls) -> Self | None:
-        """Return the document with the lowest id, or None."""
-        return cls._query().first()
-
-    @classmethod
-    def last(cls) -> Self | None:
-        """Return the document with the highest id, or None."""
-        return cls._query().last()
-
-    @classmethod
-    def count(cls) -> int:
-        """Count the documents of this class and of those below it."""
-        return cls._query().count()
-
-    @classmethod
-    def delete_all(cls) -> int:
-        """Remove all documents of this class, without callbacks; return how many."""
-        return cls._query().delete_all()
-
-    @classmethod
-    def destroy_all(cls) -> int:
-        """Remove all documents of this class, with their callbacks; return how many."""
-        return cls._query().destroy_all()
-
-
-def _declare_base() -> None:
-    """Give `Document` itself its one field: `__init_subclass__` runs for subclasses only."""
-    field: Any = declare_field(factory=ObjectId)
-    field.name, field.annotation, field.owner = "id", ObjectId, Document
-    Document.__own_fields__ = {"id": field}
-    Document.__fields__ = {"id": field}
-
-
-_declare_base()
+        return sealed_texts(cls, properties)
 
 
 def refuse_broken_classes(package: str) -> None:
@@ -614,7 +353,7 @@ def refuse_broken_classes(package: str) -> None:
     for cls in registry.loaded_classes(Document):
         if cls.__module__.partition(".")[0] != package or "<locals>" in cls.__qualname__:
             continue
-        refuse_generated(cls, Document)
+        refuse_generated(cls, DocumentClass)
         for field in cls.__fields__.values():
             _ = field.codec
 
@@ -623,28 +362,3 @@ def load_into(document: Document, stored: Stored, strict: bool = True) -> None:
     """Give a document the values of a stored one; a claim and a change under way stay."""
     document._record.loaded(stored)
     document._load(stored, strict)
-
-
-def as_object_id(value: Any) -> Any:
-    """Return an id from its text; anything else as it is."""
-    if isinstance(value, str) and ObjectId.is_valid(value):
-        return ObjectId(value)
-    return value
-
-
-def _unknown_keyword(cls: type[Document], name: str) -> str:
-    if name in cls.__fields__:
-        return f"{cls.__name__}.{name} is set by the system and cannot be given"
-    return f"{cls.__name__} has no field {name}; {_known_fields(cls, name)}"
-
-
-def _unknown_property(cls: type[Document], name: str) -> str:
-    """Say it as a message of a field, in front of which its name and the class are shown."""
-    if name in cls.__fields__:
-        return "is set by the system and cannot be given"
-    return f"there is no such field; {_known_fields(cls, name)}"
-
-
-def _known_fields(cls: type[Document], name: str) -> str:
-    settable = [n for n, field in cls.__fields__.items() if not field.read_only]
-    return did_you_mean(name, settable, f"it has {', '.join(sorted(settable))}")

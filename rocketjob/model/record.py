@@ -87,7 +87,7 @@ class Record:
         values, fields = values_of(document), document.fields()
         changed: dict[str, Any] = {}
         removed: dict[str, Any] = {}
-        for name in self.assigned | mutable_fields(type(document)):
+        for name in self.assigned | document.__layout__.mutable:
             field = fields[name]
             key, current = field.key, values[name]
             present = stored.get(key, MISSING)
@@ -181,15 +181,6 @@ def is_stored(field: Field, value: Any, stored: Any) -> bool:
     if field.encrypted and isinstance(stored, bytes) and not isinstance(value, Sealed | None):
         return bool(decrypt(field, stored) == value)  # it never looks the same twice
     return bool(field.store(value) == stored)
-
-
-def mutable_fields(cls: Any) -> frozenset[str]:
-    """Return the fields whose values can change without being assigned."""
-    cached: frozenset[str] | None = cls.__dict__.get("__mutable__")
-    if cached is None:
-        cached = frozenset(n for n, field in cls.__fields__.items() if field.codec.mutable)
-        cls.__mutable__ = cached
-    return cached
 
 
 def _append(stored: dict[str, Any], entries: Sequence[dict[str, Any]]) -> None:

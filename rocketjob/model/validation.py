@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import attrs
 
 from rocketjob.base.functions import refuse_unawaited
 from rocketjob.model.encrypted_fields import Sealed
+from rocketjob.model.fields import Field
 
 F = TypeVar("F", bound=Callable[..., Any])
 MARK = "__rocketjob_validation__"
 _UNTOLD = "is refused by its validator; why is not shown, since that may tell the value"
+
+
+class Check(NamedTuple):
+    """What one value is checked for."""
+
+    name: str
+    is_optional: bool
+    check: Callable[[Any], str | None]
+    field: Field
+    attribute: Any
+    """As attrs knows it: what a validator is given."""
 
 
 class Errors(Mapping[str, list[str]]):
@@ -68,33 +80,43 @@ def own_validations(cls: type) -> list[str]:
     return [name for name, value in cls.__dict__.items() if getattr(value, MARK, False)]
 
 
-def check_fields(document: Any, fields: Iterable[Any], errors: Errors) -> None:
+def checks_of(cls: type, fields: Iterable[Field]) -> list[Check]:
+    """Return what the values of fields are checked for, in the form that is quick to go through."""
+    attributes = attrs.fields_dict(cls)
+    return [
+        Check(f.name, f.codec.optional, f.codec.check, f, attributes.get(f.name, f)) for f in fields
+    ]
+
+
+def check_fields(document: Any, fields: Iterable[Field], errors: Errors) -> None:
     """Check presence, type and validator of each field."""
+    run_checks(document, checks_of(type(document), fields), errors)
+
+
+def run_checks(document: Any, checks: Iterable[Check], errors: Errors) -> None:
+    """Check presence, type and validator of each value; every job passes here."""
     values = document.__dict__
-    for field in fields:
-        value = values.get(field.name)
-        if value is None and field.codec.optional:
-            continue
-        if isinstance(value, Sealed):
-            continue  # as it is stored, and valid when that was done
+    for name, is_optional, check, field, attribute in checks:
+        value = values.get(name)
         if value is None:
-            errors.add(field.name, "is required" if field.required else _must_be_set(field))
-            continue
-        faults = field.unless_secret(field.codec.faults(value))
-        for message in faults:
-            errors.add(field.name, message)
-        if not faults and field.validator is not None:
-            _run_validator(document, field, value, errors)
+            if not is_optional:
+                errors.add(name, "is required" if field.required else _must_be_set(field))
+        elif value.__class__ is Sealed:
+            continue  # as it is stored, and valid when that was done
+        elif check(value) is not None:
+            for message in field.unless_secret(field.codec.faults(value)):
+                errors.add(name, message)
+        elif field.validator is not None:
+            _run_validator(document, field, attribute, value, errors)
 
 
-def _must_be_set(field: Any) -> str:
+def _must_be_set(field: Field) -> str:
     return f"must be {field.codec.name}, not None"
 
 
-def _run_validator(document: Any, field: Any, value: Any, errors: Errors) -> None:
-    attribute = attrs.fields_dict(type(document)).get(field.name, field)
+def _run_validator(document: Any, field: Field, attribute: Any, value: Any, errors: Errors) -> None:
     try:
-        field.validator(document, attribute, value)
+        field.validator(document, attribute, value)  # type: ignore[misc]
     except (ValueError, TypeError) as error:
         errors.add(field.name, _UNTOLD if field.encrypted else _message(error, field.name))
 

@@ -22,7 +22,7 @@ from rocketjob.base.functions import refuse_unawaited
 from rocketjob.base.log import Logger
 from rocketjob.model.bulk import raise_duplicate
 from rocketjob.model.callbacks import Frame, leave_all, unwind_all
-from rocketjob.model.record import Snapshot, mutable_fields, record_of
+from rocketjob.model.record import Snapshot, record_of
 from rocketjob.states import history
 from rocketjob.states.transitions import MARK, Event, Transition, events_of
 from rocketjob.store import Unit, Write, context
@@ -176,7 +176,7 @@ class Change:
         if self._callbacks and (
             document.__validations__ or any(document.chain(name) for name in events)
         ):
-            for name in mutable_fields(type(document)):
+            for name in document.__layout__.mutable:
                 if (value := picture.values[name]) is not None:
                     with contextlib.suppress(Exception):  # what cannot be copied is not stored
                         picture.values[name] = copy.deepcopy(value)

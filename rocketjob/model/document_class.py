@@ -1,0 +1,114 @@
+"""What a class of documents is made of: its fields, its validations and its callbacks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
+
+import attrs
+
+from rocketjob.model import registry, validation
+from rocketjob.model.callbacks import Callback, Chain, check_event, own_callbacks
+from rocketjob.model.fields import Field
+from rocketjob.model.gathering import caller_scope, gather, show_default
+from rocketjob.model.generated import refuse_generated
+from rocketjob.model.layout import Layout
+
+PERSISTENCE_EVENTS = frozenset({"initialize", "validation", "save", "create", "destroy"})
+
+
+class DocumentClass:
+    """What `Document` and the classes below it know of themselves."""
+
+    collection_name: ClassVar[str] = ""
+    callback_events: ClassVar[frozenset[str]] = PERSISTENCE_EVENTS
+    __abstract__: ClassVar[bool] = True
+    __fields__: ClassVar[dict[str, Field]] = {}
+    __own_fields__: ClassVar[dict[str, Field]] = {}
+    __overrides__: ClassVar[dict[str, Any]] = {}
+    __validations__: ClassVar[tuple[str, ...]] = ()
+    __layout__: ClassVar[Layout]
+    __added_callbacks__: ClassVar[list[Callback]] = []
+    __chains__: ClassVar[tuple[int, dict[str, Chain]]] = (0, {})
+
+    def __init_subclass__(cls, abstract: bool = False, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        refuse_generated(cls, DocumentClass)
+        cls.__added_callbacks__, cls.__abstract__ = [], abstract
+        cls._set_fields(gather(cls, caller_scope(cls)))
+        attrs.define(
+            cls,
+            these={f.name: attrs.field(default=None) for f in cls.__fields__.values()},
+            init=False,
+            repr=False,
+            eq=False,
+            slots=False,
+            on_setattr=attrs.setters.NO_OP,
+        )
+        cls.__validations__ = tuple(
+            dict.fromkeys(
+                name for base in reversed(cls.__mro__) for name in validation.own_validations(base)
+            )
+        )
+        registry.note_change()
+        if cls.collection_name:  # else a mixin, which stands for itself only where it is mixed in
+            for callback in cls._all_callbacks():
+                check_event(cls, callback, cls.known_events())
+            if not abstract:
+                registry.register(cls)
+
+    @classmethod
+    def _set_fields(cls, fields: dict[str, Field]) -> None:
+        cls.__fields__, cls.__layout__ = fields, Layout(cls, fields)
+
+    @classmethod
+    def fields(cls) -> Mapping[str, Field]:
+        """Return what is known of each field, by name, in order of definition."""
+        return cls.__fields__
+
+    @classmethod
+    def set_default(cls, name: str, default: Any) -> None:
+        """Change the default of a field, for this class and those that are made from it later.
+
+        In a class body `name = default` does the same.
+        """
+        field = attrs.evolve(cls.__fields__[name], default=default, factory=None)
+        cls._set_fields({**cls.__fields__, name: field})
+        cls.__overrides__ = {**cls.__dict__.get("__overrides__", {}), name: default}
+        show_default(cls, field)
+
+    # --- callbacks ---------------------------------------------------------------------------
+
+    @classmethod
+    def known_events(cls) -> frozenset[str]:
+        """Return the events that callbacks can name; a mixin adds some with `callback_events`."""
+        declared = (base.__dict__.get("callback_events", ()) for base in cls.__mro__)
+        return frozenset(name for names in declared for name in names)
+
+    @classmethod
+    def add_callbacks(cls, callbacks: Iterable[Callback]) -> None:
+        """Add callbacks from outside; `@around("perform", on=Job)` does."""
+        for callback in callbacks:
+            check_event(cls, callback, cls.known_events())
+            cls.__added_callbacks__.append(callback)
+        registry.note_change()
+
+    @classmethod
+    def chain(cls, event: str) -> Chain:
+        """Return the callbacks of an event, worked out once for each class."""
+        version, chains = cls.__dict__.get("__chains__", (0, {}))
+        if version != registry.classes_made():
+            chains = {}
+            cls.__chains__ = (registry.classes_made(), chains)
+        chain = chains.get(event)
+        if chain is None:
+            chain = chains[event] = Chain(
+                callback for callback in cls._all_callbacks() if callback.event == event
+            )
+        return chain  # type: ignore[no-any-return]
+
+    @classmethod
+    def _all_callbacks(cls) -> Iterable[Callback]:
+        for base in reversed(cls.__mro__):
+            yield from own_callbacks(base)
+            yield from base.__dict__.get("__added_callbacks__", ())

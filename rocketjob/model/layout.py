@@ -1,0 +1,68 @@
+"""What is worked out once of the fields of a class, for all that is done to every instance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
+
+from rocketjob.model.fields import Field
+from rocketjob.model.validation import Check, checks_of
+
+Function = Callable[[Any], Any] | None
+
+
+class Layout:
+    """The fields of a class, as its instances are made, checked, stored and loaded.
+
+    Each part is worked out when it is first asked for: only then do all annotations resolve.
+    """
+
+    def __init__(self, cls: type, fields: dict[str, Field]) -> None:
+        self.cls, self.fields = cls, fields
+
+    @cached_property
+    def plain_defaults(self) -> dict[str, Any]:
+        """The defaults that all instances share."""
+        return {name: field.default for name, field in self.fields.items() if field.is_plain}
+
+    @cached_property
+    def other_defaults(self) -> list[Field]:
+        """The fields whose default is made for each instance."""
+        return [field for field in self.fields.values() if not field.is_plain]
+
+    @cached_property
+    def setters(self) -> dict[str, Function]:
+        """What converts a value that is assigned; None: it is taken as it is."""
+        return {name: field.codec.convert for name, field in self.fields.items()}
+
+    @cached_property
+    def checks(self) -> list[Check]:
+        """What each value is checked for."""
+        return checks_of(self.cls, self.fields.values())
+
+    @cached_property
+    def writers(self) -> list[tuple[str, str, bool, Function]]:
+        """Name, stored key, whether None is left out, and what turns a value into BSON."""
+        return [
+            (
+                name,
+                field.key,
+                field.leaves_none_out,
+                field.store if field.encrypted else field.codec.encode,
+            )
+            for name, field in self.fields.items()
+        ]
+
+    @cached_property
+    def readers(self) -> list[tuple[str, str, bool, Field]]:
+        """Name, stored key, whether the value is taken as it is stored, and the field."""
+        return [
+            (name, field.key, not field.encrypted and field.codec.decode is None, field)
+            for name, field in self.fields.items()
+        ]
+
+    @cached_property
+    def mutable(self) -> frozenset[str]:
+        """The fields whose values can change without being assigned."""
+        return frozenset(name for name, field in self.fields.items() if field.codec.mutable)
