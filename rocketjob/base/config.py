@@ -25,8 +25,8 @@ from rocketjob.base.settings import (
     mongo_filter,
     pattern,
     seconds,
-    text,
-    texts,
+    string,
+    strings,
     whole,
 )
 from rocketjob.base.text import did_you_mean
@@ -78,12 +78,12 @@ class Config:
     who check types do not see, so that a name that is misspelt stays an error.
     """
 
-    url: str = _setting(DEFAULT_URL, text, "where documents are stored")
+    url: str = _setting(DEFAULT_URL, string, "where documents are stored")
     create_store: bool = _setting(True, boolean, "whether a missing store is created")
-    app: list[str] = _setting([], texts, "modules to import; their job classes can be run")
+    app: list[str] = _setting([], strings, "modules to import; their job classes can be run")
     workers: int = _setting(10, whole(1), "worker threads of a server, over all its processes")
     processes: int | None = _setting(None, whole(1), "worker processes; one per core if not set")
-    name: str | None = _setting(None, text, "the server's name; host:pid if not set")
+    name: str | None = _setting(None, string, "the server's name; host:pid if not set")
     heartbeat_seconds: float = _setting(
         15.0, seconds, "a server is declared dead after missing four"
     )
@@ -101,8 +101,8 @@ class Config:
         None, mongo_filter, "run only jobs that match this filter"
     )
     log_level: str = _setting("info", level, "lowest level that is logged")
-    log: str = _setting("console", text, "console, json, or a file to append to")
-    disabled_plugins: list[str] = _setting([], texts, "plugins that are not loaded")
+    log: str = _setting("console", string, "console, json, or a file to append to")
+    disabled_plugins: list[str] = _setting([], strings, "plugins that are not loaded")
     plugin_settings: dict[str, Any] = attrs.field(factory=dict, repr=False)  # there may be secrets
 
     def __attrs_post_init__(self) -> None:

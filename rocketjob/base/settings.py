@@ -3,7 +3,7 @@
 The kernel's own are in `rocketjob.base.config`; a plugin declares its own with the hook
 `register_settings`, and reads them from the process's settings:
 
-    FOLDER = Setting("report_folder", "/var/reports", text, "where reports are written")
+    FOLDER = Setting("report_folder", "/var/reports", string, "where reports are written")
 
     @hookimpl
     def register_settings():
@@ -41,9 +41,9 @@ class Setting(Generic[T]):
     Attributes:
         name: as in files; its variable is `ROCKETJOB_` and the name in capitals.
         default: its value where nobody sets it.
-        parse: makes the value of what was given, which is a text if it comes from a variable or the
-            command line; raises ValueError, whose message follows the name: `must be ...`. What it
-            returns is one that JSON can hold, since worker processes get it so.
+        parse: makes the value of what was given, which is a string if it comes from a variable or
+            the command line; raises ValueError, whose message follows the name: `must be ...`. JSON
+            must be able to hold the value, since worker processes get it that way.
         help: a line for `rocketjob config` and the help.
         secret: whether the value is hidden wherever settings are shown.
     """
@@ -63,24 +63,24 @@ class Setting(Generic[T]):
 # --- parsers ---------------------------------------------------------------------------------
 
 
-def text(value: Any) -> str:
-    """Return a text as it is."""
+def string(value: Any) -> str:
+    """Return a string as it is."""
     if not isinstance(value, str):
         raise ValueError("must be a string")
     return value
 
 
-def texts(value: Any) -> list[str]:
-    """Return a list of texts; a text is taken apart at its commas."""
+def strings(value: Any) -> list[str]:
+    """Return a list of strings; a single string is split at its commas."""
     if isinstance(value, str):
         return [part.strip() for part in value.split(",") if part.strip()]
     if not isinstance(value, list | tuple) or not all(isinstance(part, str) for part in value):
-        raise ValueError("must be a list of texts")
+        raise ValueError("must be a list of strings")
     return list(value)
 
 
 def boolean(value: Any) -> bool:
-    """Return a truth value; a text may be `true`, `yes`, `on`, `1`, or the opposite."""
+    """Return a truth value; a string may be `true`, `yes`, `on`, `1`, or the opposite."""
     if isinstance(value, bool):
         return value
     meant = truth(str(value))
@@ -129,14 +129,14 @@ def time_zone(value: Any) -> str:
 def pattern(value: Any) -> str:
     """Return a regular expression."""
     try:
-        re.compile(text(value))
+        re.compile(string(value))
     except re.error as error:
         raise ValueError(f"is not a regular expression: {error}") from None
     return str(value)
 
 
 def mongo_filter(value: Any) -> dict[str, Any]:
-    """Return a Mongo filter; a text is JSON."""
+    """Return a Mongo filter; a string is JSON."""
     try:
         setting = json.loads(value) if isinstance(value, str) else value
     except ValueError as error:

@@ -299,7 +299,7 @@ class Job(Lifecycle, Scopes, Presented):
         """Return a field's value as it was stored when this object was loaded or saved, in BSON."""
         return (self._record.stored or {}).get(self.__fields__[name].key, default)
 
-    def edited_meanwhile(self) -> dict[str, Any]:
+    def edits_by_others(self) -> dict[str, Any]:
         """Return the copied fields that others have changed in the store, with their new values."""
         stored_before = self._record.stored
         stored = None if stored_before is None else self.collection().find_one({"_id": self.id})

@@ -7,7 +7,11 @@ from typing import Any
 
 from rocketjob.base.deprecation import warn
 
-RENAMED = {"taken_by": "runnable_on", "open_places": "free_slots"}
+RENAMED = {
+    "taken_by": "runnable_on",
+    "open_places": "free_slots",
+    "edited_meanwhile": "edits_by_others",
+}
 CLASS_STATEMENT = 4  # warn, keep_old_names, Job.__init_subclass__, the class statement
 
 

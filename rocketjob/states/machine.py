@@ -317,7 +317,7 @@ class Change:
             collection=document.collection_name,
             write=self.guarded(),
             inserts=inserts,
-            meanwhile={"$set": self._changed[0]} if self.deletes else None,
+            interim={"$set": self._changed[0]} if self.deletes else None,
         )
 
     def _is_wanted(self, companion: Document) -> bool:

@@ -355,7 +355,7 @@ class Outbox:
 
 def _note(unit: Unit) -> dict[str, Any]:
     assert unit.write is not None
-    last = unit.meanwhile is not None and unit.write.update is not None
+    last = unit.interim is not None and unit.write.update is not None
     return {
         "at": clock.now(),
         "id": unit.id,
@@ -379,7 +379,7 @@ def _noted_insert(insert: Insert) -> dict[str, Any]:
 
 def _noting(write: Write, unit: Unit, note: Note) -> Write:
     """Return the guarded write that leaves a note and what is visible first."""
-    first = write.update if unit.meanwhile is None else unit.meanwhile
+    first = write.update if unit.interim is None else unit.interim
     update = dict(first or {})
     update["$set"] = {**update.get("$set", {}), FIELD: note}
     return Write({**write.filter, FIELD: {"$exists": False}}, update)

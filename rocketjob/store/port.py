@@ -17,7 +17,7 @@ Nobody but a store asks whether there are transactions. All others hand it a **u
 
 A store with transactions commits with `commit_in_transaction`, leaves nothing to recover and yields
 `NOT_NEEDED` as its lease. One without has an `Outbox` and uses `rocketjob.store.lease`. What is
-visible for a moment there is what the unit says: `meanwhile`, `hidden`. A unit that is one write
+visible for a moment there is what the unit says: `interim`, `hidden`. A unit that is one write
 must cost one write. `rocketjob.testing.store_contract` checks this with a store that dies at every
 write.
 

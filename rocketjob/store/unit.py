@@ -54,7 +54,7 @@ class Unit:
         also: (collection, write): made along with it; one whose filter does not match is left out.
         check: called once `write` is made and before the inserts; if it raises, nothing is stored.
         id: names the unit: a document notes it, so that `also` is made once however often tried.
-        meanwhile: the change that is visible until the inserts are, and only then `write`. Without
+        interim: the change that is visible until the inserts are, and only then `write`. Without
             it `write` is visible first.
         undo: takes back what is visible first, if `check` or an insert that is not optional
             refuses. Without it the inserts that are not refused are stored all the same.
@@ -66,7 +66,7 @@ class Unit:
     also: Sequence[tuple[str, Write]] = ()
     check: Callable[[], None] | None = None
     id: Any = attrs.field(factory=ObjectId)
-    meanwhile: Update | None = None
+    interim: Update | None = None
     undo: Update | None = None
 
     @property

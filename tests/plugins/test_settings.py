@@ -14,7 +14,7 @@ import rocketjob
 from rocketjob import ConfigurationError, PluginError, hookimpl
 from rocketjob.application import Application
 from rocketjob.base.config import load, origins
-from rocketjob.base.settings import Setting, boolean, text
+from rocketjob.base.settings import Setting, boolean, string
 from rocketjob.plugins.manager import PluginManager
 from rocketjob.testing import sandbox
 from rocketjob_plugins.batch.settings import SLICES_URL, slices_store
@@ -137,7 +137,7 @@ def test_plugins_are_not_loaded_for_settings_of_the_kernel():
 
 # --- a third party's -------------------------------------------------------------------------
 
-LIMIT = Setting("acme_text", "none", text, "a text of Acme's")
+LIMIT = Setting("acme_text", "none", string, "a text of Acme's")
 
 
 def installed(monkeypatch, name, settings):
@@ -162,7 +162,7 @@ def test_a_third_partys_setting_is_declared(monkeypatch):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ([Setting("url", "", text, "taken")], "a setting url already, of the kernel"),
+        ([Setting("url", "", string, "taken")], "a setting url already, of the kernel"),
         (["acme_text"], "'acme_text' is not a rocketjob.base.settings.Setting"),
         (5, "fails in register_settings: TypeError"),
         (

@@ -138,7 +138,7 @@ def _replacing(job: Batch, slice_: Slice, parts: list[Slice]) -> Unit:
         else:  # in nobody's hands until the slice itself is gone
             inserts.append(Insert(slices.name, stored, hidden={"state": "running"}))
     write = Write(claim_guard(slice_), update)
-    return Unit(collection=slices.name, write=write, inserts=inserts, meanwhile={}, undo={})
+    return Unit(collection=slices.name, write=write, inserts=inserts, interim={}, undo={})
 
 
 def _carry_out_old(job: Batch, slice_: Slice) -> bool:
@@ -157,7 +157,7 @@ def _carry_out_old(job: Batch, slice_: Slice) -> bool:
         inserts=[Insert(e["collection"], e["document"], replaces=True) for e in note["documents"]],
         also=[counting(job, dict(note["statistics"]))] if note["statistics"] else [],
         id=f"{slice_.id}.{slice_.claim_number}",
-        meanwhile={},
+        interim={},
     )
     return job.input.store.commit([unit])[0].held
 

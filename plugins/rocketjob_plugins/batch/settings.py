@@ -7,11 +7,11 @@ from typing import Any
 
 from rocketjob.application import Application, current
 from rocketjob.base import deprecation
-from rocketjob.base.settings import Setting, text
+from rocketjob.base.settings import Setting, string
 from rocketjob.store import Store
 
 SLICES_URL: Setting[str | None] = Setting(
-    "slices_url", None, text, "where batch slices live, if elsewhere"
+    "slices_url", None, string, "where batch slices live, if elsewhere"
 )
 
 

@@ -164,7 +164,7 @@ class Cron(Job, abstract=True):
         """Return the next instance, with edits made while this one ran; None ends the series."""
         if self.is_expired:
             return None
-        edited = self.edited_meanwhile()
+        edited = self.edits_by_others()
         successor = self.restarted(**edited)
         if successor.cron_schedule is None:
             return None
@@ -173,7 +173,7 @@ class Cron(Job, abstract=True):
 
     def _amend(self, successor: Self) -> bool:
         """Copy edits made since the successor was built; return whether to store it."""
-        edited = self.edited_meanwhile()
+        edited = self.edits_by_others()
         late = {k: v for k, v in edited.items() if getattr(successor, k) != v}
         for name, value in late.items():
             setattr(successor, name, value)

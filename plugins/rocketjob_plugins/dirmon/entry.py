@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Self
 
 from rocketjob import Job, JobException, Transition, application, before, event, field, validate
 from rocketjob.base import clock
-from rocketjob.base.settings import Setting, texts
+from rocketjob.base.settings import Setting, strings
 from rocketjob.model.fields import read_only_field
 from rocketjob.model.query import Query
 from rocketjob.model.registry import lookup
@@ -20,7 +20,7 @@ from rocketjob_plugins.files.upload import UploadFileJob, misfits
 
 COLLECTION = "rocket_job.dirmon_entries"
 ALLOWED_PATHS: Setting[list[str]] = Setting(
-    "dirmon_allowed_paths", [], texts, "directories that directory monitors may read"
+    "dirmon_allowed_paths", [], strings, "directories that directory monitors may read"
 )
 STATES = ("pending", "enabled", "disabled", "failed")
 

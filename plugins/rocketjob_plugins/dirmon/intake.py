@@ -185,7 +185,7 @@ class Intake:
                 collection=claim.collection_name,
                 write=Write({"_id": claim.id, "by": self.by}, None),
                 inserts=[job.as_insert(stored)],
-                meanwhile={},
+                interim={},
                 undo={},
             )
             (outcome,) = application.current().store.commit([unit])

@@ -16,11 +16,11 @@ import attrs
 from rocketjob import application
 from rocketjob.base import clock
 from rocketjob.base.errors import ConfigurationError
-from rocketjob.base.settings import Setting, texts
+from rocketjob.base.settings import Setting, strings
 from rocketjob_plugins.encryption.errors import EncryptionError
 
 KEYS: Setting[list[str]] = Setting(
-    "encryption_keys", [], texts, "first encrypts, all decrypt", secret=True
+    "encryption_keys", [], strings, "first encrypts, all decrypt", secret=True
 )
 SECRET_BYTES = 32
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")

@@ -102,12 +102,12 @@ def ending(number: int = 1, **more: Any) -> Unit:
 
 def replacing() -> Unit:
     """Return a unit that shows what it stores before it removes the document."""
-    return ending(write=Write(guard(1), None), meanwhile={"$unset": {"records": ""}})
+    return ending(write=Write(guard(1), None), interim={"$unset": {"records": ""}})
 
 
 def updating() -> Unit:
     """Return a unit whose update is visible last."""
-    return ending(meanwhile={}, undo={})
+    return ending(interim={}, undo={})
 
 
 class Units:
@@ -194,7 +194,7 @@ class Units:
         before = contents(store)
         inserts = [*ending().inserts, Insert(JOBS, {"_id": 12, "key": "taken"})]
         with pytest.raises(Exception, match="key") as raised:
-            store.commit([undoable(inserts=inserts, meanwhile={} if last else None)])
+            store.commit([undoable(inserts=inserts, interim={} if last else None)])
         assert is_duplicate_key(raised.value)
         assert contents(store) == before
 
@@ -350,7 +350,7 @@ def refill(store: Store) -> None:
 def undoable(**more: Any) -> Unit:
     """Return a unit that is to be undone if something refuses."""
     undo = {"$set": {"state": "running", "by": "me"}, "$unset": {"log": ""}}
-    given = {"undo": {} if more.get("meanwhile") is not None else undo, **more}
+    given = {"undo": {} if more.get("interim") is not None else undo, **more}
     return ending(**given)
 
 

@@ -57,7 +57,7 @@ def _unit(job: BatchModel, outcome: Outcome, apart: bool) -> Unit:
         also=[] if apart or not outcome.statistics else [counting(job, outcome.statistics)],
         id=f"{slice_.id}.{slice_.claim_number}",
         # Of one that is done the records make room for what they gave.
-        meanwhile={"$unset": {"records": ""}} if write.update is None else {},
+        interim={"$unset": {"records": ""}} if write.update is None else {},
     )
 
 

@@ -173,7 +173,7 @@ def _coming_back(job: BatchModel, number: int, record: Any, cells: list[str]) ->
         # In nobody's hands until the reject is gone.
         inserts=[Insert(job.input.name, stored, hidden={"state": "running"})],
         id=f"{job.id} {number} {hashlib.sha256(repr(cells).encode()).hexdigest()}",
-        meanwhile={},
+        interim={},
         undo={},
     )
 
