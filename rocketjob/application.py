@@ -107,14 +107,18 @@ class Application:
         with base_directory.within(self.directory):
             return self.open_store(url)
 
-    def open_store(self, url: str) -> Store:
+    def open_store(self, url: str, *, create: bool = True) -> Store:
         """Open a store by its URL.
+
+        Args:
+            create: whether one that does not exist may be made, as far as the settings allow it.
 
         Raises:
             ConfigurationError: no plugin knows the scheme.
             StoreError: it cannot be opened; the message says what to do.
         """
-        store: Store | None = self.plugins.hook.open_store(url=url, config=self.config)
+        config = self.config if create else attrs.evolve(self.config, create_store=False)
+        store: Store | None = self.plugins.hook.open_store(url=url, config=config)
         if store is None:
             raise ConfigurationError(self._no_store(url))
         return store

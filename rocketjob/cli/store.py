@@ -33,6 +33,7 @@ def store() -> None:
 
 @store.command(
     "indexes",
+    makes_store=False,
     examples=[
         ("Create missing indexes, and check the others", "store indexes"),
         ("Recreate those whose definition has changed", "store indexes --rebuild"),
@@ -135,8 +136,9 @@ def copy(
     --delete: jobs that have since completed or been destroyed must not run again on the target.
     """
     current = application.current()
-    one, other = _open(source), _open(target)
+    one, other = _open(source, create=False), _open(target)
     try:
+        _refuse_if_empty(one)  # before a target is made, or emptied with --delete
         if not live:
             for url in (one, other):
                 _refuse_if_used(url)
@@ -152,11 +154,18 @@ def copy(
         raise Failure(_difference(wrong))
 
 
-def _open(url: str) -> Store:
+def _open(url: str, *, create: bool = True) -> Store:
     try:
-        return application.current().open_store(url)
+        return application.current().open_store(url, create=create)
     except ConfigurationError as error:
         raise BadInput(str(error)) from error
+
+
+def _refuse_if_empty(source: Store) -> None:
+    if not source.collection_names():
+        raise Failure(
+            f"there is nothing in {source.url}, so nothing was copied: is it the right one?"
+        )
 
 
 def _refuse_if_used(opened: Store) -> None:

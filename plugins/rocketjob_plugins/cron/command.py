@@ -130,6 +130,8 @@ def sync_schedules(dry_run: bool, overwrite: bool, as_json: bool) -> None:
 
     Edits made in the store since the last sync are kept, unless --overwrite is given.
     """
+    if dry_run:
+        application.current().look_only()
     import_app()
     failed = False
     for planned in schedules.plan(overwrite=overwrite):

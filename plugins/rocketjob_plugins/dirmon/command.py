@@ -7,6 +7,7 @@ from typing import Any
 import click
 from bson import ObjectId
 
+from rocketjob import application
 from rocketjob.base.errors import RocketJobError
 from rocketjob.cli import Failure, Group, import_app, json_option
 from rocketjob.cli.classes import resolve
@@ -108,7 +109,11 @@ def list_entries(state: tuple[str, ...], as_json: bool) -> None:
 
 def _add_event(name: str, short_help: str, example: str, help: str) -> None:
     @dirmon.command(
-        name, short_help=short_help, help=help, examples=[(example, f"dirmon {name} acme")]
+        name,
+        short_help=short_help,
+        help=help,
+        makes_store=False,
+        examples=[(example, f"dirmon {name} acme")],
     )
     @click.argument("names", nargs=-1, required=True, metavar="NAME...")
     @json_option
@@ -135,6 +140,7 @@ _add_event(
 @dirmon.command(
     "remove",
     short_help="Remove entries.",
+    makes_store=False,
     examples=[("For good", "dirmon remove acme")],
 )
 @click.argument("names", nargs=-1, required=True, metavar="NAME...")
@@ -158,6 +164,8 @@ def remove_entries(names: tuple[str, ...]) -> None:
 @json_option
 def scan(names: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
     """Have a server scan now; create the directory monitor job if there is none."""
+    if dry_run:
+        application.current().look_only()
     import_app()
     if dry_run:
         return _show_files(names, as_json)

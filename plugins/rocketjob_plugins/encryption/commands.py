@@ -66,6 +66,7 @@ def _how_to(existing: int) -> str:
 @encryption.command(
     "rotate",
     short_help="Re-encrypt what is stored under the first key.",
+    makes_store=False,
     examples=[
         ("Count what is under other keys", "encryption rotate --dry-run"),
         ("Re-encrypt it under the first key", "encryption rotate"),

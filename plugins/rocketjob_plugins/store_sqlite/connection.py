@@ -13,10 +13,9 @@ from rocketjob.base.errors import StoreError
 from . import catalog
 from .catalog import Catalog
 from .failures import cannot_open, code_of
+from .files import Files
 from .forks import Gate, gate
 from .location import MEMORY, Location
-
-FileId = tuple[int, int]
 
 MINIMUM_SQLITE: Final = (3, 35, 0)  # RETURNING and ALTER TABLE DROP COLUMN, for those to come
 CHECKPOINT_PAGES: Final = 2000
@@ -32,21 +31,21 @@ class Connection:
     those of its parent: see `forks`.
     """
 
-    def __init__(self, raw: sqlite3.Connection, file: FileId | None, generation: int) -> None:
+    def __init__(self, raw: sqlite3.Connection, files: Files | None, generation: int) -> None:
         self.raw = raw
-        self.file = file
+        self.files = files  # None: in memory
         self.generation = generation
         self.pid = os.getpid()
         self.lock = threading.RLock()
         self.depth = 0  # of transactions
         self.catalog = Catalog(raw)
-        self.checked = 0.0  # when the file was last known to be the same
+        self.checked = 0.0  # when the files were last known to be the same
         self.writes_before = 0  # the rows written before the transaction
         self.serial = 0  # its number among the watching connections
         self.closed = False
 
     def is_of(self, generation: int) -> bool:
-        """Return whether it is open, and not from before the file was closed or replaced."""
+        """Return whether it is open, and not from before the store was closed or read-only."""
         return not self.closed and self.generation == generation
 
     def hold_snapshot(self) -> None:
@@ -84,15 +83,6 @@ def _abandon(raw: sqlite3.Connection) -> None:
     ctypes.pythonapi.Py_IncRef(ctypes.py_object(raw))
 
 
-def file_id(path: str) -> FileId | None:
-    """Return what distinguishes the file from another of the same name; None if it is gone."""
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return status.st_dev, status.st_ino
-
-
 def open_connection(location: Location, generation: int) -> Connection:
     """Open the file, creating it if needed; SQLite's own errors are passed on.
 
@@ -109,7 +99,7 @@ def open_connection(location: Location, generation: int) -> Connection:
     except BaseException:
         raw.close()
         raise
-    return Connection(raw, None if location.in_memory else file_id(location.path), generation)
+    return Connection(raw, None if location.in_memory else Files(location), generation)
 
 
 def _check_version() -> None:

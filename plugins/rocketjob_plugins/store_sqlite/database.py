@@ -24,7 +24,8 @@ from rocketjob.base.errors import RocketJobError, StoreError, StoreUnavailable
 from rocketjob.base.interrupt import Interrupt
 
 from . import failures
-from .connection import Connection, file_id, open_connection
+from .connection import Connection, open_connection
+from .files import FileId, Files, file_id, leftover, trouble
 from .forks import gate
 from .location import Location
 from .waiting import Bell, PollingWaiter, RungWaiter, Waiter
@@ -35,13 +36,13 @@ Work = Callable[[Connection], Result]
 SHORT_WAIT: Final = 0.0005  # seconds until a writer retries; growing waits would starve one
 LONG_WAIT: Final = 0.005  # once it has retried for PATIENCE seconds
 PATIENCE: Final = 0.1
-CHECK_FILE_SECONDS: Final = 0.5  # how long a reader may keep using a file that was replaced
+CHECK_FILES_SECONDS: Final = 0.5  # how long a reader may keep using a file that was moved
 
 
 class _Process:
     """What a store has in one process; a forked child gets its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, file: FileId | None = None) -> None:
         self.pid = os.getpid()
         self.lock = threading.Lock()
         self.writers = threading.Lock()
@@ -50,7 +51,7 @@ class _Process:
         self.memory: Connection | None = None
         self.watcher: Connection | None = None
         self.watchers = 0
-        self.opened = False  # whether there has been a file since the store was closed
+        self.file = file  # the one that was opened first since the store was closed
         self.generation = 0  # connections of an earlier one are reopened
         self.changes = 0
         self.waiters: list[Waiter] = []
@@ -84,16 +85,15 @@ class Database:
                     "sqlite://:memory: belongs to the process that opened it, and this is one of "
                     "its children: use a file, which processes can share"
                 )
-            process = self._process = _Process()
+            process = self._process = _Process(process.file)
         return process
 
-    def _acquire(self, check_every: float = CHECK_FILE_SECONDS) -> Connection:
+    def _acquire(self, *, writes: bool = False) -> Connection:
         """Return this thread's connection with its lock held, opening it if necessary."""
         while True:
             connection = self._connection()
-            if not self.location.in_memory and not connection.depth:
-                self._check_file(connection, check_every)
-                connection = self._connection()
+            if not connection.depth:
+                self._check_files(connection, writes)
             if not connection.lock.acquire(timeout=self.location.timeout):
                 raise failures.locked(self.location)
             if not connection.closed:
@@ -112,19 +112,22 @@ class Database:
             return self._open(process)
         return connection
 
-    def _check_file(self, connection: Connection, every: float) -> None:
-        """Check that the path still names the connection's file, which is cheap.
+    def _check_files(self, connection: Connection, writes: bool = False) -> None:
+        """Check now and then that the paths still name the files; before each write, the main one.
 
-        A deleted file can be written to as long as it is open, and all those writes would be lost.
+        That costs two microseconds, and a log that was moved is noticed after the commit anyway.
         """
-        now = time.monotonic()
-        if now - connection.checked < every:
+        files = connection.files
+        if files is None:
             return
-        current = file_id(self.location.path)
-        if current is None:
-            raise failures.deleted(self.location)
-        if current != connection.file:
-            self._current_process().generation += 1
+        is_due = time.monotonic() - connection.checked >= CHECK_FILES_SECONDS
+        if is_due or (writes and files.is_moved()):
+            self._check_files_now(connection, files)
+
+    def _check_files_now(self, connection: Connection, files: Files) -> None:
+        now, found = time.monotonic(), files.trouble()
+        if found is not None and not connection.closed:  # the last to close removes the log
+            raise found
         connection.checked = now
 
     def _open_memory(self, process: _Process) -> Connection:
@@ -141,12 +144,8 @@ class Database:
         return connection
 
     def _open_file(self, process: _Process, generation: int) -> Connection:
+        self._check_before_opening(process)
         is_new = file_id(self.location.path) is None
-        if is_new:
-            if process.opened:
-                raise failures.deleted(self.location)  # rather than start with an empty one
-            if not self._create:
-                raise failures.missing(self.location)
         gate.check()
 
         def opened() -> Connection:
@@ -156,16 +155,30 @@ class Database:
                 return connection
 
         connection = self._patiently(opened)
-        process.opened = True
+        assert connection.files is not None
+        self._check_files_now(connection, connection.files)
+        process.file = process.file or connection.files.database
         self.has_made_it = self.has_made_it or is_new
         return connection
+
+    def _check_before_opening(self, process: _Process) -> None:
+        """Check that the path names the file of the other connections, with the same log."""
+        if (found := trouble(self.location, process.file)) is not None:
+            raise found  # rather than begin with an empty one
+        for other in list(process.connections):
+            if other.files is not None and other.is_of(process.generation):
+                self._check_files_now(other, other.files)
+        if process.file is None and (log := leftover(self.location)) is not None:
+            raise failures.left(self.location, log)
+        if not self._create and file_id(self.location.path) is None:
+            raise failures.missing(self.location)
 
     def close(self) -> None:
         """Close every connection that no thread is using; the others close after their call."""
         process = self._current_process()
         with process.lock:
             process.generation += 1
-            process.opened = False
+            process.file = None
             with gate.lock:
                 connections = [*process.connections, process.memory]
             process.memory = process.watcher = process.bell = None
@@ -206,7 +219,7 @@ class Database:
 
     def write(self, work: Work[Result]) -> Result:
         """Return `work(connection)`, run in a transaction: all of it is stored, or nothing."""
-        connection = self._acquire(check_every=0.0)
+        connection = self._acquire(writes=True)
         try:
             if connection.depth:
                 return self._translated(lambda: self._within(connection, work))
@@ -243,7 +256,7 @@ class Database:
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """Group what the thread does in the block; a block within a block joins it."""
-        connection = self._acquire(check_every=0.0)
+        connection = self._acquire(writes=True)
         try:
             with self._joined(connection) if connection.depth else self._alone(connection):
                 yield connection
@@ -316,6 +329,16 @@ class Database:
             process.changes += 1
             if process.waiters:
                 self._wake(process)
+            self._check_written(connection)
+
+    def _check_written(self, connection: Connection) -> None:
+        """Check that what was just committed is where others find it, before it is acknowledged."""
+        files = connection.files
+        if files is None or files.are_written():
+            return
+        connection.checked = 0.0  # and nothing more is written
+        if (found := files.trouble()) is not None:
+            raise failures.unsaved(found)
 
     def _roll_back(self, connection: Connection) -> None:
         if connection.depth == 0 or connection.pid != os.getpid():
@@ -381,9 +404,8 @@ class Database:
         """Return the read-only connection: `data_version` ignores a connection's own writes."""
         watcher = process.watcher
         if watcher is not None and watcher.is_of(process.generation):
-            self._check_file(watcher, CHECK_FILE_SECONDS)
-            if watcher.is_of(process.generation):
-                return watcher
+            self._check_files(watcher)
+            return watcher
         with process.lock:
             watcher = process.watcher
             if watcher is None or not watcher.is_of(process.generation):

@@ -55,6 +55,44 @@ def deleted(location: Location) -> StoreUnavailable:
     )
 
 
+def replaced(location: Location) -> StoreUnavailable:
+    """Return the error for a file that is another one than was opened."""
+    return StoreUnavailable(
+        f"{location.path} was replaced by another file while it was in use: put the earlier one "
+        "back, and work goes on. To work with the new one, end every process that uses the store, "
+        f"delete {location.path}-wal and {location.path}-shm if they belong to the earlier one, "
+        "and start again. Nothing is written until then"
+    )
+
+
+def parted(location: Location, path: str) -> StoreUnavailable:
+    """Return the error for a log that is no longer beside its database."""
+    return StoreUnavailable(
+        f"{path} was deleted, moved away or replaced while {location.path} was in use, and may "
+        "hold the last changes: put it back, and work goes on. If it is gone, end every process "
+        "that uses the store, one after the other, and start again; the last one to end saves what "
+        "it has. Nothing is written until then"
+    )
+
+
+def unsaved(trouble: StoreUnavailable) -> StoreUnavailable:
+    """Return the error for a change that was made while its file was taken away."""
+    return StoreUnavailable(
+        f"A change was made just as this happened, and is only in the files that were there "
+        f"before: {trouble}"
+    )
+
+
+def left(location: Location, path: str) -> StoreUnavailable:
+    """Return the error for a log without its database, where a new one would be made."""
+    return StoreUnavailable(
+        f"{location.path} does not exist, but {path} does, which belongs to a store and may hold "
+        "its last changes: put the store's file back beside it. To begin with an empty store, end "
+        f"every process that uses the old one, and delete {location.path}-wal and "
+        f"{location.path}-shm"
+    )
+
+
 def missing(location: Location) -> StoreUnavailable:
     """Return the error for a file that is not there, and that nobody is to make."""
     folder = os.path.dirname(location.path)

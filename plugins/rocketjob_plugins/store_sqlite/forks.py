@@ -34,7 +34,7 @@ class Connection(Protocol):
     closed: bool
 
     @property
-    def file(self) -> object: ...
+    def files(self) -> object: ...
 
     def close(self) -> None: ...
 
@@ -82,7 +82,7 @@ class Gate:
         for connection in self._held:
             if connection.depth:  # a transaction of this thread
                 self._is_clean = False
-            elif connection.file is not None:  # an in-memory database would be lost
+            elif connection.files is not None:  # an in-memory database would be lost
                 connection.close()
 
     def _take(self, deadline: float) -> None:

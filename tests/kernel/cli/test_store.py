@@ -167,6 +167,33 @@ def test_a_store_in_use_is_not_copied_unless_asked(cli, source, target):
     assert cli("store", "copy", source, target, "--live").code == 0
 
 
+@pytest.mark.parametrize("options", [[], ["--live"], ["--delete"], ["--live", "--delete"]])
+def test_a_source_that_is_not_there_is_not_made_and_the_target_is_left_alone(
+    cli, source, target, tmp_path, options
+):
+    assert cli("store", "copy", source, target).code == 0
+    shown = cli("store", "copy", f"sqlite:///{tmp_path}/missing.db", target, *options)
+    assert shown.code == 1
+    assert f"There is no store: {tmp_path}/missing.db does not exist" in shown.err
+    shown = cli("store", "copy", f"sqlite:///{tmp_path}/missing.db", f"sqlite:///{tmp_path}/new.db")
+    assert shown.code == 1
+    assert not list(tmp_path.glob("missing.db*")) and not list(tmp_path.glob("new.db*"))
+    with sandbox(target):
+        assert CopiedJob.count() == 1200
+
+
+def test_an_empty_source_is_said_and_removes_nothing(cli, source, target, tmp_path):
+    assert cli("store", "copy", source, target).code == 0
+    with sandbox(f"sqlite:///{tmp_path}/empty.db") as empty:
+        for name in empty.store.collection_names():
+            empty.store.collection(name).drop()
+    shown = cli("store", "copy", f"sqlite:///{tmp_path}/empty.db", target, "--delete")
+    assert shown.code == 1
+    assert "there is nothing in sqlite:///" in shown.err
+    with sandbox(target):
+        assert CopiedJob.count() == 1200
+
+
 def test_a_store_is_not_copied_to_itself(cli, source):
     assert "to itself" in cli("store", "copy", source, source).err
 

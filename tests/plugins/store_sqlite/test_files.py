@@ -1,0 +1,249 @@
+"""A file that was deleted, moved or replaced while it was open is not used, and this is said."""
+
+import multiprocessing
+import os
+import threading
+
+import pytest
+
+from rocketjob.base.errors import StoreUnavailable
+from rocketjob.base.interrupt import Interrupt
+from rocketjob_plugins.store_sqlite import SqliteStore, database
+
+
+@pytest.fixture
+def path(tmp_path):
+    (tmp_path / "away").mkdir()
+    return tmp_path / "store.db"
+
+
+@pytest.fixture
+def store(path):
+    store = SqliteStore(f"sqlite:///{path}")
+    store.collection("docs").insert_one({"_id": "first"})
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def docs(store):
+    return store.collection("docs")
+
+
+@pytest.fixture
+def always_checked(monkeypatch):
+    monkeypatch.setattr(database, "CHECK_FILES_SECONDS", 0.0)
+
+
+def beside(path, suffix):
+    return path.with_name(path.name + suffix)
+
+
+def move(path, *suffixes):
+    for suffix in suffixes:
+        os.rename(beside(path, suffix), path.parent / "away" / (path.name + suffix))
+
+
+def put_back(path, *suffixes):
+    for suffix in suffixes:
+        os.replace(path.parent / "away" / (path.name + suffix), beside(path, suffix))
+
+
+def another(path, *ids):
+    """Make another store's file, closed."""
+    other = SqliteStore(f"sqlite:///{path}")
+    other.collection("docs").insert_many([{"_id": id} for id in ids])
+    other.close()
+
+
+def ids(docs):
+    return sorted(each["_id"] for each in docs.find())
+
+
+def calls(store):
+    """Return one call of each way to use a store."""
+    docs = store.collection("docs")
+    return [
+        lambda: docs.insert_one({"_id": "lost"}),
+        lambda: docs.find_one({}),
+        lambda: list(docs.find()),
+        lambda: docs.update_many({}, {"$set": {"x": 1}}),
+        lambda: store.write_many("docs", [({"_id": "first"}, None)]),
+        lambda: store.claim_many("docs", {}, {"$set": {"x": 1}}, sort=[], limit=1),
+        lambda: store.transaction().__enter__(),
+        store.change_mark,
+        store.check,
+    ]
+
+
+def all_are_refused(store, says):
+    for call in calls(store):
+        with pytest.raises(StoreUnavailable, match=says) as caught:
+            call()
+        assert store.is_transient(caught.value)
+
+
+@pytest.mark.parametrize("suffixes", [("",), ("-shm", "-wal", "")], ids=["alone", "with its log"])
+def test_a_moved_file_is_not_used_until_it_is_back(path, store, docs, always_checked, suffixes):
+    store.change_mark()
+    move(path, *suffixes)
+    all_are_refused(store, r"store\.db was deleted or moved away .* put it back")
+    put_back(path, *reversed(suffixes))
+    docs.insert_one({"_id": "second"})
+    assert ids(docs) == ["first", "second"]
+
+
+def test_a_replaced_file_is_not_used_until_the_earlier_one_is_back(
+    path, store, docs, always_checked
+):
+    another(path.parent / "other.db", "theirs")
+    store.change_mark()
+    move(path, "")
+    os.rename(path.parent / "other.db", path)
+    before = path.read_bytes()
+    all_are_refused(store, r"store\.db was replaced by another file .* put the earlier one back")
+    assert path.read_bytes() == before
+    put_back(path, "")
+    docs.insert_one({"_id": "second"})
+    assert ids(docs) == ["first", "second"]
+
+
+def test_a_file_replaced_with_all_that_belongs_to_it_is_used_after_a_restart(path, store, docs):
+    another(path.parent / "other.db", "theirs")
+    move(path, "-wal", "-shm", "")
+    os.rename(path.parent / "other.db", path)
+    with pytest.raises(StoreUnavailable, match=r"replaced by another file"):
+        docs.insert_one({"_id": "lost"})
+    store.close()
+    docs.insert_one({"_id": "mine"})
+    assert ids(docs) == ["mine", "theirs"]
+
+
+@pytest.mark.parametrize("suffix", ["-wal", "-shm"])
+def test_a_log_that_was_moved_stops_all_use_until_it_is_back(
+    path, store, docs, always_checked, suffix
+):
+    store.change_mark()
+    move(path, suffix)
+    all_are_refused(store, rf"store\.db{suffix} was deleted, moved away or replaced while")
+    put_back(path, suffix)
+    docs.insert_one({"_id": "second"})
+    assert ids(docs) == ["first", "second"]
+
+
+def test_a_log_that_was_deleted_is_saved_by_the_last_process_that_ends(path, store, docs):
+    docs.insert_one({"_id": "second"})
+    beside(path, "-wal").unlink()
+    with pytest.raises(StoreUnavailable, match=r"store\.db-wal was deleted.*the last one to end"):
+        docs.insert_one({"_id": "third"})
+    store.close()
+    assert "second" in ids(docs)
+
+
+@pytest.mark.parametrize("suffix", ["", "-wal"])
+def test_a_file_that_goes_while_a_change_is_made_is_said(path, store, docs, suffix):
+    """It would be acknowledged, and nobody else would ever see it."""
+    with (
+        pytest.raises(StoreUnavailable, match=r"A change was made just as this happened"),
+        store.transaction(),
+    ):
+        docs.insert_one({"_id": "second"})
+        move(path, suffix)
+    with pytest.raises(StoreUnavailable, match=r"moved away"):
+        docs.insert_one({"_id": "third"})
+    put_back(path, suffix)
+    assert ids(docs) == ["first", "second"]
+
+
+def test_another_thread_opens_no_other_file(path, store, always_checked):
+    another(path.parent / "other.db", "theirs")
+    found = []
+
+    def look():
+        try:
+            found.append(ids(store.collection("docs")))
+        except StoreUnavailable as error:
+            found.append(str(error))
+
+    def in_a_thread():
+        thread = threading.Thread(target=look)
+        thread.start()
+        thread.join()
+        return found.pop()
+
+    for suffix in ("-wal", "-shm"):
+        move(path, suffix)
+        assert f"{suffix} was deleted" in in_a_thread()
+        assert not beside(path, suffix).exists()
+        put_back(path, suffix)
+    move(path, "")
+    assert "moved away" in in_a_thread()
+    os.rename(path.parent / "other.db", path)
+    assert "replaced by another" in in_a_thread()
+    put_back(path, "")
+    assert in_a_thread() == ["first"]
+
+
+def _insert(store, answers):
+    try:
+        store.collection("docs").insert_one({"_id": "of the child"})
+        answers.send("stored")
+    except StoreUnavailable as error:
+        answers.send(str(error))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+def test_a_forked_child_uses_the_file_of_its_parent_or_none(path, store):
+    context = multiprocessing.get_context("fork")
+    another(path.parent / "other.db", "theirs")
+    store.collection("docs").find_one({})
+    move(path, "")
+    os.rename(path.parent / "other.db", path)
+    mine, theirs = context.Pipe()
+    child = context.Process(target=_insert, args=(store, theirs))
+    child.start()
+    assert mine.poll(30)
+    assert "replaced by another file" in mine.recv()
+    child.join(30)
+    put_back(path, "")
+
+
+def test_a_wait_for_changes_ends_when_the_file_goes(path, store, monkeypatch):
+    mark, interrupt, caught = store.change_mark(), Interrupt(), []
+
+    def wait():
+        try:
+            store.wait_for_change(mark, 30, interrupt)
+        except StoreUnavailable as error:
+            caught.append(error)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    move(path, "")
+    thread.join(20)
+    interrupt.set()
+    assert "moved away" in str(caught[0])
+    put_back(path, "")
+
+
+@pytest.mark.parametrize("suffix", ["-wal", "-shm"])
+def test_no_store_is_made_beside_the_log_of_another(path, suffix):
+    """It would be damaged by the log, and the changes in the log would be lost."""
+    beside(path, suffix).write_bytes(b"of another")
+    store = SqliteStore(f"sqlite:///{path}")
+    with pytest.raises(StoreUnavailable, match=rf"store\.db{suffix} does, .* put the store's file"):
+        store.collection("docs").insert_one({"_id": 1})
+    assert not path.exists()
+    assert beside(path, suffix).read_bytes() == b"of another"
+    beside(path, suffix).unlink()
+    store.collection("docs").insert_one({"_id": 1})
+    store.close()
+
+
+def test_a_client_makes_no_store_where_one_was_moved_away(path, store, docs):
+    docs.insert_one({"_id": "second"})
+    move(path, "")
+    with pytest.raises(StoreUnavailable, match=r"store\.db-wal does"):
+        another(path, "theirs")
+    put_back(path, "")
+    assert ids(docs) == ["first", "second"]
