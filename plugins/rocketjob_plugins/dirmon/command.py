@@ -51,6 +51,11 @@ dirmon = Group(
     show_default=True,
     help="where files are moved first; if relative, below the file's own directory",
 )
+@click.option(
+    "--encoding",
+    metavar="NAME",
+    help="of the files, such as cp1252; that of the class if not given",
+)
 @click.option("--enable", is_flag=True, help="start looking for files at once")
 @json_option
 def add(
@@ -59,6 +64,7 @@ def add(
     properties: tuple[tuple[str, str], ...],
     name: str | None,
     archive: str,
+    encoding: str | None,
     enable: bool,
     as_json: bool,
 ) -> None:
@@ -69,6 +75,7 @@ def add(
         job_class_name=resolve(spec).type_name(),
         properties=as_dict(properties),
         archive_directory=archive,
+        encoding=encoding,
     )
     if enable:
         entry.enable()
@@ -242,6 +249,7 @@ def _row(entry: DirmonEntry) -> dict[str, Any]:
         "job_class_name": entry.job_class_name,
         "properties": _shown(entry),
         "archive_directory": entry.archive_directory,
+        "encoding": entry.encoding,
         "failure": _why(entry),
         "created_at": entry.created_at,
     }

@@ -16,7 +16,7 @@ from rocketjob.states.stateful import Stateful
 from rocketjob_plugins.dirmon import patterns
 from rocketjob_plugins.dirmon.folders import Archive, FileState, check_archive, folder_of
 from rocketjob_plugins.dirmon.intake import Intake
-from rocketjob_plugins.files.upload import UploadFileJob, misfits
+from rocketjob_plugins.files.upload import UploadFileJob, misfits, wrong_encoding
 
 COLLECTION = "rocket_job.dirmon_entries"
 ALLOWED_PATHS: Setting[list[str]] = Setting(
@@ -51,6 +51,9 @@ class DirmonEntry(Stateful):
         user_editable=True,
         description="where files go first; a relative one is below the file's own directory",
     )
+    encoding: str | None = field(
+        default=None, user_editable=True, description="of the files, if they are not UTF-8"
+    )
     created_at: datetime = field(factory=clock.now)
     state: str = read_only_field(default="pending")
     exception: JobException | None = read_only_field()
@@ -59,11 +62,11 @@ class DirmonEntry(Stateful):
 
     @before("validation")
     def _trim(self) -> None:
-        for name in ("name", "pattern", "archive_directory", "job_class_name"):
+        for name in ("name", "pattern", "archive_directory", "job_class_name", "encoding"):
             value = getattr(self, name)
             if isinstance(value, str) and value != value.strip():
                 setattr(self, name, value.strip())
-        self.name = self.name or None
+        self.name, self.encoding = self.name or None, self.encoding or None
 
     @validate
     def _is_complete(self) -> None:
@@ -92,6 +95,11 @@ class DirmonEntry(Stateful):
         if isinstance(name, str) and name and isinstance(properties, dict):
             for about, message in misfits(name, properties):
                 self.errors.add(about, message)
+
+    @validate
+    def _encoding_fits(self) -> None:
+        for message in wrong_encoding(self.encoding, self.job_class_name):
+            self.errors.add("encoding", message)
 
     @validate
     def _is_unique(self) -> None:
@@ -142,13 +150,13 @@ class DirmonEntry(Stateful):
         self.exception = JobException.of(error, worker_name)
         return self
 
-    def note(self, reason: BaseException, *, worker_name: str | None = None) -> None:
-        """Keep the reason why this scan could not look for files; the entry stays enabled."""
+    def note(self, reason: BaseException | None, *, worker_name: str | None = None) -> None:
+        """Keep why this scan could not look for files, None if it could; the entry goes on."""
         encode = type(self).fields()["exception"].codec.encode
         assert encode is not None
-        guard = {"_id": self.id, "state": "enabled"}
-        stored = encode(JobException.of(reason, worker_name))
-        self.collection().update_one(guard, {"$set": {"exception": stored}})
+        stored = None if reason is None else encode(JobException.of(reason, worker_name))
+        update = {"$set": {"exception": stored}} if stored else {"$unset": {"exception": ""}}
+        self.collection().update_one({"_id": self.id, "state": "enabled"}, update)
 
     def called_when_refused(self) -> str:
         return f"entry {self.name or self.id}"

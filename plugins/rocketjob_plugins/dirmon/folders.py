@@ -226,8 +226,7 @@ class LocalFolder:
                 problem = why(error) if isinstance(error, OSError) else str(error)
                 _note(problems, f"{shown_name(path)}: {problem}")
                 continue
-            if file is not None:
-                yield file
+            yield file
 
     def _check_root(self, root: str, allowed: Sequence[str]) -> None:
         roots = _local_roots(allowed)
@@ -236,8 +235,8 @@ class LocalFolder:
         if not os.path.isdir(root):
             raise FolderAway(f"there is no directory {self.base}")
 
-    def _look(self, path: str, root: str, allowed: Sequence[str]) -> FileState | None:
-        """Return a file that may be taken; None for one that is not a regular file."""
+    def _look(self, path: str, root: str, allowed: Sequence[str]) -> FileState:
+        """Return a file, and why it must not be taken yet."""
         problem = check_name(path)
         if problem:
             raise DirmonError(problem)
@@ -248,12 +247,12 @@ class LocalFolder:
         if allowed and not within(real, roots):
             raise DirmonError("it is outside of dirmon_allowed_paths")
         state = os.stat(real)
-        if not stat.S_ISREG(state.st_mode):
-            return None  # a device, a pipe, a socket
+        file = _state(real, root, state)
+        if not stat.S_ISREG(state.st_mode):  # a device, a pipe, a socket
+            return file._replace(held="it is not a regular file")
         if not os.access(real, os.R_OK):
             raise DirmonError("it cannot be read")
         # A file that is not writable may still be arriving: other directory monitors rely on that.
-        file = _state(real, root, state)
         return file if os.access(real, os.W_OK) else file._replace(held="it is read-only here")
 
     def archive_of(self, file: FileState, allowed: Sequence[str]) -> Archive:

@@ -46,6 +46,7 @@ class Entry(Protocol):
     job_class_name: str
     properties: dict[str, Any]
     archive_directory: str
+    encoding: str | None
 
     @property
     def job_class(self) -> type[Job] | None: ...
@@ -54,7 +55,11 @@ class Entry(Protocol):
 
 
 class DirmonFile(Document):
-    """A file on its way from its folder to its job; its id is the job's."""
+    """A file on its way from its folder to its job; its id is the job's.
+
+    Attributes:
+        problem: why a scan could not continue where another one died; it was logged then.
+    """
 
     collection_name: ClassVar[str] = COLLECTION
 
@@ -66,6 +71,8 @@ class DirmonFile(Document):
     job_class_name: str
     properties: dict[str, Any] = field(factory=dict)
     description: str | None = None
+    encoding: str | None = None
+    problem: str | None = None
     by: str
     until: datetime
 
@@ -129,6 +136,7 @@ class Intake:
             job_class_name=entry.job_class_name,
             properties=cls.seal_properties(entry.properties) if cls else entry.properties,
             description=f"{entry.name or entry.pattern}: {archive.name}",
+            encoding=entry.encoding,
             by=self.by,
             until=clock.now() + LEASE,
         )
@@ -175,6 +183,7 @@ class Intake:
             description=claim.description,
             upload_file_name=claim.archived,
             original_file_name=claim.path,
+            encoding=claim.encoding,
             job_id=claim.id,
         )
         job.validate()
@@ -212,8 +221,16 @@ class Intake:
             except ClaimTaken as error:
                 log.debug("passed over", reason=str(error))
             except (DirmonError, OSError, ValidationError) as error:
-                log.error("a file cannot be finished", file=claim.path, error=str(error))
+                self._report(claim, str(error))
         return started
+
+    def _report(self, claim: DirmonFile, problem: str) -> None:
+        """Log why a file cannot be finished: once, not at each scan."""
+        if problem == claim.problem:
+            return
+        log.error("a file cannot be finished", file=claim.path, error=problem)
+        guard = {"_id": claim.id, "by": self.by}
+        claim.collection().update_one(guard, {"$set": {"problem": problem}})
 
     def _abandoned(self) -> list[DirmonFile]:
         late: dict[str, Any] = {"until": {"$lt": clock.now()}}

@@ -15,6 +15,8 @@ from rocketjob_plugins.dirmon.folders import DirmonError, FileState, FolderAway
 from rocketjob_plugins.dirmon.intake import ClaimTaken, Intake
 
 Memory = dict[str, list[int]]
+AWAY = FolderAway.__name__
+HELD = 1  # is remembered of a file that must not be taken yet: an earlier scan has logged it
 MOST = 50_000  # files that are remembered, about 8 MB; any more wait for the next scan
 
 
@@ -34,7 +36,7 @@ class DirmonJob(Cron, Job):
     previous_file_names: dict[str, list[int]] = field(
         factory=dict,
         copy_on_restart=True,
-        description="size, modification time, inode and change time, by path",
+        description="size, modification time, inode, change time and whether it is held, by path",
     )
 
     def __init__(self, **values: Any) -> None:
@@ -67,8 +69,7 @@ class DirmonJob(Cron, Job):
             for file in entry.files(problems):
                 started += self.check_file(entry, file, intake, memory)
         except FolderAway as error:
-            self.logger.warning("folder away", entry=entry.name or entry.pattern, error=str(error))
-            entry.note(error, worker_name=self.worker_name)
+            self._note_away(entry, error)
             return started
         except Exception as error:
             if application.current().store.is_transient(error):
@@ -78,6 +79,8 @@ class DirmonJob(Cron, Job):
         if problems:
             more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
             self._fail(entry, DirmonError(problems[0] + more))
+        else:
+            self._note_back(entry)
         return started
 
     def check_file(
@@ -85,11 +88,11 @@ class DirmonJob(Cron, Job):
     ) -> bool:
         """Start a complete file, and remember any other; return whether it was started."""
         settled = file.immediate or self.is_settled(file)
-        if file.held and not self.is_settled(file):  # otherwise an earlier scan logged it
+        if file.held and not self._was_held(file):
             self.logger.warning("passed over", file=file.path, reason=file.held)
         if file.held or not settled:
             if len(memory) < MOST:
-                memory[memory_key(file.path)] = file.settled
+                memory[memory_key(file.path)] = [*file.settled, *([HELD] if file.held else [])]
             return False
         try:
             intake.take(entry, file)
@@ -100,7 +103,28 @@ class DirmonJob(Cron, Job):
 
     def is_settled(self, file: FileState) -> bool:
         """Return whether a file is unchanged since the previous scan."""
-        return self.previous_file_names.get(memory_key(file.path)) == file.settled
+        settled = file.settled
+        return self._remembered(file)[: len(settled)] == settled
+
+    def _was_held(self, file: FileState) -> bool:
+        """Return whether an earlier scan found the file held, and logged it."""
+        return self._remembered(file)[len(file.settled) :] == [HELD]
+
+    def _remembered(self, file: FileState) -> list[int]:
+        return self.previous_file_names.get(memory_key(file.path), [])
+
+    def _note_away(self, entry: DirmonEntry, error: FolderAway) -> None:
+        """Log that a folder is unavailable, when that begins; the entry keeps it as its reason."""
+        known = entry.exception
+        if known is None or (known.class_name, known.message) != (AWAY, str(error)):
+            self.logger.warning("folder away", entry=entry.name or entry.pattern, error=str(error))
+            entry.note(error, worker_name=self.worker_name)
+
+    def _note_back(self, entry: DirmonEntry) -> None:
+        """Forget that a folder was unavailable, so that the next outage is logged again."""
+        if entry.exception is not None and entry.exception.class_name == AWAY:
+            self.logger.info("folder back", entry=entry.name or entry.pattern)
+            entry.note(None)
 
     def _fail(self, entry: DirmonEntry, error: Exception) -> None:
         self.logger.error("entry failed", entry=entry.name or entry.pattern, error=str(error))

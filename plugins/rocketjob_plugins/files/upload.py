@@ -16,7 +16,9 @@ from rocketjob.model.document import Document
 from rocketjob.model.fields import read_only_field
 from rocketjob.model.registry import lookup
 from rocketjob.model.validation import Errors, check_fields
+from rocketjob_plugins.batch.streams import StreamError
 from rocketjob_plugins.batch.streams.names import is_url
+from rocketjob_plugins.batch.streams.options import text_encoding
 from rocketjob_plugins.batch.streams.source import path_of
 
 FILE_FIELDS = ("upload_file_name", "full_file_name")
@@ -39,6 +41,9 @@ class UploadFileJob(Job):
     upload_file_name: str = field(user_editable=True, description="a path or URL")
     original_file_name: str | None = field(
         default=None, user_editable=True, description="the file's name before it was moved"
+    )
+    encoding: str | None = field(
+        default=None, user_editable=True, description="of the file, if it is not UTF-8"
     )
     job_id: ObjectId = field(factory=ObjectId, description="id of the job to create")
     job_created: bool = read_only_field(default=False)
@@ -63,6 +68,11 @@ class UploadFileJob(Job):
         if lookup(self.job_class_name, Document) is not None:
             for name, message in misfits(self.job_class_name, self.properties):
                 self.errors.add(name, message)
+
+    @validate
+    def _encoding_fits(self) -> None:
+        for message in wrong_encoding(self.encoding, self.job_class_name):
+            self.errors.add("encoding", message)
 
     @before("save")
     def _seal_properties(self) -> None:
@@ -99,8 +109,8 @@ class UploadFileJob(Job):
 
     def _hand_over(self, job: Any) -> None:
         if hasattr(job, "upload"):
-            original = self.original_file_name
-            job.upload(self.upload_file_name, **({"file_name": original} if original else {}))
+            options = {"file_name": self.original_file_name, "encoding": self.encoding}
+            job.upload(self.upload_file_name, **{k: v for k, v in options.items() if v})
             return
         name = next(name for name in FILE_FIELDS if _takes(type(job), name))
         setattr(job, name, self.upload_file_name)
@@ -127,6 +137,20 @@ def misfits(class_name: str, properties: Mapping[str, Any]) -> list[tuple[str, s
         problem = f"has neither a method upload nor a field {' or '.join(FILE_FIELDS)}"
         return [("job_class_name", f"{class_name} cannot be given a file: it {problem}")]
     return [("properties", message) for message in wrong_properties(cls, properties)]
+
+
+def wrong_encoding(encoding: Any, class_name: Any) -> list[str]:
+    """Return why a file cannot be read in an encoding, or not by a class."""
+    if not isinstance(encoding, str):
+        return []
+    try:
+        text_encoding(encoding)
+    except StreamError as error:
+        return [str(error)]
+    cls = lookup(class_name, Job) if isinstance(class_name, str) else None
+    if cls is None or hasattr(cls, "upload"):
+        return []
+    return [f"is for batch jobs: {class_name} is given the file's name, and reads the file itself"]
 
 
 def wrong_properties(cls: type[Job], properties: Mapping[str, Any]) -> list[str]:

@@ -81,7 +81,7 @@ def scan_twice():
 
 
 def names(entry):
-    return sorted(Path(found.path).name for found in entry.files())
+    return sorted(Path(file.path).name for file in entry.files() if file.held is None)
 
 
 # --- entries ---------------------------------------------------------------------------------
@@ -1009,6 +1009,21 @@ def test_the_watching_goes_on_after_an_outage(rocketjob, incoming, monkeypatch, 
     assert str(incoming) in entry.exception.message
     scan_twice()
     assert not path.exists()
+    assert entry.reload().exception is None
+
+
+def test_an_outage_is_logged_when_it_begins_and_not_by_each_scan(rocketjob, incoming, caplog):
+    entry = entry_for(f"{incoming}/*.csv")
+    away = incoming.parent / "away"
+    for outages in (1, 2):
+        incoming.rename(away)
+        for _ in range(3):
+            scan()
+        assert caplog.text.count("folder away") == outages
+        assert "there is no directory" in entry.reload().exception.message
+        away.rename(incoming)
+        scan()
+        assert entry.reload().exception is None
 
 
 def test_a_file_that_is_read_only_waits_and_is_said_once(rocketjob, incoming, monkeypatch, caplog):
@@ -1025,6 +1040,84 @@ def test_a_file_that_is_read_only_waits_and_is_said_once(rocketjob, incoming, mo
     assert caplog.text.count("passed over") == 1
     job.perform()
     assert not path.exists()
+
+
+def test_a_read_only_file_that_still_grows_is_logged_once(rocketjob, incoming, monkeypatch, caplog):
+    entry_for(f"{incoming}/*.csv")
+    path = drop(incoming, "a.csv")
+    access = os.access
+    monkeypatch.setattr(
+        folders.os, "access", lambda path, mode: mode != os.W_OK and access(path, mode)
+    )
+    job = DirmonJob()
+    for size in range(3):
+        path.write_text("x" * size)
+        assert job.perform() == {"started": 0, "waiting": 1}
+    assert caplog.text.count("passed over") == 1
+
+
+def test_what_is_not_a_regular_file_is_logged_once_and_never_taken(rocketjob, incoming, caplog):
+    entry_for(f"{incoming}/*")
+    os.mkfifo(incoming / "pipe.csv")
+    job = DirmonJob()
+    for _ in range(3):
+        assert job.perform()["started"] == 0
+    assert caplog.text.count("passed over") == 1
+
+
+def test_a_file_that_no_scan_can_finish_is_logged_once(rocketjob, incoming, monkeypatch, caplog):
+    entry = entry_for(f"{incoming}/*.csv")
+    drop(incoming, "a.csv")
+    with monkeypatch.context() as patch:
+        patch.setattr(Intake, "_start_or_put_back", lambda *_: (_ for _ in ()).throw(SystemExit))
+        (file,) = entry.files()
+        with pytest.raises(SystemExit):
+            Intake("one").take(entry, file)
+    monkeypatch.setattr(
+        Intake, "_start_or_put_back", lambda *_: (_ for _ in ()).throw(DirmonError("no such class"))
+    )
+    for _ in range(3):
+        rocketjob.travel(LEASE * 2)
+        scan()
+    assert caplog.text.count("cannot be finished") == 1
+
+
+# --- encodings -------------------------------------------------------------------------------
+
+
+def test_the_encoding_of_an_entry_is_that_of_its_files(rocketjob, incoming):
+    entry_for(f"{incoming}/*.txt", "LinesJob", encoding=" cp1252 ")
+    (incoming / "a.txt").write_bytes("café\n".encode("cp1252"))
+    scan_twice()
+    rocketjob.work_off()
+    assert list(LinesJob.first().records()) == ["CAFÉ"]
+
+
+def test_an_entry_without_one_leaves_the_encoding_to_the_category(rocketjob, incoming):
+    properties = {"input_categories": [{"name": "main", "encoding": "cp1252"}]}
+    entry_for(f"{incoming}/*.txt", "LinesJob", properties=properties)
+    (incoming / "a.txt").write_bytes("café\n".encode("cp1252"))
+    scan_twice()
+    rocketjob.work_off()
+    assert list(LinesJob.first().records()) == ["CAFÉ"]
+
+
+@pytest.mark.parametrize(
+    ("cls", "encoding", "said"),
+    [
+        ("LinesJob", "cp1253x", "There is no encoding 'cp1253x'"),
+        ("LinesJob", "base64", "is not an encoding of text"),
+        ("FileJob", "cp1252", "is for batch jobs: FileJob is given the file's name"),
+        ("LinesJob", 5, "must be"),
+    ],
+)
+def test_an_encoding_that_cannot_be_used_is_refused(rocketjob, incoming, cls, encoding, said):
+    with pytest.raises(ValidationError, match=said) as error:
+        entry_for(f"{incoming}/*.txt", cls, encoding=encoding)
+    assert list(error.value.errors) == ["encoding"]
+    path = drop(incoming, "a.txt")
+    with pytest.raises(ValidationError, match=said):
+        UploadFileJob.create(job_class_name=cls, upload_file_name=str(path), encoding=encoding)
 
 
 def test_a_copy_that_has_its_size_and_time_from_the_start_is_not_taken(rocketjob, incoming):

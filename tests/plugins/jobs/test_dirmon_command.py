@@ -5,6 +5,7 @@ from click.testing import CliRunner
 
 from rocketjob import Job, field
 from rocketjob.cli import make_cli
+from rocketjob_plugins.batch import Batch
 from rocketjob_plugins.dirmon import DirmonEntry, DirmonJob
 from support.encryption import reversing
 
@@ -14,6 +15,10 @@ class CliFileJob(Job):
     account_id: int = field(default=0)
 
     def perform(self): ...
+
+
+class CliRowsJob(Batch, Job):
+    def perform(self, row): ...
 
 
 class CliSecretFileJob(CliFileJob):
@@ -75,6 +80,19 @@ def test_what_is_wrong_is_said(cli, incoming):
     code, said = cli("disable", "/x/*")
     assert code == 1
     assert "Cannot disable" in said
+
+
+def test_an_encoding_is_given_and_checked_when_an_entry_is_added(cli, rocketjob, incoming):
+    code, said = cli("add", f"{incoming}/*", "CliRowsJob", "--encoding", "cp1253x")
+    assert code == 1
+    assert "encoding: There is no encoding 'cp1253x'" in said
+    entry = json.loads(
+        cli("add", f"{incoming}/*", "CliRowsJob", "--encoding", "cp1252", "--json")[1]
+    )
+    assert entry["encoding"] == "cp1252"
+    code, said = cli("add", f"{incoming}/b", "CliFileJob", "--encoding", "cp1252")
+    assert code == 1
+    assert "is for batch jobs" in said
 
 
 def test_a_dry_run_says_what_the_next_scan_would_do(cli, incoming):
