@@ -3,6 +3,7 @@
 import csv
 import enum
 import io
+import json
 from datetime import UTC, date, datetime
 from decimal import Decimal
 
@@ -459,16 +460,35 @@ def test_what_json_would_change_is_refused(row, says):
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ('{"a": 1, "a": 2}', "the key a is there twice"),
+        ('{"a": 1, "a": 2}', "the name 'a' is there twice"),
         ('{"a": NaN}', "NaN is not a number"),
         ("[-Infinity]", "-Infinity is not a number"),
-        ("1e999", "1e999 is too large"),
+        ("1e999", "1e999 cannot be kept as it is: put it in double quotes"),
+        ("0.12345678901234567890123", "0.12345678901234567890123 cannot be kept as it is"),
+        ("[9007199254740993.0]", "9007199254740993.0 cannot be kept as it is"),
+        ('{"a": {"b": 1, "b": 2}}', "the name 'b' is there twice"),
         ("1" * 5000, "is not valid JSON"),
     ],
 )
 def test_json_whose_values_would_be_lost_is_refused(line, says):
     fails(says, Tabular("json").parse, line)
     assert fails(says, Tabular("json").parse_many, ["1", line]).line == 2
+
+
+def test_json_keeps_the_numbers_of_programs_that_write_more_digits_than_a_float_needs():
+    parse = Tabular("json").parse
+    assert parse("0.10000000000000001") == 0.1
+    assert parse("0.30000000000000004") == 0.1 + 0.2
+    assert parse("1.5000000000000000000") == 1.5
+    assert parse("0.1000000000000000055511151231257827") == 0.1
+    assert parse("5e-324") == 5e-324
+
+
+@given(value=st.floats(allow_nan=False, allow_infinity=False), digits=st.integers(16, 40))
+def test_json_keeps_every_float_however_it_is_written(value, digits):
+    parse = Tabular("json").parse
+    assert parse(json.dumps(value)) == value
+    assert parse(f"{value:.{digits}e}") == value
 
 
 def test_lists_that_are_written_have_as_many_values_as_there_are_columns():

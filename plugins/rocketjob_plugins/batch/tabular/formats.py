@@ -16,13 +16,12 @@ from __future__ import annotations
 
 import csv
 import json
-import math
 import re
 import types
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
-from rocketjob.model.types.exact import repeated_name
+from rocketjob.model.types import exact
 from rocketjob_plugins.batch.streams.errors import StreamError
 from rocketjob_plugins.batch.streams.options import Dialect
 from rocketjob_plugins.batch.streams.texts import json_of, texts_of
@@ -209,16 +208,14 @@ class Json:
     def __init__(self, options: Mapping[str, Any]) -> None:
         check_options(self.name, options, ())
         self.check_first = check_json_lines
-        decoder: Any = json.JSONDecoder(
-            parse_float=_finite, parse_constant=_no_constant, object_pairs_hook=_object
-        )
+        decoder: Any = exact.Decoder()
         self._scan, self._decode = decoder.scan_once, decoder.decode
 
     def parse(self, line: str) -> Any:
         try:
             return self._decode(line)
-        except StreamError:
-            raise
+        except exact.Inexact as error:
+            raise StreamError(str(error), column=error.name) from None
         except json.JSONDecodeError as error:
             raise StreamError(f"is not valid JSON: {error.msg}", column=error.pos + 1) from None
         except RecursionError:
@@ -237,25 +234,6 @@ class Json:
 
     def render(self, row: Any) -> str:
         return json_of(row)
-
-
-def _finite(text: str) -> float:
-    found = float(text)
-    if math.isinf(found):
-        raise StreamError(f"the number {text} is too large: put it in double quotes")
-    return found
-
-
-def _no_constant(text: str) -> Any:
-    raise StreamError(f"is not valid JSON: {text} is not a number there")
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        twice = repeated_name(pairs)
-        raise StreamError(f"the key {twice} is there twice", column=twice)
-    return found
 
 
 class Array:
