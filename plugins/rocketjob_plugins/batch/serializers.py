@@ -27,7 +27,7 @@ from rocketjob.base.errors import ConfigurationError
 from rocketjob.model.encrypted_fields import encrypt_bytes, no_key
 from rocketjob.model.types import check_record, decode_any, encode_any
 from rocketjob.store import packing
-from rocketjob_plugins.batch.streams.texts import check_utf8, line_of
+from rocketjob_plugins.batch.streams.texts import check_line, check_utf8, line_of
 
 LINES, BSON = b"L", b"B"
 LEVEL = 1  # of Zstandard: what is written is read once, so speed counts for more than size
@@ -61,7 +61,7 @@ def as_lines(records: list[Any]) -> str | None:
 def _dump(records: list[Any]) -> Any:
     lines = as_lines(records)
     if lines is not None:
-        return lines
+        return check_utf8(lines)
     encoded = _encoded(records)
     packing.pack({"r": encoded})  # a store would refuse all of it, and not say which record it is
     return encoded
@@ -90,7 +90,7 @@ def pack(records: list[Any]) -> bytes:
     lines = as_lines(records)
     if lines is None:
         return BSON + packing.pack({"r": _encoded(records)})
-    return LINES + lines.encode("utf-8", "surrogatepass")
+    return LINES + check_utf8(lines).encode()
 
 
 def unpack(data: bytes) -> list[Any]:
@@ -100,6 +100,7 @@ def unpack(data: bytes) -> list[Any]:
 
 
 def _lines_of(data: bytes) -> str | None:
+    # Earlier versions stored half a character, too.
     return data[1:].decode("utf-8", "surrogatepass") if data[:1] == LINES else None
 
 
@@ -183,13 +184,25 @@ def serializer(name: str) -> Serializer:
     return registered
 
 
-def check_texts(records: list[Any]) -> None:
-    """Raise StreamError where a text could never be written to a file."""
+def check_texts(records: list[Any], as_lines: bool = False, single: bool = False) -> None:
+    """Raise StreamError where a text could never be written to a file.
+
+    Args:
+        as_lines: nor may there be values that have no form in a line.
+        single: nor line breaks, for each record is one line.
+    """
     try:
         joined = "".join(records)
-    except TypeError:
-        return  # BSON refuses a string like that by itself
+    except TypeError:  # others than texts
+        texts = map(line_of, records) if as_lines else filter(_is_text, records)
+        joined = "".join(texts)
     check_utf8(joined)
+    if single:
+        check_line(joined)
+
+
+def _is_text(record: Any) -> bool:
+    return isinstance(record, str)
 
 
 def refused(

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from rocketjob import Job, after, before, field, validate
 from rocketjob_plugins.batch import Batch, InputCategory, OutputCategory
-from rocketjob_plugins.batch.io.rows import KeptRows, keeps_rows
+from rocketjob_plugins.batch.io.rows import KeptRows, is_workbook, keeps_rows
 from rocketjob_plugins.batch.io.tables import header_of, output_table
 from rocketjob_plugins.batch.streams import StreamError, streams_of
-from rocketjob_plugins.batch.streams.names import shown
 from rocketjob_plugins.files.workbook import write_workbook
 
 SHORT = ("source", "target")
@@ -73,6 +73,14 @@ class ConversionJob(Batch, Job):
         if not self.source and self.record_count is None and self.is_new and not self.input.count():
             self.errors.add("input_categories", "main must have a file_name: give source=")
 
+    @validate
+    def _workbook_has_cells(self) -> None:
+        category = self.output_category_for("main")
+        with suppress(StreamError):  # the category says itself what is wrong with it
+            if is_workbook(category) and output_table(category).dialect is None:
+                problem = f"an Excel workbook has no rows of {category.format}: leave the format"
+                self.errors.add("output_categories", f'{problem} "auto", or make it csv')
+
     def perform(self, row: Any) -> Any:
         return row
 
@@ -101,14 +109,10 @@ class ConversionJob(Batch, Job):
     def _write_workbook(
         self, category: OutputCategory, names: Sequence[str], recipients: Sequence[str]
     ) -> None:
-        table = output_table(category)
-        if table.dialect is None:
-            problem = f'has no rows of {table.format}: leave the format "auto", or make it csv'
-            raise StreamError(f"an Excel workbook {problem}", file=shown(str(self.target)))
         write_workbook(
             str(self.target),
             self._lines(category),
-            table.dialect,
+            output_table(category).dialect,
             streams=names,
             pgp_recipients=recipients,
         )

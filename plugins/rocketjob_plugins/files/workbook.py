@@ -4,21 +4,15 @@ from __future__ import annotations
 
 import csv
 import importlib
-import re
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from rocketjob_plugins.batch.streams import Dialect, StreamError, open_writer
+from rocketjob_plugins.batch.streams.cells import LONGEST_TEXT, MOST_ROWS, cell_text, check_cells
 from rocketjob_plugins.batch.streams.names import shown
 
-# What Excel can hold:
-MOST_ROWS, MOST_COLUMNS, LONGEST_TEXT = 1_048_576, 16_384, 32_767
 CHUNK = 256 * 1024
-# Characters that XML cannot hold, or changes, are written as `_x000D_`; a literal `_x000D_` is
-# escaped.
-_SIGNS = "\x00-\x08\x0b-\x1f\ufffe\uffff"
-_TO_ESCAPE = re.compile(rf"_(?=x[0-9A-Fa-f]{{4}}[_{_SIGNS}])|[{_SIGNS}]")
 
 
 def write_workbook(
@@ -77,19 +71,16 @@ class _Sheet:
         self._names = self._names or row
         if self._number > MOST_ROWS:
             raise self._error(f"Excel holds {MOST_ROWS:,} rows, and there are more: write .csv")
-        if len(row) > MOST_COLUMNS:
-            raise self._error(f"has {len(row):,} values, and Excel holds {MOST_COLUMNS:,} in a row")
         try:
-            self._sheet.append([self._cell(*column) for column in enumerate(row)])
-        except StreamError:
-            raise
+            check_cells(row, self._names)
+            self._sheet.append([self._cell(text) for text in row])
+        except StreamError as error:
+            raise error.at(file=shown(self._target), line=self._number) from None
         except Exception as error:  # such as half of a surrogate pair
             raise self._error(f"row {self._number} cannot be written: {error}") from error
 
-    def _cell(self, index: int, text: str) -> Any:
-        text = _TO_ESCAPE.sub(_escaped, text)
-        if len(text) > LONGEST_TEXT // 2:
-            self._check_length(index, len(text.encode("utf-16-le")) // 2)
+    def _cell(self, text: str) -> Any:
+        text = cell_text(text)
         return self._as_text(text) if text[:1] in ("=", "#") else text
 
     def _as_text(self, text: str) -> Any:
@@ -99,17 +90,5 @@ class _Sheet:
         cell.quotePrefix = True  # otherwise it becomes a formula when somebody edits it
         return cell
 
-    def _check_length(self, index: int, length: int) -> None:
-        if length > LONGEST_TEXT:
-            raise self._error(
-                f"the text has {length:,} characters, and Excel holds {LONGEST_TEXT:,} in a cell: "
-                "shorten it, or write .csv",
-                self._names[index] if index < len(self._names) else index + 1,
-            )
-
-    def _error(self, problem: str, column: str | int | None = None) -> StreamError:
-        return StreamError(problem, file=shown(self._target), line=self._number, column=column)
-
-
-def _escaped(match: re.Match[str]) -> str:
-    return f"_x{ord(match[0]):04X}_"
+    def _error(self, problem: str) -> StreamError:
+        return StreamError(problem, file=shown(self._target), line=self._number)

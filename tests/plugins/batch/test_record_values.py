@@ -13,6 +13,7 @@ from bson import ObjectId
 
 from rocketjob import Job, field
 from rocketjob_plugins.batch import Batch, InputCategory, OutputCategory
+from rocketjob_plugins.batch.streams import StreamError
 from rocketjob_plugins.singleton import Singleton
 from support.encryption import reversing
 
@@ -113,6 +114,26 @@ def test_a_time_without_a_zone_is_refused_with_its_record(rocketjob, serializer,
 def test_what_a_field_cannot_hold_no_record_holds(rocketjob, record, said):
     with pytest.raises(ValueError, match=said):
         SameValuesJob().upload([record])
+
+
+@pytest.mark.parametrize("serializer", SERIALIZERS)
+@pytest.mark.parametrize("bad", ["caf\udce9", {"k": "\ud83d"}, {"\udce9": 1}, ["\udfff"]])
+def test_half_a_character_is_refused_with_its_record(rocketjob, encryption, serializer, bad):
+    job = SameValuesJob(**categories(serializer))
+    for records in (["a", "b", bad], iter(["a", "b", bad])):
+        with pytest.raises(StreamError, match="record 3: cannot be stored"):
+            job.upload(records)
+        assert job.input.count() == 0
+    with pytest.raises(StreamError, match="record 2"):
+        job.upload_slice(["a", bad])
+
+
+def test_half_a_character_of_a_file_is_refused_with_file_and_record(rocketjob, tmp_path):
+    (tmp_path / "a.txt").write_bytes(b"one\ncaf\xe9\n")
+    with (tmp_path / "a.txt").open(encoding="utf-8", errors="surrogateescape") as file:
+        job = SameValuesJob(**categories("compress"))
+        with pytest.raises(StreamError, match=r"a\.txt, record 2: cannot be stored"):
+            job.upload(file)
 
 
 def test_an_output_that_has_a_time_without_a_zone_fails_with_the_reason(rocketjob):

@@ -69,8 +69,19 @@ def test_what_is_in_a_value_is_no_obstacle(rocketjob, tmp_path, format, text):
 
 
 def test_half_a_character_is_written_as_its_number(rocketjob, tmp_path):
-    job = rejected(rocketjob, ["bad \udce9"])
-    assert resubmitted(rocketjob, tmp_path, job, good) == ["good \\udce9"]
+    job = rejected(rocketjob, ['"bad \\udce9"'], format="json")
+    job.download_rejects(tmp_path / "r.csv")
+    line = (tmp_path / "r.csv").read_text().splitlines()[1]
+    assert line.startswith('"""bad \\udce9""",1,ValueError: bad caf')
+
+
+@pytest.mark.parametrize("cell", ['{"a": 1180591620717411303424}', '["\\udce9"]'])
+def test_a_mended_record_that_cannot_be_stored_is_refused_with_its_line(rocketjob, tmp_path, cell):
+    job = rejected(rocketjob, [{"a": "bad"}])
+    change = {"record": cell}
+    with pytest.raises(StreamError, match=r"r\.csv, line 2: row 1 cannot be stored: \["):
+        resubmitted(rocketjob, tmp_path, job, lambda row: {**row, **change})
+    assert job.reload().reject_count == 1
 
 
 LAYOUT = {"layout": [{"key": "id", "size": 4}, {"size": 1}, {"key": "n", "size": 2}]}

@@ -165,6 +165,52 @@ def test_a_value_without_a_text_is_named_and_the_file_is_not_written(rocketjob):
     assert not Path("out.txt").exists()
 
 
+KEEP = {"line_breaks": "keep"}
+
+
+@pytest.mark.parametrize("bad", ["two\nlines", "a\rb", "c\n", b"x\ny", Path("a\nb"), {1, 2}])
+@pytest.mark.parametrize("settings", [{"file_name": "out.txt"}, {"serializer": "bz2"}])
+def test_what_is_no_line_is_a_reject_where_lines_are_written_to_a_file(rocketjob, settings, bad):
+    job = worked_off(rocketjob, ["a", bad, 1, "b"], max_rejects=1, **settings)
+    assert job.is_completed
+    ((number, error),) = reasons(job)
+    assert number == 2
+    assert error.startswith("StreamError: record 2: what perform returned cannot be stored: ")
+    assert text_of(job) == "a\n1\nb\n"
+    job = worked_off(rocketjob, ["a", bad], **settings)
+    assert len(job.input.failed()) == 1
+
+
+def test_texts_of_several_lines_are_kept_for_records_and_refused_in_a_file(rocketjob):
+    job = worked_off(rocketjob, ["a", "two\nlines"], slice_size=1)
+    assert list(job.records()) == ["a", "two\nlines"]
+    with pytest.raises(StreamError, match=r'out.txt: row 2: a text with a line break .*"keep"'):
+        job.download("out.txt")
+    assert not Path("out.txt").exists()
+    job.output_categories[0].format_options = KEEP  # as the message says
+    assert text_of(job) == "a\ntwo\nlines\n"
+
+
+@pytest.mark.parametrize("settings", [{}, {"file_name": "out.txt"}, {"serializer": "bz2"}])
+def test_line_breaks_are_written_where_that_is_asked_for(rocketjob, settings):
+    job = worked_off(rocketjob, ["a", "two\nlines"], format_options=KEEP, **settings)
+    assert text_of(job) == "a\ntwo\nlines\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"line_breaks": "no"}, "line_breaks must be reject or keep, not 'no'"),
+        ({"separator": ";"}, "an output without a format has no option 'separator'"),
+    ],
+)
+def test_options_that_an_output_without_a_format_does_not_have_are_refused(options, says):
+    with pytest.raises(ConfigurationError, match=says):
+
+        class OptionsWrittenJob(WrittenBatchJob):
+            output_category = OutputCategory(format_options=options)
+
+
 # --- columns ----------------------------------------------------------------------------------
 
 

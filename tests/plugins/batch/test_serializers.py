@@ -59,7 +59,9 @@ def test_texts_are_stored_as_lines_and_anything_else_as_a_list(rocketjob):
 def test_slices_of_lines_and_others_are_downloaded_in_one_file(rocketjob, tmp_path, serializer):
     job = KeptBatchJob(
         input_categories=[InputCategory(slice_size=2)],
-        output_categories=[OutputCategory(serializer=serializer.name)],
+        output_categories=[
+            OutputCategory(serializer=serializer.name, format_options={"line_breaks": "keep"})
+        ],
     )
     job.upload(["a", "", "", "", "two\nlines", "b", 1, "c", ""])
     job.save()

@@ -11,8 +11,9 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from rocketjob import Job
+from rocketjob import Job, ValidationError
 from rocketjob_plugins.batch import Batch, InputCategory, OutputCategory
+from rocketjob_plugins.batch.outcome import rejects
 from rocketjob_plugins.batch.streams import Dialect, StreamError, open_lines
 from rocketjob_plugins.batch.streams.xlsx import text_of
 from rocketjob_plugins.batch.tabular import Tabular
@@ -200,7 +201,8 @@ def test_the_longest_text_is_written_and_one_that_is_longer_is_refused(rocketjob
     job = ConversionJob.create(source=str(tmp_path / "a.csv"), target=str(path))
     rocketjob.work_off()
     said = job.reload().exception.message
-    assert "a.xlsx, line 2, column doc: the text has 40,000 characters" in said
+    assert "record 1, column doc: the text has 40,000 characters" in said
+    assert path.read_bytes() == before
 
 
 def test_a_workbook_can_be_packed_and_has_the_dialect_of_its_rows(rocketjob, tmp_path):
@@ -218,6 +220,46 @@ def test_a_workbook_is_not_made_of_json(rocketjob, tmp_path):
     (tmp_path / "a.csv").write_text("id\n1\n")
     job = ConversionJob(source=str(tmp_path / "a.csv"), target=str(tmp_path / "a.xlsx"))
     job.output_categories[0].format = "json"
+    with pytest.raises(ValidationError, match="an Excel workbook has no rows of json"):
+        job.save()
+
+
+LONG, WIDE = "x" * 40_000, ",".join("x" * 16_385)
+
+
+@pytest.mark.parametrize("format", ["auto", "csv", "xlsx"])
+@pytest.mark.parametrize("columns", [None, ["a", "b"]])
+def test_a_value_that_no_cell_holds_is_a_reject_and_the_workbook_is_written(
+    rocketjob, tmp_path, format, columns
+):
+    (tmp_path / "a.csv").write_text(f"a,b\n1,2\n3,{LONG}\n5,6\n")
+    job = ConversionJob(
+        source=str(tmp_path / "a.csv"),
+        max_rejects=1,
+        output_categories=[
+            OutputCategory(format=format, columns=columns, file_name=str(tmp_path / "a.xlsx"))
+        ],
+    )
     job.save()
     rocketjob.work_off()
-    assert "a.xlsx: an Excel workbook has no rows of json" in job.reload().exception.message
+    assert job.reload().is_completed
+    ((number, record, error),) = rejects.each(job)
+    assert (number, record) == (2, f"3,{LONG}")
+    assert "record 2, column b: the text has 40,000 characters" in error
+    assert list(open_lines(tmp_path / "a.xlsx")) == ["a,b", "1,2", "5,6"]
+
+
+def test_a_row_that_no_sheet_holds_is_named_when_it_is_performed(rocketjob, tmp_path):
+    (tmp_path / "a.json").write_text(f'[1]\n["{LONG}"]\n')
+    job = ConversionJob(source=str(tmp_path / "a.json"), target=str(tmp_path / "a.xlsx.gz"))
+    job.save()
+    rocketjob.work_off()
+    (failed,) = job.reload().input.failed()
+    assert failed.exception.message.startswith("record 2, column 1: the text has 40,000 characters")
+    header = WIDE.replace("x", "{}").format(*range(16_385))
+    (tmp_path / "b.csv").write_text(f"{header}\n{WIDE}\n")
+    job = ConversionJob(source=str(tmp_path / "b.csv"), target=str(tmp_path / "b.xlsx"))
+    job.save()
+    rocketjob.work_off()
+    (failed,) = job.reload().input.failed()
+    assert "record 1: has 16,385 values, and Excel holds 16,384" in failed.exception.message

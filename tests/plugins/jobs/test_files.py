@@ -397,7 +397,7 @@ def test_a_row_that_excel_does_not_take_fails_the_job_and_leaves_the_target(rock
     job = ConversionJob.create(source=str(tmp_path / "a.json"), target=str(tmp_path / "b.xlsx"))
     rocketjob.work_off()
     assert job.reload().is_failed
-    assert "line 3, column x: the text has 40,000 characters" in job.exception.message
+    assert "record 2, column x: the text has 40,000 characters" in job.exception.message
     assert (tmp_path / "b.xlsx").read_text() == "as it was"
 
 

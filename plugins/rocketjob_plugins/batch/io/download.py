@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 from rocketjob_plugins.batch import streams
 from rocketjob_plugins.batch.category import OutputCategory
 from rocketjob_plugins.batch.io.rows import KeptRows, keeps_rows, rows_of
-from rocketjob_plugins.batch.io.tables import header_of
+from rocketjob_plugins.batch.io.tables import header_of, is_one_line
 from rocketjob_plugins.batch.slices import OutputSlices
 from rocketjob_plugins.batch.streams.content import HEAD_BYTES, kind_of
 from rocketjob_plugins.batch.streams.names import chosen_streams
+from rocketjob_plugins.batch.streams.texts import check_line, line_of
 from rocketjob_plugins.batch.tabular import format_of
 
 if TYPE_CHECKING:
@@ -117,15 +118,26 @@ def _check_format(category: OutputCategory, written_as: str | None) -> None:
 
 
 def _write(slices: OutputSlices, writer: streams.Writer) -> int:
-    count = 0
+    count, category = 0, slices.category
+    single = isinstance(category, OutputCategory) and is_one_line(category)
     for slice_ in slices:
         lines = slice_.lines()
         if lines is None:
-            writer.write_lines(slice_.records)
+            records = enumerate(slice_.records, count + 1)
+            writer.write_lines([_line(each, number, single, writer) for number, each in records])
         else:
             writer.write(lines + "\n")
         count += slice_.size
     return count
+
+
+def _line(record: Any, number: int, single: bool, writer: streams.Writer) -> str:
+    """Return a record as a line; of an output without a format it may be of any type."""
+    try:
+        line = line_of(record)
+        return check_line(line) if single else line
+    except streams.StreamError as error:
+        raise streams.StreamError(f"row {number}: {error.problem}", file=writer.name) from None
 
 
 def _header(slices: OutputSlices, file: str) -> str | None:

@@ -17,7 +17,8 @@ from rocketjob_plugins.batch.category import OutputCategory
 from rocketjob_plugins.batch.io.tables import output_table
 from rocketjob_plugins.batch.serializers import serializer
 from rocketjob_plugins.batch.slices import OutputSlices
-from rocketjob_plugins.batch.streams import StreamError
+from rocketjob_plugins.batch.streams import StreamError, streams_of
+from rocketjob_plugins.batch.streams.cells import check_cells
 from rocketjob_plugins.batch.streams.texts import check_utf8, json_of
 from rocketjob_plugins.batch.tabular import Tabular, format_of
 
@@ -42,6 +43,8 @@ class RowWriter:
     def __init__(self, job: BatchModel, category: OutputCategory) -> None:
         self._job, self._category = job, category
         self._write = self._writer()
+        self._in_cells = is_workbook(category) and not keeps_rows(category)
+        self._table: Tabular | None = None
 
     def __call__(self, row: Any) -> Any:
         """Return the line of a row.
@@ -50,9 +53,14 @@ class RowWriter:
             StreamError: the format cannot hold it; with the record and the column.
         """
         try:
-            return self._write(row)
+            line = self._write(row)
+            if self._in_cells:
+                # The columns may be those of the first row, so that this is late enough.
+                self._table = self._table or output_table(self._category)
+                _check_cells(line, self._table)
         except StreamError as error:
             raise error.at(record=self._job.record_number) from None
+        return line
 
     def _writer(self) -> Callable[[Any], Any]:
         if keeps_rows(self._category):
@@ -91,16 +99,30 @@ class RowWriter:
 
 def _checked_json(category: OutputCategory) -> Callable[[Any], Any]:
     """Return what keeps a row, if the format that the file name asks for can hold it."""
-    wanted = format_of(category.file_name)
+    wanted, in_cells = format_of(category.file_name), is_workbook(category)
 
     def write(row: Any) -> str:
         line = check_utf8(json_of(row))
         if wanted is not None and wanted != "json":
             columns = list(row) if isinstance(row, Mapping) else None
-            output_table(_with(category, columns), wanted).render(json.loads(line))
+            table = output_table(_with(category, columns), wanted)
+            text = table.render(json.loads(line))
+            if in_cells:
+                _check_cells(text, table)
         return line
 
     return write
+
+
+def is_workbook(category: OutputCategory) -> bool:
+    """Return whether an output is to be an Excel workbook."""
+    return streams_of(category.file_name)[:1] == ["xlsx"]
+
+
+def _check_cells(line: str, table: Tabular) -> None:
+    """Raise StreamError if a value of a line does not fit in a cell."""
+    (row,) = table.parse_lists([line])
+    check_cells(row, table.names or ())
 
 
 def _with(category: OutputCategory, columns: list[str] | None) -> OutputCategory:

@@ -10,6 +10,7 @@ from rocketjob.application import current
 from rocketjob_plugins.batch.category import InputCategory, OutputCategory
 from rocketjob_plugins.batch.streams import StreamError
 from rocketjob_plugins.batch.tabular import Tabular, format_of, known_formats, row_options
+from rocketjob_plugins.batch.tabular.known import text_options
 
 RULES = ("allowed_columns", "required_columns", "skip_unknown")
 
@@ -61,7 +62,9 @@ def check(category: InputCategory | OutputCategory, *, plugins: bool = False) ->
         raise StreamError(
             f'{rules[0]} needs a format: a plain line has no columns; set format="csv", for example'
         )
-    if category.format in (None, "auto"):
+    if isinstance(category, OutputCategory) and category.format is None:
+        text_options(category.format_options or {})
+    elif category.format in (None, "auto"):
         row_options(category.format_options or {})
     elif plugins or category.format in (*known_formats(), "xlsx"):
         _check_table(category)
@@ -149,6 +152,11 @@ class LazyRows(Sequence[Any]):
     def _in_mode(self, row: Any) -> Any:
         is_list = self._category.mode == "array" and isinstance(row, Mapping)
         return list(row.values()) if is_list else row
+
+
+def is_one_line(category: OutputCategory) -> bool:
+    """Return whether each record of an output must be one line, where it is written to a file."""
+    return category.format is None and not text_options(category.format_options or {})
 
 
 def header_of(category: OutputCategory) -> str | None:

@@ -134,9 +134,9 @@ class UploadWriter:
         slice_._slices = self.slices
         try:
             document = slice_.to_document()
-        except RocketJobError:  # a key is missing, or it is too large: says what to do itself
-            raise
         except Exception as error:
+            if isinstance(error, RocketJobError) and not isinstance(error, StreamError):
+                raise  # a key is missing, or it is too large: it says itself what to do
             raise _unstorable(self.category, slice_, error) from error
         self._number += len(records)
         self.count += len(records)

@@ -18,7 +18,7 @@ from rocketjob.model.types import decode_any, encode_any
 from rocketjob.store import Insert, Unit, Write, atomically
 from rocketjob_plugins.batch import streams
 from rocketjob_plugins.batch.outcome.reject_file import RejectFile
-from rocketjob_plugins.batch.serializers import serializer
+from rocketjob_plugins.batch.serializers import refused, serializer
 from rocketjob_plugins.batch.slice import Slice
 from rocketjob_plugins.batch.slices import OutputSlices, reject_slices
 from rocketjob_plugins.batch.streams import ReadKeywords, StreamError
@@ -141,6 +141,7 @@ def resubmit(job: BatchModel, source: Any, separator: str, reading: ReadKeywords
             raise StreamError(problem, file=_named(source), line=line, column=form.row_name)
         rows[number] = Row(line, cells)
     known = _known(job, form, rows, source)
+    _check_storable(job, rows, known, source)
     here = slices.store is current().store
 
     def step(session: Any) -> None:
@@ -162,6 +163,20 @@ def resubmit(job: BatchModel, source: Any, separator: str, reading: ReadKeywords
     if rows and not here:
         _let_go_on(job)
     return len(rows)
+
+
+def _check_storable(
+    job: BatchModel, rows: Mapping[int, Row], known: Mapping[int, Any], source: Any
+) -> None:
+    """Refuse a mended record that cannot be stored, with its line."""
+    named = job.input_category_for("main").serializer
+    for number, record in known.items():
+        if bad := refused(named, [record]):
+            raise StreamError(
+                f"row {number} cannot be stored: {bad[1]}",
+                file=_named(source),
+                line=rows[number].line,
+            )
 
 
 def _coming_back(job: BatchModel, number: int, record: Any, cells: list[str]) -> Unit:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,11 +19,12 @@ from rocketjob.base.errors import DocumentTooLarge, RocketJobError
 from rocketjob.jobs.exception import JobException
 from rocketjob.store import Stored, Write
 from rocketjob.worker.runner import refuse_lazy
+from rocketjob_plugins.batch.category import OutputCategory
 from rocketjob_plugins.batch.io.rows import RowWriter
-from rocketjob_plugins.batch.io.tables import lazy_rows, parses
+from rocketjob_plugins.batch.io.tables import is_one_line, lazy_rows, parses
 from rocketjob_plugins.batch.outcome import rejects
 from rocketjob_plugins.batch.result import Result, Results
-from rocketjob_plugins.batch.serializers import check_texts, refused
+from rocketjob_plugins.batch.serializers import check_texts, refused, serializer
 from rocketjob_plugins.batch.slice import EXCEPTION, Slice, explained
 from rocketjob_plugins.batch.slices import claim_guard
 from rocketjob_plugins.batch.statistics import Statistics
@@ -64,6 +66,7 @@ class Outcome:
         self.rejected: list[Reject] = []
         self._keep = {category.name: category.nils for category in job.output_categories}
         self._writers = _writers(job)
+        self._checks = {category.name: _check_of(category) for category in job.output_categories}
         self._collected: dict[str, list[Any]] = {name: [] for name in self._keep}
         self._of_record: dict[str, list[int]] = {name: [] for name in self._keep}
         self._into_main = self._collected.get("main")
@@ -78,7 +81,7 @@ class Outcome:
         outcome = cls.__new__(cls)
         outcome.slice, outcome.state, outcome.documents = slice_, "released", []
         outcome.rejected, outcome.statistics, outcome._collected, outcome._counts = [], {}, {}, []
-        outcome._given_by = {}
+        outcome._given_by, outcome._checks = {}, {}
         outcome.job, outcome.error = job, None
         outcome.start = outcome.index = max(0, (slice_.processing_record_number or 1) - 1)
         return outcome
@@ -271,8 +274,8 @@ class Outcome:
         """Return the first record that has given what cannot be stored, and what to say of it."""
         refusals: list[tuple[int, Exception]] = []
         for name, records in self._collected.items():
-            serializer = self.job.output_category_for(name).serializer
-            bad = refused(serializer, records, check=check_texts)
+            named = self.job.output_category_for(name).serializer
+            bad = refused(named, records, self._checks[name])
             if bad is not None:
                 index = self._of_record[name][bad[0]]
                 refusals.append((index, self._unstorable_record(index, bad[1])))
@@ -299,7 +302,7 @@ class Outcome:
             until = bisect_left(self._of_record[name], end)
             if not until:
                 continue
-            check_texts(records[:until])
+            self._checks[name](records[:until])
             category = self.job.output_category_for(name)
             part = Slice(records[:until], self.slice.id + self._from, self.job.output_for(category))
             part.state = "completed"
@@ -345,6 +348,14 @@ def _writers(job: BatchModel) -> dict[str, RowWriter]:
         for category in job.output_categories
         if category.is_tabular
     }
+
+
+def _check_of(category: OutputCategory) -> Callable[[list[Any]], None]:
+    """Return what refuses texts that could not be written; values may only be for `records`."""
+    is_file = category.file_name is not None or serializer(category.serializer).whole
+    if category.format is not None or not is_file:
+        return check_texts
+    return partial(check_texts, as_lines=True, single=is_one_line(category))
 
 
 def add_counts(total: dict[str, int], counted: Mapping[str, int]) -> None:

@@ -76,6 +76,16 @@ def check_utf8(text: str) -> str:
     return text
 
 
+def check_line(text: str) -> str:
+    """Return a text that is one line; another one would be read as several records."""
+    if "\n" in text or "\r" in text:
+        raise StreamError(
+            "a text with a line break would be more than one line: set the output's format, for "
+            'example "json", or format_options={"line_breaks": "keep"} to write it all the same'
+        )
+    return text
+
+
 def writable(text: str) -> str:
     """Return a text that a file and a store can hold: half a character as its number."""
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()

@@ -13,6 +13,7 @@ from rocketjob_plugins.batch.tabular.formats import Array, Csv, Format, Hash, Js
 
 BUILT_IN: tuple[type[Format], ...] = (Array, Csv, Fixed, Hash, Json, Psv)
 BLANK_LINES = ("skip", "reject")
+LINE_BREAKS = ("reject", "keep")
 _READ_AS = {"xlsx": "csv", "xlsm": "csv", "jsonl": "json", "ndjson": "json"}
 
 
@@ -59,3 +60,20 @@ def row_options(options: Mapping[str, Any]) -> tuple[bool, bool]:
     if blank not in BLANK_LINES:
         raise StreamError(f"the option blank_lines must be skip or reject, not {blank!r}")
     return strict, blank == "skip"
+
+
+def text_options(options: Mapping[str, Any]) -> bool:
+    """Return whether a text of an output without a format may have line breaks.
+
+    Raises:
+        StreamError: it has another option, or another value.
+    """
+    unknown = [name for name in options if name != "line_breaks"]
+    if unknown:
+        raise StreamError(
+            f"an output without a format has no option {unknown[0]!r}; it has line_breaks"
+        )
+    line_breaks = options.get("line_breaks", "reject")
+    if line_breaks not in LINE_BREAKS:
+        raise StreamError(f"the option line_breaks must be reject or keep, not {line_breaks!r}")
+    return bool(line_breaks == "keep")

@@ -11,6 +11,7 @@ from rocketjob.jobs import claims
 from rocketjob.model.document import load_into
 from rocketjob.states.machine import Change
 from rocketjob.worker import runner
+from rocketjob_plugins.batch.streams.errors import StreamError
 from rocketjob_plugins.batch.work.begin import open_to_all
 from rocketjob_plugins.batch.work.persist import persistently
 from rocketjob_plugins.batch.work.slices import leave_alone
@@ -62,7 +63,7 @@ def _refuse_the_end(job: BatchModel, worker: Worker, reason: str) -> None:
 def _finish_inline(job: BatchModel) -> None:
     failed = job.input.count("failed")
     if failed:
-        job.fail(f"{counted(failed, 'slice')} failed to process", save=False)
+        job.fail(_reason(job, failed), save=False)
     elif job.record_count is not None:
         _run_after_batch(job)
         if job.is_running:
@@ -70,14 +71,23 @@ def _finish_inline(job: BatchModel) -> None:
 
 
 def _fail_for_slices(job: BatchModel, failed: int, worker: Worker) -> None:
-    reason = f"{counted(failed, 'slice')} failed to process"
-    change = Change(job, job.__events__["fail"], {"reason": reason})
+    change = Change(job, job.__events__["fail"], {"reason": _reason(job, failed)})
     try:
         change.prepare()
         change.write()
     except StateConflict:
         return  # another worker was first
     runner.after_commit(change)
+
+
+def _reason(job: BatchModel, failed: int) -> str:
+    """Say that slices have failed; and why the first did, if that is the fault of its data."""
+    reason = f"{counted(failed, 'slice')} failed to process"
+    first = next(job.input.where({"state": "failed"}), None)
+    error = first.exception if first is not None else None
+    if error is None or error.class_name != StreamError.__name__:
+        return reason
+    return f"{reason}: {error.message}"
 
 
 def _take_over_the_end(job: BatchModel, worker: Worker) -> bool:
