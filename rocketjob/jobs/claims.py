@@ -40,7 +40,7 @@ class Claim(NamedTuple):
 
     by: str
     number: int
-    at: float = inf  # when it was made to start the job, in seconds of the monotonic clock
+    at: float = inf  # when it was asked for, to start the job, in seconds of the monotonic clock
 
     def guard(self) -> dict[str, Any]:
         """Return the part of a filter that finds the job only while the claim holds."""

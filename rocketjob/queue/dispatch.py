@@ -59,6 +59,7 @@ class Queue:
     _spent: float = 0.0  # seconds of the look that `_seen` is of
     _looks_again_at: float = inf
     _patient_until: float = inf
+    _asked_at: float = inf  # when the present claim was asked for
 
     def __attrs_post_init__(self) -> None:
         self.eligible = Eligible(self.config, self.quarantined)
@@ -77,6 +78,7 @@ class Queue:
         """
         places = limit if places is None else places
         self._patient_until = clock.elapsed() + patience
+        self._asked_at = clock.monotonic()
         now = clock.now()
         self.eligible.look_at_classes()
         jobs: list[Job] = []
@@ -257,7 +259,7 @@ class Queue:
     def load(self, stored: dict[str, Any]) -> Job:
         """Return a job that this claimer has claimed, to be written under that claim."""
         job = Job.from_document(stored)
-        claims.hold(job, claims.claim_in(stored, clock.monotonic()))
+        claims.hold(job, claims.claim_in(stored, self._asked_at))
         return job
 
     def _discard_expired(self, job: Job) -> bool:

@@ -28,6 +28,7 @@ from rocketjob.server.process_tree import ProcessTree, process_count
 from rocketjob.server.recovery import Recovery, unserved
 from rocketjob.server.registration import Registration
 from rocketjob.server.server import Server
+from rocketjob.server.stalled import Stalled
 from rocketjob.server.subscribers import LoggerSubscriber, ServerSubscriber
 from rocketjob.store import context
 from rocketjob.store.context import Context
@@ -75,6 +76,7 @@ class Supervisor:
             lambda: self.state,
             self._stopping,
         )
+        self.stalled = Stalled(application.store)
         self._cut_short = 0
         self._next_sweep = 0.0
         self._next_look = 0.0  # for classes that no server has loaded
@@ -193,6 +195,7 @@ class Supervisor:
             try:
                 mark = store.change_mark()
                 self.tree.reclaim_ended()
+                self.stalled.look(list(self.tree.processes.values()))
                 self.obey()
                 self._sweep_if_due()
                 if not self.stopping:

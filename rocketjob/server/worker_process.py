@@ -16,6 +16,9 @@ from rocketjob.base import clock
 from rocketjob.base.signals import name_of
 from rocketjob.worker.slots import Slots
 
+STILL_SECONDS = 1.0  # without a turn of its claimer: it comes round twenty times a second
+LONGEST_STILL = 60.0
+
 
 @attrs.define(eq=False)
 class Process:
@@ -36,6 +39,8 @@ class Process:
     started: float
     stopping: bool = False  # it was killed because its time was up
     is_late: bool = False  # it was said that it is not ready yet
+    patience: float = STILL_SECONDS
+    worked_before: int = -1  # jobs that it had worked when it was last relieved
 
     @classmethod
     def start(cls, orders: dict[str, Any], slots: Slots, directory: str) -> Process:
@@ -76,6 +81,24 @@ class Process:
             if self.popen.stdin is not None:
                 self.popen.stdin.write(command + "\n")
                 self.popen.stdin.flush()
+
+    def stands_still(self, now: float) -> bool:
+        """Return whether it could have claimed something, and has not come to anything since."""
+        try:
+            turn = self.slots.turn
+        except ValueError:
+            return False  # it ended this moment, and its memory was given back
+        return turn > 0.0 and now - turn > self.patience
+
+    def was_relieved(self) -> None:
+        """Note that its claims were released: less and less often if it gets nowhere at all.
+
+        So it does where the store takes long to answer: then it must be let claim something.
+        """
+        worked = self.slots.worked
+        grown = min(2 * self.patience, LONGEST_STILL)
+        self.patience = grown if worked == self.worked_before else STILL_SECONDS
+        self.worked_before = worked
 
     def wait(self) -> Exit:
         """Wait until it has ended, and end what its jobs have left running."""

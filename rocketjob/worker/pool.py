@@ -12,6 +12,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from math import inf
 from typing import Any
 
 from bson import ObjectId
@@ -23,7 +24,7 @@ from rocketjob.base.errors import ClaimLost
 from rocketjob.base.interrupt import Interrupt
 from rocketjob.base.log import Logger
 from rocketjob.jobs import completions
-from rocketjob.jobs.claims import COLLECTION, claim_of, held_by, release
+from rocketjob.jobs.claims import COLLECTION, Claim, claim_of, held_by, release
 from rocketjob.jobs.job import Job
 from rocketjob.queue.dispatch import Queue
 from rocketjob.states.machine import Change
@@ -39,6 +40,8 @@ BACKLOG_LIMIT = 250  # ... and at most so many, so that a killed process leaves 
 STALE_SECONDS = 0.2  # a backlog that waits longer was misjudged: release it to the others
 GATHER_SECONDS = 0.003  # a finished job waits at most so long for others to be written with it
 GATHER_COUNT = 100
+CLEAR_SECONDS = 0.25  # a job that may take long waits at most so long for what others finished
+BEGIN_SECONDS = 0.05  # ... and then has so long to begin, while nothing is written
 QUICK_SECONDS = 0.0005  # jobs shorter than this are done faster by one thread than by many
 LOOK_SECONDS = 0.01  # between two looks for work that find nothing, however much others write
 LOOK_PAST_SECONDS = 0.1  # ... and at one go past jobs that wait for limits
@@ -77,6 +80,8 @@ class WorkerPool:
         self._wake = Interrupt()
         self._ended = False
         self._mean = 0.05  # seconds a job takes; learnt from those that were worked
+        self._took: dict[type[Job], float] = {}  # seconds that the last job of a class took
+        self._asking: list[tuple[threading.Event, threading.Event]] = []  # see `clear_the_way`
         self._claimed_at = 0.0
         self._looked_at = 0.0  # when it last began to wait for work
         self._unwanted: list[Job] = []  # to be released
@@ -107,28 +112,65 @@ class WorkerPool:
         if self.watch is not None:
             self.watch.performing(number, job.id)
 
-    def performed(self, number: int, seconds: float, worked: bool = True) -> None:
+    def performed(self, number: int, cls: type[Job], seconds: float, worked: bool = True) -> None:
         if self.watch is not None:
             self.watch.performing(number, None)
         self.worked += worked  # not one that was deferred
         self._mean += (seconds - self._mean) * (0.2 if seconds < self._mean else 0.5)
+        self._took[cls] = seconds
+
+    def clear_the_way(self, cls: type[Job]) -> threading.Event | None:
+        """Before a job that may take long have what is finished written, within reason.
+
+        It may hold the interpreter, or end the process. What others have done would wait then, or
+        be lost; and in the middle of a write the claimer would keep all others from the store.
+
+        Returns:
+            what is to be set when the job begins: the claimer waits for it.
+        """
+        if self._took.get(cls, inf) <= STALE_SECONDS:
+            return None
+        clear, begun = asking = threading.Event(), threading.Event()
+        self._asking.append(asking)
+        self._wake.set()
+        clear.wait(CLEAR_SECONDS)
+        return begun
+
+    def may_start(self, claim: Claim) -> bool:
+        """Return whether a claim still holds, as far as can be told without the store.
+
+        Otherwise the process stood still, or nearly, and the job may be in other hands by now.
+        """
+        if clock.monotonic() - claim.at > self.config.heartbeat_seconds:
+            return False
+        return self.watch is None or claim.at > self.watch.revoked
 
     def hold(self, job: Job) -> None:
         """Note a claim that a thread has made itself."""
         if (claim := claim_of(job)) is not None:
             self._held[job.id] = claim.number
 
-    def released(self, job: Job) -> None:
-        """Note that a job's end is written, or belongs to somebody else."""
-        self._held.pop(job.id, None)
+    def released(self, job: Job, claim: Claim | None) -> None:
+        """Note that the end of what was claimed is written, or belongs to somebody else."""
+        if claim is None:
+            return
+        if self._held.get(job.id) == claim.number:  # it may have been claimed again here
+            self._held.pop(job.id, None)
+        if self.watch is not None:
+            self.watch.written(job.id, claim.number)
 
-    def refuse(self, job: Job) -> None:
+    def refuse(self, number: int, job: Job) -> None:
         """Have a claimed job released that was not started."""
+        if self.watch is not None:
+            self.watch.performing(number, None)
         self._unwanted.append(job)
         self._wake.set()
 
     def submit(self, change: Change) -> None:
         """Have a change written with the next group."""
+        claim = claim_of(change.document)
+        if self.watch is not None and claim is not None:
+            self.watch.finished(change.document.id, claim.number)
         if not self._finished:
             self._finished_at = clock.monotonic()
         self._finished.append(change)
@@ -185,8 +227,10 @@ class WorkerPool:
         self._wake.clear()
         if self.watch is not None:
             self.watch.set_worked(self.worked)
+            self.watch.set_turn(clock.monotonic())
         mark = self.queue.store.change_mark()
         self._commit()
+        self._make_way()
         self._release_backlog()
         self._check_claims()
         claimed = self._claim()
@@ -212,6 +256,13 @@ class WorkerPool:
         pairs = zip(changes, matched, strict=True)
         if removed := [change.document.id for change, done in pairs if done and change.removes()]:
             completions.note(removed)
+
+    def _make_way(self) -> None:
+        """Let jobs begin that may take long, at a moment when nothing is being written."""
+        while self._asking and not self._finished:
+            clear, begun = self._asking.pop()
+            clear.set()
+            begun.wait(BEGIN_SECONDS)
 
     def _next_group(self, count: int) -> list[Change]:
         """Return the first finished changes; one that other documents go with stands alone."""
@@ -257,7 +308,7 @@ class WorkerPool:
         return True
 
     def _conclude(self, change: Change, was_written: bool) -> None:
-        self.released(change.document)
+        self.released(change.document, claim_of(change.document))
         if was_written or (self._is_unsure and self._is_written_already(change)):
             change.stored()
             log_end(change)
@@ -278,6 +329,7 @@ class WorkerPool:
         return (
             count >= GATHER_COUNT
             or not self._tasks
+            or bool(self._asking)
             or clock.monotonic() - self._finished_at >= GATHER_SECONDS
         )
 
@@ -290,6 +342,8 @@ class WorkerPool:
     def _claim(self) -> bool:
         self._found_nothing = False
         if self.stopping.is_set() or not self.may_claim():
+            return False
+        if len(self._finished) > BACKLOG_LIMIT:  # they are written one by one: no faster than that
             return False
         room = self._room()
         if room <= 0:
@@ -350,7 +404,7 @@ class WorkerPool:
         if unwanted := self._unwanted[:]:
             self.queue.release(unwanted)
             for job in unwanted:
-                self.released(job)
+                self.released(job, claim_of(job))
             del self._unwanted[: len(unwanted)]  # only now: if the store is away they are kept
 
     def _check_claims(self) -> None:
@@ -390,6 +444,8 @@ class WorkerPool:
             self.stop()
         elif self.may_claim():
             self._look_not_too_often()
+            if self.watch is not None:
+                self.watch.set_turn(0.0)
             self.queue.store.wait_for_change(mark, self._idle_seconds(), self._wake)
         else:
             self._wake.wait(0.1)

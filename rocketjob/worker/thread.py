@@ -16,7 +16,7 @@ from bson import ObjectId
 from rocketjob.base import clock
 from rocketjob.base.config import Config
 from rocketjob.base.log import Logger
-from rocketjob.jobs.claims import claim_of
+from rocketjob.jobs.claims import Claim, claim_of
 from rocketjob.jobs.job import Job
 from rocketjob.queue.dispatch import Queue
 from rocketjob.states.machine import Change
@@ -41,7 +41,16 @@ T = TypeVar("T")
 class Watch(Protocol):
     """Is told what each thread performs: see `rocketjob.worker.slots`."""
 
+    @property
+    def revoked(self) -> float: ...
+
     def performing(self, number: int, id: ObjectId | None, part: int = 0) -> None: ...
+
+    def finished(self, id: ObjectId, number: int) -> None: ...
+
+    def written(self, id: ObjectId, number: int) -> None: ...
+
+    def set_turn(self, at: float) -> None: ...
 
     def set_worked(self, count: int) -> None: ...
 
@@ -59,13 +68,19 @@ class Pool(Protocol):
 
     def performing(self, number: int, job: Job) -> None: ...
 
-    def performed(self, number: int, seconds: float, worked: bool = True) -> None: ...
+    def performed(
+        self, number: int, cls: type[Job], seconds: float, worked: bool = True
+    ) -> None: ...
+
+    def clear_the_way(self, cls: type[Job]) -> threading.Event | None: ...
+
+    def may_start(self, claim: Claim) -> bool: ...
 
     def hold(self, job: Job) -> None: ...
 
-    def released(self, job: Job) -> None: ...
+    def released(self, job: Job, claim: Claim | None) -> None: ...
 
-    def refuse(self, job: Job) -> None: ...
+    def refuse(self, number: int, job: Job) -> None: ...
 
     def submit(self, change: Change) -> None: ...
 
@@ -78,6 +93,7 @@ class ThreadWorker(Worker):
         self.pool, self.number = pool, number
         self.stopping = pool.stopping
         self._submitted = False  # whether the end of the present job is left to the pool
+        self._claim: Claim | None = None  # of the present job, by the pool or by this thread
         self.job_id: ObjectId | None = None  # what it works on
         self.thread = threading.Thread(
             # In a copy of the context in which the app was imported: what it has set holds.
@@ -104,36 +120,39 @@ class ThreadWorker(Worker):
                 log.exception("a worker thread met an error that no job owns", worker=self.name)
 
     def _work(self, job: Job) -> None:
-        pool, started = self.pool, clock.monotonic()
-        claim = claim_of(job)
-        if claim is not None and started - claim.at > pool.config.heartbeat_seconds:
-            # The process stood still, or nearly: the claim may be somebody else's by now.
-            pool.refuse(job)
+        pool = self.pool
+        begun = pool.clear_the_way(type(job))
+        self._submitted, self._claim = False, claim_of(job)
+        pool.performing(self.number, job)  # before it is asked whether it may: see `Slots`
+        if self._claim is not None and not pool.may_start(self._claim):
+            pool.refuse(self.number, job)
             return
-        self._submitted, self.job_id = False, job.id
-        pool.performing(self.number, job)
+        self.job_id, started = job.id, clock.monotonic()
         pool.surroundings.enter()
+        if begun is not None:
+            begun.set()
         worked = False
         try:
             worked = work_claimed_job(job, self)
         finally:
             pool.surroundings.leave(type(job).__name__)
-            pool.performed(self.number, clock.monotonic() - started, worked)
+            pool.performed(self.number, type(job), clock.monotonic() - started, worked)
             if not self._submitted:
-                pool.released(job)
+                pool.released(job, self._claim)
             self.job_id = None
 
     def _fail_refused(self, task: Refused) -> None:
-        self._submitted = False
+        self._submitted, claim = False, claim_of(task.change.document)
         fail_refused(task.change, task.error, self)
         if not self._submitted:
-            self.pool.released(task.change.document)
+            self.pool.released(task.change.document, claim)
 
     def working_on(self, job: Job, part: int = 0) -> None:
         if self.pool.watch is not None:
             self.pool.watch.performing(self.number, job.id, part)
 
     def took(self, job: Job) -> None:
+        self._claim = claim_of(job)
         self.pool.hold(job)
 
     def commit(self, change: Change) -> None:

@@ -110,10 +110,9 @@ def queue_of(sandbox, claimed_by="here.1", store=None, **options):
 @contextlib.contextmanager
 def running_pool(sandbox, threads=2, store=None, end=True, **options):
     """Run a pool in a thread for the length of a block; it must come to its end afterwards."""
-    may_claim = options.pop("may_claim", lambda: True)
-    pool = WorkerPool(
-        queue_of(sandbox, store=store, **options), threads, sandbox.application.config, may_claim
-    )
+    may_claim, watch = options.pop("may_claim", lambda: True), options.pop("watch", None)
+    queue = queue_of(sandbox, store=store, **options)
+    pool = WorkerPool(queue, threads, sandbox.application.config, may_claim, watch)
     runner = threading.Thread(target=pool.run, daemon=True)
     runner.start()
     try:

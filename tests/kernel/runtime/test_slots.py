@@ -2,11 +2,12 @@
 
 import os
 import signal
+import tempfile
 
 import pytest
 from bson import ObjectId
 
-from rocketjob.worker.slots import Slots
+from rocketjob.worker.slots import PLACES, Slots
 
 
 @pytest.fixture
@@ -52,3 +53,35 @@ def test_no_descriptor_is_left_open():
     for _ in range(10):
         Slots(2).close()
     assert count() == before
+
+
+def test_what_is_performed_is_started_until_its_outcome_is_written(slots):
+    id = ObjectId()
+    slots.performing(2, id, 7)
+    assert slots.started() == {id}
+    slots.finished(id, 1)
+    slots.performing(2, None)
+    assert slots.started() == {id}
+    slots.written(id, 2)  # another claim of the same job
+    assert slots.started() == {id}
+    slots.written(id, 1)
+    assert slots.started() == set()
+
+
+def test_places_are_used_again_and_if_there_are_too_few_it_says_so(slots):
+    ids = [ObjectId() for _ in range(PLACES)]
+    for _ in range(3):
+        for id in ids:
+            slots.finished(id, 1)
+            slots.finished(id, 1)
+        assert slots.started() == set(ids)
+        for id in ids:
+            slots.written(id, 1)
+    for id in [*ids, ObjectId()]:
+        slots.finished(id, 1)
+    assert slots.started() is None
+
+
+def test_no_temporary_folder_is_needed(monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
+    Slots(2).close()

@@ -1,0 +1,77 @@
+"""What a worker process has claimed ahead is released when that process stands still.
+
+A job that holds the interpreter, as a regular expression that backtracks or a loop in C does, holds
+up all threads of its process; so does a signal that suspends it. Its other processes are idle
+meanwhile, and the jobs that it has claimed and not started would wait as long as the one job takes.
+How a job is kept from being started all the same: see `rocketjob.worker.slots`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from typing import Any
+
+from rocketjob.base import clock
+from rocketjob.base.log import Logger
+from rocketjob.jobs import claims
+from rocketjob.model.record import HISTORY
+from rocketjob.server.worker_process import Process
+from rocketjob.store import Store
+
+log = Logger("rocketjob.supervisor")
+
+LOOK_SECONDS = 0.5
+SETTLE_SECONDS = 0.05  # until the process sees what is written to its memory, and we what it wrote
+FIELDS = {name: 1 for name in ("worker_name", "claimed_by", "claim_number", HISTORY)}
+REASON = "its worker process stood still"
+
+
+class Stalled:
+    """What one supervisor looks at, twice a second."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._next_look = 0.0
+
+    def look(self, processes: Iterable[Process]) -> int:
+        """Release what waits in processes that stand still; return how many jobs.
+
+        Raises:
+            Exception: the store cannot be reached.
+        """
+        now = clock.monotonic()
+        if now < self._next_look:
+            return 0
+        self._next_look = now + LOOK_SECONDS
+        return sum(self._release(each) for each in processes if each.stands_still(now))
+
+    def _release(self, process: Process) -> int:
+        waiting = self._not_started(process)
+        if not waiting:
+            return 0
+        process.slots.revoke(clock.monotonic())
+        threading.Event().wait(SETTLE_SECONDS)
+        started = process.slots.started()
+        if started is None:
+            return 0
+        never = [each for each in waiting if each["_id"] not in started]
+        writes = [claims.release(stored, reason=REASON) for stored in never]
+        given = sum(self.store.write_many(claims.COLLECTION, writes)) if writes else 0
+        process.was_relieved()
+        if given:
+            log.warning(
+                "a worker process stands still: what it had claimed ahead is released",
+                process=process.number,
+                jobs=given,
+                performing=", ".join(process.performed()),
+            )
+        return given
+
+    def _not_started(self, process: Process) -> list[dict[str, Any]]:
+        started = process.slots.started()
+        if started is None:
+            return []
+        held = {**claims.held_by(process.claimed_by), "state": "running"}
+        found = self.store.collection(claims.COLLECTION).find(held, FIELDS)
+        return [each for each in found if each["_id"] not in started]
