@@ -84,6 +84,9 @@ def test_what_is_released_for_a_suspended_process_is_performed_once(tmp_path, jo
             with contextlib.suppress(AssertionError):  # it may be in the middle of a write
                 eventually(lambda: jobs.count_documents({"state": {"$ne": "completed"}}) <= 2, 3)
             os.kill(suspended, end)
+            if end == signal.SIGKILL:
+                eventually(lambda gone=suspended: gone not in server.children())
+                eventually(lambda: len(server.children()) == 2)
         eventually(lambda: completed(jobs) == 1300)
     if end == signal.SIGCONT:
         assert set(performed(tmp_path).values()) == {1}
