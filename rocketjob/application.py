@@ -16,7 +16,7 @@ import attrs
 from rocketjob.base import config as config_module
 from rocketjob.base import directory as base_directory
 from rocketjob.base.config import Config, Declared
-from rocketjob.base.errors import ConfigurationError
+from rocketjob.base.errors import ConfigurationError, StoreUnavailable
 from rocketjob.base.log import Logger
 from rocketjob.base.passwords import hide_passwords
 from rocketjob.store import Store, context
@@ -58,6 +58,7 @@ class Application:
         self._makes_indexes = indexes
         self._store: Store | None = None
         self._other_stores: dict[str, Store] = {}
+        self._unreached: dict[str, StoreUnavailable] = {}
         self._lock = threading.RLock()
 
     @property
@@ -92,9 +93,20 @@ class Application:
         store = self._other_stores.get(str(url))
         if store is None:
             with self._lock:
-                store = self._other_stores.get(str(url)) or self._open(str(url))
+                store = self._other_stores.get(str(url)) or self._open_other(str(url))
                 self._other_stores[str(url)] = store
         return store
+
+    def _open_other(self, url: str) -> Store:
+        """Open a store; what only looks does not wait again for one that could not be reached."""
+        if url in self._unreached:
+            raise self._unreached[url]
+        try:
+            return self._open(url)
+        except StoreUnavailable as error:
+            if self.looks_only:
+                self._unreached[url] = error
+            raise
 
     def stores(self) -> list[Store]:
         """Return every store that holds documents: the one of `url`, and those of plugins."""

@@ -167,7 +167,45 @@ def failures_of_queued(error: BaseException) -> list[Update]:
 
 def _claimed(stored: Mapping[str, Any]) -> Filter:
     """Return the filter of a job that is running under the claim of this document of it."""
-    return {"_id": stored["_id"], **claim_in(stored).guard(), "state": "running"}
+    return running_under(stored["_id"], claim_in(stored))
+
+
+def running_under(id: Any, claim: Claim) -> Filter:
+    """Return the filter that finds what is claimed, a job or a part of one, while it is running."""
+    return {"_id": id, **claim.guard(), "state": "running"}
+
+
+# --- quarantine ----------------------------------------------------------------------------------
+
+
+def quarantine_filter(quarantined: bool | None) -> dict[str, Any]:
+    """Return the filter of jobs, or parts of one, whose worker has crashed before.
+
+    Args:
+        quarantined: False: only the others; None: all.
+    """
+    if quarantined is None:
+        return {}
+    if quarantined:
+        return {"$or": [{"interruptions": {"$gt": 0}}, {QUARANTINED: {"$gt": 0}}]}
+    return {"interruptions": {"$in": [0, None]}, QUARANTINED: None}
+
+
+def was_quarantined(claim: Claim, since: int | None) -> bool:
+    """Return whether what may have ended its server was in quarantine already when it was claimed.
+
+    Then it was claimed alone by a process of its own, so that it was being performed.
+
+    Args:
+        since: what is stored as `QUARANTINED`: the number of a claim, since several servers may be
+            reclaiming at once, and none must take another's note for an earlier one.
+    """
+    return since is not None and since < claim.number
+
+
+def quarantine(id: Any, claim: Claim) -> Write:
+    """Return the write that notes that what is claimed may have ended its server."""
+    return Write(running_under(id, claim), {"$set": {QUARANTINED: claim.number}})
 
 
 # --- reclaiming ----------------------------------------------------------------------------------

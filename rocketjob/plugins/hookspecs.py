@@ -138,13 +138,17 @@ def claim_owners() -> list[str]:
 
 
 @hookspec
-def reclaim(owner: str, crashed: Mapping[str, str], crash_limit: int) -> int:
+def reclaim(
+    owner: str, crashed: Mapping[str, str], crash_limit: int, unexplained: str | None
+) -> int:
     """Reclaim what a dead process held, as the kernel does with jobs.
 
     Args:
         owner: the process's id, or a server's, for all its processes.
         crashed: what was being performed when the worker crashed, `job/part`, and how it ended.
         crash_limit: crashes after which a part is given up.
+        unexplained: how the whole server ended, where any of what it held may have been the cause;
+            else None. See `was_quarantined` and `quarantine` of `rocketjob.jobs.claims`.
 
     Returns:
         how many claims were reclaimed.

@@ -90,11 +90,7 @@ class Eligible:
         if deferred := self.deferred.filters():
             clauses["deferred"] = {"$nor": deferred}
         if self.quarantined is not None:
-            clauses["crashes"] = (
-                {"$or": [{"interruptions": {"$gt": 0}}, {claims.QUARANTINED: {"$gt": 0}}]}
-                if self.quarantined
-                else {"interruptions": {"$in": [0, None]}, claims.QUARANTINED: None}
-            )
+            clauses["crashes"] = claims.quarantine_filter(self.quarantined)
         return clauses
 
     def running(self, now: datetime) -> Filter | None:

@@ -10,7 +10,7 @@ from rocketjob.jobs import claims
 from rocketjob.jobs.claims import COLLECTION
 from rocketjob.jobs.job import Job
 from rocketjob.queue.unusable import fail_claimed
-from rocketjob.store import Store, Stored, Write
+from rocketjob.store import Store, Stored
 from rocketjob.store.context import Plugins
 
 log = Logger("rocketjob.queue")
@@ -55,22 +55,22 @@ def requeue_claims(
         outcome = _reclaim(store, stored, how, reason, crash_limit)
         if outcome:
             counts[outcome] += 1
-    for count in plugins.hook.reclaim(owner=owner, crashed=crashed or {}, crash_limit=crash_limit):
+    for count in plugins.hook.reclaim(
+        owner=owner,
+        crashed=crashed or {},
+        crash_limit=crash_limit,
+        unexplained=reason if unexplained else None,
+    ):
         counts["requeued"] += count
     return counts
 
 
 def _quarantine(store: Store, stored: Stored, reason: str) -> str | None:
-    """Note that a claimed job may have ended its server; return how, if it was the only one.
-
-    A quarantined job is claimed alone by a process of its own, so that it was being performed. The
-    claim's number is noted: several servers may be reclaiming at once.
-    """
-    number, since = stored.get("claim_number", 0), stored.get(claims.QUARANTINED)
-    if since is not None and since < number:
+    """Note that a claimed job may have ended its server; return how, if it was the only one."""
+    claim = claims.claim_in(stored)
+    if claims.was_quarantined(claim, stored.get(claims.QUARANTINED)):
         return reason
-    guard = {"_id": stored["_id"], "claimed_by": stored["claimed_by"], "claim_number": number}
-    store.write_many(COLLECTION, [Write(guard, {"$set": {claims.QUARANTINED: number}})])
+    store.write_many(COLLECTION, [claims.quarantine(stored["_id"], claim)])
     return None
 
 

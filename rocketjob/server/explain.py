@@ -139,10 +139,18 @@ def _ahead(job: Job, queue: Queue, now: datetime) -> Iterator[Reason]:
         jobs = "1 due job goes" if count == 1 else f"{count} due jobs go"
         yield Reason("ahead", f"{jobs} before it: more urgent (priority {job.priority}), or older")
     for open_job in queue.open_jobs(now):
-        if (open_job.priority, open_job.id) < (job.priority, job.id) and open_job.free_slots(1) > 0:
+        if (open_job.priority, open_job.id) < (job.priority, job.id) and _has_work(open_job):
             text = f"workers join {open_job.type_name()} {open_job.id} first, which is running"
             yield Reason("joined first", f"{text} and has work for more of them")
             return
+
+
+def _has_work(job: Job) -> bool:
+    """Return whether one more worker can join; no worker joins a job that cannot tell."""
+    try:
+        return job.free_slots(1) > 0
+    except Exception:
+        return False
 
 
 def _why(job: Job) -> str:

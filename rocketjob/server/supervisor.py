@@ -59,7 +59,8 @@ class Supervisor:
         application.plugins.collect("register_jobs")
         quarantined = _checked_queue(application)
         for store in application.stores():
-            store.collection_names()  # so that it is there for the processes, which make none
+            with store.transaction():  # so that it is there for the processes, which make none
+                store.collection_names()
         self.application, self.config = application, application.config
         self.interrupt = Interrupt()
         self._stopping, self._killing = threading.Event(), threading.Event()

@@ -10,29 +10,41 @@ from rocketjob.base.text import counted
 from rocketjob.jobs.exception import message_of
 from rocketjob.jobs.reasons import Reason, Remark
 from rocketjob.server.explain import lost
+from rocketjob_plugins.batch.present import unseen
 
 if TYPE_CHECKING:
     from rocketjob_plugins.batch.model import BatchModel
 
 
 def held_up_by(job: BatchModel) -> Iterator[Reason]:
-    if job.is_failed:
-        yield from _failures(job)
-    elif job.is_running and job.sub_state == "processing":
-        yield from lost(job.input.owners())
-        yield from _left(job)
+    try:
+        if job.is_failed:
+            yield from _failures(job)
+        elif job.is_running and job.sub_state == "processing":
+            yield from lost(job.input.owners())
+            yield from _left(job)
+    except Exception as error:
+        yield Reason("slices", unseen(error))
 
 
 def remarks(job: BatchModel) -> Iterator[Remark]:
     """Name the records that were set aside: a job can complete without them."""
-    if count := job.reject_count:
+    try:
+        count = job.reject_count
+    except Exception as error:
+        yield Remark("slices", None, "slices out of reach", f"not known: {unseen(error)}")
+        return
+    if count:
         records = "1 record was" if count == 1 else f"{count} records were"
         text = f'{records} rejected: job.download_rejects("bad.csv") writes them, with the errors'
         yield Remark("reject_count", count, f"{count} rejected", text)
 
 
 def _failures(job: BatchModel) -> Iterator[Reason]:
-    for group in job.input.group_exceptions():
+    groups = job.input.group_exceptions()
+    if not groups and (elsewhere := job.slices_are_elsewhere()):
+        yield Reason("slices", elsewhere)
+    for group in groups:
         slices = f"{counted(group['count'], 'slice')} failed"
         message, *others = group["messages"]
         more = f" (and {len(others)} other messages)" if others else ""

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from rocketjob import field, validate, validators
 from rocketjob.base.errors import ConfigurationError
+from rocketjob.jobs import claims
 from rocketjob.model.fields import read_only_field
 from rocketjob.model.record import record_of, values_of
 from rocketjob.store import Filter
@@ -34,7 +35,7 @@ from rocketjob_plugins.batch.class_body import (
 )
 from rocketjob_plugins.batch.io import tables
 from rocketjob_plugins.batch.lifecycle import BatchLifecycle
-from rocketjob_plugins.batch.present import progress_of
+from rocketjob_plugins.batch.present import percent_of, shown_of, workers_of
 from rocketjob_plugins.batch.serializers import serializer
 from rocketjob_plugins.batch.slices import InputSlices, OutputSlices, Slices, reject_slices
 from rocketjob_plugins.batch.streams import StreamError
@@ -305,9 +306,7 @@ class BatchModel(BatchLifecycle, abstract=True):
     def free_slots(self, wanted: int, quarantined: bool | None = None) -> int:
         """Return how many workers find a slice; one, where only the end is left."""
         slices = self.input
-        filter: dict[str, Any] = {"state": "queued"}
-        if quarantined is not None:
-            filter["interruptions"] = {"$gt": 0} if quarantined else 0
+        filter = {"state": "queued", **claims.quarantine_filter(quarantined)}
         count = len(list(slices.collection.find(filter, {"_id": 1}, limit=wanted)))
         if count or quarantined or self.record_count is None:
             return min(count, self.free_places())
@@ -351,18 +350,8 @@ class BatchModel(BatchLifecycle, abstract=True):
 
         @property
         def percent_complete(self) -> int:
-            """How much of the input is processed, from 0 to 100."""
-            if self.is_completed:
-                return 100
-            if not self.record_count:
-                return 0
-            category = self.input_category_for("main")
-            remaining = self.input_for(category).count() * (
-                category.slice_records or category.slice_size
-            )
-            if remaining > self.record_count:
-                return 0
-            return int((1 - remaining / self.record_count) * 100)
+            """How much of the input is known to be processed, from 0 to 100."""
+            return percent_of(self)
 
         @percent_complete.setter
         def percent_complete(self, percent: int) -> None:
@@ -370,25 +359,10 @@ class BatchModel(BatchLifecycle, abstract=True):
 
     @property
     def worker_names(self) -> list[str]:
-        if not self.is_running:
-            return []
-        if self.sub_state != "processing":
-            return [self.worker_name] if self.worker_name else []
-        running = self.input.collection.find({"state": "running"}, {"worker_name": 1})
-        return [stored.get("worker_name", "?") for stored in running]
+        return workers_of(self)
 
     def as_dict(self) -> dict[str, Any]:
-        values = super().as_dict()
-        for name in ("result", "upload_mark"):
-            values.pop(name, None)
-        values["percent_complete"] = self.percent_complete
-        if self.state == "completed":
-            values.pop("percent_complete")
-        if self.sub_state == "processing":
-            values.pop("worker_name", None)
-        if rejected := self.reject_count:
-            values["reject_count"] = rejected
-        return {"id": values.pop("id"), **progress_of(self), **values}
+        return shown_of(self, super().as_dict())
 
 
 def _find(name: str, categories: Sequence[Any], kind: str) -> Any:

@@ -2,7 +2,8 @@
 
 A slice whose worker crashes `crash_limit` times is halved, and its halves are processed apart,
 until the record that kills its worker stands alone. That one is rejected, if the job allows
-rejects, or failed with `WorkerCrashed`; the rest completes.
+rejects, or failed with `WorkerCrashed`; the rest completes. Where a whole server died, any of its
+slices may have been the cause: each is quarantined, to be processed alone, as jobs are.
 """
 
 from __future__ import annotations
@@ -12,13 +13,13 @@ from typing import Any
 
 from rocketjob import Job, WorkerCrashed, hookimpl
 from rocketjob.base.log import Logger
-from rocketjob.jobs.claims import held_by
+from rocketjob.jobs import claims
 from rocketjob.store import Insert, Unit, Write
 from rocketjob_plugins.batch.batch import Batch
 from rocketjob_plugins.batch.outcome import rejects
 from rocketjob_plugins.batch.outcome.commit import counting, store_outcomes
-from rocketjob_plugins.batch.outcome.render import RELEASED, Outcome
-from rocketjob_plugins.batch.slice import Slice
+from rocketjob_plugins.batch.outcome.render import Outcome
+from rocketjob_plugins.batch.slice import RELEASED, Slice
 from rocketjob_plugins.batch.slices import claim_guard
 
 log = Logger("rocketjob.batch")
@@ -41,12 +42,16 @@ def claim_owners() -> list[str]:
 
 
 @hookimpl
-def reclaim(owner: str, crashed: Mapping[str, str], crash_limit: int) -> int:
+def reclaim(
+    owner: str, crashed: Mapping[str, str], crash_limit: int, unexplained: str | None = None
+) -> int:
     count = 0
     for job in _batch_jobs(HOLDING):
-        for slice_ in job.input.where({"state": "running", **held_by(owner)}):
+        for slice_ in job.input.where({"state": "running", **claims.held_by(owner)}):
             how = crashed.get(f"{job.id}/{slice_.id}")
             try:
+                if unexplained and how is None:
+                    how = _quarantine(job, slice_, unexplained)
                 count += _reclaim(job, slice_, how, crash_limit)
             except Exception as error:
                 if job.input.store.is_transient(error):
@@ -57,7 +62,7 @@ def reclaim(owner: str, crashed: Mapping[str, str], crash_limit: int) -> int:
 
 @hookimpl
 def waiting_quarantined() -> int:
-    quarantined = {"state": "queued", "interruptions": {"$gt": 0}}
+    quarantined = {"state": "queued", **claims.quarantine_filter(True)}
     return sum(_has(job, quarantined) for job in _batch_jobs(["running"]))
 
 
@@ -80,6 +85,15 @@ def _batch_jobs(states: list[str]) -> Iterator[Batch]:
             continue
         if isinstance(job, Batch) and job.has_input_category("main"):
             yield job
+
+
+def _quarantine(job: Batch, slice_: Slice, reason: str) -> str | None:
+    """Note that a slice may have ended its server; return how, if it was the only one."""
+    if claims.was_quarantined(slice_.claim, slice_.quarantined):
+        return reason
+    write = claims.quarantine(slice_.id, slice_.claim)
+    job.input.store.write_many(job.input.name, [write])
+    return None
 
 
 def _reclaim(job: Batch, slice_: Slice, how: str | None, crash_limit: int) -> bool:
@@ -116,7 +130,7 @@ def _halve(job: Batch, slice_: Slice, crash_limit: int) -> bool:
     middle = max(1, len(records) // 2)
     halves = [Slice(records[:middle], first), Slice(records[middle:], first + middle)]
     for half in halves:
-        half.interruptions = crash_limit - 1
+        half.interruptions, half.quarantined = crash_limit - 1, 0  # the next crash is its own
 
     unit = _replacing(job, slice_, [half for half in halves if len(half)])
     if not slices.store.commit([unit])[0].held:

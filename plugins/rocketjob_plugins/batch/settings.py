@@ -7,6 +7,7 @@ from typing import Any
 
 from rocketjob.application import Application, current
 from rocketjob.base import deprecation
+from rocketjob.base.errors import StoreUnavailable
 from rocketjob.base.settings import Setting, string
 from rocketjob.store import Store
 
@@ -19,6 +20,11 @@ def slices_store() -> Store:
     """Return the store of the slices: that of `slices_url`, or the one of everything else."""
     application = current()
     return application.store_at(SLICES_URL.of(application.config))
+
+
+def are_away(error: BaseException) -> bool:
+    """Return whether an error says that the store of the slices is out of reach for now."""
+    return isinstance(error, StoreUnavailable) or slices_store().is_transient(error)
 
 
 def check_slices_store(patient: Any) -> Iterator[Any]:

@@ -8,6 +8,7 @@ from typing import Any, Protocol, overload
 
 from rocketjob.base import clock
 from rocketjob.base.errors import DocumentTooLarge, NotFound, StateConflict
+from rocketjob.jobs import claims
 from rocketjob.jobs.exception import JobException
 from rocketjob.model.types import codec_for
 from rocketjob.store import MAX_DOCUMENT_BYTES, Collection, Stored, packing
@@ -16,6 +17,11 @@ from rocketjob_plugins.batch.serializers import Serializer
 EXCEPTION = codec_for(JobException)
 MAX_PACKED = MAX_DOCUMENT_BYTES - 64 * 1024  # there is an exception beside the records, and more
 STATES = ("queued", "running", "completed", "failed")
+RELEASED = {**claims.UNSTARTED, "claimed_in": ""}  # what goes when no worker has it any more
+RETRIED: dict[str, Any] = {
+    "$set": {"state": "queued", "interruptions": 0},
+    "$unset": {**RELEASED, claims.QUARANTINED: ""},
+}
 
 
 class Home(Protocol):
@@ -36,6 +42,7 @@ class Slice(MutableSequence[Any]):
         state: queued, running, completed or failed.
         failure_count: how often it failed.
         interruptions: how often its worker process died.
+        quarantined: the claim under which it may have ended its whole server.
         processing_record_number: the record in work, or the one that failed, from 1 in the slice.
         worker_name, claimed_by, claim_number: who works on it.
         exception: why it failed.
@@ -56,6 +63,7 @@ class Slice(MutableSequence[Any]):
         self.state = "queued"
         self.failure_count = 0
         self.interruptions = 0
+        self.quarantined: int | None = None
         self.processing_record_number: int | None = None
         self.worker_name: str | None = None
         self.claimed_by: str | None = None
@@ -142,6 +150,11 @@ class Slice(MutableSequence[Any]):
 
     # --- documents ---------------------------------------------------------------------------
 
+    @property
+    def claim(self) -> claims.Claim:
+        """Under which claim it is, or was when it was read."""
+        return claims.Claim(self.claimed_by or "", self.claim_number)
+
     @classmethod
     def load(cls, stored: Stored, slices: Home) -> Slice:
         slice_ = cls.__new__(cls)
@@ -150,6 +163,7 @@ class Slice(MutableSequence[Any]):
         slice_.state = stored.get("state", "queued")
         slice_.failure_count = stored.get("failure_count", 0)
         slice_.interruptions = stored.get("interruptions", 0)
+        slice_.quarantined = stored.get(claims.QUARANTINED)
         slice_.processing_record_number = stored.get("processing_record_number")
         slice_.worker_name = stored.get("worker_name")
         slice_.claimed_by = stored.get("claimed_by")
@@ -165,6 +179,8 @@ class Slice(MutableSequence[Any]):
         stored: Stored = {"_id": self.id, "state": self.state, "records": packed}
         stored["size"] = len(self.records)
         stored["interruptions"] = self.interruptions
+        if self.quarantined is not None:
+            stored[claims.QUARANTINED] = self.quarantined
         if self.failure_count:
             stored["failure_count"] = self.failure_count
         if self.processing_record_number is not None:
@@ -206,8 +222,8 @@ class Slice(MutableSequence[Any]):
         """
         if self.state != "failed":
             raise StateConflict(f"{self!r} has not failed: there is nothing to retry")
-        self._write({"$set": {"state": "queued", "interruptions": 0}})
-        self.state, self.interruptions = "queued", 0
+        self._write(RETRIED)
+        self.state, self.interruptions, self.quarantined = "queued", 0, None
         return self
 
     def _write(self, update: dict[str, Any]) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from rocketjob.base import clock
+from rocketjob.jobs import claims
 from rocketjob.store import Collection, Filter, Store
 from rocketjob_plugins.batch.category import InputCategory, OutputCategory
 from rocketjob_plugins.batch.serializers import Serializer, serializer
 from rocketjob_plugins.batch.settings import slices_store
-from rocketjob_plugins.batch.slice import Slice
+from rocketjob_plugins.batch.slice import RELEASED, RETRIED, Slice
 
 if TYPE_CHECKING:
     from bson import ObjectId
@@ -162,19 +163,10 @@ class InputSlices(Slices):
             quarantined: only those whose worker has crashed before, or only the others.
             claimed_in: tells the workers of one process apart.
         """
-        filter: dict[str, Any] = {"state": "queued"}
-        if quarantined is not None:
-            filter["interruptions"] = {"$gt": 0} if quarantined else 0
-        update = {
-            "$set": {
-                "state": "running",
-                "claimed_by": claimed_by,
-                "claimed_in": claimed_in,
-                "worker_name": worker_name,
-                "started_at": clock.now(),
-            },
-            "$inc": {"claim_number": 1},
-        }
+        filter = {"state": "queued", **claims.quarantine_filter(quarantined)}
+        update = claims.taken_over(
+            claimed_by, worker_name, state="running", claimed_in=claimed_in, started_at=clock.now()
+        )
         claimed = self.store.claim_many(self.name, filter, update, sort=ORDER, limit=limit)
         return [Slice.load(stored, self) for stored in claimed]
 
@@ -189,24 +181,23 @@ class InputSlices(Slices):
 
     def requeue_failed(self) -> int:
         """Queue all failed slices again; return how many."""
-        return self._requeue({"state": "failed"}, {"interruptions": 0})
+        return self.collection.update_many({"state": "failed"}, RETRIED).matched_count
 
     def requeue_unknown(self, claimed_by: str, claimed_in: str, known: Iterable[int]) -> int:
         """Queue what a worker holds and knows nothing of: the answer to its claim was lost."""
         guard = {"state": "running", "claimed_by": claimed_by, "claimed_in": claimed_in}
-        return self._requeue({**guard, "_id": {"$nin": list(known)}}, {})
+        return self._requeue({**guard, "_id": {"$nin": list(known)}})
 
     def requeue_running(self, worker_name: str | None = None) -> int:
         """Queue the slices of a worker, of a server's workers, or of all; return how many."""
         if worker_name is None:
-            return self._requeue({"state": "running"}, {})
+            return self._requeue({"state": "running"})
         names = {"$gte": worker_name + ":", "$lt": worker_name + ";"}  # ";" follows ":" in ASCII
         whose = {"$or": [{"worker_name": worker_name}, {"worker_name": names}]}
-        return self._requeue({"state": "running", **whose}, {})
+        return self._requeue({"state": "running", **whose})
 
-    def _requeue(self, filter: Filter, also: Mapping[str, Any]) -> int:
-        unset = {"worker_name": "", "claimed_by": "", "claimed_in": "", "started_at": ""}
-        update = {"$set": {"state": "queued", **also}, "$unset": unset}
+    def _requeue(self, filter: Filter) -> int:
+        update = {"$set": {"state": "queued"}, "$unset": RELEASED}
         return self.collection.update_many(filter, update).matched_count
 
     def each_failed_record(self) -> Iterator[tuple[Any, Slice]]:
@@ -235,9 +226,4 @@ class InputSlices(Slices):
 
 def claim_guard(slice_: Slice) -> Filter:
     """Return the filter under which a slice's worker may write."""
-    return {
-        "_id": slice_.id,
-        "claimed_by": slice_.claimed_by,
-        "claim_number": slice_.claim_number,
-        "state": "running",
-    }
+    return claims.running_under(slice_.id, slice_.claim)

@@ -27,7 +27,7 @@ from . import failures
 from .connection import Connection, open_connection
 from .files import FileId, Files, file_id, leftover, trouble
 from .forks import gate
-from .location import Location
+from .location import MEMORY, Location
 from .waiting import Bell, PollingWaiter, RungWaiter, Waiter
 
 Result = TypeVar("Result")
@@ -36,6 +36,7 @@ Work = Callable[[Connection], Result]
 SHORT_WAIT: Final = 0.0005  # seconds until a writer retries; growing waits would starve one
 LONG_WAIT: Final = 0.005  # once it has retried for PATIENCE seconds
 PATIENCE: Final = 0.1
+NOTHING: Final = Location("sqlite://:memory:", MEMORY, "NORMAL", 30.0)
 CHECK_FILES_SECONDS: Final = 0.5  # how long a reader may keep using a file that was moved
 
 
@@ -192,8 +193,16 @@ class Database:
 
     # Reading and writing
 
+    def is_to_be_made(self) -> bool:
+        """Return whether the first write is to make the file."""
+        if not self._create or self._current_process().file is not None:
+            return False
+        return self.location.is_to_be_made and leftover(self.location) is None
+
     def read(self, work: Work[Result]) -> Result:
         """Return `work(connection)`, on a state that is no older than this call."""
+        if self.is_to_be_made():
+            return self._read_nothing(work)
         connection = self._acquire()
         try:
             if connection.depth:
@@ -201,6 +210,16 @@ class Database:
             return self._patiently(lambda: self._read(connection, work))
         finally:
             connection.lock.release()
+
+    def _read_nothing(self, work: Work[Result]) -> Result:
+        """Return what is in a store that nobody has written to; whoever looks makes no file."""
+        with gate.lock:
+            connection = open_connection(NOTHING, 0)
+        try:
+            connection.catalog.refresh()
+            return work(connection)
+        finally:
+            connection.close()
 
     def _read(self, connection: Connection, work: Work[Result]) -> Result:
         try:

@@ -32,6 +32,12 @@ class Location(NamedTuple):
         return "sqlite:///" + self.path.replace("%", "%25").replace("?", "%3F") + "".join(options)
 
     @property
+    def is_to_be_made(self) -> bool:
+        """Whether there is no file yet, and one could be made."""
+        folder, is_there = os.path.dirname(self.path), os.path.lexists(self.path)
+        return not self.in_memory and not is_there and os.path.isdir(folder)
+
+    @property
     def in_memory(self) -> bool:
         """Whether the store exists only in this process."""
         return self.path == MEMORY

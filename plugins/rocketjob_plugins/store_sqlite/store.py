@@ -162,7 +162,10 @@ class SqliteStore:
 
     def check(self) -> dict[str, Any]:
         """Report the versions, sizes and settings; `problems` lists what needs attention."""
-        return self._database.read(self._report)
+        report = self._database.read(self._report)
+        if self._database.is_to_be_made():
+            report["problems"] = [f"{self._location.path} does not exist: the first write makes it"]
+        return report
 
     def _report(self, connection: Connection) -> dict[str, Any]:
         def pragma(name: str) -> Any:

@@ -202,3 +202,34 @@ def test_a_url_that_no_store_has_is_wrong_use(cli, source):
     shown = cli("store", "copy", source, "mysql://x")
     assert shown.code == 2
     assert "mysql" in shown.err
+
+
+@pytest.fixture
+def without_slices(tmp_path):
+    """Options that name a store of jobs, and one of slices that has gone; and a running job."""
+    jobs, slices = (f"sqlite:///{tmp_path}/{name}.db" for name in ("jobs", "slices"))
+    with sandbox(jobs, slices_url=slices) as rocketjob:
+        job = MovedBatchJob()
+        job.upload(["a"])
+        job.save()
+        is_open = {"$set": {"state": "running", "sub_state": "processing"}}
+        rocketjob.store.collection(JOBS).update_one({"_id": job.id}, is_open)
+    for each in tmp_path.glob("slices.db*"):
+        each.unlink()
+    return ["--url", jobs, "--set", f"slices_url={slices}"], str(job.id)
+
+
+@pytest.mark.parametrize("command", ["list", "show", "explain"])
+def test_what_shows_jobs_shows_them_without_their_slices(cli, without_slices, tmp_path, command):
+    options, id = without_slices
+    shown = cli(*options, "jobs", command, *([] if command == "list" else [id]))
+    assert shown.code == 0, shown.err
+    assert "its slices cannot be looked at: There is no store: " in shown.out
+    assert cli(*options, "jobs", "list", "--json").objects[0]["remarks"] == {"slices": None}
+    assert not list(tmp_path.glob("slices.db*"))
+
+
+def test_doctor_makes_no_store_of_slices(cli, without_slices, tmp_path):
+    options, _ = without_slices
+    assert "slices.db does not exist" in cli(*options, "doctor").out
+    assert not list(tmp_path.glob("slices.db*"))

@@ -384,6 +384,70 @@ def test_a_slice_that_kills_its_worker_is_halved_until_the_record_stands_alone(r
     assert list(job_records(job)) == [f"{n}!" for n in range(8) if n != 3]
 
 
+def die_with(job, quarantined):
+    """Let a server claim slices, and die before its heartbeat has named one; return their ids."""
+    claimed = job.input.claim("dead.1", "dead:1", 5, quarantined=quarantined)
+    reclaim("dead", {}, 3, "its server died")
+    return [each.id for each in claimed]
+
+
+@pytest.mark.both_stores
+def test_a_slice_that_takes_its_server_down_is_processed_alone_and_failed(rocketjob):
+    job = opened(range(2), slice_size=1)
+    assert die_with(job, quarantined=False) == [1, 2]  # nobody knows which one it was
+    assert job.input.counts_by_state() == {"queued": 2}
+    assert {each.interruptions for each in job.input} == {0}
+    assert die_with(job, quarantined=False) == []
+    assert job.free_slots(5, quarantined=False) == 0
+    assert job.free_slots(5, quarantined=True) == 2
+    assert waiting_quarantined() == 1
+    poison = job.input.first()
+    for count in (1, 2, 3):
+        job.input.claim("dead.1", "dead:1", 1, quarantined=True)
+        reclaim("dead", {}, 3, "its server died")
+        assert job.input.find(poison.id).interruptions == count or count == 3
+    (failed,) = job.input.failed()
+    assert (list(failed), failed.exception.class_name) == ([0], "WorkerCrashed")
+    assert failed.exception.message.startswith("its server died; 3 crashes while it processed")
+    rocketjob.work_off()
+    assert job.reload().is_failed
+    assert list(job_records(job)) == ["1!"]
+
+
+def test_the_halves_of_a_slice_that_takes_its_server_down_are_quarantined_from_the_start(rocketjob):
+    job = opened(range(4), slice_size=4)
+    crashes = 0
+    while not job.input.failed():
+        (slice_,) = job.input.claim("dead.1", "dead:1", 1, quarantined=crashes > 0)
+        if 2 in slice_.records:
+            reclaim("dead", {}, 3, "its server died")
+        else:
+            job.input.collection.delete_one({"_id": slice_.id})
+        crashes += 1
+        assert crashes < 20
+    (failed,) = job.input.failed()
+    assert list(failed) == [2]
+
+
+def test_two_servers_that_bury_one_blame_no_slice_twice(rocketjob):
+    job = opened(range(1), slice_size=1)
+    (slice_,) = job.input.claim("dead.1", "dead:1", 1)
+    job.input.collection.update_one({"_id": slice_.id}, {"$set": {"suspected": 1}})  # by the other
+    reclaim("dead", {}, 3, "its server died")
+    slice_ = job.input.first()
+    assert (slice_.state, slice_.interruptions) == ("queued", 0)
+
+
+def test_a_slice_that_is_retried_leaves_quarantine(rocketjob):
+    job = opened(range(1), slice_size=1)
+    die_with(job, quarantined=None)
+    for _ in range(3):
+        die_with(job, quarantined=True)
+    assert waiting_quarantined() == 0
+    job.input.requeue_failed()
+    assert (waiting_quarantined(), job.free_slots(1, quarantined=False)) == (0, 1)
+
+
 def job_records(job):
     return [record for slice_ in job.output for record in slice_]
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from rocketjob import Job, StoreError, StoreUnavailable
+from rocketjob.server.supervisor import Supervisor
 from rocketjob.testing import sandbox
 from rocketjob_plugins.batch import Batch, InputCategory, OutputCategory
 from rocketjob_plugins.batch.recovery import claim_owners, waiting_quarantined
@@ -89,3 +90,100 @@ def test_while_the_store_of_the_slices_is_away_other_jobs_are_claimed(rocketjob,
         assert claim_owners() == []
     rocketjob.travel(timedelta(seconds=6))  # longer than max_poll_seconds
     assert [each.id for each in rocketjob.queue.claim(5, places=1)] == [job.id]
+
+
+# --- whoever only looks --------------------------------------------------------------------------
+
+
+def opened():
+    job = uploaded()
+    Job.collection().update_one(
+        {"_id": job.id}, {"$set": {"state": "running", "sub_state": "processing"}}
+    )
+    return job.reload()
+
+
+LOOKS = {
+    "count": lambda job: job.input.count(),
+    "status": lambda job: job.status(),
+    "explain": lambda job: str(job.explain()),
+    "percent": lambda job: job.percent_complete,
+    "workers": lambda job: job.worker_names,
+    "rejects": lambda job: job.reject_count,
+    "last": lambda job: job.input.last(),
+    "failed": lambda job: job.input.failed(),
+    "exceptions": lambda job: job.input.group_exceptions(),
+    "records": lambda job: list(job.records()),
+    "remarks": lambda job: list(job.remarks()),
+}
+
+
+@pytest.fixture
+def job_without_slices(places, tmp_path):
+    """A job whose slices' store has gone, as a process that has the same settings sees it."""
+    with sandbox(places["jobs"], slices_url=places["slices"]):
+        job = opened()
+    for each in tmp_path.glob("slices.db*"):
+        each.unlink()
+    return job
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_a_look_at_slices_makes_no_store_of_them(job_without_slices, places, tmp_path, look):
+    with sandbox(places["jobs"], slices_url=places["slices"]):
+        LOOKS[look](ElsewhereBatchJob.find(job_without_slices.id))
+    assert not list(tmp_path.glob("slices.db*"))
+
+
+def test_a_server_makes_the_store_of_the_slices(places, tmp_path):
+    with sandbox(places["jobs"], slices_url=places["slices"]) as rocketjob:
+        Supervisor(rocketjob.application)
+        assert (tmp_path / "slices.db").exists()
+
+
+def test_what_is_shown_of_a_job_without_its_slices_says_so(job_without_slices, places):
+    with sandbox(places["jobs"], slices_url=places["slices"]):
+        job = ElsewhereBatchJob.find(job_without_slices.id)
+        shown = job.status()
+        assert shown["slices"].startswith("its 2 records are not in ")
+        assert not {"percent_complete", "queued_slices"} & set(shown)
+        assert job.percent_complete == 0
+
+
+def out_of_reach(monkeypatch, slices):
+    def away(self):
+        raise StoreUnavailable("the slices are away")
+
+    monkeypatch.setattr(slices, "store", property(away))
+
+
+@pytest.mark.parametrize("state", ["queued", "running", "paused", "failed", "completed"])
+def test_what_is_known_of_a_job_is_shown_while_its_slices_are_away(rocketjob, monkeypatch, state):
+    job = opened()
+    Job.collection().update_one({"_id": job.id}, {"$set": {"state": state}})
+    job = job.reload()
+    out_of_reach(monkeypatch, Slices)
+    assert job.status()["record_count"] == 2
+    assert [each.name for each in job.remarks()] == ["slices"]
+    assert job.worker_names == []
+    if state in ("running", "failed"):
+        assert "its slices cannot be looked at: the slices are away" in str(job.explain())
+
+
+def test_a_job_behind_one_whose_slices_are_away_is_explained(rocketjob, monkeypatch):
+    opened()
+    other = KeptJob.create()
+    out_of_reach(monkeypatch, Slices)
+    assert "no server is running" in str(other.explain())
+
+
+def test_another_error_than_that_of_a_store_that_is_away_is_not_hidden(rocketjob, monkeypatch):
+    job = opened()
+
+    def broken(self):
+        raise ValueError("broken")
+
+    monkeypatch.setattr(Slices, "collection", property(broken))
+    for look in (LOOKS["workers"], LOOKS["percent"], LOOKS["remarks"]):
+        with pytest.raises(ValueError, match="broken"):
+            look(job)

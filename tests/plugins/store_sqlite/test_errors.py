@@ -77,7 +77,7 @@ def test_an_option_that_is_wrong_names_the_known_ones(query):
 
 def test_synchronous_reaches_sqlite(path):
     store = SqliteStore(f"sqlite:///{path}?synchronous=FULL")
-    level = store._database.read(lambda c: c.raw.execute("PRAGMA synchronous").fetchone()[0])
+    level = store._database.write(lambda c: c.raw.execute("PRAGMA synchronous").fetchone()[0])
     assert level == 2
     store.close()
 
@@ -116,7 +116,7 @@ def test_the_database_of_another_program(path):
 
 
 def test_a_file_from_a_newer_version(path, store):
-    store.collection_names()
+    store.collection("docs").insert_one({})
     store.close()
     raw = sqlite3.connect(path)
     raw.execute("UPDATE rocketjob_meta SET value = 99 WHERE key = 'format_version'")
@@ -304,7 +304,7 @@ def test_a_store_says_its_absolute_path_whatever_the_name(tmp_path, monkeypatch)
     monkeypatch.chdir(tmp_path)
     for name in ("jobs.db", "100%25 of?jobs.db".replace("?", "%3F")):
         store = SqliteStore(f"sqlite:///{name}?timeout=5")
-        store.collection_names()
+        store.collection("docs").insert_one({})
         assert store.is_new
         same = SqliteStore(store.url)
         assert store.url == same.url == f"sqlite:///{tmp_path}/{name}?timeout=5"
@@ -598,3 +598,29 @@ def test_what_is_stored_is_not_the_callers_object(docs):
     docs.insert_one(document)
     document["list"].append(2)
     assert docs.find_one({})["list"] == [1]
+
+
+def test_whoever_only_looks_makes_no_file(path):
+    store = SqliteStore(f"sqlite:///{path}")
+    docs = store.collection("docs")
+    assert (docs.find_one({}), list(docs.find()), docs.distinct("a")) == (None, [], [])
+    assert (docs.count_documents({}), store.collection_names()) == (0, [])
+    assert (store.count_by("docs", "a"), docs.index_information()) == ({}, {})
+    assert store.check()["problems"] == [f"{path} does not exist: the first write makes it"]
+    assert not path.exists()
+    docs.insert_one({"_id": 1})
+    assert docs.find_one({}) == {"_id": 1}
+    assert store.check()["problems"] == []
+
+
+def test_a_look_where_no_file_can_be_made_is_refused(tmp_path):
+    store = SqliteStore(f"sqlite:///{tmp_path}/nowhere/jobs.db")
+    with pytest.raises(StoreUnavailable, match="nowhere"):
+        store.collection("docs").count_documents({})
+
+
+def test_a_look_is_at_the_file_once_another_process_has_made_it(path):
+    looking = SqliteStore(f"sqlite:///{path}")
+    assert looking.collection("docs").find_one({}) is None
+    SqliteStore(f"sqlite:///{path}").collection("docs").insert_one({"_id": 1})
+    assert looking.collection("docs").find_one({}) == {"_id": 1}

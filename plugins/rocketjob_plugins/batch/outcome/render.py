@@ -25,7 +25,7 @@ from rocketjob_plugins.batch.io.tables import is_one_line, lazy_rows, parses
 from rocketjob_plugins.batch.outcome import rejects
 from rocketjob_plugins.batch.result import Result, Results
 from rocketjob_plugins.batch.serializers import check_texts, refused, serializer
-from rocketjob_plugins.batch.slice import EXCEPTION, Slice, explained
+from rocketjob_plugins.batch.slice import EXCEPTION, RELEASED, Slice, explained
 from rocketjob_plugins.batch.slices import claim_guard
 from rocketjob_plugins.batch.statistics import Statistics
 from rocketjob_plugins.batch.streams import StreamError
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from rocketjob_plugins.batch.model import BatchModel
 
 SHOWN = (TypeError, ValueError, DocumentTooLarge)  # as they are; others as a ValueError
-RELEASED = {"worker_name": "", "claimed_by": "", "claimed_in": "", "started_at": ""}
 
 
 class Reject(NamedTuple):

@@ -155,8 +155,11 @@ class SliceWorker:
 
     def _claim(self) -> list[Slice]:
         job = self.job
-        # Where slices may be deferred each is asked for alone: those of a group would count.
-        limit = 1 if type(job).__batch_throttles__ else self._group
+        # Where slices may be deferred each is asked for alone: those of a group would count. So is
+        # one in quarantine: should its server die, then it is known to have been performed.
+        queue = self.worker.queue
+        alone = type(job).__batch_throttles__ or (queue is not None and queue.quarantined)
+        limit = 1 if alone else self._group
         return self._claim_one() if job.throttle_running_workers else self._claim_up_to(limit)
 
     def _claim_one(self) -> list[Slice]:
