@@ -80,22 +80,22 @@ def encryption(rocketjob):
 
 WRONG = [
     ({"homes": [NestedHome(5), NestedHome("b", "2")]}, "homes", [
-        "[0].street must be str, not int 5", "[1].number must be int, not str '2'"]),
+        "[0].street must be a str, not 5", "[1].number must be an int, not '2'"]),
     ({"limits": {"eu": NestedLimit("no", kind="x"), "us": 5}}, "limits", [
-        "['eu'].number must be int, not str 'no'",
-        "['eu'].kind must be one of soft, hard, not str 'x'",
-        "['us'] must be a NestedLimit, not int 5"]),
+        "['eu'].number must be an int, not 'no'",
+        "['eu'].kind must be one of soft, hard, not 'x'",
+        "['us'] must be a NestedLimit, not 5"]),
     ({"days": [date(2026, 1, 1), "x", 5]}, "days", [
-        "[1] must be date, not str 'x'", "[2] must be date, not int 5"]),
-    ({"pair": (5, "x")}, "pair", ["[0] must be str, not int 5", "[1] must be int, not str 'x'"]),
+        "[1] must be a date, not 'x'", "[2] must be a date, not 5"]),
+    ({"pair": (5, "x")}, "pair", ["[0] must be a str, not 5", "[1] must be an int, not 'x'"]),
     ({"pair": ("x",)}, "pair", ["must be a tuple of 2, not tuple ('x',)"]),
     ({"counts": {"a": [1, "2"], "b": [True]}}, "counts", [
-        "['a'][1] must be int, not str '2'", "['b'][0] must be int, not bool True"]),
+        "['a'][1] must be an int, not '2'", "['b'][0] must be an int, not True"]),
     ({"counts": {"a": [1], "$b": []}}, "counts", [
         "has the key '$b': keys may not contain '.' nor begin with '$'"]),
     ({"tree": NestedTree("a", NestedTree("b", children=[NestedTree(1)]), marks={"x"})}, "tree", [
-        ".left.children[0].name must be str, not int 1", ".marks[0] must be int, not str 'x'"]),
-    ({"either": [1, "a", 1.5]}, "either", ["[2] must be int or str, not float 1.5"]),
+        ".left.children[0].name must be a str, not 1", ".marks[0] must be an int, not 'x'"]),
+    ({"either": [1, "a", 1.5]}, "either", ["[2] must be an int or str, not 1.5"]),
     ({"loose": [1, {"a": [object]}]}, "loose", [
         "[1]['a'][0] cannot be stored: type <class 'object'> is not a type that a document holds"]),
 ]  # fmt: skip
@@ -118,23 +118,23 @@ def test_every_wrong_place_is_named_when_a_job_is_created_and_when_it_is_saved(
 STORED = [
     ({"homes": [{"number": 1}, {"street": "b", "number": "2"}, 5]}, "homes", [
         "[0].street is missing",
-        "[1].number must be int, not str '2'",
-        "[2] must be a NestedHome, not int 5"]),
+        "[1].number must be an int, not '2'",
+        "[2] must be a NestedHome, not 5"]),
     ({"limits": {"eu": {"number": "no", "rate": None}}}, "limits", [
-        "['eu'].number must be int, not str 'no'", "['eu'].rate must be float, not NoneType None"]),
+        "['eu'].number must be an int, not 'no'", "['eu'].rate must be a float, not None"]),
     ({"homes": [{"street": "a", "since": "soon", "shades": ["dark", "pink"]}]}, "homes", [
-        "[0].since must be date, not str 'soon'",
-        "[0].shades[1] must be one of Shade (dark, light), not str 'pink'"]),
+        "[0].since must be a date, not 'soon'",
+        "[0].shades[1] must be one of Shade (dark, light), not 'pink'"]),
     ({"numbers": [1, "2", True]}, "numbers", [
-        "[1] must be int, not str '2'", "[2] must be int, not bool True"]),
+        "[1] must be an int, not '2'", "[2] must be an int, not True"]),
     ({"numbers": {"a": 1}}, "numbers", ["must be a set of int, not dict {'a': 1}"]),
     ({"pair": ["a"]}, "pair", ["must be a tuple of 2, not list ['a']"]),
-    ({"pair": [1, 2]}, "pair", ["[0] must be str, not int 1"]),
-    ({"counts": {"a": [1, None]}}, "counts", ["['a'][1] must be int, not NoneType None"]),
+    ({"pair": [1, 2]}, "pair", ["[0] must be a str, not 1"]),
+    ({"counts": {"a": [1, None]}}, "counts", ["['a'][1] must be an int, not None"]),
     ({"tree": {"name": "a", "left": {"children": [{}]}}}, "tree", [
         ".left.name is missing", ".left.children[0].name is missing"]),
     ({"positive": {"number": -1}}, "positive", ["cannot be made: 'number' must be > 0: -1"]),
-    ({"names": ["a", 1]}, "names", ["[1] must be str, not int 1"]),
+    ({"names": ["a", 1]}, "names", ["[1] must be a str, not 1"]),
 ]  # fmt: skip
 
 
@@ -161,9 +161,16 @@ def test_what_stayed_as_it_is_stored_is_explained_place_by_place_when_it_is_save
         job.reload().save()
     assert set(str(error.value).removeprefix("NestedJob is not valid: ").split("; ")) == {
         "homes[0].street is missing",
-        "homes[0].number must be int, not str 'x'",
+        "homes[0].number must be an int, not 'x'",
         "limits['eu'].number is missing",
     }
+
+
+def test_a_long_value_inside_another_is_cut_in_the_message():
+    job = NestedJob(homes=[NestedHome("a", "x" * 1000)])
+    assert not job.is_valid()
+    assert job.errors["homes"][0].startswith("[0].number must be an int, not 'xxx")
+    assert len(job.errors["homes"][0]) < 100
 
 
 def test_of_an_encrypted_field_no_value_and_no_place_is_shown(encryption):
@@ -192,7 +199,7 @@ def test_arguments_of_perform_are_checked_in_every_place(rocketjob):
     class NestedArgumentsJob(Job):
         def perform(self, homes: list[NestedHome]): ...
 
-    with pytest.raises(TypeError, match=r"homes\[0\]\.street must be str, not int 5; homes\[1\]"):
+    with pytest.raises(TypeError, match=r"homes\[0\]\.street must be a str, not 5; homes\[1\]"):
         NestedArgumentsJob.perform_later([NestedHome(5), 6])
 
 

@@ -21,7 +21,6 @@ from rocketjob.base.text import at
 from rocketjob.model.types import exact
 from rocketjob.model.types.base import Codec, first, shown
 from rocketjob.model.types.scalars import (
-    RANGE,
     SCALARS,
     check_decimal,
     check_int,
@@ -35,11 +34,19 @@ from rocketjob.model.types.times import check_datetime, check_timedelta
 TAG = "__rocketjob__"
 _NATIVE = (str, int, float, bool, type(None), bytes, ObjectId, UUID, Binary)
 _SEALED = Codec("sealed", lambda value: None, lambda value: value.data, Sealed)
+_CHECKS: dict[type, Callable[[Any], str | None]] = {
+    str: check_text,
+    datetime: check_datetime,
+    Decimal: check_decimal,
+    timedelta: check_timedelta,
+    range: check_range,
+    re.Pattern: check_pattern,
+}
 _TAGGED: dict[str, tuple[type, Codec]] = {
     "sealed": (Sealed, _SEALED),
     "date": (date, SCALARS[date]),
     "timedelta": (timedelta, SCALARS[timedelta]),
-    "range": (range, RANGE),
+    "range": (range, SCALARS[range]),
 }
 
 
@@ -51,29 +58,22 @@ def check_any(
     Args:
         keys: says what is wrong with the keys of a mapping, in the place of `check_keys`.
     """
-    if isinstance(value, str):
-        return check_text(value)
+    for kind, check in _CHECKS.items():
+        if isinstance(value, kind):
+            return check(value)
     if isinstance(value, int) and not isinstance(value, bool | enum.Enum):
         return check_int(value)
-    if isinstance(value, datetime):
-        return check_datetime(value)
-    if isinstance(value, Decimal):
-        return check_decimal(value)
-    if isinstance(value, timedelta):
-        return check_timedelta(value)
-    if isinstance(value, range):
-        return check_range(value)
-    if isinstance(value, re.Pattern):
-        return check_pattern(value)
     if isinstance(value, Mapping):
         return (keys or check_keys)(value) or first(
-            at(f"[{key!r}]", said) for key, item in value.items() if (said := check_any(item, keys))
+            at(f"[{key!r}]", message)
+            for key, item in value.items()
+            if (message := check_any(item, keys))
         )
     if isinstance(value, list | tuple | set | frozenset):
         return first(
-            at(f"[{index}]", said)
+            at(f"[{index}]", message)
             for index, item in enumerate(value)
-            if (said := check_any(item, keys))
+            if (message := check_any(item, keys))
         )
     if isinstance(value, (*_NATIVE, date, Sealed)):
         return None if not isinstance(value, enum.Enum) else _cannot_store(value)
@@ -91,22 +91,28 @@ def check_record(value: Any) -> str | None:
 
 def check_keys(value: Mapping[Any, Any]) -> str | None:
     for key in value:
+        if isinstance(key, str) and key.isidentifier() and key != TAG:
+            continue  # as nearly all are
         if isinstance(key, str) and (key.startswith("$") or "." in key or "\0" in key):
             return f"has the key {key!r}: keys may not contain '.' nor begin with '$'"
-    return check_texts_as_keys(value)
+        if message := _check_key(key):
+            return message
+    return None
 
 
 def check_texts_as_keys(value: Mapping[Any, Any]) -> str | None:
-    for key in value:
-        if not isinstance(key, str):
-            return f"must have text as keys, not {shown(key)}"
-        if "\0" in key:
-            return f"has the key {key!r}: keys may not contain '\\0'"
-        if key == TAG:
-            return f"has the key {key!r}, which marks values of special types: choose another"
-        if said := check_text(key):
-            return f"has the key {key!r}, which {said}"
-    return None
+    return first(message for key in value if (message := _check_key(key)))
+
+
+def _check_key(key: Any) -> str | None:
+    if not isinstance(key, str):
+        return f"must have text as keys, not {shown(key)}"
+    if "\0" in key:
+        return f"has the key {key!r}: keys may not contain '\\0'"
+    if key == TAG:
+        return f"has the key {key!r}, which marks values of special types: choose another"
+    message = check_text(key)
+    return message and f"has the key {key!r}, which {message}"
 
 
 def encode_any(value: Any) -> Any:
@@ -183,5 +189,6 @@ def _parse_json(text: str) -> Any:
     return text if is_number and str(found) != text else found
 
 
-ANY = Codec("any value", check_any, encode_any, decode_any, _parse_json, True, True)
-SCALARS[Any] = SCALARS[object] = ANY
+ANY = Codec(
+    "any value", check_any, encode_any, decode_any, _parse_json, optional=True, mutable=True
+)

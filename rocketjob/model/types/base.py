@@ -1,15 +1,20 @@
-"""What every codec is made of."""
+"""What is known of a type that a field can have, and the words for a value that is not of it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from functools import cached_property
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Annotated, Any, Protocol
 
 import attrs
 
+Function = Callable[[Any], Any]
 
-@attrs.frozen(eq=False, slots=False)
+
+def _types(types: Iterable[type]) -> frozenset[type]:
+    return frozenset(types)
+
+
+@attrs.frozen(eq=False)
 class Codec:
     """One type of field.
 
@@ -19,21 +24,25 @@ class Codec:
         encode: to BSON. None: the value is stored as it is.
         decode: from BSON. None: it comes back as it was stored.
         parse: from text; raises ValueError.
+        convert: applied when a value is assigned.
         optional: whether None is allowed.
         mutable: whether a value can change without being assigned.
-        convert: applied when a value is assigned.
+        loads_as: types of which every value that was loaded fits, so that it is not checked.
         item: the type of what a list, set or tuple of one type holds.
+        nested: what values hold, if they are made of others.
     """
 
     name: str
     check: Callable[[Any], str | None]
-    encode: Callable[[Any], Any] | None = None
-    decode: Callable[[Any], Any] | None = None
+    encode: Function | None = None
+    decode: Function | None = None
     parse: Callable[[str], Any] | None = None
+    convert: Function | None = None
     optional: bool = False
     mutable: bool = False
-    convert: Callable[[Any], Any] | None = None
+    loads_as: frozenset[type] = attrs.field(default=(), converter=_types)
     item: Codec | None = None
+    nested: Nested | None = None
 
     def from_text(self, text: Any) -> Any:
         """Parse a text of a form or a command line; other values are taken as they are."""
@@ -43,70 +52,58 @@ class Codec:
 
     def faults(self, value: Any) -> list[str]:
         """Return all that is wrong with a value; a fault in a part of it begins with its place."""
-        said = self.check(value)
-        return [said] if said else []
+        message = self.check(value)
+        if message is None:
+            return []
+        return self.nested.faults(value) if self.nested else [message]
+
+    @property
+    def encode_item(self) -> Function | None:
+        """How an item of a container is encoded: what is converted on assignment is so here."""
+        return self.encode or self.convert
+
+    def within(self, message: str, value: Any) -> str:
+        """Return a message for a value inside another one: after its place it can be short."""
+        if message != wanted(self.name, value):
+            return message
+        return f"must be {_with_article(self.name)}, not {_text(value)}"
 
 
-class Nested(Codec):
-    """A type whose values hold others; what cattrs makes for it is made when it is first asked.
-
-    Attributes:
-        annotation: the type as it was declared.
-        kind: `list`, `set`, `frozenset`, `tuple`, `dict` or the class.
-        items: the types of what it holds: of each place for a tuple of several types, else one.
-    """
-
-    annotation: Any
-    kind: type
-    items: Sequence[Any]
-
-    def __init__(
-        self,
-        annotation: Any,
-        kind: type,
-        items: Sequence[Any],
-        functions: Callable[[Any], Functions],
-        **known: Any,
-    ) -> None:
-        given = {"optional": False, "convert": None, "item": None, "mutable": True, **known}
-        self.__dict__.update(given, annotation=annotation, kind=kind, items=items)
-        self.__dict__["_make"] = functions
-
-    @cached_property
-    def functions(self) -> Functions:
-        found: Functions = self.__dict__["_make"](self.annotation)
-        return found
-
-    @cached_property
-    def encode(self) -> Callable[[Any], Any]:
-        return self.functions.encode
-
-    @cached_property
-    def decode(self) -> Callable[[Any], Any]:
-        return self.functions.decode
-
-    def check(self, value: Any) -> str | None:
-        return "; ".join(self.faults(value)) or None
-
-    def faults(self, value: Any) -> list[str]:
-        return self.functions.faults(value)
-
-
-@attrs.frozen
-class Functions:
-    """What the converter makes for one type.
+class Nested(Protocol):
+    """A type whose values hold others: see `rocketjob.model.types.nested`.
 
     Attributes:
-        encode: to BSON.
-        decode: from BSON; raises `Misfit`.
-        from_json: from what was parsed as JSON; raises `Misfit`.
-        faults: returns all that is wrong with a value.
+        kind: what its values are instances of.
+        items: the type of what a list, set, tuple or dict holds: one, or one for each place.
+        attributes: the types of the attributes of a class, by name; None if it is no class.
     """
 
-    encode: Callable[[Any], Any]
-    decode: Callable[[Any], Any]
-    from_json: Callable[[Any], Any]
-    faults: Callable[[Any], list[str]]
+    kind: Any
+    items: Sequence[Codec]
+
+    @property
+    def attributes(self) -> Mapping[str, Codec] | None: ...
+
+    def faults(self, value: Any) -> list[str]: ...
+
+    def misfit_of_stored(self, value: Any) -> str | None: ...
+
+    def cattrs_type(self) -> Any: ...
+
+
+def marked(codec: Codec) -> Any:
+    """Return a type for cattrs that stands for a codec, so that it has no ideas of its own."""
+    return Annotated[object, codec]
+
+
+def mark_of(annotation: Any) -> Any:
+    """Return the codec that a type is marked with, or None."""
+    mark = getattr(annotation, "__metadata__", (None,))[0]
+    return mark if isinstance(mark, Codec) else None
+
+
+CodecFor = Callable[[Any], Codec]
+"""`codec_for`, as those get it who make a codec of others."""
 
 
 class Misfit(ValueError):
@@ -117,47 +114,36 @@ class Misfit(ValueError):
         self.faults = faults
 
 
-CodecFor = Callable[[Any], Codec]
-"""`codec_for`, as those get it who make a codec of others."""
-
-
-def shown(value: Any) -> str:
-    """Return a value's type and text, cut to what fits a message."""
-    text = repr(value)
-    text = text if len(text) <= 60 else text[:57] + "..."
-    return f"{type(value).__name__} {text}"
-
-
 def wanted(name: str, value: Any) -> str:
     """Say that a value is not of the type that is wanted."""
     return f"must be {name}, not {shown(value)}"
 
 
-def scalar(
-    name: str,
-    accepts: Callable[[Any], bool],
-    encode: Callable[[Any], Any] | None = None,
-    decode: Callable[[Any], Any] | None = None,
-    parse: Callable[[str], Any] | None = None,
-    convert: Callable[[Any], Any] | None = None,
-) -> Codec:
-    """Return the codec of a type that a test of the value alone tells."""
+def shown(value: Any) -> str:
+    """Return a value's type and text, cut to what fits a message."""
+    return f"{type(value).__name__} {_text(value)}"
+
+
+def _text(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _with_article(name: str) -> str:
+    if name.startswith(("a ", "an ", "one of ", "any ", "bytes", "None")):
+        return name
+    return f"an {name}" if name[0] in "aeio" else f"a {name}"
+
+
+def instance_of(name: str, *kinds: type, **functions: Any) -> Codec:
+    """Return the codec of a type of which every instance fits."""
 
     def check(value: Any) -> str | None:
-        return None if accepts(value) else wanted(name, value)
+        return None if isinstance(value, kinds) else wanted(name, value)
 
-    return Codec(name, check, encode, decode, parse, name == "None", False, convert)
-
-
-def instance_of(*kinds: type) -> Callable[[Any], bool]:
-    return lambda value: isinstance(value, kinds)
+    return Codec(name=name, check=check, loads_as=kinds, **functions)
 
 
 def first(messages: Iterable[str]) -> str | None:
     """Return the first message of those that checks of parts have given, if there is any."""
     return next(iter(messages), None)
-
-
-def inner(codec: Codec) -> Callable[[Any], Any] | None:
-    """Return how an item of a container is encoded: what is converted on assignment is so here."""
-    return codec.encode or codec.convert

@@ -13,15 +13,13 @@ from typing import Any, get_args
 import attrs
 
 from rocketjob.model.types.anything import decode_any, encode_any
-from rocketjob.model.types.base import Codec, CodecFor, Nested, instance_of, scalar, shown, wanted
-from rocketjob.model.types.nested import optional as optional_of
+from rocketjob.model.types.base import Codec, CodecFor, instance_of, shown, wanted
 
 _NUMBER = re.compile(r"\s*[-+]?[0-9][0-9_.]*(e[-+]?[0-9]+)?\s*", re.IGNORECASE)
 
 
 def enum_of(kind: type[enum.Enum]) -> Codec:
     names = ", ".join(str(member.value) for member in kind)
-
     members = {member.value: member for member in kind if isinstance(member.value, str)}
 
     def decode(value: Any) -> Any:
@@ -38,36 +36,36 @@ def enum_of(kind: type[enum.Enum]) -> Codec:
                 return member
         raise ValueError(f"must be one of {names}, not {text!r}")
 
-    return scalar(
+    return instance_of(
         f"one of {kind.__name__} ({names})",
-        instance_of(kind),
-        lambda value: encode_any(value.value) if isinstance(value, kind) else value,
-        decode,
-        parse,
+        kind,
+        encode=lambda value: encode_any(value.value) if isinstance(value, kind) else value,
+        decode=decode,
+        parse=parse,
     )
 
 
 def literal(values: tuple[Any, ...]) -> Codec:
-    names = ", ".join(str(value) for value in values)
+    name = f"one of {', '.join(str(value) for value in values)}"
 
     def parse(text: str) -> Any:
         for value in values:
             if text == str(value):
                 return value
-        raise ValueError(f"must be one of {names}, not {text!r}")
+        raise ValueError(f"must be {name}, not {text!r}")
 
     def check(value: Any) -> str | None:
-        return None if value in values else f"must be one of {names}, not {shown(value)}"
+        return None if value in values else wanted(name, value)
 
-    return Codec(f"one of {names}", check, parse=parse, optional=None in values)
+    return Codec(name, check, parse=parse, optional=None in values)
 
 
-def union(annotation: Any, arguments: tuple[Any, ...], codec_for: CodecFor) -> Codec:
+def union(arguments: tuple[Any, ...], codec_for: CodecFor) -> Codec:
     kinds = [argument for argument in arguments if argument is not type(None)]
     optional = len(kinds) < len(arguments)
     codecs = [codec_for(kind) for kind in kinds]
     if len(codecs) == 1:
-        return _allow_none(codecs[0], annotation)
+        return _allow_none(codecs[0])
     for kind in kinds:
         if not _tells_itself(kind):
             raise TypeError(
@@ -92,18 +90,24 @@ def union(annotation: Any, arguments: tuple[Any, ...], codec_for: CodecFor) -> C
             raise ValueError(f"must be {name}, not {text!r}")
         return next((value for value in found if _reads_as(value, text)), found[0])
 
-    converts = any(codec.convert for codec in codecs)
-    mutable = any(codec.mutable for codec in codecs)
     return Codec(
         name,
         check,
         None if untagged else encode_any,
         None if untagged else decode_any,
         parse,
-        optional,
-        mutable,
-        convert if converts else None,
+        convert=convert if any(codec.convert for codec in codecs) else None,
+        optional=optional,
+        mutable=any(codec.mutable for codec in codecs),
+        loads_as=_loads_as(codecs, optional),
     )
+
+
+def _loads_as(codecs: list[Codec], optional: bool) -> frozenset[type]:
+    if not all(codec.loads_as and codec.decode is None for codec in codecs):
+        return frozenset()
+    none = frozenset((type(None),) if optional else ())
+    return none.union(*(codec.loads_as for codec in codecs))
 
 
 def _parsed(codecs: list[Codec], text: str) -> Iterator[Any]:
@@ -114,7 +118,7 @@ def _parsed(codecs: list[Codec], text: str) -> Iterator[Any]:
 
 
 def _reads_as(value: Any, text: str) -> bool:
-    """Tell whether a value is written like the text, so that no zero or fraction is lost."""
+    """Return whether a value is written like the text, so that no zero or fraction is lost."""
     if isinstance(value, bool):
         return text.strip().lower() in ("true", "false")
     if isinstance(value, int | float | Decimal):
@@ -123,7 +127,7 @@ def _reads_as(value: Any, text: str) -> bool:
 
 
 def _tells_itself(kind: Any) -> bool:
-    """Tell whether a stored value says of which type it is."""
+    """Return whether a stored value says of which type it is."""
     if isinstance(kind, type) and (
         issubclass(kind, enum.Enum) or attrs.has(kind) or dataclasses.is_dataclass(kind)
     ):
@@ -131,25 +135,22 @@ def _tells_itself(kind: Any) -> bool:
     return all(_tells_itself(inner) for inner in get_args(kind))
 
 
-def _allow_none(codec: Codec, annotation: Any) -> Codec:
-    def wrap(function: Callable[[Any], Any] | None) -> Callable[[Any], Any] | None:
-        if function is None:
-            return None
-        inner = function
-        return lambda value: None if value is None else inner(value)
-
+def _allow_none(codec: Codec) -> Codec:
     absent = ("",) if codec.name == "str" else ("", "none", "null")
 
     def parse(text: str) -> Any:
         return None if text.strip().lower() in absent else codec.from_text(text)
 
-    if isinstance(codec, Nested):
-        return optional_of(codec, annotation, parse)
     return attrs.evolve(
         codec,
         optional=True,
-        check=lambda value: None if value is None else codec.check(value),
-        encode=wrap(codec.encode),
-        decode=wrap(codec.decode),
+        check=_unless_none(codec.check),
+        encode=codec.encode and _unless_none(codec.encode),
+        decode=codec.decode and _unless_none(codec.decode),
         parse=parse,
+        loads_as=codec.loads_as and codec.loads_as | {type(None)},
     )
+
+
+def _unless_none(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: None if value is None else function(value)

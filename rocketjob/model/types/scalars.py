@@ -13,9 +13,10 @@ from uuid import UUID
 import pendulum
 from bson import Decimal128, ObjectId, Regex
 from bson.errors import InvalidId
+from bson.int64 import Int64
 
 from rocketjob.base.text import truth
-from rocketjob.model.types.base import Codec, instance_of, scalar, shown, wanted
+from rocketjob.model.types.base import Codec, instance_of, shown, wanted
 from rocketjob.model.types.times import (
     aware_datetime,
     check_datetime,
@@ -47,6 +48,12 @@ def _check_float(value: Any) -> str | None:
     except OverflowError:
         return wanted("float", value)
     return None
+
+
+def _check_date(value: Any) -> str | None:
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return None
+    return wanted("date", value)
 
 
 def check_range(value: Any) -> str | None:
@@ -128,6 +135,12 @@ def _parse_range(text: str) -> range:
         raise ValueError(f"must be a range such as 1:10 or 1:10:2, not {text!r}") from None
 
 
+def _load_range(value: Any) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    return range(value["start"], value["stop"], value["step"])
+
+
 def _parse_pattern(text: str) -> re.Pattern[str]:
     try:
         return re.compile(text)
@@ -135,6 +148,7 @@ def _parse_pattern(text: str) -> re.Pattern[str]:
         raise ValueError(f"must be a regular expression: {error}") from None
 
 
+NONE = instance_of("None", type(None), optional=True)
 PATTERN = Codec(
     "a regular expression",
     check_pattern,
@@ -142,23 +156,14 @@ PATTERN = Codec(
     lambda value: value.try_compile() if isinstance(value, Regex) else value,
     _parse_pattern,
 )
-RANGE = Codec(
-    "range",
-    check_range,
-    lambda value: {"start": value.start, "stop": value.stop, "step": value.step},
-    lambda value: (
-        range(value["start"], value["stop"], value["step"]) if isinstance(value, Mapping) else value
-    ),
-    _parse_range,
-)
 SCALARS: dict[Any, Codec] = {
-    str: Codec("str", check_text, parse=lambda text: text),
-    int: Codec("int", check_int, parse=_number(int, "a whole number")),
-    float: Codec("float", _check_float, float, parse=_parse_float),
-    bool: scalar("bool", instance_of(bool), parse=parse_bool),
-    bytes: scalar(
+    str: Codec("str", check_text, parse=lambda text: text, loads_as=(str,)),
+    int: Codec("int", check_int, parse=_number(int, "a whole number"), loads_as=(int, Int64)),
+    float: Codec("float", _check_float, float, parse=_parse_float, loads_as=(float, int, Int64)),
+    bool: instance_of("bool", bool, parse=parse_bool),
+    bytes: instance_of(
         "bytes",
-        instance_of(bytes),
+        bytes,
         decode=lambda value: bytes(value) if isinstance(value, bytes) else value,
         parse=lambda text: text.encode(),
     ),
@@ -176,19 +181,28 @@ SCALARS: dict[Any, Codec] = {
         load_datetime,
         parse_datetime,
         convert=aware_datetime,
+        loads_as=(pendulum.DateTime,),
     ),
-    date: scalar(
+    date: Codec(
         "date",
-        lambda value: isinstance(value, date) and not isinstance(value, datetime),
+        _check_date,
         lambda value: value.isoformat(),
         lambda value: date.fromisoformat(value) if isinstance(value, str) else value,
         parse_date,
+        loads_as=(date,),
     ),
     timedelta: Codec(
         "timedelta", check_timedelta, timedelta.total_seconds, load_timedelta, parse_duration
     ),
-    UUID: scalar("UUID", instance_of(UUID), parse=_number(UUID, "a UUID")),
-    ObjectId: scalar("an id (ObjectId)", instance_of(ObjectId), parse=_parse_object_id),
-    range: RANGE,
+    UUID: instance_of("UUID", UUID, parse=_number(UUID, "a UUID")),
+    ObjectId: instance_of("an id (ObjectId)", ObjectId, parse=_parse_object_id),
+    range: Codec(
+        "range",
+        check_range,
+        lambda value: {"start": value.start, "stop": value.stop, "step": value.step},
+        _load_range,
+        _parse_range,
+    ),
 }
+"""Store, load, parse and check of each type; a new scalar goes here."""
 SCALARS[pendulum.DateTime] = SCALARS[datetime]
