@@ -1,6 +1,6 @@
 """`rocketjob doctor`: what is wrong here, and what to do about it.
 
-The checks are in `rocketjob.server.checks`, and those of plugins in the plugins.
+The checks are in `rocketjob.server.kernel_checks`, and those of plugins in the plugins.
 
 Imports within functions: a command loads no more than it needs, so that it starts quickly.
 """

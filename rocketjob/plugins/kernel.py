@@ -21,6 +21,6 @@ def register_indexes() -> Mapping[str, Sequence[Mapping[str, Any]]]:
 
 @hookimpl
 def register_checks() -> list[Check]:
-    from rocketjob.server.checks import kernel_checks  # for start-up time
+    from rocketjob.server.kernel_checks import kernel_checks  # for start-up time
 
     return kernel_checks()

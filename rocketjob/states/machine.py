@@ -269,7 +269,7 @@ class Change:
         """
         document = self.document
         try:
-            matched = self._write_with_companions() if self.companions else self._write_alone()
+            matched = self.write_with_companions() if self.companions else self._write_alone()
         except BaseException as error:
             self.rollback(error)
             if isinstance(error, Exception):
@@ -291,7 +291,7 @@ class Change:
             return True
         return context.current().store.write_many(document.collection_name, [self.guarded()])[0]
 
-    def _write_with_companions(self) -> bool:
+    def write_with_companions(self) -> bool:
         """Store the change and its companions as one unit.
 
         A companion that a unique index refuses is left out: another process was first, or two
@@ -353,7 +353,7 @@ class Change:
             and self.target == self.event.transitions[0].target
         )
 
-    def needs_settling(self) -> bool:
+    def has_afters(self) -> bool:
         """Return whether anything is left for `finish` to do once the write was made."""
         return (
             any(change._frames for change in (self, *self.follow_ups))

@@ -9,8 +9,8 @@ stores it; then the note says whose token counts, once and for all; only then is
 of all the note removed. What is hidden under a token that does not count came too late, and is
 removed again.
 
-Where notes may be is noted too, in a collection of the outbox. The names of the fields, and what a
-note says of jobs, are those of the first version: notes that it left are finished like any other.
+Where notes may be is noted too, in a collection of the outbox. What a note says, and how, is in
+`rocketjob.store.notes`.
 """
 
 from __future__ import annotations
@@ -19,16 +19,32 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from bson import Binary, ObjectId
+from bson import ObjectId
 
 from rocketjob.base import clock
 from rocketjob.base.errors import is_duplicate_key
 from rocketjob.base.log import Logger
-from rocketjob.store.packing import pack, unpack
+from rocketjob.store.notes import (
+    FIELD,
+    HELD,
+    JOBS,
+    MADE,
+    MADE_LAST,
+    Note,
+    hidden_by,
+    is_needed,
+    leaving_note,
+    note_of,
+    of_note,
+    pairs,
+    token_of,
+    unpacked,
+    while_undecided,
+    writes_of,
+)
 from rocketjob.store.port import Collection, Store
 from rocketjob.store.transacted import write_guards
 from rocketjob.store.unit import (
-    NEVER,
     Committed,
     Filter,
     Insert,
@@ -40,16 +56,9 @@ from rocketjob.store.unit import (
 )
 
 log = Logger("rocketjob.outbox")
-FIELD = "_successors"  # the note
-HELD = "_held"  # by whom a new document is hidden
-MADE = "_counted"  # the units whose `also` was made in a document, the last ones
-MADE_LAST = 1000
-JOBS = "rocket_job.jobs"
 COLLECTION = "rocket_job.outbox"  # the names of the other collections in which notes may be
 PATIENCE = timedelta(seconds=60)  # whoever wrote the note has it done long before
 REGISTERED_FOR = timedelta(hours=1)
-
-Note = Mapping[str, Any]
 
 
 def indexes_of_notes() -> list[dict[str, Any]]:
@@ -91,8 +100,8 @@ class Outbox:
         if unit.is_plain:
             return Committed(write_guards(self.store, [unit])[0])
         self._register(unit)
-        note = _note(unit)
-        noting = _noting(unit.write, unit, note)
+        note = note_of(unit)
+        noting = leaving_note(unit.write, unit, note)
         while not self.store.write_many(unit.collection, [noting])[0]:
             earlier = self._earlier(unit.collection, unit.write)
             if earlier is None:
@@ -182,24 +191,24 @@ class Outbox:
             token = ObjectId()
             by = {"in": collection, "of": owner, "token": token}
             held = [self._insert(by, note, each) for each in note["documents"]]
-            for each, whose in _pairs(note, held):
+            for each, whose in pairs(note, held):
                 if isinstance(whose, Exception):
                     refused[each["document"]["_id"]] = whose
-            if note["undo"] is not None and any(_is_needed(note, id) for id in refused):
+            if note["undo"] is not None and any(is_needed(note, id) for id in refused):
                 self.withdraw(collection, owner, note)
                 self._remove_inserted(note, held)
                 return refused
-            if any(_hidden(each) for each in note["documents"]):
+            if any(hidden_by(each) for each in note["documents"]):
                 decision = self._decide(owners, owner, note, held)
                 if decision is None or token not in decision["counts"]:
                     self._discard(note, {f"{HELD}.token": token})  # others have finished, or do
                 if decision is None:
                     return refused
                 note = decision
-        for each, whose in _pairs(note, note["counts"]) if "counts" in note else ():
+        for each, whose in pairs(note, note["counts"]) if "counts" in note else ():
             if whose:
                 self._show(each, whose)
-        for index, (name, write) in enumerate(_writes(note)):
+        for index, (name, write) in enumerate(writes_of(note)):
             self._write_once(name, write, f"{note['id']}{f'.{index}' if index else ''}")
         self._end(owners, owner, note)
         return refused
@@ -208,7 +217,7 @@ class Outbox:
         """Take a change back together with its note; False if what it names is stored already."""
         undo = {key: dict(value) for key, value in note["undo"]}
         undo["$unset"] = {**undo.get("$unset", {}), FIELD: ""}
-        owners, undecided = self.store.collection(collection), _undecided(owner, note)
+        owners, undecided = self.store.collection(collection), while_undecided(owner, note)
         try:
             done = owners.update_one(undecided, undo)
         except Exception as error:
@@ -232,7 +241,7 @@ class Outbox:
             id = stored.pop("_id")
             collection.update_one({"_id": id}, {"$set": stored}, upsert=True)
             return None
-        hidden = _hidden(entry)
+        hidden = hidden_by(entry)
         if hidden:
             stored.update(hidden)
             stored[HELD] = {**by, "at": note["at"]}
@@ -257,14 +266,14 @@ class Outbox:
         self, owners: Collection, owner: Any, note: Note, held: Sequence[Any]
     ) -> Stored | None:
         """Say in the note whose tokens count, unless that is said; return it, None if gone."""
-        decision = {"$set": {f"{FIELD}.counts": [_token(whose) for whose in held]}}
-        undecided = _undecided(owner, note)
+        decision = {"$set": {f"{FIELD}.counts": [token_of(whose) for whose in held]}}
+        undecided = while_undecided(owner, note)
         stored = owners.find_one_and_update(undecided, decision, return_document=True)
-        stored = stored or owners.find_one(_mine(owner, note))
+        stored = stored or owners.find_one(of_note(owner, note))
         return None if stored is None else stored[FIELD]
 
     def _show(self, entry: Mapping[str, Any], token: ObjectId) -> None:
-        document, hidden = entry["document"], _hidden(entry)
+        document, hidden = entry["document"], hidden_by(entry)
         shown = {key: document[key] for key in hidden if document.get(key) is not None}
         unset = {HELD: "", **dict.fromkeys((key for key in hidden if key not in shown), "")}
         guard = {"_id": document["_id"], f"{HELD}.token": token}
@@ -282,21 +291,21 @@ class Outbox:
 
     def _end(self, owners: Collection, owner: Any, note: Note) -> None:
         """Make the guarded write if it is still to be made, and remove the note."""
-        guard = _mine(owner, note)
+        guard = of_note(owner, note)
         if note["remove"]:
             owners.delete_one(guard)
             return
-        update = dict(_unpack(note["write"])) if note.get("write") is not None else {}
+        update = dict(unpacked(note["write"])) if note.get("write") is not None else {}
         owners.update_one(guard, {**update, "$unset": {**update.get("$unset", {}), FIELD: ""}})
 
     def _discard(self, note: Note, whose: Filter) -> None:
         """Remove documents of a note that are hidden by somebody."""
-        for name in {entry["collection"] for entry in note["documents"] if _hidden(entry)}:
+        for name in {entry["collection"] for entry in note["documents"] if hidden_by(entry)}:
             ids = [e["document"]["_id"] for e in note["documents"] if e["collection"] == name]
             self.store.collection(name).delete_many({"_id": {"$in": ids}, **whose})
 
     def _remove_inserted(self, note: Note, held: Sequence[Any]) -> None:
-        for entry, whose in _pairs(note, held):
+        for entry, whose in pairs(note, held):
             if whose is True:
                 self.store.collection(entry["collection"]).delete_one(
                     {"_id": entry["document"]["_id"]}
@@ -344,88 +353,7 @@ class Outbox:
     def _discard_late(self, collection: Collection, id: Any, held: Mapping[str, Any]) -> None:
         """Remove what is hidden and was never to be shown: the one that counts was, before."""
         owners = self.store.collection(held["in"])
-        stored = owners.find_one(_mine(held["of"], held), {FIELD: 1})
+        stored = owners.find_one(of_note(held["of"], held), {FIELD: 1})
         note = None if stored is None else stored[FIELD]
         if note is None or ("counts" in note and held["token"] not in note["counts"]):
             collection.delete_one({"_id": id, f"{HELD}.token": held["token"]})
-
-
-# --- notes ---------------------------------------------------------------------------------------
-
-
-def _note(unit: Unit) -> dict[str, Any]:
-    assert unit.write is not None
-    last = unit.interim is not None and unit.write.update is not None
-    return {
-        "at": clock.now(),
-        "id": unit.id,
-        "remove": unit.write.update is None,
-        "write": _pack(unit.write.update or {}) if last else None,
-        "undo": None if unit.undo is None else [[key, value] for key, value in unit.undo.items()],
-        "documents": [_noted_insert(insert) for insert in unit.inserts],
-        "also": [[name, _pack(write._asdict())] for name, write in unit.also],
-    }
-
-
-def _noted_insert(insert: Insert) -> dict[str, Any]:
-    return {
-        "collection": insert.collection,
-        "document": insert.document,
-        "hidden": dict(insert.hidden),
-        "optional": insert.optional,
-        "replaces": insert.replaces,
-    }
-
-
-def _noting(write: Write, unit: Unit, note: Note) -> Write:
-    """Return the guarded write that leaves a note and what is visible first."""
-    first = write.update if unit.interim is None else unit.interim
-    update = dict(first or {})
-    update["$set"] = {**update.get("$set", {}), FIELD: note}
-    return Write({**write.filter, FIELD: {"$exists": False}}, update)
-
-
-def _pack(value: Mapping[str, Any]) -> Binary:
-    """Return what can be stored of filters and updates: names there begin with a dollar sign."""
-    return Binary(pack(value))
-
-
-def _unpack(stored: bytes) -> dict[str, Any]:
-    return unpack(stored)
-
-
-def _writes(note: Note) -> list[tuple[str, Write]]:
-    return [(name, Write(**_unpack(packed))) for name, packed in note.get("also", ())]
-
-
-def _hidden(entry: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return what hides a document; the first version did not say so, and hid queued jobs."""
-    if "hidden" in entry:
-        hidden: Mapping[str, Any] = entry["hidden"]
-        return hidden
-    is_queued = entry["collection"] == JOBS and entry["document"].get("state") == "queued"
-    return {"run_at": NEVER} if is_queued else {}
-
-
-def _is_needed(note: Note, id: Any) -> bool:
-    """Return whether the change is withdrawn without a document."""
-    return any(
-        entry["document"]["_id"] == id and not entry.get("optional", False)
-        for entry in note["documents"]
-    )
-
-
-def _mine(owner: Any, note: Note) -> dict[str, Any]:
-    return {"_id": owner, f"{FIELD}.at": note["at"]}
-
-
-def _undecided(owner: Any, note: Note) -> dict[str, Any]:
-    return {**_mine(owner, note), f"{FIELD}.counts": {"$exists": False}}
-
-
-def _pairs(note: Note, other: Sequence[Any]) -> list[tuple[Mapping[str, Any], Any]]:
-    return list(zip(note["documents"], other, strict=True))
-
-
-def _token(whose: Any) -> ObjectId | None:
-    return whose if isinstance(whose, ObjectId) else None

@@ -1,8 +1,9 @@
 """The workers of one process: one claimer and committer, and threads that perform.
 
-The thread that calls `run` claims jobs for all threads in one step and writes what they have
-finished in one step, so that the store is asked once for many jobs. Between the two there is a
-small backlog: what the threads can finish within a few milliseconds, measured.
+The thread that calls `run` claims jobs for all threads in one step, and has what they have finished
+written in one step (see `rocketjob.worker.committer`), so that the store is asked once for many
+jobs. Between the two there is a small backlog: what the threads can finish within a few
+milliseconds, measured.
 """
 
 from __future__ import annotations
@@ -20,16 +21,13 @@ from bson import ObjectId
 from rocketjob.base import clock
 from rocketjob.base.backoff import Backoff
 from rocketjob.base.config import Config
-from rocketjob.base.errors import ClaimLost
 from rocketjob.base.interrupt import Interrupt
 from rocketjob.base.log import Logger
-from rocketjob.jobs import completions
 from rocketjob.jobs.claims import COLLECTION, Claim, claim_of, held_by, release
 from rocketjob.jobs.job import Job
 from rocketjob.queue.dispatch import Queue
 from rocketjob.states.machine import Change
-from rocketjob.store import Write
-from rocketjob.worker.runner import log_end
+from rocketjob.worker.committer import GATHER_SECONDS, Committer
 from rocketjob.worker.surroundings import Surroundings
 from rocketjob.worker.thread import Refused, Task, ThreadWorker, Watch
 
@@ -38,8 +36,6 @@ log = Logger("rocketjob.worker_pool")
 BACKLOG_SECONDS = 0.02  # claim at most what can be finished in this time, beyond idle threads
 BACKLOG_LIMIT = 250  # ... and at most so many, so that a killed process leaves little behind
 STALE_SECONDS = 0.2  # a backlog that waits longer was misjudged: release it to the others
-GATHER_SECONDS = 0.003  # a finished job waits at most so long for others to be written with it
-GATHER_COUNT = 100
 CLEAR_SECONDS = 0.25  # a job that may take long waits at most so long for what others finished
 BEGIN_SECONDS = 0.05  # ... and then has so long to begin, while nothing is written
 QUICK_SECONDS = 0.0005  # jobs shorter than this are done faster by one thread than by many
@@ -49,7 +45,7 @@ RETRY_SECONDS = (0.1, 5.0)  # first and longest wait while the store is out of r
 
 
 class WorkerPool:
-    """Threads that work jobs, and the loop that feeds them.
+    """Threads that run jobs, and the loop that feeds them.
 
     Args:
         queue: where jobs are claimed.
@@ -70,13 +66,12 @@ class WorkerPool:
         self.may_claim, self.watch = may_claim, watch
         self.surroundings = Surroundings()
         self.stopping = threading.Event()
+        self.commits = Committer(queue.store, self.released, self._follow)
         self.end_when_idle = False  # for a process that was started for a few jobs only
         self.worked = 0
         self._tasks: deque[Task] = deque()
         self._idle = 0
         self._ready = threading.Condition(threading.Lock())
-        self._finished: deque[Change] = deque()
-        self._finished_at = 0.0
         self._wake = Interrupt()
         self._ended = False
         self._mean = 0.05  # seconds a job takes; learnt from those that were worked
@@ -87,7 +82,6 @@ class WorkerPool:
         self._unwanted: list[Job] = []  # to be released
         self._held: dict[ObjectId, int] = {}  # the claims that this pool knows of
         self._found_nothing = False
-        self._is_unsure = False  # whether an answer of the store was lost
         self._next_check = clock.monotonic() + config.re_check_seconds
         self.workers = [ThreadWorker(self, number) for number in range(1, threads + 1)]
 
@@ -171,11 +165,13 @@ class WorkerPool:
         claim = claim_of(change.document)
         if self.watch is not None and claim is not None:
             self.watch.finished(change.document.id, claim.number)
-        if not self._finished:
-            self._finished_at = clock.monotonic()
-        self._finished.append(change)
-        if not self._tasks or len(self._finished) >= GATHER_COUNT:
+        is_group = self.commits.add(change)
+        if is_group or not self._tasks:
             self._wake.set()
+
+    def _follow(self, task: Change | Refused) -> None:
+        self._tasks.appendleft(task)
+        self._call_threads(1)
 
     # --- the loop ----------------------------------------------------------------------------
 
@@ -189,7 +185,7 @@ class WorkerPool:
                 self._step()
                 pauses.reset()
             except Exception as error:
-                self._is_unsure = True
+                self.commits.is_unsure = True
                 transient = self.queue.store.is_transient(error)
                 log.exception("cannot reach the store" if transient else "the claimer failed")
                 time.sleep(pauses.next())
@@ -212,10 +208,10 @@ class WorkerPool:
         return not any(worker.thread.is_alive() for worker in self.workers)
 
     def _is_done(self) -> bool:
-        if not self.stopping.is_set() or self._tasks or self._finished or self._unwanted:
+        if not self.stopping.is_set() or self._tasks or self.commits.waiting or self._unwanted:
             return False
         with self._ready:
-            return self._idle == len(self.workers) and not self._finished and not self._tasks
+            return self._idle == len(self.workers) and not self.commits.waiting and not self._tasks
 
     def _end(self) -> None:
         with self._ready:
@@ -229,7 +225,7 @@ class WorkerPool:
             self.watch.set_worked(self.worked)
             self.watch.set_turn(clock.monotonic())
         mark = self.queue.store.change_mark()
-        self._commit()
+        self.commits.write(at_once=not self._tasks or bool(self._asking))
         self._make_way()
         self._release_backlog()
         self._check_claims()
@@ -237,113 +233,20 @@ class WorkerPool:
         if not claimed:
             self._rest(mark)
 
-    def _commit(self) -> None:
-        """Write all finished changes in one group, and queue what comes after them."""
-        count = len(self._finished)
-        if not count or not self._is_time_to_write(count):
-            return
-        changes = self._next_group(count)
-        try:
-            matched = self._write(changes)
-        except Exception as error:
-            if self.queue.store.is_transient(error):
-                raise  # they are kept
-            self._commit_singly(changes)
-            return
-        for change, was_written in zip(changes, matched, strict=True):
-            self._finished.popleft()  # only now: if the store was out of reach they are kept
-            self._conclude(change, was_written)
-        pairs = zip(changes, matched, strict=True)
-        if removed := [change.document.id for change, done in pairs if done and change.removes()]:
-            completions.note(removed)
-
     def _make_way(self) -> None:
         """Let jobs begin that may take long, at a moment when nothing is being written."""
-        while self._asking and not self._finished:
+        while self._asking and not self.commits.waiting:
             clear, begun = self._asking.pop()
             clear.set()
             begun.wait(BEGIN_SECONDS)
-
-    def _next_group(self, count: int) -> list[Change]:
-        """Return the first finished changes; one that other documents go with stands alone."""
-        group: list[Change] = []
-        for index in range(count):
-            change = self._finished[index]
-            if change.companions and group:
-                break
-            group.append(change)
-            if change.companions:
-                break
-        return group
-
-    def _write(self, changes: list[Change]) -> list[bool]:
-        if changes[0].companions:
-            return [changes[0]._write_with_companions()]
-        return self.queue.store.write_many(COLLECTION, [change.guarded() for change in changes])
-
-    def _commit_singly(self, changes: list[Change]) -> None:
-        """Write changes one by one, for one of them is refused: the others must not suffer."""
-        for change in changes:
-            try:
-                was_written = self._write([change])[0]
-            except Exception as error:
-                if self.queue.store.is_transient(error) or not self._takes_writes(change.document):
-                    raise
-                self._finished.popleft()
-                self._tasks.appendleft(Refused(change, error))
-                self._call_threads(1)
-            else:
-                self._finished.popleft()
-                self._conclude(change, was_written)
-                if was_written and change.removes():
-                    completions.note([change.document.id])
-
-    def _takes_writes(self, job: Job) -> bool:
-        """Return whether the store takes a harmless write of a job: then it is well itself."""
-        harmless = Write(job.write_guard(), {"$set": {"claim_number": job.claim_number}})
-        try:
-            self.queue.store.write_many(COLLECTION, [harmless])
-        except Exception:
-            return False
-        return True
-
-    def _conclude(self, change: Change, was_written: bool) -> None:
-        self.released(change.document, claim_of(change.document))
-        if was_written or (self._is_unsure and self._is_written_already(change)):
-            change.stored()
-            log_end(change)
-            if change.needs_settling():
-                self._tasks.appendleft(change)
-                self._call_threads(1)
-        else:
-            self._lost(change)
-
-    def _is_written_already(self, change: Change) -> bool:
-        """Return whether an earlier attempt, whose answer was lost, has written a change."""
-        stored = self.queue.store.collection(COLLECTION).find_one({"_id": change.document.id})
-        if stored is None:
-            return change.deletes
-        return any(entry in stored.get("history", ()) for entry in change.entries())
-
-    def _is_time_to_write(self, count: int) -> bool:
-        return (
-            count >= GATHER_COUNT
-            or not self._tasks
-            or bool(self._asking)
-            or clock.monotonic() - self._finished_at >= GATHER_SECONDS
-        )
-
-    def _lost(self, change: Change) -> None:
-        job = change.document
-        error = ClaimLost(f"{job!r} was reclaimed or deleted; nothing was written")
-        job.logger.warning("ClaimLost", event=change.event.name, reason=str(error))
-        change.rollback(error)
 
     def _claim(self) -> bool:
         self._found_nothing = False
         if self.stopping.is_set() or not self.may_claim():
             return False
-        if len(self._finished) > BACKLOG_LIMIT:  # they are written one by one: no faster than that
+        if (
+            len(self.commits.waiting) > BACKLOG_LIMIT
+        ):  # they are written one by one: no faster than that
             return False
         room = self._room()
         if room <= 0:
@@ -408,12 +311,12 @@ class WorkerPool:
             del self._unwanted[: len(unwanted)]  # only now: if the store is away they are kept
 
     def _check_claims(self) -> None:
-        """Give back what the store says is held here, and the pool knows nothing of.
+        """Release what the store says is held here, and the pool knows nothing of.
 
         So a claim whose answer was lost, or a job whose end could not be written, does not stay
         running for as long as the process lives.
         """
-        if not self._is_unsure and clock.monotonic() < self._next_check:
+        if not self.commits.is_unsure and clock.monotonic() < self._next_check:
             return
         documents = list(
             self.queue.store.collection(COLLECTION).find(held_by(self.queue.claimed_by))
@@ -427,14 +330,14 @@ class WorkerPool:
         if lost:
             log.warning("claims that nobody works on are released", jobs=len(lost))
             self.queue.store.write_many(COLLECTION, [release(job) for job in lost])
-        self._is_unsure = False
+        self.commits.is_unsure = False
         self._next_check = clock.monotonic() + self.config.re_check_seconds
 
     def _rest(self, mark: Any) -> None:
         """Wait until there may be something to do."""
         if self._tasks and self._idle:
             self._call_threads(1)  # the jobs are slower than was thought: more threads help
-        if self._finished:
+        if self.commits.waiting:
             self._wake.wait(GATHER_SECONDS)
         elif self._tasks or self.stopping.is_set() or self._room() <= 0:
             self._wake.wait(0.002 if self._tasks else 0.05)

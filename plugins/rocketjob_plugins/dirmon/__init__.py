@@ -32,7 +32,7 @@ from rocketjob import Job, hookimpl
 from rocketjob.base.settings import Setting
 from rocketjob_plugins.dirmon import entry, intake
 from rocketjob_plugins.dirmon.entry import DirmonEntry, DirmonEntryException
-from rocketjob_plugins.dirmon.folders import DirmonError
+from rocketjob_plugins.dirmon.folder import DirmonError
 from rocketjob_plugins.dirmon.job import DirmonJob
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from rocketjob.model.query import Query
 from rocketjob.model.registry import lookup
 from rocketjob.states.stateful import Stateful
 from rocketjob_plugins.dirmon import patterns
-from rocketjob_plugins.dirmon.folders import Archive, FileState, check_archive, folder_of
+from rocketjob_plugins.dirmon.folder import Archive, FileState, check_archive
+from rocketjob_plugins.dirmon.folders import folder_of
 from rocketjob_plugins.dirmon.intake import Intake
 from rocketjob_plugins.files.upload import UploadFileJob, misfits, wrong_encoding
 

@@ -25,7 +25,8 @@ from rocketjob.model.query import Query
 from rocketjob.model.record import record_of
 from rocketjob.store import Unit, Write
 from rocketjob_plugins.batch.streams.names import is_url
-from rocketjob_plugins.dirmon.folders import Archive, DirmonError, FileState, Folder, folder_of, why
+from rocketjob_plugins.dirmon.folder import Archive, DirmonError, FileState, Folder, why
+from rocketjob_plugins.dirmon.folders import folder_of
 from rocketjob_plugins.files.upload import UploadFileJob
 
 COLLECTION = "rocket_job.dirmon_files"

@@ -11,7 +11,7 @@ from rocketjob.base.errors import InvalidTransition, NotFound
 from rocketjob.server.server import Server
 from rocketjob_plugins.cron import Cron
 from rocketjob_plugins.dirmon.entry import DirmonEntry
-from rocketjob_plugins.dirmon.folders import DirmonError, FileState, FolderAway
+from rocketjob_plugins.dirmon.folder import DirmonError, FileState, FolderAway
 from rocketjob_plugins.dirmon.intake import ClaimTaken, Intake
 
 Memory = dict[str, list[int]]

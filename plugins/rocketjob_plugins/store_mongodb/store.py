@@ -8,13 +8,11 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-import time
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, cast
 
-from rocketjob.base.backoff import Backoff
 from rocketjob.base.errors import StoreError, is_conflict
 from rocketjob.base.interrupt import Interrupt
 from rocketjob.base.log import Logger
@@ -22,8 +20,9 @@ from rocketjob.store import Collection, Committed, Filter, Lease, Sort, Stored, 
 from rocketjob.store.lease import NOT_NEEDED, lease
 from rocketjob.store.outbox import Outbox
 from rocketjob.store.transacted import commit_in_transaction
-from rocketjob_plugins.store_mongodb import failures, location, tailable
+from rocketjob_plugins.store_mongodb import failures, location, tailable, transactions
 from rocketjob_plugins.store_mongodb.changes import Changes, Polling
+from rocketjob_plugins.store_mongodb.deployment import Deployment
 
 log = Logger("rocketjob.store")
 WAKE_UPS: dict[str, type[Changes] | type[Polling]] = {
@@ -33,7 +32,6 @@ WAKE_UPS: dict[str, type[Changes] | type[Polling]] = {
 }
 WAKE_UP_NAMES = {"changeStreams": "change streams", "tailable": "tailable cursor"}
 PROBED = "rocket_job.limits"  # which also keeps the leases
-COMMIT_SECONDS = 60.0  # how long the outcome of a commit is asked for
 _stores: weakref.WeakSet[MongoStore] = weakref.WeakSet()
 
 
@@ -62,12 +60,11 @@ class MongoStore:
         self._client: Any = None
         self._abandoned: list[Any] = []  # a parent's clients: they must not even be finalised
         self._renew()
-        self._facts: dict[str, Any] = {}
         self._use(self._connect(wake_up or parsed.wake_up))
         _stores.add(self)
 
     def _renew(self) -> None:
-        """Begin anew, in this process: without locks, threads and sessions of another one."""
+        """Start again in this process, without locks, threads and sessions of another one."""
         self._lock = threading.RLock()
         self._local = threading.local()
         if self._client is not None:
@@ -108,14 +105,14 @@ class MongoStore:
 
         name = self.database.name
         try:
-            self._facts = self.client.admin.command("hello")
-            failures.check_hello(self.url, self._facts)
+            deployment = Deployment(lambda: self.database, self.url, PROBED)
+            failures.check_hello(self.url, deployment.facts)
             self.database.list_collection_names()
-            status = self._status()
+            status = deployment.status()
             missing = failures.missing_rights(status, name)
             if failures.leaves_rights_open(status):
                 self.database[PROBED].delete_one({"_id": None})  # refused, or finds nothing
-            found = self._find_wake_up(wake_up) if not missing else "polling"
+            best = deployment.find_wake_up(wake_up) if not missing else "polling"
         except PyMongoError as error:
             self.close()
             raise failures.refused(self.url, name, error) from None
@@ -126,42 +123,14 @@ class MongoStore:
             self.close()
             problem = f"it lacks {', '.join(sorted(missing))} on the database {name}"
             raise failures.no_rights(self.url, name, problem)
-        return found
-
-    def _status(self) -> dict[str, Any]:
-        from pymongo.errors import OperationFailure
-
-        try:
-            status: dict[str, Any] = self.client.admin.command(
-                "connectionStatus", showPrivileges=True
-            )
-        except OperationFailure:  # not every relative of MongoDB has it
-            return {}
-        return status
+        self._deployment = deployment
+        return best
 
     @property
     def supports_transactions(self) -> bool:
         if self._transactions is None:
-            self._transactions = self._is_replicated and self._can_commit()
+            self._transactions = self._deployment.is_replicated and self._deployment.can_commit()
         return self._transactions
-
-    def _find_wake_up(self, wanted: str | None) -> str:
-        """Return the best way to wake idle workers, or the one that is wanted.
-
-        Every process looks when it connects: also one that only writes has to know whether others
-        wait for its word.
-        """
-        replicated = self._is_replicated or wanted == "changeStreams"
-        if wanted in ("changeStreams", None) and replicated and self._can_watch():
-            return "changeStreams"
-        if wanted in ("tailable", None) and self._can_tail():
-            return "tailable"
-        if wanted in ("polling", None):
-            return "polling"
-        raise StoreError(
-            f"{self.url} has not what rocketjobWakeUp={wanted} needs. Leave the option out, and "
-            "the best that there is will be found"
-        )
 
     def _use(self, wake_up: str) -> None:
         """Wake others, and be woken, in this way from now on."""
@@ -177,50 +146,6 @@ class MongoStore:
     def _listeners(self) -> list[Any]:
         return [tailable.Writes(self.written)] if self.wake_up == "tailable" else []
 
-    @property
-    def _is_replicated(self) -> bool:
-        return "setName" in self._facts or self._facts.get("msg") == "isdbgrid"
-
-    def _can_commit(self) -> bool:
-        """Try a transaction that reads: some relatives of MongoDB claim a set and have none."""
-
-        def read(session: Any) -> None:
-            self.database[PROBED].find_one({"_id": None}, session=session)
-
-        return self._works("transactions", lambda: self._run(read))
-
-    def _run(self, step: Callable[[Any], None]) -> None:
-        with self.client.start_session() as session, session.start_transaction():
-            step(session)
-
-    def _can_watch(self) -> bool:
-        def look() -> None:
-            with self.database.watch(max_await_time_ms=1) as stream:
-                stream.try_next()
-
-        return self._works("change streams", look)
-
-    def _can_tail(self) -> bool:
-        tails = False
-
-        def look() -> None:
-            nonlocal tails
-            tails = tailable.can_tail(self.database)
-
-        return self._works("capped collections", look) and tails
-
-    def _works(self, what: str, step: Callable[[], None]) -> bool:
-        from pymongo.errors import PyMongoError
-
-        try:
-            step()
-        except PyMongoError as error:
-            if failures.is_transient(error):
-                raise  # that says nothing of what the deployment can do
-            log.info(f"the deployment has no {what}", error=failures.reason(error))
-            return False
-        return True
-
     def close(self) -> None:
         with self._lock:
             self._changes.stop()
@@ -234,9 +159,9 @@ class MongoStore:
     def collection(self, name: str) -> Collection:
         session = getattr(self._local, "session", None)
         collection: Any = self.database[name]
-        return cast(
-            Collection, collection if session is None else _InTransaction(collection, session)
-        )
+        if session is not None:
+            collection = transactions.InTransaction(collection, session)
+        return cast(Collection, collection)
 
     def collection_names(self) -> list[str]:
         names = self.database.list_collection_names()
@@ -255,16 +180,16 @@ class MongoStore:
             yield present
             return
         with self.client.start_session() as session:
-            _begin(session)
+            transactions.begin(session)
             self._local.session = session
             try:
                 yield session
             except BaseException:
-                _abort(session)
+                transactions.abort(session)
                 raise
             finally:
                 self._local.session = None
-            _commit(session)
+            transactions.commit(session)
 
     # --- groups ------------------------------------------------------------------------------
 
@@ -279,26 +204,28 @@ class MongoStore:
         session: Any = None,
     ) -> list[Stored]:
         """Claim one after the other: each is one `find_one_and_update`, atomic by itself."""
-        found: list[Stored] = []
+        claimed: list[Stored] = []
         documents: Any = self.collection(collection)
-        while len(found) < limit:
-            others = {"$and": [filter, {"_id": {"$nin": [document["_id"] for document in found]}}]}
+        while len(claimed) < limit:
+            others = {
+                "$and": [filter, {"_id": {"$nin": [document["_id"] for document in claimed]}}]
+            }
             try:
-                claimed = documents.find_one_and_update(
-                    others if found else filter,
+                document = documents.find_one_and_update(
+                    others if claimed else filter,
                     update,
                     sort=list(sort),
                     return_document=True,
                     session=session,
                 )
             except Exception as error:
-                if found and session is None and failures.is_transient(error):
+                if claimed and session is None and failures.is_transient(error):
                     break  # those that were claimed are the caller's, whatever comes
                 raise
-            if claimed is None:
+            if document is None:
                 break
-            found.append(claimed)
-        return found
+            claimed.append(document)
+        return claimed
 
     def write_many(
         self, collection: str, writes: Sequence[Write], *, session: Any = None
@@ -328,10 +255,10 @@ class MongoStore:
                 documents: Any = self.collection(collection)
                 result = documents.bulk_write(operations, ordered=True)
                 if result.matched_count + result.deleted_count != len(writes):
-                    raise _Missing
+                    raise _SomeDidNotMatch
         except Exception as error:
             # Of a transaction that was given up nothing is stored; single writes do not conflict.
-            if isinstance(error, _Missing) or is_conflict(error):
+            if isinstance(error, _SomeDidNotMatch) or is_conflict(error):
                 return False
             raise
         return True
@@ -394,7 +321,7 @@ class MongoStore:
             "store": "MongoDB",
             "server_version": info.get("version"),
             "database": self.database.name,
-            "deployment": self._deployment(),
+            "deployment": self._deployment.describe(),
             "transactions": self.supports_transactions,
             "wake-up": WAKE_UP_NAMES.get(self.wake_up, self.wake_up),
             "write concern": self.client.write_concern.document.get("w", "default"),
@@ -403,76 +330,9 @@ class MongoStore:
             findings["bytes"] = int(self.database.command("dbStats").get("dataSize", 0))
         return findings
 
-    def _deployment(self) -> str:
-        if self._facts.get("msg") == "isdbgrid":
-            return "sharded cluster"
-        name = self._facts.get("setName")
-        return f"replica set {name}" if name else "standalone"
 
-
-class _Missing(Exception):
+class _SomeDidNotMatch(Exception):
     """Some writes of a group matched nothing."""
-
-
-class _InTransaction:
-    """A collection whose calls belong to the thread's transaction. Only there is it in between.
-
-    `ClientSession.bind` of pymongo would do the same, but forbids the thread any other client
-    meanwhile: slices may be in another cluster than jobs.
-    """
-
-    METHODS = frozenset(
-        {"aggregate", "bulk_write", "count_documents", "delete_many", "delete_one", "distinct"}
-        | {"find", "find_one", "find_one_and_delete", "find_one_and_replace"}
-        | {"find_one_and_update", "insert_many", "insert_one", "replace_one", "update_many"}
-        | {"update_one"}
-    )
-
-    def __init__(self, collection: Any, session: Any) -> None:
-        self._collection, self._session = collection, session
-
-    def __getattr__(self, name: str) -> Any:
-        attribute = getattr(self._collection, name)
-        if name not in self.METHODS:
-            return attribute
-
-        def call(*args: Any, session: Any = None, **kwargs: Any) -> Any:
-            return attribute(*args, session=session or self._session, **kwargs)
-
-        return call
-
-
-def _begin(session: Any) -> None:
-    from pymongo import ReadPreference, WriteConcern
-    from pymongo.read_concern import ReadConcern
-
-    session.start_transaction(
-        read_concern=ReadConcern("snapshot"),
-        write_concern=WriteConcern("majority"),
-        read_preference=ReadPreference.PRIMARY,
-    )
-
-
-def _abort(session: Any) -> None:
-    with contextlib.suppress(Exception):  # the server gives it up by itself, in the worst case
-        if session.in_transaction:
-            session.abort_transaction()
-
-
-def _commit(session: Any) -> None:
-    """Commit, and ask again while it is not known whether that was done; asking is harmless."""
-    from pymongo.errors import PyMongoError
-
-    end, pauses = time.monotonic() + COMMIT_SECONDS, Backoff(0.05, 2.0)
-    while True:
-        try:
-            session.commit_transaction()
-            return
-        except PyMongoError as error:
-            unknown = error.has_error_label("UnknownTransactionCommitResult")
-            if not unknown or time.monotonic() > end:
-                raise
-        time.sleep(pauses.next())
 
 
 def _after_fork() -> None:

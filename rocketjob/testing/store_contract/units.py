@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -14,63 +13,10 @@ from rocketjob.base import clock
 from rocketjob.base.errors import is_duplicate_key
 from rocketjob.store import Collection, Committed, Insert, Store, Stored, Unit, Write
 from rocketjob.store.unit import NEVER
+from rocketjob.testing.store_contract.mortal import Mortal
 
 JOBS = "rocket_job.jobs"
-WRITES = (
-    *("insert_one", "insert_many", "find_one_and_update"),
-    *("update_one", "update_many", "delete_one", "delete_many"),
-)
 LONG_AFTER = timedelta(hours=1)
-
-
-class Killed(BaseException):
-    """Stands for the death of the process."""
-
-
-class Mortal:
-    """Lets the process die before the nth write of a block, as far as the store can tell."""
-
-    def __init__(self, store: Store) -> None:
-        self.left = 0
-        self.dead = self.died = False
-        collection, write_many = store.collection, store.write_many
-
-        def write_group(*args: Any, **kwargs: Any) -> list[bool]:
-            self.write()
-            return write_many(*args, **kwargs)
-
-        store.collection = lambda name: _MortalCollection(collection(name), self)  # type: ignore[method-assign]
-        store.write_many = write_group  # type: ignore[method-assign]
-
-    def write(self) -> None:
-        self.left -= 1
-        if self.left == 0:
-            self.dead = self.died = True
-        if self.dead:
-            raise Killed
-
-    @contextlib.contextmanager
-    def dies_at(self, number: int) -> Iterator[None]:
-        self.left, self.died = number, False
-        with contextlib.suppress(Killed):
-            yield
-        self.left, self.dead = 0, False
-
-
-class _MortalCollection:
-    def __init__(self, collection: Collection, mortal: Mortal) -> None:
-        self._collection, self._mortal = collection, mortal
-
-    def __getattr__(self, name: str) -> Any:
-        attribute = getattr(self._collection, name)
-        if name not in WRITES:
-            return attribute
-
-        def call(*args: Any, **kwargs: Any) -> Any:
-            self._mortal.write()
-            return attribute(*args, **kwargs)
-
-        return call
 
 
 def held(number: int) -> Stored:

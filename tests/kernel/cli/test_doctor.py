@@ -298,7 +298,7 @@ def test_a_check_that_fails_is_a_finding_and_the_others_go_on(findings, monkeypa
         raise RuntimeError("no idea")
         yield
 
-    monkeypatch.setattr("rocketjob.server.checks.check_clock", fail)
+    monkeypatch.setattr("rocketjob.server.kernel_checks.check_clock", fail)
     code, found = findings()
     assert code == 1
     assert found["clock"][0]["message"] == "RuntimeError: no idea"

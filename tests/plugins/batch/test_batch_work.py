@@ -682,9 +682,9 @@ def test_the_end_of_a_job_is_not_released_while_it_is_under_way(file_store):
     job = made(GatedEndBatchJob, lines(3))
     with running_pool(file_store) as pool:
         GatedEndBatchJob.gate.wait_for_entry()
-        pool._is_unsure = True
+        pool.commits.is_unsure = True
         pool.wake()
-        eventually(lambda: not pool._is_unsure)
+        eventually(lambda: not pool.commits.is_unsure)
         assert (job.reload().state, job.sub_state) == ("running", "after")
         GatedEndBatchJob.gate.open()
         eventually(lambda: job.reload().is_completed)

@@ -11,7 +11,8 @@ from rocketjob import ConfigurationError, InvalidTransition, Job, ValidationErro
 from rocketjob.base import clock
 from rocketjob.testing import sandbox
 from rocketjob_plugins.batch import Batch, InputCategory
-from rocketjob_plugins.dirmon import DirmonEntry, DirmonError, DirmonJob, folders
+from rocketjob_plugins.dirmon import DirmonEntry, DirmonError, DirmonJob, local_folder
+from rocketjob_plugins.dirmon.folder import FileState
 from rocketjob_plugins.dirmon.intake import LEASE, DirmonFile, Intake
 from rocketjob_plugins.dirmon.job import memory_key, schedule_of
 from rocketjob_plugins.encryption.keys import key_ring, new_key
@@ -389,7 +390,7 @@ def test_paths_are_real_and_come_once(rocketjob, incoming, tmp_path):
 
 
 def state(path, size):
-    return folders.FileState(str(path), str(path.parent), size, 7)
+    return FileState(str(path), str(path.parent), size, 7)
 
 
 def test_a_file_is_started_only_once_it_is_as_it_was_before(rocketjob, incoming):
@@ -601,7 +602,7 @@ def other_device(monkeypatch):
             raise OSError(errno.EXDEV, "Invalid cross-device link")
         rename(source, target)
 
-    monkeypatch.setattr(folders.os, "rename", refuse)
+    monkeypatch.setattr(local_folder.os, "rename", refuse)
 
 
 def test_an_archive_on_another_file_system_gets_a_whole_copy(rocketjob, incoming, monkeypatch):
@@ -662,7 +663,7 @@ def test_a_folder_that_cannot_be_read(rocketjob, incoming, monkeypatch):
             raise PermissionError(errno.EACCES, "Permission denied")
         return scandir(path)
 
-    monkeypatch.setattr(folders.os, "scandir", refuse)
+    monkeypatch.setattr(local_folder.os, "scandir", refuse)
     path = drop(incoming, "a.csv")
     assert_fails_alone(entry_for(f"{incoming}/*.csv"), path, "cannot be read: Permission denied")
 
@@ -740,7 +741,7 @@ def test_a_source_that_is_read_only(rocketjob, incoming, monkeypatch):
             raise OSError(errno.EROFS, "Read-only file system")
         rename(source, target)
 
-    monkeypatch.setattr(folders.os, "rename", refuse)
+    monkeypatch.setattr(local_folder.os, "rename", refuse)
     path = drop(incoming, "a.csv")
     entry = entry_for(f"{incoming}/*.csv")
     assert_fails_alone(entry, path, "cannot be archived: Read-only file system")
@@ -758,7 +759,7 @@ def test_a_source_that_is_read_only_with_an_archive_elsewhere(rocketjob, incomin
     entry = entry_for(f"{incoming}/*.csv")
     job = scan()
     other_device(monkeypatch)
-    monkeypatch.setattr(folders.os, "unlink", refuse)
+    monkeypatch.setattr(local_folder.os, "unlink", refuse)
     scan(job)
     assert entry.reload().is_failed
     assert path.exists()
@@ -834,7 +835,7 @@ def test_a_claim_whose_file_was_not_moved_is_given_up_and_the_file_is_found_agai
 ):
     drop(incoming, "a.csv", "hello")
     entry_for(f"{incoming}/*.csv")
-    job = scan_and_die(monkeypatch, folders.LocalFolder, "move")
+    job = scan_and_die(monkeypatch, local_folder.LocalFolder, "move")
     scan(job)
     assert UploadFileJob.count() == 0  # it is claimed still
     rocketjob.travel(LEASE * 2)
@@ -853,8 +854,8 @@ def test_a_copy_that_was_whole_when_the_scan_died_is_no_second_file(
     with monkeypatch.context() as patch:
         other_device(patch)
         job = scan()
-        patch.setattr(folders.os, "unlink", die)
-        patch.setattr(folders.LocalFolder, "discard_part", lambda self, target: None)
+        patch.setattr(local_folder.os, "unlink", die)
+        patch.setattr(local_folder.LocalFolder, "discard_part", lambda self, target: None)
         patch.setattr(Intake, "_drop", lambda self, claim: None)
         with pytest.raises(Died):
             scan(job)
@@ -928,15 +929,15 @@ def test_a_scan_whose_claim_was_given_up_before_it_moved_the_file_puts_it_back(
     path = drop(incoming, "a.csv", "hello")
     entry = entry_for(f"{incoming}/*.csv")
     (found,) = entry.files()
-    move = folders.LocalFolder.move
+    move = local_folder.LocalFolder.move
 
     def slow(self, *arguments):
-        monkeypatch.setattr(folders.LocalFolder, "move", move)
+        monkeypatch.setattr(local_folder.LocalFolder, "move", move)
         clock.travel(LEASE * 2)
         assert Intake("other").finish_others() == 0
         move(self, *arguments)
 
-    monkeypatch.setattr(folders.LocalFolder, "move", slow)
+    monkeypatch.setattr(local_folder.LocalFolder, "move", slow)
     job = DirmonJob(previous_file_names={memory_key(found.path): found.settled})
     assert not job.check_file(entry, found, Intake("slow"), {})
     assert path.read_text() == "hello"
@@ -1000,7 +1001,7 @@ def test_the_watching_goes_on_after_an_outage(rocketjob, incoming, monkeypatch, 
             incoming.rename(incoming.parent / "away")
         else:
             patch.setattr(
-                folders.os, "scandir", lambda path: (_ for _ in ()).throw(OSError(number, "x"))
+                local_folder.os, "scandir", lambda path: (_ for _ in ()).throw(OSError(number, "x"))
             )
         scan()
     if number is None:
@@ -1032,7 +1033,7 @@ def test_a_file_that_is_read_only_waits_and_is_said_once(rocketjob, incoming, mo
     access = os.access
     with monkeypatch.context() as patch:
         patch.setattr(
-            folders.os, "access", lambda path, mode: mode != os.W_OK and access(path, mode)
+            local_folder.os, "access", lambda path, mode: mode != os.W_OK and access(path, mode)
         )
         job = DirmonJob()
         for _ in range(3):
@@ -1047,7 +1048,7 @@ def test_a_read_only_file_that_still_grows_is_logged_once(rocketjob, incoming, m
     path = drop(incoming, "a.csv")
     access = os.access
     monkeypatch.setattr(
-        folders.os, "access", lambda path, mode: mode != os.W_OK and access(path, mode)
+        local_folder.os, "access", lambda path, mode: mode != os.W_OK and access(path, mode)
     )
     job = DirmonJob()
     for size in range(3):

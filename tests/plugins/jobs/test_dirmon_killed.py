@@ -34,7 +34,7 @@ url, number = sys.argv[1], int(sys.argv[2])
 configure(url=url, log_level="fatal")
 # The lease of whoever was killed is over, and those of all that live are too: worse than life.
 clock.travel(timedelta(minutes=5 * number))
-from rocketjob_plugins.dirmon import DirmonJob, folders, intake
+from rocketjob_plugins.dirmon import DirmonJob, local_folder, intake
 
 dice = random.Random(number)
 
@@ -48,7 +48,7 @@ def deadly(function):
         return found
     return call
 
-folders.os.rename = deadly(os.rename)
+local_folder.os.rename = deadly(os.rename)
 intake.Intake._claim = deadly(intake.Intake._claim)
 intake.Intake._start = deadly(intake.Intake._start)
 for name in ("_insert", "_decide", "_show"):  # where the store has no transactions

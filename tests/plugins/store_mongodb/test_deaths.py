@@ -17,7 +17,7 @@ from rocketjob import Job, before, field
 from rocketjob.base import clock
 from rocketjob.queue.dispatch import Queue
 from rocketjob.queue.reclaim import requeue_claims
-from rocketjob.store import outbox
+from rocketjob.store import notes
 from rocketjob.testing import sandbox
 from rocketjob.worker.runner import Worker, work_claimed_job
 from rocketjob_plugins.batch import Batch, Statistics
@@ -164,8 +164,8 @@ def take_over(made):
 
 
 def assert_nothing_is_left():
-    assert not Job.where({outbox.FIELD: {"$exists": True}}).exists()
-    assert not Job.where({outbox.HELD: {"$exists": True}}).exists()
+    assert not Job.where({notes.FIELD: {"$exists": True}}).exists()
+    assert not Job.where({notes.HELD: {"$exists": True}}).exists()
     assert not Job.running().exists()
 
 

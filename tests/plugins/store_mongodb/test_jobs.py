@@ -11,7 +11,7 @@ from rocketjob.queue.limits import COLLECTION as LIMITS
 from rocketjob.queue.reclaim import requeue_claims
 from rocketjob.server.recovery import Recovery
 from rocketjob.store import lease as leases
-from rocketjob.store import outbox
+from rocketjob.store import notes, outbox
 from rocketjob_plugins.batch import Batch, Statistics
 from rocketjob_plugins.batch.outcome import rejects
 from rocketjob_plugins.batch.outcome.commit import store_outcomes
@@ -223,7 +223,7 @@ def test_a_successor_survives_the_death_of_who_creates_it(without, monkeypatch, 
         Recovery(without.application, "other").sweep(set())
     assert MongoNightlyJob.queued().count() == 1
     assert MongoNightlyJob.completed().count() == (0 if destroy else 1)
-    assert MongoNightlyJob.where({outbox.FIELD: {"$exists": True}}).count() == 0
+    assert MongoNightlyJob.where({notes.FIELD: {"$exists": True}}).count() == 0
 
 
 def refuse_second_write(patch, store):
@@ -314,7 +314,7 @@ def test_who_lost_the_slice_stores_nothing(without):
     requeue_claims(without.store, without.plugins, "dead.1", crash_limit=3)
     store_outcomes(job, [outcome])
     assert output(job) == []
-    assert job.input.collection.count_documents({outbox.FIELD: {"$exists": True}}) == 0
+    assert job.input.collection.count_documents({notes.FIELD: {"$exists": True}}) == 0
     without.work_off()
     assert output(job) == ["A", "B", "C", "D", "E", "F"]
 

@@ -9,7 +9,7 @@ from rocketjob import Job
 from rocketjob.base import clock
 from rocketjob.queue.reclaim import requeue_claims
 from rocketjob.server.recovery import Recovery
-from rocketjob.store import Insert, Unit, Write, outbox
+from rocketjob.store import Insert, Unit, Write, notes, outbox
 from rocketjob_plugins.batch import Batch, Statistics
 from rocketjob_plugins.batch.outcome import rejects
 from rocketjob_plugins.batch.work.begin import begin
@@ -50,13 +50,13 @@ def ended(without):
 def test_what_version_0_1_noted_in_a_job_is_finished(without, ended):
     job, successor = ended
     note = note_of_first_version(successor)
-    Job.collection().update_one({"_id": job}, {"$set": {outbox.FIELD: note}})
+    Job.collection().update_one({"_id": job}, {"$set": {notes.FIELD: note}})
     without.travel(timedelta(seconds=61))
     Recovery(without.application, "other").sweep(set())
     (found,) = OldNoteJob.all()
     assert found.id == successor
     assert found.run_at == note["documents"][0]["document"]["run_at"]
-    assert outbox.HELD not in Job.collection().find_one({"_id": successor})
+    assert notes.HELD not in Job.collection().find_one({"_id": successor})
 
 
 def test_what_version_0_1_had_decided_holds(without, ended):

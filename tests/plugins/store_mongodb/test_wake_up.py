@@ -11,6 +11,7 @@ from pymongo.errors import OperationFailure
 
 from rocketjob.base.errors import StoreError
 from rocketjob_plugins.store_mongodb import MongoStore, tailable
+from rocketjob_plugins.store_mongodb.deployment import Deployment
 from support.mongo import MongoServer, database_url, needs_a_server
 from support.runtime import eventually
 
@@ -154,7 +155,7 @@ def test_the_best_that_there_is_is_found(mongo_url, monkeypatch):
         raise OperationFailure("capped collections are not supported", 115)
 
     assert found() == "changeStreams"
-    monkeypatch.setattr(MongoStore, "_can_watch", lambda self: False)
+    monkeypatch.setattr(Deployment, "can_watch", lambda self: False)
     assert found() == "tailable"
     with monkeypatch.context() as patch:
         patch.setattr(tailable, "can_tail", lambda database: False)
@@ -162,7 +163,7 @@ def test_the_best_that_there_is_is_found(mongo_url, monkeypatch):
     monkeypatch.setattr(tailable, "can_tail", refuses)
     assert found() == "polling"
     for wanted in ("changeStreams", "tailable"):
-        with pytest.raises(StoreError, match=f"has not what rocketjobWakeUp={wanted} needs"):
+        with pytest.raises(StoreError, match=f"lacks what rocketjobWakeUp={wanted} needs"):
             MongoStore(f"{mongo_url}?rocketjobWakeUp={wanted}")
 
 

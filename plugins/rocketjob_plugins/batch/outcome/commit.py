@@ -45,7 +45,7 @@ def store_outcomes(job: BatchModel, outcomes: list[Outcome]) -> dict[str, int]:
 
 def _unit(job: BatchModel, outcome: Outcome, apart: bool) -> Unit:
     """Return all that becomes of a slice. It is gone last: the job ends when there is none."""
-    slice_, write, rejected = outcome.slice, outcome.settling(), rejects.documents_of(job, outcome)
+    slice_, write, rejected = outcome.slice, outcome.write(), rejects.documents_of(job, outcome)
     inserts = [Insert(name, document) for name, document in outcome.documents]
     if rejected:
         name = rejects.slices_of(job).name

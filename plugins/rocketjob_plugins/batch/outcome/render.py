@@ -1,9 +1,13 @@
 """What became of a slice, and how it is stored.
 
-Storing is one step: the input slice is removed (or failed, or queued again) on condition that it
-is still this worker's, and only then is its output stored. Output is kept under the number of its
-first record, so that it is in the order of the input wherever it was made, and a part that is
-processed later falls into its place.
+It is stored as one unit: the input slice is removed (or failed, or queued again) on condition that
+it is still this worker's, and its output, rejects and counts are stored with that or not at all.
+In a store without transactions that takes several writes. The first one makes the outcome certain:
+it takes the records out of the slice and leaves a note of the rest, which anybody can finish; the
+slice itself goes last, so that the job does not end before its output is stored.
+
+Output is kept under the number of its first record, so that it is in the order of the input
+wherever it was made, and a part that is processed later falls into its place.
 """
 
 from __future__ import annotations
@@ -315,7 +319,7 @@ class Outcome:
 
     # --- stored ------------------------------------------------------------------------------
 
-    def settling(self) -> Write:
+    def write(self) -> Write:
         """Return the write of the input slice, which has no effect if a worker has lost it."""
         return Write(claim_guard(self.slice), None if self.state == "done" else self.update())
 
