@@ -7,7 +7,7 @@ worker is conditional on both.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from math import inf
 from typing import Any
@@ -55,6 +55,8 @@ class Queue:
     quarantined: bool | None = None
     eligible: Eligible = attrs.field(init=False)
     _logged: set[tuple[str, str]] = attrs.field(factory=set)
+    _owed: dict[Any, list[Callable[[], None]]] = attrs.field(factory=dict)
+    _out_of_reach: str = ""  # in this claim: how the jobs are joined whose parts are away
     _seen: Seen = attrs.field(factory=Seen)
     _spent: float = 0.0  # seconds of the look that `_seen` is of
     _looks_again_at: float = inf
@@ -80,6 +82,7 @@ class Queue:
         self._patient_until = clock.elapsed() + patience
         self._asked_at = clock.monotonic()
         now = clock.now()
+        self._out_of_reach = ""
         self.eligible.look_at_classes()
         jobs: list[Job] = []
         for open_job in self.open_jobs(now):
@@ -218,30 +221,68 @@ class Queue:
         running = sorted(self._jobs().find(filter), key=lambda job: (job["priority"], job["_id"]))
         return [job for stored in running[:MOST_OPEN] if (job := _loaded(stored)) is not None]
 
+    def before_joining(self, job: Job, step: Callable[[], None]) -> None:
+        """Have something done before workers join a running job again, as what a worker owes it.
+
+        Until it succeeds nobody joins the job.
+        """
+        self._owed.setdefault(job.id, []).append(step)
+
+    def leave_open(self, job: Job, error: Exception, seconds: float = 0.0) -> None:
+        """Defer running jobs, since parts of this one are in a store that is away; say so once.
+
+        All that are joined in the same way are deferred: each look may take long. What is known of
+        one kind of jobs alone is in one store.
+
+        Args:
+            seconds: how long the look took.
+        """
+        way = type(job).joinable or {"_id": job.id}
+        said = ("left open", repr(way))
+        if said not in self._logged:
+            self._logged.add(said)
+            problem = f"{type(error).__name__}: {message_of(error)}"
+            job.logger.warning("deferred: its parts are out of reach", error=problem)
+        self.defer("parts out of reach", way, max(self.config.max_poll_seconds, REST * seconds))
+
     def _join(self, job: Job, places: int) -> list[Job]:
         """Return the job once for each worker that is to join it; nothing is written."""
+        way, began = repr(type(job).joinable), clock.elapsed()
+        if way == self._out_of_reach:
+            return []
         try:
+            self._pay(job)
             count = job.free_slots(places, self.quarantined) if places > 0 else 0
         except Exception as error:
-            self._leave_open(job, error)
+            self._leave(job, error, clock.elapsed() - began)
             return []
+        if places > 0:
+            self._logged.discard(("left open", way))
         return [
             job,
             *(Job.from_document(dict(record_of(job).stored or {})) for _ in range(count - 1)),
         ][: max(0, count)]
 
-    def _leave_open(self, job: Job, error: Exception) -> None:
+    def _pay(self, job: Job) -> None:
+        """Do what is owed to a job before it is joined."""
+        steps = self._owed.get(job.id, [])
+        while steps:
+            steps[0]()
+            del steps[0]  # workers may have added some at the end
+        self._owed.pop(job.id, None)
+
+    def _leave(self, job: Job, error: Exception, seconds: float) -> None:
         """Defer a running job that cannot be joined, so that the others can be claimed.
 
         Raises:
             Exception: this store cannot be reached either.
         """
-        seconds, filter = inf, {"_id": {"$in": [job.id]}}
         if self.store.is_transient(error):  # its parts may be in another store, which is away
             self._jobs().find_one({"_id": job.id}, {"_id": 1})
-            seconds = self.config.max_poll_seconds
+            self._out_of_reach = repr(type(job).joinable)
+            return self.leave_open(job, error, seconds)
         log.exception("a running job cannot be joined", job_id=str(job.id))
-        self.defer("cannot be joined", filter, seconds)
+        self.defer("cannot be joined", {"_id": {"$in": [job.id]}})
 
     def more_urgent(self, job: Job) -> bool:
         """Return whether a job that should go before this one waits."""

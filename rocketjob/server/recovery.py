@@ -6,10 +6,11 @@ its own monotonic clock; a wall clock that jumps takes no work away from anybody
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from rocketjob.base import clock
+from rocketjob.base.errors import StoreUnavailable
 from rocketjob.base.log import Logger
 from rocketjob.jobs import completions
 from rocketjob.jobs.claims import COLLECTION
@@ -51,7 +52,7 @@ class Recovery:
         # The holders before the servers: who claims is registered already.
         holders = owners(self.store, self.plugins)
         servers = list(Server.collection().find({}))
-        reclaimed = [self.bury(server) for server in self._dead(servers)]
+        reclaimed = [_or_later(self.bury, server) for server in self._dead(servers)]
         living = {server["incarnation"] for server in servers if server["_id"] in self._seen}
         for holder in holders:
             incarnation, dot, _ = holder.partition(".")
@@ -59,7 +60,7 @@ class Recovery:
                 continue
             if incarnation == self.incarnation and holder in living_processes:
                 continue
-            reclaimed.append(self._reclaim(holder))
+            reclaimed.append(_or_later(self._reclaim, holder))
         reclaimed.append(self._reclaim_unheld())
         for store in self.stores():
             store.recover()
@@ -148,6 +149,15 @@ class Recovery:
         if clock.monotonic() - self._swept_events > 600:
             self._swept_events = clock.monotonic()
             events.remove_old()
+
+
+def _or_later(step: Callable[[Any], dict[str, int]], whose: Any) -> dict[str, int]:
+    """Take a step whose claims may be in another store; where that is away, another sweep does."""
+    try:
+        return step(whose)
+    except StoreUnavailable as error:
+        log.warning("what a dead server held cannot be reclaimed yet", error=str(error))
+        return NOTHING
 
 
 def _silent(server: dict[str, Any]) -> dict[str, Any]:

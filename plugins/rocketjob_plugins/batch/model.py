@@ -37,6 +37,7 @@ from rocketjob_plugins.batch.io import tables
 from rocketjob_plugins.batch.lifecycle import BatchLifecycle
 from rocketjob_plugins.batch.present import percent_of, shown_of, workers_of
 from rocketjob_plugins.batch.serializers import serializer
+from rocketjob_plugins.batch.settings import within_reach
 from rocketjob_plugins.batch.slices import InputSlices, OutputSlices, Slices, reject_slices
 from rocketjob_plugins.batch.streams import StreamError
 
@@ -305,13 +306,14 @@ class BatchModel(BatchLifecycle, abstract=True):
 
     def free_slots(self, wanted: int, quarantined: bool | None = None) -> int:
         """Return how many workers find a slice; one, where only the end is left."""
-        slices = self.input
-        filter = {"state": "queued", **claims.quarantine_filter(quarantined)}
-        count = len(list(slices.collection.find(filter, {"_id": 1}, limit=wanted)))
-        if count or quarantined or self.record_count is None:
-            return min(count, self.free_places())
-        unfinished = {"state": {"$in": ["queued", "running"]}}
-        return 0 if slices.collection.find_one(unfinished, {"_id": 1}) else 1
+        with within_reach():
+            slices = self.input
+            filter = {"state": "queued", **claims.quarantine_filter(quarantined)}
+            count = len(list(slices.collection.find(filter, {"_id": 1}, limit=wanted)))
+            if count or quarantined or self.record_count is None:
+                return min(count, self.free_places())
+            unfinished = {"state": {"$in": ["queued", "running"]}}
+            return 0 if slices.collection.find_one(unfinished, {"_id": 1}) else 1
 
     def free_places(self, *, lock: bool = False) -> int:
         """Return how many more slices `throttle_running_workers` lets be taken now.

@@ -19,6 +19,7 @@ from rocketjob_plugins.batch.batch import Batch
 from rocketjob_plugins.batch.outcome import rejects
 from rocketjob_plugins.batch.outcome.commit import counting, store_outcomes
 from rocketjob_plugins.batch.outcome.render import Outcome
+from rocketjob_plugins.batch.settings import are_away, within_reach
 from rocketjob_plugins.batch.slice import RELEASED, Slice
 from rocketjob_plugins.batch.slices import claim_guard
 
@@ -34,7 +35,7 @@ def claim_owners() -> list[str]:
         try:
             owners += job.input.owners()
         except Exception as error:
-            if not job.input.store.is_transient(error):
+            if not are_away(error):
                 raise
             # Where the slices' own store is away, the work of simple jobs is still reclaimed.
             log.warning("slices cannot be looked at", job_id=str(job.id), error=str(error))
@@ -45,19 +46,31 @@ def claim_owners() -> list[str]:
 def reclaim(
     owner: str, crashed: Mapping[str, str], crash_limit: int, unexplained: str | None = None
 ) -> int:
-    count = 0
-    for job in _batch_jobs(HOLDING):
-        for slice_ in job.input.where({"state": "running", **claims.held_by(owner)}):
-            how = crashed.get(f"{job.id}/{slice_.id}")
-            try:
-                if unexplained and how is None:
-                    how = _quarantine(job, slice_, unexplained)
-                count += _reclaim(job, slice_, how, crash_limit)
-            except Exception as error:
-                if job.input.store.is_transient(error):
-                    raise
-                log.exception("a slice cannot be reclaimed", job_id=str(job.id), slice=slice_.id)
-    return count
+    with within_reach():
+        return sum(
+            _reclaim_safely(job, slice_, crashed, crash_limit, unexplained)
+            for job in _batch_jobs(HOLDING)
+            for slice_ in job.input.where({"state": "running", **claims.held_by(owner)})
+        )
+
+
+def _reclaim_safely(
+    job: Batch,
+    slice_: Slice,
+    crashed: Mapping[str, str],
+    crash_limit: int,
+    unexplained: str | None,
+) -> bool:
+    how = crashed.get(f"{job.id}/{slice_.id}")
+    try:
+        if unexplained and how is None:
+            how = _quarantine(job, slice_, unexplained)
+        return _reclaim(job, slice_, how, crash_limit)
+    except Exception as error:
+        if are_away(error):
+            raise
+        log.exception("a slice cannot be reclaimed", job_id=str(job.id), slice=slice_.id)
+        return False
 
 
 @hookimpl
@@ -70,7 +83,7 @@ def _has(job: Batch, filter: Mapping[str, Any]) -> bool:
     try:
         return job.input.collection.find_one(filter, {"_id": 1}) is not None
     except Exception as error:
-        if not job.input.store.is_transient(error):
+        if not are_away(error):
             raise
         return False  # it is looked for again soon
 

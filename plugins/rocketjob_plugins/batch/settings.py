@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +10,7 @@ from rocketjob.application import Application, current
 from rocketjob.base import deprecation
 from rocketjob.base.errors import StoreUnavailable
 from rocketjob.base.settings import Setting, string
+from rocketjob.jobs.exception import message_of
 from rocketjob.store import Store
 
 SLICES_URL: Setting[str | None] = Setting(
@@ -25,6 +27,23 @@ def slices_store() -> Store:
 def are_away(error: BaseException) -> bool:
     """Return whether an error says that the store of the slices is out of reach for now."""
     return isinstance(error, StoreUnavailable) or slices_store().is_transient(error)
+
+
+@contextlib.contextmanager
+def within_reach() -> Iterator[None]:
+    """Let errors of a store that is away be ours: the kernel knows those of its own store only.
+
+    Raises:
+        StoreUnavailable: the store of the slices is out of reach.
+    """
+    try:
+        yield
+    except StoreUnavailable:
+        raise
+    except Exception as error:
+        if are_away(error):
+            raise StoreUnavailable(f"{slices_store().url}: {message_of(error)}") from error
+        raise
 
 
 def check_slices_store(patient: Any) -> Iterator[Any]:

@@ -5,12 +5,16 @@ from datetime import timedelta
 import pytest
 
 from rocketjob import Job, StoreError, StoreUnavailable
+from rocketjob.server.recovery import Recovery
 from rocketjob.server.supervisor import Supervisor
 from rocketjob.testing import sandbox
-from rocketjob_plugins.batch import Batch, InputCategory, OutputCategory
+from rocketjob_plugins.batch import Batch, InputCategory, OutputCategory, Statistics
 from rocketjob_plugins.batch.recovery import claim_owners, waiting_quarantined
 from rocketjob_plugins.batch.slices import Slices
+from rocketjob_plugins.batch.work import slices as slices_work
+from rocketjob_plugins.batch.work.slices import SliceWorker
 from support.jobs import KeptJob
+from support.runtime import queue_of
 
 
 class ElsewhereBatchJob(Batch, Job):
@@ -187,3 +191,119 @@ def test_another_error_than_that_of_a_store_that_is_away_is_not_hidden(rocketjob
     for look in (LOOKS["workers"], LOOKS["percent"], LOOKS["remarks"]):
         with pytest.raises(ValueError, match="broken"):
             look(job)
+
+
+# --- workers that are at the slices when their store goes ----------------------------------------
+
+
+class Store:
+    """A store that can go out of reach for what its collections do."""
+
+    def __init__(self, store):
+        self._store, self.is_away = store, False
+
+    def __getattr__(self, name):
+        if self.is_away and name not in ("url", "is_transient", "close"):
+            raise StoreUnavailable("the slices are away")
+        return getattr(self._store, name)
+
+
+class CountedElsewhereBatchJob(Statistics, Batch, Job):
+    destroy_on_complete = False
+    input_category = InputCategory(slice_size=1)
+    output_category = OutputCategory()
+    store = None
+
+    def perform(self, record):
+        self.statistics_inc("seen")
+        if record == "last":
+            type(self).store.is_away = True
+        performed.append(record)
+        return record
+
+
+performed = []
+
+
+@pytest.fixture
+def leaving(places, monkeypatch):
+    """A sandbox with a store of slices that a record takes away, and a job that has it."""
+    monkeypatch.setattr("rocketjob_plugins.batch.work.persist.PATIENCE", 0)
+    performed.clear()
+    with sandbox(places["jobs"], slices_url=places["slices"]) as rocketjob:
+        store = Store(rocketjob.application.store_at(places["slices"]))
+        monkeypatch.setitem(rocketjob.application._other_stores, places["slices"], store)
+        CountedElsewhereBatchJob.store = store
+        job = CountedElsewhereBatchJob()
+        job.upload(["first", "last", "more"])
+        job.save()
+        yield rocketjob, job, store
+
+
+def test_workers_leave_a_job_while_its_slices_are_away_and_do_other_work(leaving, caplog):
+    rocketjob, job, _ = leaving
+    other = KeptJob.create(priority=60)
+    rocketjob.work_off()
+    assert job.reload().is_running
+    assert other.reload().is_completed
+    for _ in range(3):  # it is looked at again, and that is not said again
+        rocketjob.travel(timedelta(seconds=6))
+        rocketjob.work_off()
+    said = [record.message for record in caplog.records]
+    assert said.count("deferred: its parts are out of reach") == 1
+
+
+def test_what_was_processed_when_the_slices_went_is_stored_when_they_are_back(leaving):
+    rocketjob, job, store = leaving
+    rocketjob.work_off()
+    store.is_away = False
+    rocketjob.travel(timedelta(seconds=6))  # longer than max_poll_seconds
+    rocketjob.work_off()
+    assert job.reload().is_completed
+    assert list(job.records()) == ["first", "last", "more"]
+    assert performed == ["first", "last", "more"]
+    assert job.statistics == {"seen": 3}
+
+
+def test_slices_whose_claim_was_not_answered_before_they_went_are_taken_again(leaving, monkeypatch):
+    rocketjob, job, store = leaving
+    claim_many = store._store.claim_many
+
+    def lost(*args, **kwargs):
+        claim_many(*args, **kwargs)
+        store.is_away = True
+        raise StoreUnavailable("the answer was lost")
+
+    monkeypatch.setattr(store._store, "claim_many", lost)
+    # As where there are no transactions, which would take such a claim back.
+    monkeypatch.setattr(slices_work, "atomically", lambda store, step: step(None))
+    rocketjob.work_off()
+    monkeypatch.setattr(store._store, "claim_many", claim_many)
+    store.is_away = False
+    CountedElsewhereBatchJob.store = Store(None)
+    rocketjob.travel(timedelta(seconds=6))
+    rocketjob.work_off()
+    assert job.reload().is_completed
+    assert performed == ["first", "last", "more"]
+
+
+def test_a_worker_stays_where_the_jobs_are_away_too(leaving, monkeypatch):
+    rocketjob, job, _ = leaving
+    worker = SliceWorker(job, rocketjob.worker)
+    assert worker._has_other_work()
+
+    def away(*args, **kwargs):
+        raise StoreUnavailable("the jobs are away")
+
+    monkeypatch.setattr(rocketjob.store, "collection", away)
+    assert not worker._has_other_work()
+
+
+def test_jobs_of_dead_servers_are_reclaimed_while_slices_are_away(rocketjob, monkeypatch):
+    opened()
+    job = KeptJob.create()
+    queue_of(rocketjob, "dead.1").claim(1, places=0)
+    out_of_reach(monkeypatch, Slices)
+    recovery = Recovery(rocketjob.application, "alive")
+    assert recovery.sweep(set())["requeued"] == 0  # said, and done by a later sweep
+    assert job.reload().is_queued

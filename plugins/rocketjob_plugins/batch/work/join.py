@@ -9,6 +9,7 @@ from rocketjob.base.log import Logger
 from rocketjob.jobs import claims
 from rocketjob.worker import runner
 from rocketjob.worker.contexts import in_fresh_context
+from rocketjob_plugins.batch.settings import are_away
 from rocketjob_plugins.batch.work.begin import begin, open_to_all
 from rocketjob_plugins.batch.work.end import finish_if_done
 from rocketjob_plugins.batch.work.slices import SliceFailed, SliceWorker, leave_alone
@@ -37,6 +38,8 @@ def work_batch_job(job: BatchModel, worker: Worker) -> None:
     except BaseException as error:
         if claims.claim_of(job) is not None or worker.inline:
             runner.fail(job, error, worker)
+        elif worker.queue is not None and isinstance(error, Exception) and are_away(error):
+            worker.queue.leave_open(job, error)
         else:
             log.exception("a worker left a batch job", job_id=str(job.id))
             leave_alone(job, worker, "left")  # else it would join and leave without pause

@@ -19,11 +19,12 @@ from rocketjob.worker import async_loop
 from rocketjob.worker.contexts import in_fresh_context
 from rocketjob_plugins.batch.io.tables import BLANK
 from rocketjob_plugins.batch.outcome import rejects
-from rocketjob_plugins.batch.outcome.commit import add_statistics, store_outcomes
+from rocketjob_plugins.batch.outcome.commit import add_statistics, job_store, store_outcomes
 from rocketjob_plugins.batch.outcome.render import Outcome
+from rocketjob_plugins.batch.settings import within_reach
 from rocketjob_plugins.batch.slice import Slice
 from rocketjob_plugins.batch.statistics import Statistics
-from rocketjob_plugins.batch.work.persist import persistently
+from rocketjob_plugins.batch.work.persist import Away, persistently
 
 if TYPE_CHECKING:
     from rocketjob.worker.runner import Worker
@@ -61,6 +62,7 @@ class SliceWorker:
     _interrupted: bool = False
     _held: list[Slice] = attrs.field(factory=list)
     _token: str = attrs.field(factory=lambda: os.urandom(6).hex())
+    _pending: list[Outcome] = attrs.field(factory=list)  # processed, and still to be stored
     _counted: dict[str, int] = attrs.field(factory=dict)
     _perform: Callable[[Any], Any] = attrs.field(init=False)
 
@@ -73,16 +75,18 @@ class SliceWorker:
         Returns:
             whether it ended because there was none.
         """
-        pending: list[Outcome] = []
         try:
             while True:
-                slices = self._held = self._store_and_claim(pending)
+                slices = self._held = self._store_and_claim()
                 if not slices:
                     return not self._interrupted
                 started = time.monotonic()
-                pending = self._process_group(slices)
+                self._pending = self._process_group(slices)
                 self._adapt((time.monotonic() - started) / len(slices))
                 self.worker.working_on(self.job)
+        except Away as away:
+            self._leave(away.error)
+            return False
         except BaseException:
             self._release()
             raise
@@ -96,40 +100,74 @@ class SliceWorker:
         with contextlib.suppress(Exception):
             store_outcomes(self.job, untouched)
 
-    def _store_and_claim(self, outcomes: list[Outcome]) -> list[Slice]:
+    def _leave(self, error: Exception) -> None:
+        """Do other work while the slices are out of reach; what is held is settled first of all."""
+        queue = self.worker.queue
+        assert queue is not None
+        queue.before_joining(self.job, within_reach()(self._settle))
+        queue.leave_open(self.job, error)
+
+    def _settle(self) -> None:
+        """Store what was processed before this worker left; queue what it claimed besides."""
+        try:
+            if self._pending:
+                self._counted = store_outcomes(self.job, self._pending)
+        except Exception as error:
+            if self.job.input.store.is_transient(error):
+                raise
+            self._store_one_by_one(error)
+        self._pending = []
+        self.job.input.requeue_unknown(self._claimed_by(), self._token, ())
+        self._add_counts()
+
+    def _store_and_claim(self) -> list[Slice]:
         """Store what was processed and take the next slices, in one step."""
 
-        store, stored = self.job.input.store, False
+        store = self.job.input.store
 
         def step(session: Any) -> list[Slice]:
-            if outcomes and not stored:
-                self._counted = store_outcomes(self.job, outcomes)
+            if self._pending:
+                self._counted = store_outcomes(self.job, self._pending)
             return self._claim() if self._goes_on() else []
 
+        def stored_and_claimed() -> list[Slice]:
+            claimed = atomically(store, step)
+            self._pending = []
+            return claimed
+
         try:
-            claimed = self._persistently(lambda: atomically(store, step))
+            claimed = self._persistently(stored_and_claimed)
+        except Away:
+            raise
         except Exception as error:
-            if not outcomes:
+            if not self._pending:
                 raise
-            self._store_one_by_one(outcomes, error)
-            stored = True
-            claimed = self._persistently(lambda: atomically(store, step))
+            self._store_one_by_one(error)
+            claimed = self._persistently(stored_and_claimed)
         self._held = claimed  # to be released, should the counts be refused
-        if self._counted:  # the job is in another store: they are added once the slices are stored
-            counted, self._counted = self._counted, {}
-            add_statistics(self.job, counted)
+        self._add_counts()
         return claimed
 
-    def _store_one_by_one(self, outcomes: list[Outcome], error: Exception) -> None:
+    def _add_counts(self) -> None:
+        """Add what was counted, once the slices are stored: the job is in another store."""
+        if self._counted:
+            counted, self._counted = self._counted, {}
+            add_statistics(self.job, counted)
+
+    def _store_one_by_one(self, error: Exception) -> None:
         """Find the slice whose output the store refuses, and fail that one alone."""
         job = self.job
         log.warning("slices are stored one by one", job_id=str(job.id), error=str(error))
+        outcomes = list(self._pending)
         for outcome in outcomes:
             try:
                 self._persistently(lambda each=outcome: store_outcomes(job, [each]))  # type: ignore[misc]
+            except Away:
+                raise
             except Exception as refused:
                 outcome.refused_by_store(refused)
                 self._persistently(lambda each=outcome: store_outcomes(job, [each]))  # type: ignore[misc]
+            self._pending.remove(outcome)
 
     def _persistently(self, step: Callable[[], T]) -> T:
         """Repeat a step while the store is out of reach: the claims are still this worker's."""
@@ -143,12 +181,29 @@ class SliceWorker:
                 self.job.input.requeue_unknown(self._claimed_by(), self._token, held_ids)
             return step()
 
-        result = persistently(self.job, counted)
+        result = persistently(self.job, counted, self._has_other_work)
         if tries > 1 and isinstance(result, list):
             known = [slice_.id for slice_ in result]
             by = self._claimed_by()
-            persistently(self.job, lambda: self.job.input.requeue_unknown(by, self._token, known))
+            persistently(
+                self.job,
+                lambda: self.job.input.requeue_unknown(by, self._token, known),
+                self._has_other_work,
+            )
         return result
+
+    def _has_other_work(self) -> bool:
+        """Return whether there can be other work: the jobs are in a store that can be reached."""
+        jobs = job_store(self.job)
+        if self.worker.queue is None or jobs is self.job.input.store:
+            return False
+        try:
+            jobs.collection(self.job.collection_name).find_one({"_id": self.job.id}, {"_id": 1})
+        except Exception as error:
+            if not jobs.is_transient(error):
+                raise
+            return False
+        return True
 
     def _claimed_by(self) -> str:
         return self.worker.queue.claimed_by if self.worker.queue else "inline"
