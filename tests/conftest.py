@@ -9,6 +9,7 @@ from rocketjob import application
 from rocketjob.base import clock
 from rocketjob.model import registry
 from rocketjob.model.document import Document
+from rocketjob.model.document_class import forget_chains
 from rocketjob.store import context
 from rocketjob.worker import async_loop
 
@@ -40,6 +41,7 @@ def _no_trace_of_a_test(monkeypatch):
         if cls.__added_callbacks__ != callbacks:
             cls.__added_callbacks__[:] = callbacks
             registry.note_change()
+            forget_chains(cls)
 
 
 def _classes(base):

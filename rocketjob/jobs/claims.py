@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from math import inf
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple
 
 import bson
 
@@ -57,7 +57,7 @@ def claim_in(stored: Mapping[str, Any], at: float = inf) -> Claim:
 
 def claim_of(job: Any) -> Claim | None:
     """Return the claim under which this object writes the job; None if it has none."""
-    return cast(Claim | None, record_of(job).claim)
+    return record_of(job).claim  # type: ignore[return-value]
 
 
 def hold(job: Any, claim: Claim) -> None:

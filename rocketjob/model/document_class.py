@@ -29,12 +29,12 @@ class DocumentClass:
     __validations__: ClassVar[tuple[str, ...]] = ()
     __layout__: ClassVar[Layout]
     __added_callbacks__: ClassVar[list[Callback]] = []
-    __chains__: ClassVar[tuple[int, dict[str, Chain]]] = (0, {})
+    __chains__: ClassVar[dict[str, Chain]] = {}
 
     def __init_subclass__(cls, abstract: bool = False, **options: Any) -> None:
         super().__init_subclass__(**options)
         refuse_generated(cls, DocumentClass)
-        cls.__added_callbacks__, cls.__abstract__ = [], abstract
+        cls.__added_callbacks__, cls.__chains__, cls.__abstract__ = [], {}, abstract
         cls._set_fields(gather(cls, caller_scope(cls)))
         attrs.define(
             cls,
@@ -92,23 +92,28 @@ class DocumentClass:
             check_event(cls, callback, cls.known_events())
             cls.__added_callbacks__.append(callback)
         registry.note_change()
+        forget_chains(cls)
 
     @classmethod
     def chain(cls, event: str) -> Chain:
         """Return the callbacks of an event, worked out once for each class."""
-        version, chains = cls.__dict__.get("__chains__", (0, {}))
-        if version != registry.classes_made():
-            chains = {}
-            cls.__chains__ = (registry.classes_made(), chains)
-        chain = chains.get(event)
-        if chain is None:
-            chain = chains[event] = Chain(
-                callback for callback in cls._all_callbacks() if callback.event == event
-            )
-        return chain  # type: ignore[no-any-return]
+        chains = cls.__chains__
+        try:
+            return chains[event]
+        except KeyError:
+            chain = Chain(callback for callback in cls._all_callbacks() if callback.event == event)
+            chains[event] = chain
+            return chain
 
     @classmethod
     def _all_callbacks(cls) -> Iterable[Callback]:
         for base in reversed(cls.__mro__):
             yield from own_callbacks(base)
             yield from base.__dict__.get("__added_callbacks__", ())
+
+
+def forget_chains(cls: type[DocumentClass]) -> None:
+    """Have the callbacks of a class, and of those made from it, worked out again."""
+    cls.__chains__ = {}  # another thread may be about to add to the old one
+    for child in cls.__subclasses__():
+        forget_chains(child)

@@ -7,7 +7,7 @@ it, what is being done to it. `record_of` returns it to those who write document
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, Protocol
 
 from rocketjob.model.encrypted_fields import Sealed, decrypt
 from rocketjob.model.fields import MISSING, Field
@@ -162,7 +162,7 @@ class Record:
 
 def record_of(document: Any) -> Record:
     """Return what is known of a document besides its values."""
-    return cast(Record, document._record)
+    return document._record  # type: ignore[no-any-return]
 
 
 def values_of(document: Any) -> dict[str, Any]:
@@ -171,7 +171,7 @@ def values_of(document: Any) -> dict[str, Any]:
     What is set here counts as unchanged, nothing is converted, and encrypted values are as stored:
     for what shows documents as they are, and for loops that an assignment would slow down.
     """
-    return cast(dict[str, Any], document.__dict__)
+    return document.__dict__  # type: ignore[no-any-return]
 
 
 def is_stored(field: Field, value: Any, stored: Any) -> bool:

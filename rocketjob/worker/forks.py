@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from types import TracebackType
 from typing import NoReturn
 
 from rocketjob.base.log import Logger
@@ -13,19 +13,19 @@ from rocketjob.base.log import Logger
 log = Logger("rocketjob.worker")
 
 
-@contextmanager
-def ending_here() -> Iterator[None]:
-    """End a process that was forked within the block and comes to the end of it."""
-    parent = os.getpid()
-    code = 0
-    try:
-        yield
-    except BaseException as error:
-        if os.getpid() == parent:
-            raise
-        code = _code_of(error)
-    if os.getpid() != parent:
-        _end(code)
+class EndingHere:
+    """Ends a process that was forked within the block and comes to the end of it."""
+
+    __slots__ = ("_parent",)
+
+    def __enter__(self) -> None:
+        self._parent = os.getpid()
+
+    def __exit__(
+        self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
+    ) -> None:
+        if os.getpid() != self._parent:
+            _end(0 if error is None else _code_of(error))
 
 
 def _code_of(error: BaseException) -> int:

@@ -22,8 +22,9 @@ from rocketjob.model.document import load_into
 from rocketjob.model.record import record_of
 from rocketjob.states.machine import Change
 from rocketjob.store import context
-from rocketjob.worker import async_loop, forks
+from rocketjob.worker import async_loop
 from rocketjob.worker.contexts import in_fresh_context
+from rocketjob.worker.forks import EndingHere
 
 if TYPE_CHECKING:
     from rocketjob.jobs.job import Job
@@ -188,7 +189,7 @@ def call_perform(job: Job) -> Any:
     if not job.is_running:
         return None
     stored = job.arguments or {}
-    with forks.ending_here():
+    with EndingHere():
         value = job.perform(*stored.get("args", ()), **stored.get("kwargs", {}))
     return refuse_lazy(async_loop.run(value) if inspect.isawaitable(value) else value)
 
@@ -299,8 +300,8 @@ def log_end(change: Change) -> None:
     if change.event.name != "complete":
         return
     # Asked first: to bind a logger to each job that nobody listens to would cost more.
-    logger = Logger(f"{cls.__module__}.{cls.__name__}")
-    if job.log_level is not None or logger.enabled(logging.DEBUG):
+    logger = logging.getLogger(f"{cls.__module__}.{cls.__name__}")
+    if job.log_level is not None or logger.isEnabledFor(logging.DEBUG):
         worker = change.entries()[-1].get("worker") or ""
         job.logger.debug("completed", seconds=round(job.seconds, 3), worker=worker)
 

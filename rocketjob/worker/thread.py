@@ -128,14 +128,14 @@ class ThreadWorker(Worker):
             pool.refuse(self.number, job)
             return
         self.job_id, started = job.id, clock.monotonic()
-        pool.surroundings.enter()
+        moves = pool.surroundings.enter()
         if begun is not None:
             begun.set()
         worked = False
         try:
             worked = work_claimed_job(job, self)
         finally:
-            pool.surroundings.leave(type(job).__name__)
+            pool.surroundings.leave(type(job).__name__, moves)
             pool.performed(self.number, type(job), clock.monotonic() - started, worked)
             if not self._submitted:
                 pool.released(job, self._claim)
