@@ -49,7 +49,8 @@ class Surroundings:
             put_back()
             log.warning("logging was configured while a job ran: put back", job_class=job_class)
         self._performing.discard(threading.get_ident())
-        if moves == _moves and not self._changed and locale.setlocale(locale.LC_ALL) == self._locale:
+        stayed = moves == _moves and not self._changed
+        if stayed and locale.setlocale(locale.LC_ALL) == self._locale:
             return  # as after nearly every job, and without the lock
         with self._lock:
             changed = self._find(moves != _moves or bool(self._changed))
