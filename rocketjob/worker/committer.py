@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 
+from bson import ObjectId
+
 from rocketjob.base import clock
 from rocketjob.base.errors import ClaimLost
 from rocketjob.jobs import completions
@@ -17,6 +19,7 @@ from rocketjob.worker.thread import Refused
 
 GATHER_SECONDS = 0.003  # a finished job waits at most so long for others to be written with it
 GATHER_COUNT = 100
+NOTE_SECONDS = 0.05  # under load, who waits for a job that was removed hears of it as late
 
 
 class Committer:
@@ -28,6 +31,7 @@ class Committer:
 
     Attributes:
         waiting: the changes that are not written yet, in the order in which they were finished.
+        removed: the jobs that have completed and are gone, which is not noted yet.
         is_unsure: whether an answer of the store was lost, so that a change may be written already.
     """
 
@@ -39,9 +43,10 @@ class Committer:
     ) -> None:
         self.store = store
         self.waiting: deque[Change] = deque()
+        self.removed: list[ObjectId] = []
         self.is_unsure = False
         self._ended, self._follow = ended, follow
-        self._since = 0.0
+        self._since = self._removed_since = 0.0
 
     def add(self, change: Change) -> bool:
         """Add a finished change; return whether there are enough for a group."""
@@ -56,6 +61,12 @@ class Committer:
         Raises:
             Exception: the store cannot be reached; the changes are kept.
         """
+        self._write_group(at_once)
+        if self.removed and (at_once or clock.monotonic() - self._removed_since >= NOTE_SECONDS):
+            removed, self.removed = self.removed, []
+            completions.note(removed)
+
+    def _write_group(self, at_once: bool) -> None:
         count = len(self.waiting)  # threads add to it
         is_time = count >= GATHER_COUNT or clock.monotonic() - self._since >= GATHER_SECONDS
         if not count or not (at_once or is_time):
@@ -71,9 +82,6 @@ class Committer:
         for change, was_written in zip(changes, matched, strict=True):
             self.waiting.popleft()  # only now: if the store was out of reach they are kept
             self._conclude(change, was_written)
-        pairs = zip(changes, matched, strict=True)
-        if removed := [change.document.id for change, done in pairs if done and change.removes()]:
-            completions.note(removed)
 
     def _next_group(self, count: int) -> list[Change]:
         """Return the first finished changes; one that other documents go with stands alone."""
@@ -105,8 +113,6 @@ class Committer:
             else:
                 self.waiting.popleft()
                 self._conclude(change, was_written)
-                if was_written and change.removes():
-                    completions.note([change.document.id])
 
     def _takes_writes(self, job: Job) -> bool:
         """Return whether the store takes a harmless write of a job: then it is well itself."""
@@ -122,10 +128,17 @@ class Committer:
         if was_written or (self.is_unsure and self._is_written_already(change)):
             change.stored()
             log_end(change)
+            if change.removes():
+                self._note_later(change.document.id)
             if change.has_afters():
                 self._follow(change)
         else:
             self._lost(change)
+
+    def _note_later(self, id: ObjectId) -> None:
+        if not self.removed:
+            self._removed_since = clock.monotonic()
+        self.removed.append(id)
 
     def _is_written_already(self, change: Change) -> bool:
         """Return whether an earlier attempt, whose answer was lost, has written a change."""

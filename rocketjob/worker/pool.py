@@ -208,7 +208,9 @@ class WorkerPool:
         return not any(worker.thread.is_alive() for worker in self.workers)
 
     def _is_done(self) -> bool:
-        if not self.stopping.is_set() or self._tasks or self.commits.waiting or self._unwanted:
+        if not self.stopping.is_set() or self._tasks or self.commits.waiting:
+            return False
+        if self._unwanted or self.commits.removed:
             return False
         with self._ready:
             return self._idle == len(self.workers) and not self.commits.waiting and not self._tasks
