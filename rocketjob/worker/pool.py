@@ -339,7 +339,7 @@ class WorkerPool:
         """Wait until there may be something to do."""
         if self._tasks and self._idle:
             self._call_threads(1)  # the jobs are slower than was thought: more threads help
-        if self.commits.waiting:
+        if self.commits.waiting or self.commits.removed:
             self._wake.wait(GATHER_SECONDS)
         elif self._tasks or self.stopping.is_set() or self._room() <= 0:
             self._wake.wait(0.002 if self._tasks else 0.05)
