@@ -32,6 +32,11 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'s' * (number != 1)}"
 
 
+def megabytes(number: int) -> str:
+    """Return a number of bytes as people read it, such as `1,234.5 MB`."""
+    return f"{number / 1e6:,.1f} MB"
+
+
 def truth(text: str) -> bool | None:
     """Return what a word such as `yes` or `off` means, or None if it means neither."""
     word = text.strip().lower()

@@ -56,7 +56,7 @@ ENTRIES = (
         "store",
         "rocketjob.cli.store:store",
         SHELL,
-        "Maintain the store: its indexes, and moving to another one.",
+        "Maintain the store: its indexes, its size, and moving.",
     ),
     Entry("config", "rocketjob.cli.config:config", SHELL, "Show every setting and its origin."),
     Entry("plugins", "rocketjob.cli.plugins:plugins", SHELL, "Show the installed plugins."),

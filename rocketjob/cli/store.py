@@ -1,22 +1,24 @@
-"""`rocketjob store`: the store's indexes, and moving everything to another store.
+"""`rocketjob store`: the store's indexes, its size, and moving everything to another store.
 
 Imports within functions: a command loads no more than it needs, so that it starts quickly.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
 
 from rocketjob import application
-from rocketjob.base.errors import ConfigurationError
+from rocketjob.base.errors import ConfigurationError, StoreError
+from rocketjob.base.text import megabytes
 from rocketjob.cli.command import Group, json_option
 from rocketjob.cli.errors import BadInput, Failure
 from rocketjob.cli.output import Cell, Column, print_json, print_table, styled
 from rocketjob.store import Store, copying
 from rocketjob.store.copying import Copied
+from rocketjob.store.upkeep import Compactable, Space, advice
 
 
 @click.group(
@@ -24,16 +26,16 @@ from rocketjob.store.copying import Copied
     cls=Group,
     examples=[
         ("Check the indexes", "store indexes"),
+        ("Make its file smaller", "store compact"),
         ("Move to MongoDB", "store copy sqlite:///rocketjob.db mongodb://localhost/rocketjob"),
     ],
 )
 def store() -> None:
-    """Maintain the store: its indexes, and moving to another one."""
+    """Maintain the store: its indexes, its size, and moving."""
 
 
 @store.command(
     "indexes",
-    makes_store=False,
     examples=[
         ("Create missing indexes, and check the others", "store indexes"),
         ("Recreate those whose definition has changed", "store indexes --rebuild"),
@@ -105,6 +107,95 @@ def _print_indexes(rows: list[tuple[str, Mapping[str, Any], Exception | None]]) 
 
 
 @store.command(
+    "compact",
+    makes_store=False,
+    examples=[
+        ("Give back the space of what was deleted", "store compact"),
+        ("Only show how much that is", "store compact --dry-run"),
+    ],
+)
+@click.option("--dry-run", is_flag=True, help="show how much is free, and do nothing")
+@click.option("--live", is_flag=True, help="rewrite even if servers run; they have to wait")
+@json_option
+@click.pass_context
+def compact(ctx: click.Context, dry_run: bool, live: bool, as_json: bool) -> None:
+    """Make the embedded store's file smaller, and that of the slices if they are in another one.
+
+    If no server is running the file is rewritten. While servers are running it is made smaller in
+    small steps that disturb nobody; if an earlier version made it that cannot be done: stop the
+    servers first, or add --live. Nothing is lost if it is interrupted at any moment.
+    """
+    current = application.current()
+    living = _living(current.store)
+    done, failed = 0, False
+    for opened in current.stores():
+        try:
+            done += _compact(opened, living, dry_run=dry_run, live=live, as_json=as_json)
+        except StoreError as error:  # the other one can still be made smaller
+            click.echo(f"error: {error}", err=True)
+            failed = True
+    if failed or not done:
+        ctx.exit(1)
+
+
+def _compact(
+    opened: Store, living: Sequence[str], *, dry_run: bool, live: bool, as_json: bool
+) -> bool:
+    """Make one store smaller; return whether it is of a kind that can be."""
+    space = opened.space() if isinstance(opened, Compactable) else None
+    if not isinstance(opened, Compactable) or space is None:
+        click.echo(f"{opened.url}: {advice(opened)}", err=True)
+        return False
+    in_steps = bool(living) and space.in_steps and not live
+    now = None
+    if not dry_run:
+        if living and not in_steps and not live:
+            raise Failure(_cannot_be_in_steps(opened, living))
+        if not in_steps:
+            text = f"{opened.url}: rewriting {megabytes(space.bytes)}; what writes meanwhile waits"
+            click.echo(text, err=True)
+        *_, now = opened.compact(in_steps=in_steps)
+    _show_space(opened.url, space, now, in_steps, as_json)
+    return True
+
+
+def _cannot_be_in_steps(opened: Store, living: Sequence[str]) -> str:
+    return (
+        f"servers are running: {', '.join(living)}. An earlier version made {opened.url}, so it "
+        "has to be rewritten once, and nobody can write meanwhile. Stop the servers first "
+        "(rocketjob servers stop --wait), or add --live: they wait"
+    )
+
+
+def _show_space(url: str, before: Space, now: Space | None, in_steps: bool, as_json: bool) -> None:
+    if as_json:
+        print_json(
+            {
+                "store": url,
+                "before": before.bytes,
+                "free": before.free_bytes,
+                "after": None if now is None else now.bytes,
+                "log": (now or before).log_bytes,
+                "in_steps": in_steps,
+                "dry_run": now is None,
+            }
+        )
+        return
+    if now is None:
+        how = "made smaller in small steps" if in_steps else "rewritten"
+        free = megabytes(before.free_bytes)
+        click.echo(f"{url}: {megabytes(before.bytes)}, {free} of it free; it would be {how}")
+        return
+    click.echo(f"{url}: {megabytes(before.bytes)} before, {megabytes(now.bytes)} now")
+    if now.log_bytes:
+        click.echo(
+            f"its log has {megabytes(now.log_bytes)}, because somebody reads an old state of it: "
+            "it becomes small when that ends",
+            err=True,
+        )
+
+
+@store.command(
     "copy",
     examples=[
         (
@@ -168,16 +259,16 @@ def _refuse_if_empty(source: Store) -> None:
         )
 
 
-def _refuse_if_used(opened: Store) -> None:
+def _living(opened: Store) -> list[str]:
+    """Return the names of the servers that run on a store."""
     from rocketjob.server.server import Server
 
     servers = opened.collection(copying.LIVING).find({})
-    living = [
-        str(server.get("name"))
-        for server in servers
-        if not Server.from_document(server).is_zombie()
-    ]
-    if living:
+    return [str(each.get("name")) for each in servers if not Server.from_document(each).is_zombie()]
+
+
+def _refuse_if_used(opened: Store) -> None:
+    if living := _living(opened):
         raise Failure(
             f"servers are running on {opened.url}: {', '.join(living)}. Stop them first "
             "(rocketjob servers stop --wait), or add --live"

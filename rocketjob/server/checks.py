@@ -12,7 +12,7 @@ A plugin brings its own with the hook `register_checks`:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import attrs
@@ -79,3 +79,11 @@ class Check:
     area: str
     look: Callable[[Patient], Iterable[Finding]]
     needs_store: bool = True
+
+
+def complaints(area: str, report: Mapping[str, Any]) -> Iterator[Finding]:
+    """Report what a store finds wrong with itself."""
+    for problem in report.get("problems", ()):
+        yield Finding(area, PROBLEM, str(problem), "restore a backup, or repair the store")
+    for message, advice in report.get("warnings", ()):
+        yield Finding(area, WARNING, message, advice)

@@ -11,12 +11,20 @@ from bson import ObjectId
 from rocketjob.base import clock
 from rocketjob.base import config as config_module
 from rocketjob.base.errors import PluginError
-from rocketjob.base.text import relative, span
+from rocketjob.base.text import megabytes, relative, span
 from rocketjob.jobs.job import Job
 from rocketjob.jobs.unknown import UnknownJob
 from rocketjob.model.app_modules import import_app
 from rocketjob.queue.reclaim import owners
-from rocketjob.server.checks import OK, PROBLEM, WARNING, Check, Finding, Patient
+from rocketjob.server.checks import (
+    OK,
+    PROBLEM,
+    WARNING,
+    Check,
+    Finding,
+    Patient,
+    complaints,
+)
 from rocketjob.server.classes import find_classes
 from rocketjob.server.events import COLLECTION
 from rocketjob.server.recovery import unheld, unserved
@@ -109,8 +117,7 @@ def check_store(patient: Patient) -> Iterator[Finding]:
     store = patient.store
     report = store.check()
     yield Finding("store", OK, f"{store.url} ({_report_line(report)})", data=report)
-    for problem in report.get("problems", ()):
-        yield Finding("store", PROBLEM, str(problem), "restore a backup, or repair the store")
+    yield from complaints("store", report)
     yield from _index_findings(patient)
     yield _round_trip(store)
 
@@ -131,7 +138,7 @@ def _report_line(report: dict[str, Any]) -> str:
     parts = [str(report.get("store", "store"))]
     parts += [str(value) for key, value in report.items() if key.endswith("_version")][:1]
     if "bytes" in report:
-        parts.append(f"{report['bytes'] / 1e6:.1f} MB")
+        parts.append(megabytes(report["bytes"]))
     if "deployment" in report:
         parts.append(str(report["deployment"]))
         parts.append("transactions" if report.get("transactions") else "no transactions")

@@ -21,6 +21,7 @@ from rocketjob.server import events
 from rocketjob.server.server import MISSED_BEATS, Server
 from rocketjob.store import Store
 from rocketjob.store.context import Context
+from rocketjob.store.upkeep import tidy
 
 log = Logger("rocketjob.recovery")
 NOTHING = {"requeued": 0, "failed": 0}
@@ -41,6 +42,7 @@ class Recovery:
         self._seen: dict[Any, tuple[int, float]] = {}  # beat number, since when
         self._looked_at = clock.monotonic()
         self._swept_events = 0.0
+        self._untidy: set[str] = set()  # stores of which the log says that they gave nothing back
         self._unheld: dict[Any, float] = {}  # running jobs that nobody has claimed, since when
 
     def sweep(self, living_processes: set[str]) -> dict[str, int]:
@@ -64,6 +66,7 @@ class Recovery:
         reclaimed.append(self._reclaim_unheld())
         for store in self.stores():
             store.recover()
+            self._tidy(store)
         self._remove_old_events()
         completions.forget()
         return {name: sum(server[name] for server in reclaimed) for name in NOTHING}
@@ -144,6 +147,16 @@ class Recovery:
                 job.logger.warning("reclaimed: it was running and nobody held it")
                 reclaimed[outcome] += 1
         return reclaimed
+
+    def _tidy(self, store: Store) -> None:
+        """Let a store give back space; if it cannot, the rest goes on."""
+        try:
+            tidy(store)
+            self._untidy.discard(store.url)
+        except Exception as error:
+            if store.url not in self._untidy:
+                log.warning("a store cannot give back space", store=store.url, error=str(error))
+            self._untidy.add(store.url)
 
     def _remove_old_events(self) -> None:
         if clock.monotonic() - self._swept_events > 600:

@@ -1,6 +1,7 @@
 """What the tests run in processes of their own."""
 
 import os
+import sqlite3
 from datetime import UTC, datetime
 
 from rocketjob_plugins.store_sqlite import SqliteStore
@@ -78,3 +79,14 @@ def insert_one(url, document):
     store = SqliteStore(url)
     store.collection("docs").insert_one(document)
     store.close()
+
+
+def read_until(path, ready, end):
+    """Hold one state of a file for as long as it is to be."""
+    raw = sqlite3.connect(path, isolation_level=None)
+    raw.execute("BEGIN")
+    raw.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    ready.set()
+    end.wait(60)
+    raw.execute("ROLLBACK")
+    raw.close()

@@ -48,15 +48,14 @@ def within_reach() -> Iterator[None]:
 
 def check_slices_store(patient: Any) -> Iterator[Any]:
     """Look for `rocketjob doctor` whether the store of the slices is well, if it is another one."""
-    from rocketjob.server.checks import OK, PROBLEM, Finding  # for start-up time
+    from rocketjob.server.checks import OK, Finding, complaints  # for start-up time
 
     url = SLICES_URL.of(patient.application.config)
     if url is not None:
         store = patient.application.store_at(url)
         report = store.check()
         yield Finding("slices", OK, f"they are in {store.url}", data=report)
-        for problem in report.get("problems", ()):
-            yield Finding("slices", PROBLEM, str(problem), "restore a backup, or repair the store")
+        yield from complaints("slices", report)
 
 
 def _slices_store_of(application: Application) -> Store:

@@ -49,6 +49,12 @@ class MongoStore:
         StoreUnavailable: no server answers.
     """
 
+    space_advice = (
+        "MongoDB uses the space of what was deleted again. To give it back to the system, run on "
+        "each member, in mongosh: db.runCommand({compact: 'rocket_job.jobs'}), and likewise "
+        "for other large collections"
+    )
+
     def __init__(
         self, url: str, transactions: bool | None = None, wake_up: str | None = None
     ) -> None:

@@ -141,6 +141,8 @@ def _recognise(raw: sqlite3.Connection, location: Location) -> None:
 def _adopt(raw: sqlite3.Connection, location: Location) -> None:
     """Make an empty file ours; another process may be doing the same."""
     if raw.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
+        if not location.in_memory:
+            raw.execute("PRAGMA auto_vacuum = INCREMENTAL")  # only before anything is in the file
         raw.execute("PRAGMA journal_mode = WAL")
     raw.execute("BEGIN IMMEDIATE")
     try:

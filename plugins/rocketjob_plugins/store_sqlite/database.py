@@ -255,6 +255,18 @@ class Database:
         finally:
             connection.lock.release()
 
+    def maintain(self, work: Callable[[sqlite3.Connection], Result]) -> Result:
+        """Return `work(raw)`, which begins transactions of its own: it is not within one."""
+        connection = self._acquire(writes=True)
+        try:
+            if connection.depth:
+                raise StoreError(f"{self.location.path} cannot be maintained within a transaction")
+            result = self._patiently(lambda: work(connection.raw))
+            self._check_written(connection)
+            return result
+        finally:
+            connection.lock.release()
+
     def _within(self, connection: Connection, work: Work[Result]) -> Result:
         """Do the work inside the thread's transaction; if it fails, undo only this work."""
         raw = connection.raw

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from rocketjob.base.errors import RocketJobError, StoreError, StoreUnavailable
+from rocketjob.base.text import megabytes
 
 from .location import Location
 
@@ -160,6 +161,21 @@ def _name(uid: int) -> str:
 def is_read_only(error: BaseException) -> bool:
     """Return whether the connection cannot write, or could not when it was opened."""
     return code_of(error) == sqlite3.SQLITE_READONLY
+
+
+def is_full(error: BaseException | None) -> bool:
+    """Return whether a disk has no room left."""
+    return error is not None and code_of(error) == sqlite3.SQLITE_FULL
+
+
+def no_room(location: Location, needed: int, temporary: str) -> StoreUnavailable:
+    """Return the error for a file that cannot be rewritten, because that takes room itself."""
+    return StoreUnavailable(
+        f"{location.path} cannot be made smaller: meanwhile that takes about "
+        f"{megabytes(needed)} in {os.path.dirname(location.path)} and as much in {temporary}, "
+        "and one of them has less. Nothing was changed. Free some space there, or name another "
+        "folder for temporary files in the environment variable SQLITE_TMPDIR"
+    )
 
 
 def _full(location: Location) -> str:

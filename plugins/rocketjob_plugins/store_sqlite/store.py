@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final
 
@@ -14,8 +13,9 @@ from rocketjob.base.interrupt import Interrupt
 from rocketjob.store import Committed, Filter, Lease, Sort, Stored, Units, Update, Write
 from rocketjob.store.lease import NOT_NEEDED
 from rocketjob.store.transacted import commit_in_transaction
+from rocketjob.store.upkeep import Space
 
-from . import steps
+from . import compaction, steps
 from .catalog import FORMAT_VERSION
 from .collection import SqliteCollection
 from .connection import Connection
@@ -33,6 +33,8 @@ class SqliteStore:
         url: `sqlite:///relative.db`, `sqlite:////absolute/path.db` or `sqlite://:memory:`.
         create: whether to create a missing file; otherwise `StoreUnavailable` is raised.
     """
+
+    space_advice = "it is in memory, and has no file"  # asked only then
 
     def __init__(self, url: str, *, create: bool = True) -> None:
         self._location = parse(url)
@@ -161,10 +163,12 @@ class SqliteStore:
         return isinstance(error, StoreUnavailable)
 
     def check(self) -> dict[str, Any]:
-        """Report the versions, sizes and settings; `problems` lists what needs attention."""
+        """Report the versions, sizes and settings; `problems` and `warnings` need attention."""
         report = self._database.read(self._report)
         if self._database.is_to_be_made():
             report["problems"] = [f"{self._location.path} does not exist: the first write makes it"]
+        elif (space := self.space()) is not None:
+            report["warnings"] = compaction.warnings(space, self._location.path)
         return report
 
     def _report(self, connection: Connection) -> dict[str, Any]:
@@ -185,17 +189,26 @@ class SqliteStore:
             "collections": len(connection.catalog.names()),
             "bytes": pragma("page_count") * page_size,
             "free_bytes": pragma("freelist_count") * page_size,
-            "wal_bytes": _size(f"{path}-wal"),
+            "auto_vacuum": pragma("auto_vacuum") == compaction.INCREMENTAL,
+            "wal_bytes": compaction.size_of(f"{path}-wal"),
             "problems": [] if problem == "ok" else [problem],
         }
+
+    def space(self) -> Space | None:
+        """Return what the files take on disk; None in memory."""
+        return None if self._location.in_memory else compaction.measure(self._database)
+
+    def tidy(self) -> None:
+        """Give back a little of what is free, if it is much, and keep the log short."""
+        if not self._location.in_memory:
+            compaction.tidy(self._database)
+
+    def compact(self, *, in_steps: bool = False) -> Iterator[Space]:
+        """Make the files as small as they can be; see `rocketjob.store.upkeep`."""
+        if not self._location.in_memory:
+            make_smaller = compaction.compact_in_steps if in_steps else compaction.rewrite
+            yield from make_smaller(self._database)
 
     def close(self) -> None:
         """Release connections. A closed store reopens itself when it is used."""
         self._database.close()
-
-
-def _size(path: str) -> int:
-    try:
-        return os.path.getsize(path)
-    except OSError:
-        return 0

@@ -169,6 +169,17 @@ def test_a_log_file_gets_all_that_is_logged(start, tmp_path):
     assert server.said == ""
 
 
+@pytest.mark.parametrize("remove", [False, True])
+def test_a_log_file_that_is_rotated_or_removed_goes_on_in_a_new_one(start, tmp_path, remove):
+    log = tmp_path / "own.log"
+    server = start("--log", "own.log")
+    eventually(lambda: log.exists() and "server started" in log.read_text())
+    log.unlink() if remove else log.rename(tmp_path / "own.log.1")
+    server.send(signal.SIGTERM).ends()
+    assert "server started" not in log.read_text()
+    assert "server stopped" in log.read_text()
+
+
 def test_a_quiet_server_says_nothing_as_long_as_all_is_well(start, file_store):
     server = start("--quiet")
     eventually(lambda: Server.running().count())

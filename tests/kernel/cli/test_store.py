@@ -1,5 +1,7 @@
 """`rocketjob store`: indexes, and moving to another store."""
 
+import sqlite3
+
 import pytest
 
 from rocketjob import Job
@@ -233,3 +235,147 @@ def test_doctor_makes_no_store_of_slices(cli, without_slices, tmp_path):
     options, _ = without_slices
     assert "slices.db does not exist" in cli(*options, "doctor").out
     assert not list(tmp_path.glob("slices.db*"))
+
+
+# --- its size --------------------------------------------------------------------------------
+
+
+def emptied(url):
+    """Make a store with much that was deleted."""
+    with sandbox(url) as made:
+        docs = made.store.collection("docs")
+        docs.insert_many([{"_id": number, "pad": "x" * 4000} for number in range(300)])
+        docs.delete_many({})
+
+
+def without_auto_vacuum(path):
+    """Make the file as an earlier version did."""
+    raw = sqlite3.connect(path, isolation_level=None)
+    raw.execute("PRAGMA auto_vacuum = NONE")
+    raw.execute("VACUUM")
+    raw.close()
+
+
+def living_server(made):
+    from rocketjob import Server, now
+
+    made.store.collection("rocket_job.servers").insert_one(
+        {
+            "_id": 1,
+            "_type": Server.type_name(),
+            "name": "host:1",
+            "state": "running",
+            "incarnation": "x",
+            "heartbeat_seconds": 15.0,
+            "heartbeat": {"updated_at": now(), "number": 1},
+        }
+    )
+
+
+@pytest.fixture
+def wasteful(tmp_path):
+    emptied(f"sqlite:///{tmp_path}/jobs.db")
+    return tmp_path / "jobs.db"
+
+
+def test_a_store_is_made_smaller(local, wasteful):
+    before = wasteful.stat().st_size
+    shown = local("store", "compact", "--url", f"sqlite:///{wasteful}")
+    assert shown.code == 0
+    assert " MB before, " in shown.out and " MB now" in shown.out
+    assert "rewriting" in shown.err
+    assert wasteful.stat().st_size < before - 1_000_000
+    again = local("store", "compact", "--url", f"sqlite:///{wasteful}", "--json").object
+    assert again["before"] == again["after"] == wasteful.stat().st_size
+    assert (again["free"], again["in_steps"], again["dry_run"]) == (0, False, False)
+
+
+def test_a_dry_run_only_says_how_much_is_free(local, wasteful):
+    before = wasteful.read_bytes()
+    url = f"sqlite:///{wasteful}"
+    shown = local("store", "compact", "--dry-run", "--url", url)
+    assert "MB of it free; it would be rewritten" in shown.out
+    found = local("store", "compact", "--dry-run", "--json", "--url", url).object
+    assert found["free"] > 1_000_000 and found["after"] is None and found["dry_run"]
+    assert wasteful.read_bytes() == before
+
+
+def test_the_store_of_the_slices_is_made_smaller_too(local, wasteful, tmp_path):
+    slices = f"sqlite:///{tmp_path}/slices.db"
+    emptied(slices)
+    settings = ("--url", f"sqlite:///{wasteful}", "--set", f"slices_url={slices}")
+    shown = local("store", "compact", "--json", *settings)
+    assert [each["store"].rpartition("/")[2] for each in shown.objects] == ["jobs.db", "slices.db"]
+    assert all(each["after"] < each["before"] for each in shown.objects)
+
+
+def test_a_store_that_servers_use_is_made_smaller_in_steps(local, wasteful):
+    url = f"sqlite:///{wasteful}"
+    with sandbox(url) as made:
+        living_server(made)
+    found = local("store", "compact", "--json", "--url", url).object
+    assert found["in_steps"]
+    assert found["after"] < found["before"] - 1_000_000
+
+
+def test_a_store_that_servers_use_and_an_earlier_version_made_is_rewritten_only_if_asked(
+    local, wasteful
+):
+    url = f"sqlite:///{wasteful}"
+    without_auto_vacuum(wasteful)
+    emptied(url)
+    with sandbox(url) as made:
+        living_server(made)
+    shown = local("store", "compact", "--url", url)
+    assert shown.code == 1
+    assert "host:1" in shown.err and "--live" in shown.err and "stop --wait" in shown.err
+    shown = local("store", "compact", "--live", "--url", url)
+    assert shown.code == 0
+    assert local("store", "compact", "--json", "--url", url).object["in_steps"]
+
+
+def test_a_store_that_is_locked_is_said_and_left_as_it_is(local, wasteful):
+    blocker = sqlite3.connect(wasteful, isolation_level=None)
+    blocker.execute("BEGIN IMMEDIATE")
+    shown = local("store", "compact", "--url", f"sqlite:///{wasteful}?timeout=0.05")
+    blocker.close()
+    assert shown.code == 1
+    assert "was locked for 0.05 s by another process" in shown.err
+
+
+def test_a_store_that_has_no_file_is_said(local, tmp_path):
+    shown = local("store", "compact", "--url", "sqlite://:memory:")
+    assert shown.code == 1
+    assert "it is in memory" in shown.err
+    shown = local("store", "compact", "--url", f"sqlite:///{tmp_path}/missing.db")
+    assert shown.code == 1
+    assert "There is no store" in shown.err
+    assert not list(tmp_path.glob("missing.db*"))
+
+
+def test_doctor_names_a_store_that_does_not_shrink_by_itself(local, wasteful, monkeypatch):
+    from rocketjob_plugins.store_sqlite import compaction
+
+    monkeypatch.setattr(compaction, "FREE_KEPT", 100_000)
+    without_auto_vacuum(wasteful)
+    url = f"sqlite:///{wasteful}"
+    emptied(url)
+    for settings in (["--url", url], ["--set", f"slices_url={url}", "--url", f"{url}?timeout=9"]):
+        found = local("doctor", "--json", *settings).objects
+        warnings = [each for each in found if "does not shrink" in each["message"]]
+        assert warnings
+        assert {each["status"] for each in warnings} == {"warning"}
+        assert all("rocketjob store compact" in each["advice"] for each in warnings)
+    assert {each["area"] for each in warnings} == {"store", "slices"}
+
+
+def test_a_store_of_slices_that_is_not_there_is_said_and_the_other_is_made_smaller(
+    local, wasteful, tmp_path
+):
+    settings = ("--url", f"sqlite:///{wasteful}", "--set", f"slices_url=sqlite:///{tmp_path}/no.db")
+    before = wasteful.stat().st_size
+    shown = local("store", "compact", *settings)
+    assert shown.code == 1
+    assert f"{tmp_path}/no.db does not exist" in shown.err
+    assert wasteful.stat().st_size < before
+    assert not list(tmp_path.glob("no.db*"))
