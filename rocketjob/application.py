@@ -16,7 +16,12 @@ import attrs
 from rocketjob.base import config as config_module
 from rocketjob.base import directory as base_directory
 from rocketjob.base.config import Config, Declared
-from rocketjob.base.errors import ConfigurationError, StoreUnavailable
+from rocketjob.base.errors import (
+    ConfigurationError,
+    HookFailed,
+    RocketJobError,
+    StoreUnavailable,
+)
 from rocketjob.base.log import Logger
 from rocketjob.base.passwords import hide_passwords
 from rocketjob.store import Store, context
@@ -27,7 +32,7 @@ if TYPE_CHECKING:
     from rocketjob.plugins.manager import PluginManager
 
 __all__ = ["Application", "close", "configure", "connect", "current", "use", "using"]
-log = Logger("rocketjob.store")
+log, plugins_log = Logger("rocketjob.store"), Logger("rocketjob.plugins")
 
 
 class Application:
@@ -35,7 +40,8 @@ class Application:
 
     Args:
         config: None: loaded from files and the environment.
-        plugins: None: all that are installed and not disabled.
+        plugins: None: all that are installed and not disabled. One that cannot be loaded is left
+            out, and named in the log.
         indexes: whether indexes that are not there are made; a server does so for its processes.
         directory: where the URLs of `config` are relative to; None: where the process is now.
         given: settings of a test's sandbox: `configure` adds to them, and reads nothing else.
@@ -68,7 +74,10 @@ class Application:
 
             with self._lock:
                 if self._plugins is None:
-                    self._plugins = PluginManager(self.config.disabled_plugins)
+                    plugins = PluginManager(self.config.disabled_plugins, strict=False)
+                    if self._makes_indexes:  # else the server has said it, for all its processes
+                        say_what_is_wrong(plugins)
+                    self._plugins = plugins
         return self._plugins
 
     @property
@@ -110,9 +119,7 @@ class Application:
 
     def stores(self) -> list[Store]:
         """Return every store that holds documents: the one of `url`, and those of plugins."""
-        urls = [
-            url for urls in self.plugins.hook.register_stores(config=self.config) for url in urls
-        ]
+        urls = self.plugins.collect("register_stores", config=self.config)
         return list(dict.fromkeys([self.store, *map(self.store_at, urls)]))
 
     def _open(self, url: str) -> Store:
@@ -128,11 +135,24 @@ class Application:
         Raises:
             ConfigurationError: no plugin knows the scheme.
             StoreError: it cannot be opened; the message says what to do.
+            HookFailed: nobody has opened it, and a plugin failed when it was asked.
         """
         config = self.config if create else attrs.evolve(self.config, create_store=False)
-        store: Store | None = self.plugins.hook.open_store(url=url, config=config)
-        if store is None:
+        failures: list[HookFailed] = []
+
+        def failed(error: HookFailed) -> None:
+            if isinstance(error.__cause__, RocketJobError):  # whose URL it is has said no
+                raise error.__cause__
+            failures.append(error)
+
+        opened = self.plugins.decide("open_store", failed, url=url, config=config)
+        if opened is None and failures:
+            raise failures[0]
+        if opened is None:
             raise ConfigurationError(self._no_store(url))
+        for failure in failures:  # it is not their scheme: the one whose it is has opened it
+            self.plugins.note(failure)
+        store: Store = opened.value
         return store
 
     def _no_store(self, url: str) -> str:
@@ -190,7 +210,7 @@ class Application:
 
     def indexes(self, store: Store | None = None) -> dict[str, list[Mapping[str, Any]]]:
         """Return all indexes, by collection; with those that this store itself needs."""
-        by_plugin = list(reversed(self.plugins.hook.register_indexes()))
+        by_plugin = [answer.value for answer in reversed(self.plugins.answers("register_indexes"))]
         if store is not None:
             by_plugin.append(store.indexes())
         indexes: dict[str, list[Mapping[str, Any]]] = {}
@@ -259,6 +279,12 @@ _lock = threading.RLock()
 def current() -> Application:
     """Return this process's application."""
     return cast(Application, context.current())
+
+
+def loaded_plugins() -> PluginManager | None:
+    """Return this process's plugins if something has needed them."""
+    application = context.present()
+    return application._plugins if isinstance(application, Application) else None
 
 
 def configure(**settings: Any) -> Config:
@@ -350,6 +376,14 @@ def _replace(application: Application) -> None:
 def _after_fork() -> None:
     global _lock
     _lock = threading.RLock()
+
+
+def say_what_is_wrong(plugins: PluginManager) -> None:
+    """Log which plugins, or which parts of them, are left out."""
+    for problem in plugins.problems:
+        plugins_log.error(problem)
+    for warning in plugins.warnings:
+        plugins_log.warning(warning)
 
 
 def _settings_of_plugins(disabled: Iterable[str]) -> Declared:

@@ -31,6 +31,24 @@ class PluginError(RocketJobError):
     """A plugin cannot be loaded: correct it, remove its distribution or disable it."""
 
 
+class HookFailed(PluginError):
+    """A plugin failed in one of its hooks, or returned what the hook does not take.
+
+    What it raised is the cause.
+
+    Attributes:
+        plugin: its name.
+        hook: the hook's name.
+    """
+
+    def __init__(self, message: str, plugin: str = "", hook: str = "") -> None:
+        super().__init__(message)
+        self.plugin, self.hook = plugin, hook
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (str(self), self.plugin, self.hook)
+
+
 class ValidationError(RocketJobError, ValueError):
     """The document is not valid.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from rocketjob import application
 from rocketjob.base import config as settings
 from rocketjob.base.settings import Setting
 from rocketjob.cli.command import command, json_option
@@ -32,6 +33,7 @@ def config(ctx: click.Context, as_json: bool) -> None:
     Keys and passwords in URLs are hidden.
     """
     given = session_of(ctx).given
+    _ = application.current().plugins  # whose problems every command names
     values, origins = settings.load(given).as_dict(), settings.origins(given)
     rows = [
         (name, _shown(setting, values[name]), _origin(name, origins[name]))

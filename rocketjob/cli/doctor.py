@@ -13,13 +13,11 @@ import attrs
 import click
 
 from rocketjob import application
-from rocketjob.application import Application
-from rocketjob.base.errors import PluginError, RocketJobError
+from rocketjob.base.errors import RocketJobError
 from rocketjob.base.text import counted
 from rocketjob.cli.command import command, json_option
 from rocketjob.cli.output import clean, print_json, styled
 from rocketjob.cli.session import fits_terminal, session_of
-from rocketjob.plugins.manager import PluginManager
 from rocketjob.server.checks import OK, PROBLEM, WARNING, Check, Finding, Patient
 
 MARKS = {OK: ("ok", "green"), WARNING: ("warning", "yellow"), PROBLEM: ("problem", "red")}
@@ -41,28 +39,15 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
 
     Each finding says what to do about it. Exit code 1 if one of them is a problem.
     """
-    current = _application()
+    session_of(ctx).names_plugins = True
     findings = []
-    for finding in examine(Patient(current, session_of(ctx).given)):
+    for finding in examine(Patient(application.current(), session_of(ctx).given)):
         findings.append(finding)
         print_json(attrs.asdict(finding)) if as_json else _show(finding)
     if not as_json:
         _show_sum(findings)
     if any(finding.status == PROBLEM for finding in findings):
         ctx.exit(1)
-
-
-def _application() -> Application:
-    """Return the application; a plugin that cannot be loaded is left out, and is a finding."""
-    current = application.current()
-    try:
-        _ = current.plugins
-    except PluginError:
-        plugins = PluginManager(current.config.disabled_plugins, strict=False)
-        left = application.use(Application(current.config, plugins))
-        left.look_only()
-        return left
-    return current
 
 
 def examine(patient: Patient) -> Iterator[Finding]:

@@ -9,6 +9,7 @@ from rocketjob import application
 from rocketjob.cli.command import command, json_option
 from rocketjob.cli.errors import FAILURE
 from rocketjob.cli.output import Cell, Column, print_json, print_table
+from rocketjob.cli.session import session_of, warn
 from rocketjob.plugins.manager import PluginInfo, PluginManager
 
 
@@ -28,6 +29,7 @@ def plugins(ctx: click.Context, as_json: bool) -> None:
 
     A plugin that cannot be loaded is shown with its error, and makes the exit code 1.
     """
+    session_of(ctx).names_plugins = True
     manager = PluginManager(application.current().config.disabled_plugins, strict=False)
     infos = sorted(manager.infos(), key=lambda info: info.name)
     if as_json:
@@ -69,6 +71,8 @@ def _print(infos: list[PluginInfo]) -> None:
     for info in infos:
         if info.error:
             click.secho(f"error: {info.error}", err=True, fg="red")
+        for warning in info.warnings:
+            warn(warning)
 
 
 def _brings(info: PluginInfo) -> str:

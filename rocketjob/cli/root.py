@@ -5,10 +5,12 @@ Imports within functions: a command loads no more than it needs, so that it star
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import logging
 import platform
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import click
@@ -81,9 +83,8 @@ class RootGroup(Group):
         super().__init__("rocketjob", **attributes)
         self.entries = {entry.name: entry for entry in entries}
         self._plugins = plugins
-        self._asked = False
-        self._asking: str | None = None
-        self.failed: list[str] = []
+        self._asked: PluginManager | None = None
+        self._asking = False
 
     # --- commands ----------------------------------------------------------------------------
 
@@ -102,25 +103,18 @@ class RootGroup(Group):
 
     def add_command(self, cmd: click.Command, name: str | None = None) -> None:
         name = name or cmd.name
-        if self._asking is not None and (name in self.entries or name in self.commands):
+        if self._asking and (name in self.entries or name in self.commands):
             raise click.ClickException(f"there is already a command {name}")
         super().add_command(cmd, name)
 
     def _ask_plugins(self, ctx: click.Context) -> None:
         """Let each plugin add its commands, once; one that fails is recorded and left out."""
-        if self._asked:
+        if self._asked is not None:
             return
-        self._asked = True
-        manager = self._plugins or _installed_plugins(session_of(ctx))
-        self.failed = [f"{info.name}: {info.error}" for info in manager.infos() if info.error]
-        for implementation in reversed(manager.hook.register_commands.get_hookimpls()):
-            self._asking = implementation.plugin_name
-            try:
-                implementation.function(self)
-            except Exception as error:
-                self.failed.append(f"{self._asking}: no commands: {_brief(error)}")
-            finally:
-                self._asking = None
+        self._asked = self._plugins or _installed_plugins(session_of(ctx))
+        self._asking = True
+        self._asked.answers("register_commands", cli=self)
+        self._asking = False
 
     # --- help --------------------------------------------------------------------------------
 
@@ -169,14 +163,18 @@ class RootGroup(Group):
         def call() -> Any:
             return main(args, prog_name or "rocketjob", complete_var, False, obj=session, **extra)
 
-        code = errors.run(call, session)
-        for message in self.failed if code == errors.USAGE or self._shows_help(args) else ():
-            warn(f"the plugin {message}")
+        with _said_at_the_end():
+            code = errors.run(call, session)
+        for message in self._problems() if not session.names_plugins else ():
+            warn(message)
         sys.exit(code)
 
-    def _shows_help(self, args: Sequence[str] | None) -> bool:
-        given = sys.argv[1:] if args is None else args
-        return not given or given[0] in self.context_settings["help_option_names"]
+    def _problems(self) -> list[str]:
+        """Return what is wrong with the plugins that the command has loaded."""
+        from rocketjob import application
+
+        managers = [self._asked, application.loaded_plugins()]
+        return list(dict.fromkeys(text for each in managers if each for text in each.problems))
 
 
 def _installed_plugins(session: Session) -> PluginManager:
@@ -185,16 +183,23 @@ def _installed_plugins(session: Session) -> PluginManager:
 
     try:
         session.apply()
-        disabled = application.current().config.disabled_plugins
+        return application.current().plugins
     except (WrongSetting, click.UsageError):
-        disabled = []  # the help must not need a configuration that is right
-    return PluginManager(disabled, strict=False)
+        return PluginManager(strict=False)  # the help must not need a configuration that is right
 
 
-def _brief(error: Exception) -> str:
-    if isinstance(error, click.ClickException):
-        return error.format_message()
-    return f"{type(error).__name__}: {error}"
+@contextlib.contextmanager
+def _said_at_the_end() -> Iterator[None]:
+    """Keep what is wrong with plugins off standard error, unless a log is written there.
+
+    It is said once the command has ended: nothing of its output is then in between.
+    """
+    log, silent = logging.getLogger("rocketjob.plugins"), logging.NullHandler()
+    log.addHandler(silent)
+    try:
+        yield
+    finally:
+        log.removeHandler(silent)
 
 
 def make_cli(entries: Sequence[Entry] = ENTRIES, plugins: PluginManager | None = None) -> RootGroup:

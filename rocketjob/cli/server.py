@@ -80,7 +80,10 @@ def server(ctx: click.Context, quiet: bool, pidfile: Path | None, until_eof: boo
         session_of(ctx).apply()
     current = application.current()
     _check(current, ctx)
+    loaded = application.loaded_plugins()
     with _logging(current), _pidfile(pidfile):
+        if loaded is not None:  # before there was a log
+            application.say_what_is_wrong(loaded)
         banner = not quiet and sys.stderr.isatty()
         code = serve(current, banner=banner, until_eof=until_eof)
     end_soon(code)  # a thread of an app module would hold the process

@@ -26,11 +26,13 @@ class Session:
         given: settings from options, by name; they win over file and environment.
         file: a configuration file instead of those in the current directory.
         debug: whether to show tracebacks.
+        names_plugins: whether the command itself says which plugins are broken.
     """
 
     given: dict[str, Any] = attrs.field(factory=dict)
     file: str | None = None
     debug: bool = False
+    names_plugins: bool = False
     _applied: dict[str, Any] = attrs.field(factory=dict)
 
     def apply(self, makes_store: bool = True) -> None:

@@ -69,7 +69,7 @@ def decrypt(field: Field, stored: Any) -> Any:
     if not isinstance(stored, bytes):
         return field.load(stored)  # stored before the field was declared encrypted
     try:
-        data: bytes | None = context.current().plugins.hook.decrypt(data=stored)
+        data: bytes | None = context.current().plugins.first("decrypt", data=stored)
     except RocketJobError as error:
         error.args = (f"The field {field.name} cannot be decrypted: {error}",)
         raise
@@ -84,7 +84,7 @@ def encrypt_bytes(data: bytes, purpose: str) -> bytes:
     Raises:
         ConfigurationError: nothing here encrypts.
     """
-    encrypted: bytes | None = context.current().plugins.hook.encrypt(data=data)
+    encrypted: bytes | None = context.current().plugins.first("encrypt", data=data)
     if encrypted is None:
         raise ConfigurationError(
             f"{purpose}, but nothing here encrypts: pip install 'rocketjob[crypto]', make a key "

@@ -18,6 +18,22 @@ from typing import TYPE_CHECKING, Any
 
 import pluggy
 
+from rocketjob.plugins.answers import (
+    answer,
+    are_indexes,
+    is_bytes,
+    is_check,
+    is_class,
+    is_job_class,
+    is_reason,
+    is_setting,
+    is_store,
+    is_text,
+    is_veto,
+    is_whole,
+    list_of,
+)
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -32,6 +48,7 @@ if TYPE_CHECKING:
     from rocketjob.store import Store
 
 GROUP = "rocketjob"
+INDEXES = 'indexes by collection, such as {"orders": [{"keys": [("at", 1)], "name": "at"}]}'
 hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)
 
@@ -45,14 +62,18 @@ def register_hookspecs(manager: Any) -> None:
 
 
 @hookspec(firstresult=True)
+@answer("a store", is_store)
 def open_store(url: str, config: Config) -> Store | None:
     """Open the store of a URL whose scheme is yours; return None for any other.
 
-    Called when a process first needs its store. The first store wins.
+    Called when a process first needs its store. The first store wins. One that raises an error of
+    RocketJob's own (StoreError, ConfigurationError) has opened nothing, and nobody else is asked;
+    after any other error the others are.
     """
 
 
 @hookspec
+@list_of("URLs", is_text)
 def register_stores(config: Config) -> list[str]:
     """Return the URLs of stores that hold documents of yours, besides that of `url`.
 
@@ -63,6 +84,7 @@ def register_stores(config: Config) -> list[str]:
 
 
 @hookspec
+@list_of("settings: rocketjob.base.settings.Setting", is_setting)
 def register_settings() -> list[Setting[Any]]:
     """Return the settings that you read; they are set, checked and shown as the kernel's own.
 
@@ -73,24 +95,28 @@ def register_settings() -> list[Setting[Any]]:
 
 
 @hookspec
+@list_of("classes", is_class)
 def register_mixins() -> list[type[Document]]:
     """Return the mixins that job classes can use, for `rocketjob plugins` and forms."""
     raise NotImplementedError
 
 
 @hookspec
+@list_of("job classes", is_job_class)
 def register_jobs() -> list[type[Job]]:
     """Return the job classes that every server can run, besides those of its `app` modules."""
     raise NotImplementedError
 
 
 @hookspec
+@answer(INDEXES, are_indexes)
 def register_indexes() -> Mapping[str, list[Mapping[str, Any]]]:
     """Return indexes to create, by collection: keyword arguments of `Collection.create_index`."""
     raise NotImplementedError
 
 
 @hookspec
+@list_of("checks: rocketjob.server.checks.Check", is_check)
 def register_checks() -> list[Check]:
     """Return what `rocketjob doctor` is to look at; see `rocketjob.server.checks`.
 
@@ -105,22 +131,25 @@ def register_commands(cli: click.Group) -> None:
 
 
 @hookspec(firstresult=True)
+@answer("bytes", is_bytes)
 def encrypt(data: bytes) -> bytes | None:
     """Encrypt what a field declared with `encrypted=True` holds, before it is stored."""
 
 
 @hookspec(firstresult=True)
+@answer("bytes", is_bytes)
 def decrypt(data: bytes) -> bytes | None:
     """Undo `encrypt`, with whichever key it was encrypted."""
 
 
 @hookspec(firstresult=True)
+@answer("a reason's name and a filter of jobs, or None", is_veto)
 def veto_claim(job: Job) -> tuple[str, Mapping[str, Any]] | None:
     """Keep a claimed job from starting now; the first veto counts.
 
-    Called on the worker's thread, after the claim and before the job starts. An error here is
-    logged and holds the job back. Rules that can be read from the store are better limits: see
-    `Job.claim_limits`.
+    Called on the worker's thread, after the claim and before the job starts. One that raises, or
+    returns anything else, is logged and holds the job back, with the plugin's name as the reason.
+    Rules that can be read from the store are better limits: see `Job.claim_limits`.
 
     Returns:
         the reason's name, and a filter of the jobs to leave alone until the next re-check; None
@@ -129,19 +158,24 @@ def veto_claim(job: Job) -> tuple[str, Mapping[str, Any]] | None:
 
 
 @hookspec
+@list_of("ids, which are strings", is_text, optional=True)
 def claim_owners() -> list[str]:
     """Return the ids of the processes that hold claims of your own making, besides jobs.
 
-    Called now and then by every server, which looks for those that are dead.
+    Called now and then by every server, which looks for those that are dead. One that fails is
+    named by `doctor`, and the others are called.
     """
     raise NotImplementedError
 
 
 @hookspec
+@answer("how many were reclaimed", is_whole)
 def reclaim(
     owner: str, crashed: Mapping[str, str], crash_limit: int, unexplained: str | None
 ) -> int:
     """Reclaim what a dead process held, as the kernel does with jobs.
+
+    One that fails is named by `doctor`, and the others are called.
 
     Args:
         owner: the process's id, or a server's, for all its processes.
@@ -157,12 +191,14 @@ def reclaim(
 
 
 @hookspec
+@answer("how many wait", is_whole)
 def waiting_quarantined() -> int:
     """Count what waits for a process of its own, because its worker crashed before."""
     raise NotImplementedError
 
 
 @hookspec
+@list_of("reasons: rocketjob.jobs.reasons.Reason", is_reason, optional=True)
 def explain(job: Job) -> list[Reason]:
     """Say why a queued job is not running now, for `job.explain()`.
 

@@ -1,14 +1,19 @@
 """Find plugins through entry points, load them, and call them.
 
 The loader is our own: pluggy's passes over a name that is taken without a word, and lets an import
-error fly without saying whose it is.
+error fly without saying whose it is. So are the calls: see `rocketjob.plugins.calls`.
+
+A plugin that cannot be loaded is left out, and the rest works. What a plugin brings by a hook in
+which it fails is left out too; its other hooks are called as before.
 """
 
 from __future__ import annotations
 
-import functools
+import inspect
 import logging
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from typing import Any
 
@@ -17,18 +22,27 @@ import pluggy
 
 from rocketjob.base import deprecation
 from rocketjob.base.config import KERNEL, Declared
-from rocketjob.base.errors import PluginError
+from rocketjob.base.errors import HookFailed, PluginError, RocketJobError
 from rocketjob.base.settings import Setting
-from rocketjob.base.text import did_you_mean
-from rocketjob.plugins import hookspecs, kernel
+from rocketjob.base.text import did_you_mean, nearest
+from rocketjob.plugins import hookspecs, importing, kernel
+from rocketjob.plugins.calls import OURS, Answer, Failed, Hook, Watch, stop
+from rocketjob.plugins.distributions import name_and_version, refused_version, unique, whose
 
 log = logging.getLogger(__name__)
 RENAMED = {"take_back_claims": "reclaim", "waiting_suspects": "waiting_quarantined"}
+SURELY = 0.92  # how like another name one is that is surely misspelt
+COLLECTION_HOOKS = ("register_mixins", "register_jobs")  # whose classes `infos` names
 
 
 @attrs.frozen
 class PluginInfo:
-    """A plugin that was found, loaded or not."""
+    """A plugin that was found, loaded or not.
+
+    Attributes:
+        error: why it, or what it brings by a hook, is left out.
+        warnings: what its author should look at; nothing is left out for it.
+    """
 
     name: str
     module: str
@@ -39,6 +53,7 @@ class PluginInfo:
     mixins: tuple[str, ...] = ()
     jobs: tuple[str, ...] = ()
     error: str | None = None
+    warnings: tuple[str, ...] = ()
 
 
 class _Pluggy(pluggy.PluginManager):
@@ -60,7 +75,7 @@ class PluginManager:
         disabled: names of plugins not to load.
         entry_points: instead of those that are installed.
         strict: raise PluginError where a plugin cannot be loaded; otherwise leave it out and keep
-            its error for `infos`, so that the command line can still say what is wrong.
+            its error for `problems` and `infos`.
     """
 
     def __init__(
@@ -72,202 +87,380 @@ class PluginManager:
         self._pluggy = _Pluggy(hookspecs.GROUP)
         self._pluggy.add_hookspecs(hookspecs)
         self._pluggy.register(kernel, name="kernel")  # first: what others bring comes after it
+        self._hooks: dict[str, Hook] = {}
+        self._watch = Watch(self.whose)
         self._found: dict[str, metadata.EntryPoint] = {}
-        self._disabled = set(disabled)
-        self._errors: dict[str, str] = {}
+        self._disabled, self._strict = set(disabled), strict
+        self._left_out: set[str] = set()
+        self._errors: dict[str, dict[str, str]] = {}  # by plugin and hook; "" is no hook
+        self._warnings: dict[str, list[str]] = {}
         self._settings: dict[str, Setting[Any]] = {}
         self._owners: dict[str, str] = {}
-        self._load(self._discover(entry_points), strict)
-
-    @property
-    def hook(self) -> Any:
-        """Call hooks plainly: the first error is the caller's."""
-        return self._pluggy.hook
-
-    def _discover(
-        self, entry_points: Iterable[metadata.EntryPoint] | None
-    ) -> list[metadata.EntryPoint]:
         if entry_points is None:
             entry_points = metadata.entry_points(group=hookspecs.GROUP)
-        # A distribution on the path twice (an editable install and its checkout) is one.
-        unique = {(e.name, e.value, _distribution(e)[0]): e for e in entry_points}
-        return sorted(unique.values(), key=lambda e: (e.name, e.value))
+        self._load(unique(entry_points))
 
-    def _load(self, entry_points: Sequence[metadata.EntryPoint], strict: bool) -> None:
+    # --- loading -----------------------------------------------------------------------------
+
+    def _load(self, entry_points: list[metadata.EntryPoint]) -> None:
         self._check_disabled(entry_points)
-        for entry_point in entry_points:
-            try:
-                self._load_one(entry_point)
-            except PluginError as error:
-                if strict:
-                    raise
-                self._errors[entry_point.name] = str(error)
-        self._collect_hookspecs(strict)
-        self._check_hooks(strict)
-        self._collect_settings(strict)
+        counts = Counter(entry_point.name for entry_point in entry_points)
+        plugins: dict[str, Any] = {}
+        for each in entry_points:
+            with self._leaving_out(each.name):
+                if each.name in self._found and each.name not in self._disabled:
+                    raise PluginError(_two(self._found[each.name], each))
+                self._found.setdefault(each.name, each)
+                if each.name not in self._disabled and counts[each.name] == 1:
+                    plugins[each.name] = self._imported(each)
+        for bring in (self._bring_hookspecs, self._register, self._add_settings):
+            for name, plugin in plugins.items():
+                if name not in self._left_out:
+                    with self._leaving_out(name):
+                        bring(name, plugin)
 
-    def _check_disabled(self, entry_points: Sequence[metadata.EntryPoint]) -> None:
+    @contextmanager
+    def _leaving_out(self, name: str) -> Iterator[None]:
+        """Leave a plugin out that raises PluginError, or raise it."""
+        try:
+            yield
+        except PluginError as error:
+            if self._strict:
+                raise
+            self._left_out.add(name)
+            self._errors.setdefault(name, {}).setdefault("", str(error))
+            if self._pluggy.has_plugin(name):
+                self._pluggy.unregister(name=name)
+                self._hooks = {}
+
+    def _check_disabled(self, entry_points: list[metadata.EntryPoint]) -> None:
         names = {entry_point.name for entry_point in entry_points}
         for name in sorted(self._disabled - names):
             hint = did_you_mean(name, names)
             hint = hint and f"; {hint}"
             log.warning("disabled_plugins names %s, which is not installed%s", name, hint)
 
-    def _load_one(self, entry_point: metadata.EntryPoint) -> None:
-        name = entry_point.name
-        if name in self._disabled:
-            self._found.setdefault(name, entry_point)
-            return
-        if name in self._found:
+    def _imported(self, entry_point: metadata.EntryPoint) -> Any:
+        refused = refused_version(entry_point)
+        if refused is not None:
             raise PluginError(
-                f"Two plugins are called {name}: {_whose(self._found[name])} and "
-                f"{_whose(entry_point)}. Uninstall one, or set disabled_plugins = [{name!r}] and "
-                "give the replacement another name"
+                f"The plugin {whose(entry_point)} {refused}: install a version of it for this one, "
+                f"or set disabled_plugins = [{entry_point.name!r}]"
             )
-        self._found[name] = entry_point
-        try:
-            plugin = entry_point.load()
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # such as the SystemExit of a script
-            raise PluginError(
-                f"The plugin {_whose(entry_point)} cannot be imported: "
-                f"{type(error).__name__}: {error}. Correct or uninstall it, or set "
-                f"disabled_plugins = [{name!r}]"
-            ) from error
-        self.register(plugin, name)
+        plugin, warnings = importing.load(entry_point)
+        for warning in warnings:
+            self._warn(entry_point.name, warning)
+        return plugin
 
-    def register(self, plugin: Any, name: str | None = None) -> None:
-        """Add a plugin that is not an entry point, for example in a test."""
+    def _bring_hookspecs(self, name: str, plugin: Any) -> None:
+        """Add the hooks that a plugin brings, before those are registered that implement them."""
+        hook = "register_hookspecs"
+        if not self._pluggy.parse_hookimpl_opts(plugin, hook):
+            return
+        function = getattr(plugin, hook)
+        try:
+            function(*[self for _ in inspect.signature(function).parameters])
+        except OURS:
+            raise
+        except BaseException as error:
+            raise PluginError(self._failure(name, hook, error)) from error
+
+    def _register(self, name: str, plugin: Any) -> None:
         try:
             self._pluggy.register(plugin, name=name)
         except (ValueError, pluggy.PluginValidationError) as error:
-            whose = _whose(self._found[name]) if name in self._found else repr(plugin)
-            raise PluginError(f"The plugin {whose} is not valid: {error}") from error
+            self._pluggy.unregister(name=name) if self._pluggy.has_plugin(name) else None
+            raise PluginError(f"The plugin {self.whose(name)} is not valid: {error}") from error
+        finally:
+            self._hooks = {}
+        try:
+            self._check_hooks(name, plugin)
+        except PluginError:
+            self._pluggy.unregister(name=name)
+            raise
+
+    def _check_hooks(self, name: str, plugin: Any) -> None:
+        for caller in self._pluggy.get_hookcallers(plugin) or []:
+            own = _of(plugin, caller)
+            if own.hookwrapper:
+                raise PluginError(
+                    f"The plugin {self.whose(name)} has a wrapper of {caller.name} of pluggy's old "
+                    "kind: write @hookimpl(wrapper=True), which returns what the hook is to return"
+                )
+            if not caller.has_spec() and not own.optionalhook:
+                self._refuse_unknown_hook(name, caller.name)
+        for hook in sorted(self._known_hooks()):
+            if _is_unmarked(self._pluggy, plugin, hook):
+                self._warn(
+                    name,
+                    f"The plugin {self.whose(name)} has a function {hook}, which is the name of a "
+                    "hook, without @hookimpl: it is never called",
+                )
+
+    def _refuse_unknown_hook(self, name: str, hook: str) -> None:
+        known, absent = self._known_hooks(), (self._disabled & self._found.keys()) | self._left_out
+        if absent and nearest(hook, known, SURELY) is None:  # it may be a hook of one of those
+            self._warn(
+                name,
+                f"The plugin {self.whose(name)} implements {hook}, which is a hook of no plugin "
+                f"that is loaded, so it is never called. Not loaded: {', '.join(sorted(absent))}",
+            )
+            return
+        hint = did_you_mean(hook, known, f"known are {', '.join(sorted(known))}")
+        raise PluginError(
+            f"The plugin {self.whose(name)} implements {hook}, which is not a hook; {hint}"
+        )
+
+    def _known_hooks(self) -> list[str]:
+        callers = vars(self._pluggy.hook)
+        return [name for name in callers if callers[name].has_spec()]
+
+    def _add_settings(self, name: str, plugin: Any) -> None:
+        caller = self._pluggy.hook.register_settings
+        if caller not in (self._pluggy.get_hookcallers(plugin) or []):
+            return
+        for answer in self._hook_of(caller.name, [_of(plugin, caller)]).all({}, stop):
+            for setting in answer.value:
+                self._add_setting(name, setting)
+
+    def _add_setting(self, plugin: str, setting: Setting[Any]) -> None:
+        if setting.name in KERNEL or self._settings.get(setting.name, setting) != setting:
+            owner = self._owners.get(setting.name)
+            theirs = f"of the plugin {self.whose(owner)}" if owner else "of the kernel"
+            raise PluginError(
+                f"The plugin {self.whose(plugin)} failed in register_settings: there is a setting "
+                f"{setting.name} already, {theirs}. Give one of them another name"
+            )
+        self._settings[setting.name] = setting
+        self._owners.setdefault(setting.name, plugin)
+
+    # --- plugins that are no entry points ----------------------------------------------------
+
+    def register(self, plugin: Any, name: str | None = None) -> None:
+        """Add a plugin that is not an entry point, for example in a test.
+
+        Raises:
+            PluginError: it is there already, or it has a hook that there is not.
+        """
+        name = name or self._free_name(plugin)
+        self._bring_hookspecs(name, plugin)
+        self._register(name, plugin)
+        for warning in self._warnings.get(name, ()):
+            log.warning(warning)
+
+    def _free_name(self, plugin: Any) -> str:
+        name = str(getattr(plugin, "__name__", None) or type(plugin).__name__)
+        names = (name, *(f"{name}-{number}" for number in range(2, 10_000)))
+        return next(each for each in names if not self._pluggy.has_plugin(each))
 
     def unregister(self, plugin: Any) -> None:
         """Take a plugin out again."""
         self._pluggy.unregister(plugin)
+        self._hooks = {}
 
     def add_hookspecs(self, module: Any) -> None:
         """Add the hooks that a plugin brings; call it from `register_hookspecs`."""
         self._pluggy.add_hookspecs(module)
+        self._hooks = {}
 
-    def _collect_hookspecs(self, strict: bool) -> None:
-        for implementation in reversed(self.hook.register_hookspecs.get_hookimpls()):
-            try:
-                implementation.function(*[self for _ in implementation.argnames])
-            except (Exception, SystemExit) as error:
-                name = implementation.plugin_name
-                message = self._fails(name, "register_hookspecs", error)
-                if strict:
-                    raise PluginError(message) from error
-                self._errors[name] = message
+    # --- calling -----------------------------------------------------------------------------
 
-    def _collect_settings(self, strict: bool) -> None:
-        for implementation in self.hook.register_settings.get_hookimpls():
-            name = implementation.plugin_name
-            try:
-                for setting in implementation.function():
-                    self._add_setting(name, setting)
-            except Exception as error:
-                message = self._fails(name, "register_settings", error)
-                if strict:
-                    raise PluginError(message) from error
-                self._errors[name] = message
+    @property
+    def hook(self) -> Any:
+        """Call hooks as pluggy does: the first error is the caller's, and no answer is checked."""
+        return self._pluggy.hook
 
-    def _add_setting(self, plugin: str, setting: Setting[Any]) -> None:
-        if not isinstance(setting, Setting):
-            raise TypeError(f"{setting!r} is not a rocketjob.base.settings.Setting")
-        if setting.name in KERNEL or self._settings.get(setting.name, setting) != setting:
-            owner = self._owners.get(setting.name, "the kernel")
-            raise ValueError(f"there is a setting {setting.name} already, of {owner}")
-        self._settings[setting.name] = setting
-        self._owners.setdefault(setting.name, plugin)
+    def listens(self, hook: str) -> bool:
+        """Return whether any plugin implements a hook, so that a hot path can skip the call."""
+        known = self._hooks.get(hook)
+        if known is None:
+            if not hasattr(self._pluggy.hook, hook):
+                return False
+            known = self._hook(hook)
+        return known.is_implemented
+
+    def notify(self, hook: str, /, **arguments: Any) -> None:
+        """Call an observing hook: one plugin that fails is logged, the others are still called."""
+
+        def failed(error: HookFailed) -> None:
+            log.error(str(error), exc_info=error.__cause__)
+
+        self._hook(hook).all(arguments, failed)
+
+    def answers(self, hook: str, /, failed: Failed | None = None, **arguments: Any) -> list[Answer]:
+        """Call a hook of every plugin, and return what each answered.
+
+        Args:
+            failed: called with each error, after which the others are called all the same, unless
+                it raises; instead of keeping the error for `problems`.
+        """
+        if self._errors:
+            return self._again(hook, arguments, failed or self.note)
+        return self._hook(hook).all(arguments, failed or self.note)
+
+    def _again(self, hook: str, arguments: dict[str, Any], failed: Failed) -> list[Answer]:
+        """Call a hook in which a plugin may have failed before; forget that of one that works."""
+        failing: set[str] = set()
+
+        def note(error: HookFailed) -> None:
+            failing.add(error.plugin)
+            failed(error)
+
+        answers = self._hook(hook).all(arguments, note)
+        for name, texts in self._errors.items():
+            if name not in failing and texts.pop(hook, ""):
+                log.info("the plugin %s works again in %s", name, hook)
+        return answers
+
+    def collect(self, hook: str, /, failed: Failed | None = None, **arguments: Any) -> list[Any]:
+        """Call a hook that returns lists; return all that the plugins brought, in one list.
+
+        Those that were loaded first, which are the kernel's, come first.
+        """
+        answers = self.answers(hook, failed, **arguments)
+        return [item for answer in reversed(answers) for item in answer.value]
+
+    def decide(self, hook: str, /, failed: Failed | None = None, **arguments: Any) -> Answer | None:
+        """Call a hook of one plugin after the other, until one returns something.
+
+        Args:
+            failed: as for `answers`; if not given the error is raised.
+
+        Raises:
+            HookFailed: a plugin failed, and nobody else was asked.
+        """
+        return self._hook(hook).first(arguments, failed or stop)
+
+    def first(self, hook: str, /, **arguments: Any) -> Any:
+        """Do the same, and return what was returned, or None.
+
+        Raises:
+            HookFailed: likewise.
+            RocketJobError: what a plugin raised on purpose, with a note that says which one did.
+        """
+        try:
+            answer = self.decide(hook, **arguments)
+        except HookFailed as error:
+            raise on_purpose(error) from error.__cause__
+        return None if answer is None else answer.value
+
+    def _hook(self, name: str) -> Hook:
+        hook = self._hooks.get(name)
+        if hook is None:
+            implementations = getattr(self._pluggy.hook, name).get_hookimpls()
+            hook = self._hooks[name] = self._hook_of(name, implementations)
+        return hook
+
+    def _hook_of(self, name: str, implementations: list[Any]) -> Hook:
+        specification = getattr(self._pluggy.hook, name).spec
+        function = specification.function if specification is not None else None
+        return Hook(name, implementations, function, self.whose, self._watch)
+
+    def watched(self) -> Any:
+        """Return a context in which hooks that block their thread are named in the log."""
+        return self._watch.on_a_thread()
+
+    # --- what is wrong -----------------------------------------------------------------------
+
+    def whose(self, name: str) -> str:
+        """Return a plugin's name with its module and distribution, if it has those."""
+        return whose(self._found[name]) if name in self._found else name
+
+    def note(self, error: HookFailed) -> None:
+        """Keep for `problems`, and log once, that a plugin failed in a hook."""
+        self._keep(error.plugin, error.hook, str(error), error.__cause__)
+
+    def _keep(self, plugin: str, of: str, text: str, cause: BaseException | None = None) -> None:
+        known = self._errors.setdefault(plugin, {})
+        if known.get(of) != text:
+            known[of] = text
+            log.error(text)
+            log.debug("the error of %s", plugin, exc_info=cause)
+
+    def refuse(self, answer: Answer, hook: str, why: str) -> None:
+        """Note that what a plugin brought by a hook is left out: `brings the format csv, ...`."""
+        text = f"The plugin {self.whose(answer.plugin)} {why} (hook {hook})"
+        self._keep(answer.plugin, why, text)
+
+    @property
+    def problems(self) -> list[str]:
+        """Why plugins, or what they bring by a hook, are left out."""
+        return [text for texts in self._errors.values() for text in texts.values()]
+
+    @property
+    def warnings(self) -> list[str]:
+        """What the authors of plugins should look at."""
+        return [text for texts in self._warnings.values() for text in texts]
+
+    def _warn(self, name: str, text: str) -> None:
+        self._warnings.setdefault(name, []).append(text)
+
+    def _failure(self, name: str, hook: str, error: BaseException) -> str:
+        return f"The plugin {self.whose(name)} failed in {hook}: {type(error).__name__}: {error}"
 
     @property
     def declared(self) -> Declared:
         """The settings of the plugins that are loaded."""
-        return Declared(self._settings, self._owners, tuple(self._errors))
-
-    def _fails(self, name: str, hook: str, error: BaseException) -> str:
-        whose = _whose(self._found[name]) if name in self._found else name
-        return f"The plugin {whose} fails in {hook}: {type(error).__name__}: {error}"
-
-    def _check_hooks(self, strict: bool) -> None:
-        for name, plugin in self._pluggy.list_name_plugin():
-            for caller in self._pluggy.get_hookcallers(plugin) or []:
-                if caller.has_spec():
-                    continue
-                message = self._unknown_hook(name, caller.name)
-                if strict:
-                    raise PluginError(message)
-                self._errors[name] = message
-
-    def _unknown_hook(self, plugin: str, hook: str) -> str:
-        known = [n for n in vars(self._pluggy.hook) if getattr(self.hook, n).has_spec()]
-        hint = did_you_mean(hook, known, f"known are {', '.join(sorted(known))}")
-        whose = _whose(self._found[plugin]) if plugin in self._found else plugin
-        return f"The plugin {whose} implements {hook}, which is not a hook; {hint}"
-
-    def listens(self, hook: str) -> bool:
-        """Return whether any plugin implements a hook, so that a hot path can skip the call."""
-        caller = getattr(self.hook, hook, None)
-        return caller is not None and bool(caller.get_hookimpls())
-
-    def notify(self, hook: str, **arguments: Any) -> None:
-        """Call an observing hook: one plugin that fails is logged, the others are still called."""
-        for implementation in reversed(getattr(self.hook, hook).get_hookimpls()):
-            try:
-                implementation.function(*[arguments[n] for n in implementation.argnames])
-            except (Exception, SystemExit):
-                log.exception("The plugin %s failed in %s", implementation.plugin_name, hook)
-
-    def collect(self, hook: str) -> list[Any]:
-        """Call a `register_*` hook and return all that the plugins brought, in one list."""
-        return [item for items in reversed(getattr(self.hook, hook)()) for item in items]
+        return Declared(self._settings, self._owners, tuple(self._left_out))
 
     def infos(self) -> list[PluginInfo]:
         """Describe every plugin that was found, by name."""
-        return [self._info(name, entry_point) for name, entry_point in self._found.items()]
+        brought = {hook: self.answers(hook) for hook in COLLECTION_HOOKS}
+        return [self._info(name, entry_point, brought) for name, entry_point in self._found.items()]
 
-    def _info(self, name: str, entry_point: metadata.EntryPoint) -> PluginInfo:
+    def _info(
+        self, name: str, entry_point: metadata.EntryPoint, brought: dict[str, list[Answer]]
+    ) -> PluginInfo:
         plugin = self._pluggy.get_plugin(name)
-        distribution, version = _distribution(entry_point)
         callers = (self._pluggy.get_hookcallers(plugin) or []) if plugin else []
+        distribution, version = name_and_version(entry_point)
+        mixins, jobs = (_names_of(name, brought[hook]) for hook in COLLECTION_HOOKS)
         return PluginInfo(
             name=name,
             module=entry_point.value,
             distribution=distribution,
             version=version,
+            enabled=plugin is not None,
             hooks=tuple(sorted(caller.name for caller in callers)),
-            mixins=self._names(name, plugin, "register_mixins"),
-            jobs=self._names(name, plugin, "register_jobs"),
-            # After those, which may find an error.
-            enabled=plugin is not None and name not in self._errors,
-            error=self._errors.get(name),
+            mixins=mixins,
+            jobs=jobs,
+            error="; ".join(self._errors.get(name, {}).values()) or None,
+            warnings=tuple(self._warnings.get(name, ())),
         )
 
-    def _names(self, name: str, plugin: Any, hook: str) -> tuple[str, ...]:
-        function = getattr(plugin, hook, None)
-        try:
-            return tuple(cls.__name__ for cls in function()) if callable(function) else ()
-        except Exception as error:
-            self._errors.setdefault(name, self._fails(name, hook, error))
-            return ()
+
+def on_purpose(error: HookFailed) -> Exception:
+    """Return what a plugin raised if it is an error of ours, whose message is for the user.
+
+    A note says whose it is. Of any other the message of HookFailed is clearer.
+    """
+    cause = error.__cause__
+    if not isinstance(cause, RocketJobError):
+        return error
+    cause.add_note(str(error).partition(": ")[0])
+    return cause
 
 
-def _distribution(entry_point: metadata.EntryPoint) -> tuple[str, str]:
-    distribution = getattr(entry_point, "dist", None)
-    return _name_and_version(distribution) if distribution is not None else ("?", "?")
+def _of(plugin: Any, caller: Any) -> Any:
+    """Return how a plugin implements a hook."""
+    return next(each for each in caller.get_hookimpls() if each.plugin is plugin)
 
 
-@functools.lru_cache(maxsize=256)
-def _name_and_version(distribution: metadata.Distribution) -> tuple[str, str]:
-    """Return what a distribution is called; asked each time it would read its files again."""
-    return distribution.name, distribution.version
+def _two(one: metadata.EntryPoint, other: metadata.EntryPoint) -> str:
+    return (
+        f"Two plugins are called {one.name}: {whose(one)} and {whose(other)}. Neither is loaded. "
+        f"Uninstall one, or set disabled_plugins = [{one.name!r}] and give the replacement another "
+        "name"
+    )
 
 
-def _whose(entry_point: metadata.EntryPoint) -> str:
-    distribution, version = _distribution(entry_point)
-    return f"{entry_point.name} ({entry_point.value}, from {distribution} {version})"
+def _is_unmarked(manager: pluggy.PluginManager, plugin: Any, hook: str) -> bool:
+    """Return whether a plugin itself defines a function that is called like a hook, unmarked."""
+    function = inspect.getattr_static(plugin, hook, None)
+    if not inspect.isfunction(function) or manager.parse_hookimpl_opts(plugin, hook):
+        return False
+    return not inspect.ismodule(plugin) or function.__module__ == plugin.__name__
+
+
+def _names_of(plugin: str, answers: list[Answer]) -> tuple[str, ...]:
+    return tuple(cls.__name__ for each in answers if each.plugin == plugin for cls in each.value)

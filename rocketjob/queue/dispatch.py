@@ -329,7 +329,9 @@ class Queue:
 
         To be asked of a queue that is for those jobs only.
         """
-        return self.could_start() or any(self.plugins.hook.waiting_quarantined())
+        return self.could_start() or any(
+            answer.value for answer in self.plugins.answers("waiting_quarantined")
+        )
 
     def _has_free_slots(self, stored: dict[str, Any], now: datetime) -> bool:
         try:

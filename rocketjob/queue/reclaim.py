@@ -11,7 +11,7 @@ from rocketjob.jobs.claims import COLLECTION
 from rocketjob.jobs.job import Job
 from rocketjob.queue.unusable import fail_claimed
 from rocketjob.store import Store, Stored
-from rocketjob.store.context import Plugins
+from rocketjob.store.context import Plugins, unless_transient
 
 log = Logger("rocketjob.queue")
 PAGE = 500  # jobs that are read at once
@@ -20,7 +20,7 @@ PAGE = 500  # jobs that are read at once
 def owners(store: Store, plugins: Plugins) -> set[str]:
     """Return the ids of all processes that hold a job, or a claim of a plugin's making."""
     of_jobs = store.collection(COLLECTION).distinct("claimed_by", {"claimed_by": {"$exists": True}})
-    of_plugins = [owner for owners in plugins.hook.claim_owners() for owner in owners]
+    of_plugins = plugins.collect("claim_owners", unless_transient(store, plugins.note))
     return {str(owner) for owner in [*of_jobs, *of_plugins] if owner}
 
 
@@ -55,13 +55,15 @@ def requeue_claims(
         outcome = _reclaim(store, stored, how, reason, crash_limit)
         if outcome:
             counts[outcome] += 1
-    for count in plugins.hook.reclaim(
+    for answer in plugins.answers(
+        "reclaim",
+        unless_transient(store, plugins.note),
         owner=owner,
         crashed=crashed or {},
         crash_limit=crash_limit,
         unexplained=reason if unexplained else None,
     ):
-        counts["requeued"] += count
+        counts["requeued"] += answer.value
     return counts
 
 

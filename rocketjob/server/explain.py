@@ -7,10 +7,11 @@ job, and the same limits. Plugins add what they know with the hook `explain`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from rocketjob.base import clock
+from rocketjob.base.errors import HookFailed
 from rocketjob.jobs.claims import COLLECTION
 from rocketjob.jobs.exception import message_of
 from rocketjob.jobs.job import Job
@@ -20,7 +21,9 @@ from rocketjob.queue.dispatch import Queue
 from rocketjob.queue.eligible import more_urgent_than
 from rocketjob.queue.limits import limits_of
 from rocketjob.server.server import Server
+from rocketjob.states.history import RELEASE
 from rocketjob.store import Store, context
+from rocketjob.store.context import Plugins, unless_transient
 
 __all__ = ["Explanation", "Reason", "Remark", "explain", "lost"]
 CALL = {
@@ -43,6 +46,7 @@ def explain(job: Job) -> Explanation:
     if not job.is_queued:
         return Explanation(name, job.state, (Reason("state", _why(job)), *job.held_up_by()))
     reasons = list(_reasons(job, stored, clock.now()))
+    reasons += _released(job, {reason.name for reason in reasons}, clock.now())
     return Explanation(name, job.state, tuple(reasons), "nothing holds it back: a worker is next")
 
 
@@ -94,8 +98,7 @@ def _reasons(job: Job, stored: dict[str, Any], now: datetime) -> Iterator[Reason
             "where", f"the setting `where` of this process leaves it out: {app.config.where}"
         )
     yield from _limits(job, app.store, now)
-    for reasons in reversed(app.plugins.hook.explain(job=job)):
-        yield from reasons
+    yield from _of_plugins(job, app.plugins, app.store)
     if not servers and not _fails(job, clauses["run_at"]):
         yield from _ahead(job, queue, now)
 
@@ -110,6 +113,28 @@ def _limits(job: Job, store: Store, now: datetime) -> Iterator[Reason]:
             raise
         problem = f"{type(error).__name__}: {message_of(error)}"
         yield Reason("claim_limits", f"its limits fail, which holds it back: {problem}")
+
+
+def _of_plugins(job: Job, plugins: Plugins, store: Store) -> Iterator[Reason]:
+    """Yield what plugins know; one that fails is named, and the others are heard."""
+    failures: list[HookFailed] = []
+    failed = unless_transient(store, failures.append)
+    for answer in reversed(plugins.answers("explain", failed, job=job)):
+        yield from answer.value
+    for error in failures:
+        yield Reason(error.plugin, f"what it knows of is not known: {error}")
+
+
+def _released(job: Job, named: set[str], now: datetime) -> Iterator[Reason]:
+    """Yield what a server held the job back for, which it does not look at again before a time."""
+    last = job.history[-1] if job.history else None
+    if last is None or last.event != RELEASE or last.reason is None:
+        return
+    name, _, text = last.reason.partition(": ")
+    until = last.at + timedelta(seconds=context.current().config.re_check_seconds)
+    if name not in named and now < until:
+        said = f"{last.worker_name or 'a worker'} released it: {text or name}"
+        yield Reason(name, f"{said}; it is claimed again, at the latest", until)
 
 
 def _fails(job: Job, clause: Any) -> bool:

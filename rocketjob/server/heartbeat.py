@@ -23,6 +23,7 @@ class Heartbeat:
         seconds: between two beats.
         state: the server's, for the case that the others have taken it for dead.
         stopping: set when the server stops; it beats on as long as a process lives.
+        problems: what is wrong with its plugins, for `doctor`.
 
     Attributes:
         at: when it last succeeded, in seconds of the monotonic clock; 0.0 before the first time.
@@ -35,10 +36,11 @@ class Heartbeat:
         seconds: float,
         state: Callable[[], str],
         stopping: threading.Event,
+        problems: Callable[[], list[str]],
     ) -> None:
         self.seconds, self.at = seconds, 0.0
         self._registration, self._tree = registration, tree
-        self._state, self._stopping = state, stopping
+        self._state, self._stopping, self._problems = state, stopping, problems
         self._thread = threading.Thread(target=self.run, name="heartbeat", daemon=True)
 
     def start(self) -> None:
@@ -78,18 +80,21 @@ class Heartbeat:
         """Write one beat, and let the processes know of it."""
         if self.at and self.is_late():
             log.warning("the heartbeat was late", seconds=round(clock.monotonic() - self.at, 1))
-        beat = heartbeat(number, self._tree.workers(), self._tree.performing())
+        beat = heartbeat(number, self._tree.workers(), self._tree.performing(), self._problems())
         self._registration.beat(beat, self._state())
         # Only now may the processes claim again, if they had stopped because this was late.
         self.at = clock.monotonic()
         self._tree.set_beat(self.at)
 
 
-def heartbeat(number: int, workers: int, performing: list[str]) -> dict[str, Any]:
+def heartbeat(
+    number: int, workers: int, performing: list[str], problems: list[str]
+) -> dict[str, Any]:
     """Return a heartbeat as it is stored."""
     return {
         "updated_at": clock.now(),
         "number": number,
         "workers": workers,
         "performing": performing,
+        "problems": problems,
     }

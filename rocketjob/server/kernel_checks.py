@@ -70,6 +70,8 @@ def check_plugins(patient: Patient) -> Iterator[Finding]:
     for info in infos:
         if info.error:
             yield Finding("plugins", PROBLEM, info.error, data={"plugin": info.name})
+        for warning in info.warnings:
+            yield Finding("plugins", WARNING, warning, data={"plugin": info.name})
     off = [info.name for info in infos if not info.enabled and not info.error]
     unknown = sorted(set(patient.application.config.disabled_plugins) - {i.name for i in infos})
     if unknown:
@@ -173,6 +175,7 @@ def check_servers(patient: Patient) -> Iterator[Finding]:
     """Check whether any server can run jobs."""
     patient.servers = list(Server.all().order_by("name"))
     living, due = patient.living, _due().count()
+    yield from _problems_of(living)
     for server in patient.servers:
         if server.is_zombie():
             yield _zombie(server, bool(living))
@@ -187,6 +190,14 @@ def check_servers(patient: Patient) -> Iterator[Finding]:
         yield Finding("servers", status, f"no server starts jobs: {states}", _resume_advice(), data)
     else:
         yield Finding("servers", OK, _servers_line(living), data=data)
+
+
+def _problems_of(servers: list[Server]) -> Iterator[Finding]:
+    """Report what went wrong with the plugins of servers, in their own processes."""
+    for server in servers:
+        for text in server.problems:
+            message, data = f"on the server {server.name}: {text}", {"server": server.name}
+            yield Finding("plugins", PROBLEM, message, data=data)
 
 
 def _resume_advice() -> str:

@@ -64,6 +64,11 @@ class Server(Stateful):
         """How many worker threads lived at the last heartbeat."""
         return int((self.heartbeat or {}).get("workers", 0))
 
+    @property
+    def problems(self) -> list[str]:
+        """What was wrong with its plugins at the last heartbeat."""
+        return list((self.heartbeat or {}).get("problems", ()))
+
     def is_zombie(self, missed: int = MISSED_BEATS) -> bool:
         """Return whether the heartbeat has stopped by the clock; never of a starting server.
 

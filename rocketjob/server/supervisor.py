@@ -76,6 +76,7 @@ class Supervisor:
             self.config.heartbeat_seconds,
             lambda: self.state,
             self._stopping,
+            lambda: application.plugins.problems,
         )
         self.stalled = Stalled(application.store)
         self._cut_short = 0
@@ -160,6 +161,7 @@ class Supervisor:
         with (
             signals.answered(self.stop),
             ServerSubscriber.subscribed(self),
+            self.application.plugins.watched(),
             LoggerSubscriber.subscribed(),
         ):
             self.registration.enter()
@@ -319,5 +321,5 @@ def _document(application: Context, queue: Queue) -> Server:
         processes=process_count(config),
         heartbeat_seconds=config.heartbeat_seconds,
         classes=queue.eligible.class_names(),
-        heartbeat=heartbeat(0, 0, []),
+        heartbeat=heartbeat(0, 0, [], application.plugins.problems),
     )

@@ -8,12 +8,14 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol, TypeVar
 
 from rocketjob.base.config import Config
-from rocketjob.base.errors import ConfigurationError
+from rocketjob.base.errors import ConfigurationError, HookFailed
 from rocketjob.store.port import Store
+
+Failed = Callable[[HookFailed], None]
 
 
 class Plugins(Protocol):
@@ -24,9 +26,36 @@ class Plugins(Protocol):
 
     def listens(self, hook: str) -> bool: ...
 
-    def notify(self, hook: str, **arguments: Any) -> None: ...
+    def notify(self, hook: str, /, **arguments: Any) -> None: ...
 
-    def collect(self, hook: str) -> list[Any]: ...
+    def answers(self, hook: str, /, failed: Failed | None = None, **arguments: Any) -> Any: ...
+
+    def collect(
+        self, hook: str, /, failed: Failed | None = None, **arguments: Any
+    ) -> list[Any]: ...
+
+    def decide(self, hook: str, /, **arguments: Any) -> Any: ...
+
+    def first(self, hook: str, /, **arguments: Any) -> Any: ...
+
+    def note(self, error: HookFailed) -> None: ...
+
+    def watched(self) -> AbstractContextManager[None]: ...
+
+    @property
+    def problems(self) -> list[str]: ...
+
+
+def unless_transient(store: Store, failed: Failed) -> Failed:
+    """Return what to do with a plugin's error, so that the others go on; the store's are raised."""
+
+    def note(error: HookFailed) -> None:
+        cause = error.__cause__
+        if isinstance(cause, Exception) and store.is_transient(cause):
+            raise cause
+        failed(error)
+
+    return note
 
 
 class Context(Protocol):

@@ -13,7 +13,7 @@ from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from rocketjob.base import clock
-from rocketjob.base.errors import ClaimLost, NotFound, StateConflict
+from rocketjob.base.errors import ClaimLost, HookFailed, NotFound, StateConflict
 from rocketjob.base.log import Logger
 from rocketjob.jobs import claims
 from rocketjob.jobs.claims import claim_of
@@ -58,11 +58,15 @@ class Worker:
         """The name under which an error is stored; a job that is run inline has no worker."""
         return None if self.inline else self.name
 
-    def defer(self, job: Job, name: str, filter: Filter) -> None:
-        """Give a claimed job back, and leave it and its like alone until the next re-check."""
+    def defer(self, job: Job, name: str, filter: Filter, why: str | None = None) -> None:
+        """Give a claimed job back, and leave it and its like alone until the next re-check.
+
+        Args:
+            why: for the job's history; its name if not given.
+        """
         if self.queue is not None:
             self.queue.defer(name, filter)
-            self.queue.release([job], job.waiting_note(name, clock.now()), reason=name)
+            self.queue.release([job], job.waiting_note(name, clock.now()), why or name)
 
     def working_on(self, job: Job, part: int = 0) -> None:
         """Note which part of a job is in work, for the case that the process dies of it."""
@@ -142,14 +146,15 @@ def is_vetoed(job: Job, worker: Worker) -> bool:
     if not plugins.listens("veto_claim") or claim_of(job) is None:
         return False
     try:
-        veto = plugins.hook.veto_claim(job=job)
+        answer = plugins.decide("veto_claim", job=job)
     except BaseException as error:  # who cannot say yes has not said it
-        problem = f"{type(error).__name__}: {message_of(error)}"
-        job.logger.exception("deferred: a plugin's veto_claim failed", error=problem)
-        veto = ("veto_claim", {"_id": job.id})
-    if veto is None:
+        job.logger.exception("deferred: a plugin's veto_claim failed", error=str(error))
+        name = error.plugin if isinstance(error, HookFailed) else "veto_claim"
+        worker.defer(job, name, {"_id": job.id}, f"{name}: {error}")
+        return True
+    if answer is None:
         return False
-    name, filter = veto
+    name, filter = answer.value
     job.logger.debug("deferred", by=name)
     worker.defer(job, name, filter)
     return True

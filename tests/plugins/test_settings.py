@@ -163,11 +163,11 @@ def test_a_third_partys_setting_is_declared(monkeypatch):
     ("settings", "message"),
     [
         ([Setting("url", "", string, "taken")], "a setting url already, of the kernel"),
-        (["acme_text"], "'acme_text' is not a rocketjob.base.settings.Setting"),
-        (5, "fails in register_settings: TypeError"),
+        (["acme_text"], "returned a list with 'acme_text', expected a list of settings"),
+        (5, "returned 5, expected a list of settings"),
         (
             [LIMIT, Setting("acme_text", False, boolean, "another")],
-            "a setting acme_text already, of acme",
+            "a setting acme_text already, of the plugin acme",
         ),
     ],
 )

@@ -132,7 +132,7 @@ def _encrypt(data: bytes) -> bytes:
 
 
 def _decrypt(data: bytes) -> bytes:
-    plain: bytes | None = current().plugins.hook.decrypt(data=data)
+    plain: bytes | None = current().plugins.first("decrypt", data=data)
     if plain is None:
         raise no_key("A slice")
     return plain

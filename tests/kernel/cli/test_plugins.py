@@ -64,15 +64,18 @@ def test_a_plugin_adds_a_command_that_is_listed_and_runs(cli, manager):
 def test_a_plugin_whose_commands_fail_does_not_break_the_others_and_is_named(cli, manager):
     result = cli("--help", plugins=manager)
     assert result.code == 0
-    assert "warning: the plugin bad: no commands: RuntimeError: no way" in result.err
-    assert "warning: the plugin taken: no commands: there is already a command jobs" in result.err
+    assert (
+        "The plugin bad (cli_plugin_bad) failed in register_commands: RuntimeError: no way"
+        in result.err
+    )
+    assert "there is already a command jobs" in result.err
     assert cli("jobs", "counts", plugins=manager).err.startswith("No jobs")
 
 
 def test_a_command_that_a_broken_plugin_would_have_brought_is_not_just_unknown(cli, manager):
     result = cli("gone", plugins=manager)
     assert result.code == 2
-    assert "the plugin gone: " in result.err
+    assert "The plugin gone (cli_no_such_module) cannot be imported: " in result.err
     assert "No module named 'cli_no_such_module'" in result.err
 
 

@@ -1,0 +1,299 @@
+"""How a hook is called: in one way, whichever it is.
+
+Every implementation is called by itself, so that an error names its plugin, and its answer is
+checked. Wrappers are generators with one `yield`, around all of them. What happens after an error
+is the caller's choice: it raises, and nobody else is asked, or the others are called all the same.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import sys
+import threading
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, NamedTuple
+
+from rocketjob.base import clock
+from rocketjob.base.errors import HookFailed
+from rocketjob.plugins.answers import MARK, Expected, Unexpected
+
+log = logging.getLogger(__name__)
+SLOW_SECONDS = 1.0  # a hook that takes longer is named in the log
+AT_START = ("register_", "open_store")  # these import, or connect, which may take its time
+OURS = (KeyboardInterrupt, GeneratorExit)  # end what is under way, whoever is called just now
+
+Failed = Callable[[HookFailed], None]
+Arguments = Mapping[str, Any]
+Wrapper = Generator[None, Any, Any]
+
+
+class Call:
+    """A call that is under way: since when, of whose function, for which hook, on which thread."""
+
+    __slots__ = ("began", "hook", "plugin", "thread")
+
+    def __init__(self, began: float, plugin: str, hook: str, thread: int) -> None:
+        self.began, self.plugin, self.hook, self.thread = began, plugin, hook, thread
+
+
+class Answer(NamedTuple):
+    """What one plugin returned from a hook."""
+
+    plugin: str
+    value: Any
+
+
+def stop(error: HookFailed) -> None:
+    """Raise: what is called where nobody else is to be asked after an error."""
+    raise error
+
+
+class Hook:
+    """A hook with its implementations, in the order in which they are called.
+
+    Args:
+        implementations: pluggy's, whose order is the other way round.
+        specification: the function that specifies it; None if nobody has.
+        whose: names a plugin with its distribution.
+        watch: where calls that are under way are noted.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        implementations: Sequence[Any],
+        specification: Callable[..., Any] | None,
+        whose: Callable[[str], str],
+        watch: Watch,
+    ) -> None:
+        self.name = name
+        in_order = implementations[::-1]
+        self.wrappers = [each for each in in_order if each.wrapper]
+        self._plain = [
+            (each.plugin_name, each.function, each.argnames)
+            for each in in_order
+            if not each.wrapper
+        ]
+        self.is_implemented = bool(implementations)
+        self._expected: Expected | None = getattr(specification, MARK, None)
+        self._whose, self._watch = whose, watch
+
+    def all(self, arguments: Arguments, failed: Failed) -> list[Answer]:
+        """Call all; return the answers that are not None."""
+        if not self.wrappers:
+            return self._ask(arguments, failed)
+        answers: list[Answer] = []
+
+        def ask() -> list[Any]:
+            answers[:] = self._ask(arguments, failed)
+            return [answer.value for answer in answers]
+
+        values = self._within(self.wrappers, arguments, ask, failed)
+        if values == [answer.value for answer in answers]:
+            return answers
+        return self._changed(values, failed)
+
+    def first(self, arguments: Arguments, failed: Failed) -> Answer | None:
+        """Call one after the other until one returns something; return that."""
+        if not self.wrappers:
+            answers = self._ask(arguments, failed, only_first=True)
+            return answers[0] if answers else None
+        outer = self.wrappers[0]
+        who = [outer.plugin_name]  # whose answer it may be as well
+
+        def ask() -> Any:
+            answers = self._ask(arguments, failed, only_first=True)
+            who[:] = [answer.plugin for answer in answers] or who
+            return answers[0].value if answers else None
+
+        value = self._within(self.wrappers, arguments, ask, failed)
+        try:
+            self._named(outer, lambda: self._checked(value))
+        except HookFailed as error:
+            failed(error)
+            return None
+        return None if value is None else Answer(who[0], value)
+
+    def _ask(self, arguments: Arguments, failed: Failed, only_first: bool = False) -> list[Answer]:
+        """Call the implementations; a job's path leads through here, so it is all in one place."""
+        answers: list[Answer] = []
+        call = Call(0.0, "", self.name, threading.get_ident())
+        self._watch.calls[id(call)] = call
+        try:
+            for plugin, function, names in self._plain:
+                call.plugin, call.began = plugin, clock.monotonic()
+                try:
+                    value = self._checked(function(*[arguments[name] for name in names]))
+                except OURS:
+                    raise
+                except BaseException as error:  # such as the SystemExit of a script
+                    failed(self._failure(plugin, error))
+                    value = None
+                if clock.monotonic() - call.began > SLOW_SECONDS:
+                    self._say_slow(call)
+                if value is not None:
+                    answers.append(Answer(plugin, value))
+                    if only_first:
+                        break
+        finally:
+            del self._watch.calls[id(call)]
+        return answers
+
+    def _changed(self, values: Any, failed: Failed) -> list[Answer]:
+        """Return the answers that a wrapper has put in the place of others."""
+        wrapper, found = self.wrappers[0], []
+        try:
+            for value in self._named(wrapper, lambda: list(values)):
+                checked = self._named(wrapper, functools.partial(self._checked, value))
+                found.append(Answer(wrapper.plugin_name, checked))
+        except HookFailed as error:
+            failed(error)
+        return found
+
+    # --- wrappers ----------------------------------------------------------------------------
+
+    def _within(
+        self,
+        wrappers: Sequence[Any],
+        arguments: Arguments,
+        ask: Callable[[], Any],
+        failed: Failed,
+    ) -> Any:
+        """Call what is within some wrappers, and return what they make of it."""
+        if not wrappers:
+            return ask()
+        outer, inner = wrappers[0], wrappers[1:]
+        try:
+            generator = self._begin(outer, arguments)
+        except HookFailed as error:
+            failed(error)
+            return self._within(inner, arguments, ask, failed)
+        try:
+            value = self._within(inner, arguments, ask, failed)
+        except BaseException as error:
+            return self._throw(outer, generator, error)
+        try:
+            return self._end(outer, generator, lambda: generator.send(value))
+        except HookFailed as error:
+            failed(error)
+            return value
+
+    def _begin(self, wrapper: Any, arguments: Arguments) -> Wrapper:
+        def begin() -> Wrapper:
+            generator: Wrapper = wrapper.function(*[arguments[n] for n in wrapper.argnames])
+            for _ in generator:
+                return generator
+            raise Unexpected("did not yield, as a wrapper does once")
+
+        begun: Wrapper = self._named(wrapper, begin)
+        return begun
+
+    def _throw(self, wrapper: Any, generator: Wrapper, error: BaseException) -> Any:
+        """Let a wrapper see an error; it may return a value in its place."""
+        try:
+            return self._end(wrapper, generator, lambda: generator.throw(error))
+        except HookFailed as raised:
+            if raised.__cause__ is error:
+                raise error from error.__cause__  # as it was
+            raise
+
+    def _end(self, wrapper: Any, generator: Wrapper, resume: Callable[[], Any]) -> Any:
+        def end() -> Any:
+            try:
+                resume()
+            except StopIteration as stopped:
+                return stopped.value
+            generator.close()
+            raise Unexpected("yielded more than once")
+
+        return self._named(wrapper, end)
+
+    # --- what is theirs ----------------------------------------------------------------------
+
+    def _checked(self, value: Any) -> Any:
+        return value if self._expected is None else self._expected.checked(value)
+
+    def _named(self, wrapper: Any, call: Callable[[], Any]) -> Any:
+        """Call something of a wrapper's; an error names the plugin and the hook."""
+        noted = Call(clock.monotonic(), wrapper.plugin_name, self.name, threading.get_ident())
+        self._watch.calls[id(noted)] = noted
+        try:
+            return call()
+        except OURS:
+            raise
+        except BaseException as error:
+            raise self._failure(wrapper.plugin_name, error) from error
+        finally:
+            del self._watch.calls[id(noted)]
+            if clock.monotonic() - noted.began > SLOW_SECONDS:
+                self._say_slow(noted)
+
+    def _failure(self, plugin: str, error: BaseException) -> HookFailed:
+        whose = self._whose(plugin)
+        if isinstance(error, Unexpected):
+            text = f"The plugin {whose} {error} (hook {self.name})"
+        else:
+            text = f"The plugin {whose} failed in {self.name}: {type(error).__name__}: {error}"
+        failure = HookFailed(text, plugin, self.name)
+        failure.__cause__ = error
+        return failure
+
+    def _say_slow(self, call: Call) -> None:
+        if not self.name.startswith(AT_START):
+            text = "The plugin %s took %.1f s in %s: for so long its thread did nothing else"
+            log.warning(text, self._whose(call.plugin), clock.monotonic() - call.began, self.name)
+
+
+class Watch:
+    """Names hooks in the log that block the thread that called them, while they do.
+
+    Attributes:
+        calls: those under way.
+    """
+
+    def __init__(self, whose: Callable[[str], str]) -> None:
+        self.calls: dict[int, Call] = {}
+        self._whose = whose
+        self._named: set[tuple[int, float]] = set()
+
+    def look(self) -> None:
+        """Name each call, once, that has lasted for a second."""
+        now, frames = clock.monotonic(), sys._current_frames()
+        calls = dict(self.calls)  # others add to it meanwhile
+        present = {(key, call.began): call for key, call in calls.items()}
+        self._named &= present.keys()
+        for key, call in present.items():
+            if now - call.began < SLOW_SECONDS or key in self._named:
+                continue
+            self._named.add(key)
+            at = _line(frames.get(call.thread))
+            text = "The plugin %s has blocked a thread for %.1f s in %s, at %s"
+            log.warning(text, self._whose(call.plugin), now - call.began, call.hook, at)
+
+    @contextmanager
+    def on_a_thread(self) -> Iterator[None]:
+        """Look twice a second, on a thread of its own."""
+
+        def look() -> None:
+            while not done.wait(SLOW_SECONDS / 2):
+                self.look()
+
+        done = threading.Event()
+        thread = threading.Thread(target=look, name="slow hooks", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+
+
+def _line(frame: FrameType | None) -> str:
+    """Return where a plugin's function is that this thread has called; what it calls is within."""
+    own: FrameType | None = None
+    while frame is not None and frame.f_code not in (Hook._named.__code__, Hook._ask.__code__):
+        own = frame if frame.f_code.co_filename != __file__ else own
+        frame = frame.f_back
+    return f"{own.f_code.co_filename}:{own.f_lineno}" if own is not None else "?"
