@@ -308,6 +308,8 @@ class Document(Lookup):
     def create_many(cls, rows: Iterable[Mapping[str, Any] | Self]) -> list[Self]:
         """Make and save many documents in one group: all of them or none.
 
+        On MongoDB without transactions a process that dies on the way leaves the first ones stored.
+
         Args:
             rows: the fields of each, or instances that were not saved.
 

@@ -149,6 +149,7 @@ class LimitedClaim:
     seen: Seen = attrs.field(factory=Seen)
     _session: Any = None
     _lease: Lease = NOT_NEEDED
+    _is_leased: bool = False
     _is_late: bool = False
 
     def run(self, count: int) -> list[Stored]:
@@ -172,11 +173,9 @@ class LimitedClaim:
 
     def _run(self, before: Seen, count: int) -> list[Stored]:
         with self.store.lease("claims") as self._lease:
-            if self._lease.mine:
-                step = functools.partial(self._step, before, count)
-                return atomically(self.store, step, repeat=met)
-        self.seen.at_end = True  # others claim without pause: it is tried again later
-        return []
+            self._is_leased = self._lease is NOT_NEEDED
+            step = functools.partial(self._step, before, count)
+            return atomically(self.store, step, repeat=met)
 
     def _step(self, before: Seen, count: int, session: Any) -> list[Stored]:
         self._session, self.seen, self._is_late = session, copy.deepcopy(before), False
@@ -207,11 +206,22 @@ class LimitedClaim:
             else:
                 claimed += self._claim(free)  # first: it may count for the limits
                 free = []
-                if self._admits(stored, limits):
+                if self._admits(stored, limits) and self._leased(stored, limits):
                     claimed += self._claim_limited(stored, limits)
-                else:
+                elif not self._is_late:
                     self.seen.passed += 1
         claimed += self._claim(free)
+
+    def _leased(self, stored: Stored, limits: Sequence[Limit]) -> bool:
+        """Have the lease, the first time that a job could be claimed; look again if it is new.
+
+        An idle claim takes none: it would wake all who wait by that.
+        """
+        if self._is_leased:
+            return True
+        self._is_leased = self._lease.mine
+        self._is_late = not self._is_leased  # others claim without pause: it is tried again later
+        return self._is_leased and self._admits(stored, limits)
 
     def _claim_limited(self, stored: Stored, limits: Sequence[Limit]) -> list[Stored]:
         claimed = self._claim([stored["_id"]])

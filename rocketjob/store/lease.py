@@ -7,7 +7,6 @@ import random
 import time
 from collections.abc import Iterator
 from datetime import timedelta
-from typing import Any
 
 from bson import ObjectId
 
@@ -33,31 +32,45 @@ NOT_NEEDED: Lease = _NotNeeded()
 
 
 class _Held:
-    def __init__(self, leases: Collection, key: str, mine: bool, me: Any) -> None:
-        self._leases, self._key, self.mine, self._me = leases, key, mine, me
+    def __init__(self, leases: Collection, key: str) -> None:
+        self._leases, self._key, self._me = leases, key, ObjectId()
+        self._mine: bool | None = None
+
+    @property
+    def mine(self) -> bool:
+        if self._mine is None:
+            self._mine = self._wait()
+        return self._mine
 
     def lasts(self) -> bool:
         # No clock is asked: whoever took it over comes after what was written before this look.
-        return self.mine and (
-            self._leases.find_one({"_id": self._key, "by": self._me}, {"_id": 1}) is not None
-        )
+        me = {"_id": self._key, "by": self._me}
+        return self.mine and self._leases.find_one(me, {"_id": 1}) is not None
+
+    def end(self) -> None:
+        if self._mine:
+            me = {"_id": self._key, "by": self._me}
+            self._leases.update_one(me, {"$unset": {"by": "", "until": ""}})
+
+    def _wait(self) -> bool:
+        until = time.monotonic() + PATIENCE_SECONDS
+        while not (mine := _take(self._leases, self._key, self._me)) and time.monotonic() < until:
+            time.sleep(random.uniform(*LOOK_SECONDS))
+        return mine
 
 
 @contextlib.contextmanager
 def lease(leases: Collection, key: str) -> Iterator[Lease]:
-    """Hold the lease of a key for a block, as `Store.lease` does.
+    """Hold the lease of a key for a block, as `Store.lease` does, from when it is first asked for.
 
     Args:
         leases: where they are stored.
     """
-    me, until = ObjectId(), time.monotonic() + PATIENCE_SECONDS
-    while not (mine := _take(leases, key, me)) and time.monotonic() < until:
-        time.sleep(random.uniform(*LOOK_SECONDS))
+    held = _Held(leases, key)
     try:
-        yield _Held(leases, key, mine, me)
+        yield held
     finally:
-        if mine:
-            leases.update_one({"_id": key, "by": me}, {"$unset": {"by": "", "until": ""}})
+        held.end()
 
 
 def _take(leases: Collection, key: str, me: ObjectId) -> bool:

@@ -9,7 +9,10 @@ Nobody but a store asks whether there are transactions. All others hand it a **u
 
 * `commit`: the guarded write of a unit decides. Where its filter matches, all of the unit is
   stored, else nothing of it; the answer says which. Nobody sees a part of it, and if the process
-  dies at any moment, all of it is stored in the end or nothing.
+  dies at any moment, all of it is stored in the end or nothing. The exception is a unit without
+  a guarded write on a store without transactions: nothing could say that it was begun. Its
+  inserts are made in turn. An error removes those before it; but others see each at once, and
+  a process that dies on the way leaves the first ones stored.
 * `recover`: finish what processes that died have left in between. Where `commit` is one
   transaction nothing is ever left.
 * `lease`: let one caller at a time evaluate a limit, where transactions do not see to that.
@@ -156,7 +159,11 @@ class Lease(Protocol):
 
     @property
     def mine(self) -> bool:
-        """Whether the caller is the one; else it does nothing."""
+        """Whether the caller is the one; else it does nothing.
+
+        Only who asks this takes the lease, so that a block that finds nothing to do writes nothing.
+        What was read before is to be read again.
+        """
         ...
 
     def lasts(self) -> bool:

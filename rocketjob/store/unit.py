@@ -50,7 +50,7 @@ class Unit:
     Attributes:
         collection: of `write`.
         write: decides. If its filter, which names the `_id`, does not match, nothing is stored.
-            None: there are only inserts.
+            None: there are only inserts, which a store without transactions makes in turn.
         also: (collection, write): made along with it; one whose filter does not match is left out.
         check: called once `write` is made and before the inserts; if it raises, nothing is stored.
         id: names the unit: a document notes it, so that `also` is made once however often tried.

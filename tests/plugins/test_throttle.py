@@ -206,6 +206,7 @@ def test_the_reason_is_stored_on_the_first_that_waits_and_removed_by_its_claim(r
     assert (claimed.reload().throttled_by, claimed.throttled_since) == (None, None)
 
 
+@pytest.mark.both_stores
 def test_an_idle_claim_writes_nothing_more(rocketjob):
     TwoAtOnceJob.create_many([{} for _ in range(4)])
     claim(rocketjob)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from rocketjob.store import Collection, Store
@@ -22,7 +22,8 @@ class Mortal:
     """Lets the process die before the nth write of a block, as far as the store can tell."""
 
     def __init__(self, store: Store) -> None:
-        self.left = 0
+        self.left = self.before_stop = 0
+        self.meanwhile: Callable[[], object] = lambda: None
         self.dead = self.died = False
         collection, write_many = store.collection, store.write_many
 
@@ -34,6 +35,10 @@ class Mortal:
         store.write_many = write_group  # type: ignore[method-assign]
 
     def write(self) -> None:
+        if self.before_stop:
+            self.before_stop -= 1
+            if self.before_stop == 0:
+                self.meanwhile()
         self.left -= 1
         if self.left == 0:
             self.dead = self.died = True
@@ -46,6 +51,24 @@ class Mortal:
         with contextlib.suppress(Killed):
             yield
         self.left, self.dead = 0, False
+
+    @contextlib.contextmanager
+    def stands_still_at(
+        self, number: int, meanwhile: Callable[[], object], then_dies_after: int
+    ) -> Iterator[None]:
+        """Let others do something before the nth write of a block, and the process die later."""
+
+        def others() -> None:
+            self.left, left = 0, self.left  # they do not die
+            meanwhile()
+            self.left = left
+
+        self.before_stop, self.meanwhile = number, others
+        try:
+            with self.dies_at(number + then_dies_after):
+                yield
+        finally:
+            self.before_stop = 0
 
 
 class _MortalCollection:

@@ -209,6 +209,32 @@ class Units:
             recover_late(store)
             assert is_made(store) or contents(store) == before, (number, other)
 
+    @pytest.mark.parametrize("more", [1, 2, 100])
+    @pytest.mark.parametrize("make", [ending, replacing, updating])
+    def test_what_somebody_stores_too_late_is_not_used_a_second_time(
+        self, store: Store, held_jobs: Collection, make: Callable[[], Unit], more: int
+    ) -> None:
+        """Others finish the unit and use up what it stored, before the one who began goes on."""
+        if store.supports_transactions:
+            pytest.skip("a transaction keeps the others out")
+        mortal, used = Mortal(store), list[int]()
+
+        def finish_and_use() -> None:
+            recover_late(store)
+            used.append(held_jobs.delete_one({"_id": 10, "run_at": None}).deleted_count)
+
+        for number in range(1, 12):
+            refill(store)
+            used.clear()
+            with mortal.stands_still_at(number, finish_and_use, then_dies_after=more):
+                store.commit([make()])
+            if not mortal.died:
+                assert held_jobs.count_documents({"_id": 10, "run_at": NEVER}) == 0, number
+            recover_late(store)
+            copies = held_jobs.count_documents({"_id": 10})
+            assert copies == 0 if used == [1] else copies <= 1, number
+            assert held_jobs.count_documents({"_id": 10, "run_at": NEVER}) == 0, number
+
     def test_units_of_the_dead_are_finished_at_once_where_that_is_known(
         self, store: Store, held_jobs: Collection
     ) -> None:
@@ -276,6 +302,12 @@ class Units:
             with store.lease("key") as lease:
                 assert lease.mine
                 assert lease.lasts()
+
+    def test_a_lease_that_nobody_asks_for_wakes_nobody(self, store: Store) -> None:
+        mark = store.change_mark()
+        with store.lease("key"):
+            pass
+        assert not store.wait_for_change(mark, 0)
 
     def test_the_stores_own_indexes_can_be_made(self, store: Store) -> None:
         for collection, specs in store.indexes().items():

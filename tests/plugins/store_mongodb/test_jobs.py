@@ -198,6 +198,7 @@ def test_a_turn_that_is_not_given_back_ends_by_itself(without, monkeypatch):
     with without.store.lease("claims") as third:
         assert third.mine is third.lasts() is True
         assert first.lasts() is False
+    abandoned.__exit__(None, None, None)
     assert without.store.collection(LIMITS).find_one({"_id": "claims"}).keys() == {"_id"}
 
 
