@@ -37,9 +37,9 @@ def create_all(cls: type[Document], documents: Sequence[Document]) -> None:
     if not documents:
         return
     frames = [
-        Frame(chain, each)
-        for each in documents
-        for chain in (each.chain("save"), each.chain("create"))
+        Frame(chain, document)
+        for document in documents
+        for chain in (document.chain("save"), document.chain("create"))
         if chain
     ]
     try:
@@ -65,7 +65,7 @@ def _validate_all(documents: Iterable[Document], name: str) -> None:
 
 def _insert_all(cls: type[Document], documents: Sequence[Document]) -> None:
     stored = [document.to_document() for document in documents]
-    inserts = [Insert(cls.collection_name, each) for each in stored]
+    inserts = [Insert(cls.collection_name, values) for values in stored]
     unit = Unit(collection=cls.collection_name, write=None, inserts=inserts)
     try:
         context.current().store.commit([unit])
@@ -75,8 +75,8 @@ def _insert_all(cls: type[Document], documents: Sequence[Document]) -> None:
             if key is None or document.id == key:
                 raise_duplicate(document, error)
         raise
-    for document, each in zip(documents, stored, strict=True):
-        record_of(document).was_stored(each)
+    for document, values in zip(documents, stored, strict=True):
+        record_of(document).was_stored(values)
 
 
 def raise_duplicate(document: Document, error: Exception) -> None:

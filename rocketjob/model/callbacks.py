@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 from collections.abc import Callable, Generator, Iterable
+from types import FunctionType
 from typing import Any, Literal, TypeVar
 
 import attrs
@@ -104,8 +105,9 @@ def own_callbacks(cls: type) -> list[Callback]:
     """Return the callbacks that one class itself declares, in order of definition."""
     callbacks: list[Callback] = []
     for name, value in cls.__dict__.items():
-        if inspect.isfunction(value):  # found under the attribute's name, whatever its own is
-            callbacks.extend(attrs.evolve(mark, name=name) for mark in getattr(value, MARK, ()))
+        if type(value) is FunctionType:  # found under the attribute's name, whatever its own is
+            for mark in getattr(value, MARK, ()):
+                callbacks.append(attrs.evolve(mark, name=name))
     return callbacks
 
 

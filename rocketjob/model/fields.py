@@ -91,9 +91,9 @@ class Field:
         except Exception as error:
             if not strict:
                 return stored
-            said = error.faults if isinstance(error, Misfit) else self.codec.faults(stored)
-            said = self.unless_secret(said or [str(error)])
-            raise ValidationError({self.name: said}, self.owner.__name__) from None
+            messages = error.faults if isinstance(error, Misfit) else self.codec.faults(stored)
+            messages = self.unless_secret(messages or [str(error)])
+            raise ValidationError({self.name: messages}, self.owner.__name__) from None
 
     def unless_secret(self, messages: list[str]) -> list[str]:
         """Return messages that may have the value in them, or one without if it is encrypted."""

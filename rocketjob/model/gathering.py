@@ -37,9 +37,16 @@ def gather(cls: type, scope: dict[str, Any]) -> dict[str, Field]:
     for message in clashes.values():
         raise FieldClash(message)
     _refuse_names_in_use(fields, cls)
-    for field in fields.values():
-        show_default(cls, field)
+    shown = _shown_by_parent(cls)
+    for name, field in fields.items():
+        if name in cls.__dict__ or shown.get(name) is not field:
+            show_default(cls, field)
     return fields
+
+
+def _shown_by_parent(cls: type) -> Mapping[str, Field]:
+    """Return the fields that the one base of a class shows already, for quick imports."""
+    return getattr(cls.__base__, "__fields__", {}) if len(cls.__bases__) == 1 else {}
 
 
 def caller_scope(cls: type) -> dict[str, Any]:
@@ -117,8 +124,8 @@ def _class_attribute(cls: type, field: Field) -> Any:
 
 def _attribute(bases: Iterable[type], name: str, *kinds: type) -> Any:
     """Return the first attribute of that name, and of these kinds, as the classes hold it."""
-    found = (base.__dict__[name] for base in bases if name in base.__dict__)
-    return next((value for value in found if not kinds or isinstance(value, kinds)), MISSING)
+    values = (base.__dict__[name] for base in bases if name in base.__dict__)
+    return next((value for value in values if not kinds or isinstance(value, kinds)), MISSING)
 
 
 class _NoDefault:

@@ -178,10 +178,10 @@ class Query(Generic[D]):
 
     def _find(self, projection: Mapping[str, Any] | None = None) -> Iterator[dict[str, Any]]:
         sorting: Sort | None = list(self.sorting) or None
-        found: Iterator[dict[str, Any]] = self._collection().find(
+        documents: Iterator[dict[str, Any]] = self._collection().find(
             self.filter(), projection, sort=sorting, skip=self.skipped, limit=self.maximum
         )
-        return found
+        return documents
 
     def _ordered(self, direction: int) -> Self:
         keys = self.sorting or (("_id", 1),)
@@ -252,15 +252,15 @@ class Query(Generic[D]):
         return decrypt(field, value) if field.encrypted else field.load(value, strict=False)
 
     def _encode_filter(self, filter: Filter) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+        encoded: dict[str, Any] = {}
         for key, value in filter.items():
             if key in ("$and", "$or", "$nor"):
-                found[key] = [self._encode_filter(clause) for clause in _clauses(key, value)]
+                encoded[key] = [self._encode_filter(clause) for clause in _clauses(key, value)]
             elif key.startswith("$"):
-                found[key] = value  # the store says whether it supports it
+                encoded[key] = value  # the store says whether it supports it
             else:
-                found[self._filter_key(key)] = self._encode_condition(key, value)
-        return found
+                encoded[self._filter_key(key)] = self._encode_condition(key, value)
+        return encoded
 
     def _filter_key(self, key: str) -> str:
         return "_id" + key[2:] if key == "id" or key.startswith("id.") else key

@@ -22,17 +22,17 @@ def save_both(document: Document, other: Document) -> None:
         ValidationError: the other one is not valid; both are as they were.
     """
     records = [
-        (each, record_of(each), record_of(each).snapshot(each)) for each in (document, other)
+        (saved, record_of(saved), record_of(saved).snapshot(saved)) for saved in (document, other)
     ]
     step: Callable[[], None] = functools.partial(_store_both, document, other)
     events = [(document, "save"), *([(document, "create")] if document.is_new else [])]
-    for each, event in reversed([*events, (other, "save"), (other, "create")]):
-        step = functools.partial(each.chain(event).run, each, step)
+    for saved, event in reversed([*events, (other, "save"), (other, "create")]):
+        step = functools.partial(saved.chain(event).run, saved, step)
     try:
         step()
     except BaseException:
-        for each, record, before in records:
-            record.restore(each, before)
+        for saved, record, before in records:
+            record.restore(saved, before)
         raise
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from types import FunctionType
 from typing import Any, NamedTuple, TypeVar
 
 import attrs
@@ -77,7 +78,11 @@ def validate(function: F) -> F:
 
 def own_validations(cls: type) -> list[str]:
     """Return the names of the validating methods that one class itself declares."""
-    return [name for name, value in cls.__dict__.items() if getattr(value, MARK, False)]
+    return [
+        name
+        for name, value in cls.__dict__.items()
+        if type(value) is FunctionType and getattr(value, MARK, False)
+    ]
 
 
 def checks_of(cls: type, fields: Iterable[Field]) -> list[Check]:

@@ -159,3 +159,14 @@ def test_an_argument_whose_type_is_for_checkers_only_is_refused_where_it_is_give
     with pytest.raises(TypeError, match="n must be int, not str '1'"):
         cls.perform_later("1")
     assert stored(cls.perform_later(1))["arguments"]["args"] == [1]
+
+
+def test_a_constructor_that_leaves_out_that_of_job_is_named_when_the_job_is_used():
+    class OwnConstructorJob(Job):
+        def __init__(self):
+            pass
+
+        def perform(self): ...
+
+    with pytest.raises(AttributeError, match=r"OwnConstructorJob\.__init__ must call super"):
+        OwnConstructorJob().is_valid()

@@ -173,20 +173,20 @@ def _decode_tagged(value: dict[str, Any]) -> Any:
 
 
 def _parse_json(text: str) -> Any:
-    """Parse JSON; what is none stays a text, and so does a number that would read differently.
+    """Parse JSON; other text stays as it is, and so does a number that would read differently.
 
-    `00501`, `1.10` and `77950e8` may be codes: only who declares a number wants one.
+    `00501`, `1.10` and `77950e8` may be codes: only a declared number is one.
     """
     try:
-        found = exact.loads(text)
+        value = exact.loads(text)
     except exact.Inexact:
         if text.lstrip()[:1] in ("[", "{"):
             raise
         return text
     except ValueError:
         return text
-    is_number = isinstance(found, int | float) and not isinstance(found, bool)
-    return text if is_number and str(found) != text else found
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return text if is_number and str(value) != text else value
 
 
 ANY = Codec(

@@ -45,7 +45,7 @@ class Codec:
     nested: Nested | None = None
 
     def from_text(self, text: Any) -> Any:
-        """Parse a text of a form or a command line; other values are taken as they are."""
+        """Parse text from a form or a command line; other values are taken as they are."""
         if not isinstance(text, str) or self.parse is None:
             return text
         return self.parse(text)
@@ -75,7 +75,7 @@ class Nested(Protocol):
     Attributes:
         kind: what its values are instances of.
         items: the type of what a list, set, tuple or dict holds: one, or one for each place.
-        attributes: the types of the attributes of a class, by name; None if it is no class.
+        attributes: the types of the attributes of a class, by name; None if it is not a class.
     """
 
     kind: Any
@@ -142,6 +142,11 @@ def instance_of(name: str, *kinds: type, **functions: Any) -> Codec:
         return None if isinstance(value, kinds) else wanted(name, value)
 
     return Codec(name=name, check=check, loads_as=kinds, **functions)
+
+
+def has_attributes(kind: Any) -> bool:
+    """Return whether a type is an attrs class or a dataclass."""
+    return isinstance(kind, type) and (attrs.has(kind) or hasattr(kind, "__dataclass_fields__"))
 
 
 def first(messages: Iterable[str]) -> str | None:

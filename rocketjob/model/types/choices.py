@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import enum
 import re
 from collections.abc import Callable, Iterator
@@ -13,7 +12,7 @@ from typing import Any, get_args
 import attrs
 
 from rocketjob.model.types.anything import decode_any, encode_any
-from rocketjob.model.types.base import Codec, CodecFor, instance_of, shown, wanted
+from rocketjob.model.types.base import Codec, CodecFor, has_attributes, instance_of, shown, wanted
 
 _NUMBER = re.compile(r"\s*[-+]?[0-9][0-9_.]*(e[-+]?[0-9]+)?\s*", re.IGNORECASE)
 
@@ -85,10 +84,10 @@ def union(arguments: tuple[Any, ...], codec_for: CodecFor) -> Codec:
         return next((c.convert(value) for c in fitting if c.convert), value)
 
     def parse(text: str) -> Any:
-        found = list(_parsed(codecs, text))
-        if not found:
+        values = list(_parsed(codecs, text))
+        if not values:
             raise ValueError(f"must be {name}, not {text!r}")
-        return next((value for value in found if _reads_as(value, text)), found[0])
+        return next((value for value in values if _reads_as(value, text)), values[0])
 
     return Codec(
         name,
@@ -128,9 +127,7 @@ def _reads_as(value: Any, text: str) -> bool:
 
 def _tells_itself(kind: Any) -> bool:
     """Return whether a stored value says of which type it is."""
-    if isinstance(kind, type) and (
-        issubclass(kind, enum.Enum) or attrs.has(kind) or dataclasses.is_dataclass(kind)
-    ):
+    if has_attributes(kind) or (isinstance(kind, type) and issubclass(kind, enum.Enum)):
         return False
     return all(_tells_itself(inner) for inner in get_args(kind))
 

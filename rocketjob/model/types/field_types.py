@@ -6,7 +6,6 @@ values in `nested`.
 
 from __future__ import annotations
 
-import dataclasses
 import enum
 import functools
 import re
@@ -15,10 +14,8 @@ import typing
 from collections.abc import Mapping
 from typing import Any, Literal, Union, get_args, get_origin
 
-import attrs
-
 from rocketjob.model.types.anything import ANY
-from rocketjob.model.types.base import Codec
+from rocketjob.model.types.base import Codec, has_attributes
 from rocketjob.model.types.choices import enum_of, literal, union
 from rocketjob.model.types.nested import class_of, mapping, sequence, tuple_of
 from rocketjob.model.types.scalars import NONE, PATTERN, SCALARS
@@ -67,14 +64,10 @@ def _make_codec(annotation: Any) -> Codec:
         return PATTERN
     if isinstance(annotation, type) and issubclass(annotation, enum.Enum):
         return enum_of(annotation)
-    if isinstance(annotation, type) and is_class_with_attributes(annotation):
+    if has_attributes(annotation):
         return class_of(annotation, codec_for)
     raise TypeError(
         f"{annotation!r} is not a type that a field can have: use str, int, float, bool, bytes, "
         "Decimal, date, datetime, timedelta, UUID, ObjectId, an Enum, Literal, list, tuple, set, "
         "dict[str, ...], range, re.Pattern, an attrs class, a dataclass, `... | None` or Any"
     )
-
-
-def is_class_with_attributes(kind: type) -> bool:
-    return attrs.has(kind) or dataclasses.is_dataclass(kind)

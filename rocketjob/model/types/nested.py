@@ -6,7 +6,6 @@ rest; it and cattrs are imported when the first of such values is stored or load
 
 from __future__ import annotations
 
-import dataclasses
 import typing
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
@@ -213,6 +212,8 @@ def _json(text: str, problem: str) -> Any:
 def _annotations_of(kind: Any) -> list[tuple[str, Any]]:
     if attrs.has(kind):
         return [(a.name, a.type or Any) for a in attrs.fields(attrs.resolve_types(kind))]
+    import dataclasses  # for start-up time
+
     hints = typing.get_type_hints(kind)
     return [(part.name, hints[part.name]) for part in dataclasses.fields(kind)]
 

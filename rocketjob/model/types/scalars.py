@@ -115,10 +115,10 @@ def _number(kind: type, name: str) -> Callable[[str], Any]:
 
 
 def _parse_float(text: str) -> float:
-    found: float = _number(float, "a number")(text)
-    if math.isinf(found) and "inf" not in text.lower():
+    number: float = _number(float, "a number")(text)
+    if math.isinf(number) and "inf" not in text.lower():
         raise ValueError(f"must fit into a float, not {text!r}")
-    return found
+    return number
 
 
 def _parse_object_id(text: str) -> ObjectId:

@@ -74,11 +74,11 @@ def load_timedelta(value: Any) -> Any:
 def parse_datetime(text: str) -> pendulum.DateTime:
     """Parse an ISO 8601 time; one without a zone is UTC. A duration means from now."""
     try:
-        found = pendulum.parse(text, strict=True, tz="UTC")
+        moment = pendulum.parse(text, strict=True, tz="UTC")
     except ValueError:
-        found = None
-    if isinstance(found, pendulum.DateTime):
-        return to_utc(found)
+        moment = None
+    if isinstance(moment, pendulum.DateTime):
+        return to_utc(moment)
     try:
         return typing.cast(pendulum.DateTime, aware_datetime(parse_duration(text)))
     except ValueError:
@@ -106,9 +106,9 @@ def parse_duration(text: str) -> timedelta:
     if parts and "".join(part.group(0) for part in parts) == stripped.lstrip("-+"):
         return timedelta(seconds=sign * sum(float(p.group(1)) * _UNITS[p.group(2)] for p in parts))
     try:
-        found = pendulum.parse(text, exact=True)
+        duration = pendulum.parse(text, exact=True)
     except ValueError:
-        found = None
-    if isinstance(found, pendulum.Duration):
-        return timedelta(seconds=found.total_seconds())
+        duration = None
+    if isinstance(duration, pendulum.Duration):
+        return timedelta(seconds=duration.total_seconds())
     raise ValueError(f"must be a duration such as 90s, 2h or 1d 12h, not {text!r}")
