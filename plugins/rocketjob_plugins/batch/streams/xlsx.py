@@ -31,6 +31,7 @@ from rocketjob_plugins.batch.streams.readers import Opened
 
 _ESCAPED = re.compile(r"_x(?!D[89A-F])([0-9A-F]{4})_", re.IGNORECASE)  # not half of a character
 ROWS = 1000  # in one block
+TEXTS = ("inlineStr", "s")  # types of cells: a row of empty texts is a row, as we write it
 _NO_TIME = re.compile(r"\[[^]]*\]|\"[^\"]*\"|\\.")  # colours and quoted text of a number format
 
 
@@ -118,12 +119,14 @@ class _Workbook:
         known = ", ".join(map(repr, names)) or "none"
         raise StreamError(f"has no sheet {chosen!r}; it has {known}", file=self.name)
 
-    def rows(self) -> Iterator[tuple[int, list[str]]]:
-        """Yield the texts of each row, with its number."""
+    def rows(self) -> Iterator[tuple[list[str], bool]]:
+        """Yield the texts of each row, and whether there is any, be it an empty one."""
         number = 0
         try:
-            for number, (cells, source) in enumerate(self._pairs(), 1):
-                yield number, [self._text(*pair) for pair in _beside(cells, source)]
+            for cells, source in self._pairs():
+                number += 1
+                texts = [self._text(*pair) for pair in _beside(cells, source)]
+                yield texts, any(texts) or any(cell.data_type in TEXTS for cell in cells)
         except StreamError:
             raise
         except Exception as error:
@@ -221,11 +224,11 @@ def _blocks(workbook: _Workbook, dialect: Dialect) -> Iterator[list[str]]:
     block: list[str] = []
     empty = 0
     width = 0
-    for _, row in workbook.rows():
+    for row, is_row in workbook.rows():
         while row and not row[-1] and len(row) > width:
             row.pop()  # cells that only have a format
         width = width or len(row)  # the first row's
-        if not any(row):
+        if not is_row:
             empty += 1
             continue
         block += [""] * empty
