@@ -6,6 +6,7 @@ import lzma
 import os
 import re
 import socket
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from rocketjob.base.errors import ConfigurationError, DocumentTooLarge, StateCon
 from rocketjob_plugins.batch import Batch, InputCategory, OutputCategory
 from rocketjob_plugins.batch.streams import Limits, StreamError, open_lines, open_writer
 from rocketjob_plugins.batch.streams import target as target_module
+from rocketjob_plugins.batch.tabular import Tabular
 
 GOOD = "id,amount\n1,10\n2,20\n"
 
@@ -417,3 +419,56 @@ def test_lines_of_a_file_object_name_it_in_errors(written):
     file = open(written("a.txt", b"\xff\xfeno"), "rb")  # noqa: SIM115
     with file, pytest.raises(StreamError, match=r"^a\.txt: looks like UTF-16 text: pass encoding"):
         list(open_lines(file))
+
+
+# --- another format than is said --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("settings", [{"format": "csv"}, {"format": "psv"}, {"format": "auto"}])
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [
+        (b'{"a":1,"b":2}\n{"a":3,"b":4}\n', 'line 1: looks like JSON and not like .*format="json"'),
+        (b"\xef\xbb\xbf[1, 2]\n", "line 1: looks like JSON"),
+        (b"\n<!DOCTYPE html><html><body>Log in</body></html>\n", "line 1: looks like a web page"),
+        (b"<HTML>\n", "line 1: looks like a web page"),
+        (b'<?xml version="1.0"?>\n<a/>\n', "line 1: looks like XML"),
+    ],
+)
+def test_a_first_line_that_can_be_no_header_is_refused(rocketjob, tmp_path, settings, data, says):
+    (tmp_path / "a.dat").write_bytes(data)
+    job = BadPlainJob(input_categories=[InputCategory(**settings)])
+    with pytest.raises(StreamError, match=f"a.dat, {says}"):
+        job.upload(tmp_path / "a.dat")
+
+
+def test_json_is_a_row_of_a_file_whose_columns_are_set(rocketjob, tmp_path):
+    (tmp_path / "a.csv").write_text('{"a":1}\n[1]\n')
+    job = BadPlainJob(input_categories=[InputCategory(format="csv", columns=["json"])])
+    assert job.upload(tmp_path / "a.csv") == 2
+
+
+def test_a_tar_archive_is_named(rocketjob, tmp_path):
+    with tarfile.open(tmp_path / "a.csv.gz", "w:gz") as archive:
+        archive.addfile(tarfile.TarInfo("a.csv"))
+    with pytest.raises(StreamError, match=r"a.csv.gz: .* it looks like a tar archive"):
+        BadPlainJob().upload(tmp_path / "a.csv.gz")
+
+
+def test_a_file_of_another_format_than_the_first_is_named(rocketjob, tmp_path):
+    (tmp_path / "a.csv").write_text("id\n1\n")
+    (tmp_path / "b.json").write_text('{"id":2}\n')
+    job = BadPlainJob(input_categories=[InputCategory(format="auto")])
+    job.upload(tmp_path / "a.csv")
+    with pytest.raises(StreamError, match=r"b\.json: is json, and this input has records of csv"):
+        job.upload(tmp_path / "b.json")
+
+
+@pytest.mark.parametrize("format", ["csv", "psv"])
+def test_lines_of_an_open_file_are_rows_without_their_line_breaks(rocketjob, format):
+    separator = "," if format == "csv" else "|"
+    lines = [f"1{separator}2\n", f"3{separator}4\r\n", f"5{separator}6\n7{separator}8"]
+    table = Tabular(format, columns=["a", "b"])
+    assert table.parse_many(lines[:2]) == [{"a": "1", "b": "2"}, {"a": "3", "b": "4"}]
+    with pytest.raises(StreamError, match=r"line 3: .*a line break stands"):
+        table.parse_many(lines)

@@ -152,13 +152,22 @@ def _upload_file(job: BatchModel, source: Any, category: InputCategory, asked: A
     ):
         _check_workbook(blocks, header.table)
         category.first_record = writer.first
-        header.begin(writer.first == 1, former_name)
+        _begin(header, writer.first == 1, former_name, blocks)
         for line, lines in _after_header(blocks, header, asked.on_first):
             if not writer.count:
                 store_categories(job)
             writer.extend(_in_mode(lines, header.table, mode, blocks, line))
     store_categories(job)
     return writer.count
+
+
+def _begin(
+    header: Header, is_first: bool, former_name: str | None, blocks: streams.LineBlocks
+) -> None:
+    try:
+        header.begin(is_first, former_name)
+    except StreamError as error:
+        raise error.at(file=blocks.name) from None
 
 
 def _check_workbook(blocks: streams.LineBlocks, table: Tabular | None) -> None:

@@ -11,7 +11,8 @@ SKIPPED = re.compile(rb"[\x50-\x5f]\x2a\x4d\x18")  # Zstandard: a frame that onl
 PGP = re.compile(  # to a key, or with a passphrase
     rb"(?:\x84.|\x85..|\xc1(?:[\x00-\xbf]|[\xc0-\xdf].))\x03|\x8c.\x04", re.DOTALL
 )
-HEAD_BYTES = 32  # enough to tell all of them
+TAR, TAR_AT = b"ustar", 257
+HEAD_BYTES = 32  # enough to tell all of them but the last
 
 _KINDS: list[tuple[bytes, str, str | None]] = [
     (GZIP, "gzip data", "gz"),
@@ -43,6 +44,8 @@ def kind_of(head: bytes) -> tuple[str, str | None]:
         return "Zstandard data", "zst"
     if PGP.match(head):
         return "a PGP message", "pgp"
+    if head[TAR_AT : TAR_AT + len(TAR)] == TAR:
+        return "a tar archive", None
     for magic, words, stream in _KINDS:
         if head.startswith(magic):
             return words, stream

@@ -289,7 +289,7 @@ class _Splitter:
         while data and len(data) < content.HEAD_BYTES and (more := read(BLOCK)):
             data += more
         if data:
-            head = data[: content.HEAD_BYTES]
+            head = data[: content.TAR_AT + len(content.TAR)]
             refuse_packed(head, self._opened.name, self._opened.streams)
             encodings.check_encoding(data, self._opened.name, self._options.encoding)
         return data

@@ -1,4 +1,4 @@
-"""What the first lines of a file tell: another separator, or JSON that is not in lines."""
+"""What the first lines of a file tell: another separator, another format, JSON not in lines."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rocketjob_plugins.batch.streams.quotes import without_quoted
 SEPARATORS = ",;\t|"
 _DECLARED = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 _BRACKETS = ("[", "{")
+_MARKUP = {"<!doctype html": "a web page", "<html": "a web page", "<?xml": "XML"}
 
 
 def declared_separator(line: str) -> str | None:
@@ -60,6 +61,22 @@ def _cure(separator: str) -> str:
 
 def _named(separator: str) -> str:
     return json.dumps(separator)
+
+
+def check_header_line(lines: Sequence[str], format: str) -> None:
+    """Refuse a file whose first line can be no header: JSON, or the beginning of a web page.
+
+    Raises:
+        StreamError: it says what it looks like.
+    """
+    first = next((line.strip() for line in lines if line.strip()), "")
+    if first.startswith(_BRACKETS) and _is_json(first):
+        raise StreamError(f'looks like JSON and not like {format}: set format="json"')
+    for beginning, words in _MARKUP.items():
+        if first[: len(beginning)].lower() == beginning:
+            raise StreamError(
+                f"looks like {words} and not like {format}: was it fetched as it should be?"
+            )
 
 
 def check_json_lines(lines: Sequence[str]) -> None:

@@ -174,9 +174,12 @@ class Psv:
             raise StreamError(f"the option replace must be a string without |: {self._replace!r}")
 
     def parse(self, line: str) -> list[str]:
-        return line.split("|")
+        return _one_line(line).split("|")
 
     def parse_many(self, lines: list[str]) -> list[list[str]]:
+        joined = "".join(lines)
+        if "\n" in joined or "\r" in joined:
+            return parse_each(self, lines)
         return [line.split("|") for line in lines]
 
     def render(self, row: Iterable[Any]) -> str:
@@ -197,6 +200,17 @@ class Psv:
             f'{what} cannot be written as psv: write csv, or set format_options={{"replace": " "}}',
             column=number,
         )
+
+
+def _one_line(line: str) -> str:
+    """Return a line without the line break at its end, which is what lines of open files have."""
+    line = line.removesuffix("\n").removesuffix("\r")
+    if "\n" in line or "\r" in line:
+        raise StreamError(
+            "a line break stands within the line: is it one row? Of a file pass the right "
+            'delimiter, such as delimiter="\\n"'
+        )
+    return line
 
 
 class Json:

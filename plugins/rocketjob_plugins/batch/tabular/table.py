@@ -9,7 +9,11 @@ from typing import Any
 from rocketjob_plugins.batch.streams.errors import StreamError
 from rocketjob_plugins.batch.streams.options import Dialect
 from rocketjob_plugins.batch.streams.texts import check_utf8
-from rocketjob_plugins.batch.tabular.beginnings import other_separator, wrong_separator
+from rocketjob_plugins.batch.tabular.beginnings import (
+    check_header_line,
+    other_separator,
+    wrong_separator,
+)
 from rocketjob_plugins.batch.tabular.columns import REJECTED, ColumnRules, near
 from rocketjob_plugins.batch.tabular.fixed import Fixed
 from rocketjob_plugins.batch.tabular.formats import Csv, Format, Json, Psv
@@ -104,6 +108,8 @@ class Tabular:
         Raises:
             StreamError: it says how it can be read.
         """
+        if self.needs_header:
+            check_header_line(lines, self.format)
         check = getattr(self._format, "check_first", None)
         if check is not None:
             check(lines)
