@@ -21,6 +21,38 @@ settings.register_profile(
 settings.load_profile("rocketjob")
 
 
+# They start servers, kill processes, or look how long something takes: two at once would disturb
+# each other. With `pytest -n 2` one process has them all, and the other one has the rest meanwhile.
+ONE_AT_A_TIME = (
+    "tests/acceptance/test_batch_chaos.py",  # the first to be collected, so that they begin at once
+    "tests/acceptance/test_chaos.py",
+    "tests/acceptance/test_chaos_servers.py",
+    "tests/acceptance/test_limits.py",
+    "tests/acceptance/test_mongodb.py",
+    "tests/acceptance/test_ordinary_processes.py",
+    "tests/kernel/cli/test_server.py",
+    "tests/kernel/cli/test_servers.py",
+    "tests/plugins/jobs/test_dirmon_killed.py",
+    "tests/plugins/jobs/test_housekeeping.py",
+    "tests/plugins/store_mongodb/test_wake_up.py",
+    "tests/plugins/test_demo.py",
+)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Hand out whole files, so that a module's fixtures are made once; those above as if one."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid):
+            file = super()._split_scope(nodeid)
+            return ONE_AT_A_TIME if file in ONE_AT_A_TIME else file
+
+    config.option.loadscopereorder = False  # which begins with the files of the most tests
+    return Scheduling(config, log)
+
+
 @pytest.fixture(autouse=True)
 def _no_trace_of_a_test(monkeypatch):
     """Give each test the process's settings, clock and outside callbacks as they were."""

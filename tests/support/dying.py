@@ -8,6 +8,7 @@ back what the dead one held, works off what is due, and looks again. It ends wit
 is never reached.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 
 from rocketjob import Job
 from rocketjob.base import clock
+from rocketjob.plugins.manager import PluginManager
 from rocketjob.queue.reclaim import requeue_claims
 from rocketjob.testing import sandbox
 from rocketjob_plugins.cron import Cron
@@ -34,6 +36,7 @@ CALLS = {
     SqliteStore: ("claim_many", "write_many"),
     Database: ("_commit",),
 }
+PLUGINS = PluginManager()  # once: to find them takes longer than what is tried here
 
 
 class SeriesJob(Cron, Job):
@@ -118,15 +121,21 @@ def in_a_process(function, *arguments):
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
+@contextlib.contextmanager
+def opened(url):
+    with sandbox(url) as made:
+        made.application._plugins = PLUGINS
+        made.freeze(NOW)
+        yield made
+
+
 def create(cls, url):
-    with sandbox(url) as rocketjob:
-        rocketjob.freeze(NOW)
+    with opened(url):
         cls.create().run_now()
 
 
 def run_and_die(cls, url, n):
-    with sandbox(url) as rocketjob:
-        rocketjob.freeze(NOW)
+    with opened(url) as rocketjob:
         _ = rocketjob.store
         points = Points(n)
         for owner, names in CALLS.items():
@@ -159,8 +168,7 @@ class Points:
 
 def look(cls, url):
     """See that one instance is active, whatever had happened, and that the series goes on."""
-    with sandbox(url) as rocketjob:
-        rocketjob.freeze(NOW)
+    with opened(url) as rocketjob:
         before = series(cls)
         assert len(before) == 1, before
         requeue_claims(rocketjob.store, rocketjob.plugins, "test.1", crash_limit=3)

@@ -145,10 +145,10 @@ def test_a_day_that_is_late_in_coming_is_found_in_both_directions():
 
 def test_a_time_that_is_never_shown_is_given_up_after_60_years():
     never = CronSchedule("30 2 * 3 Sun#2 America/New_York", dst="literal")
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(CronError, match="does not run within 60 years after 2026-01-01"):
         never.next_time(at("2026-01-01T00:00"))
-    assert time.perf_counter() - started < 1
+    assert time.process_time() - started < 1
     assert never.previous_time(at("2026-01-01T00:00")) == at("2006-03-12T07:30")
 
 
@@ -172,12 +172,12 @@ def test_an_ordinary_question_takes_well_under_a_millisecond():
         for text in ("* * * * *", "0 12 L * * America/New_York", "0 9 * * Mon#1 Europe/London")
     ]
     now = at("2026-03-04T05:06:07")
-    started = time.perf_counter()
+    started = time.process_time()
     for _ in range(100):
         for schedule in schedules:
             schedule.next_time(now)
             schedule.previous_time(now)
-    assert (time.perf_counter() - started) / 600 < 0.001
+    assert (time.process_time() - started) / 600 < 0.001
 
 
 # -- as a value

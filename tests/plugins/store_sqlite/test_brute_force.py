@@ -269,26 +269,25 @@ class Both:
     def __init__(self, store):
         self.store = store
         self.collections = store.collection("plain"), store.collection("indexed")
+        _, indexed = self.collections
+        for field in FIELDS:
+            indexed.create_index([(field, 1)], name=field)
+        indexed.create_index([("a", 1), ("b", 1), ("_id", 1), ("s.x", 1)], name="compound")
+        indexed.create_index([("b", -1), ("s.y", 1)], name="mixed")
+        there = {"l": {"$exists": True}}
+        indexed.create_index([("l", 1), ("a", 1)], name="partial", partialFilterExpression=there)
 
     def __iter__(self):
         return iter(self.collections)
 
 
 def fill(stores, documents):
-    plain, indexed = stores
-    plain.drop()
-    indexed.drop()
-    for field in FIELDS:
-        indexed.create_index([(field, 1)], name=field)
-    indexed.create_index([("a", 1), ("b", 1), ("_id", 1), ("s.x", 1)], name="compound")
-    indexed.create_index([("b", -1), ("s.y", 1)], name="mixed")
-    there = {"l": {"$exists": True}}
-    indexed.create_index([("l", 1), ("a", 1)], name="partial", partialFilterExpression=there)
-    if documents:
-        for number, document in enumerate(documents):
-            document["_id"] = number
-        plain.insert_many(documents)
-        indexed.insert_many(documents)
+    for number, document in enumerate(documents):
+        document["_id"] = number
+    for docs in stores:
+        docs.delete_many({})
+        if documents:
+            docs.insert_many(documents)
 
 
 def check_finding(stores, documents, filter, sort):
