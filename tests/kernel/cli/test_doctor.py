@@ -9,6 +9,7 @@ import pytest
 from rocketjob import Job, Server
 from rocketjob.base import clock
 from rocketjob.server.recovery import unserved
+from rocketjob.testing import sandbox
 from support.jobs import FailingJob, KeptJob, job_in
 from support.servers import server as running_server
 
@@ -18,6 +19,11 @@ def registered(name="web-1:41", state="running", ago=timedelta(seconds=2), **fie
     heartbeat = {"updated_at": clock.now() - ago, "number": 3, "workers": 10, "performing": []}
     fields.setdefault("classes", ["KeptJob"])
     return Server(name=name, state=state, heartbeat=heartbeat, **fields).save()
+
+
+def make_store(folder):
+    with sandbox(f"sqlite:///{folder}/rocketjob.db") as made:
+        made.store.collection("rocket_job.jobs").find_one({})
 
 
 def queued(name, **more):
@@ -58,7 +64,7 @@ def test_a_place_without_a_store_is_a_problem_and_stays_without(shell, tmp_path)
 
 
 def test_a_fresh_store_has_no_problem_and_two_things_to_do(shell, tmp_path):
-    shell("store", "indexes")
+    make_store(tmp_path)
     result = shell("doctor")
     assert f"sqlite:///{tmp_path}/rocketjob.db" in result.out
     assert result.code == 0
@@ -81,8 +87,8 @@ def test_settings_are_named_with_their_origin_and_no_password_is_shown(shell, tm
     assert "topsecret" not in result.out + result.err
 
 
-def test_the_app_is_imported_and_its_classes_are_named(shell):
-    shell("store", "indexes")
+def test_the_app_is_imported_and_its_classes_are_named(shell, tmp_path):
+    make_store(tmp_path)
     result = shell("doctor", "--app", "cli_app.jobs")
     assert result.code == 0
     assert "CliReportJob" in result.out
@@ -102,7 +108,7 @@ def test_a_broken_plugin_is_a_problem_and_the_rest_is_still_looked_at(shell, tmp
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken-plugin\nVersion: 1.0\n")
     (info / "entry_points.txt").write_text("[rocketjob]\nbroken = no_such_module_at_all\n")
-    shell("store", "indexes", "--set", "disabled_plugins=broken")
+    make_store(tmp_path)
     result = shell("doctor", env={"PYTHONPATH": str(tmp_path)})
     assert result.code == 1
     assert "no_such_module_at_all" in result.out
