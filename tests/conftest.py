@@ -15,7 +15,7 @@ from rocketjob.worker import async_loop
 
 settings.register_profile(
     "rocketjob",
-    deadline=None,  # the machines are shared: a slow example is no failure
+    deadline=None,  # the machines are shared: a slow example is not a failure
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 settings.load_profile("rocketjob")

@@ -43,7 +43,7 @@ from rocketjob_plugins.cron import Cron
 from rocketjob_plugins.singleton import Singleton
 
 PAGE = 50  # documents in one step: a few milliseconds
-SLICES = 5  # likewise, but a slice can be large
+SLICES = 5  # the same, but a slice can be large
 SLICES_OF = re.compile(r"rocket_job\.(?:inputs|outputs)\.([0-9a-f]{24})(?:\.|$)")
 LONG_DEAD = 20  # missed heartbeats: the other servers remove a dead one after four
 EVERYTHING: Filter = {}
@@ -73,7 +73,7 @@ class HousekeepingJob(Cron, Singleton, Job):
     destroy_zombies: bool = field(default=True, user_editable=True, copy_on_restart=True)
 
     def perform(self) -> dict[str, int]:
-        """Remove what is too old; return how much of what."""
+        """Remove what is too old; return how much of each kind."""
         now, removed = clock.now(), dict[str, int]()
         for state in ("aborted", "completed", "failed", "paused", "queued"):
             retention: timedelta | None = getattr(self, f"{state}_retention")

@@ -101,7 +101,7 @@ class InvalidTransition(RocketJobError):
 
 
 class StateConflict(RocketJobError):
-    """Somebody else changed the stored document meanwhile: reload it and decide again."""
+    """Somebody else has changed the stored document: reload it and decide again."""
 
 
 class ClaimLost(StateConflict):

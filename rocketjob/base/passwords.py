@@ -15,7 +15,7 @@ from urllib.parse import unquote
 import attrs
 
 HIDDEN = "***"
-TOKEN = 20  # characters: no user has so long a name, but GitHub's tokens stand there
+TOKEN = 20  # characters: no user name is that long, but GitHub's tokens are put in its place
 LONGEST = 20_000  # characters of a message that are kept
 _RUN = re.compile(r"\S++")
 _AUTHORITY = re.compile(r"[^/?#]*")
@@ -28,7 +28,7 @@ _SECRET = re.compile(
 
 
 def hide_passwords(text: str) -> str:
-    """Return a URL, or a text with URLs in it, without their passwords."""
+    """Return a URL, or text with URLs in it, without their passwords."""
     hidden = text
     if "://" in text:
         hidden = _RUN.sub(lambda run: _hide_in_run(run[0]), hidden)
@@ -38,7 +38,7 @@ def hide_passwords(text: str) -> str:
 
 
 def _hide_in_run(run: str) -> str:
-    """Hide passwords in a text without spaces; there may be several URLs in it, as in a chain."""
+    """Hide passwords in text without spaces; there may be several URLs in it, as in a chain."""
     if "://" not in run:
         return run
     before, *parts = run.split("://")

@@ -10,7 +10,7 @@ MARK = "__tracebackhide__"
 
 
 def from_job_code(traceback: TracebackType | None) -> TracebackType | None:
-    """Leave out the frames before the first one of a job's code; none, if there is no such one."""
+    """Leave out the frames before the first one of a job's code; None if there is none."""
     first = traceback
     while first is not None and _is_ours(first):
         first = first.tb_next

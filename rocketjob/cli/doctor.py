@@ -86,7 +86,7 @@ def _show(finding: Finding) -> None:
 
 
 def _wrapped(head: str, text: str) -> None:
-    """Print a text after a head of 23 columns, folded on a terminal only."""
+    """Print text after a head of 23 columns, wrapped on a terminal only."""
     import shutil
     import textwrap
 

@@ -142,7 +142,7 @@ class RootGroup(Group):
     # --- running -----------------------------------------------------------------------------
 
     def invoke(self, ctx: click.Context) -> None:
-        # What a command returns is no exit code; those that fail raise or call ctx.exit.
+        # What a command returns is not an exit code; those that fail raise or call ctx.exit.
         try:
             super().invoke(ctx)
         except BrokenPipeError:  # click would make it a failure

@@ -59,7 +59,7 @@ def message_of(error: BaseException | str) -> str:
     try:
         text = str(error)
     except BaseException as broken:  # whatever it is, the worker has to live on
-        text = f"(the message of the error cannot be had: {type(broken).__name__})"
+        text = f"(the message of the error cannot be read: {type(broken).__name__})"
     return hide_passwords(bounded(text)).encode("utf-8", "ignore").decode()
 
 

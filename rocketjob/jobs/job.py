@@ -1,7 +1,7 @@
 """`Job`: the base of all jobs.
 
 A job is a class with typed fields and a `perform` method. It is stored as one document, changes
-its state by events, and is worked by whoever claims it.
+its state by events, and is run by whoever claims it.
 """
 
 from __future__ import annotations
@@ -166,7 +166,7 @@ class Job(Lifecycle, Scopes, Presented):
         return ()
 
     def remarks(self) -> Iterable[Remark]:
-        """Say what is to be known of the job besides its fields; mixins add theirs."""
+        """Say what is worth knowing about the job besides its fields; mixins add theirs."""
         return ()
 
     @classmethod

@@ -1,4 +1,4 @@
-"""`Limit`: at most so many jobs at once, as a job says it; `rocketjob.queue.limits` keeps to it."""
+"""`Limit`: how many jobs may run at once; `rocketjob.queue.limits` enforces it."""
 
 from __future__ import annotations
 

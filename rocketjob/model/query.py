@@ -73,13 +73,13 @@ class Query(Generic[D]):
         return attrs.evolve(self, sorting=keys)
 
     def limit(self, count: int) -> Self:
-        """Take at most so many; 0 for all."""
+        """Take at most this many; 0 for all."""
         if count < 0:
             raise ValueError(f"limit must be 0 or more, not {count}")
         return attrs.evolve(self, maximum=count)
 
     def skip(self, count: int) -> Self:
-        """Pass over so many."""
+        """Skip this many."""
         if count < 0:
             raise ValueError(f"skip must be 0 or more, not {count}")
         return attrs.evolve(self, skipped=count)

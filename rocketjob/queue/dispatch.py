@@ -33,7 +33,9 @@ log = Logger("rocketjob.queue")
 ORDER = [("priority", 1), ("_id", 1)]  # the most urgent first, then the oldest
 MOST_OPEN = 200  # running jobs that a claim looks at for parts to join
 DEFERRED_ALONE = 20  # jobs of a class whose limits fail: of more, the whole class is deferred
-REST = 4  # after a long look past jobs that wait, leave their head alone for so many times as long
+REST = (
+    4  # after a long look past jobs that wait, leave their head alone for this many times as long
+)
 
 
 @attrs.define(eq=False)

@@ -125,7 +125,7 @@ class Eligible:
         self._where = job_filter(self.config)
 
     def defer(self, name: str, filter: Filter, seconds: float = inf) -> None:
-        """Leave jobs alone until the next re-check, or for so many seconds if that is sooner."""
+        """Leave jobs alone until the next re-check, or for this many seconds if that is sooner."""
         self.deferred.add(name, filter, min(seconds, self.config.re_check_seconds))
 
 

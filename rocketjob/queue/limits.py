@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from rocketjob.jobs.job import Job
 
 PAGE = 50  # look at no fewer jobs at a time: the first may all be blocked
-STEP = 500  # look past so many jobs in one step: others want to write meanwhile
-MOST_FILTERS = 100  # keep the jobs of so many limits out of sight; others are seen and left
+STEP = 500  # look past this many jobs in one step, so that others can write in between
+MOST_FILTERS = 100  # leave out the jobs of this many limits; those of others are read and skipped
 
 
 class Blocked:
@@ -36,7 +36,7 @@ class Blocked:
     Most differ in one value only, such as the account whose jobs they are: those become one clause.
 
     Args:
-        most: so many of those that are added become part of the filter; None: all.
+        most: how many of those that are added become part of the filter; None: all.
     """
 
     def __init__(self, most: int | None = None) -> None:
@@ -315,5 +315,5 @@ class LimitedClaim:
 
 
 def met(error: BaseException) -> bool:
-    """Tell whether two claims under the same limit met, so that one is to be made again."""
+    """Return whether two claims under the same limit met, so that one is to be made again."""
     return is_conflict(error) or is_duplicate_key(error)  # both wanted to store the limit's turn

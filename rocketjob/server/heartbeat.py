@@ -21,7 +21,7 @@ class Heartbeat:
 
     Args:
         seconds: between two beats.
-        state: the server's, for the case that the others have taken it for dead.
+        state: the server's, in case the others have declared it dead.
         stopping: set when the server stops; it beats on as long as a process lives.
         problems: what is wrong with its plugins, for `doctor`.
 

@@ -265,7 +265,7 @@ def _ahead(server: Server, now: datetime) -> float:
 def check_classes(patient: Patient) -> Iterator[Finding]:
     """Look for jobs that wait, queued or for workers to join, whose class no server has loaded."""
     if not patient.living:
-        return  # it has been said that nobody is there
+        return  # check_servers has said that none is running
     missing = unserved(patient.store)
     for name, count in missing.items():
         yield Finding(

@@ -58,7 +58,7 @@ class ProcessTree:
         to_reclaim: processes that have ended and held something, with what crashed with them.
         paused: whether they are told to start nothing.
         cut_short: how many jobs were queued again because the server stops.
-        worked_before: how many jobs were worked by processes that have ended.
+        worked_before: how many jobs were run by processes that have ended.
         quick_deaths: how many processes died soon after their start, one after the other.
     """
 

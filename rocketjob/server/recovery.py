@@ -1,4 +1,4 @@
-"""Take back the work of servers that died. Every server does it; there is no leader.
+"""Reclaim the work of servers that died. Every server does it; there is no leader.
 
 Servers do not compare clocks. Each watches whether the number in the others' heartbeats grows, by
 its own monotonic clock; a wall clock that jumps takes no work away from anybody.

@@ -97,7 +97,7 @@ class Registration:
         """Say that the server lives.
 
         Args:
-            state: the server's, for the case that the others have taken it for dead.
+            state: the server's, in case the others have declared it dead.
         """
         result = Server.collection().update_one(
             {"_id": self.server.id}, {"$set": {"heartbeat": beat}}

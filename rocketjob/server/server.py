@@ -21,7 +21,7 @@ from rocketjob.states.stateful import Stateful, change_each
 from rocketjob.store import context
 
 COLLECTION = "rocket_job.servers"
-MISSED_BEATS = 4  # a server is dead after so many
+MISSED_BEATS = 4  # a server is dead after this many
 INDEXES: dict[str, list[dict[str, Any]]] = {
     COLLECTION: [{"keys": [("name", 1)], "name": "name", "unique": True}]
 }
@@ -32,7 +32,7 @@ def _pid_namespace() -> str | None:
     try:
         return os.readlink("/proc/self/ns/pid")
     except OSError:
-        return None  # it is no Linux, and has none
+        return None  # it is not Linux, and has none
 
 
 class Server(Stateful):

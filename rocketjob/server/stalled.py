@@ -1,9 +1,9 @@
 """What a worker process has claimed ahead is released when that process stands still.
 
 A job that holds the interpreter, as a regular expression that backtracks or a loop in C does, holds
-up all threads of its process; so does a signal that suspends it. Its other processes are idle
-meanwhile, and the jobs that it has claimed and not started would wait as long as the one job takes.
-How a job is kept from being started all the same: see `rocketjob.worker.slots`.
+up all threads of its process; so does a signal that suspends it. The jobs that the process has
+claimed and not started would wait for as long as that one job takes, though others are idle. How a
+job is kept from being started all the same: see `rocketjob.worker.slots`.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ class Process:
     popen: subprocess.Popen[str]
     started: float
     stopping: bool = False  # it was killed because its time was up
-    is_late: bool = False  # it was said that it is not ready yet
+    is_late: bool = False  # the log has said that it is not ready yet
     patience: float = STILL_SECONDS
     worked_before: int = -1  # jobs that it had worked when it was last relieved
 

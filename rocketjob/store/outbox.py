@@ -223,7 +223,7 @@ class Outbox:
         except Exception as error:
             if not is_duplicate_key(error):
                 raise
-            # Somebody has taken the document's place meanwhile: it stays without it.
+            # Another document has taken this one's place: it stays.
             done = owners.update_one(undecided, {"$unset": {FIELD: ""}})
         if done.matched_count:
             self._discard(note, {f"{HELD}.of": owner, f"{HELD}.at": note["at"]})

@@ -200,7 +200,7 @@ class Store(Protocol):
         """Group reads and writes: all are stored at the end of the block, or none.
 
         Yields the `session` to hand to the calls that belong to it. A block within a block joins
-        the outer one. Where transactions are not to be had the writes are simply made in turn.
+        the outer one. Without transactions the writes are simply made one after the other.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""For tests of jobs: a private store, a queue worked off inline, and a clock that can be moved.
+"""For tests of jobs: a private store, a queue run inline, and a clock that can be moved.
 
 The pytest fixture `rocketjob` is a `Sandbox`; `sandbox()` gives one to any other test framework.
 """

@@ -48,7 +48,7 @@ class Sandbox:
 
     @property
     def worker(self) -> Worker:
-        """Who works the jobs off."""
+        """The worker that runs the jobs."""
         if self._worker is None:
             self._worker = Worker(self.queue.worker_name, queue=self.queue)
         return self._worker
@@ -56,13 +56,13 @@ class Sandbox:
     def work_off(self, limit: int | None = None) -> int:
         """Run the jobs that are due, inline, one after the other, the most urgent first.
 
-        Jobs that these jobs create are worked too.
+        Jobs that these jobs create are run too.
 
         Args:
-            limit: run at most so many.
+            limit: run at most this many.
 
         Returns:
-            how many jobs were worked.
+            how many jobs were run.
         """
         worked = 0
         while limit is None or worked < limit:

@@ -34,7 +34,7 @@ from rocketjob.worker.thread import Refused, Task, ThreadWorker, Watch
 log = Logger("rocketjob.worker_pool")
 
 BACKLOG_SECONDS = 0.02  # claim at most what can be finished in this time, beyond idle threads
-BACKLOG_LIMIT = 250  # ... and at most so many, so that a killed process leaves little behind
+BACKLOG_LIMIT = 250  # ... and at most this many, so that a killed process leaves little behind
 STALE_SECONDS = 0.2  # a backlog that waits longer was misjudged: release it to the others
 CLEAR_SECONDS = 0.25  # a job that may take long waits at most so long for what others finished
 BEGIN_SECONDS = 0.05  # ... and then has so long to begin, while nothing is written
@@ -74,7 +74,7 @@ class WorkerPool:
         self._ready = threading.Condition(threading.Lock())
         self._wake = Interrupt()
         self._ended = False
-        self._mean = 0.05  # seconds a job takes; learnt from those that were worked
+        self._mean = 0.05  # seconds a job takes; learnt from those that were run
         self._took: dict[type[Job], float] = {}  # seconds that the last job of a class took
         self._asking: list[tuple[threading.Event, threading.Event]] = []  # see `clear_the_way`
         self._claimed_at = 0.0

@@ -1,6 +1,6 @@
 """One job through named steps: start callbacks, perform, complete or fail.
 
-The way is the same for a job that a server claimed, that a test works off, and that is performed
+The steps are the same for a job that a server claimed, that a test runs, and that is performed
 inline; they differ in the `Worker`, which says how a change of state is written.
 """
 
@@ -40,7 +40,7 @@ class Worker:
 
     Attributes:
         name: `server:process`, stored as the job's `worker_name`.
-        inline: errors of the job go on to the caller; batch jobs are worked to their end.
+        inline: errors of the job go on to the caller; batch jobs are run to their end.
         stopping: set when the worker is to come to an end at the next good moment.
         value: what the last perform returned.
         queue: where its jobs come from; None for one that is performed inline.
@@ -69,7 +69,7 @@ class Worker:
             self.queue.release([job], job.waiting_note(name, clock.now()), why or name)
 
     def working_on(self, job: Job, part: int = 0) -> None:
-        """Note which part of a job is in work, for the case that the process dies of it."""
+        """Note which part of a job is being performed, in case the process dies of it."""
 
     def took(self, job: Job) -> None:
         """Note that this worker has claimed a job itself, while it was working on it."""
@@ -97,7 +97,7 @@ def perform_now(job: Job) -> Any:
 
 
 def work_claimed_job(job: Job, worker: Worker) -> bool:
-    """Work a job that this worker has claimed; nothing that the job raises gets out of here.
+    """Run a job that this worker has claimed; nothing that the job raises gets out of here.
 
     Returns:
         False if the job was deferred instead.
@@ -147,7 +147,7 @@ def is_vetoed(job: Job, worker: Worker) -> bool:
         return False
     try:
         answer = plugins.decide("veto_claim", job=job)
-    except BaseException as error:  # who cannot say yes has not said it
+    except BaseException as error:  # a veto that fails is not consent
         job.logger.exception("deferred: a plugin's veto_claim failed", error=str(error))
         name = error.plugin if isinstance(error, HookFailed) else "veto_claim"
         worker.defer(job, name, {"_id": job.id}, f"{name}: {error}")

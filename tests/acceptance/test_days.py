@@ -1,4 +1,4 @@
-"""Two days on which the clocks are changed, with 200 scheduled jobs."""
+"""Two days on which the clocks go forward or back, with 200 scheduled jobs."""
 
 import json
 import random

@@ -9,7 +9,7 @@ from support.jobs import stored
 
 
 class Traced:
-    """Notes what ran, in order; it is no field of the job."""
+    """Notes what ran, in order; it is not a field of the job."""
 
     def note(self, text):
         self.__dict__.setdefault("_ran", []).append(text)

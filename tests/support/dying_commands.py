@@ -320,7 +320,7 @@ class DyingRejectJob(Batch, Job):
 
 
 class Resubmit(Scenario):
-    """Two bad records were mended; the job has ended."""
+    """Two bad records were corrected; the job has ended."""
 
     may_refuse = (ValueError, RocketJobError)
 
@@ -333,7 +333,7 @@ class Resubmit(Scenario):
 
     @property
     def mended(self):
-        """Return the file as a person mends it."""
+        """Return the file as a person corrects it."""
         rows = list(csv.DictReader(io.StringIO((self.folder / "bad.csv").read_text())))
         text = io.StringIO()
         writer = csv.DictWriter(text, list(rows[0]))
@@ -555,7 +555,7 @@ def dies(scenario, n):
 
 
 def meets(scenario, n):
-    """Let another act while the first is at its nth point; tell whether it came there."""
+    """Let another act while the first is at its nth point; return whether it got there."""
     first, asked, answer = start(lambda *pipes: act(scenario, lambda: Meeting(n, *pipes)))
     reached = os.read(asked, 1)
     other = None

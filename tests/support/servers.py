@@ -43,7 +43,7 @@ class ServerProcess:
         return self.log.read_text()
 
     def says(self, text):
-        """Wait until it has printed a text."""
+        """Wait until it has printed some text."""
         eventually(lambda: text in self.said or self.popen.poll() is not None)
         assert text in self.said, self.said
         return self

@@ -130,7 +130,7 @@ class Batch(BatchModel, abstract=True):
     def resubmit(
         self, source: Any, *, separator: str = ",", **reading: Unpack[ReadKeywords]
     ) -> int:
-        """Process rejected records again that were mended, as `download_rejects` wrote them.
+        """Process rejected records again once they are corrected, as `download_rejects` wrote them.
 
         Their output comes where it belongs in the order; the job runs again if it had ended.
 

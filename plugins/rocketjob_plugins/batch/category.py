@@ -86,7 +86,7 @@ class InputCategory:
         mode: line (the worker parses), array or hash (parsed at upload).
         allowed_columns: any other is refused, or left out with `skip_unknown`: in the header line,
             and in each row that names its values.
-        required_columns: refused if one is missing, likewise.
+        required_columns: a header line or row that lacks one is refused.
         skip_unknown: leave out columns that are not allowed, and those without a name.
         header_cleanser: `default` makes `First Name` to `first_name`; `none`.
         encoding: of files that are uploaded, where the upload does not say another; None: UTF-8.

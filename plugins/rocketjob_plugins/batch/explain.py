@@ -52,7 +52,9 @@ def _failures(job: BatchModel) -> Iterator[Reason]:
     count = job.reject_count
     if job.max_rejects and count >= job.max_rejects:
         text = f"as many records are set aside as max_rejects allows, {count}: one more fails its"
-        yield Reason("max_rejects", f"{text} slice; resubmit them mended, or raise max_rejects")
+        yield Reason(
+            "max_rejects", f"{text} slice; correct and resubmit them, or raise max_rejects"
+        )
 
 
 def _left(job: BatchModel) -> Iterator[Reason]:

@@ -8,9 +8,10 @@
 | bz2 | one bzip2 stream of lines, read back as one record: for downloads that are bzip2 files |
 | encrypted_bz2 | that, encrypted |
 
-A list of texts without line breaks is kept as one text, joined by line breaks: that costs a tenth
-of a list in BSON, and is written to a file as it is. Any other list is BSON; in what is compressed
-the first byte says which. A plugin adds serializers with the hook `register_serializers`.
+A list of strings without line breaks is kept as one string, joined by line breaks: that costs a
+tenth of a list in BSON, and is written to a file as it is. Any other list is BSON; in what is
+compressed the first byte says which. A plugin adds serializers with the hook
+`register_serializers`.
 """
 
 from __future__ import annotations
@@ -105,7 +106,7 @@ def _lines_of(data: bytes) -> str | None:
 
 
 class _Zstandard(threading.local):
-    """A compressor and a decompressor for each thread: they are dear to make, and not shared."""
+    """A compressor and a decompressor for each thread: they are costly to make, and not shared."""
 
     def __init__(self) -> None:
         self.compress = zstandard.ZstdCompressor(level=LEVEL, write_checksum=True).compress
@@ -185,7 +186,7 @@ def serializer(name: str) -> Serializer:
 
 
 def check_texts(records: list[Any], as_lines: bool = False, single: bool = False) -> None:
-    """Raise StreamError where a text could never be written to a file.
+    """Raise StreamError where a string could never be written to a file.
 
     Args:
         as_lines: nor may there be values that have no form in a line.
@@ -210,7 +211,7 @@ def refused(
 ) -> tuple[int, str] | None:
     """Return the first record that a serializer cannot store, from 0, and why; None if it can all.
 
-    Of one that is to be encrypted nothing is said but its type.
+    Of one that is to be encrypted only the type is said.
     """
     dump = serializer(name).dump
     for index, record in enumerate(records):

@@ -197,7 +197,7 @@ class Slice(MutableSequence[Any]):
     # --- what people do ----------------------------------------------------------------------
 
     def save(self) -> Slice:
-        """Store the records, for example after one that failed was mended.
+        """Store the records, for example after one that failed was corrected.
 
         Raises:
             ValueError: there are more records than before.

@@ -84,7 +84,7 @@ class _Sheet:
         return self._as_text(text) if text[:1] in ("=", "#") else text
 
     def _as_text(self, text: str) -> Any:
-        """Return a text cell, for text that would be taken for a formula or an error."""
+        """Return a cell of text, for text that would be taken for a formula or an error."""
         cell: Any = self._make_cell(self._sheet, text)
         cell.data_type = "s"
         cell.quotePrefix = True  # otherwise it becomes a formula when somebody edits it

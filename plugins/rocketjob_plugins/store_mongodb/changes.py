@@ -88,7 +88,7 @@ class Changes:
         )
 
     def _read(self, stream: Any) -> bool:
-        """Wait a while for the next change; tell whether there was one."""
+        """Wait a while for the next change; return whether there was one."""
         changed = stream.try_next() is not None
         self._token = stream.resume_token
         return changed

@@ -23,7 +23,7 @@ TRANSIENT = frozenset(
 
 
 def is_transient(error: BaseException) -> bool:
-    """Tell whether the same call may succeed later."""
+    """Return whether the same call may succeed later."""
     from pymongo.errors import ConnectionFailure, PyMongoError
 
     if isinstance(error, StoreUnavailable | ConnectionFailure):
@@ -112,7 +112,7 @@ def missing_rights(status: Mapping[str, Any], database: str) -> set[str]:
 
 
 def leaves_rights_open(status: Mapping[str, Any]) -> bool:
-    """Tell whether the answer to `connectionStatus` names users, and not what they may do."""
+    """Return whether the answer to `connectionStatus` names users, and not what they may do."""
     info = status.get("authInfo")
     if info is None:
         return True  # not every relative of MongoDB has the command

@@ -40,7 +40,7 @@ _SECRET = re.compile(r"(?i)\b(tlsCertificateKeyFilePassword|AWS_SESSION_TOKEN)([
 
 
 class Location(NamedTuple):
-    """A URL as pymongo takes it, and what was said of transactions and of waking idle workers."""
+    """A URL as pymongo takes it, and what it says about transactions and waking idle workers."""
 
     url: str
     transactions: bool | None
@@ -128,7 +128,7 @@ def _quieten() -> None:
 
 
 def hide_password(text: str) -> str:
-    """Return a URL, or a text with URLs in it, without passwords."""
+    """Return a URL, or text with URLs in it, without passwords."""
     for secret in (_PASSWORD, _LIKE_A_PASSWORD):
         text = secret.sub(r"\1:***@", text)
     return _SECRET.sub(r"\1\2***", text)

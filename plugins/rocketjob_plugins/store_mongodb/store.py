@@ -41,7 +41,7 @@ class MongoStore:
     Args:
         url: as pymongo takes it, and with `rocketjobTransactions` and `rocketjobWakeUp`.
         transactions: whether to use them; None asks the URL and then the deployment.
-        wake_up: how idle workers are woken, one of `location.WAKE_UPS`; likewise.
+        wake_up: how idle workers are woken, one of `location.WAKE_UPS`; None does the same.
 
     Raises:
         ConfigurationError: the URL is wrong.
@@ -102,7 +102,7 @@ class MongoStore:
         return database.with_options(read_preference=ReadPreference.PRIMARY)
 
     def _connect(self, wake_up: str | None) -> str:
-        """Reach the server once, so that what is wrong is said at the start.
+        """Reach the server once, so that an error is raised at the start.
 
         Returns:
             how idle workers are woken.

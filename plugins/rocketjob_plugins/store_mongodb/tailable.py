@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     )
 
 COLLECTION = "rocket_job.wake_up"
-BYTES = 16 * 1024  # some hundred documents: a reader that is late by more than these starts anew
+BYTES = 16 * 1024  # some hundred documents: a reader that is late by more than these starts again
 PAUSE = 0.02  # seconds between two of them from one process
 EXISTS_ALREADY = 48
 
@@ -116,7 +116,7 @@ def _tell_at_exit(ref: weakref.ref[Tailable]) -> None:
 
 
 def _quietly_tell(changes: Tailable) -> None:
-    """Tell what was written last, so that a process may end right after it."""
+    """Announce what was written last, so that a process may end right after it."""
     try:
         changes._tell_now()
     except Exception as error:
@@ -145,7 +145,7 @@ class Writes(CommandListener):
 
 
 def has_written(command: str, reply: Any) -> bool:
-    """Tell whether a command changed anything that others can see now.
+    """Return whether a command changed anything that others can see now.
 
     A claim that finds nothing must wake nobody, or those who are idle would wake each other. What
     is written in a transaction is seen when that is committed.
@@ -178,7 +178,7 @@ def make_capped(database: Any) -> None:
 
 
 def can_tail(database: Any) -> bool:
-    """Tell whether a tailable cursor stays open behind the last document."""
+    """Return whether a tailable cursor stays open behind the last document."""
     make_capped(database)
     tail = database[COLLECTION].find({}, cursor_type=CursorType.TAILABLE_AWAIT)
     with tail.max_await_time_ms(1) as cursor:

@@ -1,4 +1,4 @@
-"""Documents of every shape, filters, updates and claims, and what is to come of them."""
+"""Documents of every shape, filters, updates and claims, and what must come of them."""
 
 from __future__ import annotations
 

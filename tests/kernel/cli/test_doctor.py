@@ -250,7 +250,7 @@ def test_unserved_classes_are_counted_less_those_that_are_loaded_here(rocketjob)
 @pytest.mark.parametrize(("others", "status"), [(True, "warning"), (False, "problem")])
 def test_jobs_of_a_dead_server_are_found(findings, rocketjob, others, status):
     KeptJob.create()
-    rocketjob.queue.claim(1)  # by `test.1`, which is no registered server
+    rocketjob.queue.claim(1)  # by `test.1`, which is not a registered server
     if others:
         registered()
     code, found = findings()

@@ -1,4 +1,4 @@
-"""Records that fail: their slices, retries, rejects that are mended, crashes of workers."""
+"""Records that fail: their slices, retries, rejects that are corrected, crashes of workers."""
 
 import csv
 

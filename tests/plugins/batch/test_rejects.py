@@ -1,4 +1,4 @@
-"""Rejected records in a file that is mended: nothing is lost, and nothing comes back as another."""
+"""Rejected records in a corrected file: nothing is lost, and nothing comes back as another."""
 
 import csv
 import uuid

@@ -1,4 +1,4 @@
-"""Every reject can be written, mended and resubmitted, whatever is in it."""
+"""Every reject can be written, corrected and resubmitted, whatever is in it."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""What happens when the clocks are changed."""
+"""What happens when the clocks go forward or back."""
 
 from datetime import UTC, date, datetime, timedelta
 from functools import cache

@@ -1,6 +1,6 @@
-"""Rejected records as a CSV file that a person mends, and back.
+"""Rejected records as a CSV file that a person corrects, and back.
 
-Records of columns have a cell for each; any other stands in the column `record`, a text as it is
+Records of columns have a cell for each; any other is in the column `record`, a string as it is
 and whatever else as JSON. What was not touched comes back as it was, down to its type.
 """
 
@@ -64,7 +64,7 @@ class RejectFile:
         return self._csv.render([*self.cells(record), number, writable(error)])
 
     def cells(self, record: Any) -> list[str]:
-        """Return the texts of a record; one that cannot be parsed is put in the first column."""
+        """Return the cells of a record; one that cannot be parsed is put in the first column."""
         if self._is_whole:
             return [_whole(record)]
         try:
@@ -135,7 +135,7 @@ class RejectFile:
         return names
 
     def record(self, cells: list[str], original: Any) -> Any:
-        """Return a mended record as the input has its records; what is as it was stays that."""
+        """Return a corrected record as the input has its records; what is as it was stays that."""
         before = self.cells(original)
         if cells == before:
             return original
@@ -164,7 +164,7 @@ class RejectFile:
 
 
 _HOW = (
-    "write it with download_rejects, mend the records, and leave its columns and the numbers in "
+    "write it with download_rejects, correct the records, and leave its columns and the numbers in "
     f"{ROW} as they are"
 )
 
@@ -205,5 +205,5 @@ def _from_json(text: str) -> Any:
         return decode_any(json_util.loads(text, json_options=JSON))
     except (ValueError, TypeError):
         raise StreamError(
-            "must be JSON, as it was: a text stands in double quotes", column=RECORD
+            "must be JSON, as it was: put a string in double quotes", column=RECORD
         ) from None

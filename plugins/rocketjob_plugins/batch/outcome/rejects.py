@@ -1,7 +1,7 @@
-"""Bad records: set aside with their number and error, mended by a person, and merged back.
+"""Bad records: set aside with their number and error, corrected by a person, and merged back.
 
 A reject is its own document under the record's number. Output is kept under the number of
-its first record too, so that what a mended record gives falls into its place.
+its first record too, so that the output of a corrected record falls into its place.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Outcome(Protocol):
 
 
 class Row(NamedTuple):
-    """A row of a file that was mended, and where it stands."""
+    """A row of a corrected file, and where it is."""
 
     line: int
     cells: list[str]
@@ -131,7 +131,7 @@ def download(job: BatchModel, target: Any) -> int:
 
 
 def resubmit(job: BatchModel, source: Any, separator: str, reading: ReadKeywords) -> int:
-    """Queue mended records, each under its own number, and let the job go on."""
+    """Queue corrected records, each under its own number, and let the job go on."""
     slices, form = job.input, RejectFile(job)
     rows: dict[int, Row] = {}
     check_keywords(reading)
@@ -180,7 +180,7 @@ def _check_storable(
 
 
 def _coming_back(job: BatchModel, number: int, record: Any, cells: list[str]) -> Unit:
-    """Return the unit that queues a mended record instead of the reject."""
+    """Return the unit that queues a corrected record instead of the reject."""
     stored = Slice([record], number, job.input).to_document()
     return Unit(
         collection=slices_of(job).name,
@@ -205,7 +205,7 @@ def _let_go_on(job: BatchModel) -> None:
 def _known(
     job: BatchModel, form: RejectFile, rows: Mapping[int, Row], source: Any
 ) -> dict[int, Any]:
-    """Return the mended records of those that are rejects still.
+    """Return the corrected records of those that are rejects still.
 
     Others must be queued already, as they are here. So they are if whoever resubmitted them died
     before the job went on.

@@ -176,7 +176,7 @@ class SliceWorker:
         def counted() -> T:
             nonlocal tries
             tries += 1
-            if tries > 1:  # what the last try claimed in vain is to be claimed again by this one
+            if tries > 1:  # what the last try claimed must be claimed again by this one
                 held_ids = [slice_.id for slice_ in self._held]
                 self.job.input.requeue_unknown(self._claimed_by(), self._token, held_ids)
             return step()
