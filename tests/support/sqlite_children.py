@@ -1,9 +1,11 @@
 """What the tests run in processes of their own."""
 
+import contextlib
 import os
 import sqlite3
 from datetime import UTC, datetime
 
+from rocketjob.base.errors import StoreUnavailable
 from rocketjob_plugins.store_sqlite import SqliteStore
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
@@ -90,3 +92,14 @@ def read_until(path, ready, end):
     end.wait(60)
     raw.execute("ROLLBACK")
     raw.close()
+
+
+def hold_open(url, ready, end):
+    """Have a store open for as long as it is to be; then try to write to it."""
+    store = SqliteStore(url)
+    store.collection("docs").insert_one({"_id": "of the child"})
+    ready.set()
+    end.wait(60)
+    with contextlib.suppress(StoreUnavailable):
+        store.collection("docs").insert_one({"_id": "last of the child"})
+    store.close()

@@ -9,7 +9,8 @@ Options: `?synchronous=FULL` keeps every commit even after a power failure, but 
 It supports the part of MongoDB's filter and update language that docs/stores/sqlite.md lists, and
 rejects the rest. The modules, from the bottom: `values` (BSON values and columns), `paths`,
 `matcher`, `updater`, `projection` (the language, on documents), `sql` (filters as SQL), `catalog`
-(tables and indexes), `connection`, `database` (locks and transactions), `collection`, `store`.
+(tables and indexes), `files` and `holders` (whether files were moved, and who uses them),
+`connection`, `database` (locks and transactions), `compaction`, `collection`, `store`.
 """
 
 from __future__ import annotations

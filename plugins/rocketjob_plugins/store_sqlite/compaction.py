@@ -24,7 +24,7 @@ from rocketjob.store.upkeep import Space
 from . import failures, holders
 from .connection import WAL_BYTES_KEPT
 from .database import Database
-from .files import LOG
+from .files import LOG, beside
 from .location import Location
 
 LARGE_LOG: Final = WAL_BYTES_KEPT // 2
@@ -40,7 +40,7 @@ INTERRUPT_EVERY: Final = 100_000  # of SQLite's instructions: about a millisecon
 def measure(database: Database) -> Space:
     """Return what the store takes on disk."""
     pages, free, page_size, mode = database.read(lambda connection: _pages(connection.raw))
-    log = size_of(database.location.path + LOG)
+    log = size_of(beside(database.location.path, LOG))
     total = size_of(database.location.path) + log
     used = (pages - free) * page_size
     return Space(total, used, free * page_size, log, mode == INCREMENTAL)
@@ -69,7 +69,7 @@ def warnings(space: Space, path: str) -> list[tuple[str, str]]:
 
 
 def _large_log(space: Space, path: str) -> tuple[str, str]:
-    message = f"{path}{LOG} has grown to {megabytes(space.log_bytes)}"
+    message = f"{beside(path, LOG)} has grown to {megabytes(space.log_bytes)}"
     readers = holders.readers(path)
     if readers:
         return (
@@ -148,7 +148,7 @@ def _pages(raw: sqlite3.Connection) -> list[int]:
 
 def _check_room(location: Location, needed: int) -> None:
     """Check that the log and a temporary file have room, each as large as the file will be."""
-    folder, temporary = os.path.dirname(location.path), temporary_folder()
+    folder, temporary = os.path.dirname(beside(location.path, LOG)), temporary_folder()
     is_one_disk = os.stat(folder).st_dev == os.stat(temporary).st_dev
     for place, bytes in ((folder, needed * (1 + is_one_disk)), (temporary, needed)):
         if shutil.disk_usage(place).free < bytes:

@@ -23,9 +23,9 @@ from typing import Any, Final, TypeVar
 from rocketjob.base.errors import RocketJobError, StoreError, StoreUnavailable
 from rocketjob.base.interrupt import Interrupt
 
-from . import failures
+from . import failures, holders
 from .connection import Connection, open_connection
-from .files import FileId, Files, file_id, leftover, trouble
+from .files import LOG, FileId, Files, beside, file_id, leftover, trouble
 from .forks import gate
 from .location import MEMORY, Location
 from .waiting import Bell, PollingWaiter, RungWaiter, Waiter
@@ -169,8 +169,11 @@ class Database:
         for other in list(process.connections):
             if other.files is not None and other.is_of(process.generation):
                 self._check_files_now(other, other.files)
-        if process.file is None and (log := leftover(self.location)) is not None:
-            raise failures.left(self.location, log)
+        if process.file is None:
+            if (log := leftover(self.location)) is not None:
+                raise failures.left(self.location, log)
+            if users := holders.strangers(self.location.path):
+                raise failures.in_foreign_use(self.location, users)
         if not self._create and file_id(self.location.path) is None:
             raise failures.missing(self.location)
 
@@ -454,7 +457,7 @@ class Database:
             process.bell = process.bell or Bell()
             if not watcher.closed:
                 self._patiently(lambda: watcher.raw.execute("PRAGMA data_version").fetchone())
-            if not process.bell.watch(self.location.path + "-wal"):
+            if not process.bell.watch(beside(self.location.path, LOG)):
                 process.bell = None
 
     def wait(self, mark: Any, timeout: float, interrupt: Interrupt | None) -> bool:

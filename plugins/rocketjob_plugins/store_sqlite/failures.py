@@ -76,6 +76,16 @@ def parted(location: Location, path: str) -> StoreUnavailable:
     )
 
 
+def in_foreign_use(location: Location, users: list[str]) -> StoreUnavailable:
+    """Return the error for a file whose log is in use by those who have another file open."""
+    return StoreUnavailable(
+        f"{location.path} or its log was replaced while it was in use: {', '.join(users)} use "
+        f"{location.path}-shm with other files. Together they would damage this one, so it is not "
+        "opened. Put the earlier files back; or end those processes, and delete "
+        f"{location.path}-wal and {location.path}-shm if they belong to the earlier file"
+    )
+
+
 def unsaved(trouble: StoreUnavailable) -> StoreUnavailable:
     """Return the error for a change that was made while its file was taken away."""
     return StoreUnavailable(

@@ -31,13 +31,18 @@ def file_id(path: str) -> FileId | None:
     return status.st_dev, status.st_ino
 
 
+def beside(path: str, suffix: str) -> str:
+    """Return the path of the log or its index: SQLite puts them where a symbolic link leads."""
+    return os.path.realpath(path) + suffix
+
+
 class Files:
     """The files that a connection has open: the database and its log, with the log's index."""
 
     def __init__(self, location: Location) -> None:
         self._location = location
-        self._path, self._log = location.path, location.path + LOG
-        self._index = location.path + INDEX
+        self._path = location.path
+        self._log, self._index = beside(self._path, LOG), beside(self._path, INDEX)
         self.database = file_id(self._path)
         self._log_id, self._index_id = file_id(self._log), file_id(self._index)
 
@@ -77,5 +82,6 @@ def leftover(location: Location) -> str | None:
 
     Looks for the log first: whoever makes a database makes it before the log.
     """
-    logs = [path for path in (location.path + LOG, location.path + INDEX) if os.path.exists(path)]
+    paths = (beside(location.path, suffix) for suffix in (LOG, INDEX))
+    logs = [path for path in paths if os.path.exists(path)]
     return logs[0] if logs and file_id(location.path) is None else None

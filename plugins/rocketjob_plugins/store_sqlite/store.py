@@ -20,6 +20,7 @@ from .catalog import FORMAT_VERSION
 from .collection import SqliteCollection
 from .connection import Connection
 from .database import Database
+from .files import LOG, beside
 from .location import parse
 from .query import Query
 
@@ -190,7 +191,7 @@ class SqliteStore:
             "bytes": pragma("page_count") * page_size,
             "free_bytes": pragma("freelist_count") * page_size,
             "auto_vacuum": pragma("auto_vacuum") == compaction.INCREMENTAL,
-            "wal_bytes": compaction.size_of(f"{path}-wal"),
+            "wal_bytes": compaction.size_of(beside(path, LOG)),
             "problems": [] if problem == "ok" else [problem],
         }
 

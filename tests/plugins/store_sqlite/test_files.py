@@ -2,13 +2,15 @@
 
 import multiprocessing
 import os
+import sys
 import threading
 
 import pytest
 
 from rocketjob.base.errors import StoreUnavailable
 from rocketjob.base.interrupt import Interrupt
-from rocketjob_plugins.store_sqlite import SqliteStore, database
+from rocketjob_plugins.store_sqlite import SqliteStore, database, holders
+from support import sqlite_children as children
 
 
 @pytest.fixture
@@ -247,3 +249,65 @@ def test_a_client_makes_no_store_where_one_was_moved_away(path, store, docs):
         another(path, "theirs")
     put_back(path, "")
     assert ids(docs) == ["first", "second"]
+
+
+@pytest.fixture
+def used_elsewhere(path):
+    """A store that another process has open."""
+    context = multiprocessing.get_context("spawn")
+    ready, end = context.Event(), context.Event()
+    child = context.Process(target=children.hold_open, args=(f"sqlite:///{path}", ready, end))
+    child.start()
+    assert ready.wait(60)
+    yield child
+    end.set()
+    child.join(60)
+    assert child.exitcode == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells who has a file open")
+@pytest.mark.parametrize("suffix", ["", "-wal"])
+def test_a_process_that_begins_opens_nothing_beside_files_of_another_store(
+    path, used_elsewhere, suffix
+):
+    another(path.parent / "other.db", "theirs")
+    move(path, suffix)
+    if not suffix:
+        os.rename(path.parent / "other.db", path)
+    before = path.read_bytes()
+    store = SqliteStore(f"sqlite:///{path}")
+    with pytest.raises(
+        StoreUnavailable, match=rf"process {used_elsewhere.pid} \(.*not opened"
+    ) as e:
+        ids(store.collection("docs"))
+    assert store.is_transient(e.value)
+    assert path.read_bytes() == before
+    put_back(path, suffix)
+    assert ids(store.collection("docs")) == ["of the child"]
+    store.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells who has a file open")
+def test_a_process_that_begins_opens_a_store_that_others_use(path, used_elsewhere):
+    assert holders.strangers(str(path)) == []
+    store = SqliteStore(f"sqlite:///{path}")
+    assert ids(store.collection("docs")) == ["of the child"]
+    store.close()
+
+
+def test_the_log_of_a_store_behind_a_symbolic_link_is_where_the_link_leads(path, tmp_path):
+    (tmp_path / "link.db").symlink_to(path)
+    store = SqliteStore(f"sqlite:///{tmp_path}/link.db")
+    docs = store.collection("docs")
+    docs.insert_one({"_id": "first"})
+    assert store.space().log_bytes == beside(path, "-wal").stat().st_size > 0
+    with pytest.raises(StoreUnavailable, match=r"store\.db-wal was deleted"), store.transaction():
+        docs.insert_one({"_id": "second"})
+        move(path, "-wal")
+    put_back(path, "-wal")
+    another(path.parent / "other.db", "theirs")
+    (tmp_path / "link.db").unlink()
+    (tmp_path / "link.db").symlink_to(tmp_path / "other.db")
+    with pytest.raises(StoreUnavailable, match=r"link\.db was replaced by another file"):
+        docs.insert_one({"_id": "third"})
+    store.close()
