@@ -4,13 +4,13 @@
 
 The counts are in the field `statistics`, nested where a key has dots. What a record counted is
 added only if its perform succeeded, and in the step that stores the slice, so that a retry counts
-nothing twice.
+nothing twice. A key cannot be a count and have others below it: `a` and `a.b` clash.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from rocketjob import Job
@@ -28,6 +28,11 @@ class Statistics(Job, abstract=True):
         """What the record in work has counted so far."""
         return {}
 
+    @functools.cached_property
+    def counted_names(self) -> set[str]:
+        """The keys that this object has counted."""
+        return set()
+
     def statistics_inc(self, key: str | Mapping[str, int] | None, increment: int = 1) -> None:
         """Add to a count, or to several given as a dict; an empty key is passed over."""
         counts = key if isinstance(key, Mapping) else {key: increment}
@@ -35,17 +40,39 @@ class Statistics(Job, abstract=True):
             if not name or not count:
                 continue
             _check(str(name), count)
+            if name not in self.counted_names:
+                self._refuse_clash(str(name))
+                self.counted_names.add(str(name))
             if getattr(self, "current_slice", None) is not None:  # of a batch job
                 pending = self.pending_statistics
                 pending[str(name)] = pending.get(str(name), 0) + count
             else:
                 self._count(str(name), count)
 
+    def _refuse_clash(self, name: str) -> None:
+        """Refuse a key below another that is a count itself: no document can hold both."""
+        others = {*self.counted_names, *_names_in(self.statistics)}
+        for other in sorted(others):
+            if other.startswith(f"{name}.") or name.startswith(f"{other}."):
+                raise ValueError(
+                    f"statistics_inc: {name!r} and {other!r} cannot both be counted, as one "
+                    f"would be within the other: write for example '{min(name, other)}.total'"
+                )
+
     def _count(self, name: str, count: int) -> None:
         if not self.is_new:
             self.collection().update_one({"_id": self.id}, {"$inc": {f"statistics.{name}": count}})
             return
         add_nested(self.statistics, name, count)
+
+
+def _names_in(counts: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    """Yield the keys of nested counts, with dots."""
+    for name, count in counts.items():
+        if isinstance(count, Mapping):
+            yield from _names_in(count, f"{above}{name}.")
+        else:
+            yield f"{above}{name}"
 
 
 def _check(name: str, count: Any) -> None:

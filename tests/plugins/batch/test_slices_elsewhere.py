@@ -9,6 +9,7 @@ from rocketjob.server.recovery import Recovery
 from rocketjob.server.supervisor import Supervisor
 from rocketjob.testing import sandbox
 from rocketjob_plugins.batch import Batch, InputCategory, OutputCategory, Statistics
+from rocketjob_plugins.batch.outcome.commit import add_statistics
 from rocketjob_plugins.batch.recovery import claim_owners, waiting_quarantined
 from rocketjob_plugins.batch.slices import Slices
 from rocketjob_plugins.batch.work import slices as slices_work
@@ -307,3 +308,33 @@ def test_jobs_of_dead_servers_are_reclaimed_while_slices_are_away(rocketjob, mon
     recovery = Recovery(rocketjob.application, "alive")
     assert recovery.sweep(set())["requeued"] == 0  # said, and done by a later sweep
     assert job.reload().is_queued
+
+
+# --- counts --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("first, then", [("a", "a.b"), ("a.b", "a"), ("a.b.c", "a.b")])
+def test_a_key_within_another_count_is_refused_where_it_is_counted(rocketjob, first, then):
+    job = CountedElsewhereBatchJob()
+    job.statistics_inc(first)
+    with pytest.raises(ValueError, match="cannot both be counted"):
+        job.statistics_inc(then)
+    job.statistics_inc({first: 1, "another": 1})
+
+
+def test_a_key_within_a_count_of_an_earlier_slice_is_refused(rocketjob):
+    job = CountedElsewhereBatchJob.create()
+    job.statistics_inc("a.b")
+    with pytest.raises(ValueError, match=r"'a' and 'a\.b' cannot both be counted"):
+        job.reload().statistics_inc("a")
+
+
+@pytest.mark.parametrize(("first", "then", "kept"), [("a", "a.b", "a/b"), ("a.b", "a", "a/")])
+def test_counts_of_two_workers_that_clash_are_all_kept(rocketjob, caplog, first, then, kept):
+    job = CountedElsewhereBatchJob.create()
+    add_statistics(job, {first: 2})
+    add_statistics(job, {then: 3, "other": 4})
+    job = job.reload()
+    assert job.statistics.pop(kept) == 3
+    assert job.statistics.pop("other") == 4
+    assert "a count clashes" in [record.message for record in caplog.records]

@@ -83,5 +83,28 @@ def add_statistics(job: BatchModel, statistics: dict[str, int]) -> None:
             assert isinstance(job, Statistics)
             add_nested(job.statistics, key, count)
         return
+    try:
+        _add(job, statistics)
+    except Exception as error:
+        if job_store(job).is_transient(error):
+            raise
+        for key, count in statistics.items():
+            _add_clashing(job, key, count)
+
+
+def _add(job: BatchModel, statistics: Mapping[str, int]) -> None:
     _, write = counting(job, statistics)
     job.collection().update_one(write.filter, write.update or {})
+
+
+def _add_clashing(job: BatchModel, key: str, count: int) -> None:
+    """Add a count by itself; under another key, if it clashes with one that others have counted.
+
+    Its slice is stored already, in another store.
+    """
+    try:
+        _add(job, {key: count})
+    except Exception as error:
+        other = key.replace(".", "/") if "." in key else f"{key}/"
+        job.logger.error("a count clashes", key=key, count=count, key_used=other, error=str(error))
+        _add(job, {other: count})
