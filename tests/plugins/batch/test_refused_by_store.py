@@ -1,5 +1,6 @@
 """What nothing but the store refuses: the slice fails alone, and is not tried for ever."""
 
+import os
 from datetime import timedelta
 from typing import ClassVar
 
@@ -8,6 +9,7 @@ import pytest
 from rocketjob import Job, StateConflict, hookimpl
 from rocketjob.testing import sandbox
 from rocketjob_plugins.batch import Batch, InputCategory, OutputCategory, Statistics
+from rocketjob_plugins.batch.outcome.commit import add_statistics
 from rocketjob_plugins.batch.serializers import Serializer
 from rocketjob_plugins.batch.slice import explained
 
@@ -90,15 +92,63 @@ def test_a_count_of_more_than_64_bits_is_refused(rocketjob):
         CountedRefusedJob().statistics_inc("rows", 2**63)
 
 
-def test_slices_that_were_claimed_when_counts_were_refused_are_released(tmp_path):
+def test_slices_that_were_claimed_when_counts_were_refused_are_released(tmp_path, monkeypatch):
     urls = {name: f"sqlite:///{tmp_path}/{name}.db" for name in ("jobs", "slices")}
+    refusals = [ValueError("refused")]
+
+    def refuse(job, counts):
+        if refusals:
+            raise refusals.pop()
+        add_statistics(job, counts)
+
+    monkeypatch.setattr("rocketjob_plugins.batch.work.slices.add_statistics", refuse)
     with sandbox(urls["jobs"], slices_url=urls["slices"]) as made:
         job = CountedRefusedJob()
-        job.upload(["a", "a.b", "c", "d", "e"])
+        job.upload(["a", "b", "c", "d", "e"])
         job.save()
         made.work_off()
         assert not job.input.count("running")
         made.travel(timedelta(minutes=5))
         made.work_off()
         assert job.reload().is_completed
-        assert list(job.records()) == ["a", "a.b", "c", "d", "e"]
+        assert list(job.records()) == ["a", "b", "c", "d", "e"]
+
+
+# --- output that is too large --------------------------------------------------------------------
+
+
+class LargeOutputJob(Batch, Job):
+    destroy_on_complete = False
+    input_category = InputCategory(slice_size=4)
+    output_category = OutputCategory()
+
+    def perform(self, megabytes):
+        return None if megabytes is None else os.urandom(megabytes * 1_000_000)
+
+
+def large(rocketjob, megabytes, **values):
+    job = LargeOutputJob(**values)
+    job.upload(megabytes)
+    job.save()
+    rocketjob.work_off()
+    return job.reload()
+
+
+def test_output_that_is_too_large_for_one_slice_becomes_several(rocketjob):
+    job = large(rocketjob, [6, 6, None, 6])
+    assert job.is_completed
+    assert [len(record) for record in job.records()] == [6_000_000] * 3
+
+
+def test_a_record_whose_output_is_too_large_is_rejected_alone(rocketjob):
+    job = large(rocketjob, [None, 17, 1, 17], max_rejects=2)
+    assert (job.is_completed, job.reject_count) == (True, 2)
+    assert [len(record) for record in job.records()] == [1_000_000]
+
+
+def test_a_record_whose_output_is_too_large_fails_its_slice_and_is_named(rocketjob):
+    job = large(rocketjob, [1, None, 17, 1])
+    (failed,) = job.input.failed()
+    assert failed.exception.message.startswith("record 3 has 17,000,")
+    assert failed.processing_record_number == 3
+    assert [len(record) for record in job.records()] == [1_000_000]

@@ -254,12 +254,24 @@ class Outcome:
     def _close_parts(self, end: int) -> None:
         """Pack the output of the records up to here; set those aside whose output cannot be.
 
+        What is too large for one slice of output becomes several.
+
         Raises:
             RecordUnstorable: there are too many of them; what comes before this one is packed.
         """
+        first: tuple[int, Exception] | None
         while True:
             try:
                 return self._close_part(end)
+            except DocumentTooLarge as error:
+                given = self._given_up_to(end)
+                if len(given) > 1:
+                    self._close_parts(given[len(given) // 2])
+                    continue
+                if self._from < given[0]:  # so that the error names this one
+                    self._close_part(given[0])
+                    continue
+                first = given[0], error
             except Exception as error:
                 if isinstance(error, RocketJobError) and not isinstance(error, StreamError):
                     raise  # it says itself what to do
@@ -272,6 +284,11 @@ class Outcome:
                 raise RecordUnstorable(index, why)
             self._leave_out(index)
             self._set_aside(index, why)
+
+    def _given_up_to(self, end: int) -> list[int]:
+        """Return the records up to here that have given something which is not packed yet."""
+        indexes = {index for numbers in self._of_record.values() for index in numbers}
+        return sorted(index for index in indexes if index < end)
 
     def _first_unstorable(self) -> tuple[int, Exception] | None:
         """Return the first record that has given what cannot be stored, and what to say of it."""
