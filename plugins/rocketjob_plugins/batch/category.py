@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import attrs
 
-from rocketjob.base.errors import ConfigurationError
+from rocketjob.base.errors import ConfigurationError, ValidationError
 from rocketjob.base.passwords import without_passwords
+from rocketjob.model.types import exact
 from rocketjob_plugins.batch.streams.errors import StreamError
 from rocketjob_plugins.batch.streams.names import shown
 from rocketjob_plugins.batch.streams.options import text_encoding
@@ -194,6 +195,29 @@ def _as_category(given: Any, kind: type[C]) -> C:
     if isinstance(given, dict):
         return merged(kind(), given)
     raise ConfigurationError(f"a category must be a name or a {kind.__name__}, not {given!r}")
+
+
+def changes_of(name: str, given: Any) -> list[dict[str, Any]]:
+    """Return the settings that a property changes: a list of dicts, or the JSON of one.
+
+    Raises:
+        ValidationError: it is something else.
+    """
+    try:
+        changes = exact.loads(given) if isinstance(given, str) else given
+    except ValueError as error:
+        raise ValidationError({name: [f"is not valid JSON: {error}"]}) from None
+    if isinstance(changes, Mapping):
+        changes = [changes]
+    if changes is not None and not _are_settings(changes):
+        example = '[{"name": "main", "format": "csv"}]'
+        raise ValidationError({name: [f"must be a list of settings, such as {example}"]})
+    return [dict(change) for change in changes or ()]
+
+
+def _are_settings(changes: Any) -> bool:
+    is_list = isinstance(changes, Sequence) and not isinstance(changes, str)
+    return is_list and all(isinstance(change, Mapping) for change in changes)
 
 
 def merged(category: C, settings: dict[str, Any]) -> C:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from rocketjob import field, validate, validators
-from rocketjob.base.errors import ConfigurationError
+from rocketjob.base.errors import ConfigurationError, ValidationError
 from rocketjob.jobs import claims
 from rocketjob.model.fields import read_only_field
 from rocketjob.model.record import record_of, values_of
@@ -22,6 +22,7 @@ from rocketjob_plugins.batch.category import (
     InputCategory,
     OutputCategory,
     as_categories,
+    changes_of,
     merged,
 )
 from rocketjob_plugins.batch.class_body import (
@@ -219,13 +220,15 @@ class BatchModel(BatchLifecycle, abstract=True):
     def from_properties(cls, properties: Mapping[str, Any]) -> Any:
         """Make a job from texts; `input_categories` and `output_categories` change settings."""
         values = dict(properties)
-        changes = {n: values.pop(n, None) for n in ("input_categories", "output_categories")}
-        shorts = {name: int(values.pop(name)) for name in SHORT_INPUT if name in values}
+        which: tuple[Literal["input_categories", "output_categories"], ...]
+        which = "input_categories", "output_categories"
+        changes = {name: changes_of(name, values.pop(name, None)) for name in which}
+        shorts = {name: _whole(name, values.pop(name)) for name in SHORT_INPUT if name in values}
         job: Any = super().from_properties(values)
         for name, size in shorts.items():
             setattr(job, name, size)
-        job.merge_categories("input_categories", changes["input_categories"])
-        job.merge_categories("output_categories", changes["output_categories"])
+        for name in which:
+            job.merge_categories(name, changes[name])
         return job
 
     def merge_categories(
@@ -237,7 +240,10 @@ class BatchModel(BatchLifecycle, abstract=True):
         for change in changes or ():
             name = change.get("name", "main")
             present: list[Any] = getattr(self, which)
-            category = _find(name, present, "Input" if which[0] == "i" else "Output")
+            try:
+                category = _find(name, present, "Input" if which[0] == "i" else "Output")
+            except ValueError as error:
+                raise ConfigurationError(str(error)) from None
             present[present.index(category)] = checked([merged(category, dict(change))])[0]
 
     @property
@@ -365,6 +371,13 @@ class BatchModel(BatchLifecycle, abstract=True):
 
     def as_dict(self) -> dict[str, Any]:
         return shown_of(self, super().as_dict())
+
+
+def _whole(name: str, value: Any) -> int:
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        raise ValidationError({name: [f"must be a whole number, not {value!r}"]}) from None
 
 
 def _find(name: str, categories: Sequence[Any], kind: str) -> Any:

@@ -13,13 +13,14 @@ from rocketjob_plugins.batch.io.tables import header_of, output_table
 from rocketjob_plugins.batch.streams import StreamError, streams_of
 from rocketjob_plugins.files.workbook import write_workbook
 
-SHORT = ("source", "target")
+SHORT = ("source", "target", "encoding")
 
 
 class ConversionJob(Batch, Job):
     """Read rows from one file and write them to another.
 
         ConversionJob.create(source="orders.xlsx", target="orders.json.gz")
+        ConversionJob.create(source="cities.csv", target="cities.psv", encoding="cp1252")
 
     The formats (csv, psv, json and xlsx) and the compression come from the file names, or from the
     `format` of the categories. Subclasses can change rows in `perform`.
@@ -34,18 +35,18 @@ class ConversionJob(Batch, Job):
     )
 
     def __init__(self, **values: Any) -> None:
-        files = {name: values.pop(name) for name in SHORT if name in values}
+        shorts = {name: values.pop(name) for name in SHORT if name in values}
         super().__init__(**values)
-        for name, file in files.items():
-            setattr(self, name, file)
+        for name, value in shorts.items():
+            setattr(self, name, value)
 
     @classmethod
     def from_properties(cls, properties: Mapping[str, Any]) -> Any:
         values = dict(properties)
-        files = {name: values.pop(name) for name in SHORT if name in values}
+        shorts = {name: values.pop(name) for name in SHORT if name in values}
         job = super().from_properties(values)
-        for name, file in files.items():
-            setattr(job, name, file)
+        for name, value in shorts.items():
+            setattr(job, name, value)
         return job
 
     @property
@@ -56,6 +57,15 @@ class ConversionJob(Batch, Job):
     @source.setter
     def source(self, name: str | None) -> None:
         self.input_category_for("main").file_name = name
+
+    @property
+    def encoding(self) -> str | None:
+        """The encoding of the file to read: that of the main input category."""
+        return self.input_category_for("main").encoding
+
+    @encoding.setter
+    def encoding(self, name: str | None) -> None:
+        self.input_category_for("main").encoding = name
 
     @property
     def target(self) -> str | None:

@@ -6,6 +6,7 @@ import pytest
 from bson import ObjectId
 
 from rocketjob import Document, Job, ValidationError, field
+from rocketjob.base.errors import RocketJobError
 from rocketjob.testing import sandbox
 from rocketjob_plugins.batch import Batch
 from rocketjob_plugins.encryption.keys import new_key
@@ -379,6 +380,42 @@ def test_input_that_was_uploaded_before_is_used(rocketjob, tmp_path):
     job.save()
     rocketjob.work_off()
     assert read_target(tmp_path / "b.json") == ROWS
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        {"encoding": "cp1252"},
+        {"input_categories": [{"encoding": "cp1252"}]},
+        {"input_categories": '[{"name": "main", "encoding": "cp1252"}]'},
+        {"input_categories": '{"encoding": "cp1252"}'},
+    ],
+)
+def test_a_file_is_read_in_the_encoding_that_is_given_as_text(rocketjob, tmp_path, properties):
+    (tmp_path / "a.csv").write_bytes("id\ncaf\u00e9\n".encode("cp1252"))
+    files = {"source": str(tmp_path / "a.csv"), "target": str(tmp_path / "b.json")}
+    job = ConversionJob.from_properties({**files, **properties})
+    job.save()
+    rocketjob.work_off()
+    assert job.reload().is_completed
+    assert (tmp_path / "b.json").read_text() == '{"id":"caf\u00e9"}\n'
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "says"),
+    [
+        ("input_categories", "csv", "input_categories: is not valid JSON"),
+        ("input_categories", '["csv"]', "input_categories: must be a list of settings, such as"),
+        ("input_categories", "5", "input_categories: must be a list of settings"),
+        ("output_categories", '[{"name": "mian"}]', "Unknown Output Category: 'mian'"),
+        ("output_categories", '[{"nils": 1, "nils": 2}]', "the name 'nils' is there twice"),
+        ("slice_size", "abc", "slice_size: must be a whole number, not 'abc'"),
+        ("encoding", "cp1252x", "There is no encoding 'cp1252x'"),
+    ],
+)
+def test_settings_of_categories_that_are_no_settings_are_refused(rocketjob, name, text, says):
+    with pytest.raises(RocketJobError, match=says):
+        ConversionJob.from_properties({"source": "a.csv", "target": "b.csv", name: text})
 
 
 def test_both_files_are_required_and_properties_name_them(rocketjob):
