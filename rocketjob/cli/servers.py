@@ -144,7 +144,15 @@ def _row(server: Server) -> list[Cell | str]:
 # --- tell them -------------------------------------------------------------------------------
 
 
+NAME = """
+    NAME is part of a server's name, or the whole name if it contains a colon; without it the
+    command applies to all servers.
+"""
+
+
 def _name_argument(function: F) -> F:
+    """Let a command take NAME, and its help say what that is."""
+    function.__doc__ = f"{function.__doc__}\n\n{NAME}"
     return click.argument("name", required=False)(function)
 
 
@@ -168,11 +176,7 @@ def _wait_options(function: F) -> F:
 @_wait_options
 @json_option
 def stop(name: str | None, yes: bool, as_json: bool, wait: bool, timeout: float | None) -> None:
-    """Stop servers; what they run has the grace period to finish.
-
-    NAME is part of a server's name, or the whole name if it contains a colon; without it the
-    command applies to all servers.
-    """
+    """Stop servers; what they run has the grace period to finish."""
     _tell(Order("stop", "stopping", _stop, _is_gone), name, yes, as_json, wait, timeout)
 
 
@@ -182,11 +186,7 @@ def stop(name: str | None, yes: bool, as_json: bool, wait: bool, timeout: float 
 @_wait_options
 @json_option
 def kill(name: str | None, yes: bool, as_json: bool, wait: bool, timeout: float | None) -> None:
-    """Stop servers at once; what they run is queued again.
-
-    NAME is part of a server's name, or the whole name if it contains a colon; without it the
-    command applies to all servers.
-    """
+    """Stop servers at once; what they run is queued again."""
     _tell(Order("kill", "being killed", _kill, _is_gone), name, yes, as_json, wait, timeout)
 
 
@@ -200,11 +200,7 @@ def kill(name: str | None, yes: bool, as_json: bool, wait: bool, timeout: float 
 @_wait_options
 @json_option
 def pause(name: str | None, yes: bool, as_json: bool, wait: bool, timeout: float | None) -> None:
-    """Pause servers: they finish what they run and start nothing more until they are resumed.
-
-    NAME is part of a server's name, or the whole name if it contains a colon; without it the
-    command applies to all servers.
-    """
+    """Pause servers: they finish what they run and start nothing more until they are resumed."""
     _tell(Order("pause", "paused", _pause, _is_at_rest), name, yes, as_json, wait, timeout)
 
 
@@ -213,11 +209,7 @@ def pause(name: str | None, yes: bool, as_json: bool, wait: bool, timeout: float
 @_yes_option
 @json_option
 def resume(name: str | None, yes: bool, as_json: bool) -> None:
-    """Resume paused servers.
-
-    NAME is part of a server's name, or the whole name if it contains a colon; without it the
-    command applies to all servers.
-    """
+    """Resume paused servers."""
     _tell(Order("resume", "running", _resume), name, yes, as_json)
 
 
@@ -230,11 +222,7 @@ def resume(name: str | None, yes: bool, as_json: bool) -> None:
 @_yes_option
 @json_option
 def dump(name: str | None, yes: bool, as_json: bool) -> None:
-    """Make servers write the stacks of all their threads to their standard error.
-
-    NAME is part of a server's name, or the whole name if it contains a colon; without it the
-    command applies to all servers.
-    """
+    """Make servers write the stacks of all their threads to their standard error."""
     _tell(Order("dump", "writing its stacks", _dump), name, yes, as_json)
 
 
