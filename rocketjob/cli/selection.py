@@ -21,10 +21,10 @@ from rocketjob.cli.types import STORED_CLASS, JsonObject
 from rocketjob.jobs.claims import COLLECTION
 from rocketjob.jobs.query import STATES, JobQuery
 from rocketjob.model.registry import loaded_classes, lookup
+from rocketjob.queue.eligible import unknown_in
 
 F = TypeVar("F", bound=Callable[..., Any])
 CHOICES = (*STATES, "scheduled")
-NO_FIELDS = {"_id", "_type", "history"}
 
 
 @attrs.frozen(kw_only=True)
@@ -58,7 +58,8 @@ class Selection:
             narrowed = query.where(where)
         except (TypeError, ValueError) as error:
             raise BadInput(f"--where: {error}") from error
-        _warn_of_unknown(where)
+        for problem in unknown_in(where):
+            warn(f"--where: {problem}")
         return narrowed
 
     def _stored_names(self) -> Iterator[str]:
@@ -87,18 +88,6 @@ def _in_states(states: tuple[str, ...]) -> dict[str, Any]:
     if "scheduled" in states:
         clauses.append({"state": "queued", "run_at": {"$gt": clock.now()}})
     return clauses[0] if len(clauses) == 1 else {"$or": clauses}
-
-
-def _warn_of_unknown(filter: Mapping[str, Any]) -> None:
-    """Warn of names in a filter that no class has: a misspelt name matches nothing."""
-    known = {each for cls in loaded_classes(Job) for each in cls.fields()}
-    for key, value in filter.items():
-        if key in ("$and", "$or", "$nor") and isinstance(value, list):
-            for clause in value:
-                _warn_of_unknown(clause)
-        elif not key.startswith("$") and (name := key.partition(".")[0]) not in known | NO_FIELDS:
-            hint = did_you_mean(name, known)
-            warn(f"--where: no job class that is loaded here has a field {name}{hint}")
 
 
 def checked(function: Callable[[], Any]) -> Any:

@@ -254,14 +254,23 @@ class Job(Lifecycle, Scopes, Presented):
             NotFound, JobExpired: see `reload`.
         """
         store, end = context.current().store, clock.monotonic() + (timeout or 0)
+        looked = 0
         while True:
             mark = store.change_mark()
+            if (looked := looked + 1) == 2 and context.is_fixed():
+                self._note_awaited()
             if self._reload(patience=completions.PATIENCE).state in ENDED:
                 return self
             left = 5.0 if timeout is None else min(5.0, end - clock.monotonic())
             if left <= 0:
                 raise JobTimeout(f"{self!r} has not ended after {timeout} s")
             store.wait_for_change(mark, left)
+
+    def _note_awaited(self) -> None:
+        """Note that a job in a server waits for this one: it may keep the only worker from it."""
+        self.collection().update_one(
+            {"_id": self.id, "state": "queued"}, {"$set": {claims.AWAITED: clock.now()}}
+        )
 
     @property
     def logger(self) -> Logger:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from math import inf
 from typing import Any
@@ -12,12 +13,15 @@ import attrs
 from rocketjob.base import clock
 from rocketjob.base.config import Config
 from rocketjob.base.errors import ConfigurationError
+from rocketjob.base.text import did_you_mean
 from rocketjob.jobs import claims
 from rocketjob.jobs.job import Job
 from rocketjob.jobs.unknown import UnknownJob
 from rocketjob.model.registry import classes_made, loaded_classes
 from rocketjob.queue.limits import Blocked
 from rocketjob.store import Filter
+
+NO_FIELDS = {"_id", "_type", "history"}
 
 
 class Deferred:
@@ -145,6 +149,18 @@ def job_filter(config: Config) -> Filter | None:
         return Job.where(config.where).filter() if config.where else None
     except (TypeError, ValueError) as error:
         raise ConfigurationError(f"where = {config.where!r}: {error}") from None
+
+
+def unknown_in(filter: Mapping[str, Any]) -> Iterator[str]:
+    """Say which names in a filter no loaded class has: a misspelt name matches nothing."""
+    known = {each for cls in loaded_classes(Job) for each in cls.fields()}
+    for key, value in filter.items():
+        if key in ("$and", "$or", "$nor") and isinstance(value, list):
+            for clause in value:
+                yield from unknown_in(clause)
+        elif not key.startswith("$") and (name := key.partition(".")[0]) not in known | NO_FIELDS:
+            hint = did_you_mean(name, known)
+            yield f"no job class that is loaded here has a field {name}" + (hint and f"; {hint}")
 
 
 def takes(config: Config, cls: type[Job]) -> bool:

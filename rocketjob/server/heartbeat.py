@@ -41,6 +41,7 @@ class Heartbeat:
         self.seconds, self.at = seconds, 0.0
         self._registration, self._tree = registration, tree
         self._state, self._stopping, self._problems = state, stopping, problems
+        self._said: int | None = None  # how many workers the last beat spoke of
         self._thread = threading.Thread(target=self.run, name="heartbeat", daemon=True)
 
     def start(self) -> None:
@@ -70,8 +71,12 @@ class Heartbeat:
     def sleep(self, seconds: float) -> None:
         """Wait, in short steps, so that the end of the last process ends the waiting too."""
         end = clock.monotonic() + seconds
-        while clock.monotonic() < end and self._has_to_beat():
+        while clock.monotonic() < end and self._has_to_beat() and not self._has_news():
             threading.Event().wait(min(0.25, max(0.0, end - clock.monotonic())))
+
+    def _has_news(self) -> bool:
+        """Return whether processes have become ready, or have ended: that is said at once."""
+        return self._said is not None and self._said != self._tree.workers()
 
     def _has_to_beat(self) -> bool:
         return not self._stopping.is_set() or bool(self._tree.processes)
@@ -81,6 +86,7 @@ class Heartbeat:
         if self.at and self.is_late():
             log.warning("the heartbeat was late", seconds=round(clock.monotonic() - self.at, 1))
         beat = heartbeat(number, self._tree.workers(), self._tree.performing(), self._problems())
+        self._said = beat["workers"]
         self._registration.beat(beat, self._state())
         # Only now may the processes claim again, if they had stopped because this was late.
         self.at = clock.monotonic()

@@ -29,6 +29,7 @@ from rocketjob.server.classes import find_classes
 from rocketjob.server.events import COLLECTION
 from rocketjob.server.recovery import unheld, unserved
 from rocketjob.server.server import Server
+from rocketjob.server.undone import RESUME, awaited, left_out, without_workers
 from rocketjob.store import Store
 
 SLOW_SECONDS = 0.1  # a round trip to the store that takes longer slows every job down
@@ -187,9 +188,12 @@ def check_servers(patient: Patient) -> Iterator[Finding]:
     elif not [server for server in living if server.state in ("starting", "running")]:
         states = ", ".join(f"{server.name} is {server.state}" for server in living)
         status = PROBLEM if due else WARNING
-        yield Finding("servers", status, f"no server starts jobs: {states}", _resume_advice(), data)
+        yield Finding("servers", status, f"no server starts jobs: {states}", RESUME, data)
     else:
         yield Finding("servers", OK, _servers_line(living), data=data)
+    for server in living:
+        if server.starts_jobs and not server.workers:
+            yield without_workers(server)
 
 
 def _problems_of(servers: list[Server]) -> Iterator[Finding]:
@@ -198,10 +202,6 @@ def _problems_of(servers: list[Server]) -> Iterator[Finding]:
         for text in server.problems:
             message, data = f"on the server {server.name}: {text}", {"server": server.name}
             yield Finding("plugins", PROBLEM, message, data=data)
-
-
-def _resume_advice() -> str:
-    return "resume paused servers: rocketjob servers resume --yes"
 
 
 def _servers_line(living: list[Server]) -> str:
@@ -285,6 +285,8 @@ def check_jobs(patient: Patient) -> Iterator[Finding]:
     """Look for jobs that are stuck, late or failed."""
     yield from _stuck(patient)
     yield from _unheld(patient)
+    yield from left_out(patient)
+    yield from awaited(patient)
     yield from _oldest(patient)
     failed = Job.failed().count()
     if failed:

@@ -93,9 +93,10 @@ class ProcessTree:
         return self.worked_before + sum(p.slots.worked for p in list(self.processes.values()))
 
     def workers(self) -> int:
-        """Count the threads; one for quarantined jobs comes and goes besides those asked for."""
+        """Count the threads that are ready, less that for quarantined jobs: it comes and goes."""
         living = list(self.processes.values())
-        return sum(process.threads for process in living if not process.quarantined)
+        ready = [process for process in living if process.is_ready()]
+        return sum(process.threads for process in ready if not process.quarantined)
 
     def performing(self) -> list[str]:
         """Return the ids of what is performed.

@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-from datetime import datetime, timedelta
-from typing import Any, ClassVar, Self
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar, Self, cast
+
+from bson import json_util
 
 from rocketjob.base import clock
 from rocketjob.base.errors import NotFound
@@ -18,13 +20,23 @@ from rocketjob.model.fields import field
 from rocketjob.model.query import Query
 from rocketjob.states.machine import Transition, event
 from rocketjob.states.stateful import Stateful, change_each
-from rocketjob.store import context
+from rocketjob.store import Filter, context
 
 COLLECTION = "rocket_job.servers"
 MISSED_BEATS = 4  # a server is dead after this many
 INDEXES: dict[str, list[dict[str, Any]]] = {
     COLLECTION: [{"keys": [("name", 1)], "name": "name", "unique": True}]
 }
+
+
+def written(where: Filter | None) -> str | None:
+    """Return a filter as a server's document has it."""
+    return None if where is None else json_util.dumps(where)
+
+
+def _loads(where: str) -> Filter:
+    options = json_util.JSONOptions(tz_aware=True, tzinfo=UTC)
+    return cast(Filter, json_util.loads(where, json_options=options))
 
 
 def _pid_namespace() -> str | None:
@@ -52,6 +64,7 @@ class Server(Stateful):
     heartbeat_seconds: float = 15.0
     started_at: datetime | None = None
     classes: list[str] = []  # noqa: RUF012 (a field's default, copied for each instance)
+    narrowed_by: str | None = None  # the setting `where`, as JSON: a name may begin with $
     heartbeat: dict[str, Any] | None = None
 
     @property
@@ -68,6 +81,21 @@ class Server(Stateful):
     def problems(self) -> list[str]:
         """What was wrong with its plugins at the last heartbeat."""
         return list((self.heartbeat or {}).get("problems", ()))
+
+    @property
+    def starts_jobs(self) -> bool:
+        """Whether it lives and is neither paused nor stopping."""
+        return self.state in ("starting", "running") and not self.is_zombie()
+
+    @property
+    def is_free(self) -> bool:
+        """Whether fewer jobs are performed than it has workers, by its last heartbeat."""
+        return len((self.heartbeat or {}).get("performing", ())) < self.workers
+
+    def taken(self) -> Filter:
+        """Return the filter of the jobs that it takes."""
+        classes: Filter = {"_type": {"$in": self.classes}}
+        return {"$and": [classes, _loads(self.narrowed_by)]} if self.narrowed_by else classes
 
     def is_zombie(self, missed: int = MISSED_BEATS) -> bool:
         """Return whether the heartbeat has stopped by the clock; never of a starting server.

@@ -21,13 +21,14 @@ from rocketjob.base.interrupt import Interrupt
 from rocketjob.base.log import Logger, put_back
 from rocketjob.model.app_modules import import_app
 from rocketjob.queue.dispatch import Queue
+from rocketjob.queue.eligible import job_filter, unknown_in
 from rocketjob.queue.reclaim import requeue_claims
 from rocketjob.server import events, signals
 from rocketjob.server.heartbeat import Heartbeat, heartbeat
 from rocketjob.server.process_tree import ProcessTree, process_count
 from rocketjob.server.recovery import Recovery, unserved
 from rocketjob.server.registration import Registration
-from rocketjob.server.server import Server
+from rocketjob.server.server import Server, written
 from rocketjob.server.stalled import Stalled
 from rocketjob.server.subscribers import LoggerSubscriber, ServerSubscriber
 from rocketjob.store import context
@@ -171,6 +172,8 @@ class Supervisor:
                 self.heartbeat.start()  # only now: the first beat says how many workers there are
                 self.server.started()
                 log.info("server started", name=self.server.name, **self._shape())
+                for problem in unknown_in(self.config.where or {}):
+                    log.warning(f"the setting where may match nothing: {problem}")
                 self.watch()
             finally:
                 self._shut_down()
@@ -321,5 +324,6 @@ def _document(application: Context, queue: Queue) -> Server:
         processes=process_count(config),
         heartbeat_seconds=config.heartbeat_seconds,
         classes=queue.eligible.class_names(),
+        narrowed_by=written(job_filter(config)),
         heartbeat=heartbeat(0, 0, [], application.plugins.problems),
     )

@@ -82,6 +82,13 @@ class Process:
                 self.popen.stdin.write(command + "\n")
                 self.popen.stdin.flush()
 
+    def is_ready(self) -> bool:
+        """Return whether it has imported its app, and lives."""
+        try:
+            return self.slots.ready
+        except ValueError:
+            return False  # it ended this moment, and its memory was given back
+
     def stands_still(self, now: float) -> bool:
         """Return whether it could have claimed something, and has not come to anything since."""
         try:

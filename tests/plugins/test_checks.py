@@ -1,11 +1,13 @@
 """What plugins have `rocketjob doctor` look at."""
 
 import types
+from datetime import timedelta
 
-from rocketjob import hookimpl
+from rocketjob import Job, hookimpl
 from rocketjob.cli.doctor import examine
 from rocketjob.server.checks import OK, PROBLEM, WARNING, Check, Finding, Patient
 from rocketjob.testing import sandbox
+from rocketjob_plugins.batch import Batch
 from rocketjob_plugins.dirmon import DirmonEntry
 from rocketjob_plugins.encryption.keys import new_key
 from support.jobs import KeptJob
@@ -18,6 +20,27 @@ def looked_at(made, area):
 def test_nothing_is_said_of_plugins_that_are_not_used(rocketjob):
     for area in ("encryption", "slices", "dirmon"):
         assert looked_at(rocketjob, area) == []
+
+
+class UploadedJob(Batch, Job):
+    """Does nothing with its records."""
+
+    def perform(self, record):
+        return record
+
+
+def test_a_batch_job_that_waits_for_an_input_that_does_not_come_is_named(rocketjob):
+    job = UploadedJob.create()
+    assert looked_at(rocketjob, "batch") == []
+    rocketjob.work_off()
+    (found,) = looked_at(rocketjob, "batch")
+    assert (found.status, found.data) == (OK, {"id": job.id})
+    rocketjob.travel(timedelta(minutes=20))
+    (found,) = looked_at(rocketjob, "batch")
+    assert found.status == WARNING
+    assert f"UploadedJob {job.id} waits for its input, 20m after it was created" in found.message
+    job.reload().upload(["a"])
+    assert looked_at(rocketjob, "batch") == []
 
 
 def test_keys_are_named_by_their_ids():

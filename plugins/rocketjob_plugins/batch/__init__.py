@@ -70,8 +70,9 @@ def register_settings() -> list[Setting[Any]]:
 @hookimpl
 def register_checks() -> list[Check]:
     from rocketjob.server.checks import Check  # for start-up time
+    from rocketjob_plugins.batch.checks import check_inputs
 
-    return [Check("slices", check_slices_store)]
+    return [Check("slices", check_slices_store), Check("batch", check_inputs)]
 
 
 @hookimpl

@@ -8,7 +8,9 @@ import pytest
 
 from rocketjob import Job, Server
 from rocketjob.base import clock
+from rocketjob.base.errors import JobTimeout
 from rocketjob.server.recovery import unserved
+from rocketjob.store import context
 from rocketjob.testing import sandbox
 from support.jobs import FailingJob, KeptJob, job_in
 from support.servers import server as running_server
@@ -239,6 +241,57 @@ def test_running_jobs_that_nobody_has_claimed_are_named(findings):
     _, found = findings()
     assert worst(found["jobs"]) == "warning"
     assert f"no worker has claimed it: KeptJob {job.id}" in said(found["jobs"])
+
+
+def test_due_jobs_that_no_server_takes_because_of_where_are_a_problem(findings):
+    registered("a:1", narrowed_by='{"text": "a"}')
+    registered("b:1", narrowed_by='{"text": {"$in": ["b", "c"]}}')
+    KeptJob.create(text="a")
+    KeptJob.create(text="c")
+    assert worst(findings()[1]["jobs"]) == "ok"
+    KeptJob.create(text="d")
+    code, found = findings()
+    assert (code, worst(found["jobs"])) == (1, "problem")
+    assert "KeptJob: 1 job due or to be joined, and every server" in said(found["jobs"])
+    assert 'a:1 has where = {"text": "a"}; b:1 has where' in said(found["jobs"])
+
+
+def test_due_jobs_whose_servers_are_paused_beside_others_are_a_problem(findings):
+    registered("a:1", state="paused")
+    registered("b:1", classes=["FailingJob"])
+    KeptJob.create()
+    code, found = findings()
+    assert (code, worst(found["jobs"])) == (1, "problem")
+    assert "leaves it alone: a:1 is paused" in said(found["jobs"])
+    assert "rocketjob servers resume" in said(found["jobs"])
+
+
+def test_a_server_whose_worker_processes_do_not_start_is_a_problem(findings):
+    server = registered(started_at=clock.now() - timedelta(seconds=5))
+    server.collection().update_one({}, {"$set": {"heartbeat.workers": 0}})
+    code, found = findings()
+    assert (code, worst(found["servers"])) == (0, "warning")
+    server.collection().update_one({}, {"$set": {"started_at": clock.now() - timedelta(minutes=2)}})
+    code, found = findings()
+    assert (code, worst(found["servers"])) == (1, "problem")
+    assert "web-1:41 is alive, and none of its 1 worker processes is ready" in said(
+        found["servers"]
+    )
+
+
+def test_a_due_job_that_is_waited_for_in_the_only_worker_is_a_problem(findings):
+    server = registered()
+    job = KeptJob.create()
+    with context.fixed(), pytest.raises(JobTimeout):  # as in a worker process
+        job.wait(timeout=0.01)
+    assert worst(findings()[1]["jobs"]) == "ok"
+    busy = {"heartbeat.workers": 1, "heartbeat.performing": [str(KeptJob().id)]}
+    server.collection().update_one({}, {"$set": busy})
+    code, found = findings()
+    assert (code, worst(found["jobs"])) == (1, "problem")
+    assert f"KeptJob {job.id} is due; a job that runs waits for it with wait()" in said(
+        found["jobs"]
+    )
 
 
 def test_unserved_classes_are_counted_less_those_that_are_loaded_here(rocketjob):

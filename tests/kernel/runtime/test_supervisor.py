@@ -256,6 +256,7 @@ def test_servers_do_not_beat_in_step_once_the_store_is_back(supervisor, dice, mo
 def test_a_beat_is_stored_with_what_is_performed(file_store, supervisor):
     working = process(supervisor)
     job = claim(file_store, working)
+    working.slots.set_ready()
     working.slots.performing(2, job.id)
     supervisor.heartbeat.beat(5)
     heartbeat = Server.collection().find_one({})["heartbeat"]
@@ -267,8 +268,8 @@ def test_a_beat_is_stored_with_what_is_performed(file_store, supervisor):
 def test_the_thread_for_quarantined_jobs_is_not_one_of_the_workers_that_people_asked_for(
     supervisor,
 ):
-    process(supervisor, 1, threads=2)
-    process(supervisor, 2, threads=1, quarantined=True)
+    process(supervisor, 1, threads=2).slots.set_ready()
+    process(supervisor, 2, threads=1, quarantined=True).slots.set_ready()
     supervisor.heartbeat.beat(1)
     assert Server.collection().find_one({})["heartbeat"]["workers"] == 2
 

@@ -1,0 +1,75 @@
+"""What `rocketjob doctor` says of work that waits, and that nobody will do as things are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+from rocketjob.base import clock
+from rocketjob.base.text import counted
+from rocketjob.jobs.claims import AWAITED, COLLECTION
+from rocketjob.jobs.job import Job
+from rocketjob.server.checks import PROBLEM, WARNING, Finding, Patient
+from rocketjob.server.server import Server
+
+START_TIME = timedelta(seconds=30)  # in which a worker process should have imported its app
+RESUME = "resume paused servers: rocketjob servers resume --yes"
+
+
+def left_out(patient: Patient) -> Iterator[Finding]:
+    """Look for due jobs of loaded classes that every server leaves out."""
+    living = patient.living
+    takers = [server.taken() for server in living if server.starts_jobs]
+    if not takers:
+        return  # it has been said
+    known = {name for server in living for name in server.classes}
+    waiting = {"$or": [Job.queued_now().filter(), {"state": "running", "claimed_by": None}]}
+    alone = {"$and": [waiting, {"$nor": takers}, {"_type": {"$in": sorted(known)}}]}
+    for name, count in patient.store.count_by(COLLECTION, "_type", alone).items():
+        able = [server for server in living if name in server.classes]
+        yield Finding(
+            "jobs",
+            PROBLEM,
+            f"{name}: {counted(count, 'job')} due or to be joined, and every server that has loaded "
+            f"the class leaves it alone: {'; '.join(map(_why_left_out, able))}",
+            "correct the setting where, or start a server without it"
+            if any(server.narrowed_by for server in able)
+            else RESUME,
+            {"class": str(name), "due": count},
+        )
+
+
+def _why_left_out(server: Server) -> str:
+    if not server.starts_jobs:
+        return f"{server.name} is {server.state}"
+    return f"{server.name} has where = {server.narrowed_by}"
+
+
+def awaited(patient: Patient) -> Iterator[Finding]:
+    """Look for due jobs for which a job waits that is being performed, with no worker left."""
+    servers = [server for server in patient.living if server.starts_jobs]
+    for stored in patient.store.collection(COLLECTION).find(
+        {"$and": [Job.queued_now().filter(), {AWAITED: {"$exists": True}}]}, limit=5
+    ):
+        able = [server for server in servers if stored["_type"] in server.classes]
+        if not able or any(server.is_free for server in able):
+            continue
+        yield Finding(
+            "jobs",
+            PROBLEM,
+            f"{stored['_type']} {stored['_id']} is due; a job that runs waits for it with wait(), "
+            "and every worker is busy: if all of them wait, none goes on",
+            "start another server, or more workers: jobs that wait for others need some to spare",
+            {"id": stored["_id"]},
+        )
+
+
+def without_workers(server: Server) -> Finding:
+    is_late = server.started_at is not None and server.started_at < clock.now() - START_TIME
+    return Finding(
+        "servers",
+        PROBLEM if is_late else WARNING,
+        f"{server.name} is alive, and none of its {server.processes} worker processes is ready",
+        "its log says why they end, or what their import of the app waits for",
+        {"server": server.name, "workers": 0},
+    )
