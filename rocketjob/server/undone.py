@@ -30,7 +30,7 @@ def left_out(patient: Patient) -> Iterator[Finding]:
         yield Finding(
             "jobs",
             PROBLEM,
-            f"{name}: {counted(count, 'job')} due or to be joined, and every server that has loaded "
+            f"{name}: {counted(count, 'job')} due or to be joined, and every server with "
             f"the class leaves it alone: {'; '.join(map(_why_left_out, able))}",
             "correct the setting where, or start a server without it"
             if any(server.narrowed_by for server in able)
