@@ -252,7 +252,7 @@ def test_due_jobs_that_no_server_takes_because_of_where_are_a_problem(findings):
     KeptJob.create(text="d")
     code, found = findings()
     assert (code, worst(found["jobs"])) == (1, "problem")
-    assert "KeptJob: 1 job due or to be joined, and every server with the class" in said(found["jobs"])
+    assert "KeptJob: 1 job due or to be joined, and every server with" in said(found["jobs"])
     assert 'a:1 has where = {"text": "a"}; b:1 has where' in said(found["jobs"])
 
 
