@@ -227,9 +227,12 @@ class Application:
 
     def perform_now(self, job: Any) -> Any:
         """Run a job here: for `job.perform_now()`."""
-        from rocketjob.worker.runner import perform_now  # for start-up time
+        from rocketjob.server import inline  # for start-up time
+        from rocketjob.worker import runner
 
-        return perform_now(job)
+        if job.is_new or type(job).joinable is None:
+            return runner.perform_now(job)
+        return inline.perform_now(job, self.config.heartbeat_seconds)
 
     def explain(self, job: Any) -> Explanation:
         """Say why a job is not running now: for `job.explain()`."""

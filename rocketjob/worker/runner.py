@@ -44,12 +44,18 @@ class Worker:
         stopping: set when the worker is to come to an end at the next good moment.
         value: what the last perform returned.
         queue: where its jobs come from; None for one that is performed inline.
+        claimed_by: the name of its claims.
     """
 
     def __init__(
-        self, name: str = "inline:0:0", inline: bool = False, queue: Queue | None = None
+        self,
+        name: str = "inline:0:0",
+        inline: bool = False,
+        queue: Queue | None = None,
+        claimed_by: str = "inline",
     ) -> None:
         self.name, self.inline, self.queue = name, inline, queue
+        self.claimed_by = queue.claimed_by if queue is not None else claimed_by
         self.stopping = threading.Event()
         self.value: Any = None
 
@@ -82,8 +88,12 @@ class Worker:
         after_commit(change, self.inline)
 
 
-def perform_now(job: Job) -> Any:
-    """Run a job here, as `Job.perform_now` promises."""
+def perform_now(job: Job, worker: Worker | None = None) -> Any:
+    """Run a job here, as `Job.perform_now` promises.
+
+    Args:
+        worker: who has claimed it; None for one that is not stored, or has only one perform.
+    """
     if inspect.iscoroutinefunction(job.perform):
         async_loop.check_caller()
     job.validate()
@@ -91,7 +101,7 @@ def perform_now(job: Job) -> Any:
         job.start(save=False)
     if not job.is_running:
         return None
-    worker = Worker(inline=True)
+    worker = worker or Worker(inline=True)
     in_fresh_context(job.work, worker)
     return worker.value
 

@@ -224,7 +224,7 @@ def test_a_joining_worker_writes_nothing_to_the_job(rocketjob):
     (first,) = rocketjob.queue.claim(1)
     from rocketjob_plugins.batch.work.begin import begin
 
-    begin(first, rocketjob.worker)
+    begin(first)
     before_ = rocketjob.store.collection("rocket_job.jobs").find_one({"_id": job.id})
     joined = rocketjob.queue.claim(5, places=5)
     assert [each.id for each in joined] == [job.id] * 3  # as many as there are slices

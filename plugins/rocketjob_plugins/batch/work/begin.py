@@ -10,15 +10,14 @@ from rocketjob_plugins.batch.io.undo import start_over
 from rocketjob_plugins.batch.work.persist import persistently
 
 if TYPE_CHECKING:
-    from rocketjob.worker.runner import Worker
     from rocketjob_plugins.batch.model import BatchModel
 
 __tracebackhide__ = True  # an error is shown from the job's own code on
 
 
-def begin(job: BatchModel, worker: Worker) -> None:
+def begin(job: BatchModel) -> None:
     """Run the callbacks before the batch on one worker, then open the job to all."""
-    if not worker.inline:
+    if claims.claim_of(job) is not None:
         runner.run_start_callbacks(job)
     if not job.is_running:
         return runner.save_where_it_is(job)

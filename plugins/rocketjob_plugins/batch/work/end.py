@@ -92,10 +92,9 @@ def _reason(job: BatchModel, failed: int) -> str:
 
 def _take_over_the_end(job: BatchModel, worker: Worker) -> bool:
     """Claim the end of the job: the switch from processing to after has one winner."""
-    owner = worker.queue.claimed_by if worker.queue else "inline"
     stored = job.collection().find_one_and_update(
         {"_id": job.id, "state": "running", "sub_state": "processing"},
-        claims.taken_over(owner, worker.name, sub_state="after"),
+        claims.taken_over(worker.claimed_by, worker.name, sub_state="after"),
         return_document=True,
     )
     if stored is None:

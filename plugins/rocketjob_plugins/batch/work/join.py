@@ -26,7 +26,7 @@ def work_batch_job(job: BatchModel, worker: Worker) -> None:
     """Do what there is for one worker: begin the job, process slices, end it."""
     try:
         if job.sub_state in (None, "before"):
-            in_fresh_context(begin, job, worker)
+            in_fresh_context(begin, job)
         elif claims.claim_of(job) is not None:  # released after its beginning: for all again
             open_to_all(job)
         if job.is_running and job.sub_state == "processing" and SliceWorker(job, worker).run():

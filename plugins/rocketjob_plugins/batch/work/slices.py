@@ -206,7 +206,7 @@ class SliceWorker:
         return True
 
     def _claimed_by(self) -> str:
-        return self.worker.queue.claimed_by if self.worker.queue else "inline"
+        return self.worker.claimed_by
 
     def _claim(self) -> list[Slice]:
         job = self.job
