@@ -191,9 +191,7 @@ def check_servers(patient: Patient) -> Iterator[Finding]:
         yield Finding("servers", status, f"no server starts jobs: {states}", RESUME, data)
     else:
         yield Finding("servers", OK, _servers_line(living), data=data)
-    for server in living:
-        if server.starts_jobs and not server.workers:
-            yield without_workers(server)
+    yield from without_workers(living, due)
 
 
 def _problems_of(servers: list[Server]) -> Iterator[Finding]:

@@ -64,12 +64,17 @@ def awaited(patient: Patient) -> Iterator[Finding]:
         )
 
 
-def without_workers(server: Server) -> Finding:
-    is_late = server.started_at is not None and server.started_at < clock.now() - START_TIME
-    return Finding(
-        "servers",
-        PROBLEM if is_late else WARNING,
-        f"{server.name} is alive, and none of its {server.processes} worker processes is ready",
-        "its log says why they end, or what their import of the app waits for",
-        {"server": server.name, "workers": 0},
-    )
+def without_workers(servers: list[Server], due: int) -> Iterator[Finding]:
+    """Look for servers that live, and whose worker processes do not start."""
+    for server in servers:
+        if not server.starts_jobs or server.workers:
+            continue
+        is_late = server.started_at is not None and server.started_at < clock.now() - START_TIME
+        if due or is_late:
+            yield Finding(
+                "servers",
+                PROBLEM if is_late else WARNING,
+                f"{server.name} is alive, and none of its worker processes is ready",
+                "its log says why they end, or what their import of the app waits for",
+                {"server": server.name, "workers": 0},
+            )

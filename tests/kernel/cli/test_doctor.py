@@ -269,14 +269,14 @@ def test_due_jobs_whose_servers_are_paused_beside_others_are_a_problem(findings)
 def test_a_server_whose_worker_processes_do_not_start_is_a_problem(findings):
     server = registered(started_at=clock.now() - timedelta(seconds=5))
     server.collection().update_one({}, {"$set": {"heartbeat.workers": 0}})
+    assert worst(findings()[1]["servers"]) == "ok"
+    KeptJob.create()
     code, found = findings()
     assert (code, worst(found["servers"])) == (0, "warning")
     server.collection().update_one({}, {"$set": {"started_at": clock.now() - timedelta(minutes=2)}})
     code, found = findings()
     assert (code, worst(found["servers"])) == (1, "problem")
-    assert "web-1:41 is alive, and none of its 1 worker processes is ready" in said(
-        found["servers"]
-    )
+    assert "web-1:41 is alive, and none of its worker" in said(found["servers"])
 
 
 def test_a_due_job_that_is_waited_for_in_the_only_worker_is_a_problem(findings):
