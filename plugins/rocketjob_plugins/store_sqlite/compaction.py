@@ -97,12 +97,15 @@ def tidy(database: Database) -> None:
     space = measure(database)
     if space.log_bytes > LARGE_LOG and not database.maintain(lambda raw: _shorten_log(raw, PAUSE)):
         return  # somebody reads an old state: what is moved meanwhile would make it grow more
+    has_given = False
     for _ in range(STEPS):
         if not (space.in_steps and is_wasteful(space)):
-            return
+            break
         if not database.maintain(lambda raw: _give_back(raw, PAUSE)):
             return  # others are writing: next time
-        space = measure(database)
+        has_given, space = True, measure(database)
+    if has_given and not is_wasteful(space):
+        database.maintain(lambda raw: _shorten_log(raw, PAUSE))  # by which the file gets smaller
 
 
 def compact_in_steps(database: Database) -> Iterator[Space]:
