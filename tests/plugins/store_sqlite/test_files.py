@@ -2,8 +2,10 @@
 
 import multiprocessing
 import os
+import sqlite3
 import sys
 import threading
+from contextlib import closing
 
 import pytest
 
@@ -119,6 +121,16 @@ def test_a_file_replaced_with_all_that_belongs_to_it_is_used_after_a_restart(pat
     store.close()
     docs.insert_one({"_id": "mine"})
     assert ids(docs) == ["mine", "theirs"]
+
+
+def test_a_file_that_was_never_used_with_a_log_is_written_to_at_once(path, store):
+    copied = path.parent / "copy.db"
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute("VACUUM INTO ?", [str(copied)])
+    copy = SqliteStore(f"sqlite:///{copied}")
+    copy.collection("docs").insert_one({"_id": "second"})
+    assert ids(copy.collection("docs")) == ["first", "second"]
+    copy.close()
 
 
 @pytest.mark.parametrize("suffix", ["-wal", "-shm"])
