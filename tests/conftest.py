@@ -29,6 +29,7 @@ ONE_AT_A_TIME = (
     "tests/acceptance/test_chaos_servers.py",
     "tests/acceptance/test_limits.py",
     "tests/acceptance/test_mongodb.py",
+    "tests/acceptance/test_moved_stores.py",
     "tests/acceptance/test_ordinary_processes.py",
     "tests/kernel/cli/test_server.py",
     "tests/kernel/cli/test_servers.py",

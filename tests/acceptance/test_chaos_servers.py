@@ -30,6 +30,7 @@ APP = """
         destroy_on_complete = False
 
         def perform(self):
+            pathlib.Path(f"began-{self.id}").touch()
             while not pathlib.Path("go").exists():
                 time.sleep(0.01)
 
@@ -54,6 +55,11 @@ def jobs(tmp_path):
 
 def number(jobs, **filter):
     return jobs.count_documents(filter)
+
+
+def performing(folder):
+    """Count the jobs whose `perform` has begun: one that is only claimed is given back."""
+    return len(list(folder.glob("began-*")))
 
 
 def nothing_is_left(jobs):
@@ -111,7 +117,7 @@ def test_sigterm_lets_running_work_finish(tmp_path, jobs):
     with servers(tmp_path, APP) as start:
         server = start(grace_seconds=60).wait_until_up()
         insert(jobs, "HeldJob", 6)
-        eventually(lambda: number(jobs, state="running") == 4)
+        eventually(lambda: performing(tmp_path) == 4)
         server.send(signal.SIGTERM)
         eventually(lambda: server.logged("server stopping"))
         (tmp_path / "go").touch()
@@ -125,7 +131,7 @@ def test_a_second_signal_ends_it_at_once(tmp_path, jobs):
     with servers(tmp_path, APP) as start:
         server = start(grace_seconds=600).wait_until_up()
         insert(jobs, "HeldJob", 6)
-        eventually(lambda: number(jobs, state="running") == 4)
+        eventually(lambda: performing(tmp_path) == 4)
         server.send(signal.SIGINT)
         eventually(lambda: server.logged("server stopping"))
         server.send(signal.SIGINT)
@@ -139,7 +145,7 @@ def test_work_that_outlasts_the_grace_period_is_queued_again(tmp_path, jobs):
     with servers(tmp_path, APP) as start:
         server = start(grace_seconds=0.3).wait_until_up()
         insert(jobs, "HeldJob", 2)
-        eventually(lambda: number(jobs, state="running") == 2)
+        eventually(lambda: performing(tmp_path) == 2)
         server.send(signal.SIGTERM)
         assert server.wait() == 1
     assert number(jobs, state="queued") == 2
@@ -160,7 +166,7 @@ def test_worker_processes_end_when_their_supervisor_is_killed(tmp_path, jobs):
     with servers(tmp_path, APP) as start:
         server = start().wait_until_up()
         insert(jobs, "HeldJob", 2)
-        eventually(lambda: number(jobs, state="running") == 2)
+        eventually(lambda: performing(tmp_path) == 2)
         children = eventually(server.children)
         server.send(signal.SIGKILL)
         # Those that work are given until others would take over.
@@ -248,7 +254,7 @@ def test_a_clock_that_is_wrong_takes_no_work_from_a_living_server(tmp_path, jobs
         common = {"processes": 1, "workers": 2, "heartbeat_seconds": 0.25}
         steady = start("steady", **common).wait_until_up()
         insert(jobs, "HeldJob", 2)
-        eventually(lambda: number(jobs, state="running") == 2)
+        eventually(lambda: performing(tmp_path) == 2)
         odd = start("odd", before=wrong, **common).wait_until_up()
         # Longer than it takes to be declared dead, by beats of both.
         beats = heartbeat(steady) + 8, heartbeat(odd) + 8
