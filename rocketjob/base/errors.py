@@ -87,6 +87,10 @@ class FieldClash(RocketJobError, TypeError):
     """Two unrelated bases define the same field: rename one of them."""
 
 
+class NameClash(RocketJobError, TypeError):
+    """Two unrelated bases have a callback, validation or event of one name: rename one of them."""
+
+
 class InvalidTransition(RocketJobError):
     """The event is not allowed in the state that the job is in."""
 

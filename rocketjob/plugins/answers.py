@@ -21,6 +21,7 @@ import attrs
 
 F = TypeVar("F", bound=Callable[..., Any])
 Fits = Callable[[Any], bool]
+Refusal = Callable[[Any], str | None]
 MARK = "__rocketjob_answer__"
 
 
@@ -35,12 +36,14 @@ class Expected:
     Attributes:
         text: goes on after "expected", in a message.
         fits: whether an answer, or each item of a list, is what is taken.
+        refusal: says why an item that fits cannot be taken nevertheless.
         is_list: whether the answer is a list, or anything else that can be iterated once.
         optional: whether None is taken too, for no answer.
     """
 
     text: str
     fits: Fits
+    refusal: Refusal | None = None
     is_list: bool = False
     optional: bool = True
 
@@ -65,6 +68,8 @@ class Expected:
         for item in items:
             if not self.fits(item):
                 raise self._unexpected(f"a list with {reprlib.repr(item)}")
+            if self.refusal is not None and (why := self.refusal(item)):
+                raise Unexpected(why)
         return items
 
     def _unexpected(self, shown: str) -> Unexpected:
@@ -76,15 +81,19 @@ def answer(text: str, fits: Fits) -> Callable[[F], F]:
     return _marked(Expected(text, fits))
 
 
-def list_of(items: str, fits: Fits, *, optional: bool = False) -> Callable[[F], F]:
+def list_of(
+    items: str, fits: Fits, refusal: Refusal | None = None, *, optional: bool = False
+) -> Callable[[F], F]:
     """State that a hook returns a list, and of what.
 
     Args:
         items: in the plural, such as "job classes".
         fits: whether an item is one of those.
+        refusal: says why one that is cannot be taken nevertheless.
         optional: whether None is an empty list; otherwise a forgotten `return` is refused.
     """
-    return _marked(Expected(f"a list of {items}", fits, is_list=True, optional=optional))
+    text = f"a list of {items}"
+    return _marked(Expected(text, fits, refusal, is_list=True, optional=optional))
 
 
 def _marked(expected: Expected) -> Callable[[F], F]:

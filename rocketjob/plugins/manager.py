@@ -32,7 +32,7 @@ from rocketjob.plugins.distributions import name_and_version, refused_version, u
 log = logging.getLogger(__name__)
 RENAMED = {"take_back_claims": "reclaim", "waiting_suspects": "waiting_quarantined"}
 SURELY = 0.92  # how like another name one is that is surely misspelt
-COLLECTION_HOOKS = ("register_mixins", "register_jobs")  # whose classes `infos` names
+CLASS_HOOKS = ("register_mixins", "register_jobs")
 
 
 @attrs.frozen
@@ -405,8 +405,19 @@ class PluginManager:
 
     def infos(self) -> list[PluginInfo]:
         """Describe every plugin that was found, by name."""
-        brought = {hook: self.answers(hook) for hook in COLLECTION_HOOKS}
+        brought = {hook: self.answers(hook) for hook in self._collecting_hooks()}
         return [self._info(name, entry_point, brought) for name, entry_point in self._found.items()]
+
+    def _collecting_hooks(self) -> list[str]:
+        """Return the `register_*` hooks that take nothing: what is wrong with them can be seen."""
+        specifications = {
+            name: getattr(self._pluggy.hook, name).spec for name in self._known_hooks()
+        }
+        return [
+            name
+            for name, specification in specifications.items()
+            if name.startswith("register_") and not specification.argnames
+        ]
 
     def _info(
         self, name: str, entry_point: metadata.EntryPoint, brought: dict[str, list[Answer]]
@@ -414,7 +425,7 @@ class PluginManager:
         plugin = self._pluggy.get_plugin(name)
         callers = (self._pluggy.get_hookcallers(plugin) or []) if plugin else []
         distribution, version = name_and_version(entry_point)
-        mixins, jobs = (_names_of(name, brought[hook]) for hook in COLLECTION_HOOKS)
+        mixins, jobs = (_names_of(name, brought[hook]) for hook in CLASS_HOOKS)
         return PluginInfo(
             name=name,
             module=entry_point.value,

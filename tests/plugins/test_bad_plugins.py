@@ -79,6 +79,20 @@ PARTLY = {  # what it brings by one hook
         '@hookimpl\ndef register_stores(config): return "sqlite:///x.db"',
         "returned 'sqlite:///x.db', expected a list of URLs",
     ),
+    "fmt": (
+        'class Csv:\n    name, has_header = "csv", True\n    parse = render = None\n'
+        "@hookimpl\ndef register_formats(): return [Csv]",
+        "registers the format 'csv', which is built in: give it another name, or set replaces = Tr",
+    ),
+    "ser": (
+        "from rocketjob_plugins.batch.serializers import Serializer\n"
+        '@hookimpl\ndef register_serializers(): return [Serializer("none", list, list)]',
+        "registers the serializer 'none', which is built in",
+    ),
+    "serwrong": (
+        '@hookimpl\ndef register_serializers(): return ["zip"]',
+        "returned a list with 'zip', expected a list of serializers: ",
+    ),
     "owners": (f"@hookimpl\ndef claim_owners(): {BOOM}", "failed in claim_owners: KeyError"),
 }
 ONLY_LOGGED = {

@@ -5,18 +5,56 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rocketjob import hookspec
+from rocketjob.plugins.answers import list_of
 
 if TYPE_CHECKING:
     from rocketjob_plugins.batch.serializers import Serializer
 
 
+def _is_serializer(value: Any) -> bool:
+    from rocketjob_plugins.batch.serializers import Serializer  # for start-up time
+
+    return isinstance(value, Serializer)
+
+
+def _refused_serializer(value: Any) -> str | None:
+    from rocketjob_plugins.batch.serializers import refusal  # for start-up time
+
+    return refusal(value)
+
+
+def _is_format(value: Any) -> bool:
+    return isinstance(getattr(value, "name", None), str) and all(
+        hasattr(value, name) for name in ("has_header", "parse", "render")
+    )
+
+
+def _refused_format(value: Any) -> str | None:
+    from rocketjob_plugins.batch.registered import refusal_of  # for start-up time
+    from rocketjob_plugins.batch.tabular import known_formats  # for start-up time
+
+    return refusal_of(value, "format", (*known_formats(), "xlsx"))
+
+
 @hookspec
+@list_of(
+    "serializers: rocketjob_plugins.batch.serializers.Serializer",
+    _is_serializer,
+    _refused_serializer,
+)
 def register_serializers() -> list[Serializer]:
-    """Return further serializers for slices, to be named in a category."""
+    """Return further serializers for slices, to be named in a category.
+
+    One with the name of another is refused, unless its `replaces` is True.
+    """
     raise NotImplementedError
 
 
 @hookspec
+@list_of("formats: classes with name, has_header, parse and render", _is_format, _refused_format)
 def register_formats() -> list[Any]:
-    """Return further tabular formats, to be named in a category."""
+    """Return further tabular formats, to be named in a category.
+
+    One with the name of another is refused, unless it has an attribute `replaces` that is True.
+    """
     raise NotImplementedError

@@ -28,6 +28,7 @@ from rocketjob.base.errors import ConfigurationError
 from rocketjob.model.encrypted_fields import encrypt_bytes, no_key
 from rocketjob.model.types import check_record, decode_any, encode_any
 from rocketjob.store import packing
+from rocketjob_plugins.batch.registered import refusal_of, registered
 from rocketjob_plugins.batch.streams.texts import check_line, check_utf8, line_of
 
 LINES, BSON = b"L", b"B"
@@ -40,6 +41,9 @@ class Serializer(NamedTuple):
 
     `whole` says that what is stored is itself the file's content, and is one record when read.
     `lines`, if there is one, returns the records as lines of one text where they are stored so.
+    `secret` says that nobody is to read what is stored: rejected records are then stored by the
+    same serializer, and no message shows a record. `replaces` lets it take the place of another one
+    of its name, of which slices may be stored still.
     """
 
     name: str
@@ -47,6 +51,8 @@ class Serializer(NamedTuple):
     load: Callable[[Any], list[Any]]
     whole: bool = False
     lines: Callable[[Any], str | None] | None = None
+    secret: bool = False
+    replaces: bool = False
 
 
 def as_lines(records: list[Any]) -> str | None:
@@ -144,13 +150,17 @@ def _one(stored: Any) -> list[Any]:
 
 
 def _packed(
-    name: str, seal: Callable[[bytes], bytes], unseal: Callable[[bytes], bytes]
+    name: str,
+    seal: Callable[[bytes], bytes],
+    unseal: Callable[[bytes], bytes],
+    secret: bool = False,
 ) -> Serializer:
     return Serializer(
         name,
         lambda records: seal(pack(records)),
         lambda stored: unpack(unseal(stored)),
         lines=lambda stored: _lines_of(unseal(stored)),
+        secret=secret,
     )
 
 
@@ -158,12 +168,19 @@ BUILT_IN = (
     Serializer("none", _dump, _load, lines=lambda s: s if isinstance(s, str) else None),
     _packed("compress", _compress, _decompress),
     _packed("zstd", _compress, _decompress),
-    _packed("encrypt", lambda d: _encrypt(_compress(d)), lambda d: _decompress(_decrypt(d))),
+    _packed("encrypt", lambda d: _encrypt(_compress(d)), lambda d: _decompress(_decrypt(d)), True),
     Serializer("bz2", _dump_bz2, _one, whole=True),
     Serializer(
-        "encrypted_bz2", lambda r: _encrypt(_dump_bz2(r)), lambda s: [_decrypt(s)], whole=True
+        "encrypted_bz2",
+        lambda r: _encrypt(_dump_bz2(r)),
+        lambda s: [_decrypt(s)],
+        whole=True,
+        secret=True,
     ),
 )
+
+
+_BUILT_IN_BY_NAME = {each.name: each for each in BUILT_IN}
 
 
 def serializer(name: str) -> Serializer:
@@ -172,17 +189,17 @@ def serializer(name: str) -> Serializer:
     Raises:
         ConfigurationError: there is none; the message names those that there are.
     """
-    for built_in in BUILT_IN:
-        if built_in.name == name:
-            return built_in
-    of_plugins = {
-        built_in.name: built_in for built_in in current().plugins.collect("register_serializers")
-    }
-    if name not in of_plugins:
-        known = ", ".join([*(built_in.name for built_in in BUILT_IN), *of_plugins])
+    of_plugins = registered("register_serializers", "serializer")
+    found: Serializer | None = of_plugins.get(name) or _BUILT_IN_BY_NAME.get(name)
+    if found is None:
+        known = ", ".join(dict.fromkeys([*_BUILT_IN_BY_NAME, *of_plugins]))
         raise ConfigurationError(f"There is no serializer {name!r}; there are {known}")
-    registered: Serializer = of_plugins[name]
-    return registered
+    return found
+
+
+def refusal(serializer: Serializer) -> str | None:
+    """Say why a plugin cannot register a serializer, if it cannot."""
+    return refusal_of(serializer, "serializer", _BUILT_IN_BY_NAME)
 
 
 def check_texts(records: list[Any], as_lines: bool = False, single: bool = False) -> None:
@@ -211,16 +228,17 @@ def refused(
 ) -> tuple[int, str] | None:
     """Return the first record that a serializer cannot store, from 0, and why; None if it can all.
 
-    Of one that is to be encrypted only the type is said.
+    Of one that is secret only the type is said.
     """
-    dump = serializer(name).dump
+    chosen = serializer(name)
     for index, record in enumerate(records):
         try:
             if check is not None:
                 check([record])
-            packing.pack({"r": dump([record])})  # what a plugin's serializer returns may be refused
+            # What a plugin's serializer returns may be refused too.
+            packing.pack({"r": chosen.dump([record])})
         except Exception as error:
-            if "encrypt" in name:
+            if chosen.secret:
                 return index, f"the {type(record).__name__} holds what a document cannot"
             return index, _why(record, error).removeprefix("cannot be stored: ")
     return None

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, overload
 
 from rocketjob import Job
-from rocketjob.application import current
 from rocketjob_plugins.batch.category import InputCategory, OutputCategory
+from rocketjob_plugins.batch.registered import registered
 from rocketjob_plugins.batch.streams import StreamError
 from rocketjob_plugins.batch.tabular import Tabular, format_of, known_formats, row_options
 from rocketjob_plugins.batch.tabular.known import text_options
@@ -86,7 +86,7 @@ def _format(category: InputCategory | OutputCategory, file_name: str | None) -> 
 
 
 def _brought() -> list[Any]:
-    return current().plugins.collect("register_formats")
+    return list(registered("register_formats", "format").values())
 
 
 def lazy_rows(job: Job, category: InputCategory, lines: list[Any], first: int) -> LazyRows:

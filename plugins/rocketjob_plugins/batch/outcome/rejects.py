@@ -18,7 +18,7 @@ from rocketjob.model.types import decode_any, encode_any
 from rocketjob.store import Insert, Unit, Write, atomically
 from rocketjob_plugins.batch import streams
 from rocketjob_plugins.batch.outcome.reject_file import RejectFile
-from rocketjob_plugins.batch.serializers import refused, serializer
+from rocketjob_plugins.batch.serializers import Serializer, refused, serializer
 from rocketjob_plugins.batch.slice import Slice
 from rocketjob_plugins.batch.slices import OutputSlices, reject_slices
 from rocketjob_plugins.batch.streams import ReadKeywords, StreamError
@@ -84,38 +84,38 @@ def documents_of(job: BatchModel, outcome: Outcome) -> list[dict[str, Any]]:
     """Return the rejects of a slice as they are stored."""
     if not outcome.rejected:
         return []
-    encrypted = _is_encrypted(job)
+    secret = _secret(job)
     return [
         {
             "_id": reject.number,
-            "record": _pack(reject.record, encrypted),
+            "record": _pack(reject.record, secret),
             "error": writable(f"{type(reject.error).__name__}: {message_of(reject.error)}"),
         }
         for reject in outcome.rejected
     ]
 
 
-def _is_encrypted(job: BatchModel) -> bool:
-    return job.input_category_for("main").serializer == "encrypt"
+def _secret(job: BatchModel) -> Serializer | None:
+    """Return how the job's input is kept secret, if it is; so are its rejected records."""
+    chosen = serializer(job.input_category_for("main").serializer)
+    return chosen if chosen.secret else None
 
 
-def _pack(record: Any, encrypted: bool) -> Any:
-    if not encrypted:
+def _pack(record: Any, secret: Serializer | None) -> Any:
+    if secret is None:
         return writable(record) if isinstance(record, str) else encode_any(record)
-    return serializer("encrypt").dump([record])
+    return secret.dump([record])
 
 
-def _unpack(stored: Any, encrypted: bool) -> Any:
-    if not encrypted:
-        return decode_any(stored)
-    return serializer("encrypt").load(stored)[0]
+def _unpack(stored: Any, secret: Serializer | None) -> Any:
+    return decode_any(stored) if secret is None else secret.load(stored)[0]
 
 
 def each(job: BatchModel) -> Iterator[tuple[int, Any, str]]:
     """Yield the number, the record and the error of each reject, in order."""
-    encrypted = _is_encrypted(job)
+    secret = _secret(job)
     for stored in slices_of(job).collection.find({}, sort=[("_id", 1)]):
-        yield stored["_id"], _unpack(stored["record"], encrypted), stored["error"]
+        yield stored["_id"], _unpack(stored["record"], secret), stored["error"]
 
 
 def download(job: BatchModel, target: Any) -> int:
@@ -210,11 +210,11 @@ def _known(
     Others must be queued already, as they are here. So they are if whoever resubmitted them died
     before the job went on.
     """
-    known, encrypted = {}, _is_encrypted(job)
+    known, secret = {}, _secret(job)
     for stored in slices_of(job).collection.find({"_id": {"$in": list(rows)}}):
         number = stored["_id"]
         try:
-            known[number] = form.record(rows[number].cells, _unpack(stored["record"], encrypted))
+            known[number] = form.record(rows[number].cells, _unpack(stored["record"], secret))
         except StreamError as error:
             raise error.at(file=_named(source), line=rows[number].line) from None
     others = sorted(set(rows) - set(known))
