@@ -159,15 +159,20 @@ class Application:
         from urllib.parse import urlsplit  # for start-up time
 
         scheme = urlsplit(url).scheme or url
-        names = [info.name for info in self.plugins.infos() if "open_store" in info.hooks]
+        infos = self.plugins.infos()
+        names = [info.name for info in infos if "open_store" in info.hooks]
+        absent = [info.name for info in infos if not info.enabled]
         if not names:
             return (
                 "No store plugin was found, so nothing can be stored: is rocketjob installed? "
                 "In a checkout run: pip install -e ."
             )
         return (
-            f"No plugin opens a store with the URL scheme {scheme!r} (stores: "
-            f"{', '.join(names)}). Use for example sqlite:///rocketjob.db"
+            f"No plugin opens a store with the URL scheme {scheme!r} (stores: {', '.join(names)}). "
+        ) + (
+            f"Plugins that are disabled or left out: {', '.join(absent)}"
+            if absent
+            else "Use for example sqlite:///rocketjob.db"
         )
 
     def look_only(self) -> None:

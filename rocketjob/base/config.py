@@ -34,6 +34,7 @@ from rocketjob.base.text import did_you_mean
 Given = tuple[str, Any, str]  # a setting's name, its value, and where that stands
 DEFAULT_URL = "sqlite:///rocketjob.db"
 FILE_VARIABLE = "ROCKETJOB_CONFIG"
+PROJECT_FILE = "pyproject.toml"
 ENVIRONMENT = "the environment"
 PREFIX = "ROCKETJOB_"
 
@@ -254,7 +255,7 @@ def _sources(
 
 def _files(directory: Path, named: str | None) -> list[Path]:
     if not named:
-        files = (directory / "pyproject.toml", directory / "rocketjob.toml")
+        files = (directory / PROJECT_FILE, directory / "rocketjob.toml")
         return [file for file in files if file.is_file()]
     if not Path(named).is_file():
         raise WrongSetting(f"There is no configuration file {named}: correct {FILE_VARIABLE}")
@@ -268,7 +269,7 @@ def _table(file: Path) -> Mapping[str, Any]:
         table: Any = tomllib.loads(file.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise WrongSetting(f"{file} is not valid TOML: {error}") from None
-    for key in ("tool", "rocketjob") if file.name == "pyproject.toml" else ():
+    for key in ("tool", "rocketjob") if file.name == PROJECT_FILE else ():
         table = table.get(key, {}) if isinstance(table, dict) else table
     if not isinstance(table, dict):
         raise WrongSetting(f"{file}: [tool.rocketjob] must be a table")
@@ -291,4 +292,5 @@ def _parse(setting: Setting[Any], value: Any, origin: str) -> Any:
     except (TypeError, ValueError) as error:
         shown = "(hidden)" if setting.secret else repr(value)
         named = variable(setting.name) if origin == ENVIRONMENT else setting.name
-        raise WrongSetting(f"{origin}: {named} = {shown}: {error}") from None
+        table = ", [tool.rocketjob]" if origin.endswith(PROJECT_FILE) else ""
+        raise WrongSetting(f"{origin}{table}: {named} = {shown}: {error}") from None

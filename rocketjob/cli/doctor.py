@@ -17,7 +17,7 @@ from rocketjob.base.errors import RocketJobError
 from rocketjob.base.text import counted
 from rocketjob.cli.command import command, json_option
 from rocketjob.cli.output import clean, print_json, styled
-from rocketjob.cli.session import fits_terminal, session_of
+from rocketjob.cli.session import ask_for_commands, fits_terminal, session_of
 from rocketjob.server.checks import OK, PROBLEM, WARNING, Check, Finding, Patient
 
 MARKS = {OK: ("ok", "green"), WARNING: ("warning", "yellow"), PROBLEM: ("problem", "red")}
@@ -40,6 +40,7 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
     Each finding says what to do about it. Exit code 1 if one of them is a problem.
     """
     session_of(ctx).names_plugins = True
+    ask_for_commands(ctx)
     findings = []
     for finding in examine(Patient(application.current(), session_of(ctx).given)):
         findings.append(finding)

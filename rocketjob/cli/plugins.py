@@ -9,8 +9,8 @@ from rocketjob import application
 from rocketjob.cli.command import command, json_option
 from rocketjob.cli.errors import FAILURE
 from rocketjob.cli.output import Cell, Column, print_json, print_table
-from rocketjob.cli.session import session_of, warn
-from rocketjob.plugins.manager import PluginInfo, PluginManager
+from rocketjob.cli.session import ask_for_commands, session_of, warn
+from rocketjob.plugins.manager import PluginInfo
 
 
 @command(
@@ -30,8 +30,8 @@ def plugins(ctx: click.Context, as_json: bool) -> None:
     A plugin that cannot be loaded is shown with its error, and makes the exit code 1.
     """
     session_of(ctx).names_plugins = True
-    manager = PluginManager(application.current().config.disabled_plugins, strict=False)
-    infos = sorted(manager.infos(), key=lambda info: info.name)
+    ask_for_commands(ctx)
+    infos = sorted(application.current().plugins.infos(), key=lambda info: info.name)
     if as_json:
         for info in infos:
             print_json({**attrs.asdict(info), "status": _status(info)})

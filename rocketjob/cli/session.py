@@ -66,6 +66,13 @@ def session_of(ctx: click.Context) -> Session:
     return session if isinstance(session, Session) else Session()
 
 
+def ask_for_commands(ctx: click.Context) -> None:
+    """Ask the plugins for their commands, so that it is known what is wrong with those."""
+    root = ctx.find_root()
+    if isinstance(root.command, click.Group):
+        root.command.list_commands(root)
+
+
 def import_app(names: Iterable[str] | None = None, lenient: bool = False) -> None:
     """Import the app modules, so that their job classes are known, and those of the plugins.
 

@@ -6,8 +6,8 @@ nothing of jobs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Self, dataclass_transform
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, dataclass_transform
 
 from bson import ObjectId
 
@@ -24,6 +24,9 @@ from rocketjob.model.lookup import Lookup
 from rocketjob.model.properties import from_texts, refuse_unknown, sealed_texts
 from rocketjob.model.record import Changes, Record, is_stored
 from rocketjob.store import Insert, Stored, Write
+
+P = ParamSpec("P")
+D = TypeVar("D")
 
 
 class _NoRecord:
@@ -287,20 +290,22 @@ class Document(Lookup):
     # --- class-level helpers -----------------------------------------------------------------
 
     @classmethod
-    def create(cls, **values: Any) -> Self:
+    def create(cls: Callable[P, D], *args: P.args, **values: P.kwargs) -> D:
         """Make and save a document.
 
         Raises:
             TypeError: an unknown field.
             ValidationError: nothing was stored.
         """
-        return cls(**values).save()
+        document: Any = cls(*args, **values)
+        return document.save()  # type: ignore[no-any-return]
 
     @classmethod
-    def create_if_valid(cls, **values: Any) -> Self | None:
+    def create_if_valid(cls: Callable[P, D], *args: P.args, **values: P.kwargs) -> D | None:
         """Make and save a document; return None where it is not valid."""
+        document_class: Any = cls
         try:
-            return cls.create(**values)
+            return document_class.create(*args, **values)  # type: ignore[no-any-return]
         except ValidationError:
             return None
 

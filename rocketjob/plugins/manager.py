@@ -170,7 +170,8 @@ class PluginManager:
             self._pluggy.register(plugin, name=name)
         except (ValueError, pluggy.PluginValidationError) as error:
             self._pluggy.unregister(name=name) if self._pluggy.has_plugin(name) else None
-            raise PluginError(f"The plugin {self.whose(name)} is not valid: {error}") from error
+            text = " ".join(str(error).split())  # pluggy's has several lines
+            raise PluginError(f"The plugin {self.whose(name)} is not valid: {text}") from error
         finally:
             self._hooks = {}
         try:

@@ -166,6 +166,8 @@ def use() -> None:
     assert_type(builder.perform_later("file.csv"), ImportJob)
     builder.perform_now("file.csv")
     assert_type(Customer(name="a").renamed("b"), Customer)
+    assert_type(Customer.create(name="a"), Customer)
+    assert_type(Customer.create_if_valid(name="a"), Customer | None)
     EveryTypeJob(colour=Colour.RED, two=("b", 2), counts={"a": 1})
     rocketjob.connect("sqlite:///jobs.db")
 

@@ -1,6 +1,6 @@
 """Mistakes that a type checker must find: one in each line marked so, and no other."""
 
-from rocketjob import Job, field, now
+from rocketjob import Document, Job, field, now
 
 
 class MistakenJob(Job):
@@ -9,6 +9,11 @@ class MistakenJob(Job):
     note: str | None = field(default=None)
 
     def perform(self) -> None: ...
+
+
+class MistakenDocument(Document):
+    collection_name = "mistaken"
+    name: str
 
 
 class TypedJob(Job):
@@ -36,6 +41,9 @@ MistakenJob(username="x", run_at="tomorrow")  # mistake: neither time nor timede
 MistakenJob.create(usrname="x", username="x")  # mistake: unknown keyword
 MistakenJob.create(username=5)  # mistake: wrong type
 MistakenJob.create()  # mistake: a field is missing
+MistakenJob.create_if_valid(usrname="x", username="x")  # mistake: unknown keyword
+MistakenDocument.create(nam="x")  # mistake: unknown keyword
+MistakenDocument.create_if_valid(name=5)  # mistake: wrong type
 MistakenJob.create(username="x", expires_at=5)  # mistake: neither time nor timedelta
 MistakenJob.perform_later(1)  # mistake: perform takes nothing
 
