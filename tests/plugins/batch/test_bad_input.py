@@ -172,7 +172,7 @@ def gz(text):
     ("name", "content", "says"),
     [
         ("a.gz", gz("x" * 1000)[:-4] + b"oops", "a.gz: is damaged or was cut off: fetch it again"),
-        ("a.xz", b"", "a.xz: is empty, and no xz data is: fetch it again"),
+        ("a.xz", b"", "a.xz: is empty, and xz data never is: fetch it again"),
         ("a.gz", "text\n", "it looks like plain text; rename it, or pass streams=[]"),
         ("a.txt", b"%PDF-1.4 \n", "it looks like a PDF; it can be read if it is saved as text"),
         ("a.zip", b"PK\x03\x04" + bytes(50), "a.zip: is damaged or was cut off: fetch it again"),

@@ -38,9 +38,9 @@ def _is_running(job: BatchModel) -> bool:
 def records(job: BatchModel, category: str | OutputCategory) -> Iterator[Any]:
     """Yield the records of an output."""
     check_complete(job)
-    found = job.output_category_for(category)
-    slices = OutputSlices(job.id, found)
-    if keeps_rows(found):
+    output = job.output_category_for(category)
+    slices = OutputSlices(job.id, output)
+    if keeps_rows(output):
         yield from rows_of(slices)
         return
     for slice_ in slices:
@@ -57,24 +57,24 @@ def download(
 ) -> int:
     """Write an output; see `Batch.download`."""
     check_complete(job)
-    found = job.output_category_for(category)
-    target = target if target is not None else found.file_name
+    output = job.output_category_for(category)
+    target = target if target is not None else output.file_name
     if target is None:
         raise ValueError(
-            f"download: give a file, or set the file_name of the output category {found.name}"
+            f"download: give a file, or set the file_name of the output category {output.name}"
         )
-    before, slices = found.file_name, OutputSlices(job.id, found)
+    before, slices = output.file_name, OutputSlices(job.id, output)
     if isinstance(target, str | PathLike):
-        found.file_name = str(target)  # it decides the format, if that is auto
+        output.file_name = str(target)  # it decides the format, if that is auto
     try:
         stored = None
         if slices.serializer.whole:
-            _check_format(found, before)
+            _check_format(output, before)
             stored, stream_names = _without_stored(slices, target, stream_names)
         with streams.open_writer(
             target, streams=stream_names, pgp_recipients=pgp_recipients
         ) as writer:
-            if keeps_rows(found):
+            if keeps_rows(output):
                 return _write_rows(slices, writer, header_line, before)
             header = header_line if header_line is not None else _header(slices, writer.name)
             if slices.serializer.whole:
@@ -83,7 +83,7 @@ def download(
                 writer.write_lines([header])
             return _write(slices, writer)
     except BaseException:
-        found.file_name = before
+        output.file_name = before
         raise
 
 

@@ -156,13 +156,13 @@ class KeptRows:
 
     def _columns(self) -> list[str] | None:
         """Return every column that some row has, in the order in which they come."""
-        found: dict[str, None] = {}
+        names: dict[str, None] = {}
         category = self._slices.category
         if isinstance(category, OutputCategory) and category.columns is None:
             for row in rows_of(self._slices):
                 if isinstance(row, Mapping):
-                    found.update(dict.fromkeys(row))
-        return list(found) or None
+                    names.update(dict.fromkeys(row))
+        return list(names) or None
 
     def header(self) -> str | None:
         """Return the header line; None where the format has none, or there are no rows."""

@@ -104,9 +104,9 @@ def lazy_rows(job: Job, category: InputCategory, lines: list[Any], first: int) -
 
 def _learn_header(job: Job, category: InputCategory) -> None:
     stored = job.collection().find_one({"_id": job.id}, {"input_categories": 1}) or {}
-    for each in stored.get("input_categories", ()):
-        if each.get("name") == category.name:
-            category.columns = each.get("columns")
+    for stored_category in stored.get("input_categories", ()):
+        if stored_category.get("name") == category.name:
+            category.columns = stored_category.get("columns")
 
 
 class LazyRows(Sequence[Any]):
@@ -127,7 +127,7 @@ class LazyRows(Sequence[Any]):
     def __getitem__(self, index: slice) -> Sequence[Any]: ...
     def __getitem__(self, index: int | slice) -> Any:
         if isinstance(index, slice):
-            return [self[each] for each in range(*index.indices(len(self)))]
+            return [self[number] for number in range(*index.indices(len(self)))]
         row = self._rows[index] if self._rows is not None else self._parse(index)
         return BLANK if row is None else row
 

@@ -178,8 +178,8 @@ class UploadWriter:
             return
         key = f"{MARKS}.{self.category.name}"
         condition = {**write_filter(job), "state": {"$nin": ENDED}, key: self.mark}
-        found = job.collection().update_one(condition, {"$set": {key: self._number}})
-        if not found.matched_count:
+        update = job.collection().update_one(condition, {"$set": {key: self._number}})
+        if not update.matched_count:
             raise self._conflict()
         self.mark = self._number
 
@@ -228,9 +228,9 @@ class UploadWriter:
             self._fail(error)
 
     def _fail(self, error: BaseException) -> None:
-        here = self.count + len(self._records) + 1
+        number = self.count + len(self._records) + 1
         # Ours say themselves where they happened; records are read and stored many at once.
-        where = "failed" if isinstance(error, RocketJobError) else f"stopped at record {here}"
+        where = "failed" if isinstance(error, RocketJobError) else f"stopped at record {number}"
         try:
             self.undo()
             error.add_note(f"The upload {where}; what it had added is removed.")
@@ -243,5 +243,5 @@ def _unstorable(category: InputCategory, slice_: Slice, error: Exception) -> Exc
     bad = refused(category.serializer, slice_.records)
     if bad is None:
         return error
-    number, said = slice_.id + bad[0], bad[1]
-    return StreamError(f"cannot be stored: {said}", file=category.file_of(number), record=number)
+    number, problem = slice_.id + bad[0], bad[1]
+    return StreamError(f"cannot be stored: {problem}", file=category.file_of(number), record=number)

@@ -142,7 +142,7 @@ class RejectFile:
         if self._is_whole:
             return cells[0] if isinstance(original, str) else _from_json(cells[0])
         assert self._table is not None
-        values = self._mended(cells, before, original)
+        values = self._corrected(cells, before, original)
         row = dict(zip(self.columns, values, strict=True))
         kept = {name: row[name] for name in self._table.kept or ()}
         if self._mode == "array" or isinstance(original, list | tuple):
@@ -151,7 +151,7 @@ class RejectFile:
             return kept
         return self._table.render(values if self._table.has_header else row)
 
-    def _mended(self, cells: list[str], before: list[str], original: Any) -> list[Any]:
+    def _corrected(self, cells: list[str], before: list[str], original: Any) -> list[Any]:
         """Return the values of cells; those that were not touched keep their type."""
         if isinstance(original, str):
             return list(cells)

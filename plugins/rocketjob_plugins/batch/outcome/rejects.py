@@ -168,7 +168,7 @@ def resubmit(job: BatchModel, source: Any, separator: str, reading: ReadKeywords
 def _check_storable(
     job: BatchModel, rows: Mapping[int, Row], known: Mapping[int, Any], source: Any
 ) -> None:
-    """Refuse a mended record that cannot be stored, with its line."""
+    """Refuse a corrected record that cannot be stored, with its line."""
     named = job.input_category_for("main").serializer
     for number, record in known.items():
         if bad := refused(named, [record]):

@@ -33,9 +33,9 @@ def check_encoding(head: bytes, name: str, encoding: str) -> None:
     Raises:
         StreamError: it names the right one.
     """
-    said = wrong_encoding(head, encoding)
-    if said is not None:
-        words, right = said
+    seen = wrong_encoding(head, encoding)
+    if seen is not None:
+        words, right = seen
         raise StreamError(f'{words}: pass encoding="{right}"', file=name)
 
 
@@ -46,11 +46,11 @@ def wrong_encoding(head: bytes, encoding: str) -> tuple[str, str] | None:
             if encoding in fitting:
                 return None
             return f"looks like {right.upper()} text", right
-    found = _by_zeros(head[:SAMPLE])
+    by_zeros = _by_zeros(head[:SAMPLE])
     family = encoding[:6]
-    if found is not None:
-        said = f"looks like {found[:6].upper()} text without a byte order mark"
-        return None if encoding == found else (said, found)
+    if by_zeros is not None:
+        words = f"looks like {by_zeros[:6].upper()} text without a byte order mark"
+        return None if encoding == by_zeros else (words, by_zeros)
     if family in ("utf-16", "utf-32") and head and head.isascii() and b"\0" not in head:
         return f"looks like plain text and not like {family.upper()}", "utf-8"
     return None
@@ -60,9 +60,9 @@ def _by_zeros(sample: bytes) -> str | None:
     """Return the encoding in which text has its zeros where those of the sample are, mostly."""
     for encoding, width, zeros, low in _ZEROS:
         whole = sample[: len(sample) // width * width]
-        here = min(whole[at::width].count(0) for at in zeros)
+        zeros_seen = min(whole[at::width].count(0) for at in zeros)
         count = len(whole) // width
         least = count * 0.9 if width == 4 else max(2, count * 0.3)  # others than Latin have none
-        if here and here >= least and whole[low::width].count(0) * 10 <= here:
+        if zeros_seen and zeros_seen >= least and whole[low::width].count(0) * 10 <= zeros_seen:
             return encoding
     return None

@@ -87,10 +87,10 @@ class _Gunzip:
 
     def decompress(self, data: bytes, max_length: int) -> bytes:
         tail = self._object.unconsumed_tail
-        found = self._object.decompress(tail + data if tail else data, max_length)
+        content = self._object.decompress(tail + data if tail else data, max_length)
         # A full answer may have more behind it, though no input is left over.
-        self.needs_input = not self._object.unconsumed_tail and len(found) < max_length
-        return found
+        self.needs_input = not self._object.unconsumed_tail and len(content) < max_length
+        return content
 
 
 class _Unzstd:
@@ -108,11 +108,11 @@ class _Unzstd:
         if data:
             self._waiting = memoryview(data)
         piece, self._waiting = self._waiting[:ZSTD_PIECE], self._waiting[ZSTD_PIECE:]
-        found: bytes = self._object.decompress(piece)
+        content: bytes = self._object.decompress(piece)
         if self._object.eof:
             self.eof = True
             self.unused_data = self._object.unused_data + bytes(self._waiting)
-        return found
+        return content
 
 
 class _Skip:
@@ -244,7 +244,7 @@ def wrong_content(name: str, stream: str, head: bytes, outer: Sequence[str] = ()
     """Say that a file, or what is within its `outer` streams, is not what it is said to be."""
     words, other = content.kind_of(head)
     if not head:
-        return StreamError(f"is empty, and no {stream} data is: fetch it again", file=name)
+        return StreamError(f"is empty, and {stream} data never is: fetch it again", file=name)
     if words == "plain text":
         cure = f"rename it, or pass streams={_listed(outer)}"
     elif other is None:
@@ -293,20 +293,21 @@ class Unzip:
             ) from error
 
     def _only_file(self, archive: zipfile.ZipFile, limits: Limits) -> zipfile.ZipInfo:
-        found = [
-            each
-            for each in archive.infolist()
-            if not each.is_dir() and not each.filename.startswith("__MACOSX/")  # Finder's notes
+        files = [
+            entry
+            for entry in archive.infolist()
+            if not entry.is_dir()
+            and not entry.filename.startswith("__MACOSX/")  # notes of the Finder
         ]
-        if len(found) != 1:
-            names = ", ".join(repr(each.filename) for each in found[:10]) or "none"
-            more = f" and {len(found) - 10} more" if len(found) > 10 else ""
+        if len(files) != 1:
+            names = ", ".join(repr(entry.filename) for entry in files[:10]) or "none"
+            more = f" and {len(files) - 10} more" if len(files) > 10 else ""
             raise StreamError(
-                f"must contain one file and contains {len(found)}: {names}{more}; pack the file "
+                f"must contain one file and contains {len(files)}: {names}{more}; pack the file "
                 "that is meant alone",
                 file=self._name,
             )
-        member = found[0]
+        member = files[0]
         if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
             raise StreamError(
                 "is packed in a way that is not supported: pack it as deflated", file=self._name

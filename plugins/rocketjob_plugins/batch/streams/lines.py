@@ -254,8 +254,8 @@ class _Splitter:
             if wrong is not None:
                 raise self._not_as_text(f'and {wrong[0]}; pass encoding="{wrong[1]}" then')
 
-    def _not_as_text(self, said: str) -> StreamError:
-        return StreamError(f"is open as text, {said}: open it in binary", file=self._opened.name)
+    def _not_as_text(self, problem: str) -> StreamError:
+        return StreamError(f"is open as text, {problem}: open it in binary", file=self._opened.name)
 
     def _read_text(self) -> str:
         try:
@@ -314,7 +314,7 @@ class _Splitter:
             return "open it with the right encoding, or in binary and pass encoding"
         replace = 'encode_replace="?" to replace it'
         if error.encoding == "utf-8" and not (self._is_ascii and before.isascii()):
-            return f"text before it is, so that the file is damaged: mend it, or pass {replace}"
+            return f"text before it is, so that the file is damaged: correct it, or pass {replace}"
         windows = error.encoding in ("utf-8", "ascii") and error.object[error.start] not in _UNUSED
         example = ', for example encoding="cp1252" for text of Windows' if windows else ""
         return f"pass the right encoding{example}, or {replace}"
@@ -332,5 +332,5 @@ class _Splitter:
         )
 
     def _detect_in(self, text: str) -> str | None:
-        found = _DELIMITER.search(text)
-        return found[0] if found else None
+        delimiter = _DELIMITER.search(text)
+        return delimiter[0] if delimiter else None

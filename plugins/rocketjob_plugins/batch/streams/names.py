@@ -70,15 +70,15 @@ def check_url(url: str) -> None:
 
 def library_failed(doing: str, error: BaseException, url: str) -> StreamError:
     """Return what to raise where a library fails with a URL: without its secrets, in any form."""
-    said = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    found = StreamError(f"{doing}: {hide_secrets_of(url, bounded(said))}", file=shown(url))
+    reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    failure = StreamError(f"{doing}: {hide_secrets_of(url, bounded(reason))}", file=shown(url))
     if secrets_of(url):
-        found.__suppress_context__ = (
+        failure.__suppress_context__ = (
             True  # its own words, and those of what caused it, may hold them
         )
     else:
-        found.__cause__ = error
-    return found
+        failure.__cause__ = error
+    return failure
 
 
 def streams_of(file_name: str | None) -> list[str]:
@@ -86,14 +86,14 @@ def streams_of(file_name: str | None) -> list[str]:
 
     Extensions are taken from the right, ignoring case, up to the first that is not a stream.
     """
-    found: list[str] = []
+    streams: list[str] = []
     parts = base_name(file_name).split(".")[1:] if file_name else []
     for part in reversed(parts):
         stream = EXTENSIONS.get(part.lower())
         if stream is None:
             break
-        found.insert(0, stream)
-    return found
+        streams.insert(0, stream)
+    return streams
 
 
 def chosen_streams(file_name: str | None, streams: Sequence[str] | str | None) -> list[str]:
@@ -105,7 +105,7 @@ def chosen_streams(file_name: str | None, streams: Sequence[str] | str | None) -
     if streams is None:
         return streams_of(file_name)
     given = [streams] if isinstance(streams, str) else list(streams)
-    return [_known(each) for each in given if each != "none"]
+    return [_known(name) for name in given if name != "none"]
 
 
 def _known(stream: str) -> str:

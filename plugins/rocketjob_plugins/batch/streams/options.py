@@ -18,7 +18,9 @@ Cleaner = str | Callable[[str], str]
 
 def _character(instance: Any, attribute: Any, value: Any) -> None:
     if not isinstance(value, str) or len(value) != 1 or value in "\r\n\0":
-        raise StreamError(f"{attribute.name} must be one character, and no line break: {value!r}")
+        raise StreamError(
+            f"{attribute.name} must be one character other than a line break: {value!r}"
+        )
 
 
 @attrs.frozen
@@ -98,12 +100,12 @@ def text_encoding(name: str | None) -> str:
         StreamError: there is no such encoding.
     """
     try:
-        found = codecs.lookup("utf-8" if name is None else name)
+        codec = codecs.lookup("utf-8" if name is None else name)
     except (LookupError, TypeError):
         raise StreamError(f"There is no encoding {name!r}: for example utf-8, latin-1") from None
-    if not getattr(found, "_is_text_encoding", True):
+    if not getattr(codec, "_is_text_encoding", True):
         raise StreamError(f"{name!r} is not an encoding of text: use for example utf-8, latin-1")
-    return found.name
+    return codec.name
 
 
 @functools.cache

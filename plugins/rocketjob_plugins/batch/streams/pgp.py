@@ -56,9 +56,9 @@ class _Gpg:
         self._said.seek(0)
         lines = self._said.read(CHUNK).decode("utf-8", "replace").splitlines()
         words = dict.fromkeys(line.removeprefix("gpg: ") for line in lines if line[:5] == "gpg: ")
-        said = "; ".join(words) or "no reason given"
-        cure = next((cure for status, cure in CURES.items() if status in said), CURES[""])
-        raise StreamError(f"gpg cannot {doing} it: {cure} (it says: {said})", file=self.name)
+        reason = "; ".join(words) or "no reason given"
+        cure = next((cure for status, cure in CURES.items() if status in reason), CURES[""])
+        raise StreamError(f"gpg cannot {doing} it: {cure} (it says: {reason})", file=self.name)
 
     def close(self) -> None:
         if self.process.poll() is None:

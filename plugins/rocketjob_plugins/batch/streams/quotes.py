@@ -34,22 +34,22 @@ def join_quoted(
         if not opened and quote not in "".join(lines):
             yield lines
             continue
-        found: list[str] = []
+        joined: list[str] = []
         for index, line in enumerate(lines):
             if opened:
                 opened.append(line)
                 length += len(line)
                 if open_quote(line, True, dialect) < 0:
-                    found.append((state.delimiter or "").join(opened))
+                    joined.append((state.delimiter or "").join(opened))
                     opened = []
                 elif length > longest:
                     raise _unbalanced(state, began, opened[0], dialect)
             elif quote in line and not complete(line) and open_quote(line, False, dialect) >= 0:
                 opened, length, began = [line], len(line), state.line + index + 1
             else:
-                found.append(line)
-        if found:
-            yield found
+                joined.append(line)
+        if joined:
+            yield joined
     if opened:
         raise _unbalanced(state, began, opened[0], dialect)
 
@@ -96,8 +96,8 @@ def open_quote(line: str, inside: bool, dialect: Dialect) -> int:
 
 
 def _next(line: str, opening: str, start: int) -> int:
-    found = line.find(opening, start)
-    return found if found < 0 else found + len(opening) - 1
+    position = line.find(opening, start)
+    return position if position < 0 else position + len(opening) - 1
 
 
 def _unbalanced(state: Position, line: int, text: str, dialect: Dialect) -> StreamError:

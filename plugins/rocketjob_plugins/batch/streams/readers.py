@@ -49,20 +49,20 @@ def open_layers(
     """
     if streams is not None:
         chosen_streams(None, streams)  # a misspelt one is named before anything is opened
-    found = open_source(source, file_name)
+    lowest = open_source(source, file_name)
     try:
-        names = chosen_streams(found.file_name, streams)
-        _check(names, found)
+        names = chosen_streams(lowest.file_name, streams)
+        _check(names, lowest)
         workbook = names[:1] == ["xlsx"]
-        reader: Reader = found
+        reader: Reader = lowest
         for index in reversed(range(int(workbook), len(names))):
             outer = names[index + 1 :]
-            reader = _layer(names[index], reader, found.name, limits or LIMITS, outer)
-        return Opened(reader, found, names, workbook)
+            reader = _layer(names[index], reader, lowest.name, limits or LIMITS, outer)
+        return Opened(reader, lowest, names, workbook)
     except BaseException as error:
-        found.close()
+        lowest.close()
         if isinstance(error, StreamError):
-            raise error.at(file=found.name) from error.__cause__
+            raise error.at(file=lowest.name) from error.__cause__
         raise
 
 

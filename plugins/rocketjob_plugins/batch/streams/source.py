@@ -112,19 +112,19 @@ def _open_path(path: str, file_name: str | None) -> Source:
 
 
 def _missing(path: str) -> str:
-    said = f"does not exist on {socket.gethostname()}"  # a worker's machine may be another one
+    problem = f"does not exist on {socket.gethostname()}"  # a worker may run on another machine
     parent = Path(path).absolute().parent
     if not parent.is_dir():
-        return f"{said}, nor does the directory {parent}"
-    return said if os.path.isabs(path) else f"{said} (relative to {Path.cwd()})"
+        return f"{problem}, nor does the directory {parent}"
+    return problem if os.path.isabs(path) else f"{problem} (relative to {Path.cwd()})"
 
 
 def _open_object(source: Any, file_name: str | None) -> Source:
     name = file_name or getattr(source, "name", None)
     label = shown(name) if isinstance(name, str) else "the file object"
-    found = Source(label, file_name, source, owned=False)
-    found.is_text = isinstance(source, io.TextIOBase) or isinstance(found.read(0), str)
-    return found
+    opened = Source(label, file_name, source, owned=False)
+    opened.is_text = isinstance(source, io.TextIOBase) or isinstance(opened.read(0), str)
+    return opened
 
 
 def _open_url(url: str, file_name: str | None) -> Source:
@@ -164,8 +164,8 @@ def fsspec(name: str | None = None) -> Any:
 def package_missing(url: str, error: ImportError) -> StreamError:
     """Say which package fsspec requires for a scheme."""
     scheme = urlsplit(url).scheme.lower()
-    said = f"pip install {PACKAGES[scheme]}" if scheme in PACKAGES else str(error)
-    return StreamError(f"{scheme}:// needs a package: {said}", file=shown(url))
+    cure = f"pip install {PACKAGES[scheme]}" if scheme in PACKAGES else str(error)
+    return StreamError(f"{scheme}:// needs a package: {cure}", file=shown(url))
 
 
 def _open_remote(url: str, name: str) -> Any:
@@ -213,16 +213,16 @@ def _open_http(url: str, name: str) -> _Http:
     import urllib.request
 
     if has_password(url):
-        said = "a password in a web address is not supported: give one without, or a signed one"
-        raise StreamError(f"cannot be opened: {said}", file=name)
+        problem = "a password in a web address is not supported: give one without, or a signed one"
+        raise StreamError(f"cannot be opened: {problem}", file=name)
     request = urllib.request.Request(url, headers={"User-Agent": "rocketjob"})
     try:
         return _Http(urllib.request.urlopen(request, timeout=HTTP_SECONDS), name)
     except urllib.error.HTTPError as error:
         error.close()
-        said = "does not exist" if error.code in (404, 410) else "cannot be opened"
+        problem = "does not exist" if error.code in (404, 410) else "cannot be opened"
         raise StreamError(
-            f"{said}: the server answers {error.code} {error.reason}", file=name
+            f"{problem}: the server answers {error.code} {error.reason}", file=name
         ) from None
     except (OSError, ValueError, http.client.HTTPException) as error:
         why = getattr(error, "reason", None)  # urllib has put its own around it

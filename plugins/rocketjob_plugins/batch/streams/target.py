@@ -153,8 +153,8 @@ def open_target(target: Any, fsync: bool) -> tuple[Target, str | None]:
         return _open_name(target, fsync), target
     if hasattr(target, "write"):
         return _object(target), None
-    said = "The path is empty" if target == "" else f"Cannot write to a {type(target).__name__}"
-    raise StreamError(f"{said}: give a path, a URL or a file object")
+    problem = "The path is empty" if target == "" else f"Cannot write to a {type(target).__name__}"
+    raise StreamError(f"{problem}: give a path, a URL or a file object")
 
 
 def _object(target: Any) -> _Object:

@@ -135,4 +135,6 @@ def _check_keys(value: Any) -> None:
 
 def _article(value: Any) -> str:
     name = type(value).__name__
+    if isinstance(value, bytes):
+        return name
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"

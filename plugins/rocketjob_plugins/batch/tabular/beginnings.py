@@ -18,8 +18,8 @@ _MARKUP = {"<!doctype html": "a web page", "<html": "a web page", "<?xml": "XML"
 
 def declared_separator(line: str) -> str | None:
     """Return the separator that a line `sep=;` names, as Excel writes it before the header."""
-    found = _DECLARED.fullmatch(line.rstrip("\r"))
-    return found[1] if found else None
+    match = _DECLARED.fullmatch(line.rstrip("\r"))
+    return match[1] if match else None
 
 
 def check_declared(line: str, separator: str | None) -> bool:
@@ -28,10 +28,10 @@ def check_declared(line: str, separator: str | None) -> bool:
     Raises:
         StreamError: it is another one than that of the format.
     """
-    found = declared_separator(line) if separator is not None else None
-    if found is not None and found != separator:
-        raise StreamError(f"the first line names another separator: {_cure(found)}")
-    return found is not None
+    declared = declared_separator(line) if separator is not None else None
+    if declared is not None and declared != separator:
+        raise StreamError(f"the first line names another separator: {_cure(declared)}")
+    return declared is not None
 
 
 def other_separator(line: str, separator: str, dialect: Dialect | None, sure: bool) -> str | None:
@@ -42,16 +42,16 @@ def other_separator(line: str, separator: str, dialect: Dialect | None, sure: bo
         sure: the separator was given: another one is looked for only where it is not there at all.
     """
     outside = without_quoted(dialect).sub("", line) if dialect else line
-    found = max(SEPARATORS.replace(separator, ""), key=outside.count)
+    other = max(SEPARATORS.replace(separator, ""), key=outside.count)
     least = 0 if sure else outside.count(separator)
-    others = outside.count(found)
-    return found if others > least and not (sure and separator in outside) else None
+    others = outside.count(other)
+    return other if others > least and not (sure and separator in outside) else None
 
 
-def wrong_separator(found: str, separator: str) -> str:
+def wrong_separator(right: str, separator: str) -> str:
     """Say what is wrong with a header that another separator cuts."""
-    return f"the header is separated by {_named(found)} and not by {_named(separator)}: " + _cure(
-        found
+    return f"the header is separated by {_named(right)} and not by {_named(separator)}: " + _cure(
+        right
     )
 
 

@@ -30,8 +30,8 @@ def _is_mark(character: str) -> bool:
 def near(names: Iterable[str], known: Iterable[str]) -> str:
     """Return a hint at what was meant, to be put behind the names."""
     known = list(known)
-    found = [near for name in names if (near := nearest(name, known))]
-    return f" (did you mean {', '.join(found)}?)" if found else ""
+    guesses = [near for name in names if (near := nearest(name, known))]
+    return f" (did you mean {', '.join(guesses)}?)" if guesses else ""
 
 
 class ColumnRules:
@@ -78,9 +78,9 @@ class ColumnRules:
 
     def _check_name(self, number: int, name: str, given: str) -> None:
         if not name and not self._skip_unknown:
-            said = f" ({given!r} has no letter or digit)" if given else ""
+            shown = f" ({given!r} has no letter or digit)" if given else ""
             raise StreamError(
-                f"the header names no column {number}{said}: name it, or leave it out with "
+                f"the header names no column {number}{shown}: name it, or leave it out with "
                 "skip_unknown=True",
                 column=number,
             )
@@ -109,13 +109,13 @@ class ColumnRules:
         self._check_unknown(unknown)
         if self.allowed is not None and all(left_out) and names:
             raise self._nothing_known()
-        found: list[str] = []
+        marked: list[str] = []
         for number, (name, out) in enumerate(zip(names, left_out, strict=True), 1):
             mark = f"{REJECTED}{name}"
-            if out and (mark in found or (not name and self.allowed is None)):
+            if out and (mark in marked or (not name and self.allowed is None)):
                 mark = f"{mark}{number}"
-            found.append(mark if out else name)
-        return found
+            marked.append(mark if out else name)
+        return marked
 
     # --- rows --------------------------------------------------------------------------------
 

@@ -53,10 +53,10 @@ class Column:
         number = self._number(stripped)
         if self.type == "integer":
             return int(number)
-        found = float(number)
-        if Decimal(repr(found)) != number:
+        value = float(number)
+        if Decimal(repr(value)) != number:
             raise self._error(f"{stripped!r} has too many digits for a float: use the type string")
-        return found
+        return value
 
     def render(self, value: Any) -> str:
         if self.type == "string" or value is None:
@@ -96,7 +96,7 @@ class Column:
             if number is not None and (self.type == "float" or number == int(number)):
                 return number
         kind = "whole number" if self.type == "integer" else "number"
-        raise self._error(f"{value!r} is no {kind}")
+        raise self._error(f"{value!r} is not a {kind}")
 
     def _error(self, problem: str) -> StreamError:
         return StreamError(problem, column=self.key)
@@ -169,14 +169,14 @@ def _layout(given: Any) -> list[Column]:
             'the format fixed needs its layout: format_options={"layout": [{"key": "name", '
             '"size": 20}, ...]}'
         )
-    found = [_column(number, each) for number, each in enumerate(given, 1)]
-    if any(column.size is None for column in found[:-1]):
+    layout = [_column(number, entry) for number, entry in enumerate(given, 1)]
+    if any(column.size is None for column in layout[:-1]):
         raise StreamError("layout: only the last size can be remainder")
-    keys = [column.key for column in found if column.key is not None]
+    keys = [column.key for column in layout if column.key is not None]
     twice = sorted({key for key in keys if keys.count(key) > 1})
     if twice:
         raise StreamError(f"layout: the key {twice[0]} is there twice")
-    return found
+    return layout
 
 
 def _column(number: int, given: Any) -> Column:

@@ -145,13 +145,13 @@ def _said(error: csv.Error) -> str:
 
 def parse_each(format: Any, lines: Sequence[str]) -> list[Any]:
     """Parse line by line, so that an error names the line, counted from 1."""
-    found = []
+    rows = []
     for number, line in enumerate(lines, 1):
         try:
-            found.append(format.parse(line))
+            rows.append(format.parse(line))
         except StreamError as error:
             raise error.at(line=number) from None
-    return found
+    return rows
 
 
 class Psv:
@@ -190,12 +190,12 @@ class Psv:
         return "|".join([self._held(number, text) for number, text in enumerate(texts, 1)])
 
     def _held(self, number: int, text: str) -> str:
-        found = _NOT_IN_PSV.search(text)
-        if found is None:
+        match = _NOT_IN_PSV.search(text)
+        if match is None:
             return text
         if self._replace is not None:
             return _NOT_IN_PSV.sub(self._replace, text)
-        what = "a line break" if found[0] != "|" else "|"
+        what = "a line break" if match[0] != "|" else "|"
         raise StreamError(
             f'{what} cannot be written as psv: write csv, or set format_options={{"replace": " "}}',
             column=number,

@@ -19,20 +19,20 @@ _READ_AS = {"xlsx": "csv", "xlsm": "csv", "jsonl": "json", "ndjson": "json"}
 
 def known_formats(formats: Iterable[type[Format]] = ()) -> dict[str, type[Format]]:
     """Return the built-in formats and others, by name; the last of a name holds."""
-    return {each.name: each for each in (*BUILT_IN, *formats)}
+    return {format.name: format for format in (*BUILT_IN, *formats)}
 
 
 def format_of(file_name: str | None, formats: Iterable[type[Format]] = ()) -> str | None:
     """Return the format that a file name asks for, None if it asks for none.
 
-    It is the first from the right of the parts between dots that is a format's name, in any case:
+    It is the first from the right of the parts between dots that is a format's name, ignoring case:
     `csv` for `orders.csv.gz`. Workbooks are read as `csv`.
     """
     known = {name.lower(): name for name in known_formats(formats)}
     for part in reversed(base_name(file_name).lower().split(".")) if file_name else ():
-        found = known.get(_READ_AS.get(part, part))
-        if found is not None:
-            return found
+        format = known.get(_READ_AS.get(part, part))
+        if format is not None:
+            return format
     return None
 
 

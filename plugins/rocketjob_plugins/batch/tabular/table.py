@@ -134,9 +134,9 @@ class Tabular:
         separator = self.separator
         if separator is None or not isinstance(line, str):
             return
-        found = other_separator(line, separator, self.dialect, self._sure_of_separator)
-        if found is not None:
-            raise StreamError(wrong_separator(found, separator))
+        other = other_separator(line, separator, self.dialect, self._sure_of_separator)
+        if other is not None:
+            raise StreamError(wrong_separator(other, separator))
 
     def _set_columns(self, names: list[str]) -> None:
         self.columns = names
@@ -263,8 +263,8 @@ class Tabular:
         column = names[len(row)] if len(row) < count else count + 1
         if self.strict:
             values = "1 value" if len(row) == 1 else f"{len(row)} values"
-            there = "there is 1 column" if count == 1 else f"there are {count} columns"
-            raise StreamError(f"has {values}, and {there}", line=number, column=column)
+            columns = "there is 1 column" if count == 1 else f"there are {count} columns"
+            raise StreamError(f"has {values}, and {columns}", line=number, column=column)
         missing = [name for name in self._rules.required if name in names[len(row) :]]
         if missing:
             problem = f"has no value for {missing[0]}, which is required"
@@ -348,7 +348,7 @@ class Tabular:
                 at = names[at - 1]
             raise StreamError(error.problem, column=at) from None
         if self.is_blank(line):
-            raise StreamError(f"would be a blank line, which is no row of {self.format}")
+            raise StreamError(f"would be a blank line, which is not a row of {self.format}")
         return line
 
     def _values(self, row: Any) -> tuple[list[Any], list[str] | None]:
