@@ -24,18 +24,16 @@ from rocketjob.jobs.fit import check_fits
 from rocketjob.jobs.job import Job
 from rocketjob.model.record import record_of
 from rocketjob.queue.eligible import Eligible, more_urgent_than
-from rocketjob.queue.limits import STEP, ClaimRefused, LimitedClaim, Seen, limits_of
+from rocketjob.queue.limits import ClaimRefused, LimitedClaim, limits_of
+from rocketjob.queue.lookout import REST, Lookout
 from rocketjob.queue.unusable import fail_claimed, fail_queued
-from rocketjob.store import Collection, Filter, Store, Update
+from rocketjob.store import Collection, Filter, Store
 from rocketjob.store.context import Plugins
 
 log = Logger("rocketjob.queue")
 ORDER = [("priority", 1), ("_id", 1)]  # the most urgent first, then the oldest
 MOST_OPEN = 200  # running jobs that a claim looks at for parts to join
 DEFERRED_ALONE = 20  # jobs of a class whose limits fail: of more, the whole class is deferred
-REST = (
-    4  # after a long look past jobs that wait, leave their head alone for this many times as long
-)
 
 
 @attrs.define(eq=False)
@@ -56,12 +54,10 @@ class Queue:
     worker_name: str
     quarantined: bool | None = None
     eligible: Eligible = attrs.field(init=False)
+    lookout: Lookout = attrs.field(factory=Lookout, init=False)
     _logged: set[tuple[str, str]] = attrs.field(factory=set)
     _owed: dict[Any, list[Callable[[], None]]] = attrs.field(factory=dict)
     _out_of_reach: str = ""  # in this claim: how the jobs are joined whose parts are away
-    _seen: Seen = attrs.field(factory=Seen)
-    _spent: float = 0.0  # seconds of the look that `_seen` is of
-    _looks_again_at: float = inf
     _patient_until: float = inf
     _asked_at: float = inf  # when the present claim was asked for
 
@@ -78,7 +74,7 @@ class Queue:
         Args:
             places: how many workers can join a running job; `limit`, if not given.
             patience: seconds to look past jobs that wait for limits; where they were too few the
-                next call goes on: see `sees_on`.
+                next call goes on: see `Lookout.sees_on`.
         """
         places = limit if places is None else places
         self._patient_until = clock.elapsed() + patience
@@ -142,53 +138,11 @@ class Queue:
     def _claim_together(self, filter: Filter, limit: int, now: datetime) -> list[dict[str, Any]]:
         update = claims.claim_update(self.claimed_by, self.worker_name, now, self.eligible.cleared)
         if self.eligible.limited:
-            return self._claim_limited(filter, update, limit, now)
+            claim = LimitedClaim(
+                self.store, filter, update, ORDER, now, Job.from_document, self._limits_fail
+            )
+            return self.lookout.run(claim, limit, self._patient_until)
         return self.store.claim_many(COLLECTION, filter, update, sort=ORDER, limit=limit)
-
-    # --- past jobs that wait for limits ------------------------------------------------------
-
-    def _claim_limited(
-        self, filter: Filter, update: Update, limit: int, now: datetime
-    ) -> list[dict[str, Any]]:
-        began = clock.elapsed()
-        if began >= self._looks_again_at:
-            self._seen, self._spent, self._looks_again_at = Seen(), 0.0, inf
-        claim = LimitedClaim(
-            self.store,
-            filter,
-            update,
-            ORDER,
-            now,
-            Job.from_document,
-            self._limits_fail,
-            attrs.evolve(self._seen, at_end=False),
-        )
-        claimed = claim.run(limit)
-        while not claimed and not claim.seen.at_end and clock.elapsed() < self._patient_until:
-            claimed = claim.run(limit)
-        if claim.seen.passed >= STEP:
-            self._note_seen(claim.seen, bool(claimed), clock.elapsed() - began)
-        return claimed
-
-    def _note_seen(self, seen: Seen, has_claimed: bool, took: float) -> None:
-        """Remember how far it has looked past jobs that wait, so as not to do it at each claim.
-
-        Until it looks again, which is a few times as long as the look took, it does not see a slot
-        that becomes free among them.
-        """
-        self._seen, self._spent = seen, self._spent + took
-        if self._looks_again_at == inf and (has_claimed or seen.at_end):
-            self._looks_again_at = clock.elapsed() + REST * self._spent
-
-    @property
-    def sees_on(self) -> bool:
-        """Whether the last claim has not seen all that waits, so that the next goes on there."""
-        return self._seen.last is not None and not self._seen.at_end
-
-    @property
-    def looks_again_in(self) -> float:
-        """Seconds until a claim looks again at the head of those that wait, if it does not now."""
-        return max(0.0, self._looks_again_at - clock.elapsed())
 
     def _limits_fail(self, job: Job, error: BaseException) -> None:
         """Defer a job whose limits cannot be asked; the log says so once for its class."""

@@ -162,7 +162,7 @@ def test_the_head_of_those_that_wait_is_looked_at_again_after_a_while(rocketjob)
     assert rocketjob.queue.claim(1) == []
     customer = first.customer
     first.abort()
-    assert 0 < rocketjob.queue.looks_again_in < float("inf")
+    assert 0 < rocketjob.queue.lookout.looks_again_in < float("inf")
     rocketjob.travel(timedelta(minutes=5))
     (claimed,) = rocketjob.queue.claim(5)
     assert claimed.customer == customer
