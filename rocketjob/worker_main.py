@@ -18,7 +18,7 @@ from typing import IO, Any
 
 from rocketjob import application
 from rocketjob.application import Application
-from rocketjob.base import clock, signals
+from rocketjob.base import clock, printing, signals
 from rocketjob.base.config import Config
 from rocketjob.base.ending import end_soon
 from rocketjob.base.log import Logger, LogService, put_back
@@ -137,6 +137,7 @@ class Child:
 def main() -> None:
     """Read the orders and work until told to stop."""
     signals.be_deaf()
+    printing.be_lenient()
     faulthandler.enable()
     commands = os.fdopen(os.dup(0), encoding="utf-8")
     with open(os.devnull) as nothing:

@@ -16,6 +16,7 @@ from rocketjob.base.log import Logger
 
 log = Logger("rocketjob.ending")
 EXIT_SECONDS = 3.0  # for the threads, and again for what is registered with `atexit`
+SAY_SECONDS = 1.0
 
 
 def end_soon(code: int, last: Callable[[], None] = lambda: None) -> None:
@@ -31,18 +32,25 @@ def end_soon(code: int, last: Callable[[], None] = lambda: None) -> None:
         if threads_ended.wait(EXIT_SECONDS):
             threading.Event().wait(EXIT_SECONDS)
         else:
-            log.warning(f"threads do not end and are given up: {_names_of_threads()}")
+            _say(f"threads do not end and are given up: {_names_of_threads()}")
             handlers = threading.Thread(target=atexit._run_exitfuncs, daemon=True)
             handlers.start()
             handlers.join(EXIT_SECONDS)
             if not handlers.is_alive():
                 os._exit(code)
-        log.warning("what was registered with atexit does not end and is given up")
+        _say("what was registered with atexit does not end and is given up")
         last()
         os._exit(code)
 
     with contextlib.suppress(RuntimeError):  # no thread can be started
         threading.Thread(target=watch, name="ending", daemon=True).start()
+
+
+def _say(text: str) -> None:
+    """Log a line, unless nobody reads what is written: that would hold this end up too."""
+    saying = threading.Thread(target=log.warning, args=(text,), daemon=True)
+    saying.start()
+    saying.join(SAY_SECONDS)
 
 
 def _names_of_threads() -> str:

@@ -37,6 +37,7 @@ NAMES = {number: name for name, number in LEVELS.items()}
 FIELDS = "rocketjob_fields"
 FORK_SECONDS = 1.0  # how long a fork waits for a line that is being written
 _names: set[str] = set()  # of the loggers that are ours
+STOP_SECONDS = 3.0  # for what is still to be written
 _services: weakref.WeakSet[LogService] = weakref.WeakSet()  # those that write
 
 
@@ -270,15 +271,18 @@ class LogService:
         return self._listener.handlers if self._listener is not None else ()
 
     def stop(self) -> None:
-        """Write what is still queued, and end the thread."""
+        """Write what is still queued, within reason: perhaps nobody reads it."""
         if self._listener is None or self._handler is None:
             return
         _services.discard(self)
         logging.getLogger().removeHandler(self._handler)
-        handlers = self._listener.handlers
-        self._listener.stop()
-        for handler in handlers:
-            handler.close()
+        writing = self._listener._thread  # its `stop` has no timeout
+        self._listener.enqueue_sentinel()
+        if writing is not None:
+            writing.join(STOP_SECONDS)
+        if writing is None or not writing.is_alive():
+            for handler in self._listener.handlers:
+                handler.close()
         self._listener = self._handler = None
 
 

@@ -306,14 +306,67 @@ def test_a_job_moves_no_other_one_to_another_store(tmp_path, place):
     assert outcomes(place)["QuickJob"] == ("completed", None)
 
 
+SAY = (
+    "import sys\nfrom rocketjob import Job\n"
+    "class SayJob(Job):\n    destroy_on_complete = False\n"
+    "    def perform(self):\n        print('hello', flush=True)\n"
+    "        print('hello', file=sys.stderr, flush=True)\n"
+)
+
+
+@pytest.mark.parametrize("output", ["a full disk", "a pipe whose reader ends"])
+def test_a_job_that_prints_does_not_fail_where_that_cannot_be_written(tmp_path, output):
+    (tmp_path / "say.py").write_text(SAY)
+    url = f"sqlite:///{tmp_path}/jobs.db"
+    command = [sys.executable, "-m", "rocketjob.cli", "server", "--app", "say", "--url", url]
+    command += ["--workers", "1", "--log", f"{tmp_path}/server.log"]
+    with sandbox(url) as application, open("/dev/full", "w") as full:
+        jobs = application.store.collection("rocket_job.jobs")
+        target = full if output == "a full disk" else subprocess.PIPE
+        started = subprocess.Popen(
+            command, cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=target, stderr=target
+        )
+        for stream in (started.stdout, started.stderr):
+            if stream is not None:
+                stream.close()
+        try:
+            insert(jobs, "SayJob", 2)
+            eventually(lambda: ended(jobs, 2) or started.poll() is not None)
+            assert [each["state"] for each in jobs.find({})] == ["completed", "completed"]
+            assert (tmp_path / "server.log").read_text().count("what is printed is lost") == 2
+            started.terminate()
+            assert started.wait(20) == 0
+        finally:
+            started.kill()
+            started.wait()
+
+
+def test_a_server_ends_although_nobody_reads_its_output(tmp_path):
+    (tmp_path / "say.py").write_text(SAY.replace("hello'", "hello' * 100_000"))
+    url = f"sqlite:///{tmp_path}/jobs.db"
+    command = [sys.executable, "-m", "rocketjob.cli", "server", "--app", "say", "--url", url]
+    command += ["--workers", "1", "--grace", "0.5"]
+    with sandbox(url) as application:
+        jobs = application.store.collection("rocket_job.jobs")
+        reading, writing = os.pipe()
+        started = subprocess.Popen(
+            command, cwd=tmp_path, stdin=subprocess.DEVNULL, stdout=writing, stderr=writing
+        )
+        os.close(writing)
+        try:
+            insert(jobs, "SayJob")
+            eventually(lambda: jobs.find_one({})["state"] == "running")
+            started.terminate()
+            started.wait(25)
+        finally:
+            started.kill()
+            started.wait()
+            os.close(reading)
+
+
 @pytest.mark.parametrize("closed", [(1,), (2,), (0, 1, 2)], ids=str)
 def test_a_server_works_with_standard_streams_closed(tmp_path, closed):
-    (tmp_path / "say.py").write_text(
-        "import sys\nfrom rocketjob import Job\n"
-        "class SayJob(Job):\n    destroy_on_complete = False\n"
-        "    def perform(self):\n        print('hello', flush=True)\n"
-        "        print('hello', file=sys.stderr, flush=True)\n"
-    )
+    (tmp_path / "say.py").write_text(SAY)
     url = f"sqlite:///{tmp_path}/jobs.db"
     redirections = " ".join(f"{number}{'<' if number == 0 else '>'}&-" for number in closed)
     command = [sys.executable, "-m", "rocketjob.cli", "server", "--app", "say", "--url", url]
