@@ -161,6 +161,13 @@ class Job(Lifecycle, Scopes, Presented):
         """
         return 0
 
+    def plan_again(self) -> bool:
+        """Plan anew what was planned by a clock that was ahead; return whether that moved the job.
+
+        Servers call it for queued jobs that were created in what is the future by now.
+        """
+        return False
+
     def held_up_by(self) -> Iterable[Reason]:
         """Say what holds up a job that is not queued, for `explain`; its state apart."""
         return ()

@@ -7,6 +7,7 @@ its own monotonic clock; a wall clock that jumps takes no work away from anybody
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator
+from datetime import timedelta
 from typing import Any
 
 from rocketjob.base import clock
@@ -24,6 +25,7 @@ from rocketjob.store.context import Context
 from rocketjob.store.upkeep import tidy
 
 log = Logger("rocketjob.recovery")
+AHEAD = timedelta(seconds=2)  # two machines' clocks may differ so much
 NOTHING = {"requeued": 0, "failed": 0}
 
 
@@ -157,6 +159,20 @@ class Recovery:
             if store.url not in self._untidy:
                 log.warning("a store cannot give back space", store=store.url, error=str(error))
             self._untidy.add(store.url)
+
+    def plan_again(self) -> None:
+        """Have jobs planned again that were planned by a clock that was ahead, and is right now."""
+        now = clock.now()
+        later = {"state": "queued", "run_at": {"$gt": now}, "created_at": {"$gt": now + AHEAD}}
+        for stored in self.store.collection(COLLECTION).find(later):
+            try:
+                job = Job.from_document(stored)
+                if job.plan_again():
+                    job.logger.warning("the clock was ahead: planned again", run_at=job.run_at)
+            except Exception as error:
+                if self.store.is_transient(error):
+                    raise
+                log.exception("a job cannot be planned again", job_id=str(stored["_id"]))
 
     def _remove_old_events(self) -> None:
         if clock.monotonic() - self._swept_events > 600:

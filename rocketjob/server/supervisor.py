@@ -247,6 +247,7 @@ class Supervisor:
         if now >= self._next_look:
             self._next_look = now + UNSERVED_SECONDS
             self.say_what_is_unserved()
+            self.recovery.plan_again()
 
     def say_what_is_unserved(self) -> None:
         """Log the classes of jobs that wait and that no server has, if there are new ones."""

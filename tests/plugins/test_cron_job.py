@@ -6,6 +6,7 @@ import pendulum
 import pytest
 
 from rocketjob import Job, UnknownJob, ValidationError, before, field
+from rocketjob.server.recovery import Recovery
 from rocketjob_plugins.cron import Cron, CronError
 from rocketjob_plugins.retry import Retry
 
@@ -448,3 +449,36 @@ def test_a_job_that_an_earlier_version_stored_gets_its_occurrence_when_it_is_ret
     rocketjob.travel(FIRST)
     rocketjob.work_off()
     assert job.reload().occurrence == FIRST
+
+
+# --- a clock that was ahead ----------------------------------------------------------------------
+
+
+def test_a_run_that_was_planned_by_a_clock_that_was_ahead_is_planned_again(rocketjob):
+    OneOClockJob.create()
+    rocketjob.freeze(NOW + timedelta(days=3))
+    rocketjob.work_off()
+    (successor,) = series()
+    assert successor.run_at == datetime(2015, 12, 13, 1, tzinfo=UTC)
+    recovery = Recovery(rocketjob.application, "mine")
+    recovery.plan_again()
+    assert series()[0].run_at == successor.run_at  # the clock is ahead still
+    rocketjob.freeze(NOW)
+    recovery.plan_again()
+    (planned,) = series()
+    tonight = datetime(2015, 12, 10, 1, tzinfo=UTC)
+    assert (planned.id, planned.run_at, planned.occurrence) == (successor.id, tonight, tonight)
+    recovery.plan_again()
+    assert series()[0].run_at == tonight
+
+
+def test_a_time_that_a_user_has_set_is_not_planned_again(rocketjob):
+    rocketjob.freeze(NOW + timedelta(days=3))
+    job = OneOClockJob.create()
+    job.run_at = NOW + timedelta(days=9)
+    job.save()
+    other = OneOClockJob.create(cron_schedule="0 2 * * * UTC", run_at=NOW + timedelta(days=8))
+    rocketjob.freeze(NOW)
+    Recovery(rocketjob.application, "mine").plan_again()
+    assert job.reload().run_at == NOW + timedelta(days=9)
+    assert other.reload().run_at == NOW + timedelta(days=8)

@@ -105,6 +105,17 @@ class Cron(Job, abstract=True):
             f"failed {likeness}"
         )
 
+    def plan_again(self) -> bool:
+        if self.cron_schedule is None or self.run_at is None:
+            return False
+        if self.run_at != self.schedule().next_time(self.created_at):
+            return False  # its user has set the time
+        if self.run_at <= (right := self.next_occurrence()):
+            return False
+        self.run_at = self.occurrence = right
+        self.save()
+        return True
+
     # --- the series --------------------------------------------------------------------------
 
     def save(self, *, validate: bool = True) -> Self:
