@@ -60,7 +60,7 @@ class Process:
         app_path = [full for full, folder in zip(path, sys.path, strict=True) if folder]
         line = json.dumps({**orders, "descriptor": slots.descriptor, "path": path})
         popen = subprocess.Popen(
-            [sys.executable, "-m", "rocketjob.worker_main", f"rocketjob.worker {name}"],  # for ps
+            [sys.executable, "-m", "rocketjob.worker_main", f"rocketjob.child {name}"],  # for ps
             stdin=subprocess.PIPE,
             pass_fds=[slots.descriptor],
             text=True,
