@@ -22,6 +22,8 @@ def keep_old_names(cls: type) -> None:
     name is there under the old one too, so that a subclass can call `super()` by either.
     """
     for old, new in RENAMED.items():
+        if len(cls.__bases__) == 1 and not vars(cls).keys() & {old, new}:
+            continue  # its base has both
         definer = next(base for base in cls.__mro__ if old in vars(base) or new in vars(base))
         attributes = vars(definer)
         if new not in attributes:

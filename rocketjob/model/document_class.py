@@ -38,15 +38,8 @@ class DocumentClass:
         refuse_clashes(cls)
         cls.__added_callbacks__, cls.__chains__, cls.__abstract__ = [], {}, abstract
         cls._set_fields(gather(cls, caller_scope(cls)))
-        attrs.define(
-            cls,
-            these={f.name: attrs.field(default=None) for f in cls.__fields__.values()},
-            init=False,
-            repr=False,
-            eq=False,
-            slots=False,
-            on_setattr=attrs.setters.NO_OP,
-        )
+        if cls.collection_name or not abstract:  # else a piece of a class, for quick imports
+            cls._show_attrs()
         cls.__validations__ = tuple(
             dict.fromkeys(
                 name for base in reversed(cls.__mro__) for name in validation.own_validations(base)
@@ -62,6 +55,19 @@ class DocumentClass:
     @classmethod
     def _set_fields(cls, fields: dict[str, Field]) -> None:
         cls.__fields__, cls.__layout__ = fields, Layout(cls, fields)
+
+    @classmethod
+    def _show_attrs(cls) -> None:
+        """Let `attrs.fields` know the fields: what validators get is from there."""
+        attrs.define(
+            cls,
+            these={name: attrs.field(default=None) for name in cls.__fields__},
+            init=False,
+            repr=False,
+            eq=False,
+            slots=False,
+            on_setattr=attrs.setters.NO_OP,
+        )
 
     @classmethod
     def fields(cls) -> Mapping[str, Field]:
