@@ -252,6 +252,7 @@ def explained(error: Exception, documents: Iterable[Stored]) -> Exception:
 
     Only now: to measure records that are not compressed takes as long as to store them.
     """
+    sizes: list[tuple[int, int, int]] = []
     for document in documents:
         try:
             size = len(packing.pack(document))
@@ -259,6 +260,11 @@ def explained(error: Exception, documents: Iterable[Stored]) -> Exception:
             continue
         if size > MAX_DOCUMENT_BYTES:
             return _too_large(document["_id"], document["size"], size)
+        sizes.append((document["_id"], document["size"], size))
+    # A store without transactions notes all of a unit in one document before it stores it.
+    if type(error).__name__ == DocumentTooLarge.__name__ and len(sizes) > 1:
+        first, (last, count, _) = sizes[0][0], sizes[-1]
+        return _too_large(first, last + count - first, sum(size for *_, size in sizes))
     return error
 
 

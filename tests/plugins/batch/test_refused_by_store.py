@@ -135,7 +135,11 @@ def large(rocketjob, megabytes, **values):
 
 
 def test_output_that_is_too_large_for_one_slice_becomes_several(rocketjob):
-    job = large(rocketjob, [6, 6, None, 6])
+    job = large(rocketjob, [6, 6, 6])
+    if not rocketjob.store.supports_transactions:  # all of it is noted in one document first
+        (failed,) = job.input.failed()
+        assert failed.exception.message.startswith("records 1 to 3 have 18,000,")
+        return
     assert job.is_completed
     assert [len(record) for record in job.records()] == [6_000_000] * 3
 
