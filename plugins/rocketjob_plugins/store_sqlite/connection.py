@@ -178,3 +178,5 @@ def _configure(raw: sqlite3.Connection, location: Location) -> None:
     raw.execute("SELECT 1 FROM rocketjob_meta").fetchone()  # makes the log, where there was none
     raw.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
     raw.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_KEPT}")
+    # Read once: the log of a file that had none, such as a restored one, is made only now.
+    raw.execute("PRAGMA user_version").fetchone()

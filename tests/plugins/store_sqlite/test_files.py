@@ -240,6 +240,21 @@ def test_a_wait_for_changes_ends_when_the_file_goes(path, store, monkeypatch):
     put_back(path, "")
 
 
+def test_a_file_that_had_no_log_is_used_like_any_other(path, store, docs):
+    """Such as a backup, or one that somebody looked at with another program."""
+    store.close()
+    raw = sqlite3.connect(path)
+    assert raw.execute("PRAGMA journal_mode = DELETE").fetchone() == ("delete",)
+    raw.close()
+    docs.insert_one({"_id": "second"})
+    docs.insert_one({"_id": "third"})
+    assert ids(docs) == ["first", "second", "third"]
+    move(path, "-wal")
+    with pytest.raises(StoreUnavailable, match=r"-wal was deleted"), store.transaction():
+        docs.insert_one({"_id": "fourth"})
+    put_back(path, "-wal")
+
+
 @pytest.mark.parametrize("suffix", ["-wal", "-shm"])
 def test_no_store_is_made_beside_the_log_of_another(path, suffix):
     """It would be damaged by the log, and the changes in the log would be lost."""
