@@ -113,11 +113,12 @@ class PluginManager:
                 self._found.setdefault(each.name, each)
                 if each.name not in self._disabled and counts[each.name] == 1:
                     plugins[each.name] = self._imported(each)
-        for bring in (self._bring_hookspecs, self._register, self._add_settings):
+        for bring in (self._bring_hookspecs, self._register):
             for name, plugin in plugins.items():
                 if name not in self._left_out:
                     with self._leaving_out(name):
                         bring(name, plugin)
+        self._collect_settings()
 
     @contextmanager
     def _leaving_out(self, name: str) -> Iterator[None]:
@@ -155,10 +156,15 @@ class PluginManager:
     def _bring_hookspecs(self, name: str, plugin: Any) -> None:
         """Add the hooks that a plugin brings, before those are registered that implement them."""
         hook = "register_hookspecs"
-        if not self._pluggy.parse_hookimpl_opts(plugin, hook):
+        mark: Any = self._pluggy.parse_hookimpl_opts(plugin, hook)
+        if not mark:
             return
         function = getattr(plugin, hook)
         try:
+            if mark["wrapper"] or mark["hookwrapper"]:
+                raise TypeError(
+                    "it cannot be wrapped: it is called before any plugin is registered"
+                )
             function(*[self for _ in inspect.signature(function).parameters])
         except OURS:
             raise
@@ -216,13 +222,15 @@ class PluginManager:
         callers = vars(self._pluggy.hook)
         return [name for name in callers if callers[name].has_spec()]
 
-    def _add_settings(self, name: str, plugin: Any) -> None:
-        caller = self._pluggy.hook.register_settings
-        if caller not in (self._pluggy.get_hookcallers(plugin) or []):
-            return
-        for answer in self._hook_of(caller.name, [_of(plugin, caller)]).all({}, stop):
-            for setting in answer.value:
-                self._add_setting(name, setting)
+    def _collect_settings(self) -> None:
+        def failed(error: HookFailed) -> None:
+            with self._leaving_out(error.plugin):
+                raise error
+
+        for name, settings in reversed(self._hook("register_settings").all({}, failed)):
+            with self._leaving_out(name):
+                for setting in settings:
+                    self._add_setting(name, setting)
 
     def _add_setting(self, plugin: str, setting: Setting[Any]) -> None:
         if setting.name in KERNEL or self._settings.get(setting.name, setting) != setting:
@@ -348,14 +356,12 @@ class PluginManager:
     def _hook(self, name: str) -> Hook:
         hook = self._hooks.get(name)
         if hook is None:
-            implementations = getattr(self._pluggy.hook, name).get_hookimpls()
-            hook = self._hooks[name] = self._hook_of(name, implementations)
+            caller = getattr(self._pluggy.hook, name)
+            function = caller.spec.function if caller.spec is not None else None
+            implementations = caller.get_hookimpls()
+            hook = Hook(name, implementations, function, self.whose, self._watch)
+            self._hooks[name] = hook
         return hook
-
-    def _hook_of(self, name: str, implementations: list[Any]) -> Hook:
-        specification = getattr(self._pluggy.hook, name).spec
-        function = specification.function if specification is not None else None
-        return Hook(name, implementations, function, self.whose, self._watch)
 
     def watched(self) -> Any:
         """Return a context in which hooks that block their thread are named in the log."""

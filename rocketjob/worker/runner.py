@@ -165,9 +165,26 @@ def is_vetoed(job: Job, worker: Worker) -> bool:
     if answer is None:
         return False
     name, filter = answer.value
+    filter, why = _usable(job, name, filter)
     job.logger.debug("deferred", by=name)
-    worker.defer(job, name, filter)
+    worker.defer(job, name, filter, why)
     return True
+
+
+def _usable(job: Job, name: str, filter: Filter) -> tuple[Filter, str | None]:
+    """Return what to leave alone with a job, and what is wrong with a plugin's filter.
+
+    It becomes part of every claim's: one that no store takes would stop them all, and a job that it
+    leaves out would be claimed and released again and again.
+    """
+    own = {"_id": job.id}
+    try:
+        matches = job.collection().find_one({"$and": [own, filter]}, {"_id": 1})
+    except Exception as error:
+        why = f"{name}: the filter {filter!r} cannot be used: {error}"
+        job.logger.error("deferred alone: a veto has a wrong filter", error=why)
+        return own, why
+    return (filter if matches else {"$or": [own, filter]}), None
 
 
 def work_simple_job(job: Job, worker: Worker) -> None:

@@ -9,11 +9,12 @@ from rocketjob import hookimpl, hookspec
 from rocketjob.base import clock
 from rocketjob.base.errors import HookFailed, PluginError, StoreError
 from rocketjob.cli import make_cli
+from rocketjob.plugins import importing
 from rocketjob.plugins.calls import Watch
 from rocketjob.plugins.manager import PluginManager
 from rocketjob.server.recovery import Recovery
 from rocketjob.testing import sandbox
-from support.jobs import KeptJob
+from support.jobs import KeptJob, PausableJob
 from support.plugins import entry_point, install
 
 BOOM = 'raise KeyError("boom")'
@@ -33,6 +34,14 @@ LEFT_OUT = {  # the whole plugin: what is said of it
     "oldwrapper": (
         "@hookimpl(hookwrapper=True)\ndef state_changed(job): yield",
         "of pluggy's old kind: write @hookimpl(wrapper=True)",
+    ),
+    "jobsdup": (
+        "class HousekeepingJob(Job):\n    def perform(self): ...",
+        "cannot be imported: TypeError: Two classes are called HousekeepingJob: ",
+    ),
+    "specswrapped": (
+        "@hookimpl(wrapper=True)\ndef register_hookspecs(manager): yield",
+        "failed in register_hookspecs: TypeError: it cannot be wrapped",
     ),
     "taken": (
         "from rocketjob.base.settings import Setting, string\n"
@@ -202,6 +211,32 @@ def test_who_decides_and_fails_holds_the_job_back_in_its_name(
         assert message in str(job.explain())
         assert "nothing holds it back" not in run("jobs", "explain", str(job.id))[1]
     assert message in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("filter", "is_wrong"),
+    [
+        ({"$nonsense": 1}, True),
+        ({"priority": {"$foo": 1}}, True),
+        ({"priority": {}, "at": object()}, True),
+        ({"_type": "NotThisClass"}, False),
+        ({"_type": "KeptJob", "state": "queued"}, False),
+    ],
+)
+def test_a_filter_that_cannot_be_used_defers_its_own_job_and_no_other(
+    rocketjob, caplog, filter, is_wrong
+):
+    class Vetoing:
+        @hookimpl
+        def veto_claim(self, job):
+            return ("busy", filter) if type(job) is KeptJob else None
+
+    rocketjob.plugins.register(Vetoing())
+    held, other = KeptJob.create(priority=1), PausableJob.create()
+    assert rocketjob.work_off() == 1
+    assert (held.reload().state, other.reload().state) == ("queued", "completed")
+    assert ("busy: the filter " in held.history[-1].reason) is is_wrong
+    assert ("deferred alone: a veto has a wrong filter" in caplog.text) is is_wrong
 
 
 @pytest.mark.parametrize("answer", ['raise KeyError("boom")', 'return "because"', "return [3]"])
@@ -483,6 +518,25 @@ def test_two_plugins_with_one_settings_name_are_told_apart(monkeypatch):
         "(rocketjob_plugin_a, from rocketjob-plugin-a 0.1). Give one of them another name"
     ]
     assert manager.declared.settings["channel"].default == "a"
+
+
+def test_a_plugin_that_takes_long_to_import_is_warned_of(monkeypatch):
+    times = iter([10.0, 13.0])
+    found = entry_point(monkeypatch, "slow")
+    monkeypatch.setattr(clock, "monotonic", lambda: next(times))
+    plugin, warnings = importing.load(found)
+    assert plugin.__name__ == "rocketjob_plugin_slow"
+    assert "0.1) took 3.0 s to import, which every process and command waits for" in warnings[0]
+
+
+def test_a_wrapper_sees_the_settings_of_all(monkeypatch):
+    source = (
+        "from rocketjob.base.settings import Setting, string\n"
+        '@hookimpl\ndef register_settings(): return [Setting("channel", "", string, "x")]'
+    )
+    wrapper = "@hookimpl(wrapper=True)\ndef register_settings():\n    yield\n    return []"
+    found = [entry_point(monkeypatch, "a", source), entry_point(monkeypatch, "b", wrapper)]
+    assert PluginManager(entry_points=found).declared.settings == {}
 
 
 def test_a_plugin_that_changes_the_import_path_hides_no_module(monkeypatch, tmp_path):
