@@ -65,7 +65,7 @@ class Worker:
         return None if self.inline else self.name
 
     def defer(self, job: Job, name: str, filter: Filter, why: str | None = None) -> None:
-        """Give a claimed job back, and leave it and its like alone until the next re-check.
+        """Release a claimed job, and leave it and its like alone until the next re-check.
 
         Args:
             why: for the job's history; its name if not given.
