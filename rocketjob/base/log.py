@@ -12,7 +12,6 @@ import logging
 import os
 import sys
 import traceback
-import weakref
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO
@@ -38,7 +37,7 @@ FIELDS = "rocketjob_fields"
 FORK_SECONDS = 1.0  # how long a fork waits for a line that is being written
 _names: set[str] = set()  # of the loggers that are ours
 STOP_SECONDS = 3.0  # for what is still to be written
-_services: weakref.WeakSet[LogService] = weakref.WeakSet()  # those that write
+_services: list[LogService] = []  # those that write
 
 
 class Logger:
@@ -210,7 +209,7 @@ class LogService:
         root.addHandler(self._handler)
         root.setLevel(LEVELS[self.level])
         self._listener.start()
-        _services.add(self)
+        _services.append(self)
         return self
 
     @property
@@ -274,7 +273,7 @@ class LogService:
         """Write what is still queued, within reason: perhaps nobody reads it."""
         if self._listener is None or self._handler is None:
             return
-        _services.discard(self)
+        _services.remove(self)
         logging.getLogger().removeHandler(self._handler)
         writing = self._listener._thread  # its `stop` has no timeout
         self._listener.enqueue_sentinel()

@@ -172,15 +172,23 @@ class Change:
         """Return what the object holds now; copies where a callback could change it in place."""
         document = self.document
         picture = record_of(document).snapshot(document)
-        events = (self.event.name, "save", "validation", "create")
-        if self._callbacks and (
-            document.__validations__ or any(document.chain(name) for name in events)
-        ):
+        if self._callbacks and self._runs_code():
             for name in document.__layout__.mutable:
                 if (value := picture.values[name]) is not None:
                     with contextlib.suppress(Exception):  # what cannot be copied is not stored
                         picture.values[name] = copy.deepcopy(value)
         return picture
+
+    def _runs_code(self) -> bool:
+        """Return whether code of the user's runs before the write."""
+        chain = self.document.chain  # bound once: every job comes here
+        return bool(
+            self.document.__validations__
+            or chain(self.event.name)
+            or chain("save")
+            or chain("validation")
+            or chain("create")
+        )
 
     def _apply(self, transition: Transition) -> None:
         document = self.document
@@ -204,7 +212,8 @@ class Change:
 
     def _check(self) -> None:
         document = self.document
-        if self.event.validates and not self._deletes_at_once():
+        deletes = self._deletes_at_once()
+        if self.event.validates and not deletes:
             document.validate()
         self._enter("save", document)
         if document.is_new:
@@ -213,7 +222,9 @@ class Change:
             self._enter("save", companion)
             self._enter("create", companion)
         self._changed = record_of(document).changes(document)
-        self.deletes = not document.is_new and self._deletes_at_once()
+        if self._frames or not deletes:  # else nothing has run that could change it
+            deletes = self._deletes_at_once()
+        self.deletes = deletes and not document.is_new
 
     def _deletes_at_once(self) -> bool:
         """Return whether nothing needs the document any more once the change is made."""

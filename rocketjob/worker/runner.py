@@ -6,6 +6,7 @@ inline; they differ in the `Worker`, which says how a change of state is written
 
 from __future__ import annotations
 
+import functools
 import inspect
 import logging
 import threading
@@ -332,10 +333,13 @@ def log_end(change: Change) -> None:
     if change.event.name != "complete":
         return
     # Asked first: to bind a logger to each job that nobody listens to would cost more.
-    logger = logging.getLogger(f"{cls.__module__}.{cls.__name__}")
+    logger = _logger_of(f"{cls.__module__}.{cls.__name__}")
     if job.log_level is not None or logger.isEnabledFor(logging.DEBUG):
         worker = change.entries()[-1].get("worker") or ""
         job.logger.debug("completed", seconds=round(job.seconds, 3), worker=worker)
+
+
+_logger_of = functools.cache(logging.getLogger)  # which takes a lock each time
 
 
 def after_commit(change: Change, inline: bool = False) -> None:
