@@ -36,7 +36,7 @@ from rocketjob.model.validation import validate
 from rocketjob.states.machine import Transition, event
 
 if TYPE_CHECKING:
-    from rocketjob.plugins.hookspecs import hookimpl, hookspec
+    from rocketjob.plugins.hookspecs import hookimpl, hookspec, only_for
     from rocketjob.server import events
     from rocketjob.server.server import Server
     from rocketjob.server.subscribers import Subscriber
@@ -77,6 +77,7 @@ __all__ = [
     "hookimpl",
     "hookspec",
     "now",
+    "only_for",
     "validate",
     "validators",
 ]
@@ -87,6 +88,7 @@ _LAZY = {
     "events": "rocketjob.server.events",
     "hookimpl": "rocketjob.plugins.hookspecs",
     "hookspec": "rocketjob.plugins.hookspecs",
+    "only_for": "rocketjob.plugins.hookspecs",
 }
 
 

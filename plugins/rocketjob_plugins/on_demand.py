@@ -27,7 +27,7 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from rocketjob import Job, after, before, field, hookimpl, validate
+from rocketjob import Job, after, before, field, hookimpl, only_for, validate
 from rocketjob.application import current
 from rocketjob.base.errors import RocketJobError
 from rocketjob.base.settings import Setting, boolean
@@ -198,8 +198,9 @@ def register_settings() -> list[Setting[Any]]:
 
 
 @hookimpl
-def explain(job: Job) -> list[Reason]:
-    if not isinstance(job, OnDemand) or job.runnable_on(current().config):
+@only_for(OnDemand)
+def explain(job: OnDemand) -> list[Reason]:
+    if job.runnable_on(current().config):
         return []
     return [Reason("allow_on_demand", OFF)]
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import pendulum
 
-from rocketjob import Job, after, before, field, hookimpl, validate
+from rocketjob import Job, after, before, field, hookimpl, only_for, validate
 from rocketjob.application import current
 from rocketjob.base import clock
 from rocketjob.base.settings import Setting
@@ -110,8 +110,9 @@ def register_settings() -> list[Setting[Any]]:
 
 
 @hookimpl
-def explain(job: Job) -> list[Reason]:
-    if not isinstance(job, ProcessingWindow) or not job.is_queued or job.is_window_open():
+@only_for(ProcessingWindow)
+def explain(job: ProcessingWindow) -> list[Reason]:
+    if not job.is_queued or job.is_window_open():
         return []
     opens = job.next_window()
     text = f"its processing window ({job._windows().describe()}) is closed"

@@ -24,7 +24,7 @@ import random
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
-from rocketjob import Job, WorkerCrashed, after, before, field, hookimpl, validators
+from rocketjob import Job, WorkerCrashed, after, before, field, hookimpl, only_for, validators
 from rocketjob.base import clock
 from rocketjob.base.errors import ConfigurationError
 from rocketjob.jobs.reasons import Reason
@@ -114,8 +114,9 @@ def _is_error(kind: Any) -> bool:
 
 
 @hookimpl
-def explain(job: Job) -> list[Reason]:
-    if not isinstance(job, Retry) or not job.is_scheduled or job.exception is None:
+@only_for(Retry)
+def explain(job: Retry) -> list[Reason]:
+    if not job.is_scheduled or job.exception is None:
         return []
     text = (
         f"attempt {job.retry_count} of {job.retry_limit + 1} failed: "

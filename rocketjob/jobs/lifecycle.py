@@ -284,7 +284,7 @@ class Lifecycle(Stateful, abstract=True):
             completions.note([self.id])
 
     def is_observed(self) -> bool:
-        return context.current().plugins.listens("state_changed")
+        return context.current().plugins.listens("state_changed", type(self))
 
     def tell_observers(self, event: str, source: str, target: str) -> None:
         context.current().plugins.notify(

@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 from rocketjob.base import clock
 from rocketjob.base.errors import HookFailed
 from rocketjob.plugins.answers import MARK, Expected, Unexpected
+from rocketjob.plugins.hookspecs import ONLY_FOR
 
 log = logging.getLogger(__name__)
 SLOW_SECONDS = 1.0  # a hook that takes longer is named in the log
@@ -77,9 +78,21 @@ class Hook:
             for each in in_order
             if not each.wrapper
         ]
+        self._by_class: dict[type[Any], list[tuple[str, Callable[..., Any], Any]]] = {}
         self.is_implemented = bool(implementations)
         self._expected: Expected | None = getattr(specification, MARK, None)
         self._whose, self._watch = whose, watch
+
+    def concerns(self, job_class: type[Any]) -> bool:
+        """Return whether anybody is to be asked about jobs of a class: see `only_for`."""
+        return bool(self.wrappers or self._asked_about(job_class))
+
+    def _asked_about(self, job_class: type[Any]) -> list[tuple[str, Callable[..., Any], Any]]:
+        asked = self._by_class.get(job_class)
+        if asked is None:
+            asked = [each for each in self._plain if issubclass(job_class, _classes_of(each[1]))]
+            self._by_class[job_class] = asked
+        return asked
 
     def all(self, arguments: Arguments, failed: Failed) -> list[Answer]:
         """Call all; return the answers that are not None."""
@@ -123,7 +136,7 @@ class Hook:
         call = Call(0.0, "", self.name, threading.get_ident())
         self._watch.calls[id(call)] = call
         try:
-            for plugin, function, names in self._plain:
+            for plugin, function, names in self._to_ask(arguments):
                 call.plugin, call.began = plugin, clock.monotonic()
                 try:
                     value = self._checked(function(*[arguments[name] for name in names]))
@@ -141,6 +154,10 @@ class Hook:
         finally:
             del self._watch.calls[id(call)]
         return answers
+
+    def _to_ask(self, arguments: Arguments) -> list[tuple[str, Callable[..., Any], Any]]:
+        job = arguments.get("job")
+        return self._plain if job is None else self._asked_about(type(job))
 
     def _changed(self, values: Any, failed: Failed) -> list[Answer]:
         """Return the answers that a wrapper has put in the place of others."""
@@ -288,6 +305,11 @@ class Watch:
             yield
         finally:
             done.set()
+
+
+def _classes_of(function: Callable[..., Any]) -> tuple[type[Any], ...]:
+    classes: tuple[type[Any], ...] = getattr(function, ONLY_FOR, (object,))
+    return classes
 
 
 def _line(frame: FrameType | None) -> str:

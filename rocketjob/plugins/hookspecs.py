@@ -14,7 +14,7 @@ It is found through an entry point of the group ``rocketjob``.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pluggy
 
@@ -35,7 +35,7 @@ from rocketjob.plugins.answers import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import click
 
@@ -47,10 +47,37 @@ if TYPE_CHECKING:
     from rocketjob.server.checks import Check
     from rocketjob.store import Store
 
+F = TypeVar("F")
 GROUP = "rocketjob"
 INDEXES = 'indexes by collection, such as {"orders": [{"keys": [("at", 1)], "name": "at"}]}'
 hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)
+ONLY_FOR = "__rocketjob_only_for__"  # what `only_for` sets
+
+
+def only_for(*job_classes: type[Any]) -> Callable[[F], F]:
+    """Have a hook that takes a `job` called for jobs of these classes only, such as a mixin's.
+
+    Where no job of a class concerns any plugin, the hook costs that class nothing::
+
+        @hookimpl
+        @only_for(Throttle)
+        def veto_claim(job): ...
+
+    Args:
+        job_classes: a job of one of them, or of a class below, is asked about.
+
+    Raises:
+        TypeError: something else than a class is given, or nothing.
+    """
+    if not job_classes or not all(isinstance(each, type) for each in job_classes):
+        raise TypeError(f"only_for takes classes of jobs, not {job_classes!r}")
+
+    def decorate(function: F) -> F:
+        setattr(function, ONLY_FOR, job_classes)
+        return function
+
+    return decorate
 
 
 @hookspec
@@ -147,7 +174,8 @@ def decrypt(data: bytes) -> bytes | None:
 def veto_claim(job: Job) -> tuple[str, Mapping[str, Any]] | None:
     """Keep a claimed job from starting now; the first veto counts.
 
-    Called on the worker's thread, after the claim and before the job starts. One that raises, or
+    Called on the worker's thread, after the claim and before the job starts; with `@only_for` just
+    for jobs of some classes, which spares all others the call. One that raises, or
     returns anything else, is logged and holds the job back, with the plugin's name as the reason.
     Rules that can be read from the store are better limits: see `Job.claim_limits`.
 

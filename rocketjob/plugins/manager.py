@@ -196,6 +196,11 @@ class PluginManager:
                 )
             if not caller.has_spec() and not own.optionalhook:
                 self._refuse_unknown_hook(name, caller.name)
+            if hasattr(own.function, hookspecs.ONLY_FOR) and not _takes_job(caller):
+                raise PluginError(
+                    f"The plugin {self.whose(name)} has @only_for on {caller.name}, a hook that is "
+                    "not about one job: take it away"
+                )
         for hook in sorted(self._known_hooks()):
             if _is_unmarked(self._pluggy, plugin, hook):
                 self._warn(
@@ -279,14 +284,18 @@ class PluginManager:
         """Call hooks as pluggy does: the first error is the caller's, and no answer is checked."""
         return self._pluggy.hook
 
-    def listens(self, hook: str) -> bool:
-        """Return whether any plugin implements a hook, so that a hot path can skip the call."""
+    def listens(self, hook: str, job_class: type[Any] | None = None) -> bool:
+        """Return whether any plugin implements a hook, so that a hot path can skip the call.
+
+        Args:
+            job_class: whether for jobs of this class; see `only_for`.
+        """
         known = self._hooks.get(hook)
         if known is None:
             if not hasattr(self._pluggy.hook, hook):
                 return False
             known = self._hook(hook)
-        return known.is_implemented
+        return known.is_implemented if job_class is None else known.concerns(job_class)
 
     def notify(self, hook: str, /, **arguments: Any) -> None:
         """Call an observing hook: one plugin that fails is logged, the others are still called."""
@@ -482,3 +491,7 @@ def _is_unmarked(manager: pluggy.PluginManager, plugin: Any, hook: str) -> bool:
 
 def _names_of(plugin: str, answers: list[Answer]) -> tuple[str, ...]:
     return tuple(cls.__name__ for each in answers if each.plugin == plugin for cls in each.value)
+
+
+def _takes_job(caller: Any) -> bool:
+    return not caller.has_spec() or "job" in caller.spec.argnames

@@ -133,7 +133,7 @@ def _work_claimed_job(job: Job, worker: Worker) -> bool:
 def tell_of_start(job: Job) -> None:
     """Tell the observers of a start that was made by a claim, which is not an event of the job."""
     plugins = context.current().plugins
-    if claim_of(job) is not None and plugins.listens("state_changed"):
+    if claim_of(job) is not None and plugins.listens("state_changed", type(job)):
         plugins.notify("state_changed", job=job, event="start", source="queued", target="running")
 
 
@@ -154,7 +154,7 @@ def is_lost(job: Job, error: BaseException) -> bool:
 def is_vetoed(job: Job, worker: Worker) -> bool:
     """Ask the plugins whether a claimed job may start; one that may not is released."""
     plugins = context.current().plugins
-    if not plugins.listens("veto_claim") or claim_of(job) is None:
+    if not plugins.listens("veto_claim", type(job)) or claim_of(job) is None:
         return False
     try:
         answer = plugins.decide("veto_claim", job=job)

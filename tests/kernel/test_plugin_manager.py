@@ -7,7 +7,7 @@ from importlib import metadata
 
 import pytest
 
-from rocketjob import Job, PluginError, hookimpl, hookspec
+from rocketjob import Job, PluginError, hookimpl, hookspec, only_for
 from rocketjob.model.app_modules import import_app
 from rocketjob.plugins.manager import PluginManager
 
@@ -258,6 +258,67 @@ def test_an_observer_that_fails_is_logged_by_name_and_the_others_are_called(capl
     assert seen == ["start", "start"]
     assert "The plugin bad failed in state_changed" in caplog.text
     assert "RuntimeError: broken" in caplog.text
+
+
+class ConcernedJob(Job):
+    def perform(self):
+        pass
+
+
+class BelowConcernedJob(ConcernedJob):
+    pass
+
+
+class OtherConcernJob(Job):
+    def perform(self):
+        pass
+
+
+def test_a_hook_about_a_job_can_be_asked_for_some_classes_only():
+    class Concerned:
+        asked = []
+
+        @hookimpl
+        @only_for(ConcernedJob)
+        def state_changed(self, job):
+            self.asked.append(type(job))
+
+    manager = PluginManager(entry_points=[])
+    manager.register(Concerned())
+    for job in (ConcernedJob(), BelowConcernedJob(), OtherConcernJob()):
+        manager.notify("state_changed", job=job, event="start", source="queued", target="running")
+    assert Concerned.asked == [ConcernedJob, BelowConcernedJob]
+    assert manager.listens("state_changed")
+    assert manager.listens("state_changed", BelowConcernedJob)
+    assert not manager.listens("state_changed", OtherConcernJob)
+
+
+def test_a_wrapper_is_asked_about_every_class():
+    class Wrapping:
+        @hookimpl(wrapper=True)
+        def state_changed(self, job):
+            return (yield)
+
+    manager = PluginManager(entry_points=[])
+    manager.register(Wrapping())
+    assert manager.listens("state_changed", OtherConcernJob)
+
+
+def test_only_for_on_a_hook_that_is_about_no_job_is_refused():
+    class Mistaken:
+        @hookimpl
+        @only_for(ConcernedJob)
+        def register_checks(self):
+            return []
+
+    with pytest.raises(PluginError, match="only_for on register_checks, a hook that is not about"):
+        PluginManager(entry_points=[]).register(Mistaken())
+
+
+@pytest.mark.parametrize("classes", [(), ("Throttle",), (None,)])
+def test_only_for_takes_classes(classes):
+    with pytest.raises(TypeError, match="only_for takes classes of jobs"):
+        only_for(*classes)
 
 
 def test_whether_anybody_listens_is_known():

@@ -25,7 +25,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
-from rocketjob import Job, hookimpl
+from rocketjob import Job, hookimpl, only_for
 from rocketjob.base.deprecation import MovedModules
 from rocketjob.base.settings import Setting
 from rocketjob.jobs.reasons import Reason
@@ -69,8 +69,9 @@ def register_commands(cli: click.Group) -> None:
 
 
 @hookimpl
-def explain(job: Job) -> list[Reason]:
-    if not isinstance(job, Cron) or job.cron_schedule is None or not job.is_scheduled:
+@only_for(Cron)
+def explain(job: Cron) -> list[Reason]:
+    if job.cron_schedule is None or not job.is_scheduled:
         return []
     return [Reason("cron_schedule", f"its schedule is: {job.schedule().describe()}", job.run_at)]
 

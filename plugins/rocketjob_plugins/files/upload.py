@@ -8,7 +8,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from rocketjob import Job, before, field, hookimpl, validate
+from rocketjob import Job, before, field, hookimpl, only_for, validate
 from rocketjob.base.errors import RocketJobError, StateConflict, ValidationError
 from rocketjob.jobs.job import job_class
 from rocketjob.jobs.reasons import Reason
@@ -185,16 +185,18 @@ def _takes(cls: type[Job], name: str) -> bool:
 
 
 @hookimpl
-def veto_claim(job: Job) -> tuple[str, Mapping[str, Any]] | None:
+@only_for(UploadFileJob)
+def veto_claim(job: UploadFileJob) -> tuple[str, Mapping[str, Any]] | None:
     """Leave the job to a server on which the class is loaded."""
-    if not isinstance(job, UploadFileJob) or lookup(job.job_class_name, Job) is not None:
+    if lookup(job.job_class_name, Job) is not None:
         return None
     return "job_class_name", {"_type": job.type_name(), "job_class_name": job.job_class_name}
 
 
 @hookimpl
-def explain(job: Job) -> list[Reason]:
-    if not isinstance(job, UploadFileJob) or lookup(job.job_class_name, Job) is not None:
+@only_for(UploadFileJob)
+def explain(job: UploadFileJob) -> list[Reason]:
+    if lookup(job.job_class_name, Job) is not None:
         return []
     text = f"it waits for a server on which {job.job_class_name} is loaded: it is not loaded here"
     return [Reason("job_class_name", text)]

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rocketjob import Job, hookimpl
+from rocketjob import Job, hookimpl, only_for
 from rocketjob.jobs.reasons import Reason
 from rocketjob.store import Filter
 from rocketjob_plugins.throttle.dependent import ThrottleDependentJobs
@@ -46,13 +46,15 @@ __all__ = [
 
 
 @hookimpl
-def veto_claim(job: Job) -> tuple[str, Filter] | None:
-    return job.exceeded_throttle() if isinstance(job, Throttle) else None
+@only_for(Throttle)
+def veto_claim(job: Throttle) -> tuple[str, Filter] | None:
+    return job.exceeded_throttle()
 
 
 @hookimpl
-def explain(job: Job) -> list[Reason]:
-    if not isinstance(job, Throttle) or not job.is_queued:
+@only_for(Throttle)
+def explain(job: Throttle) -> list[Reason]:
+    if not job.is_queued:
         return []
     return [Reason(name, text) for name, text in job.throttle_reasons()]
 
