@@ -31,7 +31,8 @@ _PADDING = " "
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 MOST_DIGITS = 308  # of a float, before its point
 _EXACT = Context(prec=2 * MOST_DIGITS)  # whatever the job has made of its own context
-_NOISE = Decimal("1e-9")  # of a sum of floats, such as 0.1 + 0.2
+# Of a sum of floats, such as 0.1 + 0.2. Not by `Decimal`, which sets the context of the whole process.
+_NOISE = _EXACT.create_decimal("1e-9")
 
 
 @attrs.frozen
