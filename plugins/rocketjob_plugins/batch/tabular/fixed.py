@@ -31,7 +31,7 @@ _PADDING = " "
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 MOST_DIGITS = 308  # of a float, before its point
 _EXACT = Context(prec=2 * MOST_DIGITS)  # whatever the job has made of its own context
-# Of a sum of floats, such as 0.1 + 0.2. Not by `Decimal`, which sets the context of the whole process.
+# Of a sum of floats, such as 0.1 + 0.2. `Decimal(...)` would set a context for all jobs.
 _NOISE = _EXACT.create_decimal("1e-9")
 
 
