@@ -10,7 +10,7 @@ from rocketjob.cli.command import command, json_option
 from rocketjob.cli.errors import FAILURE
 from rocketjob.cli.output import Cell, Column, print_json, print_table
 from rocketjob.cli.session import ask_for_commands, session_of, warn
-from rocketjob.plugins.manager import PluginInfo
+from rocketjob.plugins.infos import PluginInfo
 
 
 @command(

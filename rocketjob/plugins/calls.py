@@ -17,7 +17,7 @@ from types import FrameType
 from typing import Any, NamedTuple
 
 from rocketjob.base import clock
-from rocketjob.base.errors import HookFailed
+from rocketjob.base.errors import HookFailed, RocketJobError
 from rocketjob.plugins.answers import MARK, Expected, Unexpected
 from rocketjob.plugins.hookspecs import ONLY_FOR
 
@@ -50,6 +50,20 @@ class Answer(NamedTuple):
 def stop(error: HookFailed) -> None:
     """Raise: what is called where nobody else is to be asked after an error."""
     raise error
+
+
+def on_purpose(error: HookFailed) -> Exception:
+    """Return what a plugin raised if it is an error of ours, whose message is for the user.
+
+    A note says whose it is. Of any other the message of HookFailed is clearer.
+    """
+    cause = error.__cause__
+    if not isinstance(cause, RocketJobError):
+        return error
+    note = str(error).partition(": ")[0]
+    if note not in getattr(cause, "__notes__", ()):
+        cause.add_note(note)
+    return cause
 
 
 class Hook:

@@ -17,43 +17,22 @@ from contextlib import contextmanager
 from importlib import metadata
 from typing import Any
 
-import attrs
 import pluggy
 
 from rocketjob.base import deprecation
 from rocketjob.base.config import KERNEL, Declared
-from rocketjob.base.errors import HookFailed, PluginError, RocketJobError
+from rocketjob.base.errors import HookFailed, PluginError
 from rocketjob.base.settings import Setting
 from rocketjob.base.text import did_you_mean, nearest
 from rocketjob.plugins import hookspecs, importing, kernel
-from rocketjob.plugins.calls import OURS, Answer, Failed, Hook, Watch, stop
-from rocketjob.plugins.distributions import name_and_version, refused_version, unique, whose
+from rocketjob.plugins.calls import OURS, Answer, Failed, Hook, Watch, on_purpose, stop
+from rocketjob.plugins.distributions import refused_version, unique, whose
+from rocketjob.plugins.infos import PluginInfo
+from rocketjob.plugins.problems import Problems
 
 log = logging.getLogger(__name__)
 RENAMED = {"take_back_claims": "reclaim", "waiting_suspects": "waiting_quarantined"}
 SURELY = 0.92  # how like another name one is that is surely misspelt
-CLASS_HOOKS = ("register_mixins", "register_jobs")
-
-
-@attrs.frozen
-class PluginInfo:
-    """A plugin that was found, loaded or not.
-
-    Attributes:
-        error: why it, or what it brings by a hook, is left out.
-        warnings: what its author should look at; nothing is left out for it.
-    """
-
-    name: str
-    module: str
-    distribution: str
-    version: str
-    enabled: bool
-    hooks: tuple[str, ...] = ()
-    mixins: tuple[str, ...] = ()
-    jobs: tuple[str, ...] = ()
-    error: str | None = None
-    warnings: tuple[str, ...] = ()
 
 
 class _Pluggy(pluggy.PluginManager):
@@ -91,9 +70,7 @@ class PluginManager:
         self._watch = Watch(self.whose)
         self._found: dict[str, metadata.EntryPoint] = {}
         self._disabled, self._strict = set(disabled), strict
-        self._left_out: set[str] = set()
-        self._errors: dict[str, dict[str, str]] = {}  # by plugin and hook; "" is no hook
-        self._warnings: dict[str, list[str]] = {}
+        self._problems = Problems()
         self._settings: dict[str, Setting[Any]] = {}
         self._owners: dict[str, str] = {}
         if entry_points is None:
@@ -115,7 +92,7 @@ class PluginManager:
                     plugins[each.name] = self._imported(each)
         for bring in (self._bring_hookspecs, self._register):
             for name, plugin in plugins.items():
-                if name not in self._left_out:
+                if name not in self._problems.left_out:
                     with self._leaving_out(name):
                         bring(name, plugin)
         self._collect_settings()
@@ -128,8 +105,7 @@ class PluginManager:
         except PluginError as error:
             if self._strict:
                 raise
-            self._left_out.add(name)
-            self._errors.setdefault(name, {}).setdefault("", str(error))
+            self._problems.leave_out(name, str(error))
             if self._pluggy.has_plugin(name):
                 self._pluggy.unregister(name=name)
                 self._hooks = {}
@@ -150,7 +126,7 @@ class PluginManager:
             )
         plugin, warnings = importing.load(entry_point)
         for warning in warnings:
-            self._warn(entry_point.name, warning)
+            self._problems.warn(entry_point.name, warning)
         return plugin
 
     def _bring_hookspecs(self, name: str, plugin: Any) -> None:
@@ -203,16 +179,19 @@ class PluginManager:
                 )
         for hook in sorted(self._known_hooks()):
             if _is_unmarked(self._pluggy, plugin, hook):
-                self._warn(
+                self._problems.warn(
                     name,
                     f"The plugin {self.whose(name)} has a function {hook}, which is the name of a "
                     "hook, without @hookimpl: it is never called",
                 )
 
     def _refuse_unknown_hook(self, name: str, hook: str) -> None:
-        known, absent = self._known_hooks(), (self._disabled & self._found.keys()) | self._left_out
+        known, absent = (
+            self._known_hooks(),
+            (self._disabled & self._found.keys()) | self._problems.left_out,
+        )
         if absent and nearest(hook, known, SURELY) is None:  # it may be a hook of one of those
-            self._warn(
+            self._problems.warn(
                 name,
                 f"The plugin {self.whose(name)} implements {hook}, which is a hook of no plugin "
                 f"that is loaded, so it is never called. Not loaded: {', '.join(sorted(absent))}",
@@ -259,7 +238,7 @@ class PluginManager:
         name = name or self._free_name(plugin)
         self._bring_hookspecs(name, plugin)
         self._register(name, plugin)
-        for warning in self._warnings.get(name, ()):
+        for warning in self._problems.warnings_of(name):
             log.warning(warning)
 
     def _free_name(self, plugin: Any) -> str:
@@ -312,7 +291,7 @@ class PluginManager:
             failed: called with each error, after which the others are called all the same, unless
                 it raises; instead of keeping the error for `problems`.
         """
-        if self._errors:
+        if self._problems:
             return self._again(hook, arguments, failed or self.note)
         return self._hook(hook).all(arguments, failed or self.note)
 
@@ -325,9 +304,7 @@ class PluginManager:
             failed(error)
 
         answers = self._hook(hook).all(arguments, note)
-        for name, texts in self._errors.items():
-            if name not in failing and texts.pop(hook, ""):
-                log.info("the plugin %s works again in %s", name, hook)
+        self._problems.forget(hook, failing)
         return answers
 
     def collect(self, hook: str, /, failed: Failed | None = None, **arguments: Any) -> list[Any]:
@@ -384,32 +361,22 @@ class PluginManager:
 
     def note(self, error: HookFailed) -> None:
         """Keep for `problems`, and log once, that a plugin failed in a hook."""
-        self._keep(error.plugin, error.hook, str(error), error.__cause__)
-
-    def _keep(self, plugin: str, of: str, text: str, cause: BaseException | None = None) -> None:
-        known = self._errors.setdefault(plugin, {})
-        if known.get(of) != text:
-            known[of] = text
-            log.error(text)
-            log.debug("the error of %s", plugin, exc_info=cause)
+        self._problems.note(error)
 
     def refuse(self, answer: Answer, hook: str, why: str) -> None:
         """Note that what a plugin brought by a hook is left out: `brings the format csv, ...`."""
         text = f"The plugin {self.whose(answer.plugin)} {why} (hook {hook})"
-        self._keep(answer.plugin, why, text)
+        self._problems.keep(answer.plugin, why, text)
 
     @property
     def problems(self) -> list[str]:
         """Why plugins, or what they bring by a hook, are left out."""
-        return [text for texts in self._errors.values() for text in texts.values()]
+        return self._problems.errors
 
     @property
     def warnings(self) -> list[str]:
         """What the authors of plugins should look at."""
-        return [text for texts in self._warnings.values() for text in texts]
-
-    def _warn(self, name: str, text: str) -> None:
-        self._warnings.setdefault(name, []).append(text)
+        return self._problems.warnings
 
     def _failure(self, name: str, hook: str, error: BaseException) -> str:
         return f"The plugin {self.whose(name)} failed in {hook}: {type(error).__name__}: {error}"
@@ -417,55 +384,31 @@ class PluginManager:
     @property
     def declared(self) -> Declared:
         """The settings of the plugins that are loaded."""
-        return Declared(self._settings, self._owners, tuple(self._left_out))
+        return Declared(self._settings, self._owners, tuple(self._problems.left_out))
 
     def infos(self) -> list[PluginInfo]:
         """Describe every plugin that was found, by name."""
-        brought = {hook: self.answers(hook) for hook in self._collecting_hooks()}
-        return [self._info(name, entry_point, brought) for name, entry_point in self._found.items()]
-
-    def _collecting_hooks(self) -> list[str]:
-        """Return the `register_*` hooks that take nothing: what is wrong with them can be seen."""
-        specifications = {
-            name: getattr(self._pluggy.hook, name).spec for name in self._known_hooks()
-        }
+        names = [name for name in self._known_hooks() if name.startswith("register_")]
+        # Those that take nothing: what is wrong with the answers can be seen.
+        askable = [name for name in names if not getattr(self._pluggy.hook, name).spec.argnames]
+        brought = {name: self.answers(name) for name in askable}
         return [
-            name
-            for name, specification in specifications.items()
-            if name.startswith("register_") and not specification.argnames
+            PluginInfo.of(
+                entry_point,
+                self._hooks_of(name),
+                brought,
+                self._problems.error_of(name),
+                self._problems.warnings_of(name),
+            )
+            for name, entry_point in self._found.items()
         ]
 
-    def _info(
-        self, name: str, entry_point: metadata.EntryPoint, brought: dict[str, list[Answer]]
-    ) -> PluginInfo:
+    def _hooks_of(self, name: str) -> list[str] | None:
+        """Return the hooks that a plugin implements; None if it is not loaded."""
         plugin = self._pluggy.get_plugin(name)
-        callers = (self._pluggy.get_hookcallers(plugin) or []) if plugin else []
-        distribution, version = name_and_version(entry_point)
-        mixins, jobs = (_names_of(name, brought[hook]) for hook in CLASS_HOOKS)
-        return PluginInfo(
-            name=name,
-            module=entry_point.value,
-            distribution=distribution,
-            version=version,
-            enabled=plugin is not None,
-            hooks=tuple(sorted(caller.name for caller in callers)),
-            mixins=mixins,
-            jobs=jobs,
-            error="; ".join(self._errors.get(name, {}).values()) or None,
-            warnings=tuple(self._warnings.get(name, ())),
-        )
-
-
-def on_purpose(error: HookFailed) -> Exception:
-    """Return what a plugin raised if it is an error of ours, whose message is for the user.
-
-    A note says whose it is. Of any other the message of HookFailed is clearer.
-    """
-    cause = error.__cause__
-    if not isinstance(cause, RocketJobError):
-        return error
-    cause.add_note(str(error).partition(": ")[0])
-    return cause
+        if plugin is None:
+            return None
+        return [caller.name for caller in self._pluggy.get_hookcallers(plugin) or []]
 
 
 def _of(plugin: Any, caller: Any) -> Any:
@@ -487,10 +430,6 @@ def _is_unmarked(manager: pluggy.PluginManager, plugin: Any, hook: str) -> bool:
     if not inspect.isfunction(function) or manager.parse_hookimpl_opts(plugin, hook):
         return False
     return not inspect.ismodule(plugin) or function.__module__ == plugin.__name__
-
-
-def _names_of(plugin: str, answers: list[Answer]) -> tuple[str, ...]:
-    return tuple(cls.__name__ for each in answers if each.plugin == plugin for cls in each.value)
 
 
 def _takes_job(caller: Any) -> bool:

@@ -5,7 +5,7 @@ import contextlib
 import pytest
 from click.testing import CliRunner
 
-from rocketjob import hookimpl, hookspec
+from rocketjob import Server, hookimpl, hookspec
 from rocketjob.base import clock
 from rocketjob.base.errors import HookFailed, PluginError, StoreError
 from rocketjob.cli import make_cli
@@ -464,6 +464,15 @@ def test_recovery_goes_on_without_a_plugin_that_fails_in_it(rocketjob, caplog, b
     broken.broken = False
     recovery.sweep(set())
     assert rocketjob.plugins.problems == []
+
+
+def test_doctor_says_what_went_wrong_in_the_processes_of_a_server(rocketjob, run):
+    said = "The plugin slack failed in reclaim: KeyError: 'boom'"
+    beat = {"updated_at": clock.now(), "number": 3, "workers": 1, "performing": []}
+    Server(name="web-1", state="running", heartbeat={**beat, "problems": [said]}).save()
+    code, told = run("doctor")
+    assert code == 1
+    assert f"on the server web-1: {said}" in told
 
 
 def test_the_stores_own_errors_are_not_taken_for_a_plugins(rocketjob, monkeypatch):
