@@ -54,7 +54,8 @@ def check_slices_store(patient: Any) -> Iterator[Any]:
     if url is not None:
         store = patient.application.store_at(url)
         report = store.check()
-        yield Finding("slices", OK, f"they are in {store.url}", data=report)
+        where = report.get("absent") or f"they are in {store.url}"
+        yield Finding("slices", OK, where, data=report)
         yield from complaints("slices", report)
 
 

@@ -164,10 +164,13 @@ class SqliteStore:
         return isinstance(error, StoreUnavailable)
 
     def check(self) -> dict[str, Any]:
-        """Report the versions, sizes and settings; `problems` and `warnings` need attention."""
+        """Report the versions, sizes and settings; `problems` and `warnings` need attention.
+
+        `absent` says that there is no file yet.
+        """
         report = self._database.read(self._report)
         if self._database.is_to_be_made():
-            report["problems"] = [f"{self._location.path} does not exist: the first write makes it"]
+            report["absent"] = f"{self._location.path} does not exist: the first write makes it"
         elif (space := self.space()) is not None:
             report["warnings"] = compaction.warnings(space, self._location.path)
         return report

@@ -606,7 +606,7 @@ def test_whoever_only_looks_makes_no_file(path):
     assert (docs.find_one({}), list(docs.find()), docs.distinct("a")) == (None, [], [])
     assert (docs.count_documents({}), store.collection_names()) == (0, [])
     assert (store.count_by("docs", "a"), docs.index_information()) == ({}, {})
-    assert store.check()["problems"] == [f"{path} does not exist: the first write makes it"]
+    assert store.check()["absent"] == f"{path} does not exist: the first write makes it"
     assert not path.exists()
     docs.insert_one({"_id": 1})
     assert docs.find_one({}) == {"_id": 1}
