@@ -283,7 +283,7 @@ def test_a_due_job_that_is_waited_for_in_the_only_worker_is_a_problem(findings):
     server = registered()
     job = KeptJob.create()
     with context.fixed(), pytest.raises(JobTimeout):  # as in a worker process
-        job.wait(timeout=0.01)
+        job.wait(timeout=1.0)  # long enough for a second look
     assert worst(findings()[1]["jobs"]) == "ok"
     busy = {"heartbeat.workers": 1, "heartbeat.performing": [str(KeptJob().id)]}
     server.collection().update_one({}, {"$set": busy})
