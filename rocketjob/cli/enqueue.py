@@ -18,7 +18,7 @@ from rocketjob.cli.job_json import summary
 from rocketjob.cli.output import print_json
 from rocketjob.cli.session import store_line
 from rocketjob.cli.types import as_dict
-from rocketjob.model.types import exact
+from rocketjob.model.types import exact_json
 
 MAX_SHOWN = 5  # wrong lines of a file that are told at once
 
@@ -128,7 +128,7 @@ def _rows(cls: type[Job], fields: dict[str, str], lines: Iterable[str]) -> Itera
 
 def _object(line: str) -> dict[str, Any]:
     try:
-        value = exact.loads(line)
+        value = exact_json.loads(line)
     except ValueError as error:
         raise ValueError(f"not JSON: {error}") from None
     if not isinstance(value, dict):

@@ -12,7 +12,7 @@ from click.shell_completion import CompletionItem
 from rocketjob.cli import completing
 from rocketjob.cli.errors import BadInput
 from rocketjob.cli.options import ParamType
-from rocketjob.model.types import exact
+from rocketjob.model.types import exact_json
 
 
 class JobId(ParamType):
@@ -83,7 +83,7 @@ class JsonObject(ParamType):
         if isinstance(value, dict):
             return value
         try:
-            parsed = exact.loads(value)
+            parsed = exact_json.loads(value)
         except ValueError as error:
             self.fail(f"not JSON: {error}", param, ctx)
         if not isinstance(parsed, dict):

@@ -1,8 +1,8 @@
 """One claim of a job: how it is written and guarded, released, and reclaimed from the dead.
 
 A claim is the name of who claims, `incarnation.process`, and a number that grows with each claim
-of the job. Every later write of the worker is conditional on both, so that nobody who has lost a
-claim writes anything.
+of the job. Every later write of the worker is conditional on both: `write_guard` of the job adds
+them to its filter, so that nobody who has lost a claim writes anything.
 """
 
 from __future__ import annotations

@@ -251,7 +251,7 @@ class Document(Lookup):
         return self.write_guard()
 
     def write_guard(self) -> dict[str, Any]:
-        """Return the filter under which this object may write."""
+        """Return the filter under which this object may write: its id, and its claim if any."""
         return {"_id": self.id, **self._record.guard()}
 
     def write_lost(self) -> RocketJobError:

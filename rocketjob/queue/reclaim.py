@@ -1,4 +1,4 @@
-"""What dead processes and servers held is reclaimed: queued again, quarantined, or failed."""
+"""Reclaim what dead processes and servers held: queue it again, quarantine it, or fail it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def requeue_claims(
     reason: str = "its server died",
     unexplained: bool = False,
 ) -> dict[str, int]:
-    """Reclaim all jobs that a dead process or server held.
+    """Reclaim all jobs that a dead process or server held; plugins do so for claims of their own.
 
     Each is one guarded write, so that several servers may do it at once.
 

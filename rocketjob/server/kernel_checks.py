@@ -29,7 +29,7 @@ from rocketjob.server.classes import find_classes
 from rocketjob.server.events import COLLECTION
 from rocketjob.server.recovery import unheld, unserved
 from rocketjob.server.server import Server
-from rocketjob.server.undone import RESUME, awaited, left_out, without_workers
+from rocketjob.server.waiting_checks import RESUME, awaited, left_out, without_workers
 from rocketjob.store import Store
 
 SLOW_SECONDS = 0.1  # a round trip to the store that takes longer slows every job down

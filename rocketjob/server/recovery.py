@@ -2,6 +2,8 @@
 
 Servers do not compare clocks. Each watches whether the number in the others' heartbeats grows, by
 its own monotonic clock; a wall clock that jumps takes no work away from anybody.
+
+A server's own worker processes that die are reclaimed by `process_tree`.
 """
 
 from __future__ import annotations
@@ -79,7 +81,7 @@ class Recovery:
         self._unheld.clear()
 
     def bury(self, server: dict[str, Any]) -> dict[str, int]:
-        """Take back what the processes of a server held that is known to be dead, and remove it.
+        """Reclaim what the processes of a dead server held, then remove its document.
 
         In this order, since the document alone tells what was being performed: if this process dies
         too, the next one finds it. Several may be at it at once: each job is reclaimed by one

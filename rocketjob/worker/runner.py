@@ -1,7 +1,8 @@
 """One job through named steps: start callbacks, perform, complete or fail.
 
 The steps are the same for a job that a server claimed, that a test runs, and that is performed
-inline; they differ in the `Worker`, which says how a change of state is written.
+inline; they differ in the `Worker`, which says how a change of state is written. What `perform`
+raises becomes the event `fail`; if the claim was lost meanwhile, nothing is written.
 """
 
 from __future__ import annotations
@@ -117,6 +118,7 @@ def work_claimed_job(job: Job, worker: Worker) -> bool:
 
 
 def _work_claimed_job(job: Job, worker: Worker) -> bool:
+    """Run a job; an error from outside of its `perform`, as in a hook, fails it too."""
     try:
         if is_vetoed(job, worker):
             return False

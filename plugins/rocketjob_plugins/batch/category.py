@@ -9,7 +9,7 @@ import attrs
 
 from rocketjob.base.errors import ConfigurationError, ValidationError
 from rocketjob.base.passwords import without_passwords
-from rocketjob.model.types import exact
+from rocketjob.model.types import exact_json
 from rocketjob_plugins.batch.streams.errors import StreamError
 from rocketjob_plugins.batch.streams.names import shown
 from rocketjob_plugins.batch.streams.options import text_encoding
@@ -204,7 +204,7 @@ def changes_of(name: str, given: Any) -> list[dict[str, Any]]:
         ValidationError: it is something else.
     """
     try:
-        changes = exact.loads(given) if isinstance(given, str) else given
+        changes = exact_json.loads(given) if isinstance(given, str) else given
     except ValueError as error:
         raise ValidationError({name: [f"is not valid JSON: {error}"]}) from None
     if isinstance(changes, Mapping):

@@ -1,4 +1,4 @@
-"""Take back the slices that a dead process held.
+"""Reclaim the slices that a dead process or server held.
 
 A slice whose worker crashes `crash_limit` times is halved, and its halves are processed apart,
 until the record that kills its worker stands alone. That one is rejected, if the job allows

@@ -18,7 +18,7 @@ from bson import Binary, Decimal128, ObjectId, Regex
 
 from rocketjob.base.clock import to_utc
 from rocketjob.base.text import at
-from rocketjob.model.types import exact
+from rocketjob.model.types import exact_json
 from rocketjob.model.types.base import Codec, first, shown
 from rocketjob.model.types.scalars import (
     SCALARS,
@@ -178,8 +178,8 @@ def _parse_json(text: str) -> Any:
     `00501`, `1.10` and `77950e8` may be codes: only a declared number is one.
     """
     try:
-        value = exact.loads(text)
-    except exact.Inexact:
+        value = exact_json.loads(text)
+    except exact_json.Inexact:
         if text.lstrip()[:1] in ("[", "{"):
             raise
         return text

@@ -14,7 +14,7 @@ from typing import Any
 import attrs
 
 from rocketjob.base.text import at
-from rocketjob.model.types import exact
+from rocketjob.model.types import exact_json
 from rocketjob.model.types.anything import ANY, check_keys
 from rocketjob.model.types.base import Codec, CodecFor, Function, Misfit, marked, wanted
 
@@ -197,14 +197,14 @@ class Attributes(Holder):
 
     def parse(self, text: str) -> Any:
         try:
-            return self.from_json(exact.loads(text))
+            return self.from_json(exact_json.loads(text))
         except ValueError as error:
             raise ValueError(f"must be the JSON of {self.name}: {error}") from None
 
 
 def _json(text: str, problem: str) -> Any:
     try:
-        return exact.loads(text)
+        return exact_json.loads(text)
     except ValueError as error:
         raise ValueError(f"{problem}: {error}") from None
 

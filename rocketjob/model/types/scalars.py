@@ -1,4 +1,8 @@
-"""The codecs of single values, by type."""
+"""Scalar types: `SCALARS` says how a value of each is checked, stored, loaded and parsed.
+
+A type in that table can be a field's. `Any` fields and the arguments of perform have no declared
+type: what they hold, and the tag of what BSON has no type for, is in `anything`.
+"""
 
 from __future__ import annotations
 
@@ -204,5 +208,5 @@ SCALARS: dict[Any, Codec] = {
         _parse_range,
     ),
 }
-"""Store, load, parse and check of each type; a new scalar goes here."""
+"""The codec of each scalar type; a new one goes here."""
 SCALARS[pendulum.DateTime] = SCALARS[datetime]

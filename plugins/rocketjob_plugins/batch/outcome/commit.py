@@ -1,4 +1,8 @@
-"""Store what became of slices: output, rejects, counts and the slice itself in one step."""
+"""Store what became of slices: all of a slice's output, rejects and counts, or nothing.
+
+Each is a unit of work, which the store commits if the slice is still this worker's. Where slices
+are in another store than jobs, the counts are added to the job afterwards.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +48,7 @@ def store_outcomes(job: BatchModel, outcomes: list[Outcome]) -> dict[str, int]:
 
 
 def _unit(job: BatchModel, outcome: Outcome, apart: bool) -> Unit:
-    """Return all that becomes of a slice. It is gone last: the job ends when there is none."""
+    """Return all that becomes of a slice, which goes last: a job without slices left is ended."""
     slice_, write, rejected = outcome.slice, outcome.write(), rejects.documents_of(job, outcome)
     inserts = [Insert(name, document) for name, document in outcome.documents]
     if rejected:
@@ -56,7 +60,7 @@ def _unit(job: BatchModel, outcome: Outcome, apart: bool) -> Unit:
         inserts=inserts,
         also=[] if apart or not outcome.statistics else [counting(job, outcome.statistics)],
         id=f"{slice_.id}.{slice_.claim_number}",
-        # Of one that is done the records make room for what they gave.
+        # The records of a slice that is done make room for the note of its output.
         interim={"$unset": {"records": ""}} if write.update is None else {},
     )
 

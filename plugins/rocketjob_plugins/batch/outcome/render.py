@@ -1,7 +1,8 @@
-"""What became of a slice, and how it is stored.
+"""`Outcome`: what became of the records of a slice, as the documents that are to be stored.
 
-It is stored as one unit: the input slice is removed (or failed, or queued again) on condition that
-it is still this worker's, and its output, rejects and counts are stored with that or not at all.
+`commit` stores it as one unit: the input slice is removed (or failed, or queued again) on condition
+that it is still this worker's, and its output, rejects and counts are stored with that or not at
+all.
 In a store without transactions that takes several writes. The first one makes the outcome certain:
 it takes the records out of the slice and leaves a note of the rest, which anybody can finish; the
 slice itself goes last, so that the job does not end before its output is stored.

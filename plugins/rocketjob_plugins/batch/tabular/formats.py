@@ -21,7 +21,7 @@ import types
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
-from rocketjob.model.types import exact
+from rocketjob.model.types import exact_json
 from rocketjob_plugins.batch.streams.errors import StreamError
 from rocketjob_plugins.batch.streams.options import Dialect
 from rocketjob_plugins.batch.streams.texts import json_of, texts_of
@@ -222,13 +222,13 @@ class Json:
     def __init__(self, options: Mapping[str, Any]) -> None:
         check_options(self.name, options, ())
         self.check_first = check_json_lines
-        decoder: Any = exact.Decoder()
+        decoder: Any = exact_json.Decoder()
         self._scan, self._decode = decoder.scan_once, decoder.decode
 
     def parse(self, line: str) -> Any:
         try:
             return self._decode(line)
-        except exact.Inexact as error:
+        except exact_json.Inexact as error:
             raise StreamError(str(error), column=error.name) from None
         except json.JSONDecodeError as error:
             raise StreamError(f"is not valid JSON: {error.msg}", column=error.pos + 1) from None

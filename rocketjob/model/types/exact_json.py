@@ -1,4 +1,4 @@
-"""JSON of which nothing is lost: a number that cannot be kept as it is written is an error."""
+"""Parse JSON and lose nothing: a number that cannot be kept as it is written is an error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `rocketjob doctor` says of work that waits, and that nobody will do as things are."""
+"""Checks of `rocketjob doctor`: work that waits, and that nobody will do as things are."""
 
 from __future__ import annotations
 
