@@ -11,7 +11,9 @@ from rocketjob_plugins.batch import Batch, InputCategory, OutputCategory
 from rocketjob_plugins.batch.io.rows import KeptRows, is_workbook, keeps_rows
 from rocketjob_plugins.batch.io.tables import header_of, output_table
 from rocketjob_plugins.batch.streams import StreamError, streams_of
-from rocketjob_plugins.files.workbook import write_workbook
+from rocketjob_plugins.batch.streams.target import check_address
+from rocketjob_plugins.batch.streams.writer import check_writer
+from rocketjob_plugins.files.workbook import library, write_workbook
 
 SHORT = ("source", "target", "encoding")
 
@@ -91,8 +93,24 @@ class ConversionJob(Batch, Job):
                 problem = f"an Excel workbook has no rows of {category.format}: leave the format"
                 self.errors.add("output_categories", f'{problem} "auto", or make it csv')
 
+    @validate
+    def _target_is_no_web_address(self) -> None:
+        try:
+            check_address(self.target or "")
+        except StreamError as error:
+            self.errors.add("output_categories", str(error))
+
     def perform(self, row: Any) -> Any:
         return row
+
+    @before("batch")
+    def _try_target(self) -> None:
+        """Fail before the work, not after it, where the target cannot be written."""
+        names = streams_of(self.target)
+        if names[:1] == ["xlsx"]:
+            names = names[1:]
+            library()
+        check_writer(str(self.target), streams=names, pgp_recipients=self.pgp_recipients or ())
 
     @before("batch", when=lambda job: job.record_count is None)
     def _upload(self) -> None:

@@ -17,6 +17,7 @@ from rocketjob_plugins.batch.streams.names import (
     streams_of,
 )
 from rocketjob_plugins.batch.streams.source import fsspec
+from rocketjob_plugins.batch.streams.target import check_address
 from rocketjob_plugins.files.upload import local_path
 from rocketjob_plugins.retry import Retry
 
@@ -73,6 +74,14 @@ class CopyFileJob(Retry, Job):
                 args = name.replace("url", "args")
                 problem = f"has a password, which would be stored in plain text: give it in {args}"
                 self.errors.add(name, problem)
+
+    @validate
+    def _target_is_no_web_address(self) -> None:
+        if isinstance(self.target_url, str) and "target_url" not in self.errors:
+            try:
+                check_address(self.target_url)
+            except StreamError as error:
+                self.errors.add("target_url", str(error))
 
     @validate
     def _streams_exist(self) -> None:

@@ -15,6 +15,18 @@ from rocketjob_plugins.batch.streams.names import shown
 CHUNK = 256 * 1024
 
 
+def library() -> Any:
+    """Return openpyxl.
+
+    Raises:
+        StreamError: it is not installed.
+    """
+    try:
+        return importlib.import_module("openpyxl")
+    except ImportError:
+        raise StreamError("Excel needs a library: pip install 'rocketjob[excel]'") from None
+
+
 def write_workbook(
     target: str,
     lines: Iterable[str],
@@ -28,11 +40,7 @@ def write_workbook(
     Raises:
         StreamError: it cannot be written; the message names the row and the column.
     """
-    try:
-        openpyxl: Any = importlib.import_module("openpyxl")
-    except ImportError:
-        raise StreamError("Excel needs a library: pip install 'rocketjob[excel]'") from None
-    book = openpyxl.Workbook(write_only=True)  # its rows go to a temporary file
+    book = library().Workbook(write_only=True)  # its rows go to a temporary file
     sheet = _Sheet(book.create_sheet(), target)
     with (
         open_writer(target, streams=list(streams), pgp_recipients=pgp_recipients) as writer,

@@ -419,3 +419,41 @@ def test_an_array_without_line_breaks_is_named_however_long(monkeypatch):
     monkeypatch.setattr("rocketjob_plugins.batch.streams.lines.DETECT_CHARACTERS", 100)
     with pytest.raises(StreamError, match="is it a JSON array"):
         list(open_lines(io.BytesIO(b"[" + b'{"id": 1},' * 40_000)))
+
+
+# --- separators that are seldom used ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("mark", "^~")
+@pytest.mark.parametrize("format", ["csv", "psv"])
+@pytest.mark.parametrize("mode", MODES)
+def test_one_column_that_a_rare_separator_cuts_in_every_line_is_refused(mark, format, mode):
+    text = f"id{mark}name\n1{mark}Smith, Ann\n\n2{mark}Bo\n"
+    job = echo(format=format, mode=mode)
+    with pytest.raises(StreamError) as error:
+        job.upload(file(text))
+    assert f'the header is separated by "{mark}" and not by' in str(error.value)
+    assert f'use the format csv with format_options={{"separator": "{mark}"}}' in str(error.value)
+    assert job.input.count() == 0
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "id^name\n",
+        "id^name\n1^Ann\n2\n",
+        "x^2\n1\n",
+        "path\n~/a\n~/b\n",
+        "~path\n~/a\n~/b\n",
+        "time:utc\n10:15\n11:20\n",
+        "url\nhttp://a/~b\nhttp://c/~d\n",
+        "http://head\nhttp://a\nhttp://c\n",
+        '"a^b"\n"c^d"\n',
+    ],
+)
+def test_one_column_that_may_well_be_one_is_read(rows, text):
+    assert len(rows(file(text))) == text.count("\n") - 1
+
+
+def test_a_rare_separator_that_is_given_is_used(rows):
+    assert rows(file("id^name\n1^a~b\n"), {"separator": "^"}) == [{"id": "1", "name": "a~b"}]

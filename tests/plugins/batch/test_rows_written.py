@@ -324,3 +324,129 @@ def test_what_is_rejected_for_its_output_can_be_resubmitted(rocketjob):
     assert job.resubmit("r.csv") == 1
     rocketjob.work_off()
     assert list(job.reload().records()) == ['{"n":1.0}', '{"n":2.0}', '{"n":3.0}']
+
+
+# --- names of files ---------------------------------------------------------------------------
+
+LAYOUT = {"layout": [{"key": "a", "size": 3}]}
+
+
+@pytest.mark.parametrize(
+    ("settings", "name", "says"),
+    [
+        (
+            {"format": "csv"},
+            "o.json",
+            "named .json, and it is written as csv: name it .csv, or set",
+        ),
+        ({"format": "csv"}, "o.json", 'the format of the output category to "auto" before'),
+        ({"format": "csv"}, "O.JSONL.gz", "named .jsonl, and it is written as csv"),
+        ({"format": "csv"}, "o.csv.ndjson", "named .ndjson, and it is written as csv"),
+        ({"format": "csv"}, "o.psv", "named .psv, and it is written as csv"),
+        ({"format": "csv"}, "o.tsv", 'format_options={"separator": "\\t"} before the job runs'),
+        ({"format": "auto"}, "o.tsv", "named .tsv, and it is written as csv"),
+        ({"format": "auto", "file_name": "o.json"}, "o.tab", "named .tab, and it is written as j"),
+        ({"format": "json"}, "o.csv", "named .csv, and it is written as json: name it .json"),
+        ({"format": "json"}, "o.psv.gz", "named .psv, and it is written as json"),
+        ({"format": "psv"}, "o.csv", "named .csv, and it is written as psv: name it .psv"),
+        ({"format": "psv"}, "o.tsv", "named .tsv, and it is written as psv: name it .psv"),
+        ({"format": "fixed", "format_options": LAYOUT}, "o.csv", "written as fixed: name it .txt"),
+    ],
+)
+def test_an_output_is_not_written_under_the_name_of_another_format(rocketjob, settings, name, says):
+    job = worked_off(rocketjob, [{"a": "1"}], **settings)
+    before = job.output_category_for().file_name
+    for target in (name, Path(name)):
+        with pytest.raises(StreamError) as error:
+            job.download(target)
+        assert says in str(error.value)
+        assert str(error.value).startswith(name)
+    assert not Path(name).exists()
+    assert job.output_category_for().file_name == before
+    with open(name, "wb") as file:  # whoever opens it says that it is to have that name
+        assert job.download(file) == 1
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"format": "csv"}, "o.txt"),
+        ({"format": "csv"}, "json"),
+        ({"format": "csv"}, "all.json.csv.gz"),
+        ({"format": "csv"}, "all.json.old"),
+        ({"format": "csv", "format_options": {"separator": ";"}}, "o.csv"),
+        ({"format": "csv", "format_options": {"separator": "\t"}}, "o.tsv"),
+        ({"format": "auto", "format_options": {"separator": "\t"}}, "o.TAB.gz"),
+        ({"format": "csv", "format_options": {"separator": "|"}}, "o.psv"),
+        ({"format": "json"}, "o.jsonl"),
+        ({"format": "json"}, "o.ndjson.gz"),
+        ({"format": "psv"}, "o.dat"),
+        ({"format": None}, "o.json"),
+        ({"format": "fixed", "format_options": LAYOUT}, "o.dat"),
+    ],
+)
+def test_other_names_are_free(rocketjob, settings, name):
+    job = worked_off(rocketjob, [{"a": "1"}], **settings)
+    assert job.download(name) == 1
+    assert Path(name).stat().st_size > 0
+
+
+def test_a_file_name_that_asks_for_another_format_is_refused_before_the_job_is_stored(rocketjob):
+    settings = {"format": "csv", "file_name": "o.json"}
+    with pytest.raises(ConfigurationError, match=r"o\.json: is named \.json"):
+        type("MisnamedJob", (WrittenBatchJob,), {"output_category": OutputCategory(**settings)})
+    job = WrittenBatchJob(output_categories=[OutputCategory(format="csv")])
+    job.output_category_for().file_name = "o.json"
+    with pytest.raises(ValidationError, match=r"is named \.json, and it is written as csv"):
+        job.save()
+
+
+def test_rejects_are_not_written_under_the_name_of_another_format(rocketjob):
+    job = worked_off(rocketjob, [object()], format="csv", max_rejects=3)
+    for name in ("r.json", "r.psv", "r.tsv.gz"):
+        with pytest.raises(StreamError, match=r"and it is written as csv: name it \.csv$"):
+            job.download_rejects(name)
+        assert not Path(name).exists()
+    assert job.download_rejects("r.txt") == 1
+
+
+# --- header lines that are given --------------------------------------------------------------
+
+WITH_HEADER = [
+    ({"format": "csv"}, "o.csv"),
+    ({"format": "auto"}, "o.csv"),
+    ({"format": None}, "o.txt"),
+    ({"format": "csv", "serializer": "bz2", "columns": ["a"]}, "o.csv"),
+]
+
+
+@pytest.mark.parametrize(("settings", "name"), WITH_HEADER)
+@pytest.mark.parametrize("end", ["", "\n", "\r\n"])
+def test_one_line_end_of_a_header_line_is_not_written_twice(rocketjob, settings, name, end):
+    job = worked_off(rocketjob, ["x"] if settings["format"] is None else [{"a": "x"}], **settings)
+    assert text_of(job, name, header_line=f"id{end}") == "id\nx\n"
+
+
+@pytest.mark.parametrize(("settings", "name"), WITH_HEADER)
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("id\n\n", "holds a line break"),
+        ("id\nx", "holds a line break"),
+        ("id\rx", "holds a line break"),
+        ("", "is blank"),
+        (" \n", "is blank"),
+    ],
+)
+def test_a_header_line_is_one_line(rocketjob, settings, name, line, says):
+    job = worked_off(rocketjob, ["x"] if settings["format"] is None else [{"a": "x"}], **settings)
+    with pytest.raises(ValueError, match=f"header_line {says}"):
+        job.download(name, header_line=line)
+    assert not Path(name).exists()
+
+
+@pytest.mark.parametrize("format", ["json", "auto"])
+def test_json_takes_no_header_line(rocketjob, format):
+    job = worked_off(rocketjob, [{"a": "x"}], format=format)
+    with pytest.raises(ValueError, match="json has no header line: leave it out"):
+        job.download("o.json", header_line="a")

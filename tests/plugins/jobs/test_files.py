@@ -469,3 +469,136 @@ def test_recipients_of_a_copy_or_conversion_are_given_as_the_error_says(rocketjo
     rocketjob.work_off()
     assert "pgp_recipients" in job.reload().exception.message
     assert ConversionJob(source="a", target="b", pgp_recipients=["ann@example.com"])
+
+
+# --- targets that cannot be written -----------------------------------------------------------
+
+
+class CountedConversionJob(ConversionJob):
+    performed = []
+
+    def perform(self, row):
+        type(self).performed.append(row)
+        return row
+
+
+def unwritable(tmp_path):
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    closed.chmod(0o500)
+    (tmp_path / "file").write_text("x")
+    return {
+        "there is no directory": tmp_path / "nowhere" / "b.csv",
+        "is a directory": closed,
+        "cannot be written: Not a directory": tmp_path / "file" / "b.csv",
+        "Protocol not known": "nosuchscheme://host/b.csv",
+        "pgp_recipients": tmp_path / "b.csv.pgp",
+        "encryption_key": tmp_path / "b.csv.enc",
+        **({} if os.geteuid() == 0 else {"Permission denied": closed / "b.csv"}),
+    }
+
+
+@pytest.mark.parametrize("is_uploaded", [True, False])
+def test_a_conversion_fails_before_its_work_if_its_target_cannot_be_written(
+    rocketjob, tmp_path, is_uploaded
+):
+    write_source(tmp_path / "a.csv")
+    for says, target in unwritable(tmp_path).items():
+        job = CountedConversionJob(target=str(target))
+        if is_uploaded:
+            job.upload(str(tmp_path / "a.csv"))
+        else:
+            job.source = str(tmp_path / "a.csv")
+        job.save()
+        rocketjob.work_off()
+        assert job.reload().is_failed
+        assert says in job.exception.message
+        assert str(target) in job.exception.message
+    assert CountedConversionJob.performed == []
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "closed", "file"]
+
+
+def test_a_conversion_whose_folder_is_made_meanwhile_is_retried(rocketjob, tmp_path):
+    write_source(tmp_path / "a.csv")
+    folder = tmp_path / "new"
+    job = ConversionJob.create(source=str(tmp_path / "a.csv"), target=str(folder / "b.csv"))
+    rocketjob.work_off()
+    folder.mkdir()
+    job.reload().retry()
+    rocketjob.work_off()
+    assert read_target(folder / "b.csv") == ROWS
+
+
+def test_what_is_at_the_target_stays_until_the_end(rocketjob, tmp_path):
+    write_source(tmp_path / "a.csv")
+    target = tmp_path / "b.csv"
+    target.write_text("as it was")
+
+    class LookingConversionJob(ConversionJob):
+        def perform(self, row):
+            assert target.read_text() == "as it was"
+            assert sorted(path.name for path in tmp_path.iterdir()) == ["a.csv", "b.csv"]
+            return row
+
+    LookingConversionJob.create(source=str(tmp_path / "a.csv"), target=str(target))
+    rocketjob.work_off()
+    assert read_target(target) == ROWS
+
+
+def test_a_remote_target_is_not_touched_before_the_end(rocketjob, tmp_path):
+    import fsspec
+
+    write_source(tmp_path / "a.csv")
+    system = fsspec.filesystem("memory")
+    system.pipe("/kept/b.csv", b"as it was")
+
+    class RemoteConversionJob(ConversionJob):
+        def perform(self, row):
+            assert system.cat("/kept/b.csv") == b"as it was"
+            return row
+
+    try:
+        target = "memory://kept/b.csv"
+        job = RemoteConversionJob.create(source=str(tmp_path / "a.csv"), target=target)
+        rocketjob.work_off()
+        assert job.reload().is_completed
+        assert system.cat("/kept/b.csv").decode() == CSV
+    finally:
+        system.rm("/kept", recursive=True)
+
+
+def test_a_device_is_a_target(rocketjob, tmp_path):
+    write_source(tmp_path / "a.csv")
+    job = ConversionJob.create(source=str(tmp_path / "a.csv"), target="/dev/null")
+    rocketjob.work_off()
+    assert job.reload().is_completed
+
+
+@pytest.mark.parametrize("target", ["http://host/b.csv", "HTTPS://host/b.csv.gz"])
+def test_a_web_address_is_no_target_of_a_job(rocketjob, target):
+    with pytest.raises(ValidationError, match="a web address can only be read: write to a path"):
+        ConversionJob.create(source="a.csv", target=target)
+    with pytest.raises(ValidationError) as error:
+        CopyFileJob.create(source_url="a.csv", target_url=target)
+    assert "a web address can only be read" in str(error.value.errors["target_url"])
+
+
+@pytest.mark.parametrize("target", ["b.tsv", "b.tab.gz"])
+def test_a_conversion_to_tabs_is_not_written_with_commas(rocketjob, tmp_path, target):
+    write_source(tmp_path / "a.csv")
+    files = {"source": str(tmp_path / "a.csv"), "target": str(tmp_path / target)}
+    with pytest.raises(ValidationError, match=r"and it is written as csv: name it \.csv, or set"):
+        ConversionJob.create(**files)
+    job = ConversionJob(**files)
+    job.output_category_for().format_options = {"separator": "\t"}
+    job.save()
+    rocketjob.work_off()
+    data = (tmp_path / target).read_bytes()
+    text = gzip.decompress(data) if target.endswith("gz") else data
+    assert text.decode().splitlines()[1] == "Jack\t41"
+
+
+def test_a_copy_fails_before_it_reads_if_its_target_cannot_be_written(rocketjob, tmp_path):
+    job = CopyFileJob.create(source_url="/nowhere/a", target_url=str(tmp_path / "no" / "b"))
+    rocketjob.work_off()
+    assert "there is no directory" in job.reload().exception.message

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rocketjob_plugins.batch import streams
 from rocketjob_plugins.batch.category import OutputCategory
 from rocketjob_plugins.batch.io.rows import KeptRows, keeps_rows, rows_of
-from rocketjob_plugins.batch.io.tables import header_of, is_one_line
+from rocketjob_plugins.batch.io.tables import check_target_name, header_of, is_one_line
 from rocketjob_plugins.batch.slices import OutputSlices
 from rocketjob_plugins.batch.streams.content import HEAD_BYTES, kind_of
 from rocketjob_plugins.batch.streams.names import chosen_streams
@@ -67,6 +67,9 @@ def download(
     if isinstance(target, str | PathLike):
         output.file_name = str(target)  # it decides the format, if that is auto
     try:
+        format = _format_of_rows(output, before) if keeps_rows(output) else None
+        header_line = _one_header(header_line, format or output.format)
+        check_target_name(output, target, format)
         stored = None
         if slices.serializer.whole:
             _check_format(output, before)
@@ -74,8 +77,8 @@ def download(
         with streams.open_writer(
             target, streams=stream_names, pgp_recipients=pgp_recipients
         ) as writer:
-            if keeps_rows(output):
-                return _write_rows(slices, writer, header_line, before)
+            if format is not None:
+                return _write_rows(slices, writer, header_line, format)
             header = header_line if header_line is not None else _header(slices, writer.name)
             if slices.serializer.whole:
                 return _write_whole(slices, writer, header, stored)
@@ -87,11 +90,30 @@ def download(
         raise
 
 
+def _one_header(line: str | None, format: str | None) -> str | None:
+    """Return a header line that is given, without the line break at its end."""
+    if line is None:
+        return None
+    if format == "json":
+        raise ValueError("header_line is given, and json has no header line: leave it out")
+    if not isinstance(line, str):
+        raise TypeError(f"header_line must be a string, not {type(line).__name__}")
+    line = line.removesuffix("\n").removesuffix("\r")
+    if not line.strip() or "\n" in line or "\r" in line:
+        what = "is blank" if not line.strip() else "holds a line break"
+        raise ValueError(f"header_line {what}: it must be one line, such as id,name")
+    return line
+
+
+def _format_of_rows(category: OutputCategory, named_before: str | None) -> str:
+    """Return the format that the target asks for, else that of the category's own file name."""
+    return format_of(category.file_name) or format_of(named_before) or "csv"
+
+
 def _write_rows(
-    slices: OutputSlices, writer: streams.Writer, header_line: str | None, named_before: str | None
+    slices: OutputSlices, writer: streams.Writer, header_line: str | None, format: str
 ) -> int:
-    """Write rows in the format that the target asks for, else the category's own file name."""
-    format = format_of(slices.category.file_name) or format_of(named_before) or "csv"
+    """Write the rows that were kept in a format."""
     count = 0
     try:
         kept = KeptRows(slices, format)

@@ -9,7 +9,13 @@ from rocketjob import Job
 from rocketjob_plugins.batch.category import InputCategory, OutputCategory
 from rocketjob_plugins.batch.registered import registered
 from rocketjob_plugins.batch.streams import StreamError
-from rocketjob_plugins.batch.tabular import Tabular, format_of, known_formats, row_options
+from rocketjob_plugins.batch.tabular import (
+    Tabular,
+    check_name,
+    format_of,
+    known_formats,
+    row_options,
+)
 from rocketjob_plugins.batch.tabular.known import text_options
 
 RULES = ("allowed_columns", "required_columns", "skip_unknown")
@@ -68,6 +74,22 @@ def check(category: InputCategory | OutputCategory, *, plugins: bool = False) ->
         row_options(category.format_options or {})
     elif plugins or category.format in (*known_formats(), "xlsx"):
         _check_table(category)
+    if isinstance(category, OutputCategory):
+        check_target_name(category, category.file_name)
+
+
+def check_target_name(category: OutputCategory, target: Any, format: str | None = None) -> None:
+    """Refuse to write an output to a file that is named as if it were of another format.
+
+    Args:
+        format: in which its rows are written, if that is not the category's own.
+
+    Raises:
+        StreamError: it is, and what to do.
+    """
+    if category.format is not None:
+        separator = (category.format_options or {}).get("separator")
+        check_name(target, format or _format(category, category.file_name), separator)
 
 
 def _check_table(category: InputCategory | OutputCategory) -> None:

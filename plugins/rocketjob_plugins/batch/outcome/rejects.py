@@ -25,6 +25,7 @@ from rocketjob_plugins.batch.streams import ReadKeywords, StreamError
 from rocketjob_plugins.batch.streams.names import shown
 from rocketjob_plugins.batch.streams.options import check_keywords
 from rocketjob_plugins.batch.streams.texts import writable
+from rocketjob_plugins.batch.tabular import check_name
 
 if TYPE_CHECKING:
     from rocketjob_plugins.batch.model import BatchModel
@@ -120,6 +121,7 @@ def each(job: BatchModel) -> Iterator[tuple[int, Any, str]]:
 
 def download(job: BatchModel, target: Any) -> int:
     """Write the rejects as CSV: the input's own columns, or `record`, then `_row` and `_error`."""
+    check_name(target, "csv", is_chosen=False)
     form = RejectFile(job)
     written = 0
     with streams.open_writer(target) as writer:

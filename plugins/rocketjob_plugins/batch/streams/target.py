@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import secrets
 import stat
@@ -168,12 +169,58 @@ def _object(target: Any) -> _Object:
 
 
 def _open_name(name: str, fsync: bool) -> Target:
+    path = _local(name)
+    if path is not None:
+        return _Path(path, fsync)
+    check_address(name)
+    return _Remote(name)
+
+
+def _local(name: str) -> str | None:
+    """Return the path of a name or `file:` URL; None for other URLs."""
     if not is_url(name):
-        return _Path(name, fsync)
-    scheme = urlsplit(name).scheme.lower()
-    if scheme == "file":
-        return _Path(path_of(name), fsync)
-    if scheme in ("http", "https"):
+        return name
+    return path_of(name) if urlsplit(name).scheme.lower() == "file" else None
+
+
+def check_address(name: str) -> None:
+    """Refuse a path or URL to which nobody can write, on whichever machine.
+
+    Raises:
+        StreamError: it is one.
+    """
+    if not name or not is_url(name):
+        return
+    if urlsplit(name).scheme.lower() in ("http", "https"):
         raise StreamError("a web address can only be read: write to a path", file=shown(name))
     check_url(name)
-    return _Remote(name)
+
+
+class Rehearsal(io.BytesIO):
+    """Takes the place of a target that cannot be opened without doing something to it."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = shown(name)
+
+
+def rehearsed(name: str) -> str | Rehearsal:
+    """Return what a writer is tried with, before there is anything to write to a path or URL.
+
+    Raises:
+        StreamError: the library for the URL is missing, or does not reach it.
+    """
+    path = _local(name)
+    if path is not None:
+        is_special = os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
+        return Rehearsal(name) if is_special else name
+    check_address(name)
+    try:
+        fsspec(shown(name)).core.url_to_fs(name, skip_instance_cache=True)
+    except ImportError as error:
+        raise package_missing(name, error) from None
+    except StreamError:
+        raise
+    except Exception as error:  # whatever the library for this scheme raises
+        raise library_failed("cannot be written", error, name)  # noqa: B904 (it decides itself)
+    return Rehearsal(name)

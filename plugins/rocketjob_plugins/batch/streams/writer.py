@@ -10,7 +10,7 @@ from rocketjob.base.errors import RocketJobError
 from rocketjob_plugins.batch.streams.deflate import Deflate, Layer, Zip
 from rocketjob_plugins.batch.streams.errors import StreamError
 from rocketjob_plugins.batch.streams.names import base_name, chosen_streams, shown, streams_of
-from rocketjob_plugins.batch.streams.target import Target, open_target
+from rocketjob_plugins.batch.streams.target import Target, open_target, rehearsed
 from rocketjob_plugins.batch.streams.texts import line_of
 
 SEALED = ("enc", "pgp")
@@ -182,6 +182,21 @@ def open_writer(
         target = _TextTarget(target)
     opened, _ = open_target(target, fsync)
     return Writer(opened, name, chosen, pgp_recipients)
+
+
+def check_writer(
+    target: str, *, streams: Sequence[str] | None = None, pgp_recipients: Sequence[str] = ()
+) -> None:
+    """Find out whether a path or URL can be written by this process, and leave it as it is.
+
+    A folder, a library, a key or a recipient that is missing is found; of a URL not whether it may
+    be written, since to open it could do something to what is there.
+
+    Raises:
+        StreamError: it cannot.
+    """
+    tried = rehearsed(target)
+    open_writer(tried, file_name=target, streams=streams, pgp_recipients=pgp_recipients).discard()
 
 
 def _refuse_clear(target: Any, name: str | None, chosen: list[str], is_default: bool) -> None:

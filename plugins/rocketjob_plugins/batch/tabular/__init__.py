@@ -12,6 +12,7 @@ from rocketjob_plugins.batch.tabular.fixed import Fixed
 from rocketjob_plugins.batch.tabular.formats import Array, Csv, Format, Hash, Json, Psv
 from rocketjob_plugins.batch.tabular.known import BUILT_IN, format_of, known_formats, row_options
 from rocketjob_plugins.batch.tabular.modes import rows_in_mode
+from rocketjob_plugins.batch.tabular.named import check_name
 from rocketjob_plugins.batch.tabular.table import Tabular
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Json",
     "Psv",
     "Tabular",
+    "check_name",
     "cleanse",
     "format_of",
     "known_formats",

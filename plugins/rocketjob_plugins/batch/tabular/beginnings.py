@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Sequence
@@ -11,6 +12,8 @@ from rocketjob_plugins.batch.streams.options import Dialect
 from rocketjob_plugins.batch.streams.quotes import without_quoted
 
 SEPARATORS = ",;\t|"
+RARE_SEPARATORS = "^~"  # they need more than a header to be believed
+FIRST_LINES = 10  # that are looked at for those
 _DECLARED = re.compile(r'"?sep=(.)"?', re.IGNORECASE)
 _BRACKETS = ("[", "{")
 _MARKUP = {"<!doctype html": "a web page", "<html": "a web page", "<?xml": "XML"}
@@ -46,6 +49,28 @@ def other_separator(line: str, separator: str, dialect: Dialect | None, sure: bo
     least = 0 if sure else outside.count(separator)
     others = outside.count(other)
     return other if others > least and not (sure and separator in outside) else None
+
+
+def check_one_column(lines: Sequence[str], separator: str, dialect: Dialect | None) -> None:
+    """Refuse one column whose name and values are all cut by a separator that is seldom used.
+
+    A colon is none of these: times and addresses have as many of them in each line.
+
+    Args:
+        lines: the first ones of a file, with its header line.
+        dialect: what is within its quotes does not count.
+
+    Raises:
+        StreamError: they are, and by which.
+    """
+    full = itertools.islice((line for line in lines if line.strip()), FIRST_LINES)
+    first = [without_quoted(dialect).sub("", line) if dialect else line for line in full]
+    if len(first) < 2 or any(mark in first[0] for mark in (*SEPARATORS, separator)):
+        return
+    for mark in RARE_SEPARATORS:
+        has_names = mark in first[0] and all(name.strip() for name in first[0].split(mark))
+        if has_names and len({line.count(mark) for line in first}) == 1:
+            raise StreamError(wrong_separator(mark, separator))
 
 
 def wrong_separator(right: str, separator: str) -> str:

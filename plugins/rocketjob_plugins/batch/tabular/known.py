@@ -30,10 +30,15 @@ def format_of(file_name: str | None, formats: Iterable[type[Format]] = ()) -> st
     """
     known = {name.lower(): name for name in known_formats(formats)}
     for part in reversed(base_name(file_name).lower().split(".")) if file_name else ():
-        format = known.get(_READ_AS.get(part, part))
+        format = known.get(format_named(part))
         if format is not None:
             return format
     return None
+
+
+def format_named(extension: str) -> str:
+    """Return the format that an extension stands for; of others it is the extension itself."""
+    return _READ_AS.get(extension, extension)
 
 
 def find(format: str | None, known: Mapping[str, type[Format]]) -> type[Format]:
@@ -42,8 +47,7 @@ def find(format: str | None, known: Mapping[str, type[Format]]) -> type[Format]:
     Raises:
         StreamError: there is none; the message names those that there are.
     """
-    name = str(format)
-    name = _READ_AS.get(name, name)
+    name = format_named(str(format))
     if name not in known:
         raise StreamError(
             f"There is no format {format!r}{near([name], known)}; "

@@ -11,6 +11,7 @@ from rocketjob_plugins.batch.streams.options import Dialect
 from rocketjob_plugins.batch.streams.texts import check_utf8
 from rocketjob_plugins.batch.tabular.beginnings import (
     check_header_line,
+    check_one_column,
     other_separator,
     wrong_separator,
 )
@@ -110,6 +111,8 @@ class Tabular:
         """
         if self.needs_header:
             check_header_line(lines, self.format)
+            if self.separator is not None:
+                check_one_column(lines, self.separator, self.dialect)
         check = getattr(self._format, "check_first", None)
         if check is not None:
             check(lines)
