@@ -10,7 +10,8 @@ It supports the part of MongoDB's filter and update language that docs/stores/sq
 rejects the rest. The modules, from the bottom: `values` (BSON values and columns), `paths`,
 `matcher`, `updater`, `projection` (the language, on documents), `sql` (filters as SQL), `catalog`
 (tables and indexes), `files` and `holders` (whether files were moved, and who uses them),
-`connection`, `database` (locks and transactions), `compaction`, `collection`, `store`.
+`connection`, `connections` (those of a process), `changes` (waiting for one), `database` (reading,
+writing, transactions), `compaction`, `collection`, `store`.
 """
 
 from __future__ import annotations

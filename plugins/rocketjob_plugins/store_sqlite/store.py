@@ -50,7 +50,7 @@ class SqliteStore:
     @property
     def is_new(self) -> bool:
         """Whether this process has made the file."""
-        return self._database.has_made_it
+        return self._database.connections.has_made_it
 
     @property
     def supports_transactions(self) -> bool:
@@ -151,13 +151,13 @@ class SqliteStore:
 
     def change_mark(self) -> Any:
         """Return a mark of the store's current contents, for `wait_for_change`."""
-        return self._database.mark()
+        return self._database.changes.mark()
 
     def wait_for_change(
         self, mark: Any, timeout: float, interrupt: Interrupt | None = None
     ) -> bool:
         """Wait until any process has written something since `mark`."""
-        return self._database.wait(mark, timeout, interrupt)
+        return self._database.changes.wait(mark, timeout, interrupt)
 
     def is_transient(self, error: BaseException) -> bool:
         """Return whether the same call may succeed later: locked, full or unreachable."""
@@ -169,7 +169,7 @@ class SqliteStore:
         `absent` says that there is no file yet.
         """
         report = self._database.read(self._report)
-        if self._database.is_to_be_made():
+        if self._database.connections.is_to_be_made():
             report["absent"] = f"{self._location.path} does not exist: the first write makes it"
         elif (space := self.space()) is not None:
             report["warnings"] = compaction.warnings(space, self._location.path)
@@ -215,4 +215,4 @@ class SqliteStore:
 
     def close(self) -> None:
         """Release connections. A closed store reopens itself when it is used."""
-        self._database.close()
+        self._database.connections.close()

@@ -11,7 +11,7 @@ import pytest
 
 from rocketjob.base.errors import StoreUnavailable
 from rocketjob.base.interrupt import Interrupt
-from rocketjob_plugins.store_sqlite import SqliteStore, database, holders
+from rocketjob_plugins.store_sqlite import SqliteStore, connections, holders
 from support import sqlite_children as children
 
 
@@ -36,7 +36,7 @@ def docs(store):
 
 @pytest.fixture
 def always_checked(monkeypatch):
-    monkeypatch.setattr(database, "CHECK_FILES_SECONDS", 0.0)
+    monkeypatch.setattr(connections, "CHECK_FILES_SECONDS", 0.0)
 
 
 def beside(path, suffix):

@@ -52,7 +52,7 @@ def steps(store, work):
     def count():
         counted[0] += 1
 
-    raw = store._database._connection().raw
+    raw = store._database.connections.current().raw
     raw.set_progress_handler(count, 100)
     try:
         work()

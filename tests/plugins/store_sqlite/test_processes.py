@@ -13,7 +13,7 @@ import pytest
 
 from rocketjob.base.errors import StoreError, is_duplicate_key
 from rocketjob.base.interrupt import Interrupt
-from rocketjob_plugins.store_sqlite import SqliteStore, database, forks, waiting
+from rocketjob_plugins.store_sqlite import SqliteStore, changes, forks, waiting
 from support import sqlite_children as children
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -150,7 +150,7 @@ def no_bell():
 @pytest.mark.parametrize("waits", ["for the bell", "polling"])
 def test_a_change_by_another_process_wakes_who_waits(store, url, waits, monkeypatch):
     if waits == "polling":
-        monkeypatch.setattr(database, "Bell", no_bell)
+        monkeypatch.setattr(changes, "Bell", no_bell)
     elif sys.platform == "linux":
         monkeypatch.setattr(waiting, "LOOK_SECONDS", 1000)
     store.collection("docs").insert_one({"_id": 0})
@@ -264,7 +264,7 @@ def test_an_idle_claim_does_not_need_the_write_lock(store, url):
 
 def connections_of(store):
     gc.collect()
-    return len(store._database._process.connections)
+    return len(store._database.connections.process.connections)
 
 
 def test_the_connection_of_a_thread_is_closed_with_it(store):
@@ -326,11 +326,11 @@ def forked(work):
 def test_a_forked_child_opens_the_file_for_itself(store):
     docs = store.collection("docs")
     docs.insert_one({"_id": 0})
-    mine = store._database._connection()
+    mine = store._database.connections.current()
 
     def work():
         docs.insert_one({"_id": os.getpid()})
-        assert store._database._connection() is not mine
+        assert store._database.connections.current() is not mine
         gc.collect()
         assert docs.count_documents({}) == 2
         store.change_mark()
@@ -350,7 +350,7 @@ def test_a_forked_child_can_work_though_a_thread_held_every_lock(store):
     held, done = threading.Event(), threading.Event()
 
     def hold():
-        with store._database._process.lock, store._database._process.writers:
+        with store._database.connections.process.lock, store._database.connections.process.writers:
             held.set()
             done.wait(30)
 
