@@ -7,11 +7,12 @@ Options: `?synchronous=FULL` keeps every commit even after a power failure, but 
 `?timeout=5` limits how long a writer waits for another (default: 30 seconds).
 
 It supports the part of MongoDB's filter and update language that docs/stores/sqlite.md lists, and
-rejects the rest. The modules, from the bottom: `values` (BSON values and columns), `paths`,
-`matcher`, `updater`, `projection` (the language, on documents), `sql` (filters as SQL), `catalog`
-(tables and indexes), `files` and `holders` (whether files were moved, and who uses them),
+rejects the rest. The modules, from the bottom: `values` (BSON values and their order), `cells`
+(values in SQLite columns), `paths`, `language`, `leaves` and `matcher` (filters, on documents),
+`places`, `operators` and `updater` (updates), `projection`, `table`, `catalog` (which tables there
+are), `sql` (filters as SQL), `files` and `holders` (whether files were moved, and who uses them),
 `connection`, `connections` (those of a process), `changes` (waiting for one), `database` (reading,
-writing, transactions), `compaction`, `collection`, `store`.
+writing and transactions), `compaction`, `collection`, `store`.
 """
 
 from __future__ import annotations

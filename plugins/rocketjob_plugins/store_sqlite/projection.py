@@ -8,7 +8,7 @@ from typing import Any
 from rocketjob.base.errors import StoreError
 from rocketjob.store import Stored
 
-from .matcher import unsupported
+from .language import unsupported
 
 Project = Callable[[Stored], Stored]
 _Tree = dict[str, Any]  # a name leads to a sub-tree, or to None at the end of a path

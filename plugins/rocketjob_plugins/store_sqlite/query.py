@@ -18,9 +18,10 @@ from bson.objectid import ObjectId
 from rocketjob.base.errors import StoreError
 from rocketjob.store import Filter, Sort, Stored
 
-from . import sql, values
-from .catalog import Table
-from .matcher import Match, compile_filter
+from . import cells, sql, values
+from .leaves import Match
+from .matcher import compile_filter
+from .table import Table
 
 _SCALARS: Final = frozenset({str, int, bool, ObjectId, type(None)})
 _CONTAINING: Final = frozenset({list, float, Int64, Decimal128})
@@ -96,8 +97,8 @@ class Query:
         return {address[-1]: node[address[-1]]}
 
     def _value(self, parameter: Any) -> Any:
-        if type(parameter) is values.SlotColumn:
-            return values.column(self._times[parameter.number])
+        if type(parameter) is cells.SlotColumn:
+            return cells.column(self._times[parameter.number])
         return parameter
 
 
@@ -154,4 +155,4 @@ def _with_slots(value: Any, numbers: Any) -> Any:
         return [_with_slots(member, numbers) for member in value]
     if type(value) is not datetime:
         return value
-    return values.slot(next(numbers))
+    return cells.slot(next(numbers))

@@ -16,10 +16,10 @@ from bson.regex import Regex
 
 from rocketjob.store import Filter, Sort
 
-from . import values
-from .catalog import INEXACT, NULLS, Column, Index, Table
-from .matcher import clauses, is_operators
-from .values import InexactError
+from . import cells
+from .cells import InexactError
+from .language import clauses, is_operators
+from .table import INEXACT, NULLS, Column, Index, Table
 
 MAX_PARAMETERS: Final = 20_000  # SQLite allows 32,766 for a statement
 MAX_BRANCHES: Final = 16
@@ -104,7 +104,7 @@ class Compiler:
             return ANYTHING
         if is_operators(condition):
             return ANYTHING
-        return Part(f"{self._name(column)} = ?", [values.key_column(condition)], False)
+        return Part(f"{self._name(column)} = ?", [cells.key_column(condition)], False)
 
     def _alternatives(self, filters: Sequence[Filter]) -> Part:
         before = self._hide_all
@@ -199,7 +199,7 @@ def _column_value(operand: Any) -> tuple[bool, Any]:
     if isinstance(operand, Regex):
         return False, None
     try:
-        return True, values.column(operand)
+        return True, cells.column(operand)
     except InexactError:
         return False, None
 

@@ -20,11 +20,11 @@ from bson.regex import Regex
 from rocketjob.base.errors import DuplicateKey, StoreError
 from rocketjob.store import Filter, Sort, Stored, Update
 
-from . import sql, values
-from .catalog import INEXACT, NULLS, Table
+from . import cells, sql, values
 from .connection import Connection
 from .paths import collect, sorting_key, split
 from .query import Query
+from .table import INEXACT, NULLS, Table
 from .updater import Updater, compile_update
 from .values import MISSING, decode, encode, sort_key
 
@@ -188,7 +188,7 @@ def delete_all(connection: Connection, table: Table, query: Query) -> int:
 def by_id(connection: Connection, table: Table, query: Query) -> StoredRow | None:
     """Return the document whose `_id` the filter names, if it matches the whole filter."""
     matches = query.matches  # raises if the filter is wrong, even if no document is found
-    key = values.key_column(query.filter["_id"])
+    key = cells.key_column(query.filter["_id"])
     row = connection.raw.execute(table.by_id_sql, (key,)).fetchone()
     if row is None:
         return None
@@ -339,7 +339,7 @@ def distinct_values(connection: Connection, table: Table, query: Query, key: str
         statement = f"SELECT DISTINCT {column.name} FROM {table.name}{where_clause(part)}"
         rows = connection.raw.execute(statement, part.parameters)
         return sorted(
-            (values.from_column(value) for (value,) in rows if value is not None), key=sort_key
+            (cells.from_column(value) for (value,) in rows if value is not None), key=sort_key
         )
     members: dict[Any, Any] = {}
     parts = split(key)
@@ -362,7 +362,7 @@ def count_by(connection: Connection, table: Table, query: Query, key: str) -> di
         )
         rows = connection.raw.execute(statement, part.parameters)
         for value, number in rows:
-            scalar = values.from_column(value)
+            scalar = cells.from_column(value)
             counts[scalar] = counts.get(scalar, 0) + number  # True and 1 are one key to Python
         return counts
     parts = split(key)
