@@ -681,3 +681,91 @@ def test_a_format_of_ones_own():
     assert format_of("a.tabs.gz", [Tabs]) == "tabs"
     assert known_formats([Tabs])["tabs"] is Tabs
     assert sorted(known_formats()) == ["array", "csv", "fixed", "hash", "json", "psv"]
+
+
+# --- many lines of JSON at once ---------------------------------------------------------------
+
+FLAT = '{"a": 1.5, "b": "x"}'
+LOSING = {
+    '{"a": 1, "a": 2}': "the name 'a' is there twice",
+    '{"a" : 1, "a" :2}': "the name 'a' is there twice",
+    '{"a": {"b": 1, "b": 2}}': "the name 'b' is there twice",
+    '{"a": [{"b": 1, "b": 2}]}': "the name 'b' is there twice",
+    '[1, {"b": 1, "b": 2}]': "the name 'b' is there twice",
+    '{"a": "b:c", "a": 2}': "the name 'a' is there twice",
+    '{"a": 1.5, "\\u0061": 2}': "the name 'a' is there twice",
+    '{"a": 9007199254740993.0}': "9007199254740993.0 cannot be kept",
+    '{"a": 0.30000000000000001}': "0.30000000000000001 cannot be kept",
+    '{"a": 12345678901234567.5, "\u00e9": "\ud83d"}': "12345678901234567.5 cannot be kept",
+    '{"a": 1e999}': "1e999 cannot be kept",
+    '{"a": -1E+309}': r"-1E\+309 cannot be kept",
+    '{"a": 1.5e-0400}': "1.5e-0400 cannot be kept",
+    '{"a": 1.25e-322}': "1.25e-322 cannot be kept",
+    '{"a": 90071992547409931e5}': "90071992547409931e5 cannot be kept",
+    '{"a": NaN}': "NaN is not a number in JSON",
+    '{"a": -Infinity}': "-Infinity is not a number",
+}
+
+
+@pytest.mark.parametrize("line", LOSING)
+@pytest.mark.parametrize("first", [FLAT, '{"a": "b:c"}', '{"a": {"b": 1}}', "1", "[1.5]"])
+@pytest.mark.parametrize("at", [0, 1, 3])
+def test_what_many_lines_of_json_would_lose_is_refused_wherever_it_is(line, first, at):
+    lines = [first, *[FLAT] * 3]
+    lines[at] = line
+    fails(rf"^line {at + 1}\b.*{LOSING[line]}", Tabular("json").parse_many, lines)
+
+
+def test_numbers_that_are_kept_are_read_with_others():
+    kept = [
+        "0.1",
+        "-0.0",
+        "1e22",
+        "1E-5",
+        "1e300",
+        "5e-324",
+        "0.1234567890123456",
+        "1.50000000000000000",
+    ]
+    kept += [str(10**30), "12345678901234567890", repr(1 / 3), f"{0.1:.20f}", "2.5e+007"]
+    rows = Tabular("json").parse_many([FLAT, *[f'{{"a": {each}}}' for each in kept]])
+    assert [row["a"] for row in rows[1:]] == [json.loads(each) for each in kept]
+
+
+def outcome(call, lines):
+    try:
+        return repr(call(lines))
+    except StreamError as error:
+        return str(error)
+
+
+def one_by_one(lines):
+    rows = []
+    for number, line in enumerate(lines, 1):
+        try:
+            rows.append(Tabular("json").parse(line))
+        except StreamError as error:
+            raise error.at(line=number) from None
+    return rows
+
+
+NUMBERS = st.from_regex(
+    r"-?(0|[1-9][0-9]{0,17})(\.[0-9]{1,18})?([eE][-+]?[0-9]{1,3})?", fullmatch=True
+)
+NAMES = st.sampled_from(['"a"', '"b"', '"c:"', r'"\u0061"', '"a" ', '"\\":"'])
+VALUES = st.recursive(
+    NUMBERS | st.sampled_from(['"x"', '"a:b"', r'"\":"', '"{"', "null", "true", "NaN", '"\u20ac"']),
+    lambda inner: (
+        st.lists(inner, max_size=2).map(lambda each: f"[{', '.join(each)}]")
+        | st.lists(st.tuples(NAMES, inner), max_size=3).map(
+            lambda each: "{" + ",".join(f"{name}:{value}" for name, value in each) + "}"
+        )
+    ),
+    max_leaves=4,
+)
+
+
+@settings(deadline=None, max_examples=400)
+@given(st.lists(VALUES.filter("null".__ne__), min_size=1, max_size=4))
+def test_many_lines_of_json_are_what_each_is_alone(lines):
+    assert outcome(Tabular("json").parse_many, lines) == outcome(one_by_one, lines)

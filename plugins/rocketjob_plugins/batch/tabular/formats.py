@@ -222,8 +222,7 @@ class Json:
     def __init__(self, options: Mapping[str, Any]) -> None:
         check_options(self.name, options, ())
         self.check_first = check_json_lines
-        decoder: Any = exact_json.Decoder()
-        self._scan, self._decode = decoder.scan_once, decoder.decode
+        self._decode = exact_json.decoder().decode
 
     def parse(self, line: str) -> Any:
         try:
@@ -239,12 +238,9 @@ class Json:
 
     def parse_many(self, lines: list[str]) -> list[Any]:
         try:
-            pairs = [self._scan(line, 0) for line in lines]
-        except (StopIteration, RuntimeError, ValueError, RecursionError):
-            return parse_each(self, lines)
-        if all(end == len(line) for (_, end), line in zip(pairs, lines, strict=True)):
-            return [value for value, _ in pairs]
-        return parse_each(self, lines)  # spaces around a value, or something behind it
+            return exact_json.loads_each(lines)
+        except (RuntimeError, ValueError, RecursionError):
+            return parse_each(self, lines)  # one is wrong, or has spaces around its value
 
     def render(self, row: Any) -> str:
         return json_of(row)
