@@ -327,7 +327,7 @@ def test_perform_callbacks_run_around_each_record(rocketjob):
 
 
 def test_a_pause_takes_effect_at_the_next_record_and_nothing_is_lost(rocketjob, monkeypatch):
-    monkeypatch.setattr("rocketjob_plugins.batch.work.slices.LOOK_SECONDS", 0)
+    monkeypatch.setattr("rocketjob_plugins.batch.work.interruption.LOOK_SECONDS", 0)
     job = made(HookedBatchJob, lines(20))
 
     def hook(self, line):
@@ -352,7 +352,7 @@ def test_a_pause_takes_effect_at_the_next_record_and_nothing_is_lost(rocketjob, 
 def test_a_job_that_is_given_up_meanwhile_leaves_nothing_behind(
     rocketjob, other_store, monkeypatch, event
 ):
-    monkeypatch.setattr("rocketjob_plugins.batch.work.slices.LOOK_SECONDS", 0)
+    monkeypatch.setattr("rocketjob_plugins.batch.work.interruption.LOOK_SECONDS", 0)
     job = made(HookedBatchJob, lines(20))
     performed = []
 
@@ -372,7 +372,7 @@ def test_a_job_that_is_given_up_meanwhile_leaves_nothing_behind(
 
 
 def test_a_job_that_fails_meanwhile_keeps_its_slices(rocketjob, monkeypatch):
-    monkeypatch.setattr("rocketjob_plugins.batch.work.slices.LOOK_SECONDS", 0)
+    monkeypatch.setattr("rocketjob_plugins.batch.work.interruption.LOOK_SECONDS", 0)
     job = made(HookedBatchJob, lines(20))
 
     def hook(self, line):
@@ -422,7 +422,7 @@ def test_a_worker_that_lost_its_slice_writes_nothing(rocketjob):
 
 
 def test_a_more_urgent_job_goes_first(rocketjob, monkeypatch):
-    monkeypatch.setattr("rocketjob_plugins.batch.work.slices.URGENT_SECONDS", 0)
+    monkeypatch.setattr("rocketjob_plugins.batch.work.interruption.URGENT_SECONDS", 0)
     order = []
 
     class UrgentJob(Job):

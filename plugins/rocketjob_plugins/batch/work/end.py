@@ -14,7 +14,7 @@ from rocketjob.worker import runner
 from rocketjob_plugins.batch.streams.errors import StreamError
 from rocketjob_plugins.batch.work.begin import open_to_all
 from rocketjob_plugins.batch.work.persist import persistently
-from rocketjob_plugins.batch.work.slices import leave_alone
+from rocketjob_plugins.batch.work.records import leave_alone
 
 if TYPE_CHECKING:
     from rocketjob.worker.runner import Worker

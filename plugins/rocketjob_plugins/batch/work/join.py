@@ -12,7 +12,8 @@ from rocketjob.worker.contexts import in_fresh_context
 from rocketjob_plugins.batch.settings import are_away
 from rocketjob_plugins.batch.work.begin import begin, open_to_all
 from rocketjob_plugins.batch.work.end import finish_if_done
-from rocketjob_plugins.batch.work.slices import SliceFailed, SliceWorker, leave_alone
+from rocketjob_plugins.batch.work.records import leave_alone
+from rocketjob_plugins.batch.work.slices import SliceFailed, SliceWorker
 
 if TYPE_CHECKING:
     from rocketjob.worker.runner import Worker

@@ -1,9 +1,8 @@
-"""One worker on the slices of a batch job: claims them, performs records, stores the output."""
+"""One worker on the slices of a batch job: claims them, has them performed, stores the output."""
 
 from __future__ import annotations
 
 import contextlib
-import inspect
 import os
 import time
 from collections.abc import Callable
@@ -13,18 +12,15 @@ import attrs
 
 from rocketjob.base.log import Logger
 from rocketjob.jobs.exception import message_of
-from rocketjob.model.record import values_of
 from rocketjob.store import atomically
-from rocketjob.worker import async_loop
 from rocketjob.worker.contexts import in_fresh_context
-from rocketjob_plugins.batch.io.tables import BLANK
-from rocketjob_plugins.batch.outcome import rejects
 from rocketjob_plugins.batch.outcome.commit import add_statistics, job_store, store_outcomes
 from rocketjob_plugins.batch.outcome.render import Outcome
 from rocketjob_plugins.batch.settings import within_reach
 from rocketjob_plugins.batch.slice import Slice
-from rocketjob_plugins.batch.statistics import Statistics
+from rocketjob_plugins.batch.work.interruption import Interruption
 from rocketjob_plugins.batch.work.persist import Away, persistently
+from rocketjob_plugins.batch.work.records import SlicePerformer
 
 if TYPE_CHECKING:
     from rocketjob.worker.runner import Worker
@@ -36,10 +32,6 @@ log = Logger("rocketjob.batch")
 GROUP_SECONDS = 0.02  # slices of one claim: as many as are done in about this time
 GROUP_LIMIT = 256
 LEASES = 16  # jobs share these: a lease leaves a document behind
-LOOK_SECONDS = 0.5  # between two looks at the job's state within a slice
-PLAIN = frozenset((str, dict, list, int, float, bool, bytes))  # what perform mostly returns
-URGENT_SECONDS = 5.0  # between two looks for more urgent jobs, if `re_check_seconds` is not less
-FIELDS = {"state": 1, "sub_state": 1, "priority": 1, "throttle_running_workers": 1}
 
 
 class SliceFailed(Exception):
@@ -57,17 +49,16 @@ class SliceWorker:
     job: BatchModel
     worker: Worker
     _group: int = 1
-    _looked: float = 0.0
-    _looked_for_urgent: float = attrs.field(factory=time.monotonic)
-    _interrupted: bool = False
     _held: list[Slice] = attrs.field(factory=list)
     _token: str = attrs.field(factory=lambda: os.urandom(6).hex())
     _pending: list[Outcome] = attrs.field(factory=list)  # processed, and still to be stored
     _counted: dict[str, int] = attrs.field(factory=dict)
-    _perform: Callable[[Any], Any] = attrs.field(init=False)
+    _interruption: Interruption = attrs.field(init=False)
+    _performer: SlicePerformer = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._perform = _performer(self.job)
+        self._interruption = Interruption(self.job, self.worker)
+        self._performer = SlicePerformer(self.job, self.worker, self._interruption)
 
     def run(self) -> bool:
         """Process slices until there is none, the job is held, or something else goes first.
@@ -79,7 +70,7 @@ class SliceWorker:
             while True:
                 slices = self._held = self._store_and_claim()
                 if not slices:
-                    return not self._interrupted
+                    return not self._interruption.happened
                 started = time.monotonic()
                 self._pending = self._process_group(slices)
                 self._adapt((time.monotonic() - started) / len(slices))
@@ -128,7 +119,7 @@ class SliceWorker:
         def step(session: Any) -> list[Slice]:
             if self._pending:
                 self._counted = store_outcomes(self.job, self._pending)
-            return self._claim() if self._goes_on() else []
+            return self._claim() if self._interruption.goes_on() else []
 
         def stored_and_claimed() -> list[Slice]:
             claimed = atomically(store, step)
@@ -222,12 +213,12 @@ class SliceWorker:
         job = self.job
         with job.input.store.lease(f"slices {job.id.binary[-1] % LEASES}") as lease:
             if not lease.mine or job.free_places(lock=True) <= 0:
-                self._interrupted = True
+                self._interruption.happened = True
                 return []
             claimed = self._claim_up_to(1)
             if claimed and not lease.lasts():  # another one may have taken the place as well
                 store_outcomes(job, [Outcome.untouched(slice_, job) for slice_ in claimed])
-                self._interrupted = True
+                self._interruption.happened = True
                 return []
             return claimed
 
@@ -238,171 +229,21 @@ class SliceWorker:
             self._claimed_by(), self.worker.name, limit, quarantined, claimed_in=self._token
         )
 
-    # --- whether to go on --------------------------------------------------------------------
-
-    def _goes_on(self) -> bool:
-        """Look, before slices are taken, whether they are to be."""
-        if not self._interrupted:
-            stops = self.worker.stopping.is_set()
-            self._interrupted = stops or not self._job_runs() or self._is_less_urgent()
-        return not self._interrupted
-
-    def _job_runs(self) -> bool:
-        """Read the job's state; what people change while it runs takes effect here."""
-        job = self.job
-        self._looked = time.monotonic()
-        if job.is_new:
-            return job.is_running
-        stored = job.collection().find_one({"_id": job.id}, FIELDS)
-        if stored is None or stored["state"] != "running":
-            return False
-        values = values_of(job)
-        values["priority"] = stored["priority"]
-        values["throttle_running_workers"] = stored.get("throttle_running_workers")
-        return stored.get("sub_state") == "processing"
-
-    def _is_less_urgent(self) -> bool:
-        queue = self.worker.queue
-        if queue is None:
-            return False
-        now = time.monotonic()
-        if now - self._looked_for_urgent < min(URGENT_SECONDS, queue.config.re_check_seconds):
-            return False
-        self._looked_for_urgent = now
-        return queue.more_urgent(self.job)
-
-    def _is_interrupted(self) -> bool:
-        """Look, between two records, whether to stop here."""
-        if time.monotonic() - self._looked < LOOK_SECONDS:
-            return False
-        self._interrupted = not self._job_runs()
-        return self._interrupted
-
-    # --- slices and records ------------------------------------------------------------------
-
     def _process_group(self, slices: list[Slice]) -> list[Outcome]:
         job, outcomes = self.job, list[Outcome]()
         late = time.monotonic() + 10 * GROUP_SECONDS  # then others are to have what is left
         for slice_ in slices:
             stops = self.worker.stopping.is_set() or time.monotonic() > late
-            if self._interrupted or (stops and outcomes):
+            if self._interruption.happened or (stops and outcomes):
                 outcomes.append(Outcome.untouched(slice_, job))
                 continue
             self.worker.working_on(job, slice_.id)
-            outcomes.append(in_fresh_context(self._work_on, slice_))
+            outcomes.append(in_fresh_context(self._performer.work_on, slice_))
             if self.worker.inline and outcomes[-1].error is not None:
-                self._interrupted = True
+                self._interruption.happened = True
         failed = next((outcome.error for outcome in outcomes if outcome.error is not None), None)
         if self.worker.inline and failed is not None:
             self._counted = store_outcomes(job, outcomes)
             self._held = []
             raise SliceFailed(failed)
         return outcomes
-
-    def _work_on(self, slice_: Slice) -> Outcome:
-        return self._deferred(slice_) or self._process(slice_)
-
-    def _deferred(self, slice_: Slice) -> Outcome | None:
-        """Ask the batch throttles; a slice that is to wait is released."""
-        job = self.job
-        for name in type(job).__batch_throttles__:
-            method = getattr(job, name)
-            try:
-                if not (method(slice_) if inspect.signature(method).parameters else method()):
-                    continue
-            except BaseException as error:  # whatever an app's code raises
-                if self.worker.queue is None:  # nobody would ask it again
-                    return self._failed(slice_, error)
-                problem = f"{type(error).__name__}: {message_of(error)}"
-                job.logger.exception("deferred: the throttle failed", throttle=name, error=problem)
-            job.logger.debug("slices deferred", by=name)
-            leave_alone(job, self.worker, name)
-            self._interrupted = True
-            return Outcome.untouched(slice_, job)
-        return None
-
-    def _failed(self, slice_: Slice, error: BaseException) -> Outcome:
-        outcome = Outcome(slice_, self.job)
-        outcome.fail(error)
-        self._log_failure(slice_, error)
-        return outcome
-
-    def _process(self, slice_: Slice) -> Outcome:
-        job = self.job
-        outcome = Outcome(slice_, job)
-        job.current_slice = slice_
-        try:
-            job.chain("slice").run(job, lambda: self._perform_records(slice_, outcome))
-            outcome.seal()
-        except BaseException as error:
-            outcome.fail(error)
-            self._log_failure(slice_, outcome.error or error)
-        finally:
-            job.current_slice = None
-        return outcome
-
-    def _log_failure(self, slice_: Slice, error: BaseException) -> None:
-        if not self.worker.inline:
-            self.job.logger.error(
-                "slice failed",
-                slice=slice_.id,
-                record_number=slice_.current_record_number,
-                error=f"{type(error).__name__}: {message_of(error)}",
-            )
-
-    def _perform_records(self, slice_: Slice, outcome: Outcome) -> None:
-        job = self.job
-        if not job.is_running:
-            outcome.release_at(outcome.start)
-            return
-        perform, records = self._perform, outcome.parse(slice_.records)
-        # This is what every record passes through: names are local, the usual way is short.
-        values, number, take, keep = values_of(job), slice_.id, outcome.take, outcome.plain_append()
-        plain = frozenset[type]() if keep is None or isinstance(job, Statistics) else PLAIN
-        append, mark = keep or (None, None)
-        monotonic, look_at = time.monotonic, self._looked + LOOK_SECONDS
-        index = outcome.start
-        try:
-            for index in range(outcome.start, len(records)):
-                values["record_number"] = number + index
-                try:
-                    record = records[index]
-                    if record is BLANK:
-                        continue
-                    value = perform(record)
-                    if type(value) in plain:
-                        append(value)  # type: ignore[misc]
-                        mark(index)  # type: ignore[misc]
-                    else:
-                        take(value, index)
-                except Exception as error:
-                    outcome.index = index
-                    if not rejects.may_reject(job, outcome):
-                        raise
-                    outcome.reject(error)
-                if values["state"] != "running" or (
-                    monotonic() >= look_at and self._is_interrupted()
-                ):
-                    return outcome.release_at(index + 1)
-        except BaseException:
-            outcome.index = index
-            raise
-        outcome.index = len(records)
-
-
-def _performer(job: BatchModel) -> Callable[[Any], Any]:
-    """Return what is called for each record: perform alone, where nothing is around it."""
-    chain, call = job.chain("perform"), _plain_call(job.perform)
-    return (lambda record: chain.run(job, lambda: call(record))) if chain else call
-
-
-def _plain_call(perform: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    if inspect.iscoroutinefunction(perform):
-        return lambda record: async_loop.run(perform(record))
-    return perform
-
-
-def leave_alone(job: BatchModel, worker: Worker, name: str) -> None:
-    """Have the workers of this process join a job no more until the next re-check."""
-    if worker.queue is not None:
-        worker.queue.defer(name, {"_id": {"$in": [job.id]}})

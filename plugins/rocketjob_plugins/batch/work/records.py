@@ -1,0 +1,150 @@
+"""Perform the records of one slice: what becomes of them is an `Outcome`."""
+
+from __future__ import annotations
+
+import inspect
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from rocketjob.jobs.exception import message_of
+from rocketjob.model.record import values_of
+from rocketjob.worker import async_loop
+from rocketjob_plugins.batch.io.tables import BLANK
+from rocketjob_plugins.batch.outcome import rejects
+from rocketjob_plugins.batch.outcome.render import Outcome
+from rocketjob_plugins.batch.slice import Slice
+from rocketjob_plugins.batch.statistics import Statistics
+from rocketjob_plugins.batch.work.interruption import Interruption
+
+if TYPE_CHECKING:
+    from rocketjob.worker.runner import Worker
+    from rocketjob_plugins.batch.model import BatchModel
+
+__tracebackhide__ = True  # a record's error is shown from the job's own code on
+PLAIN = frozenset((str, dict, list, int, float, bool, bytes))  # what perform mostly returns
+
+
+@attrs.define(eq=False)
+class SlicePerformer:
+    """Performs slices of one batch job, one at a time."""
+
+    job: BatchModel
+    worker: Worker
+    _interruption: Interruption
+    _perform: Callable[[Any], Any] = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._perform = _performer(self.job)
+
+    def work_on(self, slice_: Slice) -> Outcome:
+        """Perform a slice, or as much of it as may be; whatever goes wrong is in the outcome."""
+        return self._deferred(slice_) or self._process(slice_)
+
+    def _deferred(self, slice_: Slice) -> Outcome | None:
+        """Ask the batch throttles; a slice that is to wait is released."""
+        job = self.job
+        for name in type(job).__batch_throttles__:
+            method = getattr(job, name)
+            try:
+                if not (method(slice_) if inspect.signature(method).parameters else method()):
+                    continue
+            except BaseException as error:  # whatever an app's code raises
+                if self.worker.queue is None:  # nobody would ask it again
+                    return self._failed(slice_, error)
+                problem = f"{type(error).__name__}: {message_of(error)}"
+                job.logger.exception("deferred: the throttle failed", throttle=name, error=problem)
+            job.logger.debug("slices deferred", by=name)
+            leave_alone(job, self.worker, name)
+            self._interruption.happened = True
+            return Outcome.untouched(slice_, job)
+        return None
+
+    def _failed(self, slice_: Slice, error: BaseException) -> Outcome:
+        outcome = Outcome(slice_, self.job)
+        outcome.fail(error)
+        self._log_failure(slice_, error)
+        return outcome
+
+    def _process(self, slice_: Slice) -> Outcome:
+        job = self.job
+        outcome = Outcome(slice_, job)
+        job.current_slice = slice_
+        try:
+            job.chain("slice").run(job, lambda: self._perform_records(slice_, outcome))
+            outcome.seal()
+        except BaseException as error:
+            outcome.fail(error)
+            self._log_failure(slice_, outcome.error or error)
+        finally:
+            job.current_slice = None
+        return outcome
+
+    def _log_failure(self, slice_: Slice, error: BaseException) -> None:
+        if not self.worker.inline:
+            self.job.logger.error(
+                "slice failed",
+                slice=slice_.id,
+                record_number=slice_.current_record_number,
+                error=f"{type(error).__name__}: {message_of(error)}",
+            )
+
+    def _perform_records(self, slice_: Slice, outcome: Outcome) -> None:
+        job = self.job
+        if not job.is_running:
+            outcome.release_at(outcome.start)
+            return
+        perform, records = self._perform, outcome.parse(slice_.records)
+        # This is what every record passes through: names are local, the usual way is short.
+        values, number, take, keep = values_of(job), slice_.id, outcome.take, outcome.plain_append()
+        plain = frozenset[type]() if keep is None or isinstance(job, Statistics) else PLAIN
+        append, mark = keep or (None, None)
+        interruption, monotonic = self._interruption, time.monotonic
+        look_at = interruption.look_at()
+        index = outcome.start
+        try:
+            for index in range(outcome.start, len(records)):
+                values["record_number"] = number + index
+                try:
+                    record = records[index]
+                    if record is BLANK:
+                        continue
+                    value = perform(record)
+                    if type(value) in plain:
+                        append(value)  # type: ignore[misc]
+                        mark(index)  # type: ignore[misc]
+                    else:
+                        take(value, index)
+                except Exception as error:
+                    outcome.index = index
+                    if not rejects.may_reject(job, outcome):
+                        raise
+                    outcome.reject(error)
+                if values["state"] != "running" or (
+                    monotonic() >= look_at and interruption.is_now()
+                ):
+                    return outcome.release_at(index + 1)
+        except BaseException:
+            outcome.index = index
+            raise
+        outcome.index = len(records)
+
+
+def _performer(job: BatchModel) -> Callable[[Any], Any]:
+    """Return what is called for each record: perform alone, where nothing is around it."""
+    chain, call = job.chain("perform"), _plain_call(job.perform)
+    return (lambda record: chain.run(job, lambda: call(record))) if chain else call
+
+
+def _plain_call(perform: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    if inspect.iscoroutinefunction(perform):
+        return lambda record: async_loop.run(perform(record))
+    return perform
+
+
+def leave_alone(job: BatchModel, worker: Worker, name: str) -> None:
+    """Have the workers of this process join a job no more until the next re-check."""
+    if worker.queue is not None:
+        worker.queue.defer(name, {"_id": {"$in": [job.id]}})
