@@ -16,14 +16,10 @@ import attrs
 from rocketjob.base import config as config_module
 from rocketjob.base import directory as base_directory
 from rocketjob.base.config import Config, Declared
-from rocketjob.base.errors import (
-    ConfigurationError,
-    HookFailed,
-    RocketJobError,
-    StoreUnavailable,
-)
+from rocketjob.base.errors import ConfigurationError, StoreUnavailable
 from rocketjob.base.log import Logger
 from rocketjob.base.passwords import hide_passwords
+from rocketjob.plugins import stores
 from rocketjob.store import Store, context
 from rocketjob.store.context import close, use, using
 
@@ -138,42 +134,7 @@ class Application:
             HookFailed: nobody has opened it, and a plugin failed when it was asked.
         """
         config = self.config if create else attrs.evolve(self.config, create_store=False)
-        failures: list[HookFailed] = []
-
-        def failed(error: HookFailed) -> None:
-            if isinstance(error.__cause__, RocketJobError):  # whose URL it is has said no
-                raise error.__cause__
-            failures.append(error)
-
-        opened = self.plugins.decide("open_store", failed, url=url, config=config)
-        if opened is None and failures:
-            raise failures[0]
-        if opened is None:
-            raise ConfigurationError(self._no_store(url))
-        for failure in failures:  # it is not their scheme: the one whose it is has opened it
-            self.plugins.note(failure)
-        store: Store = opened.value
-        return store
-
-    def _no_store(self, url: str) -> str:
-        from urllib.parse import urlsplit  # for start-up time
-
-        scheme = urlsplit(url).scheme or url
-        infos = self.plugins.infos()
-        names = [info.name for info in infos if "open_store" in info.hooks]
-        absent = [info.name for info in infos if not info.enabled]
-        if not names:
-            return (
-                "No store plugin was found, so nothing can be stored: is rocketjob installed? "
-                "In a checkout run: pip install -e ."
-            )
-        return (
-            f"No plugin opens a store with the URL scheme {scheme!r} (stores: {', '.join(names)}). "
-        ) + (
-            f"Plugins that are disabled or left out: {', '.join(absent)}"
-            if absent
-            else "Use for example sqlite:///rocketjob.db"
-        )
+        return stores.opened(self.plugins, url, config)
 
     def look_only(self) -> None:
         """Make no store from here on: one that does not exist is an error that says so."""

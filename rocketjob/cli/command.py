@@ -48,7 +48,7 @@ class _Teaching(click.Command):
             for param in self.get_params(ctx)
             if isinstance(param, click.Option) and not isinstance(param, GlobalOption)
         ]
-        _write_options(ctx, formatter, "Options", options)
+        write_options(ctx, formatter, "Options", options)
 
     def format_global_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         names = [p.opts[-1] for p in self.get_params(ctx) if isinstance(p, GlobalOption)]
@@ -57,12 +57,13 @@ class _Teaching(click.Command):
             formatter.write_text(f"Global options: {' '.join(names)} (see rocketjob --help)")
 
 
-def _write_options(
+def write_options(
     ctx: click.Context,
     formatter: click.HelpFormatter,
     title: str,
     params: Iterable[click.Parameter],
 ) -> None:
+    """Write a section of the help with these options, should there be any."""
     rows = [row for param in params if (row := param.get_help_record(ctx)) is not None]
     if rows:
         with formatter.section(title):

@@ -133,11 +133,11 @@ class RootGroup(Group):
                 formatter.write_dl(rows)
 
     def format_global_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        from rocketjob.cli.command import _write_options
+        from rocketjob.cli.command import write_options
         from rocketjob.cli.options import GlobalOption
 
         options = [p for p in self.get_params(ctx) if isinstance(p, GlobalOption)]
-        _write_options(ctx, formatter, "Global options, before or after the command", options)
+        write_options(ctx, formatter, "Global options, before or after the command", options)
 
     # --- running -----------------------------------------------------------------------------
 

@@ -14,11 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, ParamSpec, Self, TypeV
 from bson import ObjectId
 
 from rocketjob.base import clock
-from rocketjob.base.errors import (
-    JobTimeout,
-    NotFound,
-    UnknownJobClass,
-)
+from rocketjob.base.errors import JobTimeout, NotFound, UnknownJobClass
 from rocketjob.base.log import Logger
 from rocketjob.base.text import did_you_mean
 from rocketjob.jobs import claims, class_checks, completions

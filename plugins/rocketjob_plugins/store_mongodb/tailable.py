@@ -108,11 +108,15 @@ class Tailable(Changes):
             teller.join(2)
         super().stop()
 
+    def tell_at_exit(self) -> None:
+        """Announce what was written last, unless `stop` has."""
+        if not self._stopping.is_set():
+            _quietly_tell(self)
+
 
 def _tell_at_exit(ref: weakref.ref[Tailable]) -> None:
-    changes = ref()
-    if changes is not None and not changes._stopping.is_set():
-        _quietly_tell(changes)
+    if (changes := ref()) is not None:
+        changes.tell_at_exit()
 
 
 def _quietly_tell(changes: Tailable) -> None:

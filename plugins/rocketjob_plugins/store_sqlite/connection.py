@@ -114,7 +114,7 @@ def _connect(location: Location) -> sqlite3.Connection:
     try:
         return sqlite3.connect(
             MEMORY if location.in_memory else location.path,
-            timeout=0,  # we do the waiting: see database.py
+            timeout=0,  # we do the waiting: see connections.py
             isolation_level=None,
             check_same_thread=False,
             cached_statements=STATEMENTS,

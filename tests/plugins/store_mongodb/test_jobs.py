@@ -298,14 +298,14 @@ def kill_through(mongo):
     """Work the batch without what a worker does when an exception ends it."""
     (job,) = mongo.queue.claim(1)
     if job.sub_state in (None, "before"):
-        begin(job, mongo.worker)
+        begin(job)
     SliceWorker(job, mongo.worker).run()
 
 
 def test_who_lost_the_slice_stores_nothing(without):
     job = run_batch(without)
     (taken,) = without.queue.claim(1)
-    begin(taken, without.worker)
+    begin(taken)
     (slice_,) = job.input.claim("dead.1", "dead:1", 1)
     outcome = Outcome(slice_, job)
     for record in ("x", "y", "z"):
@@ -325,7 +325,7 @@ def test_a_slice_that_crashes_its_worker_is_halved(mongo):
     job.upload(["a", "b", "c"])
     job.save()
     (taken,) = mongo.queue.claim(1)
-    begin(taken, mongo.worker)
+    begin(taken)
     for _ in range(2):
         job.input.claim("dead.1", "dead:1", 1)
         requeue_claims(

@@ -325,9 +325,10 @@ class Outcome:
                 continue
             self._checks[name](records[:until])
             category = self.job.output_category_for(name)
-            part = Slice(records[:until], self.slice.id + self._from, self.job.output_for(category))
+            slices = self.job.output_for(category)
+            part = Slice(records[:until], self.slice.id + self._from, slices)
             part.state = "completed"
-            documents.append((part._slices.name, part.to_document()))  # type: ignore[union-attr]
+            documents.append((slices.name, part.to_document()))
             self._given_by[name, part.id] = self._of_record[name][:until]
         for name, numbers in self._of_record.items():
             until = bisect_left(numbers, end)
