@@ -178,10 +178,12 @@ def _command() -> click.Command:
     @click.option(
         "--bad", callback=share, default="0", help="the share of bad records, such as 0.1%"
     )
-    @click.option("--seed", type=int, default=0, show_default=True, help="for different records")
+    @click.option(
+        "--seed", type=int, default=0, show_default=True, help="another seed gives other records"
+    )
     @click.option("-o", "--output", metavar="FILE", help="instead of standard output")
     def sample(format: str, rows: int, bad: float, seed: int, output: str | None) -> None:
-        """Write sample records in FORMAT: always the same for the same options."""
+        """Write sample records in this format: always the same ones for the same options."""
         generated = lines(format, rows, bad=bad, seed=seed)
         if output is None:
             with contextlib.suppress(AttributeError, ValueError):  # it may have been replaced

@@ -58,7 +58,7 @@ ENTRIES = (
         "store",
         "rocketjob.cli.store:store",
         SHELL,
-        "Maintain the store: its indexes, its size, and moving.",
+        "Maintain the store: indexes, size, moving to another.",
     ),
     Entry("config", "rocketjob.cli.config:config", SHELL, "Show every setting and its origin."),
     Entry("plugins", "rocketjob.cli.plugins:plugins", SHELL, "Show the installed plugins."),

@@ -26,12 +26,12 @@ from rocketjob.store.upkeep import Compactable, Space, advice
     cls=Group,
     examples=[
         ("Check the indexes", "store indexes"),
-        ("Make its file smaller", "store compact"),
+        ("Shrink its file", "store compact"),
         ("Move to MongoDB", "store copy sqlite:///rocketjob.db mongodb://localhost/rocketjob"),
     ],
 )
 def store() -> None:
-    """Maintain the store: its indexes, its size, and moving."""
+    """Maintain the store: indexes, size, moving to another."""
 
 
 @store.command(
@@ -115,15 +115,15 @@ def _print_indexes(rows: list[tuple[str, Mapping[str, Any], Exception | None]]) 
     ],
 )
 @click.option("--dry-run", is_flag=True, help="show how much is free, and do nothing")
-@click.option("--live", is_flag=True, help="rewrite even if servers run; they have to wait")
+@click.option("--live", is_flag=True, help="rewrite even if servers are running; they have to wait")
 @json_option
 @click.pass_context
 def compact(ctx: click.Context, dry_run: bool, live: bool, as_json: bool) -> None:
-    """Make the embedded store's file smaller, and that of the slices if they are in another one.
+    """Shrink the embedded store's file, and that of the slices if they have their own.
 
-    If no server is running the file is rewritten. While servers are running it is made smaller in
-    small steps that disturb nobody; if an earlier version made it that cannot be done: stop the
-    servers first, or add --live. Nothing is lost if it is interrupted at any moment.
+    If no server is running, the file is rewritten. While servers are running, it is shrunk in small
+    steps that disturb nobody. A file created by version 0.1 can only be rewritten: stop the servers
+    first, or add --live. The command can be interrupted at any moment without loss.
     """
     current = application.current()
     living = _living(current.store)

@@ -141,7 +141,7 @@ class Job(Lifecycle, Scopes, Presented):
         return []
 
     def waiting_note(self, name: str, now: datetime) -> dict[str, Any]:
-        """Return what to store on the job when a limit of this name holds it back."""
+        """Return what to store on the job when a limit of this name defers it."""
         return {}
 
     @classmethod
@@ -158,14 +158,14 @@ class Job(Lifecycle, Scopes, Presented):
         return 0
 
     def plan_again(self) -> bool:
-        """Plan anew what was planned by a clock that was ahead; return whether that moved the job.
+        """Plan again what was planned by a clock that was ahead; return whether the job was moved.
 
-        Servers call it for queued jobs that were created in what is the future by now.
+        Servers call it for queued jobs whose `created_at` is in the future.
         """
         return False
 
     def held_up_by(self) -> Iterable[Reason]:
-        """Say what holds up a job that is not queued, for `explain`; its state apart."""
+        """Say what holds up a job that is not queued, besides its state, for `explain`."""
         return ()
 
     def remarks(self) -> Iterable[Remark]:
@@ -174,7 +174,7 @@ class Job(Lifecycle, Scopes, Presented):
 
     @classmethod
     def create(cls: Callable[P, J], *args: P.args, **values: P.kwargs) -> J:
-        """Make and store a job.
+        """Create and store a job.
 
         Raises:
             TypeError: an unknown field.
@@ -186,7 +186,7 @@ class Job(Lifecycle, Scopes, Presented):
     def submit(self) -> Self:
         """Store a new job, for `create` and `perform_later`.
 
-        A mixin may return another one that is there already.
+        A mixin may return an existing job instead.
 
         Raises:
             NotImplementedError, TypeError: see `check_class`.
@@ -196,7 +196,7 @@ class Job(Lifecycle, Scopes, Presented):
 
     @classmethod
     def check_class(cls) -> None:
-        """Refuse a class whose jobs could only fail, or would not do what is asked of them.
+        """Refuse a class whose jobs could only fail, or would not do what its settings say.
 
         Raises:
             NotImplementedError: it has no `perform`; the message says what to do.
@@ -214,7 +214,7 @@ class Job(Lifecycle, Scopes, Presented):
     def perform_now(self) -> Any:
         """Run the job here and now, whatever its `run_at`; return what perform returned.
 
-        A job that is not stored stays so; the outcome of one that is stored is saved.
+        A job that is not stored is not stored now either; the outcome of a stored one is saved.
 
         Raises:
             ValidationError: before anything is run.
@@ -250,7 +250,7 @@ class Job(Lifecycle, Scopes, Presented):
         """Wait until the job has ended: completed, failed or aborted; return it, reloaded.
 
         Args:
-            timeout: seconds; None waits without end.
+            timeout: seconds; None waits forever.
 
         Raises:
             JobTimeout: it has not ended by then.
@@ -301,7 +301,7 @@ class Job(Lifecycle, Scopes, Presented):
         return type(self)(**{**copied, **overrides})
 
     def create_restart(self, **overrides: Any) -> Self | None:
-        """Store a new job as `restarted` makes it; None if this one has expired."""
+        """Store and return the job that `restarted` returns; None if this one has expired."""
         if self.is_expired:
             self.logger.info("not restarted: expired")
             return None
@@ -357,12 +357,12 @@ class Job(Lifecycle, Scopes, Presented):
     def reload(self) -> Self:
         """Read the job again; what was not saved is lost.
 
-        One that was removed when it completed becomes completed, as long as that is known: for ten
-        minutes after.
+        A job that was removed when it completed is completed here too, for the ten minutes for
+        which that is recorded.
 
         Raises:
             JobExpired: it is gone, and its `expires_at` has passed.
-            NotFound: it is gone otherwise.
+            NotFound: it is gone for another reason.
         """
         return self._reload()
 

@@ -46,14 +46,14 @@ class Batch(BatchModel, abstract=True):
         Args:
             category: which input.
             stream_mode: line, array or hash; the category's `mode` if not given.
-            on_first: is called with the first line, which is then no record.
-            progress: is called with the number of records so far; True shows it on a terminal.
+            on_first: called with the first line, which is then not a record.
+            progress: called with the number of records so far; True shows it on a terminal.
             reading: how a file is read, as in `streams.ReadOptions`: `file_name` (decides streams
                 and format instead of the source's name), `streams`, `delimiter`, `encoding`,
                 `encode_replace`, `encode_cleaner` and `limits`.
 
         Raises:
-            StreamError: says in which file, line and column; what was added is removed.
+            StreamError: names the file, line and column; what was added is removed.
         """
         input_category = self.input_category_for(category)
         with shown_progress(progress) as shown:
@@ -89,7 +89,7 @@ class Batch(BatchModel, abstract=True):
     ) -> int:
         """Add ranges of `slice_size` numbers, one record `(first, last)` a slice; return how many.
 
-        From a higher to a lower number the highest range comes first.
+        If `first` is the higher number, the highest range comes first.
         """
         return upload.upload_ranges(self, first, last, self.input_category_for(category))
 
@@ -109,12 +109,12 @@ class Batch(BatchModel, abstract=True):
                 gets its content when all of it is written, compressed by its extension.
             category: which output.
             header_line: instead of the one that a tabular category has.
-            streams: instead of those of the extensions.
-            pgp_recipients: whose keys a `.pgp` file is encrypted for.
+            streams: instead of those that the extensions name.
+            pgp_recipients: whose keys a `.pgp` file is encrypted with.
 
         Raises:
-            RuntimeError: the job is running. Of one that waits, is paused or has failed, what there
-                is so far is written.
+            RuntimeError: the job is running. If it is queued, paused or failed, the output so far
+                is written.
             StreamError: the file cannot be written; what was there before is untouched.
         """
         return download.download(self, target, category, header_line, streams, pgp_recipients)
@@ -130,17 +130,17 @@ class Batch(BatchModel, abstract=True):
     def resubmit(
         self, source: Any, *, separator: str = ",", **reading: Unpack[ReadKeywords]
     ) -> int:
-        """Process rejected records again once they are corrected, as `download_rejects` wrote them.
+        """Process a file of corrected rejects again, in the form that `download_rejects` writes.
 
-        Their output comes where it belongs in the order; the job runs again if it had ended.
+        Their output takes its place in the order; the job runs again if it had ended.
 
         Args:
             source: a path, URL or file object.
-            separator: what stands between two values, where a program has saved it with another.
+            separator: what separates values, if a program saved the file with another separator.
             reading: how a file is read, as for `upload`.
 
         Returns:
-            how many records.
+            how many records there are.
         """
         return rejects.resubmit(self, source, separator, reading)
 

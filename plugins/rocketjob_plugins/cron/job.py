@@ -109,7 +109,7 @@ class Cron(Job, abstract=True):
         if self.cron_schedule is None or self.run_at is None:
             return False
         if self.run_at != self.schedule().next_time(self.created_at):
-            return False  # its user has set the time
+            return False  # somebody has set the time
         if self.run_at <= (right := self.next_occurrence()):
             return False
         self.run_at = self.occurrence = right

@@ -22,7 +22,7 @@ STYLES = {"enabled": "green", "failed": "red", "pending": "yellow"}
 dirmon = Group(
     "dirmon",
     short_help="Create a job for each file in a folder.",
-    help="Manage directory monitor entries: which files to look for, and which job gets each.",
+    help="Manage directory monitor entries: which files to look for, and which job each goes to.",
 )
 
 
@@ -54,7 +54,7 @@ dirmon = Group(
 @click.option(
     "--encoding",
     metavar="NAME",
-    help="of the files, such as cp1252; that of the class if not given",
+    help="encoding of the files, such as cp1252; that of the class if not given",
 )
 @click.option("--enable", is_flag=True, help="start looking for files at once")
 @json_option
@@ -167,7 +167,9 @@ def remove_entries(names: tuple[str, ...]) -> None:
     ],
 )
 @click.argument("names", nargs=-1, metavar="[NAME]...")
-@click.option("--dry-run", is_flag=True, help="list the files and do nothing; entries may be named")
+@click.option(
+    "--dry-run", is_flag=True, help="only list the files; of the entries named, or of all"
+)
 @json_option
 def scan(names: tuple[str, ...], dry_run: bool, as_json: bool) -> None:
     """Have a server scan now; create the directory monitor job if there is none."""

@@ -33,7 +33,7 @@ class DirmonEntryException(Exception):
 class DirmonEntry(Stateful):
     """A pattern, and the job that is created for each file that matches it.
 
-    Those of its `properties` that are for encrypted fields of the job are encrypted on saving.
+    Properties for encrypted fields of the job are encrypted when the entry is saved.
     """
 
     collection_name: ClassVar[str] = COLLECTION

@@ -1,4 +1,4 @@
-"""Hold jobs back: limit how many run at once, limit how often they start, or use your own rule.
+"""Defer jobs: limit how many run at once, limit how often they start, or use your own rule.
 
     class Limited(Throttle, Job):
         throttle_running_jobs = 25
@@ -15,11 +15,11 @@ Class attributes: `throttle_running_jobs`, `rate_limit`, `throttle_key`. Field: 
 step that claims, and cannot be exceeded however many workers claim. A method marked `@throttle` is
 called after a job is claimed. If it returns True, the job is released, and jobs that match its
 `filter` (by default, all of the class) are not claimed until the next re-check. One that raises, or
-returns neither True nor False, is logged and holds its jobs back too: no job fails, and no limit is
+returns neither True nor False, is logged and defers its jobs too: no job fails, and no limit is
 exceeded.
 
 Why jobs wait is stored on the first of them, in `throttled_by` and `throttled_since`.
-`ThrottleDependentJobs` holds jobs back while jobs of other classes run.
+`ThrottleDependentJobs` defers jobs while jobs of other classes run.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def register_mixins() -> list[type[Job]]:
 
 @hookimpl
 def register_indexes() -> dict[str, list[dict[str, Any]]]:
-    """Find who holds the places of a key without a look at every running job."""
+    """Find who occupies the slots of a key without looking at every running job."""
     return {Job.collection_name: [_index("throttle_value"), _index("throttle_group")]}
 
 

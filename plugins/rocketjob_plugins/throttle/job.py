@@ -123,9 +123,9 @@ class Throttle(Waiting, abstract=True):
     # --- the class's own rules, called after the claim ---------------------------------------
 
     def exceeded_throttle(self) -> tuple[str, Filter] | None:
-        """Return the first throttle that says to wait, and what it holds back.
+        """Return the first throttle that says to wait, and what it defers.
 
-        One that fails says to wait too, and its error is logged.
+        A throttle that fails says to wait too, and its error is logged.
         """
         for name, filter in type(self).__throttles__.items():
             try:

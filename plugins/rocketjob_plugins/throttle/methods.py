@@ -1,4 +1,4 @@
-"""`@throttle`: your own rules for holding jobs back."""
+"""`@throttle`: your own rules for deferring jobs."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ MARK = "__rocketjob_throttle__"
 
 
 def this_class(job: Job) -> Filter:
-    """Return a filter that holds back all jobs of the job's class."""
+    """Return a filter that defers all jobs of the job's class."""
     return {"_type": type(job).type_name()}
 
 
 def this_job(job: Job) -> Filter:
-    """Return a filter that holds back only this job."""
+    """Return a filter that defers only this job."""
     return {"_id": job.id}
 
 
@@ -33,8 +33,8 @@ def throttle(function: Any = None, *, filter: Deferral = this_class) -> Any:
     """Mark a method that returns True while its jobs must wait.
 
     Args:
-        filter: what to hold back: `this_class`, `this_job`, a Mongo filter, or a function that
-            takes the job and returns one.
+        filter: what to defer: `this_class`, `this_job`, a MongoDB filter, or a function that takes
+            the job and returns one.
     """
     if not callable(filter) and not isinstance(filter, Mapping):
         raise TypeError("@throttle: filter must be a Mongo filter, or a function of the job")
@@ -90,7 +90,7 @@ def ask(job: Job, name: str) -> bool:
 
 
 def deferral(job: Job, filter: Deferral) -> Filter:
-    """Return what a throttle holds back.
+    """Return what a throttle defers.
 
     Raises:
         TypeError: its function did not return a filter.

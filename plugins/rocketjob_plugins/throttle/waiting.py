@@ -12,7 +12,7 @@ from rocketjob.model.fields import read_only_field
 class Waiting(Job, abstract=True):
     """Stores on the job why it waits."""
 
-    # The time stays: a throttle that is called only after the claim may hold it back again.
+    # The time stays: a throttle that is called only after the claim may defer it again.
     cleared_by_claim: ClassVar[tuple[str, ...]] = ("throttled_by",)
 
     throttled_by: str | None = read_only_field()
