@@ -85,7 +85,8 @@ class RowWriter:
         known = frozenset(table.columns or ())
 
         def write(row: Any) -> Any:
-            if isinstance(row, Mapping) and not known.issuperset(row):
+            is_dict = row.__class__ is dict or isinstance(row, Mapping)  # the first is quick to see
+            if is_dict and not known.issuperset(row):
                 name = next(name for name in row if name not in known)
                 raise StreamError(
                     f"has the column {name}, and the first row had {', '.join(sorted(known))}: set "

@@ -121,7 +121,7 @@ def json_of(value: Any) -> str:
 
 def _check_keys(value: Any) -> None:
     """Refuse keys that are not strings: JSON would make them text, and two of them one."""
-    if isinstance(value, Mapping):
+    if value.__class__ is dict or isinstance(value, Mapping):  # the first is quick to see
         for key, item in value.items():
             if not isinstance(key, str):
                 raise StreamError(f"the key {key!r} must be a str")

@@ -356,9 +356,9 @@ class Tabular:
 
     def _values(self, row: Any) -> tuple[list[Any], list[str] | None]:
         """Return the values of a row that is to be written, and how they are called."""
-        if isinstance(row, Mapping):
+        if row.__class__ is dict or isinstance(row, Mapping):  # the first is quick to see
             names = self._output_columns()
-            if row and not any(name in row for name in names):
+            if row and row.keys().isdisjoint(names):
                 raise StreamError(f"has none of the columns {', '.join(names)}")
             return list(map(row.get, names)), names
         if isinstance(row, str) or not isinstance(row, Iterable):
