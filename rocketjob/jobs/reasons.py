@@ -49,7 +49,7 @@ class Explanation:
 
     Attributes:
         job: as it is in words, such as `ReportJob 55ae... is queued`.
-        reasons: what holds it back; none where it only waits for a free worker, or is running.
+        reasons: what defers it; none if it only waits for a free worker, or is running.
     """
 
     job: str

@@ -176,7 +176,7 @@ def veto_claim(job: Job) -> tuple[str, Mapping[str, Any]] | None:
 
     Called on the worker's thread, after the claim and before the job starts; with `@only_for` just
     for jobs of some classes, which spares all others the call. One that raises, or
-    returns anything else, is logged and holds the job back, with the plugin's name as the reason.
+    returns anything else, is logged and defers the job, with the plugin's name as the reason.
     Rules that can be read from the store are better limits: see `Job.claim_limits`.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Importing a plugin, whatever it does meanwhile."""
+"""Importing a plugin, whatever it does while it is imported."""
 
 from __future__ import annotations
 

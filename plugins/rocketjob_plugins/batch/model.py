@@ -117,7 +117,7 @@ class BatchModel(BatchLifecycle, abstract=True):
 
     @classmethod
     def batch_throttles(cls) -> list[str]:
-        """Name the methods that hold the job's slices back."""
+        """Name the methods that defer the job's slices."""
         return list(cls.__batch_throttles__)
 
     @classmethod

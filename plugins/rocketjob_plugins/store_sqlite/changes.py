@@ -15,7 +15,7 @@ from .waiting import Bell, PollingWaiter, RungWaiter
 
 
 class Changes:
-    """Tell whether a database has changed, and wait until it does."""
+    """Say whether a database has changed, and wait until it does."""
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections

@@ -96,7 +96,7 @@ def tidy(database: Database) -> None:
     """Shorten a log that has grown, and give back some of what is free, if that is much."""
     space = measure(database)
     if space.log_bytes > LARGE_LOG and not database.maintain(lambda raw: _shorten_log(raw, PAUSE)):
-        return  # somebody reads an old state: what is moved meanwhile would make it grow more
+        return  # somebody reads an old state: what is moved now would make it grow more
     has_given = False
     for _ in range(STEPS):
         if not (space.in_steps and is_wasteful(space)):
@@ -119,7 +119,7 @@ def compact_in_steps(database: Database) -> Iterator[Space]:
 
 
 def rewrite(database: Database) -> Iterator[Space]:
-    """Write the whole file anew, without what is free; the next time it can be done in steps."""
+    """Rewrite the whole file without its free space; the next time it can be done in steps."""
     space = measure(database)
     _check_room(database.location, space.used_bytes)
     yield space

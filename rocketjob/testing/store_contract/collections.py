@@ -114,7 +114,7 @@ class Collections:
         assert store.collection_names() == ["rocket_job.jobs", "rocket_job.outputs.5e"]
         assert store.collection("rocket_job.jobs").count_documents({}) == 1
 
-    def test_a_dropped_collection_starts_anew(self, store: Store) -> None:
+    def test_a_dropped_collection_starts_afresh(self, store: Store) -> None:
         docs = store.collection("docs")
         docs.create_index([("a", 1)], name="a", unique=True)
         docs.insert_one({"a": 1})
