@@ -23,16 +23,16 @@ from rocketjob.base import deprecation
 from rocketjob.base.config import KERNEL, Declared
 from rocketjob.base.errors import HookFailed, PluginError
 from rocketjob.base.settings import Setting
-from rocketjob.base.text import did_you_mean, nearest
+from rocketjob.base.text import did_you_mean
 from rocketjob.plugins import hookspecs, importing, kernel
 from rocketjob.plugins.calls import OURS, Answer, Failed, Hook, Watch, on_purpose, stop
 from rocketjob.plugins.distributions import refused_version, unique, whose
+from rocketjob.plugins.hook_checks import check_hooks, known_hooks
 from rocketjob.plugins.infos import PluginInfo
 from rocketjob.plugins.problems import Problems
 
 log = logging.getLogger(__name__)
 RENAMED = {"take_back_claims": "reclaim", "waiting_suspects": "waiting_quarantined"}
-SURELY = 0.92  # how like another name one is that is surely misspelt
 
 
 class _Pluggy(pluggy.PluginManager):
@@ -157,54 +157,12 @@ class PluginManager:
         finally:
             self._hooks = {}
         try:
-            self._check_hooks(name, plugin)
+            absent = (self._disabled & self._found.keys()) | self._problems.left_out
+            for warning in check_hooks(self._pluggy, plugin, self.whose(name), absent):
+                self._problems.warn(name, warning)
         except PluginError:
             self._pluggy.unregister(name=name)
             raise
-
-    def _check_hooks(self, name: str, plugin: Any) -> None:
-        for caller in self._pluggy.get_hookcallers(plugin) or []:
-            own = _of(plugin, caller)
-            if own.hookwrapper:
-                raise PluginError(
-                    f"The plugin {self.whose(name)} has a wrapper of {caller.name} of pluggy's old "
-                    "kind: write @hookimpl(wrapper=True), which returns what the hook is to return"
-                )
-            if not caller.has_spec() and not own.optionalhook:
-                self._refuse_unknown_hook(name, caller.name)
-            if hasattr(own.function, hookspecs.ONLY_FOR) and not _takes_job(caller):
-                raise PluginError(
-                    f"The plugin {self.whose(name)} has @only_for on {caller.name}, a hook that is "
-                    "not about one job: take it away"
-                )
-        for hook in sorted(self._known_hooks()):
-            if _is_unmarked(self._pluggy, plugin, hook):
-                self._problems.warn(
-                    name,
-                    f"The plugin {self.whose(name)} has a function {hook}, which is the name of a "
-                    "hook, without @hookimpl: it is never called",
-                )
-
-    def _refuse_unknown_hook(self, name: str, hook: str) -> None:
-        known, absent = (
-            self._known_hooks(),
-            (self._disabled & self._found.keys()) | self._problems.left_out,
-        )
-        if absent and nearest(hook, known, SURELY) is None:  # it may be a hook of one of those
-            self._problems.warn(
-                name,
-                f"The plugin {self.whose(name)} implements {hook}, which is a hook of no plugin "
-                f"that is loaded, so it is never called. Not loaded: {', '.join(sorted(absent))}",
-            )
-            return
-        hint = did_you_mean(hook, known, f"known are {', '.join(sorted(known))}")
-        raise PluginError(
-            f"The plugin {self.whose(name)} implements {hook}, which is not a hook; {hint}"
-        )
-
-    def _known_hooks(self) -> list[str]:
-        callers = vars(self._pluggy.hook)
-        return [name for name in callers if callers[name].has_spec()]
 
     def _collect_settings(self) -> None:
         def failed(error: HookFailed) -> None:
@@ -388,7 +346,7 @@ class PluginManager:
 
     def infos(self) -> list[PluginInfo]:
         """Describe every plugin that was found, by name."""
-        names = [name for name in self._known_hooks() if name.startswith("register_")]
+        names = [name for name in known_hooks(self._pluggy) if name.startswith("register_")]
         # Those that take nothing: what is wrong with the answers can be seen.
         askable = [name for name in names if not getattr(self._pluggy.hook, name).spec.argnames]
         brought = {name: self.answers(name) for name in askable}
@@ -411,26 +369,9 @@ class PluginManager:
         return [caller.name for caller in self._pluggy.get_hookcallers(plugin) or []]
 
 
-def _of(plugin: Any, caller: Any) -> Any:
-    """Return how a plugin implements a hook."""
-    return next(each for each in caller.get_hookimpls() if each.plugin is plugin)
-
-
 def _two(one: metadata.EntryPoint, other: metadata.EntryPoint) -> str:
     return (
         f"Two plugins are called {one.name}: {whose(one)} and {whose(other)}. Neither is loaded. "
         f"Uninstall one, or set disabled_plugins = [{one.name!r}] and give the replacement another "
         "name"
     )
-
-
-def _is_unmarked(manager: pluggy.PluginManager, plugin: Any, hook: str) -> bool:
-    """Return whether a plugin itself defines a function that is called like a hook, unmarked."""
-    function = inspect.getattr_static(plugin, hook, None)
-    if not inspect.isfunction(function) or manager.parse_hookimpl_opts(plugin, hook):
-        return False
-    return not inspect.ismodule(plugin) or function.__module__ == plugin.__name__
-
-
-def _takes_job(caller: Any) -> bool:
-    return not caller.has_spec() or "job" in caller.spec.argnames
