@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any
+
+_PENDING = (CoroutineType, GeneratorType, AsyncGeneratorType)
 
 
 def refuse_unawaited(function: Callable[..., Any], what: str) -> None:
@@ -22,6 +25,25 @@ def refuse_unawaited(function: Callable[..., Any], what: str) -> None:
         raise TypeError(
             f"{what}: {name} is {kind}, so calling it would run nothing: make it a plain function"
         )
+
+
+def refuse_pending(value: Any, what: str, cure: str = "make it a plain function") -> None:
+    """Refuse work that a call has returned and not done: nobody would await or iterate it.
+
+    What a decorator wraps, or a lambda calls, is known only now.
+
+    Args:
+        what: what was called, for the message.
+
+    Raises:
+        TypeError: the value is a coroutine or a generator.
+    """
+    if not isinstance(value, _PENDING):
+        return
+    if isinstance(value, CoroutineType):
+        value.close()  # or Python warns that it was never awaited
+    kind = type(value).__name__.replace("_", " ")
+    raise TypeError(f"{what} returned a {kind}, which nobody would run: {cure}")
 
 
 def _unawaited(function: Callable[..., Any]) -> str | None:

@@ -192,7 +192,13 @@ class Job(Lifecycle, Scopes, Presented):
             NotImplementedError, TypeError: see `check_class`.
         """
         self.check_class()
-        return self.save()
+        saved = self.save()
+        if saved is not self and self.is_new:
+            raise TypeError(
+                f"{type(self).__qualname__}.save has stored nothing, since it replaces the method "
+                "that does: give it another name, or have it return super().save(...)"
+            )
+        return saved
 
     @classmethod
     def check_class(cls) -> None:

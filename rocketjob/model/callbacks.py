@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar
 
 import attrs
 
-from rocketjob.base.functions import refuse_unawaited
+from rocketjob.base.functions import refuse_pending, refuse_unawaited
 from rocketjob.base.text import did_you_mean
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -39,12 +39,20 @@ class Callback:
     when: Callable[[Any], bool] | None = None
 
     def applies(self, document: Any) -> bool:
-        return self.when is None or bool(self.when(document))
+        if self.when is None:
+            return True
+        answer = self.when(document)
+        refuse_pending(answer, f"when= of the callback {self.name}")
+        return bool(answer)
 
     def call(self, document: Any) -> Any:
         if self.function is not None:
-            return self.function(document)
-        return getattr(document, self.name)()
+            value = self.function(document)
+        else:
+            value = getattr(document, self.name)()
+        if self.kind != "around":
+            refuse_pending(value, f"the callback {self.name}")
+        return value
 
 
 def before(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, dataclass_trans
 from bson import ObjectId
 
 from rocketjob.base.errors import NotFound, RocketJobError, ValidationError
+from rocketjob.base.functions import refuse_pending
 from rocketjob.model import registry, validation
 from rocketjob.model.bulk import create_all, raise_duplicate
 from rocketjob.model.callbacks import Frame
@@ -175,7 +176,7 @@ class Document(Lookup):
         errors.clear()
         validation.run_checks(self, self.__layout__.checks, errors)
         for name in self.__validations__:
-            getattr(self, name)()
+            refuse_pending(getattr(self, name)(), f"the validation {name}")
 
     # --- persistence -------------------------------------------------------------------------
 

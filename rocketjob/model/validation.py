@@ -9,9 +9,10 @@ from typing import Any, NamedTuple, TypeVar
 
 import attrs
 
-from rocketjob.base.functions import refuse_unawaited
+from rocketjob.base.functions import refuse_pending, refuse_unawaited
 from rocketjob.model.encrypted_fields import Sealed
 from rocketjob.model.fields import Field
+from rocketjob.model.types.base import TOO_DEEP
 
 F = TypeVar("F", bound=Callable[..., Any])
 MARK = "__rocketjob_validation__"
@@ -108,11 +109,18 @@ def run_checks(document: Any, checks: Iterable[Check], errors: Errors) -> None:
                 errors.add(name, "is required" if field.required else _must_be_set(field))
         elif value.__class__ is Sealed:
             continue  # as it is stored, and valid when that was done
-        elif check(value) is not None:
-            for message in field.unless_secret(field.codec.faults(value)):
+        elif (messages := _faults(field, check, value)) is not None:
+            for message in field.unless_secret(messages):
                 errors.add(name, message)
         elif field.validator is not None:
             _run_validator(document, field, attribute, value, errors)
+
+
+def _faults(field: Field, check: Callable[[Any], str | None], value: Any) -> list[str] | None:
+    try:
+        return None if check(value) is None else field.codec.faults(value)
+    except RecursionError:
+        return [TOO_DEEP]
 
 
 def _must_be_set(field: Field) -> str:
@@ -121,7 +129,10 @@ def _must_be_set(field: Field) -> str:
 
 def _run_validator(document: Any, field: Field, attribute: Any, value: Any, errors: Errors) -> None:
     try:
-        field.validator(document, attribute, value)  # type: ignore[misc]
+        refuse_pending(
+            field.validator(document, attribute, value),  # type: ignore[misc]
+            "its validator",
+        )
     except (ValueError, TypeError) as error:
         errors.add(field.name, _UNTOLD if field.encrypted else _message(error, field.name))
 

@@ -175,23 +175,31 @@ def _round_trip(store: Store) -> Finding:
 def check_servers(patient: Patient) -> Iterator[Finding]:
     """Check whether any server can run jobs."""
     patient.servers = list(Server.all().order_by("name"))
-    living, due = patient.living, _due().count()
+    living, due, waiting = patient.living, _due().count(), _open()
     yield from _problems_of(living)
     for server in patient.servers:
         if server.is_zombie():
             yield _zombie(server, bool(living))
-    data = {"alive": len(living), "zombies": len(patient.servers) - len(living), "due": due}
+    data = {
+        "alive": len(living),
+        "zombies": len(patient.servers) - len(living),
+        "due": due,
+        "waiting": waiting,
+    }
+    status = PROBLEM if due or waiting else WARNING
     if not living:
-        status = PROBLEM if due else WARNING
         message = f"no server is running; {_jobs(due)} due"
-        yield Finding("servers", status, message, "start one: rocketjob server --app ...", data)
+        if waiting:
+            message += f", {waiting:,} running that wait for workers"
+        advice = "start one: rocketjob server --app ..."
+        yield Finding("servers", status, message, advice, data)
     elif not [server for server in living if server.state in ("starting", "running")]:
         states = ", ".join(f"{server.name} is {server.state}" for server in living)
-        status = PROBLEM if due else WARNING
-        yield Finding("servers", status, f"no server starts jobs: {states}", RESUME, data)
+        message = f"no server starts jobs: {states}"
+        yield Finding("servers", status, message, RESUME, data)
     else:
         yield Finding("servers", OK, _servers_line(living), data=data)
-    yield from without_workers(living, due)
+    yield from without_workers(living, due + waiting)
 
 
 def _problems_of(servers: list[Server]) -> Iterator[Finding]:
@@ -349,6 +357,11 @@ def _oldest(patient: Patient) -> Iterator[Finding]:
 
 def _due() -> Any:
     return Job.queued_now()
+
+
+def _open() -> int:
+    """Count the running jobs that workers join, as batch jobs; of any class, loaded or not."""
+    return Job.running().where(claimed_by=None).count()
 
 
 def _jobs(count: int) -> str:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from rocketjob.base.deprecation import warn
 from rocketjob.base.errors import StateConflict
-from rocketjob.base.functions import refuse_unawaited
+from rocketjob.base.functions import refuse_pending, refuse_unawaited
 from rocketjob.base.log import Logger
 from rocketjob.model.bulk import raise_duplicate
 from rocketjob.model.callbacks import Frame, leave_all, unwind_all
@@ -195,6 +195,7 @@ class Change:
         self.source = document.state
         before = document.before_event()
         self.value = self.event.effect(document, **self.arguments)
+        refuse_pending(self.value, f"the event {self.event.name}")
         self._enter("", document)
         if document.state == self.source:  # else a callback went another way, and that holds
             document.state = transition.target

@@ -11,11 +11,11 @@ import functools
 import inspect
 import logging
 import threading
-from types import AsyncGeneratorType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from rocketjob.base import clock
 from rocketjob.base.errors import ClaimLost, HookFailed, NotFound, StateConflict
+from rocketjob.base.functions import refuse_pending
 from rocketjob.base.log import Logger
 from rocketjob.jobs import claims
 from rocketjob.jobs.claims import claim_of
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from rocketjob.store import Filter
 
 log = Logger("rocketjob.runner")
-LAZY = (GeneratorType, AsyncGeneratorType)  # what perform must not return: nobody runs it
 
 
 class Worker:
@@ -233,13 +232,10 @@ def refuse_lazy(value: Any) -> Any:
     """Return what perform has returned, unless that is work which nobody would do.
 
     Raises:
-        TypeError: it is a generator.
+        TypeError: it is a generator, or a coroutine that another one has returned.
     """
-    if isinstance(value, LAZY):
-        raise TypeError(
-            f"perform returned a {type(value).__name__.replace('_', ' ')}, which nobody would run: "
-            "return a list of what it yields"
-        )
+    cure = "await it" if inspect.iscoroutine(value) else "return a list of what it yields"
+    refuse_pending(value, "perform", cure)
     return value
 
 

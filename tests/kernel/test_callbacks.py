@@ -710,3 +710,39 @@ def test_an_after_complete_sees_the_job_stored_before_it_is_removed(rocketjob):
     rocketjob.work_off()
     assert seen == ["completed"]
     assert SeenDoneJob.count() == 0
+
+
+async def nothing(job):
+    pass
+
+
+def empty(job):
+    yield
+
+
+def wrapped(function):
+    """Wrap as a decorator without `functools.wraps` does: what is inside cannot be seen."""
+    return lambda job: function(job)
+
+
+@pytest.mark.parametrize("work", [nothing, empty])
+@pytest.mark.parametrize("mark", [before("perform"), after("perform"), before("save")])
+def test_a_wrapped_callback_that_leaves_its_work_undone_is_an_error(rocketjob, mark, work):
+    class LeavesUndoneJob(Job):
+        look = mark(wrapped(work))
+
+        def perform(self): ...
+
+    with pytest.raises(TypeError, match=r"callback look returned a .*, which nobody would run"):
+        LeavesUndoneJob.create().perform_now()
+
+
+def test_a_condition_that_leaves_its_work_undone_is_an_error(rocketjob):
+    class AsksLaterJob(Job):
+        @before("perform", when=wrapped(nothing))
+        def look(self): ...
+
+        def perform(self): ...
+
+    with pytest.raises(TypeError, match="when= of the callback look returned a coroutine"):
+        AsksLaterJob().perform_now()

@@ -176,3 +176,15 @@ def test_arguments_that_fit_are_taken(rocketjob):
 def test_every_wrong_argument_is_told(rocketjob):
     with pytest.raises(TypeError, match=r"count must be .*; name must be "):
         TypedArgumentsJob.perform_later("5", 7)
+
+
+def test_a_save_of_ones_own_that_stores_nothing_is_refused(rocketjob):
+    class SavesResultsJob(Job):
+        def save(self):
+            """Write the results, as its author thinks."""
+
+        def perform(self): ...
+
+    for make in (SavesResultsJob.create, SavesResultsJob.perform_later):
+        with pytest.raises(TypeError, match="save has stored nothing, since it replaces"):
+            make()

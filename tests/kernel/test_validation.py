@@ -2,6 +2,7 @@
 
 import pickle
 from datetime import datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 
@@ -319,3 +320,61 @@ def test_a_conflict_is_told_from_a_wrong_value(rocketjob):
     with pytest.raises(ValidationError) as refused:
         TakenNameJob.create(name=5)
     assert not refused.value.conflict
+
+
+async def check_later(*arguments):
+    raise ValueError
+
+
+def test_a_check_that_leaves_its_work_undone_refuses(rocketjob):
+    class CheckedLaterJob(Job):
+        name: str = field(default="x", validator=lambda *arguments: check_later(*arguments))
+
+        def perform(self): ...
+
+    class ValidatedLaterJob(Job):
+        look = validate(lambda self: check_later(self))
+
+        def perform(self): ...
+
+    with pytest.raises(ValidationError, match="name: its validator returned a coroutine"):
+        CheckedLaterJob.create()
+    with pytest.raises(TypeError, match="validation look returned a coroutine"):
+        ValidatedLaterJob.create()
+
+
+class DeepJob(Job):
+    anything: Any = None
+    several: list[Any] = []
+
+    def perform(self, value=None): ...
+
+
+def endless_list():
+    value = []
+    value.append(value)
+    return value
+
+
+def endless_dict():
+    value = {}
+    value["a"] = value
+    return value
+
+
+def deep_list():
+    value = []
+    for _ in range(20_000):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize("make", [endless_list, endless_dict, deep_list])
+def test_a_value_without_end_is_refused_with_the_field_named(rocketjob, make):
+    deep = "is nested too deeply to be stored, or contains itself"
+    for field_name, value in [("anything", make()), ("several", [make()])]:
+        with pytest.raises(ValidationError, match=f"{field_name}.*{deep}"):
+            DeepJob.create(**{field_name: value})
+    with pytest.raises(ValidationError, match=deep):
+        DeepJob.perform_later(make())
+    assert DeepJob.count() == 0

@@ -43,6 +43,18 @@ def test_a_batch_job_that_waits_for_an_input_that_does_not_come_is_named(rocketj
     assert looked_at(rocketjob, "batch") == []
 
 
+def test_a_batch_job_that_was_begun_and_no_server_is_a_problem(rocketjob):
+    job = UploadedJob()
+    job.upload(["a"])
+    job.save()
+    Job.collection().update_one(
+        {"_id": job.id}, {"$set": {"state": "running", "sub_state": "processing"}}
+    )
+    (found,) = looked_at(rocketjob, "servers")
+    assert found.status == PROBLEM
+    assert found.message == "no server is running; 0 jobs due, 1 running that wait for workers"
+
+
 def test_keys_are_named_by_their_ids():
     key = new_key()
     with sandbox(encryption_keys=[key]) as made:

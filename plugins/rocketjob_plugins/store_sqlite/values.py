@@ -60,8 +60,9 @@ def encode(document: Mapping[str, Any]) -> bytes:
     except (BSONError, OverflowError, TypeError, ValueError, RecursionError) as error:
         raise _explain(document, error) from error
     if len(blob) > MAX_DOCUMENT_BYTES:
+        which = f" {document['_id']!r}" if "_id" in document else ""  # a part of one has none
         raise DocumentTooLarge(
-            f"The document {document.get('_id')!r} has {len(blob):,} bytes as BSON, and may have "
+            f"The document{which} has {len(blob):,} bytes as BSON, and may have "
             f"{MAX_DOCUMENT_BYTES:,}: store its larger part elsewhere, or split it"
         )
     return blob

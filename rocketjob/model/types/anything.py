@@ -19,7 +19,7 @@ from bson import Binary, Decimal128, ObjectId, Regex
 from rocketjob.base.clock import to_utc
 from rocketjob.base.text import at
 from rocketjob.model.types import exact_json
-from rocketjob.model.types.base import Codec, first, shown
+from rocketjob.model.types.base import TOO_DEEP, Codec, first, shown
 from rocketjob.model.types.scalars import (
     SCALARS,
     check_decimal,
@@ -86,7 +86,10 @@ def _cannot_store(value: Any) -> str:
 
 def check_record(value: Any) -> str | None:
     """Say why a batch record cannot be stored: nothing filters by its keys, any text is one."""
-    return check_any(value, check_texts_as_keys)
+    try:
+        return check_any(value, check_texts_as_keys)
+    except RecursionError:
+        return TOO_DEEP
 
 
 def check_keys(value: Mapping[Any, Any]) -> str | None:

@@ -149,6 +149,9 @@ def has_attributes(kind: Any) -> bool:
     return isinstance(kind, type) and (attrs.has(kind) or hasattr(kind, "__dataclass_fields__"))
 
 
+TOO_DEEP = "is nested too deeply to be stored, or contains itself"
+
+
 def first(messages: Iterable[str]) -> str | None:
     """Return the first message of those that checks of parts have given, if there is any."""
     return next(iter(messages), None)
