@@ -100,7 +100,7 @@ def test_a_class_that_has_the_method_itself_says_what_runs():
 
     cls = made(ClashOne, ClashSecond, _check=_check)
     assert errors_of(cls) == {"base": ["one", "second"]}
-    assert errors_of(type("LaterJob", (cls,), {})) == {"base": ["one", "second"]}
+    assert errors_of(type("LaterClashJob", (cls,), {})) == {"base": ["one", "second"]}
 
 
 def test_a_mixin_may_override_what_it_derives_from_and_a_diamond_is_none():

@@ -250,7 +250,7 @@ def test_fail_with_an_error_whose_text_fails(rocketjob):
 
     job = job_in("running")
     job.fail(Broken())
-    assert "cannot be had: RuntimeError" in job.reload().exception.message
+    assert "cannot be read: RuntimeError" in job.reload().exception.message
 
 
 def test_retry_clears_the_exception_and_keeps_the_count(rocketjob):  # row 9

@@ -103,7 +103,7 @@ def test_joining_a_running_batch_writes_nothing_to_the_job(mongo):
     job.upload(range(5))
     job.save()
     (first,) = [each for each in mongo.queue.claim(30) if each.id == job.id][:1]
-    begin(first, mongo.worker)
+    begin(first)
     before = job.collection().find_one({"_id": job.id})
     assert job.id in {each.id for each in mongo.queue.claim(2)}
     assert job.collection().find_one({"_id": job.id}) == before

@@ -81,7 +81,7 @@ def test_an_outcome_that_version_0_1_noted_in_a_slice_is_stored(without, was_cou
     job.upload(["a", "b", "c", "d"])
     job.save()
     (taken,) = without.queue.claim(1)
-    begin(taken, without.worker)
+    begin(taken)
     (slice_,) = taken.input.claim("dead.1", "dead:1", 1)
     reject = {"_id": 2, "record": "b", "error": "ValueError: bad"}
     note = {
