@@ -11,6 +11,7 @@ import pytest
 from rocketjob import Job
 from rocketjob.base import clock
 from rocketjob.jobs.claims import COLLECTION
+from rocketjob.queue.dispatch import Queue
 from rocketjob.server.stalled import REASON, Stalled
 from rocketjob.server.worker_process import LONGEST_STILL, STILL_SECONDS, Process
 from rocketjob.worker import pool as pool_module
@@ -34,13 +35,13 @@ class StalledJob(Job):
 
 
 class GatedStore:
-    """A store whose calls of a method wait at a gate when told so, once made if `after`.
+    """A store whose calls of a method wait at a gate when told so.
 
     So the claimer waits in the store as it does where a job holds the interpreter.
     """
 
-    def __init__(self, store, method, after=False):
-        self._store, self._method, self._after = store, method, after
+    def __init__(self, store, method):
+        self._store, self._method = store, method
         self.gate, self.shut = Gate(), threading.Event()
 
     def __getattr__(self, name):
@@ -49,11 +50,10 @@ class GatedStore:
             return found
 
         def call(*args, **kwargs):
-            result = found(*args, **kwargs) if self._after else None
-            if self.shut.is_set() and (result or not self._after):
+            if self.shut.is_set():
                 self.shut.clear()
                 self.gate.pass_through()
-            return result if self._after else found(*args, **kwargs)
+            return found(*args, **kwargs)
 
         return call
 
@@ -112,16 +112,25 @@ def test_what_waits_behind_a_long_job_is_released_and_performed_once(
 
 
 def test_what_was_claimed_while_the_answer_is_on_its_way_is_released_too(
-    file_store, slots, still, gate
+    file_store, slots, still, monkeypatch
 ):
-    store = GatedStore(file_store.store, "claim_many", after=True)
-    store.shut.set()
+    claim, answer, is_held = Queue.claim, Gate(), threading.Event()
+
+    def claim_and_wait(queue, *args, **kwargs):
+        jobs = claim(queue, *args, **kwargs)
+        if jobs and queue.claimed_by == "here.1" and not is_held.is_set():
+            is_held.set()
+            answer.pass_through()
+        return jobs
+
+    monkeypatch.setattr(Queue, "claim", claim_and_wait)
+    StalledJob.performed = Counter()
     jobs = StalledJob.create_many([{}] * 5)
-    with running_pool(file_store, threads=1, store=store, watch=slots):
-        store.gate.wait_for_entry()
+    with running_pool(file_store, threads=1, watch=slots):
+        answer.wait_for_entry()
         assert Stalled(file_store.store).look([still]) > 0
         finish_elsewhere(file_store)
-        store.gate.open()
+        answer.open()
         eventually(lambda: count(state="completed") == 5)
     assert StalledJob.performed == {job.id: 1 for job in jobs}
 
