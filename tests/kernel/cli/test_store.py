@@ -148,21 +148,25 @@ def test_a_unique_key_that_only_the_target_has_in_the_way_is_said(cli, source, t
     assert cli("store", "copy", source, target, "--delete").code == 0
 
 
-def test_a_store_in_use_is_not_copied_unless_asked(cli, source, target):
+def living_server(made):
     from rocketjob import Server, now
 
+    made.store.collection("rocket_job.servers").insert_one(
+        {
+            "_id": 1,
+            "_type": Server.type_name(),
+            "name": "host:1",
+            "state": "running",
+            "incarnation": "x",
+            "heartbeat_seconds": 15.0,
+            "heartbeat": {"updated_at": now(), "number": 1},
+        }
+    )
+
+
+def test_a_store_in_use_is_not_copied_unless_asked(cli, source, target):
     with sandbox(source) as made:
-        made.store.collection("rocket_job.servers").insert_one(
-            {
-                "_id": 1,
-                "_type": Server.type_name(),
-                "name": "host:1",
-                "state": "running",
-                "incarnation": "x",
-                "heartbeat_seconds": 15.0,
-                "heartbeat": {"updated_at": now(), "number": 1},
-            }
-        )
+        living_server(made)
     shown = cli("store", "copy", source, target)
     assert shown.code == 1
     assert "host:1" in shown.err and "--live" in shown.err
@@ -254,22 +258,6 @@ def without_auto_vacuum(path):
     raw.execute("PRAGMA auto_vacuum = NONE")
     raw.execute("VACUUM")
     raw.close()
-
-
-def living_server(made):
-    from rocketjob import Server, now
-
-    made.store.collection("rocket_job.servers").insert_one(
-        {
-            "_id": 1,
-            "_type": Server.type_name(),
-            "name": "host:1",
-            "state": "running",
-            "incarnation": "x",
-            "heartbeat_seconds": 15.0,
-            "heartbeat": {"updated_at": now(), "number": 1},
-        }
-    )
 
 
 @pytest.fixture

@@ -91,16 +91,21 @@ def finish_elsewhere(file_store):
         eventually(lambda: count(state="queued") == 0)
 
 
+def stand_still(pool, store, gate):
+    """Hold the claimer up in its store, while a job is performed and others wait behind it."""
+    gate.wait_for_entry()
+    eventually(lambda: len(pool._tasks) == 20)
+    store.shut.set()
+    store.gate.wait_for_entry()
+
+
 def test_what_waits_behind_a_long_job_is_released_and_performed_once(
     file_store, slots, still, gate
 ):
     long, *short = StalledJob.create_many([{"waits": True}, *[{}] * 20])
     store = GatedStore(file_store.store, "change_mark")
     with running_pool(file_store, threads=1, store=store, watch=slots) as pool:
-        gate.wait_for_entry()
-        eventually(lambda: len(pool._tasks) == 20)
-        store.shut.set()
-        store.gate.wait_for_entry()
+        stand_still(pool, store, gate)
         assert Stalled(file_store.store).look([still]) == 20
         assert stored(long)["state"] == "running"
         assert stored(short[0])["history"][-1]["reason"] == REASON
@@ -169,10 +174,7 @@ def test_a_job_that_comes_back_to_the_process_that_lost_it_is_performed_once(
     long, *short = StalledJob.create_many([{"waits": True}, *[{}] * 20])
     store = GatedStore(file_store.store, "change_mark")
     with running_pool(file_store, threads=1, store=store, watch=slots) as pool:
-        gate.wait_for_entry()
-        eventually(lambda: len(pool._tasks) == 20)
-        store.shut.set()
-        store.gate.wait_for_entry()
+        stand_still(pool, store, gate)
         assert Stalled(file_store.store).look([still]) == 20
         store.gate.open()  # the claimer claims them again, while the old tasks wait
         eventually(lambda: all(stored(job)["claim_number"] == 2 for job in short))

@@ -3,8 +3,6 @@
 import enum
 import importlib.util
 import io
-import os
-import time
 from datetime import UTC, date, datetime, timedelta, timezone
 
 import pytest
@@ -15,10 +13,11 @@ from hypothesis import strategies as st
 from rocketjob import Job
 from rocketjob.testing import sandbox
 from rocketjob_plugins.batch import Batch, InputCategory, OutputCategory
-from rocketjob_plugins.batch.outcome import rejects as stored_rejects
 from rocketjob_plugins.batch.streams import StreamError, open_lines, open_writer
 from rocketjob_plugins.encryption.keys import new_key
 from rocketjob_plugins.files import ConversionJob
+from support.batch import completed, rejected_numbers
+from support.zones import time_zone
 
 COLUMNS = ["id", "a", "b"]
 KEY = new_key()
@@ -79,27 +78,8 @@ class CameBackBatchJob(Batch, Job):
 @pytest.fixture(autouse=True, scope="module")
 def elsewhere():
     """Run in a time zone that is not UTC."""
-    before = os.environ.get("TZ")
-    os.environ["TZ"] = "Asia/Kolkata"
-    time.tzset()
-    yield
-    os.environ.pop("TZ") if before is None else os.environ.__setitem__("TZ", before)
-    time.tzset()
-
-
-def done(app, job):
-    job.save()
-    app.work_off()
-    job.reload()
-    assert job.is_completed, job.exception
-    return job
-
-
-def rejected(job):
-    found = {number: error for number, _, error in stored_rejects.each(job)}
-    for number, error in found.items():
-        assert f"record {number}" in error
-    return set(found)
+    with time_zone("Asia/Kolkata"):
+        yield
 
 
 def way_of_list(job, records):
@@ -134,7 +114,7 @@ def check_records(app, serializer, records, way):
         output_categories=[OutputCategory(serializer=serializer, nils=True)],
     )
     way(job, records)
-    found = list(done(app, job).records())
+    found = list(completed(app, job).records())
     assert found == records
     for came, was in zip(found, records, strict=True):
         assert isinstance(came, type(was))
@@ -191,7 +171,7 @@ def test_rows_of_every_type_are_texts_in_csv_or_rejects(format, rows, way):
             output_categories=[OutputCategory(format=format, columns=COLUMNS)],
         )
         way(job, rows)
-        gone = rejected(done(app, job))
+        gone = rejected_numbers(completed(app, job))
         assert gone == {
             number
             for number, row in enumerate(rows, 1)
@@ -201,7 +181,7 @@ def test_rows_of_every_type_are_texts_in_csv_or_rejects(format, rows, way):
         job.download(target)
         again = CameBackBatchJob(input_categories=[InputCategory(format="csv")])
         again.upload(io.BytesIO(target.getvalue()), encode_cleaner=lambda line: line)
-        found = list(done(app, again).records())
+        found = list(completed(app, again).records())
         right = [row for number, row in enumerate(rows, 1) if number not in gone]
         assert found == [{name: text_of(row[name]) for name in COLUMNS} for row in right]
 
@@ -238,11 +218,11 @@ def test_packed_files_come_back_with_every_serializer(
             ],
         )
         job.upload(folder / f"in.csv.{source}", encode_cleaner=lambda line: line)
-        done(app, job).download(folder / f"out.csv{target}")
+        completed(app, job).download(folder / f"out.csv{target}")
         assert job.reject_count == 0
         again = CameBackBatchJob(input_categories=[InputCategory(format="csv")])
         again.upload(folder / f"out.csv{target}", encode_cleaner=lambda line: line)
-        assert list(done(app, again).records()) == rows
+        assert list(completed(app, again).records()) == rows
 
 
 @pytest.mark.parametrize("serializer", ["compress", "bz2"])
@@ -256,7 +236,7 @@ def test_texts_without_a_format_are_the_lines_of_a_file(tmp_path_factory, serial
             output_categories=[OutputCategory(file_name=str(path), serializer=serializer)],
         )
         way(job, texts)
-        gone = rejected(done(app, job))
+        gone = rejected_numbers(completed(app, job))
         assert gone == {n for n, text in enumerate(texts, 1) if {"\n", "\r"} & set(text)}
         job.download()
         right = [text for number, text in enumerate(texts, 1) if number not in gone]
@@ -279,7 +259,7 @@ def test_rows_of_workbooks_come_back(tmp_path_factory, rows, packed):
         target = str(folder / f"out.xlsx{packed}")
         job = ConversionJob(source=str(folder / "in.csv"), target=target, max_rejects=1000)
         job.upload(encode_cleaner=lambda line: line)
-        assert rejected(done(app, job)) == set()
+        assert rejected_numbers(completed(app, job)) == set()
         again = CameBackBatchJob(input_categories=[InputCategory(format="xlsx")])
         again.upload(target, encode_cleaner=lambda line: line)
-        assert list(done(app, again).records()) == rows
+        assert list(completed(app, again).records()) == rows

@@ -4,8 +4,6 @@ import csv
 import io
 import json
 import math
-import os
-import time
 from datetime import date
 from decimal import Decimal
 
@@ -16,8 +14,9 @@ from hypothesis import strategies as st
 from rocketjob import Job
 from rocketjob.testing import sandbox
 from rocketjob_plugins.batch import Batch, InputCategory, OutputCategory
-from rocketjob_plugins.batch.outcome import rejects as stored_rejects
 from rocketjob_plugins.batch.streams import StreamError
+from support.batch import completed, rejected_numbers
+from support.zones import time_zone
 
 COLUMNS = ["id", "a", "b"]
 LAYOUT = {
@@ -69,12 +68,8 @@ class IdentityBatchJob(Batch, Job):
 @pytest.fixture(autouse=True, scope="module")
 def elsewhere():
     """Run in a time zone that is not UTC."""
-    before = os.environ.get("TZ")
-    os.environ["TZ"] = "Asia/Kolkata"
-    time.tzset()
-    yield
-    os.environ.pop("TZ") if before is None else os.environ.__setitem__("TZ", before)
-    time.tzset()
+    with time_zone("Asia/Kolkata"):
+        yield
 
 
 def job_of(given_settings, output):
@@ -82,21 +77,6 @@ def job_of(given_settings, output):
         input_categories=[InputCategory(slice_size=3, **given_settings)],
         output_categories=[OutputCategory(**output)],
     )
-
-
-def done(app, job):
-    job.save()
-    app.work_off()
-    job.reload()
-    assert job.is_completed, job.exception
-    return job
-
-
-def numbers_of_rejects(job):
-    found = list(stored_rejects.each(job))
-    for number, _, error in found:
-        assert f"record {number}" in error
-    return {number for number, _, _ in found}
 
 
 def text_of(value):
@@ -138,14 +118,14 @@ def read_again(app, data, format):
         assert error.line is not None
         assert b"\0" in data
         return None
-    done(app, job)
+    completed(app, job)
     assert job.reject_count == 0
     return list(job.records())
 
 
 def check(app, job, rows, format):
     """Check that every row is in the file, in order, or among the rejects."""
-    gone = numbers_of_rejects(job)
+    gone = rejected_numbers(job)
     right = expected([row for n, row in enumerate(rows, 1) if n not in gone], format)
     found = read_again(app, downloaded(job), format)
     assert found is None or found == right
@@ -198,7 +178,7 @@ def test_dicts_of_any_values_come_back(format, rows, way):
     with sandbox() as app:
         job = job_of({"format": "hash"}, OUTPUTS[format])
         way(job, rows)
-        done(app, job)
+        completed(app, job)
         gone = check(app, job, rows, format)
         right = {n for n, row in enumerate(rows, 1) if not held(row, format)}
         assert gone == right  # and no more
@@ -216,11 +196,11 @@ def test_a_value_that_has_no_form_is_a_reject_and_the_others_come_back(format, r
             output_categories=[OutputCategory(**OUTPUTS[format])],
         )
         job.upload(rows)
-        done(app, job)
+        completed(app, job)
         is_nan = isinstance(bad, float)
         fine = bad == 2**70 or (is_nan and format != "json")  # each has a text
         if at < len(rows) and not fine:
-            assert at + 1 in numbers_of_rejects(job)
+            assert at + 1 in rejected_numbers(job)
             check(app, job, rows, format)
 
 
@@ -260,7 +240,7 @@ def test_files_of_any_texts_come_back(file, format, rows, mode):
             assert error.line is not None
             assert "\0" in write(rows)
             return
-        done(app, job)
+        completed(app, job)
         check(app, job, rows, format)
 
 
@@ -271,7 +251,7 @@ def test_rows_of_auto_come_back_in_every_format(tmp_path_factory, name, rows, dr
     rows = [{**row} if n not in drop else {"id": row["id"]} for n, row in enumerate(rows)]
     format, path = name.rpartition(".")[2], tmp_path_factory.mktemp("auto") / name
     with sandbox() as app:
-        job = done(app, uploaded(job_of({"format": "hash"}, {"format": "auto"}), rows))
+        job = completed(app, uploaded(job_of({"format": "hash"}, {"format": "auto"}), rows))
         assert job.reject_count == 0
         try:
             job.download(path)
@@ -312,7 +292,7 @@ def test_rejects_of_any_texts_come_back(tmp_path_factory, format, rows):
             input_categories=[InputCategory(format=format, slice_size=3, **columns, **options)],
             output_categories=[OutputCategory()],
         )
-        done(app, uploaded(job, rows))
+        completed(app, uploaded(job, rows))
         assert job.download_rejects(path) == len(rows)
         kind.refuses = False
         assert job.resubmit(path) == len(rows)

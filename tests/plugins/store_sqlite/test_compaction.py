@@ -23,18 +23,6 @@ PAD = "x" * 4000
 
 
 @pytest.fixture
-def path(tmp_path):
-    return tmp_path / "store.db"
-
-
-@pytest.fixture
-def store(path):
-    store = SqliteStore(f"sqlite:///{path}")
-    yield store
-    store.close()
-
-
-@pytest.fixture
 def of_an_earlier_version(path):
     """A file without auto_vacuum, as all were made before."""
     raw = sqlite3.connect(path, isolation_level=None)

@@ -26,18 +26,6 @@ from rocketjob_plugins.store_sqlite.location import parse
 
 
 @pytest.fixture
-def path(tmp_path):
-    return tmp_path / "store.db"
-
-
-@pytest.fixture
-def store(path):
-    store = SqliteStore(f"sqlite:///{path}")
-    yield store
-    store.close()
-
-
-@pytest.fixture
 def docs(store):
     return store.collection("docs")
 
