@@ -326,6 +326,20 @@ def test_directory_and_locale_are_put_back_and_named_in_the_log(file_store, else
     assert "the locale was changed while a job ran" in caplog.text
 
 
+class SpeakingJob(Kept):
+    def perform(self):
+        locale.setlocale(locale.LC_ALL, "C")
+
+
+def test_the_locale_alone_is_put_back_too(file_store, elsewhere, caplog):
+    job = SpeakingJob.create()
+    with running_pool(file_store, threads=1):
+        eventually(lambda: stored(job)["state"] == "completed")
+    assert locale.setlocale(locale.LC_ALL) == "C.UTF-8"
+    assert "the locale was changed while a job ran" in caplog.text
+    assert "the working directory" not in caplog.text
+
+
 def test_they_are_put_back_when_no_other_job_is_performed(file_store, elsewhere, monkeypatch):
     gate = Gate()
     monkeypatch.setattr(HoldingJob, "gate", gate)

@@ -9,9 +9,10 @@ import rocketjob as rj
 from rocketjob import Job, after, before
 from rocketjob.base import clock
 from rocketjob.base.errors import DocumentTooLarge, NotFound
-from rocketjob.jobs import claims
+from rocketjob.jobs import claims, completions
 from rocketjob.jobs.claims import claim_of
 from rocketjob.queue.dispatch import Queue
+from rocketjob.worker import committer
 from rocketjob.worker.pool import WorkerPool
 from support.jobs import KeptJob, PassingJob, stored
 from support.runtime import FlakyStore, Gate, count, events_of, eventually, queue_of, running_pool
@@ -50,6 +51,16 @@ def test_jobs_are_performed_and_completed(file_store):
     assert stored(kept)["result"] == {"result": 7}
     assert "claimed_by" not in stored(kept)
     assert not any(stored(job) for job in gone)
+
+
+def test_what_is_removed_is_noted_for_all_although_the_notes_are_gathered(file_store, monkeypatch):
+    monkeypatch.setattr(committer, "NOTE_SECONDS", 1000.0)  # so that only rest or the end is left
+    monkeypatch.setattr(committer, "GATHER_COUNT", 10)
+    jobs = PassingJob.create_many([{}] * 200)
+    with running_pool(file_store, threads=1):
+        eventually(lambda: count() == 0)
+    notes = list(file_store.store.collection(completions.COLLECTION).find({}))
+    assert sorted(id for note in notes for id in note["jobs"]) == sorted(job.id for job in jobs)
 
 
 def test_a_failing_job_fails_alone(file_store):
