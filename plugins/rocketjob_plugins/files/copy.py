@@ -16,9 +16,8 @@ from rocketjob_plugins.batch.streams.names import (
     shown,
     streams_of,
 )
-from rocketjob_plugins.batch.streams.source import fsspec
+from rocketjob_plugins.batch.streams.source import fsspec, local_path
 from rocketjob_plugins.batch.streams.target import check_address
-from rocketjob_plugins.files.upload import local_path
 from rocketjob_plugins.retry import Retry
 
 CHUNK = 256 * 1024

@@ -17,9 +17,8 @@ from rocketjob.model.fields import read_only_field
 from rocketjob.model.registry import lookup
 from rocketjob.model.validation import Errors, check_fields
 from rocketjob_plugins.batch.streams import StreamError
-from rocketjob_plugins.batch.streams.names import is_url
 from rocketjob_plugins.batch.streams.options import text_encoding
-from rocketjob_plugins.batch.streams.source import path_of
+from rocketjob_plugins.batch.streams.source import local_path
 
 FILE_FIELDS = ("upload_file_name", "full_file_name")
 
@@ -57,7 +56,7 @@ class UploadFileJob(Job):
             self.errors.add("upload_file_name", "is required: it is blank")
             return
         path = local_path(name)
-        if path is not None and not self.job_created and not path.is_file():
+        if path is not None and not self.job_created and not Path(path).is_file():
             self.errors.add("upload_file_name", f"there is no file {name}")
 
     @validate
@@ -114,13 +113,6 @@ class UploadFileJob(Job):
             return
         name = next(name for name in FILE_FIELDS if _takes(type(job), name))
         setattr(job, name, self.upload_file_name)
-
-
-def local_path(name: str) -> Path | None:
-    """Return the path of a name or `file:` URL; None for other URLs."""
-    if not is_url(name):
-        return Path(name)
-    return Path(path_of(name)) if name.lower().startswith("file:") else None
 
 
 def misfits(class_name: str, properties: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -145,6 +145,14 @@ def path_of(url: str) -> str:
     return unquote(parts.path)
 
 
+def local_path(name: str) -> str | None:
+    """Return the path of a name or `file:` URL; None for other URLs."""
+    if not is_url(name):
+        return name
+    # Not `urlsplit`, which raises ValueError for some of the others.
+    return path_of(name) if name.lstrip().lower().startswith("file:") else None
+
+
 def fsspec(name: str | None = None) -> Any:
     """Return the library for remote files; messages name this one.
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from rocketjob.base.folders import sync_folder
 from rocketjob_plugins.batch.streams.errors import StreamError
 from rocketjob_plugins.batch.streams.names import check_url, is_url, library_failed, shown
-from rocketjob_plugins.batch.streams.source import fsspec, package_missing, path_of
+from rocketjob_plugins.batch.streams.source import fsspec, local_path, package_missing
 
 BUFFER = 256 * 1024
 
@@ -169,18 +169,11 @@ def _object(target: Any) -> _Object:
 
 
 def _open_name(name: str, fsync: bool) -> Target:
-    path = _local(name)
+    path = local_path(name)
     if path is not None:
         return _Path(path, fsync)
     check_address(name)
     return _Remote(name)
-
-
-def _local(name: str) -> str | None:
-    """Return the path of a name or `file:` URL; None for other URLs."""
-    if not is_url(name):
-        return name
-    return path_of(name) if urlsplit(name).scheme.lower() == "file" else None
 
 
 def check_address(name: str) -> None:
@@ -210,7 +203,7 @@ def rehearsed(name: str) -> str | Rehearsal:
     Raises:
         StreamError: the library for the URL is missing, or does not reach it.
     """
-    path = _local(name)
+    path = local_path(name)
     if path is not None:
         is_special = os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
         return Rehearsal(name) if is_special else name
