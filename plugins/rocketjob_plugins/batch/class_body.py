@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -10,6 +11,7 @@ from rocketjob_plugins.batch.category import InputCategory, OutputCategory, as_c
 from rocketjob_plugins.batch.io import tables
 from rocketjob_plugins.batch.streams import StreamError
 
+__tracebackhide__ = True  # the error of a throttle is shown from the job's own code on
 F = TypeVar("F", bound=Callable[..., Any])
 C = TypeVar("C", InputCategory, OutputCategory)
 THROTTLE_MARK = "__rocketjob_batch_throttle__"
@@ -21,6 +23,12 @@ def batch_throttle(function: F) -> F:
     """Mark a method that takes a slice and returns True while the job's slices are to wait."""
     setattr(function, THROTTLE_MARK, True)
     return function
+
+
+def is_held_back(job: Any, name: str, slice_: Any) -> bool:
+    """Ask a batch throttle whether slices are to wait; one without a parameter gets none."""
+    throttle = getattr(job, name)
+    return bool(throttle(slice_) if inspect.signature(throttle).parameters else throttle())
 
 
 def serializer_of(shorts: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ from rocketjob.base.text import counted
 from rocketjob.jobs.exception import message_of
 from rocketjob.jobs.reasons import Reason, Remark
 from rocketjob.server.explain import lost
+from rocketjob_plugins.batch.class_body import is_held_back
 from rocketjob_plugins.batch.present import unseen
 
 if TYPE_CHECKING:
@@ -83,15 +84,14 @@ def _throttles(job: BatchModel) -> Iterator[Reason]:
         yield Reason("throttle_running_workers", f"{text} work at once, and that many are")
     first = next(job.input.where({"state": "queued"}), None)
     for name in type(job).batch_throttles() if first else ():
-        method = getattr(job, name)
         try:
-            full = method(first) if inspect.signature(method).parameters else method()
+            full = is_held_back(job, name, first)
         except BaseException as error:  # whatever an app's code raises
             why = f"{type(error).__name__}: {message_of(error)}"
             text = f"the batch throttle {name} fails, which holds its slices back: {why}"
             yield Reason(name, text)
             continue
         if full:
-            docstring = inspect.getdoc(method)
+            docstring = inspect.getdoc(getattr(job, name))
             about = f": {docstring.splitlines()[0]}" if docstring else ""
             yield Reason(name, f"the batch throttle {name} holds its slices back{about}")

@@ -12,6 +12,7 @@ import attrs
 from rocketjob.jobs.exception import message_of
 from rocketjob.model.record import values_of
 from rocketjob.worker import async_loop
+from rocketjob_plugins.batch.class_body import is_held_back
 from rocketjob_plugins.batch.io.tables import BLANK
 from rocketjob_plugins.batch.outcome import rejects
 from rocketjob_plugins.batch.outcome.render import Outcome
@@ -47,9 +48,8 @@ class SlicePerformer:
         """Ask the batch throttles; a slice that is to wait is released."""
         job = self.job
         for name in type(job).__batch_throttles__:
-            method = getattr(job, name)
             try:
-                if not (method(slice_) if inspect.signature(method).parameters else method()):
+                if not is_held_back(job, name, slice_):
                     continue
             except BaseException as error:  # whatever an app's code raises
                 if self.worker.queue is None:  # nobody would ask it again
