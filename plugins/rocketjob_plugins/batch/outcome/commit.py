@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from rocketjob.application import current
-from rocketjob.store import Insert, Store, Unit, Write
+from rocketjob.store import Insert, Unit, Write
 from rocketjob_plugins.batch.outcome import rejects
 from rocketjob_plugins.batch.outcome.render import Outcome, add_counts
 from rocketjob_plugins.batch.statistics import Statistics, add_nested
@@ -25,7 +25,7 @@ def store_outcomes(job: BatchModel, outcomes: list[Outcome]) -> dict[str, int]:
     Returns:
         what they counted and is still to be added to the job, where that is in another store.
     """
-    store, apart = job.input.store, job.is_new or job.input.store is not job_store(job)
+    store, apart = job.input.store, job.is_new or job.input.store is not current().store
 
     def decide() -> list[Unit]:
         if job.max_rejects is not None:
@@ -71,10 +71,6 @@ def counting(job: BatchModel, statistics: Mapping[str, int]) -> tuple[str, Write
     return job.collection_name, Write({"_id": job.id}, {"$inc": increments})
 
 
-def job_store(job: BatchModel) -> Store:
-    return current().store
-
-
 def _lost(job: BatchModel, outcome: Outcome) -> None:
     reason = f"{outcome.slice!r} of {job!r} was taken away; nothing was written"
     job.logger.warning("ClaimLost", slice=outcome.slice.id, reason=reason)
@@ -90,7 +86,7 @@ def add_statistics(job: BatchModel, statistics: dict[str, int]) -> None:
     try:
         _add(job, statistics)
     except Exception as error:
-        if job_store(job).is_transient(error):
+        if current().store.is_transient(error):
             raise
         for key, count in statistics.items():
             _add_clashing(job, key, count)

@@ -38,7 +38,7 @@ def finish_if_done(job: BatchModel, worker: Worker) -> None:
     if counts.get("queued") or counts.get("running"):
         return
     if counts.get("failed"):
-        return _fail_for_slices(job, counts["failed"], worker)
+        return _fail_for_slices(job, counts["failed"])
     if not counts and (elsewhere := job.slices_are_elsewhere()):
         return _refuse_the_end(job, worker, elsewhere)
     if not persistently(job, lambda: _take_over_the_end(job, worker)):
@@ -70,7 +70,7 @@ def _finish_inline(job: BatchModel) -> None:
             job.complete(save=False)
 
 
-def _fail_for_slices(job: BatchModel, failed: int, worker: Worker) -> None:
+def _fail_for_slices(job: BatchModel, failed: int) -> None:
     change = Change(job, job.__events__["fail"], {"reason": _reason(job, failed)})
     try:
         change.prepare()

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
+from rocketjob.application import current
 from rocketjob.base.log import Logger
 from rocketjob.jobs.exception import message_of
 from rocketjob.store import atomically
 from rocketjob.worker.contexts import in_fresh_context
-from rocketjob_plugins.batch.outcome.commit import add_statistics, job_store, store_outcomes
+from rocketjob_plugins.batch.outcome.commit import add_statistics, store_outcomes
 from rocketjob_plugins.batch.outcome.render import Outcome
 from rocketjob_plugins.batch.settings import within_reach
 from rocketjob_plugins.batch.slice import Slice
@@ -185,7 +186,7 @@ class SliceWorker:
 
     def _has_other_work(self) -> bool:
         """Return whether there can be other work: the jobs are in a store that can be reached."""
-        jobs = job_store(self.job)
+        jobs = current().store
         if self.worker.queue is None or jobs is self.job.input.store:
             return False
         try:
