@@ -13,11 +13,10 @@ from rocketjob.model.types import exact_json
 from rocketjob_plugins.batch.streams.errors import StreamError
 from rocketjob_plugins.batch.streams.names import shown
 from rocketjob_plugins.batch.streams.options import text_encoding
-from rocketjob_plugins.batch.tabular.columns import REJECTED
+from rocketjob_plugins.batch.tabular.columns import CLEANSERS, REJECTED
 
 C = TypeVar("C", "InputCategory", "OutputCategory")
 MODES = ("line", "array", "hash")
-CLEANSERS = ("default", "none")
 MAX_SLICE_SIZE = 1_000_000
 
 

@@ -288,7 +288,7 @@ class BatchModel(BatchLifecycle, abstract=True):
     @property
     def reject_count(self) -> int:
         """How many records are set aside as bad."""
-        return reject_slices(self.id).collection.count_documents({})
+        return reject_slices(self.id).count()
 
     def write_guard(self) -> dict[str, Any]:
         guard = super().write_guard()

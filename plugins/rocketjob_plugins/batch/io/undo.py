@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rocketjob.store import atomically
 from rocketjob_plugins.batch.category import InputCategory
-from rocketjob_plugins.batch.outcome import rejects
-from rocketjob_plugins.batch.slices import InputSlices
+from rocketjob_plugins.batch.slices import InputSlices, reject_slices
 
 if TYPE_CHECKING:
     from rocketjob_plugins.batch.model import BatchModel
@@ -53,8 +52,8 @@ def remove(job: BatchModel, category: InputCategory, first: int, end: int) -> No
         slices.collection.delete_many(numbers)
         if category.name != "main" or job.is_new:
             return
-        for output in (*job.output_categories, None):
-            outputs = job.output_for(output) if output else rejects.slices_of(job)
-            outputs.collection.delete_many(numbers)
+        outputs = [job.output_for(output) for output in job.output_categories]
+        for made in (*outputs, reject_slices(job.id)):
+            made.collection.delete_many(numbers)
 
     atomically(slices.store, step)

@@ -12,7 +12,7 @@ import attrs
 
 from rocketjob.base.deprecation import moved
 from rocketjob_plugins.batch import streams
-from rocketjob_plugins.batch.category import InputCategory
+from rocketjob_plugins.batch.category import MODES, InputCategory
 from rocketjob_plugins.batch.io.headers import Header
 from rocketjob_plugins.batch.io.iterables import row_of, rows_of, without_mark
 from rocketjob_plugins.batch.io.job_writes import store_categories
@@ -135,7 +135,7 @@ def _upload_file(job: BatchModel, source: Any, category: InputCategory, asked: A
     # A file object's own name says nothing of how its content is packed.
     name = asked.reading.get("file_name") or _name_of(source)
     mode = asked.stream_mode or category.mode
-    if mode not in ("line", "array", "hash"):
+    if mode not in MODES:
         raise ValueError(f"stream_mode must be line, array or hash, not {mode!r}")
     former_name, header = category.file_name, Header(category, name, mode)
     category.file_name, category.slice_records = name or former_name, None

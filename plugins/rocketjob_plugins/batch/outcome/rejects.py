@@ -51,15 +51,11 @@ def slices_of(job: BatchModel) -> OutputSlices:
     return reject_slices(job.id)
 
 
-def count(job: BatchModel) -> int:
-    return slices_of(job).collection.count_documents({})
-
-
 def may_reject(job: BatchModel, outcome: Outcome) -> bool:
     """Return whether one more record may be set aside."""
     if job.max_rejects is None:
         return False
-    return count(job) + len(outcome.rejected) < job.max_rejects
+    return job.reject_count + len(outcome.rejected) < job.max_rejects
 
 
 def keep_to_limit(job: BatchModel, outcomes: Sequence[Outcome]) -> None:

@@ -44,7 +44,7 @@ def other_separator(line: str, separator: str, dialect: Dialect | None, sure: bo
         dialect: what is within its quotes does not count.
         sure: the separator was given: another one is looked for only where it is not there at all.
     """
-    outside = without_quoted(dialect).sub("", line) if dialect else line
+    outside = _outside(line, dialect)
     other = max(SEPARATORS.replace(separator, ""), key=outside.count)
     least = 0 if sure else outside.count(separator)
     others = outside.count(other)
@@ -64,13 +64,18 @@ def check_one_column(lines: Sequence[str], separator: str, dialect: Dialect | No
         StreamError: they are, and by which.
     """
     full = itertools.islice((line for line in lines if line.strip()), FIRST_LINES)
-    first = [without_quoted(dialect).sub("", line) if dialect else line for line in full]
+    first = [_outside(line, dialect) for line in full]
     if len(first) < 2 or any(mark in first[0] for mark in (*SEPARATORS, separator)):
         return
     for mark in RARE_SEPARATORS:
         has_names = mark in first[0] and all(name.strip() for name in first[0].split(mark))
         if has_names and len({line.count(mark) for line in first}) == 1:
             raise StreamError(wrong_separator(mark, separator))
+
+
+def _outside(line: str, dialect: Dialect | None) -> str:
+    """Return a line without what is within the quotes of a dialect."""
+    return without_quoted(dialect).sub("", line) if dialect else line
 
 
 def wrong_separator(right: str, separator: str) -> str:
