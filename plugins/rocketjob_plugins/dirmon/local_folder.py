@@ -51,7 +51,8 @@ class LocalFolder:
         self, pattern: Pattern, allowed: Sequence[str], problems: list[str] | None
     ) -> Iterator[FileState]:
         root = os.path.realpath(self.base)
-        self._check_root(root, allowed)
+        roots = _local_roots(allowed)
+        self._check_root(root, roots)
         archive = os.path.realpath(self.archive) if os.path.isabs(self.archive) else None
         leading = () if archive is not None else above(root, self.archive)
         listing = _Listing(root, problems)
@@ -62,7 +63,7 @@ class LocalFolder:
             if archive is None and in_archive((*leading, *names), self.archive):
                 continue
             try:
-                file = self._look(path, root, allowed)
+                file = self._look(path, root, roots)
             except FileNotFoundError:
                 continue  # somebody took it between the listing and now
             except (OSError, DirmonError) as error:
@@ -71,14 +72,13 @@ class LocalFolder:
                 continue
             yield file
 
-    def _check_root(self, root: str, allowed: Sequence[str]) -> None:
-        roots = _local_roots(allowed)
-        if allowed and not within(root, roots):
+    def _check_root(self, root: str, roots: Sequence[str] | None) -> None:
+        if roots is not None and not within(root, roots):
             raise DirmonError(f"{self.base} is outside of dirmon_allowed_paths")
         if not os.path.isdir(root):
             raise FolderAway(f"there is no directory {self.base}")
 
-    def _look(self, path: str, root: str, allowed: Sequence[str]) -> FileState:
+    def _look(self, path: str, root: str, roots: Sequence[str] | None) -> FileState:
         """Return a file, and why it must not be taken yet."""
         problem = check_name(path)
         if problem:
@@ -86,8 +86,7 @@ class LocalFolder:
         real = os.path.realpath(path)
         if not within(real, [root]):
             raise DirmonError("it is a link that leads out of the folder")
-        roots = _local_roots(allowed)
-        if allowed and not within(real, roots):
+        if roots is not None and not within(real, roots):
             raise DirmonError("it is outside of dirmon_allowed_paths")
         state = os.stat(real)
         file = _state(real, root, state)
@@ -105,7 +104,7 @@ class LocalFolder:
         if not os.path.isabs(self.archive) and directory != path:
             raise DirmonError(f"the archive {path} is, or is below, a link to another place")
         roots = _local_roots(allowed)
-        if allowed and not within(directory, roots):
+        if roots is not None and not within(directory, roots):
             raise DirmonError(f"the archive {directory} is outside of dirmon_allowed_paths")
         return Archive(directory, name)
 
@@ -124,7 +123,7 @@ class LocalFolder:
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
-            self._copy(source, target, hold)
+            return self._copy(source, target, hold)
         sync_folder(os.path.dirname(target))
 
     def _copy(self, source: str, target: str, hold: Callable[[], None]) -> None:
@@ -161,7 +160,10 @@ class LocalFolder:
         os.unlink(path)
 
 
-def _local_roots(allowed: Sequence[str]) -> list[str]:
+def _local_roots(allowed: Sequence[str]) -> list[str] | None:
+    """Return the allowed directories on this machine; None if every one is allowed."""
+    if not allowed:
+        return None
     return [os.path.realpath(path) for path in allowed if not is_url(path)]
 
 
@@ -181,7 +183,8 @@ class _Listing:
         path = os.path.join(self.root, below)
         try:
             with os.scandir(path) as entries:
-                return [Item(entry.name, self._is_dir(entry)) for entry in entries]
+                # A linked directory is listed at its own path, if that is below the root.
+                return [Item(e.name, e.is_dir(follow_symlinks=False)) for e in entries]
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -191,12 +194,6 @@ class _Listing:
                 self.problems, f"the folder {shown_name(path)} cannot be read: {why(error)}"
             )
             return []
-
-    def _is_dir(self, entry: os.DirEntry[str]) -> bool:
-        if not entry.is_symlink():
-            return entry.is_dir()
-        # A linked directory is listed at its own path, if that is below the root.
-        return False
 
 
 def _state(path: str, base: str, status: os.stat_result) -> FileState:
