@@ -6,10 +6,8 @@ Imports within functions: a command loads no more than it needs, so that it star
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Callable, Iterable
 from typing import Any
-from urllib.parse import urlsplit
 
 import click
 from click.shell_completion import CompletionItem
@@ -27,7 +25,7 @@ def _quiet(function: Callable[..., Items]) -> Callable[..., Items]:
     @functools.wraps(function)
     def offer(ctx: click.Context, *args: Any) -> Items:
         try:
-            session_of(ctx).apply()
+            session_of(ctx).apply(makes_store=False)
             return function(*args)
         except Exception:
             return []
@@ -44,8 +42,6 @@ def job_ids(incomplete: str) -> Items:
     """Offer the ids of the newest jobs, each with its class and state."""
     from rocketjob import Job
 
-    if not _store_exists():
-        return []
     rows = Job.all().order_by("-id").limit(MAX_IDS).pluck("id", "_type", "state")
     return [
         CompletionItem(str(id), help=f"{name} {state}")
@@ -60,8 +56,6 @@ def stored_classes(incomplete: str) -> Items:
     from rocketjob import application
     from rocketjob.jobs.claims import COLLECTION
 
-    if not _store_exists():
-        return []
     counted = application.current().store.count_by(COLLECTION, "_type")
     return _items(sorted(str(name) for name in counted), incomplete)
 
@@ -88,12 +82,3 @@ def properties(spec: str | None, incomplete: str) -> Items:
         return []
     fields = resolve(spec).fields()
     return _items((f"{name}=" for name, field in fields.items() if not field.read_only), incomplete)
-
-
-def _store_exists() -> bool:
-    """Return whether the store can be read without creating it."""
-    from rocketjob import application
-
-    url = urlsplit(application.current().config.url)
-    path = url.path.removeprefix("/")
-    return url.scheme != "sqlite" or not path or os.path.exists(path)

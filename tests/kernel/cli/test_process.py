@@ -262,6 +262,12 @@ def test_the_shell_completes_by_the_options_given_and_looking_creates_no_store(s
     assert complete(shell, "jobs", "show", id[:3]) == [id]
 
 
+def test_the_shell_completes_the_ids_of_a_store_whose_url_is_not_its_path(shell):
+    options = ["--set", "url=sqlite:///night%20jobs.db"]
+    id = shell("enqueue", *options, REPORT, "username=a").out.strip()
+    assert complete(shell, *options, "jobs", "show", id[:3]) == [id]
+
+
 def complete(shell, *words):
     line = {"COMP_WORDS": " ".join(["rocketjob", *words]), "COMP_CWORD": str(len(words))}
     result = shell(env={"_ROCKETJOB_COMPLETE": "bash_complete", **line})
