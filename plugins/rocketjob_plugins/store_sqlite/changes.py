@@ -10,7 +10,7 @@ from rocketjob.base.interrupt import Interrupt
 
 from .connection import Connection
 from .connections import Connections, Process
-from .files import LOG, beside
+from .location import LOG, beside
 from .waiting import Bell, PollingWaiter, RungWaiter
 
 

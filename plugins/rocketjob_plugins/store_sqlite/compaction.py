@@ -24,8 +24,7 @@ from rocketjob.store.upkeep import Space
 from . import failures, holders
 from .connection import WAL_BYTES_KEPT
 from .database import Database
-from .files import LOG, beside
-from .location import Location
+from .location import LOG, Location, beside
 
 LARGE_LOG: Final = WAL_BYTES_KEPT // 2
 FREE_KEPT: Final = 16_000_000  # for what is stored next

@@ -10,7 +10,7 @@ from typing import Final
 from rocketjob.base.errors import RocketJobError, StoreError, StoreUnavailable
 from rocketjob.base.text import megabytes
 
-from .location import Location
+from .location import INDEX, LOG, Location, beside
 
 
 def code_of(error: BaseException) -> int:
@@ -61,7 +61,7 @@ def replaced(location: Location) -> StoreUnavailable:
     return StoreUnavailable(
         f"{location.path} was replaced by another file while it was in use: put the earlier one "
         "back, and work goes on. To work with the new one, end every process that uses the store, "
-        f"delete {location.path}-wal and {location.path}-shm if they belong to the earlier one, "
+        f"delete {_log_files(location)} if they belong to the earlier one, "
         "and start again. Nothing is written until then"
     )
 
@@ -80,9 +80,9 @@ def in_foreign_use(location: Location, users: list[str]) -> StoreUnavailable:
     """Return the error for a file whose log is in use by those who have another file open."""
     return StoreUnavailable(
         f"{location.path} or its log was replaced while it was in use: {', '.join(users)} use "
-        f"{location.path}-shm with other files. Together they would damage this one, so it is not "
-        "opened. Put the earlier files back; or end those processes, and delete "
-        f"{location.path}-wal and {location.path}-shm if they belong to the earlier file"
+        f"{beside(location.path, INDEX)} with other files. Together they would damage this one, so "
+        "it is not opened. Put the earlier files back; or end those processes, and delete "
+        f"{_log_files(location)} if they belong to the earlier file"
     )
 
 
@@ -99,9 +99,12 @@ def left(location: Location, path: str) -> StoreUnavailable:
     return StoreUnavailable(
         f"{location.path} does not exist, but {path} does, which belongs to a store and may hold "
         "its last changes: put the store's file back beside it. To begin with an empty store, end "
-        f"every process that uses the old one, and delete {location.path}-wal and "
-        f"{location.path}-shm"
+        f"every process that uses the old one, and delete {_log_files(location)}"
     )
+
+
+def _log_files(location: Location) -> str:
+    return f"{beside(location.path, LOG)} and {beside(location.path, INDEX)}"
 
 
 def missing(location: Location) -> StoreUnavailable:
@@ -141,8 +144,8 @@ def cannot_open(location: Location) -> StoreUnavailable | StoreError:
 
 def not_writable(location: Location) -> str:
     """Return which of the store's files this process cannot write, and its owner; "" if none."""
-    folder = os.path.dirname(location.path)
-    for path in (location.path, f"{location.path}-wal", f"{location.path}-shm", folder):
+    log, index = beside(location.path, LOG), beside(location.path, INDEX)
+    for path in (location.path, log, index, os.path.dirname(log)):
         if os.path.exists(path) and not os.access(path, os.W_OK, effective_ids=_EFFECTIVE):
             return (
                 f"{path} cannot be written: it belongs to {_owner(path)}, and this process runs as "

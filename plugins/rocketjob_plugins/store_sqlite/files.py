@@ -9,17 +9,13 @@ write is acknowledged only if they did after its commit.
 from __future__ import annotations
 
 import os
-from typing import Final
 
 from rocketjob.base.errors import StoreUnavailable
 
 from . import failures
-from .location import Location
+from .location import INDEX, LOG, Location, beside
 
 FileId = tuple[int, int]
-
-LOG: Final = "-wal"
-INDEX: Final = "-shm"  # of the log, in memory that the processes share
 
 
 def file_id(path: str) -> FileId | None:
@@ -29,11 +25,6 @@ def file_id(path: str) -> FileId | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
-
-
-def beside(path: str, suffix: str) -> str:
-    """Return the path of the log or its index: SQLite puts them where a symbolic link leads."""
-    return os.path.realpath(path) + suffix
 
 
 class Files:

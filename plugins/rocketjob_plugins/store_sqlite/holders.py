@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Final
 
-from .files import INDEX, LOG, FileId, beside, file_id
+from .files import FileId, file_id
+from .location import INDEX, LOG, beside
 
 READING: Final = range(123, 128)  # bytes of the log's index that readers lock
 USING: Final = range(128, 129)  # and the one that everybody locks who has the store open

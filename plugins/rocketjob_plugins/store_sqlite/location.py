@@ -13,6 +13,8 @@ from rocketjob.base.errors import ConfigurationError
 
 MEMORY: Final = ":memory:"
 SYNCHRONOUS: Final = ("NORMAL", "FULL", "EXTRA")
+LOG: Final = "-wal"
+INDEX: Final = "-shm"  # of the log, in memory that the processes share
 
 
 class Location(NamedTuple):
@@ -41,6 +43,11 @@ class Location(NamedTuple):
     def in_memory(self) -> bool:
         """Whether the store exists only in this process."""
         return self.path == MEMORY
+
+
+def beside(path: str, suffix: str) -> str:
+    """Return the path of the log or its index: SQLite puts them where a symbolic link leads."""
+    return os.path.realpath(path) + suffix
 
 
 def parse(url: str) -> Location:

@@ -20,8 +20,7 @@ from .catalog import FORMAT_VERSION
 from .collection import SqliteCollection
 from .connection import Connection
 from .database import Database
-from .files import LOG, beside
-from .location import parse
+from .location import LOG, beside, parse
 from .query import Query
 
 MOST_IDLE: Final = 1000

@@ -11,7 +11,7 @@ import pytest
 
 from rocketjob.base.errors import StoreUnavailable
 from rocketjob.base.interrupt import Interrupt
-from rocketjob_plugins.store_sqlite import SqliteStore, connections, holders
+from rocketjob_plugins.store_sqlite import SqliteStore, connections, failures, holders
 from support import sqlite_children as children
 
 
@@ -320,6 +320,28 @@ def test_a_process_that_begins_opens_a_store_that_others_use(path, used_elsewher
     store = SqliteStore(f"sqlite:///{path}")
     assert ids(store.collection("docs")) == ["of the child"]
     store.close()
+
+
+def test_what_is_to_be_done_about_a_log_names_it_where_a_symbolic_link_leads(path, tmp_path):
+    link = tmp_path / "link.db"
+    link.symlink_to(tmp_path / "away" / "real.db")
+    log = tmp_path / "away" / "real.db-wal"
+    log.write_bytes(b"of another")
+    store = SqliteStore(f"sqlite:///{link}")
+    with pytest.raises(StoreUnavailable, match=rf"delete {log} and {log.with_suffix('.db-shm')}"):
+        store.collection("docs").insert_one({"_id": 1})
+    location = store._location
+    for error in (failures.replaced(location), failures.in_foreign_use(location, ["process 1"])):
+        assert f"delete {log} and {tmp_path}/away/real.db-shm if" in str(error)
+
+
+def test_a_log_behind_a_symbolic_link_that_cannot_be_written_is_named(path, tmp_path, monkeypatch):
+    (tmp_path / "link.db").symlink_to(tmp_path / "away" / "real.db")
+    log = tmp_path / "away" / "real.db-wal"
+    log.touch()
+    monkeypatch.setattr(os, "access", lambda path, *_, **__: str(path) != str(log))
+    store = SqliteStore(f"sqlite:///{tmp_path}/link.db")
+    assert f"{log} cannot be written" in failures.not_writable(store._location)
 
 
 def test_the_log_of_a_store_behind_a_symbolic_link_is_where_the_link_leads(path, tmp_path):
