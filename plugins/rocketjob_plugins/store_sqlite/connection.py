@@ -175,7 +175,6 @@ def _configure(raw: sqlite3.Connection, location: Location) -> None:
             f"{location.path} cannot be used with a write-ahead log, which several processes need "
             "to share it: put it on a local disk, not on a network file system"
         )
-    raw.execute("SELECT 1 FROM rocketjob_meta").fetchone()  # makes the log, where there was none
     raw.execute(f"PRAGMA wal_autocheckpoint = {CHECKPOINT_PAGES}")
     raw.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_KEPT}")
     # Read once: the log of a file that had none, such as a restored one, is made only now.
