@@ -15,7 +15,7 @@ import pytest
 from rocketjob.base.errors import StoreError, StoreUnavailable
 from rocketjob.store.upkeep import Compactable, advice, tidy
 from rocketjob_plugins.store_mongodb.store import MongoStore
-from rocketjob_plugins.store_sqlite import SqliteStore, compaction, connection, holders
+from rocketjob_plugins.store_sqlite import SqliteStore, catalog, compaction, connection, holders
 from support import sqlite_children as children
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -51,9 +51,8 @@ def fill(store, number=400, kept=10):
 def is_whole(path, kept=10):
     """Check a file that nobody uses: SQLite finds nothing wrong, and the documents are there."""
     store = SqliteStore(f"sqlite:///{path}")
-    store._database.maintain(
-        lambda raw: raw.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
-    )
+    check = "PRAGMA integrity_check"
+    assert store._database.maintain(lambda raw: raw.execute(check).fetchone()) == ("ok",)
     docs = store.collection("docs")
     found = [(each["_id"], each["key"], each["pad"] == PAD) for each in docs.find()]
     assert sorted(found) == [(id, id * 7, True) for id in range(kept)]
@@ -236,6 +235,33 @@ def test_nothing_is_lost_if_the_process_is_killed(path, store, in_steps, lines):
     child.kill()
     child.communicate(timeout=60)
     assert is_whole(path, kept=500)
+
+
+MAKING = """
+    import os, signal, sys
+    from rocketjob_plugins.store_sqlite import SqliteStore, catalog
+
+    def dying(statements, number):
+        for statement in statements[:number]:
+            yield statement
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    catalog.SCHEMA = dying(catalog.SCHEMA, int(sys.argv[2]))
+    SqliteStore("sqlite:///" + sys.argv[1]).collection("docs").insert_one({"_id": 1})
+"""
+
+
+@pytest.mark.parametrize("statements", range(len(catalog.SCHEMA) + 1))
+def test_a_file_whose_maker_was_killed_is_made_by_the_next_and_shrinks(path, store, statements):
+    child = in_a_child(MAKING, path, statements)
+    child.communicate(timeout=60)
+    assert child.returncode == -signal.SIGKILL
+    assert path.exists()
+    fill(store)
+    assert store.space().in_steps
+    assert done(store.compact(in_steps=True)).free_bytes == 0
+    store.close()
+    assert is_whole(path)
 
 
 def test_an_interrupt_ends_a_rewriting_and_nothing_is_lost(path, store, monkeypatch):
