@@ -153,23 +153,25 @@ class Catalog:
         return True
 
     def _create(self, collection: str, definition: bytes) -> Table:
-        sql = "INSERT INTO rocketjob_collections (name, definition) VALUES (?, ?)"
-        id = self._raw.execute(sql, (collection, definition)).lastrowid
-        assert id is not None
-        table = Table(id, collection, definition)
-        self._create_table(table)
+        table = self._add(collection, definition)
         self._create_indexes(table)
         self._changed()
         self._tables[collection] = table
         return table
 
-    def _create_table(self, table: Table) -> None:
+    def _add(self, collection: str, definition: bytes) -> Table:
+        """Add a collection with an empty table, which has no indexes yet."""
+        sql = "INSERT INTO rocketjob_collections (name, definition) VALUES (?, ?)"
+        id = self._raw.execute(sql, (collection, definition)).lastrowid
+        assert id is not None
+        table = Table(id, collection, definition)
         names = [c.name for c in table.fields] + [str(index.unique) for index in table.uniques]
         columns = "".join(f"{name}, " for name in names)
         self._raw.execute(
             f"CREATE TABLE {table.name}"
             f" (n INTEGER PRIMARY KEY, id NOT NULL, {columns}doc BLOB NOT NULL)"
         )
+        return table
 
     def _create_indexes(self, table: Table) -> None:
         name = table.name
@@ -200,11 +202,7 @@ class Catalog:
 
     def _rebuild(self, former: Table, definition: bytes) -> None:
         self._raw.execute("DELETE FROM rocketjob_collections WHERE id = ?", (former.id,))
-        sql = "INSERT INTO rocketjob_collections (name, definition) VALUES (?, ?)"
-        id = self._raw.execute(sql, (former.collection, definition)).lastrowid
-        assert id is not None
-        table = Table(id, former.collection, definition)
-        self._create_table(table)
+        table = self._add(former.collection, definition)
         self._raw.executemany(table.insert_numbered_sql, self._rows(former, table))
         self._create_indexes(table)  # after the rows, which is faster
         self._raw.execute(f"DROP TABLE {former.name}")
