@@ -27,9 +27,9 @@ def span(seconds: float, units: int = 1) -> str:
     return " ".join(f"{n}{unit}" for n, unit in parts[:units] if n) or "0s"
 
 
-def counted(number: int, noun: str) -> str:
-    """Return `1 slice` or `3 slices`."""
-    return f"{number} {noun}{'s' * (number != 1)}"
+def counted(number: int, noun: str, plural: str = "") -> str:
+    """Return `1 slice` or `3 slices`; a plural with more than an `s` has to be given."""
+    return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
 
 def megabytes(number: int) -> str:

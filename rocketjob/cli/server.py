@@ -22,6 +22,7 @@ from rocketjob.base.directory import of_process
 from rocketjob.base.ending import end_soon
 from rocketjob.base.errors import ConfigurationError, RocketJobError
 from rocketjob.base.log import Logger, put_back
+from rocketjob.base.text import counted
 from rocketjob.cli.command import Command
 from rocketjob.cli.options import setting_option
 from rocketjob.cli.output import print_pairs, styled
@@ -163,7 +164,7 @@ def _jobs_line(classes: Classes, limit: int = 6) -> str:
 def _workers_line(current: Application) -> str:
     threads = current.config.workers
     processes = min(current.config.processes or os.cpu_count() or 1, threads)
-    return f"{_count(threads, 'thread')} in {_count(processes, 'process', 'processes')}"
+    return f"{counted(threads, 'thread')} in {counted(processes, 'process', 'processes')}"
 
 
 def _filters_line(current: Application) -> str:
@@ -174,10 +175,6 @@ def _filters_line(current: Application) -> str:
         f"jobs where {config.where}" if config.where else "",
     ]
     return ", ".join(part for part in parts if part)
-
-
-def _count(number: int, noun: str, plural: str = "") -> str:
-    return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
 
 # --- around it -------------------------------------------------------------------------------
