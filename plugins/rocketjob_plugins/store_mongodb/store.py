@@ -15,7 +15,6 @@ from typing import Any, cast
 
 from rocketjob.base.errors import StoreError, is_conflict
 from rocketjob.base.interrupt import Interrupt
-from rocketjob.base.log import Logger
 from rocketjob.store import Collection, Committed, Filter, Lease, Sort, Stored, Units, Update, Write
 from rocketjob.store.lease import NOT_NEEDED, lease
 from rocketjob.store.outbox import Outbox
@@ -24,7 +23,6 @@ from rocketjob_plugins.store_mongodb import failures, location, tailable, transa
 from rocketjob_plugins.store_mongodb.changes import Changes, Polling
 from rocketjob_plugins.store_mongodb.deployment import Deployment
 
-log = Logger("rocketjob.store")
 WAKE_UPS: dict[str, type[Changes] | type[Polling]] = {
     "changeStreams": Changes,
     "tailable": tailable.Tailable,
