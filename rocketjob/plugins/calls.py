@@ -47,6 +47,11 @@ class Answer(NamedTuple):
     value: Any
 
 
+def failed_in(whose: str, hook: str, error: BaseException) -> str:
+    """Return the message for a plugin that has raised in a hook."""
+    return f"The plugin {whose} failed in {hook}: {type(error).__name__}: {error}"
+
+
 def stop(error: HookFailed) -> None:
     """Raise: what is called where nobody else is to be asked after an error."""
     raise error
@@ -267,7 +272,7 @@ class Hook:
         if isinstance(error, Unexpected):
             text = f"The plugin {whose} {error} (hook {self.name})"
         else:
-            text = f"The plugin {whose} failed in {self.name}: {type(error).__name__}: {error}"
+            text = failed_in(whose, self.name, error)
         failure = HookFailed(text, plugin, self.name)
         failure.__cause__ = error
         return failure

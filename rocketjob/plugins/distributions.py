@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import functools
+import operator
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from importlib import metadata
 from typing import Any
 
 OWN = "rocketjob"
 _CONDITION = re.compile(r"(~=|==|!=|<=|>=|<|>)\s*v?(\d+(?:\.\d+)*)(\.\*)?")
+_TESTS: Mapping[str, Callable[[Any, Any], bool]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<=": operator.le,
+    ">=": operator.ge,
+    "<": operator.lt,
+    ">": operator.gt,
+}
 
 
 def name_and_version(entry_point: metadata.EntryPoint) -> tuple[str, str]:
@@ -58,26 +67,15 @@ def _wanted(requirement: str) -> str | None:
     return found[2].strip()
 
 
-def _holds(present: str, operator: str, version: str, star: str) -> bool:
+def _holds(present: str, comparison: str, version: str, star: str) -> bool:
     own, other = _numbers(present), _numbers(version)
+    padded = _padded(own, other)
     if star:
-        same = _padded(own, other)[0][: len(other)] == other
-        return same if operator == "==" else not same
-    if operator == "~=":
-        return _compare(own, other, lambda a, b: a >= b) and own[: len(other) - 1] == other[:-1]
-    tests: dict[str, Callable[[Any, Any], bool]] = {
-        "==": lambda a, b: a == b,
-        "!=": lambda a, b: a != b,
-        "<=": lambda a, b: a <= b,
-        ">=": lambda a, b: a >= b,
-        "<": lambda a, b: a < b,
-        ">": lambda a, b: a > b,
-    }
-    return _compare(own, other, tests[operator])
-
-
-def _compare(own: list[int], other: list[int], test: Callable[[Any, Any], bool]) -> bool:
-    return test(*_padded(own, other))
+        same = padded[0][: len(other)] == other
+        return same if comparison == "==" else not same
+    if comparison == "~=":
+        return operator.ge(*padded) and own[: len(other) - 1] == other[:-1]
+    return _TESTS[comparison](*padded)
 
 
 def _padded(own: list[int], other: list[int]) -> tuple[list[int], list[int]]:

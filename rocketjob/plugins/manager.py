@@ -25,7 +25,16 @@ from rocketjob.base.errors import HookFailed, PluginError
 from rocketjob.base.settings import Setting
 from rocketjob.base.text import did_you_mean
 from rocketjob.plugins import hookspecs, importing, kernel
-from rocketjob.plugins.calls import OURS, Answer, Failed, Hook, Watch, on_purpose, stop
+from rocketjob.plugins.calls import (
+    OURS,
+    Answer,
+    Failed,
+    Hook,
+    Watch,
+    failed_in,
+    on_purpose,
+    stop,
+)
 from rocketjob.plugins.distributions import refused_version, unique, whose
 from rocketjob.plugins.hook_checks import check_hooks, known_hooks
 from rocketjob.plugins.infos import PluginInfo
@@ -145,7 +154,7 @@ class PluginManager:
         except OURS:
             raise
         except BaseException as error:
-            raise PluginError(self._failure(name, hook, error)) from error
+            raise PluginError(failed_in(self.whose(name), hook, error)) from error
 
     def _register(self, name: str, plugin: Any) -> None:
         try:
@@ -335,9 +344,6 @@ class PluginManager:
     def warnings(self) -> list[str]:
         """What the authors of plugins should look at."""
         return self._problems.warnings
-
-    def _failure(self, name: str, hook: str, error: BaseException) -> str:
-        return f"The plugin {self.whose(name)} failed in {hook}: {type(error).__name__}: {error}"
 
     @property
     def declared(self) -> Declared:
