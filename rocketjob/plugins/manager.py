@@ -41,6 +41,7 @@ from rocketjob.plugins.infos import PluginInfo
 from rocketjob.plugins.problems import Problems
 
 log = logging.getLogger(__name__)
+KERNEL_PLUGIN = "kernel"
 RENAMED = {"take_back_claims": "reclaim", "waiting_suspects": "waiting_quarantined"}
 
 
@@ -74,7 +75,7 @@ class PluginManager:
     ) -> None:
         self._pluggy = _Pluggy(hookspecs.GROUP)
         self._pluggy.add_hookspecs(hookspecs)
-        self._pluggy.register(kernel, name="kernel")  # first: what others bring comes after it
+        self._pluggy.register(kernel, name=KERNEL_PLUGIN)  # first: what others bring comes after it
         self._hooks: dict[str, Hook] = {}
         self._watch = Watch(self.whose)
         self._found: dict[str, metadata.EntryPoint] = {}
@@ -115,9 +116,8 @@ class PluginManager:
             if self._strict:
                 raise
             self._problems.leave_out(name, str(error))
-            if self._pluggy.has_plugin(name):
-                self._pluggy.unregister(name=name)
-                self._hooks = {}
+            if name != KERNEL_PLUGIN:  # an entry point of this name was refused
+                self._take_out(name)
 
     def _check_disabled(self, entry_points: list[metadata.EntryPoint]) -> None:
         names = {entry_point.name for entry_point in entry_points}
@@ -157,10 +157,15 @@ class PluginManager:
             raise PluginError(failed_in(self.whose(name), hook, error)) from error
 
     def _register(self, name: str, plugin: Any) -> None:
+        if self._pluggy.has_plugin(name):
+            raise PluginError(
+                f"The plugin {self.whose(name)} is not registered: there is one called {name} "
+                "already. Give it another name"
+            )
         try:
             self._pluggy.register(plugin, name=name)
         except (ValueError, pluggy.PluginValidationError) as error:
-            self._pluggy.unregister(name=name) if self._pluggy.has_plugin(name) else None
+            self._take_out(name)
             text = " ".join(str(error).split())  # pluggy's has several lines
             raise PluginError(f"The plugin {self.whose(name)} is not valid: {text}") from error
         finally:
@@ -170,8 +175,14 @@ class PluginManager:
             for warning in check_hooks(self._pluggy, plugin, self.whose(name), absent):
                 self._problems.warn(name, warning)
         except PluginError:
-            self._pluggy.unregister(name=name)
+            self._take_out(name)
             raise
+
+    def _take_out(self, name: str) -> None:
+        """Take out a plugin that is left out, as far as it was registered."""
+        if self._pluggy.has_plugin(name):
+            self._pluggy.unregister(name=name)
+            self._hooks = {}
 
     def _collect_settings(self) -> None:
         def failed(error: HookFailed) -> None:
@@ -370,7 +381,7 @@ class PluginManager:
     def _hooks_of(self, name: str) -> list[str] | None:
         """Return the hooks that a plugin implements; None if it is not loaded."""
         plugin = self._pluggy.get_plugin(name)
-        if plugin is None:
+        if plugin is None or name in self._problems.left_out:
             return None
         return [caller.name for caller in self._pluggy.get_hookcallers(plugin) or []]
 

@@ -267,6 +267,20 @@ def test_two_plugins_of_one_name_are_both_left_out(monkeypatch, run):
         assert made.work_off() == 1
 
 
+def test_a_plugin_that_is_called_as_the_kernel_is_leaves_the_kernels_hooks_alone(monkeypatch, run):
+    install(
+        monkeypatch, entry_point(monkeypatch, "kernel", "@hookimpl\ndef state_changed(job): ...")
+    )
+    with sandbox() as made:
+        (message,) = made.plugins.problems
+        assert "kernel (rocketjob_plugin_kernel, from rocketjob-plugin-kernel 0.1)" in message
+        assert "there is one called kernel already. Give it another name" in message
+        assert not {info.name: info for info in made.plugins.infos()}["kernel"].enabled
+        assert "kernel" in [answer.plugin for answer in made.plugins.answers("register_indexes")]
+        KeptJob.create()
+        assert made.work_off() == 1
+
+
 def test_a_function_that_is_called_like_a_hook_is_warned_of(monkeypatch, run, caplog):
     source = f"def state_changed(job): {BOOM}\nfrom os.path import join as explain"
     install(monkeypatch, entry_point(monkeypatch, "nohook", source))
@@ -317,6 +331,17 @@ def test_plugins_that_are_registered_in_code_are_checked_too(rocketjob, caplog):
     rocketjob.plugins.register(Optional())
     rocketjob.plugins.register(Bringing())
     assert rocketjob.plugins.answers("own_hook") == [("Bringing", 1)]
+
+
+@pytest.mark.parametrize("name", ["mine", "kernel", "cron"])
+def test_a_second_plugin_of_a_name_is_refused_and_the_first_one_stays(rocketjob, name):
+    if name == "mine":
+        rocketjob.plugins.register(Unmarked(), name)
+    first = rocketjob.plugins._pluggy.get_plugin(name)
+    with pytest.raises(PluginError, match=f"there is one called {name} already"):
+        rocketjob.plugins.register(Unmarked(), name)
+    assert first is not None
+    assert rocketjob.plugins._pluggy.get_plugin(name) is first
 
 
 def test_a_plugin_whose_hook_may_be_of_a_disabled_one_is_loaded(monkeypatch):
