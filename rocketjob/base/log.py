@@ -224,11 +224,11 @@ class LogService:
         if self._handler is not None and self._handler not in root.handlers:
             root.addHandler(self._handler)
         logging.disable(logging.NOTSET)
-        package_name = __name__.partition(".")[0]
-        ours = [name for name in logging.root.manager.loggerDict if name.startswith(package_name)]
+        package = logging.getLogger(__name__.partition(".")[0])
+        known = list(root.manager.loggerDict)  # other threads may add to it
+        ours = [name for name in known if name.startswith(package.name)]
         for name in (*_names, *ours):  # dictConfig disables those that it does not name
             logging.getLogger(name).disabled = False
-        package = logging.getLogger(__name__.partition(".")[0])
         if root.level != level and package.level == logging.NOTSET:
             package.setLevel(level)
 

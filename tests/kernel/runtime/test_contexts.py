@@ -408,6 +408,26 @@ def test_a_job_that_configures_logging_does_not_silence_the_server(
     assert stored(other)["state"] == "failed"
 
 
+class MeetsAnother(str):
+    """A logger's name; while it is looked at, another thread makes a logger."""
+
+    def startswith(self, *prefix):
+        logging.getLogger(f"{self}.another")
+        return super().startswith(*prefix)
+
+
+def test_loggers_that_others_make_while_logging_is_put_back_do_not_disturb(service, monkeypatch):
+    loggers = logging.root.manager.loggerDict
+    for name in ("meets", "meets.another"):
+        monkeypatch.setitem(loggers, name, None)
+        del loggers[name]
+    logging.getLogger(MeetsAnother("meets"))
+    logging.disable(logging.CRITICAL)
+    logs.put_back()
+    assert "meets.another" in loggers
+    assert logs.is_heard()
+
+
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_what_a_forked_child_logs_is_written(service, tmp_path, monkeypatch):
     # pytest's own file would stay locked in a child that is forked while the thread writes to it.
