@@ -292,5 +292,5 @@ def _parse(setting: Setting[Any], value: Any, origin: str) -> Any:
     except (TypeError, ValueError) as error:
         shown = "(hidden)" if setting.secret else repr(value)
         named = variable(setting.name) if origin == ENVIRONMENT else setting.name
-        table = ", [tool.rocketjob]" if origin.endswith(PROJECT_FILE) else ""
+        table = ", [tool.rocketjob]" if Path(origin).name == PROJECT_FILE else ""
         raise WrongSetting(f"{origin}{table}: {named} = {shown}: {error}") from None

@@ -138,12 +138,12 @@ def pattern(value: Any) -> str:
 def mongo_filter(value: Any) -> dict[str, Any]:
     """Return a Mongo filter; a string is JSON."""
     try:
-        setting = json.loads(value) if isinstance(value, str) else value
+        filter = json.loads(value) if isinstance(value, str) else value
     except ValueError as error:
         raise ValueError(f"is not JSON: {error}") from None
-    if not isinstance(setting, Mapping):
+    if not isinstance(filter, Mapping):
         raise ValueError('must be a JSON object, a filter such as {"priority": {"$lte": 10}}')
-    return dict(setting)
+    return dict(filter)
 
 
 def level(value: Any) -> str:

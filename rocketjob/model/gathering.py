@@ -23,7 +23,7 @@ ASKED_OF_INSTANCES = frozenset(("chain", "collection", "errors", "type_name"))
 
 
 def gather(cls: type, scope: dict[str, Any]) -> dict[str, Field]:
-    """Return the fields of a class being field, from all its bases, in order of definition."""
+    """Return the fields of a class being made, from all its bases, in order of definition."""
     fields: dict[str, Field] = {}
     clashes: dict[str, str] = {}
     for base in reversed(cls.__mro__):

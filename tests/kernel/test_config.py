@@ -181,6 +181,24 @@ def test_a_file_that_is_not_text_is_named(tmp_path):
         config(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "where"),
+    [
+        (
+            "pyproject.toml",
+            "[tool.rocketjob]\nworkers = 0",
+            r"pyproject.toml, \[tool.rocketjob\]: ",
+        ),
+        ("my-pyproject.toml", "workers = 0", "my-pyproject.toml: "),
+    ],
+)
+def test_a_wrong_setting_is_named_with_the_table_that_was_read(tmp_path, name, content, where):
+    file = tmp_path / name
+    file.write_text(content)
+    with pytest.raises(ConfigurationError, match=f"{where}workers = 0: must be"):
+        config(tmp_path, environ={"ROCKETJOB_CONFIG": str(file)})
+
+
 def test_a_key_is_not_shown_in_a_message(tmp_path):
     with pytest.raises(ConfigurationError) as error:
         config(tmp_path, overrides={"encryption_keys": [5, "secret"]})
