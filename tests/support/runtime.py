@@ -125,6 +125,20 @@ def running_pool(sandbox, threads=2, store=None, end=True, **options):
             assert pool.join(PATIENCE), "a thread of the pool did not end"
 
 
+def stop_claiming(pool):
+    """Stop a pool, and return when a claim that was under way has come to its end too."""
+    pool.stop()
+    write, came_round = pool.commits.write, threading.Event()
+
+    def write_and_note(at_once):
+        came_round.set()  # it claims no more from here on
+        write(at_once)
+
+    pool.commits.write = write_and_note
+    pool.wake()
+    assert came_round.wait(PATIENCE)
+
+
 def states(**filter):
     """Return the states of the stored jobs, by id."""
     jobs = application.current().store.collection(COLLECTION).find(filter)

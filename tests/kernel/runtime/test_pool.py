@@ -15,7 +15,16 @@ from rocketjob.queue.dispatch import Queue
 from rocketjob.worker import committer
 from rocketjob.worker.pool import WorkerPool
 from support.jobs import KeptJob, PassingJob, stored
-from support.runtime import FlakyStore, Gate, count, events_of, eventually, queue_of, running_pool
+from support.runtime import (
+    FlakyStore,
+    Gate,
+    count,
+    events_of,
+    eventually,
+    queue_of,
+    running_pool,
+    stop_claiming,
+)
 
 
 class OhNoJob(Job):
@@ -201,7 +210,7 @@ def test_a_claim_that_went_to_another_worker_is_lost_for_this_one(file_store, ga
     job = GateJob.create()
     with running_pool(file_store) as pool:
         gate.wait_for_entry()
-        pool.stop()  # first, or it could be quicker to claim the job than the other worker
+        stop_claiming(pool)  # or it could be quicker to claim the job than the other worker
         Job.find(job.id).requeue()
         (again,) = queue_of(file_store, "there.1").claim(1)
         gate.open()
@@ -243,7 +252,7 @@ def test_a_save_without_the_claim_ends_the_work(file_store, caplog):
     job = SavingJob.create()
     with running_pool(file_store) as pool:
         SavingJob.gate.wait_for_entry()
-        pool.stop()
+        stop_claiming(pool)
         Job.find(job.id).requeue()
         SavingJob.gate.open()
         eventually(lambda: "ClaimLost" in caplog.text)
