@@ -45,6 +45,28 @@ class HookedBatchJob(Batch, Job):
         return type(self).hook(self, record)
 
 
+class RefilledBatchJob(Batch, Job):
+    """Uploads a file before the batch, and then fails if it is told to."""
+
+    destroy_on_complete = False
+    input_category = InputCategory(format="auto")
+    output_category = OutputCategory()
+    source: str = field(user_editable=True)
+    broken: bool = field(default=False, user_editable=True)
+
+    @before("batch")
+    def fill(self):
+        self.upload(self.source)
+
+    @before("batch")
+    def check(self):
+        if self.broken:
+            raise ValueError("broken")
+
+    def perform(self, row):
+        return [self.record_number, row]
+
+
 class SequenceBatchJob(Batch, Job):
     destroy_on_complete = False
     input_category = InputCategory(slice_size=5)
@@ -188,6 +210,31 @@ def test_a_retry_after_a_failed_before_batch_uploads_nothing_twice(rocketjob, ph
     rocketjob.work_off()
     assert job.reload().is_completed
     assert list(job.records()) == ["FIRST", "A", "B"]
+
+
+@pytest.mark.parametrize(
+    ("name", "corrected", "row"),
+    [
+        ("in.csv", "a,b\n1,2\n", {"a": "1", "b": "2"}),
+        ("in.csv", "c,d\n1,2\n", {"c": "1", "d": "2"}),
+        ("in.json", '{"a": 1}\n', {"a": 1}),
+    ],
+    ids=["the same", "other columns", "another format"],
+)
+def test_a_retry_after_a_failed_before_batch_uploads_as_if_it_were_the_first_time(
+    rocketjob, tmp_path, name, corrected, row
+):
+    source = tmp_path / "in.csv"
+    source.write_text("a,b\n1,2\n")
+    job = RefilledBatchJob(source=str(source), broken=True).save()
+    rocketjob.work_off()
+    assert (job.reload().state, job.record_count) == ("failed", None)
+    (tmp_path / name).write_text(corrected)
+    job.update(broken=False, source=str(tmp_path / name))
+    job.retry()
+    rocketjob.work_off()
+    assert job.reload().is_completed, job.exception
+    assert list(job.records()) == [[1, row]]
 
 
 def test_before_batch_that_died_with_its_worker_starts_over_without_its_upload(rocketjob):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from rocketjob.base.errors import StateConflict
@@ -29,6 +30,12 @@ def mark_of(job: BatchModel, category: InputCategory) -> int | None:
     stored = job.collection().find_one({"_id": job.id}, {MARKS: 1}) or {}
     mark: int | None = stored.get(MARKS, {}).get(category.name)
     return mark
+
+
+def reset_marks(job: BatchModel, first: Mapping[str, int]) -> None:
+    """Let the next upload to each category begin at a number, where nobody processes yet."""
+    if not job.is_new:
+        job.collection().update_one(write_filter(job), {"$set": {MARKS: dict(first)}})
 
 
 def add_to_record_count(job: BatchModel, count: int) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rocketjob.store import atomically
 from rocketjob_plugins.batch.category import InputCategory
+from rocketjob_plugins.batch.io.job_writes import reset_marks
 from rocketjob_plugins.batch.slices import InputSlices, reject_slices
 
 if TYPE_CHECKING:
@@ -24,8 +25,10 @@ def start_over(job: BatchModel) -> None:
         first["main"] = max(first["main"], (job.record_count or 0) + 1)
         job.upload_mark = {"record_count": job.record_count, "first": first}
         return
+    first = job.upload_mark["first"]
     for category in job.input_categories:
-        remove(job, category, job.upload_mark["first"].get(category.name, 1), sys.maxsize)
+        remove(job, category, first.get(category.name, 1), sys.maxsize)
+    reset_marks(job, first)  # no worker has had these records: their numbers are free again
     job.record_count = job.upload_mark["record_count"]
 
 
