@@ -80,10 +80,8 @@ class Child:
         listener = events.Listener().start()
         self.slots.set_ready()
         log.debug("ready", worker=queue.worker_name, threads=self.orders["threads"])
-        with (
-            plugins.watched(),
-            context.fixed(),
-        ):  # a job that connects elsewhere would move the jobs beside it
+        # Fixed, since a job that connects elsewhere would move the jobs beside it.
+        with plugins.watched(), context.fixed():
             self.pool.run()
         listener.stop()
         async_loop.close()

@@ -246,10 +246,8 @@ class WorkerPool:
         self._found_nothing = False
         if self.stopping.is_set() or not self.may_claim():
             return False
-        if (
-            len(self.commits.waiting) > BACKLOG_LIMIT
-        ):  # they are written one by one: no faster than that
-            return False
+        if len(self.commits.waiting) > BACKLOG_LIMIT:
+            return False  # they are written one by one: no faster than that
         room = self._room()
         if room <= 0:
             return False
