@@ -56,7 +56,7 @@ class Queue:
     eligible: Eligible = attrs.field(init=False)
     lookout: Lookout = attrs.field(factory=Lookout, init=False)
     _logged: set[tuple[str, str]] = attrs.field(factory=set)
-    _owed: dict[Any, list[Callable[[], None]]] = attrs.field(factory=dict)
+    _owed: list[tuple[Any, Callable[[], None]]] = attrs.field(factory=list)  # job ids and steps
     _out_of_reach: str = ""  # in this claim: how the jobs are joined whose parts are away
     _patient_until: float = inf
     _asked_at: float = inf  # when the present claim was asked for
@@ -182,7 +182,7 @@ class Queue:
 
         Until it succeeds nobody joins the job.
         """
-        self._owed.setdefault(job.id, []).append(step)
+        self._owed.append((job.id, step))  # one atomic step: threads of workers call this
 
     def leave_open(self, job: Job, error: Exception, seconds: float = 0.0) -> None:
         """Defer running jobs, since parts of this one are in a store that is away; say so once.
@@ -221,11 +221,9 @@ class Queue:
 
     def _pay(self, job: Job) -> None:
         """Do what is owed to a job before it is joined."""
-        steps = self._owed.get(job.id, [])
-        while steps:
-            steps[0]()
-            del steps[0]  # workers may have added some at the end
-        self._owed.pop(job.id, None)
+        while owed := next((owed for owed in self._owed if owed[0] == job.id), None):
+            owed[1]()
+            self._owed.remove(owed)  # only now: if it fails it is still owed
 
     def _leave(self, job: Job, error: Exception, seconds: float) -> None:
         """Defer a running job that cannot be joined, so that the others can be claimed.
