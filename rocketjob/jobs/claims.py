@@ -32,6 +32,7 @@ INDEX: dict[str, Any] = {
 RELEASED = {"worker_name": "", "claimed_by": ""}  # what goes when nobody holds the job any more
 FULL = 16 * 1024 * 1024 - 4096  # bytes: less than a claim's entry in the history is left
 QUARANTINED = "suspected"  # stored: the claim under which the job may have ended its whole server
+UNCLAIMED: Filter = {"state": "running", "claimed_by": None}  # workers may join it, or it is lost
 AWAITED = "awaited"  # since when a job that is being performed waits for this one
 UNSTARTED = {**RELEASED, "started_at": ""}
 

@@ -16,7 +16,7 @@ from rocketjob.base import clock
 from rocketjob.base.errors import StoreUnavailable
 from rocketjob.base.log import Logger
 from rocketjob.jobs import completions
-from rocketjob.jobs.claims import COLLECTION
+from rocketjob.jobs.claims import COLLECTION, UNCLAIMED
 from rocketjob.jobs.job import Job
 from rocketjob.jobs.unknown import UnknownJob
 from rocketjob.queue.reclaim import owners, requeue_claims
@@ -29,6 +29,7 @@ from rocketjob.store.upkeep import tidy
 log = Logger("rocketjob.recovery")
 AHEAD = timedelta(seconds=2)  # two machines' clocks may differ so much
 NOTHING = {"requeued": 0, "failed": 0}
+UNHELD = "it was running and nobody held it"
 
 
 class Recovery:
@@ -143,14 +144,22 @@ class Recovery:
         limit = MISSED_BEATS * self.config.heartbeat_seconds
         reclaimed = dict(NOTHING)
         for key in [key for key, since in self._unheld.items() if now - since >= limit]:
-            job = jobs[key]
-            outcome = job.recover(
-                None, "it was running and nobody held it", self.config.crash_limit
-            )
-            if outcome is not None:
-                job.logger.warning("reclaimed: it was running and nobody held it")
+            if outcome := self._reclaim_one(jobs[key]):
                 reclaimed[outcome] += 1
         return reclaimed
+
+    def _reclaim_one(self, job: Job) -> str | None:
+        """Queue a job that nobody holds; where that fails, the others must not wait for it."""
+        try:
+            outcome = job.recover(None, UNHELD, self.config.crash_limit)
+        except Exception as error:
+            if self.store.is_transient(error):
+                raise
+            job.logger.exception("a job cannot be reclaimed as it should be")
+            return None
+        if outcome is not None:
+            job.logger.warning(f"reclaimed: {UNHELD}")
+        return outcome
 
     def _tidy(self, store: Store) -> None:
         """Let a store give back space; if it cannot, the rest goes on."""
@@ -211,7 +220,7 @@ def unserved(store: Store, loaded: Collection[str] = ()) -> dict[str, int]:
     for server in Server.all():
         if not server.is_zombie():
             known.update(server.classes)
-    wait = {"$or": [{"state": "queued"}, {"state": "running", "claimed_by": None}]}
+    wait = {"$or": [{"state": "queued"}, UNCLAIMED]}
     waiting = store.count_by(COLLECTION, "_type", wait)
     return {str(name): count for name, count in waiting.items() if name not in known}
 
@@ -223,7 +232,7 @@ def unheld(store: Store) -> Iterator[Job]:
     is not loaded here it cannot be told: see `unserved`.
     """
     jobs = store.collection(COLLECTION)
-    for stored in jobs.find({"state": "running", "claimed_by": None}):
+    for stored in jobs.find(UNCLAIMED):
         try:
             job = Job.from_document(stored)
         except Exception:

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from rocketjob.base import clock
 from rocketjob.base.text import counted
-from rocketjob.jobs.claims import AWAITED, COLLECTION
+from rocketjob.jobs.claims import AWAITED, COLLECTION, UNCLAIMED
 from rocketjob.jobs.job import Job
 from rocketjob.server.checks import PROBLEM, WARNING, Finding, Patient
 from rocketjob.server.server import Server
@@ -23,7 +23,7 @@ def left_out(patient: Patient) -> Iterator[Finding]:
     if not takers:
         return  # it has been said
     known = {name for server in living for name in server.classes}
-    waiting = {"$or": [Job.queued_now().filter(), {"state": "running", "claimed_by": None}]}
+    waiting = {"$or": [Job.queued_now().filter(), UNCLAIMED]}
     alone = {"$and": [waiting, {"$nor": takers}, {"_type": {"$in": sorted(known)}}]}
     for name, count in patient.store.count_by(COLLECTION, "_type", alone).items():
         able = [server for server in living if name in server.classes]

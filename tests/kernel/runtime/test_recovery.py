@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from rocketjob import Server
+from rocketjob import Server, after
 from rocketjob.base import clock
 from rocketjob.base.errors import InvalidTransition, NotFound
 from rocketjob.server import recovery
@@ -261,6 +261,21 @@ def test_a_job_that_was_started_where_no_worker_is_is_queued_again(rocketjob, mi
     assert stored(job)["history"][-1]["reason"] == "it was running and nobody held it"
     assert stored(held)["state"] == "running"
     assert rocketjob.work_off() == 1
+
+
+class RaisesWhenRequeuedJob(KeptJob):
+    @after("requeue")
+    def break_off(self):
+        raise LookupError("after requeue")
+
+
+def test_one_whose_callback_raises_does_not_keep_the_others_waiting(rocketjob, mine, watch):
+    jobs = [RaisesWhenRequeuedJob.create(), KeptJob.create()]
+    for job in jobs:
+        job.start()
+    lost = claim_for(rocketjob, server("dead"))
+    watch.sleep(mine, 4 * rocketjob.application.config.heartbeat_seconds + 2 * mine.interval)
+    assert [stored(job)["state"] for job in (*jobs, lost)] == ["queued"] * 3
 
 
 def test_one_that_ends_meanwhile_is_left_alone(rocketjob, mine, watch):
