@@ -28,8 +28,8 @@ def span(seconds: float, units: int = 1) -> str:
 
 
 def counted(number: int, noun: str, plural: str = "") -> str:
-    """Return `1 slice` or `3 slices`; a plural with more than an `s` has to be given."""
-    return f"{number} {noun if number == 1 else plural or noun + 's'}"
+    """Return `1 slice` or `1,234 slices`; a plural with more than an `s` has to be given."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
 
 
 def megabytes(number: int) -> str:

@@ -150,7 +150,7 @@ def _servers(name: str) -> Iterator[Reason]:
         names = ", ".join(server.name for server in alive)
         text = f"no server takes {name}: its module must be named in `app` of a server, and not be "
         yield Reason("class", text + f"left out by `include` or `exclude`; running: {names}")
-    elif not any(server.state in ("running", "starting") for server in able):
+    elif not any(server.starts_jobs for server in able):
         names = ", ".join(f"{server.name} is {server.state}" for server in able)
         yield Reason("servers", f"every server that takes {name} is paused or stopping: {names}")
 

@@ -11,7 +11,8 @@ from bson import ObjectId
 from rocketjob.base import clock
 from rocketjob.base import config as config_module
 from rocketjob.base.errors import PluginError
-from rocketjob.base.text import megabytes, relative, span
+from rocketjob.base.text import counted, megabytes, relative, span
+from rocketjob.jobs.claims import UNCLAIMED
 from rocketjob.jobs.job import Job
 from rocketjob.jobs.unknown import UnknownJob
 from rocketjob.model.app_modules import import_app
@@ -28,7 +29,7 @@ from rocketjob.server.checks import (
 from rocketjob.server.classes import find_classes
 from rocketjob.server.events import COLLECTION
 from rocketjob.server.recovery import unheld, unserved
-from rocketjob.server.server import Server
+from rocketjob.server.server import MISSED_BEATS, Server
 from rocketjob.server.waiting_checks import RESUME, awaited, left_out, without_workers
 from rocketjob.store import Store
 
@@ -188,12 +189,12 @@ def check_servers(patient: Patient) -> Iterator[Finding]:
     }
     status = PROBLEM if due or waiting else WARNING
     if not living:
-        message = f"no server is running; {_jobs(due)} due"
+        message = f"no server is running; {counted(due, 'job')} due"
         if waiting:
             message += f", {waiting:,} running that wait for workers"
         advice = "start one: rocketjob server --app ..."
         yield Finding("servers", status, message, advice, data)
-    elif not [server for server in living if server.state in ("starting", "running")]:
+    elif not any(server.starts_jobs for server in living):
         states = ", ".join(f"{server.name} is {server.state}" for server in living)
         message = f"no server starts jobs: {states}"
         yield Finding("servers", status, message, RESUME, data)
@@ -220,7 +221,7 @@ def _servers_line(living: list[Server]) -> str:
 
 
 def _zombie(server: Server, others: bool) -> Finding:
-    limit = int(4 * server.heartbeat_seconds)
+    limit = int(MISSED_BEATS * server.heartbeat_seconds)
     advice = (
         f"the other servers remove it within {limit} s of its last heartbeat; if it is alive, its "
         "clock is behind this one's"
@@ -277,8 +278,8 @@ def check_classes(patient: Patient) -> Iterator[Finding]:
         yield Finding(
             "classes",
             PROBLEM,
-            f"{name}: {_jobs(count)} queued or to be joined, and no living server has loaded that "
-            "class",
+            f"{name}: {counted(count, 'job')} queued or to be joined, and no living server has "
+            "loaded that class",
             "start a server with its module in --app, without a filter that excludes it; if the "
             "class is gone, remove the jobs",
             {"class": name, "queued": count},
@@ -297,7 +298,9 @@ def check_jobs(patient: Patient) -> Iterator[Finding]:
     failed = Job.failed().count()
     if failed:
         advice = "see why: rocketjob jobs list --state failed"
-        yield Finding("jobs", WARNING, f"{_jobs(failed)} failed", advice, {"failed": failed})
+        yield Finding(
+            "jobs", WARNING, f"{counted(failed, 'job')} failed", advice, {"failed": failed}
+        )
     else:
         yield Finding("jobs", OK, "no job has failed", data={"failed": 0})
 
@@ -313,7 +316,7 @@ def _stuck(patient: Patient) -> Iterator[Finding]:
     yield Finding(
         "jobs",
         WARNING if patient.living else PROBLEM,
-        f"work is held by processes of dead servers: {_jobs(count)} running",
+        f"work is held by processes of dead servers: {counted(count, 'job')} running",
         "the living servers reclaim it within a minute"
         if patient.living
         else "start a server: it reclaims the work",
@@ -329,7 +332,7 @@ def _unheld(patient: Patient) -> Iterator[Finding]:
         yield Finding(
             "jobs",
             WARNING if patient.living else PROBLEM,
-            f"{_jobs(len(jobs))} running, and no worker has claimed it: {names}",
+            f"{counted(len(jobs), 'job')} running, and no worker has claimed it: {names}",
             "was start() called outside a worker? A server queues it again after four heartbeats"
             if patient.living
             else "start a server: it queues it again; or rocketjob jobs requeue",
@@ -344,7 +347,7 @@ def _oldest(patient: Patient) -> Iterator[Finding]:
         return
     waited = clock.now() - (job.run_at or job.created_at)
     name = job.class_name if isinstance(job, UnknownJob) else job.type_name()
-    message = f"{_jobs(_due().count())} due; the oldest, {name}, waits for "
+    message = f"{counted(_due().count(), 'job')} due; the oldest, {name}, waits for "
     late = waited > LONG_WAIT
     yield Finding(
         "jobs",
@@ -361,8 +364,4 @@ def _due() -> Any:
 
 def _open() -> int:
     """Count the running jobs that workers join, as batch jobs; of any class, loaded or not."""
-    return Job.running().where(claimed_by=None).count()
-
-
-def _jobs(count: int) -> str:
-    return f"{count:,} job" if count == 1 else f"{count:,} jobs"
+    return Job.where(UNCLAIMED).count()
