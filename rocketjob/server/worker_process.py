@@ -90,11 +90,11 @@ class Process:
             return False  # it ended this moment, and its memory was given back
 
     def stands_still(self, now: float) -> bool:
-        """Return whether it could have claimed something, and has not come to anything since."""
-        try:
-            turn = self.slots.turn
-        except ValueError:
-            return False  # it ended this moment, and its memory was given back
+        """Return whether it could have claimed something, and has not come to anything since.
+
+        Asked by the thread that also notes the ends of processes, so its memory is still there.
+        """
+        turn = self.slots.turn
         return turn > 0.0 and now - turn > self.patience
 
     def was_relieved(self) -> None:
