@@ -472,6 +472,21 @@ def test_a_run_that_was_planned_by_a_clock_that_was_ahead_is_planned_again(rocke
     assert series()[0].run_at == tonight
 
 
+@pytest.mark.parametrize("how", ["edited", "run now", "aborted"])
+def test_what_happens_while_a_run_is_planned_again_holds(rocketjob, how):
+    rocketjob.freeze(NOW + timedelta(days=3))
+    job = OneOClockJob.create()
+    stale = OneOClockJob.find(job.id)
+    rocketjob.freeze(NOW)
+    if how == "edited":
+        job.update(run_at=NOW + timedelta(days=9))
+    else:
+        job.run_now() if how == "run now" else job.abort()
+    before = job.reload().to_document()
+    assert not stale.plan_again()
+    assert job.reload().to_document() == before
+
+
 def test_a_time_that_a_user_has_set_is_not_planned_again(rocketjob):
     rocketjob.freeze(NOW + timedelta(days=3))
     job = OneOClockJob.create()

@@ -13,6 +13,7 @@ from rocketjob.application import current
 from rocketjob.base import clock
 from rocketjob.base.errors import ValidationError
 from rocketjob.model.fields import read_only_field
+from rocketjob.model.record import record_of
 from rocketjob_plugins.cron.schedule import CronError, CronSchedule
 from rocketjob_plugins.cron.settings import TIME_ZONE
 from rocketjob_plugins.restart import refuse_uncopied_fields
@@ -112,8 +113,14 @@ class Cron(Job, abstract=True):
             return False  # somebody has set the time
         if self.run_at <= (right := self.next_occurrence()):
             return False
+        # Somebody may set the time, start the job or end it at the same moment: that holds.
+        as_read = {"_id": self.id, "state": "queued"}
+        as_read |= {"run_at": self.run_at, "cron_schedule": self.cron_schedule}
+        planned = {"run_at": right, "occurrence": right}
+        if not self.collection().update_one(as_read, {"$set": planned}).matched_count:
+            return False
         self.run_at = self.occurrence = right
-        self.save()
+        record_of(self).written_apart(planned)
         return True
 
     # --- the series --------------------------------------------------------------------------
