@@ -14,7 +14,7 @@ import threading
 import attrs
 
 from rocketjob.base import clock
-from rocketjob.base.backoff import jittered
+from rocketjob.base.backoff import Backoff, jittered
 from rocketjob.base.config import Config
 from rocketjob.base.interrupt import Interrupt
 from rocketjob.base.log import Logger
@@ -80,7 +80,7 @@ class ProcessTree:
         self.paused = False
         self.cut_short = self.worked_before = self.quick_deaths = 0
         self._quarantined, self._quarantined_after = quarantined, 0.0
-        self._quarantined_wait = QUARANTINE_RETRY
+        self._quarantined_pauses = Backoff(QUARANTINE_RETRY, self.config.re_check_seconds)
         self._stopping, self._wake = stopping, wake
         self._numbers = 0
         self._beat_at = 0.0
@@ -254,10 +254,9 @@ class ProcessTree:
     def _put_off_quarantined(self, got_to_work: bool) -> None:
         """Wait longer and longer for one that finds nothing to do, as where all are deferred."""
         if got_to_work:
-            self._quarantined_wait = QUARANTINE_RETRY
-            return
-        self._quarantined_after = clock.monotonic() + jittered(self._quarantined_wait)
-        self._quarantined_wait = min(2 * self._quarantined_wait, self.config.re_check_seconds)
+            self._quarantined_pauses.reset()
+        else:
+            self._quarantined_after = clock.monotonic() + self._quarantined_pauses.next()
 
     def _schedule_restart(self, process: Process) -> None:
         lived = clock.monotonic() - process.started
