@@ -1,0 +1,71 @@
+"""What a plugin may implement.
+
+A plugin is a module (or object) with functions marked ``@hookimpl``; take only the arguments you
+need::
+
+    from rocketjob import hookimpl
+
+    @hookimpl
+    def state_changed(job, event, source, target):
+        print(job, event)
+
+It is found through an entry point of the group ``rocketjob``.
+"""
+
+from rocketjob.plugins.hookspecs.claims import (
+    claim_owners,
+    explain,
+    reclaim,
+    veto_claim,
+    waiting_quarantined,
+)
+from rocketjob.plugins.hookspecs.fields import (
+    decrypt,
+    encrypt,
+)
+from rocketjob.plugins.hookspecs.jobs import (
+    state_changed,
+)
+from rocketjob.plugins.hookspecs.marks import (
+    GROUP,
+    ONLY_FOR,
+    hookimpl,
+    hookspec,
+    only_for,
+)
+from rocketjob.plugins.hookspecs.registering import (
+    open_store,
+    register_checks,
+    register_commands,
+    register_hookspecs,
+    register_indexes,
+    register_jobs,
+    register_mixins,
+    register_settings,
+    register_stores,
+)
+
+__all__ = [
+    "GROUP",
+    "ONLY_FOR",
+    "claim_owners",
+    "decrypt",
+    "encrypt",
+    "explain",
+    "hookimpl",
+    "hookspec",
+    "only_for",
+    "open_store",
+    "reclaim",
+    "register_checks",
+    "register_commands",
+    "register_hookspecs",
+    "register_indexes",
+    "register_jobs",
+    "register_mixins",
+    "register_settings",
+    "register_stores",
+    "state_changed",
+    "veto_claim",
+    "waiting_quarantined",
+]

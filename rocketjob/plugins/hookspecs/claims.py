@@ -1,0 +1,82 @@
+"""Who may claim what, and what becomes of the claims of the dead."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rocketjob.plugins.answers import answer, is_reason, is_text, is_veto, is_whole, list_of
+from rocketjob.plugins.hookspecs.marks import hookspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rocketjob.jobs.job import Job
+    from rocketjob.jobs.reasons import Reason
+
+
+@hookspec(firstresult=True)
+@answer("a reason's name and a filter of jobs, or None", is_veto)
+def veto_claim(job: Job) -> tuple[str, Mapping[str, Any]] | None:
+    """Keep a claimed job from starting now; the first veto counts.
+
+    Called on the worker's thread, after the claim and before the job starts; with `@only_for` just
+    for jobs of some classes, which spares all others the call. One that raises, or
+    returns anything else, is logged and defers the job, with the plugin's name as the reason.
+    Rules that can be read from the store are better limits: see `Job.claim_limits`.
+
+    Returns:
+        the reason's name, and a filter of the jobs to leave alone until the next re-check; None
+        lets the job start.
+    """
+
+
+@hookspec
+@list_of("ids, which are strings", is_text, optional=True)
+def claim_owners() -> list[str]:
+    """Return the ids of the processes that hold claims of your own making, besides jobs.
+
+    Called now and then by every server, which looks for those that are dead. One that fails is
+    named by `doctor`, and the others are called.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+@answer("how many were reclaimed", is_whole)
+def reclaim(
+    owner: str, crashed: Mapping[str, str], crash_limit: int, unexplained: str | None
+) -> int:
+    """Reclaim what a dead process held, as the kernel does with jobs.
+
+    One that fails is named by `doctor`, and the others are called.
+
+    Args:
+        owner: the process's id, or a server's, for all its processes.
+        crashed: what was being performed when the worker crashed, `job/part`, and how it ended.
+        crash_limit: crashes after which a part is given up.
+        unexplained: how the whole server ended, where any of what it held may have been the cause;
+            else None. See `was_quarantined` and `quarantine` of `rocketjob.jobs.claims`.
+
+    Returns:
+        how many claims were reclaimed.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+@answer("how many wait", is_whole)
+def waiting_quarantined() -> int:
+    """Count what waits for a process of its own, because its worker crashed before."""
+    raise NotImplementedError
+
+
+@hookspec
+@list_of("reasons: rocketjob.jobs.reasons.Reason", is_reason, optional=True)
+def explain(job: Job) -> list[Reason]:
+    """Say why a queued job is not running now, for `job.explain()`.
+
+    Returns:
+        what you know of, as `rocketjob.jobs.reasons.Reason(name, text, until)`; an empty list if
+        nothing.
+    """
+    raise NotImplementedError

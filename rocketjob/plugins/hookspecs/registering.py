@@ -1,0 +1,109 @@
+"""What plugins bring when they are loaded, a store is opened or a command is run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rocketjob.plugins.answers import (
+    answer,
+    are_indexes,
+    is_check,
+    is_class,
+    is_job_class,
+    is_setting,
+    is_store,
+    is_text,
+    list_of,
+)
+from rocketjob.plugins.hookspecs.marks import hookspec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import click
+
+    from rocketjob.base.config import Config
+    from rocketjob.base.settings import Setting
+    from rocketjob.jobs.job import Job
+    from rocketjob.model.document import Document
+    from rocketjob.server.checks import Check
+    from rocketjob.store import Store
+
+INDEXES = 'indexes by collection, such as {"orders": [{"keys": [("at", 1)], "name": "at"}]}'
+
+
+@hookspec
+def register_hookspecs(manager: Any) -> None:
+    """Bring hooks of your own: `manager.add_hookspecs(module)`.
+
+    Called first, once, when the plugins have been loaded.
+    """
+
+
+@hookspec(firstresult=True)
+@answer("a store", is_store)
+def open_store(url: str, config: Config) -> Store | None:
+    """Open the store of a URL whose scheme is yours; return None for any other.
+
+    Called when a process first needs its store. The first store wins. One that raises an error of
+    RocketJob's own (StoreError, ConfigurationError) has opened nothing, and nobody else is asked;
+    after any other error the others are.
+    """
+
+
+@hookspec
+@list_of("URLs", is_text)
+def register_stores(config: Config) -> list[str]:
+    """Return the URLs of stores that hold documents of yours, besides that of `url`.
+
+    Called when a server starts, whose worker processes make no store, and by what goes through all
+    that is stored. `store_at(url)` of the application opens one.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+@list_of("settings: rocketjob.base.settings.Setting", is_setting)
+def register_settings() -> list[Setting[Any]]:
+    """Return the settings that you read; they are set, checked and shown as the kernel's own.
+
+    Called when the plugins have been loaded, so it must not ask for a setting itself. Two plugins
+    may share one, if they return the same.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+@list_of("classes", is_class)
+def register_mixins() -> list[type[Document]]:
+    """Return the mixins that job classes can use, for `rocketjob plugins` and forms."""
+    raise NotImplementedError
+
+
+@hookspec
+@list_of("job classes", is_job_class)
+def register_jobs() -> list[type[Job]]:
+    """Return the job classes that every server can run, besides those of its `app` modules."""
+    raise NotImplementedError
+
+
+@hookspec
+@answer(INDEXES, are_indexes)
+def register_indexes() -> Mapping[str, list[Mapping[str, Any]]]:
+    """Return indexes to create, by collection: keyword arguments of `Collection.create_index`."""
+    raise NotImplementedError
+
+
+@hookspec
+@list_of("checks: rocketjob.server.checks.Check", is_check)
+def register_checks() -> list[Check]:
+    """Return what `rocketjob doctor` is to look at; see `rocketjob.server.checks`.
+
+    Called when that command is run. A check that fails is a finding, and the others are still made.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+def register_commands(cli: click.Group) -> None:
+    """Add commands to the command line with `cli.add_command`."""
