@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import attrs
@@ -41,6 +41,7 @@ class Application:
         indexes: whether indexes that are not there are made; a server does so for its processes.
         directory: where the URLs of `config` are relative to; None: where the process is now.
         given: settings of a test's sandbox: `configure` adds to them, and reads nothing else.
+        load_plugins: loads them without those of these names, instead of what is installed.
     """
 
     def __init__(
@@ -51,12 +52,14 @@ class Application:
         indexes: bool = True,
         directory: str | None = None,
         given: Mapping[str, Any] | None = None,
+        load_plugins: Callable[[Iterable[str]], PluginManager] | None = None,
     ) -> None:
         self.config = config if config is not None else config_module.load()
         self.given = dict(given) if given is not None else None
         self.looks_only = False
         self.directory = directory or base_directory.of_process()
         self._plugins = plugins
+        self._load_plugins = load_plugins or _installed_plugins
         self._makes_indexes = indexes
         self._store: Store | None = None
         self._other_stores: dict[str, Store] = {}
@@ -66,11 +69,9 @@ class Application:
     @property
     def plugins(self) -> PluginManager:
         if self._plugins is None:
-            from rocketjob.plugins.manager import PluginManager  # slow: it reads what is installed
-
             with self._lock:
                 if self._plugins is None:
-                    plugins = PluginManager(self.config.disabled_plugins, strict=False)
+                    plugins = self._load_plugins(self.config.disabled_plugins)
                     if self._makes_indexes:  # else the server has said it, for all its processes
                         say_what_is_wrong(plugins)
                     self._plugins = plugins
@@ -355,10 +356,14 @@ def say_what_is_wrong(plugins: PluginManager) -> None:
         plugins_log.warning(warning)
 
 
-def _settings_of_plugins(disabled: Iterable[str]) -> Declared:
+def _installed_plugins(disabled: Iterable[str]) -> PluginManager:
     from rocketjob.plugins.manager import PluginManager  # slow: it reads what is installed
 
-    return PluginManager(disabled, strict=False).declared
+    return PluginManager(disabled, strict=False)
+
+
+def _settings_of_plugins(disabled: Iterable[str]) -> Declared:
+    return _installed_plugins(disabled).declared
 
 
 config_module.declared_by(_settings_of_plugins)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,6 +15,7 @@ from rocketjob.base import config as config_module
 from rocketjob.plugins.manager import PluginManager
 from rocketjob.queue.dispatch import Queue
 from rocketjob.store import Store
+from rocketjob.testing.selected import only
 from rocketjob.worker import async_loop
 from rocketjob.worker.runner import Worker, work_claimed_job
 
@@ -82,15 +84,27 @@ class Sandbox:
 
 
 @contextmanager
-def sandbox(url: str = MEMORY_URL, **settings: Any) -> Iterator[Sandbox]:
+def sandbox(
+    url: str = MEMORY_URL, *, plugins: Iterable[Any] | None = None, **settings: Any
+) -> Iterator[Sandbox]:
     """Give a test its own application; afterwards the clock and the process are as before.
 
     Args:
         url: of the store; in memory if not given.
+        plugins: only these are loaded, and the one that opens the store: names of installed ones,
+            and modules or objects with hooks. None: all that are installed.
         settings: any of `rocketjob.config`; the files and the environment are not read.
+
+    Raises:
+        PluginError: one of `plugins` is not installed, or cannot be loaded.
+        ConfigurationError: an unknown setting or a wrong value.
     """
     given = {"url": url, **settings}
-    app = Application(config_module.load_given(given), given=given)
+    config = config_module.load_given(given)
+    load = None if plugins is None else functools.partial(only, list(plugins), config)
+    app = Application(config, given=given, load_plugins=load)
+    if plugins is not None:
+        _ = app.plugins  # a wrong one is to fail here, not in the middle of the test
     with application.using(app):
         try:
             yield Sandbox(app)

@@ -7,10 +7,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rocketjob import ConfigurationError, Job, application, configure, connect, now
+from rocketjob import (
+    ConfigurationError,
+    Job,
+    application,
+    configure,
+    connect,
+    hookimpl,
+    now,
+)
 from rocketjob.base import clock
+from rocketjob.base.errors import PluginError
 from rocketjob.testing import sandbox
 from support.jobs import FailingJob, KeptJob
+from support.plugins import entry_point, install
 
 T0 = pendulum.datetime(2026, 1, 31, 12)
 
@@ -218,3 +228,78 @@ def test_a_wrong_setting_in_a_sandbox_is_refused_and_changes_nothing(rocketjob):
     with pytest.raises(ConfigurationError, match="did you mean workers"):
         configure(worker=3)
     assert rocketjob.application.config.workers == 10
+
+
+# --- only some plugins -----------------------------------------------------------------------
+
+
+class Counting:
+    def __init__(self):
+        self.changes = 0
+
+    @hookimpl
+    def state_changed(self, job):
+        self.changes += 1
+
+
+def names_of(made):
+    return [info.name for info in made.plugins.infos()]
+
+
+def test_a_sandbox_loads_only_the_plugins_that_are_named_and_that_of_its_store(tmp_path):
+    with sandbox(plugins=["retry", "cron"]) as made:
+        assert names_of(made) == ["cron", "retry", "store-sqlite"]
+        job = KeptJob.create()
+        assert made.work_off() == 1
+        assert job.reload().is_completed
+    with sandbox(f"sqlite:///{tmp_path}/x.db", plugins=[]) as made:
+        assert names_of(made) == ["store-sqlite"]
+
+
+def test_a_sandbox_takes_plugins_that_are_not_installed():
+    counting = Counting()
+    with sandbox(plugins=[counting, "retry"]) as made:
+        KeptJob.create()
+        made.work_off()
+    assert counting.changes == 2
+    with sandbox(plugins=["retry"]) as made:
+        KeptJob.create()
+        made.work_off()
+    assert counting.changes == 2
+
+
+def test_a_plugin_that_a_sandbox_loads_can_still_be_disabled():
+    with sandbox(plugins=["retry", "cron"], disabled_plugins=["cron"]) as made:
+        assert {i.name: i.enabled for i in made.plugins.infos()} == {
+            "cron": False,
+            "retry": True,
+            "store-sqlite": True,
+        }
+        configure(disabled_plugins=["retry", "batch"])
+        assert {i.name: i.enabled for i in made.plugins.infos()} == {
+            "cron": True,
+            "retry": False,
+            "store-sqlite": True,
+        }
+
+
+def test_a_plugin_that_is_not_installed_is_refused_with_the_name_that_was_meant():
+    before = application.current()
+    with (
+        pytest.raises(PluginError, match=r"no plugin retri to load .*; did you mean retry\?"),
+        sandbox(plugins=["retri"]),
+    ):
+        pass
+    assert application.current() is before
+
+
+def test_a_plugin_that_cannot_be_loaded_fails_the_test_that_names_it(monkeypatch):
+    source = "@hookimpl\ndef state_change(job): ..."
+    install(monkeypatch, entry_point(monkeypatch, "misspelt", source))
+    with sandbox(plugins=["retry"]) as made:
+        assert "misspelt" not in names_of(made)
+    with (
+        pytest.raises(PluginError, match="did you mean state_changed"),
+        sandbox(plugins=["misspelt"]),
+    ):
+        pass
