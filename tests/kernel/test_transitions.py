@@ -289,7 +289,7 @@ def test_a_following_event_is_in_the_same_write(rocketjob):
 
     rocketjob.plugins.register(Watch())
     job.fail("x")
-    assert rocketjob.store.wait_for_change(mark, 0)
+    assert rocketjob.store.wait_for_change(mark, 10)
     assert (job.state, stored(job)["state"], job.failure_count) == ("queued", "queued", 1)
     assert states == [
         ("fail", "running", "failed", "queued"),

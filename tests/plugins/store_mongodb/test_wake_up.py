@@ -5,12 +5,15 @@ import sys
 import textwrap
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from pymongo.errors import OperationFailure
 
 from rocketjob.base.errors import StoreError
-from rocketjob_plugins.store_mongodb import MongoStore, tailable
+from rocketjob.base.interrupt import Interrupt
+from rocketjob.testing.store_contract.quiet import settled, wakes
+from rocketjob_plugins.store_mongodb import MongoStore, changes, tailable
 from rocketjob_plugins.store_mongodb.deployment import Deployment
 from support.mongo import MongoServer, database_url, needs_a_server
 from support.runtime import eventually
@@ -21,18 +24,10 @@ def two(mongo_url):
     """Two processes' stores on one database: one that waits, one that writes."""
     url = f"{mongo_url}?rocketjobWakeUp=tailable"
     waiting, writing = MongoStore(url), MongoStore(url)
-    assert not waiting.wait_for_change(waiting.change_mark(), 0)
     settled(waiting)
     yield waiting, writing
     writing.close()
     waiting.close()
-
-
-def settled(store):
-    """Wait until nothing is under way that would wake anybody."""
-    eventually(lambda: store.change_mark() > 0)
-    while store.wait_for_change(store.change_mark(), 0.1):
-        pass
 
 
 def told(store):
@@ -78,13 +73,14 @@ def test_what_changes_nothing_wakes_nobody(two):
     waiting, writing = two
     docs = writing.collection("docs")
     docs.insert_one({"_id": 1})
-    settled(waiting)
-    mark = waiting.change_mark()
-    assert docs.find_one_and_update({"_id": 2}, {"$set": {"a": 1}}) is None
-    docs.update_one({"_id": 2}, {"$set": {"a": 1}})
-    docs.delete_one({"_id": 2})
-    assert docs.find_one({"_id": 1}) == {"_id": 1}
-    assert not waiting.wait_for_change(mark, 0.5)
+
+    def find_nothing():
+        assert docs.find_one_and_update({"_id": 2}, {"$set": {"a": 1}}) is None
+        docs.update_one({"_id": 2}, {"$set": {"a": 1}})
+        docs.delete_one({"_id": 2})
+        assert docs.find_one({"_id": 1}) == {"_id": 1}
+
+    assert not wakes(waiting, find_nothing)
 
 
 def test_a_transaction_wakes_when_it_is_committed(two):
@@ -189,13 +185,17 @@ def test_a_standalone_server_has_a_capped_collection_and_no_transactions():
         server.stop()
 
 
-def test_without_anything_better_idle_waits_grow(mongo_url):
+def test_without_anything_better_idle_waits_grow(mongo_url, monkeypatch):
     store = MongoStore(f"{mongo_url}?rocketjobWakeUp=polling")
     waits = []
+
+    class Waiting(Interrupt):
+        def wait(self, timeout):
+            waits.append(timeout)
+
+    monkeypatch.setattr(changes, "time", SimpleNamespace(monotonic=lambda: sum(waits)))
     for _ in range(6):
-        began = time.monotonic()
-        store.wait_for_change(None, 5)
-        waits.append(time.monotonic() - began)
+        assert store.wait_for_change(None, 5, Waiting())
     assert waits[-1] > waits[0]
     assert sum(waits) < 3
     store.close()
