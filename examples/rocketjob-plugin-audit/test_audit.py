@@ -1,10 +1,8 @@
-import json
-
 import pytest
 import rocketjob_plugin_audit
-from rocketjob_plugin_audit import Audited
+from rocketjob_plugin_audit import COLLECTION, Audited
 
-from rocketjob import Job, ValidationError
+from rocketjob import Job, StateConflict, ValidationError
 
 
 class PayoutJob(Audited, Job):
@@ -13,11 +11,10 @@ class PayoutJob(Audited, Job):
 
 
 @pytest.fixture
-def audit(rocketjob, tmp_path, monkeypatch):
-    monkeypatch.setenv("AUDIT_FILE", str(tmp_path / "audit.jsonl"))
+def audit(rocketjob):
     if not any(info.name == "audit" for info in rocketjob.plugins.infos()):
         rocketjob.plugins.register(rocketjob_plugin_audit)  # it is not installed here
-    return tmp_path / "audit.jsonl"
+    return rocketjob.store.collection(COLLECTION)
 
 
 def test_a_payout_needs_somebody_who_asked_for_it(rocketjob):
@@ -29,9 +26,17 @@ def test_every_change_is_a_line(rocketjob, audit):
     job = PayoutJob.create(requested_by="ann")
     rocketjob.work_off()
     job.reload().abort()
-    lines = [json.loads(line) for line in audit.read_text().splitlines()]
-    assert [(line["event"], line["to"]) for line in lines][-2:] == [
+    lines = list(audit.find({"job_id": job.id}))
+    assert [(line["event"], line["to"]) for line in lines] == [
         ("fail", "failed"),
         ("abort", "aborted"),
     ]
     assert {line["requested_by"] for line in lines} == {"ann"}
+
+
+def test_a_change_that_did_not_happen_is_no_line(rocketjob, audit):
+    job = PayoutJob.create(requested_by="ann")
+    PayoutJob.find(job.id).abort()
+    with pytest.raises(StateConflict):
+        job.pause()
+    assert [line["event"] for line in audit.find({})] == ["abort"]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from rocketjob.base import clock
 from rocketjob.base.errors import ClaimLost, RocketJobError
-from rocketjob.jobs import claims, completions
+from rocketjob.jobs import beside, claims, completions
 from rocketjob.jobs.exception import JobException
 from rocketjob.model.document import Document
 from rocketjob.model.fields import read_only_field
@@ -16,7 +16,7 @@ from rocketjob.states import history
 from rocketjob.states.history import HistoryEntry
 from rocketjob.states.machine import Change, Transition, event
 from rocketjob.states.stateful import Stateful
-from rocketjob.store import context
+from rocketjob.store import Also, Insert, context
 
 _SET_BY_EVENTS = frozenset(
     ("started_at", "completed_at", "failure_count", "interruptions", "worker_name", "claimed_by")
@@ -285,6 +285,9 @@ class Lifecycle(Stateful, abstract=True):
 
     def is_observed(self) -> bool:
         return context.current().plugins.listens("state_changed", type(self))
+
+    def stored_beside(self, event: str, source: str, target: str) -> Sequence[Insert | Also]:
+        return beside.stored_beside(self, event, source, target)
 
     def tell_observers(self, event: str, source: str, target: str) -> None:
         context.current().plugins.notify(

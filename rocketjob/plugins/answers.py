@@ -144,6 +144,38 @@ def is_reason(value: Any) -> bool:
     return isinstance(value, Reason)
 
 
+def is_stored_beside(value: Any) -> bool:
+    from rocketjob.store import Also, Insert  # for start-up time
+
+    return isinstance(value, Insert | Also)
+
+
+def refused_beside(value: Any) -> str | None:
+    """Say why the store would not take what a plugin wants to have stored with a change."""
+    from rocketjob.store import MAX_DOCUMENT_BYTES, Insert  # for start-up time
+    from rocketjob.store.packing import pack
+
+    def why() -> str | None:
+        name = value.collection
+        if not isinstance(name, str) or not name or set(name) & {"$", "\0"}:
+            return f"{name!r} is not a valid collection name"
+        if isinstance(value, Insert):
+            if len(pack(value.document)) > MAX_DOCUMENT_BYTES - 100:  # room for an _id
+                return "its document is too large"
+            return None
+        filter, update = value.write
+        if update is not None and not (update and all(key[:1] == "$" for key in update)):
+            return f"{update!r} is not an update, such as {{'$set': {{'sent': True}}}}"
+        pack({"filter": filter, "update": update})
+        return None
+
+    try:
+        refused = why()
+    except Exception as error:  # whatever BSON does not know
+        refused = f"it cannot be stored: {type(error).__name__}: {error}"
+    return refused and f"returned {reprlib.repr(value)}, which cannot be used: {refused}"
+
+
 def is_store(value: Any) -> bool:
     """Return whether a value has the main parts of a `rocketjob.store.Store`."""
     return all(hasattr(value, name) for name in ("url", "collection", "write_many", "indexes"))

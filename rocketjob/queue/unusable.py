@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rocketjob.base.log import Logger
 from rocketjob.jobs import claims
 from rocketjob.jobs.claims import COLLECTION
-from rocketjob.store import Store, Write
+from rocketjob.jobs.job import Job
+from rocketjob.store import Also, Insert, Store, Unit, Write
 
 log = Logger("rocketjob.queue")
 
@@ -16,7 +17,7 @@ log = Logger("rocketjob.queue")
 def fail_claimed(store: Store, stored: Mapping[str, Any], error: Exception) -> bool:
     """Fail a claimed job by its document alone; return whether it was still claimed."""
     try:
-        return store.write_many(COLLECTION, [claims.fail(stored, error)])[0]
+        return _fail(store, stored, [claims.fail(stored, error)])
     except Exception as lost:
         log.error("it cannot be failed either", job_id=str(stored["_id"]), error=str(lost))
         return False
@@ -27,12 +28,45 @@ def fail_queued(store: Store, id: Any, error: Exception) -> bool:
     stored = store.collection(COLLECTION).find_one({"_id": id})
     if stored is None or claims.can_be_claimed(stored):
         return stored is None  # it is not the document's fault
-    for update in claims.failures_of_queued(error):
+    guard = {"_id": id, "state": "queued"}
+    try:
+        _fail(store, stored, [Write(guard, each) for each in claims.failures_of_queued(error)])
+    except Exception as refused:
+        if store.is_transient(refused):
+            raise
+        return False
+    return True
+
+
+def _fail(store: Store, stored: Mapping[str, Any], writes: Sequence[Write]) -> bool:
+    """Make the first write that the store takes, with what plugins store beside; tell observers.
+
+    Raises:
+        Exception: it takes none.
+    """
+    job, source = _failed(stored, writes[0]), stored["state"]
+    beside = job.stored_beside("fail", source, "failed") if job is not None else ()
+    held = _first_taken(store, writes, beside)
+    if held and job is not None and job.is_observed():
+        job.tell_observers("fail", source, "failed")
+    return held
+
+
+def _failed(stored: Mapping[str, Any], write: Write) -> Job | None:
+    """Return the job as it will be, as far as it can be read, for those who are to know of it."""
+    try:
+        return Job.listed({**stored, **(write.update or {})["$set"]})
+    except Exception:
+        return None
+
+
+def _first_taken(store: Store, writes: Sequence[Write], beside: Sequence[Insert | Also]) -> bool:
+    for number, write in enumerate(writes, start=1):
         try:
-            store.write_many(COLLECTION, [Write({"_id": id, "state": "queued"}, update)])
+            (done,) = store.commit([Unit.of(COLLECTION, write, beside)])
         except Exception as refused:  # with less and less said there is room for it
-            if store.is_transient(refused):
+            if store.is_transient(refused) or number == len(writes):
                 raise
         else:
-            return True
-    return False
+            return done.held
+    raise AssertionError("unreachable")

@@ -13,7 +13,7 @@ import contextvars
 import copy
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from rocketjob.base.deprecation import warn
@@ -25,7 +25,7 @@ from rocketjob.model.callbacks import Frame, leave_all, unwind_all
 from rocketjob.model.record import Snapshot, record_of
 from rocketjob.states import history
 from rocketjob.states.transitions import MARK, Event, Transition, events_of
-from rocketjob.store import Unit, Write, context
+from rocketjob.store import Also, Committed, Insert, Unit, Write, context
 
 if TYPE_CHECKING:
     from rocketjob.model.document import Document
@@ -97,6 +97,7 @@ class Change:
     Attributes:
         document: whose state changes.
         value: what the event's method returned.
+        beside: what those who observe have stored with it.
     """
 
     def __init__(
@@ -108,6 +109,7 @@ class Change:
         self.arguments = arguments or {}
         self.source = self.target = document.state
         self.companions: list[Document] = []
+        self.beside: Sequence[Insert | Also] = ()
         self.amends: dict[Document, Callable[[], bool]] = {}
         self.follow_ups: list[Change] = []
         self.otherwise = False
@@ -226,6 +228,10 @@ class Change:
         if self._frames or not deletes:  # else nothing has run that could change it
             deletes = self._deletes_at_once()
         self.deletes = deletes and not document.is_new
+        for change in (self, *self.follow_ups):
+            more = document.stored_beside(change.event.name, change.source, change.target)
+            if more:
+                self.beside = [*self.beside, *more]
 
     def _deletes_at_once(self) -> bool:
         """Return whether nothing needs the document any more once the change is made."""
@@ -281,7 +287,7 @@ class Change:
         """
         document = self.document
         try:
-            matched = self.write_with_companions() if self.companions else self._write_alone()
+            matched = self._write_unit() if self.has_more else self._write_alone()
         except BaseException as error:
             self.rollback(error)
             if isinstance(error, Exception):
@@ -303,34 +309,39 @@ class Change:
             return True
         return context.current().store.write_many(document.collection_name, [self.guarded()])[0]
 
-    def write_with_companions(self) -> bool:
-        """Store the change and its companions as one unit.
+    @property
+    def has_more(self) -> bool:
+        """Whether other documents go with it, so that it is not one guarded write."""
+        return bool(self.companions or self.beside)
+
+    def _write_unit(self) -> bool:
+        (done,) = context.current().store.commit(lambda: [self.unit()])
+        return self.committed(done)
+
+    def committed(self, done: Committed) -> bool:
+        """Note what became of the unit; return whether the change was stored.
 
         A companion that a unique index refuses is left out: another process was first, or two
         plugins brought the same.
         """
-        (done,) = context.current().store.commit(lambda: [self._unit()])
         for companion in [one for one in self.companions if one.id in done.refused]:
             self._leave_out(companion, done.refused[companion.id])
         return done.held
 
-    def _unit(self) -> Unit:
+    def unit(self) -> Unit:
+        """Return the change with all that is stored with it; called within the step itself."""
         document = self.document
         wanted = [companion for companion in self.companions if self._is_wanted(companion)]
         self._inserts = {companion: companion.to_document() for companion in wanted}
-        inserts = [
-            companion.as_insert(self._inserts[companion], optional=True) for companion in wanted
+        beside = [
+            *(one.as_insert(self._inserts[one], optional=True) for one in wanted),
+            *self.beside,
         ]
         if document.is_new:
             self._inserts[document] = stored = document.to_document(self.entries())
-            inserts = [document.as_insert(stored), *inserts]
-            return Unit(collection=document.collection_name, write=None, inserts=inserts)
-        return Unit(
-            collection=document.collection_name,
-            write=self.guarded(),
-            inserts=inserts,
-            interim={"$set": self._changed[0]} if self.deletes else None,
-        )
+            return Unit.of(document.collection_name, None, [document.as_insert(stored), *beside])
+        interim = {"$set": self._changed[0]} if self.deletes and beside else None
+        return Unit.of(document.collection_name, self.guarded(), beside, interim=interim)
 
     def _is_wanted(self, companion: Document) -> bool:
         amend = self.amends.get(companion)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from rocketjob.base.errors import InvalidTransition, NotFound, RocketJobError, StateConflict
@@ -12,7 +12,7 @@ from rocketjob.model.fields import read_only_field
 from rocketjob.model.record import HISTORY, HISTORY_LIMIT
 from rocketjob.states import history
 from rocketjob.states.transitions import Event, events_of
-from rocketjob.store import Stored
+from rocketjob.store import Also, Insert, Stored
 
 
 class Stateful(Document, abstract=True):
@@ -100,6 +100,10 @@ class Stateful(Document, abstract=True):
     def is_observed(self) -> bool:
         """Return whether anybody is to be told of changes."""
         return False
+
+    def stored_beside(self, event: str, source: str, target: str) -> Sequence[Insert | Also]:
+        """Return what is stored with a change of state, in the same step or not at all."""
+        return ()
 
     def tell_observers(self, event: str, source: str, target: str) -> None:
         """Tell those who observe that the state was changed."""

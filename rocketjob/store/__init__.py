@@ -14,12 +14,23 @@ from rocketjob.store.port import (
     UpdateResult,
     atomically,
 )
-from rocketjob.store.unit import Committed, Filter, Insert, Stored, Unit, Units, Update, Write
+from rocketjob.store.unit import (
+    Also,
+    Committed,
+    Filter,
+    Insert,
+    Stored,
+    Unit,
+    Units,
+    Update,
+    Write,
+)
 
 __all__ = [
     "ATTEMPTS",
     "BACK_OFF",
     "MAX_DOCUMENT_BYTES",
+    "Also",
     "Collection",
     "Committed",
     "DeleteResult",

@@ -13,7 +13,7 @@ from bson import Binary, ObjectId
 
 from rocketjob.base import clock
 from rocketjob.store.packing import pack, unpack
-from rocketjob.store.unit import NEVER, Insert, Unit, Write
+from rocketjob.store.unit import NEVER, Also, Insert, Unit, Write
 
 FIELD = "_successors"  # the note
 HELD = "_held"  # by whom a new document is hidden
@@ -34,7 +34,7 @@ def note_of(unit: Unit) -> dict[str, Any]:
         "write": _pack(unit.write.update or {}) if last else None,
         "undo": None if unit.undo is None else [[key, value] for key, value in unit.undo.items()],
         "documents": [_noted_insert(insert) for insert in unit.inserts],
-        "also": [[name, _pack(write._asdict())] for name, write in unit.also],
+        "also": [_noted_write(Also(*each)) for each in unit.also],
     }
 
 
@@ -46,6 +46,13 @@ def _noted_insert(insert: Insert) -> dict[str, Any]:
         "optional": insert.optional,
         "replaces": insert.replaces,
     }
+
+
+def _noted_write(each: Also) -> list[Any]:
+    """Return what is noted of a write: two items as ever, and a third one if there is more."""
+    more = {"many": each.many, "whose": each.whose}
+    noted = [each.collection, _pack(each.write._asdict())]
+    return [*noted, more] if any(more.values()) else noted
 
 
 def leaving_note(write: Write, unit: Unit, note: Note) -> Write:
@@ -65,8 +72,11 @@ def unpacked(stored: bytes) -> dict[str, Any]:
     return unpack(stored)
 
 
-def writes_of(note: Note) -> list[tuple[str, Write]]:
-    return [(name, Write(**unpacked(packed))) for name, packed in note.get("also", ())]
+def writes_of(note: Note) -> list[Also]:
+    return [
+        Also(name, Write(**unpacked(packed)), **(more[0] if more else {}))
+        for name, packed, *more in note.get("also", ())
+    ]
 
 
 def hidden_by(entry: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -43,8 +43,9 @@ from rocketjob.store.notes import (
     writes_of,
 )
 from rocketjob.store.port import Collection, Store
-from rocketjob.store.transacted import write_guards
+from rocketjob.store.transacted import made_along, may_be_left_out, write_guards
 from rocketjob.store.unit import (
+    Also,
     Committed,
     Filter,
     Insert,
@@ -96,7 +97,10 @@ class Outbox:
             if unit.check is not None:
                 unit.check()
             self._insert_all([insert for insert in unit.inserts if not insert.optional])
-            return Committed(True, self._insert_optional(unit.inserts))
+            refused = self._insert_optional(unit.inserts)
+            for index, each in enumerate(unit.also):
+                self._write_once(Also(*each), f"{unit.id}.{index}")
+            return Committed(True, refused)
         if unit.is_plain:
             return Committed(write_guards(self.store, [unit])[0])
         self._register(unit)
@@ -208,8 +212,8 @@ class Outbox:
         for each, whose in pairs(note, note["counts"]) if "counts" in note else ():
             if whose:
                 self._show(each, whose)
-        for index, (name, write) in enumerate(writes_of(note)):
-            self._write_once(name, write, f"{note['id']}{f'.{index}' if index else ''}")
+        for index, along in enumerate(writes_of(note)):
+            self._write_once(along, f"{note['id']}{f'.{index}' if index else ''}")
         self._end(owners, owner, note)
         return refused
 
@@ -280,14 +284,17 @@ class Outbox:
         update = {"$set": shown, "$unset": unset} if shown else {"$unset": unset}
         self.store.collection(entry["collection"]).update_one(guard, update)
 
-    def _write_once(self, name: str, write: Write, token: str) -> None:
-        collection = self.store.collection(name)
-        if write.update is None:
-            collection.delete_one(write.filter)
-            return
-        made = {MADE: {"$each": [token], "$slice": -MADE_LAST}}
-        update = {**write.update, "$push": {**write.update.get("$push", {}), **made}}
-        collection.update_one({"$and": [write.filter, {MADE: {"$ne": token}}]}, update)
+    def _write_once(self, each: Also, token: str) -> None:
+        filter, update = each.write
+        if update is not None:
+            made = {MADE: {"$each": [token], "$slice": -MADE_LAST}}
+            update = {**update, "$push": {**update.get("$push", {}), **made}}
+            filter = {"$and": [filter, {MADE: {"$ne": token}}]}
+        try:
+            made_along(self.store, each, filter, update)
+        except Exception as error:
+            if not may_be_left_out(self.store, each, error):
+                raise
 
     def _end(self, owners: Collection, owner: Any, note: Note) -> None:
         """Make the guarded write if it is still to be made, and remove the note."""

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from rocketjob.base.errors import is_duplicate_key
+from rocketjob.base.errors import is_conflict, is_duplicate_key
+from rocketjob.base.log import Logger
 from rocketjob.store.port import Store, atomically
-from rocketjob.store.unit import Committed, Insert, Stored, Unit, Units, Write, decided
+from rocketjob.store.unit import Also, Committed, Insert, Stored, Unit, Units, Write, decided
+
+log = Logger("rocketjob.store")
 
 
 def commit_in_transaction(store: Store, units: Units) -> list[Committed]:
@@ -35,8 +38,33 @@ def write_guards(store: Store, units: Sequence[Unit], session: Any = None) -> li
     return held
 
 
+def made_along(store: Store, each: Also, filter: Any, update: Any, session: Any = None) -> None:
+    """Make a write that goes with a unit."""
+    collection = store.collection(each.collection)
+    if update is None:
+        delete = collection.delete_many if each.many else collection.delete_one
+        delete(filter, session=session)
+    else:
+        write = collection.update_many if each.many else collection.update_one
+        write(filter, update, session=session)
+
+
+def may_be_left_out(store: Store, each: Also, error: Exception) -> bool:
+    """Return whether a unit goes without a write that the store has refused; say so in the log."""
+    if not each.whose or is_conflict(error) or store.is_transient(error):
+        return False
+    problem = f"{type(error).__name__}: {error}"
+    log.error(
+        "a write that goes with a change is left out: the store refuses it",
+        whose=each.whose,
+        collection=each.collection,
+        error=problem,
+    )
+    return True
+
+
 class _Attempt:
-    """Units being stored in a transaction, again without an optional insert that was refused.
+    """Units being stored in a transaction, again without what may be left out and was refused.
 
     An error ends a transaction on some databases: so the whole of it is made again.
     """
@@ -44,7 +72,8 @@ class _Attempt:
     def __init__(self, store: Store, units: Units) -> None:
         self.store, self.units = store, units
         self.refused: dict[Any, Exception] = {}
-        self._trying: Insert | None = None
+        self._left_out: list[Also] = []
+        self._trying: Insert | Also | None = None
 
     def make(self, session: Any) -> list[Committed]:
         self._trying, self._session = None, session
@@ -62,8 +91,13 @@ class _Attempt:
         ]
 
     def leaves_out(self, error: Exception) -> bool:
-        """Leave the insert that was being tried out of the next attempt, if that is allowed."""
+        """Leave what was being tried out of the next attempt, if that is allowed."""
         tried = self._trying
+        if isinstance(tried, Also):
+            if not may_be_left_out(self.store, tried, error):
+                return False
+            self._left_out.append(tried)
+            return True
         if tried is None or not is_duplicate_key(error):
             return False
         id = tried.document["_id"]
@@ -96,29 +130,31 @@ class _Attempt:
                 )
         self._trying = None
 
-    def _write_along(self, also: Iterable[tuple[str, Write]]) -> None:
-        for name, write in _added_up(also):
-            if write.update is None:
-                self._collection(name).delete_one(write.filter, session=self._session)
-            else:
-                self._collection(name).update_one(write.filter, write.update, session=self._session)
+    def _write_along(self, also: Iterable[tuple[str, Write] | Also]) -> None:
+        for each in _added_up(Also(*each) for each in also):
+            if each in self._left_out:
+                continue
+            self._trying = each
+            made_along(self.store, each, *each.write, session=self._session)
+        self._trying = None
 
     def _collection(self, name: str) -> Any:
         return self.store.collection(name)
 
 
-def _added_up(also: Iterable[tuple[str, Write]]) -> list[tuple[str, Write]]:
+def _added_up(also: Iterable[Also]) -> list[Also]:
     """Return the writes, with those that only count for the same document made one."""
-    writes: list[tuple[str, Write]] = []
+    writes: list[Also] = []
     sums: dict[str, dict[str, Any]] = {}
-    for name, write in also:
-        if write.update is None or set(write.update) != {"$inc"}:
-            writes.append((name, write))
+    for each in also:
+        name, write = each.collection, each.write
+        if each.whose or each.many or write.update is None or set(write.update) != {"$inc"}:
+            writes.append(each)
             continue
         key = f"{name} {write.filter!r}"
         if key not in sums:
             sums[key] = {}
-            writes.append((name, Write(write.filter, {"$inc": sums[key]})))
+            writes.append(Also(name, Write(write.filter, {"$inc": sums[key]})))
         for field, count in write.update["$inc"].items():
             sums[key][field] = sums[key].get(field, 0) + count
     return writes

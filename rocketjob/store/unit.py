@@ -40,6 +40,21 @@ class Insert(NamedTuple):
     hidden: Mapping[str, Any] = {}
 
 
+class Also(NamedTuple):
+    """A write that is made along with a unit, if its own filter matches.
+
+    Attributes:
+        many: whether of every document that matches, not of one.
+        whose: names in the log who brought it: where the store refuses it, it is left out. Without
+            a name that fails the unit.
+    """
+
+    collection: str
+    write: Write
+    many: bool = False
+    whose: str = ""
+
+
 @attrs.frozen(kw_only=True)
 class Unit:
     """A guarded write, and what is stored with it.
@@ -51,7 +66,8 @@ class Unit:
         collection: of `write`.
         write: decides. If its filter, which names the `_id`, does not match, nothing is stored.
             None: there are only inserts, which a store without transactions makes in turn.
-        also: (collection, write): made along with it; one whose filter does not match is left out.
+        also: made along with it; one whose filter does not match is left out. A pair of collection
+            and write is taken for an `Also`.
         check: called once `write` is made and before the inserts; if it raises, nothing is stored.
         id: names the unit: a document notes it, so that `also` is made once however often tried.
         interim: the change that is visible until the inserts are, and only then `write`. Without
@@ -63,11 +79,20 @@ class Unit:
     collection: str
     write: Write | None
     inserts: Sequence[Insert] = ()
-    also: Sequence[tuple[str, Write]] = ()
+    also: Sequence[tuple[str, Write] | Also] = ()
     check: Callable[[], None] | None = None
     id: Any = attrs.field(factory=ObjectId)
     interim: Update | None = None
     undo: Update | None = None
+
+    @classmethod
+    def of(
+        cls, collection: str, write: Write | None, beside: Sequence[Insert | Also], **more: Any
+    ) -> Unit:
+        """Return the unit of a write and of what is stored with it, inserts and writes mixed."""
+        inserts = [each for each in beside if isinstance(each, Insert)]
+        also = [each for each in beside if isinstance(each, Also)]
+        return cls(collection=collection, write=write, inserts=inserts, also=also, **more)
 
     @property
     def is_plain(self) -> bool:

@@ -77,6 +77,7 @@ class Committer:
         except Exception as error:
             if self.store.is_transient(error):
                 raise
+            self.is_unsure = True  # without transactions those before the refused one are written
             self._write_singly(changes)
             return
         for change, was_written in zip(changes, matched, strict=True):
@@ -96,8 +97,9 @@ class Committer:
         return group
 
     def _write(self, changes: list[Change]) -> list[bool]:
-        if changes[0].companions:
-            return [changes[0].write_with_companions()]
+        if any(change.has_more for change in changes):
+            done = self.store.commit(lambda: [change.unit() for change in changes])
+            return [change.committed(each) for change, each in zip(changes, done, strict=True)]
         return self.store.write_many(COLLECTION, [change.guarded() for change in changes])
 
     def _write_singly(self, changes: list[Change]) -> None:

@@ -25,6 +25,7 @@ from rocketjob.plugins.hookspecs.fields import (
 )
 from rocketjob.plugins.hookspecs.jobs import (
     state_changed,
+    transition_writes,
 )
 from rocketjob.plugins.hookspecs.marks import (
     GROUP,
@@ -66,6 +67,7 @@ __all__ = [
     "register_settings",
     "register_stores",
     "state_changed",
+    "transition_writes",
     "veto_claim",
     "waiting_quarantined",
 ]

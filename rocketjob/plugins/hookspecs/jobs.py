@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from rocketjob.plugins.answers import is_stored_beside, list_of, refused_beside
 from rocketjob.plugins.hookspecs.marks import hookspec
 
 if TYPE_CHECKING:
     from rocketjob.jobs.job import Job
+    from rocketjob.store import Also, Insert
 
 
 @hookspec
@@ -15,4 +18,35 @@ def state_changed(job: Job, event: str, source: str, target: str) -> None:
     """Learn of a change of state, after it has been stored.
 
     An error here is logged with the plugin's name and changes nothing else.
+    """
+
+
+@hookspec
+@list_of(
+    "what is stored with the change: rocketjob.store.Insert and Also",
+    is_stored_beside,
+    refused_beside,
+    optional=True,
+)
+def transition_writes(
+    job: Job, event: str, source: str, target: str
+) -> Sequence[Insert | Also] | None:
+    """Return what is to be stored together with a change of state: both are, or neither.
+
+    Called for the same changes as `state_changed` but the start by a server's claim, in whichever
+    process makes the change (a worker, a server that reclaims a job, the command line, your own
+    program), on the thread that makes it: after the before callbacks and the validation, and before
+    anything is written. If the change is refused then, as somebody else was first, nothing of it is
+    stored. Where another event follows in the same write, as a retry follows a failure, it is
+    called for each, and `job.state` is not `target` but the last state.
+
+    The job is for reading: what is changed on it here is not stored. Do not read or write the store
+    here, for it may be out of reach while the job is not.
+
+    Returns:
+        `Insert(collection, document)`, which gets an `_id` if it has none, and is left out if
+        there is one with its `_id` already; and `Also(collection, Write(filter, update))`, an
+        update, or a delete if that is None, of one document that matches, or with `many=True` of
+        all. They are stored beside the jobs. An error, and what the store refuses, is logged with
+        the plugin's name and left out: the change is stored all the same.
     """

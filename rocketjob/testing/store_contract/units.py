@@ -11,7 +11,7 @@ import pytest
 
 from rocketjob.base import clock
 from rocketjob.base.errors import is_duplicate_key
-from rocketjob.store import Collection, Committed, Insert, Store, Stored, Unit, Write
+from rocketjob.store import Also, Collection, Committed, Insert, Store, Stored, Unit, Write
 from rocketjob.store.unit import NEVER
 from rocketjob.testing.store_contract.mortal import Mortal
 from rocketjob.testing.store_contract.quiet import wakes
@@ -175,6 +175,65 @@ class Units:
         inserts = [Insert("docs", {"_id": 11, "a": 2}, replaces=True)]
         assert store.commit([ending(inserts=inserts)])[0].held
         assert store.collection("docs").find_one({"_id": 11}) == {"_id": 11, "a": 2}
+
+    # What is written along
+
+    def test_a_write_along_can_be_of_all_that_match(
+        self, store: Store, held_jobs: Collection
+    ) -> None:
+        docs = store.collection("docs")
+        docs.insert_many([{"_id": n, "waits": n < 23} for n in (21, 22, 23)])
+        release = Write({"waits": True}, {"$set": {"waits": False}})
+        remove = Write({"waits": False}, None)
+        assert store.commit([ending(also=[Also("docs", release, many=True)])])[0].held
+        assert docs.count_documents({"waits": False}) == 3
+        refill(store)
+        docs.insert_many([{"_id": n, "waits": n < 23} for n in (21, 22, 23)])
+        both = [Also("docs", release), Also("docs", remove, many=True)]
+        assert store.commit([ending(also=both)])[0].held
+        assert docs.count_documents({"waits": True}) == 1
+        assert docs.count_documents({"waits": False}) == 0
+
+    def test_a_write_along_that_is_refused_is_left_out_if_it_says_whose_it_is(
+        self, store: Store, held_jobs: Collection
+    ) -> None:
+        wrong = Write({"_id": "old"}, {"$inc": {"text": 1}})
+        right = Also("counts", Write({"_id": "all"}, {"$inc": {"n": 3}}), whose="somebody")
+        for make in (ending, replacing, updating):
+            refill(store)
+            store.collection("docs").update_one({"_id": "old"}, {"$set": {"text": "a"}})
+            unit = Unit.of(
+                JOBS,
+                make().write,
+                [*make().inserts, Also("docs", wrong, whose="somebody"), right],
+                interim=make().interim,
+            )
+            assert store.commit([unit])[0].held
+            assert store.collection("docs").find_one({"_id": "old"}, {"text": 1}) == {
+                "_id": "old",
+                "text": "a",
+            }
+            assert store.collection("docs").count_documents({"_id": 11}) == 1
+            assert store.collection("counts").find_one({}) == counted(3)
+            assert recover_late(store) == 0
+
+    def test_whoever_dies_leaves_a_write_of_many_made_once_or_not_at_all(
+        self, store: Store, held_jobs: Collection
+    ) -> None:
+        mortal, more = Mortal(store), Also("docs", Write({}, {"$inc": {"n": 1}}), many=True)
+        for number in itertools.count(1):
+            refill(store)
+            store.collection("docs").insert_many([{"_id": n} for n in (21, 22)])
+            with mortal.dies_at(number):
+                store.commit([ending(inserts=[], also=[more])])
+            recover_late(store)
+            recover_late(store)
+            made = held_jobs.find_one(guard(1)) is None
+            found = store.collection("docs").find({}, {"n": 1})
+            assert [document.get("n") for document in found] == 3 * [1 if made else None], number
+            if not mortal.died:
+                break
+        assert made
 
     # What the dead leave
 
