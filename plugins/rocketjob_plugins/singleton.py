@@ -91,7 +91,8 @@ class Singleton(Job, abstract=True):
         if not self.unique_by:
             return name
         stored = {
-            field: self.fields()[field].store(getattr(self, field)) for field in self.unique_by
+            field: self.fields()[field].store(getattr(self, field), self)
+            for field in self.unique_by
         }
         plain = {field: None if value is MISSING else value for field, value in stored.items()}
         return f"{name}:{hashlib.sha256(pack(plain)).hexdigest()[:32]}"

@@ -111,6 +111,9 @@ class Document(Lookup):
                 stored[key] = value if write is None else write(value)
             elif not leaves_none_out:
                 stored[key] = None
+        for field in self.__layout__.encrypted:
+            if (value := field.store(own[field.name], self)) is not MISSING:
+                stored[field.key] = value
         return stored
 
     def _load(self, stored: Stored, strict: bool = True) -> None:
@@ -147,7 +150,7 @@ class Document(Lookup):
             known = record.stored is not None and name not in record.assigned
             if known and name not in mutable:
                 continue
-            if not is_stored(field, self.__dict__[name], stored.get(field.key, MISSING)):
+            if not is_stored(field, self.__dict__[name], stored.get(field.key, MISSING), self):
                 values[name] = self.__dict__[name]
         return values
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from rocketjob.base.encryption import EncryptionContext
 from rocketjob.base.errors import ConfigurationError, RocketJobError
 from rocketjob.model.types.base import Codec
 from rocketjob.model.types.sealed import HIDDEN, Sealed
@@ -39,7 +40,7 @@ class SealedAttribute:
             return self
         value = document.__dict__[self.name]
         if isinstance(value, Sealed):
-            value = decrypt(document.__fields__[self.name], value.data)
+            value = decrypt(document.__fields__[self.name], value.data, document)
             document.__dict__[self.name] = value
         return value
 
@@ -48,19 +49,26 @@ class SealedAttribute:
         document.__dict__[self.name] = value
 
 
-def encrypt(field: Field, value: Any) -> bytes:
-    """Return the value of an encrypted field as it is stored."""
+def _context(field: Field, document: Any) -> EncryptionContext:
+    """Return what a field of a document is encrypted for; of a class no id is known."""
+    id = None if isinstance(document, type) else document.id
+    return EncryptionContext(document.type_name(), field.name, id)
+
+
+def encrypt(field: Field, value: Any, document: Any) -> bytes:
+    """Return the value of an encrypted field as a document stores it, or any of a class."""
     encode = field.codec.encode
     try:
         encoded = packing.pack({"v": value if encode is None else encode(value)})
     except Exception as error:  # its message has the value
         problem = f"{type(error).__name__} (not shown in full, since it must be encrypted)"
         raise ValueError(f"The field {field.name} cannot be stored: {problem}") from None
-    return encrypt_bytes(encoded, f"The field {field.name} must be stored encrypted")
+    purpose = f"The field {field.name} must be stored encrypted"
+    return encrypt_bytes(encoded, _context(field, document), purpose)
 
 
-def decrypt(field: Field, stored: Any) -> Any:
-    """Return the value of an encrypted field from what is stored.
+def decrypt(field: Field, stored: Any, document: Any) -> Any:
+    """Return the value of an encrypted field from what is stored in a document of a class.
 
     Raises:
         ConfigurationError: nothing here decrypts it.
@@ -69,7 +77,7 @@ def decrypt(field: Field, stored: Any) -> Any:
     if not isinstance(stored, bytes):
         return field.load(stored)  # stored before the field was declared encrypted
     try:
-        data: bytes | None = context.current().plugins.first("decrypt", data=stored)
+        data = decrypt_bytes(stored, _context(field, document))
     except RocketJobError as error:
         error.args = (f"The field {field.name} cannot be decrypted: {error}",)
         raise
@@ -78,13 +86,20 @@ def decrypt(field: Field, stored: Any) -> Any:
     return field.load(packing.unpack(data)["v"])
 
 
-def encrypt_bytes(data: bytes, purpose: str) -> bytes:
+def decrypt_bytes(data: bytes, whose: EncryptionContext) -> bytes | None:
+    """Decrypt with whatever plugin encrypted it; None if that is not here."""
+    plain: bytes | None = context.current().plugins.first("decrypt", data=data, context=whose)
+    return plain
+
+
+def encrypt_bytes(data: bytes, whose: EncryptionContext, purpose: str) -> bytes:
     """Encrypt with whatever plugin does it; the purpose is what an error message begins with.
 
     Raises:
         ConfigurationError: nothing here encrypts.
     """
-    encrypted: bytes | None = context.current().plugins.first("encrypt", data=data)
+    plugins = context.current().plugins
+    encrypted: bytes | None = plugins.first("encrypt", data=data, context=whose)
     if encrypted is None:
         raise ConfigurationError(
             f"{purpose}, but nothing here encrypts: pip install 'rocketjob[crypto]', make a key "

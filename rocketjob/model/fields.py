@@ -70,12 +70,15 @@ class Field:
         """Whether None is not stored: where loading gives None again, and not the default."""
         return (self.default is None or self.default is MISSING) and self.factory is None
 
-    def store(self, value: Any) -> Any:
-        """Return a value as it is stored; MISSING if the field is left out."""
+    def store(self, value: Any, document: Any) -> Any:
+        """Return a value as it is stored in a document, or in any of a class.
+
+        MISSING if the field is left out.
+        """
         if value is None:
             return MISSING if self.leaves_none_out else None
         if self.encrypted:
-            return value.data if isinstance(value, Sealed) else encrypt(self, value)
+            return value.data if isinstance(value, Sealed) else encrypt(self, value, document)
         return value if self.codec.encode is None else self.codec.encode(value)
 
     def load(self, stored: Any, strict: bool = True) -> Any:

@@ -45,14 +45,15 @@ class Layout:
     def writers(self) -> list[tuple[str, str, bool, Function]]:
         """Name, stored key, whether None is left out, and what turns a value into BSON."""
         return [
-            (
-                name,
-                field.key,
-                field.leaves_none_out,
-                field.store if field.encrypted else field.codec.encode,
-            )
+            (name, field.key, field.leaves_none_out, field.codec.encode)
             for name, field in self.fields.items()
+            if not field.encrypted
         ]
+
+    @cached_property
+    def encrypted(self) -> list[Field]:
+        """The fields that are stored encrypted."""
+        return [field for field in self.fields.values() if field.encrypted]
 
     @cached_property
     def readers(self) -> list[tuple[str, str, bool, Field]]:

@@ -27,7 +27,7 @@ def from_texts(cls: type[D], properties: Mapping[str, Any]) -> D:
             sealed[name] = text
         else:
             try:
-                values[name] = _parsed(field, text)
+                values[name] = _parsed(field, text, cls)
             except ValueError as error:
                 for message in field.unless_secret([str(error)]):
                     errors.add(name, message)
@@ -39,8 +39,8 @@ def from_texts(cls: type[D], properties: Mapping[str, Any]) -> D:
     return document  # type: ignore[no-any-return]
 
 
-def _parsed(field: Field, text: Any) -> Any:
-    plain = decrypt(field, text.data) if isinstance(text, Sealed) else text
+def _parsed(field: Field, text: Any, cls: type[DocumentClass]) -> Any:
+    plain = decrypt(field, text.data, cls) if isinstance(text, Sealed) else text
     return field.codec.from_text(plain)
 
 
@@ -54,7 +54,7 @@ def sealed_texts(cls: type[DocumentClass], properties: Mapping[str, Any]) -> dic
         return values
     document = from_texts(cls, secret)
     for name in secret:
-        value = cls.__fields__[name].store(values_of(document)[name])
+        value = cls.__fields__[name].store(values_of(document)[name], cls)
         if isinstance(value, bytes):  # not None, which tells nothing
             values[name] = Sealed(value)
     return values

@@ -137,7 +137,7 @@ class Query(Generic[D]):
             if field is None or field.read_only or field.name == "id":
                 raise TypeError(f"update_all cannot set {name}: the system does")
             value = self._checked(field, value)
-            stored = field.store(value)
+            stored = field.store(value, self.model)
             if stored is MISSING:
                 removed[field.key] = ""
             else:
@@ -249,7 +249,11 @@ class Query(Generic[D]):
             return field.make_default() if field is not None and field.name == name else None
         if value is None or field is None or "." in name:
             return value
-        return decrypt(field, value) if field.encrypted else field.load(value, strict=False)
+        return (
+            decrypt(field, value, self.model)
+            if field.encrypted
+            else field.load(value, strict=False)
+        )
 
     def _encode_filter(self, filter: Filter) -> dict[str, Any]:
         encoded: dict[str, Any] = {}

@@ -91,9 +91,11 @@ class Record:
             field = fields[name]
             key, current = field.key, values[name]
             present = stored.get(key, MISSING)
-            if current is present or (field.encrypted and is_stored(field, current, present)):
+            if current is present or (
+                field.encrypted and is_stored(field, current, present, document)
+            ):
                 continue
-            value = field.store(current)
+            value = field.store(current, document)
             if value is MISSING:
                 if key in stored:
                     removed[key] = ""
@@ -174,13 +176,13 @@ def values_of(document: Any) -> dict[str, Any]:
     return document.__dict__  # type: ignore[no-any-return]
 
 
-def is_stored(field: Field, value: Any, stored: Any) -> bool:
-    """Return whether the stored value of a field is this one."""
+def is_stored(field: Field, value: Any, stored: Any, document: Any) -> bool:
+    """Return whether the stored value of a document's field is this one."""
     if value is stored:
         return True  # it may be of no use to the class any more, and so not to be encoded
     if field.encrypted and isinstance(stored, bytes) and not isinstance(value, Sealed | None):
-        return bool(decrypt(field, stored) == value)  # it never looks the same twice
-    return bool(field.store(value) == stored)
+        return bool(decrypt(field, stored, document) == value)  # it never looks the same twice
+    return bool(field.store(value, document) == stored)
 
 
 def _append(stored: dict[str, Any], entries: Sequence[dict[str, Any]]) -> None:

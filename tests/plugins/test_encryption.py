@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from rocketjob import Job, application, field
 from rocketjob.base import config
+from rocketjob.base.encryption import EncryptionContext
 from rocketjob.base.errors import ConfigurationError
 from rocketjob.cli import make_cli
 from rocketjob.store import context
@@ -163,7 +164,7 @@ def test_what_others_encrypted_is_left_to_them(store):
     assert encryption.decrypt(b"something else") is None
     assert encryption.decrypt(b"") is None
     use()
-    assert encryption.encrypt(b"x") is None
+    assert encryption.encrypt(b"x", EncryptionContext()) is None
 
 
 def test_a_missing_library_is_asked_for(store, monkeypatch):
@@ -283,17 +284,17 @@ def test_rotation_encrypts_anew_what_is_under_other_keys(store):
     slices = store.collection("rocket_job.inputs.1")
     slices.insert_one({"_id": 1, "r": {"data": envelope.seal(b"s", keys.parse_keys((OLD,)))}})
 
-    reports = dict(rotate(store, keys.key_ring(), dry_run=True))
+    reports = dict(rotate(store, dry_run=True))
     assert sum(report.rotated["old"] for report in reports.values()) == 46
     assert stored_ids(store).count("old") == 45
 
-    reports = dict(rotate(store, keys.key_ring()))
+    reports = dict(rotate(store))
     assert sum(report.rotated["old"] for report in reports.values()) == 46
     assert all(report.complete for report in reports.values())
     use(NEW)
     assert [SealedPaymentJob.find(job.id).account for job in jobs] == [*map(str, range(45)), "new"]
     assert envelope.unseal(slices.find_one({"_id": 1})["r"]["data"], keys.key_ring()) == b"s"
-    again = dict(rotate(store, keys.key_ring()))
+    again = dict(rotate(store))
     assert sum(report.current for report in again.values()) == 47
     assert not any(report.rotated for report in again.values())
 
@@ -304,7 +305,7 @@ def test_rotation_finds_what_a_process_has_noted_in_a_list(store):
     noted = [{"document": {"a": 1}}, {"document": {"records": sealed, "more": [sealed]}}]
     slices.insert_one({"_id": 1, "outcome": {"documents": noted}})
     use(NEW, OLD)
-    report = dict(rotate(store, keys.key_ring()))["rocket_job.inputs.1"]
+    report = dict(rotate(store))["rocket_job.inputs.1"]
     assert report.rotated == {"old": 2}
     found = slices.find_one({"_id": 1})["outcome"]["documents"][1]["document"]
     assert [envelope.key_id(each) for each in (found["records"], *found["more"])] == ["new"] * 2
@@ -343,7 +344,7 @@ def test_rotation_loses_nothing_that_is_written_meanwhile(store):
             return racing
 
     racing = Racing()
-    ((_, report),) = rotate(Store(), keys.key_ring())
+    ((_, report),) = rotate(Store())
     assert report.rotated == {"old": 1}
     found = collection.find_one({"_id": job.id})["account"]
     assert envelope.key_id(found) == "new"

@@ -208,7 +208,7 @@ class Rotate(Scenario):
         found = [(job.account, job.other) for job in DyingSealedJob.all()]
         assert found == [(f"a{number}", f"o{number}") for number in range(2)], found
         assert [list(each) for each in DyingSealedBatchJob.first().input] == [["a"]]
-        reports = dict(rotate(application.current().store, keys.key_ring()))
+        reports = dict(rotate(application.current().store))
         assert sum(report.current for report in reports.values()) == 5
         assert all(report.complete and not report.rotated for report in reports.values())
 

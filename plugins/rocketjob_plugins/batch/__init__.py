@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from rocketjob import Job, hookimpl
 from rocketjob.base.config import Config
+from rocketjob.base.encryption import EncryptionContext
 from rocketjob.base.settings import Setting
 from rocketjob_plugins.batch import _moved as _moved
 from rocketjob_plugins.batch import hookspecs
@@ -34,6 +35,7 @@ from rocketjob_plugins.batch.recovery import claim_owners, reclaim, waiting_quar
 from rocketjob_plugins.batch.result import Result, Results
 from rocketjob_plugins.batch.settings import SLICES_URL, check_slices_store
 from rocketjob_plugins.batch.slice import Slice
+from rocketjob_plugins.batch.slices import context_of
 from rocketjob_plugins.batch.statistics import Statistics
 from rocketjob_plugins.batch.throttle_windows import ThrottleWindows
 
@@ -79,6 +81,11 @@ def register_checks() -> list[Check]:
 def register_stores(config: Config) -> list[str]:
     url = SLICES_URL.of(config)
     return [] if url is None else [url]
+
+
+@hookimpl(optionalhook=True)
+def encryption_context(collection: str) -> EncryptionContext | None:
+    return context_of(collection)
 
 
 @hookimpl

@@ -252,7 +252,7 @@ class BatchModel(BatchLifecycle, abstract=True):
         return self.input_for("main")
 
     def input_for(self, name: str | InputCategory = "main") -> InputSlices:
-        return InputSlices(self.id, self.input_category_for(name))
+        return InputSlices(self.id, self.input_category_for(name), self.type_name())
 
     @property
     def output(self) -> OutputSlices:
@@ -260,7 +260,7 @@ class BatchModel(BatchLifecycle, abstract=True):
         return self.output_for("main")
 
     def output_for(self, name: str | OutputCategory = "main") -> OutputSlices:
-        return OutputSlices(self.id, self.output_category_for(name))
+        return OutputSlices(self.id, self.output_category_for(name), self.type_name())
 
     def all_slices(self) -> list[Slices]:
         """Return every collection of slices that the job can have."""

@@ -23,9 +23,9 @@ from typing import Any, NamedTuple
 
 import zstandard
 
-from rocketjob.application import current
+from rocketjob.base.encryption import EncryptionContext
 from rocketjob.base.errors import ConfigurationError
-from rocketjob.model.encrypted_fields import encrypt_bytes, no_key
+from rocketjob.model.encrypted_fields import decrypt_bytes, encrypt_bytes, no_key
 from rocketjob.model.types import check_record, decode_any, encode_any
 from rocketjob.store import packing
 from rocketjob_plugins.batch.registered import refusal_of, registered
@@ -42,8 +42,9 @@ class Serializer(NamedTuple):
     `whole` says that what is stored is itself the file's content, and is one record when read.
     `lines`, if there is one, returns the records as lines of one text where they are stored so.
     `secret` says that nobody is to read what is stored: rejected records are then stored by the
-    same serializer, and no message shows a record. `replaces` lets it take the place of another one
-    of its name, of which slices may be stored still.
+    same serializer, and no message shows a record. `encrypts` says that it is a secret, and that
+    what `dump` returns, which must be bytes, is encrypted by whatever plugin does it. `replaces`
+    lets it take the place of another one of its name, of which slices may be stored still.
     """
 
     name: str
@@ -53,6 +54,54 @@ class Serializer(NamedTuple):
     lines: Callable[[Any], str | None] | None = None
     secret: bool = False
     replaces: bool = False
+    encrypts: bool = False
+
+    @classmethod
+    def packed(
+        cls,
+        name: str,
+        pack: Callable[[bytes], bytes],
+        unpack: Callable[[bytes], bytes],
+        *,
+        encrypts: bool = False,
+        replaces: bool = False,
+    ) -> Serializer:
+        """Return a serializer that packs what the built-in ones pack, in its own way.
+
+            Serializer.packed("lz4", lz4.frame.compress, lz4.frame.decompress)
+
+        Args:
+            name: to be named in a category.
+            pack: returns bytes in another form; called by several threads at once.
+            unpack: undoes that, and raises for what `pack` has not returned.
+            encrypts: encrypt the result by whatever plugin does it.
+            replaces: it may take the place of another one of its name.
+        """
+        return cls(
+            name,
+            lambda records: pack(_pack(records)),
+            lambda stored: _unpack(unpack(stored)),
+            lines=lambda stored: _lines_of(unpack(stored)),
+            secret=encrypts,
+            replaces=replaces,
+            encrypts=encrypts,
+        )
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether nobody is to read what is stored."""
+        return self.secret or self.encrypts
+
+    def within(self, context: EncryptionContext) -> Serializer:
+        """Return the serializer of slices that belong there: with its encryption, if it has one."""
+        if not self.encrypts:
+            return self
+        dump, load, lines = self.dump, self.load, self.lines
+        return self._replace(
+            dump=lambda records: _encrypt(dump(records), context),
+            load=lambda stored: load(_decrypt(stored, context)),
+            lines=lines and (lambda stored: lines(_decrypt(stored, context))),
+        )
 
 
 def as_lines(records: list[Any]) -> str | None:
@@ -93,7 +142,12 @@ def _decoded(stored: list[Any]) -> list[Any]:
 
 
 def pack(records: list[Any]) -> bytes:
-    """Return records as bytes."""
+    """Return records as bytes: what a serializer may pack, compress or encrypt in its own way.
+
+    Raises:
+        ValueError: a record holds something that cannot be stored; StreamError for text that is not
+            UTF-8.
+    """
     lines = as_lines(records)
     if lines is None:
         return BSON + packing.pack({"r": _encoded(records)})
@@ -104,6 +158,9 @@ def unpack(data: bytes) -> list[Any]:
     """Undo `pack`."""
     lines = _lines_of(data)
     return _decoded(packing.unpack(data[1:])["r"]) if lines is None else lines.split("\n")
+
+
+_pack, _unpack = pack, unpack  # where these are the names of arguments
 
 
 def _lines_of(data: bytes) -> str | None:
@@ -134,12 +191,12 @@ def _dump_bz2(records: list[Any]) -> Any:
     return bz2.compress("".join(f"{line_of(record)}\n" for record in records).encode())
 
 
-def _encrypt(data: bytes) -> bytes:
-    return encrypt_bytes(data, "A category must be stored encrypted")
+def _encrypt(data: bytes, context: EncryptionContext) -> bytes:
+    return encrypt_bytes(data, context, "A category must be stored encrypted")
 
 
-def _decrypt(data: bytes) -> bytes:
-    plain: bytes | None = current().plugins.first("decrypt", data=data)
+def _decrypt(data: bytes, context: EncryptionContext) -> bytes:
+    plain = decrypt_bytes(data, context)
     if plain is None:
         raise no_key("A slice")
     return plain
@@ -149,34 +206,13 @@ def _one(stored: Any) -> list[Any]:
     return [bytes(stored)]
 
 
-def _packed(
-    name: str,
-    seal: Callable[[bytes], bytes],
-    unseal: Callable[[bytes], bytes],
-    secret: bool = False,
-) -> Serializer:
-    return Serializer(
-        name,
-        lambda records: seal(pack(records)),
-        lambda stored: unpack(unseal(stored)),
-        lines=lambda stored: _lines_of(unseal(stored)),
-        secret=secret,
-    )
-
-
 BUILT_IN = (
     Serializer("none", _dump, _load, lines=lambda s: s if isinstance(s, str) else None),
-    _packed("compress", _compress, _decompress),
-    _packed("zstd", _compress, _decompress),
-    _packed("encrypt", lambda d: _encrypt(_compress(d)), lambda d: _decompress(_decrypt(d)), True),
+    Serializer.packed("compress", _compress, _decompress),
+    Serializer.packed("zstd", _compress, _decompress),
+    Serializer.packed("encrypt", _compress, _decompress, encrypts=True),
     Serializer("bz2", _dump_bz2, _one, whole=True),
-    Serializer(
-        "encrypted_bz2",
-        lambda r: _encrypt(_dump_bz2(r)),
-        lambda s: [_decrypt(s)],
-        whole=True,
-        secret=True,
-    ),
+    Serializer("encrypted_bz2", _dump_bz2, _one, whole=True, secret=True, encrypts=True),
 )
 
 
@@ -238,7 +274,7 @@ def refused(
             # What a plugin's serializer returns may be refused too.
             packing.pack({"r": chosen.dump([record])})
         except Exception as error:
-            if chosen.secret:
+            if chosen.is_secret:
                 return index, f"the {type(record).__name__} holds what a document cannot"
             return index, _why(record, error).removeprefix("cannot be stored: ")
     return None

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from bson import ObjectId
+
+from rocketjob import Job
 from rocketjob.base import clock
+from rocketjob.base.encryption import EncryptionContext
 from rocketjob.jobs import claims
 from rocketjob.store import Collection, Filter, Store
 from rocketjob_plugins.batch.category import InputCategory, OutputCategory
 from rocketjob_plugins.batch.serializers import Serializer, serializer
 from rocketjob_plugins.batch.settings import slices_store
 from rocketjob_plugins.batch.slice import RELEASED, RETRIED, Slice
-
-if TYPE_CHECKING:
-    from bson import ObjectId
 
 ORDER = [("_id", 1)]
 LOCKS = "rocket_job.slice_locks"
@@ -26,13 +28,19 @@ class Slices:
     Args:
         job_id: whose they are.
         category: how they are stored.
+        class_name: that of the job, where they may be encrypted.
         kind: `inputs` or `outputs`.
     """
 
     kind = "slices"
 
-    def __init__(self, job_id: ObjectId, category: InputCategory | OutputCategory) -> None:
-        self.job_id, self.category = job_id, category
+    def __init__(
+        self,
+        job_id: ObjectId,
+        category: InputCategory | OutputCategory,
+        class_name: str | None = None,
+    ) -> None:
+        self.job_id, self.category, self._class_name = job_id, category, class_name
         suffix = "" if category.name == "main" else f".{category.name}"
         self.name = f"rocket_job.{self.kind}.{job_id}{suffix}"
 
@@ -46,7 +54,13 @@ class Slices:
 
     @property
     def serializer(self) -> Serializer:
-        return serializer(self.category.serializer)
+        return serializer(self.category.serializer).within(self.context)
+
+    @property
+    def context(self) -> EncryptionContext:
+        """Whose the slices are, for what encrypts them."""
+        field = f"{self.kind}.{self.category.name}"
+        return EncryptionContext(self._class_name, field, self.job_id)
 
     # --- reading -----------------------------------------------------------------------------
 
@@ -139,9 +153,22 @@ class OutputSlices(Slices):
     kind = "outputs"
 
 
-def reject_slices(job_id: ObjectId) -> OutputSlices:
+def reject_slices(job_id: ObjectId, class_name: str | None = None) -> OutputSlices:
     """Return the collection of what a job has set aside."""
-    return OutputSlices(job_id, OutputCategory(name="rejects", serializer="none"))
+    return OutputSlices(job_id, OutputCategory(name="rejects", serializer="none"), class_name)
+
+
+_COLLECTION = re.compile(r"rocket_job\.((?:inputs|outputs))\.([0-9a-f]{24})(?:\.(.+))?")
+
+
+def context_of(collection: str) -> EncryptionContext | None:
+    """Return whose the documents of a collection are; None if they are not slices."""
+    found = _COLLECTION.fullmatch(collection)
+    if found is None:
+        return None
+    job_id = ObjectId(found[2])
+    job = Job.collection().find_one({"_id": job_id}, {"_type": 1}) or {}
+    return EncryptionContext(job.get("_type"), f"{found[1]}.{found[3] or 'main'}", job_id)
 
 
 class InputSlices(Slices):

@@ -275,7 +275,7 @@ def _step(schedule: Schedule, overwrite: bool) -> Step:
 def _encoded(cls: type[Cron], values: Mapping[str, Any]) -> dict[str, Any]:
     """Return values as they are stored."""
     plain = cls(**values)
-    stored = {name: cls.fields()[name].store(getattr(plain, name)) for name in values}
+    stored = {name: cls.fields()[name].store(getattr(plain, name), cls) for name in values}
     return {name: None if value is MISSING else value for name, value in stored.items()}
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import click
 
 from rocketjob import application
+from rocketjob.base.encryption import EncryptionContext
 from rocketjob.cli import Failure, Group, json_option
 from rocketjob.cli.output import print_json
 from rocketjob_plugins.encryption import keys
-from rocketjob_plugins.encryption.rotate import Report, rotate
+from rocketjob_plugins.encryption.rotate import Report, key_now, rotate
 
 
 @click.group(
@@ -78,14 +79,15 @@ def _how_to(existing: int) -> str:
 def rotate_command(ctx: click.Context, dry_run: bool, as_json: bool) -> None:
     """Re-encrypt all stored fields and slices under the first of encryption_keys.
 
+    A plugin that implements encryption itself, or chooses the key, says which key that is instead.
     Servers may keep running. When it is done, and all files you need are under the first key
     too, you can remove the other keys.
     """
-    keys.writing_key()
-    ring = keys.key_ring()
+    if key_now(EncryptionContext()) is None:
+        keys.writing_key()  # which says what is missing
     total = Report()
     for store in application.current().stores():
-        for name, report in rotate(store, ring, dry_run=dry_run):
+        for name, report in rotate(store, dry_run=dry_run):
             _add(total, report)
             if as_json:
                 print_json({"collection": name, "dry_run": dry_run, **_counts(report)})

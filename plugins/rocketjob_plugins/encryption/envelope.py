@@ -64,9 +64,9 @@ def key_id(data: bytes) -> str:
     return read_header(data, MAGIC)[0]
 
 
-def seal(data: bytes, ring: KeyRing) -> bytes:
-    """Encrypt a value with the first key."""
-    key = ring.first
+def seal(data: bytes, ring: KeyRing, key: Key | None = None) -> bytes:
+    """Encrypt a value with a key, which is the first if none is given."""
+    key = key or ring.first
     head, nonce = header(MAGIC, key), os.urandom(NONCE_BYTES)
     sealed: bytes = key.aead.encrypt(nonce, data, head)
     return b"".join((head, nonce, sealed))

@@ -15,6 +15,7 @@ import attrs
 
 from rocketjob import application
 from rocketjob.base import clock
+from rocketjob.base.encryption import EncryptionContext
 from rocketjob.base.errors import ConfigurationError
 from rocketjob.base.settings import Setting, strings
 from rocketjob_plugins.encryption.errors import EncryptionError
@@ -89,6 +90,28 @@ def key_ring() -> KeyRing:
         ConfigurationError: one is not well formed, or two have the same id; no key is shown.
     """
     return parse_keys(tuple(KEYS.of(application.current().config)))
+
+
+def key_for(context: EncryptionContext) -> Key:
+    """Return the key that encrypts something: the one that the hook `key_of` names.
+
+    Raises:
+        ConfigurationError: it is not among the keys.
+    """
+    named = application.current().plugins.first("key_of", data=None, context=context)
+    try:
+        return key_ring().find(named)
+    except EncryptionError:
+        raise ConfigurationError(
+            f"A plugin names the key {named} for {_whose(context)}, which is not among "
+            "encryption_keys: add it there, or correct what its hook key_of returns"
+        ) from None
+
+
+def _whose(context: EncryptionContext) -> str:
+    if context.file is not None:
+        return f"the file {context.file}"
+    return f"{context.field} of {context.class_name}"
 
 
 def writing_key() -> Key:

@@ -22,6 +22,7 @@ from rocketjob.plugins.hookspecs.claims import (
 from rocketjob.plugins.hookspecs.fields import (
     decrypt,
     encrypt,
+    key_of,
 )
 from rocketjob.plugins.hookspecs.jobs import (
     state_changed,
@@ -55,6 +56,7 @@ __all__ = [
     "explain",
     "hookimpl",
     "hookspec",
+    "key_of",
     "only_for",
     "open_store",
     "reclaim",

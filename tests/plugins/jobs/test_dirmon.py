@@ -15,7 +15,7 @@ from rocketjob_plugins.dirmon import DirmonEntry, DirmonError, DirmonJob, local_
 from rocketjob_plugins.dirmon.folder import FileState
 from rocketjob_plugins.dirmon.intake import LEASE, DirmonFile, Intake
 from rocketjob_plugins.dirmon.job import memory_key, schedule_of
-from rocketjob_plugins.encryption.keys import key_ring, new_key
+from rocketjob_plugins.encryption.keys import new_key
 from rocketjob_plugins.encryption.rotate import rotate
 from rocketjob_plugins.files import UploadFileJob
 from support.encryption import reversing
@@ -253,7 +253,7 @@ def test_sealed_properties_are_under_the_new_key_after_a_rotation(tmp_path):
     with sandbox(encryption_keys=[old]) as rocketjob:
         entry = entry_for("/x/*", "SecretFileJob", properties=SECRETS)
         rocketjob.application.config.encryption_keys = [new, old]
-        reports = dict(rotate(rocketjob.store, key_ring()))
+        reports = dict(rotate(rocketjob.store))
         assert reports["rocket_job.dirmon_entries"].rotated == {"old": 2}
         rocketjob.application.config.encryption_keys = [new]
         job = SecretFileJob.from_properties(entry.reload().properties)

@@ -39,7 +39,7 @@ def records(job: BatchModel, category: str | OutputCategory) -> Iterator[Any]:
     """Yield the records of an output."""
     check_complete(job)
     output = job.output_category_for(category)
-    slices = OutputSlices(job.id, output)
+    slices = job.output_for(output)
     if keeps_rows(output):
         yield from rows_of(slices)
         return
@@ -63,7 +63,7 @@ def download(
         raise ValueError(
             f"download: give a file, or set the file_name of the output category {output.name}"
         )
-    before, slices = output.file_name, OutputSlices(job.id, output)
+    before, slices = output.file_name, job.output_for(output)
     if isinstance(target, str | PathLike):
         output.file_name = str(target)  # it decides the format, if that is auto
     try:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rocketjob.store import atomically
 from rocketjob_plugins.batch.category import InputCategory
 from rocketjob_plugins.batch.io.job_writes import reset_marks
-from rocketjob_plugins.batch.slices import InputSlices, reject_slices
+from rocketjob_plugins.batch.slices import reject_slices
 
 if TYPE_CHECKING:
     from rocketjob_plugins.batch.model import BatchModel
@@ -20,7 +20,7 @@ def start_over(job: BatchModel) -> None:
     Those callbacks upload: where a worker died in them they are run again from the beginning.
     """
     if job.upload_mark is None:
-        writers = {each.name: InputSlices(job.id, each) for each in job.input_categories}
+        writers = {each.name: job.input_for(each) for each in job.input_categories}
         first = {name: each.next_record_number() for name, each in writers.items()}
         first["main"] = max(first["main"], (job.record_count or 0) + 1)
         job.upload_mark = {"record_count": job.record_count, "first": first}
@@ -49,7 +49,7 @@ def forget_uploads(job: BatchModel) -> None:
 def remove(job: BatchModel, category: InputCategory, first: int, end: int) -> None:
     """Remove records from the input, and what was made of them if they were processed already."""
     numbers = {"_id": {"$gte": first, "$lt": end}}
-    slices = InputSlices(job.id, category)
+    slices = job.input_for(category)
 
     def step(session: Any) -> None:
         slices.collection.delete_many(numbers)

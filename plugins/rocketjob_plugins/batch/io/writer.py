@@ -21,7 +21,6 @@ from rocketjob_plugins.batch.io.job_writes import (
 from rocketjob_plugins.batch.io.undo import remove
 from rocketjob_plugins.batch.serializers import refused
 from rocketjob_plugins.batch.slice import Slice, explained
-from rocketjob_plugins.batch.slices import InputSlices
 from rocketjob_plugins.batch.streams import StreamError
 
 if TYPE_CHECKING:
@@ -46,7 +45,7 @@ class UploadWriter:
         progress: Callable[[int], None] | None = None,
     ) -> None:
         self.job, self.category, self.progress = job, category, progress
-        self.slices = InputSlices(job.id, category)
+        self.slices = job.input_for(category)
         self._table = tables.input_table(category) if tables.parses(category) else None
         self._open()
         self.slices.create_indexes()

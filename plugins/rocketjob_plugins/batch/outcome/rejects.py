@@ -95,7 +95,8 @@ def documents_of(job: BatchModel, outcome: Outcome) -> list[dict[str, Any]]:
 def _secret(job: BatchModel) -> Serializer | None:
     """Return how the job's input is kept secret, if it is; so are its rejected records."""
     chosen = serializer(job.input_category_for("main").serializer)
-    return chosen if chosen.secret else None
+    context = reject_slices(job.id, job.type_name()).context
+    return chosen.within(context) if chosen.is_secret else None
 
 
 def _pack(record: Any, secret: Serializer | None) -> Any:

@@ -88,7 +88,7 @@ def _layer(stream: str, below: Reader, name: str, limits: Limits, outer: list[st
 def _decrypt(below: Reader, name: str) -> Reader:
     from rocketjob_plugins.encryption.files import DecryptingReader  # optional: rocketjob[crypto]
 
-    return _Named(DecryptingReader(below.read, below.close), name)
+    return _Named(DecryptingReader(below.read, below.close, name), name)
 
 
 class _Named:

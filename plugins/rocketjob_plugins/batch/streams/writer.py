@@ -251,5 +251,5 @@ def _layer(stream: str, below: Any, name: str, member: str, recipients: Sequence
         # Optional: it needs rocketjob[crypto].
         from rocketjob_plugins.encryption.files import EncryptingWriter
 
-        return EncryptingWriter(below)
+        return EncryptingWriter(below, name)
     return Deflate(below, stream)
