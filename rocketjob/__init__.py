@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from rocketjob import _moved as _moved
-from rocketjob.application import configure, connect
+from rocketjob.application import configure, connect, settings
 from rocketjob.base.clock import now
 from rocketjob.base.errors import (
     ClaimLost,
@@ -78,6 +78,7 @@ __all__ = [
     "hookspec",
     "now",
     "only_for",
+    "settings",
     "validate",
     "validators",
 ]

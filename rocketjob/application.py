@@ -19,6 +19,8 @@ from rocketjob.base.config import Config, Declared
 from rocketjob.base.errors import ConfigurationError, StoreUnavailable
 from rocketjob.base.log import Logger
 from rocketjob.base.passwords import hide_passwords
+from rocketjob.base.reading import Settings, everything, of_keys
+from rocketjob.base.text import did_you_mean
 from rocketjob.plugins import stores
 from rocketjob.store import Store, context
 from rocketjob.store.context import close, use, using
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     from rocketjob.jobs.reasons import Explanation
     from rocketjob.plugins.manager import PluginManager
 
-__all__ = ["Application", "close", "configure", "connect", "current", "use", "using"]
+__all__ = ["Application", "close", "configure", "connect", "current", "settings", "use", "using"]
 log, plugins_log = Logger("rocketjob.store"), Logger("rocketjob.plugins")
 
 
@@ -76,6 +78,28 @@ class Application:
                         say_what_is_wrong(plugins)
                     self._plugins = plugins
         return self._plugins
+
+    def declared(self, disabled: Iterable[str]) -> Declared:
+        """Return the settings of the plugins without those of some names."""
+        if self._plugins is not None and set(disabled) == set(self.config.disabled_plugins):
+            return self._plugins.declared
+        return self._load_plugins(disabled).declared
+
+    def settings(self, plugin: str | None = None) -> Settings:
+        """Return the settings of one plugin, or all: for `rocketjob.settings`.
+
+        Raises:
+            ConfigurationError: there is no such plugin, or it is not loaded.
+        """
+        declared = self.plugins.declared
+        if plugin is None:
+            return everything(self.config, declared)
+        own = [*declared.of_plugins.get(plugin, ()), *declared.keys_in(plugin)]
+        if not own and plugin not in self.plugins.names:
+            known = sorted({*self.plugins.names, *declared.tables})
+            hint = did_you_mean(plugin, known, f"there are {', '.join(known)}")
+            raise ConfigurationError(f"No plugin {plugin} is loaded, so it has no settings; {hint}")
+        return of_keys(plugin, own, self.config, declared)
 
     @property
     def store(self) -> Store:
@@ -214,8 +238,8 @@ class Application:
             ConfigurationError: an unknown setting, a wrong value, or another store.
         """
         assert self.given is not None, "only a sandbox is changed in place"
-        given = {**self.given, **settings}
-        config = config_module.load_given(given)
+        given = config_module.merged(self.given, settings)
+        config = config_module.load_given(given, self.declared)
         if config.url != self.config.url:
             raise ConfigurationError(
                 f"The URL {hide_passwords(config.url)} in a test's sandbox: what the test stores "
@@ -287,12 +311,26 @@ def reload(**settings: Any) -> Config:
         ConfigurationError: an unknown setting or a wrong value.
     """
     with _lock:
-        config = config_module.load({**_overrides, **settings})
+        given = config_module.merged(_overrides, settings)
+        config = config_module.load(given)
         if context.is_fixed() and _are_set(config, settings):
             return current().config
         _replace(_successor(config))
-        _overrides.update(settings)
+        _overrides.update(given)
     return config
+
+
+def settings(plugin: str | None = None) -> Settings:
+    """Return the settings of a plugin as they are now, to be read: `settings("notify").url`.
+
+    Args:
+        plugin: its name, or that of its table. None: all settings, as in
+            `settings().workers` and `settings().notify.url`.
+
+    Raises:
+        ConfigurationError: there is no such plugin, or it is not loaded.
+    """
+    return current().settings(plugin)
 
 
 def connect(url: str) -> Store:
@@ -327,7 +365,9 @@ def _sandbox() -> Application | None:
 
 def _are_set(config: Config, settings: Iterable[str]) -> bool:
     values, present = config.as_dict(), current().config.as_dict()
-    return all(values[name] == present[name] for name in settings)
+    tables = tuple(f"{name}." for name in settings)  # one may be a table
+    chosen = [name for name in values if name in settings or name.startswith(tables)]
+    return all(values[name] == present[name] for name in chosen)
 
 
 def _successor(config: Config) -> Application:
@@ -363,6 +403,9 @@ def _installed_plugins(disabled: Iterable[str]) -> PluginManager:
 
 
 def _settings_of_plugins(disabled: Iterable[str]) -> Declared:
+    application = context.present()
+    if isinstance(application, Application):
+        return application.declared(disabled)
     return _installed_plugins(disabled).declared
 
 

@@ -2,7 +2,8 @@
 
 The file is `rocketjob.toml`, or the table `[tool.rocketjob]` of `pyproject.toml`, in the current
 directory; the variable `ROCKETJOB_CONFIG` names another one. An environment variable is
-`ROCKETJOB_` and the name in capitals; lists are separated by commas.
+`ROCKETJOB_` and the name in capitals; lists are separated by commas. A plugin may have a table of
+its own, such as `[notify]`; its variables have the table's name first: `ROCKETJOB_NOTIFY_URL`.
 
 Those of the kernel are here. Plugins declare theirs (`register_settings`); they are asked only when
 a setting is given, or asked for, that is not the kernel's.
@@ -11,7 +12,7 @@ a setting is given, or asked for, that is not the kernel's.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,7 @@ from rocketjob.base.errors import WrongSetting
 from rocketjob.base.settings import (
     Setting,
     boolean,
+    in_variables,
     level,
     mongo_filter,
     pattern,
@@ -29,14 +31,15 @@ from rocketjob.base.settings import (
     strings,
     whole,
 )
-from rocketjob.base.text import did_you_mean
+from rocketjob.base.text import did_you_mean, nearest
 
-Given = tuple[str, Any, str]  # a setting's name, its value, and where that stands
+Given = tuple[str, Any, str]  # a setting's name or a table's, the value, and where that stands
 DEFAULT_URL = "sqlite:///rocketjob.db"
 FILE_VARIABLE = "ROCKETJOB_CONFIG"
 PROJECT_FILE = "pyproject.toml"
 ENVIRONMENT = "the environment"
 PREFIX = "ROCKETJOB_"
+FOR_TESTS = "ROCKETJOB_TEST_"  # variables that are no settings
 
 
 @attrs.frozen
@@ -44,14 +47,29 @@ class Declared:
     """The settings of plugins.
 
     Attributes:
-        settings: by name.
+        settings: by key, which is the name, or `table.name`.
         owners: the plugin that has each.
         broken: plugins that could not be loaded: a setting that nobody knows may be one of theirs.
+        of_plugins: the keys of each plugin's settings; two may share one.
     """
 
     settings: Mapping[str, Setting[Any]] = attrs.field(factory=dict)
     owners: Mapping[str, str] = attrs.field(factory=dict)
     broken: tuple[str, ...] = ()
+    of_plugins: Mapping[str, Iterable[str]] = attrs.field(factory=dict)
+
+    def keys_in(self, table: str) -> list[str]:
+        """Return the keys of the settings in a table, which may be given with hyphens."""
+        wanted = in_variables(table)
+        return [key for key, setting in self.settings.items() if setting.table == wanted]
+
+    @property
+    def tables(self) -> list[str]:
+        return list(dict.fromkeys(each.table for each in self.settings.values() if each.table))
+
+    def key_of(self, name: str) -> str | None:
+        """Return the key of a setting by the end of its variable, in small letters."""
+        return next((key for key in self.settings if _in_variable(key) == name), None)
 
 
 Find = Callable[[Iterable[str]], Declared]
@@ -158,9 +176,13 @@ def setting_names() -> list[str]:
     return list(known())
 
 
-def variable(name: str) -> str:
+def variable(key: str) -> str:
     """Return the environment variable of a setting."""
-    return f"{PREFIX}{name.upper()}"
+    return f"{PREFIX}{_in_variable(key).upper()}"
+
+
+def _in_variable(key: str) -> str:
+    return key.replace(".", "_")
 
 
 def load(
@@ -168,15 +190,17 @@ def load(
     *,
     environ: Mapping[str, str] | None = None,
     directory: Path | None = None,
+    find: Find | None = None,
 ) -> Config:
     """Read the settings of a directory and an environment.
 
-    In the environment a name that nobody knows is passed over.
+    In the environment a name that nobody knows is passed over; `rocketjob doctor` names it.
 
     Args:
         overrides: settings from the command line or `configure`; None values are passed over.
         environ: instead of the process's environment.
         directory: instead of the current directory.
+        find: finds the settings of plugins, instead of those that are installed.
 
     Raises:
         WrongSetting: an unknown setting or a wrong value; the message says where it stands.
@@ -190,40 +214,118 @@ def load(
             else:
                 others.append((name, value, origin))
     if others:
-        values["plugin_settings"] = _plugin_settings(others, values.get("disabled_plugins", ()))
+        declared = (find or _find)(values.get("disabled_plugins", ()))
+        values["plugin_settings"] = {
+            key: _parse(declared.settings[key], value, origin)
+            for key, value, origin in _known(others, declared)
+        }
     return Config(**values)
 
 
-def load_given(settings: Mapping[str, Any]) -> Config:
+def load_given(settings: Mapping[str, Any], find: Find | None = None) -> Config:
     """Return these settings and the defaults of all others: no file and no variable is read.
+
+    Args:
+        find: finds the settings of plugins, instead of those that are installed.
 
     Raises:
         WrongSetting: an unknown setting or a wrong value.
     """
-    return load(settings, environ={}, directory=Path("/nonexistent"))
+    return load(settings, environ={}, directory=Path("/nonexistent"), find=find)
 
 
-def _plugin_settings(others: Iterable[Given], disabled: Iterable[str]) -> dict[str, Any]:
-    """Return the values of settings that the kernel does not know."""
-    declared, settings = _find(disabled), {}
+def merged(before: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with others, which win; of a plugin's table each setting by itself."""
+    together = {**before, **settings}
+    for name, value in settings.items():
+        one = before.get(name)
+        if name not in KERNEL and isinstance(one, Mapping) and isinstance(value, Mapping):
+            together[name] = {**one, **value}
+    return together
+
+
+def _known(others: Iterable[Given], declared: Declared) -> Iterator[Given]:
+    """Yield the settings of plugins by their keys, those in tables too.
+
+    Raises:
+        WrongSetting: nobody knows one that stands in a file or was given in code.
+    """
     for name, value, origin in others:
-        if name in declared.settings:
-            settings[name] = _parse(declared.settings[name], value, origin)
-        elif origin != ENVIRONMENT and not declared.broken:
-            raise WrongSetting(f"{origin}: {_unknown(name, declared)}")
-    return settings
+        if origin == ENVIRONMENT:
+            if (key := declared.key_of(name)) is not None:
+                yield key, value, origin
+            continue
+        for key, one in _keys(name, value, declared, origin):
+            if key in declared.settings:
+                yield key, one, origin
+            elif not declared.broken:
+                raise WrongSetting(f"{_place(origin, key)}: {_unknown(key, declared)}")
 
 
-def _unknown(name: str, declared: Declared) -> str:
-    owner = _find(()).owners.get(name)
+def _keys(name: str, value: Any, declared: Declared, origin: str) -> Iterator[tuple[str, Any]]:
+    """Yield the keys for what stands under one name, which may be a table."""
+    if name in declared.settings:
+        yield name, value
+        return
+    table, dot, rest = in_variables(name).partition(".")
+    if dot:
+        yield f"{table}.{rest}", value
+    elif isinstance(value, Mapping):
+        yield from ((f"{table}.{each}", one) for each, one in value.items())
+    elif table in declared.tables:
+        raise WrongSetting(f"{_place(origin)}: {name} must be a table, not {value!r}")
+    else:
+        yield name, value
+
+
+def _unknown(key: str, declared: Declared) -> str:
+    table, dot, name = key.rpartition(".")
+    if table in declared.tables:
+        names = [declared.settings[each].name for each in declared.keys_in(table)]
+        hint = did_you_mean(name, names, f"known are {', '.join(names)}")
+        return f"there is no setting {name} in this table; {hint}"
+    everything = _find(())
+    owner = everything.owners.get(key) or _owner_of_table(table, everything)
     if owner is not None:
         return (
-            f"{name} is a setting of the plugin {owner}, which is disabled: remove the setting, or "
+            f"{key} is a setting of the plugin {owner}, which is disabled: remove the setting, or "
             f"{owner} from disabled_plugins"
         )
-    names = [*KERNEL, *declared.settings]
-    hint = did_you_mean(name, names, f"known are {', '.join(names)}")
-    return f"there is no setting {name}; {hint}"
+    flat = [each.name for each in declared.settings.values() if not each.table]
+    names = declared.tables if dot else [*KERNEL, *flat]
+    known = f"known are {', '.join(names)}" if names else "no plugin has one"
+    hint = did_you_mean(table if dot else name, names, known)
+    return f"there is no table [{table}]; {hint}" if dot else f"there is no setting {name}; {hint}"
+
+
+def _owner_of_table(table: str, declared: Declared) -> str | None:
+    in_it = (key for key, setting in declared.settings.items() if setting.table == table != "")
+    return next((declared.owners[key] for key in in_it), None)
+
+
+def unknown_variables(
+    disabled: Iterable[str] = (), environ: Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Return the variables that begin like those of settings and are none, with what to do."""
+    environ = os.environ if environ is None else environ
+    declared, everything = _find(disabled), _find(())
+    variables = {variable(key): key for key in (*KERNEL, *declared.settings)}
+    unknown = {}
+    for name in sorted(environ):
+        if not name.startswith(PREFIX) or name.startswith(FOR_TESTS):
+            continue
+        if name == FILE_VARIABLE or name in variables:
+            continue
+        key = everything.key_of(name.removeprefix(PREFIX).lower())
+        if key is not None:
+            unknown[name] = f"it is a setting of the plugin {everything.owners[key]}, not loaded"
+        else:
+            near = nearest(
+                name.removeprefix(PREFIX), [each.removeprefix(PREFIX) for each in variables]
+            )
+            hint = f"did you mean {PREFIX}{near}?" if near else "see rocketjob config"
+            unknown[name] = hint
+    return unknown
 
 
 def origins(
@@ -234,9 +336,12 @@ def origins(
 ) -> dict[str, str]:
     """Say of every setting where `load`, called with the same arguments, has its value from."""
     config = load(overrides, environ=environ, directory=directory)
-    settings = dict.fromkeys(known(config.disabled_plugins), "default")
+    declared = _find(config.disabled_plugins)
+    settings = dict.fromkeys([*KERNEL, *declared.settings], "default")
     for origin, values in _sources(overrides or {}, environ, directory or Path.cwd()):
-        settings.update({name: origin for name in values if name in settings})
+        others = [(name, value, origin) for name, value in values.items() if name not in KERNEL]
+        settings |= {name: origin for name in values if name in KERNEL}
+        settings |= {key: origin for key, *_ in _known(others, declared)}
     return settings
 
 
@@ -291,6 +396,13 @@ def _parse(setting: Setting[Any], value: Any, origin: str) -> Any:
         return setting.parse(value)
     except (TypeError, ValueError) as error:
         shown = "(hidden)" if setting.secret else repr(value)
-        named = variable(setting.name) if origin == ENVIRONMENT else setting.name
-        table = ", [tool.rocketjob]" if Path(origin).name == PROJECT_FILE else ""
-        raise WrongSetting(f"{origin}{table}: {named} = {shown}: {error}") from None
+        in_table = f"{_place(origin, setting.key)}: {setting.name}"
+        named = f"{origin}: {variable(setting.key)}" if origin == ENVIRONMENT else in_table
+        raise WrongSetting(f"{named} = {shown}: {error}") from None
+
+
+def _place(origin: str, key: str = "") -> str:
+    """Return where a setting stands: the file, and the table in it."""
+    tables = ["tool.rocketjob"] if Path(origin).name == PROJECT_FILE else []
+    tables += [table] if (table := key.rpartition(".")[0]) else []
+    return f"{origin}, [{'.'.join(tables)}]" if tables else origin

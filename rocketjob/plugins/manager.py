@@ -13,14 +13,14 @@ import inspect
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from importlib import metadata
 from typing import Any
 
 import pluggy
 
 from rocketjob.base import deprecation
-from rocketjob.base.config import KERNEL, Declared
+from rocketjob.base.config import KERNEL, Declared, variable
 from rocketjob.base.errors import HookFailed, PluginError
 from rocketjob.base.settings import Setting
 from rocketjob.base.text import did_you_mean
@@ -83,6 +83,7 @@ class PluginManager:
         self._problems = Problems()
         self._settings: dict[str, Setting[Any]] = {}
         self._owners: dict[str, str] = {}
+        self._declared_by: dict[str, list[str]] = {}  # keys of settings, by plugin
         if entry_points is None:
             entry_points = metadata.entry_points(group=hookspecs.GROUP)
         self._load(unique(entry_points))
@@ -181,29 +182,56 @@ class PluginManager:
     def _take_out(self, name: str) -> None:
         """Take out a plugin that is left out, as far as it was registered."""
         if self._pluggy.has_plugin(name):
+            self._forget_settings(name)
             self._pluggy.unregister(name=name)
             self._hooks = {}
 
-    def _collect_settings(self) -> None:
+    def _collect_settings(self, only: str | None = None) -> None:
+        """Note the settings that all plugins bring, or one that was registered later.
+
+        Raises:
+            PluginError: that one brings what cannot be.
+        """
+        guarded = self._leaving_out if only is None else nullcontext
+
         def failed(error: HookFailed) -> None:
-            with self._leaving_out(error.plugin):
-                raise error
+            if only in (None, error.plugin):
+                with guarded(error.plugin):
+                    raise error
 
         for name, settings in reversed(self._hook("register_settings").all({}, failed)):
-            with self._leaving_out(name):
-                for setting in settings:
-                    self._add_setting(name, setting)
+            if only in (None, name):
+                with guarded(name):
+                    for setting in settings:
+                        self._add_setting(name, setting)
 
     def _add_setting(self, plugin: str, setting: Setting[Any]) -> None:
-        if setting.name in KERNEL or self._settings.get(setting.name, setting) != setting:
-            owner = self._owners.get(setting.name)
+        same = self._same_name(setting)
+        if same is not None and self._settings.get(setting.key) != setting:
+            owner = self._owners.get(same)
             theirs = f"of the plugin {self.whose(owner)}" if owner else "of the kernel"
             raise PluginError(
                 f"The plugin {self.whose(plugin)} failed in register_settings: there is a setting "
-                f"{setting.name} already, {theirs}. Give one of them another name"
+                f"{same} already, {theirs}. Give one of them another name"
             )
-        self._settings[setting.name] = setting
-        self._owners.setdefault(setting.name, plugin)
+        self._settings[setting.key] = setting
+        self._owners.setdefault(setting.key, plugin)
+        self._declared_by.setdefault(plugin, []).append(setting.key)
+
+    def _same_name(self, setting: Setting[Any]) -> str | None:
+        """Return the key of a setting that stands where another one would, or in its variable."""
+        clashes = {*map(variable, filter(None, (setting.key, setting.table)))}
+        for key, other in (*KERNEL.items(), *self._settings.items()):
+            if variable(key) in clashes or (other.table and other.table == setting.key):
+                return key
+        return None
+
+    def _forget_settings(self, plugin: str) -> None:
+        """Forget the settings that no plugin has any more."""
+        others = {key for name, keys in self._declared_by.items() if name != plugin for key in keys}
+        for key in self._declared_by.pop(plugin, ()):
+            if key not in others:
+                del self._settings[key], self._owners[key]
 
     # --- plugins that are no entry points ----------------------------------------------------
 
@@ -211,11 +239,17 @@ class PluginManager:
         """Add a plugin that is not an entry point, for example in a test.
 
         Raises:
-            PluginError: it is there already, or it has a hook that there is not.
+            PluginError: it is there already, has a hook that there is not, or a setting whose name
+                is taken.
         """
         name = name or self._free_name(plugin)
         self._bring_hookspecs(name, plugin)
         self._register(name, plugin)
+        try:
+            self._collect_settings(only=name)
+        except PluginError:
+            self._take_out(name)
+            raise
         for warning in self._problems.warnings_of(name):
             log.warning(warning)
 
@@ -226,6 +260,7 @@ class PluginManager:
 
     def unregister(self, plugin: Any) -> None:
         """Take a plugin out again."""
+        self._forget_settings(str(self._pluggy.get_name(plugin)))
         self._pluggy.unregister(plugin)
         self._hooks = {}
 
@@ -347,6 +382,12 @@ class PluginManager:
         self._problems.keep(answer.plugin, why, text)
 
     @property
+    def names(self) -> list[str]:
+        """The plugins that are loaded, the kernel not among them."""
+        names = (name for name, _ in self._pluggy.list_name_plugin())
+        return sorted(name for name in names if name != KERNEL_PLUGIN)
+
+    @property
     def problems(self) -> list[str]:
         """Why plugins, or what they bring by a hook, are left out."""
         return self._problems.errors
@@ -359,7 +400,8 @@ class PluginManager:
     @property
     def declared(self) -> Declared:
         """The settings of the plugins that are loaded."""
-        return Declared(self._settings, self._owners, tuple(self._problems.left_out))
+        broken = tuple(self._problems.left_out)
+        return Declared(self._settings, self._owners, broken, self._declared_by)
 
     def infos(self) -> list[PluginInfo]:
         """Describe every plugin that was found, by name."""

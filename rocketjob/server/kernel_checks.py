@@ -56,7 +56,7 @@ def kernel_checks() -> list[Check]:
 
 
 def check_configuration(patient: Patient) -> Iterator[Finding]:
-    """Report settings that differ from the defaults, and where they come from."""
+    """Report settings that differ from the defaults, and variables that are misspelt."""
     changed: dict[str, list[str]] = {}
     for name, origin in config_module.origins(patient.given).items():
         if origin != "default":
@@ -64,6 +64,10 @@ def check_configuration(patient: Patient) -> Iterator[Finding]:
     shown = "; ".join(f"from {origin}: {', '.join(names)}" for origin, names in changed.items())
     message = shown or "all settings have their defaults"
     yield Finding("configuration", OK, message, "", {"origins": changed})
+    disabled = patient.application.config.disabled_plugins
+    for name, hint in config_module.unknown_variables(disabled).items():
+        text = f"the variable {name} is not a setting, so it has no effect: {hint}"
+        yield Finding("configuration", WARNING, text, "correct or remove it", {"variable": name})
 
 
 def check_plugins(patient: Patient) -> Iterator[Finding]:

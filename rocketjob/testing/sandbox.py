@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -12,6 +12,7 @@ from rocketjob import application
 from rocketjob.application import Application
 from rocketjob.base import clock
 from rocketjob.base import config as config_module
+from rocketjob.base.config import KERNEL, Config
 from rocketjob.plugins.manager import PluginManager
 from rocketjob.queue.dispatch import Queue
 from rocketjob.store import Store
@@ -93,15 +94,17 @@ def sandbox(
         url: of the store; in memory if not given.
         plugins: only these are loaded, and the one that opens the store: names of installed ones,
             and modules or objects with hooks. None: all that are installed.
-        settings: any of `rocketjob.config`; the files and the environment are not read.
+        settings: any, a plugin's table as a dict: `notify={"url": "..."}`; the files and the
+            environment are not read.
 
     Raises:
         PluginError: one of `plugins` is not installed, or cannot be loaded.
         ConfigurationError: an unknown setting or a wrong value.
     """
     given = {"url": url, **settings}
-    config = config_module.load_given(given)
-    load = None if plugins is None else functools.partial(only, list(plugins), config)
+    load = None if plugins is None else functools.partial(only, list(plugins), _of_kernel(given))
+    find = None if load is None else lambda disabled: load(disabled).declared
+    config = config_module.load_given(given, find)
     app = Application(config, given=given, load_plugins=load)
     if plugins is not None:
         _ = app.plugins  # a wrong one is to fail here, not in the middle of the test
@@ -111,3 +114,8 @@ def sandbox(
         finally:
             clock.reset()
             async_loop.close()
+
+
+def _of_kernel(settings: Mapping[str, Any]) -> Config:
+    """Return the settings that are the kernel's: of the plugins it is not known yet which."""
+    return config_module.load_given({n: v for n, v in settings.items() if n in KERNEL})

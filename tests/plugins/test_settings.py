@@ -141,7 +141,7 @@ LIMIT = Setting("acme_text", "none", string, "a text of Acme's")
 
 
 def installed(monkeypatch, name, settings):
-    module = types.ModuleType(f"acme_{name}")
+    module = types.ModuleType(f"acme_{name.replace('-', '_')}")
 
     @hookimpl
     def register_settings():
@@ -196,3 +196,239 @@ def test_the_store_of_the_slices_is_one_of_all_stores(tmp_path):
         assert made.application.stores() == [made.store, slices_store()]
     with sandbox() as made:
         assert made.application.stores() == [made.store]
+
+
+# --- in a table of their own -----------------------------------------------------------------
+
+URL = Setting("url", None, str, "where it is posted", table="acme-notify")
+TRIES = Setting("tries", 3, int, "how often it is tried", table="acme-notify")
+TOKEN = Setting("token", "", str, "who we are", table="acme-notify", secret=True)
+LOUD = Setting("loud", False, bool, "whether it says so", table="acme-notify")
+SHARE = Setting("share", 0.5, float, "of what is sent", table="acme-notify")
+TO = Setting("to", [], list, "who gets it", table="acme-notify")
+NOTIFY = [URL, TRIES, TOKEN, LOUD, SHARE, TO]
+
+
+def plugin(settings):
+    class Plugin:
+        @hookimpl
+        def register_settings(self):
+            return settings
+
+    return Plugin()
+
+
+@pytest.fixture
+def found(monkeypatch):
+    """What finds the settings: the plugin acme-notify, and no other."""
+
+    def find(disabled):
+        entry_points = [installed(monkeypatch, "acme-notify", NOTIFY)]
+        return PluginManager(disabled, entry_points=entry_points).declared
+
+    monkeypatch.setattr("rocketjob.base.config._find", find)
+    return find
+
+
+def read(tmp_path, toml="", name="rocketjob.toml", overrides=None, **environ):
+    (tmp_path / name).write_text(toml)
+    return load(overrides, environ=environ, directory=tmp_path)
+
+
+@pytest.mark.parametrize("table", ["acme_notify", "acme-notify"])
+def test_a_plugin_has_a_table_of_its_own(tmp_path, found, table):
+    config = read(tmp_path, f'[{table}]\nurl = "http://a"\ntries = 5\nto = ["ann"]')
+    assert (URL.of(config), TRIES.of(config), TO.of(config)) == ("http://a", 5, ["ann"])
+    assert (LOUD.of(config), SHARE.of(config)) == (False, 0.5)
+
+
+def test_in_pyproject_the_table_is_within_that_of_rocketjob(tmp_path, found):
+    config = read(tmp_path, "[tool.rocketjob.acme_notify]\ntries = 5", "pyproject.toml")
+    assert TRIES.of(config) == 5
+
+
+def test_variables_and_options_win_over_the_table_setting_by_setting(tmp_path, found):
+    toml = '[acme_notify]\nurl = "http://file"\ntries = 4\nloud = false\nto = ["ann"]'
+    variables = {"ROCKETJOB_ACME_NOTIFY_TRIES": "5", "ROCKETJOB_ACME_NOTIFY_LOUD": "yes"}
+    given = {"acme_notify": {"loud": False}, "acme-notify.to": "ann, bob"}
+    config = read(tmp_path, toml, overrides=given, **variables)
+    assert (URL.of(config), TRIES.of(config), LOUD.of(config)) == ("http://file", 5, False)
+    assert TO.of(config) == ["ann", "bob"]
+    told = origins(given, environ=variables, directory=tmp_path)
+    assert told["acme_notify.url"] == str(tmp_path / "rocketjob.toml")
+    assert told["acme_notify.tries"] == "the environment"
+    assert told["acme_notify.to"] == told["acme_notify.loud"] == "the options given"
+    assert told["acme_notify.share"] == "default"
+
+
+WRONG = [
+    ('tries = "x"', "tries = 'x': must be a whole number"),
+    ("tries = 1.5", "tries = 1.5: must be a whole number"),
+    ("url = 5", "url = 5: must be a string"),
+    ("share = true", "share = True: must be a number"),
+    ("share = nan", "share = nan: must be a number"),
+    ("loud = 7", "loud = 7: must be true or false"),
+    ("to = [5]", r"to = \[5\]: must be a list of strings"),
+    ("tris = 5", "there is no setting tris in this table; did you mean tries"),
+    ("token = 5", r"token = \(hidden\): must be a string"),
+]
+
+
+@pytest.mark.parametrize(("line", "message"), WRONG)
+def test_what_is_wrong_in_a_table_is_named_with_file_table_and_key(tmp_path, found, line, message):
+    with pytest.raises(ConfigurationError, match=rf"rocketjob\.toml, \[acme_notify\]: {message}"):
+        read(tmp_path, f"[acme_notify]\n{line}")
+    where = r"pyproject\.toml, \[tool\.rocketjob\.acme_notify\]: "
+    with pytest.raises(ConfigurationError, match=where + message):
+        read(tmp_path, f"[tool.rocketjob.acme_notify]\n{line}", "pyproject.toml")
+
+
+def test_a_wrong_variable_of_a_table_is_named(tmp_path, found):
+    message = "the environment: ROCKETJOB_ACME_NOTIFY_TRIES = 'x': must be a whole number"
+    with pytest.raises(ConfigurationError, match=message):
+        read(tmp_path, ROCKETJOB_ACME_NOTIFY_TRIES="x")
+
+
+@pytest.mark.parametrize(
+    ("toml", "message"),
+    [
+        ("acme_notify = 5", r"rocketjob\.toml: acme_notify must be a table, not 5"),
+        ("[acme_notfy]\ntries = 5", r"no table \[acme_notfy\]; did you mean acme_notify\?"),
+        ("[zzz]\na = 5", r"\[zzz\]: there is no table \[zzz\]; known are acme_notify"),
+        (
+            "disabled_plugins = ['acme-notify']\n[acme_notify]\ntries = 5",
+            "acme_notify.tries is a setting of the plugin acme-notify, which is disabled",
+        ),
+    ],
+)
+def test_a_table_that_cannot_be_is_refused(tmp_path, found, toml, message):
+    with pytest.raises(ConfigurationError, match=message):
+        read(tmp_path, toml)
+
+
+A, B = Setting("mode", "a", str, "x", table="two"), Setting("mode", "b", str, "y", table="two")
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "message"),
+    [
+        (A, B, "there is a setting two.mode already, of the plugin one"),
+        (A, Setting("two_mode", "", str, "x"), "there is a setting two.mode already, of the"),
+        (Setting("two_mode", "", str, "x"), A, "there is a setting two_mode already, of the"),
+        (A, Setting("two", "", str, "x"), "there is a setting two.mode already, of the plugin one"),
+        (Setting("two", "", str, "x"), A, "there is a setting two already, of the plugin one"),
+        (LIMIT, Setting("level", "", str, "x", table="log"), "setting log_level already, of the"),
+        (LIMIT, Setting("x", "", str, "x", table="log"), "setting log already, of the kernel"),
+    ],
+)
+def test_two_settings_of_one_name_or_variable_are_refused(monkeypatch, first, second, message):
+    entry_points = [
+        installed(monkeypatch, "one", [first]),
+        installed(monkeypatch, "other", [second]),
+    ]
+    with pytest.raises(PluginError, match=f"The plugin other .*{message}"):
+        PluginManager(entry_points=entry_points)
+    manager = PluginManager(entry_points=entry_points, strict=False)
+    assert list(manager.declared.settings) == [first.key]
+    assert manager.names == ["one"]
+
+
+def test_two_plugins_may_share_a_setting(monkeypatch):
+    entry_points = [installed(monkeypatch, name, [A]) for name in ("one", "two")]
+    declared = PluginManager(entry_points=entry_points).declared
+    assert declared.of_plugins == {"one": ["two.mode"], "two": ["two.mode"]}
+
+
+@pytest.mark.parametrize("name", ["Mode", "a.b", "two words", "1st", ""])
+def test_a_name_that_cannot_be_a_variable_is_refused(name):
+    with pytest.raises(ValueError, match="name is lower-case letters"):
+        Setting(name, "", str, "x")
+
+
+# --- reading them ----------------------------------------------------------------------------
+
+
+def test_settings_are_read_by_the_plugins_name():
+    with sandbox(plugins=[plugin(NOTIFY)], acme_notify={"url": "http://a", "token": "topsecret"}):
+        found = rocketjob.settings("acme-notify")
+        assert found == rocketjob.settings("acme_notify")
+        assert (found.url, found.tries, found.token) == ("http://a", 3, "topsecret")
+        assert {*found} == {"url", "tries", "token", "loud", "share", "to"} <= {*dir(found)}
+        assert "topsecret" not in repr(found)
+        assert "tries=3" in repr(found)
+
+
+def test_all_settings_can_be_read():
+    with sandbox(plugins=[plugin(NOTIFY)], workers=3, acme_notify={"tries": 5}):
+        found = rocketjob.settings()
+        assert (found.workers, found.acme_notify.tries) == (3, 5)
+    with sandbox(time_zone="Europe/Berlin", encryption_keys=["topsecret"]):
+        for owner in (rocketjob.settings(), rocketjob.settings("cron")):
+            assert owner.time_zone == "Europe/Berlin"
+        assert rocketjob.settings("processing-window").time_zone == "Europe/Berlin"
+        assert "topsecret" not in repr(rocketjob.settings())
+        assert not [*rocketjob.settings("retry")]
+
+
+def test_settings_are_read_only_and_a_wrong_name_is_told(rocketjob):
+    import rocketjob
+
+    found = rocketjob.settings("cron")
+    with pytest.raises(AttributeError, match="read only: set them with rocketjob"):
+        found.time_zone = "UTC"
+    with pytest.raises(AttributeError, match="read only"):
+        del found.time_zone
+    with pytest.raises(AttributeError, match=r"plugin cron has no setting zone; .*time_zone"):
+        found.zone  # noqa: B018
+    with pytest.raises(ConfigurationError, match=r"No plugin corn is loaded.*did you mean cron\?"):
+        rocketjob.settings("corn")
+
+
+def test_a_sandbox_can_change_the_settings_of_a_plugin_one_by_one():
+    with sandbox(plugins=[plugin(NOTIFY)], acme_notify={"url": "http://a"}):
+        rocketjob.configure(acme_notify={"tries": 5})
+        rocketjob.configure(acme_notify={"loud": True})
+        found = rocketjob.settings("acme-notify")
+        assert (found.url, found.tries, found.loud) == ("http://a", 5, True)
+        with pytest.raises(ConfigurationError, match=r"\[acme_notify\]: there is no setting x"):
+            rocketjob.configure(acme_notify={"x": 5})
+
+
+def test_a_plugin_that_is_registered_in_code_brings_its_settings(rocketjob):
+    import rocketjob as package
+
+    own = plugin([LIMIT, TRIES])
+    rocketjob.plugins.register(own)
+    package.configure(acme_text="here", acme_notify={"tries": 9})
+    assert (package.settings().acme_text, package.settings("acme-notify").tries) == ("here", 9)
+    with pytest.raises(PluginError, match="there is a setting acme_text already, of the plugin"):
+        rocketjob.plugins.register(plugin([TOKEN, Setting("acme_text", 5, int, "other")]))
+    assert "acme_notify.token" not in rocketjob.plugins.declared.settings
+    rocketjob.plugins.unregister(own)
+    assert "acme_text" not in rocketjob.plugins.declared.settings
+
+
+# --- variables that nobody knows ---------------------------------------------------------------
+
+
+def test_doctor_names_variables_that_nobody_knows(rocketjob, monkeypatch):
+    from rocketjob.server.checks import Patient
+    from rocketjob.server.kernel_checks import check_configuration
+
+    for name in ("ROCKETJOB_WROKERS", "ROCKETJOB_TIME_ZOME", "ROCKETJOB_QQQQQ", "ROCKETJOB_URL"):
+        monkeypatch.setenv(name, "5")
+    monkeypatch.setenv("ROCKETJOB_TEST_STORE_X", "5")
+    monkeypatch.setenv("ROCKETJOB_CONFIG", "")
+    findings = check_configuration(Patient(rocketjob.application, {}))
+    found = {each.data["variable"]: each.message for each in findings if each.status == "warning"}
+    assert {*found} == {"ROCKETJOB_WROKERS", "ROCKETJOB_TIME_ZOME", "ROCKETJOB_QQQQQ"}
+    assert "did you mean ROCKETJOB_WORKERS?" in found["ROCKETJOB_WROKERS"]
+    assert "did you mean ROCKETJOB_TIME_ZONE?" in found["ROCKETJOB_TIME_ZOME"]
+    assert "see rocketjob config" in found["ROCKETJOB_QQQQQ"]
+
+
+def test_a_variable_of_a_disabled_plugin_is_told_with_the_plugin(monkeypatch):
+    from rocketjob.base.config import unknown_variables
+
+    found = unknown_variables(["cron", "processing-window"], {"ROCKETJOB_TIME_ZONE": "UTC"})
+    assert "a setting of the plugin cron, not loaded" in found["ROCKETJOB_TIME_ZONE"]

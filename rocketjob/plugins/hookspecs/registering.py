@@ -68,7 +68,8 @@ def register_settings() -> list[Setting[Any]]:
     """Return the settings that you read; they are set, checked and shown as the kernel's own.
 
     Called when the plugins have been loaded, so it must not ask for a setting itself. Two plugins
-    may share one, if they return the same.
+    may share one, if they return the same; otherwise the second of a name, or of a variable, is
+    left out. `rocketjob.settings` reads them.
     """
     raise NotImplementedError
 
