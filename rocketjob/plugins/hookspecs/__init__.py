@@ -44,6 +44,7 @@ from rocketjob.plugins.hookspecs.registering import (
     register_jobs,
     register_mixins,
     register_settings,
+    register_states,
     register_stores,
 )
 
@@ -67,6 +68,7 @@ __all__ = [
     "register_jobs",
     "register_mixins",
     "register_settings",
+    "register_states",
     "register_stores",
     "state_changed",
     "transition_writes",
