@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from rocketjob import Job
+from rocketjob import Job, application
 from rocketjob.base.errors import ValidationError
 from rocketjob.cli.classes import resolve
 from rocketjob.cli.command import command, json_option
@@ -19,6 +19,7 @@ from rocketjob.cli.output import print_json
 from rocketjob.cli.session import store_line
 from rocketjob.cli.types import as_dict
 from rocketjob.model.types import exact_json
+from rocketjob.store.capabilities import refuse_one_process
 
 MAX_SHOWN = 5  # wrong lines of a file that are told at once
 
@@ -74,6 +75,9 @@ def enqueue(
     """
     fields = as_dict(properties)
     cls = resolve(spec)
+    current = application.current()
+    if current.given is None:  # a test's sandbox outlives the command
+        refuse_one_process(current.store, "a job that this command stores would end with it")
     if many is None:
         stored = [build(cls, fields, args, as_dict(kwargs, "the argument")).submit()]
     elif args or kwargs:

@@ -27,11 +27,13 @@ from rocketjob.cli.command import Command
 from rocketjob.cli.options import setting_option
 from rocketjob.cli.output import print_pairs, styled
 from rocketjob.cli.session import session_of, store_line
+from rocketjob.store.capabilities import refuse_one_process
 
 if TYPE_CHECKING:
     from rocketjob.server.classes import Classes
 
 log = Logger("rocketjob.cli.server")
+WHY_SHARED = "a server has several"
 EXAMPLES = (
     ("run the jobs of one module", "server --app myapp.jobs"),
     ("20 threads in 4 processes", "server --app myapp.jobs --workers 20 --processes 4"),
@@ -101,6 +103,7 @@ def serve(current: Application, *, banner: bool = False, until_eof: bool = False
     import_app(current.config.app)
     put_back()  # the log, if the app has configured logging
     current = application.current()  # the app may have named its store
+    refuse_one_process(current.store, WHY_SHARED)
     classes = find_classes(current)
     refuse_wrong_classes(classes)
     if banner:
@@ -185,13 +188,8 @@ def _check(current: Application, ctx: click.Context) -> None:
     from rocketjob.base.errors import UnsupportedOperation
     from rocketjob.jobs.claims import COLLECTION
 
-    if ":memory:" in current.config.url:
-        raise click.UsageError(
-            "a server has several processes, which cannot share a store in memory: use a file, "
-            "such as sqlite:///rocketjob.db",
-            ctx,
-        )
     try:
+        refuse_one_process(current.store, WHY_SHARED)
         jobs = current.store.collection(COLLECTION)
         if current.config.where:
             jobs.find_one(current.config.where, {"_id": 1})

@@ -1,5 +1,6 @@
 """What a store must be able to do, and what is built on that alone: see `rocketjob.store.port`."""
 
+from rocketjob.store.capabilities import Capabilities
 from rocketjob.store.port import (
     ATTEMPTS,
     BACK_OFF,
@@ -31,6 +32,7 @@ __all__ = [
     "BACK_OFF",
     "MAX_DOCUMENT_BYTES",
     "Also",
+    "Capabilities",
     "Collection",
     "Committed",
     "DeleteResult",

@@ -18,8 +18,8 @@ Nobody but a store asks whether there are transactions. All others hand it a **u
 * `lease`: let one caller at a time evaluate a limit, where transactions do not see to that.
 * `indexes`: what its own bookkeeping needs.
 
-A store with transactions commits with `commit_in_transaction`, leaves nothing to recover and yields
-`NOT_NEEDED` as its lease. One without has an `Outbox` and uses `rocketjob.store.lease`. What is
+A store with transactions derives from `rocketjob.store.transacted.Transacted`, which does these
+four. One without has an `Outbox` and uses `rocketjob.store.lease`. What is
 visible for a moment there is what the unit says: `interim`, `hidden`. A unit that is one write
 must cost one write. `rocketjob.testing.store_contract` checks this with a store that dies at every
 write.
@@ -38,6 +38,7 @@ from typing import Any, Protocol, TypeVar, runtime_checkable
 from rocketjob.base.backoff import Backoff
 from rocketjob.base.errors import is_conflict
 from rocketjob.base.interrupt import Interrupt
+from rocketjob.store.capabilities import Capabilities
 from rocketjob.store.unit import Committed, Filter, Stored, Units, Update, Write
 
 T = TypeVar("T")
@@ -181,11 +182,8 @@ class Store(Protocol):
         ...
 
     @property
-    def supports_transactions(self) -> bool:
-        """Whether `transaction` is all-or-nothing; if not, it only groups.
-
-        For the store itself, and for people to read: see `commit`.
-        """
+    def capabilities(self) -> Capabilities:
+        """What it can do. Only stores ask it of transactions: all others use `commit`."""
         ...
 
     def collection(self, name: str) -> Collection:

@@ -1,14 +1,26 @@
-"""`commit` for stores with transactions."""
+"""What stores with transactions have in common; above all `commit`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, cast
 
 from rocketjob.base.errors import is_conflict, is_duplicate_key
 from rocketjob.base.log import Logger
-from rocketjob.store.port import Store, atomically
-from rocketjob.store.unit import Also, Committed, Insert, Stored, Unit, Units, Write, decided
+from rocketjob.store.lease import NOT_NEEDED
+from rocketjob.store.port import Lease, Store, atomically
+from rocketjob.store.unit import (
+    Also,
+    Committed,
+    Filter,
+    Insert,
+    Stored,
+    Unit,
+    Units,
+    Write,
+    decided,
+)
 
 log = Logger("rocketjob.store")
 
@@ -24,6 +36,26 @@ def commit_in_transaction(store: Store, units: Units) -> list[Committed]:
         except Exception as error:
             if not attempt.leaves_out(error):
                 raise
+
+
+class Transacted:
+    """What a store with transactions inherits: each unit is a transaction, and nothing is left."""
+
+    def commit(self, units: Units) -> list[Committed]:
+        """Store units in one transaction."""
+        return commit_in_transaction(cast(Store, self), units)
+
+    def recover(self, collection: str | None = None, filter: Filter | None = None) -> int:
+        """Finish what dead processes left: a transaction leaves nothing."""
+        return 0
+
+    def lease(self, key: str) -> AbstractContextManager[Lease]:
+        """Keep others out of a block: transactions do."""
+        return nullcontext(NOT_NEEDED)
+
+    def indexes(self) -> dict[str, list[dict[str, Any]]]:
+        """Return the indexes that the store itself needs: none."""
+        return {}
 
 
 def write_guards(store: Store, units: Sequence[Unit], session: Any = None) -> list[bool]:

@@ -162,6 +162,6 @@ def test_only_stores_ask_whether_there_are_transactions():
         path.relative_to(ROOT)
         for folder in folders
         for path in (ROOT / folder).rglob("*.py")
-        if "supports_transactions" in path.read_text(encoding="utf-8")
+        if "capabilities.transactions" in path.read_text(encoding="utf-8")
     ]
     assert [str(path) for path in asking if path.parent.name not in stores] == []

@@ -11,12 +11,12 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Any
 
 from rocketjob.base.backoff import Backoff
 from rocketjob.base.interrupt import Interrupt
 from rocketjob.base.log import Logger
+from rocketjob.store.changes import ChangeCounter
 
 log = Logger("rocketjob.store")
 AWAIT_MS = 500  # how long the server holds one read of a change stream
@@ -24,7 +24,7 @@ BACK_OFF = (0.1, 10.0)  # seconds: the first and the longest wait after an error
 POLL = (0.05, 1.0)  # seconds: the first and the longest wait of those who poll
 
 
-class Changes:
+class Changes(ChangeCounter):
     """Counts the changes of the database, in a thread of its own, while anybody waits for them.
 
     Args:
@@ -32,27 +32,16 @@ class Changes:
     """
 
     def __init__(self, database: Callable[[], Any]) -> None:
-        self.database, self.count = database, 0
+        super().__init__()
+        self.database = database
         self.breaks = 0  # how often the stream broke off
-        self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
         self._token: Any = None  # where the stream goes on, if it breaks off
 
-    def wait(self, mark: int, timeout: float, interrupt: Interrupt | None) -> bool:
+    def wait(self, mark: int, timeout: float, interrupt: Interrupt | None = None) -> bool:
         self._start()
-        end = time.monotonic() + timeout
-        with interrupt.calling(self._notify) if interrupt else nullcontext(), self._changed:
-            while self.count == mark and not (interrupt is not None and interrupt.is_set()):
-                left = end - time.monotonic()
-                if left <= 0:
-                    return False
-                self._changed.wait(left)
-            return self.count != mark
-
-    def _notify(self) -> None:
-        with self._changed:
-            self._changed.notify_all()
+        return super().wait(mark, timeout, interrupt)
 
     def _start(self) -> None:
         with self._changed:
@@ -66,17 +55,17 @@ class Changes:
             try:
                 with self._open() as stream:
                     # What was written before the stream was open is not seen by it.
-                    self._add()
+                    self.add()
                     while stream.alive and not self._stopping.is_set():
                         if self._read(stream):
-                            self._add()
+                            self.add()
                         pauses.reset()
                 self._stopping.wait(pauses.next())  # it was ended, as by a drop: not again at once
             except Exception as error:
                 if self._stopping.is_set():
                     return
                 self.breaks += 1
-                self._add()  # whoever waits looks for himself, and meets the error
+                self.add()  # whoever waits looks for himself, and meets the error
                 log.debug("the change stream broke off", error=str(error)[:200])
                 self._stopping.wait(pauses.next())
                 self._token = None
@@ -93,14 +82,9 @@ class Changes:
         self._token = stream.resume_token
         return changed
 
-    def _add(self) -> None:
-        with self._changed:
-            self.count += 1
-            self._changed.notify_all()
-
     def stop(self) -> None:
         self._stopping.set()
-        self._notify()
+        self.notify()
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(2 + AWAIT_MS / 1000)

@@ -15,7 +15,18 @@ from typing import Any, cast
 
 from rocketjob.base.errors import StoreError, is_conflict
 from rocketjob.base.interrupt import Interrupt
-from rocketjob.store import Collection, Committed, Filter, Lease, Sort, Stored, Units, Update, Write
+from rocketjob.store import (
+    Capabilities,
+    Collection,
+    Committed,
+    Filter,
+    Lease,
+    Sort,
+    Stored,
+    Units,
+    Update,
+    Write,
+)
 from rocketjob.store.lease import NOT_NEEDED, lease
 from rocketjob.store.outbox import Outbox
 from rocketjob.store.transacted import commit_in_transaction
@@ -131,7 +142,17 @@ class MongoStore:
         return best
 
     @property
+    def capabilities(self) -> Capabilities:
+        """What the deployment can do: it is asked, and tried, when this is first needed."""
+        return Capabilities(
+            several_processes=True,
+            transactions=self.supports_transactions,
+            wake_up=self.wake_up != "polling",
+        )
+
+    @property
     def supports_transactions(self) -> bool:
+        """Whether transactions are used."""
         if self._transactions is None:
             self._transactions = self._deployment.is_replicated and self._deployment.can_commit()
         return self._transactions

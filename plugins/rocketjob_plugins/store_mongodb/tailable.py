@@ -67,7 +67,7 @@ class Tailable(Changes):
         """Say that this process has written; the others are told by a thread."""
         if threading.current_thread() is self._teller:
             return  # that was the telling itself
-        self._add()
+        self.add()
         self._news.set()
         if self._teller is None:
             self._start_teller()

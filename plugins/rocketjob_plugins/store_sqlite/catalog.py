@@ -13,12 +13,10 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from rocketjob.base.errors import StoreError
-from rocketjob.store import Filter, Sort
-from rocketjob.store.packing import pack, unpack
+from rocketjob.store.documents import values
+from rocketjob.store.documents.index import is_same
+from rocketjob.store.packing import unpack
 
-from . import values
-from .matcher import compile_filter
 from .table import Index, Table, columns_with, definition_of
 
 FORMAT_VERSION: Final = 1
@@ -123,15 +121,8 @@ class Catalog:
         Raises:
             StoreError: another index has its name.
         """
-        for existing in unpack(table.definition)["indexes"]:
-            if existing == index:
-                return True
-            if existing["name"] == index["name"]:
-                raise StoreError(
-                    f"The index {index['name']!r} of {table.collection!r} exists with another "
-                    f"definition ({_describe(existing)}): give the new one another name"
-                )
-        return False
+        present = unpack(table.definition)["indexes"]
+        return any(is_same(existing, index, table.collection) for existing in present)
 
     def drop_index(self, collection: str, name: str) -> None:
         """Remove an index by name, but not its columns; do nothing if it does not exist."""
@@ -165,7 +156,7 @@ class Catalog:
         id = self._raw.execute(sql, (collection, definition)).lastrowid
         assert id is not None
         table = Table(id, collection, definition)
-        names = [c.name for c in table.fields] + [str(index.unique) for index in table.uniques]
+        names = [c.name for c in table.fields] + [str(index.column) for index in table.uniques]
         columns = "".join(f"{name}, " for name in names)
         self._raw.execute(
             f"CREATE TABLE {table.name}"
@@ -179,8 +170,8 @@ class Catalog:
         for number, index in enumerate(table.indexes):
             if index.unique:
                 self._raw.execute(
-                    f"CREATE UNIQUE INDEX {name}_{index.unique} ON {name} ({index.unique})"
-                    f" WHERE {index.unique} IS NOT NULL"
+                    f"CREATE UNIQUE INDEX {name}_{index.column} ON {name} ({index.column})"
+                    f" WHERE {index.column} IS NOT NULL"
                 )
             keys = ", ".join(
                 f"{table.columns[path].name}{' DESC' if way < 0 else ''}"
@@ -218,31 +209,3 @@ class Catalog:
         version = self._raw.execute("PRAGMA user_version").fetchone()[0]
         self._version = (version + 1) % 2**31
         self._raw.execute(f"PRAGMA user_version = {self._version}")
-
-
-def index_definition(keys: Sort, name: str, unique: bool, partial: Filter | None) -> dict[str, Any]:
-    """Return the stored definition of an index.
-
-    Raises:
-        StoreError: the keys are not a list of (field, 1 or -1).
-        UnsupportedOperation: the partial filter has an unknown operator.
-    """
-    if not keys or any(way not in (1, -1) for _, way in keys):
-        raise StoreError(f"An index needs a list of (field, 1 or -1), not {keys!r}")
-    normalised = values.normalise(partial) if partial else None
-    if normalised:
-        compile_filter(normalised)
-    definition = {
-        "name": name,
-        "keys": [[path, int(way)] for path, way in keys],
-        "unique": bool(unique),
-        "partial": normalised,
-    }
-    return unpack(pack(definition))
-
-
-def _describe(index: Mapping[str, Any]) -> str:
-    keys = ", ".join(f"{path} {way}" for path, way in index["keys"])
-    return (
-        keys + (", unique" if index["unique"] else "") + (", partial" if index["partial"] else "")
-    )

@@ -25,7 +25,7 @@ from bson.int64 import Int64
 from bson.objectid import ObjectId
 from bson.timestamp import Timestamp
 
-from .values import (
+from rocketjob.store.documents.values import (
     BINARY,
     BOOL,
     DATE,

@@ -6,20 +6,20 @@ import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from bson.objectid import ObjectId
-
 from rocketjob.base.errors import DuplicateKey, StoreError
 from rocketjob.store import Filter, Sort, Stored, Update
+from rocketjob.store.documents.ids import with_id
+from rocketjob.store.documents.index import index_definition
+from rocketjob.store.documents.order import sort_of
+from rocketjob.store.documents.projection import Project, compile_projection
+from rocketjob.store.documents.results import Deleted, InsertedMany, InsertedOne, Updated
+from rocketjob.store.documents.updater import Updater, upserted
+from rocketjob.store.documents.values import decode, encode
 
 from . import steps
-from .catalog import index_definition
 from .connection import Connection
 from .database import Database
-from .projection import Project, compile_projection
 from .query import Query
-from .results import Deleted, InsertedMany, InsertedOne, Updated
-from .updater import Updater, from_filter
-from .values import decode, encode
 
 FEW = 10  # documents removed at a time before a whole collection is dropped
 
@@ -57,7 +57,7 @@ class SqliteCollection:
         return InsertedMany(self._insert(documents))
 
     def _insert(self, documents: list[Stored]) -> list[Any]:
-        blobs = [encode(steps.with_id(document)) for document in documents]
+        blobs = [encode(with_id(document)) for document in documents]
 
         def work(connection: Connection) -> None:
             steps.insert(connection, connection.catalog.require(self._name), documents, blobs)
@@ -83,7 +83,7 @@ class SqliteCollection:
         shortly before its turn, and left out if it no longer matches, so a loop may change them.
         """
         query, project = Query(filter), compile_projection(projection)
-        order = steps.sort_of(sort)
+        order = sort_of(sort)
         return self._documents(query, project, order, abs(skip), abs(limit))
 
     def _documents(
@@ -147,7 +147,7 @@ class SqliteCollection:
         session: Any = None,
     ) -> Stored | None:
         """Return the first matching document, or None."""
-        query, project, order = Query(filter), compile_projection(projection), steps.sort_of(sort)
+        query, project, order = Query(filter), compile_projection(projection), sort_of(sort)
         matched = self._database.read(
             lambda connection: steps.matching(connection, self._name, query, order, 1)
         )
@@ -195,7 +195,7 @@ class SqliteCollection:
         session: Any = None,
     ) -> Stored | None:
         """Update the first matching document; return it as it was or, if True, as it became."""
-        query, order = Query(filter), steps.sort_of(sort)
+        query, order = Query(filter), sort_of(sort)
         updater = steps.prepared(update)
 
         def work(connection: Connection) -> Stored | None:
@@ -244,10 +244,7 @@ class SqliteCollection:
         return self._database.write(work)
 
     def _upsert(self, connection: Connection, query: Query, updater: Updater) -> Stored:
-        document = from_filter(query.filter)
-        updater.insert(document)
-        document.setdefault("_id", ObjectId())
-        document = {"_id": document["_id"], **document}
+        document = upserted(query.filter, updater)
         blob = encode(document)
         steps.insert(connection, connection.catalog.require(self._name), [document], [blob])
         return decode(blob)
@@ -317,13 +314,7 @@ class SqliteCollection:
 
         def work(connection: Connection) -> dict[str, dict[str, Any]]:
             table = connection.catalog.find(self._name)
-            information = {}
-            for index in table.indexes if table else ():
-                options: dict[str, Any] = {"unique": True} if index.unique else {}
-                if index.partial:
-                    options["partialFilterExpression"] = dict(index.partial)
-                information[index.name] = {"key": list(index.keys), **options}
-            return information
+            return {index.name: index.information() for index in table.indexes} if table else {}
 
         return self._database.read(work)
 

@@ -17,10 +17,11 @@ from bson.objectid import ObjectId
 
 from rocketjob.base.errors import StoreError
 from rocketjob.store import Filter, Sort, Stored
+from rocketjob.store.documents import values
+from rocketjob.store.documents.leaves import Match
+from rocketjob.store.documents.matcher import compile_match
 
-from . import cells, sql, values
-from .leaves import Match
-from .matcher import compile_filter
+from . import cells, sql
 from .table import Table
 
 _SCALARS: Final = frozenset({str, int, bool, ObjectId, type(None)})
@@ -53,12 +54,12 @@ class Query:
     def matches(self) -> Match:
         """The test for whether a document matches."""
         if self._matches is None:
-            self._matches = _equalities(self.filter) if self._guard else compile_filter(self.filter)
+            self._matches = _equalities(self.filter) if self._guard else compile_match(self.filter)
         return self._matches
 
     def check(self) -> None:
         """Raise if the filter is wrong, when there is nothing to try it on."""
-        compile_filter(self.filter)
+        compile_match(self.filter)
 
     def where(self, table: Table) -> sql.Part:
         """Return the condition for this filter, for use where order does not matter."""
@@ -88,7 +89,7 @@ class Query:
             return None
         if plan.unproved == ((),):
             return self.matches
-        return compile_filter({"$and": [self._clause(address) for address in plan.unproved]})
+        return compile_match({"$and": [self._clause(address) for address in plan.unproved]})
 
     def _clause(self, address: sql.Address) -> Filter:
         node: Any = self.filter
@@ -122,7 +123,7 @@ def _equalities(filter: Filter) -> Match:
             value = document.get(key)
             if type(value) is not type(expected) or value != expected:
                 # still equal if it is another type of number, or contained in an array
-                return type(value) in _CONTAINING and compile_filter(filter)(document)
+                return type(value) in _CONTAINING and compile_match(filter)(document)
         return True
 
     return matches

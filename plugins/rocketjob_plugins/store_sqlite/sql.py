@@ -15,10 +15,10 @@ from typing import Any, Final, NamedTuple
 from bson.regex import Regex
 
 from rocketjob.store import Filter, Sort
+from rocketjob.store.documents.language import clauses, is_operators
 
 from . import cells
 from .cells import InexactError
-from .language import clauses, is_operators
 from .table import INEXACT, NULLS, Column, Index, Table
 
 MAX_PARAMETERS: Final = 20_000  # SQLite allows 32,766 for a statement

@@ -6,7 +6,6 @@ Each takes a connection on which `database.py` has begun a transaction or a read
 from __future__ import annotations
 
 import heapq
-import re
 import sqlite3
 from array import array
 from collections.abc import Iterator, Sequence
@@ -15,18 +14,19 @@ from datetime import datetime
 from typing import Any, Final
 
 from bson.objectid import ObjectId
-from bson.regex import Regex
 
-from rocketjob.base.errors import DuplicateKey, StoreError
+from rocketjob.base.errors import DuplicateKey
 from rocketjob.store import Filter, Sort, Stored, Update
+from rocketjob.store.documents import grouping, values
+from rocketjob.store.documents.index import duplicate
+from rocketjob.store.documents.order import directions_of, order_key
+from rocketjob.store.documents.updater import Updater, compile_change
+from rocketjob.store.documents.values import MISSING, decode, encode, sort_key
 
-from . import cells, sql, values
+from . import cells, sql
 from .connection import Connection
-from .paths import collect, sorting_key, split
 from .query import Query
 from .table import INEXACT, NULLS, Table
-from .updater import Updater, compile_update
-from .values import MISSING, decode, encode, sort_key
 
 PAGE_DOCUMENTS: Final = 100
 PAGE_BYTES: Final = 1024 * 1024
@@ -41,8 +41,8 @@ def prepared(update: Update, returned: bool = True) -> Updater:
         type(fields) is dict and all(type(value) in _PLAIN_OR_TIME for value in fields.values())
         for fields in update.values()
     ):
-        return compile_update(update)
-    return compile_update(values.normalise(update))
+        return compile_change(update)
+    return compile_change(values.normalise(update))
 
 
 @dataclass(slots=True)
@@ -52,29 +52,6 @@ class StoredRow:
     number: int
     blob: bytes
     document: Stored = field(repr=False)
-
-
-def with_id(document: Stored) -> Stored:
-    """Give the caller's own document an `_id`, as pymongo does."""
-    if "_id" not in document:
-        document["_id"] = ObjectId()
-    elif isinstance(document["_id"], list | tuple | re.Pattern | Regex):
-        raise StoreError(f"An _id cannot be an array or a regular expression: {document['_id']!r}")
-    for name in document:
-        if isinstance(name, str) and name[:1] == "$":
-            raise StoreError(f"A field cannot be called {name!r}: names do not begin with $")
-    return document
-
-
-def sort_of(sort: Sort | None) -> Sort:
-    """Return the sort as a list of (field, 1 or -1)."""
-    if not sort:
-        return ()
-    if isinstance(sort, str) or any(
-        isinstance(part, str) or len(part) != 2 or part[1] not in (1, -1) for part in sort
-    ):
-        raise StoreError(f"A sort is a list of (field, 1 or -1), not {sort!r}")
-    return [(path, int(direction)) for path, direction in sort]
 
 
 def where_clause(part: sql.Part) -> str:
@@ -113,15 +90,9 @@ def _write(
 def _duplicate(error: sqlite3.Error, table: Table, document: Stored) -> DuplicateKey:
     column = str(error).rpartition(".")[2]
     for index in table.uniques:
-        if index.unique == column:
-            name, pattern, value = index.name, index.pattern(), index.key_value(document)
-            break
-    else:
-        name, pattern, value = "_id_", {"_id": 1}, {"_id": document["_id"]}
-    return DuplicateKey(
-        f"{table.collection} already has a document with {value!r} (unique index {name!r})",
-        {"index": name, "keyPattern": pattern, "keyValue": value},
-    )
+        if index.column == column:
+            return index.refusal(table.collection, document)
+    return duplicate(table.collection, "_id_", {"_id": 1}, {"_id": document["_id"]})
 
 
 def change(connection: Connection, table: Table, matched: list[StoredRow], updater: Updater) -> int:
@@ -257,35 +228,13 @@ def in_order(
         limited = f" LIMIT {limit}" if limit and plan.exact else ""
         cursor = connection.raw.execute(plan.sql + limited, plan.parameters)
         return array("q", (row[0] for row in cursor))
-    directions = [(split(path), direction) for path, direction in sort]
+    directions = directions_of(sort)
     keyed = (
-        (_order(row.document, directions), row.number) for row in scan(connection, table, query)
+        (order_key(row.document, directions), row.number) for row in scan(connection, table, query)
     )
     if limit:
         return array("q", (number for _, number in heapq.nsmallest(limit, keyed)))
     return array("q", (number for _, number in sorted(keyed)))
-
-
-class _Reversed:
-    """A sort key that compares in reverse."""
-
-    __slots__ = ("key",)
-
-    def __init__(self, key: Any) -> None:
-        self.key = key
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Reversed) and bool(self.key == other.key)
-
-    def __lt__(self, other: _Reversed) -> bool:
-        return bool(other.key < self.key)
-
-    __hash__ = None  # type: ignore[assignment]
-
-
-def _order(document: Stored, directions: Sequence[tuple[tuple[str, ...], int]]) -> list[Any]:
-    keys = [(sorting_key(document, parts, direction), direction) for parts, direction in directions]
-    return [key if direction > 0 else _Reversed(key) for key, direction in keys]
 
 
 def first_page(
@@ -341,14 +290,7 @@ def distinct_values(connection: Connection, table: Table, query: Query, key: str
         return sorted(
             (cells.from_column(value) for (value,) in rows if value is not None), key=sort_key
         )
-    members: dict[Any, Any] = {}
-    parts = split(key)
-    for row in scan(connection, table, query):
-        for value in collect(row.document, parts):
-            for member in value if isinstance(value, list) else [value]:
-                if member is not MISSING:
-                    members.setdefault(sort_key(member), member)
-    return [members[order] for order in sorted(members)]
+    return grouping.distinct((row.document for row in scan(connection, table, query)), key)
 
 
 def count_by(connection: Connection, table: Table, query: Query, key: str) -> dict[Any, int]:
@@ -365,17 +307,7 @@ def count_by(connection: Connection, table: Table, query: Query, key: str) -> di
             scalar = cells.from_column(value)
             counts[scalar] = counts.get(scalar, 0) + number  # True and 1 are one key to Python
         return counts
-    parts = split(key)
-    for row in scan(connection, table, query):
-        value = next(iter(collect(row.document, parts)), None)
-        value = None if value is MISSING else value
-        try:
-            counts[value] = counts.get(value, 0) + 1
-        except TypeError:
-            raise StoreError(
-                f"count_by cannot count by {key!r}: {value!r:.60} is not a scalar"
-            ) from None
-    return counts
+    return grouping.count_by((row.document for row in scan(connection, table, query)), key)
 
 
 def claim(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
@@ -10,9 +9,9 @@ from typing import Any, Final
 
 from rocketjob.base.errors import StoreUnavailable
 from rocketjob.base.interrupt import Interrupt
-from rocketjob.store import Committed, Filter, Lease, Sort, Stored, Units, Update, Write
-from rocketjob.store.lease import NOT_NEEDED
-from rocketjob.store.transacted import commit_in_transaction
+from rocketjob.store import Capabilities, Filter, Sort, Stored, Update, Write
+from rocketjob.store.documents.order import sort_of
+from rocketjob.store.transacted import Transacted
 from rocketjob.store.upkeep import Space
 
 from . import compaction, steps
@@ -26,7 +25,7 @@ from .query import Query
 MOST_IDLE: Final = 1000
 
 
-class SqliteStore:
+class SqliteStore(Transacted):
     """A store in one SQLite file, which threads and processes of one machine share.
 
     Args:
@@ -52,9 +51,11 @@ class SqliteStore:
         return self._database.connections.has_made_it
 
     @property
-    def supports_transactions(self) -> bool:
-        """Whether `transaction` is all or nothing: it is."""
-        return True
+    def capabilities(self) -> Capabilities:
+        """What it can do; one in memory belongs to the process that opened it."""
+        return Capabilities(
+            several_processes=not self._location.in_memory, transactions=True, wake_up=True
+        )
 
     def __repr__(self) -> str:
         return f"SqliteStore({self.url!r})"
@@ -82,7 +83,7 @@ class SqliteStore:
         session: Any = None,
     ) -> list[Stored]:
         """Update the first `limit` documents that match, and return them as updated."""
-        query, order = Query(filter), steps.sort_of(sort)
+        query, order = Query(filter), sort_of(sort)
         updater = steps.prepared(update)
         if limit < 1:
             return []
@@ -121,22 +122,6 @@ class SqliteStore:
             return [steps.write_one(connection, table, *write) for write in compiled]
 
         return self._database.write(work) if compiled else []
-
-    def commit(self, units: Units) -> list[Committed]:
-        """Store units in one transaction."""
-        return commit_in_transaction(self, units)
-
-    def recover(self, collection: str | None = None, filter: Filter | None = None) -> int:
-        """Finish what dead processes left: a transaction leaves nothing."""
-        return 0
-
-    def lease(self, key: str) -> AbstractContextManager[Lease]:
-        """Keep others out of a block: transactions do."""
-        return contextlib.nullcontext(NOT_NEEDED)
-
-    def indexes(self) -> dict[str, list[dict[str, Any]]]:
-        """Return the indexes that the store itself needs: none."""
-        return {}
 
     def count_by(self, collection: str, key: str, filter: Filter | None = None) -> dict[Any, int]:
         """Count the documents by the value of one field."""

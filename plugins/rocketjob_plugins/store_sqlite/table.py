@@ -11,16 +11,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from rocketjob.base.errors import UnsupportedOperation
-from rocketjob.store import Filter, Stored
+from rocketjob.store import Stored
+from rocketjob.store.documents.index import Index as Declared
+from rocketjob.store.documents.paths import Parts, split, value_at
+from rocketjob.store.documents.values import MISSING
 from rocketjob.store.packing import pack, unpack
 
 from . import cells
 from .cells import InexactError
-from .leaves import Match
-from .matcher import compile_filter
-from .paths import Parts, split, value_at
-from .values import MISSING
 
 INEXACT: Final = 1  # a value of the column has no exact form: it can no longer serve queries
 NULLS: Final = 2  # a document has an explicit null there: NULL no longer means missing
@@ -42,39 +40,21 @@ class Column:
     simple: bool = True
 
 
-class Index:
-    """A declared index. A unique one has its own column, `unique`, for the whole key."""
+class Index(Declared):
+    """A declared index. A unique one has its own column for the whole key."""
 
-    def __init__(self, definition: Mapping[str, Any], unique: str | None) -> None:
-        self.name: str = definition["name"]
-        self.keys: list[tuple[str, int]] = [(path, int(way)) for path, way in definition["keys"]]
-        self.unique = unique
-        partial = definition["partial"]
-        self.partial: Filter | None = partial
-        self._is_member: Match | None = compile_filter(partial) if partial else None
-        self._parts = [split(path) for path, _ in self.keys]
+    def __init__(self, definition: Mapping[str, Any], column: str | None) -> None:
+        super().__init__(definition)
+        self.column = column
 
     def unique_key(self, document: Stored) -> Any:
         """Return the key that must be unique, or None if the document is not in the index."""
-        if self._is_member is not None and not self._is_member(document):
+        key_values = self.values(document)
+        if key_values is None:
             return None
-        key_values = [value_at(document, parts) for parts in self._parts]
-        if any(isinstance(value, list) for value in key_values):
-            raise UnsupportedOperation(
-                f"The unique index {self.name!r} of the embedded store cannot hold arrays"
-            )
         if len(key_values) == 1:
             return cells.key_column(key_values[0])
         return cells.compound_key(key_values)
-
-    def pattern(self) -> dict[str, int]:
-        """Return the keys as MongoDB reports them in errors."""
-        return dict(self.keys)
-
-    def key_value(self, document: Stored) -> dict[str, Any]:
-        """Return the document's values of the keys, as MongoDB reports them in errors."""
-        key_values = {path: value_at(document, split(path)) for path, _ in self.keys}
-        return {path: None if value is MISSING else value for path, value in key_values.items()}
 
 
 class Table:
@@ -100,7 +80,7 @@ class Table:
         self.raised: list[tuple[Column, int]] = []  # flags raised since the last `take_flags`
         self._updates: dict[frozenset[str], tuple[str, list[Column], list[Index]]] = {}
         self.plans: dict[Any, Any] = {}  # see query.py
-        names = ["id", *(c.name for c in self.fields), *(str(i.unique) for i in self.uniques)]
+        names = ["id", *(c.name for c in self.fields), *(str(i.column) for i in self.uniques)]
         places = ", ".join("?" * (len(names) + 1))
         self.insert_sql = f"INSERT INTO {self.name} ({', '.join(names)}, doc) VALUES ({places})"
         self.insert_numbered_sql = (
@@ -141,7 +121,7 @@ class Table:
         if statement is None:
             columns = [column for column in self.fields if column.parts[0] in touched]
             uniques = [index for index in self.uniques if _concerns(index, touched)]
-            names = [c.name for c in columns] + [str(index.unique) for index in uniques]
+            names = [c.name for c in columns] + [str(index.column) for index in uniques]
             assignments = "".join(f"{name} = ?, " for name in names)
             sql = f"UPDATE {self.name} SET {assignments}doc = ? WHERE n = ?"
             statement = self._updates[touched] = (sql, columns, uniques)

@@ -149,7 +149,7 @@ class Groups:
     @pytest.fixture
     def transactional(self, store: Store) -> Store:
         """The store, if it has transactions."""
-        if not store.supports_transactions:
+        if not store.capabilities.transactions:
             pytest.skip("the store has no transactions")
         store.collection("docs").insert_one({"_id": 0})
         store.collection("other").insert_one({"_id": 0})

@@ -275,7 +275,7 @@ class Units:
         self, store: Store, held_jobs: Collection, make: Callable[[], Unit], more: int
     ) -> None:
         """Others finish the unit and use up what it stored, before the one who began goes on."""
-        if store.supports_transactions:
+        if store.capabilities.transactions:
             pytest.skip("a transaction keeps the others out")
         mortal, used = Mortal(store), list[int]()
 

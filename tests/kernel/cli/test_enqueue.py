@@ -227,3 +227,9 @@ def test_an_argument_whose_type_is_for_checkers_only_is_an_error_and_no_text(cli
         "module level, not under TYPE_CHECKING"
     ) in done.err
     assert Job.count() == 0
+
+
+def test_a_job_that_would_end_with_the_command_is_refused(shell):
+    result = shell("enqueue", "--url", "sqlite://:memory:", REPORT, "username=x")
+    assert (result.code, result.out) == (1, "")
+    assert "a job that this command stores would end with it: use a store that" in result.err

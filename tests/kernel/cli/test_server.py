@@ -262,7 +262,10 @@ def test_debug_shows_the_traceback_of_an_app_that_fails(shell, tmp_path):
         (["--where", '{"priority": {"$near": 1}}'], "does not support '$near'"),
         (["--workers", "0"], "must be at least 1"),
         (["--heartbeat", "often"], "must be a number of seconds"),
-        (["--url", "sqlite://:memory:"], "cannot share a store in memory"),
+        (
+            ["--url", "sqlite://:memory:"],
+            "and a server has several: use a store",
+        ),
         (["--url", "carrier-pigeon://x"], "No plugin opens a store"),
         (["--log-level", "loud"], "must be one of trace"),
         (["--wrkers", "3"], "--workers"),

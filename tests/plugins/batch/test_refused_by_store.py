@@ -136,7 +136,7 @@ def large(rocketjob, megabytes, **values):
 
 def test_output_that_is_too_large_for_one_slice_becomes_several(rocketjob):
     job = large(rocketjob, [6, 6, 6])
-    if not rocketjob.store.supports_transactions:  # all of it is noted in one document first
+    if not rocketjob.store.capabilities.transactions:  # all of it is noted in one document first
         (failed,) = job.input.failed()
         assert failed.exception.message.startswith("records 1 to 3 have 18,000,")
         return

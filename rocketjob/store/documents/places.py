@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from rocketjob.base.errors import StoreError, UnsupportedOperation
-from rocketjob.store import Stored
-
-from .paths import Parts
-from .values import MISSING
+from rocketjob.store.documents.paths import Parts
+from rocketjob.store.documents.values import MISSING
+from rocketjob.store.unit import Stored
 
 _MAX_PADDING: Final = 1_500_000  # MongoDB's own limit on filling an array with nulls
 
@@ -19,7 +18,7 @@ def check_path(path: str) -> None:
         raise StoreError(f"{path!r} is not a path: it has an empty part")
     if "$" in path and any(part.startswith("$") for part in path.split(".")):
         raise UnsupportedOperation(
-            f"The embedded store does not support positional paths such as {path!r}: name the "
+            f"This store does not support positional paths such as {path!r}: name the "
             "index (`items.0.state`), or use a MongoDB store"
         )
 

@@ -20,7 +20,7 @@ UPDATE_OPERATORS: Final = (
 def unsupported(name: str, supported: str = FILTER_OPERATORS) -> UnsupportedOperation:
     """Return an error that names what is not supported, and what is."""
     return UnsupportedOperation(
-        f"The embedded store does not support {name!r}. Supported: {supported}. "
+        f"This store does not support {name!r}. Supported: {supported}. "
         "Evaluate it in Python, or use a MongoDB store"
     )
 

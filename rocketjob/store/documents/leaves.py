@@ -17,10 +17,9 @@ from bson.objectid import ObjectId
 from bson.regex import Regex
 
 from rocketjob.base.errors import StoreError
-
-from . import values
-from .language import is_operators, unsupported
-from .values import MISSING, equal, sort_key
+from rocketjob.store.documents import values
+from rocketjob.store.documents.language import is_operators, unsupported
+from rocketjob.store.documents.values import MISSING, equal, sort_key
 
 Match = Callable[[Any], bool]
 Leaf = tuple[Match, Match]

@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from rocketjob.base.errors import StoreError
-from rocketjob.store import Stored
-
-from .language import unsupported
+from rocketjob.store.documents.language import unsupported
+from rocketjob.store.unit import Stored
 
 Project = Callable[[Stored], Stored]
 _Tree = dict[str, Any]  # a name leads to a sub-tree, or to None at the end of a path

@@ -26,8 +26,9 @@ from bson.regex import Regex
 from bson.timestamp import Timestamp
 
 from rocketjob.base.errors import DocumentTooLarge, StoreError, UnsupportedOperation
-from rocketjob.store import MAX_DOCUMENT_BYTES, Stored
 from rocketjob.store.packing import pack, unpack
+from rocketjob.store.port import MAX_DOCUMENT_BYTES
+from rocketjob.store.unit import Stored
 
 
 class Missing:
@@ -198,7 +199,7 @@ def sort_key(value: Any) -> tuple[Any, ...]:
         value = stored(value)
         maker = _SORT_KEYS.get(type(value))
         if maker is None:
-            raise UnsupportedOperation(f"The embedded store cannot compare {type(value).__name__}")
+            raise UnsupportedOperation(f"This store cannot compare {type(value).__name__}")
     return maker(value)
 
 

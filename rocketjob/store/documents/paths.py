@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from .values import MISSING, sort_key
+from rocketjob.store.documents.values import MISSING, sort_key
 
 Test = Callable[[Any], bool]
 Parts = tuple[str, ...]

@@ -12,15 +12,22 @@ from typing import Any, Final
 from bson.regex import Regex
 
 from rocketjob.base.errors import StoreError
+from rocketjob.store.documents import values
+from rocketjob.store.documents.language import clauses, is_operators, unsupported
+from rocketjob.store.documents.leaves import (
+    LEAVES,
+    Leaf,
+    Match,
+    equality,
+    exists,
+    field_equality,
+    plainly,
+)
+from rocketjob.store.documents.paths import matches_any, split
+from rocketjob.store.documents.values import MISSING
 
-from . import values
-from .language import clauses, is_operators, unsupported
-from .leaves import LEAVES, Leaf, Match, equality, exists, field_equality, plainly
-from .paths import matches_any, split
-from .values import MISSING
 
-
-def compile_filter(filter: Mapping[str, Any]) -> Match:
+def compile_match(filter: Mapping[str, Any]) -> Match:
     """Return the test of a normalised filter.
 
     Raises:
@@ -72,7 +79,7 @@ def _clause(key: str, condition: Any) -> Match:
         return _always
     if key not in ("$and", "$or", "$nor"):
         raise unsupported(key)
-    tests = [compile_filter(member) for member in clauses(key, condition)]
+    tests = [compile_match(member) for member in clauses(key, condition)]
     if key == "$and":
         return _all_of(tests)
     return _any_of(tests) if key == "$or" else _negate(_any_of(tests))
@@ -148,7 +155,7 @@ def _element_match(operand: Any) -> Leaf:
     if is_operators(operand) and next(iter(operand)) not in ("$and", "$or", "$nor"):
         test = _all_of([_element(*part) for part in _parts(operand)])
     else:
-        inner = compile_filter(operand)
+        inner = compile_match(operand)
 
         def test(value: Any) -> bool:
             if isinstance(value, list):  # an array inside the array counts as a document

@@ -6,16 +6,16 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from bson.objectid import ObjectId
 from bson.regex import Regex
 
 from rocketjob.base.errors import StoreError
-from rocketjob.store import Stored
-
-from .language import UPDATE_OPERATORS, is_operators, unsupported
-from .operators import MAKERS, Change, Step
-from .paths import split
-from .places import check_path, parent_of, put
-from .values import copy
+from rocketjob.store.documents.language import UPDATE_OPERATORS, is_operators, unsupported
+from rocketjob.store.documents.operators import MAKERS, Change, Step
+from rocketjob.store.documents.paths import split
+from rocketjob.store.documents.places import check_path, parent_of, put
+from rocketjob.store.documents.values import copy
+from rocketjob.store.unit import Stored
 
 
 class Updater(NamedTuple):
@@ -37,7 +37,7 @@ class _Layout(NamedTuple):
     plain: bool  # nothing but $set of top-level fields
 
 
-def compile_update(update: Mapping[str, Any]) -> Updater:
+def compile_change(update: Mapping[str, Any]) -> Updater:
     """Return a function that applies a normalised update to a document.
 
     Raises:
@@ -142,7 +142,14 @@ def _path_order(path: str) -> list[tuple[int, int, str]]:
 # Upserts
 
 
-def from_filter(filter: Mapping[str, Any]) -> Stored:
+def upserted(filter: Mapping[str, Any], updater: Updater) -> Stored:
+    """Return the document that an upsert stores where nothing matched; its `_id` is first."""
+    document = _from_filter(filter)
+    updater.insert(document)
+    return {"_id": document.setdefault("_id", ObjectId()), **document}
+
+
+def _from_filter(filter: Mapping[str, Any]) -> Stored:
     """Return the document that an upsert starts from: the filter's equalities."""
     document: Stored = {}
     for path, value in _equalities(filter):

@@ -8,15 +8,21 @@ from typing import Any, Final, NamedTuple
 from bson.regex import Regex
 
 from rocketjob.base.errors import StoreError
-from rocketjob.store import Stored
-
-from . import values
-from .language import is_operators, unsupported
-from .leaves import Match
-from .matcher import compile_field, compile_filter
-from .paths import Parts, split
-from .places import check_path, existing_parent, member_of, parent_of, put, value_in
-from .values import MISSING, copy, equal, sort_key
+from rocketjob.store.documents import values
+from rocketjob.store.documents.language import is_operators, unsupported
+from rocketjob.store.documents.leaves import Match
+from rocketjob.store.documents.matcher import compile_field, compile_match
+from rocketjob.store.documents.paths import Parts, split
+from rocketjob.store.documents.places import (
+    check_path,
+    existing_parent,
+    member_of,
+    parent_of,
+    put,
+    value_in,
+)
+from rocketjob.store.documents.values import MISSING, copy, equal, sort_key
+from rocketjob.store.unit import Stored
 
 Change = Callable[[Stored], None]
 
@@ -218,7 +224,7 @@ def _pull(path: str, operand: Any) -> list[Step]:
         test = compile_field("v", operand)
         return _without("$pull", path, lambda member: test({"v": member}))
     if isinstance(operand, dict):
-        inner = compile_filter(operand)
+        inner = compile_match(operand)
         return _without("$pull", path, lambda member: isinstance(member, dict) and inner(member))
     if isinstance(operand, Regex):
         return _without("$pull", path, lambda member: compile_field("v", operand)({"v": member}))
