@@ -24,9 +24,8 @@ from rocketjob.base.ending import end_soon
 from rocketjob.base.log import Logger, LogService, put_back
 from rocketjob.model.app_modules import import_app
 from rocketjob.queue.dispatch import Queue
-from rocketjob.server import events
+from rocketjob.server import events, lifetime
 from rocketjob.server.server import MISSED_BEATS
-from rocketjob.server.subscribers import LoggerSubscriber
 from rocketjob.store import context
 from rocketjob.worker import async_loop
 from rocketjob.worker.pool import WorkerPool
@@ -76,12 +75,15 @@ class Child:
         )
         self.pool.end_when_idle = self.orders["quarantined"]
         threading.Thread(target=self._obey, name="commands", daemon=True).start()
-        LoggerSubscriber.subscribe()
         listener = events.Listener().start()
-        self.slots.set_ready()
-        log.debug("ready", worker=queue.worker_name, threads=self.orders["threads"])
-        # Fixed, since a job that connects elsewhere would move the jobs beside it.
-        with plugins.watched(), context.fixed():
+        with (
+            plugins.watched(),
+            lifetime.subscribers(plugins, lifetime.WORKER),
+            lifetime.told_of(plugins, lifetime.WORKER, queue.worker_name),
+            context.fixed(),  # since a job that connects elsewhere would move the jobs beside it
+        ):
+            self.slots.set_ready()
+            log.debug("ready", worker=queue.worker_name, threads=self.orders["threads"])
             self.pool.run()
         listener.stop()
         async_loop.close()

@@ -18,6 +18,7 @@ from rocketjob.cli.job_json import summary
 from rocketjob.cli.output import plain, print_json, to_json
 from rocketjob.cli.session import session_of
 from rocketjob.cli.types import as_dict
+from rocketjob.server import lifetime
 
 
 @command(
@@ -54,7 +55,8 @@ def perform(
     job = build(resolve(spec), as_dict(properties), args, as_dict(kwargs, "the argument"))
     logs = LogService(application.current().config.log_level, _log_target()).start()
     try:
-        value = job.perform_now()
+        with lifetime.told_of(application.current().plugins, lifetime.COMMAND, "perform"):
+            value = job.perform_now()
     except KeyboardInterrupt:
         raise
     except BaseException as error:

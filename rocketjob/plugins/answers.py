@@ -144,6 +144,14 @@ def is_check(value: Any) -> bool:
     return isinstance(value, Check)
 
 
+def is_subscriber(value: Any) -> bool:
+    from rocketjob.server.subscribers import Subscriber  # for start-up time
+
+    return isinstance(value, Subscriber) or (
+        isinstance(value, type) and issubclass(value, Subscriber)
+    )
+
+
 def is_reason(value: Any) -> bool:
     from rocketjob.jobs.reasons import Reason  # for start-up time
 

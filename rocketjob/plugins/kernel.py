@@ -9,6 +9,7 @@ from rocketjob.plugins.hookspecs import hookimpl
 
 if TYPE_CHECKING:
     from rocketjob.server.checks import Check
+    from rocketjob.server.subscribers import Subscriber
 
 
 @hookimpl
@@ -24,3 +25,26 @@ def register_checks() -> list[Check]:
     from rocketjob.server.kernel_checks import kernel_checks  # for start-up time
 
     return kernel_checks()
+
+
+@hookimpl
+def register_subscribers() -> list[type[Subscriber] | Subscriber]:
+    from rocketjob.server.subscribers import LoggerSubscriber  # for start-up time
+
+    return [LoggerSubscriber]
+
+
+@hookimpl
+def sweep() -> None:
+    from rocketjob.jobs import completions  # both for start-up time
+    from rocketjob.server import events
+
+    completions.forget()
+    events.remove_old()
+
+
+@hookimpl
+def server_sweep() -> None:
+    from rocketjob.store import context, upkeep  # for start-up time
+
+    upkeep.tidy_all(context.current().stores())

@@ -10,6 +10,7 @@ import contextlib
 import os
 import queue
 import threading
+from collections.abc import Callable
 
 import attrs
 
@@ -49,6 +50,7 @@ class ProcessTree:
         quarantined: the queue as a process for quarantined jobs sees it.
         stopping: set when the server stops: then nothing is started any more.
         wake: is set when a process has ended.
+        tell: tells the plugins of something, instead of calling them at once.
 
     Attributes:
         processes: those that live, by number.
@@ -70,6 +72,7 @@ class ProcessTree:
         quarantined: Queue,
         stopping: threading.Event,
         wake: Interrupt,
+        tell: Callable[..., None],
     ) -> None:
         self.application, self.config = application, application.config
         self.server, self.directory = server, directory
@@ -81,7 +84,7 @@ class ProcessTree:
         self.cut_short = self.worked_before = self.quick_deaths = 0
         self._quarantined, self._quarantined_after = quarantined, 0.0
         self._quarantined_pauses = Backoff(QUARANTINE_RETRY, self.config.re_check_seconds)
-        self._stopping, self._wake = stopping, wake
+        self._stopping, self._wake, self._tell = stopping, wake, tell
         self._numbers = 0
         self._beat_at = 0.0
 
@@ -173,13 +176,16 @@ class ProcessTree:
             # If the store is away for a while, nobody must begin with an empty one.
             "config": {**attrs.asdict(self.config), "create_store": False},
             "claimed_by": f"{self.server.incarnation}.{number}",
-            "worker_name": f"{self.server.name}:{number}",
+            "worker_name": self._name_of(number),
             "threads": threads,
             "quarantined": quarantined,
             "paused": self.paused,
             "urls_from": self.application.directory,
         }
         return Process.start(orders, slots, self.directory)
+
+    def _name_of(self, number: int) -> str:
+        return f"{self.server.name}:{number}"
 
     def start_quarantined(self) -> None:
         """Give jobs whose worker has crashed a process of their own, one job at a time.
@@ -244,6 +250,10 @@ class ProcessTree:
         if has_crashed:
             message = "a worker process died" if was_ready else "a worker process did not start"
             log.error(message, how=ended.describe(), performing=len(performed))
+            name, how = self._name_of(process.number), ended.describe()
+            self._tell(
+                "worker_died", server=self.server, worker=name, how=how, performing=performed
+            )
         if process.quarantined:
             self._put_off_quarantined(bool(worked or performed))
         if not self._stopping.is_set() and not process.quarantined:

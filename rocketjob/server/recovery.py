@@ -13,23 +13,27 @@ from datetime import timedelta
 from typing import Any
 
 from rocketjob.base import clock
+from rocketjob.base.config import Config
 from rocketjob.base.errors import StoreUnavailable
 from rocketjob.base.log import Logger
-from rocketjob.jobs import completions
 from rocketjob.jobs.claims import COLLECTION, UNCLAIMED
 from rocketjob.jobs.job import Job
 from rocketjob.jobs.unknown import UnknownJob
 from rocketjob.queue.reclaim import owners, requeue_claims
-from rocketjob.server import events
 from rocketjob.server.server import MISSED_BEATS, Server
 from rocketjob.store import Store
 from rocketjob.store.context import Context
-from rocketjob.store.upkeep import tidy
 
 log = Logger("rocketjob.recovery")
 AHEAD = timedelta(seconds=2)  # two machines' clocks may differ so much
+Tell = Callable[..., None]
 NOTHING = {"requeued": 0, "failed": 0}
 UNHELD = "it was running and nobody held it"
+
+
+def sweep_seconds(config: Config) -> float:
+    """Return the seconds between two sweeps of a server."""
+    return min(5.0, config.heartbeat_seconds / 4)
 
 
 class Recovery:
@@ -37,17 +41,17 @@ class Recovery:
 
     Args:
         incarnation: the server's own; its own processes are its supervisor's business.
+        tell: tells the plugins of something, instead of calling them at once.
     """
 
-    def __init__(self, application: Context, incarnation: str) -> None:
+    def __init__(self, application: Context, incarnation: str, tell: Tell | None = None) -> None:
         self.store, self.plugins = application.store, application.plugins
+        self._tell = tell or application.plugins.notify
         self.stores = application.stores
         self.config, self.incarnation = application.config, incarnation
-        self.interval = min(5.0, self.config.heartbeat_seconds / 4)
+        self.interval = sweep_seconds(self.config)
         self._seen: dict[Any, tuple[int, float]] = {}  # beat number, since when
         self._looked_at = clock.monotonic()
-        self._swept_events = 0.0
-        self._untidy: set[str] = set()  # stores of which the log says that they gave nothing back
         self._unheld: dict[Any, float] = {}  # running jobs that nobody has claimed, since when
 
     def sweep(self, living_processes: set[str]) -> dict[str, int]:
@@ -71,9 +75,6 @@ class Recovery:
         reclaimed.append(self._reclaim_unheld())
         for store in self.stores():
             store.recover()
-            self._tidy(store)
-        self._remove_old_events()
-        completions.forget()
         return {name: sum(server[name] for server in reclaimed) for name in NOTHING}
 
     def forget(self) -> None:
@@ -120,6 +121,8 @@ class Recovery:
         if Server.collection().delete_one(_silent(server)).deleted_count:
             self._seen.pop(server["_id"], None)
             log.error("a server died: its heartbeat stopped", name=server["name"])
+            if self.plugins.listens("server_lost"):
+                self._tell("server_lost", server=Server.from_document(server))
 
     def _reclaim(
         self, holder: str, crashed: dict[str, str] | None = None, unexplained: bool = False
@@ -161,16 +164,6 @@ class Recovery:
             job.logger.warning(f"reclaimed: {UNHELD}")
         return outcome
 
-    def _tidy(self, store: Store) -> None:
-        """Let a store give back space; if it cannot, the rest goes on."""
-        try:
-            tidy(store)
-            self._untidy.discard(store.url)
-        except Exception as error:
-            if store.url not in self._untidy:
-                log.warning("a store cannot give back space", store=store.url, error=str(error))
-            self._untidy.add(store.url)
-
     def plan_again(self) -> None:
         """Have jobs planned again that were planned by a clock that was ahead, and is right now."""
         now = clock.now()
@@ -184,11 +177,6 @@ class Recovery:
                 if self.store.is_transient(error):
                     raise
                 log.exception("a job cannot be planned again", job_id=str(stored["_id"]))
-
-    def _remove_old_events(self) -> None:
-        if clock.monotonic() - self._swept_events > 600:
-            self._swept_events = clock.monotonic()
-            events.remove_old()
 
 
 def _or_later(step: Callable[[Any], dict[str, int]], whose: Any) -> dict[str, int]:

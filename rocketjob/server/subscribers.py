@@ -40,9 +40,12 @@ class Subscriber:
     @classmethod
     def subscribe(cls, *args: Any, **kwargs: Any) -> Self:
         """Make a subscriber with these arguments and register it; return it as the handle."""
-        subscriber = cls(*args, **kwargs)
-        events.add(cls.name_of_event(), subscriber)
-        return subscriber
+        return cls(*args, **kwargs).add()
+
+    def add(self) -> Self:
+        """Register this subscriber."""
+        events.add(self.name_of_event(), self)
+        return self
 
     def unsubscribe(self) -> None:
         """Take exactly this subscriber off."""

@@ -23,14 +23,15 @@ from rocketjob.model.app_modules import import_app
 from rocketjob.queue.dispatch import Queue
 from rocketjob.queue.eligible import job_filter, unknown_in
 from rocketjob.queue.reclaim import requeue_claims
-from rocketjob.server import events, signals
+from rocketjob.server import events, lifetime, signals
 from rocketjob.server.heartbeat import Heartbeat, heartbeat
 from rocketjob.server.process_tree import ProcessTree, process_count
-from rocketjob.server.recovery import Recovery, unserved
+from rocketjob.server.recovery import Recovery, sweep_seconds, unserved
 from rocketjob.server.registration import Registration
 from rocketjob.server.server import Server, written
 from rocketjob.server.stalled import Stalled
-from rocketjob.server.subscribers import LoggerSubscriber, ServerSubscriber
+from rocketjob.server.subscribers import ServerSubscriber
+from rocketjob.server.sweeper import Sweeper
 from rocketjob.store import context
 from rocketjob.store.context import Context
 from rocketjob.store.port import is_new
@@ -66,10 +67,17 @@ class Supervisor:
         self.interrupt = Interrupt()
         self._stopping, self._killing = threading.Event(), threading.Event()
         self.server = _document(application, quarantined)
-        self.recovery = Recovery(application, self.server.incarnation)
+        self.sweeper = Sweeper(application, self.server, sweep_seconds(self.config))
+        self.recovery = Recovery(application, self.server.incarnation, self.sweeper.tell)
         self.registration = Registration(self.config, self.server, self.recovery, self._stopping)
         self.tree = ProcessTree(
-            application, self.server, directory, quarantined, self._stopping, self.interrupt
+            application,
+            self.server,
+            directory,
+            quarantined,
+            self._stopping,
+            self.interrupt,
+            self.sweeper.tell,
         )
         self.heartbeat = Heartbeat(
             self.registration,
@@ -163,25 +171,31 @@ class Supervisor:
             signals.answered(self.stop),
             ServerSubscriber.subscribed(self),
             self.application.plugins.watched(),
-            LoggerSubscriber.subscribed(),
+            lifetime.subscribers(self.application.plugins, lifetime.SUPERVISOR),
         ):
             self.registration.enter()
-            listener = events.Listener().start()
-            try:
-                self.tree.start()
-                self.heartbeat.start()  # only now: the first beat says how many workers there are
-                self.server.started()
-                log.info("server started", name=self.server.name, **self._shape())
-                for problem in unknown_in(self.config.where or {}):
-                    log.warning(f"the setting where may match nothing: {problem}")
-                self.watch()
-            finally:
-                self._shut_down()
-                listener.stop()
-                self.heartbeat.join(5)
-                self.sign_off()
+            with lifetime.told_of(self.application.plugins, lifetime.SUPERVISOR, self.server.name):
+                self._serve()
         log.info("server stopped", name=self.server.name, worked=self.worked)
         return 1 if self.cut_short else 0
+
+    def _serve(self) -> None:
+        listener = events.Listener().start()
+        try:
+            self.tree.start()
+            self.sweeper.start()
+            self.heartbeat.start()  # only now: the first beat says how many workers there are
+            self.server.started()
+            log.info("server started", name=self.server.name, **self._shape())
+            for problem in unknown_in(self.config.where or {}):
+                log.warning(f"the setting where may match nothing: {problem}")
+            self.watch()
+        finally:
+            self._shut_down()
+            listener.stop()
+            self.heartbeat.join(5)
+            self.sweeper.stop(5)
+            self.sign_off()
 
     def _shape(self) -> dict[str, Any]:
         store = self.application.store

@@ -5,9 +5,10 @@ A store that has none of this, such as one on a server, sees to its space itself
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple, Protocol, runtime_checkable
 
+from rocketjob.base.errors import StoreError
 from rocketjob.store.port import Store
 
 
@@ -62,6 +63,22 @@ def tidy(store: Store) -> None:
     """Let a store give back a little of its space, if it can."""
     if isinstance(store, Compactable):
         store.tidy()
+
+
+def tidy_all(stores: Iterable[Store]) -> None:
+    """Let all stores give back a little of their space.
+
+    Raises:
+        StoreError: one could not; the others were asked all the same.
+    """
+    failed: list[str] = []
+    for store in stores:
+        try:
+            tidy(store)
+        except Exception as error:
+            failed.append(f"the store {store.url} cannot give back space: {error}")
+    if failed:
+        raise StoreError("; ".join(failed))
 
 
 def advice(store: Store) -> str:

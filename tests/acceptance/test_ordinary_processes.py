@@ -393,3 +393,57 @@ def test_a_server_works_with_standard_streams_closed(tmp_path, closed):
         finally:
             started.kill()
             started.wait()
+
+
+# --- what plugins are told -----------------------------------------------------------------------
+
+NOTING = """
+    from rocketjob import hookimpl
+    from rocketjob.application import current
+
+    class Noting:
+        def note(self, *words):
+            with open("told", "a") as file:
+                print(*words, file=file)
+
+        @hookimpl
+        def process_started(self, role, name):
+            self.note("started", role, name)
+
+        @hookimpl
+        def process_stopping(self, role, name):
+            from rocketjob import Job
+            self.note("stopping", role, name, Job.count())
+
+        @hookimpl
+        def worker_died(self, server, worker, how, performing):
+            self.note("died", server.name, worker, "SIGKILL" in how, len(performing))
+
+        @hookimpl
+        def sweep(self):
+            self.note("swept")
+
+    current().plugins.register(Noting())
+"""
+
+
+def test_plugins_are_told_of_the_life_of_every_process_and_of_a_worker_that_dies(place, tmp_path):
+    insert(place, "SignalJob", ended_by=signal.SIGKILL)
+
+    def told():
+        path = tmp_path / "told"
+        return path.read_text().splitlines() if path.exists() else []
+
+    with servers(tmp_path, app(NOTING)) as start:
+        server = start("one", processes=1, workers=1, crash_limit=1).wait_until_up()
+        eventually(lambda: ended(place))
+        eventually(lambda: "died one one:1 True 1" in told())
+        eventually(lambda: "swept" in told())
+        eventually(lambda: "started worker one:2" in told())
+        server.send(signal.SIGTERM)
+        assert server.wait() == 0
+    assert told()[0] == "started supervisor one"
+    assert "started worker one:1" in told()
+    assert "stopping worker one:1 1" not in told()  # it was killed
+    assert "stopping worker one:2 1" in told()
+    assert told()[-1] == "stopping supervisor one 1"

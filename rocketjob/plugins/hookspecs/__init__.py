@@ -35,6 +35,15 @@ from rocketjob.plugins.hookspecs.marks import (
     hookspec,
     only_for,
 )
+from rocketjob.plugins.hookspecs.processes import (
+    process_started,
+    process_stopping,
+    register_subscribers,
+    server_lost,
+    server_sweep,
+    sweep,
+    worker_died,
+)
 from rocketjob.plugins.hookspecs.registering import (
     open_store,
     register_checks,
@@ -60,6 +69,8 @@ __all__ = [
     "key_of",
     "only_for",
     "open_store",
+    "process_started",
+    "process_stopping",
     "reclaim",
     "register_checks",
     "register_commands",
@@ -70,8 +81,13 @@ __all__ = [
     "register_settings",
     "register_states",
     "register_stores",
+    "register_subscribers",
+    "server_lost",
+    "server_sweep",
     "state_changed",
+    "sweep",
     "transition_writes",
     "veto_claim",
     "waiting_quarantined",
+    "worker_died",
 ]

@@ -329,30 +329,3 @@ def test_two_servers_that_bury_one_blame_no_job_twice(rocketjob, mine):
     KeptJob.collection().update_one({"_id": job.id}, {"$set": {"suspected": 1}})  # by the other
     mine.bury(Server.collection().find_one({"_id": dead.id}))
     assert (stored(job)["state"], stored(job)["interruptions"]) == ("queued", 0)
-
-
-# --- the stores ------------------------------------------------------------------------------
-
-
-def test_a_sweep_lets_every_store_give_back_space(rocketjob, mine, monkeypatch):
-    tidied = []
-    monkeypatch.setattr(recovery, "tidy", tidied.append)
-    mine.sweep(set())
-    assert tidied == rocketjob.application.stores()
-
-
-def test_a_store_that_cannot_give_back_space_is_said_once_and_stops_nothing(
-    rocketjob, mine, watch, monkeypatch, caplog
-):
-    def fail(store):
-        raise OSError("the disk is full")
-
-    monkeypatch.setattr(recovery, "tidy", fail)
-    for _ in range(3):
-        mine.sweep(set())
-    monkeypatch.setattr(recovery, "tidy", lambda store: None)
-    mine.sweep(set())
-    monkeypatch.setattr(recovery, "tidy", fail)
-    mine.sweep(set())
-    said = [each for each in caplog.records if "cannot give back space" in each.getMessage()]
-    assert len(said) == 2
