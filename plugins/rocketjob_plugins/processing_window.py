@@ -15,7 +15,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import pendulum
 
@@ -32,6 +32,11 @@ TICK = timedelta(microseconds=1)
 
 class ProcessingWindow(Job, abstract=True):
     """Mixin: see the module."""
+
+    __example__: ClassVar[dict[str, Any]] = {
+        "processing_schedule": "0 0 * * * UTC",
+        "processing_duration": timedelta(days=1),
+    }
 
     processing_schedule: str = field(user_editable=True, copy_on_restart=True)
     processing_duration: timedelta = field(user_editable=True, copy_on_restart=True)

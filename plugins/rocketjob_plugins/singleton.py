@@ -57,7 +57,9 @@ class Singleton(Job, abstract=True):
             try:
                 return super().submit()
             except ValidationError as error:
-                if self.on_conflict == "raise" or error.errors != {"state": [self._another()]}:
+                if self.on_conflict == "raise" or error.errors != {
+                    "state": [self._another_is_active()]
+                }:
                     raise
             twin = self.active_twin()
             if twin is not None:
@@ -80,7 +82,7 @@ class Singleton(Job, abstract=True):
             return
         if self._is_the_active_one() or self.active_twin() is None:
             return
-        self.errors.add("state", self._another(), conflict=True)
+        self.errors.add("state", self._another_is_active(), conflict=True)
 
     def _is_the_active_one(self) -> bool:
         same = self.stored_value(INDEX) == self._make_key()
@@ -97,12 +99,12 @@ class Singleton(Job, abstract=True):
         plain = {field: None if value is MISSING else value for field, value in stored.items()}
         return f"{name}:{hashlib.sha256(pack(plain)).hexdigest()[:32]}"
 
-    def _another(self) -> str:
+    def _another_is_active(self) -> str:
         return f"Another instance of {type(self).__name__} is already queued, running or paused"
 
     def duplicate_key_errors(self, details: Mapping[str, Any]) -> dict[str, list[str]]:
         if INDEX in details.get("keyPattern", {}):
-            return {"state": [self._another()]}
+            return {"state": [self._another_is_active()]}
         return super().duplicate_key_errors(details)
 
 

@@ -17,7 +17,7 @@ the job runs again. Write perform so that running it twice is harmless.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, ClassVar
 
 from rocketjob import Job, around, hookimpl
@@ -35,6 +35,7 @@ def _is_whole(job: Job) -> bool:
 class Transaction(Job, abstract=True):
     """Mixin: see the module."""
 
+    __example__: ClassVar[dict[str, Any]] = {"transaction": lambda self: nullcontext()}
     callback_events: ClassVar[frozenset[str]] = frozenset({SLICE})  # of batch jobs
 
     def __init_subclass__(cls, abstract: bool = False, **options: Any) -> None:

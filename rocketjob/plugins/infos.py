@@ -31,7 +31,6 @@ class PluginInfo:
     jobs: tuple[str, ...] = ()
     error: str | None = None
     warnings: tuple[str, ...] = ()
-    states: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -41,7 +40,6 @@ class PluginInfo:
         brought: Brought,
         error: str | None,
         warnings: list[str],
-        states: tuple[str, ...] = (),
     ) -> PluginInfo:
         """Describe what an entry point names.
 
@@ -61,7 +59,6 @@ class PluginInfo:
             jobs=_classes(name, brought["register_jobs"]),
             error=error,
             warnings=tuple(warnings),
-            states=states,
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import pendulum
 
@@ -25,6 +25,8 @@ ENDED = ("completed", "failed", "aborted")
 
 class Cron(Job, abstract=True):
     """Mixin: run a job on a schedule. See the package."""
+
+    __example__: ClassVar[dict[str, Any]] = {"cron_schedule": "0 9 * * * UTC"}
 
     cron_schedule: str | None = field(default=None, user_editable=True, copy_on_restart=True)
     cron_singleton: bool = field(default=True, user_editable=True, copy_on_restart=True)
@@ -84,11 +86,11 @@ class Cron(Job, abstract=True):
             return
         active = {INDEX: key, "state": {"$in": list(ACTIVE)}, "_id": {"$ne": self.id}}
         if type(self).where(active).exists():
-            self.errors.add("cron_schedule", self._another(), conflict=True)
+            self.errors.add("cron_schedule", self._another_of_the_series(), conflict=True)
 
     def duplicate_key_errors(self, details: Mapping[str, Any]) -> dict[str, list[str]]:
         if INDEX in details.get("keyPattern", {}):
-            return {"cron_schedule": [self._another()]}
+            return {"cron_schedule": [self._another_of_the_series()]}
         return super().duplicate_key_errors(details)
 
     def _make_cron_key(self) -> str | None:
@@ -99,7 +101,7 @@ class Cron(Job, abstract=True):
         # Two deploys may sync the same schedules at the same time.
         return self.schedule_name and f"{type(self).type_name()}#{self.schedule_name}"
 
-    def _another(self) -> str:
+    def _another_of_the_series(self) -> str:
         likeness = "with the same schedule" if self.cron_singleton else f"as {self.schedule_name}"
         return (
             f"Another instance of {type(self).__name__} is already queued, running, paused or "

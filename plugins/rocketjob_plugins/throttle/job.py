@@ -19,6 +19,7 @@ from rocketjob_plugins.throttle.waiting import Waiting
 class Throttle(Waiting, abstract=True):
     """Mixin: see the package."""
 
+    __example__: ClassVar[dict[str, Any]] = {"throttle_running_jobs": 5}
     throttle_running_jobs: ClassVar[int | None] = None
     rate_limit: ClassVar[str | None] = None
     throttle_key: ClassVar[Callable[[Any], Any] | None] = None

@@ -53,7 +53,6 @@ from rocketjob.plugins.hookspecs.registering import (
     register_jobs,
     register_mixins,
     register_settings,
-    register_states,
     register_stores,
 )
 
@@ -79,7 +78,6 @@ __all__ = [
     "register_jobs",
     "register_mixins",
     "register_settings",
-    "register_states",
     "register_stores",
     "register_subscribers",
     "server_lost",
