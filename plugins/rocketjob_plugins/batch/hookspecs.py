@@ -9,6 +9,7 @@ from rocketjob.plugins.answers import list_of
 
 if TYPE_CHECKING:
     from rocketjob_plugins.batch.serializers import Serializer
+    from rocketjob_plugins.batch.streams import Stream
 
 
 def _is_serializer(value: Any) -> bool:
@@ -34,6 +35,31 @@ def _refused_format(value: Any) -> str | None:
     from rocketjob_plugins.batch.tabular import known_formats  # for start-up time
 
     return refusal_of(value, "format", (*known_formats(), "xlsx"))
+
+
+def _is_stream(value: Any) -> bool:
+    from rocketjob_plugins.batch.streams.stream import Stream  # for start-up time
+
+    return isinstance(value, Stream)
+
+
+def _refused_stream(value: Any) -> str | None:
+    from rocketjob_plugins.batch.registered import refusal_of  # for start-up time
+    from rocketjob_plugins.batch.streams.known import built_in_extensions  # for start-up time
+    from rocketjob_plugins.batch.tabular.known import built_in_names  # for start-up time
+
+    return refusal_of(value, "stream", built_in_extensions() | built_in_names())
+
+
+@hookspec
+@list_of("streams: rocketjob_plugins.batch.streams.Stream", _is_stream, _refused_stream)
+def register_streams() -> list[Stream]:
+    """Return ways to pack or encrypt files: their extensions are then known wherever a file is.
+
+    Called in every process that reads or writes files, whenever it asks what a name means. One with
+    the name or an extension of another stream or format is refused, unless its `replaces` is True.
+    """
+    raise NotImplementedError
 
 
 @hookspec

@@ -9,13 +9,8 @@ from typing import Any
 from rocketjob import Job, before, field, validate
 from rocketjob.base.passwords import has_password
 from rocketjob_plugins.batch.streams import StreamError, open_binary, open_lines, open_writer
-from rocketjob_plugins.batch.streams.names import (
-    chosen_streams,
-    is_url,
-    library_failed,
-    shown,
-    streams_of,
-)
+from rocketjob_plugins.batch.streams.known import chosen_streams, streams_of
+from rocketjob_plugins.batch.streams.names import is_url, library_failed, shown
 from rocketjob_plugins.batch.streams.source import fsspec, local_path
 from rocketjob_plugins.batch.streams.target import check_address
 from rocketjob_plugins.retry import Retry

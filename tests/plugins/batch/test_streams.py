@@ -38,11 +38,12 @@ from rocketjob_plugins.batch.streams import (
     open_writer,
     streams_of,
 )
-from rocketjob_plugins.batch.streams import inflate as inflate_module
 from rocketjob_plugins.batch.streams import lines as lines_module
 from rocketjob_plugins.batch.streams import quotes as quotes_module
-from rocketjob_plugins.batch.streams.content import kind_of
+from rocketjob_plugins.batch.streams.inflate import Inflate
+from rocketjob_plugins.batch.streams.known import kind_of, known_streams
 from rocketjob_plugins.batch.streams.quotes import open_quote
+from rocketjob_plugins.batch.streams.stream import Place
 
 KEY = "test:" + "A" * 43 + "="
 LIBRARIES = {"zst": "zstandard", "enc": "cryptography", "xlsx": "openpyxl"}
@@ -485,7 +486,8 @@ def test_a_decompression_bomb_is_stopped(tmp_path, stream):
 def test_a_bomb_of_zstandard_stays_small_in_memory():
     need("zst")
     data = PACKED["zst"](bytes(100_000_000))
-    source = inflate_module.Inflate(io.BytesIO(data), "zst", "a.zst", Limits(max_ratio=1e9))
+    place = Place(name="a.zst", limits=Limits(max_ratio=1e9))
+    source = Inflate(io.BytesIO(data), known_streams()["zst"], place)
     sizes = [len(each) for each in iter(lambda: source.read(1 << 18), b"")]
     assert sum(sizes) == 100_000_000
     assert max(sizes) <= 64 * 1024 * 1024

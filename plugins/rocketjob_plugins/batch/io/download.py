@@ -12,8 +12,8 @@ from rocketjob_plugins.batch.category import OutputCategory
 from rocketjob_plugins.batch.io.rows import KeptRows, keeps_rows, rows_of
 from rocketjob_plugins.batch.io.tables import check_target_name, header_of, is_one_line
 from rocketjob_plugins.batch.slices import OutputSlices
-from rocketjob_plugins.batch.streams.content import HEAD_BYTES, kind_of
-from rocketjob_plugins.batch.streams.names import chosen_streams
+from rocketjob_plugins.batch.streams.known import chosen_streams, kind_of
+from rocketjob_plugins.batch.streams.stream import HEAD_BYTES
 from rocketjob_plugins.batch.streams.texts import check_line, line_of
 from rocketjob_plugins.batch.tabular import format_of
 

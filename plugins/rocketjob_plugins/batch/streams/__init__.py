@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from rocketjob_plugins.batch.streams.errors import StreamError
 from rocketjob_plugins.batch.streams.fixed import open_fixed_length, open_fixed_length_blocks
-from rocketjob_plugins.batch.streams.inflate import LIMITS, Limits
+from rocketjob_plugins.batch.streams.known import streams_of
+from rocketjob_plugins.batch.streams.limits import LIMITS, Limits
 from rocketjob_plugins.batch.streams.lines import (
     LineBlocks,
     Lines,
@@ -22,20 +23,33 @@ from rocketjob_plugins.batch.streams.lines import (
     open_lines,
     read_line_blocks,
 )
-from rocketjob_plugins.batch.streams.names import streams_of
 from rocketjob_plugins.batch.streams.options import Dialect, ReadKeywords, ReadOptions
 from rocketjob_plugins.batch.streams.readers import BinaryFile, open_binary
+from rocketjob_plugins.batch.streams.source import Reader
+from rocketjob_plugins.batch.streams.stream import (
+    Compressor,
+    Decompressor,
+    Layer,
+    Place,
+    Stream,
+)
 from rocketjob_plugins.batch.streams.writer import Writer, open_writer
 
 __all__ = [
     "LIMITS",
     "BinaryFile",
+    "Compressor",
+    "Decompressor",
     "Dialect",
+    "Layer",
     "Limits",
     "LineBlocks",
     "Lines",
+    "Place",
     "ReadKeywords",
     "ReadOptions",
+    "Reader",
+    "Stream",
     "StreamError",
     "Writer",
     "open_binary",

@@ -12,44 +12,30 @@ PGP = re.compile(  # to a key, or with a passphrase
     rb"(?:\x84.|\x85..|\xc1(?:[\x00-\xbf]|[\xc0-\xdf].))\x03|\x8c.\x04", re.DOTALL
 )
 TAR, TAR_AT = b"ustar", 257
-HEAD_BYTES = 32  # enough to tell all of them but the last
 
-_KINDS: list[tuple[bytes, str, str | None]] = [
-    (GZIP, "gzip data", "gz"),
-    (ZIP, "a zip archive or Excel workbook", "zip"),
-    (b"PK\x05\x06", "an empty zip archive", "zip"),
-    (XZ, "xz data", "xz"),
-    (ZSTD, "Zstandard data", "zst"),
-    (ENC + b"\x01", "a file encrypted by RocketJob", "enc"),
-    (b"-----BEGIN PGP MESSAGE", "a PGP message", "pgp"),
-    (b"%PDF-", "a PDF", None),
-    (b"\x89PNG", "a picture", None),
-    (b"\xff\xd8\xff", "a picture", None),
-    (b"GIF87a", "a picture", None),
-    (b"GIF89a", "a picture", None),
-    (b"\x7fELF", "a program", None),
-    (b"SQLite format 3", "a SQLite database", None),
-    (b"PAR1\x15", "a Parquet file", None),
-    (b"\xd0\xcf\x11\xe0", "an old Excel or Word file", None),
+ZIPS = (ZIP, b"PK\x05\x06")
+
+_OTHERS = [
+    (b"%PDF-", "a PDF"),
+    (b"\x89PNG", "a picture"),
+    (b"\xff\xd8\xff", "a picture"),
+    (b"GIF87a", "a picture"),
+    (b"GIF89a", "a picture"),
+    (b"\x7fELF", "a program"),
+    (b"SQLite format 3", "a SQLite database"),
+    (b"PAR1\x15", "a Parquet file"),
+    (b"\xd0\xcf\x11\xe0", "an old Excel or Word file"),
 ]
 
 
-def kind_of(head: bytes) -> tuple[str, str | None]:
-    """Return what a file that begins so looks like, and the stream that reads it, if any."""
-    if not head:
-        return "an empty file", None
-    if BZIP2.match(head):
-        return "bzip2 data", "bz2"
-    if SKIPPED.match(head):
-        return "Zstandard data", "zst"
-    if PGP.match(head):
-        return "a PGP message", "pgp"
+def other_kind(head: bytes) -> str:
+    """Return what a file that begins so looks like, which is nothing that a stream reads."""
     if head[TAR_AT : TAR_AT + len(TAR)] == TAR:
-        return "a tar archive", None
-    for magic, words, stream in _KINDS:
+        return "a tar archive"
+    for magic, words in _OTHERS:
         if head.startswith(magic):
-            return words, stream
-    return ("binary data" if b"\0" in head or not _is_text(head) else "plain text"), None
+            return words
+    return "binary data" if b"\0" in head or not _is_text(head) else "plain text"
 
 
 def _is_text(head: bytes) -> bool:

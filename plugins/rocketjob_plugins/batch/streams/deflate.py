@@ -2,48 +2,31 @@
 
 from __future__ import annotations
 
-import bz2
-import lzma
 import zipfile
 import zlib
-from collections.abc import Callable
-from typing import IO, Any, Protocol
+from typing import IO, Any
 
 import zstandard
 
-Write = Callable[[bytes], Any]
+from rocketjob_plugins.batch.streams.stream import Compressor, Write
 
 
-class Layer(Protocol):
-    """One layer of a writer."""
-
-    def write(self, data: bytes, /) -> None: ...
-
-    def finish(self) -> None:
-        """Write what is left; the layers below are finished after this one."""
-        ...
-
-    def close(self) -> None:
-        """Release what is held, whether it was finished or not."""
-        ...
+def gzip_compressor() -> Compressor:
+    """Return what packs as gzip, without time and name: equal content, equal file."""
+    return zlib.compressobj(6, wbits=31)
 
 
-def _compressor(stream: str) -> Any:
-    if stream == "gz":
-        return zlib.compressobj(6, wbits=31)  # no time and no name: equal content, equal file
-    if stream == "bz2":
-        return bz2.BZ2Compressor()
-    if stream == "xz":
-        return lzma.LZMACompressor()
+def zstd_compressor() -> Compressor:
+    """Return what packs as Zstandard, with a checksum."""
     return zstandard.ZstdCompressor(write_checksum=True).compressobj()
 
 
 class Deflate:
-    """Pack as gzip, bzip2, xz or Zstandard."""
+    """Pack with a compressor."""
 
-    def __init__(self, below: Write, stream: str) -> None:
+    def __init__(self, below: Write, compressor: Compressor) -> None:
         self._below = below
-        self._compressor = _compressor(stream)
+        self._compressor = compressor
 
     def write(self, data: bytes) -> None:
         if packed := self._compressor.compress(data):

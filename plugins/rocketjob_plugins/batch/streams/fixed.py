@@ -9,7 +9,7 @@ from typing import Any, overload
 
 from rocketjob_plugins.batch.streams import encodings
 from rocketjob_plugins.batch.streams.errors import StreamError
-from rocketjob_plugins.batch.streams.inflate import Limits
+from rocketjob_plugins.batch.streams.limits import Limits
 from rocketjob_plugins.batch.streams.lines import BLOCK
 from rocketjob_plugins.batch.streams.options import text_encoding
 from rocketjob_plugins.batch.streams.readers import Opened, open_layers

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import bz2
-import json
-import lzma
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
-from typing import IO, Protocol
+from typing import IO
 
-import attrs
 import zstandard
 
 from rocketjob_plugins.batch.streams import content
 from rocketjob_plugins.batch.streams.errors import StreamError
+from rocketjob_plugins.batch.streams.limits import Limits
 from rocketjob_plugins.batch.streams.source import Reader, Source
+from rocketjob_plugins.batch.streams.stream import HEAD_BYTES, Decompressor, Place, Stream
 
 CHUNK = 64 * 1024  # compressed bytes that are read at once
 XZ_MEMORY = 256 * 1024 * 1024  # `xz -9` needs 65 MB; a file may ask for 4 GB
@@ -27,52 +24,9 @@ HUNGRY = "takes too much memory to be unpacked: pack it with a lower level or sm
 ZSTD_PIECE = 1024  # unpacks to 32 MB at worst, and the library has no limit itself
 
 
-@attrs.frozen(kw_only=True)
-class Limits:
-    """Against decompression bombs: what a file may unpack to.
+class Gunzip:
+    """Unpacks gzip."""
 
-    Attributes:
-        max_ratio: unpacked to packed size; gzip reaches 1,032 and text rarely 50.
-        ratio_from: unpacked bytes up to which no ratio is too high.
-        max_bytes: of the unpacked file.
-    """
-
-    max_ratio: float = 1000
-    ratio_from: int = 64 * 1024 * 1024
-    max_bytes: int = 1024**4
-
-    def check(self, name: str, packed: int, unpacked: int) -> None:
-        """Raise StreamError for what cannot be honest data."""
-        if unpacked > self.max_bytes:
-            raise StreamError(
-                f"unpacks to more than {self.max_bytes:,} bytes; if it is meant to, "
-                "pass Limits with a higher max_bytes",
-                file=name,
-            )
-        if unpacked > self.ratio_from and unpacked > packed * self.max_ratio:
-            raise StreamError(
-                f"unpacks to more than {self.max_ratio:g} times its size, as a decompression bomb "
-                "does; if it is honest, pass Limits with a higher max_ratio",
-                file=name,
-            )
-
-
-LIMITS = Limits()
-
-
-class _Decompressor(Protocol):
-    """What `bz2.BZ2Decompressor` and `lzma.LZMADecompressor` are."""
-
-    @property
-    def eof(self) -> bool: ...
-    @property
-    def needs_input(self) -> bool: ...
-    @property
-    def unused_data(self) -> bytes: ...
-    def decompress(self, data: bytes, max_length: int) -> bytes: ...
-
-
-class _Gunzip:
     def __init__(self) -> None:
         self._object = zlib.decompressobj(wbits=31)  # 31: with gzip's header and checksum
         self.needs_input = True
@@ -140,38 +94,41 @@ class _Skip:
         return b""
 
 
-def _unzstd(head: bytes) -> _Decompressor:
-    return _Skip() if content.SKIPPED.match(head) else _Unzstd()
+class ZstdDecompressor:
+    """Unpacks a frame of Zstandard, or passes over one that only notes something."""
 
+    def __init__(self) -> None:
+        self._frame: _Unzstd | _Skip | None = None
 
-@attrs.frozen
-class _Kind:
-    words: str
-    make: Callable[[bytes], _Decompressor]  # by how it begins
-    padded: bool  # zeros may follow, as on tapes
+    @property
+    def eof(self) -> bool:
+        return self._frame is not None and self._frame.eof
 
+    @property
+    def needs_input(self) -> bool:
+        return self._frame is None or self._frame.needs_input
 
-_KINDS = {
-    "gz": _Kind("gzip", lambda head: _Gunzip(), True),
-    "bz2": _Kind("bzip2", lambda head: bz2.BZ2Decompressor(), False),
-    "xz": _Kind("xz", lambda head: lzma.LZMADecompressor(memlimit=XZ_MEMORY), True),
-    "zst": _Kind("Zstandard", _unzstd, False),
-}
+    @property
+    def unused_data(self) -> bytes:
+        return b"" if self._frame is None else self._frame.unused_data
+
+    def decompress(self, data: bytes, max_length: int) -> bytes:
+        if self._frame is None:  # the first data is enough to tell
+            self._frame = _Skip() if content.SKIPPED.match(data) else _Unzstd()
+        return self._frame.decompress(data, max_length)
 
 
 class Inflate:
     """Unpack a stream of one of the kinds; several packed files in a row are read as one."""
 
-    def __init__(
-        self, below: Reader, stream: str, name: str, limits: Limits, outer: Sequence[str] = ()
-    ) -> None:
-        self._below, self._stream, self._name, self._limits = below, stream, name, limits
-        self._outer = outer  # the streams that were undone already
-        self._kind = _KINDS[stream]
+    def __init__(self, below: Reader, stream: Stream, place: Place) -> None:
+        assert stream.decompressor is not None
+        self._below, self._stream, self._place = below, stream, place
+        self._make = stream.decompressor
         self._waiting = b""
         self._done = False
         self._packed = self._unpacked = 0
-        self._decompressor: _Decompressor | None = None
+        self._decompressor: Decompressor | None = None
 
     def read(self, size: int) -> bytes:
         while not self._done:
@@ -181,7 +138,7 @@ class Inflate:
                 return data
         return b""
 
-    def _unpack(self, decompressor: _Decompressor, size: int) -> bytes:
+    def _unpack(self, decompressor: Decompressor, size: int) -> bytes:
         data = b""
         if decompressor.needs_input:
             data, self._waiting = self._waiting or self._more(), b""
@@ -197,7 +154,7 @@ class Inflate:
             hungry = "memory" in str(error).lower()
             raise self._error(HUNGRY if hungry else DAMAGED) from None
         self._unpacked += len(found)
-        self._limits.check(self._name, self._packed, self._unpacked)
+        self._place.limits.check(self._place.name, self._packed, self._unpacked)
         return found
 
     def _begin(self) -> None:
@@ -207,21 +164,22 @@ class Inflate:
         if not head and not first:
             self._done = True
             return
-        if content.kind_of(head)[1] != self._stream:
+        if self._stream.magic and not self._stream.begins(head):
             if not first:
                 raise self._error(
-                    f"is damaged: something else follows the {self._kind.words} data; "
-                    "fetch it again"
+                    f"is damaged: something else follows the {self._stream.words}; fetch it again"
                 )
-            raise wrong_content(self._name, self._stream, head, self._outer)
-        self._decompressor, self._waiting = self._kind.make(head), head
+            raise self._place.wrong(head)
+        if first and not head:
+            raise self._place.wrong(head)
+        self._decompressor, self._waiting = self._make(), head
 
     def _head(self, rest: bytes) -> bytes:
         """Return what comes next, enough to tell what it is; nothing only at the end."""
-        padded = self._kind.padded and self._decompressor is not None
+        padded = self._stream.padded and self._decompressor is not None
         while True:
             rest = rest.lstrip(b"\0") if padded else rest
-            if len(rest) >= content.HEAD_BYTES:
+            if len(rest) >= HEAD_BYTES:
                 return rest
             data = self._more()
             if not data:
@@ -234,30 +192,10 @@ class Inflate:
         return data
 
     def _error(self, problem: str) -> StreamError:
-        return StreamError(problem, file=self._name)
+        return StreamError(problem, file=self._place.name)
 
     def close(self) -> None:
         self._below.close()
-
-
-def wrong_content(name: str, stream: str, head: bytes, outer: Sequence[str] = ()) -> StreamError:
-    """Say that a file, or what is within its `outer` streams, is not what it is said to be."""
-    words, other = content.kind_of(head)
-    if not head:
-        return StreamError(f"is empty, and {stream} data never is: fetch it again", file=name)
-    if words == "plain text":
-        cure = f"rename it, or pass streams={_listed(outer)}"
-    elif other is None:
-        cure = "it can be read if it is saved as text, such as CSV, or as an .xlsx workbook"
-    else:
-        cure = f"rename it, or pass streams={_listed([other, *outer])}"
-        cure += f" ({_listed(['xlsx', *outer])} for a workbook)" if other == "zip" else ""
-    within = f"holds no {stream} data within {outer[0]}" if outer else f"is not {stream} data"
-    return StreamError(f"{within}: it looks like {words}; {cure}", file=name)
-
-
-def _listed(streams: Sequence[str]) -> str:
-    return json.dumps(list(streams))
 
 
 # --- zip -------------------------------------------------------------------------------------
@@ -266,21 +204,21 @@ def _listed(streams: Sequence[str]) -> str:
 class Unzip:
     """Read the one file in a zip archive. Its name is never used as a path."""
 
-    def __init__(self, below: Reader, name: str, limits: Limits, outer: Sequence[str] = ()) -> None:
-        self._below, self._name, self._outer = below, name, outer
+    def __init__(self, below: Reader, place: Place) -> None:
+        self._below, self._place, self._name = below, place, place.name
         self._copy: IO[bytes] | None = None
         try:
-            self._member = self._open(limits)
+            self._member = self._open(place.limits)
         except BaseException:
             self.close()
             raise
 
     def _open(self, limits: Limits) -> IO[bytes]:
         file, self._copy = seekable(self._below, self._name, limits)
-        head = file.read(content.HEAD_BYTES)
+        head = file.read(HEAD_BYTES)
         file.seek(0)
-        if content.kind_of(head)[1] != "zip":
-            raise wrong_content(self._name, "zip", head, self._outer)
+        if not head.startswith(content.ZIPS):
+            raise self._place.wrong(head)
         try:
             archive = zipfile.ZipFile(file)
             return archive.open(self._only_file(archive, limits))

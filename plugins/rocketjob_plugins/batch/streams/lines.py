@@ -23,6 +23,7 @@ from rocketjob_plugins.batch.streams.options import (
     text_encoding,
 )
 from rocketjob_plugins.batch.streams.readers import Opened, open_layers, refuse_packed
+from rocketjob_plugins.batch.streams.stream import HEAD_BYTES
 
 BLOCK = 256 * 1024
 DETECT_CHARACTERS = 100 * 64 * 1024  # within these there must be a line break
@@ -286,7 +287,7 @@ class _Splitter:
     def _head(self) -> bytes:
         read = self._opened.reader.read
         data = read(BLOCK)
-        while data and len(data) < content.HEAD_BYTES and (more := read(BLOCK)):
+        while data and len(data) < HEAD_BYTES and (more := read(BLOCK)):
             data += more
         if data:
             head = data[: content.TAR_AT + len(content.TAR)]

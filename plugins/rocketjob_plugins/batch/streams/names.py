@@ -1,9 +1,8 @@
-"""Which streams a file name asks for: `orders.csv.gz.enc` is encrypted, compressed CSV."""
+"""Names of files: paths and URLs, and how messages may show them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from pathlib import PurePath
 from urllib.parse import unquote, urlsplit
 
@@ -14,23 +13,7 @@ from rocketjob.base.passwords import (
     hide_secrets_of,
     secrets_of,
 )
-from rocketjob.base.text import did_you_mean
 from rocketjob_plugins.batch.streams.errors import StreamError
-
-EXTENSIONS = {
-    "gz": "gz",
-    "gzip": "gz",
-    "zip": "zip",
-    "bz2": "bz2",
-    "xz": "xz",
-    "zst": "zst",
-    "zstd": "zst",
-    "enc": "enc",
-    "pgp": "pgp",
-    "gpg": "pgp",
-    "xlsx": "xlsx",
-    "xlsm": "xlsx",
-}
 
 
 def is_url(name: str) -> bool:
@@ -79,38 +62,3 @@ def library_failed(doing: str, error: BaseException, url: str) -> StreamError:
     else:
         failure.__cause__ = error
     return failure
-
-
-def streams_of(file_name: str | None) -> list[str]:
-    """Return the streams of a name, from left to right: `["gz", "enc"]` for `a.csv.gz.enc`.
-
-    Extensions are taken from the right, ignoring case, up to the first that is not a stream.
-    """
-    streams: list[str] = []
-    parts = base_name(file_name).split(".")[1:] if file_name else []
-    for part in reversed(parts):
-        stream = EXTENSIONS.get(part.lower())
-        if stream is None:
-            break
-        streams.insert(0, stream)
-    return streams
-
-
-def chosen_streams(file_name: str | None, streams: Sequence[str] | str | None) -> list[str]:
-    """Return the given streams, or else those of the name.
-
-    Raises:
-        StreamError: there is no such stream.
-    """
-    if streams is None:
-        return streams_of(file_name)
-    given = [streams] if isinstance(streams, str) else list(streams)
-    return [_known(name) for name in given if name != "none"]
-
-
-def _known(stream: str) -> str:
-    name = str(stream).lower().lstrip(".")
-    if name not in EXTENSIONS:
-        hint = did_you_mean(name, EXTENSIONS, f"known are {', '.join(EXTENSIONS)}")
-        raise StreamError(f"There is no stream {stream}; {hint}")
-    return EXTENSIONS[name]

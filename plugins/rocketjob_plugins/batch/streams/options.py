@@ -11,7 +11,7 @@ import attrs
 
 from rocketjob.base.text import did_you_mean
 from rocketjob_plugins.batch.streams.errors import StreamError
-from rocketjob_plugins.batch.streams.inflate import Limits
+from rocketjob_plugins.batch.streams.limits import Limits
 
 Cleaner = str | Callable[[str], str]
 

@@ -8,11 +8,17 @@ from typing import Any
 import attrs
 
 from rocketjob.base.errors import RocketJobError
-from rocketjob_plugins.batch.streams import content
 from rocketjob_plugins.batch.streams.errors import StreamError
-from rocketjob_plugins.batch.streams.inflate import LIMITS, Inflate, Limits, Unzip, wrong_content
-from rocketjob_plugins.batch.streams.names import chosen_streams
+from rocketjob_plugins.batch.streams.inflate import Inflate
+from rocketjob_plugins.batch.streams.known import (
+    chosen_streams,
+    kind_of,
+    known_streams,
+    wrong_content,
+)
+from rocketjob_plugins.batch.streams.limits import LIMITS, Limits
 from rocketjob_plugins.batch.streams.source import Reader, Source, open_source
+from rocketjob_plugins.batch.streams.stream import Place, Stream
 
 
 @attrs.define
@@ -53,11 +59,12 @@ def open_layers(
     try:
         names = chosen_streams(lowest.file_name, streams)
         _check(names, lowest)
-        workbook = names[:1] == ["xlsx"]
+        workbook, known = names[:1] == ["xlsx"], known_streams()
         reader: Reader = lowest
         for index in reversed(range(int(workbook), len(names))):
             outer = names[index + 1 :]
-            reader = _layer(names[index], reader, lowest.name, limits or LIMITS, outer)
+            place = _place(names[index], lowest, limits or LIMITS, outer)
+            reader = _layer(known[names[index]], reader, place)
         return Opened(reader, lowest, names, workbook)
     except BaseException as error:
         lowest.close()
@@ -73,29 +80,29 @@ def _check(names: list[str], source: Source) -> None:
         raise StreamError("xlsx must be the first of the streams: nothing can be inside a workbook")
 
 
-def _layer(stream: str, below: Reader, name: str, limits: Limits, outer: list[str]) -> Reader:
-    if stream == "zip":
-        return Unzip(below, name, limits, outer)
-    if stream == "pgp":
-        from rocketjob_plugins.batch.streams.pgp import Decrypt  # for start-up time
-
-        return Decrypt(below, name)
-    if stream == "enc":
-        return _decrypt(below, name)
-    return Inflate(below, stream, name, limits, outer)
+def _place(stream: str, source: Source, limits: Limits, outer: list[str]) -> Place:
+    return Place(
+        name=source.name,
+        file_name=source.file_name,
+        limits=limits,
+        outer=outer,
+        wrong=lambda head: wrong_content(source.name, stream, head, outer),
+    )
 
 
-def _decrypt(below: Reader, name: str) -> Reader:
-    from rocketjob_plugins.encryption.files import DecryptingReader  # optional: rocketjob[crypto]
-
-    return _Named(DecryptingReader(below.read, below.close, name), name)
+def _layer(stream: Stream, below: Reader, place: Place) -> Reader:
+    if stream.decompressor is not None:
+        return Inflate(below, stream, place)
+    if stream.reader is None:
+        raise StreamError(f"{stream.name} can only be written", file=place.name)
+    return _Named(stream.reader(below, place), stream, place.name)
 
 
 class _Named:
     """A layer whose errors are made to name the file."""
 
-    def __init__(self, below: Reader, name: str) -> None:
-        self._below, self._name = below, name
+    def __init__(self, below: Reader, stream: Stream, name: str) -> None:
+        self._below, self._words, self._name = below, stream.words, name
         self.close = below.close
 
     def read(self, size: int) -> bytes:
@@ -105,6 +112,11 @@ class _Named:
             raise
         except RocketJobError as error:
             raise StreamError(str(error), file=self._name) from error
+        except MemoryError:
+            raise
+        except Exception as error:  # whatever the library of a plugin raises
+            problem = f"cannot be read as {self._words}: {type(error).__name__}: {error}"
+            raise StreamError(problem, file=self._name) from error
 
 
 def refuse_packed(head: bytes, name: str, outer: Sequence[str] = ()) -> None:
@@ -113,7 +125,7 @@ def refuse_packed(head: bytes, name: str, outer: Sequence[str] = ()) -> None:
     Raises:
         StreamError: it says what it looks like.
     """
-    words, stream = content.kind_of(head)
+    words, stream = kind_of(head)
     if stream is not None or words.startswith(("a ", "an old")):
         raise wrong_content(name, "text", head, outer)
 

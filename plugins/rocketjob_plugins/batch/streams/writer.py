@@ -7,13 +7,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rocketjob.base.errors import RocketJobError
-from rocketjob_plugins.batch.streams.deflate import Deflate, Layer, Zip
+from rocketjob_plugins.batch.streams.deflate import Deflate
 from rocketjob_plugins.batch.streams.errors import StreamError
-from rocketjob_plugins.batch.streams.names import base_name, chosen_streams, shown, streams_of
+from rocketjob_plugins.batch.streams.known import chosen_streams, known_streams, streams_of
+from rocketjob_plugins.batch.streams.names import shown
+from rocketjob_plugins.batch.streams.stream import Layer, Place, Stream, Write
 from rocketjob_plugins.batch.streams.target import Target, open_target, rehearsed
 from rocketjob_plugins.batch.streams.texts import line_of
 
-SEALED = ("enc", "pgp")
 SMALL = 64 * 1024  # what is less is gathered before it goes through the layers
 
 
@@ -43,7 +44,8 @@ class Writer:
             raise
 
     def _add(self, stream: str, file_name: str | None, recipients: Sequence[str]) -> None:
-        layer = _layer(stream, self._below, self.name, _member(file_name), recipients)
+        place = Place(name=self.name, file_name=file_name, recipients=recipients)
+        layer = _layer(known_streams()[stream], self._below, place)
         self._layers.append(layer)
         self._below = layer.write
 
@@ -132,6 +134,14 @@ class Writer:
                 f"cannot be written: {error.strerror or error}; what was there before is untouched",
                 file=self.name,
             ) from error
+        except MemoryError:
+            raise
+        except Exception as error:  # whatever the library of a plugin raises
+            raise StreamError(
+                f"cannot be written: {type(error).__name__}: {error}; what was there before is "
+                "untouched",
+                file=self.name,
+            ) from error
 
     def __enter__(self) -> Writer:
         return self
@@ -203,8 +213,9 @@ def _refuse_clear(target: Any, name: str | None, chosen: list[str], is_default: 
     """Refuse to write in clear what is named as encrypted."""
     own = getattr(target, "name", None) if name is None and is_default else None
     named = name if name is not None else own
+    known = known_streams()
     for stream in streams_of(named) if isinstance(named, str) else ():
-        if stream in SEALED and stream not in chosen:
+        if stream in known and known[stream].secret and stream not in chosen:
             raise StreamError(
                 f"is named .{stream} and would be written in clear: pass streams=[..., "
                 f'"{stream}"], or another name',
@@ -233,23 +244,9 @@ class _TextTarget:
         self._file.flush()
 
 
-def _member(file_name: str | None) -> str:
-    """Return how the one file of a zip archive is called: as the archive, without .zip."""
-    name = base_name(file_name or "") or "data"
-    stem, _, extension = name.rpartition(".")
-    return stem if stem and extension.lower() in ("zip", "enc", "pgp", "gpg") else name
-
-
-def _layer(stream: str, below: Any, name: str, member: str, recipients: Sequence[str]) -> Layer:
-    if stream == "zip":
-        return Zip(below, member.removesuffix(".zip"))
-    if stream == "pgp":
-        from rocketjob_plugins.batch.streams.pgp import Encrypt  # for start-up time
-
-        return Encrypt(below, name, recipients)
-    if stream == "enc":
-        # Optional: it needs rocketjob[crypto].
-        from rocketjob_plugins.encryption.files import EncryptingWriter
-
-        return EncryptingWriter(below, name)
-    return Deflate(below, stream)
+def _layer(stream: Stream, below: Write, place: Place) -> Layer:
+    if stream.compressor is not None:
+        return Deflate(below, stream.compressor())
+    if stream.writer is None:
+        raise StreamError(f"{stream.name} can only be read: write to another name")
+    return stream.writer(below, place)

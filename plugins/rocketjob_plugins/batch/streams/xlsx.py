@@ -19,15 +19,12 @@ from typing import IO, Any, cast
 
 from rocketjob_plugins.batch.streams import content
 from rocketjob_plugins.batch.streams.errors import StreamError
-from rocketjob_plugins.batch.streams.inflate import (
-    DAMAGED,
-    LIMITS,
-    Limits,
-    seekable,
-    wrong_content,
-)
+from rocketjob_plugins.batch.streams.inflate import DAMAGED, seekable
+from rocketjob_plugins.batch.streams.known import wrong_content
+from rocketjob_plugins.batch.streams.limits import LIMITS, Limits
 from rocketjob_plugins.batch.streams.options import CSV, Dialect, ReadOptions
 from rocketjob_plugins.batch.streams.readers import Opened
+from rocketjob_plugins.batch.streams.stream import HEAD_BYTES
 
 _ESCAPED = re.compile(r"_x(?!D[89A-F])([0-9A-F]{4})_", re.IGNORECASE)  # not half of a character
 ROWS = 1000  # in one block
@@ -49,7 +46,7 @@ def row_blocks(
     name, limits = opened.name, options.limits or LIMITS
     file, copy = seekable(opened.reader, name, limits)
     try:
-        head = file.read(content.HEAD_BYTES)
+        head = file.read(HEAD_BYTES)
         file.seek(0)
         if not head.startswith(content.ZIP):
             raise wrong_content(name, "xlsx", head, opened.streams[1:])

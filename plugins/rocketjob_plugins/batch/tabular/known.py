@@ -22,6 +22,11 @@ def known_formats(formats: Iterable[type[Format]] = ()) -> dict[str, type[Format
     return {format.name: format for format in (*BUILT_IN, *formats)}
 
 
+def built_in_names() -> frozenset[str]:
+    """Return the names and extensions of formats that have a meaning without any plugin."""
+    return frozenset({*(format.name for format in BUILT_IN), *_READ_AS})
+
+
 def format_of(file_name: str | None, formats: Iterable[type[Format]] = ()) -> str | None:
     """Return the format that a file name asks for, None if it asks for none.
 

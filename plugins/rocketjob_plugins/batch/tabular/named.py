@@ -7,7 +7,8 @@ import os
 from typing import Any
 
 from rocketjob_plugins.batch.streams.errors import StreamError
-from rocketjob_plugins.batch.streams.names import EXTENSIONS, base_name, shown, streams_of
+from rocketjob_plugins.batch.streams.known import extensions, streams_of
+from rocketjob_plugins.batch.streams.names import base_name, shown
 from rocketjob_plugins.batch.tabular.known import format_named
 
 _EXTENSION_OF = {"csv": "csv", "psv": "psv", "json": "json", "fixed": "txt"}
@@ -58,4 +59,5 @@ def _extension(name: str) -> str:
     if streams_of(name)[:1] == ["xlsx"]:
         return ""
     parts = base_name(name).lower().split(".")[1:]
-    return next((part for part in reversed(parts) if part not in EXTENSIONS), "")
+    packed = extensions()
+    return next((part for part in reversed(parts) if part not in packed), "")
