@@ -6,7 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
+PLUGINS = sorted(EXAMPLES.glob("rocketjob-plugin-*"))
 
 
 def test_word_count_counts_the_words_of_each_file(rocketjob, tmp_path, capsys):
@@ -23,8 +26,8 @@ def test_word_count_counts_the_words_of_each_file(rocketjob, tmp_path, capsys):
     assert "5,000" in capsys.readouterr().out
 
 
-def test_the_plugin_of_the_guide_passes_its_own_tests(tmp_path):
-    folder = EXAMPLES / "rocketjob-plugin-audit"
+@pytest.mark.parametrize("folder", PLUGINS, ids=lambda folder: folder.name)
+def test_a_plugin_passes_its_own_tests(folder):
     ran = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull, "."],
         cwd=folder,
