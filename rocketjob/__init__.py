@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from rocketjob.server import events
     from rocketjob.server.server import Server
     from rocketjob.server.subscribers import Subscriber
+    from rocketjob.states.state import EventCommand, State
 
 __version__ = "0.1.0"
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "ConfigurationError",
     "Document",
     "DuplicateKey",
+    "EventCommand",
     "InvalidTransition",
     "Job",
     "JobException",
@@ -56,6 +58,7 @@ __all__ = [
     "PluginError",
     "RocketJobError",
     "Server",
+    "State",
     "StateConflict",
     "StoreError",
     "StoreUnavailable",
@@ -84,7 +87,9 @@ __all__ = [
 ]
 
 _LAZY = {
+    "EventCommand": "rocketjob.states.state",
     "Server": "rocketjob.server.server",
+    "State": "rocketjob.states.state",
     "Subscriber": "rocketjob.server.subscribers",
     "events": "rocketjob.server.events",
     "hookimpl": "rocketjob.plugins.hookspecs",

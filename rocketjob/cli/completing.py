@@ -61,6 +61,15 @@ def stored_classes(incomplete: str) -> Items:
 
 
 @_quiet
+def states(incomplete: str) -> Items:
+    """Offer the states that jobs can be in."""
+    from rocketjob import Job
+    from rocketjob.jobs.state_names import known_states
+
+    return _items([*known_states(Job), "scheduled"], incomplete)
+
+
+@_quiet
 def job_specs(incomplete: str) -> Items:
     """Offer `module:Class` once the module is typed, and the classes of the app modules."""
     # Lazy for start-up time: it is needed only when Tab is pressed.

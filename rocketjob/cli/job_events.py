@@ -12,35 +12,22 @@ from bson import ObjectId
 
 from rocketjob import Job, UnknownJob
 from rocketjob.base.errors import InvalidTransition, RocketJobError
-from rocketjob.cli.command import Group, json_option
-from rocketjob.cli.errors import FAILURE
-from rocketjob.cli.job_json import EVENTS, class_name
+from rocketjob.cli.command import Group, did_you_mean, json_option
+from rocketjob.cli.errors import FAILURE, BadInput
+from rocketjob.cli.job_json import COMMANDS, class_name, event_commands
 from rocketjob.cli.output import print_json, styled
 from rocketjob.cli.selection import Selection, checked, selection_options
-from rocketjob.cli.session import import_app
+from rocketjob.cli.session import import_app, installed_plugins, session_of
 from rocketjob.cli.types import JobId
+from rocketjob.model.registry import loaded_classes
+from rocketjob.states.machine import Event
+from rocketjob.states.state import EventCommand
+from rocketjob.store import Filter
 
 MAX_KINDS = 6  # told in a question
+BY_WORKERS = ("start", "complete")  # events that mean nothing if nobody performs the job
 Kinds = dict[ObjectId, str]
 """Jobs by id, each with its state and class."""
-
-
-class Wording(NamedTuple):
-    """How a command is described."""
-
-    done: str
-    summary: str
-
-
-WORDING = {
-    "retry": Wording("retried", "Queue failed jobs again."),
-    "abort": Wording("aborted", "Give jobs up for good."),
-    "pause": Wording("paused", "Pause jobs until they are resumed."),
-    "resume": Wording("resumed", "Resume paused jobs."),
-    "fail": Wording("failed", "Fail jobs, with a reason."),
-    "run-now": Wording("queued for now", "Make scheduled jobs due now."),
-    "destroy": Wording("destroyed", "Remove jobs, with their callbacks."),
-}
 
 
 class Outcome(NamedTuple):
@@ -53,21 +40,59 @@ class Outcome(NamedTuple):
     error: str | None = None
 
 
+class JobsGroup(Group):
+    """The group `jobs`: its own commands, and those for the events of plugins' states."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        own = super().list_commands(ctx)
+        return sorted({*own, *self._of_plugins(ctx)})
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        own = super().get_command(ctx, name)
+        if own is not None:
+            return own
+        command = self._of_plugins(ctx).get(name)
+        return None if command is None else _command(self, command)
+
+    def _unknown(self, ctx: click.Context, name: str) -> str:
+        return f"{super()._unknown(ctx, name)} An event of your own classes: jobs event {name}"
+
+    def _of_plugins(self, ctx: click.Context) -> dict[str, EventCommand]:
+        states = installed_plugins(session_of(ctx)).states.values()
+        return {command.name: command for state in states for command in state.commands}
+
+
 def add_commands(group: Group) -> None:
-    """Add a command for every event to the group `jobs`."""
-    for name in EVENTS:
-        group.add_command(_command(group, name))
+    """Add a command for every event to the group `jobs`, and one for those that classes add."""
+    for command in COMMANDS:
+        group.add_command(_command(group, command))
+    group.add_command(_any_event(group))
 
 
-def _command(group: Group, name: str) -> click.Command:
+def _command(group: Group, command: EventCommand) -> click.Command:
     def call(ctx: click.Context, **arguments: Any) -> None:
-        run(name, ctx, **arguments)
+        run(command, ctx, **arguments)
 
-    call.__doc__ = (
-        f"{WORDING[name].summary}\n\n"
-        "Give the ids of jobs, or take all that match the options. What happened to each is "
-        "printed; one that cannot be changed does not stop the others, and makes the exit code 1."
-    )
+    return _made(group, command, call, _examples(command))
+
+
+def _any_event(group: Group) -> click.Command:
+    """Return the command for an event of an app's own, which is known once the app is loaded."""
+
+    def call(ctx: click.Context, event: str, **arguments: Any) -> None:
+        run(EventCommand(event, "", "changed"), ctx, **arguments)
+
+    examples = [
+        ("One job", "jobs event release 55aeaf03a26ec0c1bd00008d --app myapp.jobs"),
+        ("All of one class", "jobs event release --all-matching --class ReportJob"),
+    ]
+    wording = EventCommand("event", "Make an event of the jobs' own class.", "", takes_reason=True)
+    return _made(group, wording, click.argument("event")(call), examples)
+
+
+def _made(
+    group: Group, command: EventCommand, call: Any, examples: list[tuple[str, str]]
+) -> click.Command:
     decorators: list[Callable[[Any], Any]] = [
         click.argument("ids", nargs=-1, type=JobId(), metavar="[ID]..."),
         click.option("--all-matching", is_flag=True, help="all jobs that match the options below"),
@@ -76,25 +101,36 @@ def _command(group: Group, name: str) -> click.Command:
         json_option,
         click.pass_context,
     ]
-    if name == "fail":
-        reason = click.option("--reason", metavar="TEXT", help="why; kept as the job's exception")
+    if command.takes_reason:
+        reason = click.option("--reason", metavar="TEXT", help=_reason_help(command))
         decorators.insert(1, reason)
     function: Any = call
     for decorate in reversed(decorators):
         function = decorate(function)
+    parameters = list(reversed(getattr(function, "__click_params__", [])))
     return group.command_class(
-        name,
+        command.name,
         callback=function,
-        params=list(reversed(getattr(function, "__click_params__", []))),
-        help=call.__doc__,
-        short_help=WORDING[name].summary,
-        examples=_examples(name),
+        params=sorted(parameters, key=lambda each: each.name != "event"),
+        help=(
+            f"{command.summary}\n\n"
+            "Give the ids of jobs, or take all that match the options. What happened to each is "
+            "printed; one that cannot be changed does not stop the others, and makes the exit "
+            "code 1."
+        ),
+        short_help=command.summary,
+        examples=examples,
     )
 
 
-def _examples(name: str) -> list[tuple[str, str]]:
-    id = "55aeaf03a26ec0c1bd00008d"
-    reason = ' --reason "wrong file"' if name == "fail" else ""
+def _reason_help(command: EventCommand) -> str:
+    where = "as the job's exception" if command.event == "fail" else "in the job's history"
+    return f"why; kept {where}"
+
+
+def _examples(command: EventCommand) -> list[tuple[str, str]]:
+    id, name = "55aeaf03a26ec0c1bd00008d", command.name
+    reason = ' --reason "wrong file"' if command.takes_reason else ""
     state = {"retry": " --state failed", "run-now": " --state scheduled"}.get(name, "")
     return [
         ("One job", f"jobs {name} {id}{reason}"),
@@ -110,7 +146,7 @@ def _examples(name: str) -> list[tuple[str, str]]:
 
 
 def run(
-    name: str,
+    command: EventCommand,
     ctx: click.Context,
     ids: tuple[ObjectId, ...],
     all_matching: bool,
@@ -122,17 +158,18 @@ def run(
     """Fire an event on the jobs that are named or selected, and print what happened to each."""
     _check_usage(ctx, ids, all_matching, selection)
     import_app()
-    kinds = _matching(name, selection) if all_matching else _named(ids)
+    _check_event(command)
+    kinds = _matching(command, selection) if all_matching else _named(ids)
     if len(kinds) > 1 and not yes:
-        _confirm(ctx, name, kinds)
+        _confirm(ctx, command.name, kinds)
     arguments = {"reason": reason} if reason is not None else {}
     failed = 0
     for id in kinds:
-        outcome = _fire(id, name, arguments)
+        outcome = _fire(id, command, arguments)
         failed += outcome.error is not None
-        _print(outcome, name, as_json)
+        _print(outcome, command, as_json)
     if len(kinds) != 1:
-        _print_summary(name, len(kinds) - failed, failed)
+        _print_summary(command, len(kinds) - failed, failed)
     if failed:
         ctx.exit(FAILURE)
 
@@ -148,6 +185,16 @@ def _check_usage(
         raise click.UsageError("give the ID of a job, or --all-matching with options", ctx)
 
 
+def _check_event(command: EventCommand) -> None:
+    """Refuse an event that there is not, or that workers make."""
+    if command.event in BY_WORKERS:
+        raise BadInput(f"{command.event}: only a worker does that")
+    known = {name for cls in loaded_classes(Job) for name in cls.__events__}
+    if command.event not in known | {"destroy"}:
+        hint = did_you_mean(command.event, known)
+        raise BadInput(f"no class that is loaded here has an event {command.event}{hint}")
+
+
 def _named(ids: tuple[ObjectId, ...]) -> Kinds:
     """Return each named job once, including missing ones, which are reported."""
     rows = Job.where({"_id": {"$in": list(ids)}}).pluck("id", "_type", "state")
@@ -155,15 +202,24 @@ def _named(ids: tuple[ObjectId, ...]) -> Kinds:
     return {id: kinds.get(id, "missing") for id in ids}
 
 
-def _matching(name: str, selection: Selection) -> Kinds:
-    """Return the selected jobs whose state allows the event, the oldest first."""
+def _matching(command: EventCommand, selection: Selection) -> Kinds:
+    """Return the selected jobs whose class and state allow the event, the oldest first."""
     query = checked(selection.query)
-    event = Job.__events__.get(EVENTS[name])
-    if event is not None:
-        states = sorted({state for transition in event.transitions for state in transition.sources})
-        query = query.where({"state": {"$in": states}})
+    if command.event != "destroy":
+        query = query.where(_allowing(command.event))
     rows = checked(lambda: query.order_by("id").pluck("id", "_type", "state"))
     return {id: f"{state} {kind}" for id, kind, state in rows}
+
+
+def _allowing(name: str) -> Filter:
+    """Return the filter of the jobs whose class has an event and whose state allows it."""
+    if name in Job.__events__:
+        return Job.__events__[name].clause()
+    classes: dict[Event, list[str]] = {}
+    for cls in loaded_classes(Job):
+        if name in cls.__events__:
+            classes.setdefault(cls.__events__[name], []).append(cls.type_name())
+    return {"$or": [{"_type": {"$in": c}, **event.clause()} for event, c in classes.items()]}
 
 
 def _confirm(ctx: click.Context, name: str, kinds: Kinds) -> None:
@@ -181,40 +237,43 @@ def _breakdown(kinds: Kinds) -> str:
     return ", ".join(f"{number} {what}" for what, number in counted[:MAX_KINDS]) + rest
 
 
-def _fire(id: ObjectId, name: str, arguments: dict[str, Any]) -> Outcome:
+def _fire(id: ObjectId, command: EventCommand, arguments: dict[str, Any]) -> Outcome:
     stored = Job.collection().find_one({"_id": id})
     if stored is None:
         return Outcome(id, None, None, None, "there is no job with this id")
     job = Job.listed(stored)
-    source = job.state
+    source, event = job.state, command.event
+    missing = isinstance(job, UnknownJob) and job.error is None
+    hint = "; --app MODULE loads its class" if missing else ""
+    if event != "destroy" and event not in job.__events__:
+        error = f"{class_name(job)} has no event {event}{hint}"
+        return Outcome(id, class_name(job), source, source, error)
     try:
-        getattr(job, EVENTS[name])(**arguments)
-    except RocketJobError as error:
-        missing = isinstance(job, UnknownJob) and job.error is None
-        hint = "; --app MODULE loads its class" if missing else ""
-        return Outcome(id, class_name(job), source, source, str(_by_commands(name, error)) + hint)
+        getattr(job, event)(**arguments)
+    except RocketJobError as refused:
+        text = str(_by_commands(command, refused)) + hint
+        return Outcome(id, class_name(job), source, source, text)
     except Exception as error:  # a callback of the class; the others go on
         return Outcome(id, class_name(job), source, None, f"{type(error).__name__}: {error}")
-    return Outcome(id, class_name(job), source, None if name == "destroy" else job.state)
+    return Outcome(id, class_name(job), source, None if event == "destroy" else job.state)
 
 
-def _by_commands(name: str, error: RocketJobError) -> RocketJobError:
+def _by_commands(command: EventCommand, error: RocketJobError) -> RocketJobError:
     """Return a refusal that names the possible commands, not the events."""
-    if not isinstance(error, InvalidTransition) or error.event != EVENTS[name]:
+    if not isinstance(error, InvalidTransition) or error.event != command.event:
         return error
-    possible = [
-        command for command, event in EVENTS.items() if event in (*error.allowed, "destroy")
-    ]
-    return InvalidTransition(name, error.state, possible, error.guard)
+    allowed = (*error.allowed, "destroy")
+    possible = [each.name for each in event_commands() if each.event in allowed]
+    return InvalidTransition(command.name, error.state, possible, error.guard)
 
 
-def _print(outcome: Outcome, name: str, as_json: bool) -> None:
+def _print(outcome: Outcome, command: EventCommand, as_json: bool) -> None:
     if as_json:
         print_json(
             {
                 "id": str(outcome.id),
                 "class": outcome.name,
-                "event": EVENTS[name],
+                "event": command.event,
                 "ok": outcome.error is None,
                 "from": outcome.source,
                 "state": outcome.target,
@@ -228,6 +287,6 @@ def _print(outcome: Outcome, name: str, as_json: bool) -> None:
         click.echo(f"{outcome.id}  {outcome.name}  {change}")
 
 
-def _print_summary(name: str, done: int, failed: int) -> None:
-    text = f"{done} {WORDING[name].done}"
+def _print_summary(command: EventCommand, done: int, failed: int) -> None:
+    text = f"{done} {command.done}"
     click.echo(text + (f", {failed} not" if failed else ""), err=True)

@@ -8,13 +8,14 @@ from weakref import WeakKeyDictionary
 
 import attrs
 
-from rocketjob import Job, UnknownJob
+from rocketjob import Job, UnknownJob, application
 from rocketjob.base.text import at
 from rocketjob.jobs.exception import JobException
 from rocketjob.model.encrypted_fields import HIDDEN, Sealed
 from rocketjob.model.fields import Field
 from rocketjob.model.query import Query
 from rocketjob.model.record import values_of
+from rocketjob.states.state import EventCommand
 from rocketjob.store import Stored
 
 if TYPE_CHECKING:
@@ -22,16 +23,22 @@ if TYPE_CHECKING:
 
 STANDARD = tuple(Job.fields())
 NOT_LISTED = ("claimed_by", "claim_number")
-EVENTS = {
-    "retry": "retry",
-    "abort": "abort",
-    "pause": "pause",
-    "resume": "resume",
-    "fail": "fail",
-    "run-now": "run_now",
-    "destroy": "destroy",
-}
-"""What a user can do with a job: the command, and the job's method."""
+COMMANDS = (
+    EventCommand("retry", "Queue failed jobs again.", "retried"),
+    EventCommand("abort", "Give jobs up for good.", "aborted"),
+    EventCommand("pause", "Pause jobs until they are resumed.", "paused"),
+    EventCommand("resume", "Resume paused jobs.", "resumed"),
+    EventCommand("fail", "Fail jobs, with a reason.", "failed", takes_reason=True),
+    EventCommand("run_now", "Make scheduled jobs due now.", "queued for now"),
+    EventCommand("destroy", "Remove jobs, with their callbacks.", "destroyed"),
+)
+"""What a user can do with a job of any class."""
+
+
+def event_commands() -> list[EventCommand]:
+    """Return what a user can do with jobs, also by what plugins bring."""
+    states = application.current().plugins.states.values()
+    return [*COMMANDS, *(command for state in states for command in state.commands)]
 
 
 _problems: WeakKeyDictionary[Job, str] = WeakKeyDictionary()
@@ -138,12 +145,12 @@ def own_fields(job: Job, reveal: bool = False) -> dict[str, Any]:
 
 def possible_events(job: Job) -> list[str]:
     """Return what a user can do with the job now."""
-    return [event for event in EVENTS.values() if may(job, event)]
+    return [command.event for command in event_commands() if may(job, command.event)]
 
 
 def may(job: Job, event: str) -> bool:
     """Return whether an event, or `destroy`, is possible now."""
-    return event == "destroy" or job.may(event)
+    return event == "destroy" or (event in job.__events__ and job.may(event))
 
 
 def _exception(error: JobException | None, backtrace: bool) -> dict[str, Any] | None:

@@ -7,8 +7,8 @@ import click
 from rocketjob import Job, UnknownJob
 from rocketjob.base.text import relative
 from rocketjob.cli.job_json import (
-    EVENTS,
     class_name,
+    event_commands,
     own_fields,
     possible_events,
     problem_of,
@@ -16,7 +16,6 @@ from rocketjob.cli.job_json import (
     remarks_of,
 )
 from rocketjob.cli.output import (
-    STATE_STYLES,
     Cell,
     Column,
     as_text,
@@ -25,6 +24,7 @@ from rocketjob.cli.output import (
     print_heading,
     print_pairs,
     print_table,
+    style_of,
     styled,
     to_json,
 )
@@ -39,7 +39,7 @@ def print_job(job: Job, reveal: bool) -> None:
     Args:
         reveal: encrypted fields too, in clear.
     """
-    state = styled(job.state, fg=STATE_STYLES.get(job.state), bold=True)
+    state = styled(job.state, fg=style_of(job.state) or None, bold=True)
     click.echo(f"{styled(clean(class_name(job)), bold=True)} {job.id} {state}")
     _print_problem(job)
     for remark in remarks_of(job):
@@ -129,7 +129,7 @@ def _print_history(history: list[HistoryEntry]) -> None:
                 f"  {entry.at:%Y-%m-%d %H:%M:%S}",
                 relative(entry.at),
                 entry.event if entry.count == 1 else f"{entry.event} ({entry.count} times)",
-                Cell(entry.state, STATE_STYLES.get(entry.state, "")),
+                Cell(entry.state, style_of(entry.state)),
                 str(entry.claim_number or ""),
                 entry.worker_name or "",
                 entry.reason or "",
@@ -140,7 +140,7 @@ def _print_history(history: list[HistoryEntry]) -> None:
 
 
 def _print_possible(job: Job) -> None:
-    names = {event: name for name, event in EVENTS.items()}
+    names = {command.event: command.name for command in event_commands()}
     possible = [names[event] for event in possible_events(job)]
     click.echo()
     click.echo(f"Possible now: rocketjob jobs {'|'.join(possible)} {job.id}")

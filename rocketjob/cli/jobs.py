@@ -15,9 +15,9 @@ from bson import ObjectId
 from rocketjob import Job, UnknownJob, application
 from rocketjob.base.errors import RocketJobError, ValidationError
 from rocketjob.base.text import at, relative
-from rocketjob.cli.command import Group, json_option
+from rocketjob.cli.command import json_option
 from rocketjob.cli.errors import FAILURE, BadInput
-from rocketjob.cli.job_events import add_commands
+from rocketjob.cli.job_events import JobsGroup, add_commands
 from rocketjob.cli.job_explain import explain
 from rocketjob.cli.job_json import (
     class_name,
@@ -31,12 +31,12 @@ from rocketjob.cli.job_json import (
 )
 from rocketjob.cli.job_page import print_job
 from rocketjob.cli.output import (
-    STATE_STYLES,
     Cell,
     Column,
     clean,
     print_json,
     print_table,
+    style_of,
 )
 from rocketjob.cli.selection import Selection, checked, selection_options
 from rocketjob.cli.session import import_app
@@ -48,7 +48,7 @@ from rocketjob.model.encrypted_fields import HIDDEN
 
 DEFAULT_LIMIT = 50
 
-jobs = Group(
+jobs = JobsGroup(
     "jobs",
     short_help="List, show and change jobs.",
     makes_store=False,
@@ -167,7 +167,7 @@ def _row(job: Job) -> list[Cell | str]:
     return [
         str(job.id),
         class_name(job),
-        Cell(state, STATE_STYLES.get(state, "")),
+        Cell(state, style_of(state)),
         str(job.priority),
         relative(job.created_at),
         job.duration if job.started_at else "",
@@ -257,16 +257,24 @@ def counts(as_json: bool) -> None:
 def _count() -> dict[str, dict[str, int]]:
     store = application.current().store
     rows: dict[str, dict[str, int]] = {}
-    for state in STATES:
+    states = _counted_states()
+    for state in states:
         for name, number in store.count_by(COLLECTION, "_type", {"state": state}).items():
-            rows.setdefault(str(name), dict.fromkeys((*STATES, "total"), 0))[state] = number
+            rows.setdefault(str(name), dict.fromkeys((*states, "total"), 0))[state] = number
     for counts in rows.values():
         counts["total"] = sum(counts.values())
     return dict(sorted(rows.items()))
 
 
+def _counted_states() -> list[str]:
+    """Return the kernel's states, those of plugins, and those in which a job is all the same."""
+    app = application.current()
+    stored = sorted(str(state) for state in app.store.count_by(COLLECTION, "state"))
+    return list(dict.fromkeys((*STATES, *app.plugins.states, *stored)))
+
+
 def _print_counts(rows: dict[str, dict[str, int]]) -> None:
-    names = (*STATES, "total")
+    names = list(next(iter(rows.values())))
     columns = [Column("CLASS")]
     columns += [_count_column(name, [counts[name] for counts in rows.values()]) for name in names]
     table: list[Sequence[Cell | str]] = [
@@ -284,7 +292,7 @@ def _count_column(name: str, counts: Sequence[int]) -> Column:
 
 
 def _number(number: int, name: str) -> Cell:
-    return Cell(str(number) if number else "-", STATE_STYLES.get(name, "") if number else "dim")
+    return Cell(str(number) if number else "-", style_of(name) if number else "dim")
 
 
 # --- set -------------------------------------------------------------------------------------

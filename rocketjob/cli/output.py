@@ -25,6 +25,7 @@ import click
 from rocketjob.base.passwords import hide_passwords
 from rocketjob.base.text import relative
 from rocketjob.cli.session import fits_terminal
+from rocketjob.states.state import KERNEL_STATES
 
 STATE_STYLES = {
     "scheduled": "blue",
@@ -36,6 +37,16 @@ STATE_STYLES = {
 }
 GAP = "  "
 MIN_WIDTH = 12  # columns
+
+
+def style_of(state: str) -> str:
+    """Return the colour of a state, which may be a plugin's; none for one that nobody knows."""
+    from rocketjob import application
+
+    if state in STATE_STYLES or state in KERNEL_STATES:
+        return STATE_STYLES.get(state, "")
+    known = application.current().plugins.states.get(state)
+    return known.color if known is not None else ""
 
 
 class Column(NamedTuple):

@@ -76,5 +76,10 @@ def _print(infos: list[PluginInfo]) -> None:
 
 
 def _brings(info: PluginInfo) -> str:
-    parts = (("hooks", info.hooks), ("mixins", info.mixins), ("jobs", info.jobs))
+    parts = (
+        ("hooks", info.hooks),
+        ("mixins", info.mixins),
+        ("states", info.states),
+        ("jobs", info.jobs),
+    )
     return "; ".join(f"{name}: {', '.join(names)}" for name, names in parts if names)

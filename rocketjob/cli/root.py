@@ -17,7 +17,7 @@ import click
 
 from rocketjob.cli import errors
 from rocketjob.cli.command import Group
-from rocketjob.cli.session import Session, session_of, warn
+from rocketjob.cli.session import Session, installed_plugins, session_of, warn
 from rocketjob.plugins.manager import PluginManager
 
 START_HERE = """\
@@ -111,7 +111,7 @@ class RootGroup(Group):
         """Let each plugin add its commands, once; one that fails is recorded and left out."""
         if self._asked is not None:
             return
-        self._asked = self._plugins or _installed_plugins(session_of(ctx))
+        self._asked = self._plugins or installed_plugins(session_of(ctx))
         self._asking = True
         self._asked.answers("register_commands", cli=self)
         self._asking = False
@@ -175,17 +175,6 @@ class RootGroup(Group):
 
         managers = [self._asked, application.loaded_plugins()]
         return list(dict.fromkeys(text for each in managers if each for text in each.problems))
-
-
-def _installed_plugins(session: Session) -> PluginManager:
-    from rocketjob import application
-    from rocketjob.base.errors import WrongSetting
-
-    try:
-        session.apply()
-        return application.current().plugins
-    except (WrongSetting, click.UsageError):
-        return PluginManager(strict=False)  # the help must not need a configuration that is right
 
 
 @contextlib.contextmanager

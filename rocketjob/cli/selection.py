@@ -17,14 +17,14 @@ from rocketjob.base.errors import RocketJobError, UnsupportedOperation
 from rocketjob.cli.command import did_you_mean
 from rocketjob.cli.errors import BadInput
 from rocketjob.cli.session import warn
-from rocketjob.cli.types import STORED_CLASS, JsonObject
+from rocketjob.cli.types import STATE, STORED_CLASS, JsonObject
 from rocketjob.jobs.claims import COLLECTION
 from rocketjob.jobs.query import STATES, JobQuery
+from rocketjob.jobs.state_names import check_states
 from rocketjob.model.registry import loaded_classes, lookup
 from rocketjob.queue.eligible import unknown_in
 
 F = TypeVar("F", bound=Callable[..., Any])
-CHOICES = (*STATES, "scheduled")
 
 
 @attrs.frozen(kw_only=True)
@@ -44,6 +44,7 @@ class Selection:
         """
         query: JobQuery[Job] = Job.all()
         if self.states:
+            self._check_states()
             query = query.where(_in_states(self.states))
         if self.classes:
             query = query.where({"_type": {"$in": sorted(set(self._stored_names()))}})
@@ -52,6 +53,12 @@ class Selection:
         if self.where:
             query = self._narrowed(query, self.where)
         return query
+
+    def _check_states(self) -> None:
+        try:
+            check_states(Job, [state for state in self.states if state != "scheduled"])
+        except ValueError as error:
+            raise BadInput(f"--state: {error}") from error
 
     def _narrowed(self, query: JobQuery[Job], where: Mapping[str, Any]) -> JobQuery[Job]:
         try:
@@ -125,9 +132,9 @@ _OPTIONS = (
         "--state",
         "states",
         multiple=True,
-        type=click.Choice(CHOICES),
+        type=STATE,
         metavar="STATE",
-        help=f"in this state; may be repeated: {' '.join(CHOICES)}",
+        help=f"in this state; may be repeated: {' '.join(STATES)} scheduled, or one of a plugin",
     ),
     click.option(
         "--class",

@@ -9,13 +9,16 @@ import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import click
 
 from rocketjob import application
 from rocketjob.base import config
+
+if TYPE_CHECKING:
+    from rocketjob.plugins.manager import PluginManager
 
 
 @attrs.define
@@ -64,6 +67,18 @@ def session_of(ctx: click.Context) -> Session:
     """Return the session of the command that is being run."""
     session = ctx.find_root().obj
     return session if isinstance(session, Session) else Session()
+
+
+def installed_plugins(session: Session) -> PluginManager:
+    """Return the plugins; the help must not need a configuration that is right."""
+    from rocketjob.base.errors import WrongSetting
+    from rocketjob.plugins.manager import PluginManager  # for start-up time
+
+    try:
+        session.apply()
+        return application.current().plugins
+    except (WrongSetting, click.UsageError):
+        return PluginManager(strict=False)
 
 
 def ask_for_commands(ctx: click.Context) -> None:

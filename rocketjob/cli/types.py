@@ -68,6 +68,8 @@ class Completed(ParamType):
 
 JOB_SPEC = Completed("class", completing.job_specs)
 """A job class: `module:Class`, or `Class` where its module is named in `app`."""
+STATE = Completed("state", completing.states)
+"""The name of a state, or `scheduled`."""
 STORED_CLASS = Completed("name", completing.stored_classes)
 """The name of a job class that is loaded here or that stored jobs have."""
 

@@ -27,6 +27,7 @@ from rocketjob.jobs.limit import Limit
 from rocketjob.jobs.old_names import keep_old_names
 from rocketjob.jobs.present import Presented
 from rocketjob.jobs.query import Scopes
+from rocketjob.jobs.state_names import name_states
 from rocketjob.model import validators
 from rocketjob.model.document import Document
 from rocketjob.model.fields import field, read_only_field
@@ -117,6 +118,7 @@ class Job(Lifecycle, Scopes, Presented):
         super().__init_subclass__(abstract=abstract, **options)
         keep_old_names(cls)
         class_checks.check_made_class(cls)
+        name_states(cls)
 
     # --- what it does ------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from rocketjob.states import history
 from rocketjob.states.history import HistoryEntry
 from rocketjob.states.machine import Change, Transition, event
 from rocketjob.states.stateful import Stateful
+from rocketjob.states.transitions import AllBut
 from rocketjob.store import Also, Insert, context
 
 _SET_BY_EVENTS = frozenset(
@@ -61,7 +62,7 @@ class Lifecycle(Stateful, abstract=True):
         self.percent_complete = 100
         self.exception = None
 
-    @event(Transition(("queued", "running", "paused"), "failed"), validates=False)
+    @event(Transition(AllBut(("completed", "failed", "aborted")), "failed"), validates=False)
     def fail(
         self,
         reason: BaseException | str | None = None,
@@ -98,7 +99,7 @@ class Lifecycle(Stateful, abstract=True):
         """Let a paused job go on."""
         self.completed_at = None
 
-    @event(Transition(("queued", "running", "paused", "failed"), "aborted"), validates=False)
+    @event(Transition(AllBut(("completed", "aborted")), "aborted"), validates=False)
     def abort(self, *, save: bool = True) -> None:
         """Give a job up for good."""
         claims.clear(self)
@@ -244,6 +245,13 @@ class Lifecycle(Stateful, abstract=True):
         change.companions.append(document)
         if amend is not None:
             change.amends[document] = amend
+
+    def clear_claim(self) -> None:
+        """Take the job from its worker, for the effect of an event that leads away from running.
+
+        What the worker makes of it afterwards is refused with `ClaimLost`.
+        """
+        claims.clear(self)
 
     def _change_under_way(self, method: str) -> Change:
         change: Change | None = self._record.change

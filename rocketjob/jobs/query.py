@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Any, Self, TypeVar
 
 from rocketjob.base import clock
+from rocketjob.jobs.state_names import check_states
 from rocketjob.model.document import Document
 from rocketjob.model.query import Query
+from rocketjob.states.state import KERNEL_STATES
 from rocketjob.states.stateful import Stateful, change_each
 from rocketjob.store import Filter, context
 
 J = TypeVar("J", bound=Document)
-STATES = ("queued", "running", "completed", "failed", "paused", "aborted")
+STATES = KERNEL_STATES
 
 
 class JobQuery(Query[J]):
@@ -35,6 +37,15 @@ class JobQuery(Query[J]):
 
     def aborted(self) -> Self:
         return self.where({"state": "aborted"})
+
+    def in_state(self, *states: str) -> Self:
+        """Narrow to jobs in one of these states, which may be those of plugins.
+
+        Raises:
+            ValueError: there is no such state.
+        """
+        check_states(Scopes, states)
+        return self.where({"state": {"$in": list(states)}})
 
     def scheduled(self) -> Self:
         """Narrow to queued jobs whose time has not come."""
@@ -85,6 +96,11 @@ class Scopes(Stateful, abstract=True):
         return cls._query().aborted()
 
     @classmethod
+    def in_state(cls, *states: str) -> JobQuery[Self]:
+        """Return the jobs in one of these states: see `JobQuery.in_state`."""
+        return cls._query().in_state(*states)
+
+    @classmethod
     def scheduled(cls) -> JobQuery[Self]:
         return cls._query().scheduled()
 
@@ -101,6 +117,7 @@ class Scopes(Stateful, abstract=True):
         store = context.current().store
         counts = store.count_by(cls.collection_name, "state", cls._query().filter())
         by_state = {state: counts[state] for state in STATES if counts.get(state)}
+        by_state |= {str(state): number for state, number in counts.items() if number}
         if by_state.get("queued"):
             scheduled = cls.scheduled().count()
             now = by_state["queued"] - scheduled

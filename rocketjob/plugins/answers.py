@@ -132,6 +132,12 @@ def is_job_class(value: Any) -> bool:
     return isinstance(value, type) and issubclass(value, Job)
 
 
+def is_state(value: Any) -> bool:
+    from rocketjob.states.state import State  # for start-up time
+
+    return isinstance(value, State)
+
+
 def is_check(value: Any) -> bool:
     from rocketjob.server.checks import Check  # for start-up time
 

@@ -31,6 +31,7 @@ class PluginInfo:
     jobs: tuple[str, ...] = ()
     error: str | None = None
     warnings: tuple[str, ...] = ()
+    states: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -40,6 +41,7 @@ class PluginInfo:
         brought: Brought,
         error: str | None,
         warnings: list[str],
+        states: tuple[str, ...] = (),
     ) -> PluginInfo:
         """Describe what an entry point names.
 
@@ -59,6 +61,7 @@ class PluginInfo:
             jobs=_classes(name, brought["register_jobs"]),
             error=error,
             warnings=tuple(warnings),
+            states=states,
         )
 
 

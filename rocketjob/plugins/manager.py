@@ -12,10 +12,10 @@ from __future__ import annotations
 import inspect
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from importlib import metadata
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pluggy
 
@@ -39,6 +39,10 @@ from rocketjob.plugins.distributions import refused_version, unique, whose
 from rocketjob.plugins.hook_checks import check_hooks, known_hooks
 from rocketjob.plugins.infos import PluginInfo
 from rocketjob.plugins.problems import Problems
+from rocketjob.plugins.states import States
+
+if TYPE_CHECKING:
+    from rocketjob.states.state import State
 
 log = logging.getLogger(__name__)
 KERNEL_PLUGIN = "kernel"
@@ -84,6 +88,7 @@ class PluginManager:
         self._settings: dict[str, Setting[Any]] = {}
         self._owners: dict[str, str] = {}
         self._declared_by: dict[str, list[str]] = {}  # keys of settings, by plugin
+        self._states = States(self.whose)
         if entry_points is None:
             entry_points = metadata.entry_points(group=hookspecs.GROUP)
         self._load(unique(entry_points))
@@ -107,6 +112,7 @@ class PluginManager:
                     with self._leaving_out(name):
                         bring(name, plugin)
         self._collect_settings()
+        self._collect_states()
 
     @contextmanager
     def _leaving_out(self, name: str) -> Iterator[None]:
@@ -184,6 +190,7 @@ class PluginManager:
         if self._pluggy.has_plugin(name):
             self._forget_settings(name)
             self._pluggy.unregister(name=name)
+            self._states.forget(name)
             self._hooks = {}
 
     def _collect_settings(self, only: str | None = None) -> None:
@@ -204,6 +211,18 @@ class PluginManager:
                 with guarded(name):
                     for setting in settings:
                         self._add_setting(name, setting)
+
+    def _collect_states(self, only: str | None = None) -> None:
+        """Note the states that all plugins bring, or one that was registered later.
+
+        Raises:
+            PluginError: that one brings a state that cannot be.
+        """
+        guarded = self._leaving_out if only is None else nullcontext
+        for plugin, states in reversed(self.answers("register_states")):
+            if only in (None, plugin):
+                with guarded(plugin):
+                    self._states.add(plugin, states)
 
     def _add_setting(self, plugin: str, setting: Setting[Any]) -> None:
         same = self._same_name(setting)
@@ -239,14 +258,15 @@ class PluginManager:
         """Add a plugin that is not an entry point, for example in a test.
 
         Raises:
-            PluginError: it is there already, has a hook that there is not, or a setting whose name
-                is taken.
+            PluginError: it is there already, has a hook that there is not, or a setting or a state
+                whose name is taken.
         """
         name = name or self._free_name(plugin)
         self._bring_hookspecs(name, plugin)
         self._register(name, plugin)
         try:
             self._collect_settings(only=name)
+            self._collect_states(only=name)
         except PluginError:
             self._take_out(name)
             raise
@@ -261,6 +281,7 @@ class PluginManager:
     def unregister(self, plugin: Any) -> None:
         """Take a plugin out again."""
         self._forget_settings(str(self._pluggy.get_name(plugin)))
+        self._states.forget(str(self._pluggy.get_name(plugin)))
         self._pluggy.unregister(plugin)
         self._hooks = {}
 
@@ -403,6 +424,11 @@ class PluginManager:
         broken = tuple(self._problems.left_out)
         return Declared(self._settings, self._owners, broken, self._declared_by)
 
+    @property
+    def states(self) -> Mapping[str, State]:
+        """The states that plugins have registered, by name."""
+        return self._states.by_name
+
     def infos(self) -> list[PluginInfo]:
         """Describe every plugin that was found, by name."""
         names = [name for name in known_hooks(self._pluggy) if name.startswith("register_")]
@@ -416,6 +442,7 @@ class PluginManager:
                 brought,
                 self._problems.error_of(name),
                 self._problems.warnings_of(name),
+                self._states.of(name),
             )
             for name, entry_point in self._found.items()
         ]

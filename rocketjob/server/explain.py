@@ -22,6 +22,7 @@ from rocketjob.queue.eligible import more_urgent_than
 from rocketjob.queue.limits import limits_of
 from rocketjob.server.server import Server
 from rocketjob.states.history import RELEASE
+from rocketjob.states.state import text_of
 from rocketjob.store import Store, context
 from rocketjob.store.context import Plugins, unless_transient
 
@@ -181,7 +182,7 @@ def _has_work(job: Job) -> bool:
 def _why(job: Job) -> str:
     if job.is_failed and job.exception is not None:
         return f"{CALL['failed']} ({job.exception.class_name}: {job.exception.message})"
-    return CALL.get(job.state, f"it is {job.state}")
+    return CALL.get(job.state) or text_of(job.state, context.current().plugins.states)
 
 
 def _workers(job: Job) -> str:

@@ -14,6 +14,7 @@ from rocketjob.base.errors import PluginError
 from rocketjob.base.text import counted, megabytes, relative, span
 from rocketjob.jobs.claims import UNCLAIMED
 from rocketjob.jobs.job import Job
+from rocketjob.jobs.state_names import known_states
 from rocketjob.jobs.unknown import UnknownJob
 from rocketjob.model.app_modules import import_app
 from rocketjob.queue.reclaim import owners
@@ -299,6 +300,7 @@ def check_jobs(patient: Patient) -> Iterator[Finding]:
     yield from left_out(patient)
     yield from awaited(patient)
     yield from _oldest(patient)
+    yield from _of_no_plugin(patient)
     failed = Job.failed().count()
     if failed:
         advice = "see why: rocketjob jobs list --state failed"
@@ -339,9 +341,24 @@ def _unheld(patient: Patient) -> Iterator[Finding]:
             f"{counted(len(jobs), 'job')} running, and no worker has claimed it: {names}",
             "was start() called outside a worker? A server queues it again after four heartbeats"
             if patient.living
-            else "start a server: it queues it again; or rocketjob jobs requeue",
+            else "start a server: it queues it again; or rocketjob jobs event requeue",
             {"jobs": jobs},
         )
+
+
+def _of_no_plugin(patient: Patient) -> Iterator[Finding]:
+    """Look for jobs in a state of a plugin that is not here: nothing will ever move them."""
+    known = known_states(Job)
+    for state, count in patient.store.count_by(Job.collection_name, "state").items():
+        if state not in known:
+            yield Finding(
+                "jobs",
+                PROBLEM,
+                f"{counted(count, 'job')} {state}, a state of no plugin that is loaded here",
+                "install or enable the plugin again, or name the module of the class in --app; "
+                f"or give them up: rocketjob jobs abort --all-matching --state {state}",
+                {"state": state, "jobs": count},
+            )
 
 
 def _oldest(patient: Patient) -> Iterator[Finding]:

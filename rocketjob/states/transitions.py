@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 import attrs
@@ -26,13 +26,30 @@ class HasState(Protocol):
 
 
 @attrs.frozen
+class AllBut:
+    """All states but some, those of plugins included; for the sources of a `Transition`."""
+
+    states: tuple[str, ...]
+
+    def __contains__(self, state: str) -> bool:
+        return state not in self.states
+
+
+def _as_sources(sources: str | Iterable[str] | AllBut) -> tuple[str, ...] | AllBut:
+    if isinstance(sources, AllBut):
+        return sources
+    return (sources,) if isinstance(sources, str) else tuple(sources)
+
+
+@attrs.frozen
 class Transition:
     """From one of `sources` to `target`, if the document's method named `guard` agrees.
 
-    `because` says in a message why the guard refused.
+    `sources` are the names of states, or one name. `because` says in a message why the guard
+    refused.
     """
 
-    sources: tuple[str, ...]
+    sources: tuple[str, ...] | AllBut = attrs.field(converter=_as_sources)
     target: str
     guard: str | None = None
     because: str | None = None
@@ -46,6 +63,14 @@ class Event:
     transitions: tuple[Transition, ...]
     effect: Callable[..., Any]
     validates: bool = True
+
+    def clause(self) -> Mapping[str, Any]:
+        """Return the condition on a stored state under which it may be possible."""
+        leads = [transition.sources for transition in self.transitions]
+        named = sorted({name for each in leads if not isinstance(each, AllBut) for name in each})
+        clauses: list[dict[str, Any]] = [{"state": {"$in": named}}] if named else []
+        clauses += [{"state": {"$nin": [*e.states]}} for e in leads if isinstance(e, AllBut)]
+        return clauses[0] if len(clauses) == 1 else {"$or": clauses}
 
     def choose(self, document: HasState, arguments: dict[str, Any]) -> Transition:
         """Return the transition to make.
@@ -80,6 +105,13 @@ class Event:
                 return transition, None
             refused = transition.because or transition.guard
         return None, refused
+
+
+def states_of(events: Iterable[Event]) -> set[str]:
+    """Return the states that some events name."""
+    made = [transition for event in events for transition in event.transitions]
+    named = {name for each in made if not isinstance(each.sources, AllBut) for name in each.sources}
+    return named | {each.target for each in made}
 
 
 def events_of(cls: type) -> dict[str, Event]:

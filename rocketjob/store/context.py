@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol, TypeVar
 
@@ -43,6 +43,9 @@ class Plugins(Protocol):
     def refuse(self, answer: Any, hook: str, why: str) -> None: ...
 
     def watched(self) -> AbstractContextManager[None]: ...
+
+    @property
+    def states(self) -> Mapping[str, Any]: ...
 
     @property
     def problems(self) -> list[str]: ...

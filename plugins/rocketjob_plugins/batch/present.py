@@ -80,12 +80,12 @@ def progress_of(job: Any) -> dict[str, Any]:
             return {"records_per_hour": round(job.record_count / seconds * 3600)}
         return {}
     counts = job.input.counts_by_state()
-    is_open = job.state in ("queued", "running", "paused", "failed")
+    is_open = job.state not in ("completed", "aborted")
     if is_open and not counts and (elsewhere := job.slices_are_elsewhere()):
         return {"slices": elsewhere}
     progress: dict[str, Any] = {"queued_slices": counts.get("queued", 0)}
     if job.state not in ("running", "paused", "failed"):
-        return progress if job.is_queued else {}
+        return progress if is_open else {}
     progress = {
         "active_slices": counts.get("running", 0),
         "failed_slices": counts.get("failed", 0),

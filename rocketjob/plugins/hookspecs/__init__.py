@@ -53,6 +53,7 @@ from rocketjob.plugins.hookspecs.registering import (
     register_jobs,
     register_mixins,
     register_settings,
+    register_states,
     register_stores,
 )
 
@@ -78,6 +79,7 @@ __all__ = [
     "register_jobs",
     "register_mixins",
     "register_settings",
+    "register_states",
     "register_stores",
     "register_subscribers",
     "server_lost",

@@ -11,6 +11,7 @@ from rocketjob.plugins.answers import (
     is_class,
     is_job_class,
     is_setting,
+    is_state,
     is_store,
     is_text,
     list_of,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from rocketjob.jobs.job import Job
     from rocketjob.model.document import Document
     from rocketjob.server.checks import Check
+    from rocketjob.states.state import State
     from rocketjob.store import Store
 
 INDEXES = 'indexes by collection, such as {"orders": [{"keys": [("at", 1)], "name": "at"}]}'
@@ -85,6 +87,18 @@ def register_mixins() -> list[type[Document]]:
 @list_of("job classes", is_job_class)
 def register_jobs() -> list[type[Job]]:
     """Return the job classes that every server can run, besides those of its `app` modules."""
+    raise NotImplementedError
+
+
+@hookspec
+@list_of("states: rocketjob.states.state.State", is_state)
+def register_states() -> list[State]:
+    """Return states that jobs of your mixins can be in, besides those that every job has.
+
+    Called when the plugins have been loaded. They are counted, listed, filtered, coloured and
+    explained like the kernel's, and their commands are commands of `rocketjob jobs`. Two plugins
+    cannot have one state: the second one is left out.
+    """
     raise NotImplementedError
 
 

@@ -288,7 +288,7 @@ def test_an_app_that_fails_to_import_is_a_warning_where_jobs_are_only_shown(shel
         (["list", "--where", '{"$or": 3}'], "must be a list of filters"),
         (["list", "--where", '{"created_at": {"$gt": "whenever"}}'], "must be a time"),
         (["list", "--class", "CliReprtJob"], "did you mean CliReportJob?"),
-        (["list", "--state", "faild"], "is not one of"),
+        (["list", "--state", "faild"], "there is no state faild; did you mean failed?"),
         (["list", "--limit", "-1"], "--limit"),
         (["list", "--priority", "0"], "--priority"),
         (["show", "zzz"], "24 hexadecimal digits"),
