@@ -25,8 +25,8 @@ from rocketjob.store import Filter, Stored, Update, Write
 
 COLLECTION = "rocket_job.jobs"
 INDEX: dict[str, Any] = {
-    "keys": [("claimed_by", 1)],
-    "name": "claimed_by",
+    "keys": [("claimed_by", 1), ("claim_number", 1)],  # all that guards a write under a claim
+    "name": "held",
     "partialFilterExpression": {"claimed_by": {"$exists": True}},
 }
 RELEASED = {"worker_name": "", "claimed_by": ""}  # what goes when nobody holds the job any more

@@ -256,11 +256,8 @@ class SqliteCollection:
         query = Query(filter)
 
         def work(connection: Connection) -> Deleted:
-            matched = steps.matching(connection, self._name, query, (), 1)
-            if matched:
-                table = connection.catalog.require(self._name)
-                connection.raw.execute(table.delete_sql, (matched[0].number,))
-            return Deleted(len(matched))
+            table = steps.find_table(connection, self._name, query)
+            return Deleted(0 if table is None else steps.delete_one(connection, table, query))
 
         return self._database.write(work)
 

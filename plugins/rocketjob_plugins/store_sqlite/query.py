@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from bson.decimal128 import Decimal128
 from bson.int64 import Int64
@@ -22,8 +22,9 @@ from rocketjob.store.documents.leaves import Match
 from rocketjob.store.documents.matcher import compile_match
 
 from . import cells, sql
-from .table import Table
+from .table import INEXACT, Table
 
+Made = TypeVar("Made")
 _SCALARS: Final = frozenset({str, int, bool, ObjectId, type(None)})
 _CONTAINING: Final = frozenset({list, float, Int64, Decimal128})
 _LONGEST_LIST: Final = 50  # a longer one hardly ever occurs twice
@@ -68,19 +69,33 @@ class Query:
             _ = self.matches  # raises errors in what SQL left out
         return part
 
+    def equal_columns(self, table: Table) -> tuple[str, list[Any]] | None:
+        """Return the condition of a guard that columns answer alone, and its parameters."""
+        if not self._guard or None in self.filter.values():
+            return None
+        key = (Query, *self.filter)
+        condition = table.plans.get(key)
+        if condition is None:
+            columns = [table.columns.get(path) for path in self.filter]
+            serve = all(column is not None and not column.flags & INEXACT for column in columns)
+            condition = " AND ".join(f"{column.name} = ?" for column in columns if column)
+            condition = _kept(table, key, condition if serve else "")
+        try:
+            return (condition, list(map(cells.column, self.filter.values()))) if condition else None
+        except cells.InexactError:
+            return None
+
     def plan(self, table: Table, sort: Sort, selected: str = "n, doc") -> sql.Plan:
         """Return the SELECT for this filter and an order."""
         shape = self._shape
         if shape is None:
             return sql.plan(table, self.filter, sort, selected)
         key = (shape, tuple(sort), selected)
-        plan = table.plans.get(key)
+        plan: sql.Plan | None = table.plans.get(key)
         if plan is None:
             numbers = iter(range(len(self._times)))
-            plan = sql.plan(table, _with_slots(self.filter, numbers), sort, selected)
-            if len(table.plans) >= _MOST_PLANS:
-                table.plans.clear()
-            table.plans[key] = plan
+            with_slots = _with_slots(self.filter, numbers)
+            plan = _kept(table, key, sql.plan(table, with_slots, sort, selected))
         return plan._replace(parameters=[self._value(parameter) for parameter in plan.parameters])
 
     def rest(self, plan: sql.Plan) -> Match | None:
@@ -101,6 +116,14 @@ class Query:
         if type(parameter) is cells.SlotColumn:
             return cells.column(self._times[parameter.number])
         return parameter
+
+
+def _kept(table: Table, key: Any, plan: Made) -> Made:
+    """Keep a plan with its table, for the next query of the same shape."""
+    if len(table.plans) >= _MOST_PLANS:
+        table.plans.clear()
+    table.plans[key] = plan
+    return plan
 
 
 class _NotPlain(Exception):

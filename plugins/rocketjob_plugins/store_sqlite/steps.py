@@ -320,13 +320,24 @@ def claim(
     return [row.document for row in matched]
 
 
+def delete_one(connection: Connection, table: Table, query: Query) -> int:
+    """Delete the first matching document; return how many did."""
+    if names_id(query.filter) and (guard := query.equal_columns(table)):
+        condition, parameters = guard  # the document need not be read
+        statement = f"DELETE FROM {table.name} WHERE {condition}"
+        return connection.raw.execute(statement, parameters).rowcount
+    matched = matching(connection, table.collection, query, (), 1)
+    if matched:
+        connection.raw.execute(table.delete_sql, (matched[0].number,))
+    return len(matched)
+
+
 def write_one(connection: Connection, table: Table, query: Query, updater: Updater | None) -> bool:
     """Make one guarded write; return whether a document matched."""
+    if updater is None:
+        return delete_one(connection, table, query) > 0
     matched = matching(connection, table.collection, query, (), 1)
     if not matched:
         return False
-    if updater is None:
-        connection.raw.execute(table.delete_sql, (matched[0].number,))
-    else:
-        change(connection, table, matched, updater)
+    change(connection, table, matched, updater)
     return True

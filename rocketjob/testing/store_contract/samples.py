@@ -246,7 +246,9 @@ def declare_indexes(jobs: Collection) -> None:
     jobs.create_index([("state", 1), ("run_at", 1)], name="due")
     jobs.create_index([("completed_at", 1)], name="completed_at")
     jobs.create_index(
-        [("claimed_by", 1)], name="claimed_by", partialFilterExpression={"claimed_by": EXISTS}
+        [("claimed_by", 1), ("claim_number", 1)],
+        name="held",
+        partialFilterExpression={"claimed_by": EXISTS},
     )
     jobs.create_index(
         [("active_key", 1)],

@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from bson import ObjectId
 
+from rocketjob import Job
+from rocketjob.store import Write
 from rocketjob.testing.store_contract import declare_indexes
 from rocketjob_plugins.store_sqlite import SqliteStore
 from rocketjob_plugins.store_sqlite.query import Query
@@ -111,7 +113,7 @@ def test_the_first_due_time_is_the_first_entry_of_its_index(store, jobs):
     assert "B-TREE" not in explained
 
 
-# k4 is completed_at, k5 claimed_by, k6 active_key: columns are numbered as they are declared
+# k4 is completed_at, k5 claimed_by, k6 claim_number, k7 active_key: numbered as they are declared
 @pytest.mark.parametrize(
     ("filter", "index"),
     [
@@ -119,7 +121,7 @@ def test_the_first_due_time_is_the_first_entry_of_its_index(store, jobs):
         ({"claimed_by": "me"}, "(k5=?)"),
         ({"claimed_by": "me", "state": "running"}, "(k5=?)"),
         ({"claimed_by": {"$in": ["me", "you"]}}, "(k5=?)"),
-        ({"active_key": "x"}, "(k6=?)"),
+        ({"active_key": "x"}, "(k7=?)"),
         ({"completed_at": {"$lt": NOW}}, "(k4>? AND k4<?)"),
         ({"state": {"$in": ["failed", "aborted"]}}, "(k0=?"),
         ({"claimed_by": {"$exists": True}}, "USING INDEX"),
@@ -166,9 +168,74 @@ def test_a_plan_is_made_once_for_all_times(store, jobs):
     assert len(table.plans) == 1
 
 
+def sent(store, work):
+    """Return the statements that some work sends to SQLite."""
+    statements = []
+    raw = store._database.connections.current().raw
+    raw.set_trace_callback(statements.append)
+    try:
+        work()
+    finally:
+        raw.set_trace_callback(None)
+    return statements
+
+
+HELD = {"claimed_by": "me", "claim_number": 3, "state": "running"}
+
+
+@pytest.mark.parametrize("way", ["write_many", "delete_one"])
+@pytest.mark.parametrize(
+    ("stored", "goes"),
+    [
+        ({}, True),
+        ({"claim_number": 3.0}, True),
+        ({"claim_number": 4}, False),
+        ({"claim_number": True}, False),
+        ({"claim_number": None}, False),
+        ({"claimed_by": "you"}, False),
+        ({"claimed_by": ["you", "me"]}, True),
+        ({"state": "queued"}, False),
+    ],
+    ids=str,
+)
+def test_a_guarded_delete_is_judged_by_columns_as_by_documents(store, jobs, stored, goes, way):
+    jobs.insert_many([queued(i, **{**HELD, **stored}) for i in (1, 2)])
+    guard = {"_id": 1, **HELD}
+
+    def delete():
+        if way == "delete_one":
+            assert jobs.delete_one(guard).deleted_count == goes
+        else:
+            assert store.write_many("jobs", [Write(guard, None)]) == [goes]
+
+    statements = sent(store, delete)
+    is_read = any("doc" in statement for statement in statements)
+    assert is_read == isinstance(stored.get("claimed_by"), list)  # which no column can answer
+    assert [job["_id"] for job in jobs.find(sort=[("_id", 1)])] == [1, 2][goes:]
+
+
+def test_a_job_that_is_removed_on_completion_is_not_read_again(rocketjob):
+    class RemovedUnreadJob(Job):
+        def perform(self):
+            return None
+
+    statements = []
+    RemovedUnreadJob.create()
+    raw = rocketjob.store._database.connections.current().raw
+    raw.set_trace_callback(statements.append)
+    try:
+        assert rocketjob.work_off() == 1
+    finally:
+        raw.set_trace_callback(None)
+    deletes = [each for each in statements if each.startswith("DELETE FROM c")]
+    assert len(deletes) == 1
+    assert "id =" in deletes[0]
+
+
 def test_plans_are_not_kept_without_end(store, jobs):
     for number in range(1000):
         list(jobs.find({"priority": {"$gt": number}}))
+        jobs.delete_one({"_id": 1, f"field_{number}": 1})
     table = store._database.read(lambda connection: connection.catalog.find("jobs"))
     assert len(table.plans) <= 200
 
