@@ -13,6 +13,7 @@ from rocketjob.base.errors import (
     DuplicateKey,
     InvalidTransition,
     JobExpired,
+    JobRefused,
     JobTimeout,
     NotFound,
     PluginError,
@@ -27,6 +28,7 @@ from rocketjob.base.errors import (
 )
 from rocketjob.jobs.exception import JobException
 from rocketjob.jobs.job import Job
+from rocketjob.jobs.performing import current_job
 from rocketjob.jobs.unknown import UnknownJob
 from rocketjob.model import validators
 from rocketjob.model.callbacks import after, around, before
@@ -53,6 +55,7 @@ __all__ = [
     "Job",
     "JobException",
     "JobExpired",
+    "JobRefused",
     "JobTimeout",
     "NotFound",
     "PluginError",
@@ -74,6 +77,7 @@ __all__ = [
     "before",
     "configure",
     "connect",
+    "current_job",
     "event",
     "events",
     "field",

@@ -75,6 +75,24 @@ class ValidationError(RocketJobError, ValueError):
         return type(self), (self.errors, self.name, self.conflict)
 
 
+class JobRefused(ValidationError):
+    """A plugin does not let the job be stored; raise it in the hook `before_enqueue`.
+
+    Attributes:
+        reason: why, for whoever wanted to store it.
+        field: of the job, which has the reason; `base` for the job as a whole.
+    """
+
+    def __init__(self, reason: str, field: str = "base", name: str = "job") -> None:
+        super().__init__({field: [reason]}, name)
+        self.reason, self.field = reason, field
+        why = reason if field == "base" else at(field, reason, ": ")
+        self.args = (f"{name} is refused: {why}",)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.reason, self.field, self.name)
+
+
 class NotFound(RocketJobError, LookupError):
     """No such document: it was deleted or never stored."""
 

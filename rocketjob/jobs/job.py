@@ -21,16 +21,18 @@ from rocketjob.jobs import claims, class_checks, completions
 from rocketjob.jobs.builder import JobBuilder
 from rocketjob.jobs.checked import Moment, PerformLater
 from rocketjob.jobs.claims import COLLECTION
+from rocketjob.jobs.enqueuing import ask_plugins
 from rocketjob.jobs.exception import JobException
 from rocketjob.jobs.lifecycle import Lifecycle
 from rocketjob.jobs.limit import Limit
+from rocketjob.jobs.meta import is_small
 from rocketjob.jobs.old_names import keep_old_names
 from rocketjob.jobs.present import Presented
 from rocketjob.jobs.query import Scopes
 from rocketjob.jobs.state_names import name_states
 from rocketjob.model import validators
 from rocketjob.model.document import Document
-from rocketjob.model.fields import field, read_only_field
+from rocketjob.model.fields import field, left_out_if_empty, read_only_field
 from rocketjob.model.record import values_of
 from rocketjob.model.registry import loaded_classes, lookup
 from rocketjob.model.saving import save_both
@@ -100,6 +102,15 @@ class Job(Lifecycle, Scopes, Presented):
         default=None, user_editable=True, copy_on_restart=True
     )
     created_at: datetime = field(factory=clock.now)
+
+    meta: dict[str, Any] = left_out_if_empty(
+        field(
+            factory=dict,
+            validator=is_small,
+            copy_on_restart=True,
+            description="what plugins and callers note on the job: trace ids, a tenant",
+        )
+    )
 
     state: str = read_only_field(default="queued")
     started_at: datetime | None = read_only_field()
@@ -295,6 +306,9 @@ class Job(Lifecycle, Scopes, Presented):
             logger = Logger(f"{cls.__module__}.{cls.__name__}", fields, self.log_level)
             self._record.logger = self.log_level, logger
         return cast(Logger, logger)
+
+    def before_created(self) -> None:
+        ask_plugins(self)
 
     # --- restarting --------------------------------------------------------------------------
 

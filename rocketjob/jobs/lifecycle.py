@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from rocketjob.base import clock
 from rocketjob.base.errors import ClaimLost, RocketJobError
-from rocketjob.jobs import beside, claims, completions
+from rocketjob.jobs import beside, claims, completions, enqueuing
 from rocketjob.jobs.exception import JobException
 from rocketjob.model.document import Document
 from rocketjob.model.fields import read_only_field
@@ -237,11 +237,15 @@ class Lifecycle(Stateful, abstract=True):
     def create_with(self, document: Document, amend: Callable[[], bool] | None = None) -> None:
         """Store another document in the same step as the present change, or neither.
 
+        One that a plugin refuses in `before_enqueue` is left out, with an error in the log.
+
         Args:
             amend: called within that step, before it writes: to bring the document into line with
                 what others have stored by then. False leaves it out.
         """
         change = self._change_under_way("create_with")
+        if not enqueuing.is_let_in(document, beside=self):
+            return
         change.companions.append(document)
         if amend is not None:
             change.amends[document] = amend

@@ -20,6 +20,8 @@ class Document(Protocol):
     @classmethod
     def chain(cls, event: str) -> Chain: ...
 
+    def before_created(self) -> None: ...
+
     def validate(self) -> None: ...
 
     def to_document(self) -> Stored: ...
@@ -56,6 +58,7 @@ def _validate_all(documents: Iterable[Document], name: str) -> None:
     errors: dict[str, list[str]] = {}
     for index, document in enumerate(documents):
         try:
+            document.before_created()
             document.validate()
         except ValidationError as error:
             errors.update({f"[{index}].{key}": messages for key, messages in error.errors.items()})

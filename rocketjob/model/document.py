@@ -111,7 +111,7 @@ class Document(Lookup):
                 stored[key] = value if write is None else write(value)
             elif not leaves_none_out:
                 stored[key] = None
-        for field in self.__layout__.encrypted:
+        for field in self.__layout__.stored_apart:
             if (value := field.store(own[field.name], self)) is not MISSING:
                 stored[field.key] = value
         return stored
@@ -190,6 +190,8 @@ class Document(Lookup):
             ValidationError: nothing was stored.
             NotFound: it has been deleted.
         """
+        if self.is_new:
+            self.before_created()
         if validate:
             self.validate()
         if self.is_new:
@@ -197,6 +199,13 @@ class Document(Lookup):
         else:
             self.chain("save").run(self, self._update)
         return self
+
+    def before_created(self) -> None:
+        """Get ready to be stored for the first time; whoever stores documents calls it first.
+
+        Raises:
+            ValidationError: it is not to be stored.
+        """
 
     def update(self, *, validate: bool = True, **values: Any) -> Self:
         """Assign fields and save.

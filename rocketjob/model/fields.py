@@ -35,6 +35,7 @@ class Field:
     pre_processed: bool = False
     description: str | None = None
     read_only: bool = False
+    omits_empty: bool = False
     owner: type = object
     _scope: dict[str, Any] = attrs.field(factory=dict, repr=False)
 
@@ -66,6 +67,11 @@ class Field:
         return shared and (self.default is None or self.codec.convert is None)
 
     @functools.cached_property
+    def is_stored_apart(self) -> bool:
+        """Whether `store` decides what is stored of a value, not its codec alone."""
+        return self.encrypted or self.omits_empty
+
+    @functools.cached_property
     def leaves_none_out(self) -> bool:
         """Whether None is not stored: where loading gives None again, and not the default."""
         return (self.default is None or self.default is MISSING) and self.factory is None
@@ -77,6 +83,8 @@ class Field:
         """
         if value is None:
             return MISSING if self.leaves_none_out else None
+        if self.omits_empty and not value:
+            return MISSING
         if self.encrypted:
             return value.data if isinstance(value, Sealed) else encrypt(self, value, document)
         return value if self.codec.encode is None else self.codec.encode(value)
@@ -235,3 +243,10 @@ def read_only_field(
     description = field(default=default) if factory is None else field(factory=factory)
     description.read_only = True
     return description
+
+
+def left_out_if_empty(declared: T) -> T:
+    """Have an empty list or dict of a field not stored, as most jobs have nothing there."""
+    described: Any = declared
+    described.omits_empty = True
+    return declared

@@ -47,13 +47,13 @@ class Layout:
         return [
             (name, field.key, field.leaves_none_out, field.codec.encode)
             for name, field in self.fields.items()
-            if not field.encrypted
+            if not field.is_stored_apart
         ]
 
     @cached_property
-    def encrypted(self) -> list[Field]:
-        """The fields that are stored encrypted."""
-        return [field for field in self.fields.values() if field.encrypted]
+    def stored_apart(self) -> list[Field]:
+        """The fields whose value is not all that says how, or whether, it is stored."""
+        return [field for field in self.fields.values() if field.is_stored_apart]
 
     @cached_property
     def readers(self) -> list[tuple[str, str, bool, Field]]:

@@ -21,6 +21,9 @@ def save_both(document: Document, other: Document) -> None:
     Raises:
         ValidationError: the other one is not valid; both are as they were.
     """
+    for new in (document, other):
+        if new.is_new:
+            new.before_created()
     records = [
         (saved, record_of(saved), record_of(saved).snapshot(saved)) for saved in (document, other)
     ]

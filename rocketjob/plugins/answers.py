@@ -108,6 +108,10 @@ def is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
+def is_nothing(value: Any) -> bool:
+    return value is None
+
+
 def is_class(value: Any) -> bool:
     return isinstance(value, type)
 

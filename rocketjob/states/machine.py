@@ -215,6 +215,8 @@ class Change:
 
     def _check(self) -> None:
         document = self.document
+        if document.is_new:
+            document.before_created()
         deletes = self._deletes_at_once()
         if self.event.validates and not deletes:
             document.validate()

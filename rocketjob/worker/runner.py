@@ -20,6 +20,7 @@ from rocketjob.base.log import Logger
 from rocketjob.jobs import claims
 from rocketjob.jobs.claims import claim_of
 from rocketjob.jobs.exception import JobException, message_of
+from rocketjob.jobs.performing import now_performing
 from rocketjob.model.document import load_into
 from rocketjob.model.record import record_of
 from rocketjob.states.machine import Change
@@ -103,8 +104,13 @@ def perform_now(job: Job, worker: Worker | None = None) -> Any:
     if not job.is_running:
         return None
     worker = worker or Worker(inline=True)
-    in_fresh_context(job.work, worker)
+    in_fresh_context(_work_inline, job, worker)
     return worker.value
+
+
+def _work_inline(job: Job, worker: Worker) -> None:
+    now_performing(job)
+    job.work(worker)
 
 
 def work_claimed_job(job: Job, worker: Worker) -> bool:
@@ -118,6 +124,7 @@ def work_claimed_job(job: Job, worker: Worker) -> bool:
 
 def _work_claimed_job(job: Job, worker: Worker) -> bool:
     """Run a job; an error from outside of its `perform`, as in a hook, fails it too."""
+    now_performing(job)
     try:
         if is_vetoed(job, worker):
             return False

@@ -454,6 +454,7 @@ def test_fields_tell_what_is_known_of_them():
         "expires_at",
         "log_level",
         "collect_output",
+        "meta",
     }
 
 

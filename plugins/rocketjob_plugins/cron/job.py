@@ -11,7 +11,7 @@ import pendulum
 from rocketjob import Job, after, before, field, validate
 from rocketjob.application import current
 from rocketjob.base import clock
-from rocketjob.base.errors import ValidationError
+from rocketjob.base.errors import HookFailed, ValidationError
 from rocketjob.model.fields import read_only_field
 from rocketjob.model.record import record_of
 from rocketjob_plugins.cron.schedule import CronError, CronSchedule
@@ -175,8 +175,9 @@ class Cron(Job, abstract=True):
         self.cron_schedule = None
         try:
             self.save_with(successor)
-        except ValidationError as error:
-            # Another mixin allows one active instance: the series continues when this one ends.
+        except (ValidationError, HookFailed) as error:
+            # Another mixin allows one active instance, or a plugin none at all: the series
+            # continues when this one ends.
             self.cron_schedule = schedule
             self.logger.info("the next run is queued when this one ends", reason=str(error))
 

@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Protocol
 
 from rocketjob import Document, Job, application, field
 from rocketjob.base import clock
-from rocketjob.base.errors import ValidationError, is_duplicate_key
+from rocketjob.base.errors import HookFailed, ValidationError, is_duplicate_key
 from rocketjob.base.log import Logger
 from rocketjob.model.query import Query
 from rocketjob.model.record import record_of
@@ -187,6 +187,7 @@ class Intake:
             encoding=claim.encoding,
             job_id=claim.id,
         )
+        job.before_created()
         job.validate()
 
         def store() -> None:
@@ -221,7 +222,7 @@ class Intake:
                 started += self._finish(claim)
             except ClaimTaken as error:
                 log.debug("passed over", reason=str(error))
-            except (DirmonError, OSError, ValidationError) as error:
+            except (DirmonError, HookFailed, OSError, ValidationError) as error:
                 self._report(claim, str(error))
         return started
 

@@ -25,6 +25,7 @@ from rocketjob.plugins.hookspecs.fields import (
     key_of,
 )
 from rocketjob.plugins.hookspecs.jobs import (
+    before_enqueue,
     state_changed,
     transition_writes,
 )
@@ -60,6 +61,7 @@ from rocketjob.plugins.hookspecs.registering import (
 __all__ = [
     "GROUP",
     "ONLY_FOR",
+    "before_enqueue",
     "claim_owners",
     "decrypt",
     "encrypt",

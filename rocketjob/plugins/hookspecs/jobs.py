@@ -5,12 +5,39 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rocketjob.plugins.answers import is_stored_beside, list_of, refused_beside
+from rocketjob.plugins.answers import (
+    answer,
+    is_nothing,
+    is_stored_beside,
+    list_of,
+    refused_beside,
+)
 from rocketjob.plugins.hookspecs.marks import hookspec
 
 if TYPE_CHECKING:
     from rocketjob.jobs.job import Job
     from rocketjob.store import Also, Insert
+
+
+@hookspec(firstresult=True)
+@answer("None: change the job itself, or raise rocketjob.JobRefused", is_nothing)
+def before_enqueue(job: Job) -> None:
+    """Change a job that is about to be stored for the first time, or refuse it.
+
+    Called in whichever process creates the job, on its thread, however it comes about: `create`,
+    `save` of a new one, `create_many`, `perform_later`, the successor of a scheduled or restarted
+    job, a file that was found. It is called before the validation and the callbacks, so that what
+    is set here is checked too; again for a job that was not stored then and is saved again; not for
+    one that is only performed by `perform_now`, nor for one that is copied from another store.
+
+    `rocketjob.current_job()` is the job in which this one is created, if any. What it has in `meta`
+    is not handed on by itself: a trace goes on if its plugin says so.
+
+    Raise `JobRefused("tenant 7 is blocked")` to refuse the job: whoever creates it gets that as the
+    ValidationError that it is, with the plugin's name. Any other error refuses it too. The
+    exception is a job that is created with the end of another, which must not fail for that: one
+    that is refused is left out, and one for which a plugin fails is stored; the log says so.
+    """
 
 
 @hookspec

@@ -1,0 +1,25 @@
+"""Which job is being performed here."""
+
+from __future__ import annotations
+
+import contextvars
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rocketjob.jobs.job import Job
+
+_current: contextvars.ContextVar[Job | None] = contextvars.ContextVar("rocketjob", default=None)
+
+
+def current_job() -> Job | None:
+    """Return the job that is being performed here; None outside of any.
+
+    It is known in `perform`, in the job's callbacks and in hooks that are called meanwhile, in
+    coroutines and with `asyncio.to_thread`; not in threads that a job starts in another way.
+    """
+    return _current.get()
+
+
+def now_performing(job: Job) -> None:
+    """Note the job in the present context, which is its own."""
+    _current.set(job)
