@@ -14,11 +14,12 @@ from rocketjob import Job, UnknownJob
 from rocketjob.base.errors import InvalidTransition, RocketJobError
 from rocketjob.cli.command import Group, did_you_mean, json_option
 from rocketjob.cli.errors import FAILURE, BadInput
-from rocketjob.cli.job_json import COMMANDS, class_name, event_commands
+from rocketjob.cli.job_json import COMMANDS, event_commands
 from rocketjob.cli.output import print_json, styled
 from rocketjob.cli.selection import Selection, checked, selection_options
 from rocketjob.cli.session import import_app, installed_plugins, session_of
 from rocketjob.cli.types import JobId
+from rocketjob.jobs.shown import class_name
 from rocketjob.model.registry import loaded_classes
 from rocketjob.states.machine import Event
 from rocketjob.states.state import EventCommand

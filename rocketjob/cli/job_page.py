@@ -6,15 +6,7 @@ import click
 
 from rocketjob import Job, UnknownJob
 from rocketjob.base.text import relative
-from rocketjob.cli.job_json import (
-    class_name,
-    event_commands,
-    own_fields,
-    possible_events,
-    problem_of,
-    reasons_of,
-    remarks_of,
-)
+from rocketjob.cli.job_json import event_commands, possible_events
 from rocketjob.cli.output import (
     Cell,
     Column,
@@ -29,6 +21,7 @@ from rocketjob.cli.output import (
     to_json,
 )
 from rocketjob.jobs.exception import JobException
+from rocketjob.jobs.shown import class_name, own_fields, problem_of, reasons_of, remarks_of
 from rocketjob.model.record import values_of
 from rocketjob.states.history import HistoryEntry
 

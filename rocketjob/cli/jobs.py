@@ -19,16 +19,7 @@ from rocketjob.cli.command import json_option
 from rocketjob.cli.errors import FAILURE, BadInput
 from rocketjob.cli.job_events import JobsGroup, add_commands
 from rocketjob.cli.job_explain import explain
-from rocketjob.cli.job_json import (
-    class_name,
-    details,
-    find_jobs,
-    load,
-    problem_of,
-    reasons_of,
-    remarks_of,
-    summary,
-)
+from rocketjob.cli.job_json import details, find_jobs, summary
 from rocketjob.cli.job_page import print_job
 from rocketjob.cli.output import (
     Cell,
@@ -44,6 +35,7 @@ from rocketjob.cli.types import JobId, Property, as_dict
 from rocketjob.jobs.claims import COLLECTION
 from rocketjob.jobs.completions import what_is_known
 from rocketjob.jobs.query import STATES, JobQuery
+from rocketjob.jobs.shown import class_name, load, problem_of, reasons_of, remarks_of
 from rocketjob.model.encrypted_fields import HIDDEN
 
 DEFAULT_LIMIT = 50

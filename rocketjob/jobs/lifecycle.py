@@ -286,7 +286,7 @@ class Lifecycle(Stateful, abstract=True):
             reason = f"{type(reason).__name__}: {self.exception and self.exception.message}"
         elif reason is not None:
             reason = str(reason)
-        return history.entry(event, self.state, clock.now(), worker, claim, reason)
+        return history.entry(event, self.state, clock.now(), worker, claim, reason, self._record.by)
 
     def was_changed(self) -> None:
         claims.forget_cleared(self)

@@ -104,11 +104,20 @@ class Query(Generic[D]):
         """Return the last document, by id if no order was asked for, or None."""
         return next(iter(self._ordered(-1).limit(1)), None)
 
-    def count(self) -> int:
-        """Count the documents."""
-        count = self._collection().count_documents(self.filter())
-        count = max(0, count - self.skipped)
-        return min(count, self.maximum) if self.maximum else count
+    def count(self, at_most: int | None = None) -> int:
+        """Count the documents.
+
+        Args:
+            at_most: stop there: what counts millions of documents to say "10,000 or more" is slow.
+
+        Raises:
+            ValueError: `at_most` is less than 1.
+        """
+        if at_most is not None and at_most < 1:
+            raise ValueError(f"at_most must be 1 or more, not {at_most}")
+        bounds = [bound for bound in (at_most, self.maximum) if bound]
+        limit = {"limit": min(bounds) + self.skipped} if bounds else {}
+        return max(0, self._collection().count_documents(self.filter(), **limit) - self.skipped)
 
     def exists(self) -> bool:
         """Return whether there is one."""

@@ -46,11 +46,13 @@ class Record:
         unsaved: entries that its history gets with the next write.
         change: the change of state that is under way.
         logger: bound to the document, and the level that it has.
+        by: whom its history names for the next changes of state, where it was a person.
     """
 
     __slots__ = (
         "_errors",
         "assigned",
+        "by",
         "change",
         "claim",
         "logger",
@@ -65,6 +67,7 @@ class Record:
         self.claim: Guard | None = None
         self.change: Any = None
         self.logger: Any = None
+        self.by: str | None = None
         self._errors: Errors | None = None
 
     @property

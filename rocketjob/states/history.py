@@ -29,6 +29,7 @@ class HistoryEntry:
         reason: why, for example the exception of a failed attempt.
         count: how often it happened in a row; only for claims that were released.
         since: when it first did so, UTC; None if it happened once.
+        by: the login of who did it, where it was a person who is known.
     """
 
     event: str
@@ -39,6 +40,7 @@ class HistoryEntry:
     reason: str | None = None
     count: int = 1
     since: datetime | None = None
+    by: str | None = None
 
     @classmethod
     def load(cls, stored: Mapping[str, Any]) -> HistoryEntry:
@@ -51,6 +53,7 @@ class HistoryEntry:
             reason=stored.get("reason"),
             count=stored.get("count", 1),
             since=to_utc(stored["since"]) if "since" in stored else None,
+            by=stored.get("by"),
         )
 
 
@@ -61,6 +64,7 @@ def entry(
     worker: str | None = None,
     claim: int | None = None,
     reason: str | None = None,
+    by: str | None = None,
 ) -> dict[str, Any]:
     """Return a new entry as it is stored."""
     stored: dict[str, Any] = {"event": event, "state": state, "at": plain_datetime(at)}
@@ -70,6 +74,8 @@ def entry(
         stored["claim"] = claim
     if reason is not None:
         stored["reason"] = hide_passwords(bounded(reason))[:500].encode("utf-8", "ignore").decode()
+    if by is not None:
+        stored["by"] = by
     return stored
 
 

@@ -131,7 +131,9 @@ class Collection(Protocol):
 
     def delete_many(self, filter: Filter, *, session: Any = None) -> DeleteResult: ...
 
-    def count_documents(self, filter: Filter, *, session: Any = None) -> int: ...
+    def count_documents(self, filter: Filter, *, limit: int = ..., session: Any = None) -> int:
+        """Count the matching documents; with a `limit` of 1 or more, at most so many."""
+        ...
 
     def distinct(
         self, key: str, filter: Filter | None = None, *, session: Any = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -156,8 +157,8 @@ class SqliteCollection:
         document = matched[0].document
         return project(document) if project else document
 
-    def count_documents(self, filter: Filter, *, session: Any = None) -> int:
-        """Count the matching documents."""
+    def count_documents(self, filter: Filter, *, limit: int = 0, session: Any = None) -> int:
+        """Count the matching documents, or the first `limit` of them."""
         query = Query(filter)
 
         def work(connection: Connection) -> int:
@@ -166,9 +167,12 @@ class SqliteCollection:
                 return 0
             part = query.where(table)
             if part.exact:
-                statement = f"SELECT count(*) FROM {table.name}{steps.where_clause(part)}"
+                found = f"FROM {table.name}{steps.where_clause(part)}"
+                if limit:
+                    found = f"FROM (SELECT 1 {found} LIMIT {int(limit)})"
+                statement = f"SELECT count(*) {found}"
                 return int(connection.raw.execute(statement, part.parameters).fetchone()[0])
-            return sum(1 for _ in steps.scan(connection, table, query))
+            return sum(1 for _ in itertools.islice(steps.scan(connection, table, query), limit or None))
 
         return self._database.read(work)
 

@@ -109,6 +109,7 @@ class Documents:
     ) -> None:
         assert sorted(names(shapes.find(filter))) == expected
         assert shapes.count_documents(filter) == len(expected)
+        assert shapes.count_documents(filter, limit=2) == min(2, len(expected))
         document = shapes.find_one(filter)
         assert (document["_id"] in expected) if document else not expected
 

@@ -1,0 +1,80 @@
+"""A stored job to be shown: whatever its document contains, it is not kept back, nor the others.
+
+For what only looks: commands and pages. A job that is to be changed is loaded by `Job.find`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from rocketjob.base.text import at
+from rocketjob.jobs.job import Job
+from rocketjob.jobs.unknown import UnknownJob
+from rocketjob.model.encrypted_fields import HIDDEN, Sealed
+from rocketjob.model.fields import Field
+from rocketjob.model.record import values_of
+from rocketjob.store import Stored
+
+if TYPE_CHECKING:
+    from rocketjob.jobs.reasons import Reason, Remark
+
+STANDARD = tuple(Job.fields())
+"""The fields that every job has."""
+
+_problems: WeakKeyDictionary[Job, str] = WeakKeyDictionary()
+
+
+def load(stored: Stored) -> Job:
+    """Return a stored job to show, not to change, whatever its document contains."""
+    job = Job.listed(stored)
+    if isinstance(job, UnknownJob) and job.error is not None:
+        _problems[job] = f"cannot be loaded: {job.problem}"
+    values = values_of(job)
+    for name, field in job.fields().items():
+        if faults := _misfit(field, values[name]):
+            problems = "; ".join(at(name, fault) for fault in faults)
+            _problems[job] = f"does not fit its class: {problems}"
+            if name in STANDARD:  # what is made of these relies on their types
+                values[name] = field.make_default()
+    return job
+
+
+def _misfit(field: Field, value: Any) -> list[str]:
+    if isinstance(value, Sealed):
+        return []
+    if value is None:
+        return [] if field.codec.optional else ["has no value"]
+    return field.unless_secret(field.codec.faults(value))
+
+
+def problem_of(job: Job) -> str | None:
+    """Say what is wrong with the document of a job, if anything."""
+    return _problems.get(job)
+
+
+def remarks_of(job: Job) -> list[Remark]:
+    """Return remarks on a job besides its fields, if its document can be read."""
+    return [] if problem_of(job) else list(job.remarks())
+
+
+def reasons_of(job: Job) -> list[Reason]:
+    """Return why a running job has no worker."""
+    idle = job.is_running and not problem_of(job) and not job.worker_names
+    return list(job.held_up_by()) if idle else []
+
+
+def class_name(job: Job) -> str:
+    """Return the class that the job was stored with, loaded here or not."""
+    return job.class_name if isinstance(job, UnknownJob) else job.type_name()
+
+
+def own_fields(job: Job, reveal: bool = False) -> dict[str, Any]:
+    """Return the fields that the job's class adds to those of every job."""
+    return {
+        name: HIDDEN
+        if field.encrypted and not reveal and values_of(job)[name] is not None
+        else getattr(job, name)
+        for name, field in job.fields().items()
+        if name not in STANDARD
+    }
