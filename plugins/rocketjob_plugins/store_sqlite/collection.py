@@ -172,7 +172,9 @@ class SqliteCollection:
                     found = f"FROM (SELECT 1 {found} LIMIT {int(limit)})"
                 statement = f"SELECT count(*) {found}"
                 return int(connection.raw.execute(statement, part.parameters).fetchone()[0])
-            return sum(1 for _ in itertools.islice(steps.scan(connection, table, query), limit or None))
+            return sum(
+                1 for _ in itertools.islice(steps.scan(connection, table, query), limit or None)
+            )
 
         return self._database.read(work)
 

@@ -1,0 +1,99 @@
+"""Mission Control, the web interface: `pip install 'rocketjob[web]'`, then `rocketjob web`.
+
+In a web application of your own, at any path, with its login::
+
+    from rocketjob_contrib.mission_control import Identity, WebSettings, create_app
+
+    def who(request):
+        return Identity("ada", roles={"manager"})       # None: nobody may look
+
+    app.mount("/rocketjob", create_app(WebSettings(authorize=who)))
+
+Its rooms, each a module:
+
+- `settings`, `access`: how it is set up; who may do what
+- `routes`, `sections`: the table of routes, and the menu that they belong to
+- `app`, `gate`, `security`, `requests`: the way of a request, from the socket to a view
+- `view`, `templating`, `cookies`: what a view is given, and what it answers with
+- `lists`, `jobs/`, `directories/`: what the pages show
+- `hookspecs`: how other plugins add pages, and panels to the page of a job
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rocketjob import hookimpl
+from rocketjob_contrib.mission_control import hookspecs
+
+if TYPE_CHECKING:
+    import click
+
+    from rocketjob_contrib.mission_control.access import Identity, Permission, Policy
+    from rocketjob_contrib.mission_control.app import create_app
+    from rocketjob_contrib.mission_control.panels import Panel
+    from rocketjob_contrib.mission_control.routes import Route
+    from rocketjob_contrib.mission_control.sections import Section, Tab
+    from rocketjob_contrib.mission_control.settings import WebSettings
+    from rocketjob_contrib.mission_control.view import View
+
+__all__ = [
+    "Identity",
+    "Panel",
+    "Permission",
+    "Policy",
+    "Route",
+    "Section",
+    "Tab",
+    "View",
+    "WebSettings",
+    "create_app",
+]
+
+_LAZY = {
+    "Identity": "access",
+    "Panel": "panels",
+    "Permission": "access",
+    "Policy": "access",
+    "Route": "routes",
+    "Section": "sections",
+    "Tab": "sections",
+    "View": "view",
+    "WebSettings": "settings",
+    "create_app": "app",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what only a web process needs when it is first asked for: workers load plugins too."""
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib  # for start-up time
+
+    return getattr(importlib.import_module(f"{__name__}.{_LAZY[name]}"), name)
+
+
+@hookimpl
+def register_hookspecs(manager: Any) -> None:
+    manager.add_hookspecs(hookspecs)
+
+
+@hookimpl
+def register_commands(cli: click.Group) -> None:
+    from rocketjob_contrib.mission_control.command import web  # for start-up time
+
+    cli.add_command(web)
+
+
+@hookimpl
+def register_pages() -> list[Section]:
+    from rocketjob_contrib.mission_control import directories, jobs  # need the extra
+
+    return [jobs.section(), directories.section()]
+
+
+@hookimpl
+def job_panels(view: View, job: Any) -> list[Panel]:
+    from rocketjob_contrib.mission_control.jobs import panels  # needs the extra
+
+    return panels.panels_of(view, job)

@@ -1,0 +1,138 @@
+"""The gate: the one way from a request to a view.
+
+Whoever asks is identified, and is let through only if the route's permission is his or hers;
+whatever a view raises becomes a page that says what is wrong.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from rocketjob.base.errors import NotFound, RocketJobError, StoreError
+from rocketjob.base.log import Logger
+from rocketjob.jobs.exception import message_of
+from rocketjob.store import context
+from rocketjob_contrib.mission_control.access import Identity
+from rocketjob_contrib.mission_control.cookies import FLASH, look_of, unpack
+from rocketjob_contrib.mission_control.errors import Forbidden, Missing, WebError
+from rocketjob_contrib.mission_control.requests import Form, read_form
+from rocketjob_contrib.mission_control.security import is_cross_site, is_local
+from rocketjob_contrib.mission_control.view import View
+
+if TYPE_CHECKING:
+    from rocketjob_contrib.mission_control.app import Site
+    from rocketjob_contrib.mission_control.routes import Route
+    from rocketjob_contrib.mission_control.sections import Section
+
+log = Logger("rocketjob.web")
+EVERYBODY = Identity(None, frozenset({"admin"}))
+NOT_LOCAL = (
+    "Mission Control answers only this machine, since nobody has said who may use it: give it "
+    "`authorize`, see docs/web.md"
+)
+CROSS_SITE = "Refused: another site has sent this request"
+
+
+class Refused(Exception):
+    """A request that gets no page of ours, as whoever sends it may not even look."""
+
+
+def endpoint(
+    site: Site, section: Section | None, route: Route
+) -> Callable[[Request], Awaitable[Response]]:
+    """Return what Starlette calls for a route."""
+
+    async def call(request: Request) -> Response:
+        try:
+            identity = await identify(site, request)
+        except Refused as refused:
+            return PlainTextResponse(str(refused), 403)
+        view = view_of(site, request, identity, section)
+        try:
+            if route.changes:
+                view.form = await read_form(request, site.settings.max_body)
+        except WebError as error:
+            return await run_in_threadpool(_error_page, view, error)
+        return await run_in_threadpool(_answer, view, route)
+
+    return call
+
+
+def view_of(site: Site, request: Request, identity: Identity, section: Section | None) -> View:
+    """Return the look that a request is."""
+    messages = unpack(request.cookies.get(FLASH), site.settings.secret)
+    return View(request, site, identity, section, Form(), look_of(request.cookies), messages)
+
+
+async def identify(site: Site, request: Request) -> Identity:
+    """Return who sends a request.
+
+    Raises:
+        Refused: somebody who may not even look, or another site.
+    """
+    if is_cross_site(request.method, request.headers):
+        log.warning("a request from another site was refused", path=request.url.path)
+        raise Refused(CROSS_SITE)
+    authorize = site.settings.authorize
+    if authorize is None:
+        if not is_local(request):
+            raise Refused(NOT_LOCAL)
+        return EVERYBODY
+    answer = authorize(request)
+    identity = await answer if inspect.isawaitable(answer) else answer
+    if identity is None:
+        raise Refused("You may not look at this: sign in first")
+    if not isinstance(identity, Identity):
+        raise TypeError(f"authorize returned {identity!r}, expected an Identity or None")
+    return identity
+
+
+def _answer(view: View, route: Route) -> Response:
+    try:
+        _check(view, route)
+        return route.view(view)
+    except WebError as error:
+        return _error_page(view, error)
+    except Exception as error:
+        return _unexpected(view, error)
+
+
+def _check(view: View, route: Route) -> None:
+    if route.changes and view.read_only:
+        raise Forbidden("Mission Control is read-only here: nothing can be changed")
+    if route.target is not None:
+        try:
+            view.target = route.target(view)
+        except NotFound as error:
+            raise Missing(str(error), view.section.home if view.section else None) from error
+    if not view.may(route.permission, view.target):
+        needed = view.site.policy.permissions[route.permission].role
+        raise Forbidden(f"That needs the role {needed}")
+
+
+def _error_page(view: View, error: WebError) -> Response:
+    if isinstance(error, Missing) and error.back is not None:
+        view.say("danger", str(error))
+        return view.go(error.back)
+    return view.render("error.html", error.status, title=error.title, text=str(error))
+
+
+def _unexpected(view: View, error: Exception) -> Response:
+    view.shows_tabs = False  # they may be what has failed
+    store = context.current().store if not isinstance(error, StoreError) else None
+    if store is None or store.is_transient(error):
+        log.warning("the store cannot be reached", error=message_of(error)[:300])
+        text = "The store cannot be reached, so nothing is known. It is tried again with each look."
+        return view.render("error.html", 503, title="State unknown", text=text)
+    if isinstance(error, RocketJobError):
+        log.warning("refused", path=view.path, error=message_of(error)[:300])
+        return view.render("error.html", 409, title="Not done", text=message_of(error))
+    log.error("a page failed", path=view.path, exception=error)
+    text = "This page could not be made. What went wrong is in the log of the web process."
+    return view.render("error.html", 500, title="Something went wrong", text=text)

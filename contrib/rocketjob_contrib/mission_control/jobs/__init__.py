@@ -1,0 +1,60 @@
+"""The section Jobs: lists for every state, the page of a job, and what can be done with it."""
+
+from __future__ import annotations
+
+from rocketjob_contrib.mission_control.access import Permission
+from rocketjob_contrib.mission_control.jobs import actions, job_page, list_page, tabs
+from rocketjob_contrib.mission_control.jobs.finding import job_in_path
+from rocketjob_contrib.mission_control.routes import Route, change, get
+from rocketjob_contrib.mission_control.sections import Section
+
+PERMISSIONS = (
+    Permission("jobs.edit", "manager", own=True),
+    Permission("jobs.pause", "manager", own=True),
+    Permission("jobs.resume", "manager", own=True),
+    Permission("jobs.retry", "manager", own=True),
+    Permission("jobs.abort", "manager", own=True),
+    Permission("jobs.fail", "manager"),
+    Permission("jobs.run_now", "manager"),
+    Permission("jobs.destroy", "admin"),
+    Permission("slices.view", "editor"),
+    Permission("slices.edit", "editor"),
+)
+
+
+def section() -> Section:
+    """Return the section."""
+    return Section(
+        name="jobs",
+        title="Jobs",
+        icon="jobs",
+        home="/jobs/running",
+        routes=(*_lists(), *_job(), *_actions()),
+        permissions=PERMISSIONS,
+        tabs=tabs.entries,
+        order=10,
+    )
+
+
+def _lists() -> list[Route]:
+    routes = []
+    for tab in tabs.TABS.values():
+        routes.append(get(tab.path, list_page.page_of(tab)))
+        routes.append(get(f"{tab.path}.json", list_page.json_of(tab)))
+    return routes
+
+
+def _job() -> list[Route]:
+    return [get("/jobs/{id}", job_page.show, target=job_in_path)]
+
+
+def _actions() -> list[Route]:
+    routes = []
+    for action in actions.ACTIONS.values():
+        path = f"/jobs/{{id}}/{action.event}"
+        methods = ("POST", "PATCH")
+        permission = f"jobs.{action.event}"
+        routes.append(get(path, actions.asking(action), permission, job_in_path))
+        routes.append(change(path, actions.doing(action), permission, job_in_path, methods))
+    destroy = actions.doing(actions.ACTIONS["destroy"])
+    return [*routes, change("/jobs/{id}", destroy, "jobs.destroy", job_in_path, ("DELETE",))]

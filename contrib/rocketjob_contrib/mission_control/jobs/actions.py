@@ -1,0 +1,198 @@
+"""What can be done with a job: asked on a page of its own, and done only as it was shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from starlette.responses import Response
+
+from rocketjob import Job
+from rocketjob.base.errors import InvalidTransition, NotFound
+from rocketjob.base.log import Logger
+from rocketjob.base.text import relative
+from rocketjob.jobs.shown import class_name
+from rocketjob.jobs.steering import Stale, may, steer
+from rocketjob_contrib.mission_control.errors import Missing
+
+if TYPE_CHECKING:
+    from rocketjob_contrib.mission_control.view import View
+
+log = Logger("rocketjob.web")
+REASON_LENGTH = 500
+
+
+@attrs.frozen(kw_only=True)
+class Action:
+    """One thing that can be done with a job.
+
+    Attributes:
+        event: of the job, or `destroy`.
+        title: on the button.
+        done: what the message afterwards says of the job.
+        warning: what people must know before they do it.
+        is_dangerous: whether it cannot be undone, or ends work.
+        gives_reason: whether a reason is asked for.
+    """
+
+    event: str
+    title: str
+    done: str
+    warning: str
+    is_dangerous: bool = False
+    gives_reason: bool = False
+
+    def fits(self, job: Job) -> bool:
+        """Return whether it makes sense: only a job that waits for its time can be run at once."""
+        return self.event != "run_now" or job.is_scheduled
+
+
+_ALL = (
+    Action(
+        event="run_now",
+        title="Run now",
+        done="runs as soon as a worker is free",
+        warning="It is started as soon as a worker is free, instead of at its time.",
+    ),
+    Action(
+        event="pause",
+        title="Pause",
+        done="is paused",
+        warning="It is held back until it is resumed; what is in work ends or stops first.",
+    ),
+    Action(
+        event="resume",
+        title="Resume",
+        done="goes on",
+        warning="It goes on where it was.",
+    ),
+    Action(
+        event="retry",
+        title="Retry",
+        done="is tried again",
+        warning="It is queued again, and the failure is cleared.",
+    ),
+    Action(
+        event="fail",
+        title="Fail",
+        done="has been failed",
+        warning="It ends as failed. It can be retried.",
+        is_dangerous=True,
+        gives_reason=True,
+    ),
+    Action(
+        event="abort",
+        title="Abort",
+        done="is aborted",
+        warning="It ends for good and cannot be retried.",
+        is_dangerous=True,
+    ),
+    Action(
+        event="destroy",
+        title="Destroy",
+        done="has been destroyed",
+        warning="It is removed from the store, with all that is known of it.",
+        is_dangerous=True,
+    ),
+)
+ACTIONS = {action.event: action for action in _ALL}
+IN_ROW = tuple(ACTIONS[event] for event in ("run_now", "pause", "resume", "retry", "destroy"))
+"""What the lists offer; the page of a job offers all."""
+
+
+def actions_for(view: View, job: Job) -> list[Action]:
+    """Return what whoever looks may do with a job in its present state."""
+    return [
+        action
+        for action in _ALL
+        if may(job, action.event) and action.fits(job) and view.may(f"jobs.{action.event}", job)
+    ]
+
+
+def asking(action: Action) -> Callable[[View], Response]:
+    """Return the view that asks whether an action is meant."""
+
+    def ask(view: View) -> Response:
+        job: Job = view.target
+        if not may(job, action.event):
+            return _too_late(view, action, job)
+        template = "jobs/ask_dialog.html" if view.is_fragment else "jobs/ask.html"
+        return view.render(
+            template,
+            job=job,
+            action=action,
+            warnings=_warnings(action, job),
+            back=_back(view, action),
+        )
+
+    return ask
+
+
+def doing(action: Action) -> Callable[[View], Response]:
+    """Return the view that makes an action, if the job is still as it was shown."""
+
+    def do(view: View) -> Response:
+        job: Job = view.target
+        name = f"{class_name(job)} {job.id}"
+        arguments: dict[str, Any] = {}
+        if action.gives_reason:
+            reason = view.form.get("reason", "").strip()[:REASON_LENGTH]
+            arguments["reason"] = reason or f"failed by {view.identity.login or 'somebody'}"
+        try:
+            steer(
+                job.id,
+                action.event,
+                expected=view.form.get("state") or None,
+                by=view.identity.login,
+                **arguments,
+            )
+        except (Stale, InvalidTransition) as error:
+            return _too_late(view, action, error.job if isinstance(error, Stale) else job)
+        except NotFound as error:
+            raise Missing(f"{name} is gone: nothing was done", view.back("/jobs")) from error
+        log.info(
+            "a job was changed by hand",
+            action=action.event,
+            job_id=str(job.id),
+            job=class_name(job),
+            login=view.identity.login or "",
+        )
+        link = None if action.event == "destroy" else f"/jobs/{job.id}"
+        view.say("success", f"{name} {action.done}", link)
+        return view.go(_back(view, action))
+
+    return do
+
+
+def _back(view: View, action: Action) -> str:
+    """Return where to go afterwards: the list that it was asked from, or the job."""
+    job: Job = view.target
+    page = f"/jobs/{job.id}"
+    back = view.back(page)
+    gone = action.event == "destroy" and back.partition("?")[0] == page
+    return f"/jobs/{'scheduled' if job.is_scheduled else job.state}" if gone else back
+
+
+def _too_late(view: View, action: Action, job: Job) -> Response:
+    """Say in which state the job is instead, and who brought it there."""
+    name, last = f"{class_name(job)} {job.id}", next(iter(reversed(job.history)), None)
+    who = ""
+    if last is not None:
+        by = f" by {last.by or last.worker_name}" if last.by or last.worker_name else ""
+        who = f", since {last.event.replace('_', ' ')}{by} {relative(last.at)}"
+    text = f"{action.title}: nothing was done. {name} is {job.state}{who}"
+    view.say("warning", text, f"/jobs/{job.id}")
+    return view.go(view.back(f"/jobs/{job.id}"))
+
+
+def _warnings(action: Action, job: Job) -> list[str]:
+    warnings = [action.warning]
+    is_batch = hasattr(job, "input_categories")
+    if is_batch and action.event in ("abort", "destroy"):
+        warnings.append("Its input and output that are stored are removed too.")
+    if is_batch and action.event == "retry":
+        warnings[0] = "It goes on with the slices that have failed."
+    if job.is_running and action.event in ("abort", "destroy", "fail"):
+        warnings.append("It is running: its workers stop at the next chance.")
+    return warnings

@@ -1,0 +1,32 @@
+"""The job that a path names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bson import ObjectId
+
+from rocketjob import Job
+from rocketjob.jobs.shown import load
+from rocketjob.model.lookup import as_object_id
+from rocketjob_contrib.mission_control.errors import Missing
+
+if TYPE_CHECKING:
+    from rocketjob_contrib.mission_control.view import View
+
+
+def job_in_path(view: View) -> Job:
+    """Return the job of the id in the path, to be shown.
+
+    Raises:
+        Missing: there is none; the list of all jobs says so.
+    """
+    id = as_object_id(view.id)
+    stored = Job.collection().find_one({"_id": id}) if isinstance(id, ObjectId) else None
+    if stored is None:
+        raise Missing(
+            f"There is no job with the id {view.id[:50]}: it has been destroyed, or has completed "
+            "and was to be removed then",
+            "/jobs",
+        )
+    return load(stored)

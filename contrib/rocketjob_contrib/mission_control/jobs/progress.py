@@ -1,0 +1,73 @@
+"""How far a running job is, and how many workers are at it.
+
+For a batch job its slices have to be counted, which are a collection for each job. A page asks for
+few of them, and the rest is shown as it was known before: pages that are open learn it soon.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from rocketjob import Job
+
+if TYPE_CHECKING:
+    from rocketjob_contrib.mission_control.view import View
+
+AT_ONCE = 3  # batch jobs whose slices are counted for one page
+KEPT = 1000  # jobs whose counts are remembered
+
+
+@attrs.frozen
+class Progress:
+    """How far a job is.
+
+    Attributes:
+        percent: from 0 to 100; None where it is not known.
+        workers: at it now; None where it is not known.
+        phase: `before` or `after`, where a batch job is in one of these.
+        slices: of a batch job, by state.
+    """
+
+    percent: int | None = None
+    workers: int | None = None
+    phase: str | None = None
+    slices: dict[str, int] | None = None
+
+
+def progress_of(view: View, job: Job) -> Progress:
+    """Return how far a job is, as far as a page may look."""
+    phase = getattr(job, "sub_state", None)
+    if phase != "processing":
+        shown_phase = phase if job.is_running else None
+        return Progress(job.percent_complete, job.worker_count, shown_phase)
+    slices = _slices(view, job)
+    if slices is None:
+        return Progress(phase=None)
+    workers = slices.get("running", 0)
+    return Progress(_percent(job, slices), workers, None, slices)
+
+
+def _slices(view: View, job: Any) -> dict[str, int] | None:
+    """Return the slices of a job by state, or what was known of them before."""
+    known: dict[Any, dict[str, int]] = view.site.memory.setdefault("slices", {})
+    left: list[int] = view.once("slices.left", lambda: [AT_ONCE])
+    if left[0] > 0 and hasattr(job, "input"):
+        left[0] -= 1
+        if len(known) > KEPT:
+            known.clear()
+        try:
+            known[job.id] = job.input.counts_by_state()
+        except Exception:  # the store of slices is away: the job is shown nevertheless
+            known.pop(job.id, None)
+    return known.get(job.id)
+
+
+def _percent(job: Any, slices: dict[str, int]) -> int | None:
+    """Return how much of the input has been processed, from slices that are left."""
+    if not job.record_count:
+        return None
+    category = job.input_category_for("main")
+    left = sum(slices.values()) * (category.slice_records or category.slice_size)
+    return max(0, min(100, int((1 - left / job.record_count) * 100)))

@@ -1,0 +1,194 @@
+"""The lists of jobs: one for each state, with its columns and order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from rocketjob import Job
+from rocketjob.base import clock
+from rocketjob.jobs.query import JobQuery
+from rocketjob_contrib.mission_control.lists import Column, Count, Listing
+from rocketjob_contrib.mission_control.sections import Tab
+
+if TYPE_CHECKING:
+    from rocketjob_contrib.mission_control.view import View
+
+SEARCHED = ("_type", "description")
+JUST_STARTED = timedelta(seconds=0.1)
+"""Jobs that have run for less are mostly about to be held back by a throttle."""
+
+CLASS = Column("class", "Class", "_type")
+DESCRIPTION = Column("description", "Description", "description")
+RECORDS = Column("records", "Records", "record_count", number=True)
+PRIORITY = Column("priority", "Priority", "priority", number=True)
+THROTTLED = Column("throttled", "Held back by")
+ACTIONS = Column("actions", "Actions")
+
+
+@attrs.frozen(kw_only=True)
+class JobTab:
+    """One list of jobs.
+
+    Attributes:
+        name: in its path, and its icon.
+        query: selects its jobs.
+        counted: the key of its number in `Job.counts_by_state`; None: not counted.
+        fields: what is read of each job for its columns, besides what every list needs.
+    """
+
+    name: str
+    title: str
+    path: str
+    query: Callable[[], JobQuery[Job]]
+    listing: Listing
+    counted: str | None = None
+    fields: tuple[str, ...] = ()
+    empty: str = "There are no jobs here."
+
+
+def _running() -> JobQuery[Job]:
+    just_now = clock.now() - JUST_STARTED
+    return Job.running().where({"$or": [{"started_at": None}, {"started_at": {"$lt": just_now}}]})
+
+
+def _listing(*columns: Column, order: tuple[str, ...]) -> Listing:
+    return Listing((CLASS, DESCRIPTION, *columns, ACTIONS), order, SEARCHED)
+
+
+def _ended(state: str, empty: str) -> JobTab:
+    column = Column(state, state.capitalize(), "completed_at")
+    return JobTab(
+        name=state,
+        title=state.capitalize(),
+        path=f"/jobs/{state}",
+        query=lambda: Job.where({"state": state}),
+        listing=_listing(column, order=("-completed_at",)),
+        counted=state,
+        fields=("completed_at",),
+        empty=empty,
+    )
+
+
+def _all_tabs() -> list[JobTab]:
+    return [
+        JobTab(
+            name="all",
+            title="All",
+            path="/jobs",
+            query=Job.all,
+            listing=_listing(
+                Column("created", "Created", "created_at"),
+                Column("duration", "Duration", number=True),
+                order=("-_id",),
+            ),
+            fields=("completed_at", "started_at"),
+            empty="There are no jobs yet. Store one: rocketjob enqueue myapp.jobs:ReportJob",
+        ),
+        JobTab(
+            name="scheduled",
+            title="Scheduled",
+            path="/jobs/scheduled",
+            query=Job.scheduled,
+            listing=_listing(
+                Column("run_at", "Runs in", "run_at"),
+                Column("cron_schedule", "Cron schedule", "cron_schedule"),
+                order=("run_at",),
+            ),
+            counted="scheduled",
+            fields=("cron_schedule",),
+            empty="Nothing is to run at a later time.",
+        ),
+        JobTab(
+            name="queued",
+            title="Queued",
+            path="/jobs/queued",
+            query=Job.queued_now,
+            listing=_listing(
+                RECORDS,
+                PRIORITY,
+                Column("queued_for", "Queued for", number=True),
+                THROTTLED,
+                order=("priority", "created_at"),
+            ),
+            counted="queued_now",
+            fields=("record_count", "throttled_by", "throttled_since"),
+            empty="Nothing is waiting: every job that is due has been started.",
+        ),
+        JobTab(
+            name="running",
+            title="Running",
+            path="/jobs/running",
+            query=_running,
+            listing=_listing(
+                RECORDS,
+                Column("progress", "Progress"),
+                Column("workers", "Workers", number=True),
+                PRIORITY,
+                Column("started", "Started", "started_at"),
+                THROTTLED,
+                order=("priority", "created_at"),
+            ),
+            counted="running",
+            fields=(
+                "record_count",
+                "percent_complete",
+                "input_categories",  # how many records a slice has
+                "throttled_by",
+                "throttled_since",
+            ),
+            empty="Nothing is running.",
+        ),
+        JobTab(
+            name="completed",
+            title="Completed",
+            path="/jobs/completed",
+            query=Job.completed,
+            listing=_listing(
+                Column("duration", "Duration", number=True),
+                Column("completed", "Completed", "completed_at"),
+                order=("-completed_at",),
+            ),
+            counted="completed",
+            fields=("completed_at", "started_at"),
+            empty="No completed job is kept: most classes have theirs removed at once "
+            "(destroy_on_complete).",
+        ),
+        _ended("paused", "Nothing is paused."),
+        _ended("failed", "Nothing has failed."),
+        _ended("aborted", "Nothing was aborted."),
+    ]
+
+
+TABS = {tab.name: tab for tab in _all_tabs()}
+
+
+def counts(view: View) -> dict[str, int]:
+    """Return the number of jobs by state, read once for a page."""
+    found: dict[str, int] = view.once("jobs.counts", Job.counts_by_state)
+    return found
+
+
+def total(view: View, tab: JobTab) -> Count:
+    """Return the number of jobs of a list, from the same counts that the side shows."""
+    found = counts(view)
+    if tab.counted is None:
+        states: Any = {k: v for k, v in found.items() if k not in ("queued_now", "scheduled")}
+        return Count(sum(states.values()))
+    return Count(found.get(tab.counted, 0))
+
+
+def entries(view: View) -> list[Tab]:
+    """Return the entries at the side."""
+    return [
+        Tab(
+            path=tab.path,
+            title=tab.title,
+            icon=tab.name,
+            count=None if tab.counted is None else total(view, tab),
+        )
+        for tab in TABS.values()
+    ]

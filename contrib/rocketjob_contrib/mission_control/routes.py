@@ -1,0 +1,61 @@
+"""The table of routes: each says which permission it needs, and the gate sees to that."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+if TYPE_CHECKING:
+    from starlette.responses import Response
+
+    from rocketjob_contrib.mission_control.view import View
+
+SAFE = ("GET", "HEAD")
+
+
+@attrs.frozen
+class Route:
+    """One path of a section.
+
+    Attributes:
+        path: below the mount path, such as `/jobs/{id}`.
+        view: called with a `View`, on a thread of its own; it returns a response of Starlette.
+        permission: the name of what somebody must be allowed to do.
+        methods: of HTTP. All but GET change something: read-only mode refuses them.
+        target: returns what the view is about, such as the job with the id in the path. The
+            permission is then asked for it, and the view finds it as `view.target`.
+    """
+
+    path: str = attrs.field(validator=attrs.validators.matches_re(r"/.*"))
+    view: Callable[[View], Response]
+    permission: str
+    methods: tuple[str, ...] = ("GET",)
+    target: Callable[[View], Any] | None = None
+
+    @property
+    def changes(self) -> bool:
+        """Whether a call changes something."""
+        return any(method not in SAFE for method in self.methods)
+
+
+def get(
+    path: str,
+    view: Callable[[View], Response],
+    permission: str = "read",
+    target: Callable[[View], Any] | None = None,
+) -> Route:
+    """Return the route of a page that is only looked at."""
+    return Route(path, view, permission, ("GET",), target)
+
+
+def change(
+    path: str,
+    view: Callable[[View], Response],
+    permission: str,
+    target: Callable[[View], Any] | None = None,
+    methods: Iterable[str] = ("POST",),
+) -> Route:
+    """Return the route of something that changes what is stored."""
+    return Route(path, view, permission, tuple(methods), target)

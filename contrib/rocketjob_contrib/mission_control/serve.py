@@ -1,0 +1,58 @@
+"""The server of `rocketjob web`."""
+
+from __future__ import annotations
+
+import socket
+
+import click
+import uvicorn
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from rocketjob.cli import Failure
+from rocketjob.cli.session import store_line
+from rocketjob_contrib.mission_control.app import create_app
+from rocketjob_contrib.mission_control.security import is_loopback
+from rocketjob_contrib.mission_control.settings import WebSettings
+
+
+def serve(
+    host: str, port: int, *, path: str = "", read_only: bool = False, title: str | None = None
+) -> None:
+    """Serve Mission Control until a signal ends it.
+
+    Raises:
+        Failure: others could reach it there, or the port is taken.
+    """
+    if not is_loopback(host):
+        raise Failure(
+            f"{host} can be reached from elsewhere, and nobody has said who may use it: mount "
+            "Mission Control in an application with a login, see docs/web.md"
+        )
+    app = application_at(path, WebSettings(read_only=read_only, title=title, home=None))
+    listening = _listen(host, port)
+    with listening:
+        address = _address(host, listening.getsockname()[1], path)
+        click.echo(f"Mission Control: {address}  store: {store_line()}  (Ctrl-C ends it)")
+        config = uvicorn.Config(app, log_level="warning", proxy_headers=False, lifespan="off")
+        config.timeout_graceful_shutdown = 2  # an open page has a stream that never ends
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+def application_at(path: str, settings: WebSettings) -> Starlette:
+    """Return Mission Control below a path, or at the root."""
+    app, path = create_app(settings), path.strip("/")
+    return Starlette(routes=[Mount(f"/{path}", app)]) if path else app
+
+
+def _address(host: str, port: int, path: str) -> str:
+    shown, below = f"[{host}]" if ":" in host else host, path.strip("/")
+    return f"http://{shown}:{port}/{below}/" if below else f"http://{shown}:{port}/"
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise Failure(f"{host}:{port} cannot be listened on: {error.strerror or error}") from error

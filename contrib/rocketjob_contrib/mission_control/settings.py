@@ -1,0 +1,58 @@
+"""How Mission Control is set up by the application that it is part of."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import attrs
+
+from rocketjob.base.settings import time_zone
+from rocketjob_contrib.mission_control.access import Identity, Policy
+
+Authorize = Callable[[Any], "Identity | Awaitable[Identity | None] | None"]
+
+
+def _zone(settings: Any, attribute: Any, value: str) -> None:
+    try:
+        time_zone(value)
+    except ValueError as error:
+        raise ValueError(f"time_zone {error}") from None
+
+
+@attrs.frozen(kw_only=True)
+class WebSettings:
+    """What the application that Mission Control is part of decides.
+
+    Attributes:
+        authorize: called with each request (of Starlette, unless an adapter hands on the host's
+            own), it returns who asks, or None for somebody who may not even look; it may be async.
+            Without it everybody is an admin, and only requests from this machine are answered.
+        policy: what the roles allow; a class below `Policy` for rules of your own.
+        read_only: whether nobody can change anything, whatever the roles.
+        title: of the environment, such as `Production`, shown in the bar at the top of each page.
+        home: where the entry Home leads to; None leaves it out.
+        time_zone: of all times, until somebody chooses another.
+        secret: signs the messages that are shown after an action. Set the same in each process
+            where several serve one site; otherwise made when the process starts.
+        live_seconds: how often an open page looks for changes; 0: never.
+        frame_ancestors: origins that may show the pages in a frame.
+        max_body: bytes of the largest form that is read.
+    """
+
+    authorize: Authorize | None = None
+    policy: type[Policy] = Policy
+    read_only: bool = False
+    title: str | None = None
+    home: str | None = "/"
+    time_zone: str = attrs.field(default="UTC", validator=_zone)
+    secret: str = attrs.field(factory=lambda: secrets.token_hex(32), repr=False)
+    live_seconds: float = attrs.field(default=2.0, validator=attrs.validators.ge(0))
+    frame_ancestors: tuple[str, ...] = ()
+    max_body: int = 20_000_000
+
+    @property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.time_zone)

@@ -1,0 +1,55 @@
+// Mission Control: what pages do with scripts on. Without this file everything still works.
+"use strict";
+
+// --- asking before an action: the same page that a link leads to, in a dialog ----------------
+
+document.addEventListener("click", async (event) => {
+  const link = event.target.closest("a[data-ask]");
+  if (!link || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+  event.preventDefault();
+  const dialog = document.getElementById("dialog");
+  try {
+    const answer = await fetch(link.href, { headers: { "HX-Request": "true" }, redirect: "manual" });
+    if (!answer.ok) throw new Error(String(answer.status));
+    dialog.innerHTML = await answer.text();
+    dialog.returnTo = link;
+    dialog.showModal();
+  } catch {
+    window.location.assign(link.href);
+  }
+});
+
+document.addEventListener("click", (event) => {
+  const dialog = document.getElementById("dialog");
+  if (!dialog || !dialog.open) return;
+  if (event.target === dialog || event.target.closest("#dialog [data-close]")) {
+    event.preventDefault();
+    dialog.close();
+  }
+});
+
+// --- a message is dismissed in place -----------------------------------------------------------
+
+document.addEventListener("click", (event) => {
+  const close = event.target.closest(".message .close");
+  if (!close) return;
+  event.preventDefault();
+  close.closest(".message").remove();
+});
+
+// --- shift-click on a title sorts by that column too -----------------------------------------
+
+document.addEventListener("click", (event) => {
+  const link = event.target.closest("a.sort");
+  if (!link || !event.shiftKey) return;
+  event.preventDefault();
+  const present = new URL(window.location.href);
+  const key = link.dataset.sort;
+  const parts = (present.searchParams.get("sort") || "").split(",").filter(Boolean);
+  const index = parts.findIndex((part) => part.replace(/^-/, "") === key);
+  if (index < 0) parts.push(key);
+  else parts[index] = parts[index].startsWith("-") ? key : `-${key}`;
+  present.searchParams.set("sort", parts.join(","));
+  present.searchParams.delete("page");
+  window.location.assign(present);
+});

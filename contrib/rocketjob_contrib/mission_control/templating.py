@@ -1,0 +1,77 @@
+"""Templates: where they are, and the words that they have besides those of Jinja."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+from markupsafe import Markup
+
+from rocketjob.base.text import relative
+from rocketjob.jobs.present import duration_text
+from rocketjob_contrib.mission_control import links, tree
+
+if TYPE_CHECKING:
+    from rocketjob_contrib.mission_control.sections import Section
+    from rocketjob_contrib.mission_control.view import View
+
+FOLDER = Path(__file__).parent / "templates"
+
+
+class Templates:
+    """The templates of Mission Control, and those of sections under the section's name."""
+
+    def __init__(self, sections: Iterable[Section] = ()) -> None:
+        own = {
+            section.name: jinja2.FileSystemLoader(section.templates)
+            for section in sections
+            if section.templates is not None
+        }
+        self._environment = jinja2.Environment(
+            loader=jinja2.ChoiceLoader([jinja2.PrefixLoader(own), jinja2.FileSystemLoader(FOLDER)]),
+            autoescape=True,
+            undefined=jinja2.StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.filters |= {
+            "duration": duration_text,
+            "shortened": shortened,
+            "tree": tree.tree,
+            "linked": links.linked,
+        }
+        self._environment.globals |= {
+            "moment": moment,
+            "clock_time": clock_time,
+        }
+
+    def render(self, name: str, values: Mapping[str, Any]) -> str:
+        """Return the text of a template.
+
+        Raises:
+            jinja2.TemplateError: there is none, or it is wrong.
+        """
+        return self._environment.get_template(name).render(values)
+
+
+def shortened(text: str | None, length: int = 50) -> str:
+    """Return a text cut to a length, with an ellipsis where something is missing."""
+    text = " ".join((text or "").split())
+    return text if len(text) <= length else text[: length - 1].rstrip() + "…"
+
+
+def clock_time(view: View, at: datetime | None) -> str:
+    """Return a time in the viewer's zone, to the second."""
+    return "" if at is None else f"{at.astimezone(view.zone):%Y-%m-%d %H:%M:%S %Z}"
+
+
+def moment(view: View, at: datetime | None) -> Markup:
+    """Return how long ago a time was, with the time itself for whoever points at it."""
+    if at is None:
+        return Markup("")
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(
+        at.isoformat(timespec="seconds"), clock_time(view, at), relative(at)
+    )

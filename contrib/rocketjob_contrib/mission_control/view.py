@@ -1,0 +1,162 @@
+"""`View`: one look at one page, as the functions behind the routes are given it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlencode, urlsplit
+from zoneinfo import ZoneInfo
+
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from rocketjob.base import clock
+from rocketjob_contrib.mission_control.access import Identity
+from rocketjob_contrib.mission_control.cookies import FLASH, Look, Message, pack, set_cookie
+from rocketjob_contrib.mission_control.requests import Form
+
+if TYPE_CHECKING:
+    from rocketjob_contrib.mission_control.app import Site
+    from rocketjob_contrib.mission_control.sections import Section, Tab
+
+T = TypeVar("T")
+
+
+class View:
+    """One look at a page.
+
+    Attributes:
+        request: of Starlette.
+        site: what all looks share: settings, sections, templates.
+        identity: who looks.
+        section: that the route belongs to.
+        form: what was posted.
+        target: what the view is about, if its route says so.
+        now: one moment for the whole page, UTC.
+    """
+
+    def __init__(
+        self,
+        request: Request,
+        site: Site,
+        identity: Identity,
+        section: Section | None,
+        form: Form,
+        look: Look,
+        messages: list[Message],
+    ) -> None:
+        self.request, self.site, self.identity = request, site, identity
+        self.section, self.form, self.look = section, form, look
+        self.messages = messages
+        self.target: Any = None
+        self.now: datetime = clock.now()
+        self.said: list[Message] = []  # for the next page
+        self.shows_tabs = True
+        self._read: dict[str, Any] = {}
+
+    # --- asking ------------------------------------------------------------------------------
+
+    @property
+    def id(self) -> str:
+        """The id in the path."""
+        return str(self.request.path_params.get("id", ""))
+
+    @property
+    def query(self) -> Mapping[str, str]:
+        """The parameters in the URL."""
+        return self.request.query_params
+
+    @property
+    def is_fragment(self) -> bool:
+        """Whether the script asks, which replaces only the part of the page that may change."""
+        return self.request.headers.get("hx-request") == "true"
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone in which times are shown."""
+        return ZoneInfo(self.look.zone) if self.look.zone else self.site.settings.zone
+
+    @property
+    def read_only(self) -> bool:
+        return self.site.settings.read_only
+
+    def may(self, permission: str, target: Any = None) -> bool:
+        """Return whether somebody may do something here and now: what is shown goes by it too."""
+        if self.read_only and permission in self.site.changing:
+            return False
+        return self.site.policy.may(self.identity, permission, target)
+
+    def once(self, name: str, read: Callable[[], T]) -> T:
+        """Return what `read` returns, read once for this page: all of it shows the same moment."""
+        if name not in self._read:
+            self._read[name] = read()
+        value: T = self._read[name]
+        return value
+
+    def tabs(self) -> list[Tab]:
+        """Return the entries at the side of this page."""
+        section = self.section if self.shows_tabs else None
+        return section.tabs(self) if section is not None and section.tabs is not None else []
+
+    # --- addresses ---------------------------------------------------------------------------
+
+    def url(self, path: str, **query: Any) -> str:
+        """Return the address of a path of Mission Control, wherever that is mounted."""
+        given = {name: value for name, value in query.items() if value not in (None, "")}
+        return self.site.root(self.request) + path + (f"?{urlencode(given)}" if given else "")
+
+    def asset(self, name: str) -> str:
+        """Return the address of a file in `static`."""
+        return self.url(self.site.assets.path(name))
+
+    @property
+    def path(self) -> str:
+        """The path of this page, below the mount path."""
+        return self.request.url.path.removeprefix(self.site.root(self.request)) or "/"
+
+    @property
+    def here(self) -> str:
+        """This page's path with its parameters, for the way back to it."""
+        query = self.request.url.query
+        return self.path + (f"?{query}" if query else "")
+
+    def back(self, otherwise: str) -> str:
+        """Return the path that a form was sent from, if it is one of ours."""
+        asked = self.form.get("back") or self.query.get("back") or ""
+        parts = urlsplit(asked)
+        ours = asked.startswith("/") and not asked.startswith(("//", "/\\"))
+        return asked if ours and not parts.netloc and "\\" not in asked else otherwise
+
+    # --- answering ---------------------------------------------------------------------------
+
+    def say(self, kind: str, text: str, link: str | None = None) -> None:
+        """Show a message on the next page: `success`, `warning` or `danger`."""
+        self.said.append(Message(kind, text, link))
+
+    def render(self, template: str, status: int = 200, **values: Any) -> Response:
+        """Return a page.
+
+        Args:
+            template: its name, such as `weather/index.html`.
+            values: that it is given, besides `view`.
+        """
+        text = self.site.templates.render(template, {"view": self, **values})
+        return self._with_cookies(HTMLResponse(text, status))
+
+    def part(self, template: str, **values: Any) -> Markup:
+        """Return a part of a page; for templates, which are given values of their own."""
+        return Markup(self.site.templates.render(template, {"view": self, **values}))
+
+    def go(self, path: str) -> Response:
+        """Send the browser on with a GET, so that reloading repeats nothing."""
+        return self._with_cookies(RedirectResponse(self.url(path), status_code=303))
+
+    def _with_cookies(self, response: Response) -> Response:
+        root = self.site.root(self.request)
+        if self.said:
+            set_cookie(response, FLASH, pack(self.said, self.site.settings.secret), root)
+        elif self.messages:
+            response.delete_cookie(FLASH, path=root or "/", httponly=True, samesite="lax")
+        return response

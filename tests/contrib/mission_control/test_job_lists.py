@@ -1,0 +1,231 @@
+"""The lists of jobs for each state: columns, order, what each cell says; rows W32 to W47."""
+
+from datetime import timedelta
+
+import pytest
+
+from rocketjob import Job, now
+from rocketjob_plugins.batch import Batch
+from rocketjob_plugins.cron import Cron
+from support.web import as_role, browser, cells, counted_calls, headings, tags, text_of
+
+
+class StateListedJob(Job):
+    destroy_on_complete = False
+    pausable = True
+
+    def perform(self): ...
+
+
+class CronListedJob(Cron, Job):
+    cron_schedule = "0 6 * * 1"
+
+    def perform(self): ...
+
+
+class BatchListedJob(Batch, Job):
+    destroy_on_complete = False
+
+    def perform(self, record):
+        return record
+
+
+def in_state(state, **stored):
+    """Store a job in a state, whatever led to it."""
+    job = StateListedJob.create(description=state)
+    ended = {} if state in ("queued", "running") else {"completed_at": now()}
+    started = {} if state == "queued" else {"started_at": now() - timedelta(seconds=5)}
+    values = {"state": state, **started, **ended, **stored}
+    Job.collection().update_one({"_id": job.id}, {"$set": values})
+    return job.reload()
+
+
+COLUMNS = {
+    "W32": ("/jobs", "Class,Description,Created,Duration,Actions"),
+    "W33": (
+        "/jobs/running",
+        "Class,Description,Records,Progress,Workers,Priority,Started,Held back by,Actions",
+    ),
+    "W34": (
+        "/jobs/queued",
+        "Class,Description,Records,Priority,Queued for,Held back by,Actions",
+    ),
+    "W35": ("/jobs/scheduled", "Class,Description,Runs in,Cron schedule,Actions"),
+    "W36": ("/jobs/completed", "Class,Description,Duration,Completed,Actions"),
+    "W37": ("/jobs/paused", "Class,Description,Paused,Actions"),
+    "W38": ("/jobs/failed", "Class,Description,Failed,Actions"),
+    "W39": ("/jobs/aborted", "Class,Description,Aborted,Actions"),
+}
+STATES = ("queued", "running", "completed", "paused", "failed", "aborted")
+
+
+def has_columns(rocketjob, id):
+    for state in STATES:
+        in_state(state)
+    StateListedJob.create(run_at=timedelta(hours=1))
+    path, columns = COLUMNS[id]
+    page = browser().get(path)
+    assert headings(page) == columns.split(",")
+    return page
+
+
+def order_of(path):
+    return cells(browser().get(path), "description")
+
+
+def test_W32_all_jobs_the_newest_first(rocketjob):
+    page = has_columns(rocketjob, "W32")
+    assert cells(page, "description") == ["", *reversed(STATES)]
+
+
+def test_W33_running_jobs_the_most_urgent_first(rocketjob):
+    has_columns(rocketjob, "W33")
+    in_state("running", priority=1, description="urgent")
+    assert order_of("/jobs/running") == ["urgent", "running"]
+
+
+def test_W34_queued_jobs_that_may_run_now(rocketjob):
+    page = has_columns(rocketjob, "W34")
+    assert cells(page, "description") == ["queued"]
+    in_state("queued", priority=1, description="urgent")
+    assert order_of("/jobs/queued") == ["urgent", "queued"]
+
+
+def test_W35_scheduled_jobs_the_next_first(rocketjob):
+    rocketjob.freeze()
+    has_columns(rocketjob, "W35")
+    StateListedJob.create(run_at=timedelta(minutes=5), description="sooner")
+    assert order_of("/jobs/scheduled") == ["sooner", ""]
+    CronListedJob.create()
+    page = browser().get("/jobs/scheduled?q=cron")
+    assert cells(page, "cron_schedule") == ["0 6 * * 1"]
+    assert cells(browser().get("/jobs/scheduled"), "run_at")[0] == "in 5m"
+
+
+@pytest.mark.parametrize(
+    ("id", "state"),
+    [("W36", "completed"), ("W37", "paused"), ("W38", "failed"), ("W39", "aborted")],
+)
+def test_W36_W37_W38_W39_jobs_that_ended_or_rest_the_latest_first(rocketjob, id, state):
+    page = has_columns(rocketjob, id)
+    assert cells(page, "description") == [state]
+    in_state(state, completed_at=now() + timedelta(seconds=1), description="later")
+    assert order_of(f"/jobs/{state}") == ["later", state]
+
+
+def test_W40_a_job_that_has_just_started_is_left_out(rocketjob):
+    rocketjob.freeze()
+    in_state("running", started_at=now() - timedelta(seconds=0.05))
+    assert cells(browser().get("/jobs/running"), "class") == []
+    rocketjob.travel(timedelta(seconds=0.1))
+    assert len(cells(browser().get("/jobs/running"), "class")) == 1
+
+
+@pytest.mark.parametrize(
+    ("state", "seconds"),
+    [("queued", 60), ("running", 50), ("completed", 20), ("failed", 20), ("aborted", 20)],
+)
+def test_W41_the_duration_is_that_of_the_wait_or_of_the_run(rocketjob, state, seconds):
+    rocketjob.freeze()
+    begin = now()
+    times = {"started_at": begin + timedelta(seconds=10)} if state != "queued" else {}
+    if state not in ("queued", "running"):
+        times["completed_at"] = begin + timedelta(seconds=30)
+    in_state(state, created_at=begin, **times)
+    rocketjob.travel(timedelta(seconds=60))
+    text = "1m 0s" if seconds == 60 else f"{seconds}.000s"
+    assert cells(browser().get("/jobs"), "duration") == [text]
+
+
+def batch(**stored):
+    job = BatchListedJob.create(slice_size=1)
+    job.upload(["a", "b", "c", "d"])
+    values = {"state": "running", "sub_state": "processing", "started_at": now() - timedelta(5)}
+    Job.collection().update_one({"_id": job.id}, {"$set": {**values, **stored}})
+    return job
+
+
+def test_W42_progress_is_a_bar_that_says_the_percent(rocketjob):
+    job = batch()
+    job.input.collection.delete_one({"_id": 1})
+    (bar,) = tags(browser().get("/jobs/running"), "progress")
+    assert (bar["value"], bar["title"]) == ("25", "25 %")
+
+
+@pytest.mark.parametrize("phase", ["before", "after"])
+def test_W42_a_batch_job_before_or_after_its_slices_names_the_phase(rocketjob, phase):
+    batch(sub_state=phase)
+    assert cells(browser().get("/jobs/running"), "progress") == [phase]
+
+
+def test_W43_workers_are_those_at_the_job_now(rocketjob):
+    job = batch()
+    job.input.collection.update_many({"_id": {"$in": [1, 2]}}, {"$set": {"state": "running"}})
+    in_state("running", worker_name="host:1:2")
+    assert cells(browser().get("/jobs/running"), "workers") == ["2", "1"]
+
+
+def test_W43_many_batch_jobs_are_counted_in_few_calls(rocketjob):
+    for _ in range(9):
+        batch()
+    client = browser()
+    with counted_calls() as calls:
+        client.get("/jobs/running")
+    assert len(calls) <= 8, calls
+
+
+def test_W44_a_job_without_records_has_none(rocketjob):
+    in_state("queued")
+    assert cells(browser().get("/jobs/queued"), "records") == ["0"]
+
+
+def test_W45_what_holds_a_job_back_is_said(rocketjob):
+    in_state("queued", throttled_by="account 42 has 3 running")
+    assert cells(browser().get("/jobs/queued"), "throttled") == ["account 42 has 3 running"]
+
+
+def test_W46_a_running_job_without_a_worker_sleeps_and_a_future_one_is_scheduled(rocketjob):
+    in_state("running", worker_name=None)
+    StateListedJob.create(run_at=timedelta(hours=1))
+    assert cells(browser().get("/jobs"), "class") == [
+        "scheduled StateListedJob",
+        "sleeping StateListedJob",
+    ]
+
+
+BUTTONS = {
+    "queued": ["Pause", "Destroy"],
+    "running": ["Pause", "Destroy"],
+    "paused": ["Resume", "Destroy"],
+    "failed": ["Retry", "Destroy"],
+    "completed": ["Destroy"],
+    "aborted": ["Destroy"],
+}
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_W47_a_row_offers_what_the_state_allows(rocketjob, state):
+    in_state(state, worker_name="host:1:2")
+    assert cells(browser().get("/jobs"), "actions") == [" ".join(BUTTONS[state])]
+
+
+def test_W47_a_scheduled_job_can_be_run_now(rocketjob):
+    StateListedJob.create(run_at=timedelta(hours=1))
+    assert cells(browser().get("/jobs/scheduled"), "actions") == ["Run now Pause Destroy"]
+
+
+def test_W47_a_row_offers_only_what_the_role_may(rocketjob):
+    in_state("failed")
+    assert cells(as_role("manager").get("/jobs"), "actions") == ["Retry"]
+    assert cells(as_role("view").get("/jobs"), "actions") == [""]
+    assert cells(browser(read_only=True).get("/jobs"), "actions") == [""]
+
+
+def test_a_job_whose_class_is_not_loaded_is_listed_and_can_be_steered(rocketjob):
+    job = in_state("queued")
+    Job.collection().update_one({"_id": job.id}, {"$set": {"_type": "GoneJob"}})
+    page = browser().get("/jobs")
+    assert cells(page, "class") == ["queued GoneJob"]
+    assert cells(page, "actions") == ["Pause Destroy"]
+    assert browser().post(f"/jobs/{job.id}/pause").status_code == 303
+    assert "GoneJob" in text_of(browser().get("/jobs/paused"))
