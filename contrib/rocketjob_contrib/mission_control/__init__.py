@@ -14,7 +14,7 @@ Its rooms, each a module:
 - `settings`, `access`: how it is set up; who may do what
 - `routes`, `sections`: the table of routes, and the menu that they belong to
 - `app`, `gate`, `security`, `requests`: the way of a request, from the socket to a view
-- `view`, `templating`, `cookies`: what a view is given, and what it answers with
+- `site`: what all requests share; `view`, `templating`, `cookies`: what a view has
 - `lists`, `jobs/`, `directories/`: what the pages show
 - `hookspecs`: how other plugins add pages, and panels to the page of a job
 """

@@ -26,9 +26,9 @@ from rocketjob_contrib.mission_control.security import is_cross_site, is_local
 from rocketjob_contrib.mission_control.view import View
 
 if TYPE_CHECKING:
-    from rocketjob_contrib.mission_control.app import Site
     from rocketjob_contrib.mission_control.routes import Route
     from rocketjob_contrib.mission_control.sections import Section
+    from rocketjob_contrib.mission_control.site import Site
 
 log = Logger("rocketjob.web")
 EVERYBODY = Identity(None, frozenset({"admin"}))
@@ -96,7 +96,8 @@ async def identify(site: Site, request: Request) -> Identity:
 def _answer(view: View, route: Route) -> Response:
     try:
         _check(view, route)
-        return route.view(view)
+        response: Response = route.view(view)
+        return response
     except WebError as error:
         return _error_page(view, error)
     except Exception as error:

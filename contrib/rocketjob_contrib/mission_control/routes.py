@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import attrs
 
-if TYPE_CHECKING:
-    from starlette.responses import Response
-
-    from rocketjob_contrib.mission_control.view import View
-
 SAFE = ("GET", "HEAD")
+Handler = Callable[[Any], Any]
+"""What is called with a `View`, and returns a response of Starlette."""
+Target = Callable[[Any], Any]
+"""What is called with a `View`, and returns what it is about."""
 
 
 @attrs.frozen
@@ -29,10 +28,10 @@ class Route:
     """
 
     path: str = attrs.field(validator=attrs.validators.matches_re(r"/.*"))
-    view: Callable[[View], Response]
+    view: Handler
     permission: str
     methods: tuple[str, ...] = ("GET",)
-    target: Callable[[View], Any] | None = None
+    target: Target | None = None
 
     @property
     def changes(self) -> bool:
@@ -42,9 +41,9 @@ class Route:
 
 def get(
     path: str,
-    view: Callable[[View], Response],
+    view: Handler,
     permission: str = "read",
-    target: Callable[[View], Any] | None = None,
+    target: Target | None = None,
 ) -> Route:
     """Return the route of a page that is only looked at."""
     return Route(path, view, permission, ("GET",), target)
@@ -52,9 +51,9 @@ def get(
 
 def change(
     path: str,
-    view: Callable[[View], Response],
+    view: Handler,
     permission: str,
-    target: Callable[[View], Any] | None = None,
+    target: Target | None = None,
     methods: Iterable[str] = ("POST",),
 ) -> Route:
     """Return the route of something that changes what is stored."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -13,7 +13,6 @@ from rocketjob_contrib.mission_control.routes import Route
 
 if TYPE_CHECKING:
     from rocketjob_contrib.mission_control.lists import Count
-    from rocketjob_contrib.mission_control.view import View
 
 log = Logger("rocketjob.web")
 
@@ -45,8 +44,8 @@ class Section:
         home: the path of its first page.
         routes: all of its paths; no other section may have one of them.
         permissions: that its routes name, besides `read`.
-        tabs: returns the entries at the side, for each look; they are read in the same moment as
-            the page.
+        tabs: called with a `View`, it returns the entries at the side; they are read in the same
+            moment as the page.
         templates: a folder; its files are named `NAME/file.html`, NAME being the section's.
         order: of the menu, ascending.
     """
@@ -57,7 +56,7 @@ class Section:
     home: str
     routes: tuple[Route, ...]
     permissions: tuple[Permission, ...] = ()
-    tabs: Callable[[View], list[Tab]] | None = None
+    tabs: Callable[[Any], list[Tab]] | None = None
     templates: str | None = None
     order: int = 50
 

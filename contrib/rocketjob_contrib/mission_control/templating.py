@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
+from zoneinfo import ZoneInfo
 
 import jinja2
 from markupsafe import Markup
@@ -16,9 +17,15 @@ from rocketjob_contrib.mission_control import links, tree
 
 if TYPE_CHECKING:
     from rocketjob_contrib.mission_control.sections import Section
-    from rocketjob_contrib.mission_control.view import View
 
 FOLDER = Path(__file__).parent / "templates"
+
+
+class Zoned(Protocol):
+    """What of a `View` is asked for here."""
+
+    @property
+    def zone(self) -> ZoneInfo: ...
 
 
 class Templates:
@@ -63,12 +70,12 @@ def shortened(text: str | None, length: int = 50) -> str:
     return text if len(text) <= length else text[: length - 1].rstrip() + "…"
 
 
-def clock_time(view: View, at: datetime | None) -> str:
+def clock_time(view: Zoned, at: datetime | None) -> str:
     """Return a time in the viewer's zone, to the second."""
     return "" if at is None else f"{at.astimezone(view.zone):%Y-%m-%d %H:%M:%S %Z}"
 
 
-def moment(view: View, at: datetime | None) -> Markup:
+def moment(view: Zoned, at: datetime | None) -> Markup:
     """Return how long ago a time was, with the time itself for whoever points at it."""
     if at is None:
         return Markup("")

@@ -18,8 +18,8 @@ from rocketjob_contrib.mission_control.cookies import FLASH, Look, Message, pack
 from rocketjob_contrib.mission_control.requests import Form
 
 if TYPE_CHECKING:
-    from rocketjob_contrib.mission_control.app import Site
     from rocketjob_contrib.mission_control.sections import Section, Tab
+    from rocketjob_contrib.mission_control.site import Site
 
 T = TypeVar("T")
 

@@ -7,18 +7,18 @@ from rocketjob_contrib.mission_control.lists import Column, Count, Found, Listin
 from support.web import browser, cells, counted_calls, headings, links, tags, text_of
 
 
-class ListedJob(Job):
+class PagedJob(Job):
     destroy_on_complete = False
     secret_plan: str = "x" * 1000
 
     def perform(self): ...
 
 
-class OtherListedJob(ListedJob): ...
+class OtherPagedJob(PagedJob): ...
 
 
 def make(count=12, **values):
-    return ListedJob.create_many({"description": f"job {n:02}", **values} for n in range(count))
+    return PagedJob.create_many({"description": f"job {n:02}", **values} for n in range(count))
 
 
 def test_W24_a_list_is_there_as_json_too(rocketjob):
@@ -26,7 +26,7 @@ def test_W24_a_list_is_there_as_json_too(rocketjob):
     answer = browser().get("/jobs.json?draw=7&start=10&length=10&search[value]=job").json()
     assert (answer["draw"], answer["recordsTotal"], answer["recordsFiltered"]) == (7, 12, 12)
     assert [row["description"] for row in answer["data"]] == ["job 01", "job 00"]
-    assert answer["data"][0]["class"] == "ListedJob"
+    assert answer["data"][0]["class"] == "PagedJob"
 
 
 def test_W25_a_page_has_ten_rows_or_as_many_as_asked_for(rocketjob):
@@ -71,7 +71,7 @@ def test_W26_a_page_beyond_the_end_says_so_and_leads_back(rocketjob):
 
 def test_W27_a_title_sorts_up_and_then_down(rocketjob):
     for priority in (30, 10, 20):
-        ListedJob.create(priority=priority)
+        PagedJob.create(priority=priority)
     client = browser()
     page = client.get("/jobs/queued?sort=-priority")
     assert cells(page, "priority") == ["30", "20", "10"]
@@ -82,7 +82,7 @@ def test_W27_a_title_sorts_up_and_then_down(rocketjob):
 
 def test_W27_several_columns_sort_a_list(rocketjob):
     for priority, description in ((20, "b"), (10, "b"), (10, "a")):
-        ListedJob.create(priority=priority, description=description)
+        PagedJob.create(priority=priority, description=description)
     page = browser().get("/jobs/queued?sort=-description,priority")
     assert list(zip(cells(page, "description"), cells(page, "priority"), strict=True)) == [
         ("b", "10"),
@@ -113,15 +113,15 @@ def test_W28_a_search_finds_a_part_in_any_case(rocketjob, text):
 @pytest.mark.parametrize("text", [".*", "job.03", "(", "[", "\\", "$", "%", "_"])
 def test_W28_special_characters_are_meant_literally(rocketjob, text):
     make()
-    ListedJob.create(description=f"it is {text} here")
+    PagedJob.create(description=f"it is {text} here")
     page = browser().get("/jobs", params={"q": text})
     assert cells(page, "description") == [f"it is {text} here"]
 
 
 def test_W28_a_search_looks_at_the_class_too(rocketjob):
     make(3)
-    OtherListedJob.create()
-    assert cells(browser().get("/jobs?q=otherlisted"), "class") == ["queued OtherListedJob"]
+    OtherPagedJob.create()
+    assert cells(browser().get("/jobs?q=otherpaged"), "class") == ["queued OtherPagedJob"]
 
 
 def test_W28_a_search_of_ten_megabytes_is_refused(rocketjob):
