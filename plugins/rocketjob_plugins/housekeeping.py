@@ -29,10 +29,11 @@ from typing import Any
 
 from bson import ObjectId
 
-from rocketjob import Job, events, field, hookimpl
+from rocketjob import Job, UnknownJob, events, field, hookimpl
 from rocketjob.application import current
 from rocketjob.base import clock
 from rocketjob.base.errors import NotFound
+from rocketjob.jobs import removal
 from rocketjob.model.document import Document
 from rocketjob.model.registry import lookup
 from rocketjob.queue import limits
@@ -131,10 +132,11 @@ class HousekeepingJob(Cron, Singleton, Job):
             return False
         try:
             job = Job.from_document(document)
-            if _destroys_itself(type(job)):
-                job.destroy()
-                return True
-            job.chain("destroy").run(job, lambda: _delete_guarded(job, old))
+            with removal.because(job, removal.HOUSEKEEPING):
+                if _destroys_itself(type(job)):
+                    job.destroy()
+                    return True
+                job.chain("destroy").run(job, lambda: _delete_guarded(job, old))
         except NotFound:
             return False  # just retried or resumed
         except Exception:
@@ -170,6 +172,8 @@ class HousekeepingJob(Cron, Singleton, Job):
 def _has_callbacks(stored: Stored) -> bool:
     """Return whether destroying a job means more than deleting its document."""
     cls = lookup(str(stored.get("_type")), Job)
+    if removal.is_told(cls or UnknownJob):
+        return True
     return cls is not None and (bool(cls.chain("destroy")) or _destroys_itself(cls))
 
 
@@ -180,6 +184,7 @@ def _destroys_itself(cls: type[Job]) -> bool:
 def _delete_guarded(job: Job, old: Filter) -> None:
     if not _delete(current().store, job.collection_name, [job.id], old):
         raise NotFound(f"{job!r} is not as old as it was")
+    job.after_removed()
 
 
 def _delete(store: Store, name: str, ids: list[Any], also: Filter = EVERYTHING) -> int:

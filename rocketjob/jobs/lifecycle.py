@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from rocketjob.base import clock
 from rocketjob.base.errors import ClaimLost, RocketJobError
-from rocketjob.jobs import beside, claims, completions, enqueuing
+from rocketjob.jobs import beside, claims, completions, enqueuing, removal
 from rocketjob.jobs.exception import JobException
 from rocketjob.model.document import Document
 from rocketjob.model.fields import read_only_field
@@ -305,6 +305,24 @@ class Lifecycle(Stateful, abstract=True):
         context.current().plugins.notify(
             "state_changed", job=self, event=event, source=source, target=target
         )
+
+    def after_created(self) -> None:
+        removal.tell_created(self)
+
+    def after_removed(self) -> None:
+        removal.tell_removed(self)
+
+    def removal_is_observed(self) -> bool:
+        return removal.is_told(type(self))
+
+    def was_removed_by(self, event: str) -> None:
+        if removal.is_told(type(self)):
+            with removal.because(self, removal.BY_EVENT.get(event, event)):
+                self.after_removed()
+
+    def remove_after(self, event: str) -> None:
+        with removal.because(self, removal.BY_EVENT.get(event, event)):
+            self.destroy()
 
     def change_guard(self, changed: Iterable[str]) -> dict[str, Any]:
         """Return the filter of a change of state.

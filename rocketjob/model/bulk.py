@@ -22,6 +22,8 @@ class Document(Protocol):
 
     def before_created(self) -> None: ...
 
+    def after_created(self) -> None: ...
+
     def validate(self) -> None: ...
 
     def to_document(self) -> Stored: ...
@@ -52,6 +54,8 @@ def create_all(cls: type[Document], documents: Sequence[Document]) -> None:
         unwind_all(frames, error)
         raise
     leave_all(frames)
+    for document in documents:
+        document.after_created()
 
 
 def _validate_all(documents: Iterable[Document], name: str) -> None:

@@ -196,6 +196,7 @@ class Document(Lookup):
             self.validate()
         if self.is_new:
             self.chain("save").run(self, lambda: self.chain("create").run(self, self._insert))
+            self.after_created()
         else:
             self.chain("save").run(self, self._update)
         return self
@@ -206,6 +207,12 @@ class Document(Lookup):
         Raises:
             ValidationError: it is not to be stored.
         """
+
+    def after_created(self) -> None:
+        """Note that it was stored for the first time; whoever stores documents calls it last."""
+
+    def after_removed(self) -> None:
+        """Note that it was removed from the store, by this object."""
 
     def update(self, *, validate: bool = True, **values: Any) -> Self:
         """Assign fields and save.
@@ -281,7 +288,8 @@ class Document(Lookup):
 
     def delete(self) -> None:
         """Remove the document, without callbacks; nothing happens if it is gone."""
-        self.collection().delete_one(self.write_guard())
+        if self.collection().delete_one(self.write_guard()).deleted_count:
+            self.after_removed()
 
     def destroy(self) -> None:
         """Remove the document, with its callbacks."""

@@ -21,9 +21,9 @@ def save_both(document: Document, other: Document) -> None:
     Raises:
         ValidationError: the other one is not valid; both are as they were.
     """
-    for new in (document, other):
-        if new.is_new:
-            new.before_created()
+    created = [new for new in (document, other) if new.is_new]
+    for new in created:
+        new.before_created()
     records = [
         (saved, record_of(saved), record_of(saved).snapshot(saved)) for saved in (document, other)
     ]
@@ -37,6 +37,8 @@ def save_both(document: Document, other: Document) -> None:
         for saved, record, before in records:
             record.restore(saved, before)
         raise
+    for new in created:
+        new.after_created()
 
 
 def _store_both(document: Document, other: Document) -> None:

@@ -17,7 +17,7 @@ import attrs
 from rocketjob.base import clock
 from rocketjob.base.config import Config
 from rocketjob.base.log import Logger
-from rocketjob.jobs import claims
+from rocketjob.jobs import claims, removal
 from rocketjob.jobs.claims import COLLECTION, claim_of
 from rocketjob.jobs.exception import message_of
 from rocketjob.jobs.fit import check_fits
@@ -261,7 +261,8 @@ class Queue:
         if not job.is_expired:
             return False
         job.logger.info("expired: removed", expires_at=job.expires_at)
-        job.destroy()
+        with removal.because(job, removal.EXPIRED):
+            job.destroy()
         return True
 
     def is_waiting(self) -> bool:

@@ -98,6 +98,7 @@ class Change:
         document: whose state changes.
         value: what the event's method returned.
         beside: what those who observe have stored with it.
+        created: the documents that were stored with it for the first time.
     """
 
     def __init__(
@@ -110,6 +111,7 @@ class Change:
         self.source = self.target = document.state
         self.companions: list[Document] = []
         self.beside: Sequence[Insert | Also] = ()
+        self.created: Sequence[Document] = ()
         self.amends: dict[Document, Callable[[], bool]] = {}
         self.follow_ups: list[Change] = []
         self.otherwise = False
@@ -359,6 +361,8 @@ class Change:
     def stored(self) -> None:
         """Note on the object that the write was made."""
         document, record = self.document, record_of(self.document)
+        if self._inserts:
+            self.created = [one for one in (document, *self.companions) if one in self._inserts]
         if document.is_new:
             record.was_stored(self._inserts[document])
         elif self.deletes:
@@ -381,8 +385,10 @@ class Change:
     def has_afters(self) -> bool:
         """Return whether anything is left for `finish` to do once the write was made."""
         return (
-            any(change._frames for change in (self, *self.follow_ups))
+            bool(self.created)
+            or any(change._frames for change in (self, *self.follow_ups))
             or self.document.is_observed()
+            or (self.deletes and self.document.removal_is_observed())
             or (not self.deletes and self.document.removed_by(self.event.name))
         )
 
@@ -399,13 +405,13 @@ class Change:
         if document.is_observed():
             for change in (self, *self.follow_ups):
                 document.tell_observers(change.event.name, change.source, change.target)
+        for created in self.created:
+            created.after_created()
         self._leave()
-        if (
-            not self.deletes
-            and document.removed_by(self.event.name)
-            and document.state == self.target
-        ):
-            document.destroy()
+        if self.deletes:
+            document.was_removed_by(self.event.name)
+        elif document.removed_by(self.event.name) and document.state == self.target:
+            document.remove_after(self.event.name)
 
     def _leave(self) -> None:
         """Run the afters of this event, then those of the events that followed it."""

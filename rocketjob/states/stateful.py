@@ -108,6 +108,17 @@ class Stateful(Document, abstract=True):
     def tell_observers(self, event: str, source: str, target: str) -> None:
         """Tell those who observe that the state was changed."""
 
+    def removal_is_observed(self) -> bool:
+        """Return whether anybody is to be told that the document was removed."""
+        return False
+
+    def was_removed_by(self, event: str) -> None:
+        """Note that an event has removed the document in the same step."""
+
+    def remove_after(self, event: str) -> None:
+        """Remove the document after an event, with its callbacks."""
+        self.destroy()
+
     def was_changed(self) -> None:
         """Note that a change of state was stored; for what holds only while it is in a state."""
 

@@ -205,6 +205,7 @@ class Intake:
             record_of(job).was_stored(stored)
 
         job.chain("save").run(job, lambda: job.chain("create").run(job, store))
+        job.after_created()
         log.info("file taken", file=claim.path, archived=claim.archived, job_id=str(claim.id))
         return job
 

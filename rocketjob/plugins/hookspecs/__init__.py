@@ -26,6 +26,8 @@ from rocketjob.plugins.hookspecs.fields import (
 )
 from rocketjob.plugins.hookspecs.jobs import (
     before_enqueue,
+    job_created,
+    job_removed,
     state_changed,
     transition_writes,
 )
@@ -68,6 +70,8 @@ __all__ = [
     "explain",
     "hookimpl",
     "hookspec",
+    "job_created",
+    "job_removed",
     "key_of",
     "only_for",
     "open_store",

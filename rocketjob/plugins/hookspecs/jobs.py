@@ -41,6 +41,31 @@ def before_enqueue(job: Job) -> None:
 
 
 @hookspec
+def job_created(job: Job) -> None:
+    """Learn of a new job, after it has been stored.
+
+    Called for the same jobs as `before_enqueue`, in whichever process creates one, on its thread.
+    Where that process dies between the two, it is not called: see `transition_writes`. Inside a
+    transaction of the store that is still open the job may yet be taken back.
+    """
+
+
+@hookspec
+def job_removed(job: Job, why: str) -> None:
+    """Learn that a job was removed from the store, after it is gone.
+
+    Called in whichever process removes it, on its thread, and not if that dies before; not for
+    `delete_all`, nor for the old jobs of a collection that is dropped.
+
+    Args:
+        why: `completed`, by the default `destroy_on_complete`; `aborted` or `failed`, where a
+            class is removed by these; `expired`, for one that was not started in time;
+            `housekeeping`, for one that was old enough; `destroyed` by `job.destroy()`,
+            `job.delete()`, a command or a page.
+    """
+
+
+@hookspec
 def state_changed(job: Job, event: str, source: str, target: str) -> None:
     """Learn of a change of state, after it has been stored.
 
