@@ -24,7 +24,7 @@ from rocketjob.states.state import EventCommand
 NOT_LISTED = ("claimed_by", "claim_number")
 COMMANDS = (
     EventCommand("retry", "Queue failed jobs again.", "retried"),
-    EventCommand("abort", "Give jobs up for good.", "aborted"),
+    EventCommand("abort", "Give jobs up for good.", "aborted", takes_reason=True),
     EventCommand("pause", "Pause jobs until they are resumed.", "paused"),
     EventCommand("resume", "Resume paused jobs.", "resumed"),
     EventCommand("fail", "Fail jobs, with a reason.", "failed", takes_reason=True),

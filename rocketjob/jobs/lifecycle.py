@@ -100,8 +100,8 @@ class Lifecycle(Stateful, abstract=True):
         self.completed_at = None
 
     @event(Transition(AllBut(("completed", "aborted")), "aborted"), validates=False)
-    def abort(self, *, save: bool = True) -> None:
-        """Give a job up for good."""
+    def abort(self, *, reason: str | None = None, save: bool = True) -> None:
+        """Give a job up for good, for a reason that its history keeps."""
         claims.clear(self)
         self.completed_at = clock.now()
 

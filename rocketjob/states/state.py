@@ -47,6 +47,10 @@ class EventCommand:
         return self.event.replace("_", "-")
 
 
+def _as_tuple(commands: Iterable[EventCommand]) -> tuple[EventCommand, ...]:
+    return tuple(commands)
+
+
 @attrs.frozen
 class State:
     """A state in which a job waits for something that only its plugin knows.
@@ -64,7 +68,7 @@ class State:
     name: str
     text: str
     color: str = "white"
-    commands: tuple[EventCommand, ...] = attrs.field(default=(), converter=tuple)
+    commands: tuple[EventCommand, ...] = attrs.field(default=(), converter=_as_tuple)
 
 
 def fault_of(state: State, taken: Iterable[str]) -> str | None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
+QUIETLY = ("-q", "-p", "no:cacheprovider", "-c", os.devnull)
 PLUGINS = sorted(EXAMPLES.glob("rocketjob-plugin-*"))
 
 
@@ -26,15 +27,29 @@ def test_word_count_counts_the_words_of_each_file(rocketjob, tmp_path, capsys):
     assert "5,000" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("folder", PLUGINS, ids=lambda folder: folder.name)
-def test_a_plugin_passes_its_own_tests(folder):
-    ran = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-c", os.devnull, "."],
+def run_tests_of(folder, *options, **environment):
+    own = {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1", **environment}
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", ".", *QUIETLY, *options],
         cwd=folder,
-        env={**os.environ, "PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"},
+        env={**os.environ, **own},
         capture_output=True,
         text=True,
         timeout=120,
+    )
+
+
+@pytest.mark.parametrize("folder", PLUGINS, ids=lambda folder: folder.name)
+def test_a_plugin_passes_its_own_tests(folder):
+    ran = run_tests_of(folder)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_dependencies_hold_without_transactions_too(mongo_server):
+    url = f"{mongo_server}/DATABASE?rocketjobTransactions=false&rocketjobWakeUp=tailable"
+    few = "diamond or groups or died or noticed or moves_on or circle"  # what asks the store most
+    ran = run_tests_of(
+        EXAMPLES / "rocketjob-plugin-dependencies", "-k", few, DEPENDENCIES_TEST_URL=url
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
 

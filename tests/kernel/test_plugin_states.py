@@ -145,6 +145,12 @@ def test_it_can_be_given_up_as_any_job_that_has_not_ended(rocketjob, plugin, eve
     assert job.completed_at is not None
 
 
+def test_the_reason_of_an_abort_is_kept_in_the_history(rocketjob):
+    job = PassingJob.create()
+    job.abort(reason="wrong file")
+    assert job.reload().history[-1].reason == "wrong file"
+
+
 @pytest.mark.parametrize("name", ["start", "pause", "resume", "retry", "requeue", "run_now"])
 def test_the_kernels_other_events_have_nothing_to_do_with_it(rocketjob, plugin, name):
     with pytest.raises(InvalidTransition, match="that is signature"):
