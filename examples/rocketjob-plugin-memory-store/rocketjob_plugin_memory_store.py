@@ -164,9 +164,10 @@ class MemoryCollection:
     ) -> Stored | None:
         return next(self.find(filter, projection, sort=sort, limit=1), None)
 
-    def count_documents(self, filter: Filter, *, session: Any = None) -> int:
+    def count_documents(self, filter: Filter, *, limit: int = 0, session: Any = None) -> int:
         with self._store.lock:
-            return len(self.matching(filter))
+            count = len(self.matching(filter))
+        return min(count, limit) if limit else count
 
     def distinct(self, key: str, filter: Filter | None = None, *, session: Any = None) -> list[Any]:
         with self._store.lock:
