@@ -38,6 +38,7 @@ from rocketjob.model.validation import validate
 from rocketjob.states.machine import Transition, event
 
 if TYPE_CHECKING:
+    from rocketjob.jobs.holds import Hold
     from rocketjob.plugins.hookspecs import hookimpl, hookspec, only_for
     from rocketjob.server import events
     from rocketjob.server.server import Server
@@ -51,6 +52,7 @@ __all__ = [
     "Document",
     "DuplicateKey",
     "EventCommand",
+    "Hold",
     "InvalidTransition",
     "Job",
     "JobException",
@@ -92,6 +94,7 @@ __all__ = [
 
 _LAZY = {
     "EventCommand": "rocketjob.states.state",
+    "Hold": "rocketjob.jobs.holds",
     "Server": "rocketjob.server.server",
     "State": "rocketjob.states.state",
     "Subscriber": "rocketjob.server.subscribers",

@@ -53,3 +53,8 @@ def _unawaited(function: Callable[..., Any]) -> str | None:
     if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
         return "a generator"
     return None
+
+
+def summary_of(function: Callable[..., Any]) -> str:
+    """Return the first line of a function's docstring, without its full stop."""
+    return (function.__doc__ or "").strip().partition("\n")[0].rstrip(" .")

@@ -142,5 +142,10 @@ def without_passwords(value: Any) -> Any:
     return value
 
 
+def brief(text: str, most: int = 500) -> str:
+    """Return a reason as documents keep it: short, and without what must not be seen."""
+    return hide_passwords(bounded(text))[:most].encode("utf-8", "ignore").decode()
+
+
 def _same(one: Any, other: Any) -> bool:
     return all(new is old for new, old in zip(one, other, strict=True))

@@ -82,6 +82,7 @@ def _standard(job: Job) -> list[tuple[str, str]]:
         ("Took" if job.completed_at else "Running for", job.duration if job.started_at else ""),
         ("Progress", f"{job.percent_complete}%" if job.is_running else ""),
         ("Worker", ", ".join(job.worker_names) or job.worker_name or ""),
+        ("Held back", _held_back(job)),
         ("Held up", "\n".join(reason.text for reason in reasons_of(job))),
         ("Failures", str(job.failure_count or "")),
         ("Crashes", str(job.interruptions or "")),
@@ -89,6 +90,13 @@ def _standard(job: Job) -> list[tuple[str, str]]:
         ("On success", "is removed" if job.destroy_on_complete else "is kept"),
     ]
     return [(name, value) for name, value in pairs if value]
+
+
+def _held_back(job: Job) -> str:
+    if job.throttled_by is None:
+        return ""
+    at = f" ({relative(job.throttled_at)})" if job.throttled_at is not None else ""
+    return f"by {job.throttled_by}: {job.throttled_text or job.throttled_by}{at}"
 
 
 def _ended(job: Job) -> str:

@@ -178,6 +178,8 @@ def detail(job: Job) -> str:
         return _progress(job)
     if job.is_scheduled:
         return f"starts {relative(job.run_at)}"
+    if job.throttled_by is not None:
+        return f"held back: {job.throttled_text or job.throttled_by}"
     return ", ".join([remark.brief for remark in remarks_of(job)]) or job.description or ""
 
 

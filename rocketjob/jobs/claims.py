@@ -16,6 +16,7 @@ import bson
 
 from rocketjob.base import clock
 from rocketjob.base.errors import NotFound, StateConflict, WorkerCrashed
+from rocketjob.jobs import holds
 from rocketjob.jobs.exception import JobException
 from rocketjob.model.record import HISTORY, record_of
 from rocketjob.model.types import codec_for
@@ -70,6 +71,8 @@ def hold(job: Any, claim: Claim) -> None:
 def clear(job: Any) -> None:
     """Clear the claim's fields: with the next write nobody holds the job any more."""
     job.worker_name = job.claimed_by = None
+    if job.throttled_by is not None:  # what held it back says nothing of its next state
+        holds.forget(job)
 
 
 def forget_cleared(job: Any) -> None:

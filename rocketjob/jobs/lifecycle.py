@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from rocketjob.base import clock
 from rocketjob.base.errors import ClaimLost, RocketJobError
-from rocketjob.jobs import beside, claims, completions, enqueuing, removal
+from rocketjob.jobs import beside, claims, completions, enqueuing, holds, removal
 from rocketjob.jobs.exception import JobException
 from rocketjob.model.document import Document
 from rocketjob.model.fields import read_only_field
@@ -42,6 +42,7 @@ class Lifecycle(Stateful, abstract=True):
         claimed_by: str | None = read_only_field()
         claim_number: int = read_only_field()
         percent_complete: int = read_only_field()
+        throttled_by: str | None = read_only_field()
         interruptions: int = read_only_field()
         exception: JobException | None = read_only_field()
 
@@ -50,6 +51,8 @@ class Lifecycle(Stateful, abstract=True):
     @event(Transition(("queued",), "running"))
     def start(self, worker_name: str | None = None, *, save: bool = True) -> None:
         """Start a queued job; a server does it by claiming."""
+        if self.throttled_by is not None:
+            holds.forget(self)
         self.started_at = clock.now()
         if worker_name is not None:
             self.worker_name = worker_name

@@ -53,9 +53,13 @@ class Limit:
         """Return when a place becomes free, where that is known."""
         return None
 
+    def rule(self) -> str:
+        """Say in words what it allows, as it is stored on the first of the jobs that wait."""
+        return f"at most {self.maximum} may run at once"
+
     def describe(self, store: Store, now: datetime) -> str:
         """Say in words why a job waits for this limit."""
-        return f"at most {self.maximum} may run at once; running now: {self.holders(store)}"
+        return f"{self.rule()}; running now: {self.holders(store)}"
 
     def holders(self, store: Store, most: int = 5) -> str:
         """Name the jobs that hold the places."""

@@ -118,10 +118,12 @@ class Document(Lookup):
 
     def _load(self, stored: Stored, strict: bool = True) -> None:
         own = self.__dict__
+        own.update(self.__layout__.plain_defaults)
         for name, key, is_plain, field in self.__layout__.readers:
             value = stored.get(key, MISSING)
             if value is MISSING:
-                own[name] = field.make_default()
+                if not field.is_plain:
+                    own[name] = field.make_default()
             elif is_plain:
                 own[name] = value
             elif field.encrypted and isinstance(value, bytes):

@@ -200,7 +200,9 @@ def is_store(value: Any) -> bool:
 
 
 def is_veto(value: Any) -> bool:
-    return (
+    from rocketjob.jobs.holds import Hold  # for start-up time
+
+    return isinstance(value, Hold) or (
         isinstance(value, tuple)
         and len(value) == 2
         and isinstance(value[0], str)

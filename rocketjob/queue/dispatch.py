@@ -8,7 +8,7 @@ worker is conditional on both.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from math import inf
 from typing import Any
 
@@ -17,10 +17,11 @@ import attrs
 from rocketjob.base import clock
 from rocketjob.base.config import Config
 from rocketjob.base.log import Logger
-from rocketjob.jobs import claims, removal
+from rocketjob.jobs import claims, holds, removal
 from rocketjob.jobs.claims import COLLECTION, claim_of
 from rocketjob.jobs.exception import message_of
 from rocketjob.jobs.fit import check_fits
+from rocketjob.jobs.holds import Hold
 from rocketjob.jobs.job import Job
 from rocketjob.model.record import record_of
 from rocketjob.queue.eligible import Eligible, more_urgent_than
@@ -33,6 +34,8 @@ from rocketjob.store.context import Plugins
 log = Logger("rocketjob.queue")
 ORDER = [("priority", 1), ("_id", 1)]  # the most urgent first, then the oldest
 MOST_OPEN = 200  # running jobs that a claim looks at for parts to join
+MOST_WATCHED = 100  # running jobs of those that are left alone, whose end is noticed at once
+SOONEST = 0.1  # seconds after which jobs that were held back are asked about again, or later
 DEFERRED_ALONE = 20  # jobs of a class whose limits fail: of more, the whole class is deferred
 
 
@@ -81,6 +84,8 @@ class Queue:
         self._asked_at = clock.monotonic()
         now = clock.now()
         self._out_of_reach = ""
+        if self.eligible.deferred.watches:
+            self._notice_ends()
         self.eligible.look_at_classes()
         jobs: list[Job] = []
         for open_job in self.open_jobs(now):
@@ -250,6 +255,54 @@ class Queue:
             seconds: less than until the re-check.
         """
         self.eligible.defer(name, filter, seconds)
+
+    def hold_back(self, job: Job, hold: Hold, filter: Filter) -> None:
+        """Release a claimed job that is not to start, and leave it and its like alone.
+
+        Args:
+            filter: what is left alone: the hold's, with the job itself.
+        """
+        until = self._asked_again(hold)
+        running, published = list[Any](), None
+        if dict(filter) != {"_id": job.id}:
+            others = {"$and": [{"state": "running"}, filter, {"_id": {"$ne": job.id}}]}
+            found = self._jobs().find(others, {"_id": 1}, limit=MOST_WATCHED)
+            running = [stored["_id"] for stored in found]
+            published = holds.publish(
+                self.store,
+                attrs.evolve(hold, filter=filter),
+                job,
+                self.claimed_by,
+                self.worker_name,
+                until,
+            )
+        seconds = (until - clock.now()).total_seconds()
+        self.eligible.defer(hold.name, filter, seconds, running, published)
+        stored, now = record_of(job).stored or {}, clock.now()
+        note = holds.note(stored, hold.name, hold.text, now) | job.waiting_note(hold.name, now)
+        self.release([job], note, hold.reason)
+
+    def _asked_again(self, hold: Hold) -> datetime:
+        """Return when jobs that are held back are asked about again."""
+        now = clock.now()
+        soonest, latest = (now + timedelta(seconds=s) for s in self._re_check())
+        at = hold.until if hold.until is not None and hold.until > now else latest
+        return min(max(at, soonest), latest)
+
+    def _re_check(self) -> tuple[float, float]:
+        return min(SOONEST, self.config.re_check_seconds), self.config.re_check_seconds
+
+    def _notice_ends(self) -> None:
+        """Ask again at once where a job has ended whose running may have been the reason.
+
+        One that was released has not ended: it was to be held back itself.
+        """
+        deferred = self.eligible.deferred
+        watched = deferred.watched()
+        present = {"_id": {"$in": list(watched)}, "state": {"$in": ["running", "queued"]}}
+        ended = watched - {stored["_id"] for stored in self._jobs().find(present, {"_id": 1})}
+        if ended and (published := deferred.let_go(ended)):
+            holds.withdraw(self.store, published)
 
     def load(self, stored: dict[str, Any]) -> Job:
         """Return a job that this claimer has claimed, to be written under that claim."""

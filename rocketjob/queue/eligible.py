@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from math import inf
 from typing import Any
@@ -24,33 +24,75 @@ from rocketjob.store import Filter
 NO_FIELDS = {"_id", "_type", "history"}
 
 
+@attrs.frozen
+class Deferral:
+    """Jobs that are left alone for a while.
+
+    Attributes:
+        until: on the clock's `elapsed`.
+        running: ids of jobs that ran then, and that the filter matches: when one of them ends, the
+            reason may have gone.
+        published: the id of the document that tells others, if there is one.
+    """
+
+    until: float
+    filter: Filter
+    running: frozenset[Any] = frozenset()
+    published: str | None = None
+
+
 class Deferred:
-    """Jobs that are left alone for a while, for something that is not a limit."""
+    """Jobs that are left alone for a while, for something that is not a limit.
+
+    Attributes:
+        watches: whether the end of a job may let some of them go.
+    """
 
     def __init__(self) -> None:
-        self._filters: dict[str, tuple[float, Filter]] = {}
+        self.watches = False
+        self._deferrals: dict[str, Deferral] = {}
 
-    def add(self, name: str, filter: Filter, seconds: float) -> None:
-        """Defer jobs by a filter; the name says what they wait for."""
-        self._filters[f"{name}: {filter!r}"] = (clock.elapsed() + seconds, filter)
+    def add(self, name: str, deferral: Deferral) -> None:
+        """Defer jobs; the name says what they wait for."""
+        self._deferrals[f"{name}: {deferral.filter!r}"] = deferral
+        self.watches = self.watches or bool(deferral.running)
 
     def count(self, name: str) -> int:
         """Count the filters of a name."""
-        return sum(key.startswith(f"{name}:") for key in list(self._filters))
+        return sum(key.startswith(f"{name}:") for key in list(self._deferrals))
 
     def filters(self) -> list[Filter]:
         """Return what is still deferred, as few filters."""
         now, blocked = clock.elapsed(), Blocked()
-        for key, (until, filter) in dict(self._filters).items():  # other threads add to it
-            if until <= now:
-                self._filters.pop(key, None)
+        for key, deferral in dict(self._deferrals).items():  # other threads add to it
+            if deferral.until <= now:
+                self._deferrals.pop(key, None)
             else:
-                blocked.add(filter)
+                blocked.add(deferral.filter)
         return blocked.filters()
+
+    def ends_in(self) -> float:
+        """Return the seconds until the first of them is over."""
+        times = [deferral.until for deferral in list(self._deferrals.values())]
+        return max(0.0, min(times) - clock.elapsed()) if times else inf
+
+    def watched(self) -> set[Any]:
+        """Return the ids of the running jobs whose end matters."""
+        return {id for each in list(self._deferrals.values()) for id in each.running}
+
+    def let_go(self, ended: set[Any]) -> list[str]:
+        """Forget what one of these jobs may have been the reason of; return what was published."""
+        published: list[str] = []
+        for key, deferral in dict(self._deferrals).items():
+            if deferral.running & ended:
+                self._deferrals.pop(key, None)
+                published += [deferral.published] if deferral.published else []
+        self.watches = bool(self.watched())
+        return published
 
     def clear(self) -> None:
         """Forget all of it, as the re-check does."""
-        self._filters.clear()
+        self._deferrals.clear()
 
 
 @attrs.define(eq=False)
@@ -128,9 +170,21 @@ class Eligible:
         self.cleared = sorted({name for cls in classes for name in cls.cleared_by_claim})
         self._where = job_filter(self.config)
 
-    def defer(self, name: str, filter: Filter, seconds: float = inf) -> None:
-        """Leave jobs alone until the next re-check, or for this many seconds if that is sooner."""
-        self.deferred.add(name, filter, min(seconds, self.config.re_check_seconds))
+    def defer(
+        self,
+        name: str,
+        filter: Filter,
+        seconds: float = inf,
+        running: Iterable[Any] = (),
+        published: str | None = None,
+    ) -> None:
+        """Leave jobs alone until the next re-check, or for this many seconds if that is sooner.
+
+        Args:
+            running: see `Deferral`; likewise `published`.
+        """
+        until = clock.elapsed() + min(seconds, self.config.re_check_seconds)
+        self.deferred.add(name, Deferral(until, filter, frozenset(running), published))
 
 
 def more_urgent_than(job: Job) -> Filter:

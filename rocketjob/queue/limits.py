@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from rocketjob.base.errors import is_conflict, is_duplicate_key
-from rocketjob.jobs import claims
+from rocketjob.jobs import claims, holds
 from rocketjob.jobs.claims import COLLECTION as JOBS
+from rocketjob.jobs.exception import message_of
 from rocketjob.jobs.limit import COLLECTION as COLLECTION
 from rocketjob.jobs.limit import Limit as Limit
 from rocketjob.store import Filter, Lease, Store, Stored, atomically
@@ -224,7 +225,8 @@ class LimitedClaim:
         return self._is_leased and self._admits(stored, limits)
 
     def _claim_limited(self, stored: Stored, limits: Sequence[Limit]) -> list[Stored]:
-        claimed = self._claim([stored["_id"]])
+        was_full = stored.get("throttled_by") in {limit.name for limit in limits}
+        claimed = self._claim([stored["_id"]], holds.UNSET if was_full else None)
         try:
             for limit in limits if claimed else ():
                 limit.take(self.store, self.now, self._session)
@@ -256,21 +258,29 @@ class LimitedClaim:
 
     def _hold(self, job: Job, stored: Stored, error: BaseException) -> None:
         self.failed(job, error)
-        self._note(stored, "claim_limits")
+        self._note(stored, "claim_limits", failure(error))
 
     def _raise_if_of_the_store(self, error: BaseException) -> None:
         """Pass on an error that ends the claim, such as of a store that is out of reach."""
         if self.store.is_transient(error) or met(error):
             raise error
 
-    def _claim(self, ids: list[Any]) -> list[Stored]:
+    def _claim(self, ids: list[Any], cleared: Mapping[str, str] | None = None) -> list[Stored]:
+        """Claim jobs.
+
+        Args:
+            cleared: what the update unsets besides.
+        """
         if not ids:
             return []
+        update = self.update
+        if cleared:
+            update = {**update, "$unset": {**update.get("$unset", {}), **cleared}}
         try:
             return self.store.claim_many(
                 JOBS,
                 {"_id": {"$in": ids}, "state": "queued"},
-                self.update,
+                update,
                 sort=self.sort,
                 limit=len(ids),
                 session=self._session,
@@ -294,7 +304,7 @@ class LimitedClaim:
                     continue
                 self.seen.full.add(key)
             if self.seen.blocked.add(limit.blocks):
-                self._note(stored, limit.name)
+                self._note(stored, limit.name, limit.rule())
             return False
         return True
 
@@ -302,16 +312,23 @@ class LimitedClaim:
         narrower = self.seen.filters()
         return {"$and": [self.filter, *narrower]} if narrower else self.filter
 
-    def _note(self, stored: Stored, name: str) -> None:
+    def _note(self, stored: Stored, name: str, text: str) -> None:
         """Store on the job at the head why it waits, if it does not say so already."""
         try:
-            note = self.load(stored).waiting_note(name, self.now)
+            note = holds.note(stored, name, text, self.now)
+            note |= self.load(stored).waiting_note(name, self.now)
         except Exception:
             return  # an app's own, as the limits are; that the job waits is what matters
         if note:
             self.store.collection(JOBS).update_one(
                 {"_id": stored["_id"], "state": "queued"}, {"$set": note}, session=self._session
             )
+
+
+def failure(error: BaseException) -> str:
+    """Say that limits cannot be asked."""
+    problem = f"{type(error).__name__}: {message_of(error)}"
+    return f"its limits fail, which holds it back: {problem}"
 
 
 def met(error: BaseException) -> bool:

@@ -7,21 +7,20 @@ job, and the same limits. Plugins add what they know with the hook `explain`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from rocketjob.base import clock
 from rocketjob.base.errors import HookFailed
+from rocketjob.jobs import holds
 from rocketjob.jobs.claims import COLLECTION
-from rocketjob.jobs.exception import message_of
 from rocketjob.jobs.job import Job
 from rocketjob.jobs.reasons import Explanation, Reason, Remark, shown
 from rocketjob.jobs.unknown import UnknownJob
-from rocketjob.queue.dispatch import Queue
+from rocketjob.queue.dispatch import ORDER, Queue
 from rocketjob.queue.eligible import more_urgent_than
-from rocketjob.queue.limits import limits_of
+from rocketjob.queue.limits import failure, limits_of
 from rocketjob.server.server import Server
-from rocketjob.states.history import RELEASE
 from rocketjob.states.state import text_of
 from rocketjob.store import Store, context
 from rocketjob.store.context import Plugins, unless_transient
@@ -47,7 +46,6 @@ def explain(job: Job) -> Explanation:
     if not job.is_queued:
         return Explanation(name, job.state, (Reason("state", _why(job)), *job.held_up_by()))
     reasons = list(_reasons(job, stored, clock.now()))
-    reasons += _released(job, {reason.name for reason in reasons}, clock.now())
     return Explanation(name, job.state, tuple(reasons), "nothing holds it back: a worker is next")
 
 
@@ -98,22 +96,66 @@ def _reasons(job: Job, stored: dict[str, Any], now: datetime) -> Iterator[Reason
         yield Reason(
             "where", f"the setting `where` of this process leaves it out: {app.config.where}"
         )
-    yield from _limits(job, app.store, now)
+    yield from _held_back(job, app.store, now)
     yield from _of_plugins(job, app.plugins, app.store)
     if not servers and not _fails(job, clauses["run_at"]):
         yield from _ahead(job, queue, now)
 
 
-def _limits(job: Job, store: Store, now: datetime) -> Iterator[Reason]:
+def _held_back(job: Job, store: Store, now: datetime) -> Iterator[Reason]:
+    """Yield what holds it back: its limits, and what servers have said and stored.
+
+    Limits are judged by what is stored, here as in a claim. Everything else only the server knows
+    that has asked: nothing of it is asked again here.
+    """
+    names: set[str] = set()
+    for reason in (*_limits(job, store, now, names), *_left_alone(job, store, now)):
+        names.add(reason.name)
+        yield reason
+    if job.throttled_by is not None and job.throttled_by not in names:
+        yield Reason(job.throttled_by, holds.said(job))
+    elif not names and isinstance(job, UnknownJob):
+        yield from _like_others(job)
+
+
+def _limits(job: Job, store: Store, now: datetime, asked: set[str]) -> Iterator[Reason]:
+    """Yield the limits that are full.
+
+    Args:
+        asked: gets the names of all, since a note on the job may be of one that has room by now.
+    """
     try:
         for limit in limits_of(job):
             if limit.free(store, now) <= 0:
                 yield Reason(limit.name, limit.describe(store, now), limit.free_at(store, now))
+            asked.add(limit.name)
     except BaseException as error:  # whatever an app's code raises
         if store.is_transient(error):
             raise
-        problem = f"{type(error).__name__}: {message_of(error)}"
-        yield Reason("claim_limits", f"its limits fail, which holds it back: {problem}")
+        yield Reason("claim_limits", failure(error))
+
+
+def _left_alone(job: Job, store: Store, now: datetime) -> Iterator[Reason]:
+    """Yield what servers leave it alone for, with others that the same filter matches."""
+    found: dict[tuple[str, str], Reason] = {}
+    for held in holds.present(store, now):
+        if (held.name, held.text) in found or _fails(job, held.filter):
+            continue
+        also = "" if held.job.endswith(f" {job.id}") else f", with {held.job}"
+        text = f"held back by {held.name}{also}: {held.text} ({held.by} at {shown(held.at)})"
+        found[held.name, held.text] = Reason(held.name, text, held.until)
+    yield from found.values()
+
+
+def _like_others(job: UnknownJob) -> Iterator[Reason]:
+    """Say what the first of its class waits for, where limits cannot be asked."""
+    alike = {"_type": job.class_name, "state": "queued", "throttled_by": {"$ne": None}}
+    first = job.collection().find_one(alike, sort=ORDER)
+    if first is not None:
+        other = Job.listed(first)
+        text = f"{job.class_name} {other.id} is {holds.said(other)}"
+        why = "whether that holds for this one its class would say, which is not loaded here"
+        yield Reason(str(other.throttled_by), f"{text}; {why} (--app MODULE)")
 
 
 def _of_plugins(job: Job, plugins: Plugins, store: Store) -> Iterator[Reason]:
@@ -124,18 +166,6 @@ def _of_plugins(job: Job, plugins: Plugins, store: Store) -> Iterator[Reason]:
         yield from answer.value
     for error in failures:
         yield Reason(error.plugin, f"what it knows of is not known: {error}")
-
-
-def _released(job: Job, named: set[str], now: datetime) -> Iterator[Reason]:
-    """Yield what a server held the job back for, which it does not look at again before a time."""
-    last = job.history[-1] if job.history else None
-    if last is None or last.event != RELEASE or last.reason is None:
-        return
-    name, _, text = last.reason.partition(": ")
-    until = last.at + timedelta(seconds=context.current().config.re_check_seconds)
-    if name not in named and now < until:
-        said = f"{last.worker_name or 'a worker'} released it: {text or name}"
-        yield Reason(name, f"{said}; it is claimed again, at the latest", until)
 
 
 def _fails(job: Job, clause: Any) -> bool:

@@ -9,10 +9,8 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-from datetime import UTC, datetime, timedelta
-from typing import Any, ClassVar, Self, cast
-
-from bson import json_util
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Self
 
 from rocketjob.base import clock
 from rocketjob.base.errors import NotFound
@@ -21,22 +19,13 @@ from rocketjob.model.query import Query
 from rocketjob.states.machine import Transition, event
 from rocketjob.states.stateful import Stateful, change_each
 from rocketjob.store import Filter, context
+from rocketjob.store.written import read
 
 COLLECTION = "rocket_job.servers"
 MISSED_BEATS = 4  # a server is dead after this many
 INDEXES: dict[str, list[dict[str, Any]]] = {
     COLLECTION: [{"keys": [("name", 1)], "name": "name", "unique": True}]
 }
-
-
-def written(where: Filter | None) -> str | None:
-    """Return a filter as a server's document has it."""
-    return None if where is None else json_util.dumps(where)
-
-
-def _loads(where: str) -> Filter:
-    options = json_util.JSONOptions(tz_aware=True, tzinfo=UTC)
-    return cast(Filter, json_util.loads(where, json_options=options))
 
 
 def _pid_namespace() -> str | None:
@@ -95,7 +84,7 @@ class Server(Stateful):
     def taken(self) -> Filter:
         """Return the filter of the jobs that it takes."""
         classes: Filter = {"_type": {"$in": self.classes}}
-        return {"$and": [classes, _loads(self.narrowed_by)]} if self.narrowed_by else classes
+        return {"$and": [classes, read(self.narrowed_by)]} if self.narrowed_by else classes
 
     def is_zombie(self, missed: int = MISSED_BEATS) -> bool:
         """Return whether the heartbeat has stopped by the clock; never of a starting server.

@@ -28,13 +28,14 @@ from rocketjob.server.heartbeat import Heartbeat, heartbeat
 from rocketjob.server.process_tree import ProcessTree, process_count
 from rocketjob.server.recovery import Recovery, sweep_seconds, unserved
 from rocketjob.server.registration import Registration
-from rocketjob.server.server import Server, written
+from rocketjob.server.server import Server
 from rocketjob.server.stalled import Stalled
 from rocketjob.server.subscribers import ServerSubscriber
 from rocketjob.server.sweeper import Sweeper
 from rocketjob.store import context
 from rocketjob.store.context import Context
 from rocketjob.store.port import is_new
+from rocketjob.store.written import written
 
 log = Logger("rocketjob.supervisor")
 
@@ -333,12 +334,13 @@ def _checked_queue(application: Context) -> Queue:
 
 def _document(application: Context, queue: Queue) -> Server:
     config = application.config
+    where = job_filter(config)
     return Server(
         name=config.name or f"{socket.gethostname()}:{os.getpid()}",
         max_workers=config.workers,
         processes=process_count(config),
         heartbeat_seconds=config.heartbeat_seconds,
         classes=queue.eligible.class_names(),
-        narrowed_by=written(job_filter(config)),
+        narrowed_by=None if where is None else written(where),
         heartbeat=heartbeat(0, 0, [], application.plugins.problems),
     )

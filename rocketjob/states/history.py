@@ -9,7 +9,7 @@ from typing import Any
 import attrs
 
 from rocketjob.base.clock import to_utc
-from rocketjob.base.passwords import bounded, hide_passwords
+from rocketjob.base.passwords import brief
 from rocketjob.model.record import HISTORY, HISTORY_LIMIT
 from rocketjob.model.types import plain_datetime
 
@@ -73,7 +73,7 @@ def entry(
     if claim:
         stored["claim"] = claim
     if reason is not None:
-        stored["reason"] = hide_passwords(bounded(reason))[:500].encode("utf-8", "ignore").decode()
+        stored["reason"] = brief(reason)
     if by is not None:
         stored["by"] = by
     return stored

@@ -361,10 +361,14 @@ class WorkerPool:
         self._looked_at = clock.monotonic()
 
     def _idle_seconds(self) -> float:
-        """Return how long to wait at most: until the next scheduled job is due."""
+        """Return how long to wait at most: until a job is due, or is to be asked about again."""
         now = clock.now()
         due = self.queue.next_due(now)
-        longest = min(self.config.max_poll_seconds, self.queue.lookout.looks_again_in)
+        longest = min(
+            self.config.max_poll_seconds,
+            self.queue.lookout.looks_again_in,
+            self.queue.eligible.deferred.ends_in(),
+        )
         if due is None:
             return longest
         return max(0.0, min(longest, (due - now).total_seconds()))

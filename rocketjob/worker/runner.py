@@ -11,20 +11,23 @@ import functools
 import inspect
 import logging
 import threading
+import warnings
 from typing import TYPE_CHECKING, Any
 
-from rocketjob.base import clock
+from rocketjob.base.deprecation import REMOVED_IN
 from rocketjob.base.errors import ClaimLost, HookFailed, NotFound, StateConflict
 from rocketjob.base.functions import refuse_pending
 from rocketjob.base.log import Logger
-from rocketjob.jobs import claims
+from rocketjob.jobs import claims, holds
 from rocketjob.jobs.claims import claim_of
 from rocketjob.jobs.exception import JobException, message_of
+from rocketjob.jobs.holds import Hold
 from rocketjob.jobs.performing import now_performing
 from rocketjob.model.document import load_into
 from rocketjob.model.record import record_of
 from rocketjob.states.machine import Change
 from rocketjob.store import context
+from rocketjob.store.written import written
 from rocketjob.worker import async_loop
 from rocketjob.worker.contexts import in_fresh_context
 from rocketjob.worker.forks import EndingHere
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from rocketjob.jobs.job import Job
     from rocketjob.queue.dispatch import Queue
     from rocketjob.store import Filter
+    from rocketjob.store.context import Plugins
 
 log = Logger("rocketjob.runner")
 
@@ -66,15 +70,10 @@ class Worker:
         """The name under which an error is stored; a job that is run inline has no worker."""
         return None if self.inline else self.name
 
-    def defer(self, job: Job, name: str, filter: Filter, why: str | None = None) -> None:
-        """Release a claimed job, and leave it and its like alone until the next re-check.
-
-        Args:
-            why: for the job's history; its name if not given.
-        """
+    def hold_back(self, job: Job, hold: Hold, filter: Filter) -> None:
+        """Release a claimed job, and leave it and its like alone until the next re-check."""
         if self.queue is not None:
-            self.queue.defer(name, filter)
-            self.queue.release([job], job.waiting_note(name, clock.now()), why or name)
+            self.queue.hold_back(job, hold, filter)
 
     def working_on(self, job: Job, part: int = 0) -> None:
         """Note which part of a job is being performed, in case the process dies of it."""
@@ -161,39 +160,60 @@ def is_lost(job: Job, error: BaseException) -> bool:
 
 def is_vetoed(job: Job, worker: Worker) -> bool:
     """Ask the plugins whether a claimed job may start; one that may not is released."""
+    if claim_of(job) is None:
+        return False
     plugins = context.current().plugins
-    if not plugins.listens("veto_claim", type(job)) or claim_of(job) is None:
+    hold = _veto(job, plugins) if plugins.listens("veto_claim", type(job)) else None
+    if hold is None:
+        if job.throttled_by is not None:
+            holds.clear(job)
         return False
-    try:
-        answer = plugins.decide("veto_claim", job=job)
-    except BaseException as error:  # a veto that fails is not consent
-        job.logger.exception("deferred: a plugin's veto_claim failed", error=str(error))
-        name = error.plugin if isinstance(error, HookFailed) else "veto_claim"
-        worker.defer(job, name, {"_id": job.id}, f"{name}: {error}")
-        return True
-    if answer is None:
-        return False
-    name, filter = answer.value
-    filter, why = _usable(job, name, filter)
-    job.logger.debug("deferred", by=name)
-    worker.defer(job, name, filter, why)
+    hold, filter = _usable(job, hold)
+    job.logger.debug("deferred", by=hold.name, text=hold.text)
+    worker.hold_back(job, hold, filter)
     return True
 
 
-def _usable(job: Job, name: str, filter: Filter) -> tuple[Filter, str | None]:
-    """Return what to leave alone with a job, and what is wrong with a plugin's filter.
+def _veto(job: Job, plugins: Plugins) -> Hold | None:
+    """Return what the plugins say; a veto that fails is not consent."""
+    try:
+        answer = plugins.decide("veto_claim", job=job)
+        return None if answer is None else _as_hold(answer.value, answer.plugin)
+    except BaseException as error:
+        job.logger.exception("deferred: a plugin's veto_claim failed", error=str(error))
+        return Hold(error.plugin if isinstance(error, HookFailed) else "veto_claim", str(error))
+
+
+def _as_hold(answer: Any, plugin: str) -> Hold:
+    if isinstance(answer, Hold):
+        return answer
+    name, filter = answer
+    warnings.warn(
+        f"veto_claim of the plugin {plugin} returned a name and a filter: return "
+        f"rocketjob.Hold(name, text, filter) instead; a tuple goes in RocketJob {REMOVED_IN}",
+        DeprecationWarning,
+        stacklevel=1,
+    )
+    return Hold(name, filter=filter)
+
+
+def _usable(job: Job, hold: Hold) -> tuple[Hold, Filter]:
+    """Return what to leave alone with a job; the hold says what is wrong with a plugin's filter.
 
     It becomes part of every claim's: one that no store takes would stop them all, and a job that it
     leaves out would be claimed and released again and again.
     """
-    own = {"_id": job.id}
+    own, filter = {"_id": job.id}, hold.filter
+    if filter is None or filter == own:
+        return hold, own
     try:
+        written(filter)  # it is stored, for others to see
         matches = job.collection().find_one({"$and": [own, filter]}, {"_id": 1})
     except Exception as error:
-        why = f"{name}: the filter {filter!r} cannot be used: {error}"
-        job.logger.error("deferred alone: a veto has a wrong filter", error=why)
-        return own, why
-    return (filter if matches else {"$or": [own, filter]}), None
+        why = f"the filter {filter!r} cannot be used: {error}"
+        job.logger.error("deferred alone: a veto has a wrong filter", by=hold.name, error=why)
+        return Hold(hold.name, f"{hold.text}; {why}" if hold.text else why, until=hold.until), own
+    return hold, (filter if matches else {"$or": [own, filter]})
 
 
 def work_simple_job(job: Job, worker: Worker) -> None:

@@ -5,7 +5,7 @@ import contextlib
 import pytest
 from click.testing import CliRunner
 
-from rocketjob import Server, hookimpl, hookspec
+from rocketjob import Hold, Server, hookimpl, hookspec
 from rocketjob.base import clock
 from rocketjob.base.errors import HookFailed, PluginError, StoreError
 from rocketjob.cli import make_cli
@@ -123,11 +123,11 @@ HOLDING = {
     "veto": (f"@hookimpl\ndef veto_claim(job): {BOOM}", "failed in veto_claim: KeyError: 'boom'"),
     "vetowrong": (
         '@hookimpl\ndef veto_claim(job): return "no"',
-        "returned 'no', expected a reason's name and a filter of jobs, or None (hook veto_claim)",
+        "returned 'no', expected a rocketjob.Hold, or None (hook veto_claim)",
     ),
     "vetowrapper": (
         "@hookimpl(wrapper=True)\ndef veto_claim(job):\n    yield\n    return 5",
-        "returned 5, expected a reason's name",
+        "returned 5, expected a rocketjob.Hold",
     ),
 }
 
@@ -229,7 +229,7 @@ def test_a_filter_that_cannot_be_used_defers_its_own_job_and_no_other(
     class Vetoing:
         @hookimpl
         def veto_claim(self, job):
-            return ("busy", filter) if type(job) is KeptJob else None
+            return Hold("busy", filter=filter) if type(job) is KeptJob else None
 
     rocketjob.plugins.register(Vetoing())
     held, other = KeptJob.create(priority=1), PausableJob.create()

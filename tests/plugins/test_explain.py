@@ -154,18 +154,29 @@ def test_a_limit_says_who_holds_the_places_and_when_the_next_start_is(rocketjob)
     assert second.explain().until == NOW + timedelta(minutes=1)
 
 
-def test_a_throttle_of_ones_own_is_asked(rocketjob):
+def test_a_throttle_of_ones_own_is_not_asked_by_who_looks(rocketjob):
+    asked = []
+
     class ExplainedLagJob(Throttle, Job):
         @throttle
         def lagging(self) -> bool:
             """The replica lags behind."""
+            asked.append(self.id)
             return True
 
         def perform(self): ...
 
     server(classes=[ExplainedLagJob])
-    (reason,) = ExplainedLagJob.create().explain().reasons
-    assert str(reason) == "the throttle lagging holds it back: The replica lags behind."
+    job = ExplainedLagJob.create()
+    assert names(job) == []
+    rocketjob.work_off()
+    assert len(asked) == 1
+    (reason,) = job.explain().reasons
+    assert str(reason) == (
+        "held back by lagging: The replica lags behind (test:0:1 at 2026-03-01 12:00:00 UTC), "
+        "until 2026-03-01 12:01:00 UTC"
+    )
+    assert len(asked) == 1
 
 
 def test_jobs_that_it_depends_on(rocketjob):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from rocketjob.base.errors import ConfigurationError
+from rocketjob.base.functions import summary_of
 from rocketjob_plugins.batch.category import InputCategory, OutputCategory, as_categories
 from rocketjob_plugins.batch.io import tables
 from rocketjob_plugins.batch.streams import StreamError
@@ -20,15 +21,22 @@ SHORT = (*SHORT_INPUT, "compress", "encrypt", "collect_nil_output", "tabular_out
 
 
 def batch_throttle(function: F) -> F:
-    """Mark a method that takes a slice and returns True while the job's slices are to wait."""
+    """Mark a method that takes a slice and says whether the job's slices are to wait now.
+
+    It returns True while they are, or the reason in words, such as `"load 3.2 > 0.8"`. The reason
+    of True is the first line of its docstring.
+    """
     setattr(function, THROTTLE_MARK, True)
     return function
 
 
-def is_held_back(job: Any, name: str, slice_: Any) -> bool:
-    """Ask a batch throttle whether slices are to wait; one without a parameter gets none."""
+def held_back_by(job: Any, name: str, slice_: Any) -> str | None:
+    """Ask a batch throttle why slices are to wait; one without a parameter gets none."""
     throttle = getattr(job, name)
-    return bool(throttle(slice_) if inspect.signature(throttle).parameters else throttle())
+    answer = throttle(slice_) if inspect.signature(throttle).parameters else throttle()
+    if not answer:
+        return None
+    return answer if isinstance(answer, str) else summary_of(throttle) or name
 
 
 def serializer_of(shorts: Mapping[str, Any]) -> str:

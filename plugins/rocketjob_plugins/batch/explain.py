@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from rocketjob.base.text import counted
-from rocketjob.jobs.exception import message_of
+from rocketjob.jobs import holds
 from rocketjob.jobs.reasons import Reason, Remark
 from rocketjob.server.explain import lost
-from rocketjob_plugins.batch.class_body import is_held_back
 from rocketjob_plugins.batch.present import unseen
 
 if TYPE_CHECKING:
@@ -82,16 +80,5 @@ def _throttles(job: BatchModel) -> Iterator[Reason]:
     if job.free_places() <= 0:
         text = f"throttle_running_workers lets {job.throttle_running_workers} of its slices be in"
         yield Reason("throttle_running_workers", f"{text} work at once, and that many are")
-    first = next(job.input.where({"state": "queued"}), None)
-    for name in type(job).batch_throttles() if first else ():
-        try:
-            full = is_held_back(job, name, first)
-        except BaseException as error:  # whatever an app's code raises
-            why = f"{type(error).__name__}: {message_of(error)}"
-            text = f"the batch throttle {name} fails, which holds its slices back: {why}"
-            yield Reason(name, text)
-            continue
-        if full:
-            docstring = inspect.getdoc(getattr(job, name))
-            about = f": {docstring.splitlines()[0]}" if docstring else ""
-            yield Reason(name, f"the batch throttle {name} holds its slices back{about}")
+    if job.throttled_by is not None:
+        yield Reason(job.throttled_by, f"its slices are {holds.said(job)}")

@@ -35,7 +35,7 @@ class ThrottleWindows(Job, abstract=True):
 
     @batch_throttle
     def throttle_windows_exceeded(self) -> bool:
-        """Return whether slices are to wait now."""
+        """Its windows are closed."""
         now = clock.now()
         if not self.primary_schedule or not self.primary_duration:
             return False

@@ -12,9 +12,9 @@ from __future__ import annotations
 from rocketjob import Job, hookimpl
 from rocketjob_plugins.files.conversion import ConversionJob
 from rocketjob_plugins.files.copy import CopyFileJob
-from rocketjob_plugins.files.upload import UploadFileJob, explain, veto_claim
+from rocketjob_plugins.files.upload import UploadFileJob, veto_claim
 
-__all__ = ["ConversionJob", "CopyFileJob", "UploadFileJob", "explain", "veto_claim"]
+__all__ = ["ConversionJob", "CopyFileJob", "UploadFileJob", "veto_claim"]
 
 
 @hookimpl

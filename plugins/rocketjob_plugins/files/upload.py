@@ -8,10 +8,9 @@ from typing import Any
 
 from bson import ObjectId
 
-from rocketjob import Job, before, field, hookimpl, only_for, validate
+from rocketjob import Hold, Job, before, field, hookimpl, only_for, validate
 from rocketjob.base.errors import RocketJobError, StateConflict, ValidationError
 from rocketjob.jobs.job import job_class
-from rocketjob.jobs.reasons import Reason
 from rocketjob.model.document import Document
 from rocketjob.model.fields import read_only_field
 from rocketjob.model.registry import lookup
@@ -178,17 +177,10 @@ def _takes(cls: type[Job], name: str) -> bool:
 
 @hookimpl
 @only_for(UploadFileJob)
-def veto_claim(job: UploadFileJob) -> tuple[str, Mapping[str, Any]] | None:
+def veto_claim(job: UploadFileJob) -> Hold | None:
     """Leave the job to a server on which the class is loaded."""
-    if lookup(job.job_class_name, Job) is not None:
+    name = job.job_class_name
+    if lookup(name, Job) is not None:
         return None
-    return "job_class_name", {"_type": job.type_name(), "job_class_name": job.job_class_name}
-
-
-@hookimpl
-@only_for(UploadFileJob)
-def explain(job: UploadFileJob) -> list[Reason]:
-    if lookup(job.job_class_name, Job) is not None:
-        return []
-    text = f"it waits for a server on which {job.job_class_name} is loaded: it is not loaded here"
-    return [Reason("job_class_name", text)]
+    text = f"it waits for a server on which {name} is loaded"
+    return Hold("job_class_name", text, {"_type": job.type_name(), "job_class_name": name})

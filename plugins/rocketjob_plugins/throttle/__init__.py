@@ -13,12 +13,13 @@
 Class attributes: `throttle_running_jobs`, `rate_limit`, `throttle_key`. Field: `throttle_group`
 (editable, copied). `throttle_running_jobs` and `rate_limit` are limits: they are evaluated in the
 step that claims, and cannot be exceeded however many workers claim. A method marked `@throttle` is
-called after a job is claimed. If it returns True, the job is released, and jobs that match its
-`filter` (by default, all of the class) are not claimed until the next re-check. One that raises, or
-returns neither True nor False, is logged and defers its jobs too: no job fails, and no limit is
-exceeded.
+called after a job is claimed. If it returns True, or a reason in words, the job is released, and
+jobs that match its `filter` (by default, all of the class) are not claimed until the next re-check,
+or until one of them that was running has ended. One that raises, or returns anything else than a
+throttle may, is logged and defers its jobs too: no job fails, and no limit is exceeded.
 
-Why jobs wait is stored on the first of them, in `throttled_by` and `throttled_since`.
+Why jobs wait is stored on the first of them: in `throttled_by`, `throttled_text`, `throttled_at`
+and `throttled_since`.
 `ThrottleDependentJobs` defers jobs while jobs of other classes run.
 """
 
@@ -26,9 +27,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rocketjob import Job, hookimpl, only_for
-from rocketjob.jobs.reasons import Reason
-from rocketjob.store import Filter
+from rocketjob import Hold, Job, hookimpl, only_for
 from rocketjob_plugins.throttle.dependent import ThrottleDependentJobs
 from rocketjob_plugins.throttle.job import Throttle
 from rocketjob_plugins.throttle.methods import this_class, this_job, throttle
@@ -47,16 +46,8 @@ __all__ = [
 
 @hookimpl
 @only_for(Throttle)
-def veto_claim(job: Throttle) -> tuple[str, Filter] | None:
+def veto_claim(job: Throttle) -> Hold | None:
     return job.exceeded_throttle()
-
-
-@hookimpl
-@only_for(Throttle)
-def explain(job: Throttle) -> list[Reason]:
-    if not job.is_queued:
-        return []
-    return [Reason(name, text) for name, text in job.throttle_reasons()]
 
 
 @hookimpl

@@ -67,5 +67,8 @@ class DependentLimit(Limit):
     def take(self, store: Store, now: datetime, session: Any = None) -> None:
         """Take nothing: the others may start while this one runs."""
 
+    def rule(self) -> str:
+        return "jobs that it depends on are running"
+
     def describe(self, store: Store, now: datetime) -> str:
-        return f"jobs that it depends on are running: {self.holders(store)}"
+        return f"{self.rule()}: {self.holders(store)}"

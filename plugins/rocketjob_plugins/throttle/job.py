@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
-from rocketjob import before, field, validate
+from rocketjob import Hold, before, field, validate
 from rocketjob.base.errors import ConfigurationError
 from rocketjob.jobs.limit import Limit
 from rocketjob.model.fields import read_only_field
@@ -123,30 +123,17 @@ class Throttle(Waiting, abstract=True):
 
     # --- the class's own rules, called after the claim ---------------------------------------
 
-    def exceeded_throttle(self) -> tuple[str, Filter] | None:
-        """Return the first throttle that says to wait, and what it defers.
+    def exceeded_throttle(self) -> Hold | None:
+        """Return what the first throttle says that says to wait.
 
         A throttle that fails says to wait too, and its error is logged.
         """
         for name, filter in type(self).__throttles__.items():
             try:
-                if ask(self, name):
-                    return name, deferral(self, filter)
+                if (text := ask(self, name)) is not None:
+                    return Hold(name, text, deferral(self, filter))
             except BaseException as error:  # whatever an app's code raises
                 text = f"{type(error).__name__}: {error}"
                 self.logger.exception("deferred: the throttle failed", throttle=name, error=text)
-                return name, this_class(self)
+                return Hold(name, f"the throttle {name} fails: {text}", this_class(self))
         return None
-
-    def throttle_reasons(self) -> Iterator[tuple[str, str]]:
-        """Yield the name of each throttle that says to wait, and the reason as text."""
-        for name in type(self).__throttles__:
-            docstring = (getattr(type(self), name).__doc__ or "").strip().split("\n")[0]
-            try:
-                if ask(self, name):
-                    yield (
-                        name,
-                        f"the throttle {name} holds it back" + (docstring and f": {docstring}"),
-                    )
-            except BaseException as error:
-                yield name, f"the throttle {name} fails: {type(error).__name__}: {error}"

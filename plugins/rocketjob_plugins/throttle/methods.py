@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, overload
 
 from rocketjob import Job
 from rocketjob.base.errors import ConfigurationError
+from rocketjob.base.functions import summary_of
 from rocketjob.store import Filter
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -30,7 +32,11 @@ def throttle(function: F) -> F: ...
 @overload
 def throttle(*, filter: Deferral = ...) -> Callable[[F], F]: ...
 def throttle(function: Any = None, *, filter: Deferral = this_class) -> Any:
-    """Mark a method that returns True while its jobs must wait.
+    """Mark a method that says whether its jobs must wait now.
+
+    It returns True while they must, or the reason in words, such as `"load 3.2 > 0.8"`; else False,
+    or None where it is annotated with `-> str | None`. The reason of True is the first line of its
+    docstring.
 
     Args:
         filter: what to defer: `this_class`, `this_job`, a MongoDB filter, or a function that takes
@@ -68,25 +74,43 @@ def _check(name: str, method: Callable[..., Any]) -> None:
         raise ConfigurationError(f"{name}: a throttle takes nothing but self")
     if inspect.iscoroutinefunction(method) or inspect.isgeneratorfunction(method):
         raise ConfigurationError(f"{name}: a throttle must be a plain method, not async, no yield")
-    if signature.return_annotation not in (inspect.Signature.empty, bool, "bool", Any, "Any"):
+    if _answers(signature) is None:
         raise ConfigurationError(
-            f"{name}: a throttle returns True or False: annotate it with -> bool, "
-            f"not {signature.return_annotation}"
+            f"{name}: a throttle returns True or False, or a reason in words: annotate it with "
+            f"-> bool, -> bool | str or -> str | None, not {signature.return_annotation}"
         )
 
 
-def ask(job: Job, name: str) -> bool:
-    """Call one throttle.
+def _answers(signature: inspect.Signature) -> set[str] | None:
+    """Name the types that a throttle says it returns; None if it could not say both yes and no."""
+    annotation = signature.return_annotation
+    if annotation in (inspect.Signature.empty, Any, "Any"):
+        return {"bool", "str"}
+    text = annotation.__name__ if isinstance(annotation, type) else str(annotation)
+    optional = re.fullmatch(r"(?:typing\.)?Optional\[(\w+)\]", text)
+    names = {optional[1], "None"} if optional else set(text.replace(" ", "").split("|"))
+    says_both = "bool" in names or names >= {"str", "None"}
+    return names if says_both and names <= {"bool", "str", "None"} else None
+
+
+def ask(job: Job, name: str) -> str | None:
+    """Call one throttle; return the reason if jobs must wait.
 
     Raises:
-        TypeError: it returned neither True nor False.
+        TypeError: it returned something else than a throttle may.
     """
-    answer = getattr(job, name)()
-    if not isinstance(answer, bool):
-        raise TypeError(
-            f"{type(job).__name__}.{name}: a throttle must return True or False, not {answer!r}"
-        )
-    return answer
+    throttle = getattr(job, name)
+    answer = throttle()
+    if isinstance(answer, str) and answer.strip():
+        return answer
+    if isinstance(answer, bool):
+        return summary_of(throttle) or name if answer else None
+    if answer is None and "None" in (_answers(inspect.signature(throttle)) or ()):
+        return None
+    raise TypeError(
+        f"{type(job).__name__}.{name}: a throttle must return True or False, or a reason in words, "
+        f"not {answer!r}"
+    )
 
 
 def deferral(job: Job, filter: Deferral) -> Filter:

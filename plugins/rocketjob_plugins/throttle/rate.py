@@ -79,6 +79,9 @@ class RateLimit(Limit):
         return starts[0] + self.rate.period if len(starts) >= self.rate.count else None
 
     def describe(self, store: Store, now: datetime) -> str:
+        return self.rule()
+
+    def rule(self) -> str:
         return f"at most {self.rate} may start"
 
     def _starts(self, store: Store, session: Any = None) -> list[datetime]:

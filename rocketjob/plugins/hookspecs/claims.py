@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rocketjob.plugins.answers import answer, is_reason, is_text, is_veto, is_whole, list_of
 from rocketjob.plugins.hookspecs.marks import hookspec
@@ -10,13 +10,14 @@ from rocketjob.plugins.hookspecs.marks import hookspec
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from rocketjob.jobs.holds import Hold
     from rocketjob.jobs.job import Job
     from rocketjob.jobs.reasons import Reason
 
 
 @hookspec(firstresult=True)
-@answer("a reason's name and a filter of jobs, or None", is_veto)
-def veto_claim(job: Job) -> tuple[str, Mapping[str, Any]] | None:
+@answer("a rocketjob.Hold, or None", is_veto)
+def veto_claim(job: Job) -> Hold | None:
     """Keep a claimed job from starting now; the first veto counts.
 
     Called on the worker's thread, after the claim and before the job starts; with `@only_for` just
@@ -25,8 +26,8 @@ def veto_claim(job: Job) -> tuple[str, Mapping[str, Any]] | None:
     Rules that can be read from the store are better limits: see `Job.claim_limits`.
 
     Returns:
-        the reason's name, and a filter of the jobs to leave alone until the next re-check; None
-        lets the job start.
+        a `rocketjob.Hold`: the reason, and which jobs to leave alone until the next re-check; None
+        lets the job start. A name and a filter, as a tuple, are deprecated.
     """
 
 

@@ -152,16 +152,18 @@ def test_throttled_by_the_number_of_workers(rocketjob):
     assert "it is running on host:1:1; throttle_running_workers lets 1 of its slices be in" in said
 
 
-def test_throttled_by_a_method_of_its_own(rocketjob):
-    names, said = explained(opened(cls=ExplainedBusyBatchJob))
+def test_throttled_by_a_method_of_its_own_as_the_worker_said_it(rocketjob):
+    job = opened(cls=ExplainedBusyBatchJob)
+    assert explained(job)[0] == []  # nobody has asked
+    rocketjob.work_off()
+    names, said = explained(job)
     assert names == ["too_busy"]
-    assert "the batch throttle too_busy holds its slices back: The mainframe is busy." in said
-    names, said = explained(opened(cls=ExplainedOddBatchJob))
+    assert "its slices are held back by too_busy: The mainframe is busy (20" in said
+    odd = opened(cls=ExplainedOddBatchJob, priority=1)
+    rocketjob.work_off()
+    names, said = explained(odd)
     assert "odd" in names
-    assert (
-        "the batch throttle odd fails, which holds its slices back: RuntimeError: no such thing"
-        in said
-    )
+    assert "by odd: the batch throttle odd fails: RuntimeError: no such thing" in said
 
 
 def test_slices_of_a_server_that_died(rocketjob, server):

@@ -141,7 +141,7 @@ def test_a_throttle_that_raises_holds_the_job_back_until_the_re_check(rocketjob,
     assert rocketjob.work_off() == 0
     assert job.reload().is_running
     assert job.input.counts_by_state() == {"queued": 4}
-    said = f"the batch throttle gauged fails, which holds its slices back: {type(error).__name__}"
+    said = f"held back by gauged: the batch throttle gauged fails: {type(error).__name__}"
     assert said in str(job.explain())
     GaugedBatchJob.gauge = None
     rocketjob.travel(timedelta(seconds=61))

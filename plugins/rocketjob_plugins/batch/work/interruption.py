@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from rocketjob.jobs import holds
 from rocketjob.model.record import values_of
 
 if TYPE_CHECKING:
@@ -15,7 +16,9 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 0.5  # between two looks at the job's state within a slice
 URGENT_SECONDS = 5.0  # between two looks for more urgent jobs, if `re_check_seconds` is not less
-FIELDS = {"state": 1, "sub_state": 1, "priority": 1, "throttle_running_workers": 1}
+FIELDS = dict.fromkeys(
+    ("state", "sub_state", "priority", "throttle_running_workers", *holds.KEYS), 1
+)
 
 
 @attrs.define(eq=False)
@@ -51,6 +54,7 @@ class Interruption:
         values = values_of(job)
         values["priority"] = stored["priority"]
         values["throttle_running_workers"] = stored.get("throttle_running_workers")
+        holds.refresh(job, stored)
         return stored.get("sub_state") == "processing"
 
     def _is_less_urgent(self) -> bool:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from rocketjob.base import clock
+from rocketjob.jobs import holds
 from rocketjob.jobs.exception import message_of
 from rocketjob.model.record import values_of
 from rocketjob.worker import async_loop
-from rocketjob_plugins.batch.class_body import is_held_back
+from rocketjob_plugins.batch.class_body import held_back_by
 from rocketjob_plugins.batch.io.tables import BLANK
 from rocketjob_plugins.batch.outcome import rejects
 from rocketjob_plugins.batch.outcome.render import Outcome
@@ -49,18 +51,30 @@ class SlicePerformer:
         job = self.job
         for name in type(job).__batch_throttles__:
             try:
-                if not is_held_back(job, name, slice_):
+                text = held_back_by(job, name, slice_)
+                if text is None:
                     continue
             except BaseException as error:  # whatever an app's code raises
                 if self.worker.queue is None:  # nobody would ask it again
                     return self._failed(slice_, error)
                 problem = f"{type(error).__name__}: {message_of(error)}"
                 job.logger.exception("deferred: the throttle failed", throttle=name, error=problem)
-            job.logger.debug("slices deferred", by=name)
+                text = f"the batch throttle {name} fails: {problem}"
+            job.logger.debug("slices deferred", by=name, text=text)
+            self._note(name, text)
             leave_alone(job, self.worker, name)
             self._interruption.happened = True
             return Outcome.untouched(slice_, job)
+        if job.throttled_by is not None and type(job).__batch_throttles__:
+            holds.clear(job)
         return None
+
+    def _note(self, name: str, text: str) -> None:
+        """Store on the job what holds its slices back."""
+        job, stored = self.job, {key: getattr(self.job, key) for key in holds.KEYS}
+        note = holds.note(stored, name, text, clock.now())
+        if note and self.worker.queue is not None:
+            job.collection().update_one(job.write_guard(), {"$set": note})
 
     def _failed(self, slice_: Slice, error: BaseException) -> Outcome:
         outcome = Outcome(slice_, self.job)
