@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any
 
 from bson import ObjectId
@@ -125,7 +125,7 @@ class MemoryCollection:
         normalised = [documents.normalise(documents.with_id(document)) for document in new]
         if not normalised:
             raise StoreError("insert_many needs at least one document")
-        with self._store.transaction():
+        with self._store.writing():
             for document in normalised:
                 self._insert(document)
         return InsertedMany([document["_id"] for document in normalised])
@@ -202,7 +202,7 @@ class MemoryCollection:
         updater = documents.compile_update(update)
         before: Stored | None = None
         after: Stored | None = None
-        with self._store.transaction():
+        with self._store.writing():
             for before in self.matching(filter, sort)[:1]:
                 after, _ = self.change(before, updater)
             if before is None and upsert:
@@ -214,14 +214,14 @@ class MemoryCollection:
         self, filter: Filter, update: Update, upsert: bool = False, *, session: Any = None
     ) -> Updated:
         updater = documents.compile_update(update)
-        with self._store.transaction():
+        with self._store.writing():
             for old in self.matching(filter)[:1]:
                 return Updated(1, int(self.change(old, updater)[1]))
             return Updated(0, 0, self._upsert(filter, updater)["_id"] if upsert else None)
 
     def update_many(self, filter: Filter, update: Update, *, session: Any = None) -> Updated:
         updater = documents.compile_update(update)
-        with self._store.transaction():
+        with self._store.writing():
             changed = [self.change(old, updater)[1] for old in self.matching(filter)]
             return Updated(len(changed), sum(changed))
 
@@ -232,7 +232,7 @@ class MemoryCollection:
         return self._delete(filter, None)
 
     def _delete(self, filter: Filter, limit: int | None) -> Deleted:
-        with self._store.transaction():
+        with self._store.writing():
             found = self.matching(filter)[:limit]
             for document in found:
                 self._put(document["_id"], None)
@@ -249,7 +249,7 @@ class MemoryCollection:
         partialFilterExpression: Filter | None = None,  # noqa: N803, RUF100 (pymongo's spelling)
     ) -> str:
         definition = documents.index_definition(keys, name, unique, partialFilterExpression)
-        with self._store.transaction():
+        with self._store.writing():
             table = self._store.table(self.name)
             present = [index.definition for index in table.indexes.values()]
             if not any(documents.is_same(each, definition, self.name) for each in present):
@@ -263,14 +263,14 @@ class MemoryCollection:
             return {index.name: index.information() for index in indexes}
 
     def drop_index(self, name: str) -> None:
-        with self._store.transaction():
+        with self._store.writing():
             indexes = self._store.table(self.name).indexes
             if name in indexes:
                 index = indexes.pop(name)
                 self._store.undo.append(lambda: indexes.update({name: index}))
 
     def drop(self) -> None:
-        with self._store.transaction():
+        with self._store.writing():
             table = self._store.tables.pop(self.name, None)
             if table is not None:
                 self._store.undo.append(lambda: self._store.tables.update({self.name: table}))
@@ -303,9 +303,12 @@ class MemoryStore(Transacted):
         with self.lock:
             return sorted(self.tables)
 
+    def transaction(self) -> AbstractContextManager[Any]:
+        return self.writing()
+
     @contextmanager
-    def transaction(self) -> Iterator[Any]:
-        """Store all that is done in the block, or nothing; every write is in one."""
+    def writing(self) -> Iterator[Any]:
+        """Store all that is done in the block, or nothing; every write is in such a block."""
         if os.getpid() != self._process:
             raise StoreError(f"{self.url} belongs to the process that opened it, not to its child")
         with self.lock:
@@ -334,7 +337,7 @@ class MemoryStore(Transacted):
         session: Any = None,
     ) -> list[Stored]:
         updater, claimed = documents.compile_update(update), self.collection(collection)
-        with self.transaction():
+        with self.writing():
             found = claimed.matching(filter, sort)[: max(limit, 0)]
             return [documents.copy(claimed.change(old, updater)[0]) for old in found]
 
@@ -342,7 +345,7 @@ class MemoryStore(Transacted):
         self, collection: str, writes: Sequence[Write], *, session: Any = None
     ) -> list[bool]:
         written = self.collection(collection)
-        with self.transaction():
+        with self.writing():
             return [
                 bool(written.delete_one(each.filter).deleted_count)
                 if each.update is None

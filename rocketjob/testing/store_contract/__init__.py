@@ -21,10 +21,11 @@ from rocketjob.testing.store_contract.collections import Collections
 from rocketjob.testing.store_contract.documents import Documents
 from rocketjob.testing.store_contract.groups import Groups
 from rocketjob.testing.store_contract.samples import declare_indexes
+from rocketjob.testing.store_contract.sharing import Sharing
 from rocketjob.testing.store_contract.units import Units
 
 __all__ = ["StoreContract", "declare_indexes"]
 
 
-class StoreContract(Documents, Collections, Groups, Units, Changes):
+class StoreContract(Documents, Sharing, Collections, Groups, Units, Changes):
     """Every test of the contract; a fixture `store` gives an empty store."""

@@ -41,6 +41,30 @@ class Collections:
         docs.update_one({"_id": 98}, {"$set": {"s.t": 0}})
         assert names(docs.find({"a": 3}, sort=[("s.t", -1)], limit=2)) == [93, 88]
 
+    def test_indexes_are_described(self, store: Store) -> None:
+        docs = store.collection("docs")
+        docs.create_index([("a", 1), ("s.t", -1)], name="a")
+        partial = {"key": {"$exists": True}}
+        docs.create_index([("key", 1)], name="key", unique=True, partialFilterExpression=partial)
+        described = docs.index_information()
+        assert {"a", "key"} <= set(described) <= {"a", "key", "_id_"}
+        assert [(path, int(way)) for path, way in described["a"]["key"]] == [("a", 1), ("s.t", -1)]
+        assert not described["a"].get("unique")
+        assert described["key"]["unique"] is True
+        assert described["key"]["partialFilterExpression"] == partial
+
+    def test_an_index_that_was_dropped_refuses_nothing_and_leaves_its_name(
+        self, store: Store
+    ) -> None:
+        docs = store.collection("docs")
+        docs.create_index([("a", 1)], name="a", unique=True)
+        docs.insert_one({"a": 1})
+        docs.drop_index("a")
+        assert "a" not in docs.index_information()
+        docs.insert_one({"a": 1})
+        docs.create_index([("a", -1), ("b", 1)], name="a")
+        assert docs.count_documents({"a": 1}) == 2
+
     def test_a_unique_index_refuses_a_second_document(self, jobs: Collection) -> None:
         jobs.insert_one(queued(1, active_key="nightly"))
         for write in (

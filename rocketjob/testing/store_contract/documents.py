@@ -10,7 +10,7 @@ import pytest
 from bson import Decimal128, ObjectId
 
 from rocketjob.base.errors import is_duplicate_key
-from rocketjob.store import Collection, Store, Stored, Write
+from rocketjob.store import MAX_DOCUMENT_BYTES, Collection, Store, Stored, Write
 from rocketjob.testing.store_contract.samples import (
     DOCUMENTS,
     FILTERS,
@@ -227,6 +227,20 @@ class Documents:
         }
         assert store.count_by(JOBS, "_type", {"state": "queued"}) == {"ReportJob": 2}
         assert store.count_by(JOBS, "missing") == {None: 4}
+
+    def test_a_document_of_more_than_16_mb_is_refused(self, store: Store) -> None:
+        docs, most = store.collection("docs"), MAX_DOCUMENT_BYTES
+        docs.insert_one({"_id": 1, "text": "x" * (most - 1000)})
+        for write in (
+            lambda: docs.insert_one({"_id": 2, "text": "x" * most}),
+            lambda: docs.insert_many([{"_id": 3}, {"_id": 4, "text": "x" * most}]),
+            lambda: docs.update_one({"_id": 1}, {"$set": {"more": "x" * 2000}}),
+            lambda: docs.update_one({"_id": 5}, {"$set": {"more": "x" * most}}, upsert=True),
+        ):
+            with pytest.raises(Exception):  # noqa: B017 (every store has its own)
+                write()
+        assert docs.count_documents({"_id": {"$in": [2, 4, 5]}}) == 0
+        assert docs.find_one({"_id": 1}, {"more": 1}) == {"_id": 1}
 
     # Changing
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -294,6 +295,29 @@ class Units:
             copies = held_jobs.count_documents({"_id": 10})
             assert copies == 0 if used == [1] else copies <= 1, number
             assert held_jobs.count_documents({"_id": 10, "run_at": NEVER}) == 0, number
+
+    def test_what_is_stored_too_late_is_not_shown_by_whoever_finishes(
+        self, store: Store, held_jobs: Collection
+    ) -> None:
+        """Whoever finishes the unit dies, when what it stored is shown and has been used."""
+        if store.capabilities.transactions:
+            pytest.skip("a transaction keeps the others out")
+        mortal, other, used = Mortal(store), Mortal(store), list[int]()
+
+        def finish_in_part_and_use(writes: int) -> None:
+            with other.dies_at(writes):
+                recover_late(store)
+            used.append(held_jobs.delete_one({"_id": 10, "run_at": None}).deleted_count)
+
+        for number, writes in itertools.product(range(2, 6), range(5, 8)):
+            refill(store)
+            used.clear()
+            meanwhile = functools.partial(finish_in_part_and_use, writes)
+            with mortal.stands_still_at(number, meanwhile, then_dies_after=1):
+                store.commit([ending()])
+            recover_late(store)
+            copies = held_jobs.count_documents({"_id": 10})
+            assert copies == 0 if used == [1] else copies <= 1, (number, writes)
 
     def test_units_of_the_dead_are_finished_at_once_where_that_is_known(
         self, store: Store, held_jobs: Collection
