@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Mount
 from starlette.routing import Route as StarletteRoute
 
-from rocketjob_contrib.mission_control import gate, preferences
+from rocketjob_contrib.mission_control import gate, live, preferences
 from rocketjob_contrib.mission_control.errors import Missing
 from rocketjob_contrib.mission_control.routes import Route, change, get
 from rocketjob_contrib.mission_control.sections import Section
@@ -41,6 +41,7 @@ def create_app(
     app = Starlette(
         routes=[
             Mount("/static", site.assets.app()),
+            StarletteRoute("/events", live.endpoint(site)),
             *(_starlette_route(site, section, route) for section, route in site.routes),
             *(_starlette_route(site, None, route) for route in shared),
         ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 
 import click
@@ -36,7 +37,8 @@ def serve(
         click.echo(f"Mission Control: {address}  store: {store_line()}  (Ctrl-C ends it)")
         config = uvicorn.Config(app, log_level="warning", proxy_headers=False, lifespan="off")
         config.timeout_graceful_shutdown = 2  # an open page has a stream that never ends
-        uvicorn.Server(config).run(sockets=[listening])
+        with contextlib.suppress(KeyboardInterrupt):  # uvicorn hands it on when it has ended
+            uvicorn.Server(config).run(sockets=[listening])
 
 
 def application_at(path: str, settings: WebSettings) -> Starlette:

@@ -51,6 +51,10 @@ class Site:
         named = {route.permission for section, route in self.routes if route.changes}
         return frozenset(named - {READ.name})
 
+    def has(self, path: str) -> bool:
+        """Return whether there is a route of this path: one page leads to another if it is here."""
+        return any(route.path == path for _, route in self.routes)
+
     def root(self, request: Request) -> str:
         """Return the path where Mission Control is mounted, without a slash at its end."""
         return str(request.scope.get("root_path", "")).rstrip("/")

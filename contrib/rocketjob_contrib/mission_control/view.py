@@ -74,6 +74,11 @@ class View:
         return self.request.headers.get("hx-request") == "true"
 
     @property
+    def is_update(self) -> bool:
+        """Whether an open page asks for itself again, for what has changed."""
+        return self.request.headers.get("x-live") == "1"
+
+    @property
     def zone(self) -> ZoneInfo:
         """The zone in which times are shown."""
         return ZoneInfo(self.look.zone) if self.look.zone else self.site.settings.zone
@@ -157,6 +162,6 @@ class View:
         root = self.site.root(self.request)
         if self.said:
             set_cookie(response, FLASH, pack(self.said, self.site.settings.secret), root)
-        elif self.messages:
+        elif self.messages and not self.is_update:
             response.delete_cookie(FLASH, path=root or "/", httponly=True, samesite="lax")
         return response

@@ -34,6 +34,7 @@ LOOK_SECONDS = 0.15
         ("with more processes", "demo --processes 4"),
         ("one file of a million lines, on all cores", "demo --batch"),
         ("in your own store", "demo --url mongodb://localhost/demo"),
+        ("the web interface, with something of everything", "demo --web"),
     ),
 )
 @click.option(
@@ -52,6 +53,10 @@ LOOK_SECONDS = 0.15
     "--lines", metavar="N", type=click.IntRange(1), default=1_000_000, help="lines of that file"
 )
 @click.option("--keep", is_flag=True, help="keep the jobs, to look at them afterwards")
+@click.option("--web", is_flag=True, help="the web interface over a store that is filled for it")
+@click.option(
+    "--port", metavar="PORT", type=click.IntRange(0, 65535), default=8787, help="of --web"
+)
 @click.pass_context
 def demo(
     ctx: click.Context,
@@ -62,12 +67,19 @@ def demo(
     batch: bool,
     lines: int,
     keep: bool,
+    web: bool,
+    port: int,
 ) -> None:
     """Run a real server with real jobs: each reads one text file and counts its words.
 
     The jobs are stored in a temporary SQLite file, which is removed at the end, or with --url in
     the store that you name. Ctrl-C ends it early.
     """
+    if web:
+        from .showcase import show
+
+        with _ended_by_signals():
+            return show(ctx, port)
     from . import files
     from .screen import Screen
     from .stage import set_up

@@ -10,7 +10,7 @@ from rocketjob_plugins.dirmon.entry import DirmonEntry
 from support.web import as_role, browser, text_of
 
 
-class GuardedJob(Job):
+class WebGuardedJob(Job):
     destroy_on_complete = False
     pausable = True
     login: str | None = None
@@ -18,7 +18,7 @@ class GuardedJob(Job):
     def perform(self): ...
 
 
-class GuardedFileJob(Job):
+class WebGuardedFileJob(Job):
     upload_file_name: str | None = None
 
     def perform(self): ...
@@ -84,9 +84,9 @@ def _is_let_in(client, section, method, route):
 
 def _target(section):
     if section == "jobs":
-        return GuardedJob.create(login="bob").id
+        return WebGuardedJob.create(login="bob").id
     DirmonEntry.delete_all()  # no two may have one pattern
-    return DirmonEntry.create(pattern="/in/*", job_class_name="GuardedFileJob").id
+    return DirmonEntry.create(pattern="/in/*", job_class_name="WebGuardedFileJob").id
 
 
 def _changes(route):
@@ -95,7 +95,7 @@ def _changes(route):
 
 
 def test_W109_without_a_policy_everybody_on_this_machine_is_an_admin(rocketjob):
-    job = GuardedJob.create()
+    job = WebGuardedJob.create()
     assert browser().post(f"/jobs/{job.id}/destroy").status_code == 303
 
 
@@ -136,7 +136,7 @@ def test_W110_an_unknown_role_is_an_error():
 
 
 def test_W111_somebody_without_roles_reads_everything(rocketjob):
-    job = GuardedJob.create()
+    job = WebGuardedJob.create()
     client = as_role()
     assert client.get("/jobs").status_code == client.get(f"/jobs/{job.id}").status_code == 200
     assert client.post(f"/jobs/{job.id}/pause").status_code == 403
@@ -144,17 +144,17 @@ def test_W111_somebody_without_roles_reads_everything(rocketjob):
 
 @pytest.mark.parametrize("event", ["pause", "abort"])
 def test_W112_a_user_may_change_jobs_of_his_or_her_own(rocketjob, event):
-    own, other = GuardedJob.create(login="ada"), GuardedJob.create(login="bob")
+    own, other = WebGuardedJob.create(login="ada"), WebGuardedJob.create(login="bob")
     client = as_role("user")
     assert client.post(f"/jobs/{own.id}/{event}").status_code == 303
     assert client.post(f"/jobs/{other.id}/{event}").status_code == 403
-    assert client.post(f"/jobs/{GuardedJob.create().id}/{event}").status_code == 403
+    assert client.post(f"/jobs/{WebGuardedJob.create().id}/{event}").status_code == 403
     assert as_role("user", login=None).post(f"/jobs/{other.id}/{event}").status_code == 403
 
 
 @pytest.mark.parametrize("event", ["fail", "run_now", "destroy"])
 def test_W112_but_not_all_that_can_be_done_with_them(rocketjob, event):
-    own = GuardedJob.create(login="ada")
+    own = WebGuardedJob.create(login="ada")
     assert as_role("user").post(f"/jobs/{own.id}/{event}").status_code == 403
 
 
@@ -166,14 +166,14 @@ class NightPolicy(Policy):
 
 
 def test_W113_the_policy_can_be_replaced(rocketjob):
-    job = GuardedJob.create()
+    job = WebGuardedJob.create()
     client = as_role("admin", policy=NightPolicy)
     assert client.post(f"/jobs/{job.id}/destroy").status_code == 403
     assert "Destroy" not in text_of(client.get("/jobs"))
 
 
 def test_W114_a_forced_request_is_refused_with_the_role_that_it_needs(rocketjob):
-    job = GuardedJob.create()
+    job = WebGuardedJob.create()
     page = as_role("view").post(f"/jobs/{job.id}/pause")
     assert page.status_code == 403
     assert "That needs the role manager" in text_of(page)
@@ -181,7 +181,7 @@ def test_W114_a_forced_request_is_refused_with_the_role_that_it_needs(rocketjob)
 
 
 def test_roles_cannot_be_forged_by_what_a_browser_sends(rocketjob):
-    job = GuardedJob.create()
+    job = WebGuardedJob.create()
     client = browser(authorize=lambda request: Identity("ada", {"view"}))
     forged = {"roles": "admin", "role": "admin", "login": "root"}
     answer = client.post(f"/jobs/{job.id}/pause", data=forged, headers={"x-roles": "admin"})

@@ -60,8 +60,9 @@ def test_W04_the_brand_leads_to_the_project_and_home_to_the_host(rocketjob):
 
 def test_W05_the_menu_folds_behind_a_button_that_needs_no_script(rocketjob):
     page = browser().get("/jobs")
-    assert tags(page, "details", class_="menu")
-    assert tags(page, "summary", aria_label="Menu")
+    (button,) = tags(page, "button", aria_label="Menu")
+    assert button["popovertarget"] == "sections"
+    assert tags(page, "nav", id="sections")
 
 
 def test_W06_the_side_of_jobs_has_each_state_with_its_count(rocketjob):

@@ -1,11 +1,12 @@
-"""The panels of a job's page that Mission Control itself brings."""
+"""The panels of a job's page that Mission Control itself brings; each has its place in `order`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from rocketjob import Job
-from rocketjob.jobs.shown import own_fields
+from rocketjob.base.passwords import without_passwords
+from rocketjob_contrib.mission_control.jobs import batch, facts
 from rocketjob_contrib.mission_control.panels import Panel
 
 if TYPE_CHECKING:
@@ -14,7 +15,21 @@ if TYPE_CHECKING:
 
 def panels_of(view: View, job: Job) -> list[Panel]:
     """Return the panels of a job, without those that have nothing to show."""
-    candidates = (_exception(job), _facts(view, job), _fields(job), _result(job), _history(job))
+    slices = batch.slices_of(view, job)
+    candidates = (
+        _exception(job),
+        _slices(slices),
+        _failures(view, job, slices),
+        _panel("Job", "facts", {"facts": facts.facts_of(view, job, slices)}, 30),
+        _panel("Dates", "facts", {"facts": facts.dates_of(view, job)}, 35),
+        _retries(job),
+        _values("Statistics", {"Counts": getattr(job, "statistics", None)}, 45),
+        *(_category("Input", category) for category in batch.inputs_of(job)),
+        *(_category("Output", category) for category in batch.outputs_of(job)),
+        _values("Arguments and result", {"Arguments": job.arguments, "Result": job.result}, 65),
+        _values("Attributes", facts.attributes_of(job), 70),
+        _history(job),
+    )
     return [panel for panel in candidates if panel is not None]
 
 
@@ -24,32 +39,38 @@ def _exception(job: Job) -> Panel | None:
     return _panel("Exception", "exception", {"error": job.exception}, 10, wide=True)
 
 
-def _facts(view: View, job: Job) -> Panel:
-    return _panel("Job", "facts", {"facts": facts_of(view, job)}, 30)
+def _slices(slices: batch.SliceCounts | None) -> Panel | None:
+    if slices is None or (slices.problem is None and not slices.is_shown):
+        return None
+    return _panel("Slices", "slices", {"slices": slices}, 20, wide=True)
 
 
-def facts_of(view: View, job: Job) -> list[tuple[str, Any]]:
-    """Return what is known of every job, where there is anything to say."""
-    pairs: list[tuple[str, Any]] = [
-        ("Description", job.description),
-        ("Priority", job.priority),
-        ("Failures", job.failure_count or None),
-        ("Log level", job.log_level),
-        ("Worker", ", ".join(job.worker_names) or None),
-        ("ID", str(job.id)),
-    ]
-    return [(name, value) for name, value in pairs if value is not None]
+def _failures(view: View, job: Job, slices: batch.SliceCounts | None) -> Panel | None:
+    if slices is None or not slices.failed:
+        return None
+    values = {"groups": batch.failures_of(job)}
+    return _panel("Failures in this job", "failures", values, 25, wide=True)
 
 
-def _fields(job: Job) -> Panel | None:
-    fields = dict(sorted(own_fields(job).items()))
-    return _panel("Attributes", "fields", {"fields": fields}, 60) if fields else None
+def _retries(job: Job) -> Panel | None:
+    limit = getattr(job, "retry_limit", None)
+    if limit is None:
+        return None
+    values = {"limit": limit, "failed_at": getattr(job, "failed_at_list", None) or []}
+    return _panel("Retries", "retries", values, 40)
 
 
-def _result(job: Job) -> Panel | None:
-    shown = {"Arguments": job.arguments, "Result": job.result}
-    shown = {name: value for name, value in shown.items() if value is not None}
-    return _panel("Arguments and result", "fields", {"fields": shown}, 65) if shown else None
+def _category(kind: str, category: Any) -> Panel:
+    name = "" if category.name == "main" else f" {category.name}"
+    values = {"fields": batch.shown_category(category)}
+    order = 50 if kind == "Input" else 55
+    return _panel(f"{kind}{name}", "fields", values, order)
+
+
+def _values(title: str, fields: dict[str, Any], order: int) -> Panel | None:
+    shown = {name: without_passwords(value) for name, value in fields.items()}
+    shown = {n: v for n, v in shown.items() if title == "Attributes" or v not in (None, {}, [])}
+    return _panel(title, "fields", {"fields": shown}, order) if shown else None
 
 
 def _history(job: Job) -> Panel | None:

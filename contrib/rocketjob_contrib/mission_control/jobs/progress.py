@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from rocketjob import Job
+from rocketjob import Job, UnknownJob
 
 if TYPE_CHECKING:
     from rocketjob_contrib.mission_control.view import View
@@ -39,14 +39,19 @@ class Progress:
 def progress_of(view: View, job: Job) -> Progress:
     """Return how far a job is, as far as a page may look."""
     phase = getattr(job, "sub_state", None)
-    if phase != "processing":
+    if phase != "processing" or isinstance(job, UnknownJob):
         shown_phase = phase if job.is_running else None
-        return Progress(job.percent_complete, job.worker_count, shown_phase)
+        percent = job.percent_complete if isinstance(phase, type(None)) else None
+        return Progress(percent, len(_worker_names(job)), shown_phase)
     slices = _slices(view, job)
     if slices is None:
-        return Progress(phase=None)
-    workers = slices.get("running", 0)
-    return Progress(_percent(job, slices), workers, None, slices)
+        return Progress()
+    return Progress(_percent(job, slices), slices.get("running", 0), None, slices)
+
+
+def _worker_names(job: Job) -> list[str]:
+    """Return who is at a job, without asking the store."""
+    return [job.worker_name] if job.is_running and job.worker_name else []
 
 
 def _slices(view: View, job: Any) -> dict[str, int] | None:

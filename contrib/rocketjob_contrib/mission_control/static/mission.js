@@ -53,3 +53,61 @@ document.addEventListener("click", (event) => {
   present.searchParams.delete("page");
   window.location.assign(present);
 });
+
+// --- live: the store is watched by the server; a page then asks for itself again --------------
+
+(() => {
+  const pulse = document.getElementById("pulse");
+  const button = document.getElementById("live-state");
+  const live = () => document.querySelector("#live[data-live]");
+  if (!pulse || !live()) return;
+  let paused = sessionStorage.getItem("rocketjob-paused") === "yes";
+  let failures = 0;
+  let shownAt = new Date();
+
+  const clock = () => shownAt.toLocaleTimeString([], { hour12: false });
+  const say = (state, text, title) => {
+    button.hidden = false;
+    button.dataset.state = state;
+    button.title = title;
+    button.setAttribute("aria-pressed", String(paused));
+    button.lastElementChild.textContent = text;
+  };
+  const tell = () => {
+    if (paused) say("paused", "paused", `Showing ${clock()}. Press to go on.`);
+    else if (failures) say("lost", `reconnecting, showing ${clock()}`, "The connection is lost");
+    else say("live", "live", "Updated as things change. Press to pause.");
+  };
+  const refresh = () => {
+    const dialog = document.getElementById("dialog");
+    if (paused || document.hidden || (dialog && dialog.open) || !live()) return;
+    htmx.trigger(live(), "refresh");
+  };
+
+  button.addEventListener("click", () => {
+    paused = !paused;
+    sessionStorage.setItem("rocketjob-paused", paused ? "yes" : "no");
+    tell();
+    refresh();
+  });
+  document.addEventListener("visibilitychange", refresh);
+  pulse.addEventListener("changed", refresh);
+  pulse.addEventListener("away", refresh);
+  document.addEventListener("htmx:sse:after:connection", () => {
+    failures = 0;
+    tell();
+  });
+  for (const name of ["htmx:sse:error", "htmx:sse:close"]) {
+    document.addEventListener(name, () => {
+      failures += 1;
+      tell();
+    });
+  }
+  document.addEventListener("htmx:after:swap", () => {
+    shownAt = new Date();
+    tell();
+  });
+  window.setInterval(() => {
+    if (failures >= 3) refresh(); // the stream does not come back: ask as often as people look
+  }, 5000);
+})();

@@ -1,0 +1,82 @@
+"""`rocketjob web` and `rocketjob demo --web`: a server of its own, closed to others."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import urllib.request
+
+import pytest
+
+from rocketjob.cli import Failure
+from rocketjob_contrib.mission_control.serve import application_at, serve
+from rocketjob_contrib.mission_control.settings import WebSettings
+from rocketjob_plugins.demo.population import Life, populate, remove
+from support.web import browser, text_of
+
+
+def rocketjob_command(*words, folder):
+    """Start a command in a folder of its own; return it and the address that it says."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("ROCKETJOB_")}
+    process = subprocess.Popen(
+        [sys.executable, "-I", "-m", "rocketjob.cli", *words],
+        cwd=folder,
+        env={**environment, "TMPDIR": str(folder)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    line = process.stdout.readline()
+    found = re.search(r"http://\S+", line)
+    assert found, (line, process.poll())
+    return process, found.group()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [(("web",), "Nothing is running"), (("demo", "--web"), "DemoImportJob")],
+    ids=["web", "demo"],
+)
+def test_one_command_leads_to_a_full_page(tmp_path, words, says):
+    process, address = rocketjob_command(*words, "--port", "0", folder=tmp_path)
+    try:
+        with urllib.request.urlopen(f"{address}jobs/running", timeout=60) as answer:
+            assert says in answer.read().decode()
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == []
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "10.0.0.7", "::", "example.com"])
+def test_it_does_not_listen_where_others_could_reach_it(rocketjob, host):
+    with pytest.raises(Failure, match="can be reached from elsewhere"):
+        serve(host, 0)
+
+
+@pytest.mark.parametrize("path", ["/ops/jobs", "ops/jobs", "/ops/jobs/"])
+def test_it_can_be_served_below_a_path(rocketjob, path):
+    client = browser(app=application_at(path, WebSettings()))
+    assert client.get("/ops/jobs/").headers["location"] == "/ops/jobs/jobs/running"
+    page = client.get("/ops/jobs/jobs/running")
+    assert page.status_code == 200
+    assert 'href="/ops/jobs/jobs/failed"' in page.text
+
+
+def test_W115_the_demo_has_something_of_everything_and_can_be_filled_again(rocketjob):
+    populate()
+    populate()
+    client = browser()
+    for state in ["scheduled", "queued", "running", "completed", "paused", "failed", "aborted"]:
+        page = client.get(f"/jobs/{state}")
+        assert "Demo" in text_of(page), state
+    assert "sleeping" not in client.get("/jobs/running").text
+    for state in ("pending", "enabled", "failed", "disabled"):
+        assert "/in/" in client.get(f"/dirmon_entries/{state}").text or state == "failed"
+    life = Life()
+    for _ in range(6):
+        life.step()
+    assert client.get("/jobs/running").status_code == 200
+    remove()
+    assert "There are no jobs yet" in text_of(client.get("/jobs"))
