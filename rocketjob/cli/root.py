@@ -60,6 +60,7 @@ ENTRIES = (
         SHELL,
         "Maintain the store: indexes, size, moving to another.",
     ),
+    Entry("new", "rocketjob.cli.new:new", SHELL, "Write a new plugin or application."),
     Entry("config", "rocketjob.cli.config:config", SHELL, "Show every setting and its origin."),
     Entry("plugins", "rocketjob.cli.plugins:plugins", SHELL, "Show the installed plugins."),
     Entry("completion", "rocketjob.cli.completion:completion", SHELL, "Print a completion script."),

@@ -4,16 +4,9 @@ rocketjob and what it needs are lent to that environment by a .pth file, so that
 seconds and without a network; the plugin is a real wheel that pip installs and uninstalls.
 """
 
-import json
-import subprocess
-import sys
-import sysconfig
-import venv
-from pathlib import Path
-
 import pytest
 
-import rocketjob
+from support.environment import Environment
 from support.third_party import build_wheel
 
 USE = """
@@ -63,43 +56,11 @@ with sandbox(**SETTINGS) as made:
 """
 
 
-class Environment:
-    """A virtual environment that this test made."""
-
-    def __init__(self, folder):
-        venv.create(folder, with_pip=False, symlinks=True)
-        self.python = folder / "bin" / "python"
-        self.site = next((folder / "lib").glob("python*")) / "site-packages"
-
-    def lend(self, *folders):
-        (self.site / "lent.pth").write_text("".join(f"{folder}\n" for folder in folders))
-
-    def run(self, code, **settings):
-        code = f"SETTINGS = {settings!r}\n{code}"
-        done = subprocess.run(
-            [self.python, "-W", "error", "-c", code], capture_output=True, text=True, timeout=60
-        )
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
-
-    def pip(self, *arguments):
-        command = [sys.executable, "-m", "pip", "--python", str(self.python), *arguments]
-        done = subprocess.run(
-            [*command, "--no-input", "--disable-pip-version-check", "-q"],
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        assert done.returncode == 0, done.stderr
-
-
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory):
     made = Environment(tmp_path_factory.mktemp("environment"))
-    root = Path(rocketjob.__file__).parents[1]
-    made.lend(sysconfig.get_path("purelib"), root, root / "plugins", root / "contrib")
     wheel = build_wheel(tmp_path_factory.mktemp("dist"))
-    made.pip("install", "--no-deps", "--no-index", str(wheel))
+    made.install(wheel)
     return made
 
 
@@ -135,7 +96,7 @@ def test_its_mixin_can_be_used_while_its_hooks_are_disabled(environment):
 
 
 def test_the_rest_works_when_it_is_uninstalled(environment):  # the last one here: it is gone then
-    environment.pip("uninstall", "-y", "rocketjob-plugin-slack")
+    environment.uninstall("rocketjob-plugin-slack")
     found = environment.run(REST)
     assert found["state"] == "completed"
     assert "slack" not in found["plugins"]
