@@ -98,13 +98,26 @@ class Hook:
             if not each.wrapper
         ]
         self._by_class: dict[type[Any], list[tuple[str, Callable[..., Any], Any]]] = {}
+        self._wrappers_by_class: dict[type[Any], list[Any]] = {}
         self.is_implemented = bool(implementations)
         self._expected: Expected | None = getattr(specification, MARK, None)
         self._whose, self._watch = whose, watch
 
     def concerns(self, job_class: type[Any]) -> bool:
         """Return whether anybody is to be asked about jobs of a class: see `only_for`."""
-        return bool(self.wrappers or self._asked_about(job_class))
+        return bool(self._wrappers_about(job_class) or self._asked_about(job_class))
+
+    def _wrappers_about(self, job_class: type[Any]) -> list[Any]:
+        about = self._wrappers_by_class.get(job_class)
+        if about is None:
+            about = [w for w in self.wrappers if issubclass(job_class, _classes_of(w.function))]
+            self._wrappers_by_class[job_class] = about
+        return about
+
+    def _around(self, arguments: Arguments) -> list[Any]:
+        """Return the wrappers of a call."""
+        job = arguments.get("job") if self.wrappers else None
+        return self.wrappers if job is None else self._wrappers_about(type(job))
 
     def _asked_about(self, job_class: type[Any]) -> list[tuple[str, Callable[..., Any], Any]]:
         asked = self._by_class.get(job_class)
@@ -115,7 +128,8 @@ class Hook:
 
     def all(self, arguments: Arguments, failed: Failed) -> list[Answer]:
         """Call all; return the answers that are not None."""
-        if not self.wrappers:
+        wrappers = self._around(arguments)
+        if not wrappers:
             return self._ask(arguments, failed)
         answers: list[Answer] = []
 
@@ -123,17 +137,18 @@ class Hook:
             answers[:] = self._ask(arguments, failed)
             return [answer.value for answer in answers]
 
-        values = self._within(self.wrappers, arguments, ask, failed)
+        values = self._within(wrappers, arguments, ask, failed)
         if values == [answer.value for answer in answers]:
             return answers
-        return self._changed(values, failed)
+        return self._changed(wrappers[0], values, failed)
 
     def first(self, arguments: Arguments, failed: Failed) -> Answer | None:
         """Call one after the other until one returns something; return that."""
-        if not self.wrappers:
+        wrappers = self._around(arguments)
+        if not wrappers:
             answers = self._ask(arguments, failed, only_first=True)
             return answers[0] if answers else None
-        outer = self.wrappers[0]
+        outer = wrappers[0]
         who = [outer.plugin_name]  # whose answer it may be as well
 
         def ask() -> Any:
@@ -141,7 +156,7 @@ class Hook:
             who[:] = [answer.plugin for answer in answers] or who
             return answers[0].value if answers else None
 
-        value = self._within(self.wrappers, arguments, ask, failed)
+        value = self._within(wrappers, arguments, ask, failed)
         try:
             self._named(outer, lambda: self._checked(value))
         except HookFailed as error:
@@ -178,9 +193,9 @@ class Hook:
         job = arguments.get("job")
         return self._plain if job is None else self._asked_about(type(job))
 
-    def _changed(self, values: Any, failed: Failed) -> list[Answer]:
+    def _changed(self, wrapper: Any, values: Any, failed: Failed) -> list[Answer]:
         """Return the answers that a wrapper has put in the place of others."""
-        wrapper, found = self.wrappers[0], []
+        found = []
         try:
             for value in self._named(wrapper, lambda: list(values)):
                 checked = self._named(wrapper, functools.partial(self._checked, value))
@@ -190,6 +205,49 @@ class Hook:
         return found
 
     # --- wrappers ----------------------------------------------------------------------------
+
+    def around(self, arguments: Arguments, body: Callable[[], Any], failed: Failed) -> Any:
+        """Call something within the wrappers, which watch it; return what it returned.
+
+        Neither what a wrapper returns nor its failure changes how the call ends, unless it raises
+        an error of RocketJob's own, which is on purpose.
+        """
+        return self._watched(self._around(arguments), arguments, body, failed)
+
+    def _watched(
+        self, wrappers: Sequence[Any], arguments: Arguments, body: Callable[[], Any], failed: Failed
+    ) -> Any:
+        if not wrappers:
+            return body()
+        outer, inner = wrappers[0], wrappers[1:]
+        try:
+            generator = self._begin(outer, arguments)
+        except HookFailed as error:
+            _raise_if_meant(error, failed)
+            return self._watched(inner, arguments, body, failed)
+        try:
+            value = self._watched(inner, arguments, body, failed)
+        except BaseException as error:
+            ended, trace = error, error.__traceback__
+            self._watch_end(outer, generator, lambda: generator.throw(ended), failed, ended)
+            error.__traceback__ = trace  # without the way through the wrapper
+            raise
+        self._watch_end(outer, generator, lambda: generator.send(value), failed)
+        return value
+
+    def _watch_end(
+        self,
+        wrapper: Any,
+        generator: Wrapper,
+        resume: Callable[[], Any],
+        failed: Failed,
+        error: BaseException | None = None,
+    ) -> None:
+        try:
+            self._end(wrapper, generator, resume)
+        except HookFailed as raised:
+            if raised.__cause__ is not error:  # else it let it through, as it is to
+                _raise_if_meant(raised, failed)
 
     def _within(
         self,
@@ -281,6 +339,14 @@ class Hook:
         if not self.name.startswith(AT_START):
             text = "The plugin %s took %.1f s in %s: for so long its thread did nothing else"
             log.warning(text, self._whose(call.plugin), clock.monotonic() - call.began, self.name)
+
+
+def _raise_if_meant(error: HookFailed, failed: Failed) -> None:
+    meant = on_purpose(error)
+    if meant is error:
+        failed(error)
+    else:
+        raise meant from meant.__cause__
 
 
 class Watch:

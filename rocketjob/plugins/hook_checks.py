@@ -40,6 +40,11 @@ def check_hooks(
                 f"The plugin {whose} has a wrapper of {caller.name} of pluggy's old "
                 "kind: write @hookimpl(wrapper=True), which returns what the hook is to return"
             )
+        if _is_wrapped(caller) and not own.wrapper:
+            raise PluginError(
+                f"The plugin {whose} implements {caller.name}, which has wrappers only: write "
+                "@hookimpl(wrapper=True), and a generator that yields once"
+            )
         if not caller.has_spec() and not own.optionalhook:
             yield _of_absent_plugin(manager, caller.name, whose, absent)
         if hasattr(own.function, hookspecs.ONLY_FOR) and not _takes_job(caller):
@@ -80,6 +85,10 @@ def _is_unmarked(manager: pluggy.PluginManager, plugin: Any, hook: str) -> bool:
     if not inspect.isfunction(function) or manager.parse_hookimpl_opts(plugin, hook):
         return False
     return not inspect.ismodule(plugin) or function.__module__ == plugin.__name__
+
+
+def _is_wrapped(caller: Any) -> bool:
+    return caller.has_spec() and hasattr(caller.spec.function, hookspecs.WRAPPED)
 
 
 def _takes_job(caller: Any) -> bool:

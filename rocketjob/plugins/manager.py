@@ -12,7 +12,7 @@ from __future__ import annotations
 import inspect
 import logging
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
@@ -359,6 +359,17 @@ class PluginManager:
             HookFailed: a plugin failed, and nobody else was asked.
         """
         return self._hook(hook).first(arguments, failed or stop)
+
+    def around(self, hook: str, body: Callable[[], Any], /, **arguments: Any) -> Any:
+        """Call something within the wrappers of a hook; return what it returned.
+
+        A wrapper that fails is kept for `problems`, and changes nothing.
+
+        Raises:
+            Exception: what was called has raised it, or a wrapper on purpose, an error of
+                RocketJob's own.
+        """
+        return self._hook(hook).around(arguments, body, self.note)
 
     def first(self, hook: str, /, **arguments: Any) -> Any:
         """Do the same, and return what was returned, or None.

@@ -12,6 +12,7 @@ import inspect
 import logging
 import threading
 import warnings
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from rocketjob.base.deprecation import REMOVED_IN
@@ -223,7 +224,7 @@ def work_simple_job(job: Job, worker: Worker) -> None:
             run_start_callbacks(job)
         if not job.is_running:
             return save_where_it_is(job)
-        value = job.chain("perform").run(job, lambda: call_perform(job))
+        value = watched(job, lambda: job.chain("perform").run(job, lambda: call_perform(job)))
         finish(job, value, worker)
     except BaseException as error:
         if is_lost(job, error):
@@ -231,6 +232,14 @@ def work_simple_job(job: Job, worker: Worker) -> None:
         fail(job, error, worker)
         if worker.inline:
             raise
+
+
+def watched(job: Job, perform: Callable[[], Any], part: int | None = None) -> Any:
+    """Perform a job, or a part of it, within the wrappers of the plugins, if there are any."""
+    plugins = context.current().plugins
+    if not plugins.listens("perform", type(job)):
+        return perform()
+    return plugins.around("perform", perform, job=job, part=part)
 
 
 def run_start_callbacks(job: Job) -> None:

@@ -28,15 +28,18 @@ from rocketjob.plugins.hookspecs.jobs import (
     before_enqueue,
     job_created,
     job_removed,
+    perform,
     state_changed,
     transition_writes,
 )
 from rocketjob.plugins.hookspecs.marks import (
     GROUP,
     ONLY_FOR,
+    WRAPPED,
     hookimpl,
     hookspec,
     only_for,
+    wrapped,
 )
 from rocketjob.plugins.hookspecs.processes import (
     process_started,
@@ -63,6 +66,7 @@ from rocketjob.plugins.hookspecs.registering import (
 __all__ = [
     "GROUP",
     "ONLY_FOR",
+    "WRAPPED",
     "before_enqueue",
     "claim_owners",
     "decrypt",
@@ -75,6 +79,7 @@ __all__ = [
     "key_of",
     "only_for",
     "open_store",
+    "perform",
     "process_started",
     "process_stopping",
     "reclaim",
@@ -96,4 +101,5 @@ __all__ = [
     "veto_claim",
     "waiting_quarantined",
     "worker_died",
+    "wrapped",
 ]

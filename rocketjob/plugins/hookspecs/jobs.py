@@ -12,7 +12,7 @@ from rocketjob.plugins.answers import (
     list_of,
     refused_beside,
 )
-from rocketjob.plugins.hookspecs.marks import hookspec
+from rocketjob.plugins.hookspecs.marks import hookspec, wrapped
 
 if TYPE_CHECKING:
     from rocketjob.jobs.job import Job
@@ -62,6 +62,28 @@ def job_removed(job: Job, why: str) -> None:
             class is removed by these; `expired`, for one that was not started in time;
             `housekeeping`, for one that was old enough; `destroyed` by `job.destroy()`,
             `job.delete()`, a command or a page.
+    """
+
+
+@hookspec
+@wrapped
+def perform(job: Job, part: int | None) -> None:
+    """Watch a job being performed, or each slice of a batch job: a generator that yields once.
+
+    Write `@hookimpl(wrapper=True)`. What is before the `yield` runs before the callbacks of
+    `perform` (of a batch: of `slice`), what is after it when they have ended, on the worker's
+    thread, also if perform is a coroutine, and in the context of the job: a context variable that
+    is set before the `yield` is seen by it. So it is for `perform_now`, and for `work_off` in
+    tests. With `@only_for` it costs the other classes nothing.
+
+    `yield` returns what perform returned, of a slice how many of its records were gone through, or
+    raises its error. A wrapper changes neither: its return value is not looked at, an error that it
+    swallows fails the job all the same, and an error of its own is logged with the plugin's name.
+    One of RocketJob's own, such as `RocketJobError("the transaction could not be committed")`, is
+    on purpose, and fails the job or slice.
+
+    Args:
+        part: of a batch job the number of the slice's first record; else None.
     """
 
 

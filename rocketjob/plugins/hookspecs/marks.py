@@ -14,6 +14,7 @@ GROUP = "rocketjob"
 hookspec = pluggy.HookspecMarker(GROUP)
 hookimpl = pluggy.HookimplMarker(GROUP)
 ONLY_FOR = "__rocketjob_only_for__"  # what `only_for` sets
+WRAPPED = "__rocketjob_wrapped__"  # what `wrapped` sets
 
 
 def only_for(*job_classes: type[Any]) -> Callable[[F], F]:
@@ -39,3 +40,9 @@ def only_for(*job_classes: type[Any]) -> Callable[[F], F]:
         return function
 
     return decorate
+
+
+def wrapped(specification: F) -> F:
+    """Let a hook have wrappers only: something else than plugins is called within them."""
+    setattr(specification, WRAPPED, True)
+    return specification

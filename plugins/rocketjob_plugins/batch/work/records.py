@@ -14,6 +14,7 @@ from rocketjob.jobs import holds
 from rocketjob.jobs.exception import message_of
 from rocketjob.model.record import values_of
 from rocketjob.worker import async_loop
+from rocketjob.worker.runner import watched
 from rocketjob_plugins.batch.class_body import held_back_by
 from rocketjob_plugins.batch.io.tables import BLANK
 from rocketjob_plugins.batch.outcome import rejects
@@ -87,7 +88,7 @@ class SlicePerformer:
         outcome = Outcome(slice_, job)
         job.current_slice = slice_
         try:
-            job.chain("slice").run(job, lambda: self._perform_records(slice_, outcome))
+            watched(job, lambda: self._in_callbacks(slice_, outcome), slice_.id)
             outcome.seal()
         except BaseException as error:
             outcome.fail(error)
@@ -95,6 +96,10 @@ class SlicePerformer:
         finally:
             job.current_slice = None
         return outcome
+
+    def _in_callbacks(self, slice_: Slice, outcome: Outcome) -> int:
+        self.job.chain("slice").run(self.job, lambda: self._perform_records(slice_, outcome))
+        return outcome.index - outcome.start
 
     def _log_failure(self, slice_: Slice, error: BaseException) -> None:
         if not self.worker.inline:
