@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 
@@ -27,6 +27,9 @@ class Limit:
         counts: which running jobs hold a place.
         blocks: which queued jobs wait when no place is free: values by key.
     """
+
+    freed_by_ends: ClassVar[bool] = True
+    """Whether the end of one of the running jobs that it counts can make a place."""
 
     name: str
     key: str

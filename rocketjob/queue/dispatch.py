@@ -7,7 +7,7 @@ worker is conditional on both.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from math import inf
 from typing import Any
@@ -23,17 +23,18 @@ from rocketjob.jobs.exception import message_of
 from rocketjob.jobs.fit import check_fits
 from rocketjob.jobs.holds import Hold
 from rocketjob.jobs.job import Job
+from rocketjob.jobs.limit import Limit
 from rocketjob.model.record import record_of
 from rocketjob.queue.eligible import Eligible, more_urgent_than
-from rocketjob.queue.limits import ClaimRefused, LimitedClaim, limits_of
-from rocketjob.queue.lookout import REST, Lookout
+from rocketjob.queue.limits import ClaimRefused, LimitedClaim, Seen, limits_of
+from rocketjob.queue.lookout import REST, Lookout, Place, Rounds
 from rocketjob.queue.unusable import fail_claimed, fail_queued
 from rocketjob.store import Collection, Filter, Store
 from rocketjob.store.context import Plugins
 
 log = Logger("rocketjob.queue")
 ORDER = [("priority", 1), ("_id", 1)]  # the most urgent first, then the oldest
-MOST_OPEN = 200  # running jobs that a claim looks at for parts to join
+MOST_OPEN = 200  # running jobs that a claim looks at for parts to join, if it has no more time
 MOST_WATCHED = 100  # running jobs of those that are left alone, whose end is noticed at once
 SOONEST = 0.1  # seconds after which jobs that were held back are asked about again, or later
 DEFERRED_ALONE = 20  # jobs of a class whose limits fail: of more, the whole class is deferred
@@ -58,6 +59,7 @@ class Queue:
     quarantined: bool | None = None
     eligible: Eligible = attrs.field(init=False)
     lookout: Lookout = attrs.field(factory=Lookout, init=False)
+    _rounds: Rounds = attrs.field(factory=Rounds, init=False)
     _logged: set[tuple[str, str]] = attrs.field(factory=set)
     _owed: list[tuple[Any, Callable[[], None]]] = attrs.field(factory=list)  # job ids and steps
     _out_of_reach: str = ""  # in this claim: how the jobs are joined whose parts are away
@@ -88,13 +90,16 @@ class Queue:
             self._notice_ends()
         self.eligible.look_at_classes()
         jobs: list[Job] = []
-        for open_job in self.open_jobs(now):
+        for looked, open_job in enumerate(self.open_jobs(now, self._rounds.after()), 1):
             if len(jobs) >= limit:
                 return jobs
             jobs += self._claim_queued(limit - len(jobs), now, more_urgent_than(open_job))
             joined = self._join(open_job, min(places, limit - len(jobs)))
             places -= len(joined)
             jobs += joined
+            if not jobs and looked >= MOST_OPEN and clock.elapsed() >= self._patient_until:
+                self._rounds.cut((open_job.priority, open_job.id))
+                return self._claim_queued(limit, now)
         return jobs + self._claim_queued(limit - len(jobs), now)
 
     def _claim_queued(self, limit: int, now: datetime, *narrower: Filter) -> list[Job]:
@@ -173,14 +178,22 @@ class Queue:
             fail_claimed(self.store, stored, error)
             return None
 
-    def open_jobs(self, now: datetime) -> list[Job]:
-        """Return the running jobs that more workers can join, the most urgent first."""
+    def open_jobs(self, now: datetime, after: Place | None = None) -> Iterator[Job]:
+        """Yield the running jobs that more workers can join, the most urgent first.
+
+        Args:
+            after: only those behind this place.
+        """
         filter = self.eligible.running(now)
         if filter is None:
-            return []
+            return
         # Sorted here: asked for in order, the store would walk all that run to find these few.
-        running = sorted(self._jobs().find(filter), key=lambda job: (job["priority"], job["_id"]))
-        return [job for stored in running[:MOST_OPEN] if (job := _loaded(stored)) is not None]
+        running = sorted(self._jobs().find(filter), key=_place)
+        for stored in running:
+            if after is None or _place(stored) > after:
+                job = _loaded(stored)
+                if job is not None:
+                    yield job
 
     def before_joining(self, job: Job, step: Callable[[], None]) -> None:
         """Have something done before workers join a running job again, as what a worker owes it.
@@ -256,6 +269,16 @@ class Queue:
         """
         self.eligible.defer(name, filter, seconds)
 
+    @property
+    def sees_on(self) -> bool:
+        """Whether the last claim was cut short, so that the next one goes on where it was."""
+        return self.lookout.sees_on or self._rounds.sees_on
+
+    @property
+    def looks_again_in(self) -> float:
+        """Seconds until a claim looks again at what an earlier one has passed over."""
+        return min(self.lookout.looks_again_in, self._rounds.looks_again_in)
+
     def hold_back(self, job: Job, hold: Hold, filter: Filter) -> None:
         """Release a claimed job that is not to start, and leave it and its like alone.
 
@@ -327,10 +350,17 @@ class Queue:
         return self._jobs().find_one(self.eligible.filter(clock.now()), {"_id": 1}) is not None
 
     def could_start(self) -> bool:
-        """Return whether one of the first jobs that wait would start now, its limits asked too."""
-        now = clock.now()
-        first = self._jobs().find(self.eligible.filter(now), sort=ORDER, limit=MOST_OPEN)
-        return any(self._has_free_slots(stored, now) for stored in first)
+        """Return whether one of the jobs that wait would start now, its limits asked too."""
+        now, seen = clock.now(), Seen()
+        while page := list(
+            self._jobs().find(
+                self.eligible.filter(now, *seen.filters()), sort=ORDER, limit=MOST_OPEN
+            )
+        ):
+            if any(self._has_free_slots(stored, now, seen) for stored in page):
+                return True
+            seen.last = _place(page[-1])
+        return False
 
     def has_quarantined(self) -> bool:
         """Return whether anything could start now whose worker has crashed before.
@@ -341,17 +371,24 @@ class Queue:
             answer.value for answer in self.plugins.answers("waiting_quarantined")
         )
 
-    def _has_free_slots(self, stored: dict[str, Any], now: datetime) -> bool:
+    def _has_free_slots(self, stored: dict[str, Any], now: datetime, seen: Seen) -> bool:
         try:
             job = Job.from_document(stored)
         except Exception:
             return True  # whoever claims it says so, and fails it
         try:
-            return all(limit.free(self.store, now) > 0 for limit in limits_of(job))
+            return not any(self._is_full(limit, now, seen) for limit in limits_of(job))
         except BaseException as error:  # whatever an app's code raises
             if self.store.is_transient(error):
                 raise
             return False
+
+    def _is_full(self, limit: Limit, now: datetime, seen: Seen) -> bool:
+        key = (type(limit), limit.key, limit.maximum)
+        if key not in seen.full and limit.free(self.store, now) <= 0:
+            seen.full.add(key)
+            seen.blocked.add(limit.blocks)
+        return key in seen.full
 
     def next_due(self, now: datetime) -> datetime | None:
         """Return when the next scheduled job becomes due; None if there is none."""
@@ -379,6 +416,11 @@ class Queue:
 
     def _jobs(self) -> Collection:
         return self.store.collection(COLLECTION)
+
+
+def _place(stored: Mapping[str, Any]) -> Place:
+    """Return where a job stands in `ORDER`."""
+    return stored["priority"], stored["_id"]
 
 
 def _loaded(stored: dict[str, Any]) -> Job | None:

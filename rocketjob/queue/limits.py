@@ -106,6 +106,7 @@ class Seen:
         at_end: whether no job is left behind the last.
         blocked: the jobs of the first limits that were found full.
         full: all limits that were found full, by what tells them apart.
+        counted: the running jobs that hold the places of those.
     """
 
     last: tuple[int, Any] | None = None
@@ -113,6 +114,7 @@ class Seen:
     at_end: bool = False
     blocked: Blocked = attrs.field(factory=lambda: Blocked(MOST_FILTERS))
     full: set[Any] = attrs.field(factory=set)
+    counted: Blocked = attrs.field(factory=Blocked)
 
     def filters(self) -> list[Filter]:
         """Return what narrows a filter to the jobs that are still to be looked at."""
@@ -171,6 +173,16 @@ class LimitedClaim:
                 self.seen = before = copy.deepcopy(before)
                 self.failed(self.load(failed.stored), failed.error)
                 before.blocked.add({"_id": failed.stored["_id"]})
+
+    def holders(self, most: int) -> list[Any]:
+        """Return the ids of running jobs that hold places of the limits that were found full."""
+        counted = self.seen.counted.filters()
+        if not counted:
+            return []
+        held = {"$and": [{"state": "running"}, {"$or": counted}]}
+        return [
+            job["_id"] for job in self.store.collection(JOBS).find(held, {"_id": 1}, limit=most)
+        ]
 
     def _run(self, before: Seen, count: int) -> list[Stored]:
         with self.store.lease("claims") as self._lease:
@@ -303,6 +315,8 @@ class LimitedClaim:
                 if not is_full:
                     continue
                 self.seen.full.add(key)
+                if limit.freed_by_ends:
+                    self.seen.counted.add(limit.counts)
             if self.seen.blocked.add(limit.blocks):
                 self._note(stored, limit.name, limit.rule())
             return False

@@ -341,7 +341,7 @@ class WorkerPool:
             self._wake.wait(GATHER_SECONDS)
         elif self._tasks or self.stopping.is_set() or self._room() <= 0:
             self._wake.wait(0.002 if self._tasks else 0.05)
-        elif self.queue.lookout.sees_on and self.may_claim():
+        elif self.queue.sees_on and self.may_claim():
             return
         elif self.end_when_idle and self._found_nothing and self._idle == len(self.workers):
             self.stop()
@@ -366,7 +366,7 @@ class WorkerPool:
         due = self.queue.next_due(now)
         longest = min(
             self.config.max_poll_seconds,
-            self.queue.lookout.looks_again_in,
+            self.queue.looks_again_in,
             self.queue.eligible.deferred.ends_in(),
         )
         if due is None:

@@ -181,3 +181,40 @@ def test_limits_that_share_a_key_are_full_each_at_its_own_maximum(rocketjob):
     LargeShareJob.create_many([{"customer": 1}] * 3)
     found = [type(job).__name__ for job in rocketjob.queue.claim(10)]
     assert found == ["SmallShareJob", "LargeShareJob", "LargeShareJob"]
+
+
+def of_many_keys_that_all_wait(rocketjob, count=1_100):
+    """Have a job of each key run, and one wait before all others; return those that run."""
+    OfOneKeyJob.create_many([{"customer": number} for number in range(count)])
+    running = []
+    while claimed := rocketjob.queue.claim(1_000):
+        running += claimed
+    OfOneKeyJob.create_many([{"customer": number, "priority": 10} for number in range(count)])
+    return running
+
+
+def test_a_place_that_becomes_free_among_many_that_wait_is_noticed_at_once(rocketjob):
+    running = of_many_keys_that_all_wait(rocketjob)
+    assert rocketjob.queue.claim(1) == []
+    last = running[-1]
+    last.complete()
+    assert [job.customer for job in rocketjob.queue.claim(5)] == [last.customer]
+
+
+def test_the_end_of_a_job_that_holds_no_place_makes_nobody_look_again(rocketjob):
+    of_many_keys_that_all_wait(rocketjob)
+    free = PassingJob.create()
+    (claimed,) = rocketjob.queue.claim(1)
+    assert claimed.id == free.id
+    rocketjob.queue.lookout._looks_again_at = 1e18  # however slow the machine is
+    before = rocketjob.queue.lookout._holders
+    claimed.complete()
+    assert rocketjob.queue.claim(1) == []
+    assert rocketjob.queue.lookout._holders is before
+
+
+def test_a_quarantined_job_behind_many_that_wait_is_seen(rocketjob):
+    of_many_keys_that_all_wait(rocketjob, 300)
+    assert not rocketjob.queue.could_start()
+    PassingJob.create()
+    assert rocketjob.queue.could_start()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 
@@ -56,6 +56,7 @@ class Rate:
 class RateLimit(Limit):
     """At most `rate.count` starts in any period, judged by the times of the last starts."""
 
+    freed_by_ends: ClassVar[bool] = False
     rate: Rate
 
     def free(self, store: Store, now: datetime, session: Any = None) -> int:
