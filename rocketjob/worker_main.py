@@ -47,6 +47,10 @@ class Child:
             Application(self.config, indexes=False, directory=orders["urls_from"])
         )
         self.pool: WorkerPool | None = None
+        self._descriptors = {number: _opened(number) for number in self._own_descriptors()}
+
+    def _own_descriptors(self) -> tuple[int, int]:
+        return self.commands.fileno(), self.slots.descriptor
 
     def _import_app(self) -> None:
         """Import the app's modules; what they configure is in the supervisor's orders already."""
@@ -73,6 +77,7 @@ class Child:
         self.pool = WorkerPool(
             queue, self.orders["threads"], self.config, self._may_claim, self.slots
         )
+        self.pool.trouble = self._trouble
         self.pool.end_when_idle = self.orders["quarantined"]
         threading.Thread(target=self._obey, name="commands", daemon=True).start()
         listener = events.Listener().start()
@@ -93,6 +98,12 @@ class Child:
         if self.paused:
             return False
         return self._silence() < LATE_BEATS * self.config.heartbeat_seconds
+
+    def _trouble(self) -> str | None:
+        """Return what a job has done to its process that makes it useless."""
+        if any(_opened(number) != opened for number, opened in self._descriptors.items()):
+            return "a job has closed descriptors that are not its own"
+        return None
 
     def _silence(self) -> float:
         """Return the seconds since the supervisor last beat."""
@@ -132,6 +143,15 @@ class Child:
         if os.getpgrp() == os.getpid():
             os.killpg(0, signal.SIGKILL)  # with what the jobs have started
         os._exit(1)
+
+
+def _opened(descriptor: int) -> tuple[int, int] | None:
+    """Return which file a descriptor is of; None if it is closed."""
+    try:
+        status = os.fstat(descriptor)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def main() -> None:

@@ -11,12 +11,14 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable
+from typing import Any, NoReturn
 
 from rocketjob.base.log import Logger
 
 log = Logger("rocketjob.ending")
 EXIT_SECONDS = 3.0  # for the threads, and again for what is registered with `atexit`
 SAY_SECONDS = 1.0
+SPOILT = 70  # the exit code of a process that a job has made useless
 
 
 def end_soon(code: int, last: Callable[[], None] = lambda: None) -> None:
@@ -44,6 +46,13 @@ def end_soon(code: int, last: Callable[[], None] = lambda: None) -> None:
 
     with contextlib.suppress(RuntimeError):  # no thread can be started
         threading.Thread(target=watch, name="ending", daemon=True).start()
+
+
+def end_as_spoilt(why: str, **details: Any) -> NoReturn:
+    """End this process now: a job has made it useless, so that nothing can be stored any more."""
+    log.error(f"{why}: ending at once", **details)
+    threading.Event().wait(0.1)  # for the log, where that can still be written
+    os._exit(SPOILT)
 
 
 def _say(text: str) -> None:

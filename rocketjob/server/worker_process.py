@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 
 from rocketjob.base import clock
+from rocketjob.base.ending import SPOILT
 from rocketjob.base.signals import name_of
 from rocketjob.worker.slots import Slots
 
@@ -153,6 +154,11 @@ class Exit:
             name, number = name_of(-self.status), f"signal {-self.status}"
             by = number if name == number else f"{name} ({number})"
             how = f"its worker process was ended by {by}"
+        elif self.status == SPOILT:
+            how = (
+                "its worker process gave itself up, for a job had closed descriptors that are not "
+                "its own, or emptied sys.modules"
+            )
         else:
             how = f"its worker process ended with exit code {self.status}"
         return f"{how}, having used up to {self.memory} MB"

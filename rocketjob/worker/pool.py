@@ -21,6 +21,7 @@ from bson import ObjectId
 from rocketjob.base import clock
 from rocketjob.base.backoff import Backoff
 from rocketjob.base.config import Config
+from rocketjob.base.ending import end_as_spoilt
 from rocketjob.base.interrupt import Interrupt
 from rocketjob.base.log import Logger
 from rocketjob.jobs.claims import COLLECTION, Claim, claim_of, held_by, release
@@ -67,6 +68,7 @@ class WorkerPool:
         self.surroundings = Surroundings()
         self.stopping = threading.Event()
         self.commits = Committer(queue.store, self.released, self._follow)
+        self.trouble: Callable[[], str | None] = lambda: None  # asked after an error
         self.end_when_idle = False  # for a process that was started for a few jobs only
         self.worked = 0
         self._tasks: deque[Task] = deque()
@@ -188,8 +190,19 @@ class WorkerPool:
                 self.commits.is_unsure = True
                 transient = self.queue.store.is_transient(error)
                 log.exception("cannot reach the store" if transient else "the claimer failed")
+                if why := self.trouble():
+                    self._blame()
+                    end_as_spoilt(why)
                 time.sleep(pauses.next())
         self._end()
+
+    def _blame(self) -> None:
+        """Note as performed what is not written: one of those jobs has spoilt the process."""
+        if self.watch is not None:
+            unwritten = [change.document.id for change in list(self.commits.waiting)]
+            for worker, id in zip(self.workers, unwritten, strict=False):
+                if worker.job_id is None:
+                    self.watch.performing(worker.number, id)
 
     def stop(self) -> None:
         """Claim no more; `run` returns when what is being performed has ended."""

@@ -18,6 +18,7 @@ import threading
 from functools import cache
 from typing import Any
 
+from rocketjob.base.ending import end_as_spoilt
 from rocketjob.base.log import Logger, is_heard, put_back
 
 log = Logger("rocketjob.worker")
@@ -45,6 +46,8 @@ class Surroundings:
         Args:
             moves: what `enter` has returned.
         """
+        if __name__ not in sys.modules:  # nothing can be imported any more, nor a failure stored
+            end_as_spoilt("sys.modules was emptied while a job ran", job_class=job_class)
         if not is_heard():
             put_back()
             log.warning("logging was configured while a job ran: put back", job_class=job_class)

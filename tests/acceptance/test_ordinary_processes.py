@@ -113,6 +113,16 @@ JOBS = """
         def perform(self):
             QuickJob.create()
 
+    class SpoilingJob(Kept):
+        '''Makes its process useless.'''
+        how: str = ""
+        def perform(self):
+            if self.how == "descriptors":
+                os.closerange(3, 1000)
+            else:
+                sys.modules.clear()
+                raise ValueError("it cannot be stored any more")
+
     class SignalJob(Kept):
         ended_by: int = 0
         def perform(self):
@@ -228,6 +238,22 @@ def test_a_process_that_ends_by_a_signal_without_a_name_is_a_crash_like_any_othe
         assert f"signal {number}" in place.find_one({})["exception"]["message"]
         insert(place, "ProgramJob")
         eventually(lambda: ended(place, 2))
+        server.send(signal.SIGTERM)
+        assert server.wait() == 0
+
+
+@pytest.mark.parametrize("how", ["descriptors", "modules"])
+def test_a_job_that_makes_its_process_useless_fails_and_holds_nobody_up(tmp_path, place, how):
+    with servers(tmp_path, app()) as start:
+        server = start(processes=1, crash_limit=2).wait_until_up()
+        insert(place, "SpoilingJob", how=how)
+        insert(place, "QuickJob")
+        eventually(lambda: ended(place, 2))
+        states = {each["_type"]: each["state"] for each in place.find({})}
+        assert states == {"SpoilingJob": "failed", "QuickJob": "completed"}
+        exception = place.find_one({"state": "failed"})["exception"]
+        assert exception["class_name"] == "WorkerCrashed"
+        assert "gave itself up" in exception["message"]
         server.send(signal.SIGTERM)
         assert server.wait() == 0
 
