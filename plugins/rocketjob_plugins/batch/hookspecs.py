@@ -31,10 +31,25 @@ def _is_format(value: Any) -> bool:
 
 
 def _refused_format(value: Any) -> str | None:
-    from rocketjob_plugins.batch.registered import refusal_of  # for start-up time
-    from rocketjob_plugins.batch.tabular import known_formats  # for start-up time
+    return _refused("format", value)
 
-    return refusal_of(value, "format", (*known_formats(), "xlsx"))
+
+def _is_any_format(value: Any) -> bool:
+    from rocketjob_plugins.batch.streams.file_formats import is_file_format  # for start-up time
+
+    return _is_format(value) or is_file_format(value)
+
+
+def _refused_file_format(value: Any) -> str | None:
+    return _refused("file format", value)
+
+
+def _refused(kind: str, value: Any) -> str | None:
+    from rocketjob_plugins.batch.registered import refusal_of  # for start-up time
+    from rocketjob_plugins.batch.streams.known import built_in_extensions  # for start-up time
+    from rocketjob_plugins.batch.tabular.known import built_in_names  # for start-up time
+
+    return refusal_of(value, kind, {*built_in_extensions(), *built_in_names()})
 
 
 def _is_stream(value: Any) -> bool:
@@ -44,11 +59,7 @@ def _is_stream(value: Any) -> bool:
 
 
 def _refused_stream(value: Any) -> str | None:
-    from rocketjob_plugins.batch.registered import refusal_of  # for start-up time
-    from rocketjob_plugins.batch.streams.known import built_in_extensions  # for start-up time
-    from rocketjob_plugins.batch.tabular.known import built_in_names  # for start-up time
-
-    return refusal_of(value, "stream", built_in_extensions() | built_in_names())
+    return _refused("stream", value)
 
 
 @hookspec
@@ -79,8 +90,27 @@ def register_serializers() -> list[Serializer]:
 @hookspec
 @list_of("formats: classes with name, has_header, parse and render", _is_format, _refused_format)
 def register_formats() -> list[Any]:
-    """Return further tabular formats, to be named in a category.
+    """Return further formats of lines, to be named in a category.
 
-    One with the name of another is refused, unless it has an attribute `replaces` that is True.
+    The same as `register_file_formats`, which came later, for these alone.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+@list_of(
+    "formats: classes with name, and either parse and render, or read and write",
+    _is_any_format,
+    _refused_file_format,
+)
+def register_file_formats() -> list[Any]:
+    """Return further formats, to be named in a category, or found by `auto` by their extensions.
+
+    One whose files are text has `parse` and `render`, for each line: see
+    `rocketjob_plugins.batch.tabular.Format`. Any other has `read` and `write`, for a file: see
+    `rocketjob_plugins.batch.streams.FileFormat`.
+
+    Called in every process that reads or writes files, whenever it asks what a name means. One with
+    the name or an extension of another is refused, unless its attribute `replaces` is True.
     """
     raise NotImplementedError

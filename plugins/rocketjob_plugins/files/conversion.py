@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
 from rocketjob import Job, after, before, field, validate
 from rocketjob_plugins.batch import Batch, InputCategory, OutputCategory
-from rocketjob_plugins.batch.io.rows import KeptRows, is_workbook, keeps_rows
-from rocketjob_plugins.batch.io.tables import header_of, output_table
-from rocketjob_plugins.batch.streams import StreamError, streams_of
+from rocketjob_plugins.batch.io.rows import is_workbook
+from rocketjob_plugins.batch.io.tables import output_table
+from rocketjob_plugins.batch.streams import StreamError
 from rocketjob_plugins.batch.streams.target import check_address
 from rocketjob_plugins.batch.streams.writer import check_writer
-from rocketjob_plugins.files.workbook import library, write_workbook
 
 SHORT = ("source", "target", "encoding")
 
@@ -106,11 +105,7 @@ class ConversionJob(Batch, Job):
     @before("batch")
     def _try_target(self) -> None:
         """Fail before the work, not after it, where the target cannot be written."""
-        names = streams_of(self.target)
-        if names[:1] == ["xlsx"]:
-            names = names[1:]
-            library()
-        check_writer(str(self.target), streams=names, pgp_recipients=self.pgp_recipients or ())
+        check_writer(str(self.target), pgp_recipients=self.pgp_recipients or ())
 
     @before("batch", when=lambda job: job.record_count is None)
     def _upload(self) -> None:
@@ -129,26 +124,4 @@ class ConversionJob(Batch, Job):
         source = self.input_category_for("main")
         if category.columns is None and source.columns is not None and not self.output.count():
             category.columns = list(source.columns)  # there is no row to take them from
-        names, recipients = streams_of(self.target), self.pgp_recipients or ()
-        if names[:1] == ["xlsx"]:
-            return self._write_workbook(category, names[1:], recipients)
-        self.download(pgp_recipients=recipients)
-
-    def _write_workbook(
-        self, category: OutputCategory, names: Sequence[str], recipients: Sequence[str]
-    ) -> None:
-        write_workbook(
-            str(self.target),
-            self._lines(category),
-            output_table(category).dialect,
-            streams=names,
-            pgp_recipients=recipients,
-        )
-
-    def _lines(self, category: OutputCategory) -> Iterator[str]:
-        rows = KeptRows(self.output, "csv") if keeps_rows(category) else None
-        header = rows.header() if rows else header_of(category)
-        if header is not None:
-            yield header
-        for lines in rows.lines() if rows else (slice_.records for slice_ in self.output):
-            yield from lines
+        self.download(pgp_recipients=self.pgp_recipients or ())

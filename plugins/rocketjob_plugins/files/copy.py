@@ -8,8 +8,15 @@ from typing import Any
 
 from rocketjob import Job, before, field, validate
 from rocketjob.base.passwords import has_password
-from rocketjob_plugins.batch.streams import StreamError, open_binary, open_lines, open_writer
-from rocketjob_plugins.batch.streams.known import chosen_streams, streams_of
+from rocketjob_plugins.batch.streams import (
+    FileFormat,
+    StreamError,
+    open_binary,
+    open_lines,
+    open_writer,
+)
+from rocketjob_plugins.batch.streams.file_formats import lines_of
+from rocketjob_plugins.batch.streams.known import chosen_streams, file_formats, streams_of
 from rocketjob_plugins.batch.streams.names import is_url, library_failed, shown
 from rocketjob_plugins.batch.streams.source import fsspec, local_path
 from rocketjob_plugins.batch.streams.target import check_address
@@ -115,7 +122,8 @@ class CopyFileJob(Retry, Job):
             yield data.encode() if isinstance(data, str) else data
             return
         with self._open_source() as source:
-            if "xlsx" in streams:
+            if streams and (format := file_formats().get(streams[0])) is not None:
+                self._refuse_rows(format)
                 with open_lines(source, file_name=self.source_url, streams=streams) as lines:
                     for line in lines:
                         yield f"{line}\n".encode()
@@ -123,6 +131,13 @@ class CopyFileJob(Retry, Job):
             with open_binary(source, file_name=self.source_url, streams=streams) as file:
                 while data := file.read(CHUNK):
                     yield data
+
+    def _refuse_rows(self, format: type[FileFormat]) -> None:
+        if lines_of(format) is None:
+            raise StreamError(
+                f"is {format.name}, which is no text: convert it by a ConversionJob",
+                file=shown(str(self.source_url)),
+            )
 
     @contextlib.contextmanager
     def _open_source(self) -> Iterator[Any]:

@@ -701,7 +701,7 @@ def test_a_workbook_that_is_damaged_or_missing_its_library(workbook, monkeypatch
     path.write_bytes(data)
     monkeypatch.setitem(sys.modules, "openpyxl", None)
     fails(r"pip install 'rocketjob\[excel\]'", path)
-    with pytest.raises(StreamError, match="can only be read"):
+    with pytest.raises(StreamError, match=r"a\.xlsx: xlsx is no text and has rows: write_file"):
         open_writer("a.xlsx")
 
 

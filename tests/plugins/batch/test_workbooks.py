@@ -14,11 +14,10 @@ from hypothesis import strategies as st
 from rocketjob import Job, ValidationError
 from rocketjob_plugins.batch import Batch, InputCategory, OutputCategory
 from rocketjob_plugins.batch.outcome import rejects
-from rocketjob_plugins.batch.streams import Dialect, StreamError, open_lines
-from rocketjob_plugins.batch.streams.xlsx import text_of
+from rocketjob_plugins.batch.streams import CSV, Dialect, StreamError, open_lines, write_file
+from rocketjob_plugins.batch.streams.xlsx import Xlsx, text_of
 from rocketjob_plugins.batch.tabular import Tabular
 from rocketjob_plugins.files import ConversionJob
-from rocketjob_plugins.files.workbook import write_workbook
 
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("openpyxl") is None, reason="openpyxl is not installed"
@@ -52,6 +51,10 @@ def changed(data, change):
             content = old.read(each)
             made.writestr(each, change(content) if "sheet1" in each.filename else content)
     return new.getvalue()
+
+
+def write_workbook(path, lines, dialect=CSV):
+    write_file(path, [lines], Xlsx, dialect=dialect)
 
 
 def lines(data, **options):

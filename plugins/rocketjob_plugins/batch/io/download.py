@@ -9,13 +9,19 @@ from typing import TYPE_CHECKING, Any
 
 from rocketjob_plugins.batch import streams
 from rocketjob_plugins.batch.category import OutputCategory
+from rocketjob_plugins.batch.io.file_rows import FileRows
 from rocketjob_plugins.batch.io.rows import KeptRows, keeps_rows, rows_of
-from rocketjob_plugins.batch.io.tables import check_target_name, header_of, is_one_line
+from rocketjob_plugins.batch.io.tables import (
+    asked_for,
+    check_target_name,
+    header_of,
+    is_one_line,
+)
 from rocketjob_plugins.batch.slices import OutputSlices
-from rocketjob_plugins.batch.streams.known import chosen_streams, kind_of
+from rocketjob_plugins.batch.streams.file_formats import lines_of
+from rocketjob_plugins.batch.streams.known import chosen_streams, file_formats, kind_of
 from rocketjob_plugins.batch.streams.stream import HEAD_BYTES
 from rocketjob_plugins.batch.streams.texts import check_line, line_of
-from rocketjob_plugins.batch.tabular import format_of
 
 if TYPE_CHECKING:
     from rocketjob_plugins.batch.model import BatchModel
@@ -68,8 +74,12 @@ def download(
         output.file_name = str(target)  # it decides the format, if that is auto
     try:
         format = _format_of_rows(output, before) if keeps_rows(output) else None
-        header_line = _one_header(header_line, format or output.format)
+        file_format = _file_format(output, target, stream_names, format)
+        header_line = _one_header(header_line, file_format or format or output.format)
         check_target_name(output, target, format)
+        if file_format is not None:
+            rows = FileRows(slices, header_line, format)
+            return rows.write(target, file_format, stream_names, pgp_recipients)
         stored = None
         if slices.serializer.whole:
             _check_format(output, before)
@@ -90,12 +100,25 @@ def download(
         raise
 
 
-def _one_header(line: str | None, format: str | None) -> str | None:
+def _file_format(
+    category: OutputCategory, target: Any, stream_names: Sequence[str] | None, format: str | None
+) -> type[streams.FileFormat] | None:
+    """Return what writes the target, if that is to be no text."""
+    named = file_formats().get(format or category.format or "")
+    if named is not None and lines_of(named) is None:
+        return named
+    name = None if hasattr(target, "write") else str(target)
+    chosen = chosen_streams(name, stream_names)
+    return file_formats().get(chosen[0]) if chosen else None
+
+
+def _one_header(line: str | None, format: Any) -> str | None:
     """Return a header line that is given, without the line break at its end."""
     if line is None:
         return None
-    if format == "json":
-        raise ValueError("header_line is given, and json has no header line: leave it out")
+    named = getattr(format, "name", format)
+    if named == "json" or (named != format and lines_of(format) is None):
+        raise ValueError(f"header_line is given, and {named} has no header line: leave it out")
     if not isinstance(line, str):
         raise TypeError(f"header_line must be a string, not {type(line).__name__}")
     line = line.removesuffix("\n").removesuffix("\r")
@@ -107,7 +130,7 @@ def _one_header(line: str | None, format: str | None) -> str | None:
 
 def _format_of_rows(category: OutputCategory, named_before: str | None) -> str:
     """Return the format that the target asks for, else that of the category's own file name."""
-    return format_of(category.file_name) or format_of(named_before) or "csv"
+    return asked_for(category.file_name) or asked_for(named_before) or "csv"
 
 
 def _write_rows(
@@ -130,7 +153,7 @@ def _write_rows(
 
 def _check_format(category: OutputCategory, written_as: str | None) -> None:
     """Refuse another format than that in which the lines of an output were written already."""
-    wanted, had = format_of(category.file_name), format_of(written_as) or "csv"
+    wanted, had = asked_for(category.file_name), asked_for(written_as) or "csv"
     if category.format == "auto" and wanted not in (None, had):
         raise streams.StreamError(
             f"is {wanted}, and with the serializer {category.serializer} the rows were written as "

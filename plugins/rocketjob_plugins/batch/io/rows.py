@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from rocketjob_plugins.batch.category import OutputCategory
-from rocketjob_plugins.batch.io.tables import output_table
+from rocketjob_plugins.batch.io.tables import asked_for, output_table
 from rocketjob_plugins.batch.serializers import serializer
 from rocketjob_plugins.batch.slices import OutputSlices
 from rocketjob_plugins.batch.streams import StreamError, streams_of
 from rocketjob_plugins.batch.streams.cells import check_cells
 from rocketjob_plugins.batch.streams.texts import check_utf8, json_of
-from rocketjob_plugins.batch.tabular import Tabular, format_of
+from rocketjob_plugins.batch.tabular import Tabular
 
 if TYPE_CHECKING:
     from rocketjob_plugins.batch.model import BatchModel
@@ -100,7 +100,7 @@ class RowWriter:
 
 def _checked_json(category: OutputCategory) -> Callable[[Any], Any]:
     """Return what keeps a row, if the format that the file name asks for can hold it."""
-    wanted, in_cells = format_of(category.file_name), is_workbook(category)
+    wanted, in_cells = asked_for(category.file_name), is_workbook(category)
 
     def write(row: Any) -> str:
         line = check_utf8(json_of(row))

@@ -7,8 +7,9 @@ from typing import Any, overload
 
 from rocketjob import Job
 from rocketjob_plugins.batch.category import InputCategory, OutputCategory
-from rocketjob_plugins.batch.registered import registered
 from rocketjob_plugins.batch.streams import StreamError
+from rocketjob_plugins.batch.streams.file_formats import is_file_format, lines_of
+from rocketjob_plugins.batch.streams.xlsx import Xlsx
 from rocketjob_plugins.batch.tabular import (
     Tabular,
     check_name,
@@ -16,32 +17,49 @@ from rocketjob_plugins.batch.tabular import (
     known_formats,
     row_options,
 )
-from rocketjob_plugins.batch.tabular.known import text_options
+from rocketjob_plugins.batch.tabular.known import brought, text_options
 
 RULES = ("allowed_columns", "required_columns", "skip_unknown")
 
 
-def input_table(category: InputCategory, file_name: str | None = None) -> Tabular:
-    """Return what parses the lines of an input."""
+Formats = Sequence[Any]
+
+
+def input_table(
+    category: InputCategory, file_name: str | None = None, formats: Formats | None = None
+) -> Tabular:
+    """Return what parses the lines of an input.
+
+    Args:
+        formats: besides the built-in ones; by default those of plugins.
+    """
+    formats = brought() if formats is None else formats
     return Tabular(
-        _format(category, file_name or category.file_name),
+        format_for(category, file_name or category.file_name, formats),
         columns=category.columns,
         format_options=category.format_options,
         allowed_columns=category.allowed_columns,
         required_columns=category.required_columns,
         skip_unknown=category.skip_unknown,
         header_cleanser=category.header_cleanser,
-        formats=_brought(),
+        formats=formats,
     )
 
 
-def output_table(category: OutputCategory, format: str | None = None) -> Tabular:
-    """Return what renders the rows of an output, in its own format if none is given."""
+def output_table(
+    category: OutputCategory, format: str | None = None, formats: Formats | None = None
+) -> Tabular:
+    """Return what renders the rows of an output, in its own format if none is given.
+
+    Args:
+        formats: besides the built-in ones; by default those of plugins.
+    """
+    formats = brought() if formats is None else formats
     return Tabular(
-        format or _format(category, category.file_name),
+        format or format_for(category, category.file_name, formats),
         columns=category.columns,
         format_options=category.format_options,
-        formats=_brought(),
+        formats=formats,
     )
 
 
@@ -58,7 +76,8 @@ def check(category: InputCategory | OutputCategory, *, plugins: bool = False) ->
     """Check the format of a category, its options and columns, before anything is done with it.
 
     Args:
-        plugins: also formats that plugins bring; where a class is made they may not be there yet.
+        plugins: also formats that plugins bring. Where a class is made they may not be there yet,
+            and it may be one of them that makes it: then none of them is asked.
 
     Raises:
         StreamError: they do not fit each other.
@@ -73,42 +92,57 @@ def check(category: InputCategory | OutputCategory, *, plugins: bool = False) ->
     elif category.format in (None, "auto"):
         row_options(category.format_options or {})
     elif plugins or category.format in (*known_formats(), "xlsx"):
-        _check_table(category)
+        _check_table(category, None if plugins else ())
     if isinstance(category, OutputCategory):
-        check_target_name(category, category.file_name)
+        check_target_name(category, category.file_name, formats=None if plugins else ())
 
 
-def check_target_name(category: OutputCategory, target: Any, format: str | None = None) -> None:
+def check_target_name(
+    category: OutputCategory,
+    target: Any,
+    format: str | None = None,
+    formats: Formats | None = None,
+) -> None:
     """Refuse to write an output to a file that is named as if it were of another format.
 
     Args:
         format: in which its rows are written, if that is not the category's own.
+        formats: besides the built-in ones; by default those of plugins.
 
     Raises:
         StreamError: it is, and what to do.
     """
     if category.format is not None:
         separator = (category.format_options or {}).get("separator")
-        check_name(target, format or _format(category, category.file_name), separator)
+        others = brought() if formats is None else formats
+        written_as = format or format_for(category, category.file_name, others)
+        check_name(target, written_as, separator, formats=formats)
 
 
-def _check_table(category: InputCategory | OutputCategory) -> None:
+def _check_table(category: InputCategory | OutputCategory, formats: Formats | None) -> None:
     if isinstance(category, InputCategory):
-        input_table(category)
+        input_table(category, formats=formats)
     elif category.columns is not None:
-        output_table(category).render_header()
+        output_table(category, formats=formats).render_header()
     else:
-        output_table(category)
+        output_table(category, formats=formats)
 
 
-def _format(category: InputCategory | OutputCategory, file_name: str | None) -> str:
-    if category.format not in (None, "auto", "xlsx"):
-        return str(category.format)
-    return (format_of(file_name) if file_name else None) or "csv"
+def format_for(
+    category: InputCategory | OutputCategory, file_name: str | None, formats: Formats
+) -> str:
+    """Return the format of a category, which is that of the file if it is to be found by it."""
+    given, named = category.format, format_of(file_name, formats)
+    if given in (None, "auto"):
+        return named or "csv"
+    files = {format.name: format for format in (Xlsx, *filter(is_file_format, formats))}
+    as_lines = lines_of(files[given]) if given in files else None
+    return str(given) if as_lines is None else named or as_lines
 
 
-def _brought() -> list[Any]:
-    return list(registered("register_formats", "format").values())
+def asked_for(file_name: str | None) -> str | None:
+    """Return the format that a file name asks for, of the built-in ones and those of plugins."""
+    return format_of(file_name, brought()) if file_name else None
 
 
 def lazy_rows(job: Job, category: InputCategory, lines: list[Any], first: int) -> LazyRows:

@@ -18,6 +18,8 @@ from rocketjob_plugins.batch.io.iterables import row_of, rows_of, without_mark
 from rocketjob_plugins.batch.io.job_writes import store_categories
 from rocketjob_plugins.batch.io.writer import UploadWriter
 from rocketjob_plugins.batch.streams import ReadKeywords, ReadOptions, StreamError
+from rocketjob_plugins.batch.streams.file_formats import lines_of
+from rocketjob_plugins.batch.streams.known import chosen_streams, file_formats
 from rocketjob_plugins.batch.streams.options import check_keywords
 from rocketjob_plugins.batch.tabular import Tabular
 from rocketjob_plugins.batch.tabular.beginnings import check_declared
@@ -141,7 +143,7 @@ def _upload_file(job: BatchModel, source: Any, category: InputCategory, asked: A
     category.file_name, category.slice_records = name or former_name, None
     category.mode = mode
     options = ReadOptions(
-        **asked.reading_of(category),
+        **_as_chosen(asked.reading_of(category), category, name),
         quoted=header.table.dialect if header.table is not None else None,
         keep_width=header.table is not None and header.table.format == "fixed",
         format_options=category.format_options,
@@ -150,7 +152,7 @@ def _upload_file(job: BatchModel, source: Any, category: InputCategory, asked: A
         UploadWriter(job, category, asked.progress) as writer,
         streams.read_line_blocks(source, options) as blocks,
     ):
-        _check_workbook(blocks, header.table)
+        _check_format(blocks, header.table)
         category.first_record = writer.first
         _begin(header, writer.first == 1, former_name, blocks)
         for line, lines in _after_header(blocks, header, asked.on_first):
@@ -170,12 +172,26 @@ def _begin(
         raise error.at(file=blocks.name) from None
 
 
-def _check_workbook(blocks: streams.LineBlocks, table: Tabular | None) -> None:
-    if blocks.streams[:1] == ["xlsx"] and table is not None and table.dialect is None:
-        problem = (
-            f"is an Excel workbook, which cannot be read as {table.format}: use the format xlsx"
-        )
-        raise StreamError(problem, file=blocks.name)
+def _as_chosen(reading: ReadKeywords, category: InputCategory, name: str | None) -> ReadKeywords:
+    """Return how a file is to be read that is what its category says, however it is called."""
+    chosen = file_formats().get(category.format or "")
+    if chosen is None or lines_of(chosen) is not None:
+        return reading
+    names = chosen_streams(name, reading.get("streams"))
+    if names and names[0] in file_formats():
+        return reading
+    return {**reading, "streams": [chosen.name, *names]}
+
+
+def _check_format(blocks: streams.LineBlocks, table: Tabular | None) -> None:
+    format = blocks.format
+    if format is None or table is None:
+        return
+    fits = table.dialect is not None if lines_of(format) == "csv" else table.format == format.name
+    if not fits:
+        article = "an Excel workbook" if format.name == "xlsx" else f"a {format.name} file"
+        problem = f"is {article}, which cannot be read as {table.format}: use the format "
+        raise StreamError(problem + format.name, file=blocks.name)
 
 
 def _name_of(source: Any) -> str | None:
@@ -214,7 +230,7 @@ def _after_header(
 
 def _check_first(table: Tabular, lines: list[str], blocks: streams.LineBlocks) -> int:
     """Refuse what is of another form than the table's; return how many lines only say the form."""
-    if blocks.streams[:1] == ["xlsx"]:
+    if blocks.format is not None:
         return 0
     try:
         table.check_first(lines)

@@ -13,6 +13,7 @@ Memory stays bounded whatever the size of the file. Whatever is wrong with a fil
 from __future__ import annotations
 
 from rocketjob_plugins.batch.streams.errors import StreamError
+from rocketjob_plugins.batch.streams.file_formats import FileFormat, FilePlace
 from rocketjob_plugins.batch.streams.fixed import open_fixed_length, open_fixed_length_blocks
 from rocketjob_plugins.batch.streams.known import streams_of
 from rocketjob_plugins.batch.streams.limits import LIMITS, Limits
@@ -23,7 +24,7 @@ from rocketjob_plugins.batch.streams.lines import (
     open_lines,
     read_line_blocks,
 )
-from rocketjob_plugins.batch.streams.options import Dialect, ReadKeywords, ReadOptions
+from rocketjob_plugins.batch.streams.options import CSV, Dialect, ReadKeywords, ReadOptions
 from rocketjob_plugins.batch.streams.readers import BinaryFile, open_binary
 from rocketjob_plugins.batch.streams.source import Reader
 from rocketjob_plugins.batch.streams.stream import (
@@ -33,14 +34,17 @@ from rocketjob_plugins.batch.streams.stream import (
     Place,
     Stream,
 )
-from rocketjob_plugins.batch.streams.writer import Writer, open_writer
+from rocketjob_plugins.batch.streams.writer import Writer, open_writer, write_file
 
 __all__ = [
+    "CSV",
     "LIMITS",
     "BinaryFile",
     "Compressor",
     "Decompressor",
     "Dialect",
+    "FileFormat",
+    "FilePlace",
     "Layer",
     "Limits",
     "LineBlocks",
@@ -60,4 +64,5 @@ __all__ = [
     "open_writer",
     "read_line_blocks",
     "streams_of",
+    "write_file",
 ]

@@ -106,7 +106,7 @@ def open_fixed_length_blocks(
         raise StreamError(f"The length of records must be a whole number above 0: {length!r}")
     known = None if encoding is None else text_encoding(encoding)
     opened = open_layers(source, file_name, streams, limits)
-    if opened.source.is_text or opened.workbook:
+    if opened.source.is_text or opened.format:
         opened.reader.close()
         raise StreamError("has no bytes to count: open it in binary", file=opened.name)
     return FixedBlocks(opened, length, known)

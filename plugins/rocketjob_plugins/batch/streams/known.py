@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from rocketjob.base.text import did_you_mean
 from rocketjob_plugins.batch.registered import registered
 from rocketjob_plugins.batch.streams import content
 from rocketjob_plugins.batch.streams.built_in import BUILT_IN
 from rocketjob_plugins.batch.streams.errors import StreamError
+from rocketjob_plugins.batch.streams.file_formats import FileFormat, is_file_format
 from rocketjob_plugins.batch.streams.names import base_name
 from rocketjob_plugins.batch.streams.stream import Stream
+from rocketjob_plugins.batch.streams.xlsx import Xlsx
 
-WORKBOOKS = {"xlsx": "xlsx", "xlsm": "xlsx"}
 _BUILT_IN_BY_NAME = {each.name: each for each in BUILT_IN}
 
 
@@ -25,18 +27,27 @@ def known_streams() -> dict[str, Stream]:
     return {**_BUILT_IN_BY_NAME, **registered("register_streams", "stream")}
 
 
+def file_formats() -> dict[str, type[FileFormat]]:
+    """Return the formats of files that are no text, by name."""
+    brought = registered("register_file_formats", "file format").values()
+    return {format.name: format for format in (Xlsx, *filter(is_file_format, brought))}
+
+
 def extensions() -> dict[str, str]:
-    """Return the stream that each extension of a file name asks for."""
-    by_extension = {}
-    for stream in known_streams().values():
-        by_extension.update(dict.fromkeys((stream.name, *stream.extensions), stream.name))
-    return {**by_extension, **WORKBOOKS}
+    """Return the stream, or file format, that each extension of a file name asks for."""
+    return _by_extension([*known_streams().values(), *file_formats().values()])
 
 
-def built_in_extensions() -> frozenset[str]:
-    """Return the extensions that have a meaning without any plugin."""
-    own = {name for each in BUILT_IN for name in (each.name, *each.extensions)}
-    return frozenset(own | set(WORKBOOKS))
+def _by_extension(known: Sequence[Any]) -> dict[str, str]:
+    by_extension: dict[str, str] = {}
+    for each in known:
+        by_extension.update(dict.fromkeys((each.name, *each.extensions), each.name))
+    return by_extension
+
+
+def built_in_extensions() -> dict[str, str]:
+    """Return the extensions that have a meaning without any plugin, and which."""
+    return _by_extension([*BUILT_IN, Xlsx])
 
 
 def streams_of(file_name: str | None) -> list[str]:

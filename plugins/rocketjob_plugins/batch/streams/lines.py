@@ -14,9 +14,14 @@ from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import Any, Unpack
 
-from rocketjob_plugins.batch.streams import content, encodings, quotes, xlsx
+from rocketjob_plugins.batch.streams import content, encodings, quotes
 from rocketjob_plugins.batch.streams.errors import StreamError
+from rocketjob_plugins.batch.streams.file_formats import FilePlace, lines_of
+from rocketjob_plugins.batch.streams.inflate import seekable
+from rocketjob_plugins.batch.streams.known import wrong_content
+from rocketjob_plugins.batch.streams.limits import LIMITS
 from rocketjob_plugins.batch.streams.options import (
+    CSV,
     Dialect,
     LineKeywords,
     ReadOptions,
@@ -42,11 +47,12 @@ class LineBlocks:
         streams: through which it is read, from left to right as in a name.
         delimiter: what separates the lines; None as long as that is not known.
         line: how many lines of the file have been read.
+        format: what reads the file, where it is no text: rows are dicts, or lines as it says.
     """
 
     def __init__(self, opened: Opened, blocks: Callable[[LineBlocks], Iterator[list[str]]]) -> None:
         self._opened = opened
-        self.name, self.streams = opened.name, opened.streams
+        self.name, self.streams, self.format = opened.name, opened.streams, opened.format
         self.delimiter: str | None = None
         self.line = 0
         self._blocks = self._closing(blocks(self))
@@ -126,18 +132,44 @@ def open_lines(source: Any, **options: Unpack[LineKeywords]) -> Lines:
 def read_line_blocks(source: Any, options: ReadOptions) -> LineBlocks:
     """Open a file to be read as lists of lines; see `open_line_blocks`."""
     opened = open_layers(source, options.file_name, options.streams, options.limits)
-    if opened.workbook:
+    if opened.format is not None:
         return LineBlocks(opened, lambda blocks: _rows(blocks, opened, options))
     return LineBlocks(opened, lambda blocks: _Splitter(blocks, opened, options).lists())
 
 
-def _rows(blocks: LineBlocks, opened: Opened, options: ReadOptions) -> Iterator[list[str]]:
+def _rows(blocks: LineBlocks, opened: Opened, options: ReadOptions) -> Iterator[list[Any]]:
     clean, each = options.encode_cleaner, None
     if clean == "printable":
         each = functools.partial(_controls(None).sub, "")
-    for block in xlsx.row_blocks(opened, options, each):
+    limits, name, outer = options.limits or LIMITS, opened.streams[0], opened.streams[1:]
+    place = FilePlace(
+        name=opened.name,
+        limits=limits,
+        outer=outer,
+        wrong=lambda head: wrong_content(opened.name, name, head, outer),
+        dialect=options.quoted or CSV,
+        clean=each,
+    )
+    for block in _blocks_of(opened, options, place):
         blocks.line += len(block)
-        yield list(map(clean, block)) if callable(clean) else block
+        yield list(map(clean, block)) if callable(clean) and lines_of(opened.format) else block
+
+
+def _blocks_of(opened: Opened, options: ReadOptions, place: FilePlace) -> Iterator[list[Any]]:
+    assert opened.format is not None
+    if not hasattr(opened.format, "read"):
+        raise StreamError(f"{opened.format.name} can only be written", file=opened.name)
+    file, copy = seekable(opened.reader, opened.name, place.limits)
+    try:
+        yield from opened.format(options.format_options or {}).read(file, place)
+    except (StreamError, MemoryError):
+        raise
+    except Exception as error:  # whatever the library of a plugin raises
+        problem = f"cannot be read as {opened.format.name}: {type(error).__name__}: {error}"
+        raise StreamError(problem, file=opened.name) from error
+    finally:
+        if copy is not None:
+            copy.close()
 
 
 @functools.cache

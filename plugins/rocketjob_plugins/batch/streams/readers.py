@@ -9,9 +9,11 @@ import attrs
 
 from rocketjob.base.errors import RocketJobError
 from rocketjob_plugins.batch.streams.errors import StreamError
+from rocketjob_plugins.batch.streams.file_formats import FileFormat
 from rocketjob_plugins.batch.streams.inflate import Inflate
 from rocketjob_plugins.batch.streams.known import (
     chosen_streams,
+    file_formats,
     kind_of,
     known_streams,
     wrong_content,
@@ -29,13 +31,13 @@ class Opened:
         reader: the topmost layer.
         source: the lowest one.
         streams: what lies between, from left to right as in the name.
-        workbook: the topmost layer gives an Excel workbook.
+        format: what reads what the topmost layer gives, where that is no text.
     """
 
     reader: Reader
     source: Source
     streams: list[str]
-    workbook: bool = False
+    format: type[FileFormat] | None = None
 
     @property
     def name(self) -> str:
@@ -59,13 +61,13 @@ def open_layers(
     try:
         names = chosen_streams(lowest.file_name, streams)
         _check(names, lowest)
-        workbook, known = names[:1] == ["xlsx"], known_streams()
+        format, known = file_formats().get(names[0]) if names else None, known_streams()
         reader: Reader = lowest
-        for index in reversed(range(int(workbook), len(names))):
+        for index in reversed(range(int(format is not None), len(names))):
             outer = names[index + 1 :]
             place = _place(names[index], lowest, limits or LIMITS, outer)
             reader = _layer(known[names[index]], reader, place)
-        return Opened(reader, lowest, names, workbook)
+        return Opened(reader, lowest, names, format)
     except BaseException as error:
         lowest.close()
         if isinstance(error, StreamError):
@@ -76,8 +78,9 @@ def open_layers(
 def _check(names: list[str], source: Source) -> None:
     if source.is_text and names:
         raise StreamError(f"is open as text, so that {names[-1]} cannot be read: open it in binary")
-    if "xlsx" in names[1:]:
-        raise StreamError("xlsx must be the first of the streams: nothing can be inside a workbook")
+    inside = next((name for name in names[1:] if name in file_formats()), None)
+    if inside is not None:
+        raise StreamError(f"{inside} must be the first of the streams: nothing can be inside it")
 
 
 def _place(stream: str, source: Source, limits: Limits, outer: list[str]) -> Place:
@@ -169,7 +172,7 @@ def open_binary(
         StreamError: it cannot be opened, or is not what its streams say.
     """
     opened = open_layers(source, file_name, streams, limits)
-    if opened.source.is_text or opened.workbook:
+    if opened.source.is_text or opened.format:
         opened.reader.close()
         raise StreamError("cannot be read as bytes", file=opened.name)
     return BinaryFile(opened)

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import IO, Any, cast
 
 from rocketjob.base.errors import RocketJobError
 from rocketjob_plugins.batch.streams.deflate import Deflate
 from rocketjob_plugins.batch.streams.errors import StreamError
-from rocketjob_plugins.batch.streams.known import chosen_streams, known_streams, streams_of
+from rocketjob_plugins.batch.streams.file_formats import FileFormat, FilePlace
+from rocketjob_plugins.batch.streams.known import (
+    chosen_streams,
+    file_formats,
+    known_streams,
+    streams_of,
+)
 from rocketjob_plugins.batch.streams.names import shown
+from rocketjob_plugins.batch.streams.options import CSV, Dialect
 from rocketjob_plugins.batch.streams.stream import Layer, Place, Stream, Write
 from rocketjob_plugins.batch.streams.target import Target, open_target, rehearsed
 from rocketjob_plugins.batch.streams.texts import line_of
@@ -184,14 +191,79 @@ def open_writer(
     chosen = [] if as_it_is else chosen_streams(name, streams)
     if not as_it_is:
         _refuse_clear(target, name, chosen, streams is None)
-    if "xlsx" in chosen:
-        raise StreamError("Excel workbooks can only be read: write .csv", file=name)
+    if chosen and chosen[0] in file_formats():
+        raise StreamError(f"{chosen[0]} is no text and has rows: write_file writes it", file=name)
     if _is_text(target):
         if chosen:
             raise StreamError(f"A text file object cannot take {chosen[-1]}: open it in binary")
         target = _TextTarget(target)
     opened, _ = open_target(target, fsync)
     return Writer(opened, name, chosen, pgp_recipients)
+
+
+def write_file(
+    target: Any,
+    rows: Iterable[list[Any]],
+    format: type[FileFormat],
+    *,
+    options: Mapping[str, Any] | None = None,
+    dialect: Dialect = CSV,
+    streams: Sequence[str] | None = None,
+    pgp_recipients: Sequence[str] = (),
+) -> None:
+    """Write rows as a file that is no text, which appears when it is complete.
+
+    Args:
+        target: a path, a URL, or a file object in binary mode.
+        rows: in blocks; dicts, or lines in a dialect where the format has these.
+        format: such as the classes of `register_file_formats`.
+        options: for the format.
+        dialect: of lines of csv.
+        streams: what the file is packed by, without the format itself; by default as it is named.
+        pgp_recipients: whose keys a `.pgp` file is encrypted for.
+
+    Raises:
+        StreamError: it cannot be written; what was there before is untouched.
+    """
+    if not hasattr(format, "write"):
+        raise StreamError(
+            f"{format.name} can only be read: write another format", file=shown(str(target))
+        )
+    name = None if hasattr(target, "write") else str(target)
+    chosen = without_format(chosen_streams(name, streams))
+    with open_writer(target, streams=chosen, pgp_recipients=pgp_recipients) as writer:
+        place = FilePlace(name=writer.name, file_name=name, dialect=dialect)
+        try:
+            format(options or {}).write(rows, cast("IO[bytes]", _Sink(writer)), place)
+        except (RocketJobError, MemoryError):
+            raise
+        except Exception as error:  # whatever the library of a plugin raises
+            problem = f"cannot be written as {format.name}: {type(error).__name__}: {error}"
+            raise StreamError(problem, file=writer.name) from error
+
+
+def without_format(streams: Sequence[str]) -> list[str]:
+    """Return streams without the file format that may be the first of them."""
+    return list(streams[1:] if streams and streams[0] in file_formats() else streams)
+
+
+class _Sink(io.RawIOBase):
+    """A file to write to, for libraries that ask for one."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._writer, self._at = writer, 0
+
+    def write(self, data: Any) -> int:
+        content = bytes(data)
+        self._writer.write(content)
+        self._at += len(content)
+        return len(content)
+
+    def tell(self) -> int:
+        return self._at
+
+    def writable(self) -> bool:
+        return True
 
 
 def check_writer(
@@ -205,8 +277,12 @@ def check_writer(
     Raises:
         StreamError: it cannot.
     """
-    tried = rehearsed(target)
-    open_writer(tried, file_name=target, streams=streams, pgp_recipients=pgp_recipients).discard()
+    tried, chosen = rehearsed(target), chosen_streams(target, streams)
+    format = file_formats().get(chosen[0]) if chosen else None
+    if format is not None and hasattr(format, "library"):
+        format.library()
+    chosen = without_format(chosen)
+    open_writer(tried, file_name=target, streams=chosen, pgp_recipients=pgp_recipients).discard()
 
 
 def _refuse_clear(target: Any, name: str | None, chosen: list[str], is_default: bool) -> None:

@@ -11,20 +11,20 @@ import importlib
 import re
 import types
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from itertools import repeat
-from typing import IO, Any, cast
+from itertools import chain, repeat
+from typing import IO, Any, ClassVar, cast
 
 from rocketjob_plugins.batch.streams import content
 from rocketjob_plugins.batch.streams.errors import StreamError
-from rocketjob_plugins.batch.streams.inflate import DAMAGED, seekable
-from rocketjob_plugins.batch.streams.known import wrong_content
-from rocketjob_plugins.batch.streams.limits import LIMITS, Limits
-from rocketjob_plugins.batch.streams.options import CSV, Dialect, ReadOptions
-from rocketjob_plugins.batch.streams.readers import Opened
+from rocketjob_plugins.batch.streams.file_formats import FilePlace
+from rocketjob_plugins.batch.streams.inflate import DAMAGED
+from rocketjob_plugins.batch.streams.limits import Limits
+from rocketjob_plugins.batch.streams.options import Dialect
 from rocketjob_plugins.batch.streams.stream import HEAD_BYTES
+from rocketjob_plugins.batch.streams.workbook import library, write_workbook
 
 _ESCAPED = re.compile(r"_x(?!D[89A-F])([0-9A-F]{4})_", re.IGNORECASE)  # not half of a character
 ROWS = 1000  # in one block
@@ -32,29 +32,29 @@ TEXTS = ("inlineStr", "s")  # types of cells: a row of empty texts is a row, as 
 _NO_TIME = re.compile(r"\[[^]]*\]|\"[^\"]*\"|\\.")  # colours and quoted text of a number format
 
 
-def row_blocks(
-    opened: Opened, options: ReadOptions, clean: Callable[[str], str] | None = None
-) -> Iterator[list[str]]:
-    """Yield lists of CSV lines, one for each row of a sheet.
+class Xlsx:
+    """Excel workbooks: `sheet` is a name, or a number counted from 0, and by default the first."""
 
-    Args:
-        options: `quoted` is the dialect of the lines, which must be the one by which they are
-            parsed; in `format_options`, `sheet` is a name, or a number counted from 0, and by
-            default the first.
-        clean: is applied to each text.
-    """
-    name, limits = opened.name, options.limits or LIMITS
-    file, copy = seekable(opened.reader, name, limits)
-    try:
+    name: ClassVar[str] = "xlsx"
+    extensions: ClassVar[tuple[str, ...]] = ("xlsm",)
+    as_lines: ClassVar[str] = "csv"
+    library = staticmethod(library)
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        self._sheet = options.get("sheet")
+
+    def read(self, file: IO[bytes], place: FilePlace) -> Iterator[list[str]]:
+        """Yield lists of CSV lines, one for each row of a sheet."""
         head = file.read(HEAD_BYTES)
         file.seek(0)
         if not head.startswith(content.ZIP):
-            raise wrong_content(name, "xlsx", head, opened.streams[1:])
-        sheet = (options.format_options or {}).get("sheet")
-        yield from _blocks(_Workbook(file, name, limits, sheet, clean), options.quoted or CSV)
-    finally:
-        if copy is not None:
-            copy.close()
+            raise place.wrong(head)
+        book = _Workbook(file, place.name, place.limits, self._sheet, place.clean)
+        yield from _blocks(book, place.dialect)
+
+    def write(self, rows: Iterable[list[str]], file: IO[bytes], place: FilePlace) -> None:
+        """Write lines of CSV as the only sheet."""
+        write_workbook(chain.from_iterable(rows), place.dialect, place.name, file.write)
 
 
 class _Workbook:

@@ -17,8 +17,8 @@ from rocketjob_plugins.batch.tabular.beginnings import (
 )
 from rocketjob_plugins.batch.tabular.columns import REJECTED, ColumnRules, near
 from rocketjob_plugins.batch.tabular.fixed import Fixed
-from rocketjob_plugins.batch.tabular.formats import Csv, Format, Json, Psv
-from rocketjob_plugins.batch.tabular.known import find, known_formats, row_options
+from rocketjob_plugins.batch.tabular.formats import Csv, Json, Psv
+from rocketjob_plugins.batch.tabular.known import find, row_options
 
 OF_TEXT = (Csv, Fixed, Json, Psv)  # whose records are lines, or rows that need no parsing
 
@@ -56,10 +56,10 @@ class Tabular:
         required_columns: Sequence[str] | None = None,
         skip_unknown: bool = False,
         header_cleanser: str = "default",
-        formats: Iterable[type[Format]] = (),
+        formats: Iterable[Any] = (),
     ) -> None:
         options = dict(format_options or {})
-        self._format = find(format, known_formats(formats))(options)
+        self._format = find(format, formats)(options)
         self.format = self._format.name
         self.strict, self.skips_blank_lines = row_options(options)
         self._sure_of_separator = "separator" in options

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import importlib
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from rocketjob_plugins.batch.streams import Dialect, StreamError, open_writer
 from rocketjob_plugins.batch.streams.cells import LONGEST_TEXT, MOST_ROWS, cell_text, check_cells
+from rocketjob_plugins.batch.streams.errors import StreamError
 from rocketjob_plugins.batch.streams.names import shown
+from rocketjob_plugins.batch.streams.options import Dialect
 
 CHUNK = 256 * 1024
 
@@ -28,32 +29,24 @@ def library() -> Any:
 
 
 def write_workbook(
-    target: str,
-    lines: Iterable[str],
-    dialect: Dialect | None = None,
-    *,
-    streams: Sequence[str] = (),
-    pgp_recipients: Sequence[str] = (),
+    lines: Iterable[str], dialect: Dialect, name: str, write: Callable[[bytes], Any]
 ) -> None:
-    """Write lines of csv as the only sheet of a workbook, which appears when it is complete.
+    """Write lines of csv as the only sheet of a workbook.
 
     Raises:
         StreamError: it cannot be written; the message names the row and the column.
     """
     book = library().Workbook(write_only=True)  # its rows go to a temporary file
-    sheet = _Sheet(book.create_sheet(), target)
-    with (
-        open_writer(target, streams=list(streams), pgp_recipients=pgp_recipients) as writer,
-        tempfile.TemporaryFile() as file,
-    ):
+    sheet = _Sheet(book.create_sheet(), name)
+    with tempfile.TemporaryFile() as file:
         try:
-            for row in _rows(lines, dialect or Dialect(), target):
+            for row in _rows(lines, dialect, name):
                 sheet.append(row)
         finally:
             book.save(file)  # also when a row failed: it removes its temporary files
         file.seek(0)
         while data := file.read(CHUNK):
-            writer.write(data)
+            write(data)
 
 
 def _rows(lines: Iterable[str], dialect: Dialect, target: str) -> Iterator[list[str]]:
