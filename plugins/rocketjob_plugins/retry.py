@@ -9,7 +9,8 @@ Class attributes: `retry_on` (only these errors; by default all), `retry_jitter`
 delay that is added at random, 0.0).
 
 The delay after attempt n is `n**4 + 5` seconds: 6 s, 21 s, 86 s, 261 s and so on, or 25 attempts in
-about 25 days. Override `retry_delay` to change it. The failure and the retry are one write: a job
+about 25 days. Override `retry_delay` to change it for a class; a plugin does so for any class that
+does not, with the hook `backoff`. The failure and the retry are one write: a job
 that is retried is never stored as failed. Its exception stays visible until it succeeds, and every
 attempt is in `job.history`. A job that has expired, or is no longer valid, is not retried; nor is
 one whose worker process crashed too often, unless `retry_on` names `WorkerCrashed`.
@@ -24,10 +25,22 @@ import random
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
-from rocketjob import Job, WorkerCrashed, after, before, field, hookimpl, only_for, validators
+from rocketjob import (
+    Job,
+    WorkerCrashed,
+    after,
+    before,
+    field,
+    hookimpl,
+    hookspec,
+    only_for,
+    validators,
+)
+from rocketjob.application import current
 from rocketjob.base import clock
 from rocketjob.base.errors import ConfigurationError
 from rocketjob.jobs.reasons import Reason
+from rocketjob.plugins.answers import answer
 
 LONGEST = timedelta(days=365)
 
@@ -67,7 +80,16 @@ class Retry(Job, abstract=True):
         return len(self.failed_at_list)
 
     def retry_delay(self, attempt: int) -> timedelta | float:
-        """Return how long to wait after a failed attempt, numbered from 1; a number is seconds."""
+        """Return how long to wait after a failed attempt, numbered from 1; a number is seconds.
+
+        A class may override it: `failing_with` is the error. Else the plugins are asked.
+        """
+        plugins = current().plugins
+        if plugins.listens("backoff", type(self)):
+            arguments = {"job": self, "attempt": attempt, "exception": self.failing_with}
+            answer = plugins.decide("backoff", plugins.note, **arguments)
+            if answer is not None:
+                return answer.value  # type: ignore[no-any-return]
         return attempt**4 + 5
 
     @before("fail")
@@ -109,6 +131,35 @@ class Retry(Job, abstract=True):
         return True
 
 
+def _is_pause(value: Any) -> bool:
+    if isinstance(value, timedelta):
+        return value >= timedelta(0)
+    return (
+        isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
+    )
+
+
+class RetryHooks:
+    """The hook that this plugin brings."""
+
+    @hookspec(firstresult=True)
+    @answer("a timedelta or a number of seconds, not negative, or None", _is_pause)
+    def backoff(
+        self, job: Retry, attempt: int, exception: BaseException | str | None
+    ) -> timedelta | float | None:
+        """Say how long a job with the mixin Retry waits before it is tried again.
+
+        Called before a failure is stored that will be retried, in the process and on the thread
+        that fails the job; for classes that do not override `retry_delay` themselves. The first
+        answer that is not None counts; `retry_jitter` is added to it, and a year is the longest. Of
+        a plugin that fails, which `doctor` names, nothing counts.
+
+        Args:
+            attempt: which one has failed, from 1.
+            exception: what perform raised, or the reason in words.
+        """
+
+
 def _is_error(kind: Any) -> bool:
     return isinstance(kind, type) and issubclass(kind, BaseException)
 
@@ -123,6 +174,11 @@ def explain(job: Retry) -> list[Reason]:
         f"{job.exception.class_name}: {job.exception.message}"
     )
     return [Reason("retry", text, job.run_at)]
+
+
+@hookimpl
+def register_hookspecs(manager: Any) -> None:
+    manager.add_hookspecs(RetryHooks)
 
 
 @hookimpl

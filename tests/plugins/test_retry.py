@@ -11,6 +11,7 @@ from rocketjob import (
     WorkerCrashed,
     after,
     before,
+    hookimpl,
     validate,
 )
 from rocketjob_plugins.retry import Retry
@@ -318,3 +319,59 @@ def test_a_job_that_is_not_to_be_retried_is_not_exhausted(rocketjob):
     ExhaustedJob.create(retry_limit=0)
     run_for(rocketjob, 3)
     assert told == []
+
+
+# --- the hook backoff --------------------------------------------------------------------------
+
+
+class PatientPayJob(Retry, Job):
+    def perform(self):
+        raise ConnectionError("down")
+
+
+class OwnDelayJob(PatientPayJob):
+    def retry_delay(self, attempt):
+        return 1
+
+
+def delay_with(rocketjob, cls, returned, name="patience"):
+    """Return the seconds that a job waits where a plugin has this to say."""
+    seen = []
+
+    class Patience:
+        @hookimpl
+        def backoff(self, job, attempt, exception):
+            seen.append((type(job), attempt, type(exception)))
+            return returned() if callable(returned) else returned
+
+    rocketjob.plugins.register(Patience(), name)
+    rocketjob.freeze()
+    job = cls.create()
+    rocketjob.work_off(1)
+    job.reload()
+    return (job.run_at - job.failed_at_list[0]).total_seconds(), seen
+
+
+@pytest.mark.parametrize(
+    ("returned", "seconds"), [(600, 600), (timedelta(minutes=1), 60), (0, 0), (None, 6)]
+)
+def test_a_plugin_says_how_long_a_failed_job_waits(rocketjob, returned, seconds):
+    assert delay_with(rocketjob, PatientPayJob, returned) == (
+        seconds,
+        [(PatientPayJob, 1, ConnectionError)],
+    )
+
+
+def test_a_class_that_has_its_own_delay_keeps_it(rocketjob):
+    assert delay_with(rocketjob, OwnDelayJob, 600) == (1, [])
+
+
+@pytest.mark.parametrize(
+    "wrong", [-1, "soon", True, float("nan"), float("inf"), timedelta(-1), lambda: 1 / 0]
+)
+def test_a_plugin_that_fails_or_says_nonsense_counts_for_nothing_and_is_named(rocketjob, wrong):
+    seconds, _ = delay_with(rocketjob, PatientPayJob, wrong, "hasty")
+    assert seconds == 6
+    (problem,) = rocketjob.plugins.problems
+    assert "The plugin hasty" in problem
+    assert "backoff" in problem

@@ -8,6 +8,8 @@ from rocketjob import hookspec
 from rocketjob.plugins.answers import list_of
 
 if TYPE_CHECKING:
+    from rocketjob import Job
+    from rocketjob_plugins.batch.outcome.told import SliceDone
     from rocketjob_plugins.batch.serializers import Serializer
     from rocketjob_plugins.batch.streams import Stream
 
@@ -114,3 +116,18 @@ def register_file_formats() -> list[Any]:
     the name or an extension of another is refused, unless its attribute `replaces` is True.
     """
     raise NotImplementedError
+
+
+@hookspec
+def slice_done(job: Job, slice: SliceDone) -> None:
+    """Learn that a slice was processed, or has failed, after that was stored with its output.
+
+    Called once for each slice, on the thread of the worker that processed it, in its process; not
+    for one that is released to go on later, nor where the process dies right after it was stored,
+    nor where an answer of the store is lost. Never for a single record. An error is logged with the
+    plugin's name and changes nothing else.
+
+    Args:
+        slice: what became of it: `number`, `records`, `state` (`done` or `failed`), `rejects`,
+            `error`, `seconds`.
+    """

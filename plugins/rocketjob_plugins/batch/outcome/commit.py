@@ -34,6 +34,7 @@ def store_outcomes(job: BatchModel, outcomes: list[Outcome]) -> dict[str, int]:
 
     statistics: dict[str, int] = {}
     for outcome, done in zip(outcomes, store.commit(decide), strict=True):
+        outcome.is_stored = done.held
         if not done.held:
             _lost(job, outcome)
             continue

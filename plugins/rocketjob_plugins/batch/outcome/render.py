@@ -57,7 +57,12 @@ class Outcome:
         start: the first record to process, from 0: later than 0 where an earlier try got so far.
         index: the record in work, from 0.
         state: done, failed or released.
+        is_stored: whether it was stored, the slice being still this worker's.
+        seconds: how long it took to process.
     """
+
+    is_stored = False
+    seconds = 0.0
 
     def __init__(self, slice_: Slice, job: BatchModel) -> None:
         self.slice, self.job = slice_, job

@@ -85,7 +85,7 @@ class SlicePerformer:
 
     def _process(self, slice_: Slice) -> Outcome:
         job = self.job
-        outcome = Outcome(slice_, job)
+        outcome, began = Outcome(slice_, job), time.monotonic()
         job.current_slice = slice_
         try:
             watched(job, lambda: self._in_callbacks(slice_, outcome), slice_.id)
@@ -95,6 +95,7 @@ class SlicePerformer:
             self._log_failure(slice_, outcome.error or error)
         finally:
             job.current_slice = None
+        outcome.seconds = time.monotonic() - began
         return outcome
 
     def _in_callbacks(self, slice_: Slice, outcome: Outcome) -> int:

@@ -15,6 +15,7 @@ from rocketjob.base.log import Logger
 from rocketjob.jobs.exception import message_of
 from rocketjob.store import atomically
 from rocketjob.worker.contexts import in_fresh_context
+from rocketjob_plugins.batch.outcome import told
 from rocketjob_plugins.batch.outcome.commit import add_statistics, store_outcomes
 from rocketjob_plugins.batch.outcome.render import Outcome
 from rocketjob_plugins.batch.settings import within_reach
@@ -104,6 +105,7 @@ class SliceWorker:
         try:
             if self._pending:
                 self._counted = store_outcomes(self.job, self._pending)
+                told.tell(self.job, self._pending)
         except Exception as error:
             if self.job.input.store.is_transient(error):
                 raise
@@ -124,7 +126,8 @@ class SliceWorker:
 
         def stored_and_claimed() -> list[Slice]:
             claimed = atomically(store, step)
-            self._pending = []
+            stored, self._pending = self._pending, []
+            told.tell(self.job, stored)
             return claimed
 
         try:
@@ -159,6 +162,7 @@ class SliceWorker:
             except Exception as refused:
                 outcome.refused_by_store(refused)
                 self._persistently(lambda each=outcome: store_outcomes(job, [each]))  # type: ignore[misc]
+            told.tell(job, [outcome])
             self._pending.remove(outcome)
 
     def _persistently(self, step: Callable[[], T]) -> T:
@@ -245,6 +249,7 @@ class SliceWorker:
         failed = next((outcome.error for outcome in outcomes if outcome.error is not None), None)
         if self.worker.inline and failed is not None:
             self._counted = store_outcomes(job, outcomes)
+            told.tell(job, outcomes)
             self._held = []
             raise SliceFailed(failed)
         return outcomes
