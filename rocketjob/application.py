@@ -79,6 +79,11 @@ class Application:
                     self._plugins = plugins
         return self._plugins
 
+    @property
+    def loaded_plugins(self) -> PluginManager | None:
+        """The plugins, if something has needed them."""
+        return self._plugins
+
     def declared(self, disabled: Iterable[str]) -> Declared:
         """Return the settings of the plugins without those of some names."""
         if self._plugins is not None and set(disabled) == set(self.config.disabled_plugins):

@@ -18,6 +18,7 @@ import attrs
 
 from rocketjob.base.functions import refuse_pending, refuse_unawaited
 from rocketjob.base.text import did_you_mean
+from rocketjob.model.ownership import is_switched_off
 
 F = TypeVar("F", bound=Callable[..., Any])
 Kind = Literal["before", "after", "around"]
@@ -39,6 +40,8 @@ class Callback:
     when: Callable[[Any], bool] | None = None
 
     def applies(self, document: Any) -> bool:
+        if self.function is not None and is_switched_off(self.function.__module__):
+            return False
         if self.when is None:
             return True
         answer = self.when(document)

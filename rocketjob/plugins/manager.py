@@ -9,6 +9,7 @@ which it fails is left out too; its other hooks are called as before.
 
 from __future__ import annotations
 
+import functools
 import inspect
 import logging
 from collections import Counter
@@ -24,6 +25,7 @@ from rocketjob.base.config import KERNEL, Declared, variable
 from rocketjob.base.errors import HookFailed, PluginError
 from rocketjob.base.settings import Setting
 from rocketjob.base.text import did_you_mean
+from rocketjob.model.ownership import note_plugin
 from rocketjob.plugins import hookspecs, importing, kernel
 from rocketjob.plugins.calls import (
     OURS,
@@ -140,6 +142,7 @@ class PluginManager:
                 f"The plugin {whose(entry_point)} {refused}: install a version of it for this one, "
                 f"or set disabled_plugins = [{entry_point.name!r}]"
             )
+        note_plugin(entry_point.module, entry_point.name)
         plugin, warnings = importing.load(entry_point)
         for warning in warnings:
             self._problems.warn(entry_point.name, warning)
@@ -169,6 +172,8 @@ class PluginManager:
                 f"The plugin {self.whose(name)} is not registered: there is one called {name} "
                 "already. Give it another name"
             )
+        if inspect.ismodule(plugin):
+            note_plugin(plugin.__name__, name)
         try:
             self._pluggy.register(plugin, name=name)
         except (ValueError, pluggy.PluginValidationError) as error:
@@ -176,7 +181,7 @@ class PluginManager:
             text = " ".join(str(error).split())  # pluggy's has several lines
             raise PluginError(f"The plugin {self.whose(name)} is not valid: {text}") from error
         finally:
-            self._hooks = {}
+            self._changed()
         try:
             absent = (self._disabled & self._found.keys()) | self._problems.left_out
             for warning in check_hooks(self._pluggy, plugin, self.whose(name), absent):
@@ -191,7 +196,7 @@ class PluginManager:
             self._forget_settings(name)
             self._pluggy.unregister(name=name)
             self._states.forget(name)
-            self._hooks = {}
+            self._changed()
 
     def _collect_settings(self, only: str | None = None) -> None:
         """Note the settings that all plugins bring, or one that was registered later.
@@ -283,12 +288,25 @@ class PluginManager:
         self._forget_settings(str(self._pluggy.get_name(plugin)))
         self._states.forget(str(self._pluggy.get_name(plugin)))
         self._pluggy.unregister(plugin)
-        self._hooks = {}
+        self._changed()
 
     def add_hookspecs(self, module: Any) -> None:
         """Add the hooks that a plugin brings; call it from `register_hookspecs`."""
         self._pluggy.add_hookspecs(module)
         self._hooks = {}
+
+    @functools.cached_property
+    def modules(self) -> frozenset[str]:
+        """The modules of the plugins that are loaded here."""
+        loaded = self._pluggy.list_name_plugin()
+        of_themselves = [plugin.__name__ for _, plugin in loaded if inspect.ismodule(plugin)]
+        named = [self._found[name].module for name, _ in loaded if name in self._found]
+        return frozenset((*of_themselves, *named))
+
+    def _changed(self) -> None:
+        """Forget what was worked out of the plugins that are loaded."""
+        self._hooks = {}
+        self.__dict__.pop("modules", None)
 
     # --- calling -----------------------------------------------------------------------------
 

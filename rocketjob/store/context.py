@@ -52,6 +52,9 @@ class Plugins(Protocol):
     @property
     def problems(self) -> list[str]: ...
 
+    @property
+    def modules(self) -> frozenset[str]: ...
+
 
 def unless_transient(store: Store, failed: Failed) -> Failed:
     """Return what to do with a plugin's error, so that the others go on; the store's are raised."""
@@ -73,6 +76,9 @@ class Context(Protocol):
 
     @property
     def plugins(self) -> Plugins: ...
+
+    @property
+    def loaded_plugins(self) -> Plugins | None: ...
 
     @property
     def store(self) -> Store: ...
