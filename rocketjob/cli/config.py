@@ -36,7 +36,7 @@ def config(ctx: click.Context, as_json: bool) -> None:
     _ = application.current().plugins  # whose problems every command names
     values, origins = settings.load(given).as_dict(), settings.origins(given)
     rows = [
-        (name, _shown(setting, values[name]), _origin(name, origins[name]))
+        (name, shown(setting, values[name]), _origin(name, origins[name]))
         for name, setting in settings.known(values["disabled_plugins"]).items()
     ]
     if as_json:
@@ -49,7 +49,8 @@ def config(ctx: click.Context, as_json: bool) -> None:
     )
 
 
-def _shown(setting: Setting[Any], value: Any) -> Any:
+def shown(setting: Setting[Any], value: Any) -> Any:
+    """Return a setting's value as people may see it."""
     if setting.secret and value:
         return ["(hidden)"] * len(value) if isinstance(value, list) else "(hidden)"
     if setting.name.endswith("url") and value:

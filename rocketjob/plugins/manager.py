@@ -412,6 +412,30 @@ class PluginManager:
             self._hooks[name] = hook
         return hook
 
+    def ask_one(self, plugin: str, hook: str, /, **offered: Any) -> Any:
+        """Call a hook of one plugin alone; return what it answered, or None.
+
+        An error is kept for `problems`.
+
+        Args:
+            offered: arguments; those that the hook does not take are left out.
+
+        Raises:
+            LookupError: the hook takes another argument besides.
+        """
+        caller = getattr(self._pluggy.hook, hook)
+        if missing := set(caller.spec.argnames) - offered.keys():
+            raise LookupError(f"{hook} takes {', '.join(sorted(missing))} besides")
+        own = [
+            each
+            for each in caller.get_hookimpls()
+            if each.plugin_name == plugin and not each.wrapper
+        ]
+        answers = Hook(hook, own, caller.spec.function, self.whose, self._watch).all(
+            offered, self.note
+        )
+        return answers[0].value if answers else None
+
     def watched(self) -> Any:
         """Return a context in which hooks that block their thread are named in the log."""
         return self._watch.on_a_thread()
@@ -436,6 +460,22 @@ class PluginManager:
         """The plugins that are loaded, the kernel not among them."""
         names = (name for name, _ in self._pluggy.list_name_plugin())
         return sorted(name for name in names if name != KERNEL_PLUGIN)
+
+    def plugin(self, name: str) -> Any:
+        """Return the module or object that is the plugin of this name; None if it is not loaded."""
+        return self._pluggy.get_plugin(name)
+
+    def hookspecs_of(self, name: str) -> list[str]:
+        """Return the names of the hooks that a plugin adds, for others to implement."""
+        plugin = self.plugin(name)
+        if plugin is None:
+            return []
+        module = getattr(plugin, "__name__", None) or type(plugin).__module__
+        return sorted(
+            hook
+            for hook in known_hooks(self._pluggy)
+            if _is_within(getattr(self._pluggy.hook, hook).spec.function.__module__, module)
+        )
 
     @property
     def problems(self) -> list[str]:
@@ -482,6 +522,10 @@ class PluginManager:
         if plugin is None or name in self._problems.left_out:
             return None
         return [caller.name for caller in self._pluggy.get_hookcallers(plugin) or []]
+
+
+def _is_within(module: str, package: str) -> bool:
+    return module == package or module.startswith(f"{package}.")
 
 
 def _two(one: metadata.EntryPoint, other: metadata.EntryPoint) -> str:

@@ -19,6 +19,7 @@ import rocketjob_plugins
 from rocketjob import Job
 from rocketjob.base import config, errors
 from rocketjob.plugins import hookspecs
+from rocketjob.plugins.manager import PluginManager
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
@@ -264,18 +265,45 @@ def test_every_event_is_documented():
     assert events <= set(first_cells("callbacks.md"))
 
 
-def test_every_hook_is_documented():
+def hooks():
+    """Return the names of all hooks: the kernel's, and those that the plugins here bring."""
     theirs = Path(rocketjob_plugins.__file__).parent.glob("*/hookspecs.py")
     names = [f"rocketjob_plugins.{path.parent.name}.hookspecs" for path in theirs]
     found = [importlib.import_module(name) for name in names]
     assert len(found) >= 2
-    known = {
+    return {
         name
         for module in (hookspecs, *found)
         for name, value in vars(module).items()
         if hasattr(value, "rocketjob_spec")
     }
-    assert known == set(first_cells("plugins/hooks.md"))
+
+
+def test_every_hook_is_documented():
+    text = (DOCS / "plugins/hooks.md").read_text().partition("## Where each is called")[0]
+    assert hooks() == set(re.findall(r"^\| `([a-z_]+)` \|", text, re.MULTILINE))
+
+
+def test_of_every_hook_the_process_the_thread_and_the_guarantee_are_documented():
+    text = (DOCS / "plugins/hooks.md").read_text().partition("## Where each is called")[2]
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| `")]
+    assert {row[0].strip("| `") for row in rows} == hooks()
+    threads = {
+        *("main", "any", "the same", "sweep", "the worker's"),
+        *("the one that first needs the plugins", "the one that first needs the store"),
+    }
+    for row in rows:
+        assert len(row) == 4, row
+        assert row[2] in threads, row
+        assert len(row[3]) > 5, row
+
+
+@pytest.mark.parametrize("name", sorted(hooks()))
+def test_the_kind_of_a_hook_in_the_table_is_that_of_its_specification(name):
+    caller = getattr(PluginManager().hook, name)
+    text = (DOCS / "plugins/hooks.md").read_text()
+    kind = re.search(rf"^\| `{name}` \|(?:.*\|)? (collect|first|notify) \|", text, re.MULTILINE)[1]
+    assert (kind == "first") is bool(caller.spec.opts["firstresult"])
 
 
 def test_what_the_package_exports_is_in_the_reference():

@@ -3,6 +3,7 @@
 import re
 import sys
 import types
+from importlib import metadata
 from importlib.metadata import EntryPoint
 
 import click
@@ -11,6 +12,7 @@ import pytest
 from rocketjob import hookimpl
 from rocketjob.cli import Group
 from rocketjob.plugins.manager import PluginManager
+from support.plugins import entry_point, install
 
 
 def plugin(name, **hooks):
@@ -129,3 +131,147 @@ def broken(folder):
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: broken-plugin\nVersion: 1.2\n")
     (info / "entry_points.txt").write_text("[rocketjob]\nbroken = cli_broken_plugin\n")
+
+
+# --- one plugin ------------------------------------------------------------------------------
+
+SOURCE = '''"""Weigh parcels.
+
+At length.
+"""
+from rocketjob.base.settings import Setting
+import click
+
+class Weighed(Job, abstract=True):
+    """Jobs of something that has a weight."""
+    grams: int = field(default=0, description="without the box")
+
+class Specifications:
+    @hookspec
+    def register_scales(self):
+        "Return scales."
+
+class Scale:
+    name = "kitchen"
+
+@hookimpl
+def register_hookspecs(manager): manager.add_hookspecs(Specifications)
+@hookimpl
+def register_scales(): return [Scale]
+@hookimpl
+def register_mixins(): return [Weighed]
+@hookimpl
+def register_settings():
+    return [
+        Setting("unit", "g", str, "of weights", table="weights"),
+        Setting("token", "abc", str, "of the scale", table="weights", secret=True),
+    ]
+@hookimpl
+def register_commands(cli): cli.add_command(click.Command("weigh", help="Weigh a parcel."))
+@hookimpl
+def register_stores(config): return [config.url]
+'''
+
+
+@pytest.fixture
+def weights(monkeypatch):
+    made = entry_point(monkeypatch, "weights", SOURCE)
+    made.load().__doc__ = SOURCE.split('"""')[1]
+    install(monkeypatch, made)
+
+
+def test_the_page_of_a_plugin_shows_all_that_it_brings(weights, cli):
+    result = cli("plugins", "weights")
+    assert result.code == 0
+    assert result.out == (
+        "weights (enabled), rocketjob-plugin-weights 0.1\n"
+        "module rocketjob_plugin_weights\n"
+        "Weigh parcels.\n"
+        "\n"
+        "settings\n"
+        "  weights.unit = g  of weights (ROCKETJOB_WEIGHTS_UNIT)\n"
+        "  weights.token = (hidden)  of the scale (ROCKETJOB_WEIGHTS_TOKEN)\n"
+        "\n"
+        "commands\n"
+        "  rocketjob weigh  Weigh a parcel.\n"
+        "\n"
+        "mixins\n"
+        "  Weighed  Jobs of something that has a weight.\n"
+        "    grams: int  without the box\n"
+        "\n"
+        "scales\n"
+        "  kitchen\n"
+        "\n"
+        "stores\n"
+        "  sqlite://:memory:\n"
+        "\n"
+        "hooks that it implements\n"
+        "  register_commands\n"
+        "  register_hookspecs\n"
+        "  register_mixins\n"
+        "  register_scales\n"
+        "  register_settings\n"
+        "  register_stores\n"
+        "\n"
+        "hooks that it adds\n"
+        "  register_scales\n"
+    )
+
+
+def test_the_page_of_a_plugin_for_programs(weights, cli):
+    found = cli("plugins", "weights", "--json").object
+    assert (found["name"], found["status"], found["error"]) == ("weights", "enabled", None)
+    assert found["mixins"] == [
+        {
+            "name": "Weighed",
+            "help": "Jobs of something that has a weight.",
+            "fields": [{"name": "grams", "type": "int", "help": "without the box"}],
+        }
+    ]
+    assert [each["value"] for each in found["settings"]] == ["g", "(hidden)"]
+    assert found["settings"][1]["default"] == "(hidden)"
+    assert found["commands"] == [{"name": "weigh", "help": "Weigh a parcel."}]
+    assert found["brings"] == {"scales": ["kitchen"], "stores": ["sqlite://:memory:"]}
+    assert found["hookspecs"] == ["register_scales"]
+
+
+def test_a_plugin_that_there_is_not_is_refused_with_the_name_that_was_meant(cli):
+    result = cli("plugins", "retri")
+    assert (result.code, result.out) == (1, "")
+    assert "there is no plugin retri; did you mean retry?" in result.err
+
+
+def test_the_page_of_a_plugin_that_is_left_out_says_what_is_wrong(shell, tmp_path):
+    broken(tmp_path)
+    result = shell("plugins", "broken", env={"PYTHONPATH": str(tmp_path)})
+    assert result.code == 1
+    assert result.out.startswith("broken (error), broken-plugin 1.2\nmodule cli_broken_plugin\n")
+    assert "errors\n  The plugin broken (" in result.out
+    assert "no_such_thing" in result.out
+    found = shell("plugins", "broken", "--json", env={"PYTHONPATH": str(tmp_path)}).object
+    assert (found["status"], found["hooks"], found["settings"]) == ("error", [], [])
+
+
+def test_the_page_of_a_plugin_that_is_disabled_says_so(shell):
+    result = shell("plugins", "retry", "--set", "disabled_plugins=retry")
+    assert (result.code, result.lines[0].split(",")[0]) == (0, "retry (disabled)")
+    assert "mixins" not in result.out
+
+
+def test_what_is_wrong_with_a_part_of_a_plugin_is_on_its_page(cli, monkeypatch):
+    source = "@hookimpl\ndef register_jobs(): raise KeyError('boom')\ndef explain(job): ..."
+    install(monkeypatch, entry_point(monkeypatch, "partly", source))
+    result = cli("plugins", "partly")
+    assert result.code == 1
+    assert "errors\n  The plugin partly (" in result.out
+    assert "failed in register_jobs: KeyError: 'boom'" in result.out
+    assert "warnings\n  The plugin partly (" in result.out
+    assert cli("plugins", "retry").code == 0
+
+
+@pytest.mark.parametrize("name", [each.name for each in metadata.entry_points(group="rocketjob")])
+def test_every_plugin_that_is_installed_has_a_page(cli, name):
+    result = cli("plugins", name)
+    assert result.code == 0
+    assert result.lines[0].startswith(f"{name} (enabled)")
+    assert result.lines[2]
