@@ -54,6 +54,13 @@ def test_dependencies_hold_without_transactions_too(mongo_server):
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
 
+def test_the_load_throttle_holds_on_mongodb_too(mongo_server):
+    url = f"{mongo_server}/DATABASE?rocketjobTransactions=false&rocketjobWakeUp=tailable"
+    folder = EXAMPLES / "rocketjob-plugin-load-throttle"
+    ran = run_tests_of(folder, "-k", "says or bears or the_replica", LOAD_THROTTLE_TEST_URL=url)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
 def test_the_plugin_of_the_guide_is_short():
     text = (EXAMPLES / "rocketjob-plugin-audit" / "rocketjob_plugin_audit.py").read_text()
     code = text.split('"""')[2].split("\n")
