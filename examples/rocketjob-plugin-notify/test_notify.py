@@ -36,7 +36,7 @@ class Fine(Notify, Job):
     def perform(self): ...
 
 
-class Again(Retry, Notify, Job):
+class PayAgain(Retry, Notify, Job):
     retry_limit = 1
 
     def perform(self):
@@ -46,7 +46,7 @@ class Again(Retry, Notify, Job):
 @pytest.fixture
 def rocketjob():
     loaded = [plugin, "singleton", "retry"]
-    with sandbox(plugins=loaded, notify={"allow_private": True, "secret": "key"}) as made:
+    with sandbox(plugins=loaded, notify={"allow_internal": True, "secret": "key"}) as made:
         yield made
 
 
@@ -146,7 +146,7 @@ def test_completing_and_aborting_are_posted_where_a_job_says_so(rocketjob, recei
 
 
 def test_a_failure_that_is_retried_is_not_told(rocketjob, receiver):
-    Again.create(notify_url=receiver.url)
+    PayAgain.create(notify_url=receiver.url)
     rocketjob.work_off()
     assert receiver.seen == []
     rocketjob.travel(DAY)
@@ -330,14 +330,14 @@ def test_a_receiver_that_cannot_be_one_is_refused(rocketjob, fields, says):
 
 
 def test_private_addresses_are_refused_unless_they_are_allowed(rocketjob, receiver):
-    package.configure(notify={"allow_private": False})
+    package.configure(notify={"allow_internal": False})
     for host in ("127.0.0.1", "localhost"):
         Pay.create(notify_url=receiver.url.replace("127.0.0.1", host))
     rocketjob.work_off()
     assert receiver.seen == []
     errors = [message["error"] for message in outbox.messages().find({"next_at": None})]
     assert len(errors) == 2
-    assert "has the private address 127.0.0.1; set allow_private = true in [notify]" in errors[0]
+    assert "has the private address 127.0.0.1; set allow_internal = true in [notify]" in errors[0]
 
 
 @pytest.mark.parametrize(

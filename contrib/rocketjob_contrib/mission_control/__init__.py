@@ -50,6 +50,7 @@ __all__ = [
     "create_app",
 ]
 
+OF_EXTRA = ("jinja2", "starlette", "uvicorn")
 _LAZY = {
     "Identity": "access",
     "Panel": "panels",
@@ -87,7 +88,12 @@ def register_commands(cli: click.Group) -> None:
 
 @hookimpl
 def register_pages() -> list[Section]:
-    from rocketjob_contrib.mission_control import directories, jobs  # need the extra
+    try:
+        from rocketjob_contrib.mission_control import directories, jobs  # need the extra
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in OF_EXTRA:
+            raise
+        return []  # without the extra there is no `rocketjob web`, and nothing is wrong with that
 
     return [jobs.section(), directories.section()]
 

@@ -72,7 +72,7 @@ SETTINGS: list[Setting[Any]] = [
     Setting("url", None, _url, "where messages are posted, unless a job says", table="notify",
             secret=True),
     Setting("secret", None, str, "the key that signs what is posted", table="notify", secret=True),
-    Setting("allow_private", False, bool, "whether to post to this machine and private networks",
+    Setting("allow_internal", False, bool, "whether to post to this machine and private networks",
             table="notify"),
     Setting("smtp", None, _smtp, "the mail server, smtp:// smtp+starttls:// or smtps://",
             table="notify", secret=True),

@@ -42,7 +42,7 @@ def post(message: Stored, own: Any) -> None:
     headers = {"Content-Type": "application/json", "User-Agent": "rocketjob-plugin-notify"}
     if own.secret:
         headers[SIGNATURE] = signature(own.secret, body, int(now().timestamp()))
-    status = _post(url, body, headers, own.timeout_seconds, own.allow_private)
+    status = _post(url, body, headers, own.timeout_seconds, own.allow_internal)
     if status == GONE:
         raise Refused("the receiver answered 410: it is gone")
     if not 200 <= status < 300:  # a redirect is not followed: it could lead to a private address
@@ -50,11 +50,13 @@ def post(message: Stored, own: Any) -> None:
 
 
 def _post(
-    url: str, body: bytes, headers: Mapping[str, str], timeout: float, allow_private: bool
+    url: str, body: bytes, headers: Mapping[str, str], timeout: float, allow_internal: bool
 ) -> int:
     parts = urlsplit(url)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    connection = _Connection(parts.hostname or "", parts.port, timeout, parts.scheme, allow_private)
+    connection = _Connection(
+        parts.hostname or "", parts.port, timeout, parts.scheme, allow_internal
+    )
     try:
         connection.request("POST", path, body, dict(headers))
         return connection.getresponse().status
@@ -68,15 +70,15 @@ class _Connection(http.client.HTTPConnection):
     """Connects to the addresses that were looked at, not to what the name means a moment later."""
 
     def __init__(
-        self, host: str, port: int | None, timeout: float, scheme: str, allow_private: bool
+        self, host: str, port: int | None, timeout: float, scheme: str, allow_internal: bool
     ) -> None:
-        self._tls, self._allow_private = scheme == "https", allow_private
+        self._tls, self._allow_internal = scheme == "https", allow_internal
         super().__init__(host, port or (443 if self._tls else 80), timeout=timeout)
 
     def connect(self) -> None:
         found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
         addresses = [str(each[4][0]) for each in found]
-        if not self._allow_private:
+        if not self._allow_internal:
             refuse_private(self.host, addresses)
         connected = _first_that_answers(addresses, self.port, self.timeout)
         if self._tls:
@@ -94,7 +96,7 @@ def refuse_private(host: str, addresses: Iterable[str]) -> None:
     for address in addresses:
         if not is_public(address):
             raise Refused(
-                f"{host} has the private address {address}; set allow_private = true in [notify] "
+                f"{host} has the private address {address}; set allow_internal = true in [notify] "
                 "if messages may go there"
             )
 
