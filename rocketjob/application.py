@@ -16,7 +16,7 @@ import attrs
 from rocketjob.base import config as config_module
 from rocketjob.base import directory as base_directory
 from rocketjob.base.config import Config, Declared
-from rocketjob.base.errors import ConfigurationError, StoreUnavailable
+from rocketjob.base.errors import ConfigurationError, StoreError, StoreUnavailable
 from rocketjob.base.log import Logger
 from rocketjob.base.passwords import hide_passwords
 from rocketjob.base.reading import Settings, everything, of_keys
@@ -24,6 +24,7 @@ from rocketjob.base.text import did_you_mean
 from rocketjob.plugins import stores
 from rocketjob.store import Store, context
 from rocketjob.store.context import close, use, using
+from rocketjob.store.indexes import serves
 
 if TYPE_CHECKING:
     from rocketjob.jobs.reasons import Explanation
@@ -62,7 +63,7 @@ class Application:
         self.directory = directory or base_directory.of_process()
         self._plugins = plugins
         self._load_plugins = load_plugins or _installed_plugins
-        self._makes_indexes = indexes
+        self._makes_indexes = self._says_what_is_wrong = indexes
         self._store: Store | None = None
         self._other_stores: dict[str, Store] = {}
         self._unreached: dict[str, StoreUnavailable] = {}
@@ -74,7 +75,7 @@ class Application:
             with self._lock:
                 if self._plugins is None:
                     plugins = self._load_plugins(self.config.disabled_plugins)
-                    if self._makes_indexes:  # else the server has said it, for all its processes
+                    if self._says_what_is_wrong:  # else the server has, for all its processes
                         say_what_is_wrong(plugins)
                     self._plugins = plugins
         return self._plugins
@@ -167,12 +168,27 @@ class Application:
         return stores.opened(self.plugins, url, config)
 
     def look_only(self) -> None:
-        """Make no store from here on: one that does not exist is an error that says so."""
+        """Make no store and no index from here on; a store that does not exist is an error."""
+        self.leave_indexes()
         self.config, self.looks_only = attrs.evolve(self.config, create_store=False), True
 
+    def leave_indexes(self) -> None:
+        """Open the store without making indexes: for what makes them itself, or only looks."""
+        self._makes_indexes = False
+
     def ensure_indexes(self, store: Store) -> None:
-        """Create the indexes of the kernel and of every plugin that are not there yet."""
+        """Create the indexes of the kernel and of every plugin that are not there yet.
+
+        Raises:
+            StoreError: something could be there twice, since there is no index to refuse it.
+        """
         for collection, spec, error in self.create_indexes(store):
+            if error is not None and spec.get("unique") and not _has(store, collection, spec):
+                raise StoreError(
+                    f"The unique index {spec['name']} of {collection} in {store.url} cannot be "
+                    f"made, and without it the same thing could be there twice: {error}. "
+                    "`rocketjob store indexes` says what to do"
+                ) from error
             if error is not None:
                 log.error(
                     "an index cannot be made as it should be: see rocketjob store indexes",
@@ -186,16 +202,19 @@ class Application:
     ) -> Iterator[tuple[str, Mapping[str, Any], Exception | None]]:
         """Create the indexes one by one; yield for each its collection, and why it was refused.
 
-        An index that differs between releases or cannot be unique must not stop every command.
+        Those of a collection are looked at in one go; only what is missing or differs is asked for.
+        An index that differs between releases must not stop every command.
 
         Raises:
             Exception: the store cannot be opened or reached.
         """
         for collection, specs in self.indexes(store).items():
+            present = store.collection(collection).index_information()
             for spec in specs:
                 refused: Exception | None = None
                 try:
-                    store.collection(collection).create_index(**spec)
+                    if not (spec["name"] in present and serves(present[spec["name"]], spec)):
+                        store.collection(collection).create_index(**spec)
                 except Exception as error:
                     if store.is_transient(error):
                         raise
@@ -373,6 +392,16 @@ def _are_set(config: Config, settings: Iterable[str]) -> bool:
     tables = tuple(f"{name}." for name in settings)  # one may be a table
     chosen = [name for name in values if name in settings or name.startswith(tables)]
     return all(values[name] == present[name] for name in chosen)
+
+
+def _has(store: Store, collection: str, spec: Mapping[str, Any]) -> bool:
+    """Return whether there is a unique index of this name and these keys, with whatever filter."""
+    existing = store.collection(collection).index_information().get(spec["name"])
+    if existing is None or not existing.get("unique"):
+        return False
+    return serves(
+        {**existing, "partialFilterExpression": spec.get("partialFilterExpression")}, spec
+    )
 
 
 def _successor(config: Config) -> Application:

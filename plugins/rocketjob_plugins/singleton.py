@@ -21,6 +21,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from rocketjob import Job, before, hookimpl, validate
 from rocketjob.base.errors import ConfigurationError, ValidationError
+from rocketjob.jobs.state_names import known_states
 from rocketjob.model.fields import MISSING, read_only_field
 from rocketjob.store.indexes import unique_while
 from rocketjob.store.packing import pack
@@ -115,4 +116,4 @@ def register_mixins() -> list[type[Job]]:
 
 @hookimpl
 def register_indexes() -> dict[str, list[dict[str, Any]]]:
-    return {Job.collection_name: [unique_while(INDEX, ACTIVE)]}
+    return {Job.collection_name: [unique_while(INDEX, ACTIVE, known_states(Job))]}

@@ -5,6 +5,7 @@ The docstring of an error is its default message: it says what is wrong and what
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -177,6 +178,9 @@ class DocumentTooLarge(StoreError, ValueError):
     """A document may not be larger than 16 MB."""
 
 
+_INDEX = re.compile(r"\b[Ii]ndex:? '?([\w.-]+)")  # in the message about a duplicate
+
+
 def is_duplicate_key(error: BaseException) -> bool:
     """Return whether a write was refused by a unique index, on whichever store."""
     return getattr(error, "code", None) == 11000 or any(
@@ -185,9 +189,28 @@ def is_duplicate_key(error: BaseException) -> bool:
 
 
 def duplicate_key_details(error: BaseException) -> dict[str, Any]:
-    """Return `keyPattern` and `keyValue` of a write that was refused, of a group its first."""
+    """Return `keyPattern` and `keyValue` of a write that was refused, of a group its first.
+
+    Not every relative of MongoDB tells them. Then the index is known by its name alone, and those
+    by which documents are told apart here have the name of their field.
+    """
     details = getattr(error, "details", None) or {}
-    return next((write for write in _refused_writes(error) if write.get("code") == 11000), details)
+    writes = _refused_writes(error)
+    refused: dict[str, Any] = next((each for each in writes if each.get("code") == 11000), details)
+    if "keyPattern" not in refused:
+        index = _INDEX.search(str(refused.get("errmsg") or error))
+        return {**refused, "keyPattern": {index[1]: 1}} if index else refused
+    return refused
+
+
+def refused_at(error: BaseException) -> int:
+    """Return how many documents of an ordered insert are stored: those before the one refused.
+
+    0 where the error does not say which one that was: such a store inserts all or nothing. What
+    the count of those inserted says is not trusted, since a document of somebody else's could be
+    taken for ours.
+    """
+    return min((write.get("index", 0) for write in _refused_writes(error)), default=0)
 
 
 def _refused_writes(error: BaseException) -> list[dict[str, Any]]:

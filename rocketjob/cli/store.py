@@ -50,6 +50,7 @@ def indexes(ctx: click.Context, rebuild: bool, as_json: bool) -> None:
     You can run it at any time, repeatedly. Exit code 1 if one is not as it should be.
     """
     current = application.current()
+    current.leave_indexes()  # those that cannot be made are shown here
     opened = current.store
     rows = []
     for collection, spec, refused in current.create_indexes(opened):

@@ -1,20 +1,66 @@
-"""Indexes that more than one feature needs."""
+"""Indexes that more than one feature needs, and whether one that a store has is the one wanted."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 
-def unique_while(key: str, states: Iterable[str]) -> dict[str, Any]:
+def unique_while(key: str, states: Iterable[str], known: Iterable[str]) -> dict[str, Any]:
     """Return the index that lets no two documents in these states have the same value of a key.
 
     The state is judged by the index itself, whoever changed it: also a process that has not loaded
     the class, and so runs none of its callbacks. A document without the key is not looked at.
+
+    MongoDB before 6.0, and others that speak its language, know no `$in` in an index. So the states
+    are given as a range, from the first to the last by the alphabet, unless another is in between.
+
+    Args:
+        known: all states that there are.
     """
+    states = set(states)
+    among: dict[str, Any] = {"$gte": min(states), "$lte": max(states)}
+    if any(among["$gte"] <= other <= among["$lte"] for other in set(known) - states):
+        among = {"$in": sorted(states)}
     return {
         "keys": [(key, 1)],
         "name": key,
         "unique": True,
-        "partialFilterExpression": {key: {"$exists": True}, "state": {"$in": list(states)}},
+        "partialFilterExpression": {key: {"$exists": True}, "state": among},
     }
+
+
+def serves(existing: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Return whether an index is the one wanted.
+
+    Args:
+        existing: as `Collection.index_information` describes it.
+        wanted: as `Collection.create_index` takes it.
+    """
+    keys = [(path, int(way)) for path, way in existing["key"] if not isinstance(way, str)]
+    return (
+        keys == [(path, int(way)) for path, way in wanted["keys"]]
+        and bool(existing.get("unique")) == bool(wanted.get("unique"))
+        and _covers(
+            existing.get("partialFilterExpression") or {},
+            wanted.get("partialFilterExpression") or {},
+        )
+    )
+
+
+def _covers(existing: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Compare partial filters; states of a range may be listed, as earlier versions did."""
+    return set(existing) == set(wanted) and all(
+        test == wanted[field] or (field == "state" and _lists(test, wanted[field]))
+        for field, test in existing.items()
+    )
+
+
+def _lists(existing: Any, wanted: Any) -> bool:
+    """Return whether a list of states has those wanted, which may be given as a range."""
+    if not isinstance(existing, Mapping) or not isinstance(wanted, Mapping):
+        return False
+    states = sorted(existing.get("$in") or ())
+    if not states:
+        return False
+    return wanted in ({"$gte": states[0], "$lte": states[-1]}, {"$in": states})

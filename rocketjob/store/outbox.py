@@ -22,7 +22,7 @@ from typing import Any
 from bson import ObjectId
 
 from rocketjob.base import clock
-from rocketjob.base.errors import is_duplicate_key
+from rocketjob.base.errors import is_duplicate_key, refused_at
 from rocketjob.base.log import Logger
 from rocketjob.store.notes import (
     FIELD,
@@ -147,9 +147,9 @@ class Outbox:
         for name, documents in groups.items():
             try:
                 self.store.collection(name).insert_many(documents)
-            except Exception as error:  # those before the one that was refused are there
-                count = (getattr(error, "details", None) or {}).get("nInserted", 0)
-                done.append((name, [insert["_id"] for insert in documents[:count]]))
+            except Exception as error:
+                before = documents[: refused_at(error)]
+                done.append((name, [insert["_id"] for insert in before]))
                 for other, ids in done:
                     self.store.collection(other).delete_many({"_id": {"$in": ids}})
                 raise

@@ -29,6 +29,7 @@ from rocketjob import Job, hookimpl, only_for
 from rocketjob.base.deprecation import MovedModules
 from rocketjob.base.settings import Setting
 from rocketjob.jobs.reasons import Reason
+from rocketjob.jobs.state_names import known_states
 from rocketjob.store.indexes import unique_while
 from rocketjob_plugins.cron.job import ACTIVE, INDEX, Cron
 from rocketjob_plugins.cron.schedule import CronError, CronSchedule
@@ -78,4 +79,4 @@ def explain(job: Cron) -> list[Reason]:
 
 @hookimpl
 def register_indexes() -> dict[str, list[dict[str, Any]]]:
-    return {Job.collection_name: [unique_while(INDEX, ACTIVE)]}
+    return {Job.collection_name: [unique_while(INDEX, ACTIVE, known_states(Job))]}

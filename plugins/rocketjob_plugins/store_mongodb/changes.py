@@ -22,6 +22,9 @@ log = Logger("rocketjob.store")
 AWAIT_MS = 500  # how long the server holds one read of a change stream
 BACK_OFF = (0.1, 10.0)  # seconds: the first and the longest wait after an error
 POLL = (0.05, 1.0)  # seconds: the first and the longest wait of those who poll
+# Seconds since the last wait: whoever is back by then has found nothing to do. Those who look at
+# leisure pause for 0.2 s, and ask a few questions.
+IDLE = 0.3
 
 
 class Changes(ChangeCounter):
@@ -104,7 +107,7 @@ class Polling:
 
     def wait(self, mark: Any, timeout: float, interrupt: Interrupt | None) -> bool:
         now = time.monotonic()
-        idle = now - getattr(self._local, "until", 0.0) < POLL[0]  # it found nothing to do
+        idle = now - getattr(self._local, "until", 0.0) < IDLE
         last = getattr(self._local, "wait", POLL[0])
         self._local.wait = min(POLL[1], last * 1.5) if idle else POLL[0]
         seconds = self._local.wait * random.uniform(0.7, 1.0)

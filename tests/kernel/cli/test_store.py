@@ -5,10 +5,13 @@ import sqlite3
 import pytest
 
 from rocketjob import Job
+from rocketjob.base.errors import StoreError
 from rocketjob.store import copying
 from rocketjob.testing import sandbox
 from rocketjob_plugins.batch import Batch
 from rocketjob_plugins.cron import Cron
+from rocketjob_plugins.store_sqlite import SqliteStore
+from rocketjob_plugins.store_sqlite.collection import SqliteCollection
 
 JOBS = "rocket_job.jobs"
 
@@ -69,6 +72,72 @@ def test_an_index_with_another_definition_stops_nothing_and_can_be_made_again(cl
     assert local("store", "indexes", "--url", url).code == 0
     with sandbox(url):
         assert CopiedJob.count() == 1
+
+
+def test_a_unique_index_that_cannot_be_made_stops_all_but_what_repairs_it(local, tmp_path):
+    url = f"sqlite:///{tmp_path}/old.db"
+    with sandbox(url) as old:
+        CopiedJob.create()
+        servers = old.store.collection("rocket_job.servers")
+        servers.drop_index("name")
+        servers.insert_many([{"_id": 1, "name": "db-1:7"}, {"_id": 2, "name": "db-1:7"}])
+    with sandbox(url), pytest.raises(StoreError, match=r"unique index name of rocket_job\.servers"):
+        CopiedJob.create()
+    refused = local("enqueue", "--url", url, "rocketjob_plugins.housekeeping:HousekeepingJob")
+    assert refused.code == 1
+    assert "`rocketjob store indexes` says what to do" in refused.err
+    assert local("jobs", "list", "--url", url).code == 0
+    shown = local("store", "indexes", "--url", url)
+    assert (shown.code, "remove one of them" in shown.err) == (1, True)
+    store = SqliteStore(url)
+    store.collection("rocket_job.servers").delete_one({"_id": 2})
+    store.close()
+    assert local("store", "indexes", "--url", url).code == 0
+    with sandbox(url):
+        assert CopiedJob.count() == 1
+
+
+def test_a_unique_index_of_another_definition_is_kept_until_it_is_rebuilt(local, tmp_path):
+    url = f"sqlite:///{tmp_path}/old.db"
+    with sandbox(url) as old:
+        jobs = old.store.collection(JOBS)
+        jobs.drop_index("active_key")
+        other = {"active_key": {"$exists": True}}
+        jobs.create_index(
+            [("active_key", 1)], name="active_key", unique=True, partialFilterExpression=other
+        )
+    with sandbox(url):
+        CopiedJob.create()
+    assert local("store", "indexes", "--url", url).code == 1
+
+
+def test_the_indexes_of_earlier_versions_serve(local, tmp_path):
+    url = f"sqlite:///{tmp_path}/old.db"
+    listed = {"active_key": ["queued", "running", "paused"]}
+    listed["cron_key"] = [*listed["active_key"], "failed"]
+    with sandbox(url) as old:
+        jobs = old.store.collection(JOBS)
+        for key, states in listed.items():
+            partial = {key: {"$exists": True}, "state": {"$in": states}}
+            jobs.drop_index(key)
+            jobs.create_index([(key, 1)], name=key, unique=True, partialFilterExpression=partial)
+    assert local("store", "indexes", "--url", url).code == 0
+
+
+def test_indexes_that_are_there_are_not_made_again(tmp_path, monkeypatch):
+    url = f"sqlite:///{tmp_path}/jobs.db"
+    with sandbox(url):
+        CopiedJob.create()
+    made = []
+    create = SqliteCollection.create_index
+    monkeypatch.setattr(
+        SqliteCollection,
+        "create_index",
+        lambda self, keys, **options: made.append(keys) or create(self, keys, **options),
+    )
+    with sandbox(url):
+        CopiedJob.create()
+    assert made == []
 
 
 def test_everything_is_copied_and_verified(cli, source, target):

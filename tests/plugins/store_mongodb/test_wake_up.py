@@ -199,3 +199,22 @@ def test_without_anything_better_idle_waits_grow(mongo_url, monkeypatch):
     assert waits[-1] > waits[0]
     assert sum(waits) < 3
     store.close()
+
+
+def test_waits_grow_for_those_who_look_at_leisure_too(mongo_url, monkeypatch):
+    store = MongoStore(f"{mongo_url}?rocketjobWakeUp=polling")
+    waits, pauses = [], []
+
+    class Waiting(Interrupt):
+        def wait(self, timeout):
+            waits.append(timeout)
+
+    monkeypatch.setattr(changes, "time", SimpleNamespace(monotonic=lambda: sum(waits + pauses)))
+    for _ in range(20):
+        store.wait_for_change(None, 5, Waiting())
+        pauses.append(0.25)  # the pause of the supervisor and of the events, with their questions
+    assert min(waits[-5:]) > 0.5
+    pauses.append(1)  # it was busy
+    store.wait_for_change(None, 5, Waiting())
+    assert waits[-1] < 0.1
+    store.close()
