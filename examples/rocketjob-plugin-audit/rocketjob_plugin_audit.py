@@ -9,6 +9,8 @@ Every change of state of every job, but its start, becomes a document in the col
 two are stored together or not at all, so that nothing is missing, wherever a process dies.
 """
 
+from typing import ClassVar
+
 from rocketjob import Job, field, hookimpl, now, validators
 from rocketjob.store import Insert
 
@@ -16,6 +18,10 @@ COLLECTION = "audit"
 
 
 class Audited(Job, abstract=True):
+    """Mixin: see the module."""
+
+    __example__: ClassVar[dict[str, str]] = {"requested_by": "ann"}
+
     requested_by: str = field(
         validator=validators.present, user_editable=True, copy_on_restart=True
     )

@@ -15,7 +15,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import pendulum
 
@@ -38,8 +38,12 @@ class ProcessingWindow(Job, abstract=True):
         "processing_duration": timedelta(days=1),
     }
 
-    processing_schedule: str = field(user_editable=True, copy_on_restart=True)
-    processing_duration: timedelta = field(user_editable=True, copy_on_restart=True)
+    if TYPE_CHECKING:  # that a class may give them by a plain assignment, as most do
+        processing_schedule: str = field(default=cast(Any, None))
+        processing_duration: timedelta = field(default=cast(Any, None))
+    else:
+        processing_schedule: str = field(user_editable=True, copy_on_restart=True)
+        processing_duration: timedelta = field(user_editable=True, copy_on_restart=True)
 
     def is_window_open(self, at: datetime | None = None) -> bool:
         """Return whether a window is open at a time; by default, now."""

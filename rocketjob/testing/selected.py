@@ -23,8 +23,10 @@ def only(wanted: Iterable[Any], config: Config, disabled: Iterable[str]) -> Plug
     Raises:
         PluginError: one is not installed, or cannot be loaded.
     """
-    wanted = list(wanted)
     installed = metadata.entry_points(group=GROUP)
+    by_module = {entry_point.value: entry_point.name for entry_point in installed}
+    # A module of an installed plugin is that plugin, by whichever of the two it is named.
+    wanted = [by_module.get(getattr(each, "__name__", ""), each) for each in wanted]
     names = {each for each in wanted if isinstance(each, str)}
     for name in sorted(names - {entry_point.name for entry_point in installed}):
         raise PluginError(_not_installed(name, [entry_point.name for entry_point in installed]))

@@ -19,6 +19,7 @@ from rocketjob import (
 from rocketjob.base import clock
 from rocketjob.base.errors import PluginError
 from rocketjob.testing import sandbox
+from rocketjob_plugins import retry, store_sqlite
 from support.jobs import FailingJob, KeptJob
 from support.plugins import entry_point, install
 
@@ -303,3 +304,10 @@ def test_a_plugin_that_cannot_be_loaded_fails_the_test_that_names_it(monkeypatch
         sandbox(plugins=["misspelt"]),
     ):
         pass
+
+
+def test_the_module_of_an_installed_plugin_is_that_plugin():
+    with sandbox(plugins=[retry, "retry", store_sqlite]) as made:
+        assert names_of(made) == made.plugins.names == ["retry", "store-sqlite"]
+        KeptJob.create()
+        assert made.work_off() == 1

@@ -12,6 +12,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 GUIDE = ROOT / "tests" / "typing" / "guide.py"
+PLUGINS = ROOT / "tests" / "typing" / "plugins.py"
 MISTAKES = ROOT / "tests" / "typing" / "mistakes.py"
 
 
@@ -37,7 +38,9 @@ def mypy(tmp_path_factory):
     )
     options = ["--config-file", str(config), "--no-error-summary", "--cache-dir"]
     cache = str(ROOT / ".mypy_cache")
-    done = run(sys.executable, "-m", "mypy", *options, cache, str(GUIDE), str(MISTAKES))
+    done = run(
+        sys.executable, "-m", "mypy", *options, cache, str(GUIDE), str(PLUGINS), str(MISTAKES)
+    )
     return done.stdout + done.stderr
 
 
@@ -45,8 +48,9 @@ def said_by_mypy(text, file):
     return {int(found) for found in re.findall(rf"{file.name}:(\d+): error", text)}
 
 
-def test_mypy_finds_nothing_in_the_guides_examples(mypy):
-    assert said_by_mypy(mypy, GUIDE) == set(), mypy
+@pytest.mark.parametrize("file", [GUIDE, PLUGINS], ids=lambda file: file.stem)
+def test_mypy_finds_nothing_in_the_guides_examples(mypy, file):
+    assert said_by_mypy(mypy, file) == set(), mypy
 
 
 def test_mypy_finds_every_mistake_and_no_other(mypy):
@@ -60,7 +64,7 @@ def pyright():
     if command is None:
         pytest.skip("pyright is not installed")
     options = ["--outputjson", "--pythonpath", sys.executable]
-    done = run(command, *options, str(GUIDE), str(MISTAKES))
+    done = run(command, *options, str(GUIDE), str(PLUGINS), str(MISTAKES))
     if not done.stdout.lstrip().startswith("{"):
         pytest.skip(f"pyright cannot run here: {done.stderr[-200:]}")
     return [
@@ -70,8 +74,9 @@ def pyright():
     ]
 
 
-def test_pyright_finds_nothing_in_the_guides_examples(pyright):
-    assert [each for each in pyright if each[0] == GUIDE.name] == []
+@pytest.mark.parametrize("file", [GUIDE, PLUGINS], ids=lambda file: file.stem)
+def test_pyright_finds_nothing_in_the_guides_examples(pyright, file):
+    assert [each for each in pyright if each[0] == file.name] == []
 
 
 def test_pyright_finds_every_mistake_and_no_other(pyright):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Unpack, overload
 
 from rocketjob import after
 from rocketjob.store import Filter
@@ -27,6 +27,28 @@ __all__ = ["Batch", "batch_throttle"]
 class Batch(BatchModel, abstract=True):
     """Mixin: process a large input in slices. See the package."""
 
+    @overload
+    def upload(
+        self,
+        source: None = None,
+        category: str | InputCategory = "main",
+        *,
+        stream_mode: str | None = None,
+        on_first: Callable[[Any], None] | None = None,
+        progress: Callable[[int], None] | bool | None = None,
+        **reading: Unpack[ReadKeywords],
+    ) -> Any: ...
+    @overload
+    def upload(
+        self,
+        source: object,
+        category: str | InputCategory = "main",
+        *,
+        stream_mode: str | None = None,
+        on_first: Callable[[Any], None] | None = None,
+        progress: Callable[[int], None] | bool | None = None,
+        **reading: Unpack[ReadKeywords],
+    ) -> int: ...
     def upload(
         self,
         source: Any = None,

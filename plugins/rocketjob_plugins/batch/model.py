@@ -166,14 +166,18 @@ class BatchModel(BatchLifecycle, abstract=True):
 
     # --- categories --------------------------------------------------------------------------
 
-    @property
-    def slice_size(self) -> int:
-        """Records of a slice of the main input."""
-        return self.input_category_for("main").slice_size
+    if TYPE_CHECKING:  # that the body of a class may set it, besides an instance
+        slice_size: int = read_only_field(default=100)
+    else:
 
-    @slice_size.setter
-    def slice_size(self, size: int) -> None:
-        self.input_category_for("main").slice_size = size
+        @property
+        def slice_size(self) -> int:
+            """Records of a slice of the main input."""
+            return self.input_category_for("main").slice_size
+
+        @slice_size.setter
+        def slice_size(self, size: int) -> None:
+            self.input_category_for("main").slice_size = size
 
     @property
     def upload_file_name(self) -> str | None:
