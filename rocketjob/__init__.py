@@ -38,7 +38,7 @@ from rocketjob.model.validation import validate
 from rocketjob.states.machine import Transition, event
 
 if TYPE_CHECKING:
-    from rocketjob.jobs.holds import Hold
+    from rocketjob.jobs.holds import Clause, Hold
     from rocketjob.plugins.hookspecs import hookimpl, hookspec, only_for
     from rocketjob.server import events
     from rocketjob.server.server import Server
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "ClaimLost",
+    "Clause",
     "ConfigurationError",
     "Document",
     "DuplicateKey",
@@ -94,6 +95,7 @@ __all__ = [
 
 _LAZY = {
     "EventCommand": "rocketjob.states.state",
+    "Clause": "rocketjob.jobs.holds",
     "Hold": "rocketjob.jobs.holds",
     "Server": "rocketjob.server.server",
     "State": "rocketjob.states.state",

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any, ClassVar
 
-from rocketjob import Job, field, hookimpl, now, validators
+from rocketjob import Clause, Job, field, hookimpl, now, validators
 from rocketjob.application import current
+from rocketjob.base.config import Config
 from rocketjob.base.settings import Setting
 from rocketjob_plugins.throttle import Throttle, throttle
 
@@ -24,6 +25,11 @@ MAX_LOAD = Setting("max_load", 0.8, float, "load for each core above which jobs 
 MAX_REPLICA_LAG = Setting(
     "max_replica_lag", 300.0, float, "seconds of lag above which jobs wait", table=TABLE
 )
+
+MAX_SERVER_LOAD = Setting(
+    "max_server_load", 0.0, float, "load above which a server takes urgent jobs only", table=TABLE
+)
+URGENT = 10  # the priority of those
 
 
 class Probe:
@@ -109,5 +115,15 @@ def register_mixins() -> list[type[Job]]:
 
 
 @hookimpl
+def claim_clauses(config: Config) -> list[Clause]:
+    """Leave all but urgent jobs to other servers while this one has too much to do."""
+    most, load = MAX_SERVER_LOAD.of(config), LoadThrottle.load()
+    if not most or load <= most:
+        return []
+    text = f"load {load:.1f} > {most:g}, so it takes only jobs of priority 1 to {URGENT}"
+    return [Clause("server_load", text, {"priority": {"$lte": URGENT}})]
+
+
+@hookimpl
 def register_settings() -> list[Setting[Any]]:
-    return [MAX_LOAD, MAX_REPLICA_LAG]
+    return [MAX_LOAD, MAX_REPLICA_LAG, MAX_SERVER_LOAD]

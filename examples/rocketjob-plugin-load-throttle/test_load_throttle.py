@@ -28,6 +28,10 @@ class ResizeJob(LoadThrottle, Job):
     def perform(self): ...
 
 
+class PlainJob(Job):
+    def perform(self): ...
+
+
 class ShrinkJob(LoadThrottle, Job):
     def perform(self): ...
 
@@ -136,6 +140,17 @@ def test_the_defaults_are_settings():
         assert ResizeJob().max_load == 9.5
         assert ImportJob().max_replica_lag == 7
         assert not ResizeJob(max_load=-1).is_valid()
+
+
+def test_a_busy_server_takes_urgent_jobs_only():
+    with sandbox(**SETTINGS, load_throttle={"max_server_load": 2}) as rocketjob:
+        measured["load"] = 3.24
+        PlainJob.create(priority=50)
+        PlainJob.create(priority=10)
+        assert rocketjob.work_off() == 1
+        measured["load"] = 1.0
+        rocketjob.travel(MINUTE)
+        assert rocketjob.work_off() == 1
 
 
 def test_the_real_load_can_be_measured():

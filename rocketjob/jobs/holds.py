@@ -26,14 +26,17 @@ KEYS = ("throttled_by", "throttled_text", "throttled_at")
 UNSET = dict.fromkeys(KEYS, "")
 
 
-def _named(_: Any, attribute: Any, value: Any) -> None:
+def _named(owner: Any, attribute: Any, value: Any) -> None:
     if not isinstance(value, str) or (attribute.name == "name" and not value):
-        raise TypeError(f"Hold: {attribute.name} must be a string, not {value!r}")
+        raise TypeError(f"{type(owner).__name__}: {attribute.name} must be a string, not {value!r}")
 
 
-def _is_filter(_: Any, attribute: Any, value: Any) -> None:
-    if value is not None and not isinstance(value, Mapping):
-        raise TypeError(f"Hold: filter must be a filter of jobs, a dict, not {value!r}")
+def _is_filter(owner: Any, attribute: Any, value: Any) -> None:
+    if value is attribute.default is None or isinstance(value, Mapping):
+        return
+    raise TypeError(
+        f"{type(owner).__name__}: filter must be a filter of jobs, a dict, not {value!r}"
+    )
 
 
 def _is_aware(_: Any, attribute: Any, value: Any) -> None:
@@ -64,6 +67,32 @@ class Hold:
     def reason(self) -> str:
         """Name and text, as the job's history has them."""
         return f"{self.name}: {self.text}" if self.text and self.text != self.name else self.name
+
+
+@attrs.frozen
+class Clause:
+    """What a server takes, as `claim_clauses` returns it: only jobs that match.
+
+    Attributes:
+        name: of the rule, such as `region`.
+        text: for people, made at this moment, such as `it takes only jobs of eu`.
+        filter: the jobs that are taken.
+
+    Raises:
+        TypeError: one of them is of another type.
+    """
+
+    name: str = attrs.field(validator=_named)
+    text: str = attrs.field(validator=_named)
+    filter: Filter = attrs.field(validator=_is_filter)
+
+    def stored(self) -> dict[str, Any]:
+        """Return it as the server's document has it."""
+        return {"name": self.name, "text": brief(self.text), "filter": written(self.filter)}
+
+    @classmethod
+    def load(cls, stored: Mapping[str, Any]) -> Clause:
+        return cls(stored["name"], stored["text"], read(stored["filter"]))
 
 
 # --- on the job ----------------------------------------------------------------------------------

@@ -199,6 +199,12 @@ def is_store(value: Any) -> bool:
     return all(hasattr(value, name) for name in ("url", "collection", "write_many", "indexes"))
 
 
+def is_clause(value: Any) -> bool:
+    from rocketjob.jobs.holds import Clause  # for start-up time
+
+    return isinstance(value, Clause)
+
+
 def is_veto(value: Any) -> bool:
     from rocketjob.jobs.holds import Hold  # for start-up time
 

@@ -28,6 +28,7 @@ from rocketjob.model.record import record_of
 from rocketjob.queue.eligible import Eligible, more_urgent_than
 from rocketjob.queue.limits import ClaimRefused, LimitedClaim, Seen, limits_of
 from rocketjob.queue.lookout import REST, Lookout, Place, Rounds
+from rocketjob.queue.narrowing import Narrowing
 from rocketjob.queue.unusable import fail_claimed, fail_queued
 from rocketjob.store import Collection, Filter, Store
 from rocketjob.store.context import Plugins
@@ -67,7 +68,8 @@ class Queue:
     _asked_at: float = inf  # when the present claim was asked for
 
     def __attrs_post_init__(self) -> None:
-        self.eligible = Eligible(self.config, self.quarantined)
+        narrowing = Narrowing(self.store, self.plugins, self.config)
+        self.eligible = Eligible(self.config, self.quarantined, narrowing=narrowing)
 
     # --- claiming ----------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from rocketjob.jobs.job import Job
 from rocketjob.jobs.unknown import UnknownJob
 from rocketjob.model.registry import classes_made, loaded_classes
 from rocketjob.queue.limits import Blocked
+from rocketjob.queue.narrowing import Narrowing
 from rocketjob.store import Filter
 
 NO_FIELDS = {"_id", "_type", "history"}
@@ -107,6 +108,7 @@ class Eligible:
         limited: whether a class has limits of its own.
         joinable: the states in which jobs of some classes can be joined while they run.
         cleared: stored keys that a claim removes.
+        narrowing: what the plugins let this process take; None: they are not asked.
         deferred: what is left alone until the next re-check.
     """
 
@@ -115,6 +117,7 @@ class Eligible:
     limited: bool = False
     joinable: list[Filter] = attrs.field(factory=list)
     cleared: list[str] = attrs.field(factory=list)
+    narrowing: Narrowing | None = None
     deferred: Deferred = attrs.field(factory=Deferred)
     _seen_classes: int = -1
     _names: list[str] = attrs.field(factory=list)
@@ -133,6 +136,8 @@ class Eligible:
         }
         if self._where:
             clauses["where"] = self._where
+        if self.narrowing is not None and (narrower := self.narrowing.look()):
+            clauses["plugins"] = {"$and": [clause.filter for clause in narrower]}
         if deferred := self.deferred.filters():
             clauses["deferred"] = {"$nor": deferred}
         if self.quarantined is not None:

@@ -14,6 +14,7 @@ from rocketjob.base import clock
 from rocketjob.base.errors import HookFailed
 from rocketjob.jobs import holds
 from rocketjob.jobs.claims import COLLECTION
+from rocketjob.jobs.holds import Clause
 from rocketjob.jobs.job import Job
 from rocketjob.jobs.reasons import Explanation, Reason, Remark, shown
 from rocketjob.jobs.unknown import UnknownJob
@@ -80,7 +81,9 @@ def lost(holders: Iterable[str]) -> Iterator[Reason]:
 
 def _queue() -> Queue:
     app = context.current()
-    return Queue(app.store, app.plugins, app.config, "explain", "explain")
+    queue = Queue(app.store, app.plugins, app.config, "explain", "explain")
+    queue.eligible.narrowing = None  # what servers take they say themselves
+    return queue
 
 
 def _reasons(job: Job, stored: dict[str, Any], now: datetime) -> Iterator[Reason]:
@@ -92,6 +95,8 @@ def _reasons(job: Job, stored: dict[str, Any], now: datetime) -> Iterator[Reason
         yield Reason("run_at", "it is scheduled for later", job.run_at)
     servers = list(_servers(stored["_type"]))
     yield from servers
+    if not servers:
+        yield from _narrowed(job, stored["_type"])
     if "where" in clauses and _fails(job, clauses["where"]):
         yield Reason(
             "where", f"the setting `where` of this process leaves it out: {app.config.where}"
@@ -166,6 +171,21 @@ def _of_plugins(job: Job, plugins: Plugins, store: Store) -> Iterator[Reason]:
         yield from answer.value
     for error in failures:
         yield Reason(error.plugin, f"what it knows of is not known: {error}")
+
+
+def _narrowed(job: Job, name: str) -> Iterator[Reason]:
+    """Name the clauses by which every server that could take it leaves it out."""
+    able = [s for s in Server.all() if name in s.classes and s.starts_jobs]
+    found = {server.name: _broken(job, server) for server in able}
+    if all(found.values()):
+        for server, clause in found.items():
+            if clause is not None:
+                yield Reason(clause.name, f"{server} leaves it to others: {clause.text}")
+
+
+def _broken(job: Job, server: Server) -> Clause | None:
+    """Return the first clause of a server by which it leaves a job out."""
+    return next((clause for clause in server.clauses if _fails(job, clause.filter)), None)
 
 
 def _fails(job: Job, clause: Any) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from rocketjob.base import clock
 from rocketjob.base.backoff import jittered
 from rocketjob.base.log import Logger
+from rocketjob.jobs.holds import Clause
 from rocketjob.server.process_tree import ProcessTree
 from rocketjob.server.registration import Registration
 
@@ -24,6 +25,7 @@ class Heartbeat:
         state: the server's, in case the others have declared it dead.
         stopping: set when the server stops; it beats on as long as a process lives.
         problems: what is wrong with its plugins, for `doctor`.
+        clauses: what they let the server take.
 
     Attributes:
         at: when it last succeeded, in seconds of the monotonic clock; 0.0 before the first time.
@@ -37,10 +39,12 @@ class Heartbeat:
         state: Callable[[], str],
         stopping: threading.Event,
         problems: Callable[[], list[str]],
+        clauses: Callable[[], list[Clause]],
     ) -> None:
         self.seconds, self.at = seconds, 0.0
         self._registration, self._tree = registration, tree
         self._state, self._stopping, self._problems = state, stopping, problems
+        self._clauses = clauses
         self._said: int | None = None  # how many workers the last beat spoke of
         self._thread = threading.Thread(target=self.run, name="heartbeat", daemon=True)
 
@@ -86,6 +90,8 @@ class Heartbeat:
         if self.at and self.is_late():
             log.warning("the heartbeat was late", seconds=round(clock.monotonic() - self.at, 1))
         beat = heartbeat(number, self._tree.workers(), self._tree.performing(), self._problems())
+        if clauses := self._clauses():
+            beat["clauses"] = [clause.stored() for clause in clauses]
         self._said = beat["workers"]
         self._registration.beat(beat, self._state())
         # Only now may the processes claim again, if they had stopped because this was late.

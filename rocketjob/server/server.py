@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Self
 
 from rocketjob.base import clock
 from rocketjob.base.errors import NotFound
+from rocketjob.jobs.holds import Clause
 from rocketjob.model.fields import field
 from rocketjob.model.query import Query
 from rocketjob.states.machine import Transition, event
@@ -81,10 +82,18 @@ class Server(Stateful):
         """Whether fewer jobs are performed than it has workers, by its last heartbeat."""
         return len((self.heartbeat or {}).get("performing", ())) < self.workers
 
+    @property
+    def clauses(self) -> list[Clause]:
+        """What its plugins let it take at the last heartbeat, besides the setting `where`."""
+        return [Clause.load(stored) for stored in (self.heartbeat or {}).get("clauses", ())]
+
     def taken(self) -> Filter:
         """Return the filter of the jobs that it takes."""
+        narrower = [clause.filter for clause in self.clauses]
+        if self.narrowed_by:
+            narrower.append(read(self.narrowed_by))
         classes: Filter = {"_type": {"$in": self.classes}}
-        return {"$and": [classes, read(self.narrowed_by)]} if self.narrowed_by else classes
+        return {"$and": [classes, *narrower]} if narrower else classes
 
     def is_zombie(self, missed: int = MISSED_BEATS) -> bool:
         """Return whether the heartbeat has stopped by the clock; never of a starting server.

@@ -22,6 +22,7 @@ from rocketjob.base.log import Logger, put_back
 from rocketjob.model.app_modules import import_app
 from rocketjob.queue.dispatch import Queue
 from rocketjob.queue.eligible import job_filter, unknown_in
+from rocketjob.queue.narrowing import Narrowing
 from rocketjob.queue.reclaim import requeue_claims
 from rocketjob.server import events, lifetime, signals
 from rocketjob.server.heartbeat import Heartbeat, heartbeat
@@ -68,6 +69,8 @@ class Supervisor:
         self.interrupt = Interrupt()
         self._stopping, self._killing = threading.Event(), threading.Event()
         self.server = _document(application, quarantined)
+        self._narrowing = Narrowing(application.store, application.plugins, self.config)
+        self._narrowing.look()
         self.sweeper = Sweeper(application, self.server, sweep_seconds(self.config))
         self.recovery = Recovery(application, self.server.incarnation, self.sweeper.tell)
         self.registration = Registration(self.config, self.server, self.recovery, self._stopping)
@@ -87,6 +90,7 @@ class Supervisor:
             lambda: self.state,
             self._stopping,
             lambda: application.plugins.problems,
+            lambda: self._narrowing.clauses,
         )
         self.stalled = Stalled(application.store)
         self._cut_short = 0
@@ -256,6 +260,7 @@ class Supervisor:
             # Whoever cannot beat cannot judge others: perhaps nobody can write just now.
             self.recovery.forget()
             return
+        self._narrowing.look()  # for the next heartbeat to say; the processes ask for themselves
         self.recovery.sweep(self.tree.holders())
         self.tree.start_quarantined()
         now = clock.monotonic()

@@ -42,7 +42,9 @@ def left_out(patient: Patient) -> Iterator[Finding]:
 def _why_left_out(server: Server) -> str:
     if not server.starts_jobs:
         return f"{server.name} is {server.state}"
-    return f"{server.name} has where = {server.narrowed_by}"
+    why = [f"has where = {server.narrowed_by}"] if server.narrowed_by else []
+    why += [f"is narrowed by {clause.name}: {clause.text}" for clause in server.clauses]
+    return f"{server.name} {' and '.join(why)}"
 
 
 def awaited(patient: Patient) -> Iterator[Finding]:

@@ -13,6 +13,7 @@ It is found through an entry point of the group ``rocketjob``.
 """
 
 from rocketjob.plugins.hookspecs.claims import (
+    claim_clauses,
     claim_owners,
     explain,
     reclaim,
@@ -68,6 +69,7 @@ __all__ = [
     "ONLY_FOR",
     "WRAPPED",
     "before_enqueue",
+    "claim_clauses",
     "claim_owners",
     "decrypt",
     "encrypt",

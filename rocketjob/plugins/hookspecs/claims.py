@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rocketjob.plugins.answers import answer, is_reason, is_text, is_veto, is_whole, list_of
+from rocketjob.plugins.answers import (
+    answer,
+    is_clause,
+    is_reason,
+    is_text,
+    is_veto,
+    is_whole,
+    list_of,
+)
 from rocketjob.plugins.hookspecs.marks import hookspec
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from rocketjob.jobs.holds import Hold
+    from rocketjob.base.config import Config
+    from rocketjob.jobs.holds import Clause, Hold
     from rocketjob.jobs.job import Job
     from rocketjob.jobs.reasons import Reason
 
@@ -29,6 +38,21 @@ def veto_claim(job: Job) -> Hold | None:
         a `rocketjob.Hold`: the reason, and which jobs to leave alone until the next re-check; None
         lets the job start. A name and a filter, as a tuple, are deprecated.
     """
+
+
+@hookspec
+@list_of("clauses: rocketjob.Clause", is_clause, optional=True)
+def claim_clauses(config: Config) -> list[Clause]:
+    """Narrow what this server takes, such as to the jobs of its region; all clauses hold.
+
+    Called in each process of a server when it begins to claim, and again after `re_check_seconds`,
+    never for a single claim. `explain` and `doctor` show what the server said with its heartbeat.
+    If a plugin fails, nothing is taken until it is asked again, and the log says so.
+
+    Returns:
+        what it takes, as `rocketjob.Clause(name, text, filter)`; an empty list for everything.
+    """
+    raise NotImplementedError
 
 
 @hookspec
