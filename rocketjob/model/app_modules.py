@@ -12,6 +12,9 @@ from collections.abc import Iterable
 from rocketjob.base.errors import PluginError
 from rocketjob.model.document import refuse_broken_classes
 
+# Python makes the order of the bases before any code of ours sees the class.
+WRONG_ORDER = "consistent method resolution order"
+BASES_IN_ORDER = "Name mixins before Job, as in class ReportJob(Mixin, Job)"
 _HERE = os.path.dirname(os.path.dirname(__file__)) + os.sep  # all of the kernel
 
 
@@ -87,4 +90,7 @@ def _broken_module(name: str, error: BaseException) -> str:
     where = f" at {own[-1].filename}:{own[-1].lineno}" if own else ""
     if isinstance(error, SyntaxError):
         where = f" at {error.filename}:{error.lineno}"
-    return f"The app module {name} fails to import{where}: {type(error).__name__}: {error}"
+    text = str(error)
+    if isinstance(error, TypeError) and WRONG_ORDER in " ".join(text.split()):
+        text = f"{' '.join(text.split())}. {BASES_IN_ORDER}"
+    return f"The app module {name} fails to import{where}: {type(error).__name__}: {text}"

@@ -15,10 +15,9 @@ from pathlib import Path
 
 import pytest
 
-import rocketjob_plugins
 from rocketjob import Job
 from rocketjob.base import config, errors
-from rocketjob.plugins import hookspecs
+from rocketjob.plugins.hook_checks import known_hooks
 from rocketjob.plugins.manager import PluginManager
 
 ROOT = Path(__file__).parents[2]
@@ -267,16 +266,7 @@ def test_every_event_is_documented():
 
 def hooks():
     """Return the names of all hooks: the kernel's, and those that the plugins here bring."""
-    theirs = Path(rocketjob_plugins.__file__).parent.glob("*/hookspecs.py")
-    names = [f"rocketjob_plugins.{path.parent.name}.hookspecs" for path in theirs]
-    found = [importlib.import_module(name) for name in names]
-    assert len(found) >= 2
-    return {
-        name
-        for module in (hookspecs, *found)
-        for name, value in vars(module).items()
-        if hasattr(value, "rocketjob_spec")
-    }
+    return set(known_hooks(PluginManager()))
 
 
 def test_every_hook_is_documented():
@@ -289,8 +279,9 @@ def test_of_every_hook_the_process_the_thread_and_the_guarantee_are_documented()
     rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| `")]
     assert {row[0].strip("| `") for row in rows} == hooks()
     threads = {
-        *("main", "any", "the same", "sweep", "the worker's"),
+        *("main", "any", "the same", "sweeper", "the worker's", "one of its own"),
         *("the one that first needs the plugins", "the one that first needs the store"),
+        "the one that makes the application",
     }
     for row in rows:
         assert len(row) == 4, row
@@ -302,7 +293,9 @@ def test_of_every_hook_the_process_the_thread_and_the_guarantee_are_documented()
 def test_the_kind_of_a_hook_in_the_table_is_that_of_its_specification(name):
     caller = getattr(PluginManager().hook, name)
     text = (DOCS / "plugins/hooks.md").read_text()
-    kind = re.search(rf"^\| `{name}` \|(?:.*\|)? (collect|first|notify) \|", text, re.MULTILINE)[1]
+    kind = re.search(
+        rf"^\| `{name}` \|(?:.*\|)? (collect|first|notify|wrappers) ", text, re.MULTILINE
+    )[1]
     assert (kind == "first") is bool(caller.spec.opts["firstresult"])
 
 

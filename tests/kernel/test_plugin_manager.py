@@ -375,6 +375,13 @@ def test_an_app_module_that_fails_says_where(app):
     app("acme_app_import", "import no_such_module_at_all\n")
     with pytest.raises(PluginError, match=r"fails to import at .*acme_app_import.py:1: ModuleNot"):
         import_app(["acme_app_import"])
+    app(
+        "acme_app_order",
+        "from rocketjob import Job\nfrom rocketjob_plugins.cron import Cron\n\n"
+        "class WrongOrderJob(Job, Cron): ...\n",
+    )
+    with pytest.raises(PluginError, match=r"acme_app_order.py:4: .*Name mixins before Job, as in"):
+        import_app(["acme_app_order"])
     app("acme_app_syntax", "x = \n")
     with pytest.raises(PluginError, match=r"acme_app_syntax.py:1: SyntaxError"):
         import_app(["acme_app_syntax"])
