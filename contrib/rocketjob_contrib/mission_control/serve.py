@@ -31,7 +31,7 @@ def serve(
             "Mission Control in an application with a login, see docs/web.md"
         )
     app = application_at(path, WebSettings(read_only=read_only, title=title, home=None))
-    listening = _listen(host, port)
+    listening = listen(host, port)
     with listening:
         address = _address(host, listening.getsockname()[1], path)
         click.echo(f"Mission Control: {address}  store: {store_line()}  (Ctrl-C ends it)")
@@ -52,7 +52,12 @@ def _address(host: str, port: int, path: str) -> str:
     return f"http://{shown}:{port}/{below}/" if below else f"http://{shown}:{port}/"
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens; a port of 0 is any that is free.
+
+    Raises:
+        Failure: the port is taken, or the address is not one of this machine.
+    """
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family)

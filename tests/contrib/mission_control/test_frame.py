@@ -1,11 +1,13 @@
 """The frame of each page: menu, tabs at the side, messages, times; rows W01 to W23."""
 
+import hashlib
 import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from rocketjob import Job
+from rocketjob_contrib.mission_control.assets import FOLDER
 from rocketjob_contrib.mission_control.tree import tree
 from support.web import as_role, browser, cells, links, tags, text_of
 
@@ -71,7 +73,7 @@ def test_W06_the_side_of_jobs_has_each_state_with_its_count(rocketjob):
     FramedJob.create().pause()
     page = browser().get("/jobs/running")
     side = re.search(r'<nav class="tabs".*?</nav>', page.text, re.S).group(0)
-    found = re.findall(r'class="name">(\w+)</span>(?:<span class="count">([\d,+]+))?', side)
+    found = re.findall(r'class="tab">(\w+)</span>(?:<span class="count">([\d,+]+))?', side)
     assert found == [
         ("All", ""),
         ("Scheduled", "1"),
@@ -87,7 +89,7 @@ def test_W06_the_side_of_jobs_has_each_state_with_its_count(rocketjob):
 def test_W08_the_side_of_directories_has_each_state(rocketjob):
     page = browser().get("/dirmon_entries")
     side = re.search(r'<nav class="tabs".*?</nav>', page.text, re.S).group(0)
-    names = re.findall(r'class="name">(\w+)<', side)
+    names = re.findall(r'class="tab">(\w+)<', side)
     assert names == ["All", "Pending", "Enabled", "Failed", "Disabled"]
 
 
@@ -297,3 +299,12 @@ def test_W23_there_is_an_icon_for_the_tab(rocketjob):
 
 def test_a_page_for_somebody_who_is_signed_in_names_him_or_her(rocketjob):
     assert "ada" in text_of(as_role("view").get("/jobs"))
+
+
+def test_W21_files_of_others_are_as_they_were_published():
+    lines = (FOLDER / "MANIFEST").read_text().splitlines()[1:]
+    listed = {line.split()[1]: line.split()[0] for line in lines}
+    others = {path.name for path in FOLDER.glob("*.min.js")}
+    assert set(listed) == others
+    for name, digest in listed.items():
+        assert hashlib.sha256((FOLDER / name).read_bytes()).hexdigest() == digest

@@ -1,0 +1,250 @@
+"""Mission Control in a real browser: every page, live, by keyboard, without scripts, two tabs."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from rocketjob import Job
+from rocketjob_plugins.demo.population import DemoImportJob, DemoMailJob, Life, populate
+from rocketjob_plugins.dirmon.entry import DirmonEntry
+from support.chromium import Served, faults_of, look_at, page_of, started_browser
+
+LOOKS = [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    with started_browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def served(file_store):
+    """A server over a store with something of everything."""
+    populate()
+    server = Served(live_seconds=0.2)
+    yield server
+    server.stop()
+
+
+def paths_of(served):
+    """Return every page that can be looked at, by the table of routes."""
+    ids = {
+        "jobs": [DemoMailJob.failed().first().id, DemoImportJob.running().first().id],
+        "directories": [DirmonEntry.where(state="enabled").first().id],
+    }
+    paths = ["/preferences", "/nothing/here"]
+    for section, route in served._app.state.site.routes:
+        if "GET" not in route.methods or route.path.endswith(".json"):
+            continue
+        names = re.findall(r"{(\w+)}", route.path)
+        if not names:
+            paths.append(route.path)
+        elif names == ["id"] and section.name in ids:
+            paths += [route.path.replace("{id}", str(id)) for id in ids[section.name]]
+    return paths
+
+
+@pytest.mark.both_stores
+def test_every_page_can_be_looked_at_on_each_store(served, chromium):
+    with page_of(chromium) as page:
+        for path in paths_of(served):
+            if path == "/nothing/here":  # the browser itself reports the 404
+                continue
+            page.goto(served.address + path)
+            assert page.locator("h1").count() == 1, path
+
+
+def test_every_page_is_accessible_and_fits_the_screen(served, chromium):
+    """Pages that are made by one template are looked at once, and once where there are no rows."""
+    faults, seen = [], set()
+    rendered = served.rendered()
+    with page_of(chromium, quiet=False) as page:
+        for path in paths_of(served):
+            page.goto(served.address + path)
+            kind = (rendered[-1], page.locator(".empty").count())
+            if kind in seen:
+                continue
+            seen.add(kind)
+            for width, theme in LOOKS:
+                look_at(page, width, theme)
+                faults += [f"{path} {width} {theme}: {fault}" for fault in faults_of(page)]
+                if (wide := page.evaluate("document.documentElement.scrollWidth")) > width:
+                    faults.append(f"{path} is {wide} pixels wide at {width}")
+    assert not faults, "\n".join(faults)
+
+
+def test_a_page_follows_what_happens_and_keeps_what_you_have_begun(served, chromium):
+    with page_of(chromium) as page:
+        page.goto(f"{served.address}/jobs/running")
+        page.locator("#live-state[data-state=live]").wait_for()
+        page.fill("#q", "half a word")
+        page.focus("#q")
+        page.evaluate("document.querySelector('tbody tr').mark = 'the same'")
+        before = page.inner_text("tr:first-child .cell-progress")
+        for _ in range(12):
+            Life().step()
+        page.wait_for_function(
+            "before => document.querySelector('tr:first-child .cell-progress').innerText != before",
+            arg=before,
+        )
+        assert page.input_value("#q") == "half a word"
+        assert page.evaluate("document.activeElement.id") == "q"
+        assert page.evaluate("document.querySelector('tbody tr').mark") == "the same"
+
+
+def test_what_is_folded_or_unfolded_stays_so(served, chromium):
+    job = DemoMailJob.failed().first()
+    with page_of(chromium) as page:
+        page.goto(f"{served.address}/jobs/{job.id}")
+        page.locator("#live-state[data-state=live]").wait_for()
+        page.click("details.backtrace summary")
+        Job.collection().update_one({"_id": job.id}, {"$set": {"description": "changed"}})
+        page.get_by_text("changed").wait_for()
+        assert page.get_attribute("details.backtrace", "open") is None
+
+
+def test_live_can_be_paused(served, chromium):
+    with page_of(chromium) as page:
+        page.goto(f"{served.address}/jobs/paused")
+        page.locator("#live-state[data-state=live]").click()
+        assert page.get_attribute("#live-state", "data-state") == "paused"
+        page.reload()
+        page.locator("#live-state[data-state=paused]").wait_for()
+        job = DemoMailJob.create(recipient="x@example.com", description="while it was paused")
+        job.pause()
+        assert page.get_by_text("while it was paused").count() == 0
+        page.click("#live-state")
+        page.get_by_text("while it was paused").wait_for()
+
+
+def test_a_lost_connection_is_said_with_the_time_of_what_is_shown(served, chromium):
+    with page_of(chromium, quiet=False) as page:
+        page.goto(f"{served.address}/jobs/running")
+        page.locator("#live-state[data-state=live]").wait_for()
+        served.stop()
+        page.locator("#live-state[data-state=lost]").wait_for()
+        assert re.search(r"reconnecting, showing \d\d:\d\d:\d\d", page.inner_text("#live-state"))
+
+
+def test_an_action_asks_in_a_dialog_and_stays_on_the_list(served, chromium):
+    job = DemoMailJob.failed().order_by("-completed_at").first()
+    with page_of(chromium) as page:
+        page.goto(f"{served.address}/jobs/failed?size=25")
+        page.click(f"#row-{job.id} a[title=Retry]")
+        dialog = page.locator("#dialog[open]")
+        dialog.wait_for()
+        assert "Retry this job?" in dialog.inner_text()
+        dialog.locator("button").click()
+        page.locator(".message.success").wait_for()
+        assert page.url == f"{served.address}/jobs/failed?size=25"
+        assert page.locator(f"#row-{job.id}").count() == 0
+        assert job.reload().is_queued
+
+
+def test_a_dialog_works_by_keyboard(served, chromium):
+    job = DemoMailJob.failed().order_by("-completed_at").first()
+    with page_of(chromium) as page:
+        page.goto(f"{served.address}/jobs/failed")
+        page.focus(f"#row-{job.id} a[title=Destroy]")
+        page.keyboard.press("Enter")
+        page.locator("#dialog[open]").wait_for()
+        page.keyboard.press("Escape")
+        page.wait_for_function("!document.getElementById('dialog').open")
+        assert page.evaluate("document.activeElement.title") == "Destroy"
+        page.keyboard.press("Enter")
+        page.locator("#dialog[open] button").focus()
+        page.keyboard.press("Enter")
+        page.locator(".message.success").wait_for()
+        assert not DemoMailJob.where(id=job.id)
+
+
+def test_of_two_tabs_one_wins_and_the_other_is_told(served, chromium):
+    job = DemoMailJob.failed().first()
+    with page_of(chromium) as first, page_of(chromium) as second:
+        for page in (first, second):
+            page.goto(f"{served.address}/jobs/{job.id}")
+            page.click(".title a[href*='/retry']")
+            page.locator("#dialog[open]").wait_for()
+        first.click("#dialog button")
+        first.locator(".message.success").wait_for()
+        second.click("#dialog button")
+        second.locator(".message.warning").wait_for()
+        assert "nothing was done" in second.inner_text(".message.warning")
+        assert [entry.event for entry in job.reload().history][-1] == "retry"
+
+
+def test_P64_without_scripts_lists_pages_and_actions_work(served, chromium):
+    job = DemoMailJob.failed().order_by("-completed_at").first()
+    with page_of(chromium, scripts=False) as page:
+        page.goto(f"{served.address}/jobs/running")
+        page.click("nav.tabs a[title=Failed]")
+        page.fill("#q", "letter")
+        page.click(".search button")
+        page.click("a.sort[data-sort=description]")
+        assert page.url == f"{served.address}/jobs/failed?q=letter&sort=description"
+        page.goto(f"{served.address}/jobs/{job.id}")
+        page.click(".title a[href*='/retry']")
+        page.click("form[method=post] button")
+        assert "is tried again" in page.inner_text(".message.success")
+        assert job.reload().is_queued
+
+
+def test_shift_click_sorts_by_a_further_column(served, chromium):
+    with page_of(chromium) as page:
+        page.goto(f"{served.address}/jobs/queued?sort=-priority")
+        page.click("a.sort[data-sort=description]", modifiers=["Shift"])
+        page.wait_for_url("**/jobs/queued?sort=-priority%2Cdescription")
+        assert page.locator("th[aria-sort]").count() == 2
+
+
+def test_on_a_telephone_the_menu_opens_and_tables_are_cards(served, chromium):
+    with page_of(chromium, 390) as page:
+        page.goto(f"{served.address}/jobs/failed")
+        assert not page.locator("#sections").is_visible()
+        page.click("button[aria-label=Menu]")
+        page.locator("#sections a", has_text="Directories").click()
+        page.wait_for_url("**/dirmon_entries/enabled")
+        assert (
+            page.locator(".list tr").first.evaluate("e => getComputedStyle(e).display") == "block"
+        )
+
+
+def test_theme_and_time_zone_are_chosen_in_a_dialog(served, chromium):
+    with page_of(chromium) as page:
+        page.goto(f"{served.address}/jobs/failed")
+        page.click("a.look")
+        page.locator("#dialog[open]").wait_for()
+        page.select_option("#dialog select[name=theme]", "dark")
+        page.select_option("#dialog select[name=zone]", "Asia/Tokyo")
+        page.click("#dialog button")
+        page.wait_for_function("document.documentElement.dataset.theme == 'dark'")
+        assert page.url == f"{served.address}/jobs/failed"
+        assert "Asia/Tokyo" in page.inner_text(".bar-top")
+        ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        assert ground == "rgb(15, 18, 24)"
+
+
+SHOTS = {
+    "running": ("/jobs/running", 1280, "light"),
+    "batch": ("batch", 1280, "light"),
+    "failed-dark": ("failed", 1280, "dark"),
+    "phone": ("/jobs/running", 390, "dark"),
+}
+
+
+def test_the_screenshots_of_the_documentation(served, chromium, tmp_path):
+    """With `ROCKETJOB_SCREENSHOTS=docs/_static` they are made again there."""
+    folder = Path(os.environ.get("ROCKETJOB_SCREENSHOTS", tmp_path))
+    places = {
+        "batch": f"/jobs/{DemoImportJob.running().first().id}",
+        "failed": f"/jobs/{DemoMailJob.failed().first().id}",
+    }
+    for name, (path, width, theme) in SHOTS.items():
+        with page_of(chromium, width, theme) as page:
+            page.goto(served.address + places.get(path, path))
+            page.locator("#live-state[data-state=live]").wait_for()
+            page.screenshot(path=folder / f"web-{name}.png")
+            assert (folder / f"web-{name}.png").stat().st_size > 10_000
