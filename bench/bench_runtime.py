@@ -40,7 +40,7 @@ import sys
 sys.path[:0] = {path!r}
 import rocketjob
 from rocketjob import application
-from rocketjob.base.log import LogService
+from rocketjob.base.log_service import LogService
 from rocketjob.server.supervisor import Supervisor
 rocketjob.configure(**{settings!r})
 service = LogService("warn", "console").start()

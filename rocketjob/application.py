@@ -18,6 +18,7 @@ from rocketjob.base import directory as base_directory
 from rocketjob.base.config import Config, Declared
 from rocketjob.base.errors import ConfigurationError, StoreError, StoreUnavailable
 from rocketjob.base.log import Logger
+from rocketjob.base.log_targets import KERNEL_TARGETS, LogTarget, wanted
 from rocketjob.base.passwords import hide_passwords
 from rocketjob.base.reading import Settings, everything, of_keys
 from rocketjob.base.text import did_you_mean
@@ -27,6 +28,7 @@ from rocketjob.store.context import close, use, using
 from rocketjob.store.indexes import serves
 
 if TYPE_CHECKING:
+    from rocketjob.base.log_service import LogService
     from rocketjob.jobs.reasons import Explanation
     from rocketjob.plugins.manager import PluginManager
 
@@ -106,6 +108,33 @@ class Application:
             hint = did_you_mean(plugin, known, f"there are {', '.join(known)}")
             raise ConfigurationError(f"No plugin {plugin} is loaded, so it has no settings; {hint}")
         return of_keys(plugin, own, self.config, declared)
+
+    def log_targets(self) -> dict[str, LogTarget]:
+        """Return where the log can go, by name."""
+        targets: dict[str, LogTarget] = {}
+        for answer in reversed(self.plugins.answers("register_log_targets")):  # the kernel's first
+            for target in answer.value:
+                if targets.setdefault(target.name, target) is not target:
+                    why = f"brings the log target {target.name}, but there is one of that name"
+                    self.plugins.refuse(answer, "register_log_targets", why)
+        return targets
+
+    def log_service(self, log: Any = None) -> LogService:
+        """Return what writes the log of this process, where the settings say; it is not started.
+
+        Args:
+            log: instead of the setting.
+
+        Raises:
+            WrongSetting: a target does not exist, or its options are wrong.
+        """
+        from rocketjob.base.log_service import LogService  # for start-up time
+
+        log = self.config.log if log is None else log
+        own = {target.name: target for target in KERNEL_TARGETS}
+        is_own = all(one.target in own for one in wanted(log))
+        targets = own if is_own else self.log_targets()
+        return LogService(self.config.log_level, log, targets.values())
 
     @property
     def store(self) -> Store:

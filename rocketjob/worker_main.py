@@ -21,7 +21,7 @@ from rocketjob.application import Application
 from rocketjob.base import clock, printing, signals
 from rocketjob.base.config import Config
 from rocketjob.base.ending import end_soon
-from rocketjob.base.log import Logger, LogService, put_back
+from rocketjob.base.log import Logger, put_back
 from rocketjob.model.app_modules import import_app
 from rocketjob.queue.dispatch import Queue
 from rocketjob.server import events, lifetime
@@ -164,11 +164,12 @@ def main() -> None:
         os.dup2(nothing.fileno(), 0)  # user code that reads standard input finds its end
     orders = json.loads(commands.readline())
     sys.path[:] = orders["path"]
-    service = LogService(orders["config"]["log_level"], orders["config"]["log"]).start()
+    child = Child(orders, commands)
+    service = child.application.log_service().start()
     atexit.register(service.stop)  # registered first, called last
     code = 0
     try:
-        Child(orders, commands).run()
+        child.run()
     except BaseException:
         log.exception("the worker process failed")
         code = 1

@@ -99,7 +99,6 @@ class Retry(Job, abstract=True):
         attempt, now = self.retry_count + 1, clock.now()
         self.run_at = now + self._delay(attempt)
         self.failed_at_list = [*self.failed_at_list, now]
-        self.logger.info("will be retried", attempt=attempt, run_at=self.run_at)
         self.follow_with("retry", keep_exception=True)
 
     @after("fail")

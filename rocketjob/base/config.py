@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from rocketjob.base.errors import WrongSetting
+from rocketjob.base.log_targets import log_setting
+from rocketjob.base.passwords import without_secrets
 from rocketjob.base.settings import (
     Setting,
     boolean,
@@ -120,7 +122,7 @@ class Config:
         None, mongo_filter, "run only jobs that match this filter"
     )
     log_level: str = _setting("info", level, "lowest level that is logged")
-    log: str = _setting("console", string, "console, json, or a file to append to")
+    log: Any = _setting("console", log_setting, "console, json, a file, or a list of targets")
     disabled_plugins: list[str] = _setting([], strings, "plugins that are not loaded")
     plugin_settings: dict[str, Any] = attrs.field(factory=dict, repr=False)  # there may be secrets
 
@@ -395,7 +397,7 @@ def _parse(setting: Setting[Any], value: Any, origin: str) -> Any:
     try:
         return setting.parse(value)
     except (TypeError, ValueError) as error:
-        shown = "(hidden)" if setting.secret else repr(value)
+        shown = "(hidden)" if setting.secret else repr(without_secrets(value))
         in_table = f"{_place(origin, setting.key)}: {setting.name}"
         named = f"{origin}: {variable(setting.key)}" if origin == ENVIRONMENT else in_table
         raise WrongSetting(f"{named} = {shown}: {error}") from None

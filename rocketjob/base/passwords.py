@@ -20,6 +20,7 @@ LONGEST = 20_000  # characters of a message that are kept
 _RUN = re.compile(r"\S++")
 _AUTHORITY = re.compile(r"[^/?#]*")
 _PARAMETER = re.compile(r"([?&#][\w.%\[\]-]{1,100}+=)([^\s&#\"'<>]++)")
+_MEMBER = re.compile(r'("[^"]*"\s*:\s*)"(?:[^"\\]|\\.)*"')  # of an object, as JSON
 _SECRET = re.compile(
     r"sig|token|secret|passw|passphrase|pwd|key|auth(?!or)|cred|policy|jwt|session|hmac|ticket|otp"
     r"|[?&#](?:pass|code|pin|sas)=",
@@ -145,6 +146,25 @@ def without_passwords(value: Any) -> Any:
 def brief(text: str, most: int = 500) -> str:
     """Return a reason as documents keep it: short, and without what must not be seen."""
     return hide_passwords(bounded(text))[:most].encode("utf-8", "ignore").decode()
+
+
+def without_secrets(value: Any) -> Any:
+    """Return a value without the passwords in URLs, and in tables by their names, also as JSON."""
+    if isinstance(value, Mapping):
+        return {key: HIDDEN if _is_secret(key) else without_secrets(v) for key, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [without_secrets(item) for item in value]
+    if isinstance(value, str):
+        return _MEMBER.sub(_hide_member, hide_passwords(value))
+    return value
+
+
+def _hide_member(match: re.Match[str]) -> str:
+    return f'{match[1]}"{HIDDEN}"' if _SECRET.search(match[1]) else match[0]
+
+
+def _is_secret(key: Any) -> bool:
+    return isinstance(key, str) and _SECRET.search(key) is not None
 
 
 def _same(one: Any, other: Any) -> bool:

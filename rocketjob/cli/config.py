@@ -10,6 +10,7 @@ import click
 
 from rocketjob import application
 from rocketjob.base import config as settings
+from rocketjob.base.passwords import without_secrets
 from rocketjob.base.settings import Setting
 from rocketjob.cli.command import command, json_option
 from rocketjob.cli.output import Column, as_text, print_json, print_table
@@ -55,7 +56,7 @@ def shown(setting: Setting[Any], value: Any) -> Any:
         return ["(hidden)"] * len(value) if isinstance(value, list) else "(hidden)"
     if setting.name.endswith("url") and value:
         return re.sub(r"(://[^/@:]*:)[^/@]*@", r"\1***@", value)
-    return value
+    return without_secrets(value)
 
 
 def _origin(name: str, origin: str) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import traceback
 from typing import Any
 
+import attrs
 import click
 
 from rocketjob import application
 from rocketjob.base.errors import RocketJobError
-from rocketjob.base.log import LogService
+from rocketjob.base.log_targets import Wanted, wanted
 from rocketjob.cli.classes import resolve
 from rocketjob.cli.command import command, json_option
 from rocketjob.cli.errors import Failure
@@ -53,7 +54,7 @@ def perform(
     the job raises, the exit code is 1. Class, fields and arguments are given as for enqueue.
     """
     job = build(resolve(spec), as_dict(properties), args, as_dict(kwargs, "the argument"))
-    logs = LogService(application.current().config.log_level, _log_target()).start()
+    logs = application.current().log_service(_log()).start()
     try:
         with lifetime.told_of(application.current().plugins, lifetime.COMMAND, "perform"):
             value = job.perform_now()
@@ -69,10 +70,12 @@ def perform(
         _show(value)
 
 
-def _log_target() -> str:
+def _log() -> list[Wanted]:
     """Return where logs go: standard output is for the result."""
-    target = application.current().config.log
-    return "console" if target == "json" else target
+    return [
+        attrs.evolve(one, target="console") if one.target == "json" else one
+        for one in wanted(application.current().config.log)
+    ]
 
 
 def _show(value: Any) -> None:

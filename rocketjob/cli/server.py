@@ -40,6 +40,7 @@ EXAMPLES = (
     ("only some classes", "server --app myapp.jobs --filter 'Report|Import'"),
     ("only some jobs", """server --app myapp.jobs --where '{"priority": {"$lte": 10}}'"""),
     ("under systemd or in a container", "server --app myapp.jobs --log json"),
+    ("to a terminal and a file", "server --app myapp.jobs --log console,./jobs.log"),
 )
 
 
@@ -57,7 +58,7 @@ EXAMPLES = (
 @setting_option("where", "-W")
 @setting_option("grace_seconds", "--grace", metavar="SECONDS")
 @setting_option("heartbeat_seconds", "--heartbeat", metavar="SECONDS")
-@setting_option("log", metavar="console|json|FILE")
+@setting_option("log", metavar="TARGET,...")
 @click.option("-q", "--quiet", is_flag=True, help="no banner, and only warnings and errors")
 @click.option(
     "--pidfile",
@@ -201,13 +202,7 @@ def _check(current: Application, ctx: click.Context) -> None:
 
 @contextlib.contextmanager
 def _logging(current: Application) -> Iterator[None]:
-    from rocketjob.base.log import LogService
-
-    config = current.config
-    try:
-        service = LogService(config.log_level, config.log).start()
-    except OSError as error:
-        raise RocketJobError(f"The log {config.log} cannot be written: {error}") from error
+    service = current.log_service().start()
     try:
         yield
     finally:

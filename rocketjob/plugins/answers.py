@@ -148,6 +148,12 @@ def is_check(value: Any) -> bool:
     return isinstance(value, Check)
 
 
+def is_log_target(value: Any) -> bool:
+    from rocketjob.base.log_targets import LogTarget  # for start-up time
+
+    return isinstance(value, LogTarget)
+
+
 def is_subscriber(value: Any) -> bool:
     from rocketjob.server.subscribers import Subscriber  # for start-up time
 

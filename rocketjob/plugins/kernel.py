@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from rocketjob.plugins.hookspecs import hookimpl
 
 if TYPE_CHECKING:
+    from rocketjob.base.log_targets import LogTarget
     from rocketjob.server.checks import Check
     from rocketjob.server.subscribers import Subscriber
 
@@ -25,6 +26,13 @@ def register_checks() -> list[Check]:
     from rocketjob.server.kernel_checks import kernel_checks  # for start-up time
 
     return kernel_checks()
+
+
+@hookimpl
+def register_log_targets() -> Sequence[LogTarget]:
+    from rocketjob.base.log_targets import KERNEL_TARGETS  # for start-up time
+
+    return KERNEL_TARGETS
 
 
 @hookimpl

@@ -10,7 +10,8 @@ from bson import ObjectId
 
 from rocketjob.base import clock
 from rocketjob.base import config as config_module
-from rocketjob.base.errors import PluginError
+from rocketjob.base.errors import PluginError, WrongSetting
+from rocketjob.base.log_targets import found, options_of, wanted
 from rocketjob.base.text import counted, megabytes, relative, span
 from rocketjob.jobs.claims import UNCLAIMED
 from rocketjob.jobs.job import Job
@@ -69,6 +70,18 @@ def check_configuration(patient: Patient) -> Iterator[Finding]:
     for name, hint in config_module.unknown_variables(disabled).items():
         text = f"the variable {name} is not a setting, so it has no effect: {hint}"
         yield Finding("configuration", WARNING, text, "correct or remove it", {"variable": name})
+    yield from _log_findings(patient)
+
+
+def _log_findings(patient: Patient) -> Iterator[Finding]:
+    """Report targets of the log that do not exist, or have wrong options."""
+    targets = patient.application.log_targets()
+    for one in wanted(patient.application.config.log):
+        try:
+            options_of(one, found(one, targets))
+        except WrongSetting as error:
+            advice = "servers with this setting do not start"
+            yield Finding("configuration", PROBLEM, str(error), advice, {"target": one.target})
 
 
 def check_plugins(patient: Patient) -> Iterator[Finding]:

@@ -303,17 +303,45 @@ def save_where_it_is(job: Job) -> None:
 
 def fail(job: Job, error: BaseException, worker: Worker) -> None:
     """Fail a job with the error that ended it; never raises."""
-    if not worker.inline:
-        problem = f"{type(error).__name__}: {message_of(error)}"
-        job.logger.exception("failed", error=problem)
     try:
-        _fail(job, error, worker)
-    except (StateConflict, NotFound) as lost:
-        job.logger.warning(type(lost).__name__, reason=str(lost))
-    except BaseException:
-        # A before("fail") of the user's raised, or what perform left on the job cannot be stored:
-        # the failure itself must be stored all the same.
-        job.logger.exception("the failure cannot be stored as it is")
+        change = _failing(job, error, worker)
+    except BaseException as problem:
+        _say_failed(job, error, worker)
+        return _fail_otherwise(job, error, worker, problem)
+    _say_failed(job, error, worker, change)
+    try:
+        if change is not None:
+            worker.commit(change)
+        elif not job.is_new:
+            save_where_it_is(job)
+    except BaseException as problem:
+        _fail_otherwise(job, error, worker, problem)
+
+
+def _say_failed(
+    job: Job, error: BaseException, worker: Worker, change: Change | None = None
+) -> None:
+    """Log a failure: as an error with its traceback, unless the job is tried again anyhow."""
+    if worker.inline:
+        return
+    problem = f"{type(error).__name__}: {message_of(error)}"
+    if change is None or all(follow_up.event.name != "retry" for follow_up in change.follow_ups):
+        job.logger.exception("failed", error, error=problem)
+    else:
+        number, at = job.failure_count, job.run_at
+        job.logger.warning("failed: will be retried", error=problem, failures=number, run_at=at)
+
+
+def _fail_otherwise(job: Job, error: BaseException, worker: Worker, problem: BaseException) -> None:
+    """Store a failure that could not be stored with what belongs to it.
+
+    A before("fail") of the user's raised, or what perform left on the job cannot be stored: the
+    failure itself must be stored all the same.
+    """
+    if isinstance(problem, StateConflict | NotFound):
+        job.logger.warning(type(problem).__name__, reason=str(problem))
+    else:
+        job.logger.exception("the failure cannot be stored as it is", problem)
         _store_failure_alone(job, error, worker)
 
 
@@ -329,16 +357,14 @@ def fail_refused(change: Change, error: Exception, worker: Worker) -> None:
         fail(job, error, worker)
 
 
-def _fail(job: Job, error: BaseException, worker: Worker) -> None:
-    if job.may("fail"):
-        arguments = {"reason": error, "worker_name": worker.known_as}
-        change = Change(job, job.__events__["fail"], arguments)
-        change.prepare(save=not job.is_new)
-        worker.commit(change)
-    else:
+def _failing(job: Job, error: BaseException, worker: Worker) -> Change | None:
+    """Return the change that fails a job, to be committed; None where a state forbids it."""
+    if not job.may("fail"):
         job.exception = JobException.of(error, worker.known_as)
-        if not job.is_new:
-            save_where_it_is(job)
+        return None
+    change = Change(job, job.__events__["fail"], {"reason": error, "worker_name": worker.known_as})
+    change.prepare(save=not job.is_new)
+    return change
 
 
 def _store_failure_alone(job: Job, error: BaseException, worker: Worker) -> None:

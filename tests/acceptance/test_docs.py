@@ -231,10 +231,11 @@ def test_every_setting_is_documented_with_its_variable_default_and_an_example():
     assert set(rows) == set(config.setting_names())
     example = "".join(code for _, code in blocks(DOCS / "configuration.md", "toml"))
     for setting in config.known().values():
-        variable, default = (cell.strip() for cell in rows[setting.name].split("|")[:2])
-        assert variable == f"`ROCKETJOB_{setting.name.upper()}`"
-        assert default == shown(setting.default), setting.name
-        assert re.search(rf"^(# )?{setting.name} = ", example, re.MULTILINE), setting.name
+        variable, default = (cell.strip() for cell in rows[setting.key].split("|")[:2])
+        assert variable == f"`{config.variable(setting.key)}`"
+        assert default == shown(setting.default), setting.key
+        here = example.partition(f"[{setting.table}]")[2] if setting.table else example
+        assert re.search(rf"^(# )?{setting.name} = ", here, re.MULTILINE), setting.key
 
 
 def shown(default):

@@ -132,7 +132,7 @@ BAD = [
     ("time_zone", 5, "must be a time zone"),
     ("allow_on_demand", "perhaps", "must be true or false"),
     ("log_level", "loud", "must be one of trace, debug, info, warn, error, fatal"),
-    ("log", 5, "must be a string"),
+    ("log", 5, "must be targets such as"),
 ]
 
 

@@ -10,7 +10,7 @@ from rocketjob.base.log_file import LogFile
 @pytest.fixture
 def log(tmp_path):
     (tmp_path / "logs").mkdir()
-    handler = LogFile(tmp_path / "logs" / "x.log", encoding="utf-8")
+    handler = LogFile(tmp_path / "logs" / "x.log")
     yield handler
     handler.close()
 

@@ -8,7 +8,8 @@ import attrs
 import pytest
 
 from rocketjob import Job
-from rocketjob.base.log import FIELDS, ConsoleFormatter, JsonFormatter
+from rocketjob.base.log import FIELDS
+from rocketjob.base.log_format import ConsoleFormatter, JsonFormatter
 from rocketjob.base.passwords import bounded, hide_passwords, hide_secrets_of, without_passwords
 from rocketjob.jobs.exception import JobException
 

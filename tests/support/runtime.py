@@ -189,7 +189,7 @@ class ServerProcess:
         import rocketjob
         from rocketjob import application
         from rocketjob.base.errors import RocketJobError
-        from rocketjob.base.log import LogService
+        from rocketjob.base.log_service import LogService
         from rocketjob.server.supervisor import Supervisor
         rocketjob.configure(**{settings!r})
         {before}

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rocketjob import Job, hookimpl
+from rocketjob import Job, hookimpl, only_for
 from rocketjob.base.config import Config
 from rocketjob.base.encryption import EncryptionContext
 from rocketjob.base.settings import Setting
@@ -41,6 +41,8 @@ from rocketjob_plugins.batch.throttle_windows import ThrottleWindows
 
 if TYPE_CHECKING:
     from rocketjob.server.checks import Check
+
+ENDS = ("completed", "failed", "aborted")
 
 __all__ = [
     "Batch",
@@ -97,6 +99,15 @@ def register_indexes() -> dict[str, list[dict[str, Any]]]:
         "partialFilterExpression": {"sub_state": {"$exists": True}},
     }
     return {Job.collection_name: [index]}
+
+
+@hookimpl
+@only_for(Batch)
+def state_changed(job: Batch, target: str) -> None:
+    """Log the end of a batch job in one line."""
+    if target in ENDS and job.state == target:
+        seconds = round(job.seconds, 3)
+        job.logger.info(f"batch {target}", records=job.record_count, seconds=seconds)
 
 
 @hookimpl

@@ -10,6 +10,7 @@ from rocketjob.plugins.answers import (
     is_check,
     is_class,
     is_job_class,
+    is_log_target,
     is_setting,
     is_state,
     is_store,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import click
 
     from rocketjob.base.config import Config
+    from rocketjob.base.log_targets import LogTarget
     from rocketjob.base.settings import Setting
     from rocketjob.jobs.job import Job
     from rocketjob.model.document import Document
@@ -115,6 +117,18 @@ def register_checks() -> list[Check]:
     """Return what `rocketjob doctor` is to look at; see `rocketjob.server.checks`.
 
     Called when that command is run. A check that fails is a finding, and the others are still made.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+@list_of("log targets: rocketjob.base.log_targets.LogTarget", is_log_target)
+def register_log_targets() -> list[LogTarget]:
+    """Return where the log can go, by names that the setting `log` may have.
+
+    Called in each process of a server and in `rocketjob perform`, before the app is imported, and
+    only if the setting names a target that is not the kernel's. A name that is taken is refused.
+    The handler is called on a thread of its own.
     """
     raise NotImplementedError
 

@@ -14,6 +14,7 @@ import pytest
 from rocketjob import Job, after, before
 from rocketjob.base import log as logs
 from rocketjob.base.errors import UnsupportedOperation
+from rocketjob.base.log_service import LogService
 from rocketjob.worker import async_loop
 from support.jobs import stored
 from support.runtime import Gate, eventually, running_pool, states
@@ -382,7 +383,7 @@ class ConfiguringJob(Kept):
 def service(tmp_path):
     root = logging.getLogger()
     before, level = list(root.handlers), root.level
-    made = logs.LogService("info", str(tmp_path / "x.log")).start()
+    made = LogService("info", str(tmp_path / "x.log")).start()
     yield made
     made.stop()
     root.handlers[:] = before

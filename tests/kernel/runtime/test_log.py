@@ -9,7 +9,8 @@ import textwrap
 
 import pytest
 
-from rocketjob.base.log import TRACE, Logger, LogService, set_level
+from rocketjob.base.log import TRACE, Logger, set_level
+from rocketjob.base.log_service import LogService
 from support.jobs import KeptJob
 
 
@@ -164,7 +165,8 @@ def test_the_console_is_standard_error(root, monkeypatch):
 def test_a_process_that_is_told_to_end_writes_its_last_words(tmp_path):
     script = f"""
         import os
-        from rocketjob.base.log import Logger, LogService
+        from rocketjob.base.log import Logger
+        from rocketjob.base.log_service import LogService
         service = LogService("info", {str(tmp_path / "log.jsonl")!r}).start()
         for number in range(2000):
             Logger("x").info("line", number=number)
