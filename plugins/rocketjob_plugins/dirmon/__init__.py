@@ -30,17 +30,31 @@ from typing import TYPE_CHECKING, Any
 
 from rocketjob import Job, hookimpl
 from rocketjob.base.settings import Setting
-from rocketjob_plugins.dirmon import entry, intake
+from rocketjob_plugins.dirmon import entry, hookspecs, intake
 from rocketjob_plugins.dirmon.entry import DirmonEntry, DirmonEntryException
 from rocketjob_plugins.dirmon.folder import DirmonError
 from rocketjob_plugins.dirmon.job import DirmonJob
+from rocketjob_plugins.dirmon.verdict import Defer, Refuse, Take
 
 if TYPE_CHECKING:
     import click
 
     from rocketjob.server.checks import Check
 
-__all__ = ["DirmonEntry", "DirmonEntryException", "DirmonError", "DirmonJob"]
+__all__ = [
+    "Defer",
+    "DirmonEntry",
+    "DirmonEntryException",
+    "DirmonError",
+    "DirmonJob",
+    "Refuse",
+    "Take",
+]
+
+
+@hookimpl
+def register_hookspecs(manager: Any) -> None:
+    manager.add_hookspecs(hookspecs)
 
 
 @hookimpl

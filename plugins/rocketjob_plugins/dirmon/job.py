@@ -13,10 +13,12 @@ from rocketjob_plugins.cron import Cron
 from rocketjob_plugins.dirmon.entry import DirmonEntry
 from rocketjob_plugins.dirmon.folder import DirmonError, FileState, FolderAway
 from rocketjob_plugins.dirmon.intake import ClaimTaken, Intake
+from rocketjob_plugins.dirmon.verdict import Changed, Defer, Refuse, verdict_on
 
 Memory = dict[str, list[int]]
 AWAY = FolderAway.__name__
 HELD = 1  # is remembered of a file that must not be taken yet: an earlier scan has logged it
+REFUSED = 2  # of one that a plugin has refused: it is not asked again
 MOST = 50_000  # files that are remembered, about 8 MB; any more wait for the next scan
 
 
@@ -91,15 +93,28 @@ class DirmonJob(Cron, Job):
         if file.held and not self._was_held(file):
             self.logger.warning("passed over", file=file.path, reason=file.held)
         if file.held or not settled:
-            if len(memory) < MOST:
-                memory[memory_key(file.path)] = [*file.settled, *([HELD] if file.held else [])]
-            return False
+            return self._remember(file, memory, [HELD] if file.held else [])
+        if self._mark(file) == [REFUSED]:
+            return self._remember(file, memory, [REFUSED])
+        verdict = verdict_on(entry, file)
+        if isinstance(verdict, Refuse | Defer):
+            return self._pass_over(file, memory, verdict)
         try:
-            intake.take(entry, file)
+            intake.take(Changed(entry, verdict) if verdict else entry, file)
         except ClaimTaken as error:
             self.logger.debug("passed over", reason=str(error))
             return False
         return True
+
+    def _pass_over(self, file: FileState, memory: Memory, verdict: Refuse | Defer) -> bool:
+        if self._mark(file) != [HELD]:  # else an earlier scan has logged it
+            self.logger.warning("passed over", file=file.path, reason=verdict.reason)
+        return self._remember(file, memory, [REFUSED if isinstance(verdict, Refuse) else HELD])
+
+    def _remember(self, file: FileState, memory: Memory, mark: list[int]) -> bool:
+        if len(memory) < MOST:
+            memory[memory_key(file.path)] = [*file.settled, *mark]
+        return False
 
     def is_settled(self, file: FileState) -> bool:
         """Return whether a file is unchanged since the previous scan."""
@@ -109,6 +124,10 @@ class DirmonJob(Cron, Job):
     def _was_held(self, file: FileState) -> bool:
         """Return whether an earlier scan found the file held, and logged it."""
         return self._remembered(file)[len(file.settled) :] == [HELD]
+
+    def _mark(self, file: FileState) -> list[int]:
+        """Return what is remembered of a file besides its state, if that is still the same."""
+        return self._remembered(file)[len(file.settled) :] if self.is_settled(file) else []
 
     def _remembered(self, file: FileState) -> list[int]:
         return self.previous_file_names.get(memory_key(file.path), [])

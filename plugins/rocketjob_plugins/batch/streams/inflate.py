@@ -21,6 +21,7 @@ ZSTD_WINDOW = 128 * 1024 * 1024
 CUT_OFF = "ends in the middle: it was cut off, or is still being written; fetch it again"
 DAMAGED = "is damaged or was cut off: fetch it again"
 HUNGRY = "takes too much memory to be unpacked: pack it with a lower level or smaller window"
+MOST_IDLE = 10_000  # calls that neither take nor give anything
 ZSTD_PIECE = 1024  # unpacks to 32 MB at worst, and the library has no limit itself
 
 
@@ -127,7 +128,7 @@ class Inflate:
         self._make = stream.decompressor
         self._waiting = b""
         self._done = False
-        self._packed = self._unpacked = 0
+        self._packed = self._unpacked = self._idle = 0
         self._decompressor: Decompressor | None = None
 
     def read(self, size: int) -> bytes:
@@ -153,6 +154,10 @@ class Inflate:
         except Exception as error:  # each library has its own, with its own wording
             hungry = "memory" in str(error).lower()
             raise self._error(HUNGRY if hungry else DAMAGED) from None
+        # A library of a plugin that never goes on would keep its thread for ever.
+        self._idle = 0 if found or data else self._idle + 1
+        if self._idle > MOST_IDLE:
+            raise self._error(DAMAGED)
         self._unpacked += len(found)
         self._place.limits.check(self._place.name, self._packed, self._unpacked)
         return found
