@@ -6,6 +6,7 @@ import rocketjob_plugin_kms as plugin
 from rocketjob import Job, field
 from rocketjob.base.errors import ConfigurationError
 from rocketjob.testing import sandbox
+from rocketjob.testing.encryption_contract import EncryptionContract
 from rocketjob_plugins.batch import Batch, InputCategory, OutputCategory
 from rocketjob_plugins.batch.streams import StreamError, open_lines, open_writer
 from rocketjob_plugins.encryption import keys
@@ -43,6 +44,12 @@ def rocketjob(master):
     with using() as rocketjob:
         rocketjob.application.config.kms_master = master
         yield rocketjob
+
+
+class TestContract(EncryptionContract):
+    @pytest.fixture
+    def plugin(self, rocketjob):
+        return plugin
 
 
 def stored(job):

@@ -10,7 +10,7 @@ import pytest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 QUIETLY = ("-q", "-p", "no:cacheprovider", "-c", os.devnull)
-PLUGINS = sorted(EXAMPLES.glob("rocketjob-plugin-*"))
+PLUGINS = [*sorted(EXAMPLES.glob("rocketjob-plugin-*")), EXAMPLES / "fsspec-vault"]
 
 
 def test_word_count_counts_the_words_of_each_file(rocketjob, tmp_path, capsys):

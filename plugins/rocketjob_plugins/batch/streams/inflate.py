@@ -165,7 +165,9 @@ class Inflate:
     def _begin(self) -> None:
         """Start the first packed file, or the next one if there is another."""
         first = self._decompressor is None
-        head = self._head(b"" if self._decompressor is None else self._decompressor.unused_data)
+        head = self._head(
+            b"" if self._decompressor is None else self._decompressor.unused_data or b""
+        )
         if not head and not first:
             self._done = True
             return

@@ -43,8 +43,8 @@ class Decompressor(Protocol):
         ...
 
     @property
-    def unused_data(self) -> bytes:
-        """What followed the end."""
+    def unused_data(self) -> bytes | None:
+        """What followed the end; nothing may be None, too."""
         ...
 
     def decompress(self, data: bytes, max_length: int, /) -> bytes:
