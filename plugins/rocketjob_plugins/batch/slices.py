@@ -54,7 +54,8 @@ class Slices:
 
     @property
     def serializer(self) -> Serializer:
-        return serializer(self.category.serializer).within(self.context)
+        chosen = serializer(self.category.serializer)
+        return chosen.within(self.context) if chosen.encrypts else chosen
 
     @property
     def context(self) -> EncryptionContext:
