@@ -5,8 +5,8 @@
         retry_on = (ConnectionError,)
 
 Fields: `retry_limit` (25; 0 switches retries off), `failed_at_list` (when each attempt failed).
-Class attributes: `retry_on` (only these errors; by default all), `retry_jitter` (the share of the
-delay that is added at random, 0.0).
+Class attributes: `retry_on` (only these errors; by default all), `discard_on` (after these the job
+is aborted), `retry_jitter` (the share of the delay that is added at random, 0.0).
 
 The delay after attempt n is `n**4 + 5` seconds: 6 s, 21 s, 86 s, 261 s and so on, or 25 attempts in
 about 25 days. Override `retry_delay` to change it for a class; a plugin does so for any class that
@@ -14,6 +14,9 @@ does not, with the hook `backoff`. The failure and the retry are one write: a jo
 that is retried is never stored as failed. Its exception stays visible until it succeeds, and every
 attempt is in `job.history`. A job that has expired, or is no longer valid, is not retried; nor is
 one whose worker process crashed too often, unless `retry_on` names `WorkerCrashed`.
+
+`raise RetryLater(timedelta(minutes=5))` in `perform` is a failed attempt that says itself when the
+next one is, whatever `retry_on` names.
 
 When the last attempt has failed, callbacks of the event `exhausted` run. A job that is retried by
 hand gets all its attempts again.
@@ -38,11 +41,28 @@ from rocketjob import (
 )
 from rocketjob.application import current
 from rocketjob.base import clock
-from rocketjob.base.errors import ConfigurationError
+from rocketjob.base.clock import as_delay
+from rocketjob.base.errors import ConfigurationError, RocketJobError
 from rocketjob.jobs.reasons import Reason
 from rocketjob.plugins.answers import answer
 
 LONGEST = timedelta(days=365)
+
+
+class RetryLater(RocketJobError):
+    """The attempt has failed, and the next one is to be made after this delay.
+
+    Args:
+        delay: a number is seconds.
+        reason: what was wrong.
+
+    Raises:
+        ValueError: the delay is negative or not a duration.
+    """
+
+    def __init__(self, delay: timedelta | float, reason: str | None = None) -> None:
+        self.delay = as_delay(delay)
+        super().__init__(reason or f"to be tried again after {self.delay}")
 
 
 class Retry(Job, abstract=True):
@@ -50,6 +70,7 @@ class Retry(Job, abstract=True):
 
     callback_events: ClassVar[frozenset[str]] = frozenset({"exhausted"})
     retry_on: ClassVar[tuple[type[BaseException], ...] | None] = None
+    discard_on: ClassVar[tuple[type[BaseException], ...]] = ()
     retry_jitter: ClassVar[float] = 0.0
 
     retry_limit: int = field(
@@ -63,16 +84,17 @@ class Retry(Job, abstract=True):
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        jitter, errors = cls.retry_jitter, cls.retry_on
+        jitter = cls.retry_jitter
         if isinstance(jitter, bool) or not isinstance(jitter, int | float) or not 0 <= jitter <= 1:
             raise ConfigurationError(
                 f"{cls.__name__}.retry_jitter must be a number from 0 to 1, not {jitter!r}"
             )
-        if errors is not None and not (isinstance(errors, tuple) and all(map(_is_error, errors))):
-            raise ConfigurationError(
-                f"{cls.__name__}.retry_on must be a tuple of exception classes, such as "
-                f"(ConnectionError,), not {errors!r}"
-            )
+        for name, errors in (("retry_on", cls.retry_on or ()), ("discard_on", cls.discard_on)):
+            if not (isinstance(errors, tuple) and all(map(_is_error, errors))):
+                raise ConfigurationError(
+                    f"{cls.__name__}.{name} must be a tuple of exception classes, such as "
+                    f"(ConnectionError,), not {errors!r}"
+                )
 
     @property
     def retry_count(self) -> int:
@@ -94,6 +116,10 @@ class Retry(Job, abstract=True):
 
     @before("fail")
     def _retry_after_failure(self) -> None:
+        error = self.failing_with
+        if isinstance(error, self.discard_on):
+            self.follow_with("abort", reason=f"{type(error).__name__} is named in discard_on")
+            return
         if not self._may_be_retried():
             return
         attempt, now = self.retry_count + 1, clock.now()
@@ -113,6 +139,9 @@ class Retry(Job, abstract=True):
             self.failed_at_list = []
 
     def _delay(self, attempt: int) -> timedelta:
+        error = self.failing_with
+        if isinstance(error, RetryLater):
+            return min(error.delay, LONGEST)
         delay = self.retry_delay(attempt)
         seconds = delay.total_seconds() if isinstance(delay, timedelta) else delay
         seconds *= 1 + random.uniform(0, self.retry_jitter)
@@ -122,6 +151,8 @@ class Retry(Job, abstract=True):
         if self.retry_count >= self.retry_limit or self.is_expired:
             return False
         kinds, reason = self.retry_on, self.failing_with
+        if isinstance(reason, RetryLater):
+            kinds = (RetryLater,)
         if isinstance(reason, WorkerCrashed) if kinds is None else not isinstance(reason, kinds):
             return False
         if not self.is_valid():

@@ -85,3 +85,16 @@ def to_utc(value: datetime) -> pendulum.DateTime:
         micro,
         tzinfo=pendulum.UTC,
     )
+
+
+def as_delay(delay: timedelta | float) -> timedelta:
+    """Return a duration, which may be given in seconds.
+
+    Raises:
+        ValueError: it is negative or not a duration.
+    """
+    seconds = delay.total_seconds() if isinstance(delay, timedelta) else delay
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if not is_number or not 0 <= seconds < float("inf"):
+        raise ValueError(f"a delay is a timedelta or a number of seconds, not {delay!r}")
+    return timedelta(seconds=seconds)

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
+from rocketjob.base.clock import as_delay
 from rocketjob.base.text import at
 
 
@@ -133,6 +135,39 @@ class ClaimLost(StateConflict):
 
 class JobTimeout(RocketJobError, TimeoutError):
     """The job has not ended in the time given; it goes on."""
+
+
+class Snooze(RocketJobError):
+    """The job is to be performed again later.
+
+    Raise it in `perform`: the job is queued for then, which is no failure and uses up no attempt.
+    What `perform` has set on the job is stored.
+
+    Args:
+        delay: how long to wait; a number is seconds.
+        reason: for the job's history.
+
+    Raises:
+        ValueError: the delay is negative or not a duration.
+    """
+
+    def __init__(self, delay: timedelta | float, reason: str | None = None) -> None:
+        self.delay, self.reason = as_delay(delay), reason
+        super().__init__(f"for {self.delay}" + (f": {reason}" if reason else ""))
+
+
+class Discard(RocketJobError):
+    """The job is not to be done any more.
+
+    Raise it in `perform`: the job is aborted, whatever its retries.
+
+    Args:
+        reason: for the job's history.
+    """
+
+    def __init__(self, reason: str = "perform raised Discard") -> None:
+        self.reason = reason
+        super().__init__(reason)
 
 
 class UnknownJobClass(RocketJobError, LookupError):

@@ -17,7 +17,7 @@ from rocketjob.states.history import HistoryEntry
 from rocketjob.states.machine import Change, Transition, event
 from rocketjob.states.stateful import Stateful
 from rocketjob.states.transitions import AllBut
-from rocketjob.store import Also, Insert, context
+from rocketjob.store import Also, Filter, Insert, context
 
 _SET_BY_EVENTS = frozenset(
     ("started_at", "completed_at", "failure_count", "interruptions", "worker_name", "claimed_by")
@@ -30,7 +30,8 @@ class Lifecycle(Stateful, abstract=True):
     pausable: ClassVar[bool] = False
     """Whether a running job can be paused; its claim is then given up, and resuming queues it."""
 
-    if TYPE_CHECKING:  # fields of `Job`
+    if TYPE_CHECKING:  # of `Job`
+        joinable: ClassVar[Filter | None] = None
         run_at: datetime | None = read_only_field()
         expires_at: datetime | None = read_only_field()
         created_at: datetime = read_only_field()
@@ -119,6 +120,18 @@ class Lifecycle(Stateful, abstract=True):
         claims.clear(self)
         self.started_at = None
 
+    @event(
+        Transition(("running",), "queued", "is_performed_at_once", "it is performed in parts"),
+        validates=False,
+    )
+    def snooze(
+        self, until: datetime | None = None, *, reason: str | None = None, save: bool = True
+    ) -> None:
+        """Queue a running job for later; a worker does it when `perform` raises `Snooze`."""
+        claims.clear(self)
+        self.started_at = None
+        self.run_at = until
+
     @event(Transition(("queued",), "queued"), validates=False)
     def run_now(self, *, save: bool = True) -> None:
         """Let a scheduled job start as soon as a worker is free."""
@@ -182,6 +195,9 @@ class Lifecycle(Stateful, abstract=True):
 
     def is_pausable(self, **_: Any) -> bool:
         return self.pausable
+
+    def is_performed_at_once(self, **_: Any) -> bool:
+        return self.joinable is None
 
     @property
     def scheduled_at(self) -> datetime:

@@ -15,8 +15,9 @@ import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from rocketjob.base import clock
 from rocketjob.base.deprecation import REMOVED_IN
-from rocketjob.base.errors import ClaimLost, HookFailed, NotFound, StateConflict
+from rocketjob.base.errors import ClaimLost, Discard, HookFailed, NotFound, Snooze, StateConflict
 from rocketjob.base.functions import refuse_pending
 from rocketjob.base.log import Logger
 from rocketjob.jobs import claims, holds
@@ -229,7 +230,8 @@ def work_simple_job(job: Job, worker: Worker) -> None:
     except BaseException as error:
         if is_lost(job, error):
             raise
-        fail(job, error, worker)
+        if not ends_as_asked(job, error, worker):
+            fail(job, error, worker)
         if worker.inline:
             raise
 
@@ -299,6 +301,31 @@ def save_where_it_is(job: Job) -> None:
     if job.state != (record_of(job).stored or {}).get("state"):
         job.save(validate=False)
         claims.forget_cleared(job)
+
+
+def ends_as_asked(job: Job, error: BaseException, worker: Worker) -> bool:
+    """Make the event that perform asked for by an error of its own; return whether it did.
+
+    A callback of the event that raises fails the job.
+    """
+    if isinstance(error, Snooze):
+        name, arguments = "snooze", {"until": clock.now() + error.delay, "reason": error.reason}
+    elif isinstance(error, Discard):
+        name, arguments = "abort", {"reason": error.reason}
+    else:
+        return False
+    if job.is_new or not job.may(name, **arguments):
+        return False
+    job.logger.info(name, reason=str(error))
+    try:
+        change = Change(job, job.event_called(name), arguments)
+        change.prepare()
+        worker.commit(change)
+    except (StateConflict, NotFound) as lost:
+        job.logger.warning(type(lost).__name__, reason=str(lost))
+    except BaseException as problem:
+        fail(job, problem, worker)
+    return True
 
 
 def fail(job: Job, error: BaseException, worker: Worker) -> None:

@@ -22,9 +22,13 @@ TABLE = {
     ("abort", "paused"): "aborted",
     ("abort", "failed"): "aborted",
     ("requeue", "running"): "queued",
+    ("snooze", "running"): "queued",
     ("run_now", "queued"): "queued",
 }
-EVENTS = ("start", "complete", "fail", "retry", "pause", "resume", "abort", "requeue", "run_now")
+EVENTS = (
+    "start", "complete", "fail", "retry", "pause", "resume",
+    "abort", "requeue", "snooze", "run_now",
+)  # fmt: skip
 EVERY = [(event, state) for event in EVENTS for state in STATES]
 
 
@@ -396,10 +400,10 @@ def test_a_refusal_does_not_offer_what_its_guard_refuses(rocketjob):
 
     job = UnpausableJob.create()
     job.start(worker_name="one:1")
-    assert job.allowed_events() == ["complete", "fail", "abort", "requeue"]
-    with pytest.raises(InvalidTransition, match=r"now: complete, fail, abort, requeue$"):
+    assert job.allowed_events() == ["complete", "fail", "abort", "requeue", "snooze"]
+    with pytest.raises(InvalidTransition, match=r"now: complete, fail, abort, requeue, snooze$"):
         job.pause()
-    with pytest.raises(InvalidTransition, match=r"now: complete, fail, abort$"):
+    with pytest.raises(InvalidTransition, match=r"now: complete, fail, abort, snooze$"):
         job.requeue("other")
 
 
