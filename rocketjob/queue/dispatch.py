@@ -290,22 +290,25 @@ class Queue:
         until = self._asked_again(hold)
         running, published = list[Any](), None
         if dict(filter) != {"_id": job.id}:
-            others = {"$and": [{"state": "running"}, filter, {"_id": {"$ne": job.id}}]}
-            found = self._jobs().find(others, {"_id": 1}, limit=MOST_WATCHED)
-            running = [stored["_id"] for stored in found]
-            published = holds.publish(
-                self.store,
-                attrs.evolve(hold, filter=filter),
-                job,
-                self.claimed_by,
-                self.worker_name,
-                until,
-            )
+            try:
+                running, published = self._said(attrs.evolve(hold, filter=filter), job, until)
+            except Exception as error:
+                if not self.store.is_transient(error):
+                    raise
+                log.warning("what is held back is not published", by=hold.name, error=str(error))
         seconds = (until - clock.now()).total_seconds()
         self.eligible.defer(hold.name, filter, seconds, running, published)
         stored, now = record_of(job).stored or {}, clock.now()
         note = holds.note(stored, hold.name, hold.text, now) | job.waiting_note(hold.name, now)
         self.release([job], note, hold.reason)
+
+    def _said(self, hold: Hold, job: Job, until: datetime) -> tuple[list[Any], str]:
+        """Publish what is held back; return the running jobs like it, and the document's id."""
+        others = {"$and": [{"state": "running"}, hold.filter or {}, {"_id": {"$ne": job.id}}]}
+        found = self._jobs().find(others, {"_id": 1}, limit=MOST_WATCHED)
+        running = [stored["_id"] for stored in found]
+        by, owner = self.worker_name, self.claimed_by
+        return running, holds.publish(self.store, hold, job, owner, by, until)
 
     def _asked_again(self, hold: Hold) -> datetime:
         """Return when jobs that are held back are asked about again."""

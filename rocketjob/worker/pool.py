@@ -28,6 +28,7 @@ from rocketjob.jobs.claims import COLLECTION, Claim, claim_of, held_by, release
 from rocketjob.jobs.job import Job
 from rocketjob.queue.dispatch import Queue
 from rocketjob.states.machine import Change
+from rocketjob.store import Stored
 from rocketjob.worker.committer import GATHER_SECONDS, Committer
 from rocketjob.worker.surroundings import Surroundings
 from rocketjob.worker.thread import Refused, Task, ThreadWorker, Watch
@@ -331,20 +332,20 @@ class WorkerPool:
         """
         if not self.commits.is_unsure and clock.monotonic() < self._next_check:
             return
-        documents = list(
-            self.queue.store.collection(COLLECTION).find(held_by(self.queue.claimed_by))
-        )
-        busy = {worker.job_id for worker in self.workers}  # a thread may be about to note its claim
-        lost = [
-            job
-            for job in documents
-            if self._held.get(job["_id"]) != job["claim_number"] and job["_id"] not in busy
-        ]
-        if lost:
+        jobs, held = self.queue.store.collection(COLLECTION), held_by(self.queue.claimed_by)
+        unknown = [job["_id"] for job in jobs.find(held, {"claim_number": 1}) if self._is_lost(job)]
+        if unknown:  # only those are read as a whole
+            found = jobs.find({"$and": [{"_id": {"$in": unknown}}, held]})
+            lost = [job for job in found if self._is_lost(job)]
             log.warning("claims that nobody works on are released", jobs=len(lost))
             self.queue.store.write_many(COLLECTION, [release(job) for job in lost])
         self.commits.is_unsure = False
         self._next_check = clock.monotonic() + self.config.re_check_seconds
+
+    def _is_lost(self, job: Stored) -> bool:
+        """Return whether nobody here knows of a claim; a thread may be about to note its own."""
+        busy = any(worker.job_id == job["_id"] for worker in self.workers)
+        return not busy and self._held.get(job["_id"]) != job["claim_number"]
 
     def _rest(self, mark: Any) -> None:
         """Wait until there may be something to do."""

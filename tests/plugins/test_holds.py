@@ -6,7 +6,7 @@ from typing import Optional
 
 import pytest
 
-from rocketjob import Hold, Job, hookimpl
+from rocketjob import Hold, Job, StoreUnavailable, hookimpl
 from rocketjob.base.errors import ConfigurationError
 from rocketjob.cli import make_cli
 from rocketjob.jobs import holds
@@ -339,6 +339,21 @@ def test_a_filter_that_cannot_be_written_holds_back_its_own_job(rocketjob):
     assert rocketjob.work_off() == 1
     assert "cannot be used" in said(job)[1]
     assert PassingJob.where({"_id": other.id}).count() == 0
+
+
+def test_a_job_is_held_back_although_the_store_does_not_take_the_announcement(
+    rocketjob, monkeypatch
+):
+    def unavailable(*_):
+        raise StoreUnavailable("just now")
+
+    monkeypatch.setattr(holds, "publish", unavailable)
+    monkeypatch.setattr(
+        type(rocketjob.store), "is_transient", lambda _, error: isinstance(error, StoreUnavailable)
+    )
+    job = HeldGroupJob.create()
+    assert rocketjob.work_off() == 0
+    assert said(job) == ("lag", "The replica lags", NOW)
 
 
 # --- what people see -----------------------------------------------------------------------------
