@@ -206,6 +206,8 @@ def try_one(name: str, base: Path, folder: Path, *, lends: bool) -> Iterator[str
     shutil.copytree(base, folder / "environment", symlinks=True)
     home.mkdir()
     (home / "app.py").write_text(APP.replace("DISTRIBUTION", project["name"]))
+    if (source / "trial.toml").exists():  # settings with which its jobs run anywhere
+        shutil.copy(source / "trial.toml", home / "rocketjob.toml")
     at = Environment(folder / "environment", home, lends=lends)
 
     at.install(source)
