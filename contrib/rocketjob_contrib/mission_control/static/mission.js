@@ -63,6 +63,7 @@ document.addEventListener("click", (event) => {
   if (!pulse || !live()) return;
   let paused = sessionStorage.getItem("rocketjob-paused") === "yes";
   let failures = 0;
+  let connected = false;
   let shownAt = new Date();
 
   const clock = () => shownAt.toLocaleTimeString([], { hour12: false });
@@ -95,11 +96,13 @@ document.addEventListener("click", (event) => {
   pulse.addEventListener("away", refresh);
   document.addEventListener("htmx:sse:after:connection", () => {
     failures = 0;
+    connected = true;
     tell();
   });
   for (const name of ["htmx:sse:error", "htmx:sse:close"]) {
     document.addEventListener(name, () => {
       failures += 1;
+      connected = false;
       tell();
     });
   }
@@ -108,6 +111,9 @@ document.addEventListener("click", (event) => {
     tell();
   });
   window.setInterval(() => {
-    if (failures >= 3) refresh(); // the stream does not come back: ask as often as people look
+    if (connected) return; // else the stream does not come: ask as often as people look
+    failures += 1;
+    tell();
+    refresh();
   }, 5000);
 })();
