@@ -13,7 +13,7 @@ import functools
 import inspect
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
@@ -21,25 +21,23 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from rocketjob.base import deprecation
-from rocketjob.base.config import KERNEL, Declared, variable
+from rocketjob.base.config import Declared
 from rocketjob.base.errors import HookFailed, PluginError
-from rocketjob.base.settings import Setting
 from rocketjob.base.text import did_you_mean
 from rocketjob.model.ownership import note_plugin
 from rocketjob.plugins import hookspecs, importing, kernel
+from rocketjob.plugins.calling import Calling
 from rocketjob.plugins.calls import (
     OURS,
     Answer,
-    Failed,
     Hook,
     Watch,
     failed_in,
-    on_purpose,
-    stop,
 )
 from rocketjob.plugins.distributions import refused_version, unique, whose
 from rocketjob.plugins.hook_checks import check_hooks, known_hooks
 from rocketjob.plugins.infos import PluginInfo
+from rocketjob.plugins.plugin_settings import PluginSettings
 from rocketjob.plugins.problems import Problems
 from rocketjob.plugins.states import States
 
@@ -63,7 +61,7 @@ class _Pluggy(pluggy.PluginManager):
         return options
 
 
-class PluginManager:
+class PluginManager(Calling):
     """The plugins of one application.
 
     Args:
@@ -87,9 +85,7 @@ class PluginManager:
         self._found: dict[str, metadata.EntryPoint] = {}
         self._disabled, self._strict = set(disabled), strict
         self._problems = Problems()
-        self._settings: dict[str, Setting[Any]] = {}
-        self._owners: dict[str, str] = {}
-        self._declared_by: dict[str, list[str]] = {}  # keys of settings, by plugin
+        self._settings = PluginSettings(self.whose)
         self._states = States(self.whose)
         if entry_points is None:
             entry_points = metadata.entry_points(group=hookspecs.GROUP)
@@ -193,7 +189,7 @@ class PluginManager:
     def _take_out(self, name: str) -> None:
         """Take out a plugin that is left out, as far as it was registered."""
         if self._pluggy.has_plugin(name):
-            self._forget_settings(name)
+            self._settings.forget(name)
             self._pluggy.unregister(name=name)
             self._states.forget(name)
             self._changed()
@@ -214,8 +210,7 @@ class PluginManager:
         for name, settings in reversed(self._hook("register_settings").all({}, failed)):
             if only in (None, name):
                 with guarded(name):
-                    for setting in settings:
-                        self._add_setting(name, setting)
+                    self._settings.add(name, settings)
 
     def _collect_states(self, only: str | None = None) -> None:
         """Note the states that all plugins bring, or one that was registered later.
@@ -228,34 +223,6 @@ class PluginManager:
             if only in (None, plugin):
                 with guarded(plugin):
                     self._states.add(plugin, states)
-
-    def _add_setting(self, plugin: str, setting: Setting[Any]) -> None:
-        same = self._same_name(setting)
-        if same is not None and self._settings.get(setting.key) != setting:
-            owner = self._owners.get(same)
-            theirs = f"of the plugin {self.whose(owner)}" if owner else "of the kernel"
-            raise PluginError(
-                f"The plugin {self.whose(plugin)} failed in register_settings: there is a setting "
-                f"{same} already, {theirs}. Give one of them another name"
-            )
-        self._settings[setting.key] = setting
-        self._owners.setdefault(setting.key, plugin)
-        self._declared_by.setdefault(plugin, []).append(setting.key)
-
-    def _same_name(self, setting: Setting[Any]) -> str | None:
-        """Return the key of a setting that stands where another one would, or in its variable."""
-        clashes = {*map(variable, filter(None, (setting.key, setting.table)))}
-        for key, other in (*KERNEL.items(), *self._settings.items()):
-            if variable(key) in clashes or (other.table and other.table == setting.key):
-                return key
-        return None
-
-    def _forget_settings(self, plugin: str) -> None:
-        """Forget the settings that no plugin has any more."""
-        others = {key for name, keys in self._declared_by.items() if name != plugin for key in keys}
-        for key in self._declared_by.pop(plugin, ()):
-            if key not in others:
-                del self._settings[key], self._owners[key]
 
     # --- plugins that are no entry points ----------------------------------------------------
 
@@ -285,7 +252,7 @@ class PluginManager:
 
     def unregister(self, plugin: Any) -> None:
         """Take a plugin out again."""
-        self._forget_settings(str(self._pluggy.get_name(plugin)))
+        self._settings.forget(str(self._pluggy.get_name(plugin)))
         self._states.forget(str(self._pluggy.get_name(plugin)))
         self._pluggy.unregister(plugin)
         self._changed()
@@ -308,147 +275,11 @@ class PluginManager:
         self._hooks = {}
         self.__dict__.pop("modules", None)
 
-    # --- calling -----------------------------------------------------------------------------
-
-    @property
-    def hook(self) -> Any:
-        """Call hooks as pluggy does: the first error is the caller's, and no answer is checked."""
-        return self._pluggy.hook
-
-    def listens(self, hook: str, job_class: type[Any] | None = None) -> bool:
-        """Return whether any plugin implements a hook, so that a hot path can skip the call.
-
-        Args:
-            job_class: whether for jobs of this class; see `only_for`.
-        """
-        known = self._hooks.get(hook)
-        if known is None:
-            if not hasattr(self._pluggy.hook, hook):
-                return False
-            known = self._hook(hook)
-        return known.is_implemented if job_class is None else known.concerns(job_class)
-
-    def notify(self, hook: str, /, **arguments: Any) -> None:
-        """Call an observing hook: one plugin that fails is logged, the others are still called."""
-
-        def failed(error: HookFailed) -> None:
-            log.error(str(error), exc_info=error.__cause__)
-
-        self._hook(hook).all(arguments, failed)
-
-    def answers(self, hook: str, /, failed: Failed | None = None, **arguments: Any) -> list[Answer]:
-        """Call a hook of every plugin, and return what each answered.
-
-        Args:
-            failed: called with each error, after which the others are called all the same, unless
-                it raises; instead of keeping the error for `problems`.
-        """
-        if self._problems:
-            return self._again(hook, arguments, failed or self.note)
-        return self._hook(hook).all(arguments, failed or self.note)
-
-    def _again(self, hook: str, arguments: dict[str, Any], failed: Failed) -> list[Answer]:
-        """Call a hook in which a plugin may have failed before; forget that of one that works."""
-        failing: set[str] = set()
-
-        def note(error: HookFailed) -> None:
-            failing.add(error.plugin)
-            failed(error)
-
-        answers = self._hook(hook).all(arguments, note)
-        self._problems.forget(hook, failing)
-        return answers
-
-    def collect(self, hook: str, /, failed: Failed | None = None, **arguments: Any) -> list[Any]:
-        """Call a hook that returns lists; return all that the plugins brought, in one list.
-
-        Those that were loaded first, which are the kernel's, come first.
-        """
-        answers = self.answers(hook, failed, **arguments)
-        return [item for answer in reversed(answers) for item in answer.value]
-
-    def decide(self, hook: str, /, failed: Failed | None = None, **arguments: Any) -> Answer | None:
-        """Call a hook of one plugin after the other, until one returns something.
-
-        Args:
-            failed: as for `answers`; if not given the error is raised.
-
-        Raises:
-            HookFailed: a plugin failed, and nobody else was asked.
-        """
-        return self._hook(hook).first(arguments, failed or stop)
-
-    def around(self, hook: str, body: Callable[[], Any], /, **arguments: Any) -> Any:
-        """Call something within the wrappers of a hook; return what it returned.
-
-        A wrapper that fails is kept for `problems`, and changes nothing.
-
-        Raises:
-            Exception: what was called has raised it, or a wrapper on purpose, an error of
-                RocketJob's own.
-        """
-        return self._hook(hook).around(arguments, body, self.note)
-
-    def first(self, hook: str, /, **arguments: Any) -> Any:
-        """Do the same, and return what was returned, or None.
-
-        Raises:
-            HookFailed: likewise.
-            RocketJobError: what a plugin raised on purpose, with a note that says which one did.
-        """
-        try:
-            answer = self.decide(hook, **arguments)
-        except HookFailed as error:
-            raise on_purpose(error) from error.__cause__
-        return None if answer is None else answer.value
-
-    def _hook(self, name: str) -> Hook:
-        hook = self._hooks.get(name)
-        if hook is None:
-            caller = getattr(self._pluggy.hook, name)
-            function = caller.spec.function if caller.spec is not None else None
-            implementations = caller.get_hookimpls()
-            hook = Hook(name, implementations, function, self.whose, self._watch)
-            self._hooks[name] = hook
-        return hook
-
-    def ask_one(self, plugin: str, hook: str, /, **offered: Any) -> Any:
-        """Call a hook of one plugin alone; return what it answered, or None.
-
-        An error is kept for `problems`.
-
-        Args:
-            offered: arguments; those that the hook does not take are left out.
-
-        Raises:
-            LookupError: the hook takes another argument besides.
-        """
-        caller = getattr(self._pluggy.hook, hook)
-        if missing := set(caller.spec.argnames) - offered.keys():
-            raise LookupError(f"{hook} takes {', '.join(sorted(missing))} besides")
-        own = [
-            each
-            for each in caller.get_hookimpls()
-            if each.plugin_name == plugin and not each.wrapper
-        ]
-        answers = Hook(hook, own, caller.spec.function, self.whose, self._watch).all(
-            offered, self.note
-        )
-        return answers[0].value if answers else None
-
-    def watched(self) -> Any:
-        """Return a context in which hooks that block their thread are named in the log."""
-        return self._watch.on_a_thread()
-
     # --- what is wrong -----------------------------------------------------------------------
 
     def whose(self, name: str) -> str:
         """Return a plugin's name with its module and distribution, if it has those."""
         return whose(self._found[name]) if name in self._found else name
-
-    def note(self, error: HookFailed) -> None:
-        """Keep for `problems`, and log once, that a plugin failed in a hook."""
-        self._problems.note(error)
 
     def refuse(self, answer: Answer, hook: str, why: str) -> None:
         """Note that what a plugin brought by a hook is left out: `brings the format csv, ...`."""
@@ -490,8 +321,7 @@ class PluginManager:
     @property
     def declared(self) -> Declared:
         """The settings of the plugins that are loaded."""
-        broken = tuple(self._problems.left_out)
-        return Declared(self._settings, self._owners, broken, self._declared_by)
+        return self._settings.declared(tuple(self._problems.left_out))
 
     @property
     def states(self) -> Mapping[str, State]:
