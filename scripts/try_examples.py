@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -69,6 +70,7 @@ class Environment:
 
     def __init__(self, folder: Path, home: Path, *, lends: bool) -> None:
         self.python, self.home, self.lends = folder / "bin" / "python", home, lends
+        self.variables = dict(os.environ)
 
     def run(self, *arguments: str, cwd: Path | None = None) -> str:
         """Run Python; return what it prints.
@@ -78,7 +80,12 @@ class Environment:
         """
         command = [str(self.python), *arguments]
         done = subprocess.run(
-            command, capture_output=True, text=True, cwd=cwd or self.home, check=False
+            command,
+            capture_output=True,
+            text=True,
+            cwd=cwd or self.home,
+            env=self.variables,
+            check=False,
         )
         if done.returncode:
             raise Failed(f"{' '.join(arguments[:4])}\n{done.stdout}{done.stderr}")
@@ -119,6 +126,7 @@ class Environment:
                 stdout=output,
                 stderr=output,
                 cwd=self.home,
+                env=self.variables,
             )
             try:
                 yield
@@ -206,9 +214,9 @@ def try_one(name: str, base: Path, folder: Path, *, lends: bool) -> Iterator[str
     shutil.copytree(base, folder / "environment", symlinks=True)
     home.mkdir()
     (home / "app.py").write_text(APP.replace("DISTRIBUTION", project["name"]))
-    if (source / "trial.toml").exists():  # settings with which its jobs run anywhere
-        shutil.copy(source / "trial.toml", home / "rocketjob.toml")
     at = Environment(folder / "environment", home, lends=lends)
+    if (source / "trial.toml").exists():  # with which its jobs run anywhere
+        at.variables |= tomllib.loads((source / "trial.toml").read_text())
 
     at.install(source)
     yield "installed"
