@@ -48,7 +48,7 @@ def sweep() -> None:
     from rocketjob.server import events
 
     completions.forget()
-    events.remove_old()
+    events.sweep()
 
 
 @hookimpl

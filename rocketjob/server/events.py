@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Mapping
 from datetime import timedelta
+from math import inf
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bson import ObjectId
@@ -31,6 +32,7 @@ INDEXES: dict[str, list[dict[str, Any]]] = {
 KEPT = timedelta(hours=1)
 OVERLAP = timedelta(seconds=10)  # clocks differ: look back so far for what was not seen yet
 FULL_LOOK = 5.0  # seconds between two looks at all events, for clocks that differ by more
+SWEEP_SECONDS = 600.0
 PAUSE = 0.2  # seconds between two looks at whether the store has changed
 
 
@@ -44,6 +46,7 @@ class Receiver(Protocol):
 
 _subscribers: dict[str, list[Receiver]] = {}
 _lock = threading.Lock()
+_next_sweep = -inf
 
 
 def publish(name: str, action: str, /, **parameters: Any) -> None:
@@ -156,8 +159,20 @@ class Listener:
         return len(new)
 
 
+def sweep() -> None:
+    """Remove old events every ten minutes.
+
+    Not more often: one of a process whose clock is an hour behind is old as soon as it comes, and
+    must be there long enough to be heard.
+    """
+    global _next_sweep
+    if clock.monotonic() >= _next_sweep:
+        _next_sweep = clock.monotonic() + SWEEP_SECONDS
+        remove_old()
+
+
 def remove_old() -> int:
-    """Remove the events that are older than an hour; servers do it now and then."""
+    """Remove the events that are older than an hour."""
     collection = context.current().store.collection(COLLECTION)
     return collection.delete_many({"created_at": {"$lt": clock.now() - KEPT}}).deleted_count
 

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 SCRIPT = Path(__file__).parents[2] / "scripts" / "try_examples.py"
 
 
@@ -19,4 +20,8 @@ def test_an_example_is_installed_used_uninstalled_with_jobs_queued_and_installed
 def test_an_example_that_there_is_not_is_refused():
     done = subprocess.run([sys.executable, str(SCRIPT), "nothing"], capture_output=True, text=True)
     assert done.returncode == 2
-    assert "no such example: nothing; there are rocketjob-plugin-audit" in done.stderr
+    said = " ".join(done.stderr.split())
+    there_are = ", ".join(
+        sorted(folder.parent.name for folder in EXAMPLES.glob("*/pyproject.toml"))
+    )
+    assert f"no such example: nothing; there are {there_are}" in said

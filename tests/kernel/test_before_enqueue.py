@@ -68,7 +68,7 @@ class EnteredOnceJob(Singleton, Job):
     def perform(self): ...
 
 
-class ParentJob(Job):
+class EnqueuedParentJob(Job):
     destroy_on_complete = False
 
     def perform(self):
@@ -247,19 +247,19 @@ def test_saving_changes_and_events_ask_nobody(counting):
 def test_what_a_plugin_sets_is_validated_and_seen_by_callbacks(rocketjob):
     class Setting:
         @hookimpl
-        @only_for(CheckedJob)
+        @only_for(EnqueuedCheckedJob)
         def before_enqueue(self, job):
             job.number = 12
 
     rocketjob.plugins.register(Setting())
-    job = CheckedJob.create()
+    job = EnqueuedCheckedJob.create()
     assert (job.number, job.seen, stored(job)["number"]) == (12, 12, 12)
     with pytest.raises(ValidationError, match="limit"):
-        CheckedJob.create(limit=11)
-    assert CheckedJob.count() == 1
+        EnqueuedCheckedJob.create(limit=11)
+    assert EnqueuedCheckedJob.count() == 1
 
 
-class CheckedJob(KeptJob):
+class EnqueuedCheckedJob(KeptJob):
     limit: int = 20
     seen: int | None = None
 
@@ -281,7 +281,7 @@ def test_a_trace_goes_on_to_the_jobs_that_a_job_creates_if_its_plugin_says_so(ro
             job.meta["trace"] = parent.meta["trace"] if parent else str(job.id)
 
     rocketjob.plugins.register(Trace())
-    parent = ParentJob.create(meta={"tenant": 7})
+    parent = EnqueuedParentJob.create(meta={"tenant": 7})
     rocketjob.work_off()
     (child,) = EnteredJob.all()
     assert child.meta == {"trace": str(parent.id)}  # nothing else is handed on

@@ -36,7 +36,7 @@ class HourlySeriesJob(Cron, Job):
     def perform(self): ...
 
 
-class EarlySeriesJob(HourlySeriesJob):
+class RemovedSeriesJob(HourlySeriesJob):
     cron_after_start = True
 
 
@@ -108,7 +108,7 @@ def test_what_was_not_stored_is_not_told_of(rocketjob, register):
     assert register.came == [("LonelyJob", True), ("KeptJob", True)]
 
 
-@pytest.mark.parametrize("cls", [HourlySeriesJob, EarlySeriesJob, EternalJob])
+@pytest.mark.parametrize("cls", [HourlySeriesJob, RemovedSeriesJob, EternalJob])
 def test_the_next_of_a_series_is_told_of(rocketjob, register, cls):
     cls.create()
     rocketjob.travel(timedelta(hours=1))

@@ -32,7 +32,7 @@ class ShownCronJob(Cron, Job):
     def perform(self): ...
 
 
-class ShownBatchJob(Statistics, Batch, Job):
+class PageBatchJob(Statistics, Batch, Job):
     destroy_on_complete = False
     input_category = InputCategory(
         slice_size=2,
@@ -58,7 +58,7 @@ def put(job, **stored):
 
 
 def batch(state="running", records=10, **stored):
-    job = ShownBatchJob.create(description="customers")
+    job = PageBatchJob.create(description="customers")
     job.upload([{"id": str(n), "name": "x"} for n in range(records)])
     values = {"sub_state": "processing", "started_at": now() - timedelta(seconds=100)}
     return put(job, state=state, **{**values, **stored})
