@@ -74,7 +74,7 @@ def test_every_job_is_done_once_whatever_is_killed(tmp_path, fleet_url):
                 running[index].send_to_all(signal.SIGKILL)
                 running[index] = start("heir", **settings)
             eventually(lambda done=done: jobs.count_documents({"state": "completed"}) > done)
-        eventually(lambda: completed(jobs) == JOBS + 1, within=60, every=0.1)
+        eventually(lambda: completed(jobs) == JOBS + 1, within=300, every=0.1)  # on any machine
         for server in running:
             server.send(signal.SIGTERM)
         assert [server.wait() for server in running] == [0, 0]
