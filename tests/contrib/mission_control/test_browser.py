@@ -106,6 +106,17 @@ def test_what_is_folded_or_unfolded_stays_so(served, chromium):
         assert page.get_attribute("details.backtrace", "open") is None
 
 
+def test_the_stream_begins_however_late_its_script_arrives(served, chromium):
+    held = []
+    with page_of(chromium) as page:
+        page.route("**/hx-sse-*", lambda route: held.append(route))
+        page.goto(f"{served.address}/jobs/running", wait_until="commit")
+        page.wait_for_function("() => 'htmx' in window")
+        page.evaluate("new Promise((done) => setTimeout(done))")  # after all that htmx put off
+        held[0].continue_()
+        page.locator("#live-state[data-state=live]").wait_for()
+
+
 def test_live_can_be_paused(served, chromium):
     with page_of(chromium) as page:
         page.goto(f"{served.address}/jobs/paused")
