@@ -184,6 +184,17 @@ def test_W45_what_holds_a_job_back_is_said(rocketjob):
     assert cells(browser().get("/jobs/queued"), "throttled") == ["account 42 has 3 running"]
 
 
+@pytest.mark.parametrize("state", ["queued", "running"])
+def test_W45_what_holds_a_job_back_is_said_in_words_with_its_name_and_time(rocketjob, state):
+    at = now() - timedelta(minutes=5)
+    held = {"throttled_by": "load_is_high", "throttled_text": "load 3.2 > 0.8", "throttled_at": at}
+    in_state(state, **held)
+    page = browser().get(f"/jobs/{state}")
+    assert cells(page, "throttled") == ["load 3.2 > 0.8"]
+    (said,) = tags(page, "span", class_="held")
+    assert said["title"] == f"load_is_high {at:%Y-%m-%d %H:%M:%S} UTC"
+
+
 def test_W46_a_running_job_without_a_worker_sleeps_and_a_future_one_is_scheduled(rocketjob):
     in_state("running", worker_name=None)
     StateListedJob.create(run_at=timedelta(hours=1))

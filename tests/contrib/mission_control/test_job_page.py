@@ -116,6 +116,13 @@ def test_W51_what_is_known_is_said_and_nothing_else(rocketjob):
         assert text not in plain
 
 
+def test_W51_what_holds_a_job_back_is_said_in_words_and_since_when(rocketjob):
+    at = now() - timedelta(minutes=5)
+    held = {"throttled_by": "load_is_high", "throttled_text": "load 3.2 > 0.8", "throttled_at": at}
+    page = text_of(page_of(put(ShownJob.create(), **held)))
+    assert "Held back by load_is_high: load 3.2 > 0.8, since 5m ago" in page
+
+
 def test_W51_a_schedule_is_shown(rocketjob):
     job = ShownCronJob.create(cron_schedule="0 6 * * *")
     assert "Cron schedule 0 6 * * *" in text_of(page_of(job))

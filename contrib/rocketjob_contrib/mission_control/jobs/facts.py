@@ -10,6 +10,7 @@ from markupsafe import Markup
 from rocketjob import Job, UnknownJob
 from rocketjob.base.passwords import without_passwords
 from rocketjob.base.text import relative, span
+from rocketjob.jobs.holds import Hold
 from rocketjob.jobs.present import duration_text
 from rocketjob.jobs.shown import STANDARD, own_fields
 from rocketjob.model.record import record_of
@@ -31,7 +32,6 @@ ELSEWHERE = {
     "sub_state",
     "throttle_group",
     "throttle_running_workers",
-    "throttled_by",
     "throttled_since",
     "upload_file_name",
 }
@@ -59,10 +59,11 @@ def facts_of(view: View, job: Job, slices: SliceCounts | None) -> list[tuple[str
 
 
 def _held_back(job: Job) -> str | None:
-    reason, since = getattr(job, "throttled_by", None), getattr(job, "throttled_since", None)
-    if not reason:
+    if not job.throttled_by:
         return None
-    return f"{reason}, since {relative(since)}" if isinstance(since, datetime) else str(reason)
+    reason = Hold(job.throttled_by, job.throttled_text or "").reason
+    since = getattr(job, "throttled_since", None) or job.throttled_at
+    return f"{reason}, since {relative(since)}" if isinstance(since, datetime) else reason
 
 
 def _on_success(job: Job) -> str | None:

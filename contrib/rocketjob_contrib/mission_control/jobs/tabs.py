@@ -10,6 +10,7 @@ import attrs
 
 from rocketjob import Job
 from rocketjob.base import clock
+from rocketjob.jobs import holds
 from rocketjob.jobs.query import JobQuery
 from rocketjob_contrib.mission_control.lists import Column, Count, Listing
 from rocketjob_contrib.mission_control.sections import Tab
@@ -115,7 +116,7 @@ def _all_tabs() -> list[JobTab]:
                 order=("priority", "created_at"),
             ),
             counted="queued_now",
-            fields=("record_count", "throttled_by", "throttled_since"),
+            fields=("record_count", *holds.KEYS),
             empty="Nothing is waiting: every job that is due has been started.",
         ),
         JobTab(
@@ -137,8 +138,7 @@ def _all_tabs() -> list[JobTab]:
                 "record_count",
                 "percent_complete",
                 "input_categories",  # how many records a slice has
-                "throttled_by",
-                "throttled_since",
+                *holds.KEYS,
             ),
             empty="Nothing is running.",
         ),
