@@ -78,7 +78,8 @@ def remove() -> None:
     for job_class in (DemoMailJob, DemoReportJob, DemoImportJob):
         job_class.destroy_all()
     Server.where({"name": {"$in": list(HOSTS)}}).delete_all()
-    DirmonEntry.where({"name": {"$in": [name for name, *_ in ENTRIES]}}).delete_all()
+    names = [name for name, *_ in ENTRIES]
+    DirmonEntry.where({"name": {"$in": names}, "job_class_name": ENTRY_CLASS}).delete_all()
 
 
 # --- jobs ------------------------------------------------------------------------------------
@@ -222,11 +223,13 @@ ENTRIES: tuple[tuple[str, str, str], ...] = (
     ("Restricted uploads", "/etc/*.conf", "failed"),
 )
 
+ENTRY_CLASS = DemoImportJob.__name__
+
 
 def _entries() -> None:
     for name, pattern, state in ENTRIES:
         entry = DirmonEntry.create(
-            name=name, pattern=pattern, job_class_name="DemoImportJob", properties={"region": "eu"}
+            name=name, pattern=pattern, job_class_name=ENTRY_CLASS, properties={"region": "eu"}
         )
         changes: dict[str, Any] = {"state": state}
         if state == "failed":

@@ -35,8 +35,8 @@ def show(ctx: click.Context, port: int) -> None:
     if command is None:
         raise Failure("there is no command web: pip install 'rocketjob[web]'")
     with _store(session_of(ctx).given.get("url")):
-        population.populate()
         try:
+            population.populate()
             with _life():
                 ctx.invoke(command, host="127.0.0.1", port=port, path="", title="Demo")
         finally:

@@ -9,10 +9,13 @@ import urllib.request
 
 import pytest
 
+from rocketjob import Job, ValidationError
 from rocketjob.cli import Failure
 from rocketjob_contrib.mission_control.serve import application_at, serve
 from rocketjob_contrib.mission_control.settings import WebSettings
+from rocketjob_plugins.demo.batch import DemoBatchJob
 from rocketjob_plugins.demo.population import Life, populate, remove
+from rocketjob_plugins.dirmon.entry import DirmonEntry
 from support.web import browser, text_of
 
 
@@ -62,6 +65,17 @@ def test_it_can_be_served_below_a_path(rocketjob, path):
     page = client.get("/ops/jobs/jobs/running")
     assert page.status_code == 200
     assert 'href="/ops/jobs/jobs/failed"' in page.text
+
+
+def test_the_demo_leaves_entries_alone_that_are_not_its_own(rocketjob):
+    own = DirmonEntry.create(
+        name="Orders", pattern="/srv/orders/*", job_class_name=DemoBatchJob.__name__
+    )
+    with pytest.raises(ValidationError, match="Orders"):
+        populate()
+    remove()
+    assert [entry.id for entry in DirmonEntry.all()] == [own.id]
+    assert Job.count() == 0
 
 
 def test_W115_the_demo_has_something_of_everything_and_can_be_filled_again(rocketjob):
