@@ -163,7 +163,7 @@ def test_a_dialog_works_by_keyboard(served, chromium):
         page.keyboard.press("Enter")
         page.locator("#dialog[open]").wait_for()
         page.keyboard.press("Escape")
-        page.wait_for_function("!document.getElementById('dialog').open")
+        page.wait_for_function("() => !document.getElementById('dialog').open")
         assert page.evaluate("document.activeElement.title") == "Destroy"
         page.keyboard.press("Enter")
         page.locator("#dialog[open] button").focus()
@@ -231,7 +231,7 @@ def test_theme_and_time_zone_are_chosen_in_a_dialog(served, chromium):
         page.select_option("#dialog select[name=theme]", "dark")
         page.select_option("#dialog select[name=zone]", "Asia/Tokyo")
         page.click("#dialog button")
-        page.wait_for_function("document.documentElement.dataset.theme == 'dark'")
+        page.wait_for_function("() => document.documentElement.dataset.theme == 'dark'")
         assert page.url == f"{served.address}/jobs/failed"
         assert "Asia/Tokyo" in page.inner_text(".bar-top")
         ground = page.evaluate("getComputedStyle(document.body).backgroundColor")
