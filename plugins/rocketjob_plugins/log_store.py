@@ -25,7 +25,7 @@ import rocketjob
 from rocketjob import hookimpl
 from rocketjob.application import current
 from rocketjob.base.log import FIELDS
-from rocketjob.base.log_format import as_dict
+from rocketjob.base.log_format import as_dict, as_text
 from rocketjob.base.log_outlet import LotHandler
 from rocketjob.base.log_targets import LogTarget
 from rocketjob.base.settings import Setting, whole
@@ -54,7 +54,7 @@ class StoreHandler(LotHandler):
     def _document(self, record: logging.LogRecord) -> dict[str, Any]:
         line, names = as_dict(record), getattr(record, FIELDS, {})
         document = {name: value for name, value in line.items() if name not in names}
-        fields = json.loads(json.dumps({name: line[name] for name in names}, default=str))
+        fields = json.loads(json.dumps({name: line[name] for name in names}, default=as_text))
         return {
             "_id": ObjectId(),
             **document,

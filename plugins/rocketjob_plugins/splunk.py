@@ -19,7 +19,7 @@ from typing import Any
 
 import rocketjob
 from rocketjob import hookimpl
-from rocketjob.base.log_format import as_dict
+from rocketjob.base.log_format import as_dict, as_text
 from rocketjob.base.log_outlet import LotHandler
 from rocketjob.base.log_targets import LogTarget
 from rocketjob.base.passwords import hide_passwords
@@ -65,7 +65,7 @@ class SplunkHandler(LotHandler):
 
     def _event(self, record: logging.LogRecord) -> str:
         event = {**self._common, "time": round(record.created, 3), "event": as_dict(record)}
-        return json.dumps(event, default=lambda value: hide_passwords(str(value)))
+        return json.dumps(event, default=as_text)
 
     def _post(self, body: bytes) -> None:
         from urllib import error, request  # for start-up time

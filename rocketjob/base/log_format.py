@@ -39,11 +39,7 @@ class JsonFormatter(logging.Formatter):
     """One JSON object a line."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return json.dumps(
-            as_dict(record),
-            default=lambda value: hide_passwords(str(value)),
-            ensure_ascii=False,
-        )
+        return json.dumps(as_dict(record), default=as_text, ensure_ascii=False)
 
 
 def as_dict(record: logging.LogRecord) -> dict[str, Any]:
@@ -61,6 +57,11 @@ def as_dict(record: logging.LogRecord) -> dict[str, Any]:
         line["exception"] = _traceback(record)
     shown: dict[str, Any] = without_passwords(line)
     return shown
+
+
+def as_text(value: Any) -> str:
+    """Return what has no form in JSON as text, without passwords."""
+    return hide_passwords(str(value))
 
 
 def level_of(record: logging.LogRecord) -> str:

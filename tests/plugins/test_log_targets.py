@@ -366,6 +366,16 @@ def test_lines_are_kept_in_the_store():
     assert "KeyError: 'gone'" in failed["exception"]
 
 
+def test_a_password_in_what_is_no_string_is_hidden_in_the_store_and_from_splunk(collector):
+    error = ConnectionError("mongodb://me:hidden1@db is away")
+    with logging_to("store", "splunk", **splunk(collector)):
+        Logger("app").warning("hello", error=error, more={"each": [error]})
+        eventually(lambda: stored() and collector.requests)
+        (line,) = stored()
+    shown = str(line), str(collector.requests)
+    assert all("is away" in text and "hidden1" not in text for text in shown)
+
+
 def test_the_sweep_keeps_the_latest_lines():
     with logging_to("store", log_store={"keep": 10}) as made:
         for number in range(25):
