@@ -92,6 +92,18 @@ class Scroll:
         file.write(b"\xff".join(line.encode()[::-1] for block in rows for line in block))
 
 
+class Plain:
+    """Has no further extensions, and does not say so."""
+
+    name = "plain"
+
+    def __init__(self, options):
+        pass
+
+    def read(self, file, place):
+        yield [{"text": file.read().decode()}]
+
+
 class Bringing:
     def __init__(self, *formats):
         self.formats = formats
@@ -224,6 +236,14 @@ def test_auto_finds_it_by_its_extension_and_a_file_object_by_a_name(bringing, pi
     with open(pickled(), "rb") as file:
         again = AnyFileBatchJob()
         assert again.upload(file, file_name="x.pkl") == 3
+
+
+def test_one_without_further_extensions_is_found_by_its_name(bringing, tmp_path):
+    bringing.plugins.register(Bringing(Plain), "plain")
+    (tmp_path / "a.plain").write_text("hello")
+    job = performed(bringing, AnyFileBatchJob(), "a.plain")
+    assert list(job.records()) == [{"text": "hello"}]
+    assert streams_of("a.csv.gz") == ["gz"]
 
 
 def test_a_conversion_job_reads_and_writes_it(bringing, pickled):

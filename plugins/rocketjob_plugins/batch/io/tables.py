@@ -8,8 +8,8 @@ from typing import Any, overload
 from rocketjob import Job
 from rocketjob_plugins.batch.category import InputCategory, OutputCategory
 from rocketjob_plugins.batch.streams import StreamError
-from rocketjob_plugins.batch.streams.file_formats import is_file_format, lines_of
-from rocketjob_plugins.batch.streams.xlsx import Xlsx
+from rocketjob_plugins.batch.streams.file_formats import lines_of
+from rocketjob_plugins.batch.streams.known import file_formats
 from rocketjob_plugins.batch.tabular import (
     Tabular,
     check_name,
@@ -135,7 +135,7 @@ def format_for(
     given, named = category.format, format_of(file_name, formats)
     if given in (None, "auto"):
         return named or "csv"
-    files = {format.name: format for format in (Xlsx, *filter(is_file_format, formats))}
+    files = file_formats(formats)
     as_lines = lines_of(files[given]) if given in files else None
     return str(given) if as_lines is None else named or as_lines
 

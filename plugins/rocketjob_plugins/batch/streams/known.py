@@ -6,11 +6,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rocketjob.base.text import did_you_mean
-from rocketjob_plugins.batch.registered import registered
+from rocketjob_plugins.batch.registered import names_of, registered
 from rocketjob_plugins.batch.streams import content
 from rocketjob_plugins.batch.streams.built_in import BUILT_IN
 from rocketjob_plugins.batch.streams.errors import StreamError
@@ -27,10 +27,15 @@ def known_streams() -> dict[str, Stream]:
     return {**_BUILT_IN_BY_NAME, **registered("register_streams", "stream")}
 
 
-def file_formats() -> dict[str, type[FileFormat]]:
-    """Return the formats of files that are no text, by name."""
-    brought = registered("register_file_formats", "file format").values()
-    return {format.name: format for format in (Xlsx, *filter(is_file_format, brought))}
+def file_formats(formats: Iterable[Any] | None = None) -> dict[str, type[FileFormat]]:
+    """Return the formats of files that are no text, by name.
+
+    Args:
+        formats: those among these are known besides the built-in one; by default those of plugins.
+    """
+    if formats is None:
+        formats = registered("register_file_formats", "file format").values()
+    return {format.name: format for format in (Xlsx, *filter(is_file_format, formats))}
 
 
 def extensions() -> dict[str, str]:
@@ -39,10 +44,7 @@ def extensions() -> dict[str, str]:
 
 
 def _by_extension(known: Sequence[Any]) -> dict[str, str]:
-    by_extension: dict[str, str] = {}
-    for each in known:
-        by_extension.update(dict.fromkeys((each.name, *each.extensions), each.name))
-    return by_extension
+    return {name: each.name for each in known for name, _ in names_of(each)}
 
 
 def built_in_extensions() -> dict[str, str]:

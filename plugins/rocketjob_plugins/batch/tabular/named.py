@@ -8,10 +8,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rocketjob_plugins.batch.streams.errors import StreamError
-from rocketjob_plugins.batch.streams.file_formats import is_file_format, lines_of
-from rocketjob_plugins.batch.streams.known import built_in_extensions, extensions
+from rocketjob_plugins.batch.streams.file_formats import lines_of
+from rocketjob_plugins.batch.streams.known import (
+    built_in_extensions,
+    extensions,
+    file_formats,
+)
 from rocketjob_plugins.batch.streams.names import base_name, shown
-from rocketjob_plugins.batch.streams.xlsx import Xlsx
 from rocketjob_plugins.batch.tabular.known import brought, format_named
 
 _EXTENSION_OF = {"csv": "csv", "psv": "psv", "json": "json", "fixed": "txt"}
@@ -79,7 +82,7 @@ def _extension(name: str, packed: Mapping[str, str], formats: Sequence[Any]) -> 
 
     Of a file that is made of lines of another format, such as a workbook, there is none.
     """
-    files = {format.name: format for format in (Xlsx, *filter(is_file_format, formats))}
+    files = file_formats(formats)
     for part in reversed(base_name(name).lower().split(".")[1:]):
         if (format := files.get(packed.get(part, ""))) is not None:
             return "" if lines_of(format) else format.name
