@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from rocketjob import Job, application
-from rocketjob.base.errors import HookFailed, RocketJobError
+from rocketjob.base.errors import RocketJobError
 from rocketjob.model.registry import lookup
 from rocketjob_plugins.dirmon.folder import Archive, FileState
 from rocketjob_plugins.dirmon.intake import Entry
@@ -60,7 +60,7 @@ def verdict_on(entry: Entry, file: FileState) -> Verdict | None:
         return None
     try:
         verdict: Verdict | None = plugins.first("dirmon_file", entry=entry, file=file)
-    except (HookFailed, RocketJobError) as error:
+    except RocketJobError as error:
         if isinstance(error.__cause__, Exception) and application.current().store.is_transient(
             error.__cause__
         ):

@@ -108,10 +108,10 @@ def _rotate_value(
         if dry_run or collection.update_one(guard, {"$set": {path: new}}).matched_count:
             report.rotated[str(key_id)] += 1
             return
-        current = dict(sealed_values(collection.find_one({"_id": id}) or {}))
-        if path not in current:
+        sealed = dict(sealed_values(collection.find_one({"_id": id}) or {}))
+        if path not in sealed:
             return  # deleted or emptied since
-        value = current[path]
+        value = sealed[path]
     report.busy += 1
 
 
