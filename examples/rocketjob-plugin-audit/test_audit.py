@@ -3,6 +3,7 @@ import rocketjob_plugin_audit
 from rocketjob_plugin_audit import COLLECTION, Audited
 
 from rocketjob import Job, StateConflict, ValidationError
+from rocketjob.testing import sandbox
 
 
 class PayoutJob(Audited, Job):
@@ -11,9 +12,13 @@ class PayoutJob(Audited, Job):
 
 
 @pytest.fixture
+def rocketjob():
+    with sandbox(plugins=[rocketjob_plugin_audit]) as made:
+        yield made
+
+
+@pytest.fixture
 def audit(rocketjob):
-    if not any(info.name == "audit" for info in rocketjob.plugins.infos()):
-        rocketjob.plugins.register(rocketjob_plugin_audit)  # it is not installed here
     return rocketjob.store.collection(COLLECTION)
 
 

@@ -6,6 +6,7 @@ import pytest
 import rocketjob_plugin_lz4 as plugin
 
 from rocketjob import Job
+from rocketjob.testing import sandbox
 from rocketjob_plugins.batch import Batch, InputCategory, OutputCategory
 from rocketjob_plugins.batch.streams import StreamError
 from rocketjob_plugins.batch.testing import SerializerContract, StreamContract
@@ -29,10 +30,9 @@ class TestStream(StreamContract):
 
 
 @pytest.fixture(autouse=True)
-def with_plugin(rocketjob):
-    if not any(info.name == "lz4" for info in rocketjob.plugins.infos()):
-        rocketjob.plugins.register(plugin)  # it is not installed here
-    return rocketjob
+def rocketjob():
+    with sandbox(plugins=["batch", plugin]) as made:
+        yield made
 
 
 def test_slices_are_packed_and_keep_their_types(rocketjob, tmp_path):

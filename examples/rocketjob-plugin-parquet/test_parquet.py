@@ -8,6 +8,7 @@ import rocketjob_plugin_parquet as plugin
 from pyarrow import parquet
 
 from rocketjob import Job
+from rocketjob.testing import sandbox
 from rocketjob_plugins.batch import Batch, InputCategory, OutputCategory
 from rocketjob_plugins.batch.streams import StreamError, open_lines
 from rocketjob_plugins.batch.testing import FileFormatContract
@@ -49,10 +50,9 @@ class TestFormat(FileFormatContract):
 
 
 @pytest.fixture(autouse=True)
-def with_plugin(rocketjob):
-    if not any(info.name == "parquet" for info in rocketjob.plugins.infos()):
-        rocketjob.plugins.register(plugin)  # it is not installed here
-    return rocketjob
+def rocketjob():
+    with sandbox(plugins=["batch", "files", plugin]) as made:
+        yield made
 
 
 @pytest.fixture
