@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from typing import Any
 
 import click
@@ -54,8 +53,6 @@ def shown(setting: Setting[Any], value: Any) -> Any:
     """Return a setting's value as people may see it."""
     if setting.secret and value:
         return ["(hidden)"] * len(value) if isinstance(value, list) else "(hidden)"
-    if setting.name.endswith("url") and value:
-        return re.sub(r"(://[^/@:]*:)[^/@]*@", r"\1***@", value)
     return without_secrets(value)
 
 
