@@ -165,3 +165,66 @@ def test_only_stores_ask_whether_there_are_transactions():
         if "capabilities.transactions" in path.read_text(encoding="utf-8")
     ]
     assert [str(path) for path in asking if path.parent.name not in stores] == []
+
+
+# --- names of classes in the tests -----------------------------------------------------------
+
+NEVER_IMPORTED = ("typing",)  # folders of tests/ that only type checkers read
+
+
+def called(node):
+    """Return the last name of a base: `Batch` of `Batch`, `batch.Batch` and `Batch[int]`."""
+    node = node.value if isinstance(node, ast.Subscript) else node
+    return getattr(node, "id", None) or getattr(node, "attr", "")
+
+
+def clashes(trees):
+    """Say which stored classes of tests cannot be in one process; see `model/registry.py`.
+
+    Two on the top level of modules, or one there and one within a function elsewhere.
+    """
+    found = [
+        (module, node, node in tree.body)
+        for module, tree in trees.items()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+    ]
+    stored, before = {"Document"}, 0
+    while len(stored) > before:
+        before = len(stored)
+        stored |= {node.name for _, node, _ in found if stored & set(map(called, node.bases))}
+    found = [each for each in found if stored & set(map(called, each[1].bases))]
+    homes = {}
+    for module, node, is_top in found:
+        if is_top:
+            homes.setdefault(node.name, set()).add(module)
+    return sorted(
+        {
+            f"{node.name} in {module} and {other}"
+            for module, node, _ in found
+            for other in homes.get(node.name, set()) - {module}
+        }
+    )
+
+
+def test_no_two_modules_of_tests_have_stored_classes_of_one_name(modules):
+    trees = {
+        str(file.relative_to(ROOT)): ast.parse(file.read_text(encoding="utf-8"))
+        for file in (ROOT / "tests").rglob("*.py")
+        if file.relative_to(ROOT / "tests").parts[0] not in NEVER_IMPORTED
+    }
+    assert clashes(modules | trees) == [], "rename one: they may be run in one process"
+
+
+def test_classes_of_one_name_are_found_whatever_they_are_derived_from():
+    texts = {
+        "a": "class Mixin(Job, abstract=True): ...\nclass OneJob(Mixin): ...",
+        "b": "def test():\n    class OneJob(x.Batch[int], Job): ...",
+        "c": "class TwoJob(Job): ...\ndef test():\n    class TwoJob(Job): ...",
+        "d": "def test():\n    class ThreeJob(Job): ...\nclass Helper: ...",
+        "e": "def test():\n    class ThreeJob(Job): ...\nclass Helper: ...",
+        "f": "class Job(Document): ...\nclass FourJob(Job): ...",
+        "g": "class FourJob(Job): ...",
+    }
+    trees = {name: ast.parse(text) for name, text in texts.items()}
+    assert clashes(trees) == ["FourJob in f and g", "FourJob in g and f", "OneJob in b and a"]

@@ -330,7 +330,7 @@ def test_a_method_cannot_take_the_place_of_a_field():
 def test_field_without_annotation_says_how_to_write_it():
     with pytest.raises(TypeError, match=r"needs an annotation, for example `priority: int = field"):
 
-        class BareJob(Job):
+        class NewPriorityJob(Job):
             priority = field(default=5)
 
 
