@@ -296,6 +296,7 @@ def _unknown(key: str, declared: Declared) -> str:
     flat = [each.name for each in declared.settings.values() if not each.table]
     names = declared.tables if dot else [*KERNEL, *flat]
     known = f"known are {', '.join(names)}" if names else "no plugin has one"
+    known += f". If its plugin was uninstalled, remove the {'table' if dot else 'setting'}"
     hint = did_you_mean(table if dot else name, names, known)
     return f"there is no table [{table}]; {hint}" if dot else f"there is no setting {name}; {hint}"
 

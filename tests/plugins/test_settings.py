@@ -295,6 +295,8 @@ def test_a_wrong_variable_of_a_table_is_named(tmp_path, found):
         ("acme_notify = 5", r"rocketjob\.toml: acme_notify must be a table, not 5"),
         ("[acme_notfy]\ntries = 5", r"no table \[acme_notfy\]; did you mean acme_notify\?"),
         ("[zzz]\na = 5", r"\[zzz\]: there is no table \[zzz\]; known are acme_notify"),
+        ("[zzz]\na = 5", r"acme_notify\. If its plugin was uninstalled, remove the table"),
+        ("zzzz = 5", r"known are url, .*\. If its plugin was uninstalled, remove the setting"),
         (
             "disabled_plugins = ['acme-notify']\n[acme_notify]\ntries = 5",
             "acme_notify.tries is a setting of the plugin acme-notify, which is disabled",
