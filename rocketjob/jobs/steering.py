@@ -82,6 +82,7 @@ def _delete(job: Job) -> None:
     if not job.collection().delete_one(guard).deleted_count:
         lost: RocketJobError = job.write_lost()
         raise lost
+    job.after_removed()
 
 
 def may(job: Job, event: str) -> bool:
