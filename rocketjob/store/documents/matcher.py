@@ -1,7 +1,7 @@
 """Compile filters in MongoDB's language to closures over documents.
 
-Only this module decides whether a document matches: what SQL selects is checked here, unless
-`sql.py` can prove that both agree. The tests of single values are in `leaves.py`.
+Only this module decides whether a document matches: what a store selects in its own way, as by SQL,
+is checked here, unless it can prove that both agree. The tests of single values are in `leaves.py`.
 """
 
 from __future__ import annotations
