@@ -7,7 +7,6 @@ that each of them can say so: by the server that decided, not by whoever looks.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -16,7 +15,6 @@ import attrs
 
 from rocketjob.base import clock
 from rocketjob.base.passwords import brief
-from rocketjob.jobs.reasons import shown
 from rocketjob.model.record import record_of, values_of
 from rocketjob.store import Filter, Store, Stored
 from rocketjob.store.written import read, written
@@ -108,6 +106,8 @@ def note(stored: Mapping[str, Any], name: str, text: str, now: datetime) -> dict
 
 def said(job: Any) -> str:
     """Say what is stored on a job of why it is held back."""
+    from rocketjob.jobs.reasons import shown  # for start-up time
+
     at = f" ({shown(job.throttled_at)})" if job.throttled_at is not None else ""
     return f"held back by {job.throttled_by}: {job.throttled_text or job.throttled_by}{at}"
 
@@ -165,6 +165,8 @@ def publish(store: Store, hold: Hold, job: Any, owner: str, by: str, until: date
         owner: who claims for the process.
         by: the worker's name.
     """
+    import hashlib  # for start-up time
+
     now, filter = clock.now(), written(hold.filter or {})
     id = f"{owner}/{hold.name}/{hashlib.sha256(filter.encode()).hexdigest()[:16]}"
     holds = store.collection(COLLECTION)

@@ -5,7 +5,9 @@ import subprocess
 import sys
 
 HEAVY = [
+    "_hashlib",  # OpenSSL
     "asyncio",  # async_loop is loaded with the first job that is worked
+    "bson.json_util",
     "cattrs",
     "click",
     "croniter",
