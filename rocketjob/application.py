@@ -18,9 +18,7 @@ from rocketjob.base import directory as base_directory
 from rocketjob.base.config import Config, Declared
 from rocketjob.base.errors import ConfigurationError, StoreError, StoreUnavailable
 from rocketjob.base.log import Logger
-from rocketjob.base.log_targets import KERNEL_TARGETS, LogTarget, wanted
 from rocketjob.base.passwords import hide_passwords
-from rocketjob.base.reading import Settings, everything, of_keys
 from rocketjob.base.text import did_you_mean
 from rocketjob.plugins import stores
 from rocketjob.store import Store, context
@@ -29,6 +27,8 @@ from rocketjob.store.indexes import serves
 
 if TYPE_CHECKING:
     from rocketjob.base.log_service import LogService
+    from rocketjob.base.log_targets import LogTarget
+    from rocketjob.base.reading import Settings
     from rocketjob.jobs.reasons import Explanation
     from rocketjob.plugins.manager import PluginManager
 
@@ -99,6 +99,8 @@ class Application:
         Raises:
             ConfigurationError: there is no such plugin, or it is not loaded.
         """
+        from rocketjob.base.reading import everything, of_keys  # for start-up time
+
         declared = self.plugins.declared
         if plugin is None:
             return everything(self.config, declared)
@@ -128,7 +130,8 @@ class Application:
         Raises:
             WrongSetting: a target does not exist, or its options are wrong.
         """
-        from rocketjob.base.log_service import LogService  # for start-up time
+        from rocketjob.base.log_service import LogService  # both for start-up time
+        from rocketjob.base.log_targets import KERNEL_TARGETS, wanted
 
         log = self.config.log if log is None else log
         own = {target.name: target for target in KERNEL_TARGETS}

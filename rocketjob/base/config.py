@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from rocketjob.base.errors import WrongSetting
-from rocketjob.base.log_targets import log_setting
 from rocketjob.base.passwords import without_secrets
 from rocketjob.base.settings import (
     Setting,
@@ -84,6 +83,12 @@ def declared_by(find: Find) -> None:
     _find = find
 
 
+def _log(value: Any) -> Any:
+    from rocketjob.base.log_targets import log_setting  # for start-up time
+
+    return log_setting(value)
+
+
 def _setting(default: Any, convert: Callable[[Any], Any], help: str) -> Any:
     metadata = {"convert": convert, "help": help}
     if isinstance(default, list):
@@ -122,7 +127,7 @@ class Config:
         None, mongo_filter, "run only jobs that match this filter"
     )
     log_level: str = _setting("info", level, "lowest level that is logged")
-    log: Any = _setting("console", log_setting, "console, json, a file, or a list of targets")
+    log: Any = _setting("console", _log, "console, json, a file, or a list of targets")
     disabled_plugins: list[str] = _setting([], strings, "plugins that are not loaded")
     plugin_settings: dict[str, Any] = attrs.field(factory=dict, repr=False)  # there may be secrets
 
