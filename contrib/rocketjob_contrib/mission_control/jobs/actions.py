@@ -101,11 +101,11 @@ IN_ROW = tuple(ACTIONS[event] for event in ("run_now", "pause", "resume", "retry
 """What the lists offer; the page of a job offers all."""
 
 
-def actions_for(view: View, job: Job) -> list[Action]:
-    """Return what whoever looks may do with a job in its present state."""
+def actions_for(view: View, job: Job, offered: tuple[Action, ...] = _ALL) -> list[Action]:
+    """Return what of all that is offered whoever looks may do with a job in its present state."""
     return [
         action
-        for action in _ALL
+        for action in offered
         if may(job, action.event) and action.fits(job) and view.may(f"jobs.{action.event}", job)
     ]
 
@@ -121,6 +121,7 @@ def asking(action: Action) -> Callable[[View], Response]:
         return view.render(
             template,
             job=job,
+            name=class_name(job),
             action=action,
             warnings=_warnings(action, job),
             back=_back(view, action),

@@ -41,7 +41,7 @@ def progress_of(view: View, job: Job) -> Progress:
     phase = getattr(job, "sub_state", None)
     if phase != "processing" or isinstance(job, UnknownJob):
         shown_phase = phase if job.is_running else None
-        percent = job.percent_complete if isinstance(phase, type(None)) else None
+        percent = job.percent_complete if phase is None else None
         return Progress(percent, len(_worker_names(job)), shown_phase)
     slices = _slices(view, job)
     if slices is None:

@@ -10,10 +10,9 @@ import attrs
 
 from rocketjob import Job
 from rocketjob.jobs.shown import class_name
-from rocketjob.jobs.steering import may
 from rocketjob.model.record import record_of
 from rocketjob.store import Stored
-from rocketjob_contrib.mission_control.jobs.actions import IN_ROW, Action
+from rocketjob_contrib.mission_control.jobs.actions import IN_ROW, Action, actions_for
 from rocketjob_contrib.mission_control.jobs.progress import Progress, progress_of
 from rocketjob_contrib.mission_control.jobs.tabs import JobTab
 
@@ -86,11 +85,7 @@ def rows_of(view: View, documents: Iterable[Stored]) -> list[Row]:
     rows = []
     for stored in documents:
         job = Job.listed(stored)
-        actions = tuple(
-            action
-            for action in IN_ROW
-            if may(job, action.event) and action.fits(job) and view.may(f"jobs.{action.event}", job)
-        )
+        actions = tuple(actions_for(view, job, IN_ROW))
         kept = dict(record_of(job).stored or stored)
         rows.append(Row(job, kept, view.now, progress_of(view, job), actions))
     return rows
