@@ -16,6 +16,7 @@ Its rooms, each a module:
 - `app`, `gate`, `security`, `requests`: the way of a request, from the socket to a view
 - `site`: what all requests share; `view`, `templating`, `cookies`: what a view has
 - `lists`, `jobs/`, `directories/`: what the pages show
+- `hosts/`: how it is part of an application of Django or Flask
 - `hookspecs`: how other plugins add pages, and panels to the page of a job
 """
 

@@ -18,7 +18,7 @@ MISSING = "the web interface needs more packages: pip install 'rocketjob[web]'"
     examples=(
         ("On this machine: http://127.0.0.1:8787", "web"),
         ("For those who only look", "web --read-only"),
-        ("Below a path, behind a proxy", "web --path /rocketjob"),
+        ("Below a path", "web --path /rocketjob"),
     ),
 )
 @click.option("--host", metavar="HOST", default="127.0.0.1", show_default=True)

@@ -22,7 +22,7 @@ from rocketjob_contrib.mission_control.access import Identity
 from rocketjob_contrib.mission_control.cookies import FLASH, look_of, unpack
 from rocketjob_contrib.mission_control.errors import Forbidden, Missing, WebError
 from rocketjob_contrib.mission_control.requests import Form, read_form
-from rocketjob_contrib.mission_control.security import is_cross_site, is_local
+from rocketjob_contrib.mission_control.security import is_cross_site, is_from_script, is_local
 from rocketjob_contrib.mission_control.view import View
 
 if TYPE_CHECKING:
@@ -39,8 +39,19 @@ NOT_LOCAL = (
 CROSS_SITE = "Refused: another site has sent this request"
 
 
+SIGN_IN = "You may not look at this: sign in first"
+
+
 class Refused(Exception):
-    """A request that gets no page of ours, as whoever sends it may not even look."""
+    """A request that gets no page of ours, as whoever sends it may not even look.
+
+    Args:
+        response: of the application that Mission Control is part of, such as its login.
+    """
+
+    def __init__(self, text: str, response: Response | None = None) -> None:
+        super().__init__(text)
+        self.response = response or PlainTextResponse(text, 403)
 
 
 def endpoint(
@@ -52,7 +63,7 @@ def endpoint(
         try:
             identity = await identify(site, request)
         except Refused as refused:
-            return PlainTextResponse(str(refused), 403)
+            return refused.response
         view = view_of(site, request, identity, section)
         try:
             if route.changes:
@@ -87,9 +98,13 @@ async def identify(site: Site, request: Request) -> Identity:
     answer = authorize(request)
     identity = await answer if inspect.isawaitable(answer) else answer
     if identity is None:
-        raise Refused("You may not look at this: sign in first")
+        raise Refused(SIGN_IN)
+    if isinstance(identity, Response):  # the script would put a login into the page
+        raise Refused(SIGN_IN, None if is_from_script(request.headers) else identity)
     if not isinstance(identity, Identity):
-        raise TypeError(f"authorize returned {identity!r}, expected an Identity or None")
+        raise TypeError(
+            f"authorize returned {identity!r}, expected an Identity, a response or None"
+        )
     return identity
 
 

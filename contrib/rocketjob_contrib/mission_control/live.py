@@ -12,11 +12,12 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from rocketjob.base.log import Logger
 from rocketjob.store import context
 from rocketjob_contrib.mission_control.gate import Refused, identify
+from rocketjob_contrib.mission_control.security import CANNOT_STREAM
 from rocketjob_contrib.mission_control.site import Site
 
 log = Logger("rocketjob.web")
@@ -119,7 +120,9 @@ def endpoint(site: Site) -> Callable[[Request], Awaitable[Response]]:
         try:
             await identify(site, request)
         except Refused as refused:
-            return PlainTextResponse(str(refused), 403)
+            return refused.response
+        if request.scope.get(CANNOT_STREAM):
+            return Response(status_code=204)  # which says: do not ask again
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
         return StreamingResponse(stream(pulse), media_type="text/event-stream", headers=headers)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from typing import Any
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -11,6 +12,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from rocketjob_contrib.mission_control.routes import SAFE
 
+CANNOT_STREAM = "rocketjob.cannot_stream"
+"""The key of a scope in which a host says that a stream would hold one of its few threads."""
+OF_PROXIES = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 SOURCES = (
     "default-src 'none'",
     "script-src 'self'",
@@ -73,11 +77,19 @@ def is_cross_site(method: str, headers: Headers) -> bool:
     return urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
 
 
+def is_from_script(headers: Any) -> bool:
+    """Return whether the script of an open page asks, which puts the answer into the page."""
+    return bool(headers.get("hx-request") == "true")
+
+
 def is_local(request: Request) -> bool:
     """Return whether a request was made on this machine, under a name of this machine.
 
-    The name counts too: a page elsewhere can have its own name lead to this machine.
+    The name counts too: a page elsewhere can have its own name lead to this machine. So do the
+    headers of a proxy, which asks for somebody else.
     """
+    if any(name in request.headers for name in OF_PROXIES):
+        return False
     client = request.client
     host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
     return client is not None and is_loopback(client.host) and is_loopback(host)

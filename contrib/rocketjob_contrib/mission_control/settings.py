@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import attrs
 
 from rocketjob.base.settings import time_zone
-from rocketjob_contrib.mission_control.access import Identity, Policy
+from rocketjob_contrib.mission_control.access import Policy
 
-Authorize = Callable[[Any], "Identity | Awaitable[Identity | None] | None"]
+Authorize = Callable[[Any], Any]
+"""Called with a request, it returns who asks: see `WebSettings.authorize`."""
 
 
 def _zone(settings: Any, attribute: Any, value: str) -> None:
@@ -28,8 +29,9 @@ class WebSettings:
 
     Attributes:
         authorize: called with each request (of Starlette, unless an adapter hands on the host's
-            own), it returns who asks, or None for somebody who may not even look; it may be async.
-            Without it everybody is an admin, and only requests from this machine are answered.
+            own), it returns an `Identity`; or None for somebody who may not even look; or a
+            response, such as a redirect to the login. It may be async. Without it everybody is an
+            admin, and only requests from this machine are answered.
         policy: what the roles allow; a class below `Policy` for rules of your own.
         read_only: whether nobody can change anything, whatever the roles.
         title: of the environment, such as `Production`, shown in the bar at the top of each page.

@@ -16,6 +16,7 @@ from rocketjob.base import clock
 from rocketjob_contrib.mission_control.access import Identity
 from rocketjob_contrib.mission_control.cookies import FLASH, Look, Message, pack, set_cookie
 from rocketjob_contrib.mission_control.requests import Form
+from rocketjob_contrib.mission_control.security import CANNOT_STREAM, is_from_script
 
 if TYPE_CHECKING:
     from rocketjob_contrib.mission_control.sections import Section, Tab
@@ -71,12 +72,17 @@ class View:
     @property
     def is_fragment(self) -> bool:
         """Whether the script asks, which replaces only the part of the page that may change."""
-        return self.request.headers.get("hx-request") == "true"
+        return is_from_script(self.request.headers)
 
     @property
     def is_update(self) -> bool:
         """Whether an open page asks for itself again, for what has changed."""
         return self.request.headers.get("x-live") == "1"
+
+    @property
+    def streams(self) -> bool:
+        """Whether an open page can be told of changes, instead of asking for them."""
+        return not self.request.scope.get(CANNOT_STREAM)
 
     @property
     def zone(self) -> ZoneInfo:

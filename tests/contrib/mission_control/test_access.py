@@ -111,6 +111,11 @@ def test_W109_a_name_that_was_made_to_lead_here_is_not_this_machine(rocketjob, h
     assert browser().get("/jobs", headers={"host": host}).status_code == 403
 
 
+@pytest.mark.parametrize("name", ["x-forwarded-for", "forwarded", "x-real-ip"])
+def test_W109_what_a_proxy_asks_for_somebody_else_is_not_this_machine(rocketjob, name):
+    assert browser().get("/jobs", headers={name: "127.0.0.1"}).status_code == 403
+
+
 def test_W108_the_callback_gets_the_request_and_may_be_async(rocketjob):
     seen = []
 

@@ -61,6 +61,7 @@ document.addEventListener("click", (event) => {
   const button = document.getElementById("live-state");
   const live = () => document.querySelector("#live[data-live]");
   if (!pulse || !live()) return;
+  const streams = pulse.hasAttribute("hx-sse:connect"); // else the page asks by the clock
   let paused = sessionStorage.getItem("rocketjob-paused") === "yes";
   let failures = 0;
   let connected = false;
@@ -112,8 +113,9 @@ document.addEventListener("click", (event) => {
   });
   window.setInterval(() => {
     if (connected) return; // else the stream does not come: ask as often as people look
-    failures += 1;
+    if (streams) failures += 1;
     tell();
     refresh();
   }, 5000);
+  if (!streams) tell();
 })();

@@ -1,0 +1,22 @@
+"""Mission Control within the applications of others, with their own login: one line each.
+
+FastAPI, Starlette and Litestar need no module: `app.mount("/rocketjob", create_app(settings))`.
+"""
+
+from __future__ import annotations
+
+import attrs
+from starlette.applications import Starlette
+
+from rocketjob_contrib.mission_control.app import create_app
+from rocketjob_contrib.mission_control.settings import WebSettings
+
+IDENTITY = "rocketjob.identity"
+"""The key of a scope for what `authorize` has returned."""
+
+
+def hosted(settings: WebSettings) -> Starlette:
+    """Return Mission Control for a host that calls `authorize` itself, with its own request."""
+    if settings.authorize is None:
+        return create_app(settings)  # open to this machine only
+    return create_app(attrs.evolve(settings, authorize=lambda request: request.scope[IDENTITY]))
