@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Install, use, uninstall and install again each example plugin, each in a fresh environment.
 
-    python scripts/try_examples.py                          all of examples/rocketjob-plugin-*
+    python scripts/try_examples.py                          all of examples/*/pyproject.toml
     python scripts/try_examples.py rocketjob-plugin-audit   some of them
     python scripts/try_examples.py --lend                   with what is installed here: quick, and
                                                             without a network
@@ -101,12 +101,12 @@ class Environment:
         if done.returncode:
             raise Failed(f"pip {' '.join(words)}\n{done.stdout}{done.stderr}")
 
-    def install(self, path: Path) -> None:
-        """Build a wheel of a folder, in a copy, and install it."""
+    def install(self, path: Path, extra: str = "") -> None:
+        """Build a wheel of a folder, in a copy, and install it, with an extra such as `[test]`."""
         offline = ("--no-deps", "--no-index") if self.lends else ()
         with tempfile.TemporaryDirectory() as folder:
             copy = shutil.copytree(path, Path(folder) / path.name)
-            self.pip("install", "--no-build-isolation", *offline, str(copy))
+            self.pip("install", "--no-build-isolation", *offline, f"{copy}{extra}")
 
     def states(self) -> dict[str, str]:
         """Return the state of each job by its id."""
@@ -210,7 +210,6 @@ def try_one(name: str, base: Path, folder: Path, *, lends: bool) -> Iterator[str
     """
     source, home = ROOT / "examples" / name, folder / "home"
     project = tomllib.loads((source / "pyproject.toml").read_text())["project"]
-    (plugin,) = project["entry-points"]["rocketjob"]
     shutil.copytree(base, folder / "environment", symlinks=True)
     home.mkdir()
     (home / "app.py").write_text(APP.replace("DISTRIBUTION", project["name"]))
@@ -220,6 +219,18 @@ def try_one(name: str, base: Path, folder: Path, *, lends: bool) -> Iterator[str
 
     at.install(source)
     yield "installed"
+    for plugin in project["entry-points"].get("rocketjob", ()):  # one of fsspec has none
+        yield from use(plugin, at, source, project["name"])
+    if "test" in project.get("optional-dependencies", ()):
+        at.install(source, "[test]")
+    tests = folder / "tests"
+    shutil.copytree(source, tests, ignore=lambda path, names: not_tests(source, path, names))
+    at.run("-m", "pytest", "-q", "-p", "no:cacheprovider", ".", cwd=tests)
+    yield "its own tests pass with what was installed"
+
+
+def use(plugin: str, at: Environment, source: Path, distribution: str) -> Iterator[str]:
+    """Use a plugin, uninstall it with jobs queued, and install it again."""
     shown: dict[str, Any] = json.loads(at.rocketjob("plugins", plugin, "--json"))
     if shown["status"] != "enabled" or shown["warnings"]:
         raise Failed(f"rocketjob plugins {plugin}: {shown}")
@@ -230,7 +241,7 @@ def try_one(name: str, base: Path, folder: Path, *, lends: bool) -> Iterator[str
     yield f"{len(first)} classes of jobs have run on a server"
 
     plain, *needing = json.loads(at.run("-c", CREATE))
-    at.pip("uninstall", "-y", project["name"])
+    at.pip("uninstall", "-y", distribution)
     with at.server():
         at.wait_for("the plain one is completed", lambda s: all_are("completed", [plain], s))
     left = {id: at.states().get(id) for id in needing}
@@ -241,11 +252,6 @@ def try_one(name: str, base: Path, folder: Path, *, lends: bool) -> Iterator[str
     with at.server():
         at.wait_for("all are completed", lambda states: all_are("completed", needing, states))
     yield "installed again: they have run"
-
-    tests = folder / "tests"
-    shutil.copytree(source, tests, ignore=lambda path, names: not_tests(source, path, names))
-    at.run("-m", "pytest", "-q", "-p", "no:cacheprovider", ".", cwd=tests)
-    yield "its own tests pass with what was installed"
 
 
 def not_tests(source: Path, path: str, names: list[str]) -> list[str]:

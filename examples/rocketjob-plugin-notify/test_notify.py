@@ -16,7 +16,7 @@ from rocketjob_plugin_notify import Notify, NotifyDeliveryJob, outbox, webhook
 from rocketjob_plugin_notify.webhook import is_public, is_signed, signature
 
 import rocketjob as package
-from rocketjob import Job, ValidationError
+from rocketjob import Job, Server, ValidationError
 from rocketjob.cli import make_cli
 from rocketjob.server.checks import Patient
 from rocketjob.testing import sandbox
@@ -197,6 +197,51 @@ def test_what_is_posted_is_signed(rocketjob, receiver):
     assert not is_signed("key", body, "t=²,v1=é", at=at)
     signed = hmac.new(b"key", b"1.{}", hashlib.sha256).hexdigest()  # as a receiver would write it
     assert signature("key", b"{}", 1) == f"t=1,v1={signed}"
+
+
+# --- servers and workers that died ----------------------------------------------------------------
+
+
+def test_a_server_that_was_lost_is_told(rocketjob, receiver, mails):
+    package.configure(notify={"url": receiver.url, "mail_to": ["ops@example.com"]})
+    plugin.server_lost(Server(name="web-1", host="rack-7"))
+    rocketjob.work_off()
+    (seen,), ((to, mail),) = receiver.seen, mails
+    assert (seen["event"], seen["server"]) == ("server_lost", {"name": "web-1", "host": "rack-7"})
+    assert (to, mail["Subject"]) == (
+        ["ops@example.com"],
+        "Server web-1 died: its heartbeat stopped",
+    )
+    assert "Host: rack-7" in mail.get_content()
+
+
+def test_a_worker_process_that_died_is_told_with_what_it_was_at(rocketjob, receiver, mails):
+    package.configure(notify={"url": receiver.url, "mail_to": ["ops@example.com"]})
+    server = Server(name="web-1", host="rack-7")
+    plugin.worker_died(server, "web-1:2", "its worker process was ended", ["65a0/3"])
+    rocketjob.work_off()
+    assert receiver.seen[0]["performing"] == ["65a0/3"]
+    assert mails[0][1]["Subject"] == "web-1:2 died: its worker process was ended"
+    assert "  65a0/3" in mails[0][1].get_content()
+
+
+def test_of_processes_that_die_again_and_again_one_in_ten_minutes_is_told(rocketjob, receiver):
+    package.configure(notify={"url": receiver.url})
+    for host, minutes in (("a", 0), ("a", 9), ("b", 0), ("a", 1), ("a", 3)):
+        rocketjob.travel(timedelta(minutes=minutes))
+        plugin.worker_died(Server(name="web-1", host=host), "web-1:0", "", [])
+        rocketjob.work_off()
+    assert [seen["server"]["host"] for seen in receiver.seen] == ["a", "b", "a"]
+    rocketjob.travel(2 * DAY)
+    plugin.sweep()
+    assert rocketjob.store.collection("notify.crashes").find_one({}) is None
+
+
+def test_nobody_is_told_of_the_dead_where_the_settings_say_so_or_name_nobody(rocketjob, receiver):
+    plugin.server_lost(Server(name="web-1"))
+    package.configure(notify={"url": receiver.url, "crashes": False})
+    plugin.server_lost(Server(name="web-1"))
+    assert rocketjob.work_off() == 0
 
 
 # --- when it does not arrive ----------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Tell a webhook, or people by e-mail, how a job ended.
+"""Tell a webhook, or people by e-mail, how a job ended, and that a server or a worker process died.
 
     class PayoutJob(Notify, Job):
         notify_url = "https://hooks.example.com/jobs"
@@ -10,6 +10,8 @@ and `mail_to` of the table `[notify]` hold. A failure that is retried is not tol
 
 How it works: the message is stored together with the change of state, or neither is
 (`transition_writes`). An included job delivers it, and tries again if the receiver does not answer.
+What died is told to the receivers of the settings, unless `crashes` is false: `server_lost` and
+`worker_died` are called once for each death, so if the telling server dies too, it is not told.
 """
 
 from __future__ import annotations
@@ -17,10 +19,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from rocketjob import Job, field, hookimpl, only_for, settings, validate
+from rocketjob import Job, Server, field, hookimpl, only_for, validate
 from rocketjob.store import Insert
-from rocketjob_plugin_notify import outbox
-from rocketjob_plugin_notify.delivery import NotifyDeliveryJob
+from rocketjob_plugin_notify import crashes, outbox
+from rocketjob_plugin_notify.content import EVENTS, of_job, of_server, of_worker
+from rocketjob_plugin_notify.delivery import NotifyDeliveryJob, deliver_what_is_due
 from rocketjob_plugin_notify.options import SETTINGS, is_address, wrong_with_url
 
 if TYPE_CHECKING:
@@ -30,7 +33,6 @@ if TYPE_CHECKING:
     from rocketjob.server.checks import Check
 
 __all__ = ["Notify", "NotifyDeliveryJob"]
-EVENTS = {"failed": "fail", "completed": "complete", "aborted": "abort"}
 
 
 class Notify(Job, abstract=True):
@@ -56,12 +58,8 @@ class Notify(Job, abstract=True):
 def transition_writes(job: Notify, target: str) -> Sequence[Insert]:
     if job.state != target or EVENTS.get(target) not in job.notify_when:
         return ()  # the first: another event follows in the same write, such as a retry
-    own = settings("notify")
-    messages = []
-    if url := job.notify_url or own.url:
-        messages.append(outbox.message(job, EVENTS[target], "webhook", url))
-    if addresses := job.notify_mail or own.mail_to:
-        messages.append(outbox.message(job, EVENTS[target], "mail", list(addresses)))
+    content = of_job(job, EVENTS[target])
+    messages = outbox.addressed(content, job.notify_url, job.notify_mail)
     return [Insert(outbox.COLLECTION, message) for message in messages]
 
 
@@ -69,15 +67,26 @@ def transition_writes(job: Notify, target: str) -> Sequence[Insert]:
 @only_for(Notify)
 def state_changed(job: Notify, target: str) -> None:
     """Have it delivered at once; if the process dies before, `sweep` does."""
-    if EVENTS.get(target) in job.notify_when and outbox.is_any_due():
-        NotifyDeliveryJob.create()
+    if EVENTS.get(target) in job.notify_when:
+        deliver_what_is_due()
 
 
 @hookimpl
 def sweep() -> None:
     outbox.forget_old()
-    if outbox.is_any_due():
-        NotifyDeliveryJob.create()
+    crashes.forget_old()
+    deliver_what_is_due()
+
+
+@hookimpl
+def server_lost(server: Server) -> None:
+    crashes.tell(of_server(server, "server_lost"))
+
+
+@hookimpl
+def worker_died(server: Server, worker: str, how: str, performing: list[str]) -> None:
+    if crashes.is_first(server):
+        crashes.tell(of_worker(server, worker, how, performing))
 
 
 @hookimpl

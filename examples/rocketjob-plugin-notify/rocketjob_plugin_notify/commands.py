@@ -41,7 +41,8 @@ def list_messages(as_json: bool) -> None:
         row = {
             "id": str(message["_id"]),
             "to": outbox.whom(message),
-            "job": message["content"]["job"],
+            "job": message["content"].get("job"),
+            "server": message["content"].get("server"),
             "attempts": message["attempts"],
             "given_up": message.get("next_at") is None,
             "error": message.get("error"),

@@ -8,6 +8,7 @@ from typing import Any
 from rocketjob import Job, now, settings
 from rocketjob.store import Stored
 from rocketjob_plugin_notify import outbox
+from rocketjob_plugin_notify.content import LONGEST
 from rocketjob_plugin_notify.options import Refused
 from rocketjob_plugins.singleton import Singleton
 
@@ -36,11 +37,17 @@ class NotifyDeliveryJob(Singleton, Job):
             self.logger.warning(
                 "not delivered" if again else "not delivered, and given up",
                 to=outbox.whom(message),
-                error=text[: outbox.LONGEST],
+                error=text[:LONGEST],
             )
             return False
         outbox.delivered(message)
         return True
+
+
+def deliver_what_is_due() -> None:
+    """Have a server deliver what is due, if anything is."""
+    if outbox.is_any_due():
+        NotifyDeliveryJob.create()
 
 
 def deliver(message: Stored) -> None:

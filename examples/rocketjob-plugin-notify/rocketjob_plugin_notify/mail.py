@@ -10,9 +10,8 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from rocketjob.store import Stored
+from rocketjob_plugin_notify.content import details, headline
 from rocketjob_plugin_notify.options import SMTP_PORTS, Refused, is_address
-
-DID = {"fail": "failed", "complete": "completed", "abort": "was aborted"}
 
 
 def send(message: Stored, own: Any) -> None:
@@ -33,21 +32,13 @@ def send(message: Stored, own: Any) -> None:
 def written(message: Stored, sender: str) -> EmailMessage:
     """Return the mail. Its id is that of the message, so that a program can see it is the same."""
     content = message["content"]
-    job, error = content["job"], content["error"]
     mail = EmailMessage()
     mail["From"], mail["To"] = sender, ", ".join(message["to"])
     mail["Message-ID"] = f"<{message['_id']}@rocketjob>"
     mail["Date"] = content["at"]
-    what = f"{job['class']} {DID[content['event']]}"
-    detail = f": {error['class']}: {error['message']}" if error else ""
-    mail["Subject"] = " ".join(f"{what}{detail}".split())[:150]
-    lines = [
-        f"{what} at {content['at']:%Y-%m-%d %H:%M:%S} UTC.",
-        f"Job: {job['id']}" + (f" ({job['description']})" if job["description"] else ""),
-        *([f"Error: {error['class']}: {error['message']}"] if error else []),
-        "",
-        f"rocketjob jobs show {job['id']}",
-    ]
+    what = headline(content)
+    mail["Subject"] = " ".join(what.split())[:150]
+    lines = [what, f"At {content['at']:%Y-%m-%d %H:%M:%S} UTC.", *details(content)]
     mail.set_content("\n".join(lines) + "\n")
     return mail
 

@@ -78,6 +78,8 @@ SETTINGS: list[Setting[Any]] = [
             table="notify", secret=True),
     Setting("mail_from", "rocketjob@localhost", _address, "who mails", table="notify"),
     Setting("mail_to", [], _addresses, "whom to mail, unless a job says", table="notify"),
+    Setting("crashes", True, bool, "whether url and mail_to are told of dead servers and workers",
+            table="notify"),
     Setting("attempts", 12, whole(1), "deliveries that are tried of a message", table="notify"),
     Setting("timeout_seconds", 10, whole(1), "for an answer of a receiver", table="notify"),
     Setting("keep_days", 7, whole(1), "days that messages are kept that were never delivered",

@@ -2,45 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 from bson import ObjectId
 
-from rocketjob import Job, now, settings
+from rocketjob import now, settings
 from rocketjob.application import current
 from rocketjob.server.checks import OK, WARNING, Finding, Patient
 from rocketjob.store import Collection, Stored
+from rocketjob_plugin_notify.content import LONGEST
 
 COLLECTION = "notify.outbox"
 LEASE = timedelta(minutes=2)  # in which nobody else tries it: longer than any delivery takes
 FIRST_WAIT, LONGEST_WAIT = timedelta(seconds=30), timedelta(hours=6)
 LATE = timedelta(minutes=15)
-LONGEST = 500  # characters of an error
 
 
-def message(job: Job, event: str, channel: str, to: str | list[str]) -> Stored:
-    """Return a new message: how a job ended, to whom it is told, and how."""
-    error = job.exception if event == "fail" else None
-    at = now()
-    content = {
-        "event": event,
-        "state": job.state,
-        "at": at,
-        "job": {"id": str(job.id), "class": type(job).__name__, "description": job.description},
-        "error": error and {"class": error.class_name, "message": (error.message or "")[:LONGEST]},
-    }
+def message(content: Stored, channel: str, to: str | list[str]) -> Stored:
+    """Return a new message: what it says, to whom, and how."""
     return {
         "_id": ObjectId(),
         "channel": channel,
         "to": to,
         "content": content,
-        "created_at": at,
-        "next_at": at,
+        "created_at": content["at"],
+        "next_at": content["at"],
         "attempts": 0,
     }
+
+
+def addressed(
+    content: Stored, url: str | None = None, addresses: Sequence[str] = ()
+) -> list[Stored]:
+    """Return the messages that tell something to everybody who is to know, and to nobody twice.
+
+    Args:
+        url: where it is posted; the setting if not given.
+        addresses: whom it is mailed to; the setting if there are none.
+    """
+    own = settings("notify")
+    found = []
+    if url := url or own.url:
+        found.append(message(content, "webhook", url))
+    if addresses := addresses or own.mail_to:
+        found.append(message(content, "mail", list(addresses)))
+    return found
 
 
 def messages() -> Collection:
