@@ -70,7 +70,11 @@ class Singleton(Job, abstract=True):
 
     def active_twin(self) -> Self | None:
         """Return the active job that keeps this one from being stored, if there is one."""
-        twins = {INDEX: self._make_key(), "state": {"$in": list(ACTIVE)}, "_id": {"$ne": self.id}}
+        twins = {
+            INDEX: {"$in": self._keys()},
+            "state": {"$in": list(ACTIVE)},
+            "_id": {"$ne": self.id},
+        }
         return type(self).where(twins).first()
 
     @before("save")
@@ -86,19 +90,27 @@ class Singleton(Job, abstract=True):
         self.errors.add("state", self._another_is_active(), conflict=True)
 
     def _is_the_active_one(self) -> bool:
-        same = self.stored_value(INDEX) == self._make_key()
+        same = self.stored_value(INDEX) in self._keys()
         return same and self.stored_value("state") in ACTIVE
 
     def _make_key(self) -> str:
-        name = type(self).type_name()
+        return type(self).key_name() + self._key_suffix()
+
+    def _keys(self) -> list[str]:
+        """Return the keys that this job's twins may have, under all names of the class."""
+        suffix = self._key_suffix()
+        names = dict.fromkeys((type(self).key_name(), *type(self).stored_names()))
+        return [name + suffix for name in names]
+
+    def _key_suffix(self) -> str:
         if not self.unique_by:
-            return name
+            return ""
         stored = {
             field: self.fields()[field].store(getattr(self, field), self)
             for field in self.unique_by
         }
         plain = {field: None if value is MISSING else value for field, value in stored.items()}
-        return f"{name}:{hashlib.sha256(pack(plain)).hexdigest()[:32]}"
+        return f":{hashlib.sha256(pack(plain)).hexdigest()[:32]}"
 
     def _another_is_active(self) -> str:
         return f"Another instance of {type(self).__name__} is already queued, running or paused"

@@ -41,10 +41,11 @@ def _items(names: Iterable[str], incomplete: str) -> Items:
 def job_ids(incomplete: str) -> Items:
     """Offer the ids of the newest jobs, each with its class and state."""
     from rocketjob import Job
+    from rocketjob.model.registry import stored_names
 
     rows = Job.all().order_by("-id").limit(MAX_IDS).pluck("id", "_type", "state")
     return [
-        CompletionItem(str(id), help=f"{name} {state}")
+        CompletionItem(str(id), help=f"{stored_names(str(name))[0]} {state}")
         for id, name, state in rows
         if str(id).startswith(incomplete)
     ]
@@ -55,9 +56,10 @@ def stored_classes(incomplete: str) -> Items:
     """Offer the classes that stored jobs have."""
     from rocketjob import application
     from rocketjob.jobs.claims import COLLECTION
+    from rocketjob.model.registry import stored_names
 
     counted = application.current().store.count_by(COLLECTION, "_type")
-    return _items(sorted(str(name) for name in counted), incomplete)
+    return _items(sorted({stored_names(str(name))[0] for name in counted}), incomplete)
 
 
 @_quiet

@@ -20,7 +20,7 @@ from rocketjob.cli.selection import Selection, checked, selection_options
 from rocketjob.cli.session import import_app, installed_plugins, session_of
 from rocketjob.cli.types import JobId
 from rocketjob.jobs.shown import class_name
-from rocketjob.model.registry import loaded_classes
+from rocketjob.model.registry import loaded_classes, stored_names
 from rocketjob.states.machine import Event
 from rocketjob.states.state import EventCommand
 from rocketjob.store import Filter
@@ -199,7 +199,7 @@ def _check_event(command: EventCommand) -> None:
 def _named(ids: tuple[ObjectId, ...]) -> Kinds:
     """Return each named job once, including missing ones, which are reported."""
     rows = Job.where({"_id": {"$in": list(ids)}}).pluck("id", "_type", "state")
-    kinds = {id: f"{state} {name}" for id, name, state in rows}
+    kinds = {id: _kind(name, state) for id, name, state in rows}
     return {id: kinds.get(id, "missing") for id in ids}
 
 
@@ -209,7 +209,12 @@ def _matching(command: EventCommand, selection: Selection) -> Kinds:
     if command.event != "destroy":
         query = query.where(_allowing(command.event))
     rows = checked(lambda: query.order_by("id").pluck("id", "_type", "state"))
-    return {id: f"{state} {kind}" for id, kind, state in rows}
+    return {id: _kind(name, state) for id, name, state in rows}
+
+
+def _kind(name: Any, state: str) -> str:
+    """Say what a job is, by the present name of its class."""
+    return f"{state} {stored_names(str(name))[0]}"
 
 
 def _allowing(name: str) -> Filter:

@@ -37,6 +37,7 @@ from rocketjob.jobs.completions import what_is_known
 from rocketjob.jobs.query import STATES, JobQuery
 from rocketjob.jobs.shown import class_name, load, problem_of, reasons_of, remarks_of
 from rocketjob.model.encrypted_fields import HIDDEN
+from rocketjob.model.registry import stored_names
 
 DEFAULT_LIMIT = 50
 
@@ -254,7 +255,8 @@ def _count() -> dict[str, dict[str, int]]:
     states = _counted_states()
     for state in states:
         for name, number in store.count_by(COLLECTION, "_type", {"state": state}).items():
-            rows.setdefault(str(name), dict.fromkeys((*states, "total"), 0))[state] = number
+            shown = stored_names(str(name))[0]  # the class may have been renamed
+            rows.setdefault(shown, dict.fromkeys((*states, "total"), 0))[state] += number
     for counts in rows.values():
         counts["total"] = sum(counts.values())
     return dict(sorted(rows.items()))

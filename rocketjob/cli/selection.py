@@ -73,7 +73,7 @@ class Selection:
         for name in self.classes:
             loaded = lookup(name, Job)
             if loaded is not None:
-                yield from (cls.type_name() for cls in loaded_classes(loaded))
+                yield from (each for cls in loaded_classes(loaded) for each in cls.stored_names())
             elif name in (stored := _stored_classes()):
                 yield name
             else:

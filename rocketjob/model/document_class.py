@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar
 
 import attrs
@@ -22,8 +22,11 @@ class DocumentClass:
     """What `Document` and the classes below it know of themselves."""
 
     collection_name: ClassVar[str] = ""
+    formerly: ClassVar[Sequence[str]] = ()
+    """The names that the class had before, the oldest last: what is stored under them is its."""
     callback_events: ClassVar[frozenset[str]] = PERSISTENCE_EVENTS
     __abstract__: ClassVar[bool] = True
+    __formerly__: ClassVar[tuple[str, ...]] = ()
     __fields__: ClassVar[dict[str, Field]] = {}
     __own_fields__: ClassVar[dict[str, Field]] = {}
     __overrides__: ClassVar[dict[str, Any]] = {}
@@ -38,6 +41,11 @@ class DocumentClass:
         refuse_clashes(cls)
         cls.__added_callbacks__, cls.__chains__, cls.__abstract__ = [], {}, abstract
         cls._set_fields(gather(cls, caller_scope(cls)))
+        cls.__formerly__ = registry.old_names(cls)
+        if abstract and cls.__formerly__:
+            raise TypeError(
+                f"{cls.__qualname__} is abstract: no document has its name, or an old one"
+            )
         if cls.collection_name or not abstract:  # else a piece of a class, for quick imports
             cls._show_attrs()
         cls.__validations__ = tuple(

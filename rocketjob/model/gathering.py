@@ -19,6 +19,7 @@ from rocketjob.base.errors import FieldClash
 from rocketjob.model.encrypted_fields import SealedAttribute
 from rocketjob.model.fields import MISSING, Field
 
+SETTINGS = frozenset(("formerly", "schema_version", "upcast"))
 ASKED_OF_INSTANCES = frozenset(("chain", "collection", "errors", "type_name"))
 
 
@@ -36,6 +37,7 @@ def gather(cls: type, scope: dict[str, Any]) -> dict[str, Field]:
         _refuse_bare_fields(base, fields)
     for message in clashes.values():
         raise FieldClash(message)
+    _refuse_settings(fields)
     _refuse_names_in_use(fields, cls)
     shown = _shown_by_parent(cls)
     for name, field in fields.items():
@@ -203,6 +205,16 @@ def _refuse_system_field(inherited: Field | None, field: Field) -> None:
         raise FieldClash(
             f"{owner}.{name}: every {theirs} has a field {name} that only the system sets: "
             "choose another name"
+        )
+
+
+def _refuse_settings(fields: dict[str, Field]) -> None:
+    """Refuse a field that would be taken for a setting of the class, or the other way round."""
+    for name in SETTINGS & fields.keys():
+        raise FieldClash(
+            f"{fields[name].owner.__qualname__}.{name} says how documents of earlier code are "
+            f"read, and is no field: write `{name} = ...` without an annotation, or choose "
+            "another name for a field"
         )
 
 

@@ -29,6 +29,25 @@ class Lookup(DocumentClass, abstract=True):
         return cls.__name__
 
     @classmethod
+    def stored_names(cls) -> list[str]:
+        """Return all names under which documents of this class may be stored: see `formerly`."""
+        return [cls.type_name(), *cls.__formerly__]
+
+    @classmethod
+    def stored_type(cls) -> Any:
+        """Return what `_type` of a document of this very class is, for filters."""
+        names = cls.stored_names()
+        return names[0] if len(names) == 1 else {"$in": names}
+
+    @classmethod
+    def key_name(cls) -> str:
+        """Return the name from which unique keys are made: the oldest, for as long as it is given.
+
+        So processes with the code of before a renaming and of after it meet in the same key.
+        """
+        return cls.__formerly__[-1].rpartition(".")[2] if cls.__formerly__ else cls.type_name()
+
+    @classmethod
     def collection(cls) -> Collection:
         """Return the store's collection of this class."""
         return context.current().store.collection(cls.collection_name)

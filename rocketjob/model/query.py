@@ -12,6 +12,7 @@ from rocketjob.base.text import did_you_mean
 from rocketjob.model.encrypted_fields import decrypt
 from rocketjob.model.fields import MISSING, Field
 from rocketjob.model.registry import classes_made, loaded_classes
+from rocketjob.model.renaming import by_any_name
 from rocketjob.model.types import Codec, encode_any
 from rocketjob.model.validation import Errors, check_fields
 from rocketjob.store import Collection, Filter, Sort, Stored, context
@@ -24,7 +25,7 @@ class Model(Protocol):
     __fields__: ClassVar[dict[str, Field]]
 
     @classmethod
-    def type_name(cls) -> str: ...
+    def stored_names(cls) -> list[str]: ...
 
     @classmethod
     def listed(cls, stored: Stored) -> Self: ...
@@ -62,7 +63,7 @@ class Query(Generic[D]):
         """
         added = [] if not filter else [self._encode_filter(filter)]
         if values:
-            added.append({self._key(n): self._encode_value(n, v) for n, v in values.items()})
+            added.append(self._encode_values(values))
         return attrs.evolve(self, filters=(*self.filters, *added))
 
     def order_by(self, *names: str) -> Self:
@@ -232,6 +233,14 @@ class Query(Generic[D]):
             raise TypeError(f"{self.model.__name__} has no field {name}{hint and '; ' + hint}")
         return field.key if name == field.name else name
 
+    def _encode_values(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            self._key(name): by_any_name(value)
+            if name == "_type"
+            else self._encode_value(name, value)
+            for name, value in values.items()
+        }
+
     def _encode_value(self, name: str, value: Any) -> Any:
         field = self._field(name)
         if value is None or field is None or self._is_ambiguous(field):
@@ -279,6 +288,8 @@ class Query(Generic[D]):
         return "_id" + key[2:] if key == "id" or key.startswith("id.") else key
 
     def _encode_condition(self, key: str, value: Any) -> Any:
+        if key == "_type":
+            return by_any_name(value)
         if isinstance(value, Mapping) and any(str(k).startswith("$") for k in value):
             return {k: self._encode_operand(key, k, v) for k, v in value.items()}
         return self._encode_value(key, value)
@@ -339,7 +350,7 @@ def type_names(model: type[Model]) -> list[str] | None:
         return None
     version, names = model.__dict__.get("__type_names__", (0, []))
     if version != classes_made():
-        names = [cls.type_name() for cls in loaded_classes(model)]
+        names = [name for cls in loaded_classes(model) for name in cls.stored_names()]
         model.__type_names__ = (classes_made(), names)  # type: ignore[attr-defined]
     return list(names)
 

@@ -166,7 +166,7 @@ class Eligible:
             return
         self._seen_classes = classes_made()
         classes = [cls for cls in loaded_classes(Job) if takes(self.config, cls)]
-        self._names = [cls.type_name() for cls in classes]
+        self._names = [name for cls in classes for name in cls.stored_names()]
         self.limited = any(cls.claim_limits is not Job.claim_limits for cls in classes)
         self.joinable = []
         for cls in classes:
@@ -226,6 +226,11 @@ def takes(config: Config, cls: type[Job]) -> bool:
     """Return whether a server with these settings runs jobs of this class."""
     if cls in (Job, UnknownJob) or not cls.runnable_on(config):
         return False
-    if config.include and not re.search(config.include, cls.__name__, re.IGNORECASE):
+    if config.include and not _names_match(config.include, cls):
         return False
-    return not (config.exclude and re.search(config.exclude, cls.__name__, re.IGNORECASE))
+    return not (config.exclude and _names_match(config.exclude, cls))
+
+
+def _names_match(pattern: str, cls: type[Job]) -> bool:
+    """Return whether one of the names of a class matches: a setting may still have an old one."""
+    return any(re.search(pattern, name, re.IGNORECASE) for name in cls.stored_names())

@@ -81,10 +81,10 @@ class Cron(Job, abstract=True):
 
     @validate
     def _cron_is_single(self) -> None:
-        key = self._make_cron_key()
-        if key is None or self.state not in ACTIVE or self.stored_value(INDEX) == key:
+        keys = self._cron_keys()
+        if not keys or self.state not in ACTIVE or self.stored_value(INDEX) in keys:
             return
-        active = {INDEX: key, "state": {"$in": list(ACTIVE)}, "_id": {"$ne": self.id}}
+        active = {INDEX: {"$in": keys}, "state": {"$in": list(ACTIVE)}, "_id": {"$ne": self.id}}
         if type(self).where(active).exists():
             self.errors.add("cron_schedule", self._another_of_the_series(), conflict=True)
 
@@ -94,12 +94,18 @@ class Cron(Job, abstract=True):
         return super().duplicate_key_errors(details)
 
     def _make_cron_key(self) -> str | None:
-        if self.cron_schedule is None:
-            return None
+        return next(iter(self._cron_keys()), None)
+
+    def _cron_keys(self) -> list[str]:
+        """Return the keys that instances of the series may have; new ones get the first."""
+        if self.cron_schedule is None or not (self.cron_singleton or self.schedule_name):
+            return []
+        names = dict.fromkeys((type(self).key_name(), *type(self).stored_names()))
         if self.cron_singleton:
-            return f"{type(self).type_name()}:{self.cron_schedule}"
+            return [f"{name}:{self.cron_schedule}" for name in names]
         # Two deploys may sync the same schedules at the same time.
-        return self.schedule_name and f"{type(self).type_name()}#{self.schedule_name}"
+        own = self.schedule_name in names  # it was not given one
+        return [f"{name}#{name if own else self.schedule_name}" for name in names]
 
     def _another_of_the_series(self) -> str:
         likeness = "with the same schedule" if self.cron_singleton else f"as {self.schedule_name}"

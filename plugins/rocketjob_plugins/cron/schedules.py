@@ -70,13 +70,18 @@ class Schedule:
         """Return what is declared, by field."""
         return {"cron_schedule": self.cron_schedule, **self.fields}
 
+    def names(self) -> list[str]:
+        """Return the names that it may be stored under: one without a name has the class's."""
+        names = self.job_class.stored_names()
+        return names if self.name in names else [self.name]
+
     def stored(self) -> Cron | None:
         """Return the active instance of this schedule, or else a matching one made by hand."""
         active = self.job_class.where({"state": {"$in": list(ACTIVE)}})
         active = active.where(
-            {"cron_schedule": {"$exists": True}, "_type": self.job_class.type_name()}
+            {"cron_schedule": {"$exists": True}, "_type": self.job_class.stored_type()}
         )
-        by_name = active.where({"schedule_name": self.name}).first()
+        by_name = active.where({"schedule_name": {"$in": self.names()}}).first()
         by_hand = {"schedule_name": None, "cron_schedule": self.cron_schedule}
         return by_name or active.where(by_hand).first()
 
@@ -224,7 +229,12 @@ class Undeclared:
 def undeclared(schedules: Iterable[Schedule] | None = None) -> Iterator[Undeclared]:
     """Yield the active instances whose schedule the code no longer declares."""
     chosen = declared_schedules() if schedules is None else schedules
-    names = {(schedule.job_class.type_name(), schedule.name) for schedule in chosen}
+    names = {
+        (class_name, name)
+        for schedule in chosen
+        for class_name in schedule.job_class.stored_names()
+        for name in schedule.names()
+    }
     active = {
         "schedule_name": {"$exists": True},
         "cron_schedule": {"$exists": True},

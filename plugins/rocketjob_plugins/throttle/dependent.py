@@ -10,6 +10,7 @@ import attrs
 from rocketjob import Job, UnknownJobClass, field, validate
 from rocketjob.jobs.job import job_class
 from rocketjob.jobs.limit import UNLIMITED, Limit
+from rocketjob.model.registry import stored_names
 from rocketjob.store import Store
 from rocketjob_plugins.throttle.waiting import Waiting
 
@@ -38,8 +39,8 @@ class ThrottleDependentJobs(Waiting, abstract=True):
                     name="dependent_jobs",
                     key="dependent:" + ",".join(names),
                     maximum=0,
-                    counts={"_type": {"$in": names}},
-                    blocks={"_type": type(self).type_name(), "dependent_jobs": names},
+                    counts={"_type": {"$in": [each for n in names for each in stored_names(n)]}},
+                    blocks={"_type": type(self).stored_type(), "dependent_jobs": names},
                 )
             )
         return limits

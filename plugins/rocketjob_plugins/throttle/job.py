@@ -72,18 +72,19 @@ class Throttle(Waiting, abstract=True):
 
     def claim_limits(self) -> list[Limit]:
         limits, scope = super().claim_limits(), self._throttle_scope()
-        key = "/".join(str(value) for value in scope.values())
-        shared: dict[str, Any] = {"blocks": {"_type": type(self).type_name(), **scope}}
+        keys = [self._throttle_key(scope, name) for name in type(self).stored_names()]
+        shared: dict[str, Any] = {"blocks": {"_type": type(self).stored_type(), **scope}}
         most, rate = self.throttle_running_jobs, self.__rate__
         if most:
             counts = self.throttle_counts(scope)
             name = "throttle_running_jobs"
             limits.append(
-                Limit(name=name, key=f"running:{key}", maximum=most, counts=counts, **shared)
+                Limit(name=name, key=f"running:{keys[0]}", maximum=most, counts=counts, **shared)
             )
         if rate is not None:
             shared |= {"maximum": rate.count, "counts": scope, "rate": rate}
-            limits.append(RateLimit(name="rate_limit", key=f"rate:{key}", **shared))
+            key, *old_keys = [f"rate:{key}" for key in keys]
+            limits.append(RateLimit(name="rate_limit", key=key, old_keys=old_keys, **shared))
         return limits
 
     def throttle_counts(self, scope: Filter) -> Filter:
@@ -95,10 +96,15 @@ class Throttle(Waiting, abstract=True):
         if self.throttle_group is not None:
             scope: dict[str, Any] = {"throttle_group": self.throttle_group}
         else:
-            scope = {"_type": type(self).type_name()}
+            scope = {"_type": type(self).stored_type()}
         if type(self).throttle_key is not None:
             scope["throttle_value"] = encode_any(self.throttle_value)
         return scope
+
+    def _throttle_key(self, scope: dict[str, Any], name: str) -> str:
+        """Return the key of a scope under one of the names of the class."""
+        named = {**scope, "_type": name} if "_type" in scope else scope
+        return "/".join(str(value) for value in named.values())
 
     @before("save")
     def _keep_throttle_value(self) -> None:

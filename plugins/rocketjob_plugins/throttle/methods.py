@@ -19,7 +19,7 @@ MARK = "__rocketjob_throttle__"
 
 def this_class(job: Job) -> Filter:
     """Return a filter that defers all jobs of the job's class."""
-    return {"_type": type(job).type_name()}
+    return {"_type": type(job).stored_type()}
 
 
 def this_job(job: Job) -> Filter:

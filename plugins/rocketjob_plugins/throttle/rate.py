@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
@@ -54,10 +55,15 @@ class Rate:
 
 @attrs.frozen(kw_only=True)
 class RateLimit(Limit):
-    """At most `rate.count` starts in any period, judged by the times of the last starts."""
+    """At most `rate.count` starts in any period, judged by the times of the last starts.
+
+    Attributes:
+        old_keys: those under which starts were noted when the class had another name.
+    """
 
     freed_by_ends: ClassVar[bool] = False
     rate: Rate
+    old_keys: Sequence[str] = ()
 
     def free(self, store: Store, now: datetime, session: Any = None) -> int:
         since = now - self.rate.period
@@ -86,5 +92,6 @@ class RateLimit(Limit):
         return f"at most {self.rate} may start"
 
     def _starts(self, store: Store, session: Any = None) -> list[datetime]:
-        stored = store.collection(COLLECTION).find_one({"_id": self.key}, session=session)
-        return list(stored.get("starts", ())) if stored else []
+        ids: Any = {"$in": [self.key, *self.old_keys]} if self.old_keys else self.key
+        found = store.collection(COLLECTION).find({"_id": ids}, session=session)
+        return [start for stored in found for start in stored.get("starts", ())]
