@@ -21,7 +21,14 @@ from rocketjob.cli.output import (
     to_json,
 )
 from rocketjob.jobs.exception import JobException
-from rocketjob.jobs.shown import class_name, own_fields, problem_of, reasons_of, remarks_of
+from rocketjob.jobs.shown import (
+    class_name,
+    own_fields,
+    problem_of,
+    progress_of,
+    reasons_of,
+    remarks_of,
+)
 from rocketjob.model.record import values_of
 from rocketjob.states.history import HistoryEntry
 
@@ -80,7 +87,7 @@ def _standard(job: Job) -> list[tuple[str, str]]:
         ("Started", moment(job.started_at)),
         (_ended(job), moment(job.completed_at)),
         ("Took" if job.completed_at else "Running for", job.duration if job.started_at else ""),
-        ("Progress", f"{job.percent_complete}%" if job.is_running else ""),
+        ("Progress", progress_of(job)),
         ("Worker", ", ".join(job.worker_names) or job.worker_name or ""),
         ("Held back", _held_back(job)),
         ("Held up", "\n".join(reason.text for reason in reasons_of(job))),

@@ -35,7 +35,14 @@ from rocketjob.cli.types import JobId, Property, as_dict
 from rocketjob.jobs.claims import COLLECTION
 from rocketjob.jobs.completions import what_is_known
 from rocketjob.jobs.query import STATES, JobQuery
-from rocketjob.jobs.shown import class_name, load, problem_of, reasons_of, remarks_of
+from rocketjob.jobs.shown import (
+    class_name,
+    load,
+    problem_of,
+    progress_of,
+    reasons_of,
+    remarks_of,
+)
 from rocketjob.model.encrypted_fields import HIDDEN
 from rocketjob.model.registry import stored_names
 
@@ -187,7 +194,7 @@ def detail(job: Job) -> str:
 def _progress(job: Job) -> str:
     names, reasons = job.worker_names, reasons_of(job)
     workers = f"{len(names)} workers" if len(names) > 1 else "".join(names) or "no worker"
-    at = reasons[0].text if reasons else f"{job.percent_complete}% on {workers}"
+    at = reasons[0].text if reasons else f"{progress_of(job)} on {workers}"
     return ", ".join([at, *(remark.brief for remark in remarks_of(job))])
 
 

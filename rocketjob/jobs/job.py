@@ -121,6 +121,7 @@ class Job(Lifecycle, Scopes, Presented):
     claimed_by: str | None = read_only_field()
     claim_number: int = read_only_field(default=0)
     percent_complete: int = read_only_field(default=0)
+    progress_text: str | None = read_only_field()
     throttled_by: str | None = read_only_field()
     throttled_text: str | None = read_only_field()
     throttled_at: datetime | None = read_only_field()

@@ -20,7 +20,7 @@ from rocketjob.model.record import values_of
 _MEANINGLESS = {
     "queued": ("started_at", "completed_at"),
     "running": ("completed_at",),
-    "completed": ("percent_complete",),
+    "completed": ("percent_complete", "progress_text"),
 }
 
 

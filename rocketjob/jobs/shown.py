@@ -64,6 +64,14 @@ def reasons_of(job: Job) -> list[Reason]:
     return list(job.held_up_by()) if idle else []
 
 
+def progress_of(job: Job) -> str:
+    """Say how far a job is, or was when it last ran; nothing where that is not known."""
+    text = job.progress_text if job.state != "completed" else None
+    if not job.is_running:
+        return f"{job.percent_complete}%: {text}" if text else ""
+    return f"{job.percent_complete}%: {text}" if text else f"{job.percent_complete}%"
+
+
 def class_name(job: Job) -> str:
     """Return the class that the job was stored with, loaded here or not."""
     return job.class_name if isinstance(job, UnknownJob) else job.type_name()

@@ -108,7 +108,7 @@ class MixinContract:
                 assert one == other, f"the course depends on the order of {_names(pair)}"
 
     def test_it_may_stand_anywhere_among_all_others(self) -> None:
-        others = self.partners()
+        others = [each for each in self.partners() if not self._is_within_another(each)]
         courses = [
             self.course((*others[:at], self.mixin, *others[at:])) for at in range(len(others) + 1)
         ]
@@ -162,6 +162,10 @@ class MixinContract:
         except (ConfigurationError, TypeError):
             return False  # it needs more than it says
         return True
+
+    def _is_within_another(self, mixin: Mixin) -> bool:
+        """Return whether a partner is made of this one, so that it brings it along."""
+        return any(issubclass(each, mixin) for each in self.partners() if each is not mixin)
 
     def pairs(self) -> Iterator[tuple[tuple[Mixin, ...], tuple[Mixin, ...]]]:
         """Yield it and each other, in both orders."""

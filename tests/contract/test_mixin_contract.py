@@ -19,6 +19,8 @@ OVERRIDES = {
         *("worker_names", "seconds", "write_guard"),
     ],
     "Cron": ["scheduled_at", "duplicate_key_errors", "plan_again", "save"],
+    "Progress": ["work"],
+    "Resumable": ["work", "pausable"],
     "Singleton": ["submit", "duplicate_key_errors"],
     "Throttle": ["claim_limits", "waiting_note", "cleared_by_claim"],
     "ThrottleDependentJobs": ["claim_limits", "waiting_note", "cleared_by_claim"],

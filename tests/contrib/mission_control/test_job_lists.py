@@ -152,6 +152,12 @@ def test_W42_progress_is_a_bar_that_says_the_percent(rocketjob):
     assert (bar["value"], bar["title"]) == ("25", "25 %")
 
 
+def test_W42_progress_says_in_words_what_the_job_has_said(rocketjob):
+    job = in_state("running", percent_complete=45, progress_text="9 of 20, <sorting>")
+    assert cells(browser().get("/jobs/running"), "progress") == ["45 % 45 % 9 of 20, <sorting>"]
+    assert "45%: 9 of 20, &lt;sorting&gt;" in browser().get(f"/jobs/{job.id}").text
+
+
 @pytest.mark.parametrize("phase", ["before", "after"])
 def test_W42_a_batch_job_before_or_after_its_slices_names_the_phase(rocketjob, phase):
     batch(sub_state=phase)

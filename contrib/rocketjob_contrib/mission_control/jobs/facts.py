@@ -12,7 +12,7 @@ from rocketjob.base.passwords import without_passwords
 from rocketjob.base.text import relative, span
 from rocketjob.jobs.holds import Hold
 from rocketjob.jobs.present import duration_text
-from rocketjob.jobs.shown import STANDARD, own_fields
+from rocketjob.jobs.shown import STANDARD, own_fields, progress_of
 from rocketjob.model.record import record_of
 from rocketjob_contrib.mission_control.jobs.batch import SliceCounts
 from rocketjob_contrib.mission_control.templating import moment
@@ -50,6 +50,7 @@ def facts_of(view: View, job: Job, slices: SliceCounts | None) -> list[tuple[str
         ("Throttle running workers", getattr(job, "throttle_running_workers", None) or None),
         ("Log level", job.log_level),
         ("Worker", ", ".join(job.worker_names) if slices is None else None),
+        ("Progress", progress_of(job) if slices is None else None),
         ("Held back by", _held_back(job)),
         *_of_batch(job, slices),
         ("On success", _on_success(job)),

@@ -137,6 +137,7 @@ def _all_tabs() -> list[JobTab]:
             fields=(
                 "record_count",
                 "percent_complete",
+                "progress_text",
                 "input_categories",  # how many records a slice has
                 *holds.KEYS,
             ),
