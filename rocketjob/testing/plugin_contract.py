@@ -80,16 +80,18 @@ class PluginContract:
     # --- its import --------------------------------------------------------------------------
 
     def test_its_import_is_quick(self) -> None:
-        found = _looked_at(self.plugin, _entry_point(self.plugin).value)
-        # The best of a few: a busy machine makes one slower than it is, and none quicker.
-        for _ in range(TRIES):
-            if found.plugin <= max(QUICK, self.import_ratio * found.kernel):
-                return
-            found = imported(self.plugin, _entry_point(self.plugin).value)
-        pytest.fail(
-            f"its import takes {found.plugin:.2f} s, and that of RocketJob {found.kernel:.2f} s: "
-            "import what is large in the functions that need it"
-        )
+        looks = [_looked_at(self.plugin, _entry_point(self.plugin).value)]
+        # A busy machine makes an import slower than it is, and none quicker. It may do so to one of
+        # the two only, so that each look by itself says little.
+        while (took := min(look.plugin for look in looks)) > max(
+            QUICK, self.import_ratio * (kernel := max(look.kernel for look in looks))
+        ):
+            if len(looks) > TRIES:
+                pytest.fail(
+                    f"its import takes {took:.2f} s, and that of RocketJob {kernel:.2f} s: "
+                    "import what is large in the functions that need it"
+                )
+            looks.append(imported(self.plugin, _entry_point(self.plugin).value))
 
     def test_its_import_says_and_changes_nothing(self) -> None:
         found = _looked_at(self.plugin, _entry_point(self.plugin).value)
