@@ -181,30 +181,45 @@ def called(node):
 def clashes(trees):
     """Say which stored classes of tests cannot be in one process; see `model/registry.py`.
 
-    Two on the top level of modules, or one there and one within a function elsewhere.
+    Two on the top level of modules, or one there and one within a function elsewhere. A class that
+    is made by `type("Name", ...)` is taken for one on the top level, as its `__qualname__` says.
     """
     found = [
-        (module, node, node in tree.body)
+        (module, name, bases, is_top)
         for module, tree in trees.items()
         for node in ast.walk(tree)
-        if isinstance(node, ast.ClassDef)
+        for name, bases, is_top in class_made_by(node, tree)
     ]
     stored, before = {"Document"}, 0
     while len(stored) > before:
         before = len(stored)
-        stored |= {node.name for _, node, _ in found if stored & set(map(called, node.bases))}
-    found = [each for each in found if stored & set(map(called, each[1].bases))]
+        stored |= {name for _, name, bases, _ in found if stored & bases}
+    found = [each for each in found if stored & each[2]]
     homes = {}
-    for module, node, is_top in found:
+    for module, name, _, is_top in found:
         if is_top:
-            homes.setdefault(node.name, set()).add(module)
+            homes.setdefault(name, set()).add(module)
     return sorted(
         {
-            f"{node.name} in {module} and {other}"
-            for module, node, _ in found
-            for other in homes.get(node.name, set()) - {module}
+            f"{name} in {module} and {other}"
+            for module, name, _, _ in found
+            for other in homes.get(name, set()) - {module}
         }
     )
+
+
+def class_made_by(node, tree):
+    """Yield name, names of the bases, and whether it is on the top level, of a class made here."""
+    if isinstance(node, ast.ClassDef):
+        yield node.name, set(map(called, node.bases)), node in tree.body
+    elif isinstance(node, ast.Call) and called(node.func) == "type" and len(node.args) == 3:
+        name, bases, body = node.args
+        if isinstance(name, ast.Constant) and "__qualname__" not in ast.dump(body):
+            # Where the bases are worked out there, it is taken for a job.
+            known = isinstance(bases, ast.Tuple) and not any(
+                isinstance(base, ast.Starred) for base in bases.elts
+            )
+            yield name.value, set(map(called, bases.elts)) if known else {"Job"}, True
 
 
 def test_no_two_modules_of_tests_have_stored_classes_of_one_name(modules):
@@ -225,6 +240,14 @@ def test_classes_of_one_name_are_found_whatever_they_are_derived_from():
         "e": "def test():\n    class ThreeJob(Job): ...\nclass Helper: ...",
         "f": "class Job(Document): ...\nclass FourJob(Job): ...",
         "g": "class FourJob(Job): ...",
+        "h": "def test():\n    type('FiveJob', (FourJob,), {})",
+        "i": "def test():\n    type('FiveJob', bases, {})\n    type('Helper', (), {})",
     }
     trees = {name: ast.parse(text) for name, text in texts.items()}
-    assert clashes(trees) == ["FourJob in f and g", "FourJob in g and f", "OneJob in b and a"]
+    assert clashes(trees) == [
+        "FiveJob in h and i",
+        "FiveJob in i and h",
+        "FourJob in f and g",
+        "FourJob in g and f",
+        "OneJob in b and a",
+    ]

@@ -500,7 +500,7 @@ def test_no_plugin_is_asked_while_a_class_is_made_since_it_may_be_in_one_of_them
     monkeypatch.setattr("rocketjob_plugins.batch.registered.current", lambda: pytest.fail("asked"))
     for format in ("auto", "csv", "xlsx", "pickled"):
         category = OutputCategory(format=format, columns=["a"], file_name="a.xlsx.lzma")
-        type("EarlyJob", (AnyFileBatchJob,), {"output_category": category})
+        type("UnaskedFileJob", (AnyFileBatchJob,), {"output_category": category})
     wrong = OutputCategory(format="csv", file_name="a.json.gz")
     with pytest.raises(ConfigurationError, match=r"is named \.json, and it is written as csv"):
-        type("EarlyJob", (AnyFileBatchJob,), {"output_category": wrong})
+        type("UnaskedFileJob", (AnyFileBatchJob,), {"output_category": wrong})
