@@ -78,7 +78,7 @@ class Application:
                 if self._plugins is None:
                     plugins = self._load_plugins(self.config.disabled_plugins)
                     if self._says_what_is_wrong:  # else the server has, for all its processes
-                        say_what_is_wrong(plugins)
+                        say_what_is_wrong(plugins, self.config)
                     self._plugins = plugins
         return self._plugins
 
@@ -337,6 +337,12 @@ def loaded_plugins() -> PluginManager | None:
     return application._plugins if isinstance(application, Application) else None
 
 
+def unread_settings() -> list[str]:
+    """Return which tables of this process's files no plugin reads, in words."""
+    application = context.present()
+    return application.config.unread if isinstance(application, Application) else []
+
+
 def configure(**settings: Any) -> Config:
     """Set settings in code; they win over file and environment.
 
@@ -454,11 +460,11 @@ def _after_fork() -> None:
     _lock = threading.RLock()
 
 
-def say_what_is_wrong(plugins: PluginManager) -> None:
-    """Log which plugins, or which parts of them, are left out."""
+def say_what_is_wrong(plugins: PluginManager, config: Config) -> None:
+    """Log which plugins, or which parts of them, are left out, and what nobody reads."""
     for problem in plugins.problems:
         plugins_log.error(problem)
-    for warning in plugins.warnings:
+    for warning in (*plugins.warnings, *config.unread):
         plugins_log.warning(warning)
 
 

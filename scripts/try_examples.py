@@ -235,6 +235,10 @@ def use(plugin: str, at: Environment, source: Path, distribution: str) -> Iterat
     if shown["status"] != "enabled" or shown["warnings"]:
         raise Failed(f"rocketjob plugins {plugin}: {shown}")
     yield f"`rocketjob plugins {plugin}` shows its {len(shown['hooks'])} hooks, and no complaint"
+    tables = [setting["name"] for setting in shown["settings"] if "." in setting["name"]]
+    with (at.home / "rocketjob.toml").open("a") as file:  # it stays when the plugin is gone
+        for table in {name.partition(".")[0] for name in tables}:
+            file.write(f"[{table}]\n")
     first = json.loads(at.run("-c", CREATE))
     with at.server():
         at.wait_for("all are completed", lambda states: all_are("completed", first, states))

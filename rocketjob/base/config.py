@@ -32,14 +32,20 @@ from rocketjob.base.settings import (
     strings,
     whole,
 )
+from rocketjob.base.sources import (
+    ENVIRONMENT,
+    FILE_VARIABLE,
+    OPTIONS,
+    PREFIX,
+    in_variable,
+    place,
+    sources,
+    variable,
+)
 from rocketjob.base.text import did_you_mean, nearest
 
 Given = tuple[str, Any, str]  # a setting's name or a table's, the value, and where that stands
 DEFAULT_URL = "sqlite:///rocketjob.db"
-FILE_VARIABLE = "ROCKETJOB_CONFIG"
-PROJECT_FILE = "pyproject.toml"
-ENVIRONMENT = "the environment"
-PREFIX = "ROCKETJOB_"
 FOR_TESTS = "ROCKETJOB_TEST_"  # variables that are no settings
 
 
@@ -70,7 +76,7 @@ class Declared:
 
     def key_of(self, name: str) -> str | None:
         """Return the key of a setting by the end of its variable, in small letters."""
-        return next((key for key in self.settings if _in_variable(key) == name), None)
+        return next((key for key in self.settings if in_variable(key) == name), None)
 
 
 Find = Callable[[Iterable[str]], Declared]
@@ -130,6 +136,7 @@ class Config:
     log: Any = _setting("console", _log, "console, json, a file, or a list of targets")
     disabled_plugins: list[str] = _setting([], strings, "plugins that are not loaded")
     plugin_settings: dict[str, Any] = attrs.field(factory=dict, repr=False)  # there may be secrets
+    unread: list[str] = attrs.field(factory=list, repr=False)  # what nobody reads, in words
 
     def __attrs_post_init__(self) -> None:
         if self.include and self.exclude:
@@ -183,15 +190,6 @@ def setting_names() -> list[str]:
     return list(known())
 
 
-def variable(key: str) -> str:
-    """Return the environment variable of a setting."""
-    return f"{PREFIX}{_in_variable(key).upper()}"
-
-
-def _in_variable(key: str) -> str:
-    return key.replace(".", "_")
-
-
 def load(
     overrides: Mapping[str, Any] | None = None,
     *,
@@ -214,7 +212,7 @@ def load(
     """
     values: dict[str, Any] = {}
     others: list[Given] = []
-    for origin, given in _sources(overrides or {}, environ, directory or Path.cwd()):
+    for origin, given in sources(overrides or {}, environ, directory or Path.cwd()):
         for name, value in given.items():
             if name in KERNEL:
                 values[name] = _parse(KERNEL[name], value, origin)
@@ -226,6 +224,11 @@ def load(
             key: _parse(declared.settings[key], value, origin)
             for key, value, origin in _known(others, declared)
         }
+        values["unread"] = [
+            _unread(name, origin)
+            for name, value, origin in others
+            if _is_orphan(name, value, origin, declared)
+        ]
     return Config(**values)
 
 
@@ -258,6 +261,8 @@ def _known(others: Iterable[Given], declared: Declared) -> Iterator[Given]:
         WrongSetting: nobody knows one that stands in a file or was given in code.
     """
     for name, value, origin in others:
+        if _is_orphan(name, value, origin, declared):
+            continue
         if origin == ENVIRONMENT:
             if (key := declared.key_of(name)) is not None:
                 yield key, value, origin
@@ -266,7 +271,27 @@ def _known(others: Iterable[Given], declared: Declared) -> Iterator[Given]:
             if key in declared.settings:
                 yield key, one, origin
             elif not declared.broken:
-                raise WrongSetting(f"{_place(origin, key)}: {_unknown(key, declared)}")
+                raise WrongSetting(f"{place(origin, key)}: {_unknown(key, declared)}")
+
+
+def _is_orphan(name: str, value: Any, origin: str, declared: Declared) -> bool:
+    """Return whether this is a table in a file that no plugin has, as after it was uninstalled.
+
+    What looks like a misspelt one is not, and neither is that of a plugin that is disabled.
+    """
+    if origin in (ENVIRONMENT, OPTIONS) or not isinstance(value, Mapping) or declared.broken:
+        return False
+    table = in_variables(name)
+    if name in declared.settings or nearest(table, declared.tables) is not None:
+        return False
+    return table not in _find(()).tables
+
+
+def _unread(name: str, origin: str) -> str:
+    return (
+        f"{place(origin, f'{name}.')}: no plugin that is installed has this table, so it has no "
+        "effect: remove it, or install its plugin"
+    )
 
 
 def _keys(name: str, value: Any, declared: Declared, origin: str) -> Iterator[tuple[str, Any]]:
@@ -280,7 +305,7 @@ def _keys(name: str, value: Any, declared: Declared, origin: str) -> Iterator[tu
     elif isinstance(value, Mapping):
         yield from ((f"{table}.{each}", one) for each, one in value.items())
     elif table in declared.tables:
-        raise WrongSetting(f"{_place(origin)}: {name} must be a table, not {value!r}")
+        raise WrongSetting(f"{place(origin)}: {name} must be a table, not {value!r}")
     else:
         yield name, value
 
@@ -346,57 +371,11 @@ def origins(
     config = load(overrides, environ=environ, directory=directory)
     declared = _find(config.disabled_plugins)
     settings = dict.fromkeys([*KERNEL, *declared.settings], "default")
-    for origin, values in _sources(overrides or {}, environ, directory or Path.cwd()):
+    for origin, values in sources(overrides or {}, environ, directory or Path.cwd()):
         others = [(name, value, origin) for name, value in values.items() if name not in KERNEL]
         settings |= {name: origin for name in values if name in KERNEL}
         settings |= {key: origin for key, *_ in _known(others, declared)}
     return settings
-
-
-def _sources(
-    overrides: Mapping[str, Any], environ: Mapping[str, str] | None, directory: Path
-) -> list[tuple[str, Mapping[str, Any]]]:
-    environ = os.environ if environ is None else environ
-    files = _files(directory, environ.get(FILE_VARIABLE))
-    given = {name: value for name, value in overrides.items() if value is not None}
-    return [
-        *((str(file), _table(file)) for file in files),
-        (ENVIRONMENT, _environment(environ)),
-        ("the options given", given),
-    ]
-
-
-def _files(directory: Path, named: str | None) -> list[Path]:
-    if not named:
-        files = (directory / PROJECT_FILE, directory / "rocketjob.toml")
-        return [file for file in files if file.is_file()]
-    if not Path(named).is_file():
-        raise WrongSetting(f"There is no configuration file {named}: correct {FILE_VARIABLE}")
-    return [Path(named)]
-
-
-def _table(file: Path) -> Mapping[str, Any]:
-    import tomllib  # for start-up time
-
-    try:
-        table: Any = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise WrongSetting(f"{file} is not valid TOML: {error}") from None
-    for key in ("tool", "rocketjob") if file.name == PROJECT_FILE else ():
-        table = table.get(key, {}) if isinstance(table, dict) else table
-    if not isinstance(table, dict):
-        raise WrongSetting(f"{file}: [tool.rocketjob] must be a table")
-    return table
-
-
-def _environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return what may be settings; other programs' variables may begin alike."""
-    given = {key.removeprefix(PREFIX).lower(): key for key in environ if key.startswith(PREFIX)}
-    return {
-        name: environ[key]
-        for name, key in given.items()
-        if key == variable(name) and key != FILE_VARIABLE and environ[key]
-    }
 
 
 def _parse(setting: Setting[Any], value: Any, origin: str) -> Any:
@@ -404,13 +383,6 @@ def _parse(setting: Setting[Any], value: Any, origin: str) -> Any:
         return setting.parse(value)
     except (TypeError, ValueError) as error:
         shown = "(hidden)" if setting.secret else repr(without_secrets(value))
-        in_table = f"{_place(origin, setting.key)}: {setting.name}"
+        in_table = f"{place(origin, setting.key)}: {setting.name}"
         named = f"{origin}: {variable(setting.key)}" if origin == ENVIRONMENT else in_table
         raise WrongSetting(f"{named} = {shown}: {error}") from None
-
-
-def _place(origin: str, key: str = "") -> str:
-    """Return where a setting stands: the file, and the table in it."""
-    tables = ["tool.rocketjob"] if Path(origin).name == PROJECT_FILE else []
-    tables += [table] if (table := key.rpartition(".")[0]) else []
-    return f"{origin}, [{'.'.join(tables)}]" if tables else origin

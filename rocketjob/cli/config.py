@@ -9,6 +9,7 @@ import click
 
 from rocketjob import application
 from rocketjob.base import config as settings
+from rocketjob.base import sources
 from rocketjob.base.passwords import without_secrets
 from rocketjob.base.settings import Setting
 from rocketjob.cli.command import command, json_option
@@ -57,8 +58,8 @@ def shown(setting: Setting[Any], value: Any) -> Any:
 
 
 def _origin(name: str, origin: str) -> str:
-    if origin == settings.ENVIRONMENT:
-        return settings.variable(name)
-    if origin == "the options given":
+    if origin == sources.ENVIRONMENT:
+        return sources.variable(name)
+    if origin == sources.OPTIONS:
         return "command line"
     return os.path.relpath(origin) if os.path.isabs(origin) else origin

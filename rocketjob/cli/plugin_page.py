@@ -11,8 +11,8 @@ import attrs
 import click
 
 from rocketjob import Job
-from rocketjob.base import config as settings
 from rocketjob.base.config import Config
+from rocketjob.base.sources import variable
 from rocketjob.cli.config import shown
 from rocketjob.cli.output import as_text, clean
 from rocketjob.plugins.infos import PluginInfo
@@ -73,7 +73,7 @@ def _sections(found: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
 def _setting(setting: Any, config: Config) -> dict[str, Any]:
     return {
         "name": setting.key,
-        "variable": settings.variable(setting.key),
+        "variable": variable(setting.key),
         "default": shown(setting, setting.default),
         "value": shown(setting, setting.of(config)),
         "help": setting.help,

@@ -171,11 +171,12 @@ class RootGroup(Group):
         sys.exit(code)
 
     def _problems(self) -> list[str]:
-        """Return what is wrong with the plugins that the command has loaded."""
+        """Return what is wrong with the plugins that the command has loaded, or left of others."""
         from rocketjob import application
 
         managers = [self._asked, application.loaded_plugins()]
-        return list(dict.fromkeys(text for each in managers if each for text in each.problems))
+        problems = dict.fromkeys(text for each in managers if each for text in each.problems)
+        return [*problems, *application.unread_settings()]
 
 
 @contextlib.contextmanager

@@ -87,7 +87,7 @@ def server(ctx: click.Context, quiet: bool, pidfile: Path | None, until_eof: boo
     loaded = application.loaded_plugins()
     with _logging(current), _pidfile(pidfile):
         if loaded is not None:  # before there was a log
-            application.say_what_is_wrong(loaded)
+            application.say_what_is_wrong(loaded, current.config)
         banner = not quiet and sys.stderr.isatty()
         code = serve(current, banner=banner, until_eof=until_eof)
     end_soon(code)  # a thread of an app module would hold the process

@@ -15,7 +15,7 @@ import attrs
 import click
 
 from rocketjob import application
-from rocketjob.base import config
+from rocketjob.base.sources import FILE_VARIABLE
 
 if TYPE_CHECKING:
     from rocketjob.plugins.manager import PluginManager
@@ -58,7 +58,7 @@ class Session:
         if self.file:
             if not Path(self.file).is_file():
                 raise click.UsageError(f"there is no configuration file {self.file}")
-            os.environ[config.FILE_VARIABLE] = str(Path(self.file).resolve())
+            os.environ[FILE_VARIABLE] = str(Path(self.file).resolve())
         application.reload(**self.given)
         self._applied = asked
 

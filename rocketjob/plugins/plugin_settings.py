@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from rocketjob.base.config import KERNEL, Declared, variable
+from rocketjob.base.config import KERNEL, Declared
 from rocketjob.base.errors import PluginError
 from rocketjob.base.settings import Setting
+from rocketjob.base.sources import variable
 
 
 class PluginSettings:

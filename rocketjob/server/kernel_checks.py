@@ -70,6 +70,8 @@ def check_configuration(patient: Patient) -> Iterator[Finding]:
     for name, hint in config_module.unknown_variables(disabled).items():
         text = f"the variable {name} is not a setting, so it has no effect: {hint}"
         yield Finding("configuration", WARNING, text, "correct or remove it", {"variable": name})
+    for text in patient.application.config.unread:
+        yield Finding("configuration", WARNING, text)
     yield from _log_findings(patient)
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from rocketjob import Job
-from rocketjob.base import config, errors
+from rocketjob.base import config, errors, sources
 from rocketjob.plugins.hook_checks import known_hooks
 from rocketjob.plugins.manager import PluginManager
 
@@ -232,7 +232,7 @@ def test_every_setting_is_documented_with_its_variable_default_and_an_example():
     example = "".join(code for _, code in blocks(DOCS / "configuration.md", "toml"))
     for setting in config.known().values():
         variable, default = (cell.strip() for cell in rows[setting.key].split("|")[:2])
-        assert variable == f"`{config.variable(setting.key)}`"
+        assert variable == f"`{sources.variable(setting.key)}`"
         assert default == shown(setting.default), setting.key
         here = example.partition(f"[{setting.table}]")[2] if setting.table else example
         assert re.search(rf"^(# )?{setting.name} = ", here, re.MULTILINE), setting.key

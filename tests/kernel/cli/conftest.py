@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from rocketjob import application
-from rocketjob.base.config import FILE_VARIABLE
+from rocketjob.base.sources import FILE_VARIABLE
 from rocketjob.cli import make_cli
 from rocketjob.store import context
 

@@ -373,3 +373,11 @@ def test_a_healthy_system_gets_a_clean_bill(shell, tmp_path):
         server.says("server started")
         result = shell("doctor", "--app", "healthy")
     assert (result.code, result.lines[-1]) == (0, "All is well")
+
+
+def test_a_table_whose_plugin_was_uninstalled_is_named_and_stops_no_command(local, tmp_path):
+    (tmp_path / "rocketjob.toml").write_text('url = "sqlite:///a.db"\n[zzz]\na = 5\n')
+    said = "[zzz]: no plugin that is installed has this table, so it has no effect: remove it"
+    ran = local("config")
+    assert (ran.code, ran.err.count(said)) == (0, 1)
+    assert said in local("doctor").out
