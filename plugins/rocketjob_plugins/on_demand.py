@@ -82,7 +82,10 @@ class OnDemand(Job, abstract=True):
     """What both kinds of on-demand job have in common."""
 
     code: str = field(
-        user_editable=True, copy_on_restart=True, description="the body of perform, in Python"
+        user_editable=True,
+        copy_on_restart=True,
+        code=True,
+        description="the body of perform, in Python",
     )
     data: dict[str, Any] = field(
         factory=dict, user_editable=True, copy_on_restart=True, description="for the code"
@@ -149,10 +152,18 @@ class OnDemandBatchJob(Cron, Retry, Statistics, Batch, OnDemand, Job):
     retry_limit = 0
 
     before_code: str | None = field(
-        default=None, user_editable=True, copy_on_restart=True, description="before the batch"
+        default=None,
+        user_editable=True,
+        copy_on_restart=True,
+        code=True,
+        description="before the batch",
     )
     after_code: str | None = field(
-        default=None, user_editable=True, copy_on_restart=True, description="after the batch"
+        default=None,
+        user_editable=True,
+        copy_on_restart=True,
+        code=True,
+        description="after the batch",
     )
     code_fields = ("code", "before_code", "after_code")
 

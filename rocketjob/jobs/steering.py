@@ -4,15 +4,19 @@ A page, a chat or a script shows a job, and somebody decides; by then it may be 
 or gone. `steer` makes the change only if nothing has come in between::
 
     steer(job_id, "retry", expected="failed", by="ada")
+
+`edit` is the same for fields: a job is read, shown, and saved only as it was read.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+import attrs
 from bson import ObjectId
 
-from rocketjob.base.errors import NotFound, RocketJobError, StateConflict
+from rocketjob.base.errors import ClaimLost, NotFound, RocketJobError, StateConflict
 from rocketjob.jobs.job import Job
 from rocketjob.model.lookup import as_object_id
 from rocketjob.model.record import record_of
@@ -28,6 +32,59 @@ class Stale(StateConflict):
     def __init__(self, job: Job, expected: str) -> None:
         super().__init__(f"{type(job).__name__} {job.id} is {job.state}, no longer {expected}")
         self.job = job
+
+
+class Overtaken(StateConflict):
+    """A job's fields, or its state, are no longer as they were read; nothing was changed."""
+
+    def __init__(self, job: Job) -> None:
+        super().__init__(
+            f"{type(job).__name__} {job.id} was changed by somebody else in the meantime: "
+            "nothing was saved. Read it again and decide again"
+        )
+
+
+@attrs.frozen
+class _AsRead:
+    """Lets a job be written only if the store still has what was read of it."""
+
+    keys: dict[str, Any]
+
+    def guard(self) -> dict[str, Any]:
+        return {key: {"$eq": value} for key, value in self.keys.items()}
+
+
+def edit(job: Job, values: Mapping[str, Any]) -> Job:
+    """Change fields of a job that was read for that, and save it.
+
+    Args:
+        job: as it was read; it must not have a claim.
+        values: of fields that are `user_editable`, by name.
+
+    Raises:
+        ValueError: one of the fields is not there, or not for people to change.
+        ValidationError: nothing was stored; the values stay on the object.
+        Overtaken: the state, or one of these fields, was changed since the job was read.
+        NotFound: there is no such job any more.
+    """
+    fields, record = job.fields(), record_of(job)
+    for name in values:
+        if name not in fields or not fields[name].user_editable:
+            raise ValueError(f"{type(job).__name__}.{name} is not a field that can be edited")
+    stored = record.stored or {}
+    keys = ("state", *(fields[name].key for name in values))
+    for name, value in values.items():
+        setattr(job, name, value)
+    record.claim = _AsRead({key: stored.get(key) for key in keys})
+    try:
+        job.save()
+    except ClaimLost:
+        if job.collection().find_one({"_id": job.id}, {"_id": 1}) is None:
+            raise NotFound(f"There is no Job with the id {job.id}") from None
+        raise Overtaken(job) from None
+    finally:
+        record.claim = None
+    return job
 
 
 def steer(

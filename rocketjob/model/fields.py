@@ -32,6 +32,7 @@ class Field:
     user_editable: bool = False
     copy_on_restart: bool = False
     encrypted: bool = False
+    code: bool = False
     pre_processed: bool = False
     description: str | None = None
     read_only: bool = False
@@ -158,6 +159,7 @@ def field(
     user_editable: bool = ...,
     copy_on_restart: bool = ...,
     encrypted: bool = ...,
+    code: bool = ...,
     pre_processed: bool = ...,
     description: str | None = ...,
 ) -> T: ...
@@ -169,6 +171,7 @@ def field(
     user_editable: bool = ...,
     copy_on_restart: bool = ...,
     encrypted: bool = ...,
+    code: bool = ...,
     pre_processed: bool = ...,
     description: str | None = ...,
 ) -> T: ...
@@ -179,6 +182,7 @@ def field(
     user_editable: bool = ...,
     copy_on_restart: bool = ...,
     encrypted: bool = ...,
+    code: bool = ...,
     pre_processed: bool = ...,
     description: str | None = ...,
 ) -> Any: ...
@@ -190,6 +194,7 @@ def field(
     user_editable: bool = False,
     copy_on_restart: bool = False,
     encrypted: bool = False,
+    code: bool = False,
     pre_processed: bool = False,
     description: str | None = None,
 ) -> Any:
@@ -205,6 +210,8 @@ def field(
         copy_on_restart: whether the next instance of a recurring job takes the value over.
         encrypted: whether the value is stored encrypted; needs `encryption_keys`. It is shown
             nowhere; a process without the key can do all but read it.
+        code: whether the value is run as code: pages then let only those change it who may run
+            code, and no directory entry or upload job may set it.
         pre_processed: run a factory that takes the job before the other fields are set.
         description: shown in help and forms.
 
@@ -225,6 +232,7 @@ def field(
         user_editable=user_editable,
         copy_on_restart=copy_on_restart,
         encrypted=encrypted,
+        code=code,
         pre_processed=pre_processed,
         description=description,
     )

@@ -5,9 +5,9 @@ Every one is called as `validator(document, attribute, value)` and raises ValueE
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
+import attrs
 from attrs.validators import (
     and_,
     deep_iterable,
@@ -45,14 +45,16 @@ __all__ = [
 ]
 
 
-def in_range(minimum: Any, maximum: Any) -> Callable[[Any, Any, Any], None]:
+@attrs.frozen
+class in_range:
     """Accept values from `minimum` to `maximum`, both included; `range` objects are not needed."""
 
-    def check(document: Any, attribute: Any, value: Any) -> None:
-        if not minimum <= value <= maximum:
-            raise ValueError(f"must be from {minimum} to {maximum}, not {value!r}")
+    minimum: Any
+    maximum: Any
 
-    return check
+    def __call__(self, document: Any, attribute: Any, value: Any) -> None:
+        if not self.minimum <= value <= self.maximum:
+            raise ValueError(f"must be from {self.minimum} to {self.maximum}, not {value!r}")
 
 
 def present(document: Any, attribute: Any, value: Any) -> None:

@@ -34,6 +34,7 @@ class WebSettings:
             admin, and only requests from this machine are answered.
         policy: what the roles allow; a class below `Policy` for rules of your own.
         read_only: whether nobody can change anything, whatever the roles.
+        edit_code: whether an admin can change fields that hold code, as on-demand jobs have.
         title: of the environment, such as `Production`, shown in the bar at the top of each page.
         home: where the entry Home leads to; None leaves it out.
         time_zone: of all times, until somebody chooses another.
@@ -47,6 +48,7 @@ class WebSettings:
     authorize: Authorize | None = None
     policy: type[Policy] = Policy
     read_only: bool = False
+    edit_code: bool = False
     title: str | None = None
     home: str | None = "/"
     time_zone: str = attrs.field(default="UTC", validator=_zone)

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from rocketjob.base import clock
+from rocketjob.base.passwords import without_passwords
 from rocketjob_contrib.mission_control.access import Identity
 from rocketjob_contrib.mission_control.cookies import FLASH, Look, Message, pack, set_cookie
 from rocketjob_contrib.mission_control.requests import Form
@@ -163,6 +164,10 @@ class View:
     def go(self, path: str) -> Response:
         """Send the browser on with a GET, so that reloading repeats nothing."""
         return self._with_cookies(RedirectResponse(self.url(path), status_code=303))
+
+    def shown(self, value: Any) -> Any:
+        """Return a value as a page may show it: without the passwords of URLs."""
+        return without_passwords(value)
 
     def _with_cookies(self, response: Response) -> Response:
         root = self.site.root(self.request)

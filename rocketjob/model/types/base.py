@@ -30,6 +30,7 @@ class Codec:
         loads_as: types of which every value that was loaded fits, so that it is not checked.
         item: the type of what a list, set or tuple of one type holds.
         nested: what values hold, if they are made of others.
+        choices: all values that there are, if they are few; None is not one of them.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Codec:
     loads_as: frozenset[type] = attrs.field(default=(), converter=_types)
     item: Codec | None = None
     nested: Nested | None = None
+    choices: tuple[Any, ...] | None = None
 
     def from_text(self, text: Any) -> Any:
         """Parse text from a form or a command line; other values are taken as they are."""

@@ -41,6 +41,7 @@ def enum_of(kind: type[enum.Enum]) -> Codec:
         encode=lambda value: encode_any(value.value) if isinstance(value, kind) else value,
         decode=decode,
         parse=parse,
+        choices=tuple(kind),
     )
 
 
@@ -56,7 +57,8 @@ def literal(values: tuple[Any, ...]) -> Codec:
     def check(value: Any) -> str | None:
         return None if value in values else wanted(name, value)
 
-    return Codec(name, check, parse=parse, optional=None in values)
+    choices = tuple(value for value in values if value is not None)
+    return Codec(name, check, parse=parse, optional=None in values, choices=choices)
 
 
 def union(arguments: tuple[Any, ...], codec_for: CodecFor) -> Codec:

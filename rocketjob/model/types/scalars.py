@@ -164,7 +164,7 @@ SCALARS: dict[Any, Codec] = {
     str: Codec("str", check_text, parse=lambda text: text, loads_as=(str,)),
     int: Codec("int", check_int, parse=_number(int, "a whole number"), loads_as=(int, Int64)),
     float: Codec("float", _check_float, float, parse=_parse_float, loads_as=(float, int, Int64)),
-    bool: instance_of("bool", bool, parse=parse_bool),
+    bool: instance_of("bool", bool, parse=parse_bool, choices=(True, False)),
     bytes: instance_of(
         "bytes",
         bytes,

@@ -30,6 +30,7 @@ class WebGuardedFileJob(Job):
 ALLOWED = {
     "read": "editor operator manager dirmon user view",
     "jobs.edit": "editor operator manager",
+    "jobs.code": "",
     "jobs.pause": "editor operator manager",
     "jobs.resume": "editor operator manager",
     "jobs.retry": "editor operator manager",

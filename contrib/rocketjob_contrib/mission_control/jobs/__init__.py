@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from rocketjob_contrib.mission_control.access import Permission
-from rocketjob_contrib.mission_control.jobs import actions, job_page, list_page, tabs
+from rocketjob_contrib.mission_control.jobs import actions, edit, job_page, list_page, tabs
 from rocketjob_contrib.mission_control.jobs.finding import job_in_path
 from rocketjob_contrib.mission_control.routes import Route, change, get
 from rocketjob_contrib.mission_control.sections import Section
 
 PERMISSIONS = (
     Permission("jobs.edit", "manager", own=True),
+    Permission("jobs.code", "admin"),
     Permission("jobs.pause", "manager", own=True),
     Permission("jobs.resume", "manager", own=True),
     Permission("jobs.retry", "manager", own=True),
@@ -45,7 +46,11 @@ def _lists() -> list[Route]:
 
 
 def _job() -> list[Route]:
-    return [get("/jobs/{id}", job_page.show, target=job_in_path)]
+    return [
+        get("/jobs/{id}", job_page.show, target=job_in_path),
+        get("/jobs/{id}/edit", edit.show, "jobs.edit", job_in_path),
+        change("/jobs/{id}", edit.save, "jobs.edit", job_in_path, ("POST", "PUT", "PATCH")),
+    ]
 
 
 def _actions() -> list[Route]:

@@ -10,6 +10,7 @@ from rocketjob import Job, UnknownJob
 from rocketjob.base.errors import HookFailed
 from rocketjob.jobs.shown import class_name, problem_of, remarks_of
 from rocketjob.store import context
+from rocketjob_contrib.mission_control.jobs import edit
 from rocketjob_contrib.mission_control.jobs.actions import actions_for
 from rocketjob_contrib.mission_control.jobs.progress import progress_of
 from rocketjob_contrib.mission_control.jobs.rows import shown_state
@@ -33,6 +34,7 @@ def show(view: View) -> Response:
         problem=_problem(job),
         remarks=remarks_of(job),
         actions=actions_for(view, job),
+        may_edit=edit.may_edit(view, job),
         panels=panels,
         failed=failed,
     )
