@@ -1,11 +1,12 @@
 """Metrics for Prometheus: what is stored, and what each process has done.
 
-`rocketjob metrics` prints how many jobs there are in each state, and how many servers. Each process
-that performs jobs counts what it does, and writes that to a file of its own in the directory of the
-setting, for the textfile collector of Prometheus's node exporter.
+`rocketjob metrics-files` prints how many jobs there are in each state, and how many servers. Each
+process that performs jobs counts what it does, and writes that to a file of its own in the
+directory of the setting, for the textfile collector of Prometheus's node exporter.
 
-Settings, of the table `[metrics]`: `directory` (none: nothing is written), `seconds` between two
-writes. The counts are of one process from its start on: Prometheus adds them up, and knows resets.
+Settings, of the table `[metrics_files]`: `directory` (none: nothing is written), `seconds` between
+two writes. The counts are of one process from its start on: Prometheus adds them up, and knows
+resets.
 """
 
 import contextlib
@@ -24,7 +25,7 @@ from rocketjob import Job, Server, hookimpl
 from rocketjob.base.settings import Setting, seconds, string
 from rocketjob.cli import command
 
-TABLE = "metrics"
+TABLE = "metrics_files"
 SETTINGS = [
     Setting("directory", "", string, "where each process writes its counts", table=TABLE),
     Setting("seconds", 15.0, seconds, "between two writes", table=TABLE),
@@ -61,7 +62,7 @@ class Writer:
     def __init__(self, path: Path, every: float) -> None:
         self.path, self.every = path, every
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="metrics", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="metrics-files", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
@@ -112,7 +113,7 @@ def register_settings() -> list[Setting[Any]]:
 
 @hookimpl
 def process_started(role: str, name: str) -> None:
-    own = rocketjob.settings("metrics")
+    own = rocketjob.settings("metrics-files")
     if role == "supervisor" or not own.directory:
         return
     file = f"rocketjob-{name.replace(os.sep, '-').replace(':', '-')}.prom"
@@ -157,12 +158,12 @@ def job_removed(job: Job, why: str) -> None:
     counts.add("rocketjob_removed_total", job=type(job).type_name(), why=why)
 
 
-@command("metrics", examples=[("Print them", "metrics")])
-def metrics() -> None:
+@command("metrics-files", examples=[("Print them", "metrics-files")])
+def metrics_files() -> None:
     """Print what is stored, as metrics for Prometheus."""
     click.echo(stored(), nl=False)
 
 
 @hookimpl
 def register_commands(cli: click.Group) -> None:
-    cli.add_command(metrics)
+    cli.add_command(metrics_files)

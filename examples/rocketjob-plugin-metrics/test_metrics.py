@@ -30,7 +30,7 @@ class LinesJob(Batch, Job):
 
 @pytest.fixture
 def rocketjob(tmp_path):
-    with sandbox(plugins=[plugin, "batch"], metrics={"directory": str(tmp_path)}) as made:
+    with sandbox(plugins=[plugin, "batch"], metrics_files={"directory": str(tmp_path)}) as made:
         plugin.counts.clear()
         yield made
         plugin.process_stopping()
@@ -47,7 +47,7 @@ def test_what_is_stored(rocketjob):
 
 def test_the_command(rocketjob):
     FineJob.create()
-    said = CliRunner().invoke(make_cli(plugins=rocketjob.plugins), ["metrics"])
+    said = CliRunner().invoke(make_cli(plugins=rocketjob.plugins), ["metrics-files"])
     assert 'rocketjob_jobs{state="queued"} 1' in said.output, said.output
 
 
@@ -86,7 +86,7 @@ def test_each_process_writes_a_file_of_its_own_when_it_ends_at_the_latest(rocket
     (file,) = tmp_path.iterdir()
     assert file.name == "rocketjob-web-1-2.prom"
     assert 'rocketjob_performed_total{job="FineJob",outcome="performed"} 1' in file.read_text()
-    assert "metrics" not in [thread.name for thread in threading.enumerate()]
+    assert "metrics-files" not in [thread.name for thread in threading.enumerate()]
 
 
 def test_a_directory_that_is_gone_stops_nothing(rocketjob, tmp_path):

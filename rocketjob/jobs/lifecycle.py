@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from rocketjob.base import clock
 from rocketjob.base.errors import ClaimLost, RocketJobError
-from rocketjob.jobs import beside, claims, completions, enqueuing, holds, removal
+from rocketjob.jobs import beside, changed, claims, completions, enqueuing, holds, removal
 from rocketjob.jobs.exception import JobException
 from rocketjob.model.document import Document
 from rocketjob.model.fields import read_only_field
@@ -324,6 +324,9 @@ class Lifecycle(Stateful, abstract=True):
         context.current().plugins.notify(
             "state_changed", job=self, event=event, source=source, target=target
         )
+
+    def tell_changed(self, change: Change) -> None:
+        changed.tell([change])
 
     def after_created(self) -> None:
         removal.tell_created(self)

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rocketjob.base.log import Logger
-from rocketjob.jobs import claims
+from rocketjob.jobs import changed, claims
+from rocketjob.jobs.changed import Changed
 from rocketjob.jobs.claims import COLLECTION
 from rocketjob.jobs.job import Job
 from rocketjob.store import Also, Insert, Store, Unit, Write
@@ -47,8 +48,10 @@ def _fail(store: Store, stored: Mapping[str, Any], writes: Sequence[Write]) -> b
     job, source = _failed(stored, writes[0]), stored["state"]
     beside = job.stored_beside("fail", source, "failed") if job is not None else ()
     held = _first_taken(store, writes, beside)
-    if held and job is not None and job.is_observed():
-        job.tell_observers("fail", source, "failed")
+    if held and job is not None:
+        changed.tell_of([Changed(job, ("fail",), source)])
+        if job.is_observed():
+            job.tell_observers("fail", source, "failed")
     return held
 
 

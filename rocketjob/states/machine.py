@@ -133,6 +133,10 @@ class Change:
         warn("Change.job", "Change.document")
         return self.document
 
+    def was(self, name: str) -> Any:
+        """Return the value that a field had before the change, once that was prepared."""
+        return None if self._snapshot is None else self._snapshot.values.get(name)
+
     # --- before the write --------------------------------------------------------------------
 
     def prepare(self, save: bool = True, callbacks: bool = True) -> None:
@@ -302,6 +306,7 @@ class Change:
             self.rollback(lost)
             raise lost
         self.stored()
+        document.tell_changed(self)
         if self.removes():
             document.note_removal(self.event.name)
 

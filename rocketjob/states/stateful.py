@@ -108,6 +108,9 @@ class Stateful(Document, abstract=True):
     def tell_observers(self, event: str, source: str, target: str) -> None:
         """Tell those who observe that the state was changed."""
 
+    def tell_changed(self, change: Any) -> None:
+        """Tell those who are told of changes in groups of one that was stored by itself."""
+
     def removal_is_observed(self) -> bool:
         """Return whether anybody is to be told that the document was removed."""
         return False

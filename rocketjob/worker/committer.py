@@ -9,7 +9,7 @@ from bson import ObjectId
 
 from rocketjob.base import clock
 from rocketjob.base.errors import ClaimLost
-from rocketjob.jobs import completions
+from rocketjob.jobs import changed, completions
 from rocketjob.jobs.claims import COLLECTION, Claim, claim_of
 from rocketjob.jobs.job import Job
 from rocketjob.states.machine import Change
@@ -80,9 +80,12 @@ class Committer:
             self.is_unsure = True  # without transactions those before the refused one are written
             self._write_singly(changes)
             return
+        stored = []
         for change, was_written in zip(changes, matched, strict=True):
             self.waiting.popleft()  # only now: if the store was out of reach they are kept
-            self._conclude(change, was_written)
+            if self._conclude(change, was_written):
+                stored.append(change)
+        self._tell(stored)
 
     def _next_group(self, count: int) -> list[Change]:
         """Return the first finished changes; one that other documents go with stands alone."""
@@ -114,7 +117,8 @@ class Committer:
                 self._follow(Refused(change, error))
             else:
                 self.waiting.popleft()
-                self._conclude(change, was_written)
+                if self._conclude(change, was_written):
+                    self._tell([change])
 
     def _takes_writes(self, job: Job) -> bool:
         """Return whether the store takes a harmless write of a job: then it is well itself."""
@@ -125,17 +129,24 @@ class Committer:
             return False
         return True
 
-    def _conclude(self, change: Change, was_written: bool) -> None:
+    def _conclude(self, change: Change, was_written: bool) -> bool:
+        """Do what follows the write of a change; return whether it is stored."""
         self._ended(change.document, claim_of(change.document))
-        if was_written or (self.is_unsure and self._is_written_already(change)):
-            change.stored()
-            log_end(change)
-            if change.removes():
-                self._note_later(change.document.id)
+        if not (was_written or (self.is_unsure and self._is_written_already(change))):
+            self._lost(change)
+            return False
+        change.stored()
+        log_end(change)
+        if change.removes():
+            self._note_later(change.document.id)
+        return True
+
+    def _tell(self, stored: list[Change]) -> None:
+        """Tell the plugins of stored changes, and only then let a thread go on with their jobs."""
+        changed.tell(stored)
+        for change in stored:
             if change.has_afters():
                 self._follow(change)
-        else:
-            self._lost(change)
 
     def _note_later(self, id: ObjectId) -> None:
         if not self.removed:

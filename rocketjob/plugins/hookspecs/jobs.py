@@ -15,6 +15,7 @@ from rocketjob.plugins.answers import (
 from rocketjob.plugins.hookspecs.marks import hookspec, wrapped
 
 if TYPE_CHECKING:
+    from rocketjob.jobs.changed import Changed
     from rocketjob.jobs.job import Job
     from rocketjob.store import Also, Insert
 
@@ -92,6 +93,23 @@ def state_changed(job: Job, event: str, source: str, target: str) -> None:
     """Learn of a change of state, after it has been stored.
 
     An error here is logged with the plugin's name and changes nothing else.
+    """
+
+
+@hookspec
+def jobs_changed(changes: list[Changed]) -> None:
+    """Learn of many changes of state at once, after they were stored together.
+
+    Called for the same changes as `state_changed` but the start by a server's claim, and much
+    cheaper where there are many: once for each group that a worker process writes, on the thread
+    that writes them all, which claims nothing meanwhile. So it must be quick, and neither read nor
+    write the store. Elsewhere it is called with one change, on the thread that makes it.
+
+    The jobs are for reading, within the call: a thread goes on with them afterwards. One that was
+    removed when it completed is among them.
+
+    Args:
+        changes: `rocketjob.jobs.changed.Changed`, each with `job`, `events` and `source`.
     """
 
 

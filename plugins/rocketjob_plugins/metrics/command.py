@@ -1,0 +1,252 @@
+"""`rocketjob metrics`: how many jobs there were, how long they waited and took, and what failed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import click
+
+from rocketjob.base import clock
+from rocketjob.base.text import did_you_mean, span
+from rocketjob.cli import Failure, command, json_option
+from rocketjob.cli.options import ParamType
+from rocketjob.cli.output import Cell, Column, print_json, print_table
+from rocketjob.cli.session import fits_terminal
+from rocketjob.cli.types import STORED_CLASS
+from rocketjob.model.types.times import parse_datetime, parse_duration
+from rocketjob_plugins.metrics.figures import Figures
+from rocketjob_plugins.metrics.histogram import Histogram
+from rocketjob_plugins.metrics.series import By, MetricsError, Series, read
+
+BARS = "▁▂▃▄▅▆▇█"
+SPARKS = 30  # columns of a sparkline, at most
+COLUMNS = (
+    Column("CLASS", least=20),
+    Column("DONE", fixed=True, right=True),
+    Column("FAILED", fixed=True, right=True),
+    Column("FAIL%", fixed=True, right=True),
+    Column("RETRIED", fixed=True, right=True, spare=2),
+    Column("ABORTED", fixed=True, right=True, spare=3),
+    Column("CRASHED", fixed=True, right=True, spare=2),
+    Column("PER MIN", fixed=True, right=True),
+    Column("WAIT p50/p95/max", fixed=True, right=True, spare=1),
+    Column("RUN p50/p95/max", fixed=True, right=True),
+    Column("RECORDS", fixed=True, right=True, spare=4),
+)
+TREND = Column("ENDED", fixed=True, spare=5)
+
+
+class Since(ParamType):
+    """A time, or how long ago: `2h`."""
+
+    name = "time"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime | timedelta:
+        if isinstance(value, datetime | timedelta):
+            return value
+        try:
+            return abs(parse_duration(value))
+        except (ValueError, OverflowError):
+            pass
+        try:
+            return parse_datetime(value)
+        except (ValueError, OverflowError):
+            self.fail(
+                f"{value!r} must be how long ago, such as 90m, 24h or 7d, or a time such as "
+                "2026-01-31T08:30:00Z",
+                param,
+                ctx,
+            )
+
+
+@command(
+    "metrics",
+    makes_store=False,
+    examples=[
+        ("The last hour", "metrics"),
+        ("The last day of one class, by the hour", "metrics --since 24h --class ReportJob"),
+        ("For a script", "metrics --since 7d --json"),
+    ],
+)
+@click.option("--class", "classes", type=STORED_CLASS, multiple=True, help="only this class")
+@click.option("--since", type=Since(), default="1h", show_default=True, help="from then on")
+@click.option("--until", type=Since(), help="until then; default: now")
+@click.option(
+    "--by", type=click.Choice(["minute", "hour"]), help="default: minute for up to 8h, else hour"
+)
+@json_option
+def metrics(
+    classes: tuple[str, ...],
+    since: datetime | timedelta,
+    until: datetime | timedelta | None,
+    by: By | None,
+    as_json: bool,
+) -> None:
+    """Show what became of the jobs: how many, how long they waited and took, what failed.
+
+    DONE, FAILED and ABORTED count jobs; RETRIED failed attempts that were followed by another, and
+    CRASHED performs whose worker process died. FAIL% is of the jobs that were done or failed.
+    """
+    end = clock.now() - until if isinstance(until, timedelta) else until
+    begin = clock.now() - since if isinstance(since, timedelta) else since
+    try:
+        series = read(begin, end, by=by)
+    except MetricsError as error:
+        raise click.UsageError(str(error)) from None
+    names = _chosen(series, classes)
+    if as_json:
+        for name in names:
+            print_json(_object(series, name))
+    elif not names:
+        click.echo(f"no job has ended {_when(series)}", err=True)
+    else:
+        _print(series, names)
+
+
+def _chosen(series: Series, wanted: Sequence[str]) -> list[str]:
+    """Return the names of the classes to show.
+
+    Raises:
+        Failure: one of those that are asked for has nothing to show.
+    """
+    known = sorted(series.classes)
+    if missing := [name for name in wanted if name not in series.classes]:
+        there_are = f"there are {', '.join(known)}" if known else "nor of any other class"
+        hint = did_you_mean(missing[0], known, there_are)
+        raise Failure(f"no job of the class {missing[0]} has ended {_when(series)}; {hint}")
+    return [name for name in known if not wanted or name in wanted]
+
+
+def _when(series: Series) -> str:
+    return f"from {series.since:%Y-%m-%d %H:%M} to {series.until:%Y-%m-%d %H:%M} UTC"
+
+
+# --- tables ------------------------------------------------------------------------------------
+
+
+def _print(series: Series, names: list[str]) -> None:
+    step = "minute" if series.step.total_seconds() == 60 else "hour"
+    click.echo(f"{_when(series)}, by the {step}")
+    columns = (*COLUMNS, TREND) if fits_terminal() else COLUMNS
+    rows = [_row(series, name, series.classes[name], series.of(name)) for name in names]
+    if len(names) > 1:
+        of_all = [point.total for point in series.points]
+        whole = of_all if len(names) == len(series.classes) else _sums(series, names)
+        rows.append(_row(series, "all", _sum(whole), whole))
+    print_table(columns, [row[: len(columns)] for row in rows])
+
+
+def _sums(series: Series, names: list[str]) -> list[Figures]:
+    return [_sum(list(each)) for each in zip(*(series.of(name) for name in names), strict=True)]
+
+
+def _sum(figures: Sequence[Figures]) -> Figures:
+    found = Figures()
+    for each in figures:
+        found.merge(each)
+    return found
+
+
+def _row(
+    series: Series, name: str, figures: Figures, points: list[Figures]
+) -> tuple[Cell | str, ...]:
+    rate = figures.failure_rate
+    return (
+        name,
+        f"{figures.completed:,}",
+        Cell(f"{figures.failed:,}", "red" if figures.failed else ""),
+        "" if rate is None else f"{100 * rate:.1f}",
+        f"{figures.retried:,}",
+        f"{figures.aborted:,}",
+        Cell(f"{figures.crashed:,}", "red" if figures.crashed else ""),
+        f"{_per_minute(series, figures):,.1f}",
+        _spread(figures.wait),
+        _spread(figures.run),
+        f"{figures.records:,}" if figures.records else "",
+        sparkline([_ended(point) for point in points]),
+    )
+
+
+def _ended(figures: Figures) -> int:
+    return figures.completed + figures.failed + figures.aborted
+
+
+def _per_minute(series: Series, figures: Figures) -> float:
+    return 60 * _ended(figures) / max(series.seconds, 60)
+
+
+def _spread(histogram: Histogram) -> str:
+    if not histogram.buckets:
+        return ""
+    return " ".join(duration(histogram.quantile(q)) for q in (0.5, 0.95, 1))
+
+
+def duration(seconds: float | None) -> str:
+    """Return a duration in two or three digits: `12ms`, `1.5s`, `2m 5s`."""
+    if seconds is None:
+        return ""
+    if seconds < 0.9995:
+        return f"{1000 * seconds:.0f}ms"
+    return f"{seconds:.1f}s" if seconds < 59.95 else span(seconds, 2)
+
+
+def sparkline(numbers: Sequence[int], width: int = SPARKS) -> str:
+    """Return bars for numbers, several to a bar if there are more than the width; none is empty."""
+    per_bar = -(-len(numbers) // width) or 1
+    sums = [sum(numbers[i : i + per_bar]) for i in range(0, len(numbers), per_bar)]
+    most = max(sums, default=0)
+    return "".join(" " if not n else BARS[(n * len(BARS) - 1) // most] for n in sums)
+
+
+# --- JSON --------------------------------------------------------------------------------------
+
+
+def _object(series: Series, name: str) -> dict[str, Any]:
+    return {
+        "class": name,
+        "since": series.since,
+        "until": series.until,
+        "step": series.step,
+        **_as_json(series.classes[name]),
+        "per_minute": _per_minute(series, series.classes[name]),
+        "points": list(_points(series, name)),
+    }
+
+
+def _points(series: Series, name: str) -> Iterator[dict[str, Any]]:
+    for point in series.points:
+        if name in point.classes:
+            yield {"at": point.at, **_as_json(point.classes[name])}
+
+
+def _as_json(figures: Figures) -> dict[str, Any]:
+    return {
+        "completed": figures.completed,
+        "failed": figures.failed,
+        "aborted": figures.aborted,
+        "retried": figures.retried,
+        "snoozed": figures.count("snoozed"),
+        "requeued": figures.count("requeued"),
+        "crashed": figures.crashed,
+        "slices": figures.count("slices"),
+        "failed_slices": figures.count("failed_slices"),
+        "records": figures.records,
+        "rejects": figures.rejects,
+        "failure_rate": figures.failure_rate,
+        "wait": _spread_as_json(figures.wait),
+        "run": _spread_as_json(figures.run),
+    }
+
+
+def _spread_as_json(histogram: Histogram) -> dict[str, Any]:
+    return {
+        "count": histogram.count,
+        "mean": histogram.mean,
+        "p50": histogram.quantile(0.5),
+        "p95": histogram.quantile(0.95),
+        "max": histogram.max if histogram.buckets else None,
+    }
