@@ -16,6 +16,7 @@ from rocketjob.jobs.shown import (
     own_fields,
     problem_of,
     remarks_of,
+    unknown_fields,
 )
 from rocketjob.jobs.steering import may
 from rocketjob.model.query import Query
@@ -79,6 +80,7 @@ def details(job: Job, reveal: bool = False) -> dict[str, Any]:
         "result": job.result,
         "exception": _exception(job.exception, backtrace=True),
         "fields": own_fields(job, reveal),
+        "unknown_fields": unknown_fields(job),
         "history": [attrs.asdict(entry) for entry in job.history],
         "possible_events": possible_events(job),
     }

@@ -28,6 +28,7 @@ from rocketjob.jobs.shown import (
     progress_of,
     reasons_of,
     remarks_of,
+    unknown_fields,
 )
 from rocketjob.model.record import values_of
 from rocketjob.states.history import HistoryEntry
@@ -50,6 +51,7 @@ def print_job(job: Job, reveal: bool) -> None:
     if fields:
         print_heading("Fields")
         print_pairs(((name, as_text(value)) for name, value in fields.items()), indent="  ")
+    _print_unknown(job)
     for title, value in (("Arguments", job.arguments), ("Result", job.result)):
         if value is not None:
             print_heading(title)
@@ -64,6 +66,13 @@ def print_job(job: Job, reveal: bool) -> None:
     _print_possible(job)
 
 
+def _print_unknown(job: Job) -> None:
+    unknown = unknown_fields(job)
+    if unknown:
+        print_heading("Stored, but no field of the class here")
+        print_pairs(((name, as_text(value)) for name, value in unknown.items()), indent="  ")
+
+
 def _is_idle(job: Job, name: str) -> bool:
     """Return whether a field is the class's own and has nothing to show now."""
     return job.fields()[name].read_only and values_of(job)[name] is None
@@ -73,7 +82,9 @@ def _print_problem(job: Job) -> None:
     if problem := problem_of(job):
         click.echo(styled(f"It {clean(problem)}", fg="red"))
     elif isinstance(job, UnknownJob):
-        text = "Its class is not loaded here, so its own fields are not shown: use --app MODULE"
+        text = (
+            "Its class is not loaded here, so its own fields are shown as stored: use --app MODULE"
+        )
         click.echo(styled(text, fg="yellow"))
 
 

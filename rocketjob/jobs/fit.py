@@ -7,6 +7,8 @@ from typing import Any
 from rocketjob.base.errors import ValidationError
 from rocketjob.jobs.arguments import check_arguments
 from rocketjob.model.fields import Field
+from rocketjob.model.record import record_of
+from rocketjob.model.renewal import newer_than
 from rocketjob.model.validation import Errors, check_fields
 
 
@@ -28,6 +30,17 @@ def check_fits(job: Any) -> None:
             raise ValidationError(errors, type(job).__name__)
     if job.arguments:
         check_arguments(type(job), tuple(job.arguments["args"]), job.arguments["kwargs"])
+
+
+def refuse_newer(job: Any) -> None:
+    """Refuse a job that newer code has stored: what it says is not known here.
+
+    Raises:
+        ValidationError: says which version it has.
+    """
+    newer = newer_than(type(job), record_of(job).stored or {})
+    if newer is not None:
+        raise ValidationError({"schema_version": [newer[0]]}, type(job).__name__)
 
 
 def _declared(cls: type[Any]) -> tuple[Field, ...]:

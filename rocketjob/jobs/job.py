@@ -33,7 +33,7 @@ from rocketjob.jobs.state_names import name_states
 from rocketjob.model import validators
 from rocketjob.model.document import Document
 from rocketjob.model.fields import field, left_out_if_empty, read_only_field
-from rocketjob.model.record import values_of
+from rocketjob.model.record import record_of, values_of
 from rocketjob.model.registry import loaded_classes, lookup
 from rocketjob.model.saving import save_both
 from rocketjob.store import Filter, Stored, context
@@ -343,7 +343,8 @@ class Job(Lifecycle, Scopes, Presented):
         stored = None if stored_before is None else self.collection().find_one({"_id": self.id})
         if stored_before is None or stored is None:
             return {}
-        current = values_of(type(self).from_document(stored))
+        now = type(self).from_document(stored)
+        stored, current = record_of(now).stored or stored, values_of(now)
         return {
             name: current[name]
             for name, field in self.__fields__.items()

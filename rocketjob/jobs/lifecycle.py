@@ -154,6 +154,10 @@ class Lifecycle(Stateful, abstract=True):
 
     # --- questions ---------------------------------------------------------------------------
 
+    def is_renewable(self) -> bool:
+        # A running job that is not ours is also with workers that may have the code of before.
+        return self._record.claim is not None or self._stored_state() != "running"
+
     @property
     def is_queued(self) -> bool:
         return self.state == "queued"

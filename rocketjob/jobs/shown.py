@@ -8,12 +8,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from rocketjob.base.passwords import without_passwords
 from rocketjob.base.text import at
+from rocketjob.jobs import claims
 from rocketjob.jobs.job import Job
 from rocketjob.jobs.unknown import UnknownJob
 from rocketjob.model.encrypted_fields import HIDDEN, Sealed
 from rocketjob.model.fields import Field
-from rocketjob.model.record import values_of
+from rocketjob.model.record import HISTORY, record_of, values_of
 from rocketjob.store import Stored
 
 if TYPE_CHECKING:
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
 
 STANDARD = tuple(Job.fields())
 """The fields that every job has."""
+
+KEPT_BESIDE = frozenset((HISTORY, claims.QUARANTINED, claims.AWAITED))
+"""What the system stores of a job besides its fields, and what begins with an underscore."""
 
 _problems: WeakKeyDictionary[Job, str] = WeakKeyDictionary()
 
@@ -75,6 +80,22 @@ def progress_of(job: Job) -> str:
 def class_name(job: Job) -> str:
     """Return the class that the job was stored with, loaded here or not."""
     return job.class_name if isinstance(job, UnknownJob) else job.type_name()
+
+
+def unknown_fields(job: Job) -> dict[str, Any]:
+    """Return what is stored of a job and is no field of its class, or of the class it has here."""
+    known = {field.key for field in job.fields().values()} | KEPT_BESIDE
+    stored = record_of(job).stored or {}
+    return {
+        key: _readable(stored[key])
+        for key in sorted(stored.keys() - known)
+        if not key.startswith("_")
+    }
+
+
+def _readable(value: Any) -> Any:
+    """Return a value to show; bytes may be what another class encrypts."""
+    return f"({len(value)} bytes)" if isinstance(value, bytes) else without_passwords(value)
 
 
 def own_fields(job: Job, reveal: bool = False) -> dict[str, Any]:

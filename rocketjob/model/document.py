@@ -105,6 +105,8 @@ class Document(Lookup):
         """Return the whole document as it is stored."""
         own = self.__dict__
         stored: Stored = {"_id": self.id, "_type": self.type_name()}
+        if marks := self.__layout__.marks:
+            stored.update(marks)
         for name, key, leaves_none_out, write in self.__layout__.writers:
             value = own[name]
             if value is not None:
@@ -118,6 +120,8 @@ class Document(Lookup):
 
     def _load(self, stored: Stored, strict: bool = True) -> None:
         own = self.__dict__
+        if (renewer := self.__layout__.renewer) is not None:
+            stored = self._record.renewed_by(renewer, stored)
         own.update(self.__layout__.plain_defaults)
         for name, key, is_plain, field in self.__layout__.readers:
             value = stored.get(key, MISSING)
@@ -132,6 +136,10 @@ class Document(Lookup):
                 own[name] = field.load(value, strict)
         if chain := self.chain("initialize"):
             Frame(chain, self).leave()
+
+    def is_renewable(self) -> bool:
+        """Return whether what is stored of it may be brought to what its class stores now."""
+        return True
 
     @property
     def errors(self) -> validation.Errors:
@@ -261,7 +269,8 @@ class Document(Lookup):
 
     def save_write(self, changes: Changes) -> Write:
         """Return the guarded write that saves these changes."""
-        return Write(self._condition(changes[0]), self._update_document(*changes))
+        unless = self._record.unless_renewed(self)
+        return Write({**unless, **self._condition(changes[0])}, self._update_document(*changes))
 
     def _update_document(
         self, changed: Mapping[str, Any], removed: Mapping[str, Any]

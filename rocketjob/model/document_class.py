@@ -14,6 +14,7 @@ from rocketjob.model.fields import Field
 from rocketjob.model.gathering import caller_scope, gather, show_default
 from rocketjob.model.generated import refuse_generated
 from rocketjob.model.layout import Layout
+from rocketjob.model.renewal import check_class
 
 PERSISTENCE_EVENTS = frozenset({"initialize", "validation", "save", "create", "destroy"})
 
@@ -25,6 +26,8 @@ class DocumentClass:
     formerly: ClassVar[Sequence[str]] = ()
     """The names that the class had before, the oldest last: what is stored under them is its."""
     callback_events: ClassVar[frozenset[str]] = PERSISTENCE_EVENTS
+    schema_version: ClassVar[int] = 1
+    """Raised when the class reads its stored documents in another way: see `upcast`."""
     __abstract__: ClassVar[bool] = True
     __formerly__: ClassVar[tuple[str, ...]] = ()
     __fields__: ClassVar[dict[str, Field]] = {}
@@ -42,6 +45,7 @@ class DocumentClass:
         cls.__added_callbacks__, cls.__chains__, cls.__abstract__ = [], {}, abstract
         cls._set_fields(gather(cls, caller_scope(cls)))
         cls.__formerly__ = registry.old_names(cls)
+        check_class(cls)
         if abstract and cls.__formerly__:
             raise TypeError(
                 f"{cls.__qualname__} is abstract: no document has its name, or an old one"
@@ -78,9 +82,28 @@ class DocumentClass:
         )
 
     @classmethod
+    def upcast(cls, document: dict[str, Any]) -> dict[str, Any]:
+        """Return a document of an earlier `schema_version` as the class stores it now.
+
+        It is called before the document is loaded, with a copy of what is stored: names and values
+        in BSON, and the version in `_version`. What it changes is stored with the next save.
+        """
+        return document
+
+    @classmethod
     def fields(cls) -> Mapping[str, Field]:
         """Return what is known of each field, by name, in order of definition."""
         return cls.__fields__
+
+    @classmethod
+    def under_present_names(cls, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return values of fields with those that were renamed under the names of now.
+
+        Where a value is given under both, the one under the present name counts.
+        """
+        present = cls.__layout__.present_names
+        renamed = {present[name]: value for name, value in values.items() if name in present}
+        return renamed | {name: value for name, value in values.items() if name not in present}
 
     @classmethod
     def set_default(cls, name: str, default: Any) -> None:

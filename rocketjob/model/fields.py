@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeVar, overload
 
 import attrs
@@ -37,6 +37,7 @@ class Field:
     description: str | None = None
     read_only: bool = False
     omits_empty: bool = False
+    formerly: tuple[str, ...] = ()
     owner: type = object
     _scope: dict[str, Any] = attrs.field(factory=dict, repr=False)
 
@@ -162,6 +163,7 @@ def field(
     code: bool = ...,
     pre_processed: bool = ...,
     description: str | None = ...,
+    formerly: str | Sequence[str] = ...,
 ) -> T: ...
 @overload
 def field(
@@ -174,6 +176,7 @@ def field(
     code: bool = ...,
     pre_processed: bool = ...,
     description: str | None = ...,
+    formerly: str | Sequence[str] = ...,
 ) -> T: ...
 @overload
 def field(
@@ -185,6 +188,7 @@ def field(
     code: bool = ...,
     pre_processed: bool = ...,
     description: str | None = ...,
+    formerly: str | Sequence[str] = ...,
 ) -> Any: ...
 def field(
     *,
@@ -197,6 +201,7 @@ def field(
     code: bool = False,
     pre_processed: bool = False,
     description: str | None = None,
+    formerly: str | Sequence[str] = (),
 ) -> Any:
     """Describe a field of a job class.
 
@@ -214,6 +219,8 @@ def field(
             code, and no directory entry or upload job may set it.
         pre_processed: run a factory that takes the job before the other fields are set.
         description: shown in help and forms.
+        formerly: the name that the field had before, or several, the newest first: what is stored
+            under it is read as the value of this field.
 
     Raises:
         TypeError: both a default and a factory.
@@ -235,7 +242,16 @@ def field(
         code=code,
         pre_processed=pre_processed,
         description=description,
+        formerly=_names(formerly),
     )
+
+
+def _names(formerly: str | Sequence[str]) -> tuple[str, ...]:
+    names = (formerly,) if isinstance(formerly, str) else tuple(formerly)
+    for name in names:
+        if not isinstance(name, str) or not name.isidentifier():
+            raise TypeError(f"field(formerly=...) must be the old name of the field, not {name!r}")
+    return names
 
 
 def read_only_field(

@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from rocketjob.model.fields import Field
+from rocketjob.model.renewal import Renewer, renewer_of
 from rocketjob.model.validation import Check, checks_of
 
 Function = Callable[[Any], Any] | None
@@ -20,6 +21,21 @@ class Layout:
 
     def __init__(self, cls: type, fields: dict[str, Field]) -> None:
         self.cls, self.fields = cls, fields
+
+    @cached_property
+    def renewer(self) -> Renewer | None:
+        """How documents of earlier code are read; None where the class never changed."""
+        return renewer_of(self.cls, self.fields)
+
+    @cached_property
+    def present_names(self) -> dict[str, str]:
+        """The names of renamed fields, by the names that they had."""
+        return {old: name for name, field in self.fields.items() for old in field.formerly}
+
+    @cached_property
+    def marks(self) -> dict[str, Any]:
+        """What is stored of the class besides its name, for code that is older than it."""
+        return {} if self.renewer is None else self.renewer.marks
 
     @cached_property
     def plain_defaults(self) -> dict[str, Any]:

@@ -19,7 +19,10 @@ D = TypeVar("D", bound=DocumentClass)
 def from_texts(cls: type[D], properties: Mapping[str, Any]) -> D:
     """Make a document of texts; see `Document.from_properties`."""
     errors, values, sealed = Errors(), {}, {}
-    for name, text in properties.items():
+    for old, name in cls.__layout__.present_names.items():
+        if old in properties and name in properties:
+            errors.add(old, f"is called {name} now, and both are given")
+    for name, text in cls.under_present_names(properties).items():
         field = cls.__fields__.get(name)
         if field is None or field.read_only:
             errors.add(name, _unknown_property(cls, name))
@@ -46,6 +49,7 @@ def _parsed(field: Field, text: Any, cls: type[DocumentClass]) -> Any:
 
 def sealed_texts(cls: type[DocumentClass], properties: Mapping[str, Any]) -> dict[str, Any]:
     """Return the properties with those of encrypted fields encrypted, as the fields would be."""
+    properties = cls.under_present_names(properties)
     secret = {
         n: p for n, p in properties.items() if n in cls.__fields__ and cls.__fields__[n].encrypted
     }
@@ -64,6 +68,9 @@ def refuse_unknown(cls: type[DocumentClass], names: Mapping[str, Any]) -> None:
     """Refuse a keyword argument that is not a field, or that only the system sets."""
     fields = cls.__fields__
     for name in names:
+        if name in cls.__layout__.present_names:
+            present = cls.__layout__.present_names[name]
+            raise TypeError(f"{cls.__name__}.{name} is called {present} now")
         if name not in fields:
             raise TypeError(f"{cls.__name__} has no field {name}; {_known_fields(cls, name)}")
         if fields[name].read_only:

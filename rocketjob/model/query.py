@@ -12,7 +12,7 @@ from rocketjob.base.text import did_you_mean
 from rocketjob.model.encrypted_fields import decrypt
 from rocketjob.model.fields import MISSING, Field
 from rocketjob.model.registry import classes_made, loaded_classes
-from rocketjob.model.renaming import by_any_name
+from rocketjob.model.renaming import Renames, by_any_name, renames_of
 from rocketjob.model.types import Codec, encode_any
 from rocketjob.model.validation import Errors, check_fields
 from rocketjob.store import Collection, Filter, Sort, Stored, context
@@ -127,9 +127,11 @@ class Query(Generic[D]):
     def pluck(self, *names: str) -> list[Any]:
         """Return values of fields without making documents: one each, or tuples of several."""
         keys = [self._key(name) for name in names]
+        renames = self._renames()
+        wanted = dict.fromkeys((*keys, *renames.earlier(keys), "_id"), 1)
         rows = [
             tuple(self._plucked(n, _dig(stored, k)) for n, k in zip(names, keys, strict=True))
-            for stored in self._find({**dict.fromkeys(keys, 1), "_id": 1})
+            for stored in map(renames.under_present_keys, self._find(wanted))
         ]
         return [row[0] for row in rows] if len(names) == 1 else rows
 
@@ -147,6 +149,7 @@ class Query(Generic[D]):
             if field is None or field.read_only or field.name == "id":
                 raise TypeError(f"update_all cannot set {name}: the system does")
             value = self._checked(field, value)
+            removed.update(dict.fromkeys(self._renames().only_earlier(field.key), ""))
             stored = field.store(value, self.model)
             if stored is MISSING:
                 removed[field.key] = ""
@@ -227,6 +230,8 @@ class Query(Generic[D]):
             return name
         name = name.replace("__", ".")
         field = self._field(name)
+        if field is None and (present := self._renames().present(name)) != name:
+            raise TypeError(f"{self.model.__name__}.{name} is called {present} now")
         if field is None:
             known = {n for cls in loaded_classes(self.model) for n in cls.__fields__}
             hint = did_you_mean(name, known)
@@ -234,12 +239,17 @@ class Query(Generic[D]):
         return field.key if name == field.name else name
 
     def _encode_values(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        return {
-            self._key(name): by_any_name(value)
-            if name == "_type"
-            else self._encode_value(name, value)
-            for name, value in values.items()
-        }
+        return self._renames().widened(
+            {
+                self._key(name): by_any_name(value)
+                if name == "_type"
+                else self._encode_value(name, value)
+                for name, value in values.items()
+            }
+        )
+
+    def _renames(self) -> Renames:
+        return renames_of(self.model)
 
     def _encode_value(self, name: str, value: Any) -> Any:
         field = self._field(name)
@@ -281,8 +291,9 @@ class Query(Generic[D]):
             elif key.startswith("$"):
                 encoded[key] = value  # the store says whether it supports it
             else:
+                key = self._renames().present(key)
                 encoded[self._filter_key(key)] = self._encode_condition(key, value)
-        return encoded
+        return self._renames().widened(encoded)
 
     def _filter_key(self, key: str) -> str:
         return "_id" + key[2:] if key == "id" or key.startswith("id.") else key

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, Protocol
 
 from rocketjob.model.encrypted_fields import Sealed, decrypt
 from rocketjob.model.fields import MISSING, Field
+from rocketjob.model.renewal import Renewal, Renewer
 from rocketjob.model.validation import Errors
 from rocketjob.store import Stored
 
@@ -34,13 +35,16 @@ class Snapshot(NamedTuple):
     assigned: frozenset[str]
     claim: Guard | None
     unsaved: Sequence[dict[str, Any]]
+    renewal: Renewal | None
 
 
 class Record:
     """What is known of one document.
 
     Attributes:
-        stored: the document as it is in the store, as far as is known; None if it never was.
+        stored: the document as it is in the store, as far as is known; None if it never was. One
+            that earlier code has stored is here as its class would store it now.
+        renewal: what is still to be written for that.
         assigned: the names of the fields that were assigned since.
         claim: under which its holder may write it; None where nobody has to hold it.
         unsaved: entries that its history gets with the next write.
@@ -56,6 +60,7 @@ class Record:
         "change",
         "claim",
         "logger",
+        "renewal",
         "stored",
         "unsaved",
     )
@@ -68,6 +73,7 @@ class Record:
         self.change: Any = None
         self.logger: Any = None
         self.by: str | None = None
+        self.renewal: Renewal | None = None
         self._errors: Errors | None = None
 
     @property
@@ -104,7 +110,37 @@ class Record:
                     removed[key] = ""
             elif value != present:
                 changed[key] = value
-        return changed, removed
+        return (
+            (changed, removed)
+            if self.renewal is None
+            else self._renewing(document, changed, removed)
+        )
+
+    def _renewing(self, document: Any, changed: dict[str, Any], removed: dict[str, Any]) -> Changes:
+        """Return changes with the renewal, unless others may be reading what is stored."""
+        assert self.renewal is not None
+        if document.is_renewable():
+            return self.renewal.joined(changed, removed)
+        # The value under its old name stays for them: None has to be said under the new one.
+        hidden = removed.keys() & self.renewal.changed.keys()
+        return (
+            {**changed, **dict.fromkeys(hidden)},
+            {key: "" for key in removed if key not in hidden},
+        )
+
+    def renewed_by(self, renewer: Renewer, stored: Stored) -> Stored:
+        """Return what is stored as its class would store it now, and note what that changes."""
+        self.stored, self.renewal = renewer.renew(stored)
+        return self.stored
+
+    def unless_renewed(self, document: Any) -> dict[str, Any]:
+        """Return the part of a write's filter by which nobody else has changed what is renewed.
+
+        Who holds a claim needs none: its document was renewed with the claim.
+        """
+        if self.renewal is None or self.claim is not None or not document.is_renewable():
+            return {}
+        return self.renewal.guard
 
     def guard(self) -> dict[str, Any]:
         """Return the part of a write's filter that says whose the document must still be."""
@@ -120,6 +156,7 @@ class Record:
     def was_stored(self, stored: Stored) -> None:
         """Note that the whole document is in the store as it is here."""
         self.stored = stored
+        self.renewal = None
         self.assigned.clear()
         self.unsaved = ()
 
@@ -135,7 +172,10 @@ class Record:
             stored.pop(key, None)
         if entries or self.unsaved:
             _append(stored, [*self.unsaved, *entries])
+        left = self.renewal
         self.was_stored(stored)
+        if left is not None and not left.is_in(changed, removed):
+            self.renewal = left
 
     def written_apart(self, changed: Mapping[str, Any]) -> None:
         """Note that some fields were written by themselves; others may still have changed."""
@@ -154,7 +194,7 @@ class Record:
         """Return what the document holds now; values that can change in place are shared."""
         values, assigned = dict(values_of(document)), frozenset(self.assigned)
         del values["_record"]
-        return Snapshot(values, self.stored, assigned, self.claim, self.unsaved)
+        return Snapshot(values, self.stored, assigned, self.claim, self.unsaved, self.renewal)
 
     def restore(self, document: Any, snapshot: Snapshot) -> None:
         """Put the document back to what it held then."""
@@ -163,6 +203,7 @@ class Record:
         values.update(snapshot.values, _record=self)
         self.stored, self.assigned = snapshot.stored, set(snapshot.assigned)
         self.claim, self.unsaved = snapshot.claim, snapshot.unsaved
+        self.renewal = snapshot.renewal
 
 
 def record_of(document: Any) -> Record:

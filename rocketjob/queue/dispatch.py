@@ -25,6 +25,8 @@ from rocketjob.jobs.holds import Hold
 from rocketjob.jobs.job import Job
 from rocketjob.jobs.limit import Limit
 from rocketjob.model.record import record_of
+from rocketjob.model.renewal import VERSION
+from rocketjob.queue import versions
 from rocketjob.queue.eligible import Eligible, more_urgent_than
 from rocketjob.queue.limits import ClaimRefused, LimitedClaim, Seen, limits_of
 from rocketjob.queue.lookout import REST, Lookout, Place, Rounds
@@ -107,13 +109,12 @@ class Queue:
     def _claim_queued(self, limit: int, now: datetime, *narrower: Filter) -> list[Job]:
         if limit <= 0:
             return []
-        filter = self.eligible.filter(now, *narrower)
         while True:
-            claimed = self._claim_some(filter, limit, now)
+            claimed = self._claim_some(self.eligible.filter(now, *narrower), limit, now)
             jobs = [job for stored in claimed if (job := self._take(stored)) is not None]
             if jobs or not claimed:
-                return jobs
-            # All of them had expired: that says nothing of those behind them.
+                return self._renewed(jobs)
+            # All had expired, or are of newer code: that says nothing of those behind them.
 
     def _claim_some(self, filter: Filter, limit: int, now: datetime) -> list[dict[str, Any]]:
         try:
@@ -161,7 +162,7 @@ class Queue:
         name = type(job).type_name()
         reason = f"limits of {name}"
         alone = self.eligible.deferred.count(reason) < DEFERRED_ALONE
-        self.defer(reason, {"_id": job.id} if alone else {"_type": name})
+        self.defer(reason, {"_id": job.id} if alone else {"_type": type(job).stored_type()})
         if (name, type(error).__name__) not in self._logged:
             self._logged.add((name, type(error).__name__))
             problem = f"{type(error).__name__}: {message_of(error)}"
@@ -170,6 +171,8 @@ class Queue:
     def _take(self, stored: dict[str, Any]) -> Job | None:
         """Return a job that was claimed; None for one that has expired, or cannot be loaded."""
         try:
+            if VERSION in stored and self._leave_to_newer(stored):
+                return None
             job = self.load(stored)
             if self._discard_expired(job):
                 return None
@@ -179,6 +182,26 @@ class Queue:
             log.exception("a job that was claimed cannot be started", job_id=str(stored["_id"]))
             fail_claimed(self.store, stored, error)
             return None
+
+    def _leave_to_newer(self, stored: dict[str, Any]) -> bool:
+        """Release a claimed job that newer code has stored; return whether it is one."""
+        hold = versions.hold_of_newer(stored)
+        if hold is not None:
+            job = Job.listed(stored)
+            claims.hold(job, claims.claim_in(stored, self._asked_at))
+            job.logger.warning("held back: it was stored by newer code", reason=hold.text)
+            self.hold_back(job, hold, hold.filter or {})
+        return hold is not None
+
+    def _renewed(self, jobs: list[Job]) -> list[Job]:
+        """Store claimed jobs of earlier code as their class has them now, before they start."""
+        earlier = [job for job in jobs if record_of(job).renewal is not None]
+        for job in versions.renew(self.store, earlier) if earlier else ():
+            jobs.remove(job)  # it was edited since it was read
+            stored = self._jobs().find_one(job.write_guard())
+            if stored is not None and (again := self._take(stored)) is not None:
+                jobs.append(again)
+        return jobs
 
     def open_jobs(self, now: datetime, after: Place | None = None) -> Iterator[Job]:
         """Yield the running jobs that more workers can join, the most urgent first.
@@ -193,9 +216,17 @@ class Queue:
         running = sorted(self._jobs().find(filter), key=_place)
         for stored in running:
             if after is None or _place(stored) > after:
-                job = _loaded(stored)
+                job = None if self._is_of_newer(stored) else _loaded(stored)
                 if job is not None:
                     yield job
+
+    def _is_of_newer(self, stored: dict[str, Any]) -> bool:
+        """Return whether a running job is of newer code; it is then left to that."""
+        hold = versions.hold_of_newer(stored) if VERSION in stored else None
+        if hold is not None:
+            log.warning("not joined: newer code stored it", job_id=str(stored["_id"]))
+            self.defer(hold.name, hold.filter or {})
+        return hold is not None
 
     def before_joining(self, job: Job, step: Callable[[], None]) -> None:
         """Have something done before workers join a running job again, as what a worker owes it.

@@ -271,6 +271,8 @@ class Change:
         document = self.document
         changed, removed = self._changed
         condition = document.change_guard((*changed, *removed))
+        if unless := record_of(document).unless_renewed(document):
+            condition = {**unless, **condition}
         if self.deletes:
             return Write(condition, None)
         update: dict[str, Any] = {}

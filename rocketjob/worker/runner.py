@@ -23,6 +23,7 @@ from rocketjob.base.log import Logger
 from rocketjob.jobs import claims, holds
 from rocketjob.jobs.claims import claim_of
 from rocketjob.jobs.exception import JobException, message_of
+from rocketjob.jobs.fit import refuse_newer
 from rocketjob.jobs.holds import Hold
 from rocketjob.jobs.performing import now_performing
 from rocketjob.model.document import load_into
@@ -99,6 +100,7 @@ def perform_now(job: Job, worker: Worker | None = None) -> Any:
     """
     if inspect.iscoroutinefunction(job.perform):
         async_loop.check_caller()
+    refuse_newer(job)
     job.validate()
     if job.may("start"):
         job.start(save=False)

@@ -14,30 +14,22 @@ from rocketjob_plugins.cron.schedules import sync, undeclared
 from rocketjob_plugins.dirmon import DirmonEntry
 from rocketjob_plugins.singleton import Singleton
 from rocketjob_plugins.throttle import Throttle, ThrottleDependentJobs
-from support.deploy import forget
+from support.deploy import MADE, deploy, forget, forget_all
 
 done = []
 
 
-classes = []
-
-
 def before(*bases, **attributes):
     """Return the class as the code had it before the deploy."""
-    return made("EarlierNameJob", bases, attributes)
+    return deploy("EarlierNameJob", *bases, **{"perform": perform} | attributes)
 
 
 def after(*bases, name="PresentNameJob", formerly=("EarlierNameJob",), **attributes):
     """Return the class as the code has it after the deploy; the one of before is gone."""
-    for cls in [each for each in classes if each.__name__ == "EarlierNameJob"]:
+    for cls in [each for each in MADE if each.__name__ == "EarlierNameJob"]:
         forget(cls)
-    return made(name, bases, {"formerly": list(formerly), **attributes})
-
-
-def made(name, bases, attributes):
-    body = {"__module__": __name__, "perform": perform, **attributes}
-    classes.append(type(name, (*bases, Job), body))
-    return classes[-1]
+    given = {"perform": perform, "formerly": list(formerly)}
+    return deploy(name, *bases, **given | attributes)
 
 
 def perform(self):
@@ -48,8 +40,7 @@ def perform(self):
 def _nothing_is_left():
     done.clear()
     yield
-    while classes:
-        forget(classes.pop())
+    forget_all()
 
 
 def run(*args):
@@ -134,7 +125,7 @@ def test_an_old_name_that_a_class_has_is_refused():
     with pytest.raises(
         TypeError, match=r"\.NewNameJob was formerly called EarlierNameJob.*\.EarlierNameJob\. R"
     ):
-        made("NewNameJob", (), {"formerly": ["EarlierNameJob"]})
+        deploy("NewNameJob", formerly=["EarlierNameJob"])
 
 
 def test_a_name_that_another_class_had_is_refused():
@@ -317,7 +308,7 @@ def test_a_batch_that_runs_goes_on_under_the_new_name(rocketjob):
 
 def test_files_of_a_directory_entry_go_to_the_new_class(rocketjob, tmp_path):
     (tmp_path / "a.csv").write_text("a\n")
-    fields = {"__annotations__": {"upload_file_name": str}}
+    fields = {"fields": {"upload_file_name": str}}
     before(**fields)
     entry = DirmonEntry(pattern=f"{tmp_path}/*.csv", job_class_name="EarlierNameJob").save()
     new = after(**fields)

@@ -306,7 +306,8 @@ def _declared_before(job: Cron) -> dict[str, Any] | None:
     if job.schedule_declared is None:
         return None
     fields = type(job).fields()
-    known = {name: value for name, value in job.schedule_declared.items() if name in fields}
+    declared = type(job).under_present_names(job.schedule_declared)
+    known = {name: value for name, value in declared.items() if name in fields}
     document = {fields[name].key: value for name, value in known.items() if value is not None}
     loaded = type(job).from_document({"_id": job.id, "_type": type(job).type_name(), **document})
     plain = _plain(loaded, known)
