@@ -177,7 +177,7 @@ def _wait_options(function: F) -> F:
 @json_option
 def stop(name: str | None, yes: bool, as_json: bool, wait: bool, timeout: float | None) -> None:
     """Stop servers; what they run has the grace period to finish."""
-    _tell(Order("stop", "stopping", _stop, _is_gone), name, yes, as_json, wait, timeout)
+    _tell(Order("stop", "stop", "stopping", _is_gone), name, yes, as_json, wait, timeout)
 
 
 @servers.command("kill", examples=(("stop a server at once", "servers kill web-1 --wait"),))
@@ -187,7 +187,7 @@ def stop(name: str | None, yes: bool, as_json: bool, wait: bool, timeout: float 
 @json_option
 def kill(name: str | None, yes: bool, as_json: bool, wait: bool, timeout: float | None) -> None:
     """Stop servers at once; what they run is queued again."""
-    _tell(Order("kill", "being killed", _kill, _is_gone), name, yes, as_json, wait, timeout)
+    _tell(Order("kill", "kill", "being killed", _is_gone), name, yes, as_json, wait, timeout)
 
 
 @servers.command(
@@ -201,7 +201,7 @@ def kill(name: str | None, yes: bool, as_json: bool, wait: bool, timeout: float 
 @json_option
 def pause(name: str | None, yes: bool, as_json: bool, wait: bool, timeout: float | None) -> None:
     """Pause servers: they finish what they run and start nothing more until they are resumed."""
-    _tell(Order("pause", "paused", _pause, _is_at_rest), name, yes, as_json, wait, timeout)
+    _tell(Order("pause", "pause", "paused", _is_at_rest), name, yes, as_json, wait, timeout)
 
 
 @servers.command("resume", examples=(("all paused servers", "servers resume --yes"),))
@@ -210,7 +210,7 @@ def pause(name: str | None, yes: bool, as_json: bool, wait: bool, timeout: float
 @json_option
 def resume(name: str | None, yes: bool, as_json: bool) -> None:
     """Resume paused servers."""
-    _tell(Order("resume", "running", _resume), name, yes, as_json)
+    _tell(Order("resume", "resume", "running"), name, yes, as_json)
 
 
 @servers.command(
@@ -223,7 +223,7 @@ def resume(name: str | None, yes: bool, as_json: bool) -> None:
 @json_option
 def dump(name: str | None, yes: bool, as_json: bool) -> None:
     """Make servers write the stacks of all their threads to their standard error."""
-    _tell(Order("dump", "writing its stacks", _dump), name, yes, as_json)
+    _tell(Order("thread_dump", "dump", "writing its stacks"), name, yes, as_json)
 
 
 @attrs.frozen
@@ -231,43 +231,16 @@ class Order:
     """An order to a server.
 
     Attributes:
+        name: in `rocketjob.server.orders`.
         verb: for messages, as in `stop`.
         outcome: what it is then, as in `stopping`.
-        give: tells it.
         done: whether it has done so; `--wait` waits for it.
     """
 
+    name: str
     verb: str
     outcome: str
-    give: Callable[[Server], None]
     done: Callable[[Server], bool] = lambda server: True
-
-
-def _stop(server: Server) -> None:
-    server.stop()
-
-
-def _pause(server: Server) -> None:
-    server.pause()
-
-
-def _resume(server: Server) -> None:
-    server.resume()
-
-
-def _kill(server: Server) -> None:
-    from rocketjob.server import events
-
-    events.publish("server", "kill", server_id=str(server.id))
-    # One that is still starting does not listen yet; it reads its document all the same.
-    with contextlib.suppress(InvalidTransition, NotFound):
-        server.stop()
-
-
-def _dump(server: Server) -> None:
-    from rocketjob.server import events
-
-    events.publish("server", "thread_dump", server_id=str(server.id))
 
 
 def _is_gone(server: Server) -> bool:
@@ -315,11 +288,13 @@ def _confirm(verb: str, servers: list[Server]) -> None:
 
 def _give(order: Order, server: Server, as_json: bool) -> bool:
     """Give the order to one server, report the outcome, and return whether it obeys."""
+    from rocketjob.server.orders import ORDERS
+
     if server.is_zombie():
         _say_zombie(server)
     obeys, outcome = True, order.outcome
     try:
-        order.give(server)
+        ORDERS[order.name](server)
     except InvalidTransition:
         if server.state == order.outcome:
             outcome = f"{order.outcome} already"

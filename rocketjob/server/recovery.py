@@ -190,7 +190,7 @@ def _or_later(step: Callable[[Any], dict[str, int]], whose: Any) -> dict[str, in
 
 def _silent(server: dict[str, Any]) -> dict[str, Any]:
     """Return the filter of a server's document that finds it only if it has not beaten since."""
-    number = (server.get("heartbeat") or {}).get("number", 0)
+    number = (server.get("heartbeat") or {}).get("number")  # None also finds that it has none
     return {"_id": server["_id"], "heartbeat.number": number}
 
 

@@ -15,7 +15,9 @@ Its rooms, each a module:
 - `routes`, `sections`: the table of routes, and the menu that they belong to
 - `app`, `gate`, `security`, `requests`: the way of a request, from the socket to a view
 - `site`: what all requests share; `view`, `templating`, `cookies`: what a view has
-- `lists`, `jobs/`, `directories/`: what the pages show
+- `lists`, `tables`, `asking`: what pages have in common: lists, the same as JSON, and the question
+  before an action
+- `jobs/`, `servers/`, `workers/`, `directories/`: what the pages show
 - `hosts/`: how it is part of an application of Django or Flask
 - `hookspecs`: how other plugins add pages, and panels to the page of a job
 """
@@ -90,13 +92,18 @@ def register_commands(cli: click.Group) -> None:
 @hookimpl
 def register_pages() -> list[Section]:
     try:
-        from rocketjob_contrib.mission_control import directories, jobs  # need the extra
+        from rocketjob_contrib.mission_control import (  # these need the extra
+            directories,
+            jobs,
+            servers,
+            workers,
+        )
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in OF_EXTRA:
             raise
         return []  # without the extra there is no `rocketjob web`, and nothing is wrong with that
 
-    return [jobs.section(), directories.section()]
+    return [jobs.section(), servers.section(), workers.section(), directories.section()]
 
 
 @hookimpl

@@ -6,7 +6,7 @@ The URL is the state: `?q=import&sort=-priority,class&page=2&size=25`.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -79,6 +79,7 @@ class Asked:
         sorting: keys of columns, each with whether it descends; none for the default order.
         page: from 1.
         size: rows of a page.
+        kept: further parameters of the page, which its links keep.
     """
 
     listing: Listing
@@ -86,6 +87,7 @@ class Asked:
     sorting: tuple[tuple[str, bool], ...] = ()
     page: int = 1
     size: int = SIZES[0]
+    kept: tuple[tuple[str, str], ...] = ()
 
     @property
     def order(self) -> tuple[str, ...]:
@@ -114,6 +116,7 @@ class Asked:
         asked = attrs.evolve(self, **changes)
         sort = ",".join(f"{'-' if down else ''}{key}" for key, down in asked.sorting)
         values = {
+            **dict(asked.kept),
             "q": asked.text,
             "sort": sort,
             "page": str(asked.page) if asked.page > 1 else "",
@@ -150,6 +153,35 @@ def asked_of(listing: Listing, query: Mapping[str, str]) -> Asked:
     if page < 1 or (page - 1) * size > DEEPEST:
         raise BadRequest(f"There is no page {page}")
     return Asked(listing, text, _sorting(listing, query.get("sort", "")), page, size)
+
+
+def found_among(
+    asked: Asked, rows: Sequence[Any], field_of: Callable[[Any, str], Any], total: Count
+) -> Found:
+    """Return the page of a list whose rows have all been read, since there are few.
+
+    Args:
+        field_of: returns a field of a row, by the name that the listing sorts and searches by.
+        total: how many there are without the search.
+    """
+    text = asked.text.casefold()
+    matching = [
+        row
+        for row in rows
+        if any(text in str(field_of(row, name) or "").casefold() for name in asked.listing.searched)
+        or not text
+    ]
+    for name in reversed(asked.order):
+        key = name.removeprefix("-")
+        matching.sort(key=lambda row: _sortable(field_of(row, key)), reverse=name[0] == "-")
+    shown = matching[asked.skip : asked.skip + asked.size]
+    more = len(matching) > asked.skip + asked.size
+    return Found(asked, shown, total, Count(len(matching)), more)
+
+
+def _sortable(value: Any) -> tuple[bool, Any]:
+    """Return a value to sort by: None is before all others, as in a store."""
+    return (value is not None, value if value is not None else 0)
 
 
 def _whole(query: Mapping[str, str], name: str, default: int) -> int:

@@ -21,7 +21,15 @@ from rocketjob_plugins.cron import Cron
 from rocketjob_plugins.dirmon.entry import DirmonEntry
 from rocketjob_plugins.retry import Retry
 
-HOSTS = ("batch-01:34521", "batch-02:51002", "web-03:22981", "batch-04:40110", "batch-06:60333")
+HOSTS = (
+    "batch-01:34521",
+    "batch-02:51002",
+    "web-03:22981",
+    "batch-04:40110",
+    "batch-06:60333",
+    "batch-07:1180",
+)
+DEAD = HOSTS[4]
 PEOPLE = ("Ada Lovelace", "Grace Hopper", "Edsger Dijkstra", "Barbara Liskov", "Alan Kay")
 SLICES = 120
 SLICE_SIZE = 1000
@@ -70,6 +78,7 @@ def populate() -> None:
     _mails(rng)
     _reports()
     _imports()
+    _say_what_is_in_work()
     _entries()
 
 
@@ -101,6 +110,12 @@ def _put(job: Job, state: str, age: timedelta, *events: str, **stored: Any) -> N
     job.save()
     update = {"$set": {**values, "history": entries}}
     job.collection().update_one({"_id": job.id}, update)
+
+
+def _held_by(host: int, process: int) -> dict[str, Any]:
+    """Return what is stored of something that a process of a server has in work."""
+    incarnation = Server.where(name=HOSTS[host]).first().incarnation  # type: ignore[union-attr]
+    return {"worker_name": f"{HOSTS[host]}:{process}", "claimed_by": f"{incarnation}.{process}"}
 
 
 def _after(event: str, state: str) -> str:
@@ -140,9 +155,9 @@ def _mails(rng: random.Random) -> None:
             _put(job, state, age)
     for number, state in enumerate(("running",) * 5 + ("paused",) * 3 + ("aborted",) * 2):
         job = DemoMailJob(recipient="team@example.com", description=f"Newsletter {number + 1}")
-        worker = f"{HOSTS[number % 2]}:{number + 3}" if state == "running" else None
+        held = _held_by((0, 1, 4)[number % 3], number + 3) if state == "running" else {}
         event = {"running": "start", "paused": "pause", "aborted": "abort"}[state]
-        _put(job, state, timedelta(minutes=4 + number * 7), event, worker_name=worker)
+        _put(job, state, timedelta(minutes=4 + number * 7), event, **held)
     for hours in (1, 9, 30):
         later = clock.now() + timedelta(hours=hours)
         DemoMailJob.create(recipient="all@example.com", description="Invitation", run_at=later)
@@ -180,7 +195,7 @@ def _import(name: str, state: str, age: timedelta, *, done: int, active: int, fa
         )
     for number in range(failed, failed + active):
         changes = {"state": "running", "started_at": clock.now() - timedelta(seconds=number)}
-        changes["worker_name"] = f"{HOSTS[number % 2]}:{number + 1}"
+        changes |= {**_held_by(number % 2, number + 1), "size": SLICE_SIZE}
         slices.update_one({"_id": first + number * SLICE_SIZE + 1}, {"$set": changes})
     stored: dict[str, Any] = {
         "record_count": SLICES * SLICE_SIZE,
@@ -200,19 +215,32 @@ def _event_to(state: str) -> str:
 
 
 def _servers() -> None:
-    states = ("running", "running", "paused", "stopping", "running")
+    states = ("running", "running", "paused", "stopping", "running", "starting")
     for name, state in zip(HOSTS, states, strict=True):
         host, _, pid = name.partition(":")
         server = Server(name=name, host=host, pid=int(pid), max_workers=10)
         server.state = state
-        server.started_at = clock.now() - timedelta(hours=3)
-        dead = name == HOSTS[-1]
-        server.heartbeat = _beat(timedelta(minutes=56) if dead else timedelta(seconds=4))
+        age = timedelta(minutes=56) if name == DEAD else timedelta(seconds=4)
+        if state != "starting":
+            server.started_at = clock.now() - timedelta(hours=3)
+        server.classes = [DemoImportJob.__name__, DemoMailJob.__name__, DemoReportJob.__name__]
+        server.heartbeat = _beat(age, 10 if state in ("running", "paused") else 0)
         server.save()
 
 
-def _beat(age: timedelta) -> dict[str, Any]:
-    return {"updated_at": clock.now() - age, "number": 700, "workers": 10, "performing": []}
+def _beat(age: timedelta, workers: int) -> dict[str, Any]:
+    return {"updated_at": clock.now() - age, "number": 700, "workers": workers, "performing": []}
+
+
+def _say_what_is_in_work() -> None:
+    """Let the heartbeats say what the stored jobs and slices say of their servers."""
+    for server in Server.where({"name": {"$in": list(HOSTS)}}):
+        held = {"claimed_by": {"$regex": f"^{server.incarnation}[.]"}}
+        ids = [str(job.id) for job in DemoMailJob.where(held)]
+        for job in DemoImportJob.running():
+            ids += [f"{job.id}/{slice_.id}" for slice_ in job.input.where(held)]
+        change = {"$set": {"heartbeat.performing": ids}}
+        Server.collection().update_one({"_id": server.id}, change)
 
 
 ENTRIES: tuple[tuple[str, str, str], ...] = (
@@ -254,7 +282,7 @@ class Life:
             self._letters()
 
     def _beat(self, now: datetime) -> None:
-        living = {"name": {"$in": list(HOSTS[:-1])}}
+        living = {"name": {"$in": [name for name in HOSTS if name != DEAD]}}
         change = {"$set": {"heartbeat.updated_at": now}, "$inc": {"heartbeat.number": 1}}
         Server.collection().update_many(living, change)
 
@@ -264,7 +292,7 @@ class Life:
         if done is not None and slices.count_documents({}) > SLICES // 4:
             slices.delete_one({"_id": done["_id"], "state": "running"})
             changes = {"state": "running", "started_at": clock.now()}
-            changes["worker_name"] = done.get("worker_name")
+            changes |= {name: done.get(name) for name in ("worker_name", "claimed_by", "size")}
             slices.find_one_and_update({"state": "queued"}, {"$set": changes}, sort=[("_id", 1)])
         else:  # begin again, so that there is always something to see
             slices.update_many({"state": "failed"}, {"$set": {"state": "queued"}})

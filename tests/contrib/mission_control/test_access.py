@@ -3,6 +3,7 @@
 import pytest
 
 from rocketjob import Job
+from rocketjob.server.server import Server
 from rocketjob_contrib.mission_control import Identity, Permission, Policy, Section, create_app
 from rocketjob_contrib.mission_control.access import ROLES
 from rocketjob_contrib.mission_control.routes import change, get
@@ -40,6 +41,14 @@ ALLOWED = {
     "jobs.destroy": "",
     "slices.view": "editor",
     "slices.edit": "editor",
+    "servers.pause": "editor operator",
+    "servers.resume": "editor operator",
+    "servers.stop": "editor operator",
+    "servers.kill": "editor operator",
+    "servers.thread_dump": "editor operator",
+    "servers.destroy": "editor operator",
+    "servers.destroy_zombies": "editor operator",
+    "servers.all": "editor operator",
     "entries.create": "editor operator manager dirmon",
     "entries.edit": "editor operator manager dirmon",
     "entries.enable": "editor operator manager dirmon",
@@ -86,6 +95,9 @@ def _is_let_in(client, section, method, route):
 def _target(section):
     if section == "jobs":
         return WebGuardedJob.create(login="bob").id
+    if section == "servers":
+        Server.delete_all()
+        return Server.create(name="guarded:1").id
     DirmonEntry.delete_all()  # no two may have one pattern
     return DirmonEntry.create(pattern="/in/*", job_class_name="WebGuardedFileJob").id
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from rocketjob import Job
+from rocketjob.server.server import Server
 from rocketjob_plugins.demo.population import DemoImportJob, DemoMailJob, Life, populate
 from rocketjob_plugins.dirmon.entry import DirmonEntry
 from support.chromium import Served, faults_of, look_at, page_of, started_browser
@@ -33,6 +34,7 @@ def paths_of(served):
     """Return every page that can be looked at, by the table of routes."""
     ids = {
         "jobs": [DemoMailJob.failed().first().id, DemoImportJob.running().first().id],
+        "servers": [Server.running().first().id],
         "directories": [DirmonEntry.where(state="enabled").first().id],
     }
     paths = ["/preferences", "/nothing/here"]

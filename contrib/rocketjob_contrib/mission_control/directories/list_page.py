@@ -94,5 +94,6 @@ def find(view: View, tab: EntryTab, asked: Asked) -> Found:
     if searched is not None:
         query = query.where(searched)
         matching = Count.of(query.count(at_most=COUNTED + 1))
-    rows = list(query.order_by(*asked.order).skip(asked.skip).limit(asked.size + 1))
+    page = query.order_by(*asked.order).skip(asked.skip).limit(asked.size + 1)
+    rows = list(iter(page))  # a list would ask for its length first, which is counted
     return Found(asked, rows[: asked.size], total, matching, len(rows) > asked.size)

@@ -1,0 +1,240 @@
+"""What one server can be told: asked first, and done only as it was shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import attrs
+from starlette.responses import Response
+
+from rocketjob.base.errors import InvalidTransition, NotFound, StateConflict
+from rocketjob.base.log import Logger
+from rocketjob.base.text import counted, relative
+from rocketjob.server.orders import ORDERS, remove_dead
+from rocketjob.server.server import Server
+from rocketjob_contrib.mission_control.asking import Question, ask, typed_wrongly
+from rocketjob_contrib.mission_control.errors import Missing
+from rocketjob_contrib.mission_control.servers.fleet import shown_state
+
+if TYPE_CHECKING:
+    from rocketjob_contrib.mission_control.view import View
+
+log = Logger("rocketjob.web")
+
+
+@attrs.frozen(kw_only=True)
+class Action:
+    """One thing that a server can be told.
+
+    Attributes:
+        name: of the order, or `destroy`.
+        done: what the message afterwards says of the server.
+        does: what people must know before.
+        states: in which it makes sense, as they are shown.
+        word: that has to be typed.
+    """
+
+    name: str
+    title: str
+    icon: str
+    done: str
+    does: str
+    states: tuple[str, ...]
+    is_dangerous: bool = False
+    word: str | None = None
+
+
+_ALL = (
+    Action(
+        name="pause",
+        title="Pause",
+        icon="pause",
+        done="has been asked to pause: it finishes what it runs and starts nothing more",
+        does="It finishes what it runs, and starts nothing more until it is resumed.",
+        states=("running",),
+    ),
+    Action(
+        name="resume",
+        title="Resume",
+        icon="resume",
+        done="has been asked to go on",
+        does="It takes jobs again.",
+        states=("paused",),
+    ),
+    Action(
+        name="stop",
+        title="Stop",
+        icon="stopping",
+        done="has been asked to stop: it ends when what it runs is done",
+        does="What it runs has the grace period to finish; what is not done by then is queued "
+        "again. It does not come back by itself, unless whatever has started it does so again.",
+        states=("starting", "running", "paused"),
+        is_dangerous=True,
+    ),
+    Action(
+        name="kill",
+        title="Kill",
+        icon="kill",
+        done="has been told to end at once; what it runs is queued again",
+        does="It ends at once. What it runs is cut off and queued again, and will be run from its "
+        "beginning.",
+        states=("starting", "running", "paused", "stopping"),
+        is_dangerous=True,
+        word="KILL",
+    ),
+    Action(
+        name="thread_dump",
+        title="Thread dump",
+        icon="dump",
+        done="has been asked to write the stacks of its threads to its log",
+        does="It writes the stacks of all its threads to its standard error. It goes on working.",
+        states=("running", "paused", "stopping"),
+    ),
+    Action(
+        name="destroy",
+        title="Destroy",
+        icon="destroy",
+        done="",
+        does="",
+        states=("stopping", "zombie"),
+        is_dangerous=True,
+    ),
+)
+ACTIONS = {action.name: action for action in _ALL}
+IN_ROW = tuple(ACTIONS[name] for name in ("pause", "resume", "stop", "destroy"))
+"""What the lists offer; the page of a server offers all."""
+REMOVE = "Remove and requeue"
+
+
+def actions_for(view: View, server: Server, offered: tuple[Action, ...] = _ALL) -> list[Action]:
+    """Return what of all that is offered whoever looks may do with a server as it is now."""
+    state = shown_state(server)
+    return [
+        _worded(action, state)
+        for action in offered
+        if state in action.states and view.may(f"servers.{action.name}", server)
+    ]
+
+
+def _worded(action: Action, state: str) -> Action:
+    """Return an action with the words for what it does in this state."""
+    dead = action.name == "destroy" and state == "zombie"
+    return attrs.evolve(action, title=REMOVE) if dead else action
+
+
+def asking(action: Action) -> Callable[[View], Response]:
+    """Return the view that asks whether an action is meant."""
+
+    def show(view: View) -> Response:
+        if shown_state(view.target) not in action.states:
+            return _too_late(view, action)
+        return ask(view, _question(view, action))
+
+    return show
+
+
+def doing(action: Action) -> Callable[[View], Response]:
+    """Return the view that tells the server, if it is still as it was shown."""
+
+    def do(view: View) -> Response:
+        server: Server = view.target
+        state = shown_state(server)
+        if state not in action.states or view.form.get("state", state) != state:
+            return _too_late(view, action)
+        if problem := typed_wrongly(view, _question(view, action)):
+            return ask(view, _question(view, action), problem)
+        try:
+            said = _destroyed(server) if action.name == "destroy" else _told(server, action)
+        except (InvalidTransition, StateConflict):
+            return _too_late(view, action)
+        except NotFound as error:
+            raise Missing(f"{server.name} has ended: nothing was done", "/servers") from error
+        if said is None:
+            return _too_late(view, action)
+        note(view, action.name, server)
+        view.say("success", f"{server.name} {said}", _link(server, action))
+        return view.go(view.back("/servers"))
+
+    return do
+
+
+def note(view: View, order: str, server: Server) -> None:
+    """Log who has told a server what."""
+    login = view.identity.login or ""
+    log.info("a server was told something by hand", order=order, server=server.name, login=login)
+
+
+def _told(server: Server, action: Action) -> str:
+    ORDERS[action.name](server)
+    return action.done
+
+
+def _destroyed(server: Server) -> str | None:
+    """Remove a dead server; end a living one, which queues its work again by itself."""
+    if not server.is_zombie():
+        ORDERS["kill"](server)
+        return ACTIONS["kill"].done
+    reclaimed = remove_dead(server)
+    return None if reclaimed is None else removed(reclaimed)
+
+
+def removed(reclaimed: dict[str, int]) -> str:
+    """Say what became of the work of a server that has been removed."""
+    requeued, failed = reclaimed["requeued"], reclaimed["failed"]
+    work = counted(requeued, "job or slice", "jobs and slices")
+    text = f"has been removed; {work} that it ran {'is' if requeued == 1 else 'are'} queued again"
+    if failed:
+        text += f", {counted(failed, 'job')} failed: their workers died too often"
+    return text
+
+
+def _link(server: Server, action: Action) -> str | None:
+    return None if action.name == "destroy" else f"/servers/{server.id}"
+
+
+def _question(view: View, action: Action) -> Question:
+    server: Server = view.target
+    state = shown_state(server)
+    page = f"/servers/{server.id}"
+    back = view.back(page)
+    ends = action.name == "destroy" and back.partition("?")[0] == page
+    title = _worded(action, state).title
+    return Question(
+        title=f"{title} this server?"
+        if title != REMOVE
+        else "Remove this server, and requeue its work?",
+        path=f"{page}/{action.name}",
+        button=title,
+        icon=action.icon,
+        subject=server.name,
+        state=state,
+        texts=_does(action, server, state),
+        hidden={"state": state},
+        back="/servers" if ends else back,
+        is_dangerous=action.is_dangerous,
+        word=action.word,
+    )
+
+
+def _does(action: Action, server: Server, state: str) -> tuple[str, ...]:
+    if action.name != "destroy":
+        return (action.does,)
+    if state != "zombie":
+        return (
+            "It still sends its heartbeat: what it runs will be killed, and queued again.",
+            "Left alone it ends by itself, when what it runs is done or the grace period is over.",
+        )
+    last = f"was {relative(server.heartbeat_at)}" if server.heartbeat_at else "never came"
+    return (
+        f"Its last heartbeat {last}. What it ran is queued again, and it is taken off the list.",
+        "Should it live after all, it is told to end at once.",
+    )
+
+
+def _too_late(view: View, action: Action) -> Response:
+    server: Server = view.target
+    current = Server.where(id=server.id).first()
+    how = f"is {shown_state(current)}" if current else "has ended"
+    view.say("warning", f"{action.title}: nothing was done. {server.name} {how}")
+    return view.go(view.back("/servers"))

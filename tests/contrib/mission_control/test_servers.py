@@ -1,0 +1,471 @@
+"""Servers: their lists, what each can be told, and what all are told at once; rows W88 to W95."""
+
+from datetime import timedelta
+
+import pytest
+
+from rocketjob import Job, Subscriber, now
+from rocketjob.server import events
+from rocketjob.server.server import Server
+from support.web import as_role, browser, cells, counted_calls, headings, links, tags, text_of
+
+BEAT = {"updated_at": None, "number": 7, "workers": 3, "performing": []}
+
+
+class ServedJob(Job):
+    destroy_on_complete = False
+
+    def perform(self): ...
+
+
+def server(name="web-1:10", state="running", beat_ago=2, **beat):
+    """Store a server that has beaten some seconds ago."""
+    made = Server(name=name, started_at=now() - timedelta(hours=3))
+    made.state = state
+    made.heartbeat = {**BEAT, "updated_at": now() - timedelta(seconds=beat_ago), **beat}
+    return made.save()
+
+
+def dead(name="dead:1", state="running", **beat):
+    return server(name, state, beat_ago=61, **beat)
+
+
+def held_job(by):
+    """Store a job that a worker of a server is at."""
+    job = ServedJob.create()
+    job.start(f"{by.name}:1")
+    held = {"claimed_by": f"{by.incarnation}.1", "claim_number": 1}
+    Job.collection().update_one({"_id": job.id}, {"$set": held})
+    return job
+
+
+@pytest.fixture
+def heard():
+    """What servers hear: the actions of events, each with the id of the server that is meant."""
+    listener, said = events.Listener(), []
+
+    class Heard(Subscriber):
+        event_name = "server"
+
+        def process_action(self, action, parameters):
+            said.append((action, parameters.get("server_id")))
+
+    listener.read()
+    with Heard.subscribed():
+        yield lambda: (listener.read(), said)[1]
+
+
+def buttons(page, id):
+    """Return the names of the actions that a list or a page offers for one server."""
+    return [
+        link.partition("?")[0].rpartition("/")[2]
+        for link in links(page)
+        if link.startswith(f"/servers/{id}/")
+    ]
+
+
+# --- lists -----------------------------------------------------------------------------------
+
+
+def test_W88_a_list_of_servers_has_these_columns_and_is_sorted_by_name(rocketjob):
+    server("web-2:1", workers=2, performing=["a", "b"])
+    server("web-1:1", workers=3)
+    page = browser().get("/servers")
+    assert headings(page) == ["Name", "Workers", "Busy", "Started", "Last heartbeat", "Actions"]
+    assert cells(page, "name") == ["running web-1:1", "running web-2:1"]
+    assert cells(page, "workers") == ["3/10", "2/10"]
+    assert cells(page, "busy") == ["0", "2"]
+    assert cells(page, "started") == ["3h ago"] * 2
+    assert cells(page, "heartbeat") == ["2s ago"] * 2
+
+
+@pytest.mark.parametrize("column", ["name", "workers", "busy", "started", "heartbeat"])
+def test_W88_it_is_sorted_both_ways(rocketjob, column):
+    server("a:1", beat_ago=9, workers=1, performing=["x"])
+    server("b:1", beat_ago=1, workers=9, performing=["x", "y"])
+    Server.collection().update_one({"name": "b:1"}, {"$set": {"started_at": now()}})
+    client = browser()
+    up = cells(client.get(f"/servers?sort={column}"), "name")
+    assert up == ["running a:1", "running b:1"]
+    assert cells(client.get(f"/servers?sort=-{column}"), "name") == up[::-1]
+
+
+def test_W88_it_is_searched_by_name_literally_and_in_any_case(rocketjob):
+    server("Web.1:1"), server("web-1:1"), server("batch:1")
+    client = browser()
+    assert cells(client.get("/servers?q=WEB."), "name") == ["running Web.1:1"]
+    nothing = client.get("/servers", params={"q": "<script>"})
+    assert "No servers match <script>" in text_of(nothing) and "<script>" not in nothing.text
+    assert "Show all 3" in text_of(nothing)
+
+
+def test_W88_pages_of_servers(rocketjob):
+    for number in range(12):
+        server(f"web-{number:02}:1")
+    client = browser()
+    assert len(cells(client.get("/servers"), "name")) == 10
+    assert cells(client.get("/servers?page=2"), "name") == ["running web-10:1", "running web-11:1"]
+    assert "There is no page 3" in text_of(client.get("/servers?page=3"))
+
+
+def test_W88_the_same_rows_are_there_as_json(rocketjob):
+    made = server("web-1:1")
+    answer = browser().get("/servers/running.json?draw=3").json()
+    assert (answer["draw"], answer["recordsTotal"]) == (3, 1)
+    assert answer["data"][0]["id"] == str(made.id)
+    assert answer["data"][0]["actions"] == ["pause", "stop"]
+    assert browser().get("/servers.json?order[0][column]=9").status_code == 400
+
+
+def test_W07_W09_the_side_has_every_state_with_its_number_and_marks_the_current(rocketjob):
+    for state in ("starting", "running", "running", "paused", "stopping"):
+        server(f"{state}-{Server.all().count()}:1", state)
+    dead()
+    page = browser().get("/servers/paused")
+    entries = [
+        a["href"]
+        for a in tags(page, "a")
+        if a.get("href", "").startswith("/servers") and "title" in a
+    ]
+    states = ["starting", "running", "paused", "stopping", "zombie"]
+    assert entries[:6] == ["/servers", *(f"/servers/{state}" for state in states)]
+    assert "All 6 Starting 1 Running 2 Paused 1 Stopping 1 Zombie 1" in text_of(page)
+    assert [a["href"] for a in tags(page, "a", aria_current="page")] == ["/servers/paused"]
+
+
+def test_R17_numbers_and_rows_of_servers_come_from_one_look_at_the_store(rocketjob):
+    server(), dead()
+    client = browser()
+    with counted_calls() as calls:
+        client.get("/servers")
+    assert calls == ["rocket_job.servers.find"]
+
+
+@pytest.mark.parametrize("state", ["running", "paused", "stopping"])
+def test_W89_a_server_is_a_zombie_after_four_heartbeats_that_did_not_come(rocketjob, state):
+    silent, living = server("silent:1", state, beat_ago=60), server("living:1", state, beat_ago=59)
+    Server(name="never:1", state=state).save()
+    page = browser().get("/servers/zombie")
+    assert cells(page, "name") == ["zombie never:1", "zombie silent:1"]
+    assert "never" in cells(page, "heartbeat")
+    assert cells(browser().get(f"/servers/{state}"), "name") == [f"{state} living:1"]
+    assert f"row-{silent.id}" in page.text and f"row-{living.id}" not in page.text
+
+
+def test_W89_one_that_starts_is_not_a_zombie(rocketjob):
+    server("slow:1", "starting", beat_ago=3600)
+    assert cells(browser().get("/servers"), "name") == ["starting slow:1"]
+
+
+def test_an_empty_list_says_how_to_start_a_server(rocketjob):
+    client = browser()
+    assert "Start one: rocketjob server" in text_of(client.get("/servers"))
+    assert "Every server that is registered sends its heartbeat" in text_of(
+        client.get("/servers/zombie")
+    )
+    assert "Pause all" not in text_of(client.get("/servers"))
+
+
+# --- one server ------------------------------------------------------------------------------
+
+IN_ROW = {
+    "starting": ["stop"],
+    "running": ["pause", "stop"],
+    "paused": ["resume", "stop"],
+    "stopping": ["destroy"],
+}
+
+
+@pytest.mark.parametrize("state", IN_ROW)
+def test_W90_a_row_offers_what_its_state_allows(rocketjob, state):
+    made = server(state=state)
+    page = browser().get("/servers")
+    assert buttons(page, made.id) == IN_ROW[state]
+    assert ("is stopping" in text_of(page)) == (state == "stopping")
+
+
+@pytest.mark.parametrize("state", ["running", "paused", "stopping"])
+def test_R18_a_zombie_offers_to_be_removed_and_nothing_that_nobody_would_hear(rocketjob, state):
+    made = dead(state=state)
+    client = browser()
+    page = client.get("/servers")
+    assert buttons(page, made.id) == ["destroy"] and "Remove and requeue" in text_of(page)
+    assert buttons(client.get(f"/servers/{made.id}"), made.id) == ["destroy"]
+    for action in ("pause", "resume", "stop", "kill", "thread_dump"):
+        answer = client.post(f"/servers/{made.id}/{action}", data={"typed": "KILL"})
+        assert answer.status_code == 303
+        assert "nothing was done. dead:1 is zombie" in text_of(client.get("/servers"))
+    assert made.reload().state == state
+
+
+@pytest.mark.parametrize("method", ["POST", "PATCH"])
+@pytest.mark.parametrize(
+    ("action", "before", "after"),
+    [
+        ("pause", "running", "paused"),
+        ("resume", "paused", "running"),
+        ("stop", "running", "stopping"),
+        ("stop", "starting", "stopping"),
+    ],
+)
+def test_W92_one_server_is_told_and_the_message_names_it(rocketjob, method, action, before, after):
+    made = server(state=before)
+    client = browser()
+    answer = client.request(method, f"/servers/{made.id}/{action}")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/servers")
+    assert made.reload().state == after
+    assert "web-1:10 has been asked to" in text_of(client.get("/servers"))
+
+
+def test_W92_kill_and_thread_dump_are_events_that_only_this_server_obeys(rocketjob, heard):
+    made = server()
+    client = browser()
+    client.post(f"/servers/{made.id}/thread_dump")
+    client.post(f"/servers/{made.id}/kill", data={"typed": "kill"})
+    assert heard() == [("thread_dump", str(made.id)), ("kill", str(made.id))]
+    assert made.reload().state == "stopping"
+
+
+def test_W93_to_destroy_a_server_that_still_beats_warns_and_lets_it_end_itself(rocketjob, heard):
+    made = server(state="stopping")
+    job = held_job(made)
+    client = browser()
+    asked = text_of(client.get(f"/servers/{made.id}/destroy"))
+    assert "It still sends its heartbeat: what it runs will be killed, and queued again" in asked
+    client.request("DELETE", f"/servers/{made.id}")
+    assert heard() == [("kill", str(made.id))]
+    assert job.reload().is_running  # not performed by two: who ends it queues it again
+
+
+def test_R18_a_zombie_is_removed_at_once_and_what_it_ran_is_queued_again(rocketjob, heard):
+    gone, living = dead(), server("living:1")
+    lost, kept = held_job(gone), held_job(living)
+    client = browser()
+    asked = text_of(client.get(f"/servers/{gone.id}/destroy"))
+    assert "Its last heartbeat was 1m ago" in asked
+    client.post(f"/servers/{gone.id}/destroy", data={"state": "zombie"})
+    assert "dead:1 has been removed; 1 job or slice that it ran is queued again" in text_of(
+        client.get("/servers")
+    )
+    assert [each.name for each in Server.all()] == ["living:1"]
+    assert lost.reload().is_queued and kept.reload().is_running
+    assert heard() == [("kill", str(gone.id))]  # if it lives after all, it must end
+
+
+def test_R18_one_without_any_heartbeat_can_be_removed_too(rocketjob):
+    made = Server(name="never:1", state="running").save()
+    browser().post(f"/servers/{made.id}/destroy")
+    assert not Server.all().exists()
+
+
+def test_R18_one_that_beats_again_while_it_is_removed_is_left_alone(rocketjob, monkeypatch, heard):
+    made = dead()
+    job = held_job(made)
+    removing = Server.to_document
+
+    def beats(self):
+        document = removing(self)
+        Server.collection().update_one(
+            {"_id": self.id}, {"$set": {"heartbeat.number": 8, "heartbeat.updated_at": now()}}
+        )
+        return document
+
+    monkeypatch.setattr(Server, "to_document", beats)
+    client = browser()
+    client.post(f"/servers/{made.id}/destroy")
+    monkeypatch.undo()
+    assert "nothing was done. dead:1 is running" in text_of(client.get("/servers"))
+    assert job.reload().is_running and heard() == []
+
+
+def test_an_action_is_not_done_if_the_server_is_not_as_it_was_shown(rocketjob):
+    made = server(state="paused")
+    client = browser()
+    client.post(f"/servers/{made.id}/stop", data={"state": "running", "back": "/servers/running"})
+    assert made.reload().state == "paused"
+    assert "nothing was done. web-1:10 is paused" in text_of(client.get("/servers"))
+
+
+def test_an_action_asks_first_and_leads_back_to_the_list_as_it_was(rocketjob):
+    made = server()
+    back = "/servers/running?q=web&size=25"
+    client = browser()
+    page = client.get(f"/servers/{made.id}/stop", params={"back": back})
+    assert "Stop this server?" in text_of(page) and "grace period" in text_of(page)
+    assert tags(page, "input", name="state")[0]["value"] == "running"
+    form = {"back": tags(page, "input", name="back")[0]["value"]}
+    assert client.post(f"/servers/{made.id}/stop", data=form).headers["location"] == back
+    part = client.get(f"/servers/{made.id}/stop", headers={"hx-request": "true"})
+    assert part.status_code == 303  # it is stopping already
+
+
+def test_W95_an_unknown_server_is_said_to_be_and_leads_back_to_the_list(rocketjob):
+    gone = server()
+    gone.delete()
+    client = browser()
+    for path in (f"/servers/{gone.id}", "/servers/nonsense", f"/servers/{gone.id}/stop"):
+        answer = client.get(path)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/servers")
+        assert "There is no server with the id" in text_of(client.get("/servers"))
+    assert client.post(f"/servers/{gone.id}/stop").headers["location"] == "/servers"
+
+
+def test_the_page_of_a_server_has_what_is_known_of_it(rocketjob):
+    job = held_job(server("other:1"))
+    made = server(performing=[str(job.id), f"{job.id}/41"], problems=["a <plugin> is broken"])
+    page = browser().get(f"/servers/{made.id}")
+    said = text_of(page)
+    assert "Workers 3 of 10" in said and "Beats every 15 s" in said
+    assert "slice from record 41" in said and f"/jobs/{job.id}" in links(page)
+    assert "a <plugin> is broken" in said and "<plugin>" not in page.text
+    assert buttons(page, made.id) == ["pause", "stop", "kill", "thread_dump"]
+
+
+def test_a_name_that_is_markup_is_shown_as_it_is(rocketjob):
+    made = server("<script>alert(1)</script>:1")
+    for path in ("/servers", f"/servers/{made.id}", f"/servers/{made.id}/stop", "/active_workers"):
+        page = browser().get(path)
+        assert "<script>alert" not in page.text
+
+
+# --- all servers -----------------------------------------------------------------------------
+
+OF_ALL = {
+    "/servers": ["pause", "resume", "stop", "kill", "thread_dump", "destroy_zombies"],
+    "/servers/starting": ["pause", "stop", "kill"],
+    "/servers/running": ["pause", "stop", "kill", "destroy_zombies"],
+    "/servers/paused": ["resume", "destroy_zombies"],
+    "/servers/stopping": ["destroy_zombies"],
+    "/servers/zombie": ["destroy_zombies"],
+}
+
+
+@pytest.mark.parametrize("path", OF_ALL)
+def test_W91_W94_each_list_offers_these_for_all_servers(rocketjob, path):
+    server()
+    page = browser().get(path)
+    marker = "/servers/update_all?server_action="
+    offered = [link[len(marker) :].partition("&")[0] for link in links(page) if marker in link]
+    assert offered == OF_ALL[path]
+
+
+@pytest.mark.parametrize(("action", "typed"), [("pause", ""), ("stop", "stop all")])
+def test_W91_they_act_on_every_server_whatever_the_list(rocketjob, action, typed):
+    made = [server("a:1"), server("b:1"), server("c:1", "stopping")]
+    client = browser()
+    path = f"/servers/update_all?server_action={action}"
+    asked = text_of(client.get(path))
+    assert f"{action.capitalize()} all servers? 2 servers" in asked and "a:1 b:1" in asked
+    answer = client.patch(path, data={"typed": typed, "back": "/servers/zombie"})
+    assert answer.headers["location"] == "/servers/zombie"
+    state = {"pause": "paused", "stop": "stopping"}[action]
+    assert [each.reload().state for each in made] == [state, state, "stopping"]
+    said = text_of(client.get("/servers"))
+    assert f"2 servers have been asked to {action}: it takes effect when they hear of it" in said
+
+
+def test_W94_a_thread_dump_of_all_is_asked_of_each(rocketjob, heard):
+    made = [server("a:1"), server("b:1", "paused")]
+    dead()
+    browser().post("/servers/update_all?server_action=thread_dump")
+    assert heard() == [("thread_dump", str(each.id)) for each in made]
+
+
+@pytest.mark.parametrize(("action", "word"), [("stop", "STOP ALL"), ("kill", "KILL ALL")])
+@pytest.mark.parametrize("typed", [None, "", "stop", "KILL", "all", "KILL ALL!", "x" * 100_000])
+def test_R19_what_ends_all_work_needs_a_word_to_be_typed(rocketjob, heard, action, word, typed):
+    made = server()
+    client = browser()
+    path = f"/servers/update_all?server_action={action}"
+    assert f"Type {word} to confirm" in text_of(client.get(path))
+    answer = client.post(path, data={} if typed is None else {"typed": typed})
+    assert answer.status_code == 422
+    assert f"Nothing was done: type {word}" in text_of(answer) and len(answer.text) < 50_000
+    assert made.reload().is_new is False and made.state == "running" and heard() == []
+
+
+def test_R19_kill_all_kills_all_once_the_word_is_typed(rocketjob, heard):
+    made = [server("a:1"), server("b:1", "stopping"), dead()]
+    client = browser()
+    client.post("/servers/update_all?server_action=kill", data={"typed": " Kill  all "})
+    assert heard() == [("kill", str(each.id)) for each in made[:2]]
+    assert "2 servers have been asked to end at once" in text_of(client.get("/servers"))
+
+
+def test_R19_one_server_is_killed_only_once_the_word_is_typed(rocketjob, heard):
+    made = server()
+    answer = browser().post(f"/servers/{made.id}/kill", data={"typed": "KIL"})
+    assert answer.status_code == 422 and heard() == []
+
+
+def test_W91_to_remove_the_dead_leaves_the_living_alone(rocketjob):
+    living = server("living:1")
+    jobs = [held_job(dead(f"dead-{n}:1")) for n in range(2)] + [held_job(living)]
+    client = browser()
+    client.post("/servers/update_all?server_action=destroy_zombies")
+    assert [each.name for each in Server.all()] == ["living:1"]
+    assert [job.reload().state for job in jobs] == ["queued", "queued", "running"]
+    assert "dead-0:1 has been removed" in text_of(client.get("/servers"))
+
+
+@pytest.mark.parametrize("action", OF_ALL["/servers"])
+def test_W91_where_no_server_is_meant_it_is_said(rocketjob, action):
+    client = browser()
+    for method in ("GET", "POST"):
+        answer = client.request(method, f"/servers/update_all?server_action={action}")
+        assert answer.headers["location"] == "/servers"
+        assert "nothing was done. No server is" in text_of(client.get("/servers"))
+
+
+@pytest.mark.parametrize("action", ["", "explode", "<script>", "__class__", "x" * 10_000])
+def test_W95_an_action_that_there_is_not_is_refused(rocketjob, action):
+    made = server()
+    client = browser()
+    answer = client.post("/servers/update_all", params={"server_action": action})
+    assert (answer.status_code, answer.headers["location"]) == (303, "/servers")
+    page = client.get("/servers")
+    assert "Servers cannot be told to" in text_of(page) and "<script>" not in page.text
+    assert made.reload().state == "running"
+
+
+def test_W91_one_that_changed_in_the_meantime_is_named(rocketjob, monkeypatch):
+    server("a:1"), server("b:1")
+    pause = Server.pause
+
+    def overtaken(self):
+        if self.name == "b:1":
+            Server.collection().delete_one({"_id": self.id})
+        return pause(self)
+
+    monkeypatch.setitem(
+        __import__("rocketjob.server.orders", fromlist=["ORDERS"]).ORDERS, "pause", overtaken
+    )
+    client = browser()
+    client.post("/servers/update_all?server_action=pause")
+    said = text_of(client.get("/servers"))
+    assert "1 server has been asked to pause" in said and "not done for b:1" in said
+
+
+# --- who may ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("role", ["manager", "user", "view"])
+def test_who_may_not_is_offered_nothing_and_refused(rocketjob, role, heard):
+    made = server()
+    client = as_role(role)
+    page = client.get("/servers")
+    assert "Pause all" not in page.text and buttons(page, made.id) == []
+    assert buttons(client.get(f"/servers/{made.id}"), made.id) == []
+    assert client.post(f"/servers/{made.id}/stop").status_code == 403
+    path = "/servers/update_all?server_action=kill"
+    assert client.post(path, data={"typed": "KILL ALL"}).status_code == 403
+    assert made.reload().state == "running" and heard() == []
+
+
+def test_read_only_changes_no_server(rocketjob):
+    made = dead()
+    client = as_role("admin", read_only=True)
+    assert "Remove" not in text_of(client.get("/servers/zombie"))
+    assert client.post(f"/servers/{made.id}/destroy").status_code == 403
+    assert client.patch("/servers/update_all?server_action=destroy_zombies").status_code == 403
+    assert Server.all().count() == 1
