@@ -93,6 +93,10 @@ class Singleton(Job, abstract=True):
         same = self.stored_value(INDEX) in self._keys()
         return same and self.stored_value("state") in ACTIVE
 
+    def unique_keys(self) -> dict[str, Any]:
+        own = {INDEX: self._make_key()} if self.state in ACTIVE else {}
+        return {**super().unique_keys(), **own}
+
     def _make_key(self) -> str:
         return type(self).key_name() + self._key_suffix()
 

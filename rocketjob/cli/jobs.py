@@ -21,6 +21,7 @@ from rocketjob.cli.job_events import JobsGroup, add_commands
 from rocketjob.cli.job_explain import explain
 from rocketjob.cli.job_json import details, find_jobs, summary
 from rocketjob.cli.job_page import print_job
+from rocketjob.cli.migrate import add_migrate
 from rocketjob.cli.output import (
     Cell,
     Column,
@@ -381,4 +382,5 @@ def _shown(job: Job, name: str) -> Any:
 
 
 jobs.add_command(explain)
+add_migrate(jobs)
 add_commands(jobs)

@@ -54,6 +54,7 @@ ENTRIES = (
     Entry("jobs", "rocketjob.cli.jobs:jobs", LOOK, "List, show and change jobs."),
     Entry("servers", "rocketjob.cli.servers:servers", LOOK, "List, stop and pause servers."),
     Entry("doctor", "rocketjob.cli.doctor:doctor", LOOK, "Show what is wrong and what to do."),
+    Entry("check", "rocketjob.cli.check:check", SHELL, "Check the code before it is deployed."),
     Entry(
         "store",
         "rocketjob.cli.store:store",

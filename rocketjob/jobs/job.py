@@ -161,6 +161,13 @@ class Job(Lifecycle, Scopes, Presented):
         """Return what to store on the job when a limit of this name defers it."""
         return {}
 
+    def unique_keys(self) -> dict[str, Any]:
+        """Return what is stored of the job that is made from its class's name, and is unique.
+
+        For `rocketjob jobs migrate`; mixins that have such a key override it.
+        """
+        return {}
+
     @classmethod
     def runnable_on(cls, config: Config) -> bool:
         """Return whether a server with these settings runs jobs of this class."""

@@ -93,6 +93,10 @@ class Cron(Job, abstract=True):
             return {"cron_schedule": [self._another_of_the_series()]}
         return super().duplicate_key_errors(details)
 
+    def unique_keys(self) -> dict[str, Any]:
+        key = self._make_cron_key() if self.state in ACTIVE else None
+        return {**super().unique_keys(), **({INDEX: key} if key else {})}
+
     def _make_cron_key(self) -> str | None:
         return next(iter(self._cron_keys()), None)
 
