@@ -17,9 +17,16 @@ from rocketjob.cli.config import shown
 from rocketjob.cli.output import as_text, clean
 from rocketjob.plugins.infos import PluginInfo
 from rocketjob.plugins.manager import PluginManager
+from rocketjob.server.metrics import Metric
 
 REGISTER = "register_"
-APART = ("settings", "commands", "mixins", "hookspecs")  # shown with more than their names
+APART = (
+    "settings",
+    "commands",
+    "mixins",
+    "metrics",
+    "hookspecs",
+)  # shown with more than their names
 
 
 def collected(plugins: PluginManager, info: PluginInfo, config: Config) -> dict[str, Any]:
@@ -37,6 +44,7 @@ def collected(plugins: PluginManager, info: PluginInfo, config: Config) -> dict[
         "settings": [_setting(each, config) for each in brought.get("settings", ())],
         "commands": [_command(*each) for each in sorted(group.commands.items())],
         "mixins": [_mixin(each) for each in brought.get("mixins", ())],
+        "metrics": [_metric(each) for each in brought.get("metrics", ())],
         "brings": {
             what: [_name(item) for item in items]
             for what, items in brought.items()
@@ -65,6 +73,7 @@ def _sections(found: Mapping[str, Any]) -> Iterator[tuple[str, list[str]]]:
     yield "settings", [_setting_line(each) for each in found["settings"]]
     yield "commands", [f"rocketjob {each['name']}  {each['help']}" for each in found["commands"]]
     yield "mixins", [line for each in found["mixins"] for line in _mixin_lines(each)]
+    yield "metrics", [_metric_line(each) for each in found["metrics"]]
     yield from found["brings"].items()
     yield "hooks that it implements", list(found["hooks"])
     yield "hooks that it adds", found["hookspecs"]
@@ -107,6 +116,22 @@ def _mixin_lines(mixin: Mapping[str, Any]) -> Iterator[str]:
     yield f"{mixin['name']}  {mixin['help']}"
     for field in mixin["fields"]:
         yield f"  {field['name']}: {field['type']}  {field['help']}".rstrip()
+
+
+def _metric(metric: Metric) -> dict[str, Any]:
+    return {
+        "name": metric.name,
+        "kind": type(metric).__name__.lower(),
+        "help": metric.help,
+        "unit": metric.unit,
+        "labels": list(metric.labels),
+    }
+
+
+def _metric_line(metric: Mapping[str, Any]) -> str:
+    unit = f" in {metric['unit']}" if metric["unit"] else ""
+    by = f" by {', '.join(metric['labels'])}" if metric["labels"] else ""
+    return f"{metric['name']}  {metric['help']} ({metric['kind']}{unit}{by})"
 
 
 def _name(item: Any) -> str:

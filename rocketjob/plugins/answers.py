@@ -154,6 +154,12 @@ def is_log_target(value: Any) -> bool:
     return isinstance(value, LogTarget)
 
 
+def is_metric(value: Any) -> bool:
+    from rocketjob.server.metrics import Metric  # for start-up time
+
+    return isinstance(value, Metric)
+
+
 def is_subscriber(value: Any) -> bool:
     from rocketjob.server.subscribers import Subscriber  # for start-up time
 

@@ -10,6 +10,7 @@ from rocketjob.plugins.hookspecs import hookimpl
 if TYPE_CHECKING:
     from rocketjob.base.log_targets import LogTarget
     from rocketjob.server.checks import Check
+    from rocketjob.server.metrics import Metric
     from rocketjob.server.subscribers import Subscriber
 
 
@@ -33,6 +34,13 @@ def register_log_targets() -> Sequence[LogTarget]:
     from rocketjob.base.log_targets import KERNEL_TARGETS  # for start-up time
 
     return KERNEL_TARGETS
+
+
+@hookimpl
+def register_metrics() -> list[Metric]:
+    from rocketjob.server.metrics import KERNEL_METRICS  # for start-up time
+
+    return KERNEL_METRICS
 
 
 @hookimpl

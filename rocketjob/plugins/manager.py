@@ -42,6 +42,7 @@ from rocketjob.plugins.problems import Problems
 from rocketjob.plugins.states import States
 
 if TYPE_CHECKING:
+    from rocketjob.server.metrics import Metric
     from rocketjob.states.state import State
 
 log = logging.getLogger(__name__)
@@ -274,6 +275,7 @@ class PluginManager(Calling):
         """Forget what was worked out of the plugins that are loaded."""
         self._hooks = {}
         self.__dict__.pop("modules", None)
+        self.__dict__.pop("metrics", None)
 
     # --- what is wrong -----------------------------------------------------------------------
 
@@ -327,6 +329,16 @@ class PluginManager(Calling):
     def states(self) -> Mapping[str, State]:
         """The states that plugins have registered, by name."""
         return self._states.by_name
+
+    @functools.cached_property
+    def metrics(self) -> Mapping[str, Metric]:
+        """The metrics that plugins have registered, by name, the kernel's first."""
+        from rocketjob.server.metrics import named  # for start-up time
+
+        def refuse(answer: Answer, why: str) -> None:
+            self.refuse(answer, "register_metrics", why)
+
+        return named(reversed(self.answers("register_metrics")), refuse)
 
     def infos(self) -> list[PluginInfo]:
         """Describe every plugin that was found, by name."""

@@ -130,6 +130,16 @@ class PluginContract:
                 for finding in check.look(Patient(made.application, {})):
                     assert isinstance(finding, Finding), f"{check.area} yields {finding!r}"
 
+    def test_its_metrics_have_names_of_their_own_and_its_gauges_can_be_looked_up(self) -> None:
+        from rocketjob.server.metrics import Gauge  # for start-up time
+
+        with self.alone() as made:
+            for metric in _brought(made, self.plugin, "register_metrics"):
+                known = made.plugins.metrics.get(metric.name)
+                assert known is metric, f"there is another metric {metric.name}"
+                if isinstance(metric, Gauge):
+                    metric.values()
+
     # --- its settings and commands -----------------------------------------------------------
 
     def test_its_settings_are_in_its_table(self) -> None:

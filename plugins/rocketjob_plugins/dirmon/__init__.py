@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     import click
 
     from rocketjob.server.checks import Check
+    from rocketjob.server.metrics import Metric
 
 __all__ = [
     "Defer",
@@ -67,6 +68,11 @@ def register_checks() -> list[Check]:
     from rocketjob.server.checks import Check  # for start-up time
 
     return [Check("dirmon", entry.check_entries)]
+
+
+@hookimpl
+def register_metrics() -> list[Metric]:
+    return [intake.TAKEN, intake.LAY]
 
 
 @hookimpl

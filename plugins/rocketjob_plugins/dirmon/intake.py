@@ -23,6 +23,7 @@ from rocketjob.base.errors import HookFailed, ValidationError, is_duplicate_key
 from rocketjob.base.log import Logger
 from rocketjob.model.query import Query
 from rocketjob.model.record import record_of
+from rocketjob.server.metrics import Counter, Durations
 from rocketjob.store import Unit, Write
 from rocketjob_plugins.batch.streams.names import is_url
 from rocketjob_plugins.dirmon.folder import Archive, DirmonError, FileState, Folder, why
@@ -33,6 +34,10 @@ COLLECTION = "rocket_job.dirmon_files"
 LEASE = timedelta(minutes=2)  # more than the difference between servers' clocks
 DROPPED = "dropped"
 log = Logger("rocketjob.dirmon")
+TAKEN = Counter("dirmon_files", "files that were taken", labels=("pattern",))
+LAY = Durations(
+    "dirmon_lay", "from a file's last modification until it was taken", labels=("pattern",)
+)
 
 
 class ClaimTaken(Exception):
@@ -110,7 +115,10 @@ class Intake:
             if isinstance(error, OSError):
                 raise DirmonError(f"{file.path} cannot be archived: {why(error)}") from error
             raise
-        return self._start_or_put_back(folder, claim)
+        job = self._start_or_put_back(folder, claim)
+        TAKEN.add(pattern=entry.pattern)
+        LAY.observe(max(0.0, clock.now().timestamp() - file.stamp / 1e9), pattern=entry.pattern)
+        return job
 
     def _start_or_put_back(self, folder: Folder, claim: DirmonFile) -> UploadFileJob:
         try:

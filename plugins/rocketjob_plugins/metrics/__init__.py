@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import click
 
     from rocketjob.jobs.changed import Changed
+    from rocketjob.server.metrics import Labels, Metric
 
 __all__ = ["Figures", "Histogram", "MetricsError", "Outcome", "Point", "Series", "read"]
 
@@ -54,6 +55,12 @@ def worker_died(performing: list[str]) -> None:
     ids = [id.partition("/")[0] for id in performing]
     classes = classes_of(current().store.collection(COLLECTION), ids)
     of_this_process().count_crashes(classes.get(id, "(gone)") for id in ids)
+
+
+@hookimpl
+def metric_recorded(metric: Metric, value: float, labels: Labels) -> None:
+    if current().plugins.metrics.get(metric.name) is metric:  # else it is left out
+        of_this_process().record(metric, value, labels)
 
 
 @hookimpl

@@ -20,6 +20,7 @@ from rocketjob.base.errors import is_duplicate_key
 from rocketjob.store import Store, Stored
 from rocketjob_plugins.metrics import figures
 from rocketjob_plugins.metrics.figures import ByClass
+from rocketjob_plugins.metrics.measures import Measures
 
 MINUTES, HOURS = "rocket_job.metrics.minutes", "rocket_job.metrics.hours"
 CLASSES, BY, FINAL = "classes", "by", "final"
@@ -28,9 +29,50 @@ GRACE = timedelta(minutes=30)  # after an hour, until it is rolled up
 AT_ONCE = 50  # hours that one sweep rolls up, or removes, at most
 
 
-def addition(classes: ByClass) -> dict[str, Any]:
-    """Return the update that adds figures to a minute."""
-    return figures.additions(classes, CLASSES)
+class Counts:
+    """What was counted in a minute or an hour.
+
+    Attributes:
+        classes: of the jobs, by class.
+        measures: by plugins.
+    """
+
+    __slots__ = ("classes", "measures")
+
+    def __init__(self, classes: ByClass | None = None, measures: Measures | None = None) -> None:
+        self.classes = classes if classes is not None else {}
+        self.measures = measures if measures is not None else Measures()
+
+    def __bool__(self) -> bool:
+        return bool(self.classes or self.measures)
+
+    def merge(self, other: Counts) -> None:
+        """Add all that others have."""
+        figures.merge_all(self.classes, other.classes)
+        self.measures.merge(other.measures)
+
+    def stored(self) -> dict[str, Any]:
+        """Return them as parts of a document."""
+        return {CLASSES: figures.stored(self.classes), **self.measures.stored()}
+
+    @classmethod
+    def load(cls, document: Mapping[str, Any]) -> Counts:
+        return cls(figures.load(document.get(CLASSES) or {}), Measures.load(document))
+
+    def addition(self) -> dict[str, Any]:
+        """Return the update that adds them to those of a document."""
+        sums: dict[str, Any] = {}
+        maxima: dict[str, Any] = {}
+
+        def walk(path: str, part: Mapping[str, Any]) -> None:
+            for key, value in part.items():
+                if isinstance(value, dict):
+                    walk(f"{path}{key}.", value)
+                else:
+                    (maxima if key == "max" else sums)[f"{path}{key}"] = value
+
+        walk("", self.stored())
+        return {"$inc": sums, "$max": maxima} if maxima else {"$inc": sums}
 
 
 def add(store: Store, minute: datetime, update: dict[str, Any], writer: str, number: int) -> None:
@@ -53,11 +95,6 @@ def add(store: Store, minute: datetime, update: dict[str, Any], writer: str, num
             raise
         # Another process has just made the document, or this was written before: as above.
         minutes.update_one(filter, noted)
-
-
-def classes_in(document: Mapping[str, Any]) -> ByClass:
-    """Return what a minute or an hour has."""
-    return figures.load(document.get(CLASSES) or {})
 
 
 def between(store: Store, name: str, since: datetime, until: datetime) -> Iterator[Stored]:
@@ -114,10 +151,10 @@ def remove_hours(store: Store, before: datetime) -> int:
 
 def _write_hour(store: Store, hour: datetime, final: bool = False) -> None:
     """Write the sum of an hour's minutes, unless some of them may be removed already."""
-    classes: ByClass = {}
+    counts = Counts()
     for minute in between(store, MINUTES, hour, hour + HOUR):
-        figures.merge_all(classes, classes_in(minute))
-    written = {CLASSES: figures.stored(classes), **({FINAL: True} if final else {})}
+        counts.merge(Counts.load(minute))
+    written = {**counts.stored(), **({FINAL: True} if final else {})}
     try:
         store.collection(HOURS).update_one(
             {"_id": hour, FINAL: {"$ne": True}}, {"$set": written}, upsert=True

@@ -9,15 +9,16 @@ from typing import Any
 import click
 
 from rocketjob.base import clock
-from rocketjob.base.text import did_you_mean, span
+from rocketjob.base.text import did_you_mean
 from rocketjob.cli import Failure, command, json_option
 from rocketjob.cli.options import ParamType
 from rocketjob.cli.output import Cell, Column, print_json, print_table
 from rocketjob.cli.session import fits_terminal
 from rocketjob.cli.types import STORED_CLASS
 from rocketjob.model.types.times import parse_datetime, parse_duration
+from rocketjob_plugins.metrics.command_measures import show_measures
 from rocketjob_plugins.metrics.figures import Figures
-from rocketjob_plugins.metrics.histogram import Histogram
+from rocketjob_plugins.metrics.present import spread, spread_as_json
 from rocketjob_plugins.metrics.series import By, MetricsError, Series, read
 
 BARS = "▁▂▃▄▅▆▇█"
@@ -78,12 +79,14 @@ class Since(ParamType):
 @click.option(
     "--by", type=click.Choice(["minute", "hour"]), help="default: minute for up to 8h, else hour"
 )
+@click.option("--of-plugins", is_flag=True, help="what plugins count and measure instead")
 @json_option
 def metrics(
     classes: tuple[str, ...],
     since: datetime | timedelta,
     until: datetime | timedelta | None,
     by: By | None,
+    of_plugins: bool,
     as_json: bool,
 ) -> None:
     """Show what became of the jobs: how many, how long they waited and took, what failed.
@@ -91,12 +94,16 @@ def metrics(
     DONE, FAILED and ABORTED count jobs; RETRIED failed attempts that were followed by another, and
     CRASHED performs whose worker process died. FAIL% is of the jobs that were done or failed.
     """
+    if of_plugins and classes:
+        raise click.UsageError("--class and --of-plugins cannot be given together")
     end = clock.now() - until if isinstance(until, timedelta) else until
     begin = clock.now() - since if isinstance(since, timedelta) else since
     try:
         series = read(begin, end, by=by)
     except MetricsError as error:
         raise click.UsageError(str(error)) from None
+    if of_plugins:
+        return show_measures(series, as_json)
     names = _chosen(series, classes)
     if as_json:
         for name in names:
@@ -164,8 +171,8 @@ def _row(
         f"{figures.aborted:,}",
         Cell(f"{figures.crashed:,}", "red" if figures.crashed else ""),
         f"{_per_minute(series, figures):,.1f}",
-        _spread(figures.wait),
-        _spread(figures.run),
+        spread(figures.wait),
+        spread(figures.run),
         f"{figures.records:,}" if figures.records else "",
         sparkline([_ended(point) for point in points]),
     )
@@ -177,21 +184,6 @@ def _ended(figures: Figures) -> int:
 
 def _per_minute(series: Series, figures: Figures) -> float:
     return 60 * _ended(figures) / max(series.seconds, 60)
-
-
-def _spread(histogram: Histogram) -> str:
-    if not histogram.buckets:
-        return ""
-    return " ".join(duration(histogram.quantile(q)) for q in (0.5, 0.95, 1))
-
-
-def duration(seconds: float | None) -> str:
-    """Return a duration in two or three digits: `12ms`, `1.5s`, `2m 5s`."""
-    if seconds is None:
-        return ""
-    if seconds < 0.9995:
-        return f"{1000 * seconds:.0f}ms"
-    return f"{seconds:.1f}s" if seconds < 59.95 else span(seconds, 2)
 
 
 def sparkline(numbers: Sequence[int], width: int = SPARKS) -> str:
@@ -237,16 +229,6 @@ def _as_json(figures: Figures) -> dict[str, Any]:
         "records": figures.records,
         "rejects": figures.rejects,
         "failure_rate": figures.failure_rate,
-        "wait": _spread_as_json(figures.wait),
-        "run": _spread_as_json(figures.run),
-    }
-
-
-def _spread_as_json(histogram: Histogram) -> dict[str, Any]:
-    return {
-        "count": histogram.count,
-        "mean": histogram.mean,
-        "p50": histogram.quantile(0.5),
-        "p95": histogram.quantile(0.95),
-        "max": histogram.max if histogram.buckets else None,
+        "wait": spread_as_json(figures.wait),
+        "run": spread_as_json(figures.run),
     }

@@ -17,6 +17,7 @@ RETRIED, SNOOZED, REQUEUED = "retried", "snoozed", "requeued"  # ends of attempt
 CRASHED = "crashed"  # a worker process that died while it performed the job, or a slice of it
 SLICES, FAILED_SLICES = "slices", "failed_slices"
 OUTCOMES = (COMPLETED, FAILED, ABORTED, RETRIED, SNOOZED, REQUEUED, CRASHED, SLICES, FAILED_SLICES)
+OTHERS = "(others)"  # what is counted together, where there would be too many
 _ESCAPED = {"%": "%25", ".": "%2E", "$": "%24", "\0": "%00"}
 
 
@@ -178,7 +179,7 @@ def key_of(name: str) -> str:
     return "".join(_ESCAPED.get(character, character) for character in name) or "%"
 
 
-def _name_of(key: str) -> str:
+def name_of(key: str) -> str:
     for character, escaped in reversed(_ESCAPED.items()):
         key = key.replace(escaped, character)
     return "" if key == "%" else key
@@ -195,26 +196,6 @@ def stored(classes: ByClass) -> dict[str, Any]:
 def load(stored: Mapping[str, Any]) -> ByClass:
     """Return the figures by class of a part of a document."""
     return {
-        _name_of(key): Figures({name: Outcome.load(each) for name, each in outcomes.items()})
+        name_of(key): Figures({name: Outcome.load(each) for name, each in outcomes.items()})
         for key, outcomes in stored.items()
     }
-
-
-def additions(classes: ByClass, at: str) -> dict[str, dict[str, Any]]:
-    """Return the update that adds figures to those of a document.
-
-    Args:
-        at: the key under which they are.
-    """
-    sums: dict[str, Any] = {}
-    maxima: dict[str, Any] = {}
-
-    def walk(path: str, part: Mapping[str, Any]) -> None:
-        for key, value in part.items():
-            if isinstance(value, dict):
-                walk(f"{path}.{key}", value)
-            else:
-                (maxima if key == "max" else sums)[f"{path}.{key}"] = value
-
-    walk(at, stored(classes))
-    return {"$inc": sums, "$max": maxima} if maxima else {"$inc": sums}

@@ -24,14 +24,17 @@ from rocketjob.base import clock
 from rocketjob.base.log import Logger
 from rocketjob.jobs.changed import Changed
 from rocketjob.model.record import HISTORY, HISTORY_LIMIT, record_of
+from rocketjob.server.metrics import Labels, Metric
 from rocketjob.states.history import RELEASE
 from rocketjob.store import Stored, context
 from rocketjob_plugins.metrics import collections
+from rocketjob_plugins.metrics.collections import Counts
 from rocketjob_plugins.metrics.figures import (
     ABORTED,
     COMPLETED,
     CRASHED,
     FAILED,
+    OTHERS,
     REQUEUED,
     RETRIED,
     SNOOZED,
@@ -49,7 +52,6 @@ OUTCOMES = {
     "requeue": REQUEUED,
 }
 MAX_CLASSES = 200  # by name in a minute of one process; further ones are counted together
-OTHERS = "(others)"
 MAX_MINUTES = 15  # that wait for a store which is away; older ones are dropped
 LATE = timedelta(minutes=20)  # after it an hour may be rolled up: what comes later counts as now
 LAST_WRITE_SECONDS = 5.0
@@ -67,7 +69,7 @@ class Recorder:
         self._store, self.pid = application.store, os.getpid()
         self._writer, self._number = str(ObjectId()), 0
         self._lock, self._writing = threading.Lock(), threading.Lock()
-        self._minutes: dict[int, ByClass] = {}
+        self._minutes: dict[int, Counts] = {}
         self._unsure: deque[tuple[datetime, int, dict[str, Any]]] = deque()
         self._dropped = 0
         self._pause = WRITE_SECONDS.of(application.config)
@@ -89,7 +91,7 @@ class Recorder:
                 if outcome is FAILED and len(events) > 1 and "retry" in events:
                     outcome = RETRIED
                 if classes is None:
-                    classes = self._now()
+                    classes = self._now().classes
                 found = self._figures(classes, type(job)).of(outcome)
                 found.count += 1
                 if source == "running":
@@ -102,7 +104,7 @@ class Recorder:
     def count_slice(self, job: Job, outcome: str, records: int, rejects: int, run: float) -> None:
         """Count a slice that was stored as done, or as failed."""
         with self._lock:
-            found = self._figures(self._now(), type(job)).of(outcome)
+            found = self._figures(self._now().classes, type(job)).of(outcome)
             found.count += 1
             found.records += records
             found.rejects += rejects
@@ -112,20 +114,26 @@ class Recorder:
     def count_crashes(self, names: Iterable[str]) -> None:
         """Count that a worker process died while it performed jobs of these classes."""
         with self._lock:
-            classes = self._now()
+            classes = self._now().classes
             for name in names:
                 self._named(classes, name).of(CRASHED).count += 1
         self._wake()
 
-    def _now(self) -> ByClass:
+    def record(self, metric: Metric, value: float, labels: Labels) -> None:
+        """Count what a plugin has counted with a metric of its own."""
+        with self._lock:
+            self._now().measures.record(metric, value, labels)
+        self._wake()
+
+    def _now(self) -> Counts:
         """Return what is counted in this minute; the oldest is dropped where there are too many."""
         minute = int(clock.now().timestamp()) // 60
-        classes = self._minutes.get(minute)
-        if classes is None:
+        counts = self._minutes.get(minute)
+        if counts is None:
             while len(self._minutes) >= MAX_MINUTES:
-                self._dropped += _number_of(self._minutes.pop(min(self._minutes)))
-            classes = self._minutes[minute] = {}
-        return classes
+                self._dropped += _number_of(self._minutes.pop(min(self._minutes)).classes)
+            counts = self._minutes[minute] = Counts()
+        return counts
 
     def _figures(self, classes: ByClass, job_class: type[Job]) -> Figures:
         return self._named(classes, job_class.type_name())
@@ -150,11 +158,12 @@ class Recorder:
             while self._minutes:
                 with self._lock:
                     minute = min(self._minutes)
-                    classes = self._minutes.pop(minute)
-                self._number += 1
-                at = _not_too_late(datetime.fromtimestamp(minute * 60, UTC))
-                self._unsure.append((at, self._number, collections.addition(classes)))
-                self._write_unsure()
+                    counts = self._minutes.pop(minute)
+                if counts:
+                    self._number += 1
+                    at = _not_too_late(datetime.fromtimestamp(minute * 60, UTC))
+                    self._unsure.append((at, self._number, counts.addition()))
+                    self._write_unsure()
 
     def _write_unsure(self) -> None:
         """Write what was begun; where an answer was lost it may be there: it is not added again."""

@@ -15,8 +15,9 @@ from rocketjob.jobs.job import Job
 from rocketjob.model.types import plain_datetime
 from rocketjob.store import Store
 from rocketjob_plugins.metrics import collections, recorder
-from rocketjob_plugins.metrics.collections import HOUR, HOURS, MINUTE, MINUTES
-from rocketjob_plugins.metrics.figures import ByClass, Figures, merge_all, total
+from rocketjob_plugins.metrics.collections import HOUR, HOURS, MINUTE, MINUTES, Counts
+from rocketjob_plugins.metrics.figures import ByClass, Figures, total
+from rocketjob_plugins.metrics.measures import Measures
 from rocketjob_plugins.metrics.settings import HOURS_DAYS, MINUTES_DAYS
 
 By = Literal["minute", "hour"]
@@ -36,10 +37,12 @@ class Point:
     Attributes:
         at: its begin, UTC.
         classes: by the names of classes; only those that have any.
+        measures: what plugins have counted with metrics of their own.
     """
 
     at: datetime
     classes: ByClass
+    measures: Measures
 
     @property
     def total(self) -> Figures:
@@ -57,6 +60,7 @@ class Series:
         step: the length of each point.
         points: all of them, also those in which nothing was counted, the earliest first.
         classes: the sums by class.
+        measures: what plugins have counted with metrics of their own.
     """
 
     since: datetime
@@ -64,6 +68,7 @@ class Series:
     step: timedelta
     points: list[Point]
     classes: ByClass
+    measures: Measures
 
     @property
     def total(self) -> Figures:
@@ -114,17 +119,18 @@ def read(
     if (mine := recorder.present()) is not None:
         mine.write()
     only = None if cls is None else cls if isinstance(cls, str) else cls.type_name()
-    found: dict[datetime, ByClass] = {}
-    for at, classes in _stored(application.store, begin, end, step):
+    found: dict[datetime, Counts] = {}
+    for at, counts in _stored(application.store, begin, end, step):
         if only is not None:
-            classes = {only: classes[only]} if only in classes else {}
-        merge_all(found.setdefault(_floor(at, step), {}), classes)
-    count = round((end - begin) / step)
-    points = [Point(at, found.get(at, {})) for at in (begin + step * n for n in range(count))]
-    sums: ByClass = {}
-    for point in points:
-        merge_all(sums, point.classes)
-    return Series(begin, end, step, points, sums)
+            counts.classes = {n: each for n, each in counts.classes.items() if n == only}
+        found.setdefault(_floor(at, step), Counts()).merge(counts)
+    points, sums = [], Counts()
+    for number in range(round((end - begin) / step)):
+        at = begin + step * number
+        counts = found.get(at) or Counts()
+        points.append(Point(at, counts.classes, counts.measures))
+        sums.merge(counts)
+    return Series(begin, end, step, points, sums.classes, sums.measures)
 
 
 def _step(begin: datetime, end: datetime, by: By | None) -> timedelta:
@@ -153,15 +159,15 @@ def _check_kept(application: Application, begin: datetime, step: timedelta) -> N
 
 def _stored(
     store: Store, begin: datetime, end: datetime, step: timedelta
-) -> Iterator[tuple[datetime, ByClass]]:
+) -> Iterator[tuple[datetime, Counts]]:
     """Yield what is stored; an hour that is not rolled up yet by its minutes."""
     since = begin
     if step == HOUR:
         for hour in collections.between(store, HOURS, begin, end):
-            yield _utc(hour["_id"]), collections.classes_in(hour)
+            yield _utc(hour["_id"]), Counts.load(hour)
             since = _utc(hour["_id"]) + HOUR
     for minute in collections.between(store, MINUTES, since, end):
-        yield _utc(minute["_id"]), collections.classes_in(minute)
+        yield _utc(minute["_id"]), Counts.load(minute)
 
 
 def _utc(at: datetime) -> datetime:

@@ -44,6 +44,7 @@ from rocketjob.plugins.hookspecs.marks import (
     wrapped,
 )
 from rocketjob.plugins.hookspecs.processes import (
+    metric_recorded,
     process_started,
     process_stopping,
     register_subscribers,
@@ -60,6 +61,7 @@ from rocketjob.plugins.hookspecs.registering import (
     register_indexes,
     register_jobs,
     register_log_targets,
+    register_metrics,
     register_mixins,
     register_settings,
     register_states,
@@ -82,6 +84,7 @@ __all__ = [
     "job_removed",
     "jobs_changed",
     "key_of",
+    "metric_recorded",
     "only_for",
     "open_store",
     "perform",
@@ -94,6 +97,7 @@ __all__ = [
     "register_indexes",
     "register_jobs",
     "register_log_targets",
+    "register_metrics",
     "register_mixins",
     "register_settings",
     "register_states",

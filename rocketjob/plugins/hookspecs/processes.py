@@ -8,6 +8,7 @@ from rocketjob.plugins.answers import is_subscriber, list_of
 from rocketjob.plugins.hookspecs.marks import hookspec
 
 if TYPE_CHECKING:
+    from rocketjob.server.metrics import Labels, Metric
     from rocketjob.server.server import Server
     from rocketjob.server.subscribers import Subscriber
 
@@ -75,6 +76,19 @@ def worker_died(server: Server, worker: str, how: str, performing: list[str]) ->
         worker: its name, such as `web-1:2`.
         how: such as `its worker process was ended by SIGKILL (signal 9), having used up to 80 MB`.
         performing: the ids of the jobs, and of slices as `job/part`, that it was at.
+    """
+
+
+@hookspec
+def metric_recorded(metric: Metric, value: float, labels: Labels) -> None:
+    """Learn of what a plugin has counted with one of its own metrics.
+
+    Called whenever something is counted, in its process, on its thread: add it up, and no more.
+
+    Args:
+        metric: the Counter or Durations; see `register_metrics`.
+        value: what a counter grows by, or a duration in seconds.
+        labels: the values of the metric's labels, in their order.
     """
 
 

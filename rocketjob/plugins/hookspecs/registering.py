@@ -11,6 +11,7 @@ from rocketjob.plugins.answers import (
     is_class,
     is_job_class,
     is_log_target,
+    is_metric,
     is_setting,
     is_state,
     is_store,
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from rocketjob.jobs.job import Job
     from rocketjob.model.document import Document
     from rocketjob.server.checks import Check
+    from rocketjob.server.metrics import Metric
     from rocketjob.states.state import State
     from rocketjob.store import Store
 
@@ -129,6 +131,18 @@ def register_log_targets() -> list[LogTarget]:
     Called in each process of a server and in `rocketjob perform`, before the app is imported, and
     only if the setting names a target that is not the kernel's. A name that is taken is refused.
     The handler is called on a thread of its own.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+@list_of("metrics: Counter, Durations or Gauge of rocketjob.server.metrics", is_metric)
+def register_metrics() -> list[Metric]:
+    """Return the counters, durations and gauges that you bring; see `rocketjob.server.metrics`.
+
+    Called when something is counted, shown or exported for the first time. One whose name is
+    another's is left out, and both plugins are named. The function of a gauge is called whenever
+    it is shown or exported.
     """
     raise NotImplementedError
 

@@ -17,7 +17,9 @@ from rocketjob.testing import sandbox
 from rocketjob_plugins import metrics
 from rocketjob_plugins.batch import Batch
 from rocketjob_plugins.metrics import collections, figures, recorder
-from rocketjob_plugins.metrics.command import duration, sparkline
+from rocketjob_plugins.metrics.collections import Counts
+from rocketjob_plugins.metrics.command import sparkline
+from rocketjob_plugins.metrics.present import duration
 from rocketjob_plugins.retry import Retry
 from support.runtime import eventually, running_pool
 
@@ -202,7 +204,7 @@ def test_processes_add_to_the_same_minute_and_none_twice(rocketjob):
     one = figures.Figures()
     one.of("completed").count = 1
     one.of("completed").run.add(2)
-    update = collections.addition({"A": one})
+    update = Counts({"A": one}).addition()
     for writer, number in (("x", 1), ("y", 1), ("x", 1), ("x", 2), ("y", 1)):
         collections.add(rocketjob.store, NOON.replace(second=0), update, writer, number)
     found = metrics.read().classes["A"]
@@ -213,7 +215,7 @@ def test_processes_add_to_the_same_minute_and_none_twice(rocketjob):
 def test_many_threads_add_to_a_new_minute_at_once(rocketjob):
     one = figures.Figures()
     one.of("completed").count = 1
-    update, at = collections.addition({"A": one}), NOON.replace(second=0)
+    update, at = Counts({"A": one}).addition(), NOON.replace(second=0)
     start = threading.Barrier(4)
 
     def add(writer):
