@@ -281,6 +281,12 @@ class Application:
             return runner.perform_now(job)
         return inline.perform_now(job, self.config.heartbeat_seconds)
 
+    def tell_workers(self, job: Any) -> None:
+        """Tell whoever performs a job that it is not theirs any more; an error is only logged."""
+        from rocketjob.server.subscribers import WorkerSubscriber  # for start-up time
+
+        WorkerSubscriber.tell_of(job)
+
     def explain(self, job: Any) -> Explanation:
         """Say why a job is not running now: for `job.explain()`."""
         from rocketjob.server.explain import explain  # for start-up time

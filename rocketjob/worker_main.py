@@ -26,6 +26,7 @@ from rocketjob.model.app_modules import import_app
 from rocketjob.queue.dispatch import Queue
 from rocketjob.server import events, lifetime
 from rocketjob.server.server import MISSED_BEATS
+from rocketjob.server.subscribers import WorkerSubscriber
 from rocketjob.store import context
 from rocketjob.worker import async_loop
 from rocketjob.worker.pool import WorkerPool
@@ -84,6 +85,7 @@ class Child:
         with (
             plugins.watched(),
             lifetime.subscribers(plugins, lifetime.WORKER),
+            WorkerSubscriber.subscribed(self.pool),
             lifetime.told_of(plugins, lifetime.WORKER, queue.worker_name),
             context.fixed(),  # since a job that connects elsewhere would move the jobs beside it
         ):

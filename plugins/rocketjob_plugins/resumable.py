@@ -34,7 +34,7 @@ from uuid import UUID
 
 from bson import ObjectId
 
-from rocketjob import Job, Snooze, before, field, hookimpl
+from rocketjob import Job, JobTimeout, ServerStopping, Snooze, before, field, hookimpl
 from rocketjob.base.errors import RocketJobError
 from rocketjob.jobs.claims import claim_of
 from rocketjob.model.fields import read_only_field
@@ -122,6 +122,7 @@ class Resumable(Progress, abstract=True):
             ValueError: `every` is less than 1.
             RuntimeError: within another such loop, or in a job that is performed in parts.
             ClaimLost, Snooze: see `checkpoint`.
+            JobTimeout, JobAborted: see `check`, which is called after each row.
         """
         if isinstance(rows, set | frozenset):
             raise TypeError(
@@ -158,9 +159,18 @@ class Resumable(Progress, abstract=True):
                 done += 1
                 if done % every == 0:
                     self._keep(loop, {"rows": done, "total": total, "mark": mark})
+                self._look(loop, done, total)
             self._keep(loop, {"rows": done, "total": total, "ended": True})
         finally:
             self._is_looping = False
+
+    def _look(self, loop: str, done: int, total: int | None) -> None:
+        """Look whether the job is to end here; if it is to go on later, then from this row."""
+        try:
+            Job.check(self)  # a class may have a method of that name
+        except (ServerStopping, JobTimeout):
+            self._keep(loop, {"rows": done, "total": total})
+            raise
 
     def _keep(self, loop: str, at: dict[str, Any]) -> None:
         self.resumes = {**self.resumes, loop: {k: v for k, v in at.items() if v is not None}}

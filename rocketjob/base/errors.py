@@ -133,8 +133,16 @@ class ClaimLost(StateConflict):
     """The claim on this job belongs to somebody else now: the work stops, nothing is written."""
 
 
+class JobAborted(ClaimLost):
+    """The job was aborted while it was performed: the work stops, nothing is written."""
+
+
 class JobTimeout(RocketJobError, TimeoutError):
-    """The job has not ended in the time given; it goes on."""
+    """The job has not ended in the time given."""
+
+
+class ServerStopping(RocketJobError):
+    """The server stops: the job is queued again, which is no failure and uses up no attempt."""
 
 
 class Snooze(RocketJobError):

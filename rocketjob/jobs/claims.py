@@ -15,7 +15,13 @@ from typing import Any, Literal, NamedTuple
 import bson
 
 from rocketjob.base import clock
-from rocketjob.base.errors import NotFound, StateConflict, WorkerCrashed
+from rocketjob.base.errors import (
+    ClaimLost,
+    JobAborted,
+    NotFound,
+    StateConflict,
+    WorkerCrashed,
+)
 from rocketjob.jobs import holds
 from rocketjob.jobs.exception import JobException
 from rocketjob.model.record import HISTORY, record_of
@@ -66,6 +72,20 @@ def claim_of(job: Any) -> Claim | None:
 def hold(job: Any, claim: Claim) -> None:
     """Let this object write the job under a claim, and no longer without."""
     record_of(job).claim = claim
+
+
+def taken_from(job: Any) -> ClaimLost | None:
+    """Return the error for whoever works on a job that the store says is in other hands now."""
+    stored = job.collection().find_one({"_id": job.id})
+    if stored is None:
+        return ClaimLost(f"{job!r} was deleted while it was performed; nothing is written")
+    claim, state = claim_of(job), stored.get("state")
+    if state == "running" and (claim is None or claim_in(stored) == claim):
+        return None
+    if state == "aborted":
+        return JobAborted(f"{job!r} was aborted while it was performed; nothing is written")
+    is_now = "in other hands" if state == "running" else state
+    return ClaimLost(f"{job!r} is {is_now} in the store; nothing is written")
 
 
 def clear(job: Any) -> None:

@@ -47,7 +47,22 @@ def check_used_class(cls: type[Any]) -> None:
             f"{cls.__name__} has no perform method: {hint} (where another program runs its jobs, "
             "one that raises NotImplementedError will do)"
         )
+    _check_timeout(cls)
     _refuse_settings_of_others(cls)
+
+
+def _check_timeout(cls: type[Any]) -> None:
+    """Refuse a field of that name which is something else: what jobs had before there were limits.
+
+    Raises:
+        TypeError: names the class that has it.
+    """
+    timeout: Field = cls.__fields__["timeout"]
+    if timeout.codec.name != "timedelta":
+        raise TypeError(
+            f"{timeout.owner.__qualname__}.timeout must be a timedelta or None: it says how long a "
+            "job may take. Give a field of your own another name"
+        )
 
 
 def own_settings(cls: type) -> dict[str, Any]:

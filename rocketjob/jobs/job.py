@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, ParamSpec, Self, TypeVar, cast
 
 from bson import ObjectId
@@ -27,6 +27,7 @@ from rocketjob.jobs.lifecycle import Lifecycle
 from rocketjob.jobs.limit import Limit
 from rocketjob.jobs.meta import is_small
 from rocketjob.jobs.old_names import keep_old_names
+from rocketjob.jobs.performance import is_longer_than_nothing, performance_of, refuse_in_coroutine
 from rocketjob.jobs.present import Presented
 from rocketjob.jobs.query import Scopes
 from rocketjob.jobs.state_names import name_states
@@ -94,6 +95,13 @@ class Job(Lifecycle, Scopes, Presented):
         expires_at: datetime | None = field(
             default=None, copy_on_restart=True, description="discarded if not started by then"
         )
+    timeout: timedelta | None = field(
+        default=None,
+        validator=is_longer_than_nothing,
+        user_editable=True,
+        copy_on_restart=True,
+        description="how long one attempt, or a slice of a batch, may take",
+    )
     destroy_on_complete: bool = field(default=True, copy_on_restart=True)
     collect_output: bool = field(
         default=False, copy_on_restart=True, description="keep what perform returned in result"
@@ -141,6 +149,39 @@ class Job(Lifecycle, Scopes, Presented):
         """Do the work; every job class writes its own. What it returns is the job's result."""
         self.check_class()
         raise NotImplementedError("Job.perform does nothing: leave the call of super() out")
+
+    def check(self) -> None:
+        """Look, within `perform`, whether the job is to end; it costs next to nothing.
+
+        Call it where the job can stop: in a long loop, between two files. Let what it raises end
+        `perform`.
+
+        Raises:
+            JobTimeout: the `timeout` has passed; the job fails with it.
+            JobAborted: the job was aborted meanwhile; nothing is written.
+            ClaimLost: it was paused, failed, requeued or deleted meanwhile; likewise.
+            ServerStopping: the server stops; the job is queued again.
+        """
+        performance = self._record.performance
+        if performance is not None:
+            performance.check()
+
+    def sleep(self, seconds: float | timedelta) -> None:
+        """Sleep within `perform`, and end at once if the job is to end.
+
+        In a coroutine write `await asyncio.sleep(...)` instead: that is cancelled.
+
+        Args:
+            seconds: how long; also a timedelta.
+
+        Raises:
+            RocketJobError: as `check` does.
+            ValueError: it is negative or not a duration.
+            UnsupportedOperation: it is called in a coroutine, and would hold all others up.
+        """
+        delay = clock.as_delay(seconds).total_seconds()
+        refuse_in_coroutine()
+        performance_of(self).sleep(delay)
 
     def work(self, worker: Any) -> None:
         """Do all the work of a claimed job; a mixin that works differently overrides it.

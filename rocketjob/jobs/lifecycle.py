@@ -311,8 +311,15 @@ class Lifecycle(Stateful, abstract=True):
             reason = str(reason)
         return history.entry(event, self.state, clock.now(), worker, claim, reason, self._record.by)
 
-    def was_changed(self) -> None:
-        claims.forget_cleared(self)
+    def was_changed(self, source: str) -> None:
+        if self._record.claim is not None:
+            claims.forget_cleared(self)
+        elif source == "running" and not self.is_running:  # and not by whoever performs it
+            self._tell_workers()
+
+    def _tell_workers(self) -> None:
+        if self.claim_number:
+            context.current().tell_workers(self)
 
     def note_removal(self, event: str) -> None:
         if event == "complete":
@@ -336,6 +343,8 @@ class Lifecycle(Stateful, abstract=True):
         removal.tell_created(self)
 
     def after_removed(self) -> None:
+        if self.is_running and self._record.claim is None:
+            self._tell_workers()
         removal.tell_removed(self)
 
     def removal_is_observed(self) -> bool:

@@ -51,6 +51,7 @@ class Record:
         change: the change of state that is under way.
         logger: bound to the document, and the level that it has.
         by: whom its history names for the next changes of state, where it was a person.
+        performance: how it is performed at this time, where that matters to anybody.
     """
 
     __slots__ = (
@@ -60,6 +61,7 @@ class Record:
         "change",
         "claim",
         "logger",
+        "performance",
         "renewal",
         "stored",
         "unsaved",
@@ -74,6 +76,7 @@ class Record:
         self.logger: Any = None
         self.by: str | None = None
         self.renewal: Renewal | None = None
+        self.performance: Any = None
         self._errors: Errors | None = None
 
     @property

@@ -17,6 +17,8 @@ import socket
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, ClassVar, Protocol, Self
 
+from bson import ObjectId
+
 from rocketjob.base.log import Logger, set_level
 from rocketjob.server import events
 from rocketjob.server.server import Server
@@ -122,6 +124,32 @@ class LoggerSubscriber(Subscriber):
 
     def _is_meant(self, host_name: str | None, pid: int | None) -> bool:
         return host_name in (None, socket.gethostname()) and pid in (None, os.getpid())
+
+
+class Interruptible(Protocol):
+    """What performs jobs, and can ask one to end: see `rocketjob.worker.pool`."""
+
+    def interrupt(self, id: ObjectId) -> None: ...
+
+
+class WorkerSubscriber(Subscriber):
+    """Lets a job that was aborted, or taken from its worker in another way, end early."""
+
+    event_name = "worker"
+
+    def __init__(self, pool: Interruptible) -> None:
+        self._pool = pool
+
+    @classmethod
+    def tell_of(cls, job: Any) -> None:
+        """Announce that a running job was taken from its worker; an error is only logged."""
+        try:
+            cls.publish("taken", job_id=str(job.id))
+        except Exception as error:  # what is written of the job is refused all the same
+            job.logger.warning("its worker is not told of it", error=str(error))
+
+    def taken(self, job_id: str) -> None:
+        self._pool.interrupt(ObjectId(job_id))
 
 
 class Commanded(Protocol):

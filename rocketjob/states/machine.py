@@ -379,7 +379,7 @@ class Change:
         for companion in self.companions:
             if companion in self._inserts:  # else it was not wanted any more
                 record_of(companion).was_stored(self._inserts[companion])
-        document.was_changed()
+        document.was_changed(self.source)
 
     def removes(self) -> bool:
         """Return whether the document is removed by this change, at once or after its afters."""

@@ -122,7 +122,7 @@ class Stateful(Document, abstract=True):
         """Remove the document after an event, with its callbacks."""
         self.destroy()
 
-    def was_changed(self) -> None:
+    def was_changed(self, source: str) -> None:
         """Note that a change of state was stored; for what holds only while it is in a state."""
 
     # --- the document ------------------------------------------------------------------------

@@ -10,8 +10,9 @@ import time
 from collections.abc import Awaitable
 from typing import Any
 
-from rocketjob.base.errors import UnsupportedOperation
+from rocketjob.base.errors import RocketJobError, ServerStopping, UnsupportedOperation
 from rocketjob.base.log import Logger
+from rocketjob.jobs.performance import Performance
 from rocketjob.worker.contexts import take_over
 
 log = Logger("rocketjob.async_loop")
@@ -63,13 +64,15 @@ def check_caller() -> None:
         )
 
 
-def run(awaitable: Awaitable[Any]) -> Any:
+def run(awaitable: Awaitable[Any], performance: Performance) -> Any:
     """Run an awaitable on the loop and wait for what it returns.
 
-    What it sets of the caller's context is set there afterwards.
+    What it sets of the caller's context is set there afterwards. It is cancelled if the performance
+    is asked to end, or its time is up; but not when the server stops, which is no hurry.
 
     Raises:
         UnsupportedOperation: the caller runs on the loop itself.
+        RocketJobError: what the performance was asked to end with.
     """
     try:
         check_caller()
@@ -77,19 +80,34 @@ def run(awaitable: Awaitable[Any]) -> Any:
         if asyncio.iscoroutine(awaitable):
             awaitable.close()
         raise
-    future = asyncio.run_coroutine_threadsafe(_await(awaitable), loop())
-    value, error, context = future.result()
+    future = asyncio.run_coroutine_threadsafe(_await(awaitable, performance), loop())
+    try:
+        value, error, context = future.result(performance.left())
+    except TimeoutError:  # the coroutine's own is returned
+        performance.ask_for_time()
+        value, error, context = future.result()
     take_over(context)
+    if isinstance(error, asyncio.CancelledError) and performance.asked is not None:
+        performance.asked.__cause__ = error  # it says where the coroutine was
+        raise performance.asked.with_traceback(error.__traceback__)
     if error is not None:
         raise error
     return value
 
 
 async def _await(
-    awaitable: Awaitable[Any],
+    awaitable: Awaitable[Any], performance: Performance
 ) -> tuple[Any, BaseException | None, contextvars.Context]:
+    running, task = asyncio.get_running_loop(), asyncio.current_task()
+    assert task is not None
+
+    def cancel(asked: RocketJobError) -> None:
+        if not isinstance(asked, ServerStopping):
+            running.call_soon_threadsafe(task.cancel)
+
     try:
-        value, error = await awaitable, None
+        with performance.interrupting(cancel):
+            value, error = await awaitable, None
     except BaseException as raised:
         value, error = None, raised  # a SystemExit that left this task would end the loop
     return value, error, contextvars.copy_context()

@@ -22,10 +22,12 @@ from rocketjob.base import clock
 from rocketjob.base.backoff import Backoff
 from rocketjob.base.config import Config
 from rocketjob.base.ending import end_as_spoilt
+from rocketjob.base.errors import ServerStopping
 from rocketjob.base.interrupt import Interrupt
 from rocketjob.base.log import Logger
-from rocketjob.jobs.claims import COLLECTION, Claim, claim_of, held_by, release
+from rocketjob.jobs.claims import COLLECTION, Claim, claim_of, held_by, release, taken_from
 from rocketjob.jobs.job import Job
+from rocketjob.jobs.performance import performance_of
 from rocketjob.queue.dispatch import Queue
 from rocketjob.states.machine import Change
 from rocketjob.store import Stored
@@ -210,6 +212,19 @@ class WorkerPool:
         self.stopping.set()
         self._wake.set()
 
+    def interrupt(self, id: ObjectId) -> None:
+        """Have a job end that is performed here, if the store says that it is not ours any more."""
+        for worker in self.workers:
+            job = worker.job
+            if job is not None and job.id == id and (error := taken_from(job)) is not None:
+                performance_of(job).ask(error)
+
+    def _ask_to_stop(self) -> None:
+        """Tell those that are performed, and ask, that the server stops."""
+        for worker in self.workers:
+            if (job := worker.job) is not None:
+                performance_of(job).ask(ServerStopping())
+
     def wake(self) -> None:
         """Look at once whether there is something to do."""
         self._wake.set()
@@ -222,7 +237,10 @@ class WorkerPool:
         return not any(worker.thread.is_alive() for worker in self.workers)
 
     def _is_done(self) -> bool:
-        if not self.stopping.is_set() or self._tasks or self.commits.waiting:
+        if not self.stopping.is_set():
+            return False
+        self._ask_to_stop()  # at each turn: a thread may have been about to begin
+        if self._tasks or self.commits.waiting:
             return False
         if self._unwanted or self.commits.removed:
             return False

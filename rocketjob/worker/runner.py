@@ -17,7 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 from rocketjob.base import clock
 from rocketjob.base.deprecation import REMOVED_IN
-from rocketjob.base.errors import ClaimLost, Discard, HookFailed, NotFound, Snooze, StateConflict
+from rocketjob.base.errors import (
+    ClaimLost,
+    Discard,
+    HookFailed,
+    NotFound,
+    ServerStopping,
+    Snooze,
+    StateConflict,
+)
 from rocketjob.base.functions import refuse_pending
 from rocketjob.base.log import Logger
 from rocketjob.jobs import claims, holds
@@ -25,6 +33,7 @@ from rocketjob.jobs.claims import claim_of
 from rocketjob.jobs.exception import JobException, message_of
 from rocketjob.jobs.fit import refuse_newer
 from rocketjob.jobs.holds import Hold
+from rocketjob.jobs.performance import performance_of
 from rocketjob.jobs.performing import now_performing
 from rocketjob.model.document import load_into
 from rocketjob.model.record import record_of
@@ -34,6 +43,7 @@ from rocketjob.store.written import written
 from rocketjob.worker import async_loop
 from rocketjob.worker.contexts import in_fresh_context
 from rocketjob.worker.forks import EndingHere
+from rocketjob.worker.limits import within_timeout
 
 if TYPE_CHECKING:
     from rocketjob.jobs.job import Job
@@ -227,7 +237,9 @@ def work_simple_job(job: Job, worker: Worker) -> None:
             run_start_callbacks(job)
         if not job.is_running:
             return save_where_it_is(job)
-        value = watched(job, lambda: job.chain("perform").run(job, lambda: call_perform(job)))
+        value = watched(
+            job, worker, lambda: job.chain("perform").run(job, lambda: call_perform(job))
+        )
         finish(job, value, worker)
     except BaseException as error:
         if is_lost(job, error):
@@ -238,8 +250,14 @@ def work_simple_job(job: Job, worker: Worker) -> None:
             raise
 
 
-def watched(job: Job, perform: Callable[[], Any], part: int | None = None) -> Any:
-    """Perform a job, or a part of it, within the wrappers of the plugins, if there are any."""
+def watched(job: Job, worker: Worker, perform: Callable[[], Any], part: int | None = None) -> Any:
+    """Perform a job, or a part of it, within its timeout and the wrappers of the plugins."""
+    if job.timeout is not None:
+        return within_timeout(job, lambda: _in_wrappers(job, perform, part))
+    return _in_wrappers(job, perform, part)
+
+
+def _in_wrappers(job: Job, perform: Callable[[], Any], part: int | None) -> Any:
     plugins = context.current().plugins
     if not plugins.listens("perform", type(job)):
         return perform()
@@ -265,7 +283,9 @@ def call_perform(job: Job) -> Any:
     stored = job.arguments or {}
     with EndingHere():
         value = job.perform(*stored.get("args", ()), **stored.get("kwargs", {}))
-    return refuse_lazy(async_loop.run(value) if inspect.isawaitable(value) else value)
+    if inspect.isawaitable(value):
+        value = async_loop.run(value, performance_of(job))
+    return refuse_lazy(value)
 
 
 def refuse_lazy(value: Any) -> Any:
@@ -305,6 +325,11 @@ def save_where_it_is(job: Job) -> None:
         claims.forget_cleared(job)
 
 
+def stops_as_asked(job: Job, error: BaseException, worker: Worker) -> bool:
+    """Queue a job again that has ended because its server stops; return whether it was so."""
+    return isinstance(error, ServerStopping) and ends_as_asked(job, error, worker)
+
+
 def ends_as_asked(job: Job, error: BaseException, worker: Worker) -> bool:
     """Make the event that perform asked for by an error of its own; return whether it did.
 
@@ -314,6 +339,8 @@ def ends_as_asked(job: Job, error: BaseException, worker: Worker) -> bool:
         name, arguments = "snooze", {"until": clock.now() + error.delay, "reason": error.reason}
     elif isinstance(error, Discard):
         name, arguments = "abort", {"reason": error.reason}
+    elif isinstance(error, ServerStopping):
+        name, arguments = "requeue", {"reason": str(error)}
     else:
         return False
     if job.is_new or not job.may(name, **arguments):

@@ -94,7 +94,7 @@ class ThreadWorker(Worker):
         self.stopping = pool.stopping
         self._submitted = False  # whether the end of the present job is left to the pool
         self._claim: Claim | None = None  # of the present job, by the pool or by this thread
-        self.job_id: ObjectId | None = None  # what it works on
+        self.job: Job | None = None  # what it works on
         self.thread = threading.Thread(
             # In a copy of the context in which the app was imported: what it has set holds.
             target=contextvars.copy_context().run,
@@ -102,6 +102,11 @@ class ThreadWorker(Worker):
             name=f"{self.name} thread {number}",
             daemon=True,
         )
+
+    @property
+    def job_id(self) -> ObjectId | None:
+        job = self.job  # read once: its thread sets it
+        return None if job is None else job.id
 
     def run(self) -> None:
         pool = self.pool
@@ -127,7 +132,7 @@ class ThreadWorker(Worker):
         if self._claim is not None and not pool.may_start(self._claim):
             pool.refuse(self.number, job)
             return
-        self.job_id, started = job.id, clock.monotonic()
+        self.job, started = job, clock.monotonic()
         moves = pool.surroundings.enter()
         if begun is not None:
             begun.set()
@@ -139,7 +144,7 @@ class ThreadWorker(Worker):
             pool.performed(self.number, type(job), clock.monotonic() - started, worked)
             if not self._submitted:
                 pool.released(job, self._claim)
-            self.job_id = None
+            self.job = None
 
     def _fail_refused(self, task: Refused) -> None:
         self._submitted, claim = False, claim_of(task.change.document)

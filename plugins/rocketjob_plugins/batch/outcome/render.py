@@ -179,6 +179,11 @@ class Outcome:
         if index < len(self.slice.records):
             self.state = "released"
 
+    def given_back(self) -> Outcome:
+        """Return the outcome of the same slice, queued again as if nothing had been done."""
+        self._forget_pending()
+        return Outcome.untouched(self.slice, self.job)
+
     def fail(self, error: BaseException) -> None:
         """Note that the record in work failed; what came before it is kept."""
         self._forget_pending()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from rocketjob.jobs import holds
+from rocketjob.jobs.performance import performance_of
 from rocketjob.model.record import values_of
 
 if TYPE_CHECKING:
@@ -73,6 +74,10 @@ class Interruption:
 
     def is_now(self) -> bool:
         """Look now and then, between two records, whether to stop here."""
+        performance = performance_of(self.job)
+        if performance.is_due():
+            performance.ask_for_time()
+            return True
         if time.monotonic() - self._looked < LOOK_SECONDS:
             return False
         self.happened = not self._job_runs()

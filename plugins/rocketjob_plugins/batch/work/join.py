@@ -38,7 +38,8 @@ def work_batch_job(job: BatchModel, worker: Worker) -> None:
         raise
     except BaseException as error:
         if claims.claim_of(job) is not None or worker.inline:
-            runner.fail(job, error, worker)
+            if not runner.stops_as_asked(job, error, worker):
+                runner.fail(job, error, worker)
         elif worker.queue is not None and isinstance(error, Exception) and are_away(error):
             worker.queue.leave_open(job, error)
         else:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from rocketjob.base import clock
+from rocketjob.base.errors import JobTimeout
 from rocketjob.jobs import holds
 from rocketjob.jobs.exception import message_of
+from rocketjob.jobs.performance import performance_of
 from rocketjob.model.record import values_of
 from rocketjob.worker import async_loop
 from rocketjob.worker.runner import watched
@@ -88,11 +90,15 @@ class SlicePerformer:
         outcome, began = Outcome(slice_, job), time.monotonic()
         job.current_slice = slice_
         try:
-            watched(job, lambda: self._in_callbacks(slice_, outcome), slice_.id)
+            watched(job, self.worker, lambda: self._in_callbacks(slice_, outcome), slice_.id)
             outcome.seal()
         except BaseException as error:
-            outcome.fail(error)
-            self._log_failure(slice_, outcome.error or error)
+            if error is performance_of(job).asked and not isinstance(error, JobTimeout):
+                self._interruption.happened = True  # a callback of the slice has asked
+                outcome = outcome.given_back()
+            else:
+                outcome.fail(error)
+                self._log_failure(slice_, outcome.error or error)
         finally:
             job.current_slice = None
         outcome.seconds = time.monotonic() - began
@@ -122,7 +128,9 @@ class SlicePerformer:
         plain = frozenset[type]() if keep is None or isinstance(job, Statistics) else PLAIN
         append, mark = keep or (None, None)
         interruption, monotonic = self._interruption, time.monotonic
-        look_at = interruption.look_at()
+        performance, look_at = performance_of(job), interruption.look_at()
+        if performance.until is not None:
+            look_at = 0.0  # the clock is asked at each record
         index = outcome.start
         try:
             for index in range(outcome.start, len(records)):
@@ -139,28 +147,47 @@ class SlicePerformer:
                         take(value, index)
                 except Exception as error:
                     outcome.index = index
+                    if error is performance.asked:
+                        return self._end_early(outcome, index, error)
                     if not rejects.may_reject(job, outcome):
                         raise
                     outcome.reject(error)
-                if values["state"] != "running" or (
-                    monotonic() >= look_at and interruption.is_now()
+                if (
+                    values["state"] != "running"
+                    or performance.asked is not None
+                    or (monotonic() >= look_at and interruption.is_now())
                 ):
-                    return outcome.release_at(index + 1)
+                    index += 1
+                    return self._end_early(outcome, index, performance.asked)
         except BaseException:
             outcome.index = index
             raise
         outcome.index = len(records)
 
+    def _end_early(self, outcome: Outcome, index: int, asked: Exception | None) -> None:
+        """Keep what was done up to a record; only a slice whose time is up fails.
+
+        Raises:
+            JobTimeout: its time is up, and it is not done.
+        """
+        if isinstance(asked, JobTimeout) and index < len(outcome.slice.records):
+            raise asked
+        if asked is not None:
+            self._interruption.happened = True
+        outcome.release_at(index)
+
 
 def _performer(job: BatchModel) -> Callable[[Any], Any]:
     """Return what is called for each record: perform alone, where nothing is around it."""
-    chain, call = job.chain("perform"), _plain_call(job.perform)
+    chain, call = job.chain("perform"), _plain_call(job)
     return (lambda record: chain.run(job, lambda: call(record))) if chain else call
 
 
-def _plain_call(perform: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def _plain_call(job: BatchModel) -> Callable[[Any], Any]:
+    perform: Callable[[Any], Any] = job.perform
     if inspect.iscoroutinefunction(perform):
-        return lambda record: async_loop.run(perform(record))
+        performance = performance_of(job)
+        return lambda record: async_loop.run(perform(record), performance)
     return perform
 
 
