@@ -8,6 +8,8 @@ class WebError(Exception):
 
     status = 500
     title = "Something went wrong"
+    links: tuple[tuple[str, str], ...] = ()
+    """Where to go instead: titles and paths; without any, back to where somebody came from."""
 
 
 class BadRequest(WebError):

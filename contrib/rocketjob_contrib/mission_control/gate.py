@@ -136,7 +136,8 @@ def _error_page(view: View, error: WebError) -> Response:
     if isinstance(error, Missing) and error.back is not None:
         view.say("danger", str(error))
         return view.go(error.back)
-    return view.render("error.html", error.status, title=error.title, text=str(error))
+    text, links = str(error), error.links
+    return view.render("error.html", error.status, title=error.title, text=text, links=links)
 
 
 def _unexpected(view: View, error: Exception) -> Response:

@@ -16,6 +16,7 @@ from rocketjob_plugins.batch.serializers import Serializer
 
 EXCEPTION = codec_for(JobException)
 MAX_PACKED = MAX_DOCUMENT_BYTES - 64 * 1024  # there is an exception beside the records, and more
+REVISION = "revision"  # stored: how often its records were changed by hand
 STATES = ("queued", "running", "completed", "failed")
 RELEASED = {**claims.UNSTARTED, "claimed_in": ""}  # what goes when no worker has it any more
 RETRIED: dict[str, Any] = {
@@ -210,7 +211,7 @@ class Slice(MutableSequence[Any]):
                 f"{self!r} has {self._size} records; more would take the numbers of those behind it"
             )
         packed = self._pack(self._collection())
-        self._write({"$set": {"records": packed, "size": count}})
+        self._write({"$set": {"records": packed, "size": count}, "$inc": {REVISION: 1}})
         return self
 
     def retry(self) -> Slice:

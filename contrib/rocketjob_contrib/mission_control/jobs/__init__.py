@@ -7,6 +7,7 @@ from rocketjob_contrib.mission_control.jobs import actions, edit, job_page, list
 from rocketjob_contrib.mission_control.jobs.finding import job_in_path
 from rocketjob_contrib.mission_control.routes import Route, change, get
 from rocketjob_contrib.mission_control.sections import Section
+from rocketjob_contrib.mission_control.slices import changing, viewing
 
 PERMISSIONS = (
     Permission("jobs.edit", "manager", own=True),
@@ -30,7 +31,7 @@ def section() -> Section:
         title="Jobs",
         icon="jobs",
         home="/jobs/running",
-        routes=(*_lists(), *_job(), *_actions()),
+        routes=(*_lists(), *_job(), *_actions(), *_slices()),
         permissions=PERMISSIONS,
         tabs=tabs.entries,
         order=10,
@@ -63,3 +64,18 @@ def _actions() -> list[Route]:
         routes.append(change(path, actions.doing(action), permission, job_in_path, methods))
     destroy = actions.doing(actions.ACTIONS["destroy"])
     return [*routes, change("/jobs/{id}", destroy, "jobs.destroy", job_in_path, ("DELETE",))]
+
+
+def _slices() -> list[Route]:
+    view, edit, either = "slices.view", "slices.edit", ("POST", "PATCH")
+    return [
+        get("/jobs/{id}/exceptions", viewing.groups, target=job_in_path),
+        get("/jobs/{id}/exception", viewing.exception, target=job_in_path),
+        get("/jobs/{id}/view_slice", viewing.records, view, job_in_path),
+        get("/jobs/{id}/edit_slice", changing.form, edit, job_in_path),
+        change("/jobs/{id}/update_slice", changing.save, edit, job_in_path, either),
+        get("/jobs/{id}/delete_line", changing.ask_delete, edit, job_in_path),
+        change("/jobs/{id}/delete_line", changing.delete, edit, job_in_path, either),
+        get("/jobs/{id}/retry_slice", changing.ask_retry, "jobs.retry", job_in_path),
+        change("/jobs/{id}/retry_slice", changing.retry, "jobs.retry", job_in_path, either),
+    ]

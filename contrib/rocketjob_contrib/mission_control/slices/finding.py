@@ -1,0 +1,173 @@
+"""Which failed slice a path means, and its place among those that failed in the same way."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
+
+import attrs
+
+from rocketjob import Job, UnknownJob
+from rocketjob.base.errors import NotFound
+from rocketjob.jobs.shown import class_name
+from rocketjob_contrib.mission_control.errors import Missing
+from rocketjob_plugins.batch import Batch, mending
+
+if TYPE_CHECKING:
+    from rocketjob_contrib.mission_control.view import View
+
+COUNTED = 1000  # failed slices that are counted; further ones are found one by one
+
+
+class Gone(Missing):
+    """There is no such failed slice, or no more; the message is a page with ways on.
+
+    Args:
+        links: titles and paths of where to go instead.
+    """
+
+    def __init__(self, message: str, *links: tuple[str, str]) -> None:
+        super().__init__(message)
+        self.links = links
+
+
+@attrs.frozen(kw_only=True)
+class Place:
+    """A failed slice among those with an exception of the same class.
+
+    Attributes:
+        error_type: that class; None: any.
+        position: from 1; None where it is too far behind to be counted.
+        total: how many there are, up to `COUNTED`; then there are `more`.
+        first, previous, next, last: ids; None where it is that itself, or there is none.
+    """
+
+    id: int
+    error_type: str | None
+    position: int | None
+    total: int
+    more: bool
+    first: int | None = None
+    previous: int | None = None
+    next: int | None = None
+    last: int | None = None
+
+    def __str__(self) -> str:
+        total = f"{self.total:,}{'+' if self.more else ''}"
+        return f"{self.position:,} of {total}" if self.position else f"beyond the first {total}"
+
+
+def batch_job(view: View) -> Any:
+    """Return the job of the path.
+
+    Raises:
+        Missing: it has no slices, or its class is not here to say how they are stored.
+    """
+    job: Job = view.target
+    if isinstance(job, Batch):
+        return job
+    if isinstance(job, UnknownJob):
+        why = f"its slices cannot be looked at: {job.problem}"
+    else:
+        why = "it is not a batch job: it has no slices"
+    raise Missing(f"{class_name(job)} {job.id}: {why}", f"/jobs/{job.id}")
+
+
+def place_in(view: View, job: Any) -> Place:
+    """Return the failed slice that the query means, with its neighbours.
+
+    Raises:
+        Missing: no slice has failed in that way.
+        Gone: others have, and this one has not, or no more.
+    """
+    error_type = view.query.get("error_type") or view.form.get("error_type") or None
+    ids = mending.ids_of_failed(job, error_type, COUNTED + 1)
+    if not ids:
+        kind = f" with {error_type[:80]}" if error_type else ""
+        raise Missing(f"{class_name(job)} {job.id}: no slice has failed{kind}", f"/jobs/{job.id}")
+    more, ids = len(ids) > COUNTED, ids[:COUNTED]
+    id = _asked(view, ids)
+    if id is None or id not in ids:
+        if id is None or not more or not _exists(job, error_type, id):
+            raise _gone(view, job, error_type, ids[0])
+        return _far_behind(job, error_type, id, ids)
+    at = ids.index(id)
+    last = _beside(job, error_type, -1) if more else ids[-1]
+    following = ids[at + 1] if at + 1 < len(ids) else None
+    if following is None and more:
+        following = _beside(job, error_type, 1, {"$gt": id})
+    return Place(
+        id=id,
+        error_type=error_type,
+        position=at + 1,
+        total=len(ids),
+        more=more,
+        first=ids[0] if at else None,
+        previous=ids[at - 1] if at else None,
+        next=following,
+        last=last if last != id else None,
+    )
+
+
+def _asked(view: View, ids: list[int]) -> int | None:
+    """Return the id of the slice that is asked for; the first where nothing is said."""
+    asked = view.query.get("slice") or view.form.get("slice")
+    if asked is not None:
+        return int(asked) if asked.isdecimal() and len(asked) < 19 else None
+    offset = view.query.get("offset") or view.form.get("offset") or "0"
+    at = int(offset) if offset.isdecimal() and len(offset) < 19 else len(ids)
+    return ids[at] if at < len(ids) else None
+
+
+def _far_behind(job: Any, error_type: str | None, id: int, ids: list[int]) -> Place:
+    last = _beside(job, error_type, -1)
+    return Place(
+        id=id,
+        error_type=error_type,
+        position=None,
+        total=len(ids),
+        more=True,
+        first=ids[0],
+        previous=_beside(job, error_type, -1, {"$lt": id}),
+        next=_beside(job, error_type, 1, {"$gt": id}),
+        last=last if last != id else None,
+    )
+
+
+def _exists(job: Any, error_type: str | None, id: int) -> bool:
+    return _beside(job, error_type, 1, {"$eq": id}) is not None
+
+
+def _beside(
+    job: Any, error_type: str | None, order: int, condition: dict[str, int] | None = None
+) -> int | None:
+    filter: dict[str, Any] = {**mending.failed_with(error_type)}
+    if condition is not None:
+        filter["_id"] = condition
+    found = job.input.collection.find_one(filter, {"_id": 1}, sort=[("_id", order)])
+    return None if found is None else found["_id"]
+
+
+def _gone(view: View, job: Any, error_type: str | None, first: int) -> Gone:
+    asked = view.query.get("slice") or view.form.get("slice")
+    which = f"slice {asked[:30]}" if asked else "slice at this place"
+    return Gone(
+        f"There is no failed {which} any more: it was retried, processed or dropped.",
+        ("Show the first that has failed", path_to(job, "exception", error_type, first)),
+        ("Go to the job", f"/jobs/{job.id}"),
+    )
+
+
+def path_to(job: Job, page: str, error_type: str | None, id: int, /, **query: Any) -> str:
+    """Return the path of a page about a slice."""
+    asked = {"error_type": error_type, "slice": id, **query}
+    given = {name: value for name, value in asked.items() if value is not None}
+    return f"/jobs/{job.id}/{page}?{urlencode(given)}"
+
+
+def slice_of(job: Any, place: Place) -> mending.FailedSlice:
+    """Return the slice of a place, with its records."""
+    try:
+        return mending.find(job, place.id)
+    except NotFound as error:
+        raise Gone(f"{error}", ("Go to the job", f"/jobs/{job.id}")) from error
