@@ -20,10 +20,10 @@ KINDS = ("text", "bytes", "json")
 _HIDDEN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\\]")
 _HIDDEN_IN_FORM = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff\\]")  # with the return
 _ESCAPE = re.compile(r"\\(\\|x[0-9a-fA-F]{2}|u[dD][89a-fA-F][0-9a-fA-F]{2})")
-_NAMES = (
+_NAMES = (  # of the bytes from 0 on
     "NUL SOH STX ETX EOT ENQ ACK BEL BS TAB LF VT FF CR SO SI "
     "DLE DC1 DC2 DC3 DC4 NAK SYN ETB CAN EM SUB ESC FS GS RS US"
-).split()
+)
 
 
 def kind_of(record: Any) -> str:
@@ -128,8 +128,8 @@ def _name(character: str, of_bytes: bool) -> str:
     code = ord(character)
     if character == "\\":
         return "a backslash"
-    if code < len(_NAMES):
-        return f"byte 0x{code:02X}, {_NAMES[code]}"
+    if code < 0x20:
+        return f"byte 0x{code:02X}, {_NAMES.split()[code]}"
     if code == 0x7F:
         return "byte 0x7F, DEL"
     if of_bytes:
