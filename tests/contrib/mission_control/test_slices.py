@@ -12,7 +12,7 @@ from support.encryption import reversing
 from support.web import as_role, browser, counted_calls, tags, text_of
 
 
-class SlicedJob(Batch, Job):
+class WebSlicedJob(Batch, Job):
     destroy_on_complete = False
     input_category = InputCategory(slice_size=3)
 
@@ -23,11 +23,11 @@ class SlicedJob(Batch, Job):
             raise TimeoutError("too late")
 
 
-class SlicedSecretJob(SlicedJob):
+class WebSlicedSecretJob(WebSlicedJob):
     input_category = InputCategory(slice_size=3, serializer="encrypt")
 
 
-class SlicedSimpleJob(Job):
+class WebSlicedSimpleJob(Job):
     destroy_on_complete = False
 
     def perform(self): ...
@@ -37,7 +37,7 @@ GOOD = ["a", "b", "c"]
 BAD = ["x", "bad", "z"]
 
 
-def failed_job(rocketjob, records, job_class=SlicedJob, file="people.csv"):
+def failed_job(rocketjob, records, job_class=WebSlicedJob, file="people.csv"):
     job = job_class()
     job.upload(records)
     job.upload_file_name = file
@@ -172,7 +172,7 @@ def test_R07_without_an_exception_class_all_failed_slices_are_meant(rocketjob):
 
 @pytest.mark.parametrize("kind", ["simple", "not loaded"])
 def test_a_job_without_slices_says_so(rocketjob, kind):
-    job = SlicedSimpleJob.create()
+    job = WebSlicedSimpleJob.create()
     if kind == "not loaded":
         Job.collection().update_one({"_id": job.id}, {"$set": {"_type": "GoneBatchJob"}})
     client = browser()
@@ -213,7 +213,7 @@ def test_W79_bytes_that_cannot_be_printed_are_marked_and_named(rocketjob):
 
 
 def test_R22_records_are_shown_a_page_at_a_time_and_cut(rocketjob):
-    job = SlicedJob(slice_size=100)
+    job = WebSlicedJob(slice_size=100)
     job.upload([*(f"record {n}" for n in range(60)), "bad", "x" * 3_000_000, {"n": "y" * 9000}])
     job.save()
     rocketjob.work_off()
@@ -325,7 +325,9 @@ def test_W83_who_changed_which_record_of_which_file_is_logged_and_not_what_is_in
     logged = [str(vars(r)) for r in caplog.records if "slice was changed by hand" in r.getMessage()]
     assert len(logged) == 2
     for text, action in zip(logged, ("edit", "delete"), strict=True):
-        assert all(part in text for part in ("ada", action, str(job.id), "people.csv", "SlicedJob"))
+        assert all(
+            part in text for part in ("ada", action, str(job.id), "people.csv", "WebSlicedJob")
+        )
         assert "private" not in text and "s3cret" not in text
 
 
@@ -411,7 +413,7 @@ def test_one_slice_is_retried_while_its_job_runs(rocketjob):
 def test_R15_encrypted_records_are_shown_to_editors_only_and_encrypted_again(rocketjob, caplog):
     caplog.set_level("INFO", "rocketjob")
     reversing(rocketjob)
-    job = failed_job(rocketjob, ["bad", "hunter2", "z"], SlicedSecretJob)
+    job = failed_job(rocketjob, ["bad", "hunter2", "z"], WebSlicedSecretJob)
     for client in (as_role("manager"), as_role("view")):
         assert client.get(f"/jobs/{job.id}/view_slice").status_code == 403
         assert "hunter2" not in client.get(f"/jobs/{job.id}").text
@@ -428,7 +430,7 @@ def test_R15_encrypted_records_are_shown_to_editors_only_and_encrypted_again(roc
 
 def test_encrypted_records_without_the_key_are_said_to_be(rocketjob, monkeypatch):
     reversing(rocketjob)
-    job = failed_job(rocketjob, BAD, SlicedSecretJob)
+    job = failed_job(rocketjob, BAD, WebSlicedSecretJob)
     job.input.collection.update_one({"_id": 1}, {"$set": {"records": b"garbage"}})
     page = browser().get(f"/jobs/{job.id}/view_slice")
     assert page.status_code == 200

@@ -7,7 +7,7 @@ from rocketjob_plugins.batch import Batch, InputCategory, mending
 from support.encryption import reversing
 
 
-class MendedJob(Batch, Job):
+class MendingJob(Batch, Job):
     destroy_on_complete = False
     input_category = InputCategory(slice_size=3)
     collect_output = True
@@ -18,15 +18,15 @@ class MendedJob(Batch, Job):
         return record
 
 
-class MendedSecretJob(MendedJob):
+class MendingSecretJob(MendingJob):
     input_category = InputCategory(slice_size=3, serializer="encrypt")
 
 
-class MendedPlainJob(MendedJob):
+class MendingPlainJob(MendingJob):
     input_category = InputCategory(slice_size=3, serializer="none")
 
 
-def failed_job(rocketjob, records, job_class=MendedJob):
+def failed_job(rocketjob, records, job_class=MendingJob):
     job = job_class()
     job.upload(records)
     job.save()
@@ -37,7 +37,7 @@ def failed_job(rocketjob, records, job_class=MendedJob):
 MIXED = ["a", {"n": 0}, ["b", 1, 1.0, None], b"\xff", "00501", 7]
 
 
-@pytest.mark.parametrize("job_class", [MendedJob, MendedPlainJob, MendedSecretJob])
+@pytest.mark.parametrize("job_class", [MendingJob, MendingPlainJob, MendingSecretJob])
 def test_R03_only_the_one_record_is_changed_and_each_keeps_its_type(rocketjob, job_class):
     reversing(rocketjob)
     job = failed_job(rocketjob, MIXED, job_class)
@@ -48,7 +48,7 @@ def test_R03_only_the_one_record_is_changed_and_each_keeps_its_type(rocketjob, j
     assert list(again.slice) == ["a", {"n": 5}, ["b", 1, 1.0, None]]
     assert type(again.record(2)[2]) is float
     assert "'n': 0" in again.slice.exception.message  # why it failed stays, until it is retried
-    if job_class is MendedSecretJob:
+    if job_class is MendingSecretJob:
         assert isinstance(again.stored["records"], bytes)
         assert b"00501" not in mending.find(job, 4).stored["records"]
     job.retry()
