@@ -34,6 +34,7 @@ ONE_AT_A_TIME = (
     "tests/acceptance/test_ordinary_processes.py",
     "tests/acceptance/test_resumable_killed.py",
     "tests/contrib/mission_control/test_browser.py",
+    "tests/kernel/cli/test_reloading.py",
     "tests/kernel/cli/test_server.py",
     "tests/kernel/cli/test_servers.py",
     "tests/plugins/jobs/test_dirmon_killed.py",

@@ -41,6 +41,7 @@ EXAMPLES = (
     ("only some jobs", """server --app myapp.jobs --where '{"priority": {"$lte": 10}}'"""),
     ("under systemd or in a container", "server --app myapp.jobs --log json"),
     ("to a terminal and a file", "server --app myapp.jobs --log console,./jobs.log"),
+    ("while you write the jobs", "server --app myapp.jobs --reload"),
 )
 
 
@@ -71,14 +72,28 @@ EXAMPLES = (
     is_flag=True,
     help="stop when standard input ends, as it does when the program that started it ends",
 )
+@click.option(
+    "--reload",
+    is_flag=True,
+    help="start again when a source file of the app changes; for development",
+)
 @click.pass_context
-def server(ctx: click.Context, quiet: bool, pidfile: Path | None, until_eof: bool) -> None:
+def server(
+    ctx: click.Context, quiet: bool, pidfile: Path | None, until_eof: bool, reload: bool
+) -> None:
     """Run a server: it runs jobs until it is stopped.
 
     Ctrl-C or SIGTERM gives running work --grace seconds to finish; a second one ends it at once,
     and what was running is queued again. Exit code 0 if all running work finished, 1 if some had to
     be queued again.
     """
+    if reload:
+        from rocketjob.cli import reloading  # for start-up time
+
+        if not reloading.is_started():
+            with _pidfile(pidfile):
+                ctx.exit(_reloaded(until_eof))
+        pidfile, until_eof = None, True
     if quiet and "log_level" not in session_of(ctx).given:
         session_of(ctx).given["log_level"] = "warn"
         session_of(ctx).apply()
@@ -92,6 +107,19 @@ def server(ctx: click.Context, quiet: bool, pidfile: Path | None, until_eof: boo
         code = serve(current, banner=banner, until_eof=until_eof)
     end_soon(code)  # a thread of an app module would hold the process
     ctx.exit(code)
+
+
+def _reloaded(until_eof: bool) -> int:
+    """Watch over a server that is started again when its code changes; return its exit code."""
+    from rocketjob.cli.reloading import Reloader, folders_of
+
+    app = application.current().config.app
+    if not app:
+        raise click.UsageError("--reload watches the modules of the app: name them with --app")
+    reloader = Reloader(sys.argv[1:], folders_of(app))
+    if until_eof:
+        threading.Thread(target=_stop_at_eof, args=(reloader,), daemon=True).start()
+    return reloader.run()
 
 
 def serve(current: Application, *, banner: bool = False, until_eof: bool = False) -> int:
