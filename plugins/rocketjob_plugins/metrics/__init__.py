@@ -29,6 +29,7 @@ from rocketjob_plugins.metrics.histogram import Histogram
 from rocketjob_plugins.metrics.recorder import classes_of, of_this_process, stop
 from rocketjob_plugins.metrics.series import MetricsError, Point, Series, read
 from rocketjob_plugins.metrics.settings import SETTINGS
+from rocketjob_plugins.metrics.totals import Totals
 
 if TYPE_CHECKING:
     import click
@@ -36,7 +37,16 @@ if TYPE_CHECKING:
     from rocketjob.jobs.changed import Changed
     from rocketjob.server.metrics import Labels, Metric
 
-__all__ = ["Figures", "Histogram", "MetricsError", "Outcome", "Point", "Series", "read"]
+__all__ = [
+    "Figures",
+    "Histogram",
+    "MetricsError",
+    "Outcome",
+    "Point",
+    "Series",
+    "Totals",
+    "read",
+]
 
 
 @hookimpl

@@ -46,10 +46,10 @@ class Counts:
     def __bool__(self) -> bool:
         return bool(self.classes or self.measures)
 
-    def merge(self, other: Counts) -> None:
-        """Add all that others have."""
-        figures.merge_all(self.classes, other.classes)
-        self.measures.merge(other.measures)
+    def merge(self, other: Counts, times: int = 1) -> None:
+        """Add all that others have, or take it away."""
+        figures.merge_all(self.classes, other.classes, times)
+        self.measures.merge(other.measures, times)
 
     def stored(self) -> dict[str, Any]:
         """Return them as parts of a document."""

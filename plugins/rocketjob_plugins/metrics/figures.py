@@ -39,13 +39,13 @@ class Outcome:
         self.count = self.records = self.rejects = 0
         self.wait, self.run = Histogram(), Histogram()
 
-    def merge(self, other: Outcome) -> None:
-        """Add all that another one has."""
-        self.count += other.count
-        self.records += other.records
-        self.rejects += other.rejects
-        self.wait.merge(other.wait)
-        self.run.merge(other.run)
+    def merge(self, other: Outcome, times: int = 1) -> None:
+        """Add all that another one has, or take it away."""
+        self.count += other.count * times
+        self.records += other.records * times
+        self.rejects += other.rejects * times
+        self.wait.merge(other.wait, times)
+        self.run.merge(other.run, times)
 
     def stored(self) -> dict[str, Any]:
         """Return it as a part of a document."""
@@ -88,10 +88,10 @@ class Figures:
             found = self.outcomes[outcome] = Outcome()
         return found
 
-    def merge(self, other: Figures) -> None:
-        """Add all that another one has."""
+    def merge(self, other: Figures, times: int = 1) -> None:
+        """Add all that another one has, or take it away."""
         for name, outcome in other.outcomes.items():
-            self.of(name).merge(outcome)
+            self.of(name).merge(outcome, times)
 
     def count(self, *outcomes: str) -> int:
         """Return how often one of some outcomes occurred."""
@@ -157,10 +157,10 @@ class Figures:
 ByClass = dict[str, Figures]
 
 
-def merge_all(into: ByClass, more: Mapping[str, Figures]) -> None:
-    """Add figures by class to others."""
+def merge_all(into: ByClass, more: Mapping[str, Figures], times: int = 1) -> None:
+    """Add figures by class to others, or take them away."""
     for name, figures in more.items():
-        into.setdefault(name, Figures()).merge(figures)
+        into.setdefault(name, Figures()).merge(figures, times)
 
 
 def total(of: Iterable[Figures]) -> Figures:

@@ -56,12 +56,16 @@ class Histogram:
         bucket = bucket_of(seconds)
         self.buckets[bucket] = self.buckets.get(bucket, 0) + 1
 
-    def merge(self, other: Histogram) -> None:
-        """Add all that another one has."""
-        self.sum += other.sum
+    def merge(self, other: Histogram, times: int = 1) -> None:
+        """Add all that another one has, or take it away, which leaves the longest as it is.
+
+        Args:
+            times: -1 to take it away.
+        """
+        self.sum += other.sum * times
         self.max = max(self.max, other.max)
         for bucket, count in other.buckets.items():
-            self.buckets[bucket] = self.buckets.get(bucket, 0) + count
+            self.buckets[bucket] = self.buckets.get(bucket, 0) + count * times
 
     @property
     def count(self) -> int:

@@ -42,16 +42,16 @@ class Measures:
         else:
             found[labels] = found.get(labels, 0) + value
 
-    def merge(self, other: Measures) -> None:
-        """Add all that other ones have."""
+    def merge(self, other: Measures, times: int = 1) -> None:
+        """Add all that other ones have, or take it away."""
         for name, numbers in other.counters.items():
             mine = self.counters.setdefault(name, {})
             for labels, number in numbers.items():
-                mine[labels] = mine.get(labels, 0) + number
+                mine[labels] = mine.get(labels, 0) + number * times
         for name, histograms in other.durations.items():
             own = self.durations.setdefault(name, {})
             for labels, histogram in histograms.items():
-                own.setdefault(labels, Histogram()).merge(histogram)
+                own.setdefault(labels, Histogram()).merge(histogram, times)
 
     def stored(self) -> dict[str, Any]:
         """Return them as parts of a document."""
