@@ -44,7 +44,8 @@ def print_job(job: Job, reveal: bool) -> None:
     click.echo(f"{styled(clean(class_name(job)), bold=True)} {job.id} {state}")
     _print_problem(job)
     for remark in remarks_of(job):
-        click.echo(styled(clean(remark.text), fg="yellow"))
+        for line in remark.text.splitlines():
+            click.echo(styled(clean(line), fg="yellow"))
     print_pairs(_standard(job))
     own_values = own_fields(job, reveal)
     fields = {name: own_values[name] for name in own_values if not _is_idle(job, name)}

@@ -13,6 +13,7 @@ from rocketjob.base.tracebacks import from_job_code
 MAX_BACKTRACE = 200  # lines; a recursion error would otherwise fill the document
 MAX_LINE = 2000  # characters of a line of it
 MAX_CAUSES = 5
+DESCRIBED = "_rocketjob_description"
 
 
 @attrs.define
@@ -38,6 +39,8 @@ class JobException:
         cls, reason: BaseException | str | None, worker_name: str | None = None, depth: int = 0
     ) -> JobException:
         """Describe an error, or a plain reason."""
+        if (described := getattr(reason, DESCRIBED, None)) is not None:
+            return attrs.evolve(described, worker_name=worker_name)  # type: ignore[no-any-return]
         if not isinstance(reason, BaseException):
             message = None if reason is None else message_of(reason)
             return cls(message=message, worker_name=worker_name)
@@ -48,6 +51,11 @@ class JobException:
             worker_name=worker_name,
             cause=_cause(reason, depth),
         )
+
+
+def describe_as(error: BaseException, described: JobException) -> None:
+    """Say how an error is stored whose traceback is not here: it happened on another thread."""
+    setattr(error, DESCRIBED, described)
 
 
 def message_of(error: BaseException | str) -> str:

@@ -17,7 +17,7 @@ from rocketjob.base import clock
 from rocketjob.base.errors import JobTimeout, NotFound, UnknownJobClass
 from rocketjob.base.log import Logger
 from rocketjob.base.text import did_you_mean
-from rocketjob.jobs import claims, class_checks, completions
+from rocketjob.jobs import claims, class_checks, completions, stuck
 from rocketjob.jobs.builder import JobBuilder
 from rocketjob.jobs.checked import Moment, PerformLater
 from rocketjob.jobs.claims import COLLECTION
@@ -70,6 +70,8 @@ class Job(Lifecycle, Scopes, Presented):
     """Whether a running job can be paused; its claim is then given up, and resuming queues it."""
     joinable: ClassVar[Filter | None] = None
     """Which running jobs of the class more workers can join; None: one worker runs it alone."""
+    stuck_after: ClassVar[timedelta | None] = None
+    """After how long it is noted on the job, and in the log, at which line its thread is."""
     cleared_by_claim: ClassVar[tuple[str, ...]] = ()
     """Stored keys that a claim removes, such as the reason why the job was waiting."""
 
@@ -235,7 +237,7 @@ class Job(Lifecycle, Scopes, Presented):
 
     def remarks(self) -> Iterable[Remark]:
         """Say what is worth knowing about the job besides its fields; mixins add theirs."""
-        return ()
+        return stuck.remarks(self)
 
     @classmethod
     def create(cls: Callable[P, J], *args: P.args, **values: P.kwargs) -> J:

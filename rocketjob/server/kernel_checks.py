@@ -32,7 +32,7 @@ from rocketjob.server.classes import find_classes
 from rocketjob.server.events import COLLECTION
 from rocketjob.server.recovery import unheld, unserved
 from rocketjob.server.server import MISSED_BEATS, Server
-from rocketjob.server.waiting_checks import RESUME, awaited, left_out, without_workers
+from rocketjob.server.waiting_checks import RESUME, awaited, hanging, left_out, without_workers
 from rocketjob.store import Store
 
 SLOW_SECONDS = 0.1  # a round trip to the store that takes longer slows every job down
@@ -314,6 +314,7 @@ def check_jobs(patient: Patient) -> Iterator[Finding]:
     yield from _unheld(patient)
     yield from left_out(patient)
     yield from awaited(patient)
+    yield from hanging(patient)
     yield from _oldest(patient)
     yield from _of_no_plugin(patient)
     failed = Job.failed().count()

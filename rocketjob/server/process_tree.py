@@ -22,6 +22,7 @@ from rocketjob.base.log import Logger
 from rocketjob.queue.dispatch import Queue
 from rocketjob.queue.reclaim import requeue_claims
 from rocketjob.server.server import Server
+from rocketjob.server.stalled import fail_overdue
 from rocketjob.server.worker_process import Exit, Process
 from rocketjob.store.context import Context
 from rocketjob.worker.slots import Slots
@@ -32,6 +33,7 @@ BACK_OFF = (0.0, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)  # seconds before the nth 
 QUICK_DEATH = 10.0  # seconds: a process that lived longer starts again without waiting
 QUARANTINE_RETRY = 1.0
 SPAWN_RETRY = 5.0
+OVERDUE = "its worker process was ended, since a job in it held the interpreter past its timeout"
 READY_SECONDS = 30.0  # a process that takes longer to import its app is worth a word in the log
 
 
@@ -259,6 +261,7 @@ class ProcessTree:
         if not self._stopping.is_set() and not process.quarantined:
             self._schedule_restart(process)
         crashed = dict.fromkeys(performed, ended.describe()) if has_crashed else {}
+        crashed |= dict.fromkeys(process.overdue, OVERDUE)
         self.to_reclaim.append((process, crashed))
 
     def _put_off_quarantined(self, got_to_work: bool) -> None:
@@ -285,6 +288,7 @@ class ProcessTree:
         """
         while self.to_reclaim:
             process, crashed = self.to_reclaim[0]
+            fail_overdue(process.overdue, process.claimed_by)
             reclaimed = requeue_claims(
                 self.application.store,
                 self.application.plugins,

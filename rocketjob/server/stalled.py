@@ -12,12 +12,17 @@ import threading
 from collections.abc import Iterable
 from typing import Any
 
+from bson import ObjectId
+
 from rocketjob.base import clock
+from rocketjob.base.errors import JobTimeout
 from rocketjob.base.log import Logger
 from rocketjob.jobs import claims
+from rocketjob.jobs.job import Job
 from rocketjob.model.record import HISTORY
 from rocketjob.server.worker_process import Process
 from rocketjob.store import Store
+from rocketjob.worker import runner
 
 log = Logger("rocketjob.supervisor")
 
@@ -44,6 +49,13 @@ class Stalled:
         if now < self._next_look:
             return 0
         self._next_look = now + LOOK_SECONDS
+        for process in processes:
+            if names := process.end_overdue(now):
+                log.error(
+                    "a job holds the interpreter past its timeout: its worker process is ended",
+                    process=process.number,
+                    performing=", ".join(names),
+                )
         return sum(self._release(each) for each in processes if each.stands_still(now))
 
     def _release(self, process: Process) -> int:
@@ -75,3 +87,24 @@ class Stalled:
         held = {**claims.held_by(process.claimed_by), "state": "running"}
         found = self.store.collection(claims.COLLECTION).find(held, FIELDS)
         return [each for each in found if each["_id"] not in started]
+
+
+def fail_overdue(names: Iterable[str], claimed_by: str) -> None:
+    """Fail the jobs for which a process was ended; parts of jobs are reclaimed as after a crash.
+
+    Raises:
+        Exception: the store cannot be reached.
+    """
+    for name in names:
+        if "/" in name:
+            continue
+        held = {"_id": ObjectId(name), "claimed_by": claimed_by, "state": "running"}
+        stored = Job.collection().find_one(held)
+        if stored is not None:
+            job = Job.from_document(stored)
+            claims.hold(job, claims.claim_in(stored))
+            error = JobTimeout(
+                f"It has not ended within its timeout of {job.timeout}; its worker process was "
+                "ended, since a job in it held the interpreter"
+            )
+            runner.fail(job, error, runner.Worker(job.worker_name or ""))

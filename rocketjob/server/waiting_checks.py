@@ -7,6 +7,7 @@ from datetime import timedelta
 
 from rocketjob.base import clock
 from rocketjob.base.text import counted
+from rocketjob.jobs import stuck
 from rocketjob.jobs.claims import AWAITED, COLLECTION, UNCLAIMED
 from rocketjob.jobs.job import Job
 from rocketjob.server.checks import PROBLEM, WARNING, Finding, Patient
@@ -63,6 +64,23 @@ def awaited(patient: Patient) -> Iterator[Finding]:
             "and every worker is busy: if all of them wait, none goes on",
             "start another server, or more workers: jobs that wait for others need some to spare",
             {"id": stored["_id"]},
+        )
+
+
+def hanging(patient: Patient) -> Iterator[Finding]:
+    """Look for running jobs that have noted at which line they are stuck."""
+    filter = {"state": "running", stuck.STUCK: {"$exists": True}}
+    for stored in patient.store.collection(COLLECTION).find(filter, limit=100):
+        if (found := stuck.of(stored)) is None:
+            continue
+        lines = found.get("stack") or [""]
+        at = next((line.strip() for line in reversed(lines) if line.strip().startswith("File")), "")
+        yield Finding(
+            "jobs",
+            WARNING,
+            f"{stored['_type']} {stored['_id']} is stuck on {found.get('worker')}: {at}",
+            f"see its stack: rocketjob jobs show {stored['_id']}; give it a timeout, or abort it",
+            {"id": stored["_id"], "at": str(found["at"]), "stack": lines},
         )
 
 

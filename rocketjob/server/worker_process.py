@@ -19,6 +19,7 @@ from rocketjob.worker.slots import Slots
 
 STILL_SECONDS = 1.0  # without a turn of its claimer: it comes round twenty times a second
 LONGEST_STILL = 60.0
+HELD_SECONDS = 5.0  # past the timeout of a job, without a turn of whoever minds it
 
 
 @attrs.define(eq=False)
@@ -41,6 +42,7 @@ class Process:
     stopping: bool = False  # it was killed because its time was up
     is_late: bool = False  # the log has said that it is not ready yet
     patience: float = STILL_SECONDS
+    overdue: list[str] = attrs.field(factory=list)  # what held the interpreter past its timeout
     worked_before: int = -1  # jobs that it had worked when it was last relieved
 
     @classmethod
@@ -97,6 +99,17 @@ class Process:
         """
         turn = self.slots.turn
         return turn > 0.0 and now - turn > self.patience
+
+    def end_overdue(self, now: float) -> list[str]:
+        """End it if a job is far past its timeout, and was not even asked to end.
+
+        Then the job holds the interpreter, as a loop in C can, and nothing runs in the process.
+        """
+        if not self.stopping and (names := self.slots.overdue(now - HELD_SECONDS)):
+            self.overdue, self.stopping = names, True
+            self.popen.kill()
+            return names
+        return []
 
     def was_relieved(self) -> None:
         """Note that its claims were released: less and less often if it gets nowhere at all.

@@ -1,23 +1,221 @@
-"""What is done about a job that has a time limit, while it is performed."""
+"""What is done about a job that is past its `timeout`, or stuck, while a thread performs it.
+
+The job is asked to end. If it does not look, as one that waits for a socket, nobody can end its
+thread: but it can be failed in the store, under its claim, with the line at which it hangs. Then
+the claim is gone, and whatever the thread brings later is refused. A process whose threads all hang
+so is of no use any more, and gives itself up.
+
+One thread a process does this, started with the first job that has a limit. Where it cannot run
+either, since a job holds the interpreter, the supervisor sees the limit that nobody has minded, in
+the memory that it shares, and ends the process: see `rocketjob.server.stalled`.
+"""
 
 from __future__ import annotations
 
+import sys
+import threading
+import traceback
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from datetime import timedelta
+from math import inf
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from rocketjob.jobs.performance import performance_of
+import attrs
+
+from rocketjob.base import clock
+from rocketjob.base.ending import end_as_spoilt
+from rocketjob.base.errors import JobTimeout
+from rocketjob.base.log import Logger
+from rocketjob.base.tracebacks import is_ours
+from rocketjob.jobs import claims, stuck
+from rocketjob.jobs.exception import JobException, describe_as
+from rocketjob.jobs.performance import Performance, performance_of
 
 if TYPE_CHECKING:
     from rocketjob.jobs.job import Job
 
 T = TypeVar("T")
+log = Logger("rocketjob.worker")
+
+GIVE_UP_SECONDS = 2.0  # that a job has to end by itself once it was asked to
+RETRY_SECONDS = 1.0  # where the store is away
+
+GiveUp = Callable[[JobTimeout], bool]
+"""Fails in the store what a thread hangs at; returns whether it was still the thread's."""
 
 
-def within_timeout(job: Job, perform: Callable[[], T]) -> T:
-    """Perform a job, or a part of it, that has a `timeout`."""
+class Board(Protocol):
+    """Shows the supervisor until when each thread may work: see `rocketjob.worker.slots`."""
+
+    def set_deadline(self, number: int, at: float) -> None: ...
+
+
+@attrs.define(eq=False)
+class Watched:
+    """A job, or a part of one, with a limit, on a thread."""
+
+    job: Job
+    part: int | None
+    give_up: GiveUp
+    number: int
+    thread: int
+    performance: Performance
+    stuck_at: float
+    give_up_at: float = inf
+    is_asked: bool = False
+    is_lost: bool = False
+
+    def next(self) -> float:
+        """Return when something is to be done about it."""
+        until = self.performance.until
+        due = inf if until is None or self.is_asked else until
+        return min(due, self.stuck_at, inf if self.is_lost else self.give_up_at)
+
+
+class Limits:
+    """Watches the jobs of one pool that have limits.
+
+    Args:
+        threads: how many the pool has.
+        is_written: whether all that the pool's threads have finished is stored.
+    """
+
+    def __init__(
+        self, threads: int, board: Board | None, is_written: Callable[[], bool] = lambda: True
+    ) -> None:
+        self._threads, self._board, self._is_written = threads, board, is_written
+        self._watched: set[Watched] = set()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+
+    def add(self, watched: Watched) -> None:
+        """Begin to watch."""
+        self._show(watched)
+        with self._changed:
+            self._watched.add(watched)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name="limits", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+
+    def remove(self, watched: Watched) -> None:
+        """Watch no longer: it has ended."""
+        if self._board is not None:
+            self._board.set_deadline(watched.number, 0.0)
+        with self._changed:
+            self._watched.discard(watched)
+
+    def _show(self, watched: Watched) -> None:
+        if self._board is not None and (left := watched.performance.left()) is not None:
+            self._board.set_deadline(watched.number, clock.monotonic() + left)
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                now = clock.elapsed()
+                due = [each for each in self._watched if each.next() <= now]
+                if not due:
+                    soonest = min((each.next() for each in self._watched), default=inf)
+                    self._changed.wait(None if soonest == inf else soonest - now)
+            for each in due:
+                self._attend_to(each, now)
+            self._end_if_useless()
+
+    def _attend_to(self, watched: Watched, now: float) -> None:
+        try:
+            if watched.stuck_at <= now:
+                watched.stuck_at = inf
+                stuck.note(watched.job, watched.part, stack_of(watched.thread))
+            if not watched.is_asked and watched.performance.is_due():
+                watched.is_asked, watched.give_up_at = True, now + GIVE_UP_SECONDS
+                watched.performance.ask_for_time()
+                if self._board is not None:
+                    self._board.set_deadline(watched.number, 0.0)
+            if watched.give_up_at <= now and not watched.is_lost:
+                self._give_up(watched)
+        except Exception as error:
+            log.warning("a limit cannot be seen to yet", job=repr(watched.job), error=str(error))
+            watched.give_up_at = min(watched.give_up_at, now + RETRY_SECONDS)
+            if watched.is_asked:
+                watched.give_up_at = now + RETRY_SECONDS
+
+    def _give_up(self, watched: Watched) -> None:
+        """Fail what a thread hangs at, and leave the thread to itself."""
+        if watched not in self._watched:
+            return
+        error = JobTimeout(
+            f"It has not ended within its timeout of {watched.job.timeout}, and could not be "
+            "interrupted: its thread goes on, and what it brings is refused"
+        )
+        describe_as(error, JobException("JobTimeout", str(error), stack_of(watched.thread)))
+        watched.is_lost = watched.give_up(error)
+        watched.give_up_at = inf
+        if watched.is_lost:
+            watched.job.logger.error("hangs", part=watched.part, thread=watched.number)
+
+    def _end_if_useless(self) -> None:
+        if sum(each.is_lost for each in list(self._watched)) < self._threads:
+            return
+        while not self._is_written():
+            threading.Event().wait(0.01)
+        if sum(each.is_lost for each in list(self._watched)) == self._threads:
+            end_as_spoilt("every thread hangs at a job that is past its timeout")
+
+
+def within_limits(
+    job: Job,
+    limits: Limits | None,
+    number: int,
+    perform: Callable[[], T],
+    part: int | None,
+    give_up: GiveUp,
+) -> T:
+    """Perform a job, or a part of it, that has a `timeout` or is to be said to be stuck.
+
+    Args:
+        limits: of the pool; None for one that is performed inline, which ends where it looks.
+        number: of the thread.
+    """
     performance = performance_of(job)
     performance.begin(job.timeout)
     try:
-        return perform()
+        if limits is None:
+            return perform()
+        watched = Watched(
+            job, part, give_up, number, threading.get_ident(), performance, _later(job.stuck_after)
+        )
+        limits.add(watched)
+        try:
+            return perform()
+        finally:
+            limits.remove(watched)
     finally:
         performance.end()
+
+
+def _later(delay: timedelta | None) -> float:
+    return inf if delay is None else clock.elapsed() + delay.total_seconds()
+
+
+def still_held(job: Job) -> Job | None:
+    """Return a fresh object of a job that is running under the same claim; None if it is not."""
+    claim = claims.claim_of(job)
+    if claim is None:
+        return None
+    stored = job.collection().find_one(claims.running_under(job.id, claim))
+    if stored is None:
+        return None
+    fresh: Any = type(job).from_document(stored)
+    claims.hold(fresh, claim)
+    return fresh  # type: ignore[no-any-return]
+
+
+def stack_of(thread: int) -> list[str]:
+    """Return the lines of a thread's stack, from the job's own code on, innermost call last."""
+    frame: FrameType | None = sys._current_frames().get(thread)
+    frames = [each for each, _ in traceback.walk_stack(frame)][::-1] if frame is not None else []
+    first = next((i for i, each in enumerate(frames) if is_ours(each)), 0)
+    own = next((i for i, each in enumerate(frames[first:]) if not is_ours(each)), 0)
+    lines = traceback.StackSummary.extract((f, f.f_lineno) for f in frames[first + own :])
+    return "".join(lines.format()).splitlines()

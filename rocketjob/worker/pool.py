@@ -32,6 +32,7 @@ from rocketjob.queue.dispatch import Queue
 from rocketjob.states.machine import Change
 from rocketjob.store import Stored
 from rocketjob.worker.committer import GATHER_SECONDS, Committer
+from rocketjob.worker.limits import Limits
 from rocketjob.worker.surroundings import Surroundings
 from rocketjob.worker.thread import Refused, Task, ThreadWorker, Watch
 
@@ -71,6 +72,7 @@ class WorkerPool:
         self.surroundings = Surroundings()
         self.stopping = threading.Event()
         self.commits = Committer(queue.store, self.released, self._follow)
+        self.limits = Limits(threads, watch, lambda: not self.commits.waiting)
         self.trouble: Callable[[], str | None] = lambda: None  # asked after an error
         self.end_when_idle = False  # for a process that was started for a few jobs only
         self.worked = 0

@@ -43,7 +43,7 @@ from rocketjob.store.written import written
 from rocketjob.worker import async_loop
 from rocketjob.worker.contexts import in_fresh_context
 from rocketjob.worker.forks import EndingHere
-from rocketjob.worker.limits import within_timeout
+from rocketjob.worker.limits import GiveUp, Limits, still_held, within_limits
 
 if TYPE_CHECKING:
     from rocketjob.jobs.job import Job
@@ -76,6 +76,8 @@ class Worker:
         self.name, self.inline, self.queue = name, inline, queue
         self.claimed_by = queue.claimed_by if queue is not None else claimed_by
         self.stopping = threading.Event()
+        self.limits: Limits | None = None  # of a pool: what it does about jobs that hang
+        self.number = 0  # of its thread in a pool
         self.value: Any = None
 
     @property
@@ -250,11 +252,36 @@ def work_simple_job(job: Job, worker: Worker) -> None:
             raise
 
 
-def watched(job: Job, worker: Worker, perform: Callable[[], Any], part: int | None = None) -> Any:
-    """Perform a job, or a part of it, within its timeout and the wrappers of the plugins."""
-    if job.timeout is not None:
-        return within_timeout(job, lambda: _in_wrappers(job, perform, part))
-    return _in_wrappers(job, perform, part)
+def watched(
+    job: Job,
+    worker: Worker,
+    perform: Callable[[], Any],
+    part: int | None = None,
+    give_up: GiveUp | None = None,
+) -> Any:
+    """Perform a job, or a part of it, within its limits and the wrappers of the plugins.
+
+    Args:
+        give_up: fails the part in the store, if its thread hangs past the timeout.
+    """
+    if job.timeout is None and job.stuck_after is None:
+        return _in_wrappers(job, perform, part)
+    return within_limits(
+        job,
+        worker.limits,
+        worker.number,
+        lambda: _in_wrappers(job, perform, part),
+        part,
+        give_up or (lambda error: _give_up(job, error, worker)),
+    )
+
+
+def _give_up(job: Job, error: BaseException, worker: Worker) -> bool:
+    """Fail a job whose thread hangs; this runs on another one."""
+    fresh = still_held(job)
+    if fresh is not None:
+        in_fresh_context(fail, fresh, error, Worker(worker.name))
+    return fresh is not None
 
 
 def _in_wrappers(job: Job, perform: Callable[[], Any], part: int | None) -> Any:

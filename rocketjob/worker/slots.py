@@ -27,6 +27,7 @@ HEADER = struct.Struct("dQQddQ")
 BEAT, WORKED, READY, TURN, REVOKED, UNSURE = (8 * number for number in range(6))
 SLOT = struct.Struct("=12sQ")  # a job's id, and the part of it that is in work, from 1
 ID_BYTES = 12
+DEADLINE = struct.Struct("d")
 PLACES = 1024  # for jobs that are performed and not yet written: more than a pool lets come up
 
 
@@ -40,7 +41,8 @@ class Slots:
     def __init__(self, threads: int, descriptor: int | None = None) -> None:
         self.threads = threads
         self._list = HEADER.size + threads * SLOT.size
-        size = self._list + PLACES * ID_BYTES
+        self._deadlines = self._list + PLACES * ID_BYTES
+        size = self._deadlines + threads * DEADLINE.size
         self.descriptor = _new(size) if descriptor is None else descriptor
         self._memory = mmap.mmap(self.descriptor, size)
         self._free = deque(range(PLACES))
@@ -56,6 +58,10 @@ class Slots:
         """Note what a thread, numbered from 1, performs: a job, or a part of one; or nothing."""
         binary = id.binary if isinstance(id, ObjectId) else bytes(ID_BYTES)
         SLOT.pack_into(self._memory, HEADER.size + (number - 1) * SLOT.size, binary, part)
+
+    def set_deadline(self, number: int, at: float) -> None:
+        """Note until when a thread may be at its job, on the monotonic clock; 0.0: without end."""
+        DEADLINE.pack_into(self._memory, self._deadlines + (number - 1) * DEADLINE.size, at)
 
     def finished(self, id: ObjectId, number: int) -> None:
         """Note a claim under which a job was performed, and whose outcome is not written yet."""
@@ -123,18 +129,28 @@ class Slots:
 
     def performed(self) -> list[str]:
         """Return what is, or was at its death, being performed: `job`, or `job/part`."""
+        return [name for number in range(self.threads) for name in self._performed_by(number)]
+
+    def _performed_by(self, number: int) -> list[str]:
+        binary, part = SLOT.unpack_from(self._memory, HEADER.size + number * SLOT.size)
+        if not any(binary):
+            return []
+        return [f"{ObjectId(binary)}/{part}" if part else str(ObjectId(binary))]
+
+    def overdue(self, at: float) -> list[str]:
+        """Return what should have ended before a time, and was not even asked to."""
         names = []
         for number in range(self.threads):
-            binary, part = SLOT.unpack_from(self._memory, HEADER.size + number * SLOT.size)
-            if any(binary):
-                names.append(f"{ObjectId(binary)}/{part}" if part else str(ObjectId(binary)))
+            place = self._deadlines + number * DEADLINE.size
+            if 0.0 < DEADLINE.unpack_from(self._memory, place)[0] < at:
+                names += self._performed_by(number)
         return names
 
     def started(self) -> set[ObjectId] | None:
         """Return the jobs that are performed or wait to be written; None if it cannot be told."""
         # In this order: a thread adds to the list before it empties its slot.
         performed = {ObjectId(name.partition("/")[0]) for name in self.performed()}
-        packed = bytes(self._memory[self._list :])
+        packed = bytes(self._memory[self._list : self._deadlines])
         ids = {packed[at : at + ID_BYTES] for at in range(0, len(packed), ID_BYTES)}
         if struct.unpack_from("Q", self._memory, UNSURE)[0]:
             return None

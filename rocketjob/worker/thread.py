@@ -20,6 +20,7 @@ from rocketjob.jobs.claims import Claim, claim_of
 from rocketjob.jobs.job import Job
 from rocketjob.queue.dispatch import Queue
 from rocketjob.states.machine import Change
+from rocketjob.worker.limits import Limits
 from rocketjob.worker.runner import Worker, after_commit, fail_refused, work_claimed_job
 from rocketjob.worker.surroundings import Surroundings
 
@@ -46,6 +47,8 @@ class Watch(Protocol):
 
     def performing(self, number: int, id: ObjectId | None, part: int = 0) -> None: ...
 
+    def set_deadline(self, number: int, at: float) -> None: ...
+
     def finished(self, id: ObjectId, number: int) -> None: ...
 
     def written(self, id: ObjectId, number: int) -> None: ...
@@ -63,6 +66,7 @@ class Pool(Protocol):
     stopping: threading.Event
     watch: Watch | None
     surroundings: Surroundings
+    limits: Limits
 
     def next_task(self) -> Task | None: ...
 
@@ -91,7 +95,7 @@ class ThreadWorker(Worker):
     def __init__(self, pool: Pool, number: int) -> None:
         super().__init__(pool.queue.worker_name, queue=pool.queue)
         self.pool, self.number = pool, number
-        self.stopping = pool.stopping
+        self.stopping, self.limits = pool.stopping, pool.limits
         self._submitted = False  # whether the end of the present job is left to the pool
         self._claim: Claim | None = None  # of the present job, by the pool or by this thread
         self.job: Job | None = None  # what it works on

@@ -186,4 +186,5 @@ class Batch(BatchModel, abstract=True):
         # Lazy for start-up time: only those who ask need it.
         from rocketjob_plugins.batch.explain import remarks
 
-        return remarks(self)
+        yield from super().remarks()
+        yield from remarks(self)

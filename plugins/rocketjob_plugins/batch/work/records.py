@@ -12,7 +12,7 @@ import attrs
 from rocketjob.base import clock
 from rocketjob.base.errors import JobTimeout
 from rocketjob.jobs import holds
-from rocketjob.jobs.exception import message_of
+from rocketjob.jobs.exception import JobException, message_of
 from rocketjob.jobs.performance import performance_of
 from rocketjob.model.record import values_of
 from rocketjob.worker import async_loop
@@ -21,7 +21,8 @@ from rocketjob_plugins.batch.class_body import held_back_by
 from rocketjob_plugins.batch.io.tables import BLANK
 from rocketjob_plugins.batch.outcome import rejects
 from rocketjob_plugins.batch.outcome.render import Outcome
-from rocketjob_plugins.batch.slice import Slice
+from rocketjob_plugins.batch.slice import EXCEPTION, RELEASED, Slice
+from rocketjob_plugins.batch.slices import claim_guard
 from rocketjob_plugins.batch.statistics import Statistics
 from rocketjob_plugins.batch.work.interruption import Interruption
 
@@ -90,7 +91,13 @@ class SlicePerformer:
         outcome, began = Outcome(slice_, job), time.monotonic()
         job.current_slice = slice_
         try:
-            watched(job, self.worker, lambda: self._in_callbacks(slice_, outcome), slice_.id)
+            watched(
+                job,
+                self.worker,
+                lambda: self._in_callbacks(slice_, outcome),
+                slice_.id,
+                lambda error: give_up(job, slice_, error),
+            )
             outcome.seal()
         except BaseException as error:
             if error is performance_of(job).asked and not isinstance(error, JobTimeout):
@@ -175,6 +182,15 @@ class SlicePerformer:
         if asked is not None:
             self._interruption.happened = True
         outcome.release_at(index)
+
+
+def give_up(job: BatchModel, slice_: Slice, error: JobTimeout) -> bool:
+    """Fail a slice at which a thread hangs, as it was when it was claimed."""
+    exception = JobException.of(error, slice_.worker_name)
+    changed = {"state": "failed", "exception": EXCEPTION.encode(exception)}  # type: ignore[misc]
+    update = {"$set": changed, "$unset": RELEASED, "$inc": {"failure_count": 1}}
+    found = job.input.store.collection(job.input.name).update_one(claim_guard(slice_), update)
+    return bool(found.matched_count)
 
 
 def _performer(job: BatchModel) -> Callable[[Any], Any]:

@@ -207,9 +207,11 @@ class SliceWorker:
     def _claim(self) -> list[Slice]:
         job = self.job
         # Where slices may be deferred each is asked for alone: those of a group would count. So is
-        # one in quarantine: should its server die, then it is known to have been performed.
+        # one in quarantine: should its server die, then it is known to have been performed; and one
+        # with a timeout: a thread that hangs would keep the others.
         queue = self.worker.queue
-        alone = type(job).__batch_throttles__ or (queue is not None and queue.quarantined)
+        is_suspect = queue is not None and queue.quarantined
+        alone = type(job).__batch_throttles__ or is_suspect or job.timeout is not None
         limit = 1 if alone else self._group
         return self._claim_one() if job.throttle_running_workers else self._claim_up_to(limit)
 
