@@ -15,6 +15,7 @@ from rocketjob.base.text import relative
 from rocketjob.jobs.shown import class_name
 from rocketjob.jobs.steering import Stale, may, steer
 from rocketjob_contrib.mission_control.errors import Missing
+from rocketjob_contrib.mission_control.jobs.tabs import forget_counts
 
 if TYPE_CHECKING:
     from rocketjob_contrib.mission_control.view import View
@@ -159,6 +160,7 @@ def doing(action: Action) -> Callable[[View], Response]:
             job=class_name(job),
             login=view.identity.login or "",
         )
+        forget_counts(view)
         link = None if action.event == "destroy" else f"/jobs/{job.id}"
         view.say("success", f"{name} {action.done}", link)
         return view.go(_back(view, action))

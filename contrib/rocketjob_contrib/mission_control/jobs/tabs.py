@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,8 @@ from rocketjob import Job
 from rocketjob.base import clock
 from rocketjob.jobs import holds
 from rocketjob.jobs.query import JobQuery
+from rocketjob.store import Filter
+from rocketjob_contrib.mission_control.indexes import HAS_ENDED
 from rocketjob_contrib.mission_control.lists import Column, Count, Listing
 from rocketjob_contrib.mission_control.sections import Tab
 
@@ -21,6 +24,10 @@ if TYPE_CHECKING:
 SEARCHED = ("_type", "description")
 JUST_STARTED = timedelta(seconds=0.1)
 """Jobs that have run for less are mostly about to be held back by a throttle."""
+
+COUNTS = "jobs.counts"
+MANY = 100_000  # jobs, which take a while to count
+COUNTS_KEPT = 2.0  # seconds
 
 CLASS = Column("class", "Class", "_type")
 DESCRIPTION = Column("description", "Description", "description")
@@ -39,6 +46,7 @@ class JobTab:
         query: selects its jobs.
         counted: the key of its number in `Job.counts_by_state`; None: not counted.
         fields: what is read of each job for its columns, besides what every list needs.
+        indexed: what its jobs have, so that an index of the plugin has them in their order.
     """
 
     name: str
@@ -48,6 +56,7 @@ class JobTab:
     listing: Listing
     counted: str | None = None
     fields: tuple[str, ...] = ()
+    indexed: Filter | None = None
     empty: str = "There are no jobs here."
 
 
@@ -70,6 +79,7 @@ def _ended(state: str, empty: str) -> JobTab:
         listing=_listing(column, order=("-completed_at",)),
         counted=state,
         fields=("completed_at",),
+        indexed=HAS_ENDED,
         empty=empty,
     )
 
@@ -113,7 +123,7 @@ def _all_tabs() -> list[JobTab]:
                 PRIORITY,
                 Column("queued_for", "Queued for", number=True),
                 THROTTLED,
-                order=("priority", "created_at"),
+                order=("priority", "_id"),  # as workers take them
             ),
             counted="queued_now",
             fields=("record_count", *holds.KEYS),
@@ -131,7 +141,7 @@ def _all_tabs() -> list[JobTab]:
                 PRIORITY,
                 Column("started", "Started", "started_at"),
                 THROTTLED,
-                order=("priority", "created_at"),
+                order=("priority", "_id"),  # as workers take them
             ),
             counted="running",
             fields=(
@@ -155,6 +165,7 @@ def _all_tabs() -> list[JobTab]:
             ),
             counted="completed",
             fields=("completed_at", "started_at"),
+            indexed=HAS_ENDED,
             empty="No completed job is kept: most classes have theirs removed at once "
             "(destroy_on_complete).",
         ),
@@ -168,9 +179,26 @@ TABS = {tab.name: tab for tab in _all_tabs()}
 
 
 def counts(view: View) -> dict[str, int]:
-    """Return the number of jobs by state, read once for a page."""
-    found: dict[str, int] = view.once("jobs.counts", Job.counts_by_state)
+    """Return the number of jobs by state, read once for a page.
+
+    Where there are very many, which takes long, pages of the next moment have the same numbers.
+    """
+    found: dict[str, int] = view.once("jobs.counts", lambda: _counted(view.site.memory))
     return found
+
+
+def _counted(memory: dict[str, Any]) -> dict[str, int]:
+    until, found = memory.get(COUNTS, (0.0, {}))
+    if until < time.monotonic():
+        found = Job.counts_by_state()
+        if sum(found.values()) > MANY:
+            memory[COUNTS] = (time.monotonic() + COUNTS_KEPT, found)
+    return dict(found)
+
+
+def forget_counts(view: View) -> None:
+    """Have the next page count again, as something has just been changed."""
+    view.site.memory.pop(COUNTS, None)
 
 
 def total(view: View, tab: JobTab) -> Count:
