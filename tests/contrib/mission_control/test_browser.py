@@ -33,7 +33,11 @@ def served(file_store):
 def paths_of(served):
     """Return every page that can be looked at, by the table of routes; one question a module."""
     ids = {
-        "jobs": [DemoMailJob.failed().first().id, DemoImportJob.running().first().id],
+        "jobs": [
+            DemoMailJob.failed().first().id,
+            DemoImportJob.running().first().id,
+            DemoMailJob.queued_now().first().id,
+        ],
         "servers": [Server.running().first().id],
         "directories": [DirmonEntry.where(state="enabled").first().id],
     }

@@ -69,19 +69,20 @@ def newest(view: View, filter: Filter, name: str) -> Newest:
     Args:
         name: of what is looked for, by which it is remembered for a moment.
     """
-    memory = view.site.memory.setdefault("searches", {})
-    now = time.monotonic()
-    until, found = memory.get(name, (0.0, None))
-    if found is None or until < now:
-        found = _look(filter)
-        if len(memory) >= KEPT:
-            memory.clear()
-        memory[name] = (time.monotonic() + AGAIN * (time.monotonic() - now), found)
+    memory: dict[str, tuple[float, Newest]] = view.site.memory.setdefault("searches", {})
+    now, known = time.monotonic(), memory.get(name)
+    if known is not None and known[0] > now:
+        return known[1]
+    found = _look(filter)
+    if len(memory) >= KEPT:
+        memory.clear()
+    memory[name] = (time.monotonic() + AGAIN * (time.monotonic() - now), found)
     return found
 
 
 def _look(filter: Filter) -> Newest:
-    matches, ids, number = compile_match(normalise(filter)), [], 0
+    matches, number = compile_match(normalise(filter)), 0
+    ids: list[Any] = []
     until = time.monotonic() + SECONDS
     order = [("_id", -1)]
     for stored in Job.collection().find({}, READ, sort=order, limit=LOOKED_AT + 1):

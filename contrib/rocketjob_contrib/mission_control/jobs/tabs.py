@@ -13,7 +13,8 @@ from rocketjob import Job
 from rocketjob.base import clock
 from rocketjob.jobs import holds
 from rocketjob.jobs.query import JobQuery
-from rocketjob.store import Filter
+from rocketjob.states.state import State
+from rocketjob.store import Filter, context
 from rocketjob_contrib.mission_control.indexes import HAS_ENDED
 from rocketjob_contrib.mission_control.lists import Column, Count, Listing
 from rocketjob_contrib.mission_control.sections import Tab
@@ -178,6 +179,28 @@ def _all_tabs() -> list[JobTab]:
 TABS = {tab.name: tab for tab in _all_tabs()}
 
 
+def all_tabs() -> list[JobTab]:
+    """Return the lists: those of the kernel's states, then those of the states of plugins."""
+    return [*TABS.values(), *map(_of_plugin, context.current().plugins.states.values())]
+
+
+def _of_plugin(state: State) -> JobTab:
+    title = state.name.replace("_", " ").capitalize()
+    return JobTab(
+        name=state.name,
+        title=title,
+        path=f"/jobs/{state.name}",
+        query=lambda: Job.in_state(state.name),
+        listing=_listing(
+            PRIORITY,
+            Column("created", "Created", "created_at"),
+            order=("priority", "_id"),
+        ),
+        counted=state.name,
+        empty=f"No job is in the state {state.name}, in which {state.text}.",
+    )
+
+
 def counts(view: View) -> dict[str, int]:
     """Return the number of jobs by state, read once for a page.
 
@@ -219,5 +242,6 @@ def entries(view: View) -> list[Tab]:
             icon=tab.name,
             count=None if tab.counted is None else total(view, tab),
         )
-        for tab in TABS.values()
+        for tab in all_tabs()
+        if view.site.has(tab.path)
     ]
