@@ -84,8 +84,8 @@ def register_hookspecs(manager: Any) -> None:
 
 @hookimpl
 def register_indexes() -> dict[str, list[dict[str, Any]]]:
-    from rocketjob import Job
-    from rocketjob_contrib.mission_control import indexes  # both for start-up time
+    from rocketjob import Job  # both for start-up time
+    from rocketjob_contrib.mission_control import indexes
 
     return {Job.collection_name: [indexes.ENDED]}
 
