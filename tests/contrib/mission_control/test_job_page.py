@@ -389,3 +389,6 @@ def test_R16_of_failed_slices_too(rocketjob):
     fail_slices(job, 1, message="the record 4111-1111 is wrong")
     page = as_role("manager", redact_messages=True).get(f"/jobs/{job.id}")
     assert "ValueError" in page.text and "4111-1111" not in page.text
+    page = as_role("manager", redact_messages=True).get(f"/jobs/{job.id}/exception?slice=1")
+    assert page.status_code == 200
+    assert "ValueError" in page.text and "4111-1111" not in page.text
