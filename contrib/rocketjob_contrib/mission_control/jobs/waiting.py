@@ -11,7 +11,7 @@ from starlette.responses import Response
 
 from rocketjob import Job
 from rocketjob.jobs.shown import class_name
-from rocketjob.states.state import KERNEL_STATES
+from rocketjob.states.transitions import KERNEL_STATES
 from rocketjob_contrib.mission_control.panels import Panel
 
 if TYPE_CHECKING:
