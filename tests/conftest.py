@@ -105,6 +105,11 @@ def rocketjob(other_store):
         yield made
 
 
+def pytest_make_parametrize_id(config, val, argname):
+    """Name bytes by their length: those of gzip hold the time, and the processes must agree."""
+    return f"{len(val)} bytes" if isinstance(val, bytes) else None
+
+
 def pytest_configure(config):
     config.addinivalue_line("markers", "both_stores: on MongoDB without transactions too")
 
