@@ -22,7 +22,7 @@ settings.load_profile("rocketjob")
 
 
 # They start servers, kill processes, or look how long something takes: two at once would disturb
-# each other. With `pytest -n 2` one process has them all, and the other one has the rest meanwhile.
+# each other. With `pytest -n 3` one process has them all, and the others have the rest meanwhile.
 ONE_AT_A_TIME = (
     "tests/acceptance/test_batch_chaos.py",  # the first to be collected, so that they begin at once
     "tests/acceptance/test_chaos.py",

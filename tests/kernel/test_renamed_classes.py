@@ -10,11 +10,11 @@ from rocketjob.jobs.job import job_class
 from rocketjob.queue.eligible import Eligible, takes
 from rocketjob_plugins.batch import Batch, InputCategory
 from rocketjob_plugins.cron import Cron, scheduled
-from rocketjob_plugins.cron.schedules import sync, undeclared
+from rocketjob_plugins.cron.schedules import undeclared
 from rocketjob_plugins.dirmon import DirmonEntry
 from rocketjob_plugins.singleton import Singleton
 from rocketjob_plugins.throttle import Throttle, ThrottleDependentJobs
-from support.deploy import MADE, deploy, forget, forget_all
+from support.deploy import MADE, deploy, forget, forget_all, sync_made
 
 done = []
 
@@ -210,10 +210,10 @@ def test_a_singleton_without_its_old_name_does_not_see_the_old_job(rocketjob):
 def test_a_schedule_goes_on_under_the_new_name(rocketjob):
     declared = {"cron_schedule": "0 1 * * * UTC"}
     scheduled(before(Cron, **declared))
-    sync()
+    sync_made()
     new = scheduled(after(Cron, **declared))
     assert list(undeclared()) == []
-    assert [step.action for step in sync()] == ["nothing"]
+    assert [step.action for step in sync_made()] == ["nothing"]
     assert new.count() == 1
     with pytest.raises(ValidationError, match="Another instance of PresentNameJob"):
         new.create()
@@ -222,10 +222,10 @@ def test_a_schedule_goes_on_under_the_new_name(rocketjob):
 def test_named_schedules_that_are_not_singletons_go_on(rocketjob):
     declared = {"cron_schedule": "0 1 * * * UTC", "cron_singleton": False}
     scheduled("0 2 * * * UTC", name="acme")(scheduled(before(Cron, **declared)))
-    sync()
+    sync_made()
     keys = sorted(job.cron_key for job in Cron.all())
     new = scheduled("0 2 * * * UTC", name="acme")(scheduled(after(Cron, **declared)))
-    sync()
+    sync_made()
     assert sorted(job.cron_key for job in new.all()) == keys
 
 

@@ -5,8 +5,7 @@ import pytest
 from rocketjob import Job, StateConflict, ValidationError, field
 from rocketjob.model.document import Document
 from rocketjob_plugins.cron import Cron, scheduled
-from rocketjob_plugins.cron.schedules import sync
-from support.deploy import deploy, forget_all, roll_back
+from support.deploy import deploy, forget_all, roll_back, sync_made
 
 seen = []
 
@@ -211,11 +210,11 @@ def test_what_a_series_hands_on_is_under_the_present_name(rocketjob):
     path = {"path": field(default="x", copy_on_restart=True)}
     cls = deploy("FieldDeployCronJob", Cron, fields={"path": str}, **path, **schedule)
     scheduled(path="a.csv")(cls)
-    sync()
+    sync_made()
     renamed = {"file_name": field(default="x", copy_on_restart=True, formerly="path")}
     new = deploy("FieldDeployCronJob", Cron, fields={"file_name": str}, **renamed, **schedule)
     scheduled(file_name="b.csv")(new)
-    (step,) = sync()
+    (step,) = sync_made()
     assert step.action == "update"  # nobody has edited it by hand
     rocketjob.travel(new.first().run_at)
     assert rocketjob.work_off() == 1

@@ -2,6 +2,7 @@
 
 from rocketjob import Job
 from rocketjob.model import registry
+from rocketjob_plugins.cron.schedules import declared_schedules, sync
 
 MADE = []
 
@@ -37,3 +38,8 @@ def roll_back(cls):
             forget(other)
     registry.register(cls)
     registry.note_change()
+
+
+def sync_made():
+    """Bring the schedules of these classes alone: others may be loaded in the process."""
+    return sync(each for each in declared_schedules() if each.job_class in MADE)
