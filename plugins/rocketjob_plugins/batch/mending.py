@@ -212,4 +212,4 @@ def _no_longer(id: int, now: FailedSlice | None) -> SliceChanged:
         why = f"is {now.slice.state}: it has been retried"
     else:
         why = "was changed by somebody else in the meantime"
-    return SliceChanged(f"slice {id} {why}; nothing was done", now)
+    return SliceChanged(f"slice {id} {why}", now)

@@ -8,6 +8,7 @@ import pytest
 
 from rocketjob import Job
 from rocketjob.server.server import Server
+from rocketjob_plugins.batch import mending
 from rocketjob_plugins.demo.population import DemoImportJob, DemoMailJob, Life, populate
 from rocketjob_plugins.dirmon.entry import DirmonEntry
 from support.chromium import Served, faults_of, look_at, page_of, started_browser
@@ -210,6 +211,46 @@ def test_P64_without_scripts_lists_pages_and_actions_work(served, chromium):
         page.click("form[method=post] button")
         assert "is tried again" in page.inner_text(".message.success")
         assert job.reload().is_queued
+
+
+def test_R01_of_two_who_edit_one_record_nobodys_work_is_lost(served, chromium):
+    job = DemoImportJob.running().first()
+    seen = mending.find(job, mending.ids_of_failed(job, None, 1)[0])
+    record = "caf\x00\r\n\\x41 \u00fc\t<b>"
+    mending.replace_record(job, seen.id, 0, record, seen.digest)
+    with page_of(chromium, scripts=False) as first, page_of(chromium, quiet=False) as second:
+        for page in (first, second):
+            page.goto(f"{served.address}/jobs/{job.id}/view_slice?slice={seen.id}")
+            page.click("a[title^='Edit record']")
+        first.click("form.card button")  # as it is, through a real form
+        assert "is saved" in first.inner_text(".message.success")
+        assert job.input.find(seen.id)[0] == record
+        first.click("a[title^='Edit record']")
+        first.fill("#text", "of ada")
+        first.click("form.card button")
+        second.fill("#text", "of bob")
+        second.click("form.card button")
+        assert second.input_value("#text") == "of bob"
+        assert second.inner_text("pre.now") == "of ada"
+        assert job.input.find(seen.id)[0] == "of ada"
+        second.click("form.card button")
+        second.locator(".message.success").wait_for()
+        assert job.input.find(seen.id)[0] == "of bob"
+
+
+def test_a_job_is_edited_in_a_real_form_which_changes_only_what_was_touched(served, chromium):
+    job = DemoMailJob.failed().first()
+    job.update(description="a\r\nb\n\n", recipient="\nbegins with a line break")
+    with page_of(chromium) as page:
+        page.goto(f"{served.address}/jobs/{job.id}/edit")
+        page.fill("[name='field.template']", "one\ntwo")
+        page.fill("[name='field.priority']", "3")
+        page.keyboard.press("Enter")
+        page.locator(".message.success").wait_for()
+        assert page.url == f"{served.address}/jobs/{job.id}"
+    job.reload()
+    assert (job.template, job.priority) == ("one\ntwo", 3)
+    assert (job.description, job.recipient) == ("a\r\nb\n\n", "\nbegins with a line break")
 
 
 def test_shift_click_sorts_by_a_further_column(served, chromium):

@@ -308,6 +308,22 @@ def test_W72_save_goes_to_the_job_and_cancel_goes_back(rocketjob):
     assert job.reload().priority == 7
 
 
+def test_W116_the_priority_is_set_on_the_page_of_the_job(rocketjob):
+    job = EditedJob.create()
+    client = browser()
+    page = client.get(f"/jobs/{job.id}")
+    (seen,) = [a["value"] for a in tags(page, "input", name="seen.priority")]
+    typed = {"seen.priority": seen, "field.priority": "3"}
+    answer = client.post(f"/jobs/{job.id}", data=typed)
+    assert answer.headers["location"] == f"/jobs/{job.id}"
+    assert (job.reload().priority, job.text) == (3, None)
+    assert client.post(f"/jobs/{job.id}", data=typed | {"field.priority": "4"}).status_code == 409
+    assert client.post(f"/jobs/{job.id}", data={"field.priority": "400"}).status_code == 422
+    assert not tags(as_role("view").get(f"/jobs/{job.id}"), "input", name="field.priority")
+    job.abort()
+    assert not tags(client.get(f"/jobs/{job.id}"), "input", name="field.priority")
+
+
 @pytest.mark.parametrize("method", ["PUT", "PATCH"])
 def test_the_paths_of_the_original_save_too(rocketjob, method):
     job = EditedJob.create()

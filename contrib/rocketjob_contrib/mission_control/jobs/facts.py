@@ -14,6 +14,8 @@ from rocketjob.jobs.holds import Hold
 from rocketjob.jobs.present import duration_text
 from rocketjob.jobs.shown import STANDARD, own_fields, progress_of
 from rocketjob.model.record import record_of
+from rocketjob_contrib.mission_control.form_values import digest
+from rocketjob_contrib.mission_control.jobs import edit
 from rocketjob_contrib.mission_control.jobs.batch import SliceCounts
 from rocketjob_contrib.mission_control.templating import moment
 
@@ -44,7 +46,7 @@ def facts_of(view: View, job: Job, slices: SliceCounts | None) -> list[tuple[str
         ("Description", job.description),
         ("Cron schedule", getattr(job, "cron_schedule", None)),
         ("Upload file name", without_passwords(getattr(job, "upload_file_name", None))),
-        ("Priority", job.priority),
+        ("Priority", _priority(view, job)),
         ("Failure count", job.failure_count or None),
         ("Throttle group", getattr(job, "throttle_group", None)),
         ("Throttle running workers", getattr(job, "throttle_running_workers", None) or None),
@@ -57,6 +59,19 @@ def facts_of(view: View, job: Job, slices: SliceCounts | None) -> list[tuple[str
         ("ID", Markup("<code>{}</code>").format(job.id)),
     ]
     return [(name, value) for name, value in pairs if value not in (None, "")]
+
+
+def _priority(view: View, job: Job) -> Any:
+    """Return the priority; in a form of its own for those who may change it."""
+    if not edit.may_edit(view, job):
+        return job.priority
+    now = job.priority
+    return Markup(
+        '<details class="set"><summary>{} <span class="muted">change</span></summary><form class="inline" method="post" action="{}">'
+        '<input type="hidden" name="seen.priority" value="{}">'
+        '<input type="number" name="field.priority" value="{}" min="1" max="100" required '
+        'aria-label="Priority"> <button class="button small">Set</button></form></details>'
+    ).format(now, view.url(f"/jobs/{job.id}"), digest(str(now)), now)
 
 
 def _held_back(job: Job) -> str | None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 log = Logger("rocketjob.web")
 ROWS = 25  # records on a page
-SHOWN = 2000  # characters of a record in a table
+SHOWN = 1000  # characters of a record in a table
 FRAME = re.compile(r'\s*File "(?P<path>[^"]*)", line \d+')
 LIBRARY = re.compile(r"[/\\](site-packages|dist-packages|lib[/\\]python\d[^/\\]*)[/\\]|^<frozen ")
 OURS = re.compile(r"[/\\]rocketjob(_plugins|_contrib)?[/\\]")
