@@ -67,7 +67,8 @@ def _priority(view: View, job: Job) -> Any:
         return job.priority
     now = job.priority
     return Markup(
-        '<details class="set"><summary>{} <span class="muted">change</span></summary><form class="inline" method="post" action="{}">'
+        '<details class="set"><summary>{} <span class="muted">change</span></summary>'
+        '<form class="inline" method="post" action="{}">'
         '<input type="hidden" name="seen.priority" value="{}">'
         '<input type="number" name="field.priority" value="{}" min="1" max="100" required '
         'aria-label="Priority"> <button class="button small">Set</button></form></details>'
