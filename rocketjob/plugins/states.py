@@ -8,7 +8,7 @@ from types import MappingProxyType
 from rocketjob.base.errors import PluginError
 from rocketjob.states.state import EventCommand, State, fault_of
 
-OF_JOBS = frozenset(["list", "show", "counts", "set", "explain", "event"])
+OF_JOBS = frozenset(["list", "show", "counts", "set", "explain", "event", "migrate"])
 OF_EVENTS = frozenset(["retry", "abort", "pause", "resume", "fail", "run-now", "destroy"])
 
 

@@ -49,6 +49,21 @@ class ReportJob(Job):
         return {"calculation": 24 * 1000}
 
 
+class RenamedJob(Job):
+    formerly = ["OldNameJob", "old.module.OldNameJob"]
+    schema_version = 2
+
+    file_name: str = field(formerly="path")
+    note: str | None = field(default=None, formerly=["remark", "comment"])
+
+    @classmethod
+    def upcast(cls, document: dict[str, Any]) -> dict[str, Any]:
+        return document | {"note": "upcast"}
+
+    def perform(self) -> None:
+        assert_type(self.file_name, str)
+
+
 class EveryTypeJob(Job):
     amount: Decimal | None = None
     span: timedelta = timedelta(0)
