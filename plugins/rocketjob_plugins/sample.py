@@ -167,6 +167,7 @@ def _command() -> click.Command:
 
     @command(
         "sample",
+        changes=False,
         short_help="Write sample records to try things out with.",
         examples=[
             ("A million orders, one in a thousand bad", "sample csv --rows 1000000 --bad 0.1%"),

@@ -132,6 +132,7 @@ class Config:
     where: dict[str, Any] | None = _setting(
         None, mongo_filter, "run only jobs that match this filter"
     )
+    actor: str | None = _setting(None, string, "who acts here; the login name if not set")
     log_level: str = _setting("info", level, "lowest level that is logged")
     log: Any = _setting("console", _log, "console, json, a file, or a list of targets")
     disabled_plugins: list[str] = _setting([], strings, "plugins that are not loaded")

@@ -26,6 +26,7 @@ EVERY = 0.5  # seconds between two reports of progress
 
 @command(
     "check",
+    changes=False,
     short_help="Check the code before it is deployed.",
     makes_store=False,
     examples=(

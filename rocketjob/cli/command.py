@@ -7,9 +7,10 @@ from typing import Any, TypeVar
 
 import click
 
+from rocketjob.base.acts import acting
 from rocketjob.base.text import nearest
 from rocketjob.cli.options import GlobalOption, global_options
-from rocketjob.cli.session import session_of
+from rocketjob.cli.session import actor, session_of
 
 Example = tuple[str, str]
 """What a command line does, and the command line without the `rocketjob` in front."""
@@ -77,6 +78,8 @@ class Command(_Teaching):
         examples: pairs of what it does and the command line, for the help.
         section: the heading under which `rocketjob --help` lists it.
         makes_store: whether a store that does not exist is made; not by what only looks.
+        changes: whether a person changes something with it. It then has `--reason`, and what it
+            changes is recorded as that person's doing: see the hook `act_writes`.
     """
 
     def __init__(
@@ -85,15 +88,44 @@ class Command(_Teaching):
         examples: Sequence[Example] = (),
         section: str | None = None,
         makes_store: bool = True,
+        changes: bool = True,
         **attributes: Any,
     ) -> None:
         super().__init__(*args, **attributes)
         self.examples, self.section, self.makes_store = examples, section, makes_store
+        self.changes = changes
+        if changes and not any(param.name == "reason" for param in self.params):
+            self.params.append(_reason_option())
         self.params.extend(global_options())
 
     def invoke(self, ctx: click.Context) -> Any:
-        session_of(ctx).apply(self.makes_store)
-        return super().invoke(ctx)
+        session = session_of(ctx)
+        session.apply(self.makes_store)
+        if not self.changes:
+            return super().invoke(ctx)
+        reason = ctx.params.get("reason", session.reason)
+        with acting(actor(), how=_how(ctx), via="command", reason=reason):
+            return super().invoke(ctx)
+
+
+def _how(ctx: click.Context) -> str:
+    """Return the command as it is written, with `rocketjob` for whatever it was called as."""
+    return " ".join(["rocketjob", *ctx.command_path.split()[1:]])
+
+
+def _reason_option() -> click.Option:
+    return click.Option(
+        ["--reason"],
+        metavar="TEXT",
+        expose_value=False,
+        callback=_note_reason,
+        help="why; kept with what is changed",
+    )
+
+
+def _note_reason(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    session_of(ctx).reason = value
+    return value
 
 
 class Group(_Teaching, click.Group):

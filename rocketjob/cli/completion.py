@@ -14,6 +14,7 @@ VARIABLE = "_ROCKETJOB_COMPLETE"
 
 @command(
     "completion",
+    changes=False,
     short_help="Print a completion script.",
     examples=[
         ("bash, permanently", "completion bash >> ~/.bashrc"),

@@ -19,6 +19,7 @@ from rocketjob.cli.session import session_of
 
 @command(
     "config",
+    changes=False,
     short_help="Show every setting and its origin.",
     examples=[
         ("Every setting, its value and where it comes from", "config"),

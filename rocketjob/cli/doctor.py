@@ -25,6 +25,7 @@ MARKS = {OK: ("ok", "green"), WARNING: ("warning", "yellow"), PROBLEM: ("problem
 
 @command(
     "doctor",
+    changes=False,
     short_help="Show what is wrong and what to do.",
     makes_store=False,
     examples=(

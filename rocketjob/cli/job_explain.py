@@ -14,6 +14,7 @@ from rocketjob.cli.types import JobId
 
 @click.command(
     "explain",
+    changes=False,
     cls=Command,
     short_help="Say why a job is not running now.",
     examples=[

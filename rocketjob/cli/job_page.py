@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import click
 
-from rocketjob import Job, UnknownJob
+from rocketjob import Job, UnknownJob, application
+from rocketjob.base.errors import HookFailed
 from rocketjob.base.text import relative
 from rocketjob.cli.job_json import event_commands, possible_events
 from rocketjob.cli.output import (
@@ -21,6 +22,7 @@ from rocketjob.cli.output import (
     to_json,
 )
 from rocketjob.jobs.exception import JobException
+from rocketjob.jobs.reasons import Section
 from rocketjob.jobs.shown import (
     class_name,
     own_fields,
@@ -64,6 +66,10 @@ def print_job(job: Job, reveal: bool) -> None:
     if job.history:
         print_heading("History")
         _print_history(job.history)
+    for section in sections_of(job):
+        print_heading(section.title)
+        for line in section.lines:
+            click.echo(f"  {clean(line)}")
     _print_possible(job)
 
 
@@ -72,6 +78,14 @@ def _print_unknown(job: Job) -> None:
     if unknown:
         print_heading("Stored, but no field of the class here")
         print_pairs(((name, as_text(value)) for name, value in unknown.items()), indent="  ")
+
+
+def sections_of(job: Job) -> list[Section]:
+    """Return what plugins show of a job; of one that fails, what went wrong."""
+    failed: list[HookFailed] = []
+    plugins = application.current().plugins
+    sections: list[Section] = plugins.collect("job_sections", failed.append, job=job)
+    return [*sections, *(Section("Not shown", [str(error)]) for error in failed)]
 
 
 def _is_idle(job: Job, name: str) -> bool:
@@ -151,7 +165,7 @@ def _print_history(history: list[HistoryEntry]) -> None:
                 entry.event if entry.count == 1 else f"{entry.event} ({entry.count} times)",
                 Cell(entry.state, style_of(entry.state)),
                 str(entry.claim_number or ""),
-                entry.worker_name or "",
+                entry.by or entry.worker_name or "",
                 entry.reason or "",
             )
             for entry in history

@@ -67,6 +67,7 @@ jobs = JobsGroup(
 
 @jobs.command(
     "list",
+    changes=False,
     short_help="List jobs, the newest first.",
     examples=[
         ("Failed and aborted jobs of a class", "jobs list -s failed -s aborted --class ReportJob"),
@@ -204,6 +205,7 @@ def _progress(job: Job) -> str:
 
 @jobs.command(
     "show",
+    changes=False,
     short_help="Show everything about jobs.",
     examples=[
         ("Fields, exception, history, and what can be done", "jobs show 55aeaf03a26ec0c1bd00008d"),
@@ -241,6 +243,7 @@ def show(ctx: click.Context, ids: tuple[ObjectId, ...], reveal: bool, as_json: b
 
 @jobs.command(
     "counts",
+    changes=False,
     short_help="Count jobs by class and state.",
     examples=[("All jobs", "jobs counts"), ("For programs", "jobs counts --json | jq .failed")],
 )

@@ -13,6 +13,7 @@ from rocketjob.cli.command import Group, json_option
 from rocketjob.cli.errors import FAILURE
 from rocketjob.cli.output import Column, clean, print_json, print_table
 from rocketjob.cli.session import import_app
+from rocketjob.model import deeds
 
 if TYPE_CHECKING:
     from rocketjob.queue.migration import Migration, Some
@@ -53,6 +54,8 @@ def _migrate(ctx: click.Context, yes: bool, as_json: bool) -> None:
     from rocketjob.queue.migration import Migration  # for start-up time
 
     import_app()
+    if yes:
+        deeds.record("migrate", "store", id=application.current().store.url)
     migration = Migration(application.current().store, writes=yes).run(progress("looked at"))
     _print_as_json(migration) if as_json else _print(migration)
     if not migration.is_complete:

@@ -34,7 +34,9 @@ def new() -> None:
     """Write a new plugin or application."""
 
 
-@new.command("plugin", examples=[("Write rocketjob-plugin-slack", "new plugin slack")])
+@new.command(
+    "plugin", changes=False, examples=[("Write rocketjob-plugin-slack", "new plugin slack")]
+)
 @click.argument("name")
 @click.option("--into", default=".", metavar="DIRECTORY", help="where the new directory is made")
 def plugin(name: str, into: str) -> None:
@@ -51,7 +53,7 @@ def plugin(name: str, into: str) -> None:
     _say_what_is_next(path, "rocketjob plugins " + name)
 
 
-@new.command("project", examples=[("Write shop", "new project shop")])
+@new.command("project", changes=False, examples=[("Write shop", "new project shop")])
 @click.argument("name")
 @click.option("--into", default=".", metavar="DIRECTORY", help="where the new directory is made")
 def project(name: str, into: str) -> None:

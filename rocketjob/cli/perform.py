@@ -24,6 +24,7 @@ from rocketjob.server import lifetime
 
 @command(
     "perform",
+    changes=False,
     short_help="Run a job here and now.",
     examples=[
         ("Run a job and print what it returns", "perform myapp.jobs:ReportJob username=Jack"),

@@ -16,6 +16,7 @@ from rocketjob.plugins.infos import PluginInfo
 
 @command(
     "plugins",
+    changes=False,
     short_help="Show the installed plugins.",
     examples=[
         ("All plugins, and what each provides", "plugins"),

@@ -47,6 +47,7 @@ EXAMPLES = (
 
 @click.command(
     "server",
+    changes=False,
     cls=Command,
     short_help="Run a server until it is stopped.",
     examples=EXAMPLES,

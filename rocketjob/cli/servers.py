@@ -56,7 +56,7 @@ def servers() -> None:
 # --- list ------------------------------------------------------------------------------------
 
 
-@servers.command("list", examples=EXAMPLES[:2])
+@servers.command("list", changes=False, examples=EXAMPLES[:2])
 @click.argument("name", required=False)
 @json_option
 @click.option("--watch", is_flag=True, help="repeat until Ctrl-C")

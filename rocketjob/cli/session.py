@@ -30,12 +30,14 @@ class Session:
         file: a configuration file instead of those in the current directory.
         debug: whether to show tracebacks.
         names_plugins: whether the command itself says which plugins are broken.
+        reason: why a person makes the command's changes.
     """
 
     given: dict[str, Any] = attrs.field(factory=dict)
     file: str | None = None
     debug: bool = False
     names_plugins: bool = False
+    reason: str | None = None
     _applied: dict[str, Any] = attrs.field(factory=dict)
 
     def apply(self, makes_store: bool = True) -> None:
@@ -61,6 +63,19 @@ class Session:
             os.environ[FILE_VARIABLE] = str(Path(self.file).resolve())
         application.reload(**self.given)
         self._applied = asked
+
+
+def actor() -> str | None:
+    """Return who runs this command: the setting `actor`, or else the login name."""
+    import getpass
+
+    named = application.current().config.actor
+    if named:
+        return named
+    try:
+        return getpass.getuser()
+    except (ImportError, KeyError, OSError):  # a user without a name, as in containers
+        return f"uid {os.getuid()}" if hasattr(os, "getuid") else None
 
 
 def session_of(ctx: click.Context) -> Session:

@@ -16,6 +16,8 @@ from rocketjob.base.text import megabytes
 from rocketjob.cli.command import Group, json_option
 from rocketjob.cli.errors import BadInput, Failure
 from rocketjob.cli.output import Cell, Column, print_json, print_table, styled
+from rocketjob.cli.session import warn
+from rocketjob.model import deeds
 from rocketjob.store import Store, copying
 from rocketjob.store.copying import Copied
 from rocketjob.store.upkeep import Compactable, Space, advice
@@ -52,6 +54,7 @@ def indexes(ctx: click.Context, rebuild: bool, as_json: bool) -> None:
     current = application.current()
     current.leave_indexes()  # those that cannot be made are shown here
     opened = current.store
+    deeds.record("indexes", "store", id=opened.url, after={"rebuild": rebuild})
     rows = []
     for collection, spec, refused in current.create_indexes(opened):
         if refused is not None and rebuild:
@@ -135,6 +138,8 @@ def compact(ctx: click.Context, dry_run: bool, live: bool, as_json: bool) -> Non
         except StoreError as error:  # the other one can still be made smaller
             click.echo(f"error: {error}", err=True)
             failed = True
+    if done and not dry_run:
+        deeds.record("compact", "store", id=current.store.url)  # now: it takes room itself
     if failed or not done:
         ctx.exit(1)
 
@@ -234,6 +239,7 @@ def copy(
         if not live:
             for url in (one, other):
                 _refuse_if_used(url)
+        _record_copy(one, other, delete)
         wrong = 0
         for copied in copying.copy(one, other, delete=delete):
             wrong += not copied.is_equal
@@ -244,6 +250,15 @@ def copy(
         other.close()
     if wrong:
         raise Failure(_difference(wrong))
+
+
+def _record_copy(source: Store, target: Store, delete: bool) -> None:
+    """Record a copy in its source, so that it is copied too; a read-only one is copied without."""
+    after = {"target": target.url, "delete": delete}
+    try:
+        deeds.record("copy", "store", id=source.url, after=after, store=source)
+    except StoreError as error:
+        warn(f"the copy is not recorded in {source.url}: {error}")
 
 
 def _open(url: str, *, create: bool = True) -> Store:

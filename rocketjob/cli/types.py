@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from typing import Any
 
 import click
@@ -13,6 +14,7 @@ from rocketjob.cli import completing
 from rocketjob.cli.errors import BadInput
 from rocketjob.cli.options import ParamType
 from rocketjob.model.types import exact_json
+from rocketjob.model.types.times import parse_datetime, parse_duration
 
 
 class JobId(ParamType):
@@ -72,6 +74,31 @@ STATE = Completed("state", completing.states)
 """The name of a state, or `scheduled`."""
 STORED_CLASS = Completed("name", completing.stored_classes)
 """The name of a job class that is loaded here or that stored jobs have."""
+
+
+class Since(ParamType):
+    """A time, or how long ago, such as `2h`, which is given as a timedelta."""
+
+    name = "time"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime | timedelta:
+        if isinstance(value, datetime | timedelta):
+            return value
+        try:
+            return abs(parse_duration(value))
+        except (ValueError, OverflowError):
+            pass
+        try:
+            return parse_datetime(value)
+        except (ValueError, OverflowError):
+            self.fail(
+                f"{value!r} must be how long ago, such as 90m, 24h or 7d, or a time such as "
+                "2026-01-31T08:30:00Z",
+                param,
+                ctx,
+            )
 
 
 class JsonObject(ParamType):

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from rocketjob.base import clock
+from rocketjob.base import acts, clock
 from rocketjob.base.errors import ClaimLost, RocketJobError
-from rocketjob.jobs import beside, changed, claims, completions, enqueuing, removal
+from rocketjob.jobs import beside, changed, claims, completions, enqueuing, holds, removal
 from rocketjob.jobs.exception import JobException
 from rocketjob.model.document import Document
 from rocketjob.model.fields import read_only_field
@@ -53,7 +53,7 @@ class Lifecycle(Stateful, abstract=True):
     def start(self, worker_name: str | None = None, *, save: bool = True) -> None:
         """Start a queued job; a server does it by claiming."""
         if self.throttled_by is not None:
-            claims.forget_hold(self)
+            holds.forget(self)
         self.started_at = clock.now()
         if worker_name is not None:
             self.worker_name = worker_name
@@ -304,12 +304,14 @@ class Lifecycle(Stateful, abstract=True):
         self, event: str, arguments: Mapping[str, Any], before: tuple[int, str | None]
     ) -> dict[str, Any]:
         claim, worker = before
-        reason, worker = arguments.get("reason"), self.worker_name or worker
+        reason, worker, by = arguments.get("reason"), self.worker_name or worker, self._record.by
+        if acts.begun and (act := acts.present()) is not None:
+            reason, by = act.reason if reason is None else reason, by or act.by
         if isinstance(reason, BaseException):
             reason = f"{type(reason).__name__}: {self.exception and self.exception.message}"
         elif reason is not None:
             reason = str(reason)
-        return history.entry(event, self.state, clock.now(), worker, claim, reason, self._record.by)
+        return history.entry(event, self.state, clock.now(), worker, claim, reason, by)
 
     def was_changed(self, source: str) -> None:
         if self._record.claim is not None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextvars
 from typing import TYPE_CHECKING
 
+from rocketjob.base import acts
+
 if TYPE_CHECKING:
     from rocketjob.jobs.job import Job
 
@@ -21,5 +23,7 @@ def current_job() -> Job | None:
 
 
 def now_performing(job: Job) -> None:
-    """Note the job in the present context, which is its own."""
+    """Note the job in the present context, which is its own: what it does is no person's doing."""
     _current.set(job)
+    if acts.begun:
+        acts.end()

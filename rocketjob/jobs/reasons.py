@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -41,6 +42,19 @@ class Remark:
     value: Any
     brief: str
     text: str
+
+
+@attrs.frozen
+class Section:
+    """A part of what `rocketjob jobs show` prints of a job.
+
+    Attributes:
+        title: its heading.
+        lines: of text, below it.
+    """
+
+    title: str
+    lines: Sequence[str]
 
 
 @attrs.frozen

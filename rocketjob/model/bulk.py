@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
+from rocketjob.base import acts
 from rocketjob.base.errors import ValidationError, duplicate_key_details, is_duplicate_key
+from rocketjob.model import deeds
 from rocketjob.model.callbacks import Chain, Frame, leave_all, unwind_all
 from rocketjob.model.record import record_of
 from rocketjob.store import Insert, Stored, Unit, context
@@ -73,7 +75,8 @@ def _validate_all(documents: Iterable[Document], name: str) -> None:
 def _insert_all(cls: type[Document], documents: Sequence[Document]) -> None:
     stored = [document.to_document() for document in documents]
     inserts = [Insert(cls.collection_name, values) for values in stored]
-    unit = Unit(collection=cls.collection_name, write=None, inserts=inserts)
+    beside = deeds.beside_many(documents) if acts.begun else ()
+    unit = Unit.of(cls.collection_name, None, [*inserts, *beside])
     try:
         context.current().store.commit([unit])
     except Exception as error:

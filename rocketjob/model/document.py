@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, dataclass_trans
 
 from bson import ObjectId
 
+from rocketjob.base import acts
 from rocketjob.base.errors import NotFound, RocketJobError, ValidationError
 from rocketjob.base.functions import refuse_pending
-from rocketjob.model import registry, validation
+from rocketjob.model import deeds, registry, validation
 from rocketjob.model.bulk import create_all, raise_duplicate
 from rocketjob.model.callbacks import Frame
 from rocketjob.model.document_class import DocumentClass
@@ -24,7 +25,8 @@ from rocketjob.model.generated import refuse_generated
 from rocketjob.model.lookup import Lookup
 from rocketjob.model.properties import from_texts, refuse_unknown, sealed_texts
 from rocketjob.model.record import Changes, Record, is_stored
-from rocketjob.store import Insert, Stored, Write
+from rocketjob.store import Committed, Insert, Stored, Unit, Write, context
+from rocketjob.store.unit import update_back
 
 P = ParamSpec("P")
 D = TypeVar("D")
@@ -238,8 +240,13 @@ class Document(Lookup):
 
     def _insert(self) -> None:
         stored = self.to_document()
+        beside = deeds.beside(self, "create", {}, stored) if acts.begun else ()
         try:
-            self.collection().insert_one(stored)
+            if beside:
+                inserts = [self.as_insert(stored), *beside]
+                commit(Unit.of(self.collection_name, None, inserts))
+            else:
+                self.collection().insert_one(stored)
         except Exception as error:
             raise_duplicate(self, error)
             raise
@@ -258,12 +265,19 @@ class Document(Lookup):
         if not changed and not removed:
             return
         write = self.save_write((changed, removed))
+        keys = (*changed, *removed)
+        beside = deeds.of_save(self, keys, changed) if acts.begun else ()
         try:
-            result = self.collection().update_one(write.filter, write.update or {})
+            if beside:
+                undo = update_back(self._record.stored or {}, keys)
+                matched = commit(Unit.of(self.collection_name, write, beside, undo=undo)).held
+            else:
+                result = self.collection().update_one(write.filter, write.update or {})
+                matched = bool(result.matched_count)
         except Exception as error:
             raise_duplicate(self, error)
             raise
-        if not result.matched_count:
+        if not matched:
             raise self.write_lost()
         self._record.written(changed, removed)
 
@@ -299,8 +313,17 @@ class Document(Lookup):
 
     def delete(self) -> None:
         """Remove the document, without callbacks; nothing happens if it is gone."""
-        if self.collection().delete_one(self.write_guard()).deleted_count:
+        guard = self.write_guard()
+        stored = self._record.stored or {}
+        beside = deeds.beside(self, "destroy", stored, {}) if acts.begun else ()
+        if beside:
+            deleted = commit(Unit.of(self.collection_name, Write(guard, None), beside)).held
+        else:
+            deleted = bool(self.collection().delete_one(guard).deleted_count)
+        if deleted:
             self.after_removed()
+        elif getattr(self._record.claim, "must_hold", False):
+            raise self.write_lost()
 
     def destroy(self) -> None:
         """Remove the document, with its callbacks."""
@@ -395,6 +418,11 @@ def refuse_broken_classes(package: str) -> None:
         refuse_generated(cls, DocumentClass)
         for field in cls.__fields__.values():
             _ = field.codec
+
+
+def commit(unit: Unit) -> Committed:
+    """Store one unit, and return what became of it."""
+    return context.current().store.commit([unit])[0]
 
 
 def load_into(document: Document, stored: Stored, strict: bool = True) -> None:

@@ -174,6 +174,12 @@ def is_reason(value: Any) -> bool:
     return isinstance(value, Reason)
 
 
+def is_section(value: Any) -> bool:
+    from rocketjob.jobs.reasons import Section  # for start-up time
+
+    return isinstance(value, Section)
+
+
 def is_stored_beside(value: Any) -> bool:
     from rocketjob.store import Also, Insert  # for start-up time
 

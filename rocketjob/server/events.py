@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from bson import ObjectId
 
-from rocketjob.base import clock
+from rocketjob.base import acts, clock
 from rocketjob.base.interrupt import Interrupt
 from rocketjob.base.log import Logger
+from rocketjob.model import deeds
 from rocketjob.model.types import check_any, decode_any, encode_any
-from rocketjob.store import context
+from rocketjob.store import Insert, context
 
 if TYPE_CHECKING:
     from rocketjob.store import Store
@@ -29,6 +30,8 @@ COLLECTION = "rocket_job.events"
 INDEXES: dict[str, list[dict[str, Any]]] = {
     COLLECTION: [{"keys": [("created_at", 1)], "name": "created_at"}]
 }
+ORDERS = "server"  # the name of events that tell servers what to do
+SERVERS = "rocket_job.servers"
 KEPT = timedelta(hours=1)
 OVERLAP = timedelta(seconds=10)  # clocks differ: look back so far for what was not seen yet
 FULL_LOOK = 5.0  # seconds between two looks at all events, for clocks that differ by more
@@ -58,15 +61,24 @@ def publish(name: str, action: str, /, **parameters: Any) -> None:
     problem = check_any(parameters)
     if problem:
         raise ValueError(f"event {name}.{action}: {problem}")
-    context.current().store.collection(COLLECTION).insert_one(
-        {
-            "_id": ObjectId(),
-            "name": name,
-            "action": action,
-            "parameters": encode_any(parameters),
-            "created_at": clock.now(),
-        }
-    )
+    document = {
+        "_id": ObjectId(),
+        "name": name,
+        "action": action,
+        "parameters": encode_any(parameters),
+        "created_at": clock.now(),
+    }
+    if not (acts.begun and name == ORDERS and _recorded(document)):
+        context.current().store.collection(COLLECTION).insert_one(document)
+
+
+def _recorded(order: dict[str, Any]) -> bool:
+    """Store an order that a person gives to servers together with the record of it."""
+    id, known = order["parameters"].get("server_id"), context.current().store.collection(SERVERS)
+    server = known.find_one({"_id": ObjectId(id)}, {"name": 1}) if ObjectId.is_valid(id) else None
+    name = str(server["name"]) if server is not None else None
+    together = [Insert(COLLECTION, order)]
+    return deeds.record(order["action"], "Server", id=id, name=name, together=together)
 
 
 def add(name: str, subscriber: Receiver) -> None:

@@ -16,10 +16,12 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
+from rocketjob.base import acts
 from rocketjob.base.deprecation import warn
 from rocketjob.base.errors import StateConflict
 from rocketjob.base.functions import refuse_pending, refuse_unawaited
 from rocketjob.base.log import Logger
+from rocketjob.model import deeds
 from rocketjob.model.bulk import raise_duplicate
 from rocketjob.model.callbacks import Frame, leave_all, unwind_all
 from rocketjob.model.record import Snapshot, record_of
@@ -240,6 +242,25 @@ class Change:
             more = document.stored_beside(change.event.name, change.source, change.target)
             if more:
                 self.beside = [*self.beside, *more]
+        if acts.begun:
+            self.beside = [*self.beside, *self._of_a_person()]
+
+    def _of_a_person(self) -> Sequence[Insert | Also]:
+        """Return what is stored with a change that a person makes."""
+        stored = record_of(self.document).stored or {}
+        changed, removed = self._changed
+        keys = ["state", *(key for key in (*changed, *removed) if key in self._editable())]
+        source, new = {**stored, "state": self.source}, {**stored, **changed}
+        return deeds.beside(
+            self.document,
+            self.event.name,
+            lambda: {key: source.get(key) for key in keys},
+            lambda: {key: None if key in removed else new.get(key) for key in keys},
+        )
+
+    def _editable(self) -> set[str]:
+        """Return the keys of what people may set; the rest of a change follows from its event."""
+        return {field.key for field in self.document.fields().values() if field.user_editable}
 
     def _deletes_at_once(self) -> bool:
         """Return whether nothing needs the document any more once the change is made."""

@@ -21,8 +21,7 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
-from rocketjob.states.transitions import KERNEL_STATES
-
+KERNEL_STATES = ("queued", "running", "completed", "failed", "paused", "aborted")
 COLORS = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
 NAME = re.compile("[a-z][a-z0-9_]*")
 

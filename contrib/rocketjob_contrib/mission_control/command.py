@@ -14,6 +14,7 @@ MISSING = "the web interface needs more packages: pip install 'rocketjob[web]'"
 
 @command(
     "web",
+    changes=False,
     short_help="Serve Mission Control, the web interface.",
     examples=(
         ("On this machine: http://127.0.0.1:8787", "web"),

@@ -6,14 +6,17 @@ whatever a view raises becomes a page that says what is wrong.
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from rocketjob.base.acts import Act, acting
 from rocketjob.base.errors import NotFound, RocketJobError, StoreError
 from rocketjob.base.log import Logger
 from rocketjob.jobs.exception import message_of
@@ -111,12 +114,20 @@ async def identify(site: Site, request: Request) -> Identity:
 def _answer(view: View, route: Route) -> Response:
     try:
         _check(view, route)
-        response: Response = route.view(view)
+        with _acting(view, route) if route.changes else contextlib.nullcontext():
+            response: Response = route.view(view)
         return response
     except WebError as error:
         return _error_page(view, error)
     except Exception as error:
         return _unexpected(view, error)
+
+
+def _acting(view: View, route: Route) -> AbstractContextManager[Act]:
+    """Say who makes the changes of a request, and why: see the hook `act_writes`."""
+    how = f"{view.request.method} {route.path}"
+    reason = view.form.get("reason", "") or None
+    return acting(view.identity.login, how=how, via="web", reason=reason)
 
 
 def _check(view: View, route: Route) -> None:

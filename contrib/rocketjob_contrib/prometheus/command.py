@@ -49,6 +49,7 @@ def serving(host: str, port: int) -> Iterator[int]:
 
 @command(
     "prometheus",
+    changes=False,
     makes_store=False,
     examples=[("To this machine only", "prometheus --listen 127.0.0.1:9464")],
 )

@@ -28,6 +28,7 @@ schedules_group = Group(
 
 @cron.command(
     "next",
+    changes=False,
     short_help="Show when an expression runs next.",
     examples=[
         ("The last day of each month", 'cron next "0 12 L * *" --count 5'),
@@ -78,6 +79,7 @@ def cron_next(
 
 @schedules_group.command(
     "list",
+    changes=False,
     short_help="Show what is declared and what is stored.",
     makes_store=False,
     examples=[("All", "schedules list --app myapp.jobs")],

@@ -27,6 +27,7 @@ LOOK_SECONDS = 0.15
 
 @command(
     "demo",
+    changes=False,
     short_help="Watch a real server run real jobs.",
     examples=(
         ("Python's own sources", "demo"),
@@ -133,6 +134,7 @@ def _run_batch(stage: Stage, lines: int) -> int:
 
 @command(
     "perf",
+    changes=False,
     examples=(
         ("simple jobs that do nothing", "perf simple"),
         ("a batch job over a million lines", "perf batch"),

@@ -84,6 +84,7 @@ def add(
 
 @dirmon.command(
     "list",
+    changes=False,
     short_help="List the entries.",
     makes_store=False,
     examples=[("Those that have failed, and why", "dirmon list --state failed")],

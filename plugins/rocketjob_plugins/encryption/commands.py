@@ -8,6 +8,7 @@ from rocketjob import application
 from rocketjob.base.encryption import EncryptionContext
 from rocketjob.cli import Failure, Group, json_option
 from rocketjob.cli.output import print_json
+from rocketjob.model import deeds
 from rocketjob_plugins.encryption import keys
 from rocketjob_plugins.encryption.rotate import Report, key_now, rotate
 
@@ -27,6 +28,7 @@ def encryption() -> None:
 
 @encryption.command(
     "new-key",
+    changes=False,
     short_help="Print a new key.",
     examples=[
         ("A key", "encryption new-key"),
@@ -85,6 +87,8 @@ def rotate_command(ctx: click.Context, dry_run: bool, as_json: bool) -> None:
     """
     if key_now(EncryptionContext()) is None:
         keys.writing_key()  # which says what is missing
+    if not dry_run:
+        deeds.record("rotate", "encryption", after={"first": key_now(EncryptionContext())})
     total = Report()
     for store in application.current().stores():
         for name, report in rotate(store, dry_run=dry_run):

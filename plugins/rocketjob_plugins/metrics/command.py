@@ -11,11 +11,9 @@ import click
 from rocketjob.base import clock
 from rocketjob.base.text import did_you_mean
 from rocketjob.cli import Failure, command, json_option
-from rocketjob.cli.options import ParamType
 from rocketjob.cli.output import Cell, Column, print_json, print_table
 from rocketjob.cli.session import fits_terminal
-from rocketjob.cli.types import STORED_CLASS
-from rocketjob.model.types.times import parse_datetime, parse_duration
+from rocketjob.cli.types import STORED_CLASS, Since
 from rocketjob_plugins.metrics.command_measures import show_measures
 from rocketjob_plugins.metrics.figures import Figures
 from rocketjob_plugins.metrics.present import spread, spread_as_json
@@ -39,34 +37,10 @@ COLUMNS = (
 TREND = Column("ENDED", fixed=True, spare=5)
 
 
-class Since(ParamType):
-    """A time, or how long ago: `2h`."""
-
-    name = "time"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> datetime | timedelta:
-        if isinstance(value, datetime | timedelta):
-            return value
-        try:
-            return abs(parse_duration(value))
-        except (ValueError, OverflowError):
-            pass
-        try:
-            return parse_datetime(value)
-        except (ValueError, OverflowError):
-            self.fail(
-                f"{value!r} must be how long ago, such as 90m, 24h or 7d, or a time such as "
-                "2026-01-31T08:30:00Z",
-                param,
-                ctx,
-            )
-
-
 @command(
     "metrics",
     makes_store=False,
+    changes=False,
     examples=[
         ("The last hour", "metrics"),
         ("The last day of one class, by the hour", "metrics --since 24h --class ReportJob"),

@@ -43,6 +43,7 @@ from rocketjob.plugins.hookspecs.marks import (
     only_for,
     wrapped,
 )
+from rocketjob.plugins.hookspecs.people import act_writes, job_sections
 from rocketjob.plugins.hookspecs.processes import (
     metric_recorded,
     process_started,
@@ -72,6 +73,7 @@ __all__ = [
     "GROUP",
     "ONLY_FOR",
     "WRAPPED",
+    "act_writes",
     "before_enqueue",
     "claim_clauses",
     "claim_owners",
@@ -82,6 +84,7 @@ __all__ = [
     "hookspec",
     "job_created",
     "job_removed",
+    "job_sections",
     "jobs_changed",
     "key_of",
     "metric_recorded",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from rocketjob import Job
+from rocketjob import Job, application
 from rocketjob.base.passwords import without_passwords
-from rocketjob_contrib.mission_control.jobs import batch, facts, waiting
+from rocketjob_contrib.mission_control.jobs import batch, facts
 from rocketjob_contrib.mission_control.panels import Panel
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ def panels_of(view: View, job: Job) -> list[Panel]:
     slices = batch.slices_of(view, job)
     candidates = (
         _exception(job),
-        waiting.panel(job),
         _slices(slices),
         _failures(view, job, slices),
         _panel("Job", "facts", {"facts": facts.facts_of(view, job, slices)}, 30),
@@ -30,6 +29,7 @@ def panels_of(view: View, job: Job) -> list[Panel]:
         _values("Arguments and result", {"Arguments": job.arguments, "Result": job.result}, 65),
         _values("Attributes", facts.attributes_of(job), 70),
         _history(job),
+        _audit(job),
     )
     return [panel for panel in candidates if panel is not None]
 
@@ -77,6 +77,16 @@ def _values(title: str, fields: dict[str, Any], order: int) -> Panel | None:
 def _history(job: Job) -> Panel | None:
     values = {"history": list(reversed(job.history))}
     return _panel("History", "history", values, 80, wide=True) if job.history else None
+
+
+def _audit(job: Job) -> Panel | None:
+    """Return what people have done with a job, if the plugin that records it is there."""
+    if "audit" not in application.current().plugins.names:
+        return None
+    from rocketjob_plugins import audit  # only where it is loaded
+
+    found = list(audit.records(job=job.id, limit=audit.ON_JOB))
+    return _panel("Audit", "audit", {"records": found}, 85, wide=True) if found else None
 
 
 def _panel(

@@ -1,0 +1,116 @@
+"""The records of the audit: what they have, how they are found, and when they are removed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+import attrs
+from bson import ObjectId
+
+from rocketjob.application import current
+from rocketjob.base import clock
+
+COLLECTION = "rocket_job.audit"
+BATCH = 1000  # removed in one step
+SHOWN = 60  # characters of a value in a line
+
+
+@attrs.frozen(kw_only=True)
+class AuditRecord:
+    """One change that a person made.
+
+    Attributes:
+        at: when, UTC.
+        by: who; None where it is not known.
+        via: `command`, `web` or `code`.
+        how: which command, or which page.
+        reason: why, if that was said.
+        event: such as `retry`, `create`, `save`, `destroy`, `compact`.
+        kind: of what: `job`, `Server`, `DirmonEntry`, `store` ...
+        id: of it.
+        name: a job's class, a server's name.
+        before: what it was, as far as it was changed.
+        after: what it is.
+    """
+
+    at: datetime
+    by: str | None = None
+    via: str = ""
+    how: str = ""
+    reason: str | None = None
+    event: str = ""
+    kind: str = ""
+    id: Any = None
+    name: str | None = None
+    before: dict[str, Any] = attrs.field(factory=dict)
+    after: dict[str, Any] = attrs.field(factory=dict)
+
+    @property
+    def what(self) -> str:
+        """What was changed, in words."""
+        words = [self.name if self.kind == "job" else f"{self.kind} {self.name or ''}".strip()]
+        if self.id is not None and str(self.id) not in words[0]:  # type: ignore[operator]
+            words.append(str(self.id))
+        return " ".join(filter(None, words))
+
+    @property
+    def change(self) -> str:
+        """What was changed of it, in words."""
+        keys = dict.fromkeys((*self.before, *self.after))
+        if self.before and self.after:
+            return ", ".join(
+                f"{key} {brief_value(self.before.get(key))} -> {brief_value(self.after.get(key))}"
+                for key in keys
+                if self.before.get(key) != self.after.get(key)
+            )
+        values = self.before or self.after
+        return ", ".join(
+            f"{key}={brief_value(value)}" for key, value in values.items() if value is not None
+        )
+
+
+def brief_value(value: Any) -> str:
+    """Return a value as it is shown within a line."""
+    if value is None:
+        return "none"
+    text = f"{value:%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else str(value)
+    return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
+
+
+def records(
+    *,
+    by: str | None = None,
+    job: ObjectId | None = None,
+    name: str | None = None,
+    since: datetime | None = None,
+    limit: int = 0,
+) -> Iterator[AuditRecord]:
+    """Yield records, the newest first.
+
+    Args:
+        by: of this person.
+        job: of the job with this id.
+        name: of jobs of this class, or of a server, entry and so on of this name.
+        since: from then on.
+        limit: at most so many; 0 for all.
+    """
+    wanted: dict[str, Any] = {"by": by, "target": job, "name": name}
+    filter = {key: value for key, value in wanted.items() if value is not None}
+    if since is not None:
+        filter["at"] = {"$gte": since}
+    found = current().store.collection(COLLECTION).find(filter, sort=[("_id", -1)], limit=limit)
+    for stored in found:
+        del stored["_id"]
+        yield AuditRecord(id=stored.pop("target", None), **stored)
+
+
+def remove_old(days: int) -> int:
+    """Remove records that are older; return how many."""
+    audit = current().store.collection(COLLECTION)
+    old = {"at": {"$lt": clock.now() - timedelta(days=days)}}
+    removed = 0
+    while ids := [each["_id"] for each in audit.find(old, {"_id": 1}, limit=BATCH)]:
+        removed += audit.delete_many({"_id": {"$in": ids}}).deleted_count
+    return removed

@@ -1,0 +1,115 @@
+"""Acts of people: what is changed meanwhile is somebody's doing, not a worker's or a program's.
+
+A command, a page or a script of an administrator says who acts, and why::
+
+    with acting(by="ada", how="script tidy", reason="wrong file"):
+        job.abort()
+
+What a worker does is no act of anybody: jobs are performed in a context of their own.
+"""
+
+from __future__ import annotations
+
+import contextvars
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import attrs
+
+from rocketjob.base.passwords import brief
+
+NAME = 100  # characters of a name that are kept
+
+
+def _name(text: str | None) -> str | None:
+    return (brief(" ".join(text.split()), NAME) or None) if text else None
+
+
+def _reason(text: str | None) -> str | None:
+    return (brief(text.strip()) or None) if text else None
+
+
+def _how(text: str) -> str:
+    return brief(text, 200)
+
+
+@attrs.define(kw_only=True)
+class Act:
+    """What a person is doing.
+
+    Attributes:
+        by: the person's name; None where it is not known.
+        how: such as `rocketjob jobs retry`, or `POST /jobs/{id}/retry`.
+        via: `command`, `web` or `code`.
+        reason: why, in the person's words.
+        recorded: how many changes have been recorded so far.
+    """
+
+    by: str | None = attrs.field(default=None, converter=_name)
+    how: str = attrs.field(default="", converter=_how)
+    via: str = "code"
+    reason: str | None = attrs.field(default=None, converter=_reason)
+    recorded: int = 0
+
+
+@attrs.frozen(kw_only=True)
+class Deed:
+    """One change that a person makes.
+
+    Attributes:
+        event: such as `retry`, `create`, `save`, `destroy`, `compact`.
+        kind: of what: `job`, or the name of the class of another document, `store` and so on.
+        id: of the document, or what else it is known by.
+        name: for people: a job's class, a server's name.
+        before: what it was, as far as it was changed; what is secret is hidden.
+        after: what it is.
+    """
+
+    event: str
+    kind: str
+    id: Any = None
+    name: str | None = None
+    before: Mapping[str, Any] = attrs.field(factory=dict)
+    after: Mapping[str, Any] = attrs.field(factory=dict)
+
+
+_act: contextvars.ContextVar[Act | None] = contextvars.ContextVar("act", default=None)
+begun = False
+"""Whether there has been any act in this process: in a worker there is none, and nothing to ask."""
+
+
+def present() -> Act | None:
+    """Return the act that is under way here; None if it is nobody's."""
+    return _act.get() if begun else None
+
+
+def end() -> None:
+    """Let what follows in this context be nobody's doing."""
+    _act.set(None)
+
+
+@contextmanager
+def acting(
+    by: str | None = None,
+    *,
+    how: str = "",
+    via: str = "code",
+    reason: str | None = None,
+) -> Iterator[Act]:
+    """Say who makes the changes of a block, and why.
+
+    Args:
+        by: the person's name; 100 characters are kept.
+        how: by which command, page or script.
+        via: `command`, `web` or `code`.
+        reason: in the person's words; 500 characters are kept.
+    """
+    global begun
+    begun = True
+    act = Act(by=by, how=how, via=via, reason=reason)
+    token = _act.set(act)
+    try:
+        yield act
+    finally:
+        _act.reset(token)

@@ -1,0 +1,45 @@
+"""What people do, and what they are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rocketjob.plugins.answers import is_section, is_stored_beside, list_of, refused_beside
+from rocketjob.plugins.hookspecs.marks import hookspec
+
+if TYPE_CHECKING:
+    from rocketjob.base.acts import Act, Deed
+    from rocketjob.jobs.job import Job
+    from rocketjob.jobs.reasons import Section
+    from rocketjob.store import Also, Insert
+
+
+@hookspec
+@list_of(
+    "what is stored with the change: rocketjob.store.Insert and Also",
+    is_stored_beside,
+    refused_beside,
+    optional=True,
+)
+def act_writes(act: Act, deed: Deed) -> Sequence[Insert | Also] | None:
+    """Return what is to be stored together with a change that a person makes: both are, or neither.
+
+    Called within `rocketjob.base.acts.acting`, as every command and page is that changes something,
+    and never for what a worker does: for each document that is created, saved, changed by an event
+    or removed, once for many that are created in one go, and before what changes no document, such
+    as a copy of the store. Do not read or write the store here.
+
+    Returns:
+        as `transition_writes`. If a plugin fails the change is refused: what cannot be recorded is
+        not done.
+    """
+
+
+@hookspec
+@list_of("sections: rocketjob.jobs.reasons.Section", is_section, optional=True)
+def job_sections(job: Job) -> Sequence[Section] | None:
+    """Return what `rocketjob jobs show` prints of a job besides its own.
+
+    Called in that command only. One that fails is named, and the others are shown.
+    """
