@@ -70,6 +70,7 @@ class PluginManager(Calling):
         entry_points: instead of those that are installed.
         strict: raise PluginError where a plugin cannot be loaded; otherwise leave it out and keep
             its error for `problems` and `infos`.
+        absent: plugins that are installed, but left out here: an unknown hook may be theirs.
     """
 
     def __init__(
@@ -77,6 +78,7 @@ class PluginManager(Calling):
         disabled: Iterable[str] = (),
         entry_points: Iterable[metadata.EntryPoint] | None = None,
         strict: bool = True,
+        absent: Iterable[str] = (),
     ) -> None:
         self._pluggy = _Pluggy(hookspecs.GROUP)
         self._pluggy.add_hookspecs(hookspecs)
@@ -84,7 +86,7 @@ class PluginManager(Calling):
         self._hooks: dict[str, Hook] = {}
         self._watch = Watch(self.whose)
         self._found: dict[str, metadata.EntryPoint] = {}
-        self._disabled, self._strict = set(disabled), strict
+        self._disabled, self._strict, self._absent = set(disabled), strict, set(absent)
         self._problems = Problems()
         self._settings = PluginSettings(self.whose)
         self._states = States(self.whose)
@@ -180,7 +182,7 @@ class PluginManager(Calling):
         finally:
             self._changed()
         try:
-            absent = (self._disabled & self._found.keys()) | self._problems.left_out
+            absent = (self._disabled & self._found.keys()) | self._problems.left_out | self._absent
             for warning in check_hooks(self._pluggy, plugin, self.whose(name), absent):
                 self._problems.warn(name, warning)
         except PluginError:

@@ -53,7 +53,7 @@ class Patient:
     """
 
     application: Any
-    given: dict[str, Any]
+    given: dict[str, Any] = attrs.field(factory=dict)
     servers: list[Server] = attrs.field(factory=list)
 
     @property

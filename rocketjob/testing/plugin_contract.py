@@ -106,7 +106,9 @@ class PluginContract:
             info = _info(made, self.plugin)
         assert info.enabled
         assert info.error is None
-        assert info.warnings == ()
+        assert info.warnings == (), (
+            "a hook of another plugin needs @hookimpl(optionalhook=True), or that plugin in `needs`"
+        )
         assert info.hooks, "it implements no hook, so it is no plugin"
 
     def test_what_its_hooks_bring_is_taken(self) -> None:

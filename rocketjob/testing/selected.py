@@ -32,7 +32,8 @@ def only(wanted: Iterable[Any], config: Config, disabled: Iterable[str]) -> Plug
         raise PluginError(_not_installed(name, [entry_point.name for entry_point in installed]))
     names |= {_opener(config)}
     chosen = [entry_point for entry_point in installed if entry_point.name in names]
-    plugins = PluginManager(set(disabled) & names, entry_points=chosen)
+    absent = {each.name for each in installed} - names
+    plugins = PluginManager(set(disabled) & names, entry_points=chosen, absent=absent)
     for plugin in wanted:
         if not isinstance(plugin, str):
             plugins.register(plugin)

@@ -247,6 +247,17 @@ def names_of(made):
     return [info.name for info in made.plugins.infos()]
 
 
+def test_a_hook_of_a_plugin_that_the_sandbox_leaves_out_is_told_so_and_is_no_misspelling():
+    class Formats:
+        @hookimpl
+        def register_file_formats(self): ...
+
+    with sandbox(plugins=[Formats()]) as made:
+        (warning,) = made.plugins.warnings
+    assert "register_file_formats, which is a hook of no plugin that is loaded" in warning
+    assert "batch" in warning.partition("Not loaded: ")[2].split(", ")
+
+
 def test_a_sandbox_loads_only_the_plugins_that_are_named_and_that_of_its_store(tmp_path):
     with sandbox(plugins=["retry", "cron"]) as made:
         assert names_of(made) == ["cron", "retry", "store-sqlite"]

@@ -1,6 +1,6 @@
 """Mixins and plugins, as a type checker sees them: there must be nothing to complain of."""
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import date, datetime, timedelta
 from typing import Any, ClassVar, assert_type
@@ -21,6 +21,7 @@ from rocketjob_plugins.batch import (
     Statistics,
     ThrottleWindows,
 )
+from rocketjob_plugins.batch.testing import LineFormatContract
 from rocketjob_plugins.cron import Cron
 from rocketjob_plugins.processing_window import ProcessingWindow
 from rocketjob_plugins.restart import Restart
@@ -167,6 +168,26 @@ class TestTypedMixin(MixinContract):
     attributes = {"weight": 1}
 
     def prepare(self, job: Job) -> None: ...
+
+
+class TypedFormat:
+    name = "typed"
+    has_header = False
+
+    def __init__(self, options: Mapping[str, Any]) -> None: ...
+    def parse(self, line: str) -> Any:
+        return line
+
+    def parse_many(self, lines: Sequence[str]) -> list[Any]:
+        return [*lines]
+
+    def render(self, row: Any) -> str:
+        return str(row)
+
+
+class TestTypedFormat(LineFormatContract):
+    format = TypedFormat
+    rows = ("a", "b")
 
 
 def use() -> None:

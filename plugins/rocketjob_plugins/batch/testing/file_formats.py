@@ -38,7 +38,7 @@ class FileFormatContract:
         blocks_of: the most rows in a block that is read.
     """
 
-    format: ClassVar[type[FileFormat]]
+    format: ClassVar[type[Any]]  # a FileFormat; checkers would ask for attributes as a ClassVar
     rows: ClassVar[Sequence[Any]]
     wrong: ClassVar[Any] = None
     options: ClassVar[Mapping[str, Any]] = {}

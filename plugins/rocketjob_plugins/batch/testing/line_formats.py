@@ -25,7 +25,7 @@ class LineFormatContract:
         is_quoted: whether a row may have line breaks in it.
     """
 
-    format: ClassVar[type[Format]]
+    format: ClassVar[type[Any]]  # a Format; checkers would ask for each attribute as a ClassVar
     rows: ClassVar[Sequence[Any]]
     malformed: ClassVar[Sequence[str]] = ()
     unwritable: ClassVar[Sequence[Any]] = ()
@@ -90,4 +90,5 @@ class LineFormatContract:
             assert table.parse(format.render(row)) == dict(zip(names, row, strict=True))
 
     def _made(self) -> Format:
-        return self.format(dict(self.options))
+        made: Format = self.format(dict(self.options))
+        return made
