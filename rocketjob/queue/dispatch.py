@@ -222,7 +222,10 @@ class Queue:
 
     def _is_of_newer(self, stored: dict[str, Any]) -> bool:
         """Return whether a running job is of newer code; it is then left to that."""
-        hold = versions.hold_of_newer(stored) if VERSION in stored else None
+        try:
+            hold = versions.hold_of_newer(stored) if VERSION in stored else None
+        except ValueError:
+            return False  # whoever loads it says so
         if hold is not None:
             log.warning("not joined: newer code stored it", job_id=str(stored["_id"]))
             self.defer(hold.name, hold.filter or {})

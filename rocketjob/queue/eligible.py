@@ -212,7 +212,8 @@ def job_filter(config: Config) -> Filter | None:
 
 def unknown_in(filter: Mapping[str, Any]) -> Iterator[str]:
     """Say which names in a filter no loaded class has: a misspelt name matches nothing."""
-    known = {each for cls in loaded_classes(Job) for each in cls.fields()}
+    fields = [field for cls in loaded_classes(Job) for field in cls.fields().values()]
+    known = {name for field in fields for name in (field.name, *field.formerly)}
     for key, value in filter.items():
         if key in ("$and", "$or", "$nor") and isinstance(value, list):
             for clause in value:

@@ -314,6 +314,9 @@ def test_files_of_a_directory_entry_go_to_the_new_class(rocketjob, tmp_path):
     new = after(**fields)
     assert entry.job_class is new
     entry.reload().validate()
+    assert entry.job_class_name == "EarlierNameJob"
     job = entry.later(str(tmp_path / "a.csv"))
     assert rocketjob.work_off(1) == 1
     assert type(Job.find(job.job_id)) is new
+    entry.enable()
+    assert entry.reload().job_class_name == "PresentNameJob"  # the old name goes with a save

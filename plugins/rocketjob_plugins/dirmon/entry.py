@@ -126,6 +126,7 @@ class DirmonEntry(Stateful):
     @before("save")
     def _seal_properties(self) -> None:
         if self.job_class is not None:
+            self.job_class_name = self.job_class.type_name()  # it may have had another
             self.properties = self.job_class.seal_properties(self.properties)
 
     # --- states ------------------------------------------------------------------------------

@@ -76,6 +76,7 @@ class UploadFileJob(Job):
     def _seal_properties(self) -> None:
         cls = lookup(self.job_class_name, Job)
         if cls is not None:
+            self.job_class_name = cls.type_name()  # it may have had another
             self.properties = cls.seal_properties(self.properties)
 
     def perform(self) -> dict[str, Any]:
