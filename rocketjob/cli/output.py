@@ -25,7 +25,7 @@ import click
 from rocketjob.base.passwords import hide_passwords
 from rocketjob.base.text import relative
 from rocketjob.cli.session import fits_terminal
-from rocketjob.states.state import KERNEL_STATES
+from rocketjob.states.transitions import KERNEL_STATES
 
 STATE_STYLES = {
     "scheduled": "blue",

@@ -22,7 +22,6 @@ from rocketjob.base.errors import (
     StateConflict,
     WorkerCrashed,
 )
-from rocketjob.jobs import holds
 from rocketjob.jobs.exception import JobException
 from rocketjob.model.record import HISTORY, record_of
 from rocketjob.model.types import codec_for
@@ -92,7 +91,12 @@ def clear(job: Any) -> None:
     """Clear the claim's fields: with the next write nobody holds the job any more."""
     job.worker_name = job.claimed_by = None
     if job.throttled_by is not None:  # what held it back says nothing of its next state
-        holds.forget(job)
+        forget_hold(job)
+
+
+def forget_hold(job: Any) -> None:
+    """Clear what held a job back; it is removed from the store with the next write."""
+    job.throttled_by = job.throttled_text = job.throttled_at = None
 
 
 def forget_cleared(job: Any) -> None:

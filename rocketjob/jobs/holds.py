@@ -15,6 +15,7 @@ import attrs
 
 from rocketjob.base import clock
 from rocketjob.base.passwords import brief
+from rocketjob.jobs.claims import forget_hold
 from rocketjob.model.record import record_of, values_of
 from rocketjob.store import Filter, Store, Stored
 from rocketjob.store.written import read, written
@@ -112,15 +113,10 @@ def said(job: Any) -> str:
     return f"held back by {job.throttled_by}: {job.throttled_text or job.throttled_by}{at}"
 
 
-def forget(job: Any) -> None:
-    """Clear what held a job back; it is removed from the store with the next write."""
-    job.throttled_by = job.throttled_text = job.throttled_at = None
-
-
 def clear(job: Any) -> None:
     """Remove at once what held a job back: it starts, or a part of it does."""
     job.collection().update_one(job.write_guard(), {"$unset": UNSET})
-    forget(job)
+    forget_hold(job)
     record_of(job).written_apart(dict.fromkeys(KEYS))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from rocketjob.base import acts, clock
 from rocketjob.base.errors import ClaimLost, RocketJobError
-from rocketjob.jobs import beside, changed, claims, completions, enqueuing, holds, removal
+from rocketjob.jobs import beside, changed, claims, completions, enqueuing, removal
 from rocketjob.jobs.exception import JobException
 from rocketjob.model.document import Document
 from rocketjob.model.fields import read_only_field
@@ -53,7 +53,7 @@ class Lifecycle(Stateful, abstract=True):
     def start(self, worker_name: str | None = None, *, save: bool = True) -> None:
         """Start a queued job; a server does it by claiming."""
         if self.throttled_by is not None:
-            holds.forget(self)
+            claims.forget_hold(self)
         self.started_at = clock.now()
         if worker_name is not None:
             self.worker_name = worker_name

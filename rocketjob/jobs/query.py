@@ -8,8 +8,8 @@ from rocketjob.base import clock
 from rocketjob.jobs.state_names import check_states
 from rocketjob.model.document import Document
 from rocketjob.model.query import Query
-from rocketjob.states.state import KERNEL_STATES
 from rocketjob.states.stateful import Stateful, change_each
+from rocketjob.states.transitions import KERNEL_STATES
 from rocketjob.store import Filter, context
 
 J = TypeVar("J", bound=Document)

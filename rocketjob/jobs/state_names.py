@@ -8,8 +8,7 @@ from typing import Any
 from rocketjob.base.text import did_you_mean
 from rocketjob.jobs.claims import COLLECTION
 from rocketjob.model.registry import loaded_classes
-from rocketjob.states.state import KERNEL_STATES
-from rocketjob.states.transitions import states_of
+from rocketjob.states.transitions import KERNEL_STATES, states_of
 from rocketjob.store import context
 
 

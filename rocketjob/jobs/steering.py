@@ -5,13 +5,14 @@ or gone. `steer` makes the change only if nothing has come in between::
 
     steer(job_id, "retry", expected="failed", by="ada")
 
-`edit` is the same for fields: a job is read, shown, and saved only as it was read.
+`edit` is the same for fields: a job is read, shown, and saved only as it was read. It and
+`destroy_as_read` do so with any document that has states.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 import attrs
 from bson import ObjectId
@@ -20,6 +21,9 @@ from rocketjob.base.errors import ClaimLost, NotFound, StateConflict
 from rocketjob.jobs.job import Job
 from rocketjob.model.lookup import as_object_id
 from rocketjob.model.record import record_of
+from rocketjob.states.stateful import Stateful
+
+S = TypeVar("S", bound=Stateful)
 
 
 class Stale(StateConflict):
@@ -35,18 +39,21 @@ class Stale(StateConflict):
 
 
 class Overtaken(StateConflict):
-    """A job's fields, or its state, are no longer as they were read; nothing was changed."""
+    """The fields of a job or other document, or its state, are no longer as they were read.
 
-    def __init__(self, job: Job) -> None:
+    Nothing was changed.
+    """
+
+    def __init__(self, document: Stateful) -> None:
         super().__init__(
-            f"{type(job).__name__} {job.id} was changed by somebody else in the meantime: "
-            "nothing was saved. Read it again and decide again"
+            f"{type(document).__name__} {document.id} was changed by somebody else in the "
+            "meantime: nothing was saved. Read it again and decide again"
         )
 
 
 @attrs.frozen
 class _AsRead:
-    """Lets a job be written only if the store still has what was read of it."""
+    """Lets a document be written only if the store still has what was read of it."""
 
     must_hold: ClassVar[bool] = True  # else a removal that finds nothing is none, and no error
 
@@ -56,37 +63,38 @@ class _AsRead:
         return {key: {"$eq": value} for key, value in self.keys.items()}
 
 
-def edit(job: Job, values: Mapping[str, Any]) -> Job:
-    """Change fields of a job that was read for that, and save it.
+def edit(document: S, values: Mapping[str, Any]) -> S:
+    """Change fields of a job, or other document, that was read for that, and save it.
 
     Args:
-        job: as it was read; it must not have a claim.
+        document: as it was read; it must not have a claim.
         values: of fields that are `user_editable`, by name.
 
     Raises:
         ValueError: one of the fields is not there, or not for people to change.
         ValidationError: nothing was stored; the values stay on the object.
-        Overtaken: the state, or one of these fields, was changed since the job was read.
-        NotFound: there is no such job any more.
+        Overtaken: the state, or one of these fields, was changed since the document was read.
+        NotFound: there is no such document any more.
     """
-    fields, record = job.fields(), record_of(job)
+    fields, record = document.fields(), record_of(document)
     for name in values:
         if name not in fields or not fields[name].user_editable:
-            raise ValueError(f"{type(job).__name__}.{name} is not a field that can be edited")
+            raise ValueError(f"{type(document).__name__}.{name} is not a field that can be edited")
     stored = record.stored or {}
     keys = ("state", *(fields[name].key for name in values))
     for name, value in values.items():
-        setattr(job, name, value)
+        setattr(document, name, value)
     record.claim = _AsRead({key: stored.get(key) for key in keys})
     try:
-        job.save()
-    except ClaimLost:
-        if job.collection().find_one({"_id": job.id}, {"_id": 1}) is None:
-            raise NotFound(f"There is no Job with the id {job.id}") from None
-        raise Overtaken(job) from None
+        document.save()
+    except StateConflict:
+        if document.collection().find_one({"_id": document.id}, {"_id": 1}) is None:
+            kind = "Job" if isinstance(document, Job) else type(document).__name__
+            raise NotFound(f"There is no {kind} with the id {document.id}") from None
+        raise Overtaken(document) from None
     finally:
         record.claim = None
-    return job
+    return document
 
 
 def steer(
@@ -118,7 +126,7 @@ def steer(
         raise Stale(job, expected)
     record_of(job).by = by
     try:
-        _destroy(job) if event == "destroy" else getattr(job, event)(**arguments)
+        destroy_as_read(job) if event == "destroy" else getattr(job, event)(**arguments)
     except StateConflict:
         raise Stale(_stored(id), expected or job.state) from None
     return job
@@ -131,10 +139,22 @@ def _stored(id: ObjectId | str) -> Job:
     return Job.listed(stored)
 
 
-def _destroy(job: Job) -> None:
-    """Destroy a job, unless its state has changed since it was read."""
-    record_of(job).claim = _AsRead({"state": job.state})
-    job.destroy()
+def destroy_as_read(document: Stateful) -> None:
+    """Destroy a document, unless its state has changed since it was read.
+
+    Raises:
+        StateConflict: it has, and the document is still there.
+        NotFound: somebody else has removed it.
+    """
+    record = record_of(document)
+    record.claim = _AsRead({"state": (record.stored or {}).get("state", document.state)})
+    try:
+        document.destroy()
+    except ClaimLost:
+        record.claim = None
+        raise document.write_lost() from None
+    finally:
+        record.claim = None
 
 
 def may(job: Job, event: str) -> bool:

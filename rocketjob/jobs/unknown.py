@@ -6,7 +6,7 @@ as `import rocketjob` does.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rocketjob.base.errors import UnknownJobClass
 from rocketjob.jobs.exception import message_of
@@ -25,7 +25,7 @@ class UnknownJob(Job):
     if TYPE_CHECKING:
         error: Exception | None = read_only_field()
     else:
-        error = None  # what its class raised; None where the class is not loaded here
+        error: ClassVar[Any] = None  # what its class raised, if it is loaded here
 
     @classmethod
     def of(cls, stored: Stored, error: Exception) -> UnknownJob:

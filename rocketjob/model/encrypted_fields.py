@@ -6,13 +6,15 @@ shows a job to people shows `HIDDEN` in the place of the value.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from rocketjob.base.encryption import EncryptionContext
 from rocketjob.base.errors import ConfigurationError, RocketJobError
 from rocketjob.model.types.base import Codec
 from rocketjob.model.types.sealed import HIDDEN, Sealed
 from rocketjob.store import context, packing
+
+if TYPE_CHECKING:
+    from rocketjob.base.encryption import EncryptionContext
 
 __all__ = ["HIDDEN", "Sealed", "SealedAttribute", "decrypt", "encrypt"]
 
@@ -51,6 +53,8 @@ class SealedAttribute:
 
 def _context(field: Field, document: Any) -> EncryptionContext:
     """Return what a field of a document is encrypted for; of a class no id is known."""
+    from rocketjob.base.encryption import EncryptionContext  # for start-up time
+
     id = None if isinstance(document, type) else document.id
     return EncryptionContext(document.type_name(), field.name, id)
 

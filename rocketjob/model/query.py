@@ -145,8 +145,8 @@ class Query(Generic[D]):
         self._refuse_window("update_all")
         changed, removed = {}, {}
         for name, value in values.items():
-            field = self._field(name)
-            if field is None or field.read_only or field.name == "id":
+            key, field = self._key(name), self._field(name)
+            if field is None or field.read_only or key == "_id":
                 raise TypeError(f"update_all cannot set {name}: the system does")
             value = self._checked(field, value)
             removed.update(dict.fromkeys(self._renames().only_earlier(field.key), ""))

@@ -47,7 +47,7 @@ class Calling:
             if not hasattr(self._pluggy.hook, hook):
                 return False
             known = self._hook(hook)
-        return known.is_implemented if job_class is None else known.concerns(job_class)
+        return known.is_implemented and (job_class is None or known.concerns(job_class))
 
     def notify(self, hook: str, /, **arguments: Any) -> None:
         """Call an observing hook: one plugin that fails is logged, the others are still called."""

@@ -21,7 +21,8 @@ from collections.abc import Iterable, Mapping
 
 import attrs
 
-KERNEL_STATES = ("queued", "running", "completed", "failed", "paused", "aborted")
+from rocketjob.states.transitions import KERNEL_STATES
+
 COLORS = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
 NAME = re.compile("[a-z][a-z0-9_]*")
 

@@ -10,6 +10,7 @@ import attrs
 from rocketjob.base.errors import InvalidTransition
 
 MARK = "__rocketjob_event__"
+KERNEL_STATES = ("queued", "running", "completed", "failed", "paused", "aborted")
 
 
 class HasState(Protocol):

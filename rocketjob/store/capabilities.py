@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Protocol
+
+import attrs
 
 from rocketjob.base.errors import ConfigurationError
 
 
-@dataclass(frozen=True, kw_only=True)
+@attrs.frozen(kw_only=True)
 class Capabilities:
     """What a store can do: for the store itself, for servers, tests, and people to read.
 

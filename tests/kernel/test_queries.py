@@ -320,7 +320,7 @@ def test_update_all_with_a_time_from_now(rocketjob):
         ({"small": 6}, ValueError, "small: must be from 1 to 5, not 6"),
         ({"priority": 101}, ValueError, "priority: must be from 1 to 100"),
         ({"options": {"a.b": 1}}, ValueError, "options: has the key 'a.b'"),
-        ({"numbr": 1}, TypeError, "numbr"),
+        ({"numbr": 1}, TypeError, "QueriedJob has no field numbr; did you mean number?"),
         ({"state": "failed"}, TypeError, "state"),
         ({"id": "x"}, TypeError, "id"),
     ],

@@ -4,7 +4,7 @@ import pytest
 from bson import ObjectId
 
 from rocketjob.base.errors import DuplicateKey, StoreError, duplicate_key_details, refused_at
-from rocketjob.states.state import KERNEL_STATES
+from rocketjob.states.transitions import KERNEL_STATES
 from rocketjob.store import Insert, Unit
 from rocketjob.store.indexes import serves, unique_while
 from rocketjob_plugins.cron import job as cron

@@ -83,6 +83,14 @@ def register_hookspecs(manager: Any) -> None:
 
 
 @hookimpl
+def register_indexes() -> dict[str, list[dict[str, Any]]]:
+    from rocketjob import Job  # both for start-up time
+    from rocketjob_contrib.mission_control import indexes
+
+    return {Job.collection_name: [indexes.ENDED]}
+
+
+@hookimpl
 def register_commands(cli: click.Group) -> None:
     from rocketjob_contrib.mission_control.command import web  # for start-up time
 

@@ -59,6 +59,8 @@ class Spec:
         choices: all values that there are; None: any of the type.
         is_secret: whether no page may have the value.
         is_code: whether the value is run.
+        is_line: whether it is a text that has no line breaks.
+        suggestions: some of the values that a line can have.
     """
 
     name: str
@@ -70,11 +72,15 @@ class Spec:
     most: Any = None
     is_secret: bool = False
     is_code: bool = False
+    is_line: bool = False
+    suggestions: tuple[str, ...] = ()
 
     @property
     def kind(self) -> str:
         if self.is_secret:
             return "secret"
+        if self.is_line:
+            return "line"
         return form_values.kind_of(self.codec, self.choices)
 
     def text_of(self, value: Any) -> str:
@@ -99,6 +105,7 @@ class Control:
         text: that is in the field: of the value, or what was typed.
         seen: the digest of what the store has.
         may_be_blank: whether a choice can be left open.
+        may_leave_out: whether the default then holds, instead of null.
         errors: what is wrong with what was typed.
         now: what the store has meanwhile, where somebody else was first.
         locked: why it cannot be changed.
@@ -110,6 +117,7 @@ class Control:
     text: str = ""
     seen: str = ""
     may_be_blank: bool = True
+    may_leave_out: bool = False
     errors: tuple[str, ...] = ()
     now: str | None = None
     was_changed: bool = False
@@ -229,6 +237,7 @@ def _control(spec: Spec, value: Any, prefix: str, code: bool, may_leave_out: boo
         text=shown,
         seen=_digest_of_secret(value) if spec.is_secret else form_values.digest(shown),
         may_be_blank=may_leave_out or spec.codec.optional or value is None,
+        may_leave_out=may_leave_out,
         locked=locked,
     )
 

@@ -98,7 +98,9 @@ class Asked:
             assert column is not None and column.sort is not None
             names.append(f"-{column.sort}" if descends else column.sort)
         names = names or list(self.listing.order)
-        return (*names, *(() if any(n.lstrip("-") == "_id" for n in names) else ("_id",)))
+        if any(name.lstrip("-") == "_id" for name in names):
+            return tuple(names)
+        return (*names, "-_id" if names[-1][0] == "-" else "_id")  # as an index can be read
 
     @property
     def skip(self) -> int:
@@ -214,6 +216,7 @@ class Found:
         total: how many there are without the search.
         matching: how many there are with it.
         more: whether there is a page after this one.
+        remark: what is missing, if something is.
     """
 
     asked: Asked
@@ -221,6 +224,7 @@ class Found:
     total: Count
     matching: Count
     more: bool
+    remark: str | None = None
 
     @property
     def first(self) -> int:

@@ -34,6 +34,8 @@ class WebSettings:
             admin, and only requests from this machine are answered.
         policy: what the roles allow; a class below `Policy` for rules of your own.
         read_only: whether nobody can change anything, whatever the roles.
+        redact_messages: whether the messages of exceptions, which often quote a record, are shown
+            only to those who may look at records (the role `editor`).
         edit_code: whether an admin can change fields that hold code, as on-demand jobs have.
         title: of the environment, such as `Production`, shown in the bar at the top of each page.
         home: where the entry Home leads to; None leaves it out.
@@ -48,6 +50,7 @@ class WebSettings:
     authorize: Authorize | None = None
     policy: type[Policy] = Policy
     read_only: bool = False
+    redact_messages: bool = False
     edit_code: bool = False
     title: str | None = None
     home: str | None = "/"

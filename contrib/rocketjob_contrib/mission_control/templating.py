@@ -13,7 +13,7 @@ from markupsafe import Markup
 
 from rocketjob.base.text import relative
 from rocketjob.jobs.present import duration_text
-from rocketjob_contrib.mission_control import links, tree
+from rocketjob_contrib.mission_control import links, looks, tree
 
 if TYPE_CHECKING:
     from rocketjob_contrib.mission_control.sections import Section
@@ -53,6 +53,8 @@ class Templates:
         self._environment.globals |= {
             "moment": moment,
             "clock_time": clock_time,
+            "look": looks.look,
+            "symbol": looks.symbol,
         }
 
     def render(self, name: str, values: Mapping[str, Any]) -> str:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from rocketjob_contrib.mission_control.site import Site
 
 T = TypeVar("T")
+RECORDS = "slices.view"
+HIDDEN = "(hidden, as it may quote a record)"
 
 
 class View:
@@ -99,6 +101,18 @@ class View:
         if self.read_only and permission in self.site.changing:
             return False
         return self.site.policy.may(self.identity, permission, target)
+
+    def quoted(self, text: str | None, target: Any = None) -> str:
+        """Return what an exception says, if whoever looks may see it: it may quote a record.
+
+        Args:
+            target: the job that it is of.
+        """
+        hides = text and self.site.settings.redact_messages
+        known = RECORDS in self.site.policy.permissions
+        if hides and not (known and self.site.policy.may(self.identity, RECORDS, target)):
+            return HIDDEN
+        return text or ""
 
     def once(self, name: str, read: Callable[[], T]) -> T:
         """Return what `read` returns, read once for this page: all of it shows the same moment."""

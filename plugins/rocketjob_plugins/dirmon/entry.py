@@ -23,6 +23,7 @@ COLLECTION = "rocket_job.dirmon_entries"
 ALLOWED_PATHS: Setting[list[str]] = Setting(
     "dirmon_allowed_paths", [], strings, "directories that directory monitors may read"
 )
+LONGEST = 4096  # characters: no path is longer
 STATES = ("pending", "enabled", "disabled", "failed")
 
 
@@ -74,11 +75,15 @@ class DirmonEntry(Stateful):
         for name in ("pattern", "job_class_name", "archive_directory"):
             if getattr(self, name) == "":
                 self.errors.add(name, "is required: it is blank")
+        for name in ("name", "pattern", "archive_directory"):
+            value = getattr(self, name)
+            if isinstance(value, str) and len(value) > LONGEST:
+                self.errors.add(name, f"has {len(value):,} characters: at most {LONGEST:,}")
         for message in self._wrong_places():
             self.errors.add("pattern", message)
 
     def _wrong_places(self) -> Iterator[str]:
-        if not isinstance(self.pattern, str) or not self.pattern:
+        if not isinstance(self.pattern, str) or not 0 < len(self.pattern) <= LONGEST:
             return
         try:
             for pattern in patterns.parse(self.pattern):

@@ -9,10 +9,12 @@ from __future__ import annotations
 import fnmatch
 import re
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import NamedTuple
 
 MAGIC = re.compile(r"[*?\[{]")
 RECURSIVE = "**"
+MOST = 1000  # alternatives of a pattern, and braces in it: a few pairs would make millions
 
 
 class Item(NamedTuple):
@@ -46,13 +48,16 @@ def parse(text: str) -> list[Pattern]:
     """Return the alternatives of a pattern.
 
     Raises:
-        ValueError: its braces do not match.
+        ValueError: its braces do not match, or have too many alternatives.
     """
+    if text.count("{") > MOST // 10:
+        raise ValueError(f"has more than {MOST // 10} pairs of braces")
     fixed = re.split(r"[*?\[{]", text)[0].count("/")
     exact = not MAGIC.search(text)
-    return [
-        _parse_one(alternative, fixed, exact) for alternative in dict.fromkeys(_alternatives(text))
-    ]
+    alternatives = list(islice(_alternatives(text), MOST + 1))
+    if len(alternatives) > MOST:
+        raise ValueError(f"its braces have more than {MOST:,} alternatives")
+    return [_parse_one(alternative, fixed, exact) for alternative in dict.fromkeys(alternatives)]
 
 
 def _parse_one(text: str, fixed: int, exact: bool) -> Pattern:

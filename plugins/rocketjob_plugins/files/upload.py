@@ -125,10 +125,15 @@ def misfits(class_name: str, properties: Mapping[str, Any]) -> list[tuple[str, s
     if cls is None or not issubclass(cls, Job) or cls is Job:
         problem = "is not a job class" if cls else "is not loaded here: name its module in `app`"
         return [("job_class_name", f"{class_name} {problem}")]
-    if not hasattr(cls, "upload") and not any(_takes(cls, name) for name in FILE_FIELDS):
+    if not takes_files(cls):
         problem = f"has neither a method upload nor a field {' or '.join(FILE_FIELDS)}"
         return [("job_class_name", f"{class_name} cannot be given a file: it {problem}")]
     return [("properties", message) for message in wrong_properties(cls, properties)]
+
+
+def takes_files(cls: type[Job]) -> bool:
+    """Return whether a job of a class can be given a file."""
+    return hasattr(cls, "upload") or any(_takes(cls, name) for name in FILE_FIELDS)
 
 
 def wrong_encoding(encoding: Any, class_name: Any) -> list[str]:

@@ -84,21 +84,18 @@ class Recorder:
         """Count the ends of jobs, and of attempts, among some changes; every job comes here."""
         with self._lock:
             classes: ByClass | None = None
-            for job, events, source, run_at in changes:
-                outcome = OUTCOMES.get(events[0])
+            for change in changes:
+                outcome = outcome_of(change)
                 if outcome is None:
                     continue
-                if outcome is FAILED and len(events) > 1 and "retry" in events:
-                    outcome = RETRIED
                 if classes is None:
                     classes = self._now().classes
-                found = self._figures(classes, type(job)).of(outcome)
+                found = self._figures(classes, type(change.job)).of(outcome)
                 found.count += 1
-                if source == "running":
-                    times = times_of(record_of(job).stored or {}, events, run_at)
-                    if times is not None:
-                        found.wait.add(times[0])
-                        found.run.add(times[1])
+                times = times_of(change)
+                if times is not None:
+                    found.wait.add(times[0])
+                    found.run.add(times[1])
         self._wake()
 
     def count_slice(self, job: Job, outcome: str, records: int, rejects: int, run: float) -> None:
@@ -215,14 +212,23 @@ class Recorder:
             self._try_to_write()
 
 
-def times_of(
-    stored: Stored, events: tuple[str, ...], run_at: datetime | None
-) -> tuple[float, float] | None:
+def outcome_of(change: Changed) -> str | None:
+    """Return how a change has ended a job or an attempt; None if it has not."""
+    outcome = OUTCOMES.get(change.events[0])
+    is_retried = outcome is FAILED and len(change.events) > 1 and "retry" in change.events
+    return RETRIED if is_retried else outcome
+
+
+def times_of(change: Changed) -> tuple[float, float] | None:
     """Return how long an attempt had waited, and how long it took, by the job's history.
 
     Returns:
-        seconds; None where the history does not tell, as of a job that was never started.
+        seconds; None where the history does not tell, as of a job that was not running.
     """
+    job, events, source, run_at = change
+    if source != "running":
+        return None
+    stored = record_of(job).stored or {}
     history = stored.get(HISTORY) or ()
     last = len(history) - len(events)
     if last < 0 or history[last]["event"] != events[0]:

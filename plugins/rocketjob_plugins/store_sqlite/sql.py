@@ -280,7 +280,9 @@ def _leading_index(
     if list(sort) in ([("_id", 1)], [("_id", -1)]) and not choices:
         return f"{table.name}_id", [()], []
     for number, index in enumerate(table.indexes):
-        length = _prefix_length(table, index, sort, choices)
+        if index.partial and not _has_all(table, index.partial, filter):
+            continue
+        length = _prefix_length(index, sort, choices)
         if length is not None:
             paths = [path for path, _ in index.keys[:length]]
             branches = list(product(*(choices[path] for path in paths)))
@@ -289,10 +291,28 @@ def _leading_index(
     return None
 
 
-def _prefix_length(table: Table, index: Index, sort: Sort, choices: Choices) -> int | None:
+def _has_all(table: Table, partial: Filter, filter: Filter) -> bool:
+    """Return whether a partial index has every document that a filter matches.
+
+    That is told where the filter says the same as the index, that fields exist, and columns know.
+    """
+    columns = [table.columns.get(path) for path in partial]
+    known = all(column is not None and not column.flags & NULLS for column in columns)
+    return known and all(
+        condition == {"$exists": True} and _says(filter, path, condition)
+        for path, condition in partial.items()
+    )
+
+
+def _says(filter: Filter, path: str, condition: Any) -> bool:
+    """Return whether a clause is one of those that a filter joins by `and`."""
+    if filter.get(path) == condition:
+        return True
+    return any(_says(member, path, condition) for member in filter.get("$and", ()))
+
+
+def _prefix_length(index: Index, sort: Sort, choices: Choices) -> int | None:
     """Return after how many columns with known values the index continues in the sort order."""
-    if index.partial:
-        return None
     for length in range(len(index.keys)):
         keys = index.keys[length : length + len(sort)]
         if len(keys) == len(sort) and _same_order(keys, sort):

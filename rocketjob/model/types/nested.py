@@ -134,6 +134,8 @@ class ByKey(Holder):
     stored_kind = dict
 
     def fits(self, value: Any) -> bool:
+        if not value:  # as the meta of nearly all jobs
+            return isinstance(value, self.kind)
         return self.misfit(value) is None and not any(map(self.items[0].check, value.values()))
 
     def misfit(self, value: Any) -> str | None:

@@ -1,10 +1,12 @@
 """What can be done with a job: only what its state allows, and only as it was shown."""
 
+from datetime import timedelta
+
 import pytest
 
 from rocketjob import Job, JobException, now
 from rocketjob.jobs import steering
-from support.web import as_role, browser, tags, text_of
+from support.web import as_role, browser, cells, tags, text_of
 
 
 class ActedJob(Job):
@@ -190,3 +192,29 @@ def test_a_form_that_cannot_be_read_changes_nothing(rocketjob, body, kind, statu
     answer = browser().post(f"/jobs/{job.id}/pause", content=body, headers={"content-type": kind})
     assert answer.status_code == status
     assert job.reload().is_queued
+
+
+@pytest.mark.both_stores
+def test_lists_searches_and_every_action_on_each_store(rocketjob):
+    """What the walk of the browser only looks at; each job is destroyed at the end."""
+    client = browser()
+    steps = ["pause", "resume", "fail", "retry", "abort", "destroy"]
+    job = ActedJob.create(description="Naïve (1)")
+    later = ActedJob.create(description="later", run_at=now() + timedelta(hours=1))
+    client.post(f"/jobs/{later.id}/run_now", data={"state": "queued"})
+    assert not later.reload().is_scheduled
+    page = client.get("/jobs/queued?q=naïve (1&sort=-description,class&size=25")
+    assert cells(page, "description") == ["Naïve (1)"]
+    assert "no server is running" in text_of(client.get(f"/jobs/{job.id}/explain"))
+    for event in steps:
+        state = job.reload().state
+        form = {"state": state, "back": "/jobs?sort=-created"}
+        assert client.get(f"/jobs/{job.id}/{event}").status_code == 200
+        client.post(f"/jobs/{job.id}/{event}", data=form)
+        assert "nothing was done" not in text_of(client.get("/jobs?sort=-created"))
+        stale = client.post(f"/jobs/{job.id}/{event}", data=form)  # a second time
+        assert stale.status_code == 303
+        expected = "is gone" if event == "destroy" else "nothing was done"
+        said = text_of(client.get(stale.headers["location"]))
+        assert expected in said or "There is no job with the id" in said
+    assert not ActedJob.where(id=job.id)

@@ -1,6 +1,7 @@
 """Defects of the original that are not to come back; the ids R.. are those of the design.
 
-R04, R05, R06 are in `test_actions`, R11 and R15 in `test_job_page`, R13 also in `test_access`.
+R04, R05, R06 are in `test_actions`, R11, R15, R16 in `test_job_page`, R12 also in `test_job_lists`,
+R13 also in `test_access`.
 """
 
 import re

@@ -90,7 +90,7 @@ def test_W08_the_side_of_directories_has_each_state(rocketjob):
     page = browser().get("/dirmon_entries")
     side = re.search(r'<nav class="tabs".*?</nav>', page.text, re.S).group(0)
     names = re.findall(r'class="tab">(\w+)<', side)
-    assert names == ["All", "Pending", "Enabled", "Failed", "Disabled"]
+    assert names == ["Create", "All", "Pending", "Enabled", "Failed", "Disabled"]
 
 
 def test_W09_the_present_tab_is_marked(rocketjob):

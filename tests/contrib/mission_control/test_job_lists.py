@@ -5,8 +5,11 @@ from datetime import timedelta
 import pytest
 
 from rocketjob import Job, now
+from rocketjob_contrib.mission_control.jobs import searching, tabs
+from rocketjob_contrib.mission_control.lists import asked_of
 from rocketjob_plugins.batch import Batch
 from rocketjob_plugins.cron import Cron
+from rocketjob_plugins.store_sqlite.query import Query
 from support.web import as_role, browser, cells, counted_calls, headings, tags, text_of
 
 
@@ -246,3 +249,84 @@ def test_a_job_whose_class_is_not_loaded_is_listed_and_can_be_steered(rocketjob)
     assert cells(page, "actions") == ["Pause Destroy"]
     assert browser().post(f"/jobs/{job.id}/pause").status_code == 303
     assert "GoneJob" in text_of(browser().get("/jobs/paused"))
+
+
+# --- lists of very many jobs -------------------------------------------------------------------
+
+
+@pytest.fixture
+def many(rocketjob, monkeypatch):
+    """Nine jobs, which are so many that the store must not be asked to look at all."""
+    monkeypatch.setattr(searching, "LARGE", 5)
+    for number in range(9):
+        job = StateListedJob.create(description=f"number {number}")
+        if number % 3 == 0:
+            ended = {"state": "failed", "completed_at": job.created_at + timedelta(seconds=number)}
+            Job.collection().update_one({"_id": job.id}, {"$set": ended})
+    return browser(title="a site of its own, which remembers no other's searches")
+
+
+def test_R12_a_search_that_takes_long_ends_and_says_how_far_it_went(many, monkeypatch):
+    monkeypatch.setattr(searching, "SECONDS", -1)
+    page = many.get("/jobs?q=number")
+    assert "Only the newest 0 jobs were looked at, as that took long" in text_of(page)
+    assert "Show all" in text_of(page)
+
+
+def test_R12_a_search_among_very_many_finds_the_same(many):
+    page = many.get("/jobs?q=number&sort=description")
+    assert cells(page, "description") == [f"number {n}" for n in range(9)]
+    assert "looked at" not in text_of(page) and "1 to 9 of 9" in text_of(page)
+    page = many.get("/jobs/queued?q=number 4")
+    assert cells(page, "description") == ["number 4"]
+
+
+def test_R12_a_search_that_finds_too_many_lists_the_newest(many, monkeypatch):
+    monkeypatch.setattr(searching, "COUNTED", 3)
+    page = many.get("/jobs?q=number")
+    assert cells(page, "description") == ["number 8", "number 7", "number 6"]
+    assert "These are the newest 3: there are more." in text_of(page)
+    assert "1 to 3 of 3+" in text_of(page)
+
+
+def test_R12_sorting_very_many_by_what_no_index_has_is_bounded_too(many, monkeypatch):
+    monkeypatch.setattr(searching, "LOOKED_AT", 4)
+    page = many.get("/jobs?sort=description")
+    assert cells(page, "description") == [f"number {n}" for n in range(5, 9)]
+    assert "Only the newest 4 jobs were looked at" in text_of(page)
+
+
+def test_R12_a_search_is_remembered_for_a_moment(many, monkeypatch):
+    monkeypatch.setattr(searching, "AGAIN", 1_000_000)  # times as long as it took
+    many.get("/jobs?q=number 3")
+    with counted_calls() as calls:
+        assert cells(many.get("/jobs?q=number 3"), "description") == ["number 3"]
+    assert calls.count("rocket_job.jobs.find") == 1
+
+
+@pytest.mark.parametrize("ended", [{"completed_at": None}, {}], ids=["null", "missing"])
+def test_a_job_that_ended_at_no_known_time_is_on_the_last_page(many, monkeypatch, ended):
+    monkeypatch.setattr(searching, "LARGE", 1)
+    job = StateListedJob.create(description="unknown")
+    Job.collection().update_one({"_id": job.id}, {"$set": {"state": "failed", **ended}})
+    page = many.get("/jobs/failed")
+    described = [f"number {n}" for n in (6, 3, 0)]
+    assert cells(page, "description") == [*described, "unknown"]
+
+
+@pytest.mark.parametrize("name", [name for name in tabs.TABS if name != "scheduled"])
+def test_an_index_has_the_jobs_of_each_list_in_its_order(rocketjob, name):
+    """SQLite sorts nothing; the few that are to run later are sorted."""
+    StateListedJob.create()
+    tab = tabs.TABS[name]
+    asked = asked_of(tab.listing, {})
+    sort = [(field.lstrip("-"), -1 if field[0] == "-" else 1) for field in asked.order]
+    filter = tab.query().where(tab.indexed or {}).filter()
+
+    def plan(connection):
+        found = Query(filter).plan(connection.catalog.find(Job.collection_name), sort)
+        rows = connection.raw.execute(f"EXPLAIN QUERY PLAN {found.sql}", found.parameters)
+        return found.streams, [row[3] for row in rows]
+
+    streams, steps = rocketjob.store._database.read(plan)
+    assert streams and len(steps) == 1 and "USING INDEX" in steps[0], steps

@@ -88,9 +88,8 @@ def test_W49_W114_the_buttons_are_those_of_the_state_and_the_role(rocketjob):
     ]
     assert "Destroy" not in text_of(page_of(job, as_role("manager")))
     assert not tags(page_of(job, as_role("view")), "a", title="Pause")
-    assert not [
-        link for link in links(page_of(job, as_role("view"))) if link.startswith(f"/jobs/{job.id}/")
-    ]
+    below = [x for x in links(page_of(job, as_role("view"))) if x.startswith(f"/jobs/{job.id}/")]
+    assert below == [f"/jobs/{job.id}/explain"]  # which is only read
 
 
 @pytest.mark.parametrize("phase", ["before", "after"])
@@ -321,3 +320,75 @@ def test_a_plugin_adds_a_panel_and_one_that_fails_is_named(rocketjob):
     page = text_of(page_of(ShownJob.create(), browser(app=create_app())))
     assert "Weather Sun yes" in page
     assert "A part of this page is missing" in page and "broken" in page
+
+
+# --- why a job waits -----------------------------------------------------------------------------
+
+
+def test_why_a_queued_job_waits_is_asked_by_the_page_once_it_is_open(rocketjob):
+    job = ShownJob.create(run_at=timedelta(hours=1))
+    page = browser().get(f"/jobs/{job.id}")
+    (panel,) = tags(page, "div", id="reasons")
+    assert panel["hx-get"] == f"/jobs/{job.id}/explain"
+    assert f"/jobs/{job.id}/explain" in links(page)  # without scripts
+    part = browser().get(panel["hx-get"], headers={"hx-request": "true"})
+    assert "<html" not in part.text
+    assert "it is scheduled for later, until" in text_of(part)
+    assert "no server is running" in text_of(browser().get(panel["hx-get"]))
+
+
+def test_what_holds_a_job_back_is_what_a_server_has_stored_and_nothing_is_asked_here(rocketjob):
+    job = ShownJob.create()
+    said = {"throttled_by": "load", "throttled_text": "load 3.2 > 0.8", "throttled_at": now()}
+    Job.collection().update_one({"_id": job.id}, {"$set": said})
+    page = browser().get(f"/jobs/{job.id}/explain")
+    assert "held back by load: load 3.2 > 0.8" in text_of(page)
+
+
+@pytest.mark.parametrize("event", ["pause", "abort"])
+def test_a_job_that_does_not_wait_is_not_asked_why(rocketjob, event):
+    job = ShownJob.create()
+    getattr(job, event)()
+    assert not tags(browser().get(f"/jobs/{job.id}"), "div", id="reasons")
+    answer = browser().get(f"/jobs/{job.id}/explain")
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/jobs/{job.id}")
+
+
+# --- messages of exceptions --------------------------------------------------------------------
+
+
+def failed_with_a_record():
+    job, record = ShownJob.create(), "-".join(("4111", "1111"))  # no line of the source has it
+    try:
+        try:
+            raise KeyError(record)
+        except KeyError as error:
+            raise ValueError(f"the record {record} is wrong") from error
+    except ValueError as error:
+        job.fail(reason=error)
+    return job
+
+
+@pytest.mark.parametrize("role", ["view", "user", "manager", "operator"])
+def test_R16_messages_of_exceptions_can_be_hidden_from_who_may_not_see_records(rocketjob, role):
+    job = failed_with_a_record()
+    page = as_role(role, redact_messages=True).get(f"/jobs/{job.id}")
+    assert "4111-1111" not in page.text
+    assert "ValueError" in page.text and "hidden, as it may quote a record" in page.text
+
+
+def test_R16_by_default_and_for_editors_messages_are_shown(rocketjob):
+    job = failed_with_a_record()
+    assert "the record 4111-1111" in as_role("view").get(f"/jobs/{job.id}").text
+    shown = as_role("editor", redact_messages=True).get(f"/jobs/{job.id}")
+    assert "the record 4111-1111" in shown.text and "hidden, as" not in shown.text
+
+
+def test_R16_of_failed_slices_too(rocketjob):
+    job = batch()
+    fail_slices(job, 1, message="the record 4111-1111 is wrong")
+    page = as_role("manager", redact_messages=True).get(f"/jobs/{job.id}")
+    assert "ValueError" in page.text and "4111-1111" not in page.text
+    page = as_role("manager", redact_messages=True).get(f"/jobs/{job.id}/exception?slice=1")
+    assert page.status_code == 200
+    assert "ValueError" in page.text and "4111-1111" not in page.text

@@ -78,6 +78,23 @@ def test_the_base_is_what_comes_before_the_first_wildcard(text, base, parts):
     assert (pattern.base, pattern.parts) == (base, parts)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("/in/" + "{a,b}" * 60, "its braces have more than 1,000 alternatives"),
+        ("/in/" + "{a}" * 101, "has more than 100 pairs of braces"),
+        ("{" * 100_000, "has more than 100 pairs of braces"),
+    ],
+)
+def test_braces_that_make_too_many_alternatives_are_refused_at_once(text, message):
+    with pytest.raises(ValueError, match=message):
+        parse(text)
+
+
+def test_a_thousand_alternatives_are_taken():
+    assert len(parse("/in/" + "{0,1,2,3,4,5,6,7,8,9}" * 3)) == 1000
+
+
 @pytest.mark.parametrize("text", ["/in/{a", "/in/a}", "/in/{a{b}"])
 def test_braces_that_do_not_match_are_refused(text):
     with pytest.raises(ValueError, match="braces"):

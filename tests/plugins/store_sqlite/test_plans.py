@@ -344,3 +344,49 @@ def test_an_index_on_a_full_collection_keeps_its_documents_and_loops(store):
     docs.create_index([("k", 1)], name="k")
     assert [d["_id"] for d in cursor] == list(range(1, 500))
     assert [d["_id"] for d in docs.find({"k": {"$lt": -497}}, sort=[("k", 1)])] == [499, 498]
+
+
+# --- a partial index ---------------------------------------------------------------------------
+
+ENDED = [("state", 1), ("completed_at", 1), ("_id", 1)]
+LATEST = [("completed_at", -1), ("_id", -1)]
+THERE = {"completed_at": {"$exists": True}}
+
+
+@pytest.fixture
+def ended(jobs):
+    jobs.create_index(ENDED, name="ended", partialFilterExpression=THERE)
+    jobs.insert_many(
+        {**queued(number), "state": "failed", "completed_at": NOW + timedelta(seconds=number)}
+        for number in range(20)
+    )
+    return jobs
+
+
+@pytest.mark.parametrize(
+    "filter", [{"state": "failed", **THERE}, {"$and": [{"state": "failed"}, THERE]}], ids=str
+)
+def test_a_partial_index_yields_the_order_of_what_is_in_it(store, ended, filter):
+    plan, said = explain(store, filter, LATEST)
+    assert plan.streams and "TEMP B-TREE" not in said
+    assert [job["_id"] for job in ended.find(filter, sort=LATEST, limit=2)] == [19, 18]
+
+
+@pytest.mark.parametrize(
+    "filter",
+    [{"state": "failed"}, {"state": "failed", "$or": [THERE, {"priority": 50}]}],
+    ids=str,
+)
+def test_a_partial_index_is_left_alone_where_it_may_lack_something(store, ended, filter):
+    ended.insert_one({**queued(99), "state": "failed"})
+    plan, _ = explain(store, filter, LATEST)
+    assert not plan.streams
+    assert len(list(ended.find(filter, sort=LATEST))) == 21
+
+
+def test_a_partial_index_is_left_alone_once_a_field_is_null(store, ended):
+    ended.insert_one({**queued(99), "state": "failed", "completed_at": None})
+    filter = {"state": "failed", **THERE}
+    assert not explain(store, filter, LATEST)[0].streams
+    found = [job["_id"] for job in ended.find(filter, sort=LATEST)]
+    assert found == [*range(19, -1, -1), 99]  # null is a value that exists, and the lowest

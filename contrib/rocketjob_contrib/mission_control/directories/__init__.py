@@ -5,9 +5,18 @@ It is made with what `register_pages` gives to every plugin, and nothing else.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from rocketjob_contrib.mission_control.access import Permission
-from rocketjob_contrib.mission_control.directories import list_page
-from rocketjob_contrib.mission_control.routes import get
+from rocketjob_contrib.mission_control.directories import (
+    actions,
+    creating,
+    editing,
+    entry_page,
+    list_page,
+)
+from rocketjob_contrib.mission_control.directories.finding import entry_in_path
+from rocketjob_contrib.mission_control.routes import Route, change, get
 from rocketjob_contrib.mission_control.sections import Section
 
 PERMISSIONS = (
@@ -18,6 +27,7 @@ PERMISSIONS = (
     Permission("entries.copy", "dirmon"),
     Permission("entries.destroy", "admin"),
 )
+ALL, ONE = "/dirmon_entries", "/dirmon_entries/{id}"
 
 
 def section() -> Section:
@@ -27,8 +37,46 @@ def section() -> Section:
         title="Directories",
         icon="directories",
         home="/dirmon_entries/enabled",
-        routes=tuple(get(tab.path, list_page.page_of(tab)) for tab in list_page.TABS),
+        routes=(*_lists(), *_creating(), *_entry(), *_actions()),
         permissions=PERMISSIONS,
         tabs=list_page.entries,
+        templates=str(Path(__file__).parent / "templates"),
         order=40,
     )
+
+
+def _lists() -> list[Route]:
+    routes = []
+    for tab in list_page.TABS:
+        routes.append(get(tab.path, list_page.page_of(tab)))
+        routes.append(get(f"{tab.path}.json", list_page.json_of(tab)))
+    return routes
+
+
+def _creating() -> list[Route]:
+    return [
+        get(f"{ALL}/new", creating.show, "entries.create"),
+        change(ALL, creating.create, "entries.create"),
+        get(f"{ONE}/copy", creating.show_copy, "entries.copy", entry_in_path),
+        change(f"{ONE}/replicate", creating.copy, "entries.copy", entry_in_path, ("POST", "PATCH")),
+    ]
+
+
+def _entry() -> list[Route]:
+    methods = ("POST", "PATCH", "PUT")
+    return [
+        get(ONE, entry_page.show, target=entry_in_path),
+        get(f"{ONE}/edit", editing.show, "entries.edit", entry_in_path),
+        change(ONE, editing.save, "entries.edit", entry_in_path, methods),
+    ]
+
+
+def _actions() -> list[Route]:
+    routes = []
+    for action in actions.ACTIONS.values():
+        path, permission = f"{ONE}/{action.event}", f"entries.{action.event}"
+        methods = ("POST", "PUT", "PATCH")
+        routes.append(get(path, actions.asking(action), permission, entry_in_path))
+        routes.append(change(path, actions.doing(action), permission, entry_in_path, methods))
+    destroy = actions.doing(actions.ACTIONS["destroy"])
+    return [*routes, change(ONE, destroy, "entries.destroy", entry_in_path, ("DELETE",))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from starlette.responses import Response
@@ -19,6 +19,7 @@ from rocketjob_contrib.mission_control.lists import (
     asked_of,
 )
 from rocketjob_contrib.mission_control.sections import Tab
+from rocketjob_contrib.mission_control.tables import as_table, asked_by_table
 from rocketjob_plugins.dirmon.entry import COLLECTION, STATES, DirmonEntry
 
 if TYPE_CHECKING:
@@ -64,6 +65,14 @@ def counts(view: View) -> dict[str, int]:
 
 def entries(view: View) -> list[Tab]:
     """Return the entries at the side."""
+    create = Tab(path="/dirmon_entries/new", title="Create", icon="create")
+    return [
+        *([create] if view.may("entries.create") else []),
+        *_lists(view),
+    ]
+
+
+def _lists(view: View) -> list[Tab]:
     return [
         Tab(
             path=tab.path,
@@ -83,6 +92,26 @@ def page_of(tab: EntryTab) -> Callable[[View], Response]:
         return view.render("directories/list.html", tab=tab, found=found)
 
     return show
+
+
+def json_of(tab: EntryTab) -> Callable[[View], Response]:
+    """Return the view of a list as JSON, in the form that tables of the Ruby version asked for."""
+
+    def show(view: View) -> Response:
+        found = find(view, tab, asked_by_table(LISTING, view.query))
+        return as_table(view.query, found, lambda entry: _as_json(view, entry))
+
+    return show
+
+
+def _as_json(view: View, entry: DirmonEntry) -> dict[str, Any]:
+    return {
+        "id": str(entry.id),
+        "name": entry.name,
+        "job_class": entry.job_class_name,
+        "pattern": view.shown(entry.pattern),
+        "state": entry.state,
+    }
 
 
 def find(view: View, tab: EntryTab, asked: Asked) -> Found:

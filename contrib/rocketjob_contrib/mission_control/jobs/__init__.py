@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rocketjob_contrib.mission_control.access import Permission
-from rocketjob_contrib.mission_control.jobs import actions, edit, job_page, list_page, tabs
+from rocketjob_contrib.mission_control.jobs import actions, edit, job_page, list_page, tabs, waiting
 from rocketjob_contrib.mission_control.jobs.finding import job_in_path
 from rocketjob_contrib.mission_control.routes import Route, change, get
 from rocketjob_contrib.mission_control.sections import Section
@@ -32,15 +32,22 @@ def section() -> Section:
         icon="jobs",
         home="/jobs/running",
         routes=(*_lists(), *_job(), *_actions(), *_slices()),
-        permissions=PERMISSIONS,
+        permissions=(*PERMISSIONS, *_of_plugins()),
         tabs=tabs.entries,
         order=10,
     )
 
 
+def _of_plugins() -> list[Permission]:
+    """Return the permissions for the events of states that plugins bring."""
+    return [
+        Permission(f"jobs.{action.event}", "manager", own=True) for action in actions.of_plugins()
+    ]
+
+
 def _lists() -> list[Route]:
     routes = []
-    for tab in tabs.TABS.values():
+    for tab in tabs.all_tabs():
         routes.append(get(tab.path, list_page.page_of(tab)))
         routes.append(get(f"{tab.path}.json", list_page.json_of(tab)))
     return routes
@@ -49,6 +56,7 @@ def _lists() -> list[Route]:
 def _job() -> list[Route]:
     return [
         get("/jobs/{id}", job_page.show, target=job_in_path),
+        get("/jobs/{id}/explain", waiting.show, target=job_in_path),
         get("/jobs/{id}/edit", edit.show, "jobs.edit", job_in_path),
         change("/jobs/{id}", edit.save, "jobs.edit", job_in_path, ("POST", "PUT", "PATCH")),
     ]
@@ -56,7 +64,7 @@ def _job() -> list[Route]:
 
 def _actions() -> list[Route]:
     routes = []
-    for action in actions.ACTIONS.values():
+    for action in actions.all_actions():
         path = f"/jobs/{{id}}/{action.event}"
         methods = ("POST", "PATCH")
         permission = f"jobs.{action.event}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -14,7 +14,9 @@ from rocketjob.base.log import Logger
 from rocketjob.base.text import relative
 from rocketjob.jobs.shown import class_name
 from rocketjob.jobs.steering import Stale, may, steer
+from rocketjob.store import context
 from rocketjob_contrib.mission_control.errors import Missing
+from rocketjob_contrib.mission_control.jobs.tabs import forget_counts
 
 if TYPE_CHECKING:
     from rocketjob_contrib.mission_control.view import View
@@ -34,6 +36,7 @@ class Action:
         warning: what people must know before they do it.
         is_dangerous: whether it cannot be undone, or ends work.
         gives_reason: whether a reason is asked for.
+        icon: a name of `icons.svg`; that of the event if not given.
     """
 
     event: str
@@ -42,6 +45,11 @@ class Action:
     warning: str
     is_dangerous: bool = False
     gives_reason: bool = False
+    icon: str = attrs.field()
+
+    @icon.default
+    def _own_icon(self) -> str:
+        return self.event
 
     def fits(self, job: Job) -> bool:
         """Return whether it makes sense: only a job that waits for its time can be run at once."""
@@ -101,11 +109,42 @@ IN_ROW = tuple(ACTIONS[event] for event in ("run_now", "pause", "resume", "retry
 """What the lists offer; the page of a job offers all."""
 
 
-def actions_for(view: View, job: Job, offered: tuple[Action, ...] = _ALL) -> list[Action]:
-    """Return what of all that is offered whoever looks may do with a job in its present state."""
+def of_plugins() -> list[Action]:
+    """Return what leads into and out of the states of plugins, by the commands of these."""
+    commands = {
+        command.event: command
+        for state in context.current().plugins.states.values()
+        for command in state.commands
+        if command.event not in ACTIONS
+    }
+    return [
+        Action(
+            event=event,
+            title=event.replace("_", " ").capitalize(),
+            done=f"is {command.done}",
+            warning=command.summary,
+            gives_reason=command.takes_reason,
+            icon="resume",
+        )
+        for event, command in commands.items()
+    ]
+
+
+def all_actions() -> list[Action]:
+    """Return everything that can be done with some job."""
+    return [*of_plugins(), *_ALL]
+
+
+def actions_for(view: View, job: Job, offered: Iterable[Action] | None = None) -> list[Action]:
+    """Return what of all that is offered whoever looks may do with a job in its present state.
+
+    Args:
+        offered: None: everything.
+    """
+    here = [a for a in of_plugins() if view.site.has(f"/jobs/{{id}}/{a.event}")]
     return [
         action
-        for action in offered
+        for action in (*here, *(_ALL if offered is None else offered))
         if may(job, action.event) and action.fits(job) and view.may(f"jobs.{action.event}", job)
     ]
 
@@ -159,6 +198,7 @@ def doing(action: Action) -> Callable[[View], Response]:
             job=class_name(job),
             login=view.identity.login or "",
         )
+        forget_counts(view)
         link = None if action.event == "destroy" else f"/jobs/{job.id}"
         view.say("success", f"{name} {action.done}", link)
         return view.go(_back(view, action))
@@ -172,7 +212,8 @@ def _back(view: View, action: Action) -> str:
     page = f"/jobs/{job.id}"
     back = view.back(page)
     gone = action.event == "destroy" and back.partition("?")[0] == page
-    return f"/jobs/{'scheduled' if job.is_scheduled else job.state}" if gone else back
+    of_state = f"/jobs/{'scheduled' if job.is_scheduled else job.state}"
+    return (of_state if view.site.has(of_state) else "/jobs") if gone else back
 
 
 def _too_late(view: View, action: Action, job: Job) -> Response:

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import Response
 
 from rocketjob import Job
-from rocketjob_contrib.mission_control.jobs import rows, tabs
+from rocketjob.jobs.query import JobQuery
+from rocketjob.store import Stored
+from rocketjob_contrib.mission_control.jobs import rows, searching, tabs
 from rocketjob_contrib.mission_control.jobs.tabs import JobTab
 from rocketjob_contrib.mission_control.lists import COUNTED, Asked, Count, Found, asked_of
 from rocketjob_contrib.mission_control.tables import as_table, asked_by_table
@@ -29,23 +31,38 @@ def page_of(tab: JobTab) -> Callable[[View], Response]:
 
 def find(view: View, tab: JobTab, asked: Asked) -> Found:
     """Return a page of a list."""
-    query = tab.query()
+    query, total, remark = tab.query(), tabs.total(view, tab), None
     searched = asked.search_filter()
     if searched is not None:
         query = query.where(searched)
-    total = tabs.total(view, tab)
-    matching = total if searched is None else Count.of(query.count(at_most=COUNTED + 1))
-    documents = list(
-        Job.collection().find(
-            query.filter(),
-            rows.fields_of(tab),
-            sort=[(name.lstrip("-"), -1 if name[0] == "-" else 1) for name in asked.order],
-            skip=asked.skip,
-            limit=asked.size + 1,
-        )
-    )
+    if searching.is_too_much(asked, total.number):
+        name = f"{tab.name} {asked.text}"
+        newest = searching.newest(view, query.filter(), name)
+        query = tab.query().where({"_id": {"$in": newest.ids}})
+        matching, remark = Count(len(newest.ids), more=not newest.is_all), newest.remark
+    elif searched is not None:
+        matching = Count.of(query.count(at_most=COUNTED + 1))
+    else:
+        matching = total
+    documents = _documents(tab, query, asked, total.number)
     shown = rows.rows_of(view, documents[: asked.size])
-    return Found(asked, shown, total, matching, len(documents) > asked.size)
+    return Found(asked, shown, total, matching, len(documents) > asked.size, remark)
+
+
+def _documents(tab: JobTab, query: JobQuery[Job], asked: Asked, total: int) -> list[Stored]:
+    """Return the jobs of a page, and one more if there is a page after it."""
+    wanted = asked.size + 1
+    options: Any = {
+        "sort": [(name.lstrip("-"), -1 if name[0] == "-" else 1) for name in asked.order],
+        "skip": asked.skip,
+        "limit": wanted,
+    }
+    find, fields = Job.collection().find, rows.fields_of(tab)
+    if tab.indexed is not None and total > searching.LARGE:
+        found = list(find(query.where(tab.indexed).filter(), fields, **options))
+        if len(found) == wanted:
+            return found
+    return list(find(query.filter(), fields, **options))
 
 
 def json_of(tab: JobTab) -> Callable[[View], Response]:

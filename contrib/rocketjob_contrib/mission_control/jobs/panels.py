@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rocketjob import Job, application
 from rocketjob.base.passwords import without_passwords
-from rocketjob_contrib.mission_control.jobs import batch, facts
+from rocketjob_contrib.mission_control.jobs import batch, facts, waiting
 from rocketjob_contrib.mission_control.panels import Panel
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ def panels_of(view: View, job: Job) -> list[Panel]:
     slices = batch.slices_of(view, job)
     candidates = (
         _exception(job),
+        waiting.panel(job),
         _slices(slices),
         _failures(view, job, slices),
         _panel("Job", "facts", {"facts": facts.facts_of(view, job, slices)}, 30),

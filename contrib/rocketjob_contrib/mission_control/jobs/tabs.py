@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,9 @@ from rocketjob import Job
 from rocketjob.base import clock
 from rocketjob.jobs import holds
 from rocketjob.jobs.query import JobQuery
+from rocketjob.states.state import State
+from rocketjob.store import Filter, context
+from rocketjob_contrib.mission_control.indexes import HAS_ENDED
 from rocketjob_contrib.mission_control.lists import Column, Count, Listing
 from rocketjob_contrib.mission_control.sections import Tab
 
@@ -21,6 +25,10 @@ if TYPE_CHECKING:
 SEARCHED = ("_type", "description")
 JUST_STARTED = timedelta(seconds=0.1)
 """Jobs that have run for less are mostly about to be held back by a throttle."""
+
+COUNTS = "jobs.counts"
+MANY = 100_000  # jobs, which take a while to count
+COUNTS_KEPT = 2.0  # seconds
 
 CLASS = Column("class", "Class", "_type")
 DESCRIPTION = Column("description", "Description", "description")
@@ -39,6 +47,7 @@ class JobTab:
         query: selects its jobs.
         counted: the key of its number in `Job.counts_by_state`; None: not counted.
         fields: what is read of each job for its columns, besides what every list needs.
+        indexed: what its jobs have, so that an index of the plugin has them in their order.
     """
 
     name: str
@@ -48,6 +57,7 @@ class JobTab:
     listing: Listing
     counted: str | None = None
     fields: tuple[str, ...] = ()
+    indexed: Filter | None = None
     empty: str = "There are no jobs here."
 
 
@@ -70,6 +80,7 @@ def _ended(state: str, empty: str) -> JobTab:
         listing=_listing(column, order=("-completed_at",)),
         counted=state,
         fields=("completed_at",),
+        indexed=HAS_ENDED,
         empty=empty,
     )
 
@@ -113,7 +124,7 @@ def _all_tabs() -> list[JobTab]:
                 PRIORITY,
                 Column("queued_for", "Queued for", number=True),
                 THROTTLED,
-                order=("priority", "created_at"),
+                order=("priority", "_id"),  # as workers take them
             ),
             counted="queued_now",
             fields=("record_count", *holds.KEYS),
@@ -131,7 +142,7 @@ def _all_tabs() -> list[JobTab]:
                 PRIORITY,
                 Column("started", "Started", "started_at"),
                 THROTTLED,
-                order=("priority", "created_at"),
+                order=("priority", "_id"),  # as workers take them
             ),
             counted="running",
             fields=(
@@ -155,6 +166,7 @@ def _all_tabs() -> list[JobTab]:
             ),
             counted="completed",
             fields=("completed_at", "started_at"),
+            indexed=HAS_ENDED,
             empty="No completed job is kept: most classes have theirs removed at once "
             "(destroy_on_complete).",
         ),
@@ -167,10 +179,49 @@ def _all_tabs() -> list[JobTab]:
 TABS = {tab.name: tab for tab in _all_tabs()}
 
 
+def all_tabs() -> list[JobTab]:
+    """Return the lists: those of the kernel's states, then those of the states of plugins."""
+    return [*TABS.values(), *map(_of_plugin, context.current().plugins.states.values())]
+
+
+def _of_plugin(state: State) -> JobTab:
+    title = state.name.replace("_", " ").capitalize()
+    return JobTab(
+        name=state.name,
+        title=title,
+        path=f"/jobs/{state.name}",
+        query=lambda: Job.in_state(state.name),
+        listing=_listing(
+            PRIORITY,
+            Column("created", "Created", "created_at"),
+            order=("priority", "_id"),
+        ),
+        counted=state.name,
+        empty=f"No job is in the state {state.name}, in which {state.text}.",
+    )
+
+
 def counts(view: View) -> dict[str, int]:
-    """Return the number of jobs by state, read once for a page."""
-    found: dict[str, int] = view.once("jobs.counts", Job.counts_by_state)
+    """Return the number of jobs by state, read once for a page.
+
+    Where there are very many, which takes long, pages of the next moment have the same numbers.
+    """
+    found: dict[str, int] = view.once("jobs.counts", lambda: _counted(view.site.memory))
     return found
+
+
+def _counted(memory: dict[str, Any]) -> dict[str, int]:
+    until, found = memory.get(COUNTS, (0.0, {}))
+    if until < time.monotonic():
+        found = Job.counts_by_state()
+        if sum(found.values()) > MANY:
+            memory[COUNTS] = (time.monotonic() + COUNTS_KEPT, found)
+    return dict(found)
+
+
+def forget_counts(view: View) -> None:
+    """Have the next page count again, as something has just been changed."""
+    view.site.memory.pop(COUNTS, None)
 
 
 def total(view: View, tab: JobTab) -> Count:
@@ -191,5 +242,6 @@ def entries(view: View) -> list[Tab]:
             icon=tab.name,
             count=None if tab.counted is None else total(view, tab),
         )
-        for tab in TABS.values()
+        for tab in all_tabs()
+        if view.site.has(tab.path)
     ]
