@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import socket
+from collections.abc import Iterator
 
 import click
 import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
+from rocketjob import application
 from rocketjob.cli import Failure
 from rocketjob.cli.session import store_line
 from rocketjob_contrib.mission_control.app import create_app
@@ -32,13 +34,23 @@ def serve(
         )
     app = application_at(path, WebSettings(read_only=read_only, title=title, home=None))
     listening = listen(host, port)
-    with listening:
+    with listening, _logging():
         address = _address(host, listening.getsockname()[1], path)
         click.echo(f"Mission Control: {address}  store: {store_line()}  (Ctrl-C ends it)")
         config = uvicorn.Config(app, log_level="warning", proxy_headers=False, lifespan="off")
         config.timeout_graceful_shutdown = 2  # an open page has a stream that never ends
         with contextlib.suppress(KeyboardInterrupt):  # uvicorn hands it on when it has ended
             uvicorn.Server(config).run(sockets=[listening])
+
+
+@contextlib.contextmanager
+def _logging() -> Iterator[None]:
+    """Write the log where the settings say: who changed what is in it."""
+    service = application.current().log_service().start()
+    try:
+        yield
+    finally:
+        service.stop()
 
 
 def application_at(path: str, settings: WebSettings) -> Starlette:

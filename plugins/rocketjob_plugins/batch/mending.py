@@ -143,14 +143,19 @@ def delete_record(job: Any, id: int, index: int, digest: str) -> FailedSlice:
     return _changed(job, id, index, digest, change)
 
 
+def may_retry(job: Any) -> bool:
+    """Return whether one slice alone can be retried: its job runs, or is going to go on."""
+    return job.state in ("running", "paused")
+
+
 def retry(job: Any, id: int, digest: str) -> None:
     """Queue a failed slice again, and no other; it goes on at the record that failed.
 
     Raises:
         SliceChanged: as for `replace_record`.
-        StateConflict: the job is not running, so that nobody would take it: retry the job.
+        StateConflict: the job has ended, so that nobody would take it: retry the job.
     """
-    if not job.is_running:
+    if not may_retry(job):
         raise StateConflict(f"the job is {job.state}: retry the job, which takes all its slices")
     _write(job, _seen(job, id, digest), RETRIED)
 

@@ -22,13 +22,15 @@ from support.web import browser, text_of
 def rocketjob_command(*words, folder):
     """Start a command in a folder of its own; return it and the address that it says."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith("ROCKETJOB_")}
-    process = subprocess.Popen(
-        [sys.executable, "-I", "-m", "rocketjob.cli", *words],
-        cwd=folder,
-        env={**environment, "TMPDIR": str(folder)},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-m", "rocketjob.cli", *words],
+            cwd=folder,
+            env={**environment, "TMPDIR": str(folder)},
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+        )
     line = process.stdout.readline()
     found = re.search(r"http://\S+", line)
     assert found, (line, process.poll())
@@ -44,11 +46,16 @@ def test_one_command_leads_to_a_full_page(tmp_path, words, says):
     process, address = rocketjob_command(*words, "--port", "0", folder=tmp_path)
     try:
         with urllib.request.urlopen(f"{address}jobs/running", timeout=60) as answer:
-            assert says in answer.read().decode()
+            text = answer.read().decode()
+        assert says in text
+        if job := re.search(r"/jobs/([0-9a-f]{24})/pause", text):
+            urllib.request.urlopen(f"{address}jobs/{job[1]}/pause", b"state=running", timeout=60)
     finally:
         process.send_signal(signal.SIGINT)
         process.communicate(timeout=60)
     assert process.returncode == 0
+    logged = (tmp_path / "log").read_text()
+    assert job is None or re.search(f"changed by hand action=pause job_id={job[1]}", logged), logged
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == []
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import pytest
 
-from rocketjob import Job, after, field, now, validators
+from rocketjob import Job, after, before, field, now, validators
 from rocketjob.model.record import values_of
 from rocketjob_contrib.mission_control.forms import controls_of, read
 from rocketjob_contrib.mission_control.requests import Form
@@ -53,6 +53,13 @@ class EditedImportJob(Batch, Job):
     output_category = OutputCategory()
 
     def perform(self, row): ...
+
+
+class EditedGuardedJob(EditedJob):
+    @before("save")
+    def refuse(self):
+        if self.text == "boom":
+            raise RuntimeError("not today")
 
 
 class EditedBrokenJob(EditedJob):
@@ -295,6 +302,15 @@ def test_W71_ten_megabytes_of_markup_are_stored_or_refused_whole(rocketjob):
     assert page.status_code == 422
     assert "Nothing was saved" in page.text and "<x>y" not in page.text
     assert job.reload().target is None
+
+
+def test_W71_what_a_callback_raises_does_not_lose_what_was_typed(rocketjob):
+    job = EditedGuardedJob.create()
+    page = posted(job, text="boom", description="typed")
+    assert page.status_code == 422
+    assert "Nothing was saved: RuntimeError: not today" in text_of(page)
+    assert form_of(page)["field.description"] == "typed"
+    assert job.reload().description is None
 
 
 def test_W72_save_goes_to_the_job_and_cancel_goes_back(rocketjob):

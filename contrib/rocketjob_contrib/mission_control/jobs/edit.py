@@ -14,6 +14,7 @@ from rocketjob.jobs.exception import message_of
 from rocketjob.jobs.shown import class_name
 from rocketjob.jobs.steering import Overtaken, edit
 from rocketjob.model.record import record_of, values_of
+from rocketjob.store import context
 from rocketjob_contrib.mission_control import categories
 from rocketjob_contrib.mission_control.errors import Missing
 from rocketjob_contrib.mission_control.forms import (
@@ -91,8 +92,10 @@ def _save(view: View, job: Job, form: JobForm, values: dict[str, Any]) -> Respon
         return _overtaken(view)
     except NotFound as error:
         raise Missing(f"{name} is gone: nothing was saved", "/jobs") from error
-    except RocketJobError as error:
-        problem = (f"Nothing was saved: {message_of(error)}",)
+    except Exception as error:  # a callback's, or a store's: what was typed must not be lost
+        if context.current().store.is_transient(error):
+            raise
+        problem = (f"Nothing was saved: {_why(job, error)}",)
         return _render(view, job, attrs.evolve(form, problems=problem), 422)
     log.info(
         "a job was edited by hand",
@@ -103,6 +106,15 @@ def _save(view: View, job: Job, form: JobForm, values: dict[str, Any]) -> Respon
     )
     view.say("success", f"{name} is saved: {', '.join(_labels(values))}", f"/jobs/{job.id}")
     return view.go(f"/jobs/{job.id}")
+
+
+def _why(job: Job, error: Exception) -> str:
+    """Say why a job was not saved; what is not our own message may have a secret in it."""
+    if isinstance(error, RocketJobError):
+        return message_of(error)
+    log.error("a job could not be saved", job_id=str(job.id), exception=error)
+    name, is_secret = type(error).__name__, any(f.encrypted for f in job.fields().values())
+    return f"{name}, see the log" if is_secret else f"{name}: {message_of(error)}"
 
 
 def _labels(values: dict[str, Any]) -> list[str]:

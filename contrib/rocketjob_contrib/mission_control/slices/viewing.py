@@ -140,7 +140,7 @@ def records(view: View) -> Response:
         file=job.input_category_for("main").file_of(number),
         records=records_of(view, found),
         may_edit=view.may("slices.edit", job),
-        may_retry=job.is_running and view.may("jobs.retry", job),
+        may_retry=mending.may_retry(job) and view.may("jobs.retry", job),
         is_secret=secret,
     )
 
