@@ -221,6 +221,7 @@ class DocumentTooLarge(StoreError, ValueError):
     """A document may not be larger than 16 MB."""
 
 
+TOO_LARGE = frozenset({10334, 17419, 17420})  # by itself; by an update's operators; replaced
 _INDEX = re.compile(r"\b[Ii]ndex:? '?([\w.-]+)")  # in the message about a duplicate
 
 
@@ -229,6 +230,17 @@ def is_duplicate_key(error: BaseException) -> bool:
     return getattr(error, "code", None) == 11000 or any(
         write.get("code") == 11000 for write in _refused_writes(error)
     )
+
+
+def is_too_large(error: BaseException) -> bool:
+    """Return whether a MongoDB refused a write for its size; other stores say so themselves.
+
+    Its driver sees most of them, and names an error of its own like ours.
+    """
+    if isinstance(error, StoreError):
+        return False
+    codes = {getattr(error, "code", None), *(w.get("code") for w in _refused_writes(error))}
+    return type(error).__name__ == DocumentTooLarge.__name__ or not TOO_LARGE.isdisjoint(codes)
 
 
 def duplicate_key_details(error: BaseException) -> dict[str, Any]:

@@ -6,11 +6,18 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 from rocketjob.base import acts
-from rocketjob.base.errors import ValidationError, duplicate_key_details, is_duplicate_key
+from rocketjob.base.errors import (
+    DocumentTooLarge,
+    ValidationError,
+    duplicate_key_details,
+    is_duplicate_key,
+    is_too_large,
+)
 from rocketjob.model import deeds
 from rocketjob.model.callbacks import Chain, Frame, leave_all, unwind_all
 from rocketjob.model.record import record_of
 from rocketjob.store import Insert, Stored, Unit, context
+from rocketjob.store.packing import pack
 
 
 class Document(Protocol):
@@ -80,17 +87,25 @@ def _insert_all(cls: type[Document], documents: Sequence[Document]) -> None:
     try:
         context.current().store.commit([unit])
     except Exception as error:
+        if is_too_large(error):
+            sizes = [len(pack(values)) for values in stored]
+            raise_refusal(documents[sizes.index(max(sizes))], error)
         key = duplicate_key_details(error).get("keyValue", {}).get("_id")
         for document in documents:
             if key is None or document.id == key:
-                raise_duplicate(document, error)
+                raise_refusal(document, error)
         raise
     for document, values in zip(documents, stored, strict=True):
         record_of(document).was_stored(values)
 
 
-def raise_duplicate(document: Document, error: Exception) -> None:
-    """Turn the refusal of a unique index into a validation error, if a field explains it."""
+def raise_refusal(document: Document, error: Exception) -> None:
+    """Turn a store's refusal into an error of ours: by a unique index, if a field explains it."""
+    if is_too_large(error):
+        raise DocumentTooLarge(
+            f"{type(document).__name__} {document.id} would have more than 16 MB as BSON, which no "
+            "document may have: store its larger part elsewhere, or split it"
+        ) from error
     if is_duplicate_key(error):
         messages = document.duplicate_key_errors(duplicate_key_details(error))
         if messages:

@@ -15,7 +15,7 @@ from rocketjob.base import acts
 from rocketjob.base.errors import NotFound, RocketJobError, ValidationError
 from rocketjob.base.functions import refuse_pending
 from rocketjob.model import deeds, registry, validation
-from rocketjob.model.bulk import create_all, raise_duplicate
+from rocketjob.model.bulk import create_all, raise_refusal
 from rocketjob.model.callbacks import Frame
 from rocketjob.model.document_class import DocumentClass
 from rocketjob.model.encrypted_fields import Sealed
@@ -248,7 +248,7 @@ class Document(Lookup):
             else:
                 self.collection().insert_one(stored)
         except Exception as error:
-            raise_duplicate(self, error)
+            raise_refusal(self, error)
             raise
         self._record.was_stored(stored)
 
@@ -275,7 +275,7 @@ class Document(Lookup):
                 result = self.collection().update_one(write.filter, write.update or {})
                 matched = bool(result.matched_count)
         except Exception as error:
-            raise_duplicate(self, error)
+            raise_refusal(self, error)
             raise
         if not matched:
             raise self.write_lost()

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from rocketjob.model.bulk import raise_duplicate
+from rocketjob.model.bulk import raise_refusal
 from rocketjob.model.record import Changes, record_of
 from rocketjob.store import Stored, Unit, context
 from rocketjob.store.unit import update_back
@@ -48,7 +48,7 @@ def _store_both(document: Document, other: Document) -> None:
     try:
         (done,) = context.current().store.commit([_unit(document, own, changes, other, stored)])
     except Exception as error:
-        raise_duplicate(other, error)
+        raise_refusal(other, error)
         raise
     if not done.held:
         raise document.write_lost()

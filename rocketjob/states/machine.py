@@ -22,7 +22,7 @@ from rocketjob.base.errors import StateConflict
 from rocketjob.base.functions import refuse_pending, refuse_unawaited
 from rocketjob.base.log import Logger
 from rocketjob.model import deeds
-from rocketjob.model.bulk import raise_duplicate
+from rocketjob.model.bulk import raise_refusal
 from rocketjob.model.callbacks import Frame, leave_all, unwind_all
 from rocketjob.model.record import Snapshot, record_of
 from rocketjob.states import history
@@ -322,7 +322,7 @@ class Change:
         except BaseException as error:
             self.rollback(error)
             if isinstance(error, Exception):
-                raise_duplicate(document, error)
+                raise_refusal(document, error)
             raise
         if not matched:
             lost = document.write_lost()

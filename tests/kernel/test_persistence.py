@@ -213,6 +213,13 @@ def test_a_document_over_16_mb_is_refused_and_not_stored(rocketjob):
     with pytest.raises(DocumentTooLarge):
         job.update(text="x" * (16 * 1024 * 1024))
     assert LargeJob.find(job.id).text == "small"
+    large, larger = LargeJob(text="x"), LargeJob(text="x" * (16 * 1024 * 1024))
+    with pytest.raises(DocumentTooLarge, match=str(larger.id)):
+        LargeJob.create_many([large, larger])
+    job.reload().text = "x" * (16 * 1024 * 1024)
+    with pytest.raises(DocumentTooLarge):
+        job.pause()
+    assert LargeJob.find(job.id).is_queued
 
 
 def test_an_unserialisable_argument_is_refused_by_name(rocketjob):
