@@ -87,6 +87,13 @@ class Progress(Job, abstract=True):
         finally:
             report.close()
 
+    def bring_back(self) -> None:
+        super().bring_back()
+        report: Report | None = self.__dict__.get("_report")
+        if report is not None:
+            report.close()
+            report.put_on(self)
+
     def _begin_report(self) -> Report:
         if not self.is_performed_at_once():
             raise RuntimeError(

@@ -186,6 +186,10 @@ class CrashError(RocketJobError):
     """A worker process ended while it was working."""
 
 
+class MemoryExceeded(RocketJobError, MemoryError):
+    """The process of the job has taken more memory than its `max_memory`."""
+
+
 class WorkerCrashed(CrashError):
     """The worker process died too often while it ran this job."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import logging
-import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -19,7 +18,7 @@ import attrs
 from rocketjob.base.errors import ConfigurationError, RocketJobError, WrongSetting
 from rocketjob.base.passwords import hide_passwords
 from rocketjob.base.settings import Setting, level, pattern, string, whole
-from rocketjob.base.text import did_you_mean
+from rocketjob.base.text import as_bytes, did_you_mean
 
 Options = Mapping[str, Any]
 BUFFER = 50_000
@@ -242,20 +241,11 @@ def _file(options: Options) -> logging.Handler:
     return handler
 
 
-_UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9}
-
-
-def size(value: Any) -> int:
-    """Return a number of bytes; a string may have a unit, as in `10 MB`."""
-    match = re.fullmatch(r"\s*(\d+)\s*([kmg]b)?\s*", str(value).lower())
-    if match is None or isinstance(value, bool) or int(match[1]) == 0:
-        raise ValueError("must be a number of bytes, such as 10 MB")
-    return int(match[1]) * _UNITS[match[2] or ""]
-
-
 FILE_OPTIONS: tuple[Setting[Any], ...] = (
     Setting("path", None, string, "the file that lines are appended to"),
-    Setting("max_bytes", None, size, "its size at which another one is begun; never if not set"),
+    Setting(
+        "max_bytes", None, as_bytes, "its size at which another one is begun; never if not set"
+    ),
     Setting("backups", 5, whole(1), "how many of the files before are kept"),
 )
 KERNEL_TARGETS = (

@@ -7,6 +7,8 @@ from datetime import datetime
 
 from rocketjob.base import clock
 
+UNITS = {"": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9}
+
 
 def relative(at: datetime | None) -> str:
     """Return how long ago, or in how long: `3m ago`, `in 2h`."""
@@ -35,6 +37,20 @@ def counted(number: int, noun: str, plural: str = "") -> str:
 def megabytes(number: int) -> str:
     """Return a number of bytes as people read it, such as `1,234.5 MB`."""
     return f"{number / 1e6:,.1f} MB"
+
+
+def as_bytes(value: int | str) -> int:
+    """Return a number of bytes; a string may have a unit, as in `10 MB`.
+
+    Raises:
+        ValueError: it is none, or not more than 0.
+    """
+    import re  # for start-up time
+
+    match = re.fullmatch(r"\s*(\d+)\s*([kmg]b)?\s*", str(value).lower())
+    if match is None or isinstance(value, bool) or int(match[1]) == 0:
+        raise ValueError("must be a number of bytes, such as 10 MB")
+    return int(match[1]) * UNITS[match[2] or ""]
 
 
 def truth(text: str) -> bool | None:

@@ -48,6 +48,7 @@ def check_used_class(cls: type[Any]) -> None:
             "one that raises NotImplementedError will do)"
         )
     _check_timeout(cls)
+    _check_isolation(cls)
     _refuse_settings_of_others(cls)
 
 
@@ -62,6 +63,20 @@ def _check_timeout(cls: type[Any]) -> None:
         raise TypeError(
             f"{timeout.owner.__qualname__}.timeout must be a timedelta or None: it says how long a "
             "job may take. Give a field of your own another name"
+        )
+
+
+def _check_isolation(cls: type[Any]) -> None:
+    if cls.isolation not in (None, "process"):
+        raise TypeError(f'{cls.__qualname__}.isolation must be "process", not {cls.isolation!r}')
+    try:
+        limit = cls.memory_limit()
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{cls.__qualname__}.max_memory {error}") from None
+    if limit is not None and cls.isolation is None:
+        raise TypeError(
+            f"{cls.__qualname__}.max_memory is of a process of its own: "
+            'set isolation = "process" too'
         )
 
 

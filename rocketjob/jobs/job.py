@@ -16,7 +16,7 @@ from bson import ObjectId
 from rocketjob.base import clock
 from rocketjob.base.errors import JobTimeout, NotFound, UnknownJobClass
 from rocketjob.base.log import Logger
-from rocketjob.base.text import did_you_mean
+from rocketjob.base.text import as_bytes, did_you_mean
 from rocketjob.jobs import claims, class_checks, completions, stuck
 from rocketjob.jobs.builder import JobBuilder
 from rocketjob.jobs.checked import Moment, PerformLater
@@ -70,6 +70,10 @@ class Job(Lifecycle, Scopes, Presented):
     """Whether a running job can be paused; its claim is then given up, and resuming queues it."""
     joinable: ClassVar[Filter | None] = None
     """Which running jobs of the class more workers can join; None: one worker runs it alone."""
+    isolation: ClassVar[Literal["process"] | None] = None
+    """`process`: servers call `perform` in a process of its own, which can be ended at any time."""
+    max_memory: ClassVar[int | str | None] = None
+    """How much memory that process may have: bytes, or a string such as `512MB`."""
     stuck_after: ClassVar[timedelta | None] = None
     """After how long it is noted on the job, and in the log, at which line its thread is."""
     cleared_by_claim: ClassVar[tuple[str, ...]] = ()
@@ -223,6 +227,18 @@ class Job(Lifecycle, Scopes, Presented):
             quarantined: count only parts whose worker has crashed before, or only the others.
         """
         return 0
+
+    @classmethod
+    def memory_limit(cls) -> int | None:
+        """Return `max_memory` in bytes.
+
+        Raises:
+            ValueError: it is no amount of memory.
+        """
+        return None if cls.max_memory is None else as_bytes(cls.max_memory)
+
+    def bring_back(self) -> None:
+        """Put into fields what the job holds besides, before they leave a process of its own."""
 
     def plan_again(self) -> bool:
         """Plan again what was planned by a clock that was ahead; return whether the job was moved.

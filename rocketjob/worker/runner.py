@@ -12,7 +12,7 @@ import inspect
 import logging
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rocketjob.base import clock
@@ -63,6 +63,7 @@ class Worker:
         stopping: set when the worker is to come to an end at the next good moment.
         value: what the last perform returned.
         queue: where its jobs come from; None for one that is performed inline.
+        isolates: whether jobs of a class with `isolation` get a process of their own.
         claimed_by: the name of its claims.
     """
 
@@ -76,6 +77,7 @@ class Worker:
         self.name, self.inline, self.queue = name, inline, queue
         self.claimed_by = queue.claimed_by if queue is not None else claimed_by
         self.stopping = threading.Event()
+        self.isolates = False
         self.limits: Limits | None = None  # of a pool: what it does about jobs that hang
         self.number = 0  # of its thread in a pool
         self.value: Any = None
@@ -240,7 +242,7 @@ def work_simple_job(job: Job, worker: Worker) -> None:
         if not job.is_running:
             return save_where_it_is(job)
         value = watched(
-            job, worker, lambda: job.chain("perform").run(job, lambda: call_perform(job))
+            job, worker, lambda: job.chain("perform").run(job, lambda: call_perform(job, worker))
         )
         finish(job, value, worker)
     except BaseException as error:
@@ -303,13 +305,31 @@ def run_start_callbacks(job: Job) -> None:
             job.save()
 
 
-def call_perform(job: Job) -> Any:
+def call_perform(job: Job, worker: Worker) -> Any:
     """Call perform with the job's arguments, unless a callback took the job out of running."""
     if not job.is_running:
         return None
     stored = job.arguments or {}
+    args, kwargs = stored.get("args", ()), stored.get("kwargs", {})
+    if job.isolation is not None and worker.isolates:
+        return _isolated(job, worker, args, kwargs)
+    return performed(job, args, kwargs)
+
+
+def _isolated(job: Job, worker: Worker, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    from rocketjob.worker.isolated import Isolated  # for start-up time
+
+    process = Isolated(job, worker.name)
+    try:
+        return process.perform(args, kwargs)
+    finally:
+        process.end()
+
+
+def performed(job: Job, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+    """Call perform here, and wait for what it returned."""
     with EndingHere():
-        value = job.perform(*stored.get("args", ()), **stored.get("kwargs", {}))
+        value = job.perform(*args, **kwargs)
     if inspect.isawaitable(value):
         value = async_loop.run(value, performance_of(job))
     return refuse_lazy(value)

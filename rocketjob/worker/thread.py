@@ -96,6 +96,7 @@ class ThreadWorker(Worker):
         super().__init__(pool.queue.worker_name, queue=pool.queue)
         self.pool, self.number = pool, number
         self.stopping, self.limits = pool.stopping, pool.limits
+        self.isolates = True
         self._submitted = False  # whether the end of the present job is left to the pool
         self._claim: Claim | None = None  # of the present job, by the pool or by this thread
         self.job: Job | None = None  # what it works on

@@ -21,6 +21,14 @@ from rocketjob_plugins.batch.streams.texts import writable
 class Statistics(Job, abstract=True):
     """Mixin: see the module."""
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if cls.isolation is not None:
+            raise TypeError(
+                f"{cls.__qualname__}: what Statistics counts does not come back from a process of "
+                "its own: leave isolation out, or count in your output"
+            )
+
     statistics: dict[str, Any] = read_only_field(factory=dict)
 
     @functools.cached_property

@@ -16,6 +16,7 @@ from rocketjob.jobs.exception import JobException, message_of
 from rocketjob.jobs.performance import performance_of
 from rocketjob.model.record import values_of
 from rocketjob.worker import async_loop
+from rocketjob.worker.isolated import Isolated
 from rocketjob.worker.runner import watched
 from rocketjob_plugins.batch.class_body import held_back_by
 from rocketjob_plugins.batch.io.tables import BLANK
@@ -42,9 +43,26 @@ class SlicePerformer:
     worker: Worker
     _interruption: Interruption
     _perform: Callable[[Any], Any] = attrs.field(init=False)
+    _own: Isolated | None = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._perform = _performer(self.job)
+        self._own: Isolated | None = None
+        call = self._isolated if self._is_isolated() else _plain_call(self.job)
+        self._perform = _in_chain(self.job, call)
+
+    def _is_isolated(self) -> bool:
+        return self.job.isolation is not None and self.worker.isolates
+
+    def _isolated(self, record: Any) -> Any:
+        """Perform a record in the process that this worker has for the job."""
+        if self._own is None:
+            self._own = Isolated(self.job, self.worker.name)
+        return self._own.perform([record], {}, {"record_number": self.job.record_number})
+
+    def end(self) -> None:
+        """End the process, if there is one."""
+        if self._own is not None:
+            self._own.end()
 
     def work_on(self, slice_: Slice) -> Outcome:
         """Perform a slice, or as much of it as may be; whatever goes wrong is in the outcome."""
@@ -193,9 +211,9 @@ def give_up(job: BatchModel, slice_: Slice, error: JobTimeout) -> bool:
     return bool(found.matched_count)
 
 
-def _performer(job: BatchModel) -> Callable[[Any], Any]:
+def _in_chain(job: BatchModel, call: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Return what is called for each record: perform alone, where nothing is around it."""
-    chain, call = job.chain("perform"), _plain_call(job)
+    chain = job.chain("perform")
     return (lambda record: chain.run(job, lambda: call(record))) if chain else call
 
 

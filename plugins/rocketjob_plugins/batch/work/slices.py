@@ -83,6 +83,8 @@ class SliceWorker:
         except BaseException:
             self._release()
             raise
+        finally:
+            self._performer.end()
 
     def _adapt(self, seconds: float) -> None:
         self._group = max(1, min(GROUP_LIMIT, int(GROUP_SECONDS / max(seconds, 1e-6))))
@@ -211,7 +213,8 @@ class SliceWorker:
         # with a timeout: a thread that hangs would keep the others.
         queue = self.worker.queue
         is_suspect = queue is not None and queue.quarantined
-        alone = type(job).__batch_throttles__ or is_suspect or job.timeout is not None
+        has_limits = job.timeout is not None or job.isolation is not None
+        alone = type(job).__batch_throttles__ or is_suspect or has_limits
         limit = 1 if alone else self._group
         return self._claim_one() if job.throttle_running_workers else self._claim_up_to(limit)
 
