@@ -25,7 +25,7 @@ from rocketjob import Discard, Job, Snooze, current_job, hookimpl
 from rocketjob.application import current
 from rocketjob.jobs.changed import Changed
 from rocketjob.server.metrics import Durations, Labels, Metric
-from rocketjob_plugins.metrics.recorder import outcome_of, times_of
+from rocketjob_plugins.metrics.recorder import class_of, outcome_of, times_of
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import Counter, Histogram, MeterProvider
@@ -118,7 +118,7 @@ class Instrumentation:
             outcome = outcome_of(change)
             if outcome is None:
                 continue
-            name = type(change.job).type_name()
+            name = class_of(change.job)
             self._ended.add(1, {"class": name, "outcome": outcome})
             times = times_of(change)
             if times is not None:

@@ -90,7 +90,7 @@ class Recorder:
                     continue
                 if classes is None:
                     classes = self._now().classes
-                found = self._figures(classes, type(change.job)).of(outcome)
+                found = self._named(classes, class_of(change.job)).of(outcome)
                 found.count += 1
                 times = times_of(change)
                 if times is not None:
@@ -101,7 +101,7 @@ class Recorder:
     def count_slice(self, job: Job, outcome: str, records: int, rejects: int, run: float) -> None:
         """Count a slice that was stored as done, or as failed."""
         with self._lock:
-            found = self._figures(self._now().classes, type(job)).of(outcome)
+            found = self._named(self._now().classes, class_of(job)).of(outcome)
             found.count += 1
             found.records += records
             found.rejects += rejects
@@ -131,9 +131,6 @@ class Recorder:
                 self._dropped += _number_of(self._minutes.pop(min(self._minutes)).classes)
             counts = self._minutes[minute] = Counts()
         return counts
-
-    def _figures(self, classes: ByClass, job_class: type[Job]) -> Figures:
-        return self._named(classes, job_class.type_name())
 
     def _named(self, classes: ByClass, name: str) -> Figures:
         found = classes.get(name)
@@ -212,6 +209,13 @@ class Recorder:
             self._try_to_write()
 
 
+def class_of(job: Job) -> str:
+    """Return the name of a job's class as it is stored, also of one that is not loaded here."""
+    stored = record_of(job).stored
+    name: str | None = stored.get("_type") if stored else None
+    return name or type(job).type_name()
+
+
 def outcome_of(change: Changed) -> str | None:
     """Return how a change has ended a job or an attempt; None if it has not."""
     outcome = OUTCOMES.get(change.events[0])
@@ -261,8 +265,9 @@ def _queued_at(stored: Stored, history: Any, before: int) -> datetime | None:
 
 
 def _not_too_late(at: datetime) -> datetime:
-    now: datetime = clock.now()
-    return at if now - at < LATE else now.replace(second=0, microsecond=0)
+    now = clock.now()
+    is_late = now.timestamp() - at.timestamp() >= LATE.total_seconds()
+    return now.replace(second=0, microsecond=0) if is_late else at
 
 
 def _number_of(classes: ByClass) -> int:

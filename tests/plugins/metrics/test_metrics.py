@@ -170,6 +170,13 @@ def test_what_a_pool_writes_in_groups_is_counted_job_by_job(file_store):
     assert counts(MeteredRetryJob) == {"retried": 10}
 
 
+def test_a_job_whose_class_is_not_loaded_here_is_counted_under_its_own_name(rocketjob):
+    stored = MeteredJob.create()
+    stored.collection().update_one({"_id": stored.id}, {"$set": {"_type": "ElsewhereJob"}})
+    Job.find(stored.id).abort()
+    assert metrics.read().classes["ElsewhereJob"].aborted == 1
+
+
 def test_a_plugin_that_is_disabled_counts_nothing():
     with sandbox(disabled_plugins=["metrics"]) as rocketjob:
         MeteredJob.create()
