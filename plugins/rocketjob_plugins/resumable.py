@@ -16,8 +16,9 @@ Fields: `checkpointed` (what `checkpoint` was given), `resumes` (how far each lo
 
 A checkpoint is one write, under the claim of the worker: the position, and every field that the job
 has changed meanwhile. A worker that has lost its claim, since the job was paused, aborted or given
-to another one, cannot make it: `ClaimLost` ends its perform there. When the server is to stop, the
-checkpoint is made first, and the job is queued again for another server.
+to another one, cannot make it: `ClaimLost` ends its perform. Whether the job is to end is looked at
+after each row, with `check`; when the server stops, or the `timeout` has passed, a checkpoint is
+made there, so that nothing is done again.
 
 What is done since the last checkpoint is done again: at most `every` rows. The rows have to be the
 same each time, in the same order. `RowsChanged` fails a job whose rows are fewer than before, or of
@@ -34,7 +35,7 @@ from uuid import UUID
 
 from bson import ObjectId
 
-from rocketjob import Job, JobTimeout, ServerStopping, Snooze, before, field, hookimpl
+from rocketjob import Job, JobTimeout, ServerStopping, before, field, hookimpl
 from rocketjob.base.errors import RocketJobError
 from rocketjob.jobs.claims import claim_of
 from rocketjob.model.fields import read_only_field
@@ -89,7 +90,7 @@ class Resumable(Progress, abstract=True):
 
         Raises:
             ClaimLost: the job is not this worker's any more; let it through.
-            Snooze: the server is to stop, and the job has been stored; let it through.
+            ServerStopping: its server stops, and the job has been stored; let it through.
             ValidationError: a field of the job is not valid.
         """
         if values:
@@ -102,14 +103,16 @@ class Resumable(Progress, abstract=True):
         if not is_written and self.collection().find_one(self.write_guard(), {"_id": 1}) is None:
             raise self.write_lost()
         if self._worker is not None and self._worker.stopping.is_set():
-            raise Snooze(0, "its server stops; it goes on from its checkpoint")
+            raise ServerStopping
 
     def resumable(self, rows: Iterable[T], every: int = 1000) -> Iterator[T]:
         """Go through rows, from the first one that is not known to be done.
 
-        A checkpoint is made when the body of the loop is through with each `every` rows, and with
-        the last one. A perform may have several such loops, one after the other; they are known
-        by their number. A loop that is left with `break` goes on from its last checkpoint.
+        A row is done when the loop asks for the next one: what the body keeps for later is lost if
+        the job ends before. A checkpoint is made after each `every` rows, after the last one, and
+        where the job is to end and to go on later. A perform may have several such loops, one after
+        the other; they are known by their number. A loop that is left with `break` goes on from its
+        last checkpoint.
 
         Args:
             rows: the same ones in each attempt, in the same order. Of an iterator those that are
@@ -121,8 +124,8 @@ class Resumable(Progress, abstract=True):
             TypeError: a set, whose order is another one in each process; or `every` is no integer.
             ValueError: `every` is less than 1.
             RuntimeError: within another such loop, or in a job that is performed in parts.
-            ClaimLost, Snooze: see `checkpoint`.
-            JobTimeout, JobAborted: see `check`, which is called after each row.
+            ClaimLost: see `checkpoint`.
+            JobTimeout, JobAborted, ServerStopping: see `check`, which is called after each row.
         """
         if isinstance(rows, set | frozenset):
             raise TypeError(

@@ -51,7 +51,7 @@ def test_killed_and_stopped_no_row_is_left_out_and_few_are_done_again(tmp_path):
     times = Counter(map(int, Path(tmp_path, "done").read_text().split()))
     assert sorted(times) == list(range(3000))
     again = [row for row, number in times.items() if number > 1]
-    assert again == list(range(1200, 1235))  # of the kill; the stop was at a checkpoint
+    assert again == list(range(1200, 1235))  # of the kill; at the stop a checkpoint was made
     assert [entry["event"] for entry in found["history"]] == [
-        *("start", "requeue", "start", "snooze", "start", "complete")
+        *("start", "requeue", "start", "requeue", "start", "complete")
     ]

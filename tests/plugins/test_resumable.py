@@ -198,6 +198,7 @@ def test_when_the_server_stops_nothing_is_done_again(rocketjob, monkeypatch):
     rocketjob.work_off(1)
     job.reload()
     assert (job.state, job.failure_count, job.resumes["1"]["rows"]) == ("queued", 0, 6)
+    assert (job.history[-1].event, job.run_at) == ("requeue", None)
     rocketjob.worker.stopping.clear()
     rocketjob.work_off()
     assert (job.reload().state, DONE) == ("completed", [*range(10), "x", "y"])
