@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from rocketjob import Job, StoreError, StoreUnavailable
+from rocketjob import Job, StoreError, StoreUnavailable, before
 from rocketjob.server.recovery import Recovery
 from rocketjob.server.supervisor import Supervisor
 from rocketjob.testing import sandbox
@@ -95,6 +95,60 @@ def test_while_the_store_of_the_slices_is_away_other_jobs_are_claimed(rocketjob,
         assert claim_owners() == []
     rocketjob.travel(timedelta(seconds=6))  # longer than max_poll_seconds
     assert [each.id for each in rocketjob.queue.claim(5, places=1)] == [job.id]
+
+
+class UploadingBatchJob(Batch, Job):
+    destroy_on_complete = False
+    output_category = OutputCategory()
+
+    @before("batch")
+    def upload_two(self):
+        self.upload(["one"])
+        self.upload(["two"])
+
+    def perform(self, record):
+        return record
+
+
+@pytest.mark.parametrize("uploads", [0, 1])
+def test_a_job_that_cannot_begin_since_its_slices_are_away_waits(rocketjob, monkeypatch, uploads):
+    job, other = UploadingBatchJob.create(), KeptJob.create()
+    upload, done = UploadingBatchJob.upload, []
+
+    def away(self):
+        raise StoreUnavailable("the slices are away")
+
+    with monkeypatch.context() as patched:
+
+        def upload_while_it_is_there(self, records):
+            if len(done) == uploads:
+                patched.setattr(Slices, "collection", property(away))
+            done.append(upload(self, records))
+
+        patched.setattr(UploadingBatchJob, "upload", upload_while_it_is_there)
+        rocketjob.work_off()
+        assert other.reload().is_completed
+        assert (job.reload().state, job.throttled_by) == ("queued", "slices_are_away")
+        assert "out of reach: the slices are away" in str(job.explain())
+    rocketjob.travel(timedelta(seconds=61))  # longer than re_check_seconds
+    rocketjob.work_off()
+    assert job.reload().is_completed
+    assert list(job.records()) == ["one", "two"]
+    assert (job.failure_count, job.throttled_by) == (0, None)
+
+
+def test_a_callback_whose_own_store_is_away_fails_the_job(rocketjob, monkeypatch):
+    class FaultyBatchJob(Batch, Job):
+        @before("batch")
+        def ask(self):
+            raise OSError("another server is away")
+
+        def perform(self, record): ...
+
+    monkeypatch.setattr("rocketjob_plugins.batch.work.join.are_away", lambda error: True)
+    job = FaultyBatchJob.create()
+    rocketjob.work_off()
+    assert job.reload().is_failed
 
 
 # --- whoever only looks --------------------------------------------------------------------------

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rocketjob.base.errors import ClaimLost, NotFound, StateConflict
+from rocketjob.base.errors import ClaimLost, NotFound, StateConflict, StoreUnavailable
 from rocketjob.base.log import Logger
 from rocketjob.jobs import claims
+from rocketjob.jobs.exception import message_of
+from rocketjob.jobs.holds import Hold
 from rocketjob.worker import runner
 from rocketjob.worker.contexts import in_fresh_context
 from rocketjob_plugins.batch.settings import are_away
@@ -37,7 +39,9 @@ def work_batch_job(job: BatchModel, worker: Worker) -> None:
     except (ClaimLost, NotFound, StateConflict):
         raise
     except BaseException as error:
-        if claims.claim_of(job) is not None or worker.inline:
+        if _cannot_begin(job, error, worker):
+            _wait_for_slices(job, error, worker)
+        elif claims.claim_of(job) is not None or worker.inline:
             if not runner.stops_as_asked(job, error, worker):
                 runner.fail(job, error, worker)
         elif worker.queue is not None and isinstance(error, Exception) and are_away(error):
@@ -49,3 +53,25 @@ def work_batch_job(job: BatchModel, worker: Worker) -> None:
             raise
     finally:
         worker.working_on(job)
+
+
+def _cannot_begin(job: BatchModel, error: BaseException, worker: Worker) -> bool:
+    """Return whether the job has not begun because the store of its slices is away.
+
+    What its callbacks call may raise the same errors of another store, so this one is looked at.
+    """
+    begins = job.sub_state in (None, "before") and claims.claim_of(job) is not None
+    if not begins or worker.inline or not isinstance(error, Exception) or not are_away(error):
+        return False
+    try:
+        job.input.collection.find_one({}, {"_id": 1})
+    except Exception as problem:
+        return are_away(problem)
+    return isinstance(error, StoreUnavailable)
+
+
+def _wait_for_slices(job: BatchModel, error: BaseException, worker: Worker) -> None:
+    """Queue the job again; when it begins, it takes back what its callbacks have uploaded."""
+    job.logger.warning("deferred: the store of its slices is away", error=message_of(error))
+    text = f"the store of its slices is out of reach: {message_of(error)}"
+    worker.hold_back(job, Hold("slices_are_away", text), {"_id": job.id})
