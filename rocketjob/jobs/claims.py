@@ -39,7 +39,8 @@ RELEASED = {"worker_name": "", "claimed_by": ""}  # what goes when nobody holds 
 FULL = 16 * 1024 * 1024 - 4096  # bytes: less than a claim's entry in the history is left
 QUARANTINED = "suspected"  # stored: the claim under which the job may have ended its whole server
 UNCLAIMED: Filter = {"state": "running", "claimed_by": None}  # workers may join it, or it is lost
-AWAITED = "awaited"  # since when a job that is being performed waits for this one
+AWAITED = "awaited"  # when a job that is being performed last said that it waits for this one
+AWAITED_SECONDS = 30.0  # after which it has given up, or died
 UNSTARTED = {**RELEASED, "started_at": ""}
 
 

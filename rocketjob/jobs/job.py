@@ -346,11 +346,13 @@ class Job(Lifecycle, Scopes, Presented):
             NotFound, JobExpired: see `reload`.
         """
         store, end = context.current().store, clock.monotonic() + (timeout or 0)
-        looked = 0
+        note_at: float | None = None  # not at the first look: most have ended
         while True:
             mark = store.change_mark()
-            if (looked := looked + 1) == 2 and context.is_fixed():
+            if note_at is not None and clock.monotonic() >= note_at and context.is_fixed():
                 self._note_awaited()
+                note_at = clock.monotonic() + claims.AWAITED_SECONDS / 3
+            note_at = clock.monotonic() if note_at is None else note_at
             if self._reload(patience=completions.PATIENCE).state in ENDED:
                 return self
             left = 5.0 if timeout is None else min(5.0, end - clock.monotonic())

@@ -8,7 +8,7 @@ from datetime import timedelta
 from rocketjob.base import clock
 from rocketjob.base.text import counted
 from rocketjob.jobs import stuck
-from rocketjob.jobs.claims import AWAITED, COLLECTION, UNCLAIMED
+from rocketjob.jobs.claims import AWAITED, AWAITED_SECONDS, COLLECTION, UNCLAIMED
 from rocketjob.jobs.job import Job
 from rocketjob.server.checks import PROBLEM, WARNING, Finding, Patient
 from rocketjob.server.server import Server
@@ -51,8 +51,9 @@ def _why_left_out(server: Server) -> str:
 def awaited(patient: Patient) -> Iterator[Finding]:
     """Look for due jobs for which a job waits that is being performed, with no worker left."""
     servers = [server for server in patient.living if server.starts_jobs]
+    lately = clock.now() - timedelta(seconds=AWAITED_SECONDS)
     for stored in patient.store.collection(COLLECTION).find(
-        {"$and": [Job.queued_now().filter(), {AWAITED: {"$exists": True}}]}, limit=5
+        {"$and": [Job.queued_now().filter(), {AWAITED: {"$gte": lately}}]}, limit=5
     ):
         able = [server for server in servers if stored["_type"] in server.classes]
         if not able or any(server.is_free for server in able):

@@ -292,6 +292,27 @@ def test_a_due_job_that_is_waited_for_in_the_only_worker_is_a_problem(findings):
     assert f"KeptJob {job.id} is due; a job that runs waits for it with wait()" in said(
         found["jobs"]
     )
+    long_ago = clock.now() - timedelta(seconds=31)  # who waited has given up, or died
+    job.collection().update_one({"_id": job.id}, {"$set": {"awaited": long_ago}})
+    assert worst(findings()[1]["jobs"]) == "ok"
+
+
+def test_a_job_that_waits_for_another_says_so_as_long_as_it_waits(rocketjob, monkeypatch):
+    job, noted, passed = KeptJob.create(), [], 0.0
+
+    def wait_for_change(mark, seconds):
+        nonlocal passed
+        noted.append(job.collection().find_one({"_id": job.id}).get("awaited"))
+        passed += seconds
+        rocketjob.travel(timedelta(seconds=seconds))
+
+    monkeypatch.setattr(rocketjob.store, "wait_for_change", wait_for_change)
+    monkeypatch.setattr(clock, "monotonic", lambda: passed)
+    with context.fixed(), pytest.raises(JobTimeout):
+        job.wait(timeout=28.0)
+    assert noted[0] is None
+    assert len(noted) == 6
+    assert len(set(noted[1:])) == 3  # at the second look, and every ten seconds
 
 
 def test_unserved_classes_are_counted_less_those_that_are_loaded_here(rocketjob):
