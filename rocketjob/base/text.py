@@ -67,6 +67,12 @@ def did_you_mean(name: str, known: Iterable[str], otherwise: str = "") -> str:
     return f"did you mean {near}?" if near else otherwise
 
 
+def hinted(message: str, name: str, known: Iterable[str], otherwise: str = "") -> str:
+    """Return a message with `did you mean x?` at its end, or else with `otherwise`."""
+    hint = did_you_mean(name, known, otherwise)
+    return f"{message}; {hint}" if hint else message
+
+
 def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
     """Return the known name that is most like another one, if any is like it enough."""
     import difflib  # only where something is wrong

@@ -7,7 +7,7 @@ from types import ModuleType
 
 from rocketjob import Job, UnknownJob
 from rocketjob.base.errors import PluginError, UnknownJobClass
-from rocketjob.cli.command import did_you_mean
+from rocketjob.base.text import hinted
 from rocketjob.cli.errors import BadInput
 from rocketjob.cli.session import import_app
 from rocketjob.jobs.job import job_class
@@ -56,9 +56,9 @@ def _of_module(module: ModuleType, name: str) -> type[Job]:
     known = classes_of_module(module)
     if cls is not None:
         raise BadInput(f"{module.__name__}:{name} is not a job class")
-    listed = f"; it has {', '.join(known)}" if known else "; it has no job classes"
-    hint = did_you_mean(name, known, listed)
-    raise BadInput(f"the module {module.__name__} has no job class {name}{hint}")
+    listed = f"it has {', '.join(known)}" if known else "it has no job classes"
+    problem = f"the module {module.__name__} has no job class {name}"
+    raise BadInput(hinted(problem, name, known, listed))
 
 
 def _of_app(name: str) -> type[Job]:
@@ -73,9 +73,8 @@ def _unknown(name: str) -> str:
     if "." in name:
         module, _, last = name.rpartition(".")
         return f"there is no job class {name}; did you mean {module}:{last}?"
-    hint = did_you_mean(name, classes_of_app(False))
-    how = hint or f"; write module:{name}, or name its module with --app"
-    return f"no job class {name} is loaded here{how}"
+    how = f"write module:{name}, or name its module with --app"
+    return hinted(f"no job class {name} is loaded here", name, classes_of_app(False), how)
 
 
 def classes_of_module(module: ModuleType) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from rocketjob.base.acts import acting
-from rocketjob.base.text import nearest
+from rocketjob.base.text import hinted
 from rocketjob.cli.options import GlobalOption, global_options
 from rocketjob.cli.session import actor, session_of
 
@@ -162,8 +162,8 @@ class Group(_Teaching, click.Group):
         return super().resolve_command(ctx, args)
 
     def _unknown(self, ctx: click.Context, name: str) -> str:
-        hint = did_you_mean(name, self.list_commands(ctx))
-        return f"there is no command {ctx.command_path} {name}{hint}"
+        problem = f"there is no command {ctx.command_path} {name}"
+        return hinted(problem, name, self.list_commands(ctx))
 
     def format_sections(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         self.format_commands(ctx, formatter)
@@ -176,12 +176,6 @@ def _help_alone() -> None:
     ctx = click.get_current_context()
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
-
-
-def did_you_mean(name: str, known: Iterable[str], otherwise: str = "") -> str:
-    """Return `; did you mean x?` for the nearest known name, or else `otherwise`."""
-    near = nearest(name, known)
-    return f"; did you mean {near}?" if near else otherwise
 
 
 def command(

@@ -12,7 +12,8 @@ from bson import ObjectId
 
 from rocketjob import Job, UnknownJob
 from rocketjob.base.errors import InvalidTransition, RocketJobError
-from rocketjob.cli.command import Group, did_you_mean, json_option
+from rocketjob.base.text import hinted
+from rocketjob.cli.command import Group, json_option
 from rocketjob.cli.errors import FAILURE, BadInput
 from rocketjob.cli.job_json import COMMANDS, event_commands
 from rocketjob.cli.output import print_json, styled
@@ -192,8 +193,8 @@ def _check_event(command: EventCommand) -> None:
         raise BadInput(f"{command.event}: only a worker does that")
     known = {name for cls in loaded_classes(Job) for name in cls.__events__}
     if command.event not in known | {"destroy"}:
-        hint = did_you_mean(command.event, known)
-        raise BadInput(f"no class that is loaded here has an event {command.event}{hint}")
+        problem = f"no class that is loaded here has an event {command.event}"
+        raise BadInput(hinted(problem, command.event, known))
 
 
 def _named(ids: tuple[ObjectId, ...]) -> Kinds:

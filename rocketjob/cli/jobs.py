@@ -14,7 +14,7 @@ from bson import ObjectId
 
 from rocketjob import Job, UnknownJob, application
 from rocketjob.base.errors import RocketJobError, ValidationError
-from rocketjob.base.text import at, relative
+from rocketjob.base.text import at, hinted, relative
 from rocketjob.cli.command import json_option
 from rocketjob.cli.errors import FAILURE, BadInput
 from rocketjob.cli.job_events import JobsGroup, add_commands
@@ -364,12 +364,10 @@ def _parse_edits(job: Job, fields: dict[str, str]) -> dict[str, Any]:
 
 
 def _not_editable(job: Job, name: str, editable: list[str]) -> str:
-    from rocketjob.cli.command import did_you_mean
-
-    listed = f"; editable are {', '.join(editable)}"
+    listed = f"editable are {', '.join(editable)}"
     if name in job.fields():
-        return f"{class_name(job)}.{name} cannot be edited{listed}"
-    return f"{class_name(job)} has no field {name}{did_you_mean(name, editable, listed)}"
+        return f"{class_name(job)}.{name} cannot be edited; {listed}"
+    return hinted(f"{class_name(job)} has no field {name}", name, editable, listed)
 
 
 def _print_edited(job: Job, fields: dict[str, str], as_json: bool) -> None:

@@ -14,7 +14,7 @@ import click
 from rocketjob import Job, application
 from rocketjob.base import clock
 from rocketjob.base.errors import RocketJobError, UnsupportedOperation
-from rocketjob.cli.command import did_you_mean
+from rocketjob.base.text import hinted
 from rocketjob.cli.errors import BadInput
 from rocketjob.cli.session import warn
 from rocketjob.cli.types import STATE, STORED_CLASS, JsonObject
@@ -78,10 +78,8 @@ class Selection:
                 yield name
             else:
                 known = {*stored, *(cls.__name__ for cls in loaded_classes(Job))}
-                raise BadInput(
-                    f"no job of the class {name} is stored, and no such class is loaded here"
-                    + did_you_mean(name, known)
-                )
+                problem = f"no job of the class {name} is stored, and no such class is loaded here"
+                raise BadInput(hinted(problem, name, known))
 
 
 def _stored_classes() -> list[str]:

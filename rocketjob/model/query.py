@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
 
 import attrs
 
-from rocketjob.base.text import did_you_mean
+from rocketjob.base.text import hinted
 from rocketjob.model.encrypted_fields import decrypt
 from rocketjob.model.fields import MISSING, Field
 from rocketjob.model.registry import classes_made, loaded_classes
@@ -234,8 +234,7 @@ class Query(Generic[D]):
             raise TypeError(f"{self.model.__name__}.{name} is called {present} now")
         if field is None:
             known = {n for cls in loaded_classes(self.model) for n in cls.__fields__}
-            hint = did_you_mean(name, known)
-            raise TypeError(f"{self.model.__name__} has no field {name}{hint and '; ' + hint}")
+            raise TypeError(hinted(f"{self.model.__name__} has no field {name}", name, known))
         return field.key if name == field.name else name
 
     def _encode_values(self, values: Mapping[str, Any]) -> dict[str, Any]:

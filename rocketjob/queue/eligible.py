@@ -13,7 +13,7 @@ import attrs
 from rocketjob.base import clock
 from rocketjob.base.config import Config
 from rocketjob.base.errors import ConfigurationError
-from rocketjob.base.text import did_you_mean
+from rocketjob.base.text import hinted
 from rocketjob.jobs import claims
 from rocketjob.jobs.job import Job
 from rocketjob.jobs.unknown import UnknownJob
@@ -219,8 +219,7 @@ def unknown_in(filter: Mapping[str, Any]) -> Iterator[str]:
             for clause in value:
                 yield from unknown_in(clause)
         elif not key.startswith("$") and (name := key.partition(".")[0]) not in known | NO_FIELDS:
-            hint = did_you_mean(name, known)
-            yield f"no job class that is loaded here has a field {name}" + (hint and f"; {hint}")
+            yield hinted(f"no job class that is loaded here has a field {name}", name, known)
 
 
 def takes(config: Config, cls: type[Job]) -> bool:
