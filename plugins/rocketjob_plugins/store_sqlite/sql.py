@@ -49,7 +49,7 @@ class Plan(NamedTuple):
 
 ANYTHING: Final = Part(None, [], False)
 EVERYTHING: Final = Part(None, [], True)
-NOTHING: Final = Part("0", [], True)
+NOTHING: Final = Part("FALSE", [], True)
 
 
 class Compiler:
@@ -154,7 +154,7 @@ class Compiler:
         if not all(usable for usable, _ in members) or (None in operand and column.path == "_id"):
             return ANYTHING
         name = self._name(column)
-        sql = f"{name} IN ({', '.join('?' * len(members))})" if members else "0"
+        sql = f"{name} IN ({', '.join('?' * len(members))})" if members else NOTHING.sql
         if None in operand:
             sql = f"({sql} OR {name} IS NULL)"
         return Part(sql, [value for _, value in members], True)
@@ -251,7 +251,9 @@ def plan(table: Table, filter: Filter, sort: Sort, selected: str = "n, doc") -> 
     if sort and ordered:
         leading = _leading_index(table, filter, sort)
         if leading is not None:
-            return _ordered(table, filter, sort, selected, *leading)
+            found = _ordered(table, filter, sort, selected, *leading[:3])
+            if _selects_within(found, leading[3]):
+                return found
     part, unproved = _where_and_unproved(Compiler(table), filter)
     sql = f"SELECT {selected} FROM {table.name}{_where(part)}"
     if sort and ordered:
@@ -274,11 +276,14 @@ Choices = dict[str, list[Any]]
 
 def _leading_index(
     table: Table, filter: Filter, sort: Sort
-) -> tuple[str, list[tuple[Any, ...]], list[str]] | None:
-    """Return the index that yields the order, the values of its first columns, and their paths."""
+) -> tuple[str, list[tuple[Any, ...]], list[str], list[str]] | None:
+    """Return the index that yields the order, the values of its first columns, and their paths.
+
+    And for a partial index the names of the columns that are not null in it.
+    """
     choices = _choices(table, filter)
     if list(sort) in ([("_id", 1)], [("_id", -1)]) and not choices:
-        return f"{table.name}_id", [()], []
+        return f"{table.name}_id", [()], [], []
     for number, index in enumerate(table.indexes):
         if index.partial and not _has_all(table, index.partial, filter):
             continue
@@ -287,8 +292,20 @@ def _leading_index(
             paths = [path for path, _ in index.keys[:length]]
             branches = list(product(*(choices[path] for path in paths)))
             if 0 < len(branches) <= MAX_BRANCHES:
-                return f"{table.name}_{number}", branches, paths
+                there = [table.columns[path].name for path in index.partial or ()]
+                return f"{table.name}_{number}", branches, paths, there
     return None
+
+
+def _selects_within(plan: Plan, names: Sequence[str]) -> bool:
+    """Return whether SQLite will see that a partial index has all that a plan selects.
+
+    It refuses the index where the condition was left out, or where nothing can match.
+    """
+    if not names:
+        return True
+    said = all(f"{name} IS NOT NULL" in plan.sql for name in names)
+    return said and str(NOTHING.sql) not in plan.sql
 
 
 def _has_all(table: Table, partial: Filter, filter: Filter) -> bool:

@@ -50,15 +50,17 @@ def test_one_thread_watches_for_all_pages(rocketjob):
     pulse = Pulse(0.01)
 
     async def look():
-        pages = [stream(pulse) for _ in range(20)]
+        pages = [stream(pulse) for _ in range(50)]
         for page in pages:
             await anext(page)
         watching = sum(thread.name == "web-live" for thread in threading.enumerate())
+        await asyncio.get_running_loop().run_in_executor(None, LiveJob.create)
+        told = [(await asyncio.wait_for(anext(page), 30)).split()[1] for page in pages]
         for page in pages:
             await page.aclose()
-        return watching
+        return watching, told
 
-    assert asyncio.run(look()) == 1
+    assert asyncio.run(look()) == (1, [CHANGED] * 50)
     assert end_of(pulse)
 
 

@@ -8,6 +8,7 @@ from bson import ObjectId
 
 from rocketjob import Job
 from rocketjob.store import Write
+from rocketjob.store.documents.matcher import compile_match
 from rocketjob.testing.store_contract import declare_indexes
 from rocketjob_plugins.store_sqlite import SqliteStore
 from rocketjob_plugins.store_sqlite.query import Query
@@ -390,3 +391,21 @@ def test_a_partial_index_is_left_alone_once_a_field_is_null(store, ended):
     assert not explain(store, filter, LATEST)[0].streams
     found = [job["_id"] for job in ended.find(filter, sort=LATEST)]
     assert found == [*range(19, -1, -1), 99]  # null is a value that exists, and the lowest
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"_id": {"$in": []}},
+        {"_id": {"$exists": False}},
+        {"$nor": [{}]},
+        {"priority": {"$in": list(range(30_000))}},
+        {"_id": {"$in": list(range(-15_000, 5))}},
+    ],
+    ids=["in nothing", "without an id", "none of all", "of very many", "of many"],
+)
+def test_a_partial_index_is_left_alone_where_sqlite_would_refuse_it(ended, more):
+    filter = {"$and": [{"state": {"$in": ["failed", "aborted"]}}, THERE, more]}
+    expected = [job["_id"] for job in ended.find(THERE) if compile_match(filter)(job)]
+    found = [job["_id"] for job in ended.find(filter, sort=LATEST)]
+    assert found == sorted(expected, reverse=True)

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from rocketjob import Job
 from rocketjob.jobs.query import JobQuery
-from rocketjob.store import Stored
+from rocketjob.store import Filter, Stored
 from rocketjob_contrib.mission_control.jobs import rows, searching, tabs
 from rocketjob_contrib.mission_control.jobs.tabs import JobTab
 from rocketjob_contrib.mission_control.lists import COUNTED, Asked, Count, Found, asked_of
@@ -44,13 +44,20 @@ def find(view: View, tab: JobTab, asked: Asked) -> Found:
         matching = Count.of(query.count(at_most=COUNTED + 1))
     else:
         matching = total
-    documents = _documents(tab, query, asked, total.number)
+    indexed = tab.indexed if total.number > searching.LARGE and remark is None else None
+    documents = _documents(tab, query, asked, indexed)
     shown = rows.rows_of(view, documents[: asked.size])
     return Found(asked, shown, total, matching, len(documents) > asked.size, remark)
 
 
-def _documents(tab: JobTab, query: JobQuery[Job], asked: Asked, total: int) -> list[Stored]:
-    """Return the jobs of a page, and one more if there is a page after it."""
+def _documents(
+    tab: JobTab, query: JobQuery[Job], asked: Asked, indexed: Filter | None
+) -> list[Stored]:
+    """Return the jobs of a page, and one more if there is a page after it.
+
+    Args:
+        indexed: what the jobs of an index have; those that lack it come last.
+    """
     wanted = asked.size + 1
     options: Any = {
         "sort": [(name.lstrip("-"), -1 if name[0] == "-" else 1) for name in asked.order],
@@ -58,8 +65,8 @@ def _documents(tab: JobTab, query: JobQuery[Job], asked: Asked, total: int) -> l
         "limit": wanted,
     }
     find, fields = Job.collection().find, rows.fields_of(tab)
-    if tab.indexed is not None and total > searching.LARGE:
-        found = list(find(query.where(tab.indexed).filter(), fields, **options))
+    if indexed is not None:
+        found = list(find(query.where(indexed).filter(), fields, **options))
         if len(found) == wanted:
             return found
     return list(find(query.filter(), fields, **options))

@@ -20,9 +20,9 @@ from rocketjob_contrib.mission_control.lists import COUNTED, Asked
 if TYPE_CHECKING:
     from rocketjob_contrib.mission_control.view import View
 
-LARGE = 10_000
+LARGE = 5_000
 """Jobs of a list; where there are more, the store is asked only for what an index has in order."""
-SECONDS = 0.7
+SECONDS = 0.5
 LOOKED_AT = 200_000
 READ = dict.fromkeys(("_type", "description", "state", "run_at", "started_at"), 1)
 KEPT = 50  # searches that are remembered
