@@ -66,7 +66,7 @@ def endpoint(
         try:
             identity = await identify(site, request)
         except Refused as refused:
-            return refused.response
+            return _refusal(request, refused)
         view = view_of(site, request, identity, section)
         try:
             if route.changes:
@@ -76,6 +76,15 @@ def endpoint(
         return await run_in_threadpool(_answer, view, route)
 
     return call
+
+
+def _refusal(request: Request, refused: Refused) -> Response:
+    """Return the answer to somebody who may not look; in place of a page it would not be seen."""
+    if request.headers.get("hx-boosted") != "true":
+        return refused.response
+    url = request.url
+    path = url.path + (f"?{url.query}" if url.query else "")
+    return Response(headers={"HX-Redirect": path})  # the browser itself goes there
 
 
 def view_of(site: Site, request: Request, identity: Identity, section: Section | None) -> View:

@@ -105,6 +105,29 @@ def test_a_page_follows_what_happens_and_keeps_what_you_have_begun(served, chrom
         assert page.evaluate("document.querySelector('tbody tr').mark") == "the same"
 
 
+def test_W20_lists_change_in_their_place_and_the_address_with_them(served, chromium):
+    job = DemoMailJob.failed().first()
+    with page_of(chromium) as page:
+        page.goto(f"{served.address}/jobs/{job.id}/retry?back=/jobs/running")
+        page.click("form[method=post] button")
+        page.locator(".message.success").wait_for()
+        page.evaluate("window.mark = 'the same page'")
+        page.click("nav.tabs a[title=Failed]")
+        page.locator("h1", has_text="Failed jobs").wait_for()
+        page.wait_for_function("() => document.title.startsWith('Failed jobs')")
+        assert page.url == f"{served.address}/jobs/failed"
+        assert page.locator(".message").count() == 0  # which was said, and is over
+        page.fill("#q", "letter")
+        page.press("#q", "Enter")
+        page.wait_for_url("**/jobs/failed?q=letter")
+        page.click("a.sort[data-sort=description]")
+        page.locator("th[aria-sort=ascending]").wait_for()
+        page.go_back()
+        page.wait_for_function("() => !document.querySelector('th[aria-sort]')")
+        assert page.input_value("#q") == "letter"
+        assert page.evaluate("window.mark") == "the same page"
+
+
 def test_what_is_folded_or_unfolded_stays_so(served, chromium):
     job = DemoMailJob.failed().first()
     with page_of(chromium) as page:

@@ -171,6 +171,8 @@ def test_W108_a_host_can_send_whoever_is_not_signed_in_to_its_login(rocketjob):
     assert client.get("/jobs").headers["location"] == "/login"
     assert client.get("/events").headers["location"] == "/login"
     assert client.get("/jobs", headers={"hx-request": "true"}).status_code == 403
+    in_place = {"hx-request": "true", "hx-boosted": "true"}
+    assert client.get("/jobs?page=2", headers=in_place).headers["hx-redirect"] == "/jobs?page=2"
 
 
 @pytest.mark.parametrize("host", HOSTS)

@@ -282,7 +282,7 @@ def test_R12_a_search_among_very_many_finds_the_same(many):
 
 
 def test_R12_a_search_that_finds_too_many_lists_the_newest(many, monkeypatch):
-    monkeypatch.setattr(searching, "COUNTED", 3)
+    monkeypatch.setattr(searching, "FOUND", 3)
     page = many.get("/jobs?q=number")
     assert cells(page, "description") == ["number 8", "number 7", "number 6"]
     assert "These are the newest 3: there are more." in text_of(page)

@@ -15,14 +15,15 @@ from rocketjob import Job
 from rocketjob.store import Filter
 from rocketjob.store.documents.matcher import compile_match
 from rocketjob.store.documents.values import normalise
-from rocketjob_contrib.mission_control.lists import COUNTED, Asked
+from rocketjob_contrib.mission_control.lists import Asked
 
 if TYPE_CHECKING:
     from rocketjob_contrib.mission_control.view import View
 
 LARGE = 5_000
 """Jobs of a list; where there are more, the store is asked only for what an index has in order."""
-SECONDS = 0.5
+SECONDS = 0.4
+FOUND = 2_000  # which the store then has to bring in their order
 LOOKED_AT = 200_000
 READ = dict.fromkeys(("_type", "description", "state", "run_at", "started_at"), 1)
 KEPT = 50  # searches that are remembered
@@ -48,8 +49,8 @@ class Newest:
         """How far it went, if there is more; for whoever reads the list."""
         if self.is_all:
             return None
-        if len(self.ids) >= COUNTED:
-            return f"These are the newest {COUNTED:,}: there are more."
+        if len(self.ids) >= FOUND:
+            return f"These are the newest {FOUND:,}: there are more."
         return (
             f"Only the newest {self.looked_at:,} jobs were looked at, as that took long: "
             "there may be more. Choose a state to look further back."
@@ -86,7 +87,7 @@ def _look(filter: Filter) -> Newest:
     until = time.monotonic() + SECONDS
     order = [("_id", -1)]
     for stored in Job.collection().find({}, READ, sort=order, limit=LOOKED_AT + 1):
-        if number == LOOKED_AT or len(ids) == COUNTED or time.monotonic() > until:
+        if number == LOOKED_AT or len(ids) == FOUND or time.monotonic() > until:
             return Newest(ids, number, is_all=False)
         number += 1
         if matches(stored):
