@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from rocketjob import Job
+from rocketjob.base.errors import StoreUnavailable
 from rocketjob.server.server import Server
+from rocketjob.store import context
 from rocketjob_plugins.batch import mending
 from rocketjob_plugins.demo.population import DemoImportJob, DemoMailJob, Life, populate
 from rocketjob_plugins.dirmon.entry import DirmonEntry
@@ -171,6 +173,23 @@ def test_a_lost_connection_is_said_with_the_time_of_what_is_shown(served, chromi
         served.stop()
         page.locator("#live-state[data-state=lost]").wait_for()
         assert re.search(r"reconnecting, showing \d\d:\d\d:\d\d", page.inner_text("#live-state"))
+
+
+def test_a_store_that_goes_away_while_a_page_is_open_is_said_and_comes_back(
+    served, chromium, monkeypatch
+):
+    def gone(*args, **options):
+        raise StoreUnavailable("the disk is gone")
+
+    with page_of(chromium, quiet=False) as page:
+        page.goto(f"{served.address}/jobs/failed")
+        page.locator("#live-state[data-state=live]").wait_for()
+        with monkeypatch.context() as away:
+            for name in ("count_by", "wait_for_change"):
+                away.setattr(type(context.current().store), name, gone)
+            page.get_by_text("State unknown").wait_for()
+            assert page.locator(".list").count() == 0  # nothing that is not so any more
+        page.locator("h1", has_text="Failed jobs").wait_for()
 
 
 def test_an_action_asks_in_a_dialog_and_stays_on_the_list(served, chromium):

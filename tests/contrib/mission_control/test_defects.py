@@ -5,6 +5,8 @@ R13 also in `test_access`.
 """
 
 import re
+import runpy
+from pathlib import Path
 
 from rocketjob import Job
 from rocketjob_contrib.mission_control.jobs import list_page
@@ -83,3 +85,8 @@ def test_R23_the_time_zone_can_be_chosen(rocketjob):
     page = browser().get("/preferences")
     assert tags(page, "select", name="zone")
     assert "Europe/Berlin" in text_of(page)
+
+
+def test_every_row_of_the_original_has_a_test():
+    rows = runpy.run_path(str(Path(__file__).parents[3] / "scripts" / "web_rows.py"))
+    assert rows["missing"](rows["tests_by_row"]()) == []

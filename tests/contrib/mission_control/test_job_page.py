@@ -240,6 +240,12 @@ def test_W63_W64_categories_are_shown(rocketjob):
     assert "Output Serializer zstd" in page and "Format json" in page
 
 
+@pytest.mark.parametrize(("state", "leads"), [("running", True), ("paused", False)])
+def test_W65_a_running_batch_job_leads_to_its_workers(rocketjob, state, leads):
+    job = batch(state)
+    assert (f"/active_workers?job_id={job.id}" in links(page_of(job))) is leads
+
+
 class ShownSecretJob(Job):
     destroy_on_complete = False
     token: str | None = field(default=None, encrypted=True)
