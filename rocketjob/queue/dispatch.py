@@ -186,12 +186,20 @@ class Queue:
     def _leave_to_newer(self, stored: dict[str, Any]) -> bool:
         """Release a claimed job that newer code has stored; return whether it is one."""
         hold = versions.hold_of_newer(stored)
-        if hold is not None:
-            job = Job.listed(stored)
-            claims.hold(job, claims.claim_in(stored, self._asked_at))
+        if hold is None:
+            return False
+        job = Job.listed(stored)
+        claims.hold(job, claims.claim_in(stored, self._asked_at))
+        if (hold.name, hold.text) not in self._logged:
+            self._logged.add((hold.name, hold.text))
             job.logger.warning("held back: it was stored by newer code", reason=hold.text)
-            self.hold_back(job, hold, hold.filter or {})
-        return hold is not None
+        try:
+            self.hold_back(job, hold, hold.filter or {}, watches=False)
+        except Exception as error:
+            if not self.store.is_transient(error):
+                raise
+            log.warning("not released yet", job_id=str(job.id), error=message_of(error))
+        return True
 
     def _renewed(self, jobs: list[Job]) -> list[Job]:
         """Store claimed jobs of earlier code as their class has them now, before they start."""
@@ -315,17 +323,22 @@ class Queue:
         """Seconds until a claim looks again at what an earlier one has passed over."""
         return min(self.lookout.looks_again_in, self._rounds.looks_again_in)
 
-    def hold_back(self, job: Job, hold: Hold, filter: Filter) -> None:
+    def hold_back(self, job: Job, hold: Hold, filter: Filter, watches: bool = True) -> None:
         """Release a claimed job that is not to start, and leave it and its like alone.
 
         Args:
             filter: what is left alone: the hold's, with the job itself.
+            watches: whether the end of a running job like it may let it go.
         """
         until = self._asked_again(hold)
         running, published = list[Any](), None
         if dict(filter) != {"_id": job.id}:
             try:
-                running, published = self._said(attrs.evolve(hold, filter=filter), job, until)
+                said = attrs.evolve(hold, filter=filter)
+                running = self._running_like(said, job) if watches else []
+                published = holds.publish(
+                    self.store, said, job, self.claimed_by, self.worker_name, until
+                )
             except Exception as error:
                 if not self.store.is_transient(error):
                     raise
@@ -336,13 +349,11 @@ class Queue:
         note = holds.note(stored, hold.name, hold.text, now) | job.waiting_note(hold.name, now)
         self.release([job], note, hold.reason)
 
-    def _said(self, hold: Hold, job: Job, until: datetime) -> tuple[list[Any], str]:
-        """Publish what is held back; return the running jobs like it, and the document's id."""
+    def _running_like(self, hold: Hold, job: Job) -> list[Any]:
+        """Return the ids of running jobs that a hold matches, besides the one that it is about."""
         others = {"$and": [{"state": "running"}, hold.filter or {}, {"_id": {"$ne": job.id}}]}
         found = self._jobs().find(others, {"_id": 1}, limit=MOST_WATCHED)
-        running = [stored["_id"] for stored in found]
-        by, owner = self.worker_name, self.claimed_by
-        return running, holds.publish(self.store, hold, job, owner, by, until)
+        return [stored["_id"] for stored in found]
 
     def _asked_again(self, hold: Hold) -> datetime:
         """Return when jobs that are held back are asked about again."""

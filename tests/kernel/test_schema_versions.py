@@ -155,6 +155,33 @@ def test_many_of_a_later_version_do_not_keep_others_back(rocketjob):
     assert rocketjob.queue.claim(5) == []
 
 
+def test_the_end_of_another_job_is_no_reason_to_ask_again_for_one_of_a_later_version(rocketjob):
+    old, new = job_of(1), job_of(2)
+    job = new.create(amount=1)
+    running = new.create(amount=2)
+    running.start()  # by a worker of the new code
+    roll_back(old)
+    assert rocketjob.queue.claim(5) == []
+    number = stored(job)["claim_number"]
+    Job.collection().update_one({"_id": running.id}, {"$set": {"state": "completed"}})
+    assert rocketjob.queue.claim(5) == []
+    assert stored(job)["claim_number"] == number
+
+
+def test_a_store_that_is_away_while_a_job_is_held_back_does_not_fail_it(rocketjob, monkeypatch):
+    old = job_of(1)
+    job = job_of(2).create(amount=1)
+    roll_back(old)
+
+    def away(*args, **options):
+        raise ConnectionError("the store is away")
+
+    monkeypatch.setattr(type(rocketjob.store), "write_many", away)
+    monkeypatch.setattr(type(rocketjob.store), "is_transient", lambda self, error: True)
+    assert rocketjob.queue.claim(1) == []
+    assert stored(job)["state"] == "running"  # until the worker notices that nobody has it
+
+
 def test_a_batch_of_a_later_version_is_not_joined(rocketjob):
     def each(self, record):
         seen.append(record)
