@@ -26,7 +26,7 @@ from rocketjob.model.app_modules import import_app
 from rocketjob.queue.dispatch import Queue
 from rocketjob.server import events, lifetime
 from rocketjob.server.server import MISSED_BEATS
-from rocketjob.server.subscribers import WorkerSubscriber
+from rocketjob.server.subscribers import QuestionSubscriber, WorkerSubscriber
 from rocketjob.store import context
 from rocketjob.worker import async_loop
 from rocketjob.worker.pool import WorkerPool
@@ -86,6 +86,9 @@ class Child:
             plugins.watched(),
             lifetime.subscribers(plugins, lifetime.WORKER),
             WorkerSubscriber.subscribed(self.pool),
+            QuestionSubscriber.subscribed(
+                queue.claimed_by, queue.worker_name, lambda: self.pool.workers if self.pool else ()
+            ),
             lifetime.told_of(plugins, lifetime.WORKER, queue.worker_name),
             context.fixed(),  # since a job that connects elsewhere would move the jobs beside it
         ):

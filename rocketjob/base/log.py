@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from rocketjob.base.tracebacks import from_job_code
@@ -31,6 +31,8 @@ names: set[str] = set()  # of the loggers that are ours
 
 class Service(Protocol):
     """What writes the log of this process."""
+
+    level: str
 
     @property
     def is_heard(self) -> bool: ...
@@ -157,6 +159,21 @@ def set_level(level: str, name: str | None = None) -> None:
     package = logging.getLogger(__name__.partition(".")[0])
     if name is None and package.level != logging.NOTSET:
         package.setLevel(LEVELS[level])
+
+
+def keep_level(name: str | None = None) -> Callable[[], None]:
+    """Return what brings the level of one logger, or of all, back to what it is now."""
+    logger, package = logging.getLogger(name), logging.getLogger(__name__.partition(".")[0])
+    kept = [(each, each.level) for each in ((logger,) if name else (logger, package))]
+    of_services = [(service, service.level) for service in services if name is None]
+
+    def restore() -> None:
+        for service, level in of_services:
+            service.set_level(level)
+        for each, number in kept:
+            each.setLevel(number)
+
+    return restore
 
 
 def _before_fork() -> None:

@@ -15,13 +15,17 @@ import attrs
 import click
 
 from rocketjob.base.errors import InvalidTransition, NotFound
+from rocketjob.base.log import LEVELS
 from rocketjob.base.text import relative
 from rocketjob.cli.command import Group, json_option
 from rocketjob.cli.errors import Failure
 from rocketjob.cli.output import Cell, Column, print_json, print_table
 from rocketjob.cli.session import warn
+from rocketjob.cli.types import DURATION
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from rocketjob.server.server import Server
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -105,7 +109,7 @@ def described(server: Server) -> dict[str, Any]:
         "id": server.id,
         "name": server.name,
         "state": server.state,
-        "zombie": server.is_zombie(),
+        "zombie": server.is_zombie() or server.is_gone(),
         "workers": server.workers,
         "max_workers": server.max_workers,
         "processes": server.processes,
@@ -130,7 +134,7 @@ def _print_table(servers: list[Server]) -> None:
 
 
 def _row(server: Server) -> list[Cell | str]:
-    state = "zombie" if server.is_zombie() else server.state
+    state = "zombie" if server.is_zombie() or server.is_gone() else server.state
     return [
         server.name,
         Cell(state, STYLES.get(state, "")),
@@ -213,17 +217,93 @@ def resume(name: str | None, yes: bool, as_json: bool) -> None:
     _tell(Order("resume", "resume", "running"), name, yes, as_json)
 
 
+def _seconds_option(function: F) -> F:
+    return click.option(
+        "--timeout",
+        metavar="SECONDS",
+        type=click.FloatRange(min=0.1),
+        default=5.0,
+        show_default=True,
+        help="how long to wait for answers",
+    )(function)
+
+
 @servers.command(
     "dump",
-    short_help="Make servers write the stacks of their threads.",
-    examples=(("into the server's own log", "servers dump web-1"),),
+    short_help="Show where the threads of servers are.",
+    examples=(
+        ("where its threads are, and at which jobs", "servers dump web-1"),
+        ("into the server's own log instead", "servers dump web-1 --log"),
+    ),
 )
 @_name_argument
 @_yes_option
+@_seconds_option
+@click.option("--all", "all_threads", is_flag=True, help="also threads that perform no job")
+@click.option(
+    "--log", "to_log", is_flag=True, help="have them written to the servers' logs instead"
+)
 @json_option
-def dump(name: str | None, yes: bool, as_json: bool) -> None:
-    """Make servers write the stacks of all their threads to their standard error."""
-    _tell(Order("thread_dump", "dump", "writing its stacks"), name, yes, as_json)
+def dump(
+    name: str | None, yes: bool, timeout: float, all_threads: bool, to_log: bool, as_json: bool
+) -> None:
+    """Show the stacks of threads that perform jobs; exit with 1 if a process does not answer.
+
+    A process in which a job holds the interpreter, as a loop in C does, cannot answer.
+    """
+    if to_log:
+        _tell(Order("thread_dump", "dump", "writing its stacks"), name, yes, as_json)
+        return
+    from rocketjob.cli import stacks
+
+    if found := _meant("dump", name, yes):
+        stacks.show(found, timeout, as_json, all_threads)
+
+
+@servers.command(
+    "log-level",
+    short_help="Change the level of the log of servers.",
+    examples=(
+        (
+            "debug for a while, of one class",
+            "servers log-level web-1 debug --class ImportJob --for 15m",
+        ),
+    ),
+)
+@click.argument("name")
+@click.argument("level", type=click.Choice(list(LEVELS)))
+@click.option("--class", "logger", metavar="NAME", help="of one job class or logger, not of all")
+@click.option(
+    "--for", "duration", metavar="DURATION", type=DURATION, help="then it goes back, as after 15m"
+)
+@_seconds_option
+@json_option
+def log_level(
+    name: str,
+    level: str,
+    logger: str | None,
+    duration: timedelta | None,
+    timeout: float,
+    as_json: bool,
+) -> None:
+    """Change the level of the log while servers run; exit with 1 if any does not answer.
+
+    NAME is part of a server's name, or the whole name if it contains a colon. A process that is
+    started later has the level of the settings.
+    """
+    from rocketjob.cli import stacks
+
+    stacks.change_level(_named(name), level, logger, duration, timeout, as_json)
+
+
+def _meant(verb: str, name: str | None, yes: bool) -> list[Server]:
+    """Return the servers that are meant, once it is sure that all are, if all are."""
+    found = _named(name)
+    if not found:
+        click.echo("No server is registered.", err=True)
+    elif name is None and not yes:
+        _confirm(verb, found)
+    return found
 
 
 @attrs.frozen
@@ -267,11 +347,7 @@ def _tell(
     timeout: float | None = None,
 ) -> None:
     """Give an order to the selected servers."""
-    servers = _named(name)
-    if not servers:
-        click.echo("No server is registered.", err=True)
-    elif name is None and not yes:
-        _confirm(order.verb, servers)
+    servers = _meant(order.verb, name, yes)
     obeyed = [server for server in servers if _give(order, server, as_json)]
     if wait and obeyed:
         _wait(order, obeyed, timeout)
@@ -290,7 +366,9 @@ def _give(order: Order, server: Server, as_json: bool) -> bool:
     """Give the order to one server, report the outcome, and return whether it obeys."""
     from rocketjob.server.orders import ORDERS
 
-    if server.is_zombie():
+    if server.is_gone():
+        warn(f"{server.name} does not answer: its process {server.pid} has ended")
+    elif server.is_zombie():
         _say_zombie(server)
     obeys, outcome = True, order.outcome
     try:

@@ -16,6 +16,8 @@ from rocketjob.cli.options import ParamType
 from rocketjob.model.types import exact_json
 from rocketjob.model.types.times import parse_datetime, parse_duration
 
+LONGEST = timedelta(days=30)
+
 
 class JobId(ParamType):
     """The id of a job: 24 hexadecimal digits."""
@@ -54,6 +56,28 @@ class Property(ParamType):
         self, ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         return completing.properties(ctx, ctx.params.get("spec"), incomplete)
+
+
+class Duration(ParamType):
+    """A length of time, such as `90s`, `15m` or `1h 30m`."""
+
+    name = "duration"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> timedelta:
+        if isinstance(value, timedelta):
+            return value
+        try:
+            duration = parse_duration(value)
+        except (ValueError, OverflowError) as error:
+            self.fail(f"{value!r} {error}", param, ctx)
+        if not timedelta(0) < duration <= LONGEST:
+            self.fail(f"{value!r} is not between nothing and {LONGEST.days} days", param, ctx)
+        return duration
+
+
+DURATION = Duration()
 
 
 class Completed(ParamType):

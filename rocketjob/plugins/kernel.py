@@ -17,9 +17,10 @@ if TYPE_CHECKING:
 @hookimpl
 def register_indexes() -> Mapping[str, Sequence[Mapping[str, Any]]]:
     from rocketjob.jobs import completions, job  # all three for start-up time
-    from rocketjob.server import events, server
+    from rocketjob.server import answers, events, server
 
-    return {**job.INDEXES, **completions.INDEXES, **server.INDEXES, **events.INDEXES}
+    of_servers = {**server.INDEXES, **events.INDEXES, **answers.INDEXES}
+    return {**job.INDEXES, **completions.INDEXES, **of_servers}
 
 
 @hookimpl
@@ -53,10 +54,11 @@ def register_subscribers() -> list[type[Subscriber] | Subscriber]:
 @hookimpl
 def sweep() -> None:
     from rocketjob.jobs import completions  # both for start-up time
-    from rocketjob.server import events
+    from rocketjob.server import answers, events
 
     completions.forget()
-    events.sweep()
+    if events.sweep():
+        answers.remove_old()
 
 
 @hookimpl

@@ -171,8 +171,8 @@ class Listener:
         return len(new)
 
 
-def sweep() -> None:
-    """Remove old events every ten minutes.
+def sweep() -> bool:
+    """Remove old events every ten minutes; return whether it was time.
 
     Not more often: one of a process whose clock is an hour behind is old as soon as it comes, and
     must be there long enough to be heard.
@@ -181,6 +181,8 @@ def sweep() -> None:
     if clock.monotonic() >= _next_sweep:
         _next_sweep = clock.monotonic() + SWEEP_SECONDS
         remove_old()
+        return True
+    return False
 
 
 def remove_old() -> int:

@@ -11,6 +11,7 @@ import os
 import queue
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import attrs
 
@@ -115,6 +116,13 @@ class ProcessTree:
     def holders(self) -> set[str]:
         """Return under which names the living processes claim."""
         return {process.claimed_by for process in list(self.processes.values())}
+
+    def described(self) -> dict[str, Any]:
+        """Return what is known of the living processes without asking them, by those names."""
+        return {
+            process.claimed_by: {"pid": process.popen.pid, "performing": process.performed()}
+            for process in list(self.processes.values())
+        }
 
     def next_restart(self, longest: float) -> float:
         """Return the seconds until a process is to be started again, at most `longest`."""

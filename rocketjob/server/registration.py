@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from typing import Any
 
@@ -52,7 +51,7 @@ class Registration:
     def _make_way(self, name: str) -> None:
         """Bury who has the name if it died; else choose another, or refuse one that was given."""
         for other in Server.where(name=name):
-            is_gone = self._shares_pids_with(other) and not _is_alive(other.pid)
+            is_gone = other.is_gone()
             if not is_gone and not self.config.name:
                 self.server.name = f"{name}:{self.server.incarnation[:4]}"
             elif is_gone or self._is_silent(other):
@@ -64,11 +63,6 @@ class Registration:
                     f"{other.host}). Choose another --name, or end that one: "
                     f"rocketjob servers stop {name}"
                 )
-
-    def _shares_pids_with(self, other: Server) -> bool:
-        """Return whether the other's process would be seen from here; containers hide theirs."""
-        server = self.server
-        return (other.host, other.pid_namespace) == (server.host, server.pid_namespace)
 
     def _is_silent(self, other: Server) -> bool:
         """Watch another server for as long as it takes to know whether it is dead.
@@ -126,13 +120,3 @@ class Registration:
         """Remove the document; a beat that is under way does not bring it back."""
         self._has_left = True
         self.server.delete()
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

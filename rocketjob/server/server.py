@@ -106,6 +106,15 @@ class Server(Stateful):
         limit = timedelta(seconds=self.heartbeat_seconds * missed)
         return self.heartbeat_at is None or self.heartbeat_at <= clock.now() - limit
 
+    def is_gone(self) -> bool:
+        """Return whether its process is seen to be gone: it ran on this machine, and ended.
+
+        That is known at once. Its worker processes may be finishing what they had begun; so its
+        work is taken back only when its heartbeat has been missing for long enough.
+        """
+        here = (socket.gethostname(), _pid_namespace())  # containers hide their processes
+        return (self.host, self.pid_namespace) == here and not _is_alive(self.pid)
+
     @event(Transition(("starting",), "running"), validates=False)
     def started(self) -> Self:
         """Note that the server is up."""
@@ -190,3 +199,13 @@ class Server(Stateful):
     def counts_by_state(cls) -> dict[str, int]:
         """Count the servers by state; only states that occur."""
         return context.current().store.count_by(cls.collection_name, "state")
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        return True
+    return True

@@ -14,14 +14,16 @@ import faulthandler
 import inspect
 import os
 import socket
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Protocol, Self
 
 from bson import ObjectId
 
 from rocketjob.base.log import Logger, set_level
-from rocketjob.server import events
+from rocketjob.server import answers, events
+from rocketjob.server.levels import levels
 from rocketjob.server.server import Server
+from rocketjob.worker.stacks import AtWork, stacks
 
 log = Logger("rocketjob.subscribers")
 
@@ -208,3 +210,51 @@ class ServerSubscriber(Subscriber):
         if server_id is None and name is None:
             return True
         return name == server.name or server_id == str(server.id)
+
+
+class QuestionSubscriber(Subscriber):
+    """Answers for one process of a server what is asked of the whole server.
+
+    Args:
+        who: the process: a server's incarnation, or the name under which a worker process claims.
+        name: for people.
+        workers: returns its worker threads.
+        others: returns what is known of the server's other processes, by the same kind of name.
+    """
+
+    event_name = "question"
+
+    def __init__(
+        self,
+        who: str,
+        name: str,
+        workers: Callable[[], Sequence[AtWork]] = tuple,
+        others: Callable[[], dict[str, Any]] = dict,
+    ) -> None:
+        self._who, self._name, self._workers, self._others = who, name, workers, others
+
+    def stacks(self, question: str, servers: list[str]) -> None:
+        """Answer with the stack of each thread."""
+        if self._is_meant(servers):
+            self._give(question, threads=stacks(self._workers()))
+
+    def log_level(
+        self,
+        question: str,
+        servers: list[str],
+        level: str,
+        logger: str | None = None,
+        seconds: float | None = None,
+    ) -> None:
+        """Change a level of the log, for a while, and say so."""
+        if self._is_meant(servers):
+            levels.set(level, logger, seconds)
+            log.info("the level of the log was changed", level=level, logger=logger or "all")
+            self._give(question, level=level)
+
+    def _give(self, question: str, **content: Any) -> None:
+        process = {"name": self._name, "pid": os.getpid(), "others": self._others()}
+        answers.give(question, self._who, **process, **content)
+
+    def _is_meant(self, servers: list[str]) -> bool:
+        return self._who.partition(".")[0] in servers

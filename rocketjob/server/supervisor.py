@@ -31,7 +31,7 @@ from rocketjob.server.recovery import Recovery, sweep_seconds, unserved
 from rocketjob.server.registration import Registration
 from rocketjob.server.server import Server
 from rocketjob.server.stalled import Stalled
-from rocketjob.server.subscribers import ServerSubscriber
+from rocketjob.server.subscribers import QuestionSubscriber, ServerSubscriber
 from rocketjob.server.sweeper import Sweeper
 from rocketjob.store import context
 from rocketjob.store.context import Context
@@ -175,6 +175,9 @@ class Supervisor:
         with (
             signals.answered(self.stop),
             ServerSubscriber.subscribed(self),
+            QuestionSubscriber.subscribed(
+                self.server.incarnation, self.server.name, others=self.tree.described
+            ),
             self.application.plugins.watched(),
             lifetime.subscribers(self.application.plugins, lifetime.SUPERVISOR),
         ):

@@ -100,6 +100,7 @@ class ThreadWorker(Worker):
         self._submitted = False  # whether the end of the present job is left to the pool
         self._claim: Claim | None = None  # of the present job, by the pool or by this thread
         self.job: Job | None = None  # what it works on
+        self.began = 0.0  # since when, in seconds of the monotonic clock
         self.thread = threading.Thread(
             # In a copy of the context in which the app was imported: what it has set holds.
             target=contextvars.copy_context().run,
@@ -137,7 +138,8 @@ class ThreadWorker(Worker):
         if self._claim is not None and not pool.may_start(self._claim):
             pool.refuse(self.number, job)
             return
-        self.job, started = job, clock.monotonic()
+        self.began = started = clock.monotonic()
+        self.job = job
         moves = pool.surroundings.enter()
         if begun is not None:
             begun.set()

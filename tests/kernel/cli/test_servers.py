@@ -1,6 +1,8 @@
 """`rocketjob servers`: what is seen of servers, and what they are told."""
 
 import signal
+import subprocess
+import sys
 from datetime import timedelta
 
 import pytest
@@ -263,8 +265,56 @@ def test_a_server_that_is_stopping_can_still_be_killed(shell, running, file_stor
 
 
 def test_a_dump_writes_the_stacks_of_all_threads_to_the_servers_log(shell, running):
-    assert shell("servers", "dump", "--yes").code == 0
+    assert shell("servers", "dump", "--yes", "--log").code == 0
     running.says("fleet_app.py")
+
+
+def test_a_dump_shows_in_the_callers_terminal_at_which_line_each_job_is(shell, running):
+    result = shell("servers", "dump", "--yes", "--timeout", "60")
+    assert (result.code, result.err) == (0, "")
+    assert "fleet_app.py" in result.out and "thread 1: " in result.out
+    (server,) = shell("servers", "dump", "--yes", "--json", "--timeout", "60").objects
+    assert (server["dead"], server["silent"]) == (False, [])
+    jobs = [
+        each for process in server["processes"] for each in process["threads"] if "job_id" in each
+    ]
+    assert jobs and all(each["seconds"] >= 0 for each in jobs)
+
+
+def test_a_dead_server_on_this_machine_is_known_to_be_dead_at_once(cli, rocketjob):
+    made = registered("gone")
+    Server.collection().update_one({"_id": made.id}, {"$set": {"pid": ended_process()}})
+    assert rows(cli("servers", "list"))[1].split()[1] == "zombie"
+    for command in (("dump", "gone"), ("log-level", "gone", "debug")):
+        result = cli("servers", *command, "--timeout", "600")
+        assert result.code == 1
+        assert "gone is dead: its process" in result.err
+    assert "its process" in cli("servers", "pause", "gone").err
+
+
+def ended_process():
+    process = subprocess.Popen([sys.executable, "-S", "-c", ""])
+    process.wait()
+    return process.pid
+
+
+def test_who_does_not_answer_is_named_and_the_rest_is_shown(cli, two):
+    result = cli("servers", "dump", "web", "--timeout", "0.1")
+    assert result.code == 1
+    assert "web-1:41 did not answer within 0.1 s" in result.err
+    (answer,) = cli("servers", "dump", "web", "--timeout", "0.1", "--json").objects
+    assert (answer["dead"], answer["silent"]) == (False, ["web-1:41"])
+
+
+@pytest.mark.parametrize("text", ["0s", "-5m", "x", "31d", "1e999", ""])
+def test_a_duration_that_makes_no_sense_is_refused(cli, two, text):
+    result = cli("servers", "log-level", "web", "debug", "--for", text)
+    assert result.code == 2 and "Invalid value for '--for'" in result.err
+
+
+def test_a_level_that_there_is_not_is_refused(cli, two):
+    result = cli("servers", "log-level", "web", "loud")
+    assert result.code == 2 and "'loud' is not one of" in result.err
 
 
 def test_what_servers_are_told_is_given_as_json_too(cli, two):
