@@ -181,17 +181,17 @@ def _imports() -> None:
 
 
 def _import(name: str, state: str, age: timedelta, *, done: int, active: int, failed: int) -> None:
-    """Store a batch job with slices of one record each that stand for a thousand."""
+    """Store a batch job with slices of a few records that stand for a thousand."""
     job = DemoImportJob(description=f"Customers of {name}", priority=30)
     job.input_category_for("main").file_name = f"/in/customers/{name}"
     for start in range(done, SLICES):
-        job.input.insert([f"{start},Jane,Doe,\x00ZZ"], start * SLICE_SIZE + 1)
+        job.input.insert(_rows(start if start < done + failed else None), start * SLICE_SIZE + 1)
     slices, first = job.input.collection, done * SLICE_SIZE
     error = _error("ValueError", "state 'ZZ' is not known", '  File "/srv/app/jobs/imports.py"')
     for number in range(failed):
         slices.update_one(
             {"_id": first + number * SLICE_SIZE + 1},
-            {"$set": {"state": "failed", "failure_count": 1, "exception": error}},
+            {"$set": {"state": "failed", "failure_count": 1, "exception": error, **_AT_BAD}},
         )
     for number in range(failed, failed + active):
         changes = {"state": "running", "started_at": clock.now() - timedelta(seconds=number)}
@@ -205,6 +205,20 @@ def _import(name: str, state: str, age: timedelta, *, done: int, active: int, fa
         stored["sub_state"] = "processing"
     events = ("start",) if state == "running" else ("start", _event_to(state))
     _put(job, state, age, *events, **stored)
+
+
+BAD = 5  # the row, from 0, that a failed slice could not process
+_AT_BAD = {"processing_record_number": BAD + 1}
+
+
+def _rows(number: int | None) -> list[str]:
+    """Return the rows of the slice of this number, one of which is bad; or of any other slice."""
+    if number is None:
+        return ["1,Jane,Doe,CA"]
+    people = [(PEOPLE * 3)[n].replace(" ", ",") for n in range(12)]
+    rows = [f"{number * SLICE_SIZE + n},{person},CA" for n, person in enumerate(people, 1)]
+    rows[BAD] = rows[BAD].replace(",CA", ",\x00ZZ")
+    return rows
 
 
 def _event_to(state: str) -> str:

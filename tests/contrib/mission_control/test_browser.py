@@ -335,19 +335,25 @@ SHOTS = {
     "batch": ("batch", 1280, "light"),
     "failed-dark": ("failed", 1280, "dark"),
     "phone": ("/jobs/running", 390, "dark"),
+    "edit": ("edit", 1280, "light"),
+    "slice": ("slice", 1280, "light"),
 }
 
 
 def test_the_screenshots_of_the_documentation(served, chromium, tmp_path):
     """With `ROCKETJOB_SCREENSHOTS=docs/_static` they are made again there."""
     folder = Path(os.environ.get("ROCKETJOB_SCREENSHOTS", tmp_path))
+    batch = DemoImportJob.running().first()
     places = {
-        "batch": f"/jobs/{DemoImportJob.running().first().id}",
+        "batch": f"/jobs/{batch.id}",
+        "edit": f"/jobs/{batch.id}/edit",
+        "slice": f"/jobs/{batch.id}/view_slice?error_type=ValueError",
         "failed": f"/jobs/{DemoMailJob.failed().first().id}",
     }
     for name, (path, width, theme) in SHOTS.items():
         with page_of(chromium, width, theme) as page:
             page.goto(served.address + places.get(path, path))
-            page.locator("#live-state[data-state]").wait_for()  # by the stream, or by asking
+            if page.locator("#live-state").count():
+                page.locator("#live-state[data-state]").wait_for()  # by the stream, or by asking
             page.screenshot(path=folder / f"web-{name}.png")
             assert (folder / f"web-{name}.png").stat().st_size > 10_000
