@@ -1,8 +1,8 @@
-"""Metrics for Prometheus: what is stored, and what each process has done.
+"""Metrics for Prometheus in files: what each process has done.
 
-`rocketjob metrics-files` prints how many jobs there are in each state, and how many servers. Each
-process that performs jobs counts what it does, and writes that to a file of its own in the
-directory of the setting, for the textfile collector of Prometheus's node exporter.
+Each process that performs jobs counts what it does, and writes that to a file of its own in the
+directory of the setting, for the textfile collector of Prometheus's node exporter: where nothing
+can be scraped. What is stored, and what all processes have done, `rocketjob prometheus` serves.
 
 Settings, of the table `[metrics_files]`: `directory` (none: nothing is written), `seconds` between
 two writes. The counts are of one process from its start on: Prometheus adds them up, and knows
@@ -18,12 +18,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import click
-
 import rocketjob
-from rocketjob import Job, Server, hookimpl
+from rocketjob import Job, hookimpl
 from rocketjob.base.settings import Setting, seconds, string
-from rocketjob.cli import command
 
 TABLE = "metrics_files"
 SETTINGS = [
@@ -97,15 +94,6 @@ def line(metric: str, number: float, labels: Mapping[str, str] | None = None) ->
     return f"{metric}{{{told}}} {number:g}" if told else f"{metric} {number:g}"
 
 
-def stored() -> str:
-    """Return what the store says: the same for all processes."""
-    found = sorted(Job.counts_by_state().items())
-    lines = ["# TYPE rocketjob_jobs gauge"]
-    lines += [line("rocketjob_jobs", number, {"state": state}) for state, number in found]
-    lines += ["# TYPE rocketjob_servers gauge", line("rocketjob_servers", Server.running().count())]
-    return "\n".join(lines) + "\n"
-
-
 @hookimpl
 def register_settings() -> list[Setting[Any]]:
     return SETTINGS
@@ -156,14 +144,3 @@ def state_changed(job: Job, event: str) -> None:
 @hookimpl
 def job_removed(job: Job, why: str) -> None:
     counts.add("rocketjob_removed_total", job=type(job).type_name(), why=why)
-
-
-@command("metrics-files", examples=[("Print them", "metrics-files")])
-def metrics_files() -> None:
-    """Print what is stored, as metrics for Prometheus."""
-    click.echo(stored(), nl=False)
-
-
-@hookimpl
-def register_commands(cli: click.Group) -> None:
-    cli.add_command(metrics_files)

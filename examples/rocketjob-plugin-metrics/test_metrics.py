@@ -2,10 +2,8 @@ import threading
 
 import pytest
 import rocketjob_plugin_metrics as plugin
-from click.testing import CliRunner
 
 from rocketjob import Job
-from rocketjob.cli import make_cli
 from rocketjob.testing import sandbox
 from rocketjob_plugins.batch import Batch
 
@@ -38,17 +36,6 @@ def rocketjob(tmp_path):
 
 def told():
     return [line for line in plugin.counts.lines() if "seconds" not in line and line[0] != "#"]
-
-
-def test_what_is_stored(rocketjob):
-    FineJob.create_many([{}, {}])
-    assert 'rocketjob_jobs{state="queued"} 2' in plugin.stored().splitlines()
-
-
-def test_the_command(rocketjob):
-    FineJob.create()
-    said = CliRunner().invoke(make_cli(plugins=rocketjob.plugins), ["metrics-files"])
-    assert 'rocketjob_jobs{state="queued"} 1' in said.output, said.output
 
 
 def test_what_a_process_does_is_counted(rocketjob):

@@ -23,11 +23,11 @@ from rocketjob.base.log_targets import (
     found,
     log_setting,
     options_of,
-    size,
     wanted,
 )
 from rocketjob.base.passwords import without_secrets
 from rocketjob.base.settings import Setting
+from rocketjob.base.text import as_bytes
 from support.jobs import KeptJob
 from support.runtime import PATIENCE, eventually
 
@@ -202,13 +202,13 @@ def test_a_target_that_cannot_be_made_is_named(make, message):
     ("given", "number"), [(5, 5), ("5", 5), ("10 MB", 10_000_000), ("2kb", 2000), ("1GB", 10**9)]
 )
 def test_a_size_may_have_a_unit(given, number):
-    assert size(given) == number
+    assert as_bytes(given) == number
 
 
 @pytest.mark.parametrize("given", [0, -1, "x", "1.5 MB", True, None, "5 XB"])
 def test_what_is_no_size_is_refused(given):
     with pytest.raises(ValueError, match="must be a number of bytes"):
-        size(given)
+        as_bytes(given)
 
 
 def test_secrets_in_the_log_are_hidden_where_settings_are_shown(tmp_path):
