@@ -25,13 +25,14 @@ Note = Mapping[str, Any]
 
 
 def note_of(unit: Unit) -> dict[str, Any]:
-    assert unit.write is not None
-    last = unit.interim is not None and unit.write.update is not None
+    """Return what is noted of a unit, in the document that it writes or inserts."""
+    write = unit.write or Write({}, {})
+    last = unit.interim is not None and write.update is not None
     return {
         "at": clock.now(),
         "id": unit.id,
-        "remove": unit.write.update is None,
-        "write": _pack(unit.write.update or {}) if last else None,
+        "remove": write.update is None,
+        "write": _pack(write.update or {}) if last else None,
         "undo": None if unit.undo is None else [[key, value] for key, value in unit.undo.items()],
         "documents": [_noted_insert(insert) for insert in unit.inserts],
         "also": [_noted_write(Also(*each)) for each in unit.also],

@@ -19,6 +19,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+import attrs
 from bson import ObjectId
 
 from rocketjob.base import clock
@@ -94,13 +95,7 @@ class Outbox:
 
     def _commit(self, unit: Unit) -> Committed:
         if unit.write is None:
-            if unit.check is not None:
-                unit.check()
-            self._insert_all([insert for insert in unit.inserts if not insert.optional])
-            refused = self._insert_optional(unit.inserts)
-            for index, each in enumerate(unit.also):
-                self._write_once(Also(*each), f"{unit.id}.{index}")
-            return Committed(True, refused)
+            return self._commit_new(unit)
         if unit.is_plain:
             return Committed(write_guards(self.store, [unit])[0])
         self._register(unit)
@@ -114,6 +109,36 @@ class Outbox:
             if earlier[1].get("id") == unit.id:
                 return Committed(True, refused)
         return self._follow(unit, unit.write.filter["_id"], note)
+
+    def _commit_new(self, unit: Unit) -> Committed:
+        """Insert documents that belong to no guarded write, and what goes along with them."""
+        if unit.check is not None:
+            unit.check()
+        required = [insert for insert in unit.inserts if not insert.optional]
+        if len(required) == 1 and (unit.also or len(unit.inserts) > 1):
+            return self._insert_noting(required[0], unit)
+        self._insert_all(required)
+        refused = self._insert_optional(unit.inserts)
+        for index, each in enumerate(unit.also):
+            self._write_once(Also(*each), f"{unit.id}.{index}")
+        return Committed(True, refused)
+
+    def _insert_noting(self, first: Insert, unit: Unit) -> Committed:
+        """Insert a document that itself has the note of what is stored along with it."""
+        others = [insert for insert in unit.inserts if insert is not first]
+        unit = attrs.evolve(unit, collection=first.collection, inserts=others)
+        self._register(unit)
+        note, owner = note_of(unit), first.document["_id"]
+        owners = self.store.collection(first.collection)
+        owners.insert_one({**first.document, FIELD: note})
+        try:
+            return Committed(True, self.finish(first.collection, owner, note))
+        except Exception as error:
+            if not self.store.is_transient(error):
+                owners.delete_one(of_note(owner, note))
+                raise
+            log.warning("what belongs to a document follows later", id=str(owner), error=str(error))
+            return Committed(True, complete=False)
 
     def _earlier(self, collection: str, write: Write) -> tuple[Any, Note] | None:
         """Return the note of another unit that is in the way of a write, with its document's id."""

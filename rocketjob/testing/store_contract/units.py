@@ -236,6 +236,29 @@ class Units:
                 break
         assert made
 
+    def test_whoever_dies_leaves_a_new_document_with_what_goes_along_or_neither(
+        self, store: Store, held_jobs: Collection
+    ) -> None:
+        mortal, more = Mortal(store), Also("docs", Write({"_id": "old"}, {"$inc": {"n": 1}}))
+        optional = Insert("docs", {"_id": 31}, True)
+        for number in itertools.count(1):
+            refill(store)
+            store.collection("docs").delete_many({"_id": 31})
+            held_jobs.delete_many({"_id": "new"})
+            new = Insert(JOBS, {"_id": "new", "state": "queued"})
+            with mortal.dies_at(number):
+                assert store.commit([Unit.of(JOBS, None, [new, optional, more])])[0].held
+            recover_late(store)
+            recover_late(store)
+            made = held_jobs.find_one({"_id": "new"})
+            assert made in (None, {"_id": "new", "state": "queued"}), number
+            old = store.collection("docs").find_one({"_id": "old"}, {"n": 1}) or {}
+            assert old.get("n") == (1 if made else None), number
+            assert store.collection("docs").count_documents({"_id": 31}) == bool(made), number
+            if not mortal.died:
+                break
+        assert made
+
     # What the dead leave
 
     @pytest.mark.parametrize("make", [ending, replacing, updating])
