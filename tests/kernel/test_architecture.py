@@ -251,3 +251,41 @@ def test_classes_of_one_name_are_found_whatever_they_are_derived_from():
         "FourJob in g and f",
         "OneJob in b and a",
     ]
+
+
+# What they give differs from process to process, and so would the names of the tests.
+CHANCE = {"ObjectId", "uuid1", "uuid4", "now", "utcnow", "today", "time", "time_ns", "urandom"} | {
+    *("token_hex", "token_bytes", "random", "randbytes", "getpid", "mkdtemp", "mkstemp")
+}
+
+
+def named_by_chance(tree):
+    """Yield the lines with parameters of tests that each process makes for itself.
+
+    Two processes that collect different tests run none: see pytest-xdist.
+    """
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and called(node.func) in {"parametrize", "param"}:
+            for inner in outside_functions(node):
+                if not isinstance(inner, ast.Call) or called(inner.func) not in CHANCE:
+                    continue
+                if called(inner.func) != "ObjectId" or not inner.args:
+                    yield inner.lineno
+
+
+def outside_functions(node):
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.Lambda):
+            yield from outside_functions(child)
+
+
+def test_no_test_is_named_by_chance_or_by_the_time():
+    found = [
+        f"{file.relative_to(ROOT)}:{line}"
+        for file in (ROOT / "tests").rglob("test_*.py")
+        for line in named_by_chance(ast.parse(file.read_text(encoding="utf-8")))
+    ]
+    assert found == [], "write the value down"
+    tree = ast.parse("@mark.parametrize('x', [str(ObjectId()), lambda: now(), 5])\ndef test(): ...")
+    assert list(named_by_chance(tree)) == [1]
