@@ -134,6 +134,8 @@ class Child:
                 faulthandler.dump_traceback(all_threads=True)
             elif command == "stop":
                 return True
+            elif command == "retire" and self.pool is not None:
+                self.pool.retire()
             if self.pool is not None:
                 self.pool.wake()
         return False

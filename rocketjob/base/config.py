@@ -22,6 +22,7 @@ from rocketjob.base.errors import WrongSetting
 from rocketjob.base.passwords import without_secrets
 from rocketjob.base.settings import (
     Setting,
+    address,
     boolean,
     in_variables,
     level,
@@ -42,7 +43,7 @@ from rocketjob.base.sources import (
     sources,
     variable,
 )
-from rocketjob.base.text import did_you_mean, nearest
+from rocketjob.base.text import as_bytes, did_you_mean, nearest
 
 Given = tuple[str, Any, str]  # a setting's name or a table's, the value, and where that stands
 DEFAULT_URL = "sqlite:///rocketjob.db"
@@ -126,6 +127,13 @@ class Config:
         "throttles, priorities and pauses are checked again after this time",
     )
     grace_seconds: float = _setting(30.0, seconds, "time for running work after SIGTERM")
+    health: str | None = _setting(None, address, "where a server answers how it is: HOST:PORT")
+    max_jobs_per_process: int | None = _setting(
+        None, whole(1), "jobs after which a worker process is replaced; never if not set"
+    )
+    max_memory_per_process: int | None = _setting(
+        None, as_bytes, "memory in use at which a worker process is replaced; never if not set"
+    )
     crash_limit: int = _setting(3, whole(1), "crashes of its worker before a job is failed")
     include: str | None = _setting(None, pattern, "run only classes that match this expression")
     exclude: str | None = _setting(None, pattern, "do not run classes that match this expression")

@@ -173,6 +173,15 @@ def seconds(value: Any) -> float:
     return number
 
 
+def address(value: Any) -> str:
+    """Return a host and a port, such as `127.0.0.1:8080` or `[::1]:8080`."""
+    host, colon, port = string(value).rpartition(":")
+    is_bare = ":" in host and not (host.startswith("[") and host.endswith("]"))
+    if not (colon and host and port.isascii() and port.isdigit()) or is_bare or int(port) > 65535:
+        raise ValueError("must be a host and a port, such as 127.0.0.1:8080 or [::1]:8080")
+    return f"{host}:{port}"
+
+
 def time_zone(value: Any) -> str:
     """Return the name of a time zone."""
     try:

@@ -40,6 +40,7 @@ EXAMPLES = (
     ("only some classes", "server --app myapp.jobs --filter 'Report|Import'"),
     ("only some jobs", """server --app myapp.jobs --where '{"priority": {"$lte": 10}}'"""),
     ("under systemd or in a container", "server --app myapp.jobs --log json"),
+    ("with an answer to probes", "server --app myapp.jobs --health 127.0.0.1:8080"),
     ("to a terminal and a file", "server --app myapp.jobs --log console,./jobs.log"),
     ("while you write the jobs", "server --app myapp.jobs --reload"),
 )
@@ -60,6 +61,7 @@ EXAMPLES = (
 @setting_option("where", "-W")
 @setting_option("grace_seconds", "--grace", metavar="SECONDS")
 @setting_option("heartbeat_seconds", "--heartbeat", metavar="SECONDS")
+@setting_option("health", metavar="HOST:PORT")
 @setting_option("log", metavar="TARGET,...")
 @click.option("-q", "--quiet", is_flag=True, help="no banner, and only warnings and errors")
 @click.option(

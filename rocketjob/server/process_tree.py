@@ -20,6 +20,8 @@ from rocketjob.base.backoff import Backoff, jittered
 from rocketjob.base.config import Config
 from rocketjob.base.interrupt import Interrupt
 from rocketjob.base.log import Logger
+from rocketjob.base.memory import resident
+from rocketjob.base.text import counted, megabytes
 from rocketjob.queue.dispatch import Queue
 from rocketjob.queue.reclaim import requeue_claims
 from rocketjob.server.server import Server
@@ -34,6 +36,7 @@ BACK_OFF = (0.0, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)  # seconds before the nth 
 QUICK_DEATH = 10.0  # seconds: a process that lived longer starts again without waiting
 QUARANTINE_RETRY = 1.0
 SPAWN_RETRY = 5.0
+RECYCLE_SECONDS = 0.5  # between two looks at how much processes have worked, and use
 OVERDUE = "its worker process was ended, since a job in it held the interpreter past its timeout"
 READY_SECONDS = 30.0  # a process that takes longer to import its app is worth a word in the log
 
@@ -88,7 +91,9 @@ class ProcessTree:
         self._quarantined, self._quarantined_after = quarantined, 0.0
         self._quarantined_pauses = Backoff(QUARANTINE_RETRY, self.config.re_check_seconds)
         self._stopping, self._wake, self._tell = stopping, wake, tell
+        self.waiting: Callable[[], None] = lambda: None  # called while it waits for their end
         self._numbers = 0
+        self._next_look = 0.0  # for processes that are to be replaced
         self._beat_at = 0.0
 
     # --- what there is -----------------------------------------------------------------------
@@ -101,7 +106,7 @@ class ProcessTree:
     def workers(self) -> int:
         """Count the threads that are ready, less that for quarantined jobs: it comes and goes."""
         living = list(self.processes.values())
-        ready = [process for process in living if process.is_ready()]
+        ready = [each for each in living if each.is_ready() and not each.is_retired]
         return sum(process.threads for process in ready if not process.quarantined)
 
     def performing(self) -> list[str]:
@@ -220,6 +225,48 @@ class ProcessTree:
                 log.error("a worker process cannot be started", error=str(error))
                 self.restarts.append((now + jittered(SPAWN_RETRY), *restart[1:]))
 
+    def recycle(self) -> None:
+        """Replace the processes that have had their time: the new one is ready before they end.
+
+        One that is retired claims nothing more, and finishes what it is at.
+        """
+        if self._next_look > clock.monotonic() or self._stopping.is_set() or not self._recycles():
+            return
+        self._next_look = clock.monotonic() + RECYCLE_SECONDS
+        for process in [*self.processes.values()]:
+            if process.is_retired or process.quarantined or not process.is_ready():
+                continue
+            successor = self.processes.get(process.successor)
+            if successor is None:
+                if (why := self._is_worn(process)) and clock.monotonic() >= process.replace_after:
+                    self._start_successor(process, why)
+            elif successor.is_ready():
+                process.is_retired = True
+                process.tell("retire")
+
+    def _recycles(self) -> bool:
+        config = self.config
+        return bool(config.max_jobs_per_process or config.max_memory_per_process)
+
+    def _is_worn(self, process: Process) -> str | None:
+        """Return why a process is to be replaced, if it is."""
+        jobs, memory = self.config.max_jobs_per_process, self.config.max_memory_per_process
+        if jobs is not None and process.slots.worked >= jobs:
+            return f"it has worked {counted(process.slots.worked, 'job')}"
+        if memory is not None and (used := resident(process.popen.pid)) >= memory:
+            return f"it uses {megabytes(used)}"
+        return None
+
+    def _start_successor(self, process: Process, why: str) -> None:
+        process.replace_after = clock.monotonic() + SPAWN_RETRY
+        try:
+            self.spawn(process.threads)
+        except OSError as error:  # no memory, or too many processes or files
+            log.error("a worker process cannot be replaced yet", error=str(error))
+            return
+        process.successor = self._numbers
+        log.info("a worker process is replaced", process=process.number, why=why)
+
     def say_who_is_late(self) -> None:
         """Log which processes take long to import their app."""
         for process in self.processes.values():
@@ -266,11 +313,17 @@ class ProcessTree:
             )
         if process.quarantined:
             self._put_off_quarantined(bool(worked or performed))
-        if not self._stopping.is_set() and not process.quarantined:
+        if not self._stopping.is_set() and not process.quarantined and self._is_missed(process):
             self._schedule_restart(process)
         crashed = dict.fromkeys(performed, ended.describe()) if has_crashed else {}
         crashed |= dict.fromkeys(process.overdue, OVERDUE)
         self.to_reclaim.append((process, crashed))
+
+    def _is_missed(self, process: Process) -> bool:
+        """Return whether no other process is, or stays, in the place of one that has ended."""
+        others = self.processes.values()
+        is_spare = any(p.successor == process.number and not p.is_retired for p in others)
+        return not (process.is_retired or is_spare or process.successor in self.processes)
 
     def _put_off_quarantined(self, got_to_work: bool) -> None:
         """Wait longer and longer for one that finds nothing to do, as where all are deferred."""
@@ -328,6 +381,7 @@ class ProcessTree:
 
     def _wait_a_moment(self) -> None:
         self._wake.clear()
+        self.waiting()
         self.handle_exits()
         if self.processes:
             self._wake.wait(0.1)

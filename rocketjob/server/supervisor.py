@@ -11,6 +11,7 @@ import contextlib
 import os
 import socket
 import threading
+from importlib import metadata
 from typing import Any
 
 from rocketjob.base import clock
@@ -19,13 +20,15 @@ from rocketjob.base.directory import of_process
 from rocketjob.base.errors import ConfigurationError, RocketJobError, StoreError
 from rocketjob.base.interrupt import Interrupt
 from rocketjob.base.log import Logger, put_back
+from rocketjob.base.text import counted
 from rocketjob.model.app_modules import import_app
 from rocketjob.queue.dispatch import Queue
 from rocketjob.queue.eligible import job_filter, unknown_in
 from rocketjob.queue.narrowing import Narrowing
 from rocketjob.queue.reclaim import requeue_claims
-from rocketjob.server import events, lifetime, signals
+from rocketjob.server import events, health, lifetime, signals
 from rocketjob.server.heartbeat import Heartbeat, heartbeat
+from rocketjob.server.notifying import Notifier
 from rocketjob.server.process_tree import ProcessTree, process_count
 from rocketjob.server.recovery import Recovery, sweep_seconds, unserved
 from rocketjob.server.registration import Registration
@@ -42,6 +45,7 @@ log = Logger("rocketjob.supervisor")
 
 LOOK_SECONDS = 0.1  # the server's own document is read at most this often
 STORE_RETRY = 1.0
+HUNG_SECONDS = 60.0  # without a turn: a store that is away may hold it up for half of that
 UNSERVED_SECONDS = 300.0  # between two looks for jobs that no server can run
 
 
@@ -93,6 +97,9 @@ class Supervisor:
             lambda: self._narrowing.clauses,
         )
         self.stalled = Stalled(application.store)
+        self.notifier = Notifier.of(os.environ, os.getpid())
+        self.tree.waiting = self._turn
+        self._turned = clock.monotonic()
         self._cut_short = 0
         self._next_sweep = 0.0
         self._next_look = 0.0  # for classes that no server has loaded
@@ -173,6 +180,7 @@ class Supervisor:
             ConfigurationError: another living server has the name.
         """
         with (
+            health.answering(self.config.health, self),
             signals.answered(self.stop),
             ServerSubscriber.subscribed(self),
             QuestionSubscriber.subscribed(
@@ -217,7 +225,10 @@ class Supervisor:
         store = self.application.store
         while not self.stopping:
             self.interrupt.clear()
+            self._turn()
+            self._say_ready()
             self.tree.handle_exits()
+            self.tree.recycle()
             self.tree.restart_due()  # before anything else: the work goes on without a pause
             self.tree.say_who_is_late()
             try:
@@ -231,6 +242,45 @@ class Supervisor:
             except Exception as error:
                 log.error("the supervisor cannot work", error=f"{type(error).__name__}: {error}")
                 self.interrupt.wait(jittered(STORE_RETRY))
+
+    def _turn(self) -> None:
+        """Note that this thread does not hang; tell systemd."""
+        self._turned = clock.monotonic()
+        self.notifier.alive()
+
+    def _say_ready(self) -> None:
+        if workers := self.tree.workers():
+            self.notifier.ready(f"{counted(workers, 'worker')} ready")
+
+    def health(self) -> dict[str, Any]:
+        """Say how the server is, for `rocketjob.server.health`; called from any thread."""
+        workers, hangs = self.tree.workers(), clock.monotonic() - self._turned
+        is_late = bool(self.heartbeat.at) and self.heartbeat.is_late()
+        problems = [
+            (hangs > HUNG_SECONDS, f"the supervisor has not turned for {hangs:.0f} s"),
+            (self.state != "running", f"the server is {self.state}"),
+            (not self.heartbeat.at, "no heartbeat was written yet"),
+            (is_late, "its heartbeat cannot be written: is the store away?"),
+            (not workers, "no worker process is ready"),
+        ]
+        found = [text for is_so, text in problems if is_so]
+        return {
+            "live": hangs <= HUNG_SECONDS,
+            "ready": not found,
+            "problems": found,
+            "name": self.server.name,
+            "state": self.state,
+            "version": metadata.version("rocketjob"),
+            "pid": os.getpid(),
+            "started_at": self.server.started_at,
+            "processes": len(self.tree.processes),
+            "workers": workers,
+            "performing": len(self.tree.performing()),
+            "worked": self.worked,
+            "heartbeat_seconds_ago": round(clock.monotonic() - self.heartbeat.at, 1)
+            if self.heartbeat.at
+            else None,
+        }
 
     def _wait(self, mark: Any) -> None:
         """Wait for a change, at leisure: quick answers are for the claimers."""
@@ -285,6 +335,7 @@ class Supervisor:
     def _shut_down(self) -> None:
         """Let the processes finish, within the grace period; then end them."""
         self._stopping.set()
+        self.notifier.stopping()
         log.info("server stopping", name=self.server.name, grace=self.config.grace_seconds)
         deadline = clock.monotonic() + self.config.grace_seconds
         self.tree.tell("stop")

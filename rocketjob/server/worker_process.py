@@ -43,6 +43,9 @@ class Process:
     is_late: bool = False  # the log has said that it is not ready yet
     patience: float = STILL_SECONDS
     overdue: list[str] = attrs.field(factory=list)  # what held the interpreter past its timeout
+    successor: int = 0  # the number of the process that is to take its place
+    is_retired: bool = False  # it was told to claim no more, since its successor is ready
+    replace_after: float = 0.0
     worked_before: int = -1  # jobs that it had worked when it was last relieved
 
     @classmethod

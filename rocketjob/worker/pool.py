@@ -80,7 +80,7 @@ class WorkerPool:
         self._idle = 0
         self._ready = threading.Condition(threading.Lock())
         self._wake = Interrupt()
-        self._ended = False
+        self._ended = self._is_hurried = False
         self._mean = 0.05  # seconds a job takes; learnt from those that were run
         self._took: dict[type[Job], float] = {}  # seconds that the last job of a class took
         self._asking: list[tuple[threading.Event, threading.Event]] = []  # see `clear_the_way`
@@ -211,6 +211,11 @@ class WorkerPool:
 
     def stop(self) -> None:
         """Claim no more; `run` returns when what is being performed has ended."""
+        self._is_hurried = True
+        self.retire()
+
+    def retire(self) -> None:
+        """Do the same, and leave what is being performed all the time that it takes."""
         self.stopping.set()
         self._wake.set()
 
@@ -241,7 +246,8 @@ class WorkerPool:
     def _is_done(self) -> bool:
         if not self.stopping.is_set():
             return False
-        self._ask_to_stop()  # at each turn: a thread may have been about to begin
+        if self._is_hurried:
+            self._ask_to_stop()  # at each turn: a thread may have been about to begin
         if self._tasks or self.commits.waiting:
             return False
         if self._unwanted or self.commits.removed:
