@@ -191,7 +191,8 @@ def measured(looks: int) -> int:
         times = " ".join(f"{each * 1000:8.1f}" for each in (statistics.median(seconds), p95, cpu))
         figures = f"{times} {len(calls):6}"
         print(f"{name:24} {figures} {len(page.content):8}{wrong}", flush=True)
-    return int(bool(over) or not first_page(client))
+    fits = first_page(client)
+    return int(bool(over) or not fits)
 
 
 def first_page(client: Any) -> bool:

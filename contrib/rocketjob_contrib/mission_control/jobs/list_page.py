@@ -38,7 +38,9 @@ def find(view: View, tab: JobTab, asked: Asked) -> Found:
     if searching.is_too_much(asked, total.number):
         name = f"{tab.name} {asked.text}"
         newest = searching.newest(view, query.filter(), name)
-        query = tab.query().where({"_id": {"$in": newest.ids}})
+        # Twice negated, it leads no store to an index of states instead of the ids.
+        still = {"$nor": [{"$nor": [tab.query().filter()]}]}
+        query = Job.where({"$and": [{"_id": {"$in": newest.ids}}, still]})
         matching, remark = Count(len(newest.ids), more=not newest.is_all), newest.remark
     elif searched is not None:
         matching = Count.of(query.count(at_most=COUNTED + 1))
