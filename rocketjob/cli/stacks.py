@@ -11,6 +11,7 @@ import click
 from rocketjob.base.text import counted, relative, span
 from rocketjob.cli.output import clean, print_heading, print_json
 from rocketjob.cli.session import warn
+from rocketjob.model import deeds
 from rocketjob.server import answers
 from rocketjob.server.answers import Answers
 from rocketjob.server.server import Server
@@ -44,6 +45,8 @@ def change_level(
     """Change the level of servers' logs; exit with 1 if anybody is silent."""
     lasts = None if duration is None else duration.total_seconds()
     wanted = {"level": level, "logger": logger, "seconds": lasts}
+    for server in servers:
+        deeds.record("log_level", "Server", id=str(server.id), name=server.name, after=wanted)
     found = _ask(servers, "log_level", seconds, wanted)
     for server in servers:
         given = _of(server, found.given)

@@ -18,6 +18,12 @@ class ServedJob(Job):
     def perform(self): ...
 
 
+@pytest.fixture(autouse=True)
+def still(rocketjob):
+    """Stop the clock: ages of seconds are asserted."""
+    rocketjob.freeze()
+
+
 def server(name="web-1:10", state="running", beat_ago=2, **beat):
     """Store a server that has beaten some seconds ago."""
     made = Server(name=name, started_at=now() - timedelta(hours=3))

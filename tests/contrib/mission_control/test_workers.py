@@ -11,6 +11,12 @@ from support import web
 from support.web import browser, counted_calls, headings, links, tags, text_of
 
 
+@pytest.fixture(autouse=True)
+def still(rocketjob):
+    """Stop the clock: ages of seconds are asserted."""
+    rocketjob.freeze()
+
+
 def cells(page, key):
     """Return what a column says, without the words of the icon in front of a worker."""
     found = web.cells(page, key)

@@ -1,5 +1,6 @@
 """`rocketjob servers`: what is seen of servers, and what they are told."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -272,7 +273,8 @@ def test_a_dump_writes_the_stacks_of_all_threads_to_the_servers_log(shell, runni
 def test_a_dump_shows_in_the_callers_terminal_at_which_line_each_job_is(shell, running):
     result = shell("servers", "dump", "--yes", "--timeout", "60")
     assert (result.code, result.err) == (0, "")
-    assert "fleet_app.py" in result.out and "thread 1: " in result.out
+    assert "fleet_app.py" in result.out
+    assert re.search(r"thread [12]: FleetHeldJob [0-9a-f]{24}, for ", result.out)
     (server,) = shell("servers", "dump", "--yes", "--json", "--timeout", "60").objects
     assert (server["dead"], server["silent"]) == (False, [])
     jobs = [
@@ -304,6 +306,12 @@ def test_who_does_not_answer_is_named_and_the_rest_is_shown(cli, two):
     assert "web-1:41 did not answer within 0.1 s" in result.err
     (answer,) = cli("servers", "dump", "web", "--timeout", "0.1", "--json").objects
     assert (answer["dead"], answer["silent"]) == (False, ["web-1:41"])
+
+
+def test_who_changed_a_level_is_in_the_audit(cli, two):
+    cli("servers", "log-level", "web", "debug", "--for", "15m", "--timeout", "0.1")
+    (record,) = cli("audit", "--json").objects
+    assert record["event"] == "log_level" and "web-1:41" in str(record)
 
 
 @pytest.mark.parametrize("text", ["0s", "-5m", "x", "31d", "1e999", ""])

@@ -285,7 +285,7 @@ def test_an_end_does_not_wait_for_ever_for_who_is_told(rocketjob):
 
 def test_what_nobody_listens_to_is_not_even_noted(rocketjob):
     made = sweeper(rocketjob)
-    made.tell("worker_died", server=None, worker="", how="", performing=[])
+    made.tell("server_lost", server=None)
     assert made._notices.empty()
 
 
