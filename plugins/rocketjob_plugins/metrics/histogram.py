@@ -49,7 +49,8 @@ class Histogram:
 
     def add(self, seconds: float) -> None:
         """Count one duration; less than nothing, as by a clock that was set back, is nothing."""
-        seconds = max(seconds, 0.0)
+        if seconds < 0:
+            seconds = 0.0
         self.sum += seconds
         if seconds > self.max:
             self.max = seconds

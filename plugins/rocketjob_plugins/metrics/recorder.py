@@ -219,8 +219,7 @@ def class_of(job: Job) -> str:
 def outcome_of(change: Changed) -> str | None:
     """Return how a change has ended a job or an attempt; None if it has not."""
     outcome = OUTCOMES.get(change.events[0])
-    is_retried = outcome is FAILED and len(change.events) > 1 and "retry" in change.events
-    return RETRIED if is_retried else outcome
+    return RETRIED if outcome is FAILED and "retry" in change.events else outcome
 
 
 def times_of(change: Changed) -> tuple[float, float] | None:
@@ -229,10 +228,17 @@ def times_of(change: Changed) -> tuple[float, float] | None:
     Returns:
         seconds; None where the history does not tell, as of a job that was not running.
     """
-    job, events, source, run_at = change
-    if source != "running":
+    if change.source != "running":
         return None
-    stored = record_of(job).stored or {}
+    try:
+        return _times_by(record_of(change.job).stored or {}, change.events, change.run_at)
+    except (AttributeError, KeyError, TypeError):  # people edit documents by hand
+        return None
+
+
+def _times_by(
+    stored: Stored, events: tuple[str, ...], run_at: datetime | None
+) -> tuple[float, float] | None:
     history = stored.get(HISTORY) or ()
     last = len(history) - len(events)
     if last < 0 or history[last]["event"] != events[0]:

@@ -113,6 +113,7 @@ def test_only_jobs_of_the_classes_that_it_is_for_are_told_of(rocketjob):
         def slice_done(self, job):
             raise AssertionError
 
+    rocketjob.plugins.unregister(rocketjob.plugins.plugin("metrics"))  # it is told of all
     rocketjob.plugins.register(Few())
     assert not rocketjob.plugins.listens("slice_done", ToldLinesJob)
     assert len(run(rocketjob, "a").told) == 1

@@ -12,6 +12,8 @@ from rocketjob import Job, Snooze
 from rocketjob.base import clock
 from rocketjob.base.errors import StoreUnavailable
 from rocketjob.cli import make_cli
+from rocketjob.jobs.changed import Changed
+from rocketjob.model.record import record_of
 from rocketjob.queue.reclaim import requeue_claims
 from rocketjob.testing import sandbox
 from rocketjob_plugins import metrics
@@ -123,6 +125,17 @@ def test_an_attempt_waits_from_when_it_was_queued_again(rocketjob):
     rocketjob.work_off(limit=1)
     assert metrics.read().total.wait.max == 3
     assert metrics.read().total.run.sum == 2
+
+
+@pytest.mark.parametrize("history", [[{"event": "start"}], [3], [{"at": NOON}], "none"])
+def test_a_history_that_was_edited_by_hand_takes_no_count_from_others(rocketjob, history):
+    job = MeteredJob.create()
+    (claimed,) = rocketjob.queue.claim(1)
+    assert claimed.id == job.id
+    change = Changed(claimed, ("complete",), "running")
+    record_of(claimed).stored = {**record_of(claimed).stored, "history": history}
+    rocketjob.plugins.notify("jobs_changed", changes=[change, change])
+    assert counts(MeteredJob) == {"completed": 2}
 
 
 def test_a_job_that_was_never_started_has_no_times(rocketjob):
