@@ -53,7 +53,7 @@ class _Handler(BaseHTTPRequestHandler):
             status, report = 404, {"error": "ask for /, /live or /ready"}
         else:
             status = 200 if all(report[name] for name in asked) else 503
-        body = json.dumps(report, indent=2, default=str).encode() + b"\n"
+        body = json.dumps(report, indent=2).encode() + b"\n"
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))

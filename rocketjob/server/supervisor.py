@@ -255,6 +255,7 @@ class Supervisor:
     def health(self) -> dict[str, Any]:
         """Say how the server is, for `rocketjob.server.health`; called from any thread."""
         workers, hangs = self.tree.workers(), clock.monotonic() - self._turned
+        started_at = self.server.started_at
         is_late = bool(self.heartbeat.at) and self.heartbeat.is_late()
         problems = [
             (hangs > HUNG_SECONDS, f"the supervisor has not turned for {hangs:.0f} s"),
@@ -272,7 +273,7 @@ class Supervisor:
             "state": self.state,
             "version": metadata.version("rocketjob"),
             "pid": os.getpid(),
-            "started_at": self.server.started_at,
+            "started_at": None if started_at is None else started_at.isoformat(),
             "processes": len(self.tree.processes),
             "workers": workers,
             "performing": len(self.tree.performing()),
