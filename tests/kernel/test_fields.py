@@ -445,7 +445,7 @@ def test_fields_tell_what_is_known_of_them():
     made = ToldJob.fields()["ssn"]
     assert (made.user_editable, made.copy_on_restart, made.description) == (True, True, "secret")
     editable = {name for name, made in Job.fields().items() if made.user_editable}
-    assert editable == {"description", "priority", "run_at", "log_level"}
+    assert editable == {"description", "priority", "run_at", "log_level", "timeout"}
     copied = {name for name, made in Job.fields().items() if made.copy_on_restart}
     assert copied == {
         "description",
@@ -455,6 +455,7 @@ def test_fields_tell_what_is_known_of_them():
         "log_level",
         "collect_output",
         "meta",
+        "timeout",
     }
 
 

@@ -107,6 +107,8 @@ def _json_hook(kind: Any, converter: cattrs.Converter) -> Hook:
 
     def hook(value: Any, _: Any) -> Any:
         if isinstance(value, str):
+            if not codec.check(value):
+                return value  # a string in JSON is one wherever it may be: "1" is not 1
             try:
                 return codec.from_text(value)
             except ValueError as error:

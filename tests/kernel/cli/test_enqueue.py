@@ -1,6 +1,7 @@
 """`rocketjob enqueue` and `rocketjob perform`."""
 
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -46,6 +47,34 @@ def test_arguments_without_annotation_are_json_or_else_text(cli):
 def test_arguments_without_annotation_keep_their_zeros(cli):
     cli("enqueue", "cli_app.jobs:CliLooseJob", "--arg", "00501", "--kwarg", "price=1.10")
     assert Job.first().arguments == {"args": ["00501"], "kwargs": {"price": "1.10"}}
+
+
+def test_a_string_in_json_stays_one_wherever_its_type_allows_it(rocketjob):
+    class TextedJob(Job):
+        anything: dict[str, Any] = {}
+        several: list[Any] = []
+        either: dict[str, int | str | None] = {}
+        numbers: list[int] = []
+
+        def perform(self): ...
+
+    texts = {
+        "anything": '{"zip": "01234", "is": "true", "no": "null", "in": [{"n": "1.50"}], "one": 1}',
+        "several": '["007", 7, "2026-01-01"]',
+        "either": '{"a": "1", "b": 1, "c": null, "d": "null"}',
+        "numbers": '["1", 2]',
+    }
+    job = TextedJob(
+        **{name: TextedJob.fields()[name].codec.from_text(text) for name, text in texts.items()}
+    )
+    job.save()
+    job = TextedJob.find(job.id)
+    assert job.anything == {
+        **{"zip": "01234", "is": "true", "no": "null", "in": [{"n": "1.50"}], "one": 1}
+    }
+    assert job.several == ["007", 7, "2026-01-01"]
+    assert job.either == {"a": "1", "b": 1, "c": None, "d": "null"}
+    assert job.numbers == [1, 2]
 
 
 def test_json_that_cannot_be_kept_as_it_is_is_refused(cli):
