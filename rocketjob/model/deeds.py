@@ -95,17 +95,24 @@ def record(
     Returns:
         False if nobody acts, or no plugin wants to know: then nothing was stored.
     """
+    inserts = [*together, *(brought := told(event, kind, **more))]
+    if brought:
+        (store or context.current().store).commit([Unit.of(inserts[0].collection, None, inserts)])
+    return bool(brought)
+
+
+def told(event: str, kind: str, **more: Any) -> Sequence[Insert | Also]:
+    """Return what is to be stored with a change of what is no document, if a person makes it.
+
+    Args:
+        event, kind, more: of the `Deed`.
+    """
     act = acts.present()
     if act is None or not context.current().plugins.listens("act_writes"):
-        return False
+        return ()
     hidden = {key: _hidden(more.get(key, {})) for key in ("before", "after")}
     more["id"] = without_secrets(more.get("id"))
-    brought = _written(act, Deed(event=event, kind=kind, **{**more, **hidden}))
-    if not brought and not together:
-        return False
-    inserts = [*together, *brought]
-    (store or context.current().store).commit([Unit.of(inserts[0].collection, None, inserts)])
-    return True
+    return _written(act, Deed(event=event, kind=kind, **{**more, **hidden}))
 
 
 def _kind(document: Any) -> str:

@@ -68,7 +68,8 @@ def publish(name: str, action: str, /, **parameters: Any) -> None:
         "parameters": encode_any(parameters),
         "created_at": clock.now(),
     }
-    if not (acts.begun and name == ORDERS and _recorded(document)):
+    is_order = acts.begun and name == ORDERS and "question" not in parameters
+    if not (is_order and _recorded(document)):
         context.current().store.collection(COLLECTION).insert_one(document)
 
 

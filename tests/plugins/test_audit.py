@@ -21,6 +21,7 @@ from rocketjob.testing import sandbox
 from rocketjob.testing.store_contract.mortal import Mortal
 from rocketjob_contrib.mission_control import WebSettings, create_app
 from rocketjob_plugins import audit
+from rocketjob_plugins.batch import Batch, mending
 from rocketjob_plugins.cron import Cron, scheduled
 from rocketjob_plugins.dirmon.entry import DirmonEntry
 from support.jobs import KeptJob, PassingJob, job_in, stored
@@ -40,6 +41,14 @@ class SealedJob(Job):
     pin: str = field(default="", encrypted=True, user_editable=True)
 
     def perform(self): ...
+
+
+class AuditMendedJob(Batch, Job):
+    destroy_on_complete = False
+
+    def perform(self, record):
+        if record == "bad":
+            raise ValueError(record)
 
 
 class FiledAuditJob(Job):
@@ -130,7 +139,7 @@ def _entry(name="in"):
 
 
 def _server():
-    server = Server.create(name="web:1")
+    server = Server.create(name="web:1", heartbeat={"updated_at": clock.now(), "workers": 1})
     return server.started()
 
 
@@ -157,7 +166,7 @@ CHANGES = {
     "servers kill": lambda: ("servers", "kill", _server().name),
     "servers pause": lambda: ("servers", "pause", _server().name),
     "servers resume": lambda: ("servers", "resume", _server().pause().name),
-    "servers dump": lambda: ("servers", "dump", _server().name),
+    "servers dump": lambda: ("servers", "dump", "--log", _server().name),
     "store indexes": lambda: ("store", "indexes"),
     "dirmon add": lambda: ("dirmon", "add", "/tmp/*.csv", "FiledAuditJob"),
     "dirmon enable": lambda: ("dirmon", "enable", _entry().name),
@@ -167,7 +176,8 @@ CHANGES = {
     "schedules sync": lambda: ("schedules", "sync"),
 }
 """A command line for each command that changes something, and what it needs."""
-ELSEWHERE = {"store copy", "store compact", "encryption rotate"}  # tested below, with files
+ELSEWHERE = {"store copy", "store compact", "encryption rotate", "servers log-level"}
+"""Those that are tested below."""
 
 
 def commands():
@@ -229,13 +239,6 @@ JOB_ROUTES = {
 }
 
 
-def changing_routes():
-    """Return the routes of the web table that change something, by section and path."""
-    with sandbox():
-        site = create_app(WebSettings()).state.site
-        return [(section.name, route) for section, route in site.routes if route.changes]
-
-
 @pytest.mark.parametrize("event", sorted(JOB_ROUTES))
 def test_each_action_of_a_job_on_its_page_is_recorded(rocketjob, event):
     job = JOB_ROUTES[event]()
@@ -247,11 +250,69 @@ def test_each_action_of_a_job_on_its_page_is_recorded(rocketjob, event):
     assert (record.kind, record.id, record.name) == ("job", job.id, "KeptJob")
 
 
-def test_each_route_of_the_table_that_changes_something_is_an_act():
-    paths = {route.path for _, route in changing_routes()}
-    assert {f"/jobs/{{id}}/{event}" for event in JOB_ROUTES} <= paths
-    for section, route in changing_routes():
-        assert route.permission != "read", (section, route.path)
+SERVER_ORDERS = ("pause", "stop", "kill", "thread_dump")
+ROUTES = {
+    *(f"/jobs/{{id}}/{event}" for event in JOB_ROUTES),
+    *(f"/servers/{{id}}/{order}" for order in (*SERVER_ORDERS, "resume", "destroy")),
+    *(f"/jobs/{{id}}/{do}" for do in ("update_slice", "delete_line", "retry_slice")),
+    *(f"/dirmon_entries/{{id}}/{do}" for do in ("replicate", "enable", "disable", "destroy")),
+    *("/jobs/{id}", "/servers/{id}", "/servers/update_all", "/dirmon_entries"),
+    "/dirmon_entries/{id}",
+}
+
+
+def test_each_route_that_changes_something_is_known():
+    with sandbox():
+        site = create_app(WebSettings()).state.site
+        changing = {route.path for _, route in site.routes if route.changes}
+    assert changing <= ROUTES, "add it, and see that what it changes is recorded"
+
+
+@pytest.mark.parametrize("order", SERVER_ORDERS)
+def test_each_order_to_a_server_from_its_page_is_recorded(rocketjob, order):
+    server = _server()
+    as_role("admin", login="eve").post(
+        f"/servers/{server.id}/{order}", data={"reason": "deploy", "typed": "KILL"}
+    )
+    found = list(audit.records())
+    assert order in [record.event for record in found]
+    for record in found:
+        assert (record.by, record.kind, record.name, record.reason) == (
+            *("eve", "Server", "web:1", "deploy"),
+        )
+
+
+def test_what_a_page_does_with_directory_entries_is_recorded(rocketjob):
+    client, entry = as_role("admin", login="eve"), _entry()
+    for do in ("enable", "disable", "destroy"):
+        client.post(f"/dirmon_entries/{entry.id}/{do}", data={"state": entry.reload().state})
+    assert [(each.event, each.name) for each in audit.records()] == [
+        *(("destroy", "in"), ("disable", "in"), ("enable", "in")),
+    ]
+
+
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["one store", "slices elsewhere"])
+def test_records_of_slices_that_a_person_mends_are_recorded(elsewhere, tmp_path):
+    slices = {"slices_url": f"sqlite:///{tmp_path}/slices.db"} if elsewhere else {}
+    with sandbox(f"sqlite:///{tmp_path}/jobs.db", **slices) as rocketjob:
+        job = AuditMendedJob(slice_size=3)
+        job.upload(["a", "bad", "c", "bad"])
+        job.save()
+        rocketjob.work_off()
+        with acting("eve"):
+            for id, mend in ((1, mending.delete_record), (4, _replace)):
+                mend(job, id, int(id == 1), mending.find(job, id).digest)
+            with pytest.raises(mending.SliceChanged):
+                mending.delete_record(job, 1, 0, "as it was long ago")
+        found = list(audit.records())
+    assert [(each.event, each.id, each.after) for each in found] == [
+        ("save_record", job.id, {"slice": 4, "record": 4}),
+        ("delete_record", job.id, {"slice": 1, "record": 2}),
+    ]
+
+
+def _replace(job, id, index, digest):
+    mending.replace_record(job, id, index, "good", digest)
 
 
 def test_the_page_and_the_command_show_what_was_done_with_a_job(run):
@@ -443,6 +504,13 @@ def test_a_user_without_a_name_is_named_by_number(rocketjob, monkeypatch):
     monkeypatch.setattr("os.getuid", lambda: 4711, raising=False)
     CliRunner().invoke(make_cli(), ["jobs", "pause", str(job_in("queued").id)])
     assert only().by == "uid 4711"
+
+
+def test_another_level_of_a_servers_log_is_recorded_whether_it_answers_or_not(run):
+    level = ("servers", "log-level", _server().name, "debug", "--for", "15m", "--timeout", "0.1")
+    (record,) = run(*level, code=1)
+    assert (record.event, record.name, record.by) == ("log_level", "web:1", "ada")
+    assert record.after == {"level": "debug", "logger": None, "seconds": 900.0}
 
 
 # --- the upkeep of stores --------------------------------------------------------------------

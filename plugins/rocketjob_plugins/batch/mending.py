@@ -20,7 +20,8 @@ from typing import Any
 import attrs
 
 from rocketjob.base.errors import NotFound, StateConflict
-from rocketjob.store import Filter, Stored, packing
+from rocketjob.model import deeds
+from rocketjob.store import Filter, Stored, Unit, Write, context, packing
 from rocketjob_plugins.batch.slice import RETRIED, REVISION, Slice
 from rocketjob_plugins.batch.slices import ORDER, InputSlices
 
@@ -128,7 +129,7 @@ def replace_record(job: Any, id: int, index: int, record: Any, digest: str) -> F
         records[index] = record
         return {}
 
-    return _changed(job, id, index, digest, change)
+    return _changed(job, id, index, digest, change, "save_record")
 
 
 def delete_record(job: Any, id: int, index: int, digest: str) -> FailedSlice:
@@ -140,7 +141,7 @@ def delete_record(job: Any, id: int, index: int, digest: str) -> FailedSlice:
             return {"processing_record_number": seen.next_index}
         return {}
 
-    return _changed(job, id, index, digest, change)
+    return _changed(job, id, index, digest, change, "delete_record")
 
 
 def may_retry(job: Any) -> bool:
@@ -157,7 +158,7 @@ def retry(job: Any, id: int, digest: str) -> None:
     """
     if not may_retry(job):
         raise StateConflict(f"the job is {job.state}: retry the job, which takes all its slices")
-    _write(job, _seen(job, id, digest), RETRIED)
+    _write(job, _seen(job, id, digest), RETRIED, "retry_slice", {"slice": id})
 
 
 # --- one guarded write -------------------------------------------------------------------------
@@ -169,6 +170,7 @@ def _changed(
     index: int,
     digest: str,
     change: Callable[[FailedSlice, list[Any]], dict[str, Any]],
+    deed: str,
 ) -> FailedSlice:
     seen = _seen(job, id, digest)
     seen.record(index)
@@ -178,7 +180,8 @@ def _changed(
     changed.records = records
     packed = changed._pack(job.input)
     values = {"records": packed, "size": len(records), **also}
-    _write(job, seen, {"$set": values, "$inc": {REVISION: 1}})
+    update = {"$set": values, "$inc": {REVISION: 1}}
+    _write(job, seen, update, deed, {"slice": id, "record": seen.number_of(index)})
     return find(job, id)
 
 
@@ -190,11 +193,24 @@ def _seen(job: Any, id: int, digest: str) -> FailedSlice:
     return now
 
 
-def _write(job: Any, seen: FailedSlice, update: dict[str, Any]) -> None:
-    stored = seen.stored
+def _write(
+    job: Any, seen: FailedSlice, update: dict[str, Any], deed: str, after: dict[str, Any]
+) -> None:
+    """Make a change, and record it if a person makes it: which record it was, not what is in it.
+
+    In one step, unless the slices have a store of their own: then it is recorded afterwards.
+    """
+    slices, stored = job.input, seen.stored
     guard = {key: stored.get(key) for key in ("_id", "state", "claim_number", REVISION)}
-    if not job.input.collection.update_one(guard, update).matched_count:
-        raise _no_longer(seen.id, _read(job.input, seen.id))
+    told = deeds.told(deed, "job", id=job.id, name=job.type_name(), after=after)
+    store = context.current().store
+    beside = told if slices.store is store else ()
+    unit = Unit.of(slices.name, Write(guard, update), beside)
+    (done,) = slices.store.commit([unit])
+    if not done.held:
+        raise _no_longer(seen.id, _read(slices, seen.id))
+    if told and not beside:
+        store.commit([Unit.of(job.collection_name, None, told)])
 
 
 def _read(slices: InputSlices, id: int) -> FailedSlice | None:
