@@ -77,6 +77,8 @@ class Outlet:
         self._say_again = 0.0
         self._at_once = False  # in a process that was forked: without a thread
         self._is_quiet = False
+        self._may_write = threading.Event()  # not while a fork waits for its turn
+        self._may_write.set()
         self._thread = threading.Thread(target=self._run, name=f"log {name}", daemon=True)
         # A handler of the standard library tells of an error by this, and goes on.
         handler.handleError = self._catch  # type: ignore[method-assign]
@@ -146,6 +148,7 @@ class Outlet:
     def _put(self, records: list[logging.LogRecord]) -> None:
         self._caught = None
         if isinstance(self.handler, LotHandler):
+            self._may_write.wait()
             self.handler.acquire()
             try:
                 self.handler.emit_lot(records)
@@ -153,6 +156,7 @@ class Outlet:
                 self.handler.release()
         else:
             for record in records:
+                self._may_write.wait()
                 self.handler.handle(record)
         if self._caught is not None:
             raise self._caught
@@ -241,17 +245,23 @@ class Outlet:
 
     def before_fork(self, seconds: float) -> None:
         """Wait until no line is half written."""
-        lock = self.handler.lock if self.is_local else None
-        self._is_quiet = lock is not None and lock.acquire(timeout=seconds)
+        if not self.is_local or (lock := self.handler.lock) is None:
+            return
+        self._may_write.clear()  # a thread that writes line after line would keep the lock
+        self._is_quiet = lock.acquire(timeout=seconds)
 
     def after_fork(self) -> None:
         """Go on, in the parent."""
         if self._is_quiet:
             self.handler.release()
+        self._is_quiet = False
+        self._may_write.set()
 
     def after_fork_in_child(self) -> None:
         """Write at once, in a child: the thread that reads the queue was not forked."""
         self._at_once, self._dropping = True, threading.Lock()
+        self._may_write = threading.Event()  # that of the parent may be in use by its thread
+        self._may_write.set()
         if not self.is_local:
             self.handler.createLock()
         elif not self._is_quiet:
