@@ -33,8 +33,16 @@ def performed(jobs, job):
 
 
 def processes():
-    """Return the processes that a thread of this one has started and not ended."""
-    return [pid for each in Path("/proc/self/task").glob("*/children") for pid in each.read_text()]
+    """Return the processes for isolated jobs that a thread of this one has started."""
+    children = "".join(each.read_text() for each in Path("/proc/self/task").glob("*/children"))
+    return [pid for pid in children.split() if "isolated_main" in command_of(pid)]
+
+
+def command_of(pid):
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except FileNotFoundError:  # it has just ended
+        return ""
 
 
 def test_value_fields_and_callbacks_are_as_without_isolation(jobs):
