@@ -15,6 +15,7 @@ from rocketjob import Job, after, before
 from rocketjob.base import log as logs
 from rocketjob.base.errors import UnsupportedOperation
 from rocketjob.base.log_service import LogService
+from rocketjob.jobs.performance import Performance
 from rocketjob.worker import async_loop
 from support.jobs import stored
 from support.runtime import Gate, eventually, running_pool, states
@@ -198,10 +199,10 @@ def test_what_that_error_says_works(file_store):
 def test_an_awaitable_is_refused_on_the_loop_itself_whoever_waits_for_it():
     async def outer():
         with pytest.raises(UnsupportedOperation):
-            async_loop.run(asyncio.sleep(0))
+            async_loop.run(asyncio.sleep(0), Performance())
 
     try:
-        async_loop.run(outer())
+        async_loop.run(outer(), Performance())
     finally:
         async_loop.close()
 
