@@ -1,5 +1,7 @@
 """Metrics that plugins declare, beside those of jobs: counters, durations, and gauges.
 
+A plugin declares them, and counts::
+
     from rocketjob.server.metrics import Counter, Gauge
 
     SENT = Counter("notify_sent", "messages that were sent", labels=("to",))
