@@ -623,6 +623,7 @@ def test_a_stopping_pool_gives_its_backlog_back(file_store, gate):
     with running_pool(file_store, threads=1) as pool:
         pool._mean = 0.0001
         gate.wait_for_entry()
+        eventually(lambda: count(state="running") == 3)
         pool.stop()
         eventually(lambda: count(state="queued") == 2)
         gate.open()
