@@ -8,20 +8,21 @@ A server's own worker processes that die are reclaimed by `process_tree`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
-from rocketjob.base import clock
+from rocketjob.base import acts, clock
 from rocketjob.base.config import Config
 from rocketjob.base.errors import StoreUnavailable
 from rocketjob.base.log import Logger
 from rocketjob.jobs.claims import COLLECTION, UNCLAIMED
 from rocketjob.jobs.job import Job
 from rocketjob.jobs.unknown import UnknownJob
+from rocketjob.model import deeds
 from rocketjob.queue.reclaim import owners, requeue_claims
 from rocketjob.server.server import MISSED_BEATS, Server
-from rocketjob.store import Store
+from rocketjob.store import Also, Insert, Store, Unit, Write
 from rocketjob.store.context import Context
 
 log = Logger("rocketjob.recovery")
@@ -118,7 +119,9 @@ class Recovery:
         return bool(now - seen[1] >= limit)
 
     def _remove(self, server: dict[str, Any]) -> None:
-        if Server.collection().delete_one(_silent(server)).deleted_count:
+        write = Write(_silent(server), None)
+        removal = Unit.of(Server.collection_name, write, _record_of(server))
+        if self.store.commit([removal])[0].held:
             self._seen.pop(server["_id"], None)
             log.error("a server died: its heartbeat stopped", name=server["name"])
             if self.plugins.listens("server_lost"):
@@ -186,6 +189,13 @@ def _or_later(step: Callable[[Any], dict[str, int]], whose: Any) -> dict[str, in
     except StoreUnavailable as error:
         log.warning("what a dead server held cannot be reclaimed yet", error=str(error))
         return NOTHING
+
+
+def _record_of(server: dict[str, Any]) -> Sequence[Insert | Also]:
+    """Return what is stored with the removal of a dead server, if it is a person who removes it."""
+    if not acts.begun:
+        return ()
+    return deeds.beside(Server.from_document(server), "destroy", server, {})
 
 
 def _silent(server: dict[str, Any]) -> dict[str, Any]:

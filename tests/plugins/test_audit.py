@@ -17,6 +17,7 @@ from rocketjob.cli import make_cli
 from rocketjob.cli.session import Session
 from rocketjob.jobs.steering import Stale, steer
 from rocketjob.model import deeds
+from rocketjob.server import orders
 from rocketjob.testing import sandbox
 from rocketjob.testing.store_contract.mortal import Mortal
 from rocketjob_contrib.mission_control import WebSettings, create_app
@@ -431,6 +432,36 @@ def test_killed_at_any_write_there_is_neither_without_the_other(rocketjob, chang
         if not mortal.died:
             return
     raise AssertionError("it was meant to come through")
+
+
+def _dead_server():
+    beat = {"updated_at": clock.now() - timedelta(hours=1), "number": 1}
+    return Server.create(name=f"dead:{Server.count()}", state="running", heartbeat=beat)
+
+
+def test_killed_at_any_write_a_dead_server_is_not_removed_without_its_record(rocketjob):
+    mortal = Mortal(rocketjob.store)
+    for number in range(1, 9):
+        server = _dead_server()
+        with mortal.dies_at(number), acting("ada"):
+            orders.remove_dead(server)
+        rocketjob.store.recover()
+        recorded = [
+            each.name for each in audit.records() if (each.event, each.id) == ("destroy", server.id)
+        ]
+        is_there = Server.where(id=server.id).exists()
+        assert recorded == ([] if is_there else [server.name]), number
+        if not mortal.died:
+            return
+    raise AssertionError("it was meant to come through")
+
+
+def test_a_dead_server_that_lives_after_all_has_no_record_of_its_removal(rocketjob):
+    server = _dead_server()
+    Server.collection().update_one({"_id": server.id}, {"$set": {"heartbeat.number": 2}})
+    with acting("ada"):
+        assert orders.remove_dead(server) is None
+    assert count() == 0
 
 
 def test_a_change_that_somebody_else_was_faster_with_is_not_recorded(rocketjob):
