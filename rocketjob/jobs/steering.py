@@ -157,6 +157,6 @@ def destroy_as_read(document: Stateful) -> None:
         record.claim = None
 
 
-def may(job: Job, event: str) -> bool:
-    """Return whether an event, or `destroy`, is possible now."""
-    return event == "destroy" or (event in job.__events__ and job.may(event))
+def may(document: Stateful, event: str) -> bool:
+    """Return whether an event of a job, or other document, or `destroy`, is possible now."""
+    return event == "destroy" or (event in document.__events__ and document.may(event))

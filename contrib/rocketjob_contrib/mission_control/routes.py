@@ -58,3 +58,19 @@ def change(
 ) -> Route:
     """Return the route of something that changes what is stored."""
     return Route(path, view, permission, tuple(methods), target)
+
+
+def asked_first(
+    path: str,
+    ask: Handler,
+    do: Handler,
+    permission: str,
+    target: Target | None = None,
+    methods: Iterable[str] = ("POST", "PATCH"),
+) -> list[Route]:
+    """Return the routes of an action: to look at its path asks whether it is meant.
+
+    Args:
+        do: what is called with the answer, which is sent to the same path.
+    """
+    return [get(path, ask, permission, target), change(path, do, permission, target, methods)]

@@ -16,7 +16,7 @@ from rocketjob_contrib.mission_control.directories import (
     list_page,
 )
 from rocketjob_contrib.mission_control.directories.finding import entry_in_path
-from rocketjob_contrib.mission_control.routes import Route, change, get
+from rocketjob_contrib.mission_control.routes import Route, asked_first, change, get
 from rocketjob_contrib.mission_control.sections import Section
 
 PERMISSIONS = (
@@ -72,11 +72,11 @@ def _entry() -> list[Route]:
 
 
 def _actions() -> list[Route]:
-    routes = []
+    routes: list[Route] = []
     for action in actions.ACTIONS.values():
-        path, permission = f"{ONE}/{action.event}", f"entries.{action.event}"
+        path, permission = f"{ONE}/{action.name}", f"entries.{action.name}"
+        ask, do = actions.asking(action), actions.doing(action)
         methods = ("POST", "PUT", "PATCH")
-        routes.append(get(path, actions.asking(action), permission, entry_in_path))
-        routes.append(change(path, actions.doing(action), permission, entry_in_path, methods))
+        routes += asked_first(path, ask, do, permission, entry_in_path, methods)
     destroy = actions.doing(actions.ACTIONS["destroy"])
     return [*routes, change(ONE, destroy, "entries.destroy", entry_in_path, ("DELETE",))]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rocketjob_contrib.mission_control.access import Permission
 from rocketjob_contrib.mission_control.jobs import actions, edit, job_page, list_page, tabs, waiting
 from rocketjob_contrib.mission_control.jobs.finding import job_in_path
-from rocketjob_contrib.mission_control.routes import Route, change, get
+from rocketjob_contrib.mission_control.routes import Route, asked_first, change, get
 from rocketjob_contrib.mission_control.sections import Section
 from rocketjob_contrib.mission_control.slices import changing, viewing
 
@@ -63,13 +63,11 @@ def _job() -> list[Route]:
 
 
 def _actions() -> list[Route]:
-    routes = []
+    routes: list[Route] = []
     for action in actions.all_actions():
         path = f"/jobs/{{id}}/{action.event}"
-        methods = ("POST", "PATCH")
-        permission = f"jobs.{action.event}"
-        routes.append(get(path, actions.asking(action), permission, job_in_path))
-        routes.append(change(path, actions.doing(action), permission, job_in_path, methods))
+        ask, do = actions.asking(action), actions.doing(action)
+        routes += asked_first(path, ask, do, f"jobs.{action.event}", job_in_path)
     destroy = actions.doing(actions.ACTIONS["destroy"])
     return [*routes, change("/jobs/{id}", destroy, "jobs.destroy", job_in_path, ("DELETE",))]
 
@@ -82,8 +80,10 @@ def _slices() -> list[Route]:
         get("/jobs/{id}/view_slice", viewing.records, view, job_in_path),
         get("/jobs/{id}/edit_slice", changing.form, edit, job_in_path),
         change("/jobs/{id}/update_slice", changing.save, edit, job_in_path, either),
-        get("/jobs/{id}/delete_line", changing.ask_delete, edit, job_in_path),
-        change("/jobs/{id}/delete_line", changing.delete, edit, job_in_path, either),
-        get("/jobs/{id}/retry_slice", changing.ask_retry, "jobs.retry", job_in_path),
-        change("/jobs/{id}/retry_slice", changing.retry, "jobs.retry", job_in_path, either),
+        *asked_first(
+            "/jobs/{id}/delete_line", changing.ask_delete, changing.delete, edit, job_in_path
+        ),
+        *asked_first(
+            "/jobs/{id}/retry_slice", changing.ask_retry, changing.retry, "jobs.retry", job_in_path
+        ),
     ]

@@ -15,6 +15,7 @@ from rocketjob.base.text import relative
 from rocketjob.jobs.shown import class_name
 from rocketjob.jobs.steering import Stale, may, steer
 from rocketjob.store import context
+from rocketjob_contrib.mission_control.asking import back_after
 from rocketjob_contrib.mission_control.errors import Missing
 from rocketjob_contrib.mission_control.jobs.tabs import forget_counts
 
@@ -209,11 +210,9 @@ def doing(action: Action) -> Callable[[View], Response]:
 def _back(view: View, action: Action) -> str:
     """Return where to go afterwards: the list that it was asked from, or the job."""
     job: Job = view.target
-    page = f"/jobs/{job.id}"
-    back = view.back(page)
-    gone = action.event == "destroy" and back.partition("?")[0] == page
     of_state = f"/jobs/{'scheduled' if job.is_scheduled else job.state}"
-    return (of_state if view.site.has(of_state) else "/jobs") if gone else back
+    gone = of_state if view.site.has(of_state) else "/jobs"
+    return back_after(view, f"/jobs/{job.id}", gone if action.event == "destroy" else None)
 
 
 def _too_late(view: View, action: Action, job: Job) -> Response:

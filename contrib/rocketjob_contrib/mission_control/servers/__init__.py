@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rocketjob_contrib.mission_control.access import Permission
-from rocketjob_contrib.mission_control.routes import Route, change, get
+from rocketjob_contrib.mission_control.routes import Route, asked_first, change, get
 from rocketjob_contrib.mission_control.sections import Section
 from rocketjob_contrib.mission_control.servers import (
     all_of_them,
@@ -42,27 +42,22 @@ def section() -> Section:
 
 def _lists() -> list[Route]:
     routes = []
-    for tab in fleet.TABS.values():
+    for tab in fleet.TABS:
         routes.append(get(tab.path, list_page.page_of(tab)))
         routes.append(get(f"{tab.path}.json", list_page.json_of(tab)))
     return routes
 
 
 def _all() -> list[Route]:
-    path = "/servers/update_all"
-    return [
-        get(path, all_of_them.ask_first, "servers.all"),
-        change(path, all_of_them.do, "servers.all", methods=("POST", "PATCH")),
-    ]
+    return asked_first(all_of_them.PATH, all_of_them.ask_first, all_of_them.do, "servers.all")
 
 
 def _one() -> list[Route]:
     routes = [get("/servers/{id}", server_page.show, target=server_in_path)]
     for action in one.ACTIONS.values():
         path, permission = f"/servers/{{id}}/{action.name}", f"servers.{action.name}"
-        methods = ("POST", "PATCH")
-        routes.append(get(path, one.asking(action), permission, server_in_path))
-        routes.append(change(path, one.doing(action), permission, server_in_path, methods))
+        ask, do = one.asking(action), one.doing(action)
+        routes += asked_first(path, ask, do, permission, server_in_path)
     destroy = one.doing(one.ACTIONS["destroy"])
     removing = change("/servers/{id}", destroy, "servers.destroy", server_in_path, ("DELETE",))
     return [*routes, removing]

@@ -16,137 +16,116 @@ from rocketjob_contrib.mission_control.asking import Question, ask, typed_wrongl
 from rocketjob_contrib.mission_control.errors import Forbidden, Missing
 from rocketjob_contrib.mission_control.servers import one
 from rocketjob_contrib.mission_control.servers.fleet import ServerTab, fleet, shown_state
+from rocketjob_contrib.mission_control.servers.one import ServerAction
 
 if TYPE_CHECKING:
     from rocketjob_contrib.mission_control.view import View
 
 PATH = "/servers/update_all"
+REMOVAL = "destroy_zombies"
 
 
-@attrs.frozen(kw_only=True)
-class Order:
-    """What all servers can be told.
+def _to_all(name: str, done: str, does: str, word: str | None = None) -> ServerAction:
+    """Return what one server can be told as all are told it.
 
-    Attributes:
-        verb: what is asked of them, in the message afterwards.
-        states: those that it reaches, as they are shown.
-        word: that has to be typed.
+    Args:
+        done: what the message afterwards says behind `has` or `have`.
     """
-
-    name: str
-    title: str
-    icon: str
-    verb: str
-    does: str
-    states: tuple[str, ...]
-    is_dangerous: bool = False
-    word: str | None = None
-
-    def reached(self, servers: list[Server]) -> list[Server]:
-        """Return those that it makes sense for."""
-        return [server for server in servers if shown_state(server) in self.states]
-
-
-def _order(name: str, verb: str, does: str, word: str | None = None) -> Order:
     action = one.ACTIONS[name]
-    return Order(
-        name=name,
-        title=f"{action.title} all",
-        icon=action.icon,
-        verb=verb,
-        does=does,
-        states=action.states,
-        is_dangerous=action.is_dangerous,
-        word=word,
-    )
+    return attrs.evolve(action, title=f"{action.title} all", done=done, does=does, word=word)
 
 
 _ALL = (
-    _order(
+    _to_all(
         "pause",
-        "to pause",
+        "been asked to pause",
         "They finish what they run. Nothing more is started anywhere until they are resumed.",
     ),
-    _order("resume", "to go on", "They take jobs again."),
-    _order(
+    _to_all("resume", "been asked to go on", "They take jobs again."),
+    _to_all(
         "stop",
-        "to stop",
+        "been asked to stop",
         "What they run has the grace period to finish; the rest is queued again. Then nothing is "
         "run until servers are started.",
         "STOP ALL",
     ),
-    _order(
+    _to_all(
         "kill",
-        "to end at once",
+        "been asked to end at once",
         "They end at once. What they run is cut off and queued again; then nothing is run until "
         "servers are started.",
         "KILL ALL",
     ),
-    _order(
+    _to_all(
         "thread_dump",
-        "to write the stacks of their threads to their logs",
+        "been asked to write the stacks of their threads to their logs",
         "Each writes the stacks of all its threads to its standard error, and goes on working.",
     ),
-    Order(
-        name="destroy_zombies",
+    ServerAction(
+        name=REMOVAL,
         title="Remove the dead",
         icon="destroy",
-        verb="",
         does="What they ran is queued again, and they are taken off the list. Living servers are "
         "left alone.",
         states=("zombie",),
         is_dangerous=True,
     ),
 )
-ORDERS_TO_ALL = {order.name: order for order in _ALL}
+ACTIONS = {action.name: action for action in _ALL}
 
 
-def offered(view: View, tab: ServerTab) -> list[Order]:
+def offered(view: View, tab: ServerTab) -> list[ServerAction]:
     """Return what a list offers whoever looks to do with all servers."""
     if not fleet(view) or not view.may("servers.all"):
         return []
-    names = [name for name in tab.offered if view.may(f"servers.{name}")]
-    return [ORDERS_TO_ALL[name] for name in names]
+    return [ACTIONS[name] for name in tab.offered if view.may(f"servers.{name}")]
 
 
 def ask_first(view: View) -> Response:
     """Ask whether an order to all is meant."""
-    order = _asked(view)
-    return ask(view, _question(view, order)) if order.reached(fleet(view)) else _nobody(view, order)
+    action = _asked(view)
+    servers = _reached(view, action)
+    return ask(view, _question(view, action, servers)) if servers else _nobody(view, action)
 
 
 def do(view: View) -> Response:
     """Give an order to all servers that it makes sense for."""
-    order = _asked(view)
-    servers = order.reached(fleet(view))
+    action = _asked(view)
+    servers = _reached(view, action)
     if not servers:
-        return _nobody(view, order)
-    question = _question(view, order)
-    if problem := typed_wrongly(view, question):
-        return ask(view, question, problem)
-    if order.name == "destroy_zombies":
-        return _remove(view, servers)
-    told = [server for server in servers if _is_told(ORDERS[order.name], server)]
-    for server in told:
-        one.note(view, order.name, server)
-    if told:
-        text = f"{counted(len(told), 'server')} {'has' if len(told) == 1 else 'have'} been asked"
-        view.say("success", f"{text} {order.verb}: it takes effect when they hear of it")
-    if len(told) < len(servers):
-        late = ", ".join(server.name for server in servers if server not in told)
-        view.say("warning", f"{order.title}: not done for {late}, which changed in the meantime")
+        return _nobody(view, action)
+    if problem := typed_wrongly(view, action):
+        return ask(view, _question(view, action, servers), problem)
+    _remove(view, servers) if action.name == REMOVAL else _tell(view, action, servers)
     return view.go(view.back("/servers"))
 
 
-def _asked(view: View) -> Order:
+def _asked(view: View) -> ServerAction:
     name = view.query.get("server_action") or view.form.get("server_action") or ""
-    order = ORDERS_TO_ALL.get(name)
-    if order is None:
+    action = ACTIONS.get(name)
+    if action is None:
         raise Missing(f"Servers cannot be told to {name[:50] or 'do nothing'}", "/servers")
     if not view.may(f"servers.{name}"):
         needed = view.site.policy.permissions[f"servers.{name}"].role
         raise Forbidden(f"That needs the role {needed}")
-    return order
+    return action
+
+
+def _reached(view: View, action: ServerAction) -> list[Server]:
+    """Return the servers that it makes sense for."""
+    return [server for server in fleet(view) if shown_state(server) in action.states]
+
+
+def _tell(view: View, action: ServerAction, servers: list[Server]) -> None:
+    told = [server for server in servers if _is_told(ORDERS[action.name], server)]
+    for server in told:
+        one.note(view, action.name, server)
+    if told:
+        text = f"{counted(len(told), 'server')} {'has' if len(told) == 1 else 'have'} {action.done}"
+        view.say("success", f"{text}: it takes effect when they hear of it")
+    if len(told) < len(servers):
+        late = ", ".join(server.name for server in servers if server not in told)
+        view.say("warning", f"{action.title}: not done for {late}, which changed in the meantime")
 
 
 def _is_told(give: Callable[[Server], object], server: Server) -> bool:
@@ -157,7 +136,7 @@ def _is_told(give: Callable[[Server], object], server: Server) -> bool:
     return True
 
 
-def _remove(view: View, servers: list[Server]) -> Response:
+def _remove(view: View, servers: list[Server]) -> None:
     for server in servers:
         reclaimed = remove_dead(server)
         if reclaimed is None:
@@ -165,27 +144,22 @@ def _remove(view: View, servers: list[Server]) -> Response:
             continue
         one.note(view, "destroy", server)
         view.say("success", f"{server.name} {one.removed(reclaimed)}")
+
+
+def _nobody(view: View, action: ServerAction) -> Response:
+    which = "dead" if action.name == REMOVAL else " or ".join(action.states)
+    view.say("warning", f"{action.title}: nothing was done. No server is {which}")
     return view.go(view.back("/servers"))
 
 
-def _nobody(view: View, order: Order) -> Response:
-    which = "dead" if order.name == "destroy_zombies" else " or ".join(order.states)
-    view.say("warning", f"{order.title}: nothing was done. No server is {which}")
-    return view.go(view.back("/servers"))
-
-
-def _question(view: View, order: Order) -> Question:
-    servers = order.reached(fleet(view))
-    which = "dead server" if order.name == "destroy_zombies" else "server"
+def _question(view: View, action: ServerAction, servers: list[Server]) -> Question:
+    removes = action.name == REMOVAL
     return Question(
-        title=f"{order.title}?" if order.name == "destroy_zombies" else f"{order.title} servers?",
-        path=f"{PATH}?server_action={order.name}",
-        button=order.title,
-        icon=order.icon,
-        subject=counted(len(servers), which),
-        texts=(order.does,),
-        names=tuple(server.name for server in servers),
+        action=action,
+        title=f"{action.title}?" if removes else f"{action.title} servers?",
+        path=f"{PATH}?server_action={action.name}",
         back=view.back("/servers"),
-        is_dangerous=order.is_dangerous,
-        word=order.word,
+        subject=counted(len(servers), "dead server" if removes else "server"),
+        texts=(action.does,),
+        names=tuple(server.name for server in servers),
     )

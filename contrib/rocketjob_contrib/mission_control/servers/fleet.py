@@ -47,20 +47,17 @@ _ALL = ServerTab(
     offered=("pause", "resume", "stop", "kill", "thread_dump", "destroy_zombies"),
     empty="No server is registered, so nothing is run. Start one: rocketjob server --app MODULE",
 )
-TABS = {
-    tab.title.lower(): tab
-    for tab in (
-        _ALL,
-        _tab("starting", "pause", "stop", "kill"),
-        _tab("running", "pause", "stop", "kill", "destroy_zombies"),
-        _tab("paused", "resume", "destroy_zombies"),
-        _tab("stopping", "destroy_zombies"),
-        attrs.evolve(
-            _tab("zombie", "destroy_zombies"),
-            empty="Every server that is registered sends its heartbeat.",
-        ),
-    )
-}
+TABS = (
+    _ALL,
+    _tab("starting", "pause", "stop", "kill"),
+    _tab("running", "pause", "stop", "kill", "destroy_zombies"),
+    _tab("paused", "resume", "destroy_zombies"),
+    _tab("stopping", "destroy_zombies"),
+    attrs.evolve(
+        _tab("zombie", "destroy_zombies"),
+        empty="Every server that is registered sends its heartbeat.",
+    ),
+)
 
 
 def shown_state(server: Server) -> str:
@@ -91,7 +88,7 @@ def entries(view: View) -> list[Tab]:
             icon=tab.state or "all",
             count=Count(len(found.get(tab.state, ()) if tab.state else fleet(view))),
         )
-        for tab in TABS.values()
+        for tab in TABS
     ]
 
 

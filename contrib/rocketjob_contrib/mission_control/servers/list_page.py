@@ -50,7 +50,7 @@ class Row:
 
     server: Server
     state: str
-    actions: tuple[one.Action, ...]
+    actions: tuple[one.ServerAction, ...]
 
     @property
     def id(self) -> str:

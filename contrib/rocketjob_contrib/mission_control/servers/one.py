@@ -13,7 +13,13 @@ from rocketjob.base.log import Logger
 from rocketjob.base.text import counted, relative
 from rocketjob.server.orders import ORDERS, remove_dead
 from rocketjob.server.server import Server
-from rocketjob_contrib.mission_control.asking import Question, ask, typed_wrongly
+from rocketjob_contrib.mission_control.asking import (
+    Action,
+    Question,
+    ask,
+    back_after,
+    typed_wrongly,
+)
 from rocketjob_contrib.mission_control.errors import Missing
 from rocketjob_contrib.mission_control.servers.fleet import shown_state
 
@@ -24,29 +30,18 @@ log = Logger("rocketjob.web")
 
 
 @attrs.frozen(kw_only=True)
-class Action:
-    """One thing that a server can be told.
+class ServerAction(Action):
+    """What a server can be told: an order, or `destroy`.
 
     Attributes:
-        name: of the order, or `destroy`.
-        done: what the message afterwards says of the server.
-        does: what people must know before.
         states: in which it makes sense, as they are shown.
-        word: that has to be typed.
     """
 
-    name: str
-    title: str
-    icon: str
-    done: str
-    does: str
     states: tuple[str, ...]
-    is_dangerous: bool = False
-    word: str | None = None
 
 
 _ALL = (
-    Action(
+    ServerAction(
         name="pause",
         title="Pause",
         icon="pause",
@@ -54,7 +49,7 @@ _ALL = (
         does="It finishes what it runs, and starts nothing more until it is resumed.",
         states=("running",),
     ),
-    Action(
+    ServerAction(
         name="resume",
         title="Resume",
         icon="resume",
@@ -62,7 +57,7 @@ _ALL = (
         does="It takes jobs again.",
         states=("paused",),
     ),
-    Action(
+    ServerAction(
         name="stop",
         title="Stop",
         icon="stopping",
@@ -72,7 +67,7 @@ _ALL = (
         states=("starting", "running", "paused"),
         is_dangerous=True,
     ),
-    Action(
+    ServerAction(
         name="kill",
         title="Kill",
         icon="kill",
@@ -83,7 +78,7 @@ _ALL = (
         is_dangerous=True,
         word="KILL",
     ),
-    Action(
+    ServerAction(
         name="thread_dump",
         title="Thread dump",
         icon="dump",
@@ -91,12 +86,10 @@ _ALL = (
         does="It writes the stacks of all its threads to its standard error. It goes on working.",
         states=("running", "paused", "stopping"),
     ),
-    Action(
+    ServerAction(
         name="destroy",
         title="Destroy",
         icon="destroy",
-        done="",
-        does="",
         states=("stopping", "zombie"),
         is_dangerous=True,
     ),
@@ -107,7 +100,9 @@ IN_ROW = tuple(ACTIONS[name] for name in ("pause", "resume", "stop", "destroy"))
 REMOVE = "Remove and requeue"
 
 
-def actions_for(view: View, server: Server, offered: tuple[Action, ...] = _ALL) -> list[Action]:
+def actions_for(
+    view: View, server: Server, offered: tuple[ServerAction, ...] = _ALL
+) -> list[ServerAction]:
     """Return what of all that is offered whoever looks may do with a server as it is now."""
     state = shown_state(server)
     return [
@@ -117,13 +112,13 @@ def actions_for(view: View, server: Server, offered: tuple[Action, ...] = _ALL) 
     ]
 
 
-def _worded(action: Action, state: str) -> Action:
+def _worded(action: ServerAction, state: str) -> ServerAction:
     """Return an action with the words for what it does in this state."""
     dead = action.name == "destroy" and state == "zombie"
     return attrs.evolve(action, title=REMOVE) if dead else action
 
 
-def asking(action: Action) -> Callable[[View], Response]:
+def asking(action: ServerAction) -> Callable[[View], Response]:
     """Return the view that asks whether an action is meant."""
 
     def show(view: View) -> Response:
@@ -134,7 +129,7 @@ def asking(action: Action) -> Callable[[View], Response]:
     return show
 
 
-def doing(action: Action) -> Callable[[View], Response]:
+def doing(action: ServerAction) -> Callable[[View], Response]:
     """Return the view that tells the server, if it is still as it was shown."""
 
     def do(view: View) -> Response:
@@ -142,7 +137,7 @@ def doing(action: Action) -> Callable[[View], Response]:
         state = shown_state(server)
         if state not in action.states or view.form.get("state", state) != state:
             return _too_late(view, action)
-        if problem := typed_wrongly(view, _question(view, action)):
+        if problem := typed_wrongly(view, action):
             return ask(view, _question(view, action), problem)
         try:
             said = _destroyed(server) if action.name == "destroy" else _told(server, action)
@@ -165,7 +160,7 @@ def note(view: View, order: str, server: Server) -> None:
     log.info("a server was told something by hand", order=order, server=server.name, login=login)
 
 
-def _told(server: Server, action: Action) -> str:
+def _told(server: Server, action: ServerAction) -> str:
     ORDERS[action.name](server)
     return action.done
 
@@ -189,35 +184,30 @@ def removed(reclaimed: dict[str, int]) -> str:
     return text
 
 
-def _link(server: Server, action: Action) -> str | None:
+def _link(server: Server, action: ServerAction) -> str | None:
     return None if action.name == "destroy" else f"/servers/{server.id}"
 
 
-def _question(view: View, action: Action) -> Question:
+def _question(view: View, action: ServerAction) -> Question:
     server: Server = view.target
     state = shown_state(server)
     page = f"/servers/{server.id}"
-    back = view.back(page)
-    ends = action.name == "destroy" and back.partition("?")[0] == page
-    title = _worded(action, state).title
+    asked = _worded(action, state)
     return Question(
-        title=f"{title} this server?"
-        if title != REMOVE
+        action=asked,
+        title=f"{asked.title} this server?"
+        if asked.title != REMOVE
         else "Remove this server, and requeue its work?",
         path=f"{page}/{action.name}",
-        button=title,
-        icon=action.icon,
+        back=back_after(view, page, "/servers" if action.name == "destroy" else None),
         subject=server.name,
         state=state,
         texts=_does(action, server, state),
         hidden={"state": state},
-        back="/servers" if ends else back,
-        is_dangerous=action.is_dangerous,
-        word=action.word,
     )
 
 
-def _does(action: Action, server: Server, state: str) -> tuple[str, ...]:
+def _does(action: ServerAction, server: Server, state: str) -> tuple[str, ...]:
     if action.name != "destroy":
         return (action.does,)
     if state != "zombie":
@@ -232,7 +222,7 @@ def _does(action: Action, server: Server, state: str) -> tuple[str, ...]:
     )
 
 
-def _too_late(view: View, action: Action) -> Response:
+def _too_late(view: View, action: ServerAction) -> Response:
     server: Server = view.target
     current = Server.where(id=server.id).first()
     how = f"is {shown_state(current)}" if current else "has ended"
