@@ -144,6 +144,18 @@ def test_W97_nothing_secret_is_on_any_page_of_an_entry(rocketjob):
     assert "hunter2" not in browser().get("/dirmon_entries.json").text
 
 
+@pytest.mark.parametrize("secret", ["hunter2", "hunter2" * 20], ids=["short", "long"])
+def test_nothing_secret_is_in_a_message_about_an_entry(rocketjob, secret):
+    stored = {"pattern": f"sftp://ada:{secret}@example.com/in/*.csv"}
+    made = entry("enabled", name=None, stored=stored)
+    client = browser()
+    client.get(f"/dirmon_entries/{made.id}/enable")
+    page = client.get(f"/dirmon_entries/{made.id}")
+    assert "nothing was done" in text_of(page) and "hunter2" not in page.text
+    for path in ("/edit", "/copy", "/destroy"):
+        assert "hunter2" not in client.get(f"/dirmon_entries/{made.id}{path}").text, path
+
+
 def test_an_enabled_entry_that_nobody_scans_says_so(rocketjob):
     made = entry("enabled")
     client = browser()

@@ -69,7 +69,7 @@ def asking(action: Action) -> Callable[[View], Response]:
             title=f"{action.title} this entry?",
             path=f"/dirmon_entries/{entry.id}/{action.name}",
             back=_back(view, action),
-            subject=view.shown(called(entry)),
+            subject=called(entry),
             state=entry.state,
             texts=(view.shown(entry.pattern), action.does),
             hidden={"state": entry.state},
@@ -84,7 +84,7 @@ def doing(action: Action) -> Callable[[View], Response]:
 
     def do(view: View) -> Response:
         entry: DirmonEntry = view.target
-        name = view.shown(called(entry))
+        name = called(entry)
         if view.form.get("state", entry.state) != entry.state or not may(entry, action.name):
             return _refused(view, action, f"{name} is {entry.state}")
         try:
@@ -110,7 +110,7 @@ def note(view: View, action: str, entry: DirmonEntry) -> None:
         "an entry was changed by hand",
         action=action,
         entry_id=str(entry.id),
-        entry=view.shown(called(entry)),
+        entry=called(entry),
         login=view.identity.login or "",
     )
 
@@ -122,5 +122,5 @@ def _back(view: View, action: Action) -> str:
 
 def _refused(view: View, action: Action, why: str) -> Response:
     page = f"/dirmon_entries/{view.target.id}"
-    view.say("danger", f"{action.title}: nothing was done. {why}", page)
+    view.say("danger", view.shown(f"{action.title}: nothing was done. {why}"), page)
     return view.go(view.back(page))

@@ -68,7 +68,7 @@ def _create(view: View, entry: DirmonEntry, original: DirmonEntry | None = None)
         return _render(view, form.refused(filled, error), original, 422)
     note(view, "copy" if original else "create", entry)
     page = f"/dirmon_entries/{entry.id}"
-    view.say("success", f"{view.shown(called(entry))} is stored, and pending until it is enabled")
+    view.say("success", f"{called(entry)} is stored, and pending until it is enabled")
     return view.go(page)
 
 
@@ -80,7 +80,7 @@ def _render(
         status,
         form=filled,
         is_refused=status != 200,
-        title=f"Copy {view.shown(called(original))}" if original else "Create an entry",
+        title=f"Copy {called(original)}" if original else "Create an entry",
         button="Create the copy" if original else "Create",
         post=f"/dirmon_entries/{original.id}/replicate" if original else "/dirmon_entries",
         back=f"/dirmon_entries/{original.id}" if original else "/dirmon_entries",

@@ -35,7 +35,7 @@ def save(view: View) -> Response:
     filled, values = read_form(view, entry, view.form, with_class=False)
     if filled.is_stale or filled.has_errors:
         return _render(view, entry, filled, 409 if filled.is_stale else 422)
-    name = view.shown(called(entry))
+    name = called(entry)
     if not values:
         view.say("success", f"{name}: nothing was changed")
         return view.go(page)
@@ -49,7 +49,7 @@ def save(view: View) -> Response:
         return _render(view, entry, form.refused(filled, error), 422)
     note(view, "edit", entry)
     changed = ", ".join(name.replace("_", " ") for name in values)
-    view.say("success", f"{view.shown(called(entry))} is saved: {changed}")
+    view.say("success", f"{called(entry)} is saved: {changed}")
     return view.go(page)
 
 
@@ -68,7 +68,7 @@ def _render(view: View, entry: DirmonEntry, filled: EntryForm, status: int = 200
         status,
         form=filled,
         is_refused=status != 200,
-        title=f"Edit {view.shown(called(entry))}",
+        title=f"Edit {called(entry)}",
         button="Save",
         post=page,
         back=page,

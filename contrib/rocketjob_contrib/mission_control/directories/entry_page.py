@@ -26,7 +26,7 @@ def show(view: View) -> Response:
     return view.render(
         "directories/entry.html",
         entry=entry,
-        name=view.shown(called(entry)),
+        name=called(entry),
         actions=actions_for(view, entry),
         facts=_facts(view, entry),
         properties=shown_properties(view, entry.job_class, entry.properties),

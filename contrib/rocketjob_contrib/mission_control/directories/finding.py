@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bson import ObjectId
 
+from rocketjob.base.passwords import without_passwords
 from rocketjob.model.lookup import as_object_id
 from rocketjob_contrib.mission_control.errors import Missing
 from rocketjob_contrib.mission_control.templating import shortened
@@ -30,5 +31,5 @@ def entry_in_path(view: View) -> DirmonEntry:
 
 
 def called(entry: DirmonEntry) -> str:
-    """Return what people call an entry, at most so much of it."""
-    return shortened(entry.name or entry.pattern, 100) or str(entry.id)
+    """Return what people call an entry, at most so much of it, and no password of a URL."""
+    return shortened(without_passwords(entry.name or entry.pattern), 100) or str(entry.id)
