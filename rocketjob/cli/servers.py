@@ -116,7 +116,7 @@ def described(server: Server) -> dict[str, Any]:
         "started_at": server.started_at,
         "heartbeat_at": server.heartbeat_at,
         "heartbeat_seconds": server.heartbeat_seconds,
-        "performing": (server.heartbeat or {}).get("performing", []),
+        "performing": server.performing,
         "host": server.host,
         "pid": server.pid,
         "incarnation": server.incarnation,

@@ -73,6 +73,11 @@ class Server(Stateful):
         return list((self.heartbeat or {}).get("problems", ()))
 
     @property
+    def performing(self) -> list[str]:
+        """What was in work at the last heartbeat: ids of jobs, and of slices as `job/part`."""
+        return list((self.heartbeat or {}).get("performing", ()))
+
+    @property
     def starts_jobs(self) -> bool:
         """Whether it lives and is neither paused nor stopping."""
         return self.state in ("starting", "running") and not self.is_zombie()
@@ -80,7 +85,7 @@ class Server(Stateful):
     @property
     def is_free(self) -> bool:
         """Whether fewer jobs are performed than it has workers, by its last heartbeat."""
-        return len((self.heartbeat or {}).get("performing", ())) < self.workers
+        return len(self.performing) < self.workers
 
     @property
     def clauses(self) -> list[Clause]:

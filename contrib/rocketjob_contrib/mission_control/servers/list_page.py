@@ -59,7 +59,7 @@ class Row:
     @property
     def busy(self) -> int:
         """How many jobs and slices were in work at the last heartbeat."""
-        return len((self.server.heartbeat or {}).get("performing", ()))
+        return len(self.server.performing)
 
 
 def page_of(tab: ServerTab) -> Callable[[View], Response]:

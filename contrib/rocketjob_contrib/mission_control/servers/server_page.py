@@ -45,5 +45,5 @@ def _facts(view: View, server: Server) -> list[tuple[str, Any]]:
 
 def _performing(server: Server) -> list[tuple[str, str | None]]:
     """Return what was in work at the last heartbeat: ids of jobs, each with the slice, if any."""
-    parts = [id.partition("/") for id in (server.heartbeat or {}).get("performing", ())]
+    parts = [id.partition("/") for id in server.performing]
     return [(job, slice_ or None) for job, _, slice_ in parts]

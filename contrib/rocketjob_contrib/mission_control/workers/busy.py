@@ -133,7 +133,7 @@ def batches(selection: Selection, servers: Iterable[Server]) -> list[Stored]:
 
 
 def _in_work(servers: Iterable[Server]) -> set[ObjectId]:
-    performed = (id for server in servers for id in (server.heartbeat or {}).get("performing", ()))
+    performed = (id for server in servers for id in server.performing)
     jobs = {id.partition("/")[0] for id in performed if "/" in id}
     return {ObjectId(id) for id in jobs if ObjectId.is_valid(id)}
 
