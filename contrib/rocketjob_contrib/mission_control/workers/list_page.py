@@ -58,17 +58,14 @@ def show(view: View) -> Response:
     asked = attrs.evolve(
         asked_of(LISTING, view.query), kept=tuple((k, v) for k, v in kept.items() if v)
     )
-    found, unread = find(view, asked, narrowed.selection)
-    return view.render(
-        "workers/list.html", found=found, unread=unread, narrowed=narrowed, empty=_empty(narrowed)
-    )
+    found = find(view, asked, narrowed.selection)
+    return view.render("workers/list.html", found=found, narrowed=narrowed, empty=_empty(narrowed))
 
 
 def show_as_json(view: View) -> Response:
     """Show it as JSON, in the form that tables of the Ruby version asked for."""
     asked = asked_by_table(LISTING, view.query)
-    found, _ = find(view, asked, _narrowed(view).selection)
-    return as_table(view.query, found, _as_json)
+    return as_table(view.query, find(view, asked, _narrowed(view).selection), _as_json)
 
 
 def _narrowed(view: View) -> Narrowed:
@@ -99,8 +96,8 @@ def _empty(narrowed: Narrowed) -> str:
     )
 
 
-def find(view: View, asked: Asked, selection: Selection) -> tuple[Found, int]:
-    """Return a page of the list, and of how many batch jobs it has no workers yet.
+def find(view: View, asked: Asked, selection: Selection) -> Found:
+    """Return a page of the list; it says of how many batch jobs it has no workers yet.
 
     What workers hold is ordered by the store, as far as this page; slices are few enough to be
     ordered here, and are put between.
@@ -120,7 +117,15 @@ def find(view: View, asked: Asked, selection: Selection) -> tuple[Found, int]:
     jobs = len(held) if len(held) < wanted else busy.count_held(selection)
     count = Count.of(jobs + len(rows) - len(held))
     shown = rows[asked.skip : asked.skip + asked.size]
-    return Found(asked, shown, count, count, len(rows) > asked.skip + asked.size), unread
+    more = len(rows) > asked.skip + asked.size
+    return Found(asked, shown, count, count, more, _unread(unread) if unread else None)
+
+
+def _unread(jobs: int) -> str:
+    return (
+        "More batch jobs are in work than are looked at in one go: the workers at "
+        f"{jobs} of them are shown when this page is next brought up to date."
+    )
 
 
 def _incarnation(stored: Stored) -> str:
