@@ -103,13 +103,18 @@ def _show(servers: list[Server], as_json: bool) -> None:
         click.echo("No server is registered. Start one: rocketjob server --app MODULE", err=True)
 
 
+def _seems_dead(server: Server) -> bool:
+    """Return whether nobody hears there: its heartbeat has stopped, or its process has ended."""
+    return server.is_zombie() or server.is_gone()
+
+
 def described(server: Server) -> dict[str, Any]:
     """Return a server's data, for programs."""
     return {
         "id": server.id,
         "name": server.name,
         "state": server.state,
-        "zombie": server.is_zombie() or server.is_gone(),
+        "zombie": _seems_dead(server),
         "workers": server.workers,
         "max_workers": server.max_workers,
         "processes": server.processes,
@@ -134,7 +139,7 @@ def _print_table(servers: list[Server]) -> None:
 
 
 def _row(server: Server) -> list[Cell | str]:
-    state = "zombie" if server.is_zombie() or server.is_gone() else server.state
+    state = "zombie" if _seems_dead(server) else server.state
     return [
         server.name,
         Cell(state, STYLES.get(state, "")),

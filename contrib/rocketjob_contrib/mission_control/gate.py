@@ -40,8 +40,6 @@ NOT_LOCAL = (
     "`authorize`, see docs/web.md"
 )
 CROSS_SITE = "Refused: another site has sent this request"
-
-
 SIGN_IN = "You may not look at this: sign in first"
 
 

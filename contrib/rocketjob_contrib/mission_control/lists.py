@@ -170,8 +170,8 @@ def found_among(
     matching = [
         row
         for row in rows
-        if any(text in str(field_of(row, name) or "").casefold() for name in asked.listing.searched)
-        or not text
+        if not text
+        or any(text in str(field_of(row, name) or "").casefold() for name in asked.listing.searched)
     ]
     for name in reversed(asked.order):
         key = name.removeprefix("-")

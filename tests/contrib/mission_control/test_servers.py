@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from rocketjob import Job, Subscriber, now
-from rocketjob.server import events
+from rocketjob.server import events, orders
 from rocketjob.server.server import Server
 from support.web import as_role, browser, cells, counted_calls, headings, links, tags, text_of
 
@@ -443,9 +443,7 @@ def test_W91_one_that_changed_in_the_meantime_is_named(rocketjob, monkeypatch):
             Server.collection().delete_one({"_id": self.id})
         return pause(self)
 
-    monkeypatch.setitem(
-        __import__("rocketjob.server.orders", fromlist=["ORDERS"]).ORDERS, "pause", overtaken
-    )
+    monkeypatch.setitem(orders.ORDERS, "pause", overtaken)
     client = browser()
     client.post("/servers/update_all?server_action=pause")
     said = text_of(client.get("/servers"))
