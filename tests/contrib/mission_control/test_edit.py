@@ -385,6 +385,21 @@ def test_a_job_that_changes_at_the_very_same_moment_is_not_overwritten(rocketjob
     assert job.reload().text == "of bob"
 
 
+def test_a_job_that_ends_at_the_very_same_moment_is_said_to_have_ended(rocketjob, monkeypatch):
+    job = EditedJob.create(text="first")
+    client, save = browser(), EditedJob.save
+
+    def overtaken(self, **options):
+        monkeypatch.setattr(EditedJob, "save", save)
+        EditedJob.find(self.id).abort()
+        return save(self, **options)
+
+    monkeypatch.setattr(EditedJob, "save", overtaken)
+    assert posted(job, client, text="of ada").status_code == 303
+    assert "cannot be edited: it is aborted" in text_of(client.get(f"/jobs/{job.id}"))
+    assert job.reload().text == "first"
+
+
 def test_a_job_that_goes_on_while_its_form_is_open_keeps_what_it_has_done(rocketjob):
     job = EditedJob.create()
     client = browser()

@@ -64,15 +64,15 @@ def why_not(job: Job) -> str | None:
 
 def show(view: View) -> Response:
     """Show the form."""
-    job = _editable(view)
-    return _render(view, job, _form_of(view, job)) if job is not None else _refused(view)
+    job = _stored(view)
+    return _refused(view, job) if why_not(job) else _render(view, job, _form_of(view, job))
 
 
 def save(view: View) -> Response:
     """Save what was typed, or show it again with what is wrong."""
-    job = _editable(view)
-    if job is None:
-        return _refused(view)
+    job = _stored(view)
+    if why_not(job):
+        return _refused(view, job)
     form, values = _read(view, job)
     if form.is_stale or form.has_errors:
         return _render(view, job, form, 409 if form.is_stale else 422)
@@ -123,9 +123,9 @@ def _labels(values: dict[str, Any]) -> list[str]:
 
 def _overtaken(view: View) -> Response:
     """Read the job again: what somebody else has stored stands beside what was typed."""
-    job = _editable(view)
-    if job is None:
-        return _refused(view)
+    job = _stored(view)
+    if why_not(job):
+        return _refused(view, job)
     form, _ = _read(view, job)
     problem = () if form.is_stale else ("It was changed at the same moment: save it again.",)
     return _render(view, job, attrs.evolve(form, problems=(*form.problems, *problem)), 409)
@@ -134,17 +134,15 @@ def _overtaken(view: View) -> Response:
 # --- the job, and its form -------------------------------------------------------------------
 
 
-def _editable(view: View) -> Job | None:
-    """Return the job as it is stored, to be changed; None if it has no form."""
+def _stored(view: View) -> Job:
+    """Return the job as it is stored now, to be changed."""
     stored = Job.collection().find_one({"_id": view.target.id})
     if stored is None:
         raise Missing(f"There is no job with the id {view.target.id} any more", "/jobs")
-    job = Job.listed(stored)
-    return None if why_not(job) is not None else job
+    return Job.listed(stored)
 
 
-def _refused(view: View) -> Response:
-    job: Job = view.target
+def _refused(view: View, job: Job) -> Response:
     view.say("warning", f"{class_name(job)} {job.id} cannot be edited: {why_not(job)}")
     return view.go(f"/jobs/{job.id}")
 
