@@ -23,10 +23,8 @@ from typing import Any
 
 import attrs
 
-from rocketjob import Job
 from rocketjob.base.errors import RocketJobError
 from rocketjob.base.passwords import HIDDEN, hide_passwords
-from rocketjob.model import registry
 from rocketjob.model.described import bounds_of, choices_of
 from rocketjob.model.document_class import DocumentClass
 from rocketjob.model.encrypted_fields import Sealed
@@ -368,25 +366,3 @@ def with_errors(
         for message in each
     ]
     return noted, others
-
-
-def code_in_properties(job_class_name: Any, properties: Any) -> str | None:
-    """Say which properties of a job that is to be created hold code that is run, if any do.
-
-    For whatever creates jobs of properties: an upload job, a directory entry.
-    """
-    known = registry.lookup(job_class_name, Job) if isinstance(job_class_name, str) else None
-    if known is None or not isinstance(properties, Mapping):
-        return None
-    fields = known.fields()
-    if not any(field.code for field in fields.values()):
-        return None
-
-    def may_be_code(name: str) -> bool:
-        field = fields.get(name)
-        return field.code if field is not None else isinstance(getattr(known, name, None), property)
-
-    names = ", ".join(sorted(name for name in properties if may_be_code(str(name))))
-    return (
-        f"{names} of {job_class_name} holds code that is run: not to be set here" if names else None
-    )

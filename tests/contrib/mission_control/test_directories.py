@@ -12,7 +12,7 @@ from rocketjob import Job, application, field
 from rocketjob.model.encrypted_fields import Sealed
 from rocketjob_contrib import mission_control
 from rocketjob_contrib.mission_control import gate
-from rocketjob_contrib.mission_control.directories.code import code_problem
+from rocketjob_contrib.mission_control.code_fields import code_problem
 from rocketjob_plugins.batch import Batch, InputCategory, OutputCategory
 from rocketjob_plugins.dirmon import DirmonEntry, DirmonJob
 from rocketjob_plugins.dirmon.entry import STATES

@@ -488,6 +488,27 @@ def test_R14_nor_through_the_properties_of_a_job_that_creates_another(rocketjob,
     assert posted(job, client, description="b").status_code == 303
 
 
+def test_R14_however_deep_it_is_and_where_the_class_is_not_known(rocketjob, tmp_path):
+    (tmp_path / "a.txt").write_text("a")
+    harmless = {"job_class_name": "OnDemandBatchJob"}
+    job = UploadFileJob.create(
+        job_class_name="UploadFileJob",
+        properties=harmless,
+        upload_file_name=str(tmp_path / "a.txt"),
+    )
+    client = as_role("manager")
+    for inner, problem in (
+        ('"OnDemandBatchJob", "properties": {"code": "x"}', "code of OnDemandBatchJob holds code"),
+        ('"GoneJob", "properties": {"code": "x"}', "GoneJob is not loaded here"),
+    ):
+        page = posted(job, client, properties=f'{{"job_class_name": {inner}}}')
+        assert page.status_code == 422
+        assert problem in said_of(page, "properties")
+    assert job.reload().properties == harmless
+    fine = '{"job_class_name": "OnDemandBatchJob", "properties": {"description": "x"}}'
+    assert posted(job, client, properties=fine).status_code == 303
+
+
 def test_R15_secrets_are_in_no_page_no_attribute_and_no_error(rocketjob, caplog):
     reversing(rocketjob)
     job = EditedSecretJob.create(password="hunter2-secret", pin=4711)

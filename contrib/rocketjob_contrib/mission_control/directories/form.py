@@ -20,8 +20,8 @@ from rocketjob.model.fields import Field
 from rocketjob.model.record import values_of
 from rocketjob.model.types import check_any
 from rocketjob_contrib.mission_control.categories import WHICH, Card
+from rocketjob_contrib.mission_control.code_fields import code_problem
 from rocketjob_contrib.mission_control.directories import settings
-from rocketjob_contrib.mission_control.directories.code import code_problem
 from rocketjob_contrib.mission_control.directories.entry_page import shown_properties
 from rocketjob_contrib.mission_control.forms import (
     Control,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -16,10 +17,10 @@ from rocketjob.jobs.steering import Overtaken, edit
 from rocketjob.model.record import record_of, values_of
 from rocketjob.store import context
 from rocketjob_contrib.mission_control import categories
+from rocketjob_contrib.mission_control.code_fields import CREATES, code_problem
 from rocketjob_contrib.mission_control.errors import Missing
 from rocketjob_contrib.mission_control.forms import (
     Control,
-    code_in_properties,
     controls_of,
     read,
     with_errors,
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 log = Logger("rocketjob.web")
 ENDED = ("completed", "aborted")
-_CREATES = {"job_class_name", "properties"}  # fields of what creates another job
 
 
 @attrs.frozen(kw_only=True)
@@ -87,7 +87,7 @@ def _save(view: View, job: Job, form: JobForm, values: dict[str, Any]) -> Respon
     try:
         edit(job, values)
     except ValidationError as error:
-        return _render(view, job, _noted(form, error), 422)
+        return _render(view, job, _noted(form, error.errors), 422)
     except Overtaken:
         return _overtaken(view)
     except NotFound as error:
@@ -181,19 +181,17 @@ def _read(view: View, job: Job) -> tuple[JobForm, dict[str, Any]]:
 
 
 def _without_code(view: View, job: Job, form: JobForm, values: dict[str, Any]) -> JobForm:
-    """Refuse code that is to be run by the job that this job creates."""
-    if not _CREATES & set(values) or _may_code(view, job):
+    """Refuse code that is to be run by the job that this job creates, or by one of that one's."""
+    if not any(name in values for name in CREATES) or _may_code(view, job):
         return form
     given = {**values_of(job), **values}
-    problem = code_in_properties(given.get("job_class_name"), given.get("properties"))
-    if problem is None:
-        return form
-    controls, others = with_errors(form.controls, {"properties": [problem]})
-    return attrs.evolve(form, controls=controls, problems=tuple(others))
+    creates = {name: given.get(name) for name in CREATES}
+    problem = code_problem(type(job).type_name(), creates, {})
+    return form if problem is None else _noted(form, {"properties": [problem]})
 
 
-def _noted(form: JobForm, error: ValidationError) -> JobForm:
-    controls, others = with_errors(form.controls, error.errors)
+def _noted(form: JobForm, errors: Mapping[str, Sequence[str]]) -> JobForm:
+    controls, others = with_errors(form.controls, errors)
     return attrs.evolve(form, controls=controls, problems=tuple(others))
 
 
