@@ -77,6 +77,11 @@ def test_its_command_is_an_action_that_asks_first(approval):
     assert f"{approval.id} is queued, since web approve by ada" in text_of(client.get("/jobs"))
 
 
+def test_its_command_without_a_reason_is_given_none(approval):
+    visit().post(f"/jobs/{approval.id}/web_approve", data={"reason": " "})
+    assert (approval.reload().state, approval.description) == ("queued", None)
+
+
 @pytest.mark.parametrize(("role", "status"), [("manager", 303), ("view", 403), ("user", 403)])
 def test_its_action_needs_the_role_of_those_that_change_jobs(approval, role, status):
     assert visit(role).post(f"/jobs/{approval.id}/web_approve").status_code == status

@@ -36,7 +36,7 @@ class Action:
         done: what the message afterwards says of the job.
         warning: what people must know before they do it.
         is_dangerous: whether it cannot be undone, or ends work.
-        gives_reason: whether a reason is asked for.
+        gives_reason: whether the event is given the reason; it is asked for anyway.
         icon: a name of `icons.svg`; that of the event if not given.
     """
 
@@ -179,7 +179,9 @@ def doing(action: Action) -> Callable[[View], Response]:
         arguments: dict[str, Any] = {}
         if action.gives_reason:
             reason = view.form.get("reason", "").strip()[:REASON_LENGTH]
-            arguments["reason"] = reason or f"failed by {view.identity.login or 'somebody'}"
+            if not reason and action.event == "fail":
+                reason = f"failed by {view.identity.login or 'somebody'}"
+            arguments["reason"] = reason or None
         try:
             steer(
                 job.id,
