@@ -182,7 +182,9 @@ def _changed(
     values = {"records": packed, "size": len(records), **also}
     update = {"$set": values, "$inc": {REVISION: 1}}
     _write(job, seen, update, deed, {"slice": id, "record": seen.number_of(index)})
-    return find(job, id)
+    # Not read again: by now it may be in other hands, or gone, which is no reason to refuse.
+    revision = seen.stored.get(REVISION, 0) + 1
+    return _loaded(job.input, {**seen.stored, **values, REVISION: revision})
 
 
 def _seen(job: Any, id: int, digest: str) -> FailedSlice:
@@ -215,8 +217,10 @@ def _write(
 
 def _read(slices: InputSlices, id: int) -> FailedSlice | None:
     stored = slices.collection.find_one({"_id": id})
-    if stored is None:
-        return None
+    return None if stored is None else _loaded(slices, stored)
+
+
+def _loaded(slices: InputSlices, stored: Stored) -> FailedSlice:
     return FailedSlice(Slice.load(stored, slices), _digest(stored), stored)
 
 

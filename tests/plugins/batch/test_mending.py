@@ -45,6 +45,8 @@ def test_R03_only_the_one_record_is_changed_and_each_keeps_its_type(rocketjob, j
     assert (found.next_index, found.record(1), found.number_of(1)) == (1, {"n": 0}, 2)
     again = mending.replace_record(job, 1, 1, {"n": 5}, found.digest)
     assert again.digest != found.digest
+    assert again.digest == mending.find(job, 1).digest
+    assert again.stored == mending.find(job, 1).stored
     assert list(again.slice) == ["a", {"n": 5}, ["b", 1, 1.0, None]]
     assert type(again.record(2)[2]) is float
     assert "'n': 0" in again.slice.exception.message  # why it failed stays, until it is retried
@@ -113,6 +115,23 @@ def test_R01_also_at_the_very_same_moment(rocketjob, monkeypatch, by):
     expected = {"claim": "a worker has it", "retry": "is queued", "drop": "not there any more"}
     assert expected.get(by, "changed by somebody else") in said
     assert "of ada" not in [record for each in job.input for record in each]
+
+
+@pytest.mark.parametrize("change", [mending.delete_record, mending.replace_record])
+def test_what_was_changed_is_not_refused_since_the_slice_is_gone_afterwards(
+    rocketjob, monkeypatch, change
+):
+    job = failed_job(rocketjob, ["a", "bad", "c"])
+    write = mending._write
+
+    def dropped_afterwards(*arguments):
+        write(*arguments)
+        job.input.delete_all()
+
+    monkeypatch.setattr(mending, "_write", dropped_afterwards)
+    record = ["good"] if change is mending.replace_record else []
+    found = change(job, 1, 1, *record, mending.find(job, 1).digest)
+    assert list(found.slice) == ["a", *record, "c"]
 
 
 def test_a_slice_in_other_hands_is_not_changed(rocketjob):
