@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from functools import cached_property
 from typing import Any
 
 import attrs
@@ -40,7 +39,7 @@ class SliceChanged(StateConflict):
         self.now = now
 
 
-@attrs.frozen(eq=False, slots=False)
+@attrs.frozen(eq=False)
 class FailedSlice:
     """A slice as it is stored, with what its records are recognised by.
 
@@ -66,7 +65,7 @@ class FailedSlice:
     def size(self) -> int:
         return self.slice.size
 
-    @cached_property
+    @property
     def next_index(self) -> int:
         """The index of the record that failed, at which a retry goes on: those before are done."""
         return max(0, (self.slice.processing_record_number or 1) - 1)

@@ -5,7 +5,6 @@ What is posted says which slice it is, and by a digest which records were seen.
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -15,16 +14,17 @@ from rocketjob.base.errors import NotFound, StateConflict
 from rocketjob.base.log import Logger
 from rocketjob.base.passwords import without_passwords
 from rocketjob.jobs.shown import class_name
-from rocketjob_contrib.mission_control.form_values import as_posted
+from rocketjob_contrib.mission_control.form_values import as_posted, digest
+from rocketjob_contrib.mission_control.lists import Count
 from rocketjob_contrib.mission_control.slices.finding import (
     Gone,
     Place,
+    asked_for,
     batch_job,
     path_to,
-    place_in,
-    slice_of,
+    whole,
 )
-from rocketjob_contrib.mission_control.slices.viewing import ROWS, unread
+from rocketjob_contrib.mission_control.slices.viewing import page_of, unread
 from rocketjob_plugins.batch import mending, record_text
 
 if TYPE_CHECKING:
@@ -71,9 +71,8 @@ class RecordForm:
 
 def form(view: View) -> Response:
     """Show the form of a record."""
-    job = batch_job(view)
-    place = place_in(view, job)
-    found, index = slice_of(job, place), _index(view)
+    job, place, found = asked_for(view)
+    index = _index(view)
     try:
         return _render(view, job, _form_of(place, found, index))
     except NotFound as error:
@@ -94,7 +93,7 @@ def _form_of(place: Place, found: mending.FailedSlice, index: int) -> RecordForm
         number=found.number_of(index),
         kind=record_text.kind_of(record),
         text=text,
-        seen=_digest(text),
+        seen=digest(text),
         digest=found.digest,
         is_done=index < found.next_index,
         next_number=found.number_of(found.next_index),
@@ -115,9 +114,8 @@ def save(view: View) -> Response:
     except Exception as error:
         return _not_stored(view, job, id, index, typed, unread(error))
     _log(view, job, "edit", id, index)
-    number = id + index
-    view.say("success", f"Record {number:,} is saved")
-    return view.go(path_to(job, "view_slice", _error_type(view), id, page=_page_of(index)))
+    view.say("success", f"Record {id + index:,} is saved")
+    return view.go(path_to(job, "view_slice", _error_type(view), id, page=page_of(index)))
 
 
 def _overtaken(
@@ -152,7 +150,7 @@ def _where(now: mending.FailedSlice, index: int, shown: str) -> int:
 
     def is_it(at: int) -> bool:
         try:
-            return _digest(record_text.text_of(now.record(at))) == shown
+            return digest(record_text.text_of(now.record(at))) == shown
         except Exception:
             return False
 
@@ -166,9 +164,8 @@ def _not_stored(view: View, job: Any, id: int, index: int, typed: str, why: str)
 
 
 def _typed_form(view: View, id: int, index: int, typed: str) -> RecordForm:
-    place = Place(id=id, error_type=_error_type(view), position=None, total=0, more=False)
     return RecordForm(
-        place=place,
+        place=Place(id=id, error_type=_error_type(view), total=Count(0)),
         index=index,
         number=id + index,
         kind=view.form.get("kind", ""),
@@ -194,9 +191,8 @@ def _render(view: View, job: Any, form: RecordForm, status: int = 200) -> Respon
 
 def ask_delete(view: View) -> Response:
     """Ask whether a record is to be deleted."""
-    job = batch_job(view)
-    place = place_in(view, job)
-    found, index = slice_of(job, place), _index(view)
+    job, place, found = asked_for(view)
+    index = _index(view)
     try:
         parts = list(record_text.tokens(found.record(index), 500))
     except NotFound as error:
@@ -209,23 +205,19 @@ def ask_delete(view: View) -> Response:
 def delete(view: View) -> Response:
     """Delete the record that was shown."""
     job, id, index = batch_job(view), _slice_id(view), _index(view)
-    number, back = id + index, path_to(job, "view_slice", _error_type(view), id)
+    which = f"Record {id + index:,}"
     try:
         mending.delete_record(job, id, index, view.form.get("digest", ""))
-    except (mending.SliceChanged, NotFound) as error:
-        return _nothing_done(view, job, id, f"Record {number:,} was not deleted: {error}")
     except Exception as error:
-        return _nothing_done(view, job, id, f"Record {number:,} was not deleted: {unread(error)}")
+        return _nothing_done(view, job, id, f"{which} was not deleted: {unread(error)}")
     _log(view, job, "delete", id, index)
-    view.say("success", f"Record {number:,} is deleted; those behind it in the slice have moved up")
-    return view.go(back)
+    view.say("success", f"{which} is deleted; those behind it in the slice have moved up")
+    return view.go(path_to(job, "view_slice", _error_type(view), id))
 
 
 def ask_retry(view: View) -> Response:
     """Ask whether one slice is to be retried."""
-    job = batch_job(view)
-    place = place_in(view, job)
-    found = slice_of(job, place)
+    job, place, found = asked_for(view)
     return _ask(view, job, found, place, index=None, parts=[], action="retry_slice")
 
 
@@ -264,14 +256,14 @@ def _nothing_done(view: View, job: Any, id: int, text: str) -> Response:
 
 def _index(view: View) -> int:
     """Return the index of the record that is meant; one that is none is beyond the end."""
-    asked = view.form.get("line_index") or view.query.get("line_index") or "0"
-    return int(asked) if asked.isdecimal() and len(asked) < 10 else 10**9
+    asked = whole(view.form.get("line_index") or view.query.get("line_index") or "0")
+    return 10**9 if asked is None else asked
 
 
 def _slice_id(view: View) -> int:
-    asked = view.form.get("slice") or view.query.get("slice") or ""
-    if asked.isdecimal() and len(asked) < 19:
-        return int(asked)
+    asked = whole(view.form.get("slice") or view.query.get("slice") or "")
+    if asked is not None:
+        return asked
     raise Gone("Which slice is meant was not said", ("Go to the job", f"/jobs/{view.target.id}"))
 
 
@@ -279,17 +271,9 @@ def _error_type(view: View) -> str | None:
     return view.form.get("error_type") or view.query.get("error_type") or None
 
 
-def _page_of(index: int) -> int:
-    return index // ROWS + 1
-
-
 def _no_record(job: Any, place: Place, index: int) -> Gone:
     back = path_to(job, "view_slice", place.error_type, place.id)
     return Gone("There is no such record in this slice any more.", ("Show the slice", back))
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:20]
 
 
 def _log(view: View, job: Any, action: str, id: int, index: int | None) -> None:

@@ -11,6 +11,7 @@ from rocketjob import Job, UnknownJob
 from rocketjob.base.errors import NotFound
 from rocketjob.jobs.shown import class_name
 from rocketjob_contrib.mission_control.errors import Missing
+from rocketjob_contrib.mission_control.lists import Count
 from rocketjob_plugins.batch import Batch, mending
 
 if TYPE_CHECKING:
@@ -38,23 +39,23 @@ class Place:
     Attributes:
         error_type: that class; None: any.
         position: from 1; None where it is too far behind to be counted.
-        total: how many there are, up to `COUNTED`; then there are `more`.
+        total: how many there are, counted up to `COUNTED`.
         first, previous, next, last: ids; None where it is that itself, or there is none.
     """
 
     id: int
     error_type: str | None
-    position: int | None
-    total: int
-    more: bool
+    position: int | None = None
+    total: Count
     first: int | None = None
     previous: int | None = None
     next: int | None = None
     last: int | None = None
 
     def __str__(self) -> str:
-        total = f"{self.total:,}{'+' if self.more else ''}"
-        return f"{self.position:,} of {total}" if self.position else f"beyond the first {total}"
+        if self.position is None:
+            return f"beyond the first {self.total}"
+        return f"{self.position:,} of {self.total}"
 
 
 def batch_job(view: View) -> Any:
@@ -73,14 +74,23 @@ def batch_job(view: View) -> Any:
     raise Missing(f"{class_name(job)} {job.id}: {why}", f"/jobs/{job.id}")
 
 
-def place_in(view: View, job: Any) -> Place:
-    """Return the failed slice that the query means, with its neighbours.
+def asked_for(view: View) -> tuple[Any, Place, mending.FailedSlice]:
+    """Return the job of the path, which of its slices the query means, and that slice.
 
     Raises:
-        Missing: no slice has failed in that way.
+        Missing: the job has no slices, or none that has failed in that way.
         Gone: others have, and this one has not, or no more.
     """
-    error_type = view.query.get("error_type") or view.form.get("error_type") or None
+    job = batch_job(view)
+    place = _place_in(view, job)
+    try:
+        return job, place, mending.find(job, place.id)
+    except NotFound as error:
+        raise Gone(f"{error}", ("Go to the job", f"/jobs/{job.id}")) from error
+
+
+def _place_in(view: View, job: Any) -> Place:
+    error_type = view.query.get("error_type") or None
     ids = mending.ids_of_failed(job, error_type, COUNTED + 1)
     if not ids:
         kind = f" with {error_type[:80]}" if error_type else ""
@@ -100,8 +110,7 @@ def place_in(view: View, job: Any) -> Place:
         id=id,
         error_type=error_type,
         position=at + 1,
-        total=len(ids),
-        more=more,
+        total=Count(len(ids), more),
         first=ids[0] if at else None,
         previous=ids[at - 1] if at else None,
         next=following,
@@ -111,12 +120,16 @@ def place_in(view: View, job: Any) -> Place:
 
 def _asked(view: View, ids: list[int]) -> int | None:
     """Return the id of the slice that is asked for; the first where nothing is said."""
-    asked = view.query.get("slice") or view.form.get("slice")
-    if asked is not None:
-        return int(asked) if asked.isdecimal() and len(asked) < 19 else None
-    offset = view.query.get("offset") or view.form.get("offset") or "0"
-    at = int(offset) if offset.isdecimal() and len(offset) < 19 else len(ids)
-    return ids[at] if at < len(ids) else None
+    asked = view.query.get("slice")
+    if asked:
+        return whole(asked)
+    at = whole(view.query.get("offset") or "0")
+    return ids[at] if at is not None and at < len(ids) else None
+
+
+def whole(text: str) -> int | None:
+    """Return a number from a URL or a form; None if it is none, or longer than any here."""
+    return int(text) if text.isdecimal() and len(text) < 19 else None
 
 
 def _far_behind(job: Any, error_type: str | None, id: int, ids: list[int]) -> Place:
@@ -124,9 +137,7 @@ def _far_behind(job: Any, error_type: str | None, id: int, ids: list[int]) -> Pl
     return Place(
         id=id,
         error_type=error_type,
-        position=None,
-        total=len(ids),
-        more=True,
+        total=Count(len(ids), more=True),
         first=ids[0],
         previous=_beside(job, error_type, -1, {"$lt": id}),
         next=_beside(job, error_type, 1, {"$gt": id}),
@@ -149,7 +160,7 @@ def _beside(
 
 
 def _gone(view: View, job: Any, error_type: str | None, first: int) -> Gone:
-    asked = view.query.get("slice") or view.form.get("slice")
+    asked = view.query.get("slice")
     which = f"slice {asked[:30]}" if asked else "slice at this place"
     return Gone(
         f"There is no failed {which} any more: it was retried, processed or dropped.",
@@ -163,11 +174,3 @@ def path_to(job: Job, page: str, error_type: str | None, id: int, /, **query: An
     asked = {"error_type": error_type, "slice": id, **query}
     given = {name: value for name, value in asked.items() if value is not None}
     return f"/jobs/{job.id}/{page}?{urlencode(given)}"
-
-
-def slice_of(job: Any, place: Place) -> mending.FailedSlice:
-    """Return the slice of a place, with its records."""
-    try:
-        return mending.find(job, place.id)
-    except NotFound as error:
-        raise Gone(f"{error}", ("Go to the job", f"/jobs/{job.id}")) from error

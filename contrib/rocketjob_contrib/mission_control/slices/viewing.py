@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 from starlette.responses import Response
@@ -12,7 +12,7 @@ from starlette.responses import Response
 from rocketjob.base.log import Logger
 from rocketjob.jobs.exception import JobException, message_of
 from rocketjob.jobs.shown import class_name
-from rocketjob_contrib.mission_control.slices.finding import batch_job, place_in, slice_of
+from rocketjob_contrib.mission_control.slices.finding import asked_for, whole
 from rocketjob_plugins.batch import mending, record_text
 
 if TYPE_CHECKING:
@@ -59,10 +59,9 @@ def groups(view: View) -> Response:
 
 def exception(view: View) -> Response:
     """Show why a slice has failed."""
-    job = batch_job(view)
-    place = place_in(view, job)
-    found = slice_of(job, place)
-    errors = list(_causes(found.slice.exception))
+    job, place, found = asked_for(view)
+    record_number = found.slice.current_record_number
+    errors = [(each, backtrace_of(each)) for each in _causes(found.slice.exception)]
     return view.render(
         "slices/exception.html",
         job=job,
@@ -70,9 +69,9 @@ def exception(view: View) -> Response:
         place=place,
         found=found,
         page="exception",
-        record_number=found.slice.current_record_number,
-        file=job.input_category_for("main").file_of(found.slice.current_record_number),
-        errors=[(each, backtrace_of(each), abbreviated(backtrace_of(each))) for each in errors],
+        record_number=record_number,
+        file=job.input_category_for("main").file_of(record_number),
+        errors=[(error, lines, abbreviated(lines)) for error, lines in errors],
     )
 
 
@@ -118,11 +117,10 @@ class Records:
 
 def records(view: View) -> Response:
     """Show the records of a failed slice."""
-    job = batch_job(view)
-    place = place_in(view, job)
-    found = slice_of(job, place)
-    number, secret = found.slice.current_record_number, is_secret(job)
-    if secret:
+    job, place, found = asked_for(view)
+    record_number = found.slice.current_record_number
+    is_secret = bool(job.input.serializer.is_secret)
+    if is_secret:
         log.info(
             "encrypted records were looked at",
             job_id=str(job.id),
@@ -136,18 +134,13 @@ def records(view: View) -> Response:
         place=place,
         found=found,
         page="view_slice",
-        record_number=number,
-        file=job.input_category_for("main").file_of(number),
+        record_number=record_number,
+        file=job.input_category_for("main").file_of(record_number),
         records=records_of(view, found),
         may_edit=view.may("slices.edit", job),
         may_retry=mending.may_retry(job) and view.may("jobs.retry", job),
-        is_secret=secret,
+        is_secret=is_secret,
     )
-
-
-def is_secret(job: Any) -> bool:
-    """Return whether the records are stored encrypted."""
-    return bool(job.input.serializer.is_secret)
 
 
 def records_of(view: View, found: mending.FailedSlice) -> Records:
@@ -157,11 +150,15 @@ def records_of(view: View, found: mending.FailedSlice) -> Records:
     except Exception as error:
         return Records(rows=[], page=1, pages=1, size=found.size, problem=unread(error))
     pages = max(1, -(-size // ROWS))
-    asked = view.query.get("page", "")
-    page = int(asked) if asked.isdecimal() and len(asked) < 9 else found.next_index // ROWS + 1
-    page = min(max(1, page), pages)
+    asked = whole(view.query.get("page", ""))
+    page = min(max(1, page_of(found.next_index) if asked is None else asked), pages)
     indexes = range((page - 1) * ROWS, min(page * ROWS, size))
     return Records(rows=[_row(found, each) for each in indexes], page=page, pages=pages, size=size)
+
+
+def page_of(index: int) -> int:
+    """Return the page that has a record."""
+    return index // ROWS + 1
 
 
 def unread(error: Exception) -> str:
