@@ -98,10 +98,16 @@ def _changed(category: Any, reading: Reading) -> tuple[list[Control], Any]:
     for control in reading.controls:
         name = control.spec.name
         if name in reading.values:
-            try:
-                category = attrs.evolve(category, **{name: reading.values[name]})
-            except (RocketJobError, ValueError, TypeError) as error:
-                message = str(error).removeprefix(f"category {category.name}: ")
-                control = attrs.evolve(control, errors=(message.removeprefix(f"{name} "),))
+            category, control = with_value(category, control, reading.values[name])
         controls.append(control)
     return controls, category
+
+
+def with_value(category: Any, control: Control, value: Any) -> tuple[Any, Control]:
+    """Return a category with a value, or as it is and the control with why it refuses that."""
+    name = control.spec.name
+    try:
+        return attrs.evolve(category, **{name: value}), control
+    except (RocketJobError, ValueError, TypeError) as error:
+        message = str(error).removeprefix(f"category {category.name}: ").removeprefix(f"{name} ")
+        return category, attrs.evolve(control, errors=(message,))

@@ -47,15 +47,16 @@ def text_of(kind: str, codec: Codec, value: Any) -> str:
     if kind == "json":
         return typed_json.dumps(value if codec.encode is None else codec.encode(value))
     if kind in ("lines", "several"):
-        return "\n".join(_scalar(item) for item in _ordered(value))
-    return _scalar(value)
+        return "\n".join(item_text(item) for item in _ordered(value))
+    return item_text(value)
 
 
 def _ordered(value: Any) -> Any:
     return sorted(value, key=repr) if isinstance(value, set | frozenset) else value
 
 
-def _scalar(value: Any) -> str:
+def item_text(value: Any) -> str:
+    """Return a value that is not made of others as the text of a form."""
     if isinstance(value, enum.Enum):
         return str(value.value)
     if isinstance(value, bool):
@@ -104,9 +105,9 @@ def parse(kind: str, codec: Codec, text: str, choices: tuple[Any, ...] | None = 
         return codec.nested.kind(list(map(codec.item.from_text, items)))
     if kind == "choice" and choices:
         for choice in choices:
-            if _scalar(choice) == text.strip():
+            if item_text(choice) == text.strip():
                 return choice
-        raise ValueError(f"must be one of {', '.join(map(_scalar, choices))}, not {text[:60]!r}")
+        raise ValueError(f"must be one of {', '.join(map(item_text, choices))}, not {text[:60]!r}")
     return codec.from_text(text if kind == "text" else text.strip())
 
 

@@ -163,7 +163,7 @@ class Control:
         item = self.spec.codec.item
         choices = self.spec.choices or (item.choices if item is not None else None) or ()
         chosen = self.text.split("\n")
-        return [(text, text in chosen) for text in map(form_values._scalar, choices)]
+        return [(text, text in chosen) for text in map(form_values.item_text, choices)]
 
     @property
     def rows(self) -> int:

@@ -9,7 +9,7 @@ import attrs
 
 from rocketjob import Job
 from rocketjob.base.errors import RocketJobError
-from rocketjob_contrib.mission_control.categories import WHICH, Card, specs_of
+from rocketjob_contrib.mission_control.categories import WHICH, Card, specs_of, with_value
 from rocketjob_contrib.mission_control.forms import Control, controls_for, read
 from rocketjob_contrib.mission_control.requests import Form
 from rocketjob_plugins.batch.category import changes_of
@@ -84,10 +84,7 @@ def _take(category: Any, control: Control, value: Any, after: dict[str, Any]) ->
     after.pop(name, None)
     if value is None or value in ("", []) or value == getattr(category, name):
         return control
-    try:
-        attrs.evolve(category, **{name: value})
-    except (RocketJobError, ValueError, TypeError) as error:
-        message = str(error).removeprefix(f"category {category.name}: ").removeprefix(f"{name} ")
-        return attrs.evolve(control, errors=(message,))
-    after[name] = value
+    _, control = with_value(category, control, value)
+    if not control.errors:
+        after[name] = value
     return control

@@ -142,12 +142,17 @@ def actions_for(view: View, job: Job, offered: Iterable[Action] | None = None) -
     Args:
         offered: None: everything.
     """
-    here = [a for a in of_plugins() if view.site.has(f"/jobs/{{id}}/{a.event}")]
+    here = view.once("jobs.actions_of_plugins", lambda: _of_plugins_here(view))
     return [
         action
         for action in (*here, *(_ALL if offered is None else offered))
         if may(job, action.event) and action.fits(job) and view.may(f"jobs.{action.event}", job)
     ]
+
+
+def _of_plugins_here(view: View) -> list[Action]:
+    """Return the actions of plugins that were there when the pages were made: they have routes."""
+    return [a for a in of_plugins() if view.site.has(f"/jobs/{{id}}/{a.event}")]
 
 
 def asking(action: Action) -> Callable[[View], Response]:

@@ -59,9 +59,12 @@ class Newest:
 
 def is_too_much(asked: Asked, total: int) -> bool:
     """Return whether the store has no index for a list, and the list is long."""
-    default = tuple(name for name in asked.order if name.lstrip("-") != "_id")
-    usual = tuple(name for name in asked.listing.order if name.lstrip("-") != "_id")
-    return total > LARGE and (bool(asked.text) or default != usual)
+
+    def without_id(order: tuple[str, ...]) -> list[str]:
+        return [name for name in order if name.lstrip("-") != "_id"]
+
+    is_usual = without_id(asked.order) == without_id(asked.listing.order)
+    return total > LARGE and (bool(asked.text) or not is_usual)
 
 
 def newest(view: View, filter: Filter, name: str) -> Newest:

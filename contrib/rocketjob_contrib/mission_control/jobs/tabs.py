@@ -206,7 +206,7 @@ def counts(view: View) -> dict[str, int]:
 
     Where there are very many, which takes long, pages of the next moment have the same numbers.
     """
-    found: dict[str, int] = view.once("jobs.counts", lambda: _counted(view.site.memory))
+    found: dict[str, int] = view.once(COUNTS, lambda: _counted(view.site.memory))
     return found
 
 
