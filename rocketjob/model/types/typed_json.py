@@ -12,13 +12,11 @@ from typing import Any
 from rocketjob.model.types import exact_json
 
 
-def dumps(stored: Any, indent: int | None = None) -> str:
+def dumps(stored: Any) -> str:
     """Return a value, as it is stored, as JSON."""
     from bson import json_util  # for start-up time
 
-    return json_util.dumps(
-        stored, json_options=_options(), ensure_ascii=False, indent=indent, allow_nan=False
-    )
+    return json_util.dumps(stored, json_options=_options(), ensure_ascii=False, allow_nan=False)
 
 
 def loads(text: str) -> Any:

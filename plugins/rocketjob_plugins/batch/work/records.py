@@ -43,10 +43,9 @@ class SlicePerformer:
     worker: Worker
     _interruption: Interruption
     _perform: Callable[[Any], Any] = attrs.field(init=False)
-    _own: Isolated | None = attrs.field(init=False)
+    _own: Isolated | None = attrs.field(init=False, default=None)
 
     def __attrs_post_init__(self) -> None:
-        self._own: Isolated | None = None
         call = self._isolated if self._is_isolated() else _plain_call(self.job)
         self._perform = _in_chain(self.job, call)
 
@@ -207,7 +206,7 @@ def give_up(job: BatchModel, slice_: Slice, error: JobTimeout) -> bool:
     exception = JobException.of(error, slice_.worker_name)
     changed = {"state": "failed", "exception": EXCEPTION.encode(exception)}  # type: ignore[misc]
     update = {"$set": changed, "$unset": RELEASED, "$inc": {"failure_count": 1}}
-    found = job.input.store.collection(job.input.name).update_one(claim_guard(slice_), update)
+    found = job.input.collection.update_one(claim_guard(slice_), update)
     return bool(found.matched_count)
 
 
