@@ -25,7 +25,7 @@ from rocketjob import Discard, Job, Snooze, current_job, hookimpl
 from rocketjob.application import current
 from rocketjob.jobs.changed import Changed
 from rocketjob.server.metrics import Durations, Labels, Metric
-from rocketjob_plugins.metrics.recorder import class_of, outcome_of, times_of
+from rocketjob_plugins.metrics.ends import class_of, outcome_of, times_of
 
 if TYPE_CHECKING:
     from opentelemetry.metrics import Counter, Histogram, MeterProvider

@@ -16,7 +16,6 @@ COMPLETED, FAILED, ABORTED = "completed", "failed", "aborted"
 RETRIED, SNOOZED, REQUEUED = "retried", "snoozed", "requeued"  # ends of attempts, not of jobs
 CRASHED = "crashed"  # a worker process that died while it performed the job, or a slice of it
 SLICES, FAILED_SLICES = "slices", "failed_slices"
-OUTCOMES = (COMPLETED, FAILED, ABORTED, RETRIED, SNOOZED, REQUEUED, CRASHED, SLICES, FAILED_SLICES)
 OTHERS = "(others)"  # what is counted together, where there would be too many
 _ESCAPED = {"%": "%25", ".": "%2E", "$": "%24", "\0": "%00"}
 
@@ -73,7 +72,7 @@ class Figures:
     """What is counted of the jobs of one class, or of several.
 
     Attributes:
-        outcomes: by name, see `OUTCOMES`; only those that occur.
+        outcomes: by name, such as `completed`; only those that occur.
     """
 
     __slots__ = ("outcomes",)

@@ -10,7 +10,6 @@ import atexit
 import os
 import threading
 import weakref
-from collections import deque
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -23,34 +22,15 @@ from rocketjob.application import Application, current
 from rocketjob.base import clock
 from rocketjob.base.log import Logger
 from rocketjob.jobs.changed import Changed
-from rocketjob.model.record import HISTORY, HISTORY_LIMIT, record_of
 from rocketjob.server.metrics import Labels, Metric
-from rocketjob.states.history import RELEASE
-from rocketjob.store import Stored, context
+from rocketjob.store import context
 from rocketjob_plugins.metrics import collections
 from rocketjob_plugins.metrics.collections import Counts
-from rocketjob_plugins.metrics.figures import (
-    ABORTED,
-    COMPLETED,
-    CRASHED,
-    FAILED,
-    OTHERS,
-    REQUEUED,
-    RETRIED,
-    SNOOZED,
-    ByClass,
-    Figures,
-)
+from rocketjob_plugins.metrics.ends import class_of, outcome_of, times_of
+from rocketjob_plugins.metrics.figures import CRASHED, OTHERS, ByClass, Figures
 from rocketjob_plugins.metrics.settings import WRITE_SECONDS
 
 log = Logger("rocketjob.metrics")
-OUTCOMES = {
-    "complete": COMPLETED,
-    "fail": FAILED,
-    "abort": ABORTED,
-    "snooze": SNOOZED,
-    "requeue": REQUEUED,
-}
 MAX_CLASSES = 200  # by name in a minute of one process; further ones are counted together
 MAX_MINUTES = 15  # that wait for a store which is away; older ones are dropped
 LATE = timedelta(minutes=20)  # after it an hour may be rolled up: what comes later counts as now
@@ -70,7 +50,8 @@ class Recorder:
         self._writer, self._number = str(ObjectId()), 0
         self._lock, self._writing = threading.Lock(), threading.Lock()
         self._minutes: dict[int, Counts] = {}
-        self._unsure: deque[tuple[datetime, int, dict[str, Any]]] = deque()
+        # The write that was begun: its minute, its number, and what it adds.
+        self._unsure: tuple[datetime, int, dict[str, Any]] | None = None
         self._dropped = 0
         self._pause = WRITE_SECONDS.of(application.config)
         # A test writes when it reads: a thread would do it at any moment.
@@ -90,7 +71,7 @@ class Recorder:
                     continue
                 if classes is None:
                     classes = self._now().classes
-                found = self._named(classes, class_of(change.job)).of(outcome)
+                found = _named(classes, class_of(change.job)).of(outcome)
                 found.count += 1
                 times = times_of(change)
                 if times is not None:
@@ -101,7 +82,7 @@ class Recorder:
     def count_slice(self, job: Job, outcome: str, records: int, rejects: int, run: float) -> None:
         """Count a slice that was stored as done, or as failed."""
         with self._lock:
-            found = self._named(self._now().classes, class_of(job)).of(outcome)
+            found = _named(self._now().classes, class_of(job)).of(outcome)
             found.count += 1
             found.records += records
             found.rejects += rejects
@@ -113,7 +94,7 @@ class Recorder:
         with self._lock:
             classes = self._now().classes
             for name in names:
-                self._named(classes, name).of(CRASHED).count += 1
+                _named(classes, name).of(CRASHED).count += 1
         self._wake()
 
     def record(self, metric: Metric, value: float, labels: Labels) -> None:
@@ -132,13 +113,6 @@ class Recorder:
             counts = self._minutes[minute] = Counts()
         return counts
 
-    def _named(self, classes: ByClass, name: str) -> Figures:
-        found = classes.get(name)
-        if found is None:
-            name = name if len(classes) < MAX_CLASSES else OTHERS
-            found = classes.setdefault(name, Figures())
-        return found
-
     # --- writing -----------------------------------------------------------------------------
 
     def write(self) -> None:
@@ -156,20 +130,20 @@ class Recorder:
                 if counts:
                     self._number += 1
                     at = _not_too_late(datetime.fromtimestamp(minute * 60, UTC))
-                    self._unsure.append((at, self._number, counts.addition()))
+                    self._unsure = (at, self._number, counts.addition())
                     self._write_unsure()
 
     def _write_unsure(self) -> None:
         """Write what was begun; where an answer was lost it may be there: it is not added again."""
-        while self._unsure:
-            at, number, update = self._unsure[0]
+        if self._unsure is not None:
+            at, number, update = self._unsure
             try:
                 collections.add(self._store, at, update, self._writer, number)
             except Exception as error:
                 if self._store.is_transient(error):
                     raise
                 log.error("metrics are dropped: the store refuses them", at=at, error=str(error))
-            self._unsure.popleft()
+            self._unsure = None
         if self._dropped:
             dropped, self._dropped = self._dropped, 0
             log.error("metrics were dropped: the store was away for too long", counts=dropped)
@@ -209,65 +183,12 @@ class Recorder:
             self._try_to_write()
 
 
-def class_of(job: Job) -> str:
-    """Return the name of a job's class as it is stored, also of one that is not loaded here."""
-    stored = record_of(job).stored
-    name: str | None = stored.get("_type") if stored else None
-    return name or type(job).type_name()
-
-
-def outcome_of(change: Changed) -> str | None:
-    """Return how a change has ended a job or an attempt; None if it has not."""
-    outcome = OUTCOMES.get(change.events[0])
-    return RETRIED if outcome is FAILED and "retry" in change.events else outcome
-
-
-def times_of(change: Changed) -> tuple[float, float] | None:
-    """Return how long an attempt had waited, and how long it took, by the job's history.
-
-    Returns:
-        seconds; None where the history does not tell, as of a job that was not running.
-    """
-    if change.source != "running":
-        return None
-    try:
-        return _times_by(record_of(change.job).stored or {}, change.events, change.run_at)
-    except (AttributeError, KeyError, TypeError):  # people edit documents by hand
-        return None
-
-
-def _times_by(
-    stored: Stored, events: tuple[str, ...], run_at: datetime | None
-) -> tuple[float, float] | None:
-    history = stored.get(HISTORY) or ()
-    last = len(history) - len(events)
-    if last < 0 or history[last]["event"] != events[0]:
-        return None
-    start = last - 1
-    while start >= 0 and history[start]["event"] != "start":
-        start -= 1
-    if start < 0:
-        return None
-    started = history[start]["at"]
-    before = start - 1
-    while before >= 0 and history[before]["event"] in ("start", RELEASE):
-        before -= 1
-    queued = _queued_at(stored, history, before)
-    if queued is None:
-        return None
-    if run_at is not None and queued < run_at <= started:
-        queued = run_at
-    return (started - queued).total_seconds(), (history[last]["at"] - started).total_seconds()
-
-
-def _queued_at(stored: Stored, history: Any, before: int) -> datetime | None:
-    if before >= 0:
-        at: datetime = history[before]["at"]
-        return at
-    first = history[0]
-    if len(history) >= HISTORY_LIMIT:  # what was before is not known any more
-        return first.get("since", first["at"])  # type: ignore[no-any-return]
-    return stored.get("created_at")
+def _named(classes: ByClass, name: str) -> Figures:
+    found = classes.get(name)
+    if found is None:
+        name = name if len(classes) < MAX_CLASSES else OTHERS
+        found = classes.setdefault(name, Figures())
+    return found
 
 
 def _not_too_late(at: datetime) -> datetime:
