@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rocketjob.application import current
 from rocketjob.base.log import Logger
-from rocketjob.server.metrics import Durations, Gauge, Labels
+from rocketjob.server.metrics import Durations, Gauge, Labels, Metric
 from rocketjob_plugins.metrics.totals import Totals
 
 if TYPE_CHECKING:
@@ -88,30 +88,28 @@ def _buckets(histogram: Histogram) -> tuple[list[tuple[str, float]], float]:
 def _of_plugins(counts: Counts) -> Iterator[Family]:
     from prometheus_client import core  # optional
 
-    for name, metric in sorted(current().plugins.metrics.items()):
-        options: dict[str, Any] = {"labels": list(metric.labels)}
+    for _, metric in sorted(current().plugins.metrics.items()):
+        told = (PREFIX + _with_unit(metric), metric.help)
+        labels = list(metric.labels)
+        values: dict[Labels, tuple[Any, ...]]
         if isinstance(metric, Gauge):
-            family: Any = core.GaugeMetricFamily(
-                PREFIX + _with_unit(metric), metric.help, **options
-            )
-            values: Any = _looked_up(metric)
+            family: Any = core.GaugeMetricFamily(*told, labels=labels)
+            values = {key: (value,) for key, value in _looked_up(metric).items()}
         elif isinstance(metric, Durations):
-            family = core.HistogramMetricFamily(PREFIX + _with_unit(metric), metric.help, **options)
-            found = counts.measures.durations.get(name, {})
-            values = {labels: _buckets(each) for labels, each in found.items()}
+            family = core.HistogramMetricFamily(*told, labels=labels)
+            values = {key: _buckets(each) for key, each in counts.measures.of(metric).items()}
         else:
-            family = core.CounterMetricFamily(PREFIX + _with_unit(metric), metric.help, **options)
-            values = counts.measures.counters.get(name, {})
-        for labels, value in sorted(values.items()):
-            if len(labels) == len(metric.labels):
-                family.add_metric(labels, *(value if isinstance(value, tuple) else (value,)))
+            family = core.CounterMetricFamily(*told, labels=labels)
+            values = {key: (value,) for key, value in counts.measures.of(metric).items()}
+        for key, value in sorted(values.items()):
+            family.add_metric(key, *value)
         yield family
 
 
-def _with_unit(metric: Any) -> str:
-    unit = metric.unit if metric.unit.isidentifier() else ""
-    has_unit = not unit or metric.name.endswith(f"_{unit}")
-    return metric.name if has_unit else f"{metric.name}_{unit}"
+def _with_unit(metric: Metric) -> str:
+    """Return the name with the unit at its end, if that can be part of a name."""
+    is_told = not metric.unit.isidentifier() or metric.name.endswith(f"_{metric.unit}")
+    return metric.name if is_told else f"{metric.name}_{metric.unit}"
 
 
 def _looked_up(gauge: Gauge) -> dict[Labels, float]:

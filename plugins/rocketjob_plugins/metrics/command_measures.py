@@ -39,16 +39,10 @@ def show_measures(series: Series, as_json: bool) -> None:
 
 
 def _measured(series: Series) -> Iterator[tuple[Metric, Labels, Any]]:
-    for name, metric in sorted(current().plugins.metrics.items()):
-        found: dict[Labels, Any]
-        if isinstance(metric, Gauge):
-            found = look(metric)
-        else:
-            counters, durations = series.measures.counters, series.measures.durations
-            found = {**counters.get(name, {}), **durations.get(name, {})}
+    for _, metric in sorted(current().plugins.metrics.items()):
+        found = look(metric) if isinstance(metric, Gauge) else series.measures.of(metric)
         for labels, value in sorted(found.items()):
-            if len(labels) == len(metric.labels):  # else it was counted by an older version
-                yield metric, labels, float(value) if isinstance(value, int) else value
+            yield metric, labels, float(value) if isinstance(value, int) else value
 
 
 def look(gauge: Gauge) -> dict[Labels, float]:

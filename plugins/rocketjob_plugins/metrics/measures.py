@@ -42,6 +42,12 @@ class Measures:
         else:
             found[labels] = found.get(labels, 0) + value
 
+    def of(self, metric: Metric) -> dict[Labels, Any]:
+        """Return numbers, or histograms, of a metric by its labels as it has them now."""
+        known: Any = self.durations if isinstance(metric, Durations) else self.counters
+        found: dict[Labels, Any] = known.get(metric.name, {})
+        return {labels: found[labels] for labels in found if len(labels) == len(metric.labels)}
+
     def merge(self, other: Measures, times: int = 1) -> None:
         """Add all that other ones have, or take it away."""
         for name, numbers in other.counters.items():
