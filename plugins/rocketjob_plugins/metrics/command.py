@@ -15,7 +15,7 @@ from rocketjob.cli.output import Cell, Column, print_json, print_table
 from rocketjob.cli.session import fits_terminal
 from rocketjob.cli.types import STORED_CLASS, Since
 from rocketjob_plugins.metrics.command_measures import show_measures
-from rocketjob_plugins.metrics.figures import Figures
+from rocketjob_plugins.metrics.figures import Figures, total
 from rocketjob_plugins.metrics.present import spread, spread_as_json
 from rocketjob_plugins.metrics.series import By, MetricsError, Series, read
 
@@ -70,8 +70,10 @@ def metrics(
     """
     if of_plugins and classes:
         raise click.UsageError("--class and --of-plugins cannot be given together")
-    end = clock.now() - until if isinstance(until, timedelta) else until
-    begin = clock.now() - since if isinstance(since, timedelta) else since
+    now = clock.now()  # once, or eight hours were a little more, and shown by the hour
+    begin, end = (
+        now - each if isinstance(each, timedelta) else each for each in (since, until or now)
+    )
     try:
         series = read(begin, end, by=by)
     except MetricsError as error:
@@ -117,19 +119,12 @@ def _print(series: Series, names: list[str]) -> None:
     if len(names) > 1:
         of_all = [point.total for point in series.points]
         whole = of_all if len(names) == len(series.classes) else _sums(series, names)
-        rows.append(_row(series, "all", _sum(whole), whole))
+        rows.append(_row(series, "all", total(whole), whole))
     print_table(columns, [row[: len(columns)] for row in rows])
 
 
 def _sums(series: Series, names: list[str]) -> list[Figures]:
-    return [_sum(list(each)) for each in zip(*(series.of(name) for name in names), strict=True)]
-
-
-def _sum(figures: Sequence[Figures]) -> Figures:
-    found = Figures()
-    for each in figures:
-        found.merge(each)
-    return found
+    return [total(each) for each in zip(*(series.of(name) for name in names), strict=True)]
 
 
 def _row(

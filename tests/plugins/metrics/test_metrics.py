@@ -1,5 +1,6 @@
 """What becomes of jobs is counted, written once, summed up and removed."""
 
+import itertools
 import json
 import os
 import threading
@@ -445,6 +446,15 @@ def test_the_command_prints_json_a_line_for_each_class(rocketjob):
     told = json.loads(line)
     assert (told["class"], told["completed"], told["run"]["max"]) == ("MeteredJob", 1, 2.0)
     assert [point["completed"] for point in told["points"]] == [1]
+
+
+def test_eight_hours_are_shown_by_the_minute_however_long_the_command_takes(rocketjob, monkeypatch):
+    MeteredJob.create()
+    rocketjob.work_off()
+    now, looks = clock.now, itertools.count()
+    monkeypatch.setattr(clock, "now", lambda: now() + timedelta(milliseconds=next(looks)))
+    (line,) = run(rocketjob, "--since", "8h", "--json").stdout.splitlines()
+    assert json.loads(line)["step"] == 60
 
 
 def test_a_name_that_matches_nothing_is_exit_code_1(rocketjob):
