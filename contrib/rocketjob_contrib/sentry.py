@@ -40,21 +40,14 @@ class Instrumentation:
     def perform(self, job: Job, part: int | None) -> Generator[None, Any, Any]:
         with sentry_sdk.isolation_scope() as scope:
             scope.clear_breadcrumbs()
-            name = type(job).type_name()
-            scope.set_transaction_name(name)
-            scope.set_tags({"job_class": name, "job_id": str(job.id)})
-            if part is not None:
-                scope.set_tag("slice", str(part))
+            _tag(scope, job, part)
             return (yield)
 
     @hookimpl(optionalhook=True)
     def slice_done(self, job: Job, slice: Any) -> None:
         if slice.state == "failed" and slice.error is not None:
             with sentry_sdk.new_scope() as scope:
-                name = type(job).type_name()
-                scope.set_transaction_name(name)
-                scope.set_tags({"job_class": name, "job_id": str(job.id)})
-                scope.set_tag("slice", str(slice.number))
+                _tag(scope, job, slice.number)
                 sentry_sdk.capture_exception(slice.error)
 
     @hookimpl
@@ -72,6 +65,15 @@ def instrument() -> Instrumentation:
     current().plugins.register(plugin, "sentry")
     sentry_sdk.get_global_scope().add_event_processor(_tagged)
     return plugin
+
+
+def _tag(scope: sentry_sdk.Scope, job: Job, part: int | None) -> None:
+    """Say of what is sent within a scope which job it is of, and which slice."""
+    name = type(job).type_name()
+    scope.set_transaction_name(name)
+    scope.set_tags({"job_class": name, "job_id": str(job.id)})
+    if part is not None:
+        scope.set_tag("slice", str(part))
 
 
 def _tagged(event: Event, hint: Hint) -> Event | None:
