@@ -106,7 +106,10 @@ class Progress(Job, abstract=True):
     @before("start")
     def _begin_without_progress(self) -> None:
         if not self.keeps_progress and self.reported is not None:
-            self.reported, self.progress_text, self.percent_complete = None, None, 0
+            self._forget_progress()
+
+    def _forget_progress(self) -> None:
+        self.reported, self.progress_text, self.percent_complete = None, None, 0
 
     @before("save")
     def _store_progress(self) -> None:

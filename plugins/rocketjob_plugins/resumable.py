@@ -77,7 +77,7 @@ class Resumable(Progress, abstract=True):
     def _start_over(self) -> None:
         if self.start_over:
             self.checkpointed, self.resumes, self.start_over = {}, {}, False
-            self.reported, self.progress_text, self.percent_complete = None, None, 0
+            self._forget_progress()
 
     def checkpoint(self, **values: Any) -> None:
         """Store how far the job is; the next attempt finds it in `checkpointed`.

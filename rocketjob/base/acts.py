@@ -6,6 +6,9 @@ A command, a page or a script of an administrator says who acts, and why::
         job.abort()
 
 What a worker does is no act of anybody: jobs are performed in a context of their own.
+
+An `Act` is who and why, a `Deed` each change made meanwhile. `rocketjob.model.deeds` makes the
+deeds and asks the hook `act_writes` what is to be stored with them; the plugin `audit` answers.
 """
 
 from __future__ import annotations
@@ -34,7 +37,7 @@ def _how(text: str) -> str:
     return brief(text, 200)
 
 
-@attrs.define(kw_only=True)
+@attrs.frozen(kw_only=True)
 class Act:
     """What a person is doing.
 
@@ -43,14 +46,12 @@ class Act:
         how: such as `rocketjob jobs retry`, or `POST /jobs/{id}/retry`.
         via: `command`, `web` or `code`.
         reason: why, in the person's words.
-        recorded: how many changes have been recorded so far.
     """
 
     by: str | None = attrs.field(default=None, converter=_name)
     how: str = attrs.field(default="", converter=_how)
     via: str = "code"
     reason: str | None = attrs.field(default=None, converter=_reason)
-    recorded: int = 0
 
 
 @attrs.frozen(kw_only=True)
@@ -76,12 +77,15 @@ class Deed:
 
 _act: contextvars.ContextVar[Act | None] = contextvars.ContextVar("act", default=None)
 begun = False
-"""Whether there has been any act in this process: in a worker there is none, and nothing to ask."""
+"""Whether there has been any act in this process: in a worker there is none, and nothing to ask.
+
+Whatever is done for each job asks this first, since it costs next to nothing.
+"""
 
 
 def present() -> Act | None:
     """Return the act that is under way here; None if it is nobody's."""
-    return _act.get() if begun else None
+    return _act.get()
 
 
 def end() -> None:

@@ -1,4 +1,8 @@
-"""What plugins store together with a change that a person makes: the hook `act_writes`."""
+"""What plugins store together with a change that a person makes: the hook `act_writes`.
+
+A document asks `beside`, `of_save` or `beside_many`, and stores what it gets in its own step; what
+is not a document asks `told`, or has `record` store it. Secrets are hidden here, for all plugins.
+"""
 
 from __future__ import annotations
 
@@ -38,8 +42,8 @@ def beside(document: Any, event: str, before: Any, after: Any) -> Sequence[Inser
         before: what was stored of what is changed, by key; a callable is called only if need be.
         after: what is stored now, likewise.
     """
-    act = acts.present()
-    if act is None or not context.current().plugins.listens("act_writes"):
+    act = _act_to_tell()
+    if act is None:
         return ()
     whole = event in WHOLE
     deed = Deed(
@@ -68,8 +72,8 @@ def of_save(
 
 def beside_many(documents: Sequence[Any]) -> Sequence[Insert | Also]:
     """Return what is to be stored with many new documents: one record for all."""
-    act, first = acts.present(), documents[0]
-    if act is None or not context.current().plugins.listens("act_writes"):
+    act, first = _act_to_tell(), documents[0]
+    if act is None:
         return ()
     if len(documents) == 1:
         return beside(first, "create", {}, first.to_document())
@@ -107,12 +111,18 @@ def told(event: str, kind: str, **more: Any) -> Sequence[Insert | Also]:
     Args:
         event, kind, more: of the `Deed`.
     """
-    act = acts.present()
-    if act is None or not context.current().plugins.listens("act_writes"):
+    act = _act_to_tell()
+    if act is None:
         return ()
     hidden = {key: _hidden(more.get(key, {})) for key in ("before", "after")}
     more["id"] = without_secrets(more.get("id"))
     return _written(act, Deed(event=event, kind=kind, **{**more, **hidden}))
+
+
+def _act_to_tell() -> Act | None:
+    """Return the act that is under way here, if any plugin wants to know of it."""
+    act = acts.present()
+    return act if act is not None and context.current().plugins.listens("act_writes") else None
 
 
 def _kind(document: Any) -> str:
@@ -130,7 +140,6 @@ def _name_of(document: Any) -> str:
 def _written(act: Act, deed: Deed) -> Sequence[Insert | Also]:
     """Return what the plugins bring; what cannot be recorded is not done."""
     brought = context.current().plugins.collect("act_writes", _refuse, act=act, deed=deed)
-    act.recorded += 1
     return [_with_id(each) for each in brought]
 
 

@@ -96,6 +96,12 @@ def list_of(
     return _marked(Expected(text, fits, refusal, is_list=True, optional=optional))
 
 
+def stored_beside(specification: F) -> F:
+    """State that a hook returns what is stored with a change: inserts and writes along."""
+    text = "what is stored with the change: rocketjob.store.Insert and Also"
+    return list_of(text, is_stored_beside, refused_beside, optional=True)(specification)
+
+
 def _marked(expected: Expected) -> Callable[[F], F]:
     def decorate(specification: F) -> F:
         setattr(specification, MARK, expected)

@@ -50,10 +50,10 @@ class AuditRecord:
     @property
     def what(self) -> str:
         """What was changed, in words."""
-        words = [self.name if self.kind == "job" else f"{self.kind} {self.name or ''}".strip()]
-        if self.id is not None and str(self.id) not in words[0]:  # type: ignore[operator]
-            words.append(str(self.id))
-        return " ".join(filter(None, words))
+        words = " ".join(filter(None, ("" if self.kind == "job" else self.kind, self.name)))
+        if self.id is None or str(self.id) in words:  # a document without a name has its id for it
+            return words
+        return f"{words} {self.id}".lstrip()
 
     @property
     def change(self) -> str:

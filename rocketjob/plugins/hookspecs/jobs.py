@@ -8,9 +8,7 @@ from typing import TYPE_CHECKING
 from rocketjob.plugins.answers import (
     answer,
     is_nothing,
-    is_stored_beside,
-    list_of,
-    refused_beside,
+    stored_beside,
 )
 from rocketjob.plugins.hookspecs.marks import hookspec, wrapped
 
@@ -114,12 +112,7 @@ def jobs_changed(changes: list[Changed]) -> None:
 
 
 @hookspec
-@list_of(
-    "what is stored with the change: rocketjob.store.Insert and Also",
-    is_stored_beside,
-    refused_beside,
-    optional=True,
-)
+@stored_beside
 def transition_writes(
     job: Job, event: str, source: str, target: str
 ) -> Sequence[Insert | Also] | None:

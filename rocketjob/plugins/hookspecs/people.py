@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rocketjob.plugins.answers import is_section, is_stored_beside, list_of, refused_beside
+from rocketjob.plugins.answers import is_section, list_of, stored_beside
 from rocketjob.plugins.hookspecs.marks import hookspec
 
 if TYPE_CHECKING:
@@ -16,12 +16,7 @@ if TYPE_CHECKING:
 
 
 @hookspec
-@list_of(
-    "what is stored with the change: rocketjob.store.Insert and Also",
-    is_stored_beside,
-    refused_beside,
-    optional=True,
-)
+@stored_beside
 def act_writes(act: Act, deed: Deed) -> Sequence[Insert | Also] | None:
     """Return what is to be stored together with a change that a person makes: both are, or neither.
 
