@@ -25,8 +25,13 @@ def note(job: Any, part: int | None, stack: Sequence[str]) -> None:
         {**job.write_guard(), "state": "running"}, {"$set": {STUCK: value}}
     )
     if found.matched_count:
-        where = stack[-2].strip() if len(stack) > 1 else ""
-        job.logger.warning("stuck", part=part, after=str(job.stuck_after), at=where)
+        job.logger.warning("stuck", part=part, after=str(job.stuck_after), at=place_of(stack))
+
+
+def place_of(stack: Sequence[str]) -> str:
+    """Return the last line of a stack that names a file; nothing where its source is not known."""
+    lines = (line.strip() for line in reversed(stack))
+    return next((line for line in lines if line.startswith("File")), "")
 
 
 def of(stored: dict[str, Any]) -> dict[str, Any] | None:

@@ -74,12 +74,12 @@ def hanging(patient: Patient) -> Iterator[Finding]:
     for stored in patient.store.collection(COLLECTION).find(filter, limit=100):
         if (found := stuck.of(stored)) is None:
             continue
-        lines = found.get("stack") or [""]
-        at = next((line.strip() for line in reversed(lines) if line.strip().startswith("File")), "")
+        lines = found.get("stack") or []
         yield Finding(
             "jobs",
             WARNING,
-            f"{stored['_type']} {stored['_id']} is stuck on {found.get('worker')}: {at}",
+            f"{stored['_type']} {stored['_id']} is stuck on {found.get('worker')}: "
+            f"{stuck.place_of(lines)}",
             f"see its stack: rocketjob jobs show {stored['_id']}; give it a timeout, or abort it",
             {"id": stored["_id"], "at": str(found["at"]), "stack": lines},
         )

@@ -72,6 +72,10 @@ class Watched:
         due = inf if until is None or self.is_asked else until
         return min(due, self.stuck_at, inf if self.is_lost else self.give_up_at)
 
+    def put_off(self, at: float) -> None:
+        """Try nothing before a time that has failed now; what is to be done later stays so."""
+        self.stuck_at, self.give_up_at = max(self.stuck_at, at), max(self.give_up_at, at)
+
 
 class Limits:
     """Watches the jobs of one pool that have limits.
@@ -124,21 +128,25 @@ class Limits:
 
     def _attend_to(self, watched: Watched, now: float) -> None:
         try:
-            if watched.stuck_at <= now:
-                watched.stuck_at = inf
-                stuck.note(watched.job, watched.part, stack_of(watched.thread))
-            if not watched.is_asked and watched.performance.is_due():
-                watched.is_asked, watched.give_up_at = True, now + GIVE_UP_SECONDS
-                watched.performance.ask_for_time()
-                if self._board is not None:
-                    self._board.set_deadline(watched.number, 0.0)
+            self._ask_if_due(watched, now)
             if watched.give_up_at <= now and not watched.is_lost:
                 self._give_up(watched)
+            if watched.stuck_at <= now:
+                stuck.note(watched.job, watched.part, stack_of(watched.thread))
+                watched.stuck_at = inf
         except Exception as error:
             log.warning("a limit cannot be seen to yet", job=repr(watched.job), error=str(error))
-            watched.give_up_at = min(watched.give_up_at, now + RETRY_SECONDS)
-            if watched.is_asked:
-                watched.give_up_at = now + RETRY_SECONDS
+            watched.put_off(now + RETRY_SECONDS)
+
+    def _ask_if_due(self, watched: Watched, now: float) -> None:
+        """Ask it to end, unless it has by now: its thread may be at the next one already."""
+        with self._changed:
+            if watched.is_asked or watched not in self._watched or not watched.performance.is_due():
+                return
+            watched.is_asked, watched.give_up_at = True, now + GIVE_UP_SECONDS
+            if self._board is not None:
+                self._board.set_deadline(watched.number, 0.0)
+            watched.performance.ask_for_time()
 
     def _give_up(self, watched: Watched) -> None:
         """Fail what a thread hangs at, and leave the thread to itself."""

@@ -1,11 +1,14 @@
 """A job that hangs past its timeout is failed in the store; what its thread brings is refused."""
 
 from datetime import timedelta
+from math import inf
 
 import pytest
 
 from rocketjob import Job
 from rocketjob.base import clock
+from rocketjob.jobs import stuck
+from rocketjob.jobs.performance import performance_of
 from rocketjob.server.checks import Patient
 from rocketjob.server.stalled import fail_overdue
 from rocketjob.server.waiting_checks import hanging
@@ -137,6 +140,38 @@ def test_a_stack_of_an_earlier_claim_is_not_shown(rocketjob):
         job.collection().update_one({"_id": job.id}, {"$inc": {"claim_number": 1}})
         assert [*job.reload().remarks()] == []
         gate.open()
+
+
+def test_a_stack_that_cannot_be_noted_is_noted_later_and_ends_nothing(rocketjob, monkeypatch):
+    monkeypatch.setattr(limits, "RETRY_SECONDS", 0.05)
+    note, errors = stuck.note, [ConnectionError("the store is away")] * 2
+
+    def away_at_first(*args):
+        if errors:
+            raise errors.pop()
+        note(*args)
+
+    monkeypatch.setattr(stuck, "note", away_at_first)
+    job = StuckJob.create()
+    with running_pool(rocketjob):
+        eventually(lambda: [*job.reload().remarks()])
+        gate.open()
+    assert (job.reload().state, job.failure_count) == ("completed", 0)
+
+
+def test_a_thread_is_not_asked_to_end_for_the_job_that_it_had_before():
+    job = HangingJob()
+    performance_of(job).begin(timedelta(0))
+    ended = limits.Watched(job, None, lambda error: True, 1, 0, performance_of(job), inf)
+    slots = Slots(1)
+    try:
+        slots.performing(1, job.id)
+        slots.set_deadline(1, 1.0)  # of the next
+        limits.Limits(1, slots)._attend_to(ended, clock.elapsed())
+        assert performance_of(job).asked is None
+        assert slots.overdue(2.0) == [str(job.id)]
+    finally:
+        slots.close()
 
 
 def test_the_supervisor_sees_what_nobody_in_the_process_has_minded():
