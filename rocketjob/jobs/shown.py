@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 
 from rocketjob.base.passwords import without_passwords
 from rocketjob.base.text import at
-from rocketjob.jobs import claims
+from rocketjob.jobs import claims, stuck
 from rocketjob.jobs.job import Job
 from rocketjob.jobs.unknown import UnknownJob
 from rocketjob.model.encrypted_fields import HIDDEN, Sealed
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 STANDARD = tuple(Job.fields())
 """The fields that every job has."""
 
-KEPT_BESIDE = frozenset((HISTORY, claims.QUARANTINED, claims.AWAITED))
+KEPT_BESIDE = frozenset((HISTORY, claims.QUARANTINED, claims.AWAITED, stuck.STUCK))
 """What the system stores of a job besides its fields, and what begins with an underscore."""
 
 _problems: WeakKeyDictionary[Job, str] = WeakKeyDictionary()
@@ -84,13 +84,15 @@ def class_name(job: Job) -> str:
 
 def unknown_fields(job: Job) -> dict[str, Any]:
     """Return what is stored of a job and is no field of its class, or of the class it has here."""
-    known = {field.key for field in job.fields().values()} | KEPT_BESIDE
     stored = record_of(job).stored or {}
-    return {
-        key: _readable(stored[key])
-        for key in sorted(stored.keys() - known)
-        if not key.startswith("_")
-    }
+    return {key: _readable(stored[key]) for key in unknown_keys(job)}
+
+
+def unknown_keys(job: Job) -> list[str]:
+    """Return the keys of these fields."""
+    known = {field.key for field in job.fields().values()} | KEPT_BESIDE
+    unknown = (record_of(job).stored or {}).keys() - known
+    return sorted(key for key in unknown if not key.startswith("_"))
 
 
 def _readable(value: Any) -> Any:

@@ -12,7 +12,7 @@ from rocketjob.jobs.claims import COLLECTION
 from rocketjob.jobs.exception import message_of
 from rocketjob.jobs.fit import check_fits
 from rocketjob.jobs.job import Job
-from rocketjob.jobs.shown import KEPT_BESIDE
+from rocketjob.jobs.shown import unknown_keys
 from rocketjob.model.record import record_of
 from rocketjob.model.registry import lookup
 from rocketjob.model.renewal import newer_than
@@ -63,7 +63,6 @@ class Survey:
     findings: list[Finding] = attrs.field(factory=list)
     more: int = 0
     _known: dict[tuple[str, str, str], Finding] = attrs.field(factory=dict)
-    _keys: dict[type, frozenset[str]] = attrs.field(factory=dict)
 
     def look(self, store: Store, told: Callable[[int], None]) -> Survey:
         """Look at all jobs that are not finished, in pages.
@@ -116,19 +115,14 @@ class Survey:
 
     def _left_over(self, job: Job) -> Iterator[Judged]:
         """Yield what is stored of a job that fits, and that its class does not know."""
-        cls, stored = type(job), record_of(job).stored or {}
-        known = self._keys.get(cls)
-        if known is None:
-            keys = {field.key for field in cls.fields().values()}
-            known = self._keys[cls] = frozenset(keys | KEPT_BESIDE)
-        for key in stored.keys() - known:
-            if not key.startswith("_"):
-                text = "is stored, and no field of the class: renamed? field(formerly=...) reads it"
-                yield UNKNOWN_FIELD, cls.type_name(), key, text
+        name, stored = type(job).type_name(), record_of(job).stored or {}
+        for key in unknown_keys(job):
+            text = "is stored, and no field of the class: renamed? field(formerly=...) reads it"
+            yield UNKNOWN_FIELD, name, key, text
         for key, value in job.unique_keys().items():
             if stored.get(key) != value:
                 text = "is not the class's key any more: `rocketjob jobs migrate` makes it again"
-                yield OLD_KEY, cls.type_name(), key, text
+                yield OLD_KEY, name, key, text
 
 
 def pages(store: Store, filter: Filter) -> Iterator[list[Stored]]:

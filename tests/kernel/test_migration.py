@@ -9,6 +9,8 @@ from click.testing import CliRunner
 
 from rocketjob import Job, field
 from rocketjob.cli.root import make_cli
+from rocketjob.jobs import stuck
+from rocketjob.jobs.shown import unknown_fields
 from rocketjob.queue import survey as surveys
 from rocketjob.queue.migration import Migration
 from rocketjob.queue.survey import Survey
@@ -188,6 +190,16 @@ def test_the_survey_tells_what_this_code_could_not_run(rocketjob):
     )
     (misfit, *_) = Survey().look(rocketjob.store, silent).findings
     assert (misfit.example, misfit.text) == (first.id, "must be int, not str 'many'")
+
+
+def test_what_the_system_keeps_of_a_job_is_no_field_that_is_missing(rocketjob):
+    job = before().create()
+    job.start()
+    stuck.note(job, None, ["  File ..."])
+    job.collection().update_one({"_id": job.id}, {"$set": {"suspected": 1, "awaited": job.run_at}})
+    assert {"stuck", "suspected", "awaited"} <= stored(job.id).keys()
+    assert unknown_fields(job.reload()) == {}
+    assert survey(rocketjob)[1] == []
 
 
 def test_arguments_and_classes_that_raise_are_findings_too(rocketjob):
