@@ -31,7 +31,7 @@ from rocketjob.queue.eligible import Eligible, more_urgent_than
 from rocketjob.queue.limits import ClaimRefused, LimitedClaim, Seen, limits_of
 from rocketjob.queue.lookout import REST, Lookout, Place, Rounds
 from rocketjob.queue.narrowing import Narrowing
-from rocketjob.queue.unusable import fail_claimed, fail_queued
+from rocketjob.queue.unusable import fail_claimed, fail_queued, loaded
 from rocketjob.store import Collection, Filter, Store
 from rocketjob.store.context import Plugins
 
@@ -224,7 +224,7 @@ class Queue:
         running = sorted(self._jobs().find(filter), key=_place)
         for stored in running:
             if after is None or _place(stored) > after:
-                job = None if self._is_of_newer(stored) else _loaded(stored)
+                job = None if self._is_of_newer(stored) else loaded(stored)
                 if job is not None:
                     yield job
 
@@ -471,12 +471,3 @@ class Queue:
 def _place(stored: Mapping[str, Any]) -> Place:
     """Return where a job stands in `ORDER`."""
     return stored["priority"], stored["_id"]
-
-
-def _loaded(stored: dict[str, Any]) -> Job | None:
-    """Return a running job; None if its document cannot be read: it must not stop the others."""
-    try:
-        return Job.from_document(stored)
-    except Exception:
-        log.exception("a running job cannot be loaded", job_id=str(stored["_id"]))
-        return None

@@ -15,6 +15,15 @@ from rocketjob.store import Also, Insert, Store, Unit, Write
 log = Logger("rocketjob.queue")
 
 
+def loaded(stored: dict[str, Any]) -> Job | None:
+    """Return a running job; None if its document cannot be read: it must not stop the others."""
+    try:
+        return Job.from_document(stored)
+    except Exception:
+        log.exception("a running job cannot be loaded", job_id=str(stored["_id"]))
+        return None
+
+
 def fail_claimed(store: Store, stored: Mapping[str, Any], error: Exception) -> bool:
     """Fail a claimed job by its document alone; return whether it was still claimed."""
     try:

@@ -20,6 +20,7 @@ from rocketjob.base.log import Logger
 from rocketjob.jobs import claims
 from rocketjob.jobs.job import Job
 from rocketjob.model.record import HISTORY
+from rocketjob.queue.unusable import loaded
 from rocketjob.server.worker_process import Process
 from rocketjob.store import Store
 from rocketjob.worker import runner
@@ -90,7 +91,9 @@ class Stalled:
 
 
 def fail_overdue(names: Iterable[str], claimed_by: str) -> None:
-    """Fail the jobs for which a process was ended; parts of jobs are reclaimed as after a crash.
+    """Fail the jobs for which a process was ended.
+
+    Parts of jobs, and jobs that cannot be read any more, are reclaimed as after a crash.
 
     Raises:
         Exception: the store cannot be reached.
@@ -100,8 +103,7 @@ def fail_overdue(names: Iterable[str], claimed_by: str) -> None:
             continue
         held = {"_id": ObjectId(name), "claimed_by": claimed_by, "state": "running"}
         stored = Job.collection().find_one(held)
-        if stored is not None:
-            job = Job.from_document(stored)
+        if stored is not None and (job := loaded(stored)) is not None:
             claims.hold(job, claims.claim_in(stored))
             error = JobTimeout(
                 f"It has not ended within its timeout of {job.timeout}; its worker process was "

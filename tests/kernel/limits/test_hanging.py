@@ -5,7 +5,7 @@ from math import inf
 
 import pytest
 
-from rocketjob import Job
+from rocketjob import Job, after
 from rocketjob.base import clock
 from rocketjob.jobs import stuck
 from rocketjob.jobs.performance import performance_of
@@ -199,3 +199,20 @@ def test_a_job_for_which_a_process_was_ended_fails_with_its_timeout(rocketjob):
     assert (job.state, job.exception.class_name) == ("failed", "JobTimeout")
     assert "a job in it held the interpreter" in job.exception.message
     assert claimed.id == job.id
+
+
+def test_one_that_cannot_be_read_any_more_does_not_keep_the_supervisor_from_the_others(rocketjob):
+    class ShyHangingJob(HangingJob):
+        shy: bool = False
+
+        @after("initialize")
+        def hide(self):
+            if self.shy:
+                raise RuntimeError("cannot be loaded")
+
+    shy, other = ShyHangingJob.create(timeout=FAST), HangingJob.create(timeout=FAST)
+    assert len(rocketjob.queue.claim(2)) == 2
+    Job.collection().update_one({"_id": shy.id}, {"$set": {"shy": True}})
+    fail_overdue([str(shy.id), str(other.id)], rocketjob.queue.claimed_by)
+    assert other.reload().exception.class_name == "JobTimeout"
+    assert Job.collection().find_one({"_id": shy.id})["state"] == "running"  # is reclaimed
