@@ -57,7 +57,8 @@ def pack(messages: list[Message], secret: str) -> str:
 def unpack(value: str | None, secret: str) -> list[Message]:
     """Return the messages of a cookie; none if it was not signed here."""
     data, _, signature = (value or "").rpartition(".")
-    if not data or not hmac.compare_digest(_signature(data, secret), signature):
+    signed = _signature(data, secret).encode()
+    if not data or not hmac.compare_digest(signed, signature.encode()):
         return []
     return [Message(*row) for row in json.loads(base64.urlsafe_b64decode(data))]
 

@@ -11,6 +11,7 @@ import inspect
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -80,8 +81,8 @@ def _refusal(request: Request, refused: Refused) -> Response:
     """Return the answer to somebody who may not look; in place of a page it would not be seen."""
     if request.headers.get("hx-boosted") != "true":
         return refused.response
-    url = request.url
-    path = url.path + (f"?{url.query}" if url.query else "")
+    query = request.scope["query_string"].decode("latin-1")
+    path = quote(f"/{request.scope['path'].lstrip('/')}") + (f"?{query}" if query else "")
     return Response(headers={"HX-Redirect": path})  # the browser itself goes there
 
 
@@ -98,7 +99,7 @@ async def identify(site: Site, request: Request) -> Identity:
         Refused: somebody who may not even look, or another site.
     """
     if is_cross_site(request.method, request.headers):
-        log.warning("a request from another site was refused", path=request.url.path)
+        log.warning("a request from another site was refused", path=request.scope["path"])
         raise Refused(CROSS_SITE)
     authorize = site.settings.authorize
     if authorize is None:

@@ -124,6 +124,8 @@ def endpoint(site: Site) -> Callable[[Request], Awaitable[Response]]:
         if request.scope.get(CANNOT_STREAM):
             return Response(status_code=204)  # which says: do not ask again
         headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        if request.method == "HEAD":  # a stream would never end
+            return Response(headers=headers, media_type="text/event-stream")
         return StreamingResponse(stream(pulse), media_type="text/event-stream", headers=headers)
 
     return call

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import Any
-from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import Request
@@ -14,6 +14,7 @@ from rocketjob_contrib.mission_control.routes import SAFE
 
 CANNOT_STREAM = "rocketjob.cannot_stream"
 """The key of a scope in which a host says that a stream would hold one of its few threads."""
+_HOST = re.compile(r"(\[(?P<v6>[0-9a-f:.]+)\]|(?P<name>[a-z0-9.-]+))(:[0-9]*)?")
 OF_PROXIES = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 SOURCES = (
     "default-src 'none'",
@@ -74,7 +75,8 @@ def is_cross_site(method: str, headers: Headers) -> bool:
     origin = headers.get("origin")
     if origin is None:
         return False
-    return urlsplit(origin).netloc.lower() != headers.get("host", "").lower()
+    host = headers.get("host", "").lower()
+    return not host or origin.lower().partition("://")[2] != host
 
 
 def is_from_script(headers: Any) -> bool:
@@ -91,8 +93,10 @@ def is_local(request: Request) -> bool:
     if any(name in request.headers for name in OF_PROXIES):
         return False
     client = request.client
-    host = urlsplit(f"//{request.headers.get('host', '')}").hostname or ""
-    return client is not None and is_loopback(client.host) and is_loopback(host)
+    host = _HOST.fullmatch(request.headers.get("host", "").lower())
+    if client is None or host is None:
+        return False
+    return is_loopback(client.host) and is_loopback(host["v6"] or host["name"])
 
 
 def is_loopback(host: str) -> bool:
