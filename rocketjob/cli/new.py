@@ -57,7 +57,7 @@ def plugin(name: str, into: str) -> None:
 @click.argument("name")
 @click.option("--into", default=".", metavar="DIRECTORY", help="where the new directory is made")
 def project(name: str, into: str) -> None:
-    """Write an application: jobs, settings, tests, a Dockerfile and a systemd unit.
+    """Write an application: jobs, settings, tests, a Dockerfile, a compose file, a systemd unit.
 
     It is a directory NAME, ready to be installed, tested and run. Nothing that exists is
     overwritten.

@@ -3,7 +3,6 @@
 import http.client
 import json
 import socket
-from pathlib import Path
 
 import pytest
 
@@ -12,8 +11,6 @@ from rocketjob.server.health import answering
 from rocketjob.server.notifying import Notifier
 from rocketjob.server.supervisor import HUNG_SECONDS, Supervisor
 from rocketjob.testing import sandbox
-
-DOCS = Path(__file__).parents[3] / "docs"
 
 
 class Answered:
@@ -107,17 +104,3 @@ def test_without_systemd_and_without_its_socket_nothing_happens():
     Notifier.of({}, 1).ready("")
     notifier = Notifier.of({"NOTIFY_SOCKET": "/nonexistent/x", "WATCHDOG_PID": "2"}, 1)
     notifier.alive()
-
-
-def test_the_unit_of_the_page_and_of_new_projects_say_the_same():
-    import rocketjob
-
-    template = Path(rocketjob.__file__).parent / "cli/templates/project/deploy"
-    (unit,) = template.glob("*.service.template")
-    page = (DOCS / "servers.md").read_text()
-    service = [line for line in unit.read_text().splitlines() if line[:1] not in ("#", "[", "")]
-    keys = {line.partition("=")[0] for line in service}
-    for line in service:
-        if "@name@" not in line and "ExecStart" not in line:
-            assert line in page
-    assert {"Type", "WatchdogSec", "TimeoutStopSec", "KillMode"} <= keys
