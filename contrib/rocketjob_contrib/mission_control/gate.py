@@ -106,8 +106,11 @@ async def identify(site: Site, request: Request) -> Identity:
         if not is_local(request):
             raise Refused(NOT_LOCAL)
         return EVERYBODY
-    answer = authorize(request)
-    identity = await answer if inspect.isawaitable(answer) else answer
+    if inspect.iscoroutinefunction(authorize):
+        identity = await authorize(request)
+    else:  # it may look at the database: not in the way of other requests
+        answer = await run_in_threadpool(authorize, request)
+        identity = await answer if inspect.isawaitable(answer) else answer
     if identity is None:
         raise Refused(SIGN_IN)
     if isinstance(identity, Response):  # the script would put a login into the page

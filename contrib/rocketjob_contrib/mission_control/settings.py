@@ -30,8 +30,9 @@ class WebSettings:
     Attributes:
         authorize: called with each request (of Starlette, unless an adapter hands on the host's
             own), it returns an `Identity`; or None for somebody who may not even look; or a
-            response, such as a redirect to the login. It may be async. Without it everybody is an
-            admin, and only requests from this machine are answered.
+            response, such as a redirect to the login. It is called on a thread, where it may ask a
+            database, unless it is async. Without it everybody is an admin, and only requests from
+            this machine are answered.
         policy: what the roles allow; a class below `Policy` for rules of your own.
         read_only: whether nobody can change anything, whatever the roles.
         redact_messages: whether the messages of exceptions, which often quote a record, are shown

@@ -1,5 +1,7 @@
 """Who may do what: the table of routes against the roles, read-only mode, this machine only."""
 
+import asyncio
+
 import pytest
 
 from rocketjob import Job
@@ -138,6 +140,15 @@ def test_W108_the_callback_gets_the_request_and_may_be_async(rocketjob):
 
     assert browser(authorize=who, client=("10.0.0.7", 1)).get("/jobs").status_code == 200
     assert seen == ["/jobs"]
+
+
+def test_W108_a_callback_that_is_not_async_may_wait_as_it_holds_up_nobody(rocketjob):
+    def who(request):
+        with pytest.raises(RuntimeError, match="no running event loop"):
+            asyncio.get_running_loop()
+        return Identity("ada", {"view"})
+
+    assert browser(authorize=who).get("/jobs").status_code == 200
 
 
 def test_W108_nobody_is_refused_and_a_wrong_answer_lets_nobody_in(rocketjob):

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import attrs
 from starlette.applications import Starlette
+from starlette.requests import Request
 
+from rocketjob_contrib.mission_control.access import Identity
 from rocketjob_contrib.mission_control.app import create_app
 from rocketjob_contrib.mission_control.settings import WebSettings
 
@@ -19,4 +21,9 @@ def hosted(settings: WebSettings) -> Starlette:
     """Return Mission Control for a host that calls `authorize` itself, with its own request."""
     if settings.authorize is None:
         return create_app(settings)  # open to this machine only
-    return create_app(attrs.evolve(settings, authorize=lambda request: request.scope[IDENTITY]))
+
+    async def known(request: Request) -> Identity | None:
+        identity: Identity | None = request.scope[IDENTITY]
+        return identity
+
+    return create_app(attrs.evolve(settings, authorize=known))
