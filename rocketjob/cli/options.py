@@ -126,7 +126,7 @@ def global_options() -> list[GlobalOption]:
         GlobalOption(_declaration("app", ("-a",)), **_attributes("app", {})),
         GlobalOption(_declaration("url", ()), **_attributes("url", {})),
         GlobalOption(
-            ["-c", "--config", "file"],
+            ["-c", "--config", "config_file"],
             metavar="FILE",
             expose_value=False,
             callback=_record_file,

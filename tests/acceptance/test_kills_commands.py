@@ -31,6 +31,7 @@ def run(tmp_path, scenario, mode):
         "sync",
         "sync_changed",
         "resubmit",
+        "batch_upload",
         "register",
         "bury",
         "unregister",

@@ -25,6 +25,7 @@ from pathlib import Path
 from dying import CALLS, Points, check, in_a_process
 
 from rocketjob import Job, Server, application, field
+from rocketjob.base.acts import acting
 from rocketjob.base.errors import ConfigurationError, RocketJobError
 from rocketjob.cli import make_cli
 from rocketjob.plugins.manager import PluginManager
@@ -32,7 +33,9 @@ from rocketjob.server.recovery import Recovery
 from rocketjob.server.supervisor import Supervisor
 from rocketjob.store import copying
 from rocketjob.testing import sandbox
+from rocketjob_plugins import audit
 from rocketjob_plugins.batch import Batch
+from rocketjob_plugins.batch import commands as _batch_commands  # noqa: F401
 from rocketjob_plugins.cron import Cron, scheduled
 from rocketjob_plugins.cron import command as _cron_command  # noqa: F401 (imported once)
 from rocketjob_plugins.cron import schedules as declarations
@@ -342,10 +345,12 @@ class Resubmit(Scenario):
         return io.BytesIO(text.getvalue().encode())
 
     def act(self):
-        DyingRejectJob.first().resubmit(self.mended)
+        with acting("ada"):
+            DyingRejectJob.first().resubmit(self.mended)
 
     def check(self):
         with_worker().work_off()
+        assert [each.event for each in audit.records()].count("resubmit") == 1
         job = DyingRejectJob.first()
         assert job.is_completed, job
         assert job.reject_count == 0
@@ -361,6 +366,26 @@ class ResubmitWhileRunning(Resubmit):
         with_worker().work_off()
 
     def again(self): ...
+
+
+# --- rocketjob batch upload ----------------------------------------------------------------
+
+
+class BatchUpload(Scenario):
+    """A file becomes a job, to an empty store: with all of its records, or not at all."""
+
+    def act(self):
+        file = self.folder / "in.txt"
+        file.write_text("".join(f"{letter}\n" for letter in "ABCDE"))
+        command("batch", "upload", str(file), "slice_size=1", "--class", "DyingRejectJob")
+
+    def check(self):
+        with_worker().work_off()
+        jobs = list(DyingRejectJob.all())
+        assert 1 <= len(jobs) <= 2, jobs  # who was killed after the job was stored stored another
+        for job in jobs:
+            assert job.is_completed, job
+            assert [record for each in job.output for record in each] == list("ABCDE")
 
 
 # --- a server's registration ----------------------------------------------------------------
@@ -517,6 +542,7 @@ SCENARIOS = {
     "run_while_synced": RunWhileSynced,
     "resubmit": Resubmit,
     "resubmit_while_running": ResubmitWhileRunning,
+    "batch_upload": BatchUpload,
     "register": Register,
     "register_twice": RegisterTwice,
     "bury": Bury,

@@ -40,6 +40,8 @@ from rocketjob_plugins.batch.statistics import Statistics
 from rocketjob_plugins.batch.throttle_windows import ThrottleWindows
 
 if TYPE_CHECKING:
+    import click
+
     from rocketjob.server.checks import Check
 
 ENDS = ("completed", "failed", "aborted")
@@ -64,6 +66,14 @@ __all__ = [
 @hookimpl
 def register_hookspecs(manager: Any) -> None:
     manager.add_hookspecs(hookspecs)
+
+
+@hookimpl
+def register_commands(cli: click.Group) -> None:
+    from rocketjob_plugins.batch.commands import batch, rejects  # for start-up time
+
+    cli.add_command(batch)
+    cli.add_command(rejects)
 
 
 @hookimpl

@@ -123,6 +123,7 @@ class Batch(BatchModel, abstract=True):
         header_line: str | None = None,
         streams: Sequence[str] | None = None,
         pgp_recipients: Sequence[str] = (),
+        progress: Callable[[int], None] | bool | None = None,
     ) -> int:
         """Write an output, in the order of the input; return the number of records.
 
@@ -133,21 +134,34 @@ class Batch(BatchModel, abstract=True):
             header_line: instead of the one that a tabular category has.
             streams: instead of those that the extensions name.
             pgp_recipients: whose keys a `.pgp` file is encrypted with.
+            progress: called with the number of records so far; True shows it on a terminal.
 
         Raises:
             RuntimeError: the job is running. If it is queued, paused or failed, the output so far
                 is written.
+            NotFound: the job was removed or aborted meanwhile.
             StreamError: the file cannot be written; what was there before is untouched.
         """
-        return download.download(self, target, category, header_line, streams, pgp_recipients)
+        with shown_progress(progress) as shown:
+            return download.download(
+                self, target, category, header_line, streams, pgp_recipients, shown
+            )
 
     def records(self, category: str | OutputCategory = "main") -> Iterator[Any]:
         """Return the records of an output, in the order of the input."""
         return download.records(self, category)
 
-    def download_rejects(self, target: Any) -> int:
-        """Write the rejected records, with `_row` and `_error`; return how many there are."""
-        return rejects.download(self, target)
+    def download_rejects(self, target: Any, *, reasons: bool = True) -> int:
+        """Write the rejected records, with `_row` and `_error`; return how many there are.
+
+        Args:
+            target: a path, URL or file object.
+            reasons: whether with the column `_error`; `resubmit` does not need it.
+
+        Raises:
+            NotFound: the job was removed or aborted meanwhile.
+        """
+        return rejects.download(self, target, reasons)
 
     def resubmit(
         self, source: Any, *, separator: str = ",", **reading: Unpack[ReadKeywords]

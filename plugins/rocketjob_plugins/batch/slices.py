@@ -20,6 +20,7 @@ from rocketjob_plugins.batch.slice import RELEASED, RETRIED, Slice
 
 ORDER = [("_id", 1)]
 LOCKS = "rocket_job.slice_locks"
+REJECTS = ("outputs", "rejects")  # kind and category
 
 
 class Slices:
@@ -156,7 +157,7 @@ class OutputSlices(Slices):
 
 def reject_slices(job_id: ObjectId, class_name: str | None = None) -> OutputSlices:
     """Return the collection of what a job has set aside."""
-    return OutputSlices(job_id, OutputCategory(name="rejects", serializer="none"), class_name)
+    return OutputSlices(job_id, OutputCategory(name=REJECTS[1], serializer="none"), class_name)
 
 
 _COLLECTION = re.compile(r"rocket_job\.((?:inputs|outputs))\.([0-9a-f]{24})(?:\.(.+))?")
@@ -170,6 +171,13 @@ def context_of(collection: str) -> EncryptionContext | None:
     job_id = ObjectId(found[2])
     job = Job.collection().find_one({"_id": job_id}, {"_type": 1}) or {}
     return EncryptionContext(job.get("_type"), f"{found[1]}.{found[3] or 'main'}", job_id)
+
+
+def jobs_with_rejects() -> Iterator[ObjectId]:
+    """Yield the ids of the jobs that have a collection of rejects, the newest first."""
+    found = map(_COLLECTION.fullmatch, slices_store().collection_names())
+    ids = [ObjectId(each[2]) for each in found if each and each.groups()[::2] == REJECTS]
+    yield from sorted(ids, reverse=True)
 
 
 class InputSlices(Slices):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import bz2
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from rocketjob_plugins.batch import streams
 from rocketjob_plugins.batch.category import OutputCategory
 from rocketjob_plugins.batch.io.file_rows import FileRows
+from rocketjob_plugins.batch.io.meanwhile import Kept
 from rocketjob_plugins.batch.io.rows import KeptRows, keeps_rows, rows_of
 from rocketjob_plugins.batch.io.tables import (
     asked_for,
@@ -25,6 +26,26 @@ from rocketjob_plugins.batch.streams.texts import check_line, line_of
 
 if TYPE_CHECKING:
     from rocketjob_plugins.batch.model import BatchModel
+    from rocketjob_plugins.batch.slice import Slice
+
+
+class _SlicesToWrite(OutputSlices):
+    """The slices of an output that is written to a file, which must be all of them."""
+
+    def __init__(
+        self, job: BatchModel, category: OutputCategory, progress: Callable[[int], None] | None
+    ) -> None:
+        super().__init__(job.id, category, job.type_name())
+        self._kept, self._progress = Kept(job), progress
+
+    def __iter__(self) -> Iterator[Slice]:
+        count = 0
+        for slice_ in super().__iter__():
+            yield slice_
+            count += slice_.size
+            if self._progress is not None:
+                self._progress(count)
+        self._kept.check()
 
 
 def check_complete(job: BatchModel) -> None:
@@ -60,6 +81,7 @@ def download(
     header_line: str | None,
     stream_names: Sequence[str] | None,
     pgp_recipients: Sequence[str],
+    progress: Callable[[int], None] | None = None,
 ) -> int:
     """Write an output; see `Batch.download`."""
     check_complete(job)
@@ -69,7 +91,7 @@ def download(
         raise ValueError(
             f"download: give a file, or set the file_name of the output category {output.name}"
         )
-    before, slices = output.file_name, job.output_for(output)
+    before, slices = output.file_name, _SlicesToWrite(job, output, progress)
     if isinstance(target, str | PathLike):
         output.file_name = str(target)  # it decides the format, if that is auto
     try:

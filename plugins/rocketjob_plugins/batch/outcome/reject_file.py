@@ -36,13 +36,17 @@ JSON = json_util.JSONOptions(
 class RejectFile:
     """How the records of a job are written and read.
 
+    Args:
+        reasons: whether the column for the error is written.
+
     Attributes:
         columns: those of the input; only `record` where it has none.
         row_name, error_name: the columns for number and error; with more underscores in front than
             any of the input's, such as those of a file of rejects.
     """
 
-    def __init__(self, job: BatchModel) -> None:
+    def __init__(self, job: BatchModel, reasons: bool = True) -> None:
+        self._has_reasons = reasons
         category = job.input_category_for("main")
         self._table: Tabular | None = input_table(category) if parses(category) else None
         columns = self._table.names if self._table else None
@@ -58,10 +62,13 @@ class RejectFile:
     # --- writing -----------------------------------------------------------------------------
 
     def header(self) -> str:
-        return self._csv.render([*self.columns, self.row_name, self.error_name])
+        return self._csv.render([*self.columns, self.row_name, *self._reason(self.error_name)])
 
     def line(self, number: int, record: Any, error: str) -> str:
-        return self._csv.render([*self.cells(record), number, writable(error)])
+        return self._csv.render([*self.cells(record), number, *self._reason(writable(error))])
+
+    def _reason(self, text: str) -> list[str]:
+        return [text] if self._has_reasons else []
 
     def cells(self, record: Any) -> list[str]:
         """Return the cells of a record; one that cannot be parsed is put in the first column."""

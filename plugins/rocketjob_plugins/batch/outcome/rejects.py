@@ -7,16 +7,18 @@ its first record too, so that the output of a corrected record falls into its pl
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from os import PathLike
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from rocketjob.application import current
 from rocketjob.base.errors import StateConflict
 from rocketjob.jobs.exception import message_of
+from rocketjob.model import deeds
 from rocketjob.model.types import decode_any, encode_any
 from rocketjob.store import Insert, Unit, Write, atomically
 from rocketjob_plugins.batch import streams
+from rocketjob_plugins.batch.io.meanwhile import Kept
 from rocketjob_plugins.batch.outcome.reject_file import RejectFile
 from rocketjob_plugins.batch.serializers import Serializer, refused, serializer
 from rocketjob_plugins.batch.slice import Slice
@@ -116,16 +118,17 @@ def each(job: BatchModel) -> Iterator[tuple[int, Any, str]]:
         yield stored["_id"], _unpack(stored["record"], secret), stored["error"]
 
 
-def download(job: BatchModel, target: Any) -> int:
+def download(job: BatchModel, target: Any, reasons: bool = True) -> int:
     """Write the rejects as CSV: the input's own columns, or `record`, then `_row` and `_error`."""
     check_name(target, "csv", is_chosen=False)
-    form = RejectFile(job)
+    form, kept = RejectFile(job, reasons), Kept(job)
     written = 0
     with streams.open_writer(target) as writer:
         writer.write_lines([form.header()])
         for number, record, error in each(job):
             writer.write_lines([form.line(number, record, error)])
             written += 1
+        kept.check()
     return written
 
 
@@ -142,8 +145,12 @@ def resubmit(job: BatchModel, source: Any, separator: str, reading: ReadKeywords
     known = _known(job, form, rows, source)
     _check_storable(job, rows, known, source)
     here = slices.store is current().store
+    if known and not here:
+        _record(job, known)
 
     def step(session: Any) -> None:
+        if known and here:
+            _record(job, known)
         done = slices.store.commit([_coming_back(job, n, known[n], rows[n].cells) for n in known])
         if here and (any(result.held for result in done) or not done):
             _let_go_on(job)
@@ -162,6 +169,12 @@ def resubmit(job: BatchModel, source: Any, separator: str, reading: ReadKeywords
     if rows and not here:
         _let_go_on(job)
     return len(rows)
+
+
+def _record(job: BatchModel, known: Sized) -> None:
+    """Record what is resubmitted, if a person does it: how many records, not what is in them."""
+    after = {"records": len(known)}
+    deeds.record("resubmit", "job", id=job.id, name=job.type_name(), after=after)
 
 
 def _check_storable(
