@@ -1,5 +1,6 @@
 """What every test stands on: nothing of one test is left for the next."""
 
+import gc
 import os
 
 import pytest
@@ -8,10 +9,10 @@ from hypothesis import HealthCheck, settings
 from rocketjob import application
 from rocketjob.base import clock
 from rocketjob.model import registry
-from rocketjob.model.document import Document
-from rocketjob.model.document_class import forget_chains
+from rocketjob.model.document_class import DocumentClass, forget_chains
 from rocketjob.store import context
 from rocketjob.worker import async_loop
+from support import made_once
 
 settings.register_profile(
     "rocketjob",
@@ -19,6 +20,7 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 settings.load_profile("rocketjob")
+made_once.keep()
 
 
 # They start servers, kill processes, or look how long something takes: two at once would disturb
@@ -60,6 +62,12 @@ def pytest_xdist_make_scheduler(config, log):
     return Scheduling(config, log)
 
 
+def pytest_collection_finish(session):
+    """Leave what was imported out of every later look for garbage, and of what a fork copies."""
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture(autouse=True)
 def _no_trace_of_a_test(monkeypatch):
     """Give each test the process's settings, clock and outside callbacks as they were."""
@@ -69,24 +77,30 @@ def _no_trace_of_a_test(monkeypatch):
     if before is not None:  # a command that only looks changes it in place
         monkeypatch.setattr(before, "config", before.config)
         monkeypatch.setattr(before, "looks_only", before.looks_only)
-    added = {cls: list(cls.__added_callbacks__) for cls in _classes(Document)}
+    _added_to.clear()  # by modules
     yield
     last = context.replace(before)
     if last is not None and last is not before:
         last.close()
     clock.reset()
     async_loop.close()
-    for cls, callbacks in added.items():
-        if cls.__added_callbacks__ != callbacks:
-            cls.__added_callbacks__[:] = callbacks
-            registry.note_change()
-            forget_chains(cls)
+    while _added_to:
+        cls, callbacks = _added_to.popitem()
+        cls.__added_callbacks__[:] = callbacks
+        registry.note_change()
+        forget_chains(cls)
 
 
-def _classes(base):
-    yield base
-    for child in base.__subclasses__():
-        yield from _classes(child)
+_added_to = {}  # the classes that callbacks were added to from outside, each with those it had
+_add_callbacks = DocumentClass.add_callbacks.__func__
+
+
+def _add_and_note(cls, callbacks):
+    _added_to.setdefault(cls, list(cls.__added_callbacks__))
+    _add_callbacks(cls, callbacks)
+
+
+DocumentClass.add_callbacks = classmethod(_add_and_note)
 
 
 @pytest.fixture

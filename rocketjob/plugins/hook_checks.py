@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Collection, Iterator
+from types import MethodType, ModuleType
 from typing import Any
 
 import pluggy
@@ -12,6 +13,7 @@ from rocketjob.base.errors import PluginError
 from rocketjob.base.text import did_you_mean, nearest
 from rocketjob.plugins import hookspecs
 
+MARK = f"{hookspecs.GROUP}_impl"  # the attribute in which pluggy notes what @hookimpl was given
 SURELY = 0.92  # how like another name one is that is surely misspelt
 
 
@@ -79,8 +81,17 @@ def _of(plugin: Any, caller: Any) -> Any:
     return next(each for each in caller.get_hookimpls() if each.plugin is plugin)
 
 
+def may_be_hook(value: Any) -> bool:
+    """Return whether what a module has under a name may be a marked hook: most surely is not."""
+    if inspect.isfunction(value):
+        return MARK in vars(value)
+    return isinstance(value, (staticmethod, classmethod, MethodType))
+
+
 def _is_unmarked(manager: pluggy.PluginManager, plugin: Any, hook: str) -> bool:
     """Return whether a plugin itself defines a function that is called like a hook, unmarked."""
+    if type(plugin) is ModuleType and hook not in vars(plugin):
+        return False
     function = inspect.getattr_static(plugin, hook, None)
     if not inspect.isfunction(function) or manager.parse_hookimpl_opts(plugin, hook):
         return False
