@@ -29,6 +29,7 @@ ONE_AT_A_TIME = (
     "tests/acceptance/test_batch_chaos.py",  # the first to be collected, so that they begin at once
     "tests/acceptance/test_chaos.py",
     "tests/acceptance/test_chaos_servers.py",
+    "tests/acceptance/test_faults.py",
     "tests/acceptance/test_hanging.py",
     "tests/acceptance/test_installed_example.py",
     "tests/acceptance/test_limits.py",

@@ -36,6 +36,7 @@ from uuid import UUID
 from bson import ObjectId
 
 from rocketjob import Job, JobTimeout, ServerStopping, before, field, hookimpl
+from rocketjob.application import current
 from rocketjob.base.errors import RocketJobError
 from rocketjob.jobs.claims import claim_of
 from rocketjob.model.fields import read_only_field
@@ -178,7 +179,14 @@ class Resumable(Progress, abstract=True):
     def _keep(self, loop: str, at: dict[str, Any]) -> None:
         self.resumes = {**self.resumes, loop: {k: v for k, v in at.items() if v is not None}}
         self._say_rows(at["rows"], at["total"])
-        self.checkpoint()
+        try:
+            self.checkpoint()
+        except Exception as error:
+            if not current().store.is_transient(error):
+                raise
+            # Whatever is stored next stores the position too: another checkpoint, or the job's end.
+            rows, why = at["rows"], str(error)
+            self.logger.warning("a checkpoint waits for the store", rows=rows, error=why)
 
     def _say_rows(self, done: int, total: int | None) -> None:
         """Say how many rows are done, unless the job says something itself."""

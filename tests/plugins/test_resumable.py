@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from rocketjob import ClaimLost, Job, StateConflict
+from rocketjob import ClaimLost, Job, StateConflict, StoreUnavailable
 from rocketjob.queue.reclaim import requeue_claims
 from rocketjob.testing.store_contract.mortal import Mortal
 from rocketjob_plugins.batch import Batch
@@ -111,6 +111,50 @@ def test_killed_at_every_write_no_row_is_left_out_and_few_are_done_again(rocketj
         if not mortal.died:
             break
     assert number > 6, "it was meant to die in between"
+
+
+@pytest.mark.parametrize("rows_away", [(2,), (2, 5), (5, 8), (9,)])
+def test_a_store_that_is_away_at_a_checkpoint_does_not_fail_the_job(
+    rocketjob, monkeypatch, rows_away
+):
+    away = []
+
+    def save(job, *args, **kwargs):
+        if DONE[-1:] and DONE[-1] in rows_away:
+            away.append(job.resumes["1"]["rows"])
+            raise StoreUnavailable("the cable is out")
+        return original(job, *args, **kwargs)
+
+    original = CopyingJob.save
+    monkeypatch.setattr(CopyingJob, "save", save)
+    job = CopyingJob.create()
+    rocketjob.work_off()
+    assert away and {row + 1 for row in rows_away} == {*away}
+    assert (job.reload().state, DONE) == ("completed", [*range(10), "x", "y"])
+    assert (job.copied, job.resumes["1"]["rows"]) == (10, 10)
+
+
+def test_a_job_that_ends_while_the_store_is_away_goes_on_from_the_checkpoint_that_waits(
+    rocketjob, monkeypatch
+):
+    def away(job, *args, **kwargs):
+        raise StoreUnavailable("the cable is out")
+
+    def each(job, row):
+        if row == 4:
+            monkeypatch.setattr(CopyingJob, "save", away)
+        if row == 7:
+            monkeypatch.undo()
+            fail(job)
+
+    monkeypatch.setattr(CopyingJob, "each", staticmethod(each))
+    job = CopyingJob.create()
+    rocketjob.work_off()
+    assert (job.reload().state, job.resumes["1"]["rows"]) == ("failed", 6)
+    DONE.clear()
+    job.retry()
+    rocketjob.work_off()
+    assert (job.reload().state, DONE) == ("completed", [6, 7, 8, 9, "x", "y"])
 
 
 def test_each_checkpoint_of_ones_own_is_the_place_to_go_on(rocketjob):
