@@ -87,6 +87,12 @@ class Progress(Job, abstract=True):
         finally:
             report.close()
 
+    def progress_now(self) -> str | None:
+        report: Report | None = self.__dict__.get("_report")
+        if report is None or report.latest is None:
+            return super().progress_now()
+        return str(values_of_report(report.latest)["progress_text"])
+
     def bring_back(self) -> None:
         super().bring_back()
         report: Report | None = self.__dict__.get("_report")

@@ -103,18 +103,13 @@ def _show(servers: list[Server], as_json: bool) -> None:
         click.echo("No server is registered. Start one: rocketjob server --app MODULE", err=True)
 
 
-def _seems_dead(server: Server) -> bool:
-    """Return whether nobody hears there: its heartbeat has stopped, or its process has ended."""
-    return server.is_zombie() or server.is_gone()
-
-
 def described(server: Server) -> dict[str, Any]:
     """Return a server's data, for programs."""
     return {
         "id": server.id,
         "name": server.name,
         "state": server.state,
-        "zombie": _seems_dead(server),
+        "zombie": server.seems_dead(),
         "workers": server.workers,
         "max_workers": server.max_workers,
         "processes": server.processes,
@@ -139,7 +134,7 @@ def _print_table(servers: list[Server]) -> None:
 
 
 def _row(server: Server) -> list[Cell | str]:
-    state = "zombie" if _seems_dead(server) else server.state
+    state = "zombie" if server.seems_dead() else server.state
     return [
         server.name,
         Cell(state, STYLES.get(state, "")),
@@ -263,6 +258,31 @@ def dump(
 
     if found := _meant("dump", name, yes):
         stacks.show(found, timeout, as_json, all_threads)
+
+
+@servers.command(
+    "work",
+    changes=False,
+    short_help="Show what each worker does right now.",
+    examples=(
+        ("of all servers, asked just now", "servers work"),
+        ("for programs", "servers work web-1 --json"),
+    ),
+)
+@_name_argument
+@_seconds_option
+@json_option
+def work(name: str | None, timeout: float, as_json: bool) -> None:
+    """Ask servers what each worker is at, and for how long; exit with 1 if one does not answer.
+
+    For a batch job it is the slice, named by its first record, and how long that has taken.
+    """
+    from rocketjob.cli import stacks
+
+    found = _named(name)
+    if not found:
+        raise Failure("No server is registered: nobody can answer")
+    stacks.show_work(found, timeout, as_json)
 
 
 @servers.command(

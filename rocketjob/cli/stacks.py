@@ -1,4 +1,4 @@
-"""What servers answer on the command line: the stacks of their threads, and that a level is set."""
+"""What servers answer on the command line: what they do, where they are, that a level is set."""
 
 from __future__ import annotations
 
@@ -8,15 +8,21 @@ from typing import Any
 
 import click
 
-from rocketjob.base.text import counted, relative, span
-from rocketjob.cli.output import clean, print_heading, print_json
+from rocketjob.base.text import counted, span
+from rocketjob.cli.output import Column, clean, print_heading, print_json, print_table
 from rocketjob.cli.session import warn
 from rocketjob.model import deeds
-from rocketjob.server import answers
-from rocketjob.server.answers import Answers
+from rocketjob.server.questions import Given, Reply, ask_servers
 from rocketjob.server.server import Server
 
-EVENT = "question"
+WORK = (
+    Column("WORKER", fixed=True),
+    Column("CLASS"),
+    Column("JOB", fixed=True),
+    Column("SLICE", fixed=True, right=True, spare=1),
+    Column("FOR", fixed=True, right=True),
+    Column("PROGRESS", spare=2),
+)
 
 
 def show(servers: Sequence[Server], seconds: float, as_json: bool, all_threads: bool) -> None:
@@ -25,13 +31,24 @@ def show(servers: Sequence[Server], seconds: float, as_json: bool, all_threads: 
     Args:
         all_threads: also of those that perform no job.
     """
-    found = _ask(servers, "stacks", seconds, {})
-    for server in servers:
+    replies = ask_servers(servers, "stacks", seconds)
+    for reply in replies:
         if as_json:
-            print_json(_described(server, found))
+            print_json(_stacks(reply))
         else:
-            _print_server(server, found, all_threads)
-    _end(servers, found, seconds)
+            _print_stacks(reply, all_threads)
+    end(replies)
+
+
+def show_work(servers: Sequence[Server], seconds: float, as_json: bool) -> None:
+    """Print what each worker of servers does now; exit with 1 if anybody is silent."""
+    replies = ask_servers(servers, "work", seconds)
+    if as_json:
+        for reply in replies:
+            print_json(_work(reply))
+    else:
+        _print_work([_work(reply) for reply in replies if reply.given])
+    end(replies)
 
 
 def change_level(
@@ -47,112 +64,104 @@ def change_level(
     wanted = {"level": level, "logger": logger, "seconds": lasts}
     for server in servers:
         deeds.record("log_level", "Server", id=str(server.id), name=server.name, after=wanted)
-    found = _ask(servers, "log_level", seconds, wanted)
-    for server in servers:
-        given = _of(server, found.given)
+    replies = ask_servers(servers, "log_level", seconds, wanted)
+    for reply in replies:
         if as_json:
-            silent = _names(server, found.silent)
-            print_json({"id": server.id, "name": server.name, "level": level, "silent": silent})
-        elif given:
+            print_json({**_who(reply), "level": level, "silent": reply.silent})
+        elif reply.given:
             of = f" of {logger}" if logger else ""
             until = f", for {span(lasts)}" if lasts else ""
-            processes = counted(len(given), "process", "processes")
-            click.echo(f"{server.name}: the level{of} is {level}{until} ({processes})")
-    _end(servers, found, seconds)
+            processes = counted(len(reply.given), "process", "processes")
+            click.echo(f"{reply.server.name}: the level{of} is {level}{until} ({processes})")
+    end(replies)
 
 
-def _ask(
-    servers: Sequence[Server], action: str, seconds: float, parameters: dict[str, Any]
-) -> Answers:
-    """Ask all that may be alive: one whose process is seen to be gone is not waited for."""
-    whom = [server.incarnation for server in servers if not server.is_gone()]
-    return answers.ask(EVENT, action, whom, seconds, {"servers": whom, **parameters})
-
-
-def _of(server: Server, named: Any) -> list[str]:
-    """Return which of these names are the server's: itself first, then its processes."""
-    mine = [who for who in named if who.partition(".")[0] == server.incarnation]
-    return sorted(mine, key=lambda who: (len(who), who))
-
-
-def _names(server: Server, named: Any) -> list[str]:
-    return [_name(server, who) for who in _of(server, named)]
-
-
-def _name(server: Server, who: str) -> str:
-    """Return the name that people know a process by."""
-    _, dot, number = who.partition(".")
-    return server.name + (f":{number}" if dot else "")
-
-
-# --- stacks ----------------------------------------------------------------------------------
-
-
-def _described(server: Server, found: Answers) -> dict[str, Any]:
-    return {
-        "id": server.id,
-        "name": server.name,
-        "dead": server.is_gone(),
-        "silent": _names(server, found.silent),
-        "processes": [
-            {name: found.given[who][name] for name in ("name", "pid", "threads")}
-            for who in _of(server, found.given)
-        ],
-    }
-
-
-def _print_server(server: Server, found: Answers, all_threads: bool) -> None:
-    for who in _of(server, found.given):
-        given = found.given[who]
-        is_worker = "." in who
-        if not is_worker and not all_threads:
-            continue  # the supervisor performs no job
-        role = "" if is_worker else ", the supervisor"
-        print_heading(clean(f"{_name(server, who)} (process {given['pid']}{role})"))
-        shown = [each for each in given["threads"] if all_threads or "job_id" in each]
-        for each in shown:
-            _print_thread(each)
-        if others := len(given["threads"]) - len(shown):
-            none = "" if shown else "performs nothing; "
-            click.echo(f"  {none}{counted(others, 'thread')} at no job: see --all")
-
-
-def _print_thread(each: dict[str, Any]) -> None:
-    at = ""
-    if "job_id" in each:
-        at = f": {each['job_class']} {each['job_id']}, for {span(each['seconds'])}"
-    click.echo(clean(f"  {each['thread']}{at}"))
-    for line in "\n".join(each["stack"]).split("\n"):
-        click.echo(clean(f"  {line}"))
-
-
-def _end(servers: Sequence[Server], found: Answers, seconds: float) -> None:
+def end(replies: Sequence[Reply]) -> None:
     """Say who did not answer, and exit with 1 if anybody did not."""
-    all_known: dict[str, Any] = {}
-    for each in found.given.values():
-        all_known |= each.get("others", {})
-    missing = [line for server in servers for line in _missing(server, found, all_known, seconds)]
+    missing = [line for reply in replies for line in reply.missing]
     for line in missing:
         warn(line)
     if missing:
         raise click.exceptions.Exit(1)
 
 
-def _missing(
-    server: Server, found: Answers, known: dict[str, Any], seconds: float
-) -> Iterator[str]:
-    if server.is_gone():
-        yield f"{server.name} is dead: its process {server.pid} has ended"
-    for who in _of(server, found.silent):
-        why = _why(known.get(who))
-        if who == server.incarnation and server.is_zombie():
-            why = f": its last heartbeat was {relative(server.heartbeat_at)}"
-        yield f"{_name(server, who)} did not answer within {seconds:g} s{why}"
+def _who(reply: Reply) -> dict[str, Any]:
+    return {"id": reply.server.id, "name": reply.server.name}
 
 
-def _why(known: dict[str, Any] | None) -> str:
-    if known is None:
-        return ""
-    performing = ", ".join(known["performing"])
-    at = f", at {performing}: a job may hold the interpreter" if performing else ""
-    return f" (process {known['pid']}{at})"
+# --- stacks ----------------------------------------------------------------------------------
+
+
+def _stacks(reply: Reply) -> dict[str, Any]:
+    names = ("name", "pid", "threads")
+    return {
+        **_who(reply),
+        "dead": reply.server.is_gone(),
+        "silent": reply.silent,
+        "processes": [{name: each.content[name] for name in names} for each in reply.given],
+    }
+
+
+def _print_stacks(reply: Reply, all_threads: bool) -> None:
+    for each in reply.given:
+        if each.is_worker or all_threads:  # the supervisor performs no job
+            _print_process(each, all_threads)
+
+
+def _print_process(given: Given, all_threads: bool) -> None:
+    role = "" if given.is_worker else ", the supervisor"
+    print_heading(clean(f"{given.name} (process {given.content['pid']}{role})"))
+    threads = given.content["threads"]
+    shown = [each for each in threads if all_threads or "job_id" in each]
+    for each in shown:
+        _print_thread(each)
+    if others := len(threads) - len(shown):
+        none = "" if shown else "performs nothing; "
+        click.echo(f"  {none}{counted(others, 'thread')} at no job: see --all")
+
+
+def _print_thread(each: dict[str, Any]) -> None:
+    at = ""
+    if "job_id" in each:
+        part = f", slice {each['slice']}" if "slice" in each else ""
+        at = f": {each['job_class']} {each['job_id']}{part}, for {span(each['seconds'])}"
+    click.echo(clean(f"  {each['thread']}{at}"))
+    for line in "\n".join(each["stack"]).split("\n"):
+        click.echo(clean(f"  {line}"))
+
+
+# --- work ------------------------------------------------------------------------------------
+
+
+def _work(reply: Reply) -> dict[str, Any]:
+    return {
+        **_who(reply),
+        "dead": reply.server.is_gone(),
+        "silent": reply.silent,
+        "workers": sum(each.content["workers"] for each in reply.given),
+        "work": [row for each in reply.given for row in each.content["work"]],
+    }
+
+
+def _print_work(answered: Sequence[dict[str, Any]]) -> None:
+    rows = list(_rows(answered))
+    workers = sum(each["workers"] for each in answered)
+    if rows:
+        print_table(WORK, rows)
+        if idle := workers - len(rows):
+            click.echo(f"{counted(idle, 'worker')} at no job", err=True)
+    elif answered:
+        click.echo(f"{counted(workers, 'worker')}, none at a job")
+
+
+def _rows(answered: Sequence[dict[str, Any]]) -> Iterator[list[str]]:
+    for each in answered:
+        for row in each["work"]:
+            yield [
+                clean(row["thread"]),
+                clean(row["job_class"]),
+                row["job_id"],
+                str(row.get("slice", "")),
+                span(row["seconds"]),
+                clean(row.get("progress", "")),
+            ]

@@ -251,6 +251,13 @@ class Job(Lifecycle, Scopes, Presented):
         """Say what holds up a job that is not queued, besides its state, for `explain`."""
         return ()
 
+    def progress_now(self) -> str | None:
+        """Say how far it is, where it is performed: what is stored may be a second behind.
+
+        Called on another thread than the job's.
+        """
+        return self.progress_text
+
     def remarks(self) -> Iterable[Remark]:
         """Say what is worth knowing about the job besides its fields; mixins add theirs."""
         return stuck.remarks(self)

@@ -174,6 +174,12 @@ def is_subscriber(value: Any) -> bool:
     )
 
 
+def is_question(value: Any) -> bool:
+    from rocketjob.server.questions import Question  # for start-up time
+
+    return isinstance(value, Question)
+
+
 def is_reason(value: Any) -> bool:
     from rocketjob.jobs.reasons import Reason  # for start-up time
 

@@ -120,6 +120,10 @@ class Server(Stateful):
         here = (socket.gethostname(), _pid_namespace())  # containers hide their processes
         return (self.host, self.pid_namespace) == here and not _is_alive(self.pid)
 
+    def seems_dead(self) -> bool:
+        """Return whether nobody hears there: its heartbeat has stopped, or its process is gone."""
+        return self.is_zombie() or self.is_gone()
+
     @event(Transition(("starting",), "running"), validates=False)
     def started(self) -> Self:
         """Note that the server is up."""

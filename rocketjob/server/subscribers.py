@@ -22,8 +22,9 @@ from bson import ObjectId
 from rocketjob.base.log import Logger, set_level
 from rocketjob.server import answers, events
 from rocketjob.server.levels import levels
+from rocketjob.server.questions import EVENT, Answerer, Question
 from rocketjob.server.server import Server
-from rocketjob.worker.stacks import AtWork, stacks
+from rocketjob.worker.stacks import AtWork, stacks, work
 
 log = Logger("rocketjob.subscribers")
 
@@ -220,9 +221,10 @@ class QuestionSubscriber(Subscriber):
         name: for people.
         workers: returns its worker threads.
         others: returns what is known of the server's other processes, by the same kind of name.
+        brought: what plugins answer; None: it is not for this process to answer that.
     """
 
-    event_name = "question"
+    event_name = EVENT
 
     def __init__(
         self,
@@ -230,13 +232,31 @@ class QuestionSubscriber(Subscriber):
         name: str,
         workers: Callable[[], Sequence[AtWork]] = tuple,
         others: Callable[[], dict[str, Any]] = dict,
+        brought: Sequence[Question] | None = None,
     ) -> None:
         self._who, self._name, self._workers, self._others = who, name, workers, others
+        self._answerer = None if brought is None else Answerer(brought)
+
+    def process_action(self, action: str, parameters: Mapping[str, Any]) -> None:
+        """Answer, or have what plugins answer answered on another thread."""
+        if self._action(action) is not None:
+            super().process_action(action, parameters)
+        elif self._answerer is not None and self._is_meant(parameters["servers"]):
+            asked = dict(parameters)
+            question = asked.pop("question")
+            del asked["servers"]
+            self._answerer.take(action, question, asked, self._give_alone)
 
     def stacks(self, question: str, servers: list[str]) -> None:
         """Answer with the stack of each thread."""
         if self._is_meant(servers):
             self._give(question, threads=stacks(self._workers()))
+
+    def work(self, question: str, servers: list[str]) -> None:
+        """Answer with what each worker is at, and how many there are."""
+        if self._is_meant(servers):
+            workers = self._workers()
+            self._give(question, workers=len(workers), work=work(workers))
 
     def log_level(
         self,
@@ -253,8 +273,11 @@ class QuestionSubscriber(Subscriber):
             self._give(question, level=level)
 
     def _give(self, question: str, **content: Any) -> None:
-        process = {"name": self._name, "pid": os.getpid(), "others": self._others()}
-        answers.give(question, self._who, **process, **content)
+        """Answer for this process; the server's others, which are named, answer too."""
+        self._give_alone(question, others=self._others(), **content)
+
+    def _give_alone(self, question: str, **content: Any) -> None:
+        answers.give(question, self._who, name=self._name, pid=os.getpid(), **content)
 
     def _is_meant(self, servers: list[str]) -> bool:
         return self._who.partition(".")[0] in servers

@@ -30,6 +30,7 @@ from rocketjob.server import events, health, lifetime, signals
 from rocketjob.server.heartbeat import Heartbeat, heartbeat
 from rocketjob.server.notifying import Notifier
 from rocketjob.server.process_tree import ProcessTree, process_count
+from rocketjob.server.questions import brought_by
 from rocketjob.server.recovery import Recovery, sweep_seconds, unserved
 from rocketjob.server.registration import Registration
 from rocketjob.server.server import Server
@@ -184,7 +185,10 @@ class Supervisor:
             signals.answered(self.stop),
             ServerSubscriber.subscribed(self),
             QuestionSubscriber.subscribed(
-                self.server.incarnation, self.server.name, others=self.tree.described
+                self.server.incarnation,
+                self.server.name,
+                others=self.tree.described,
+                brought=brought_by(self.application.plugins),
             ),
             self.application.plugins.watched(),
             lifetime.subscribers(self.application.plugins, lifetime.SUPERVISOR),

@@ -142,6 +142,14 @@ class PluginContract:
                 if isinstance(metric, Gauge):
                     metric.values()
 
+    def test_its_questions_have_names_of_their_own(self) -> None:
+        from rocketjob.server.questions import brought_by  # for start-up time
+
+        with self.among_all() as made:
+            known = brought_by(made.plugins)
+            for question in _brought(made, self.plugin, "register_questions"):
+                assert question in known, f"there is another question {question.name}"
+
     # --- its settings and commands -----------------------------------------------------------
 
     def test_its_settings_are_in_its_table(self) -> None:

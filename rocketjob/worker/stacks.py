@@ -1,4 +1,4 @@
-"""The stacks of all threads of this process: where each is, and at which job."""
+"""What the threads of this process do: where each is, and at which job."""
 
 from __future__ import annotations
 
@@ -25,12 +25,17 @@ class AtWork(Protocol):
     @property
     def began(self) -> float: ...
 
+    @property
+    def part(self) -> tuple[Any, int, float] | None:
+        """The id of the job that it has last worked on a part of, which part, and since when."""
+        ...
+
 
 def stacks(workers: Iterable[AtWork] = ()) -> list[dict[str, Any]]:
     """Return for each thread its `thread`, the name, and `stack`, a list of lines.
 
-    One that performs a job has besides `job_id`, `job_class`, and `seconds`, for how long; those
-    are first, the longest first of all.
+    One that performs a job has besides `job_id`, `job_class`, and `seconds`, for how long, of a
+    batch job for how long it has been at the `slice`; those are first, the longest first of all.
     """
     frames, by_thread = sys._current_frames(), {each.thread.ident: each for each in workers}
     found = []
@@ -43,9 +48,31 @@ def stacks(workers: Iterable[AtWork] = ()) -> list[dict[str, Any]]:
     return sorted(found, key=lambda each: -each.get("seconds", -1.0))
 
 
+def work(workers: Iterable[AtWork]) -> list[dict[str, Any]]:
+    """Return for each worker that performs a job its `thread`, and what `stacks` says of the job.
+
+    With `progress`, what the job last said of it, if it did. The longest is first.
+    """
+    found = [(each.thread.name, _work_of(each), each.job) for each in workers]
+    rows = [{"thread": name, **at, **_said(job)} for name, at, job in found if at]
+    return sorted(rows, key=lambda each: -each["seconds"])
+
+
 def _work_of(worker: AtWork | None) -> dict[str, Any]:
     job = None if worker is None else worker.job  # read once: its thread sets it
     if worker is None or job is None:
         return {}
-    seconds = round(max(0.0, clock.monotonic() - worker.began), 1)
-    return {"job_id": str(job.id), "job_class": type(job).__name__, "seconds": seconds}
+    began, part = worker.began, worker.part
+    found: dict[str, Any] = {"job_id": str(job.id), "job_class": type(job).__name__}
+    if part is not None and part[0] == job.id:  # not one of an earlier job
+        found["slice"], began = part[1:]
+    return {**found, "seconds": round(max(0.0, clock.monotonic() - began), 1)}
+
+
+def _said(job: Any) -> dict[str, str]:
+    """Return what a job said of its progress; it may have ended meanwhile, or fail at it."""
+    try:
+        said = job.progress_now()
+    except Exception:
+        return {}
+    return {"progress": said} if said else {}

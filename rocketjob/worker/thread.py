@@ -101,6 +101,7 @@ class ThreadWorker(Worker):
         self._claim: Claim | None = None  # of the present job, by the pool or by this thread
         self.job: Job | None = None  # what it works on
         self.began = 0.0  # since when, in seconds of the monotonic clock
+        self.part: tuple[ObjectId, int, float] | None = None  # see `AtWork`
         self.thread = threading.Thread(
             # In a copy of the context in which the app was imported: what it has set holds.
             target=contextvars.copy_context().run,
@@ -160,6 +161,7 @@ class ThreadWorker(Worker):
             self.pool.released(task.change.document, claim)
 
     def working_on(self, job: Job, part: int = 0) -> None:
+        self.part = (job.id, part, clock.monotonic()) if part else None
         if self.pool.watch is not None:
             self.pool.watch.performing(self.number, job.id, part)
 

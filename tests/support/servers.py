@@ -22,6 +22,13 @@ def eventually(check, timeout=TIMEOUT, what=None):
         time.sleep(0.02)
 
 
+def ended_process():
+    """Return the number of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-S", "-c", ""])
+    process.wait()
+    return process.pid
+
+
 class ServerProcess:
     """A running `rocketjob server`, and what it has printed."""
 

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import jinja2
 from markupsafe import Markup
 
-from rocketjob.base.text import relative
+from rocketjob.base.text import relative, span
 from rocketjob.jobs.present import duration_text
 from rocketjob_contrib.mission_control import links, looks, tree
 
@@ -47,6 +47,7 @@ class Templates:
         self._environment.filters |= {
             "duration": duration_text,
             "shortened": shortened,
+            "span": span,
             "tree": tree.tree,
             "linked": links.linked,
         }

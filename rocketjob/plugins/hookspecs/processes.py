@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rocketjob.plugins.answers import is_subscriber, list_of
+from rocketjob.plugins.answers import is_question, is_subscriber, list_of
 from rocketjob.plugins.hookspecs.marks import hookspec
 
 if TYPE_CHECKING:
     from rocketjob.server.metrics import Labels, Metric
+    from rocketjob.server.questions import Question
     from rocketjob.server.server import Server
     from rocketjob.server.subscribers import Subscriber
 
@@ -100,5 +101,19 @@ def register_subscribers(role: str) -> list[type[Subscriber] | Subscriber]:
     Called when it starts, with the role as in `process_started`: `supervisor` or `worker`. They are
     called on the thread that reads the events, and taken off when the process stops. A class is
     made without arguments; if that fails it is left out, and `doctor` names the plugin.
+    """
+    raise NotImplementedError
+
+
+@hookspec
+@list_of("questions: rocketjob.server.questions.Question", is_question, optional=True)
+def register_questions() -> list[Question]:
+    """Return what a server can be asked besides the kernel's own questions.
+
+    Called when a server starts, in its supervisor. `rocketjob.server.questions.ask_servers` asks,
+    from any process, and waits for the answers. A question is answered by the supervisor, on a
+    thread of its own that answers one after the other, with the app imported and with the store of
+    the server. What is returned has to be storable; an error is told to whoever asked. One whose
+    name is taken is left out, and `doctor` names the plugin.
     """
     raise NotImplementedError

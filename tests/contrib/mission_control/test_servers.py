@@ -1,5 +1,7 @@
 """Servers: their lists, what each can be told, and what all are told at once; rows W88 to W95."""
 
+import threading
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
@@ -7,6 +9,10 @@ import pytest
 from rocketjob import Job, Subscriber, now
 from rocketjob.server import events, orders
 from rocketjob.server.server import Server
+from rocketjob.server.subscribers import QuestionSubscriber
+from rocketjob_contrib.mission_control.servers import stacks_page
+from support.questions import at_work, hear_while_waiting
+from support.servers import ended_process
 from support.web import as_role, browser, cells, counted_calls, headings, links, tags, text_of
 
 BEAT = {"updated_at": None, "number": 7, "workers": 3, "performing": []}
@@ -223,12 +229,11 @@ def test_W92_one_server_is_told_and_the_message_names_it(rocketjob, method, acti
     assert "web-1:10 has been asked to" in text_of(client.get("/servers"))
 
 
-def test_W92_kill_and_thread_dump_are_events_that_only_this_server_obeys(rocketjob, heard):
+def test_W92_kill_is_an_event_that_only_this_server_obeys(rocketjob, heard):
     made = server()
     client = browser()
-    client.post(f"/servers/{made.id}/thread_dump")
     client.post(f"/servers/{made.id}/kill", data={"typed": "kill"})
-    assert heard() == [("thread_dump", str(made.id)), ("kill", str(made.id))]
+    assert heard() == [("kill", str(made.id))]
     assert made.reload().state == "stopping"
 
 
@@ -370,11 +375,121 @@ def test_W91_they_act_on_every_server_whatever_the_list(rocketjob, action, typed
     assert f"2 servers have been asked to {action}: it takes effect when they hear of it" in said
 
 
-def test_W94_a_thread_dump_of_all_is_asked_of_each(rocketjob, heard):
-    made = [server("a:1"), server("b:1", "paused")]
+# --- what they answer ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def asked(rocketjob, monkeypatch):
+    return hear_while_waiting(monkeypatch)
+
+
+@contextmanager
+def answering(made, workers=()):
+    """Let a server answer, as its supervisor and a worker process with these workers do."""
+    by = f"{made.incarnation}.1"
+    others = {by: {"pid": 7, "performing": []}}
+    with (
+        QuestionSubscriber.subscribed(made.incarnation, made.name, others=lambda: others),
+        QuestionSubscriber.subscribed(by, f"{made.name}:1", lambda: workers),
+    ):
+        yield
+
+
+def test_W92_a_thread_dump_is_on_the_page_with_the_job_of_each_thread_and_its_stack(asked):
+    made, job = server(), ServedJob.create()
+    here = at_work(job, 3 * 3600, threading.current_thread(), part=41)
+    client = browser()
+    with answering(made, [here]):
+        page = client.post(f"/servers/{made.id}/thread_dump", data={"back": "/servers/running"})
+    said = text_of(page)
+    assert page.status_code == 200 and "Threads of web-1:10" in said
+    assert f"{here.thread.name}: ServedJob, slice from record 41, for 3h" in said
+    assert f"/jobs/{job.id}" in links(page) and "/servers/running" in links(page)
+    assert "test_servers.py" in said and "web-1:10:1 process" in said
+    assert len(tags(page, "details", open=None)) == 1  # of the thread at a job; others are closed
+    assert "data-live" not in page.text  # it is not replaced by what there is a moment later
+
+
+def test_W94_a_thread_dump_of_all_has_each_server_and_names_who_did_not_answer(asked):
+    answers, silent = server("a:1"), server("b:1", "paused")
     dead()
-    browser().post("/servers/update_all?server_action=thread_dump")
-    assert heard() == [("thread_dump", str(each.id)) for each in made]
+    client = browser()
+    with answering(answers):
+        page = client.post("/servers/update_all?server_action=thread_dump")
+    said = text_of(page)
+    assert "Threads of all servers" in said and "a:1:1 process" in said
+    assert "b:1 did not answer within 2 s" in said and f"/servers/{silent.id}" in links(page)
+    assert "dead:1" not in said
+    assert 2.0 <= asked[0] <= 4.0
+
+
+def test_a_thread_dump_shows_no_more_threads_than_a_page_can_hold(asked, monkeypatch):
+    made = server()
+    monkeypatch.setattr(stacks_page, "MOST", 1)
+    with answering(made):
+        page = browser().post(f"/servers/{made.id}/thread_dump")
+    assert len(tags(page, "details")) == 1
+    assert "more threads are not shown here: rocketjob servers dump web-1:10 --all" in text_of(page)
+
+
+def test_stacks_on_a_page_hold_no_password_and_no_markup(asked):
+    made = server()
+    url = "sftp://ada:hunter2@<b>host</b>/in"  # the line that is quoted on the page
+    with answering(made, [at_work(ServedJob(), 1, threading.current_thread())]):
+        page = browser().post(f"/servers/{made.id}/thread_dump", data={"back": url})
+    assert "hunter2" not in page.text and "<b>host" not in page.text
+
+
+def test_the_page_of_a_server_says_what_each_worker_does_when_it_is_asked(asked):
+    made, job = server(), ServedJob.create()
+    job.progress_text = "3 of <10>"
+    client = as_role("view", read_only=True)
+    assert f"/servers/{made.id}?ask=work" in links(client.get(f"/servers/{made.id}"))
+    thread = threading.Thread(name="web-1:10:1 thread 3")
+    with answering(made, [at_work(job, 3 * 3600, thread, part=1001)]):
+        page = client.get(f"/servers/{made.id}?ask=work")
+    said = text_of(page)
+    assert "web-1:10:1 thread 3 ServedJob from record 1,001 3h 3 of <10>" in said
+    assert f"/jobs/{job.id}" in links(page) and "data-live" not in page.text
+    with answering(made):
+        assert "No worker is at a job" in text_of(client.get(f"/servers/{made.id}?ask=work"))
+
+
+def test_a_server_that_does_not_answer_what_it_does_is_said_not_to(asked):
+    made = server()
+    page = browser().get(f"/servers/{made.id}?ask=work")
+    assert page.status_code == 200 and "web-1:10 did not answer within 2 s" in text_of(page)
+
+
+@pytest.mark.parametrize("state", ["starting", "zombie"])
+def test_one_that_could_not_answer_is_not_asked(asked, state):
+    made = server(state=state) if state == "starting" else dead()
+    client = browser()
+    assert f"/servers/{made.id}?ask=work" not in links(client.get(f"/servers/{made.id}"))
+    answer = client.get(f"/servers/{made.id}?ask=work")
+    assert (answer.status_code, answer.headers["location"]) == (303, f"/servers/{made.id}")
+    assert f"is {state}: it would not answer" in text_of(client.get(f"/servers/{made.id}"))
+    assert asked == [0.0]
+
+
+def test_a_server_on_this_machine_whose_process_has_ended_is_dead_at_once(rocketjob):
+    made = server("ended:1")
+    job = held_job(made)
+    Server.collection().update_one({"_id": made.id}, {"$set": {"pid": ended_process()}})
+    client = browser()
+    assert cells(client.get("/servers/zombie"), "name") == ["zombie ended:1"]
+    page = client.get(f"/servers/{made.id}")
+    assert "Its process has ended" in text_of(page) and buttons(page, made.id) == []
+    if client.get("/active_workers").status_code == 200:
+        assert "its server is gone" in client.get("/active_workers").text
+    client.post(f"/servers/{made.id}/destroy", data={"state": "zombie"})
+    client.post("/servers/update_all?server_action=destroy_zombies")
+    assert Server.all().count() == 1 and job.reload().is_running  # its workers may still be at it
+    rocketjob.travel(timedelta(seconds=60))
+    assert buttons(client.get(f"/servers/{made.id}"), made.id) == ["destroy"]
+
+
+# --- all of them -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("action", "word"), [("stop", "STOP ALL"), ("kill", "KILL ALL")])

@@ -2,15 +2,16 @@
 
 import re
 import signal
-import subprocess
-import sys
+import threading
 from datetime import timedelta
 
 import pytest
 
-from rocketjob import Server
+from rocketjob import Job, Server
 from rocketjob.base import clock
-from support.servers import ServerProcess, eventually
+from rocketjob.server.subscribers import QuestionSubscriber
+from support.questions import at_work, hear_while_waiting
+from support.servers import ServerProcess, ended_process, eventually
 
 
 def registered(name, state="running", beat=timedelta(seconds=2), **fields):
@@ -294,18 +295,68 @@ def test_a_dead_server_on_this_machine_is_known_to_be_dead_at_once(cli, rocketjo
     assert "its process" in cli("servers", "pause", "gone").err
 
 
-def ended_process():
-    process = subprocess.Popen([sys.executable, "-S", "-c", ""])
-    process.wait()
-    return process.pid
-
-
 def test_who_does_not_answer_is_named_and_the_rest_is_shown(cli, two):
     result = cli("servers", "dump", "web", "--timeout", "0.1")
     assert result.code == 1
     assert "web-1:41 did not answer within 0.1 s" in result.err
     (answer,) = cli("servers", "dump", "web", "--timeout", "0.1", "--json").objects
     assert (answer["dead"], answer["silent"]) == (False, ["web-1:41"])
+
+
+@pytest.fixture
+def asked(rocketjob, monkeypatch):
+    return hear_while_waiting(monkeypatch)
+
+
+class AskedByCommandJob(Job):
+    def perform(self): ...
+
+
+def at_work_as(name, seconds, part=None, progress=None):
+    job = AskedByCommandJob()
+    job.progress_text = progress
+    return at_work(job, seconds, threading.Thread(name=name), part)
+
+
+def test_what_each_worker_does_now_is_a_table_the_longest_first(cli, two, asked):
+    web, db = two
+    workers = [
+        at_work_as("web-1:41:1 thread 1", 3 * 3600, progress="3 of 10, reading"),
+        at_work_as("web-1:41:1 thread 2", 5 * 3600, part=1001),
+        at_work(None, 0, threading.Thread(name="web-1:41:1 thread 3")),
+    ]
+    with (
+        QuestionSubscriber.subscribed(web.incarnation, web.name, lambda: workers),
+        QuestionSubscriber.subscribed(db.incarnation, db.name),
+    ):
+        result = cli("servers", "work")
+        (described,) = cli("servers", "work", "web", "--json").objects
+        idle = cli("servers", "work", "db")
+    assert result.code == 0
+    head, first, second = result.out.splitlines()
+    assert head.split() == ["WORKER", "CLASS", "JOB", "SLICE", "FOR", "PROGRESS"]
+    ids = [str(each.job.id) for each in workers[:2]]
+    assert first.split() == ["web-1:41:1", "thread", "2", "AskedByCommandJob", ids[1], "1001", "5h"]
+    assert second.split()[3:] == ["AskedByCommandJob", ids[0], "3h", "3", "of", "10,", "reading"]
+    assert first.index(ids[1]) == second.index(ids[0]) == head.index("JOB")
+    assert "1 worker at no job" in result.err
+    assert (described["name"], described["workers"], described["silent"]) == ("web-1:41", 3, [])
+    assert described["work"][0]["slice"] == 1001
+    assert idle.code == 0 and idle.out == "0 workers, none at a job\n"
+
+
+def test_where_nobody_says_what_it_does_that_is_said_and_the_code_is_1(cli, two, asked):
+    result = cli("servers", "work")
+    assert (result.code, result.out) == (1, "")
+    for name in ("db-1:7", "web-1:41"):
+        assert f"{name} did not answer within 5 s" in result.err
+    result = cli("servers", "work", "nobody")
+    assert result.code == 1 and "No server is called nobody" in result.err
+
+
+def test_where_no_server_is_registered_nobody_can_be_asked_what_it_does(cli, rocketjob):
+    result = cli("servers", "work")
+    assert result.code == 1 and "No server is registered: nobody can answer" in result.err
 
 
 def test_who_changed_a_level_is_in_the_audit(cli, two):

@@ -7,29 +7,24 @@ from types import SimpleNamespace
 
 import pytest
 
-from rocketjob import Subscriber
-from rocketjob.base import clock
+from rocketjob import Job, Subscriber, hookimpl
 from rocketjob.base.log import set_level
-from rocketjob.server import answers, events
+from rocketjob.plugins.manager import PluginManager
+from rocketjob.server import answers, events, questions
 from rocketjob.server.levels import Levels
+from rocketjob.server.questions import Question, ask_servers
+from rocketjob.server.server import Server
 from rocketjob.server.subscribers import QuestionSubscriber
-from rocketjob.worker.stacks import stacks
+from rocketjob.worker.stacks import stacks, work
+from rocketjob_plugins.progress import Progress
+from support.questions import at_work, hear_while_waiting
+from support.servers import eventually
 
 
 @pytest.fixture
 def asked(rocketjob, monkeypatch):
     """A listener that hears while whoever asks waits; each look takes a second of the deadline."""
-    listener, time = events.Listener(), [0.0]
-    listener.read()
-
-    def pause(seconds):
-        time[0] += 1.0
-        listener.read()
-
-    monkeypatch.setattr(answers, "_pause", pause)
-    ours = SimpleNamespace(monotonic=lambda: time[0], now=clock.now)
-    monkeypatch.setattr(answers, "clock", ours)
-    return time
+    return hear_while_waiting(monkeypatch)
 
 
 def ask(action, *servers, **parameters):
@@ -104,10 +99,9 @@ def test_threads_at_a_job_come_first_the_longest_of_all_with_the_line_they_are_o
     for thread, started in zip(threads, begun, strict=True):
         thread.start()
         started.wait()
-    now = clock.monotonic()
     jobs = [SimpleNamespace(id=f"job{n}") for n in range(2)]
     workers = [
-        SimpleNamespace(thread=thread, job=job, began=now - 10 * number)
+        at_work(job, 10 * number, thread)
         for number, (thread, job) in enumerate(zip(threads, jobs, strict=True), 1)
     ]
     found = stacks(workers)
@@ -117,6 +111,163 @@ def test_threads_at_a_job_come_first_the_longest_of_all_with_the_line_they_are_o
     assert [each.get("job_id") for each in found[:3]] == ["job1", "job0", None]
     assert found[0]["seconds"] >= 20.0 and found[0]["job_class"] == "SimpleNamespace"
     assert any("here it hangs" in line for line in found[0]["stack"])
+
+
+# --- work ------------------------------------------------------------------------------------
+
+
+class AskedForWorkJob(Progress, Job):
+    def perform(self): ...
+
+
+def worker(job, seconds, name="web-1:1 thread 1", part=None):
+    return at_work(job, seconds, threading.Thread(name=name), part)
+
+
+def test_each_worker_says_what_it_is_at_the_longest_first(asked):
+    workers = [
+        worker(None, 0),
+        worker(first := AskedForWorkJob(), 3, "web-1:1 thread 2"),
+        worker(second := AskedForWorkJob(), 70, "web-1:1 thread 3", part=41),
+    ]
+    with (
+        QuestionSubscriber.subscribed("abc", "web-1", others=lambda: {"abc.1": {}}),
+        QuestionSubscriber.subscribed("abc.1", "web-1:1", lambda: workers),
+    ):
+        (reply,) = ask_servers([server_of("abc")], "work")
+    supervisor, given = reply.given
+    assert (supervisor.is_worker, supervisor.content["work"], reply.missing) == (False, [], ())
+    assert (given.name, given.is_worker, given.content["workers"]) == ("web-1:1", True, 3)
+    longest, other = given.content["work"]
+    assert longest == {
+        **{"thread": "web-1:1 thread 3", "job_id": str(second.id), "job_class": "AskedForWorkJob"},
+        **{"slice": 41, "seconds": longest["seconds"]},
+    }
+    assert longest["seconds"] >= 70 and "slice" not in other and other["job_id"] == str(first.id)
+
+
+def server_of(incarnation):
+    return Server(name="web-1", incarnation=incarnation)
+
+
+def test_a_slice_of_an_earlier_job_is_not_one_of_the_present():
+    each = worker(AskedForWorkJob(), 5, part=41)
+    each.job = AskedForWorkJob()
+    assert "slice" not in work([each])[0]
+
+
+def test_what_a_job_last_said_of_its_progress_is_there_before_it_is_written():
+    job = AskedForWorkJob()
+    job.progress(3, 10, "reading")
+    assert job.progress_text is None
+    assert work([worker(job, 1)])[0]["progress"] == "3 of 10, reading"
+
+
+def test_one_whose_progress_cannot_be_told_is_shown_without():
+    class BrokenSayingJob(Job):
+        def progress_now(self):
+            raise RuntimeError("boom")
+
+    (row,) = work([worker(BrokenSayingJob(), 1)])
+    assert row["job_class"] == "BrokenSayingJob" and "progress" not in row
+
+
+# --- what plugins answer ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def answering(asked, monkeypatch):
+    """A server that answers what plugins bring at once, instead of on a thread of its own."""
+    take = questions.Answerer.take
+
+    def answer_at_once(self, *asked):
+        self._thread = threading.current_thread()
+        take(self, *asked)
+        if not self._asked.empty():
+            self.answer_next()
+
+    monkeypatch.setattr(questions.Answerer, "take", answer_at_once)
+
+    def answering(*brought):
+        return QuestionSubscriber.subscribed("abc", "web-1", brought=brought)
+
+    return answering
+
+
+def test_a_plugin_answers_a_question_of_its_own(answering):
+    with (
+        answering(Question("weather", lambda place: {"said": f"rain in {place}"})),
+        QuestionSubscriber.subscribed("abc.1", "web-1:1"),  # a worker process is not asked
+    ):
+        (reply,) = ask_servers([server_of("abc")], "weather", 5, {"place": "Oslo"})
+    (given,) = reply.given
+    assert given.content["answer"] == {"said": "rain in Oslo"} and reply.missing == ()
+
+
+def fails(**parameters):
+    raise OSError("sftp://ada:hunter2@host is away")
+
+
+@pytest.mark.parametrize(
+    ("brought", "why"),
+    [
+        ([], "no plugin that it has loaded answers weather"),
+        ([Question("weather", fails)], "OSError: sftp://ada:***@host is away"),
+        ([Question("weather", lambda: {"x": object()})], "cannot"),
+        ([Question("weather", lambda: None)], "TypeError"),
+        ([Question("weather", lambda place: {})], "TypeError"),
+    ],
+    ids=["unknown", "fails", "cannot be stored", "nothing", "other parameters"],
+)
+def test_who_cannot_answer_says_why(answering, brought, why):
+    with answering(*brought):
+        (reply,) = ask_servers([server_of("abc")], "weather")
+    assert reply.given == () and reply.silent == ()
+    assert reply.missing[0].startswith("web-1 cannot answer: ") and why in reply.missing[0]
+
+
+def test_what_takes_long_is_answered_on_a_thread_of_its_own_and_too_many_are_not(rocketjob):
+    given, begun, over = [], threading.Event(), threading.Event()
+
+    def slow():
+        begun.set()
+        over.wait(60)
+        return {}
+
+    answerer = questions.Answerer([Question("slow", slow)])
+    give = lambda question, **content: given.append(question)  # noqa: E731
+    answerer.take("slow", "0", {}, give)
+    begun.wait(60)
+    for number in range(1, questions.WAITING + 3):
+        answerer.take("slow", str(number), {}, give)
+    assert given == []
+    over.set()
+    eventually(lambda: len(given) == questions.WAITING + 1)
+    assert given == [str(number) for number in range(questions.WAITING + 1)]
+
+
+def test_a_question_whose_name_is_taken_is_left_out_and_the_plugin_is_named():
+    class Asking:
+        def __init__(self, *names):
+            self.names = names
+
+        @hookimpl
+        def register_questions(self):
+            return [Question(name, dict) for name in self.names]
+
+    manager = PluginManager(entry_points=[], strict=False)
+    manager.register(Asking("weather", "stacks"), "first")
+    manager.register(Asking("weather"), "second")
+    assert [each.name for each in questions.brought_by(manager)] == ["weather"]
+    problems = " ".join(manager.problems)
+    assert "answers stacks, as the kernel or another plugin does already" in problems
+    assert "answers weather" in problems
+
+
+@pytest.mark.parametrize("name", ["", "Weather", "a b", "a-b", 7])
+def test_a_question_has_a_plain_name(name):
+    with pytest.raises((ValueError, TypeError)):
+        Question(name, dict)
 
 
 # --- levels ----------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from rocketjob.server.server import Server
 from rocketjob_contrib.mission_control.asking import Question, ask, typed_wrongly
 from rocketjob_contrib.mission_control.errors import Forbidden, Missing
 from rocketjob_contrib.mission_control.servers import one
-from rocketjob_contrib.mission_control.servers.fleet import ServerTab, fleet, shown_state
+from rocketjob_contrib.mission_control.servers.fleet import ServerTab, fleet
 from rocketjob_contrib.mission_control.servers.one import ServerAction
 
 if TYPE_CHECKING:
@@ -58,8 +58,9 @@ _ALL = (
     ),
     _to_all(
         "thread_dump",
-        "been asked to write the stacks of their threads to their logs",
-        "Each writes the stacks of all its threads to its standard error, and goes on working.",
+        "",
+        "Each is asked where each of its threads is, at which job and for how long, and goes on "
+        "working.",
     ),
     ServerAction(
         name=REMOVAL,
@@ -96,6 +97,10 @@ def do(view: View) -> Response:
         return _nobody(view, action)
     if problem := typed_wrongly(view, action):
         return ask(view, _question(view, action, servers), problem)
+    if action.shows is not None:
+        for server in servers:
+            one.note(view, action.name, server)
+        return action.shows(view, servers)
     _remove(view, servers) if action.name == REMOVAL else _tell(view, action, servers)
     return view.go(view.back("/servers"))
 
@@ -113,7 +118,7 @@ def _asked(view: View) -> ServerAction:
 
 def _reached(view: View, action: ServerAction) -> list[Server]:
     """Return the servers that it makes sense for."""
-    return [server for server in fleet(view) if shown_state(server) in action.states]
+    return [server for server in fleet(view) if action.suits(server)]
 
 
 def _tell(view: View, action: ServerAction, servers: list[Server]) -> None:

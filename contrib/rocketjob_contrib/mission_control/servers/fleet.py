@@ -61,8 +61,8 @@ TABS = (
 
 
 def shown_state(server: Server) -> str:
-    """Return the state of a server as it is shown: one whose heartbeat stopped is a zombie."""
-    return "zombie" if server.is_zombie() else server.state
+    """Return the state of a server as it is shown: one that seems dead is a zombie."""
+    return "zombie" if server.seems_dead() else server.state
 
 
 def fleet(view: View) -> list[Server]:

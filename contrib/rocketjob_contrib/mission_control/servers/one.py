@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
@@ -21,6 +21,7 @@ from rocketjob_contrib.mission_control.asking import (
     typed_wrongly,
 )
 from rocketjob_contrib.mission_control.errors import Missing
+from rocketjob_contrib.mission_control.servers import stacks_page
 from rocketjob_contrib.mission_control.servers.fleet import shown_state
 
 if TYPE_CHECKING:
@@ -35,9 +36,20 @@ class ServerAction(Action):
 
     Attributes:
         states: in which it makes sense, as they are shown.
+        shows: returns the page of what servers answer to it; None: they are only told.
     """
 
     states: tuple[str, ...]
+    shows: Callable[[View, Sequence[Server]], Response] | None = None
+
+    def suits(self, server: Server) -> bool:
+        """Return whether it makes sense for a server as it is now.
+
+        One whose process was seen to end is dead at once, but not removed before its heartbeat
+        has been missing for long enough: until then its workers may finish what they had begun.
+        """
+        state = shown_state(server)
+        return state in self.states and (state != "zombie" or server.is_zombie())
 
 
 _ALL = (
@@ -82,9 +94,10 @@ _ALL = (
         name="thread_dump",
         title="Thread dump",
         icon="dump",
-        done="has been asked to write the stacks of its threads to its log",
-        does="It writes the stacks of all its threads to its standard error. It goes on working.",
+        does="It is asked where each of its threads is, at which job and for how long. It goes on "
+        "working.",
         states=("running", "paused", "stopping"),
+        shows=stacks_page.show,
     ),
     ServerAction(
         name="destroy",
@@ -108,7 +121,7 @@ def actions_for(
     return [
         _worded(action, state)
         for action in offered
-        if state in action.states and view.may(f"servers.{action.name}", server)
+        if action.suits(server) and view.may(f"servers.{action.name}", server)
     ]
 
 
@@ -122,7 +135,7 @@ def asking(action: ServerAction) -> Callable[[View], Response]:
     """Return the view that asks whether an action is meant."""
 
     def show(view: View) -> Response:
-        if shown_state(view.target) not in action.states:
+        if not action.suits(view.target):
             return _too_late(view, action)
         return ask(view, _question(view, action))
 
@@ -135,10 +148,13 @@ def doing(action: ServerAction) -> Callable[[View], Response]:
     def do(view: View) -> Response:
         server: Server = view.target
         state = shown_state(server)
-        if state not in action.states or view.form.get("state", state) != state:
+        if not action.suits(server) or view.form.get("state", state) != state:
             return _too_late(view, action)
         if problem := typed_wrongly(view, action):
             return ask(view, _question(view, action), problem)
+        if action.shows is not None:
+            note(view, action.name, server)
+            return action.shows(view, [server])
         try:
             said = _destroyed(server) if action.name == "destroy" else _told(server, action)
         except (InvalidTransition, StateConflict):

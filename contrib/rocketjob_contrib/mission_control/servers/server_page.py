@@ -1,4 +1,4 @@
-"""The page of a server: what it is, and what it runs."""
+"""The page of a server: what it is, and what it runs; at the last heartbeat, or asked now."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
+from rocketjob.server.questions import Reply, ask_servers
 from rocketjob.server.server import Server
 from rocketjob_contrib.mission_control.servers.fleet import shown_state
 from rocketjob_contrib.mission_control.servers.one import actions_for
+from rocketjob_contrib.mission_control.servers.stacks_page import SECONDS
 from rocketjob_contrib.mission_control.templating import moment
 
 if TYPE_CHECKING:
@@ -16,8 +18,24 @@ if TYPE_CHECKING:
 
 
 def show(view: View) -> Response:
-    """Show a server."""
+    """Show a server; with `?ask=work` it is asked what each of its workers does now."""
     server: Server = view.target
+    if view.query.get("ask") != "work":
+        return _page(view)
+    if not _answers(server):
+        view.say("warning", f"{server.name} is {shown_state(server)}: it would not answer")
+        return view.go(f"/servers/{server.id}")
+    (reply,) = ask_servers([server], "work", SECONDS)
+    return _page(view, reply)
+
+
+def _answers(server: Server) -> bool:
+    return shown_state(server) not in ("starting", "zombie")
+
+
+def _page(view: View, reply: Reply | None = None) -> Response:
+    server: Server = view.target
+    work = [row for each in reply.given for row in each.content["work"]] if reply else []
     return view.render(
         "servers/server.html",
         server=server,
@@ -25,6 +43,9 @@ def show(view: View) -> Response:
         actions=actions_for(view, server),
         facts=[(name, value) for name, value in _facts(view, server) if value not in (None, "")],
         performing=_performing(server),
+        answers=_answers(server),
+        reply=reply,
+        work=work,
     )
 
 

@@ -75,7 +75,7 @@ class Busy:
     @property
     def is_orphan(self) -> bool:
         """Whether its server is gone, or its heartbeat has stopped."""
-        return self.server is None or self.server.is_zombie()
+        return self.server is None or self.server.seems_dead()
 
     @property
     def icon(self) -> str:

@@ -1,0 +1,55 @@
+"""Where the threads of servers are: they are asked, and what they answer is the page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from starlette.responses import Response
+
+from rocketjob.model import deeds
+from rocketjob.server.questions import Given, Reply, ask_servers
+from rocketjob.server.server import Server
+
+if TYPE_CHECKING:
+    from rocketjob_contrib.mission_control.view import View
+
+SECONDS = 2.0  # that servers have to answer
+MOST = 300  # threads on a page
+
+
+@attrs.frozen
+class Process:
+    """What one process answered, as far as it is shown."""
+
+    given: Given
+    threads: list[dict[str, Any]]
+
+    @property
+    def left_out(self) -> int:
+        """How many of its threads are not shown: there are too many for a page."""
+        return len(self.given.content["threads"]) - len(self.threads)
+
+
+def show(view: View, servers: Sequence[Server]) -> Response:
+    """Ask servers where their threads are, and show what they answer within two seconds."""
+    for server in servers:
+        deeds.record("thread_dump", "Server", id=str(server.id), name=server.name)
+    replies = ask_servers(servers, "stacks", SECONDS)
+    return view.render(
+        "servers/stacks.html",
+        title=f"Threads of {servers[0].name}" if len(servers) == 1 else "Threads of all servers",
+        back=view.back("/servers"),
+        replies=list(_shown(replies)),
+    )
+
+
+def _shown(replies: Sequence[Reply]) -> Iterator[tuple[Reply, list[Process]]]:
+    left = MOST
+    for reply in replies:
+        processes = []
+        for given in reply.given:
+            processes.append(Process(given, given.content["threads"][:left]))
+            left -= len(processes[-1].threads)
+        yield reply, processes
