@@ -89,6 +89,12 @@ class Clause:
         """Return it as the server's document has it."""
         return {"name": self.name, "text": brief(self.text), "filter": written(self.filter)}
 
+    @staticmethod
+    def is_stored_as(stored: Any) -> bool:
+        """Return whether a value is a stored clause, and not what something else has written."""
+        keys = ("name", "text", "filter")
+        return isinstance(stored, Mapping) and all(isinstance(stored.get(k), str) for k in keys)
+
     @classmethod
     def load(cls, stored: Mapping[str, Any]) -> Clause:
         return cls(stored["name"], stored["text"], read(stored["filter"]))

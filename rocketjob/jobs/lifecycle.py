@@ -231,9 +231,10 @@ class Lifecycle(Stateful, abstract=True):
 
     @property
     def history(self) -> list[HistoryEntry]:
-        """The last changes of state, oldest first."""
+        """The last changes of state, oldest first; without what no version has written."""
         record = self._record
-        return [HistoryEntry.load(entry) for entry in (*record.history, *record.unsaved)]
+        entries = (*record.history, *record.unsaved)
+        return [HistoryEntry.load(each) for each in entries if HistoryEntry.is_stored_as(each)]
 
     def removed_by(self, event: str) -> bool:
         """Return whether an event removes the job once it is made."""

@@ -5,17 +5,19 @@ For what only looks: commands and pages. A job that is to be changed is loaded b
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterable
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from rocketjob.base.passwords import without_passwords
-from rocketjob.base.text import at
+from rocketjob.base.text import counted
 from rocketjob.jobs import claims, stuck
 from rocketjob.jobs.job import Job
 from rocketjob.jobs.unknown import UnknownJob
-from rocketjob.model.encrypted_fields import HIDDEN, Sealed
-from rocketjob.model.fields import Field
+from rocketjob.model.encrypted_fields import HIDDEN
+from rocketjob.model.misfits import without_misfits
 from rocketjob.model.record import HISTORY, record_of, values_of
+from rocketjob.states.history import HistoryEntry
 from rocketjob.store import Stored
 
 if TYPE_CHECKING:
@@ -30,27 +32,34 @@ KEPT_BESIDE = frozenset((HISTORY, claims.QUARANTINED, claims.AWAITED, stuck.STUC
 _problems: WeakKeyDictionary[Job, str] = WeakKeyDictionary()
 
 
-def load(stored: Stored) -> Job:
-    """Return a stored job to show, not to change, whatever its document contains."""
+def load(
+    stored: Stored, *, read: Container[str] | None = None, relied_on: Iterable[str] = ()
+) -> Job:
+    """Return a stored job to show, not to change, whatever its document contains.
+
+    Args:
+        read: the keys that were read of it, where that are not all.
+        relied_on: fields besides `STANDARD` from whose types something is made: one that does not
+            fit has its default, and `problem_of` says what is stored.
+    """
     job = Job.listed(stored)
     if isinstance(job, UnknownJob) and job.error is not None:
         _problems[job] = f"cannot be loaded: {job.problem}"
-    values = values_of(job)
-    for name, field in job.fields().items():
-        if faults := _misfit(field, values[name]):
-            problems = "; ".join(at(name, fault) for fault in faults)
-            _problems[job] = f"does not fit its class: {problems}"
-            if name in STANDARD:  # what is made of these relies on their types
-                values[name] = field.make_default()
+    problems = without_misfits(job, read=read, relied_on={*STANDARD, *relied_on})
+    problems += _of_history(stored)
+    if problems:
+        _problems[job] = f"does not fit its class: {'; '.join(problems)}"
     return job
 
 
-def _misfit(field: Field, value: Any) -> list[str]:
-    if isinstance(value, Sealed):
-        return []
-    if value is None:
-        return [] if field.codec.optional else ["has no value"]
-    return field.unless_secret(field.codec.faults(value))
+def _of_history(stored: Stored) -> list[str]:
+    entries = stored.get(HISTORY, [])
+    if not isinstance(entries, list):
+        return [f"{HISTORY} is not a list"]
+    wrong = sum(not HistoryEntry.is_stored_as(entry) for entry in entries)
+    return [f"{HISTORY} has {counted(wrong, 'entry', 'entries')} that nobody can read"] * bool(
+        wrong
+    )
 
 
 def problem_of(job: Job) -> str | None:

@@ -89,7 +89,8 @@ class Record:
     @property
     def history(self) -> Sequence[dict[str, Any]]:
         """The entries that are stored, oldest first."""
-        return (self.stored or {}).get(HISTORY) or ()
+        stored = (self.stored or {}).get(HISTORY)
+        return stored if isinstance(stored, list) else ()
 
     # --- what is to be written ---------------------------------------------------------------
 

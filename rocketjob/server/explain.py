@@ -17,6 +17,7 @@ from rocketjob.jobs.claims import COLLECTION
 from rocketjob.jobs.holds import Clause
 from rocketjob.jobs.job import Job
 from rocketjob.jobs.reasons import Explanation, Reason, Remark, shown
+from rocketjob.jobs.shown import load, problem_of
 from rocketjob.jobs.unknown import UnknownJob
 from rocketjob.queue.dispatch import ORDER, Queue
 from rocketjob.queue.eligible import more_urgent_than
@@ -41,7 +42,7 @@ def explain(job: Job) -> Explanation:
     name = f"{job.class_name if isinstance(job, UnknownJob) else job.type_name()} {job.id}"
     if stored is None:
         return Explanation(name, "not stored", (Reason("stored", "no worker can see it"),))
-    job = Job.listed(stored)
+    job = load(stored)  # whatever another program has written into it
     if job.is_running:
         return _explain_running(name, job, stored)
     if not job.is_queued:
@@ -87,6 +88,8 @@ def _queue() -> Queue:
 
 
 def _reasons(job: Job, stored: dict[str, Any], now: datetime) -> Iterator[Reason]:
+    if (problem := problem_of(job)) and not isinstance(job, UnknownJob):
+        yield Reason("document", f"it {problem}")
     app, queue = context.current(), _queue()
     clauses = queue.eligible.clauses(now)
     if job.is_expired:

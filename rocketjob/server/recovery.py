@@ -65,7 +65,7 @@ class Recovery:
         holders = owners(self.store, self.plugins)
         servers = list(Server.collection().find({}))
         reclaimed = [_or_later(self.bury, server) for server in self._dead(servers)]
-        living = {server["incarnation"] for server in servers if server["_id"] in self._seen}
+        living = {server.get("incarnation") for server in servers if server["_id"] in self._seen}
         for holder in holders:
             incarnation, dot, _ = holder.partition(".")
             if not dot or incarnation in living:
@@ -92,7 +92,8 @@ class Recovery:
         """
         if Server.collection().find_one(_silent(server), {"_id": 1}) is None:
             return NOTHING  # it has beaten this moment, or another server was first
-        reclaimed = self._reclaim(server["incarnation"], _performed_by(server), True)
+        incarnation = str(server.get("incarnation"))
+        reclaimed = self._reclaim(incarnation, _performed_by(server), True)
         self._remove(server)
         return reclaimed
 
@@ -104,18 +105,20 @@ class Recovery:
         self._looked_at = now
         present = {server["_id"] for server in servers}
         self._seen = {id: seen for id, seen in self._seen.items() if id in present}
-        others = [server for server in servers if server["incarnation"] != self.incarnation]
+        others = [server for server in servers if server.get("incarnation") != self.incarnation]
         return [server for server in others if self._is_dead(server, now)]
 
     def _is_dead(self, server: dict[str, Any], now: float) -> bool:
-        number = (server.get("heartbeat") or {}).get("number", 0)
+        number = _beat_of(server).get("number", 0)
         seen = self._seen.get(server["_id"])
         if seen is None or seen[0] != number:
             self._seen[server["_id"]] = (number, now)
             return False
         # Less two looks: it may have been silent for so long before it was first seen silent, and
         # the end of the time is seen only at the next look.
-        limit = MISSED_BEATS * server.get("heartbeat_seconds", 15.0) - 2 * self.interval
+        seconds = server.get("heartbeat_seconds", 15.0)
+        seconds = seconds if isinstance(seconds, int | float) else 15.0
+        limit = MISSED_BEATS * seconds - 2 * self.interval
         return bool(now - seen[1] >= limit)
 
     def _remove(self, server: dict[str, Any]) -> None:
@@ -123,9 +126,9 @@ class Recovery:
         removal = Unit.of(Server.collection_name, write, _record_of(server))
         if self.store.commit([removal])[0].held:
             self._seen.pop(server["_id"], None)
-            log.error("a server died: its heartbeat stopped", name=server["name"])
+            log.error("a server died: its heartbeat stopped", name=server.get("name"))
             if self.plugins.listens("server_lost"):
-                self._tell("server_lost", server=Server.from_document(server))
+                self._tell("server_lost", server=Server.listed(server))
 
     def _reclaim(
         self, holder: str, crashed: dict[str, str] | None = None, unexplained: bool = False
@@ -195,18 +198,25 @@ def _record_of(server: dict[str, Any]) -> Sequence[Insert | Also]:
     """Return what is stored with the removal of a dead server, if it is a person who removes it."""
     if not acts.begun:
         return ()
-    return deeds.beside(Server.from_document(server), "destroy", server, {})
+    return deeds.beside(Server.listed(server), "destroy", server, {})
 
 
 def _silent(server: dict[str, Any]) -> dict[str, Any]:
     """Return the filter of a server's document that finds it only if it has not beaten since."""
-    number = (server.get("heartbeat") or {}).get("number")  # None also finds that it has none
+    number = _beat_of(server).get("number")  # None also finds that it has none
     return {"_id": server["_id"], "heartbeat.number": number}
 
 
 def _performed_by(server: dict[str, Any]) -> dict[str, str]:
-    ids = (server.get("heartbeat") or {}).get("performing", ())
-    return dict.fromkeys(ids, f"its server {server['name']} died")
+    ids = _beat_of(server).get("performing", ())
+    known = [id for id in ids if isinstance(id, str)] if isinstance(ids, list) else []
+    return dict.fromkeys(known, f"its server {server.get('name')} died")
+
+
+def _beat_of(server: dict[str, Any]) -> dict[str, Any]:
+    """Return the last heartbeat; none where something else has written another thing there."""
+    beat = server.get("heartbeat")
+    return beat if isinstance(beat, dict) else {}
 
 
 def unserved(store: Store, loaded: Collection[str] = ()) -> dict[str, int]:

@@ -9,19 +9,22 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-from datetime import datetime, timedelta
-from typing import Any, ClassVar, Self
+from datetime import datetime
+from typing import Any, ClassVar, Self, TypeVar
 
 from rocketjob.base import clock
 from rocketjob.base.errors import NotFound
 from rocketjob.jobs.holds import Clause
 from rocketjob.model.fields import field
+from rocketjob.model.misfits import without_misfits
 from rocketjob.model.query import Query
 from rocketjob.states.machine import Transition, event
 from rocketjob.states.stateful import Stateful, change_each
-from rocketjob.store import Filter, context
+from rocketjob.store import Filter, Stored, context
 from rocketjob.store.written import read
 
+T = TypeVar("T")
+D = TypeVar("D")
 COLLECTION = "rocket_job.servers"
 MISSED_BEATS = 4  # a server is dead after this many
 INDEXES: dict[str, list[dict[str, Any]]] = {
@@ -60,22 +63,24 @@ class Server(Stateful):
     @property
     def heartbeat_at(self) -> datetime | None:
         """When the server last said that it lives, by its own clock."""
-        return (self.heartbeat or {}).get("updated_at")
+        return self._beat("updated_at", datetime, None)
 
     @property
     def workers(self) -> int:
         """How many worker threads lived at the last heartbeat."""
-        return int((self.heartbeat or {}).get("workers", 0))
+        return self._beat("workers", int, 0)
 
     @property
     def problems(self) -> list[str]:
-        """What was wrong with its plugins at the last heartbeat."""
-        return list((self.heartbeat or {}).get("problems", ()))
+        """What is wrong with its document, and was with its plugins at the last heartbeat."""
+        said = [text for text in self._beat("problems", list, []) if isinstance(text, str)]
+        misfits: list[str] = self.__dict__.get("_misfits", [])
+        return [*misfits, *said]
 
     @property
     def performing(self) -> list[str]:
         """What was in work at the last heartbeat: ids of jobs, and of slices as `job/part`."""
-        return list((self.heartbeat or {}).get("performing", ()))
+        return [id for id in self._beat("performing", list, []) if isinstance(id, str)]
 
     @property
     def starts_jobs(self) -> bool:
@@ -90,7 +95,23 @@ class Server(Stateful):
     @property
     def clauses(self) -> list[Clause]:
         """What its plugins let it take at the last heartbeat, besides the setting `where`."""
-        return [Clause.load(stored) for stored in (self.heartbeat or {}).get("clauses", ())]
+        stored = self._beat("clauses", list, [])
+        return [Clause.load(each) for each in stored if Clause.is_stored_as(each)]
+
+    def _beat(self, key: str, kind: type[T], otherwise: D) -> T | D:
+        """Return a part of the last heartbeat; the default if it is not what servers write."""
+        value = (self.heartbeat or {}).get(key)
+        return value if isinstance(value, kind) else otherwise
+
+    @classmethod
+    def listed(cls, stored: Stored) -> Self:
+        """Make one of many servers: what something else has written keeps none of them back."""
+        server = super().listed(stored)
+        problems = without_misfits(server)
+        if problems:
+            server.name = server.name or f"(no name) {server.id}"
+            server.__dict__["_misfits"] = [f"its document does not fit: {'; '.join(problems)}"]
+        return server
 
     def taken(self) -> Filter:
         """Return the filter of the jobs that it takes."""
@@ -108,8 +129,10 @@ class Server(Stateful):
         """
         if self.state not in ("running", "stopping", "paused"):
             return False
-        limit = timedelta(seconds=self.heartbeat_seconds * missed)
-        return self.heartbeat_at is None or self.heartbeat_at <= clock.now() - limit
+        if self.heartbeat_at is None:
+            return True
+        silent = clock.now().timestamp() - self.heartbeat_at.timestamp()
+        return silent >= self.heartbeat_seconds * missed
 
     def is_gone(self) -> bool:
         """Return whether its process is seen to be gone: it ran on this machine, and ended.

@@ -15,6 +15,8 @@ from rocketjob.model.types import plain_datetime
 
 RELEASE = "give_back"  # the event of a released claim; stores of every version have it by this name
 
+_TEXTS = ("event", "state", "worker", "reason", "by")
+
 
 @attrs.frozen
 class HistoryEntry:
@@ -41,6 +43,16 @@ class HistoryEntry:
     count: int = 1
     since: datetime | None = None
     by: str | None = None
+
+    @staticmethod
+    def is_stored_as(stored: Any) -> bool:
+        """Return whether a value is a stored entry, and not what something else has written."""
+        return (
+            isinstance(stored, Mapping)
+            and isinstance(stored.get("at"), datetime)
+            and isinstance(stored.get("since", stored["at"]), datetime)
+            and all(isinstance(stored.get(key, ""), str | None) for key in _TEXTS)
+        )
 
     @classmethod
     def load(cls, stored: Mapping[str, Any]) -> HistoryEntry:

@@ -264,7 +264,11 @@ class Store(Protocol):
         ...
 
     def count_by(self, collection: str, key: str, filter: Filter | None = None) -> dict[Any, int]:
-        """Count the documents by the value of one field; only values that occur are named."""
+        """Count the documents by the value of one field; only values that occur are named.
+
+        None stands for no value, or for one that cannot be a key, such as an array: one document
+        that something else has written keeps nobody from counting.
+        """
         ...
 
     def change_mark(self) -> Any:

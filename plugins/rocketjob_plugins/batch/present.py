@@ -10,12 +10,12 @@ from rocketjob_plugins.batch.settings import are_away
 
 
 def unseen(error: Exception) -> str:
-    """Say that slices cannot be looked at, as their store is away.
+    """Say why slices cannot be looked at: their store is away, or the job has no main category.
 
     Raises:
         Exception: it is another error.
     """
-    if not are_away(error):
+    if not are_away(error) and not isinstance(error, ValueError):
         raise error
     return f"its slices cannot be looked at: {message_of(error)}"
 

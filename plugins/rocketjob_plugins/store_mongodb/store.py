@@ -9,7 +9,7 @@ import contextlib
 import os
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, cast
 
@@ -318,7 +318,11 @@ class MongoStore:
     def count_by(self, collection: str, key: str, filter: Filter | None = None) -> dict[Any, int]:
         documents: Any = self.collection(collection)
         stages = [{"$match": dict(filter or {})}, {"$group": {"_id": f"${key}", "n": {"$sum": 1}}}]
-        return {group["_id"]: group["n"] for group in documents.aggregate(stages)}
+        counts: dict[Any, int] = {}
+        for group in documents.aggregate(stages):
+            scalar = group["_id"] if isinstance(group["_id"], Hashable) else None
+            counts[scalar] = counts.get(scalar, 0) + group["n"]
+        return counts
 
     # --- changes -----------------------------------------------------------------------------
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import Any
 
-from rocketjob.base.errors import StoreError
 from rocketjob.store.documents.paths import collect, split
 from rocketjob.store.documents.values import MISSING, copy, sort_key
 from rocketjob.store.unit import Stored
@@ -24,20 +23,11 @@ def distinct(documents: Iterable[Stored], key: str) -> list[Any]:
 
 
 def count_by(documents: Iterable[Stored], key: str) -> dict[Any, int]:
-    """Count documents by the value of a field; None stands for no value.
-
-    Raises:
-        StoreError: a value cannot be a key, such as an array.
-    """
+    """Count documents by the value of a field; None stands for no value, or for one with parts."""
     counts: dict[Any, int] = {}
     parts = split(key)
     for document in documents:
         value = next(iter(collect(document, parts)), None)
-        value = None if value is MISSING else value
-        try:
-            counts[value] = counts.get(value, 0) + 1
-        except TypeError:
-            raise StoreError(
-                f"count_by cannot count by {key!r}: {value!r:.60} is not a scalar"
-            ) from None
+        scalar = value if value is not MISSING and isinstance(value, Hashable) else None
+        counts[scalar] = counts.get(scalar, 0) + 1
     return counts

@@ -228,6 +228,11 @@ class Documents:
         assert store.count_by(JOBS, "_type", {"state": "queued"}) == {"ReportJob": 2}
         assert store.count_by(JOBS, "missing") == {None: 4}
 
+    def test_count_by_counts_what_cannot_be_a_key_as_none(self, store: Store) -> None:
+        docs = store.collection("docs")
+        docs.insert_many([{"a": 1}, {"a": [2]}, {"a": {"b": 1}}, {"a": []}, {"b": 1}])
+        assert store.count_by("docs", "a") == {1: 1, None: 4}
+
     def test_a_document_of_more_than_16_mb_is_refused(self, store: Store) -> None:
         docs, most = store.collection("docs"), MAX_DOCUMENT_BYTES
         docs.insert_one({"_id": 1, "text": "x" * (most - 1000)})

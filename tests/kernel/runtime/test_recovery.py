@@ -329,3 +329,21 @@ def test_two_servers_that_bury_one_blame_no_job_twice(rocketjob, mine):
     KeptJob.collection().update_one({"_id": job.id}, {"$set": {"suspected": 1}})  # by the other
     mine.bury(Server.collection().find_one({"_id": dead.id}))
     assert (stored(job)["state"], stored(job)["interruptions"]) == ("queued", 0)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"heartbeat": "x"},
+        {"heartbeat_seconds": "x"},
+        {"heartbeat.performing": 5},
+        {"incarnation": None, "name": None},
+    ],
+)
+def test_a_server_that_another_program_has_written_keeps_no_other_from_being_buried(
+    mine, watch, wrong
+):
+    strange, dead = server("strange:1"), server("dead:1")
+    Server.collection().update_one({"_id": strange.id}, {"$set": wrong})
+    watch.sleep(mine, 100)
+    assert Server.where(id=dead.id).first() is None

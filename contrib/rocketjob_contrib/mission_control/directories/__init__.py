@@ -16,6 +16,7 @@ from rocketjob_contrib.mission_control.directories import (
     list_page,
 )
 from rocketjob_contrib.mission_control.directories.finding import entry_in_path
+from rocketjob_contrib.mission_control.directories.finding import usable_entry_in_path as usable
 from rocketjob_contrib.mission_control.routes import Route, asked_first, change, get
 from rocketjob_contrib.mission_control.sections import Section
 
@@ -57,8 +58,8 @@ def _creating() -> list[Route]:
     return [
         get(f"{ALL}/new", creating.show, "entries.create"),
         change(ALL, creating.create, "entries.create"),
-        get(f"{ONE}/copy", creating.show_copy, "entries.copy", entry_in_path),
-        change(f"{ONE}/replicate", creating.copy, "entries.copy", entry_in_path, ("POST", "PATCH")),
+        get(f"{ONE}/copy", creating.show_copy, "entries.copy", usable),
+        change(f"{ONE}/replicate", creating.copy, "entries.copy", usable, ("POST", "PATCH")),
     ]
 
 
@@ -66,8 +67,8 @@ def _entry() -> list[Route]:
     methods = ("POST", "PATCH", "PUT")
     return [
         get(ONE, entry_page.show, target=entry_in_path),
-        get(f"{ONE}/edit", editing.show, "entries.edit", entry_in_path),
-        change(ONE, editing.save, "entries.edit", entry_in_path, methods),
+        get(f"{ONE}/edit", editing.show, "entries.edit", usable),
+        change(ONE, editing.save, "entries.edit", usable, methods),
     ]
 
 
@@ -77,6 +78,7 @@ def _actions() -> list[Route]:
         path, permission = f"{ONE}/{action.name}", f"entries.{action.name}"
         ask, do = actions.asking(action), actions.doing(action)
         methods = ("POST", "PUT", "PATCH")
-        routes += asked_first(path, ask, do, permission, entry_in_path, methods)
+        target = usable if action.name == "enable" else entry_in_path
+        routes += asked_first(path, ask, do, permission, target, methods)
     destroy = actions.doing(actions.ACTIONS["destroy"])
     return [*routes, change(ONE, destroy, "entries.destroy", entry_in_path, ("DELETE",))]

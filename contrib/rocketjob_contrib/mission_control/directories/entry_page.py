@@ -11,7 +11,7 @@ from rocketjob import Job
 from rocketjob.base.passwords import HIDDEN
 from rocketjob.model.encrypted_fields import Sealed
 from rocketjob_contrib.mission_control.directories.actions import actions_for
-from rocketjob_contrib.mission_control.directories.finding import called
+from rocketjob_contrib.mission_control.directories.finding import called, problem_of
 from rocketjob_contrib.mission_control.templating import moment
 from rocketjob_plugins.dirmon.entry import DirmonEntry
 from rocketjob_plugins.dirmon.job import DirmonJob
@@ -30,6 +30,7 @@ def show(view: View) -> Response:
         actions=actions_for(view, entry),
         facts=_facts(view, entry),
         properties=shown_properties(view, entry.job_class, entry.properties),
+        problem=problem_of(entry),
         is_watched=not entry.is_enabled or _is_scanned(),
     )
 

@@ -9,6 +9,7 @@ import attrs
 from starlette.responses import Response
 
 from rocketjob.store import context
+from rocketjob_contrib.mission_control.directories.finding import shown
 from rocketjob_contrib.mission_control.lists import (
     COUNTED,
     Asked,
@@ -124,5 +125,7 @@ def find(view: View, tab: EntryTab, asked: Asked) -> Found:
         query = query.where(searched)
         matching = Count.of(query.count(at_most=COUNTED + 1))
     page = query.order_by(*asked.order).skip(asked.skip).limit(asked.size + 1)
-    rows = list(iter(page))  # a list would ask for its length first, which is counted
+    rows = [
+        shown(entry) for entry in page
+    ]  # a list would ask for its length first, which is counted
     return Found(asked, rows[: asked.size], total, matching, len(rows) > asked.size)

@@ -8,7 +8,7 @@ import attrs
 
 from rocketjob import Job, UnknownJob
 from rocketjob.base.passwords import without_passwords
-from rocketjob_contrib.mission_control.jobs.progress import progress_of
+from rocketjob_contrib.mission_control.jobs.progress import progress_of, slice_size
 
 if TYPE_CHECKING:
     from rocketjob_contrib.mission_control.view import View
@@ -75,9 +75,8 @@ def slices_of(view: View, job: Any) -> SliceCounts | None:
     if found is None:
         why = "The slices cannot be looked at now: their store is away."
         return SliceCounts(is_shown=True, problem=why)
-    category = job.input_category_for("main")
-    size = category.slice_records or category.slice_size
-    expected = -(-job.record_count // size) if job.record_count else 0
+    size = slice_size(job)
+    expected = -(-job.record_count // size) if job.record_count and size else 0
     return SliceCounts(
         queued=found.get("queued", 0),
         active=found.get("running", 0),

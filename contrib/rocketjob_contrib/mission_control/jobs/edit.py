@@ -154,9 +154,16 @@ def _form_of(view: View, job: Job) -> JobForm:
     cards = [
         card
         for which in categories.WHICH
-        for card in categories.cards_of(which, getattr(job, which, None) or ())
+        for card in categories.cards_of(which, _categories(job, which))
     ]
     return JobForm(controls=controls, cards=cards)
+
+
+def _categories(job: Job, which: str) -> list[Any]:
+    """Return the categories of a job; none where its document has something else there."""
+    present: Any = getattr(job, which, None)
+    fits = isinstance(present, list) and all(hasattr(each, "name") for each in present)
+    return present if fits else []
 
 
 def _may_code(view: View, job: Job) -> bool:
@@ -169,7 +176,7 @@ def _read(view: View, job: Job) -> tuple[JobForm, dict[str, Any]]:
     reading = read(form.controls, view.form)
     values, cards, is_stale = dict(reading.values), [], reading.is_stale
     for which in categories.WHICH:
-        present = getattr(job, which, None) or []
+        present = _categories(job, which)
         of_which = [card for card in form.cards if card.which == which]
         done, changed, stale = categories.read_cards(of_which, present, view.form)
         cards += done
@@ -196,7 +203,7 @@ def _noted(form: JobForm, errors: Mapping[str, Sequence[str]]) -> JobForm:
 
 
 def _render(view: View, job: Job, form: JobForm, status: int = 200) -> Response:
-    stored = record_of(job).stored or {}
+    state = str((record_of(job).stored or {}).get("state"))
     return view.render(
-        "jobs/edit.html", status, job=job, name=class_name(job), state=stored["state"], form=form
+        "jobs/edit.html", status, job=job, name=class_name(job), state=state, form=form
     )

@@ -13,31 +13,18 @@ from rocketjob.base.text import relative, span
 from rocketjob.jobs.holds import Hold
 from rocketjob.jobs.present import duration_text
 from rocketjob.jobs.shown import STANDARD, own_fields, progress_of
-from rocketjob.model.record import record_of
+from rocketjob.model.record import HISTORY, record_of
 from rocketjob_contrib.mission_control.form_values import digest
 from rocketjob_contrib.mission_control.jobs import edit
 from rocketjob_contrib.mission_control.jobs.batch import SliceCounts
+from rocketjob_contrib.mission_control.jobs.finding import BUILT_IN
+from rocketjob_contrib.mission_control.jobs.progress import main_category
 from rocketjob_contrib.mission_control.templating import moment
 
 if TYPE_CHECKING:
     from rocketjob_contrib.mission_control.view import View
 
-ELSEWHERE = {
-    "cron_schedule",
-    "failed_at_list",
-    "history",
-    "input_categories",
-    "output_categories",
-    "record_count",
-    "retry_limit",
-    "statistics",
-    "sub_state",
-    "throttle_group",
-    "throttle_running_workers",
-    "throttled_since",
-    "upload_file_name",
-}
-"""Fields of built-in mixins that have a place of their own on the page."""
+ELSEWHERE = BUILT_IN | {HISTORY}
 
 
 def facts_of(view: View, job: Job, slices: SliceCounts | None) -> list[tuple[str, Any]]:
@@ -45,7 +32,7 @@ def facts_of(view: View, job: Job, slices: SliceCounts | None) -> list[tuple[str
     pairs: list[tuple[str, Any]] = [
         ("Description", job.description),
         ("Cron schedule", getattr(job, "cron_schedule", None)),
-        ("Upload file name", without_passwords(getattr(job, "upload_file_name", None))),
+        ("Upload file name", without_passwords(_file_name(job, slices))),
         ("Priority", _priority(view, job)),
         ("Failure count", job.failure_count or None),
         ("Throttle group", getattr(job, "throttle_group", None)),
@@ -59,6 +46,11 @@ def facts_of(view: View, job: Job, slices: SliceCounts | None) -> list[tuple[str
         ("ID", Markup("<code>{}</code>").format(job.id)),
     ]
     return [(name, value) for name, value in pairs if value not in (None, "")]
+
+
+def _file_name(job: Job, slices: SliceCounts | None) -> str | None:
+    of = job if slices is None else main_category(job)  # which has the name of a batch job's
+    return getattr(of, "upload_file_name" if slices is None else "file_name", None)
 
 
 def _priority(view: View, job: Job) -> Any:
@@ -92,10 +84,10 @@ def _on_success(job: Job) -> str | None:
 def _of_batch(job: Any, slices: SliceCounts | None) -> list[tuple[str, Any]]:
     if slices is None:
         return []
-    count, seconds = job.record_count, job.seconds
+    count, seconds, main = job.record_count, job.seconds, main_category(job)
     pairs: list[tuple[str, Any]] = [
         ("Record count", "not known yet" if count is None else f"{count:,}"),
-        ("Slice size", f"{job.input_category_for('main').slice_size:,}"),
+        ("Slice size", "not known" if main is None else f"{main.slice_size:,}"),
     ]
     if job.is_completed and count and seconds > 0:
         pairs.append(("Records per hour", f"{round(count / seconds * 3600):,}"))

@@ -14,6 +14,24 @@ from rocketjob_contrib.mission_control.errors import Missing
 if TYPE_CHECKING:
     from rocketjob_contrib.mission_control.view import View
 
+BUILT_IN = frozenset(
+    {
+        "cron_schedule",
+        "failed_at_list",
+        "input_categories",
+        "output_categories",
+        "record_count",
+        "retry_limit",
+        "statistics",
+        "sub_state",
+        "throttle_group",
+        "throttle_running_workers",
+        "throttled_since",
+        "upload_file_name",
+    }
+)
+"""Fields of built-in mixins that have a place of their own on the pages, by their types."""
+
 
 def job_in_path(view: View) -> Job:
     """Return the job of the id in the path, to be shown.
@@ -29,4 +47,4 @@ def job_in_path(view: View) -> Job:
             "and was to be removed then",
             "/jobs",
         )
-    return load(stored)
+    return load(stored, relied_on=BUILT_IN)

@@ -96,9 +96,9 @@ def _as_json(row: rows.Row) -> dict[str, Any]:
         "started_at": job.started_at and job.started_at.isoformat(),
         "completed_at": job.completed_at and job.completed_at.isoformat(),
         "run_at": job.run_at and job.run_at.isoformat(),
-        "record_count": row.field("record_count") or 0,
+        "record_count": row.record_count,
         "percent_complete": row.progress.percent,
         "workers": row.progress.workers,
-        "throttled_by": row.field("throttled_by"),
+        "throttled_by": row.text("throttled_by"),
         "actions": [action.event for action in row.actions],
     }

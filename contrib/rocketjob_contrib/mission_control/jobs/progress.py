@@ -58,7 +58,7 @@ def _slices(view: View, job: Any) -> dict[str, int] | None:
     """Return the slices of a job by state, or what was known of them before."""
     known: dict[Any, dict[str, int]] = view.site.memory.setdefault("slices", {})
     left: list[int] = view.once("slices.left", lambda: [AT_ONCE])
-    if left[0] > 0 and hasattr(job, "input"):
+    if left[0] > 0 and hasattr(job, "input_categories"):
         left[0] -= 1
         if len(known) > KEPT:
             known.clear()
@@ -69,10 +69,21 @@ def _slices(view: View, job: Any) -> dict[str, int] | None:
     return known.get(job.id)
 
 
+def main_category(job: Any) -> Any:
+    """Return the input category of a job's slices; None where its document has none."""
+    return next((each for each in job.input_categories if each.name == "main"), None)
+
+
+def slice_size(job: Any) -> int:
+    """Return how many records a slice of a job has; 0 where its document does not say."""
+    main = main_category(job)
+    return 0 if main is None else main.slice_records or main.slice_size
+
+
 def _percent(job: Any, slices: dict[str, int]) -> int | None:
     """Return how much of the input has been processed, from slices that are left."""
-    if not job.record_count:
+    size = slice_size(job)
+    if not job.record_count or not size:
         return None
-    category = job.input_category_for("main")
-    left = sum(slices.values()) * (category.slice_records or category.slice_size)
+    left = sum(slices.values()) * size
     return max(0, min(100, int((1 - left / job.record_count) * 100)))

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 
 from rocketjob import Job
-from rocketjob.jobs.shown import class_name
+from rocketjob.jobs.shown import class_name, load, problem_of
 from rocketjob.model.record import record_of
 from rocketjob.store import Stored
 from rocketjob_contrib.mission_control.jobs.actions import IN_ROW, Action, actions_for
+from rocketjob_contrib.mission_control.jobs.finding import BUILT_IN
 from rocketjob_contrib.mission_control.jobs.progress import Progress, progress_of
 from rocketjob_contrib.mission_control.jobs.tabs import JobTab
 
@@ -62,9 +63,21 @@ class Row:
         """Return the state as it is shown: a job that waits for its time, or for a worker, too."""
         return shown_state(self.job, self.progress)
 
-    def field(self, name: str) -> Any:
-        """Return a field as it is stored; None where the job has none of this name."""
-        return self.stored.get(name)
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with the document."""
+        return problem_of(self.job)
+
+    @property
+    def record_count(self) -> int:
+        """Return how many records are stored; 0 where that is not known."""
+        count = self.stored.get("record_count")
+        return count if isinstance(count, int) else 0
+
+    def text(self, name: str) -> str | None:
+        """Return a text as it is stored; None where the job has none of this name."""
+        value = self.stored.get(name)
+        return value if isinstance(value, str) else None
 
     @property
     def seconds(self) -> float:
@@ -84,7 +97,7 @@ def rows_of(view: View, documents: Iterable[Stored]) -> list[Row]:
     """Return the rows of stored jobs."""
     rows = []
     for stored in documents:
-        job = Job.listed(stored)
+        job = load(stored, read=stored, relied_on=BUILT_IN)
         actions = tuple(actions_for(view, job, IN_ROW))
         kept = dict(record_of(job).stored or stored)
         rows.append(Row(job, kept, view.now, progress_of(view, job), actions))

@@ -65,9 +65,11 @@ def batch_job(view: View) -> Any:
         Missing: it has no slices, or its class is not here to say how they are stored.
     """
     job: Job = view.target
-    if isinstance(job, Batch):
+    if isinstance(job, Batch) and any(each.name == "main" for each in job.input_categories):
         return job
-    if isinstance(job, UnknownJob):
+    if isinstance(job, Batch):
+        why = "its slices cannot be looked at: its document has no input category main"
+    elif isinstance(job, UnknownJob):
         why = f"its slices cannot be looked at: {job.problem}"
     else:
         why = "it is not a batch job: it has no slices"
