@@ -96,7 +96,8 @@ class Command(_Teaching):
         self.changes = changes
         if changes and not any(param.name == "reason" for param in self.params):
             self.params.append(_reason_option())
-        self.params.extend(global_options())
+        own = [flag for param in self.params for flag in param.opts if flag.startswith("-")]
+        self.params.extend(global_options(own))
 
     def invoke(self, ctx: click.Context) -> Any:
         session = session_of(ctx)

@@ -5,7 +5,7 @@ Imports within functions: a command loads no more than it needs, so that it star
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
@@ -109,6 +109,12 @@ def _record_settings(
     return value
 
 
+def _free(declaration: list[str], taken: Iterable[str]) -> list[str]:
+    """Return a declaration without the short flag, if that is taken."""
+    taken = set(taken)
+    return [name for name in declaration if name not in taken]
+
+
 def _setting(name: str, text: str) -> Any:
     from rocketjob.base import config
 
@@ -120,13 +126,17 @@ def _setting(name: str, text: str) -> Any:
         raise ConfigurationError(f"{name}: {error}") from None
 
 
-def global_options() -> list[GlobalOption]:
-    """Return the options that every command takes."""
+def global_options(taken: Iterable[str] = ()) -> list[GlobalOption]:
+    """Return the options that every command takes.
+
+    Args:
+        taken: what a command calls its own: `-c CODE` takes the place of `-c` for `--config`.
+    """
     return [
-        GlobalOption(_declaration("app", ("-a",)), **_attributes("app", {})),
+        GlobalOption(_free(["-a", "--app", "app"], taken), **_attributes("app", {})),
         GlobalOption(_declaration("url", ()), **_attributes("url", {})),
         GlobalOption(
-            ["-c", "--config", "config_file"],
+            _free(["-c", "--config", "config_file"], taken),
             metavar="FILE",
             expose_value=False,
             callback=_record_file,

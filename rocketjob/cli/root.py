@@ -53,6 +53,12 @@ ENTRIES = (
     Entry("perform", "rocketjob.cli.perform:perform", RUN, "Run a job here and now."),
     Entry("jobs", "rocketjob.cli.jobs:jobs", LOOK, "List, show and change jobs."),
     Entry("servers", "rocketjob.cli.servers:servers", LOOK, "List, stop and pause servers."),
+    Entry(
+        "shell",
+        "rocketjob.cli.shell:shell",
+        LOOK,
+        "A Python prompt with the job classes imported.",
+    ),
     Entry("doctor", "rocketjob.cli.doctor:doctor", LOOK, "Show what is wrong and what to do."),
     Entry("check", "rocketjob.cli.check:check", SHELL, "Check the code before it is deployed."),
     Entry(

@@ -46,7 +46,7 @@ def test_the_help_of_every_command_has_an_example_that_parses(cli, name):
     assert command.examples
     for _, line in command.examples:
         assert f"rocketjob {line}" in shown.out
-        parse(make_cli(), shlex.split(re.split(r" \| | >+ ", line)[0]))
+        parse(make_cli(), shlex.split(re.split(r" \| | [<>]+ ", line)[0]))
 
 
 def parse(command, words):
