@@ -37,10 +37,12 @@ from rocketjob.jobs import removal
 from rocketjob.model.document import Document
 from rocketjob.model.registry import lookup
 from rocketjob.queue import limits
+from rocketjob.server.checks import WARNING, Check, Finding, Patient
 from rocketjob.server.server import Server
 from rocketjob.store import Collection, Filter, Store, Stored, Write
 from rocketjob_plugins.batch.settings import slices_store
 from rocketjob_plugins.cron import Cron
+from rocketjob_plugins.cron.signs import has_series
 from rocketjob_plugins.singleton import Singleton
 
 PAGE = 50  # documents in one step: a few milliseconds
@@ -219,3 +221,16 @@ def _in_steps(name: str, filter: Filter) -> int:
 @hookimpl
 def register_jobs() -> list[type[Job]]:
     return [HousekeepingJob]
+
+
+def _is_there(patient: Patient) -> Iterator[Finding]:
+    """Say for the verdict that nothing is ever removed."""
+    if not has_series(HousekeepingJob):
+        message = "there is no housekeeping: what is old is never removed"
+        advice = "create it: rocketjob enqueue HousekeepingJob"
+        yield Finding("housekeeping", WARNING, message, advice)
+
+
+@hookimpl
+def register_signs() -> list[Check]:
+    return [Check("housekeeping", _is_there)]

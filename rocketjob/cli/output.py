@@ -80,17 +80,29 @@ class Cell(NamedTuple):
 
 def print_table(columns: Sequence[Column], rows: Iterable[Sequence[Cell | str]]) -> None:
     """Print a table; on a terminal it is cut to the width and coloured, in a pipe it is not."""
+    width = terminal_width() if fits_terminal() else None
+    for line in table_lines(columns, rows, width):
+        click.echo(line)
+
+
+def table_lines(
+    columns: Sequence[Column], rows: Iterable[Sequence[Cell | str]], width: int | None
+) -> Iterator[str]:
+    """Yield the lines of a table, with its styles.
+
+    Args:
+        width: it is cut to; None: not at all.
+    """
     head = [Cell(column.title, "bold") for column in columns]
     shown = [head, *([_cell(cell) for cell in row] for row in rows)]
     widths = [max(_length(row[index].text) for row in shown) for index in range(len(columns))]
-    if fits_terminal():
-        kept = _kept(columns, widths, terminal_width())
+    if width is not None:
+        kept = _kept(columns, widths, width)
         columns, widths = [columns[i] for i in kept], [widths[i] for i in kept]
         shown = [[row[i] for i in kept] for row in shown]
-        _shrink(columns, widths, terminal_width())
+        _shrink(columns, widths, width)
     for row in shown:
-        for line in _lines(columns, widths, row):
-            click.echo(line)
+        yield from _lines(columns, widths, row)
 
 
 def terminal_width() -> int:
@@ -141,7 +153,7 @@ def _shrink(columns: Sequence[Column], widths: list[int], limit: int) -> None:
 def _lines(columns: Sequence[Column], widths: Sequence[int], row: Sequence[Cell]) -> Iterator[str]:
     """Yield the lines of a row: one, or more where a column wraps."""
     parts = [
-        _wrapped(cell.text, width) if column.wraps else [_cut(cell.text, width)]
+        _wrapped(cell.text, width) if column.wraps else [cut(cell.text, width)]
         for column, cell, width in zip(columns, row, widths, strict=True)
     ]
     for number in range(max(len(part) for part in parts)):
@@ -154,9 +166,12 @@ def _lines(columns: Sequence[Column], widths: Sequence[int], row: Sequence[Cell]
         yield line.rstrip()
 
 
-def _cut(text: str, width: int) -> str:
+def cut(text: str, width: int) -> str:
+    """Return text cut to a width, with an ellipsis at its end."""
     if _length(text) <= width:
         return text
+    if width < 1:
+        return ""
     from rich.cells import set_cell_size
 
     return set_cell_size(text, width - 1).rstrip() + "…"

@@ -18,6 +18,7 @@ import attrs
 from bson import ObjectId
 
 from rocketjob.base.errors import ClaimLost, NotFound, StateConflict
+from rocketjob.base.text import relative
 from rocketjob.jobs.job import Job
 from rocketjob.model.lookup import as_object_id
 from rocketjob.model.record import record_of
@@ -130,6 +131,15 @@ def steer(
     except StateConflict:
         raise Stale(_stored(id), expected or job.state) from None
     return job
+
+
+def as_it_is(job: Job) -> str:
+    """Say in which state a job is and who brought it there, to whoever has come too late."""
+    last = next(iter(reversed(job.history)), None)
+    if last is None:
+        return f"is {job.state}"
+    by = f" by {last.by or last.worker_name}" if last.by or last.worker_name else ""
+    return f"is {job.state}, since {last.event.replace('_', ' ')}{by} {relative(last.at)}"
 
 
 def _stored(id: ObjectId | str) -> Job:

@@ -31,6 +31,13 @@ def register_checks() -> list[Check]:
 
 
 @hookimpl
+def register_signs() -> list[Check]:
+    from rocketjob.server.signs import kernel_signs  # for start-up time
+
+    return kernel_signs()
+
+
+@hookimpl
 def register_log_targets() -> Sequence[LogTarget]:
     from rocketjob.base.log_targets import KERNEL_TARGETS  # for start-up time
 

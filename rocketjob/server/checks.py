@@ -50,11 +50,13 @@ class Patient:
         application: the `rocketjob.application.Application`.
         given: settings from the command line.
         servers: those that the check of the servers has found.
+        memory: what signs of the verdict keep, where the same patient is looked at again and again.
     """
 
     application: Any
     given: dict[str, Any] = attrs.field(factory=dict)
     servers: list[Server] = attrs.field(factory=list)
+    memory: dict[str, Any] = attrs.field(factory=dict)
 
     @property
     def store(self) -> Store:

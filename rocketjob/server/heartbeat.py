@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -90,6 +91,7 @@ class Heartbeat:
         if self.at and self.is_late():
             log.warning("the heartbeat was late", seconds=round(clock.monotonic() - self.at, 1))
         beat = heartbeat(number, self._tree.workers(), self._tree.performing(), self._problems())
+        beat |= {"version": _version(), "memory": self._tree.memory()}
         if clauses := self._clauses():
             beat["clauses"] = [clause.stored() for clause in clauses]
         self._said = beat["workers"]
@@ -97,6 +99,14 @@ class Heartbeat:
         # Only now may the processes claim again, if they had stopped because this was late.
         self.at = clock.monotonic()
         self._tree.set_beat(self.at)
+
+
+@functools.cache
+def _version() -> str:
+    """Return which RocketJob this server runs."""
+    import importlib.metadata  # for start-up time
+
+    return importlib.metadata.version("rocketjob")
 
 
 def heartbeat(

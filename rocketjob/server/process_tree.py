@@ -118,6 +118,11 @@ class ProcessTree:
         performed = [id for process in list(self.processes.values()) for id in process.performed()]
         return performed + [id for _, crashed in list(self.to_reclaim) for id in crashed]
 
+    def memory(self) -> int:
+        """Return how many bytes this process and those that live have in use."""
+        living = [process.popen.pid for process in list(self.processes.values())]
+        return sum(resident(pid) for pid in (os.getpid(), *living))
+
     def holders(self) -> set[str]:
         """Return under which names the living processes claim."""
         return {process.claimed_by for process in list(self.processes.values())}

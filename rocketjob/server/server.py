@@ -56,6 +56,7 @@ class Server(Stateful):
     processes: int = 1
     heartbeat_seconds: float = 15.0
     started_at: datetime | None = None
+    stopping_at: datetime | None = None
     classes: list[str] = []  # noqa: RUF012 (a field's default, copied for each instance)
     narrowed_by: str | None = None  # the setting `where`, as JSON: a name may begin with $
     heartbeat: dict[str, Any] | None = None
@@ -69,6 +70,16 @@ class Server(Stateful):
     def workers(self) -> int:
         """How many worker threads lived at the last heartbeat."""
         return self._beat("workers", int, 0)
+
+    @property
+    def version(self) -> str:
+        """Which RocketJob it runs; empty if it is too old to say."""
+        return str((self.heartbeat or {}).get("version", ""))
+
+    @property
+    def memory(self) -> int:
+        """How many bytes its processes had in use at the last heartbeat; 0 if not known."""
+        return int((self.heartbeat or {}).get("memory", 0))
 
     @property
     def problems(self) -> list[str]:
@@ -166,6 +177,7 @@ class Server(Stateful):
     @event(Transition(("starting", "running", "paused"), "stopping"), validates=False)
     def stop(self) -> Self:
         """Let the server finish what it runs, and end."""
+        self.stopping_at = clock.now()
         return self
 
     def called_when_refused(self) -> str:

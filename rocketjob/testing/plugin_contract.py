@@ -128,9 +128,10 @@ class PluginContract:
         from rocketjob.server.checks import Finding, Patient  # for start-up time
 
         with self.alone() as made:
-            for check in _brought(made, self.plugin, "register_checks"):
-                for finding in check.look(Patient(made.application, {})):
-                    assert isinstance(finding, Finding), f"{check.area} yields {finding!r}"
+            for hook in ("register_checks", "register_signs"):
+                for check in _brought(made, self.plugin, hook):
+                    for finding in check.look(Patient(made.application, {})):
+                        assert isinstance(finding, Finding), f"{check.area} yields {finding!r}"
 
     def test_its_metrics_have_names_of_their_own_and_its_gauges_can_be_looked_up(self) -> None:
         from rocketjob.server.metrics import Gauge  # for start-up time

@@ -39,6 +39,8 @@ from rocketjob_plugins.cron.settings import TIME_ZONE
 if TYPE_CHECKING:
     import click
 
+    from rocketjob.server.checks import Check
+
 __all__ = ["Cron", "CronError", "CronSchedule", "Schedule", "scheduled"]
 
 sys.meta_path.append(
@@ -59,6 +61,14 @@ def register_settings() -> list[Setting[Any]]:
 @hookimpl
 def register_mixins() -> list[type[Job]]:
     return [Cron]
+
+
+@hookimpl
+def register_signs() -> list[Check]:
+    from rocketjob.server.checks import Check  # for start-up time
+    from rocketjob_plugins.cron.signs import overdue
+
+    return [Check("schedules", overdue)]
 
 
 @hookimpl

@@ -71,6 +71,14 @@ def register_checks() -> list[Check]:
 
 
 @hookimpl
+def register_signs() -> list[Check]:
+    from rocketjob.server.checks import Check  # for start-up time
+    from rocketjob_plugins.dirmon.signs import entries
+
+    return [Check("directories", entries)]
+
+
+@hookimpl
 def register_metrics() -> list[Metric]:
     return [intake.TAKEN, intake.LAY]
 

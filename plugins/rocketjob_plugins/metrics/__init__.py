@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import click
 
     from rocketjob.jobs.changed import Changed
+    from rocketjob.server.checks import Check
     from rocketjob.server.metrics import Labels, Metric
 
 __all__ = [
@@ -89,6 +90,14 @@ def sweep() -> None:
 @hookimpl
 def register_settings() -> list[Setting[Any]]:
     return SETTINGS
+
+
+@hookimpl
+def register_signs() -> list[Check]:
+    from rocketjob.server.checks import Check  # for start-up time
+    from rocketjob_plugins.metrics.signs import long_runs
+
+    return [Check("running jobs", long_runs)]
 
 
 @hookimpl

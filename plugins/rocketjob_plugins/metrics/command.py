@@ -16,11 +16,9 @@ from rocketjob.cli.session import fits_terminal
 from rocketjob.cli.types import STORED_CLASS, Since
 from rocketjob_plugins.metrics.command_measures import show_measures
 from rocketjob_plugins.metrics.figures import Figures, total
-from rocketjob_plugins.metrics.present import spread, spread_as_json
+from rocketjob_plugins.metrics.present import sparkline, spread, spread_as_json
 from rocketjob_plugins.metrics.series import By, MetricsError, Series, read
 
-BARS = "▁▂▃▄▅▆▇█"
-SPARKS = 30  # columns of a sparkline, at most
 COLUMNS = (
     Column("CLASS", least=20),
     Column("DONE", fixed=True, right=True),
@@ -139,28 +137,12 @@ def _row(
         f"{figures.retried:,}",
         f"{figures.aborted:,}",
         Cell(f"{figures.crashed:,}", "red" if figures.crashed else ""),
-        f"{_per_minute(series, figures):,.1f}",
+        f"{series.per_minute(figures):,.1f}",
         spread(figures.wait),
         spread(figures.run),
         f"{figures.records:,}" if figures.records else "",
-        sparkline([_ended(point) for point in points]),
+        sparkline([point.ended for point in points]),
     )
-
-
-def _ended(figures: Figures) -> int:
-    return figures.completed + figures.failed + figures.aborted
-
-
-def _per_minute(series: Series, figures: Figures) -> float:
-    return 60 * _ended(figures) / max(series.seconds, 60)
-
-
-def sparkline(numbers: Sequence[int], width: int = SPARKS) -> str:
-    """Return bars for numbers, several to a bar if there are more than the width; none is empty."""
-    per_bar = -(-len(numbers) // width) or 1
-    sums = [sum(numbers[i : i + per_bar]) for i in range(0, len(numbers), per_bar)]
-    most = max(sums, default=0)
-    return "".join(" " if not n else BARS[(n * len(BARS) - 1) // most] for n in sums)
 
 
 # --- JSON --------------------------------------------------------------------------------------
@@ -173,7 +155,7 @@ def _object(series: Series, name: str) -> dict[str, Any]:
         "until": series.until,
         "step": series.step,
         **_as_json(series.classes[name]),
-        "per_minute": _per_minute(series, series.classes[name]),
+        "per_minute": series.per_minute(series.classes[name]),
         "points": list(_points(series, name)),
     }
 

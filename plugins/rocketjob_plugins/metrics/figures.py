@@ -111,6 +111,11 @@ class Figures:
         return self.count(ABORTED)
 
     @property
+    def ended(self) -> int:
+        """Jobs that came to an end: completed, failed or aborted."""
+        return self.count(COMPLETED, FAILED, ABORTED)
+
+    @property
     def retried(self) -> int:
         """Attempts that failed, after which the job was queued again at once."""
         return self.count(RETRIED)

@@ -1,11 +1,15 @@
-"""Durations as they are shown to people, and printed for programs."""
+"""Durations and trends as they are shown to people, and printed for programs."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rocketjob.base.text import span
 from rocketjob_plugins.metrics.histogram import Histogram
+
+BARS = "▁▂▃▄▅▆▇█"
+SPARKS = 30  # columns of a sparkline, at most
 
 
 def spread(histogram: Histogram) -> str:
@@ -33,3 +37,11 @@ def spread_as_json(histogram: Histogram) -> dict[str, Any]:
         "p95": histogram.quantile(0.95),
         "max": histogram.max if histogram.buckets else None,
     }
+
+
+def sparkline(numbers: Sequence[int], width: int = SPARKS) -> str:
+    """Return bars for numbers, several to a bar if there are more than the width; none is empty."""
+    per_bar = -(-len(numbers) // width) or 1
+    sums = [sum(numbers[i : i + per_bar]) for i in range(0, len(numbers), per_bar)]
+    most = max(sums, default=0)
+    return "".join(" " if not n else BARS[(n * len(BARS) - 1) // most] for n in sums)

@@ -80,6 +80,10 @@ class Series:
         """How long it is, until now at most."""
         return (min(self.until, clock.now()) - self.since).total_seconds()
 
+    def per_minute(self, figures: Figures) -> float:
+        """Return how many jobs of these figures, which are of this time, ended in a minute."""
+        return 60 * figures.ended / max(self.seconds, 60)
+
     def of(self, name: str) -> list[Figures]:
         """Return the figures of one class for each point."""
         return [point.classes.get(name) or Figures() for point in self.points]

@@ -66,6 +66,7 @@ from rocketjob.plugins.hookspecs.registering import (
     register_metrics,
     register_mixins,
     register_settings,
+    register_signs,
     register_states,
     register_stores,
 )
@@ -105,6 +106,7 @@ __all__ = [
     "register_mixins",
     "register_questions",
     "register_settings",
+    "register_signs",
     "register_states",
     "register_stores",
     "register_subscribers",

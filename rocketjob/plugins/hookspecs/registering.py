@@ -124,6 +124,18 @@ def register_checks() -> list[Check]:
 
 
 @hookspec
+@list_of("checks: rocketjob.server.checks.Check", is_check)
+def register_signs() -> list[Check]:
+    """Return what the verdict on the whole depends on; see `rocketjob.server.verdict`.
+
+    Called by `rocketjob top`, and whatever else shows the verdict, every second or two: `look` is
+    to take no more than a few bounded reads. A problem makes it FAILING, a warning WATCH. One that
+    fails is a warning itself.
+    """
+    raise NotImplementedError
+
+
+@hookspec
 @list_of("log targets: rocketjob.base.log_targets.LogTarget", is_log_target)
 def register_log_targets() -> list[LogTarget]:
     """Return where the log can go, by names that the setting `log` may have.

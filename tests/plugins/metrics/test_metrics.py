@@ -21,8 +21,7 @@ from rocketjob_plugins import metrics
 from rocketjob_plugins.batch import Batch
 from rocketjob_plugins.metrics import collections, figures, recorder
 from rocketjob_plugins.metrics.collections import Counts
-from rocketjob_plugins.metrics.command import sparkline
-from rocketjob_plugins.metrics.present import duration
+from rocketjob_plugins.metrics.present import duration, sparkline
 from rocketjob_plugins.retry import Retry
 from support.runtime import eventually, running_pool
 

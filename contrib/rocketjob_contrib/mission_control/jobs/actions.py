@@ -11,9 +11,8 @@ from starlette.responses import Response
 from rocketjob import Job
 from rocketjob.base.errors import InvalidTransition, NotFound
 from rocketjob.base.log import Logger
-from rocketjob.base.text import relative
 from rocketjob.jobs.shown import class_name
-from rocketjob.jobs.steering import Stale, may, steer
+from rocketjob.jobs.steering import Stale, as_it_is, may, steer
 from rocketjob.store import context
 from rocketjob_contrib.mission_control.asking import back_after
 from rocketjob_contrib.mission_control.errors import Missing
@@ -224,12 +223,8 @@ def _back(view: View, action: Action) -> str:
 
 def _too_late(view: View, action: Action, job: Job) -> Response:
     """Say in which state the job is instead, and who brought it there."""
-    name, last = f"{class_name(job)} {job.id}", next(iter(reversed(job.history)), None)
-    who = ""
-    if last is not None:
-        by = f" by {last.by or last.worker_name}" if last.by or last.worker_name else ""
-        who = f", since {last.event.replace('_', ' ')}{by} {relative(last.at)}"
-    text = f"{action.title}: nothing was done. {name} is {job.state}{who}"
+    name = f"{class_name(job)} {job.id}"
+    text = f"{action.title}: nothing was done. {name} {as_it_is(job)}"
     view.say("warning", text, f"/jobs/{job.id}")
     return view.go(view.back(f"/jobs/{job.id}"))
 
