@@ -49,9 +49,13 @@ def as_role(*roles, login="ada", **settings):
     return client
 
 
+def _gap(tag):
+    return "" if tag[0] == "<wbr>" else " "
+
+
 def text_of(response):
     """Return what a page says, without its markup."""
-    body = re.sub(r"<(script|style|title)\b.*?</\1>", " ", response.text, flags=re.S)
+    body = re.sub(r"<wbr>|<(script|style|title)\b.*?</\1>", _gap, response.text, flags=re.S)
     return " ".join(unescape(re.sub(r"<[^>]*>", " ", body)).split())
 
 
@@ -87,7 +91,7 @@ def headings(response):
 def cells(response, key):
     """Return what the rows of a list say in one column."""
     found = re.findall(rf'<td [^>]*class="cell-{key}[ "][^>]*>(.*?)</td>', response.text, re.S)
-    return [" ".join(unescape(re.sub(r"<[^>]*>", " ", cell)).split()) for cell in found]
+    return [" ".join(unescape(re.sub(r"<[^>]*>", _gap, cell)).split()) for cell in found]
 
 
 @contextmanager

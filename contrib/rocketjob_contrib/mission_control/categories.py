@@ -21,7 +21,7 @@ OUTPUT = ("columns", "format", "format_options")
 HELP = {
     "columns": "where the file has no header line",
     "format_options": 'for the format, such as {"delimiter": ";"}',
-    "slice_size": "records of a slice",
+    "slice_size": "records in a slice",
     "skip_unknown": "leave out columns that are not allowed",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from zoneinfo import ZoneInfo
 
 import jinja2
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from rocketjob.base.text import relative, span
 from rocketjob.jobs.present import duration_text
@@ -46,6 +47,8 @@ class Templates:
         )
         self._environment.filters |= {
             "duration": duration_text,
+            "breakable": breakable,
+            "marked": marked,
             "shortened": shortened,
             "span": span,
             "tree": tree.tree,
@@ -71,6 +74,27 @@ def shortened(text: str | None, length: int = 50) -> str:
     """Return a text cut to a length, with an ellipsis where something is missing."""
     text = " ".join((text or "").split())
     return text if len(text) <= length else text[: length - 1].rstrip() + "…"
+
+
+def breakable(name: str | None) -> Markup:
+    """Return the name of a class; where it is long, a line may be broken before its capitals."""
+    parts = (
+        re.split(r"(?<=[a-z0-9_.])(?=[A-Z])", name or "") if len(name or "") > 20 else [name or ""]
+    )
+    return Markup("<wbr>").join(parts)
+
+
+def code(value: Any) -> Markup:
+    """Return a value, such as an id, in the font of code."""
+    return Markup("<code>{}</code>").format(value)
+
+
+def marked(text: str) -> Markup:
+    """Return a text in which what stands between backticks, such as a command, is code."""
+    parts = [
+        code(part) if number % 2 else escape(part) for number, part in enumerate(text.split("`"))
+    ]
+    return Markup("").join(parts)
 
 
 def clock_time(view: Zoned, at: datetime | None) -> str:

@@ -69,14 +69,14 @@ class BatchModel(BatchLifecycle, abstract=True):
         validator=validators.ge(0),
         user_editable=True,
         copy_on_restart=True,
-        description="slices in work at once; 0 or None: no limit",
+        description="slices in work at once; no limit if 0 or not set",
     )
     max_rejects: int | None = field(
         default=None,
         validator=validators.ge(0),
         user_editable=True,
         copy_on_restart=True,
-        description="bad records to set aside before a slice fails; None: none",
+        description="bad records to set aside before a slice fails; none if not set",
     )
     sub_state: str | None = read_only_field()
     upload_mark: dict[str, Any] | None = read_only_field()

@@ -15,6 +15,15 @@ from rocketjob_plugins.demo.population import DemoImportJob, DemoMailJob, Life, 
 from rocketjob_plugins.dirmon.entry import DirmonEntry
 from support.chromium import Served, faults_of, look_at, page_of, started_browser
 
+
+class BrowserReconciliationOfTheCustomersOfAllSubsidiariesByTheirNumbersJob(Job):
+    a_field_whose_name_is_as_long_as_that_of_the_class: str = "x" * 300
+
+    def upload(self, path): ...
+
+    def perform(self): ...
+
+
 LOOKS = [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
 
 
@@ -86,6 +95,35 @@ def test_every_page_is_accessible_and_fits_the_screen(served, chromium):
                 if (wide := page.evaluate("document.documentElement.scrollWidth")) > width:
                     faults.append(f"{path} is {wide} pixels wide at {width}")
     assert not faults, "\n".join(faults)
+
+
+def test_names_of_any_length_fit_the_screen(served, chromium):
+    long = "Reconciliation" * 12
+    job = BrowserReconciliationOfTheCustomersOfAllSubsidiariesByTheirNumbersJob.create(
+        description=long
+    )
+    entry = DirmonEntry.create(
+        name=long, pattern=f"/in/{long}/*.csv", job_class_name=type(job).__name__
+    )
+    server = Server(name=f"{long}:1", host=long, pid=1)
+    server.save()
+    paths = ["/jobs", f"/jobs/{job.id}", f"/jobs/{job.id}/edit", f"/jobs?q={long}", "/jobs?page=99"]
+    paths += ["/servers", f"/servers/{server.id}", f"/servers?q={long}"]
+    paths += ["/dirmon_entries", f"/dirmon_entries/{entry.id}"]
+    with page_of(chromium) as page:
+        for path in paths:
+            page.goto(served.address + path)
+            for width in (390, 820, 1280):
+                look_at(page, width, "light")
+                assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+                squeezed = page.evaluate(SQUEEZED)
+                assert not squeezed, (path, width, squeezed)
+
+
+# Texts of which there is one letter on a line.
+SQUEEZED = """[...document.querySelectorAll("dd, .list td:not(:empty)")].filter(each =>
+    each.innerText.length > 30 && each.getBoundingClientRect().width < 60)
+    .map(each => each.innerText)"""
 
 
 def test_a_page_follows_what_happens_and_keeps_what_you_have_begun(served, chromium):

@@ -98,6 +98,14 @@ def create(client=None, **changes):
 # --- lists and the page ----------------------------------------------------------------------
 
 
+def test_where_there_are_no_entries_one_can_be_created_by_those_who_may(rocketjob):
+    page = as_role("dirmon").get("/dirmon_entries")
+    assert "There are no entries yet." in text_of(page)
+    assert links(page).count("/dirmon_entries/new") == 2  # at the side, and where nothing is
+    assert "/dirmon_entries/new" not in links(as_role("view").get("/dirmon_entries"))
+    assert "Create an entry" not in text_of(as_role("dirmon").get("/dirmon_entries/failed"))
+
+
 def test_W96_a_list_leads_to_the_pages_of_the_entries(rocketjob):
     made = entry(pattern="/in/" + "x" * 90)
     page = browser().get("/dirmon_entries")

@@ -8,6 +8,7 @@ import pytest
 
 from rocketjob import Job
 from rocketjob_contrib.mission_control.assets import FOLDER
+from rocketjob_contrib.mission_control.templating import breakable, marked
 from rocketjob_contrib.mission_control.tree import tree
 from support.web import as_role, browser, cells, links, tags, text_of
 
@@ -308,3 +309,17 @@ def test_W21_files_of_others_are_as_they_were_published():
     assert set(listed) == others
     for name, digest in listed.items():
         assert hashlib.sha256((FOLDER / name).read_bytes()).hexdigest() == digest
+
+
+def test_what_stands_between_backticks_is_code_and_nothing_else_is_markup():
+    assert marked("run `a <b>` or <i> `c") == (
+        "run <code>a &lt;b&gt;</code> or &lt;i&gt; <code>c</code>"
+    )
+
+
+def test_only_the_names_of_long_classes_can_be_broken():
+    assert breakable("ImportJob") == "ImportJob"
+    assert breakable("shop.jobs.NightlyImport<Of>Job") == (
+        "shop.jobs.<wbr>Nightly<wbr>Import&lt;Of&gt;Job"
+    )
+    assert breakable(None) == ""

@@ -5,9 +5,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from rocketjob import Job, field, hookimpl, now
+from rocketjob.base.errors import StoreUnavailable
 from rocketjob.store import context
 from rocketjob_contrib.mission_control import Panel, create_app
 from rocketjob_plugins.batch import Batch, InputCategory, OutputCategory, Statistics
+from rocketjob_plugins.batch.slices import reject_slices
 from rocketjob_plugins.cron import Cron
 from rocketjob_plugins.retry import Retry
 from support.encryption import reversing
@@ -213,6 +215,21 @@ def test_W60_the_exception_is_shown_with_its_causes(rocketjob):
     assert "ValueError : no report" in page
     assert "in perform" in page
     assert "Caused by OSError : disk full" in page
+
+
+def test_what_was_set_aside_of_a_batch_job_is_counted(rocketjob, monkeypatch):
+    job = batch(records=4, max_rejects=1_500)
+    assert "Rejects 0 of at most 1,500" in text_of(page_of(job))
+    for number in (1, 3):
+        reject_slices(job.id).insert(["a"], number)
+    assert "Rejects 2 of at most 1,500" in text_of(page_of(job))
+
+    def away(self):
+        raise StoreUnavailable("the store of slices is away")
+
+    monkeypatch.setattr(type(job), "reject_count", property(away))
+    assert "Rejects not known: their store is away" in text_of(page_of(job))
+    assert "Rejects" not in text_of(page_of(batch(records=4)))
 
 
 def test_W61_failed_slices_are_grouped_by_exception(rocketjob):

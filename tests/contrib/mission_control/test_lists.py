@@ -66,6 +66,7 @@ def test_W26_a_page_beyond_the_end_says_so_and_leads_back(rocketjob):
     page = browser().get("/jobs?page=9")
     assert page.status_code == 200
     assert "There is no page 9." in text_of(page)
+    assert "12 in all" in text_of(page)
     assert "/jobs?page=2" in links(page)
 
 
@@ -160,7 +161,9 @@ def test_W30_each_row_has_its_state_and_folds_on_a_narrow_screen(rocketjob):
 
 def test_W31_no_rows_at_all_and_no_rows_that_match_are_told_apart(rocketjob):
     client = browser()
-    assert "There are no jobs yet. Store one:" in text_of(client.get("/jobs"))
+    nothing = client.get("/jobs")
+    assert "There are no jobs yet. Store one:" in text_of(nothing)
+    assert "<code>rocketjob enqueue myapp.jobs:ReportJob</code>" in nothing.text
     make(3)
     page = client.get("/jobs?q=nothing+like+it")
     assert "No jobs match nothing like it" in text_of(page)

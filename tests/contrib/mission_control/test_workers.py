@@ -178,7 +178,7 @@ def test_W87_a_job_that_is_not_there_has_no_workers(rocketjob, job_id):
 def test_W87_a_server_that_is_not_there_has_no_workers(rocketjob):
     held(server(), 5)
     page = browser().get("/active_workers?server_name=<b>")
-    assert "No worker of <b> is at anything." in text_of(page) and "<b>" not in page.text
+    assert "No worker of <b> is busy." in text_of(page) and "<b>" not in page.text
 
 
 def test_R20_the_workers_come_in_pages_of_ten(rocketjob):
@@ -234,4 +234,4 @@ def test_where_the_store_of_slices_is_away_the_other_workers_are_shown(rocketjob
 
 
 def test_nobody_at_work_is_said(rocketjob):
-    assert "No worker is at anything." in text_of(browser().get("/active_workers"))
+    assert "No worker is busy." in text_of(browser().get("/active_workers"))

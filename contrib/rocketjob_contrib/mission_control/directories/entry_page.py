@@ -12,7 +12,7 @@ from rocketjob.base.passwords import HIDDEN
 from rocketjob.model.encrypted_fields import Sealed
 from rocketjob_contrib.mission_control.directories.actions import actions_for
 from rocketjob_contrib.mission_control.directories.finding import called, problem_of
-from rocketjob_contrib.mission_control.templating import moment
+from rocketjob_contrib.mission_control.templating import code, moment
 from rocketjob_plugins.dirmon.entry import DirmonEntry
 from rocketjob_plugins.dirmon.job import DirmonJob
 
@@ -38,11 +38,11 @@ def show(view: View) -> Response:
 def _facts(view: View, entry: DirmonEntry) -> list[tuple[str, Any]]:
     facts = [
         ("Job class", entry.job_class_name),
-        ("Pattern", view.shown(entry.pattern)),
+        ("Pattern", entry.pattern and code(view.shown(entry.pattern))),
         ("Archive directory", view.shown(entry.archive_directory)),
         ("Encoding", entry.encoding),
         ("Created", moment(view, entry.created_at)),
-        ("ID", str(entry.id)),
+        ("ID", code(entry.id)),
     ]
     return [(name, value) for name, value in facts if value]
 

@@ -48,7 +48,12 @@ class EntryTab:
 
 
 TABS = (
-    EntryTab(None, "All", "/dirmon_entries", "There are no entries yet."),
+    EntryTab(
+        None,
+        "All",
+        "/dirmon_entries",
+        "There are no entries yet. An entry says which job is created for each file that appears.",
+    ),
     *(
         EntryTab(state, state.capitalize(), f"/dirmon_entries/{state}", f"No entry is {state}.")
         for state in ("pending", "enabled", "failed", "disabled")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from rocketjob import Job, UnknownJob
+from rocketjob.base.errors import StoreError
 from rocketjob.base.passwords import without_passwords
 from rocketjob.base.text import relative, span
 from rocketjob.jobs.holds import Hold
@@ -19,7 +20,7 @@ from rocketjob_contrib.mission_control.jobs import edit
 from rocketjob_contrib.mission_control.jobs.batch import SliceCounts
 from rocketjob_contrib.mission_control.jobs.finding import BUILT_IN
 from rocketjob_contrib.mission_control.jobs.progress import main_category
-from rocketjob_contrib.mission_control.templating import moment
+from rocketjob_contrib.mission_control.templating import code, moment
 
 if TYPE_CHECKING:
     from rocketjob_contrib.mission_control.view import View
@@ -43,7 +44,7 @@ def facts_of(view: View, job: Job, slices: SliceCounts | None) -> list[tuple[str
         ("Held back by", _held_back(job)),
         *_of_batch(job, slices),
         ("On success", _on_success(job)),
-        ("ID", Markup("<code>{}</code>").format(job.id)),
+        ("ID", code(job.id)),
     ]
     return [(name, value) for name, value in pairs if value not in (None, "")]
 
@@ -89,6 +90,8 @@ def _of_batch(job: Any, slices: SliceCounts | None) -> list[tuple[str, Any]]:
         ("Record count", "not known yet" if count is None else f"{count:,}"),
         ("Slice size", "not known" if main is None else f"{main.slice_size:,}"),
     ]
+    if isinstance(job.max_rejects, int) and job.max_rejects > 0:
+        pairs.append(("Rejects", _rejects(job)))
     if job.is_completed and count and seconds > 0:
         pairs.append(("Records per hour", f"{round(count / seconds * 3600):,}"))
     percent = slices.percent
@@ -98,6 +101,13 @@ def _of_batch(job: Any, slices: SliceCounts | None) -> list[tuple[str, Any]]:
         left = seconds / percent * 100 - seconds
         pairs.append(("Time remaining", f"about {duration_text(left)}"))
     return pairs
+
+
+def _rejects(job: Any) -> str:
+    try:
+        return f"{job.reject_count:,} of at most {job.max_rejects:,}"
+    except StoreError:
+        return "not known: their store is away"
 
 
 def dates_of(view: View, job: Job) -> list[tuple[str, Any]]:

@@ -98,7 +98,7 @@ def _all_tabs() -> list[JobTab]:
                 order=("-_id",),
             ),
             fields=("completed_at", "started_at"),
-            empty="There are no jobs yet. Store one: rocketjob enqueue myapp.jobs:ReportJob",
+            empty="There are no jobs yet. Store one: `rocketjob enqueue myapp.jobs:ReportJob`",
         ),
         JobTab(
             name="scheduled",

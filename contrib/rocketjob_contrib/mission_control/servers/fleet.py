@@ -45,7 +45,7 @@ _ALL = ServerTab(
     path="/servers",
     state=None,
     offered=("pause", "resume", "stop", "kill", "thread_dump", "destroy_zombies"),
-    empty="No server is registered, so nothing is run. Start one: rocketjob server --app MODULE",
+    empty="No server is registered, so nothing is run. Start one: `rocketjob server --app MODULE`",
 )
 TABS = (
     _ALL,

@@ -11,7 +11,7 @@ from rocketjob.server.server import Server
 from rocketjob_contrib.mission_control.servers.fleet import shown_state
 from rocketjob_contrib.mission_control.servers.one import actions_for
 from rocketjob_contrib.mission_control.servers.stacks_page import SECONDS
-from rocketjob_contrib.mission_control.templating import moment
+from rocketjob_contrib.mission_control.templating import code, moment
 
 if TYPE_CHECKING:
     from rocketjob_contrib.mission_control.view import View
@@ -60,11 +60,15 @@ def _facts(view: View, server: Server) -> list[tuple[str, Any]]:
         ("Beats every", f"{server.heartbeat_seconds:g} s"),
         ("Takes only", server.narrowed_by),
         ("Takes besides", "; ".join(clause.text for clause in server.clauses)),
-        ("ID", str(server.id)),
+        ("ID", code(server.id)),
     ]
 
 
 def _performing(server: Server) -> list[tuple[str, str | None]]:
     """Return what was in work at the last heartbeat: ids of jobs, each with the slice, if any."""
     parts = [id.partition("/") for id in server.performing]
-    return [(job, slice_ or None) for job, _, slice_ in parts]
+    return [(job, _grouped(slice_) or None) for job, _, slice_ in parts]
+
+
+def _grouped(number: str) -> str:
+    return f"{int(number):,}" if number.isdecimal() else number

@@ -89,11 +89,7 @@ def _class_of(id: Any) -> str | None:
 def _empty(narrowed: Narrowed) -> str:
     if narrowed.job:
         return "No worker is at this job."
-    return (
-        f"No worker of {narrowed.server} is at anything."
-        if narrowed.server
-        else "No worker is at anything."
-    )
+    return f"No worker of {narrowed.server} is busy." if narrowed.server else "No worker is busy."
 
 
 def find(view: View, asked: Asked, selection: Selection) -> Found:
