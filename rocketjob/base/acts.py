@@ -94,6 +94,16 @@ def end() -> None:
 
 
 @contextmanager
+def part_of_it() -> Iterator[None]:
+    """Record nothing of a block: it is a part of what has been recorded already."""
+    token = _act.set(None)
+    try:
+        yield
+    finally:
+        _act.reset(token)
+
+
+@contextmanager
 def acting(
     by: str | None = None,
     *,

@@ -76,10 +76,13 @@ def publish(name: str, action: str, /, **parameters: Any) -> None:
 def _recorded(order: dict[str, Any]) -> bool:
     """Store an order that a person gives to servers together with the record of it."""
     id, known = order["parameters"].get("server_id"), context.current().store.collection(SERVERS)
-    server = known.find_one({"_id": ObjectId(id)}, {"name": 1}) if ObjectId.is_valid(id) else None
-    name = str(server["name"]) if server is not None else None
+    wanted = {"name": 1, "state": 1}
+    found = known.find_one({"_id": ObjectId(id)}, wanted) if ObjectId.is_valid(id) else None
+    name = str(found.get("name")) if found is not None else None
+    before = {"state": found.get("state")} if found is not None else {}
     together = [Insert(COLLECTION, order)]
-    return deeds.record(order["action"], "Server", id=id, name=name, together=together)
+    action = order["action"]
+    return deeds.record(action, "Server", id=id, name=name, before=before, together=together)
 
 
 def add(name: str, subscriber: Receiver) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 
+from rocketjob.base import acts
 from rocketjob.base.errors import InvalidTransition, NotFound
 from rocketjob.server import events
 from rocketjob.server.recovery import Recovery
@@ -20,7 +21,7 @@ def kill(server: Server) -> None:
     """Let a server end at once; what it runs is queued again."""
     events.publish("server", "kill", server_id=str(server.id))
     # One that is still starting does not listen yet; it reads its document all the same.
-    with contextlib.suppress(InvalidTransition, NotFound):
+    with acts.part_of_it(), contextlib.suppress(InvalidTransition, NotFound):
         server.stop()
 
 
@@ -52,5 +53,6 @@ def remove_dead(server: Server) -> dict[str, int] | None:
     reclaimed = Recovery(context.current(), "").bury(server.to_document())
     if Server.collection().find_one({"_id": server.id}, {"_id": 1}) is not None:
         return None
-    events.publish("server", "kill", server_id=str(server.id))
+    with acts.part_of_it():
+        events.publish("server", "kill", server_id=str(server.id))
     return dict(reclaimed)

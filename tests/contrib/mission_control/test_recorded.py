@@ -1,0 +1,137 @@
+"""Every route that changes something leaves one record of who it was, why, and what was before."""
+
+from datetime import timedelta
+from operator import eq
+
+import pytest
+
+from rocketjob import Job, field
+from rocketjob.base import clock
+from rocketjob.server.server import Server
+from rocketjob_contrib.mission_control import create_app
+from rocketjob_contrib.mission_control.servers import stacks_page
+from rocketjob_plugins import audit
+from rocketjob_plugins.batch import Batch, mending
+from rocketjob_plugins.dirmon.entry import DirmonEntry
+from support.web import as_role
+
+
+class WebRecordedJob(Job):
+    destroy_on_complete = False
+    pausable = True
+    note: str | None = field(default="old", user_editable=True)
+
+    def perform(self): ...
+
+
+class WebRecordedBatchJob(Batch, Job):
+    destroy_on_complete = False
+
+    def perform(self, record):
+        raise ValueError(record)
+
+
+class WebRecordedFileJob(Job):
+    upload_file_name: str | None = None
+
+    def perform(self): ...
+
+
+def _job(state, rocketjob, **fields):
+    job = WebRecordedJob.create(**fields)
+    Job.collection().update_one({"_id": job.id}, {"$set": {"state": state}})
+    return job.id, {"state": state}
+
+
+def _later(rocketjob):
+    return _job("queued", rocketjob, run_at=clock.now() + timedelta(days=1))
+
+
+def _slice(rocketjob, state="failed"):
+    job = WebRecordedBatchJob()
+    job.upload(["a", "b"])
+    job.save()
+    rocketjob.work_off()
+    Job.collection().update_one({"_id": job.id}, {"$set": {"state": state}})
+    found = mending.find(job, 1)
+    return job.id, {"slice": "1", "digest": found.digest, "kind": "text", "text": "c"}
+
+
+def _server(rocketjob, state="running", beats=True):
+    beat = {"updated_at": clock.now(), "number": 1} if beats else None
+    server = Server.create(name="web:1", state=state, heartbeat=beat)
+    return server.id, {"typed": "KILL"}
+
+
+def _entry(rocketjob, state="pending"):
+    entry = DirmonEntry.create(name="in", pattern="/in/*", job_class_name="WebRecordedFileJob")
+    DirmonEntry.collection().update_one({"_id": entry.id}, {"$set": {"state": state}})
+    return entry.id, {"state": state}
+
+
+def _new(name):
+    values = {"name": name, "pattern": f"/{name}/*", "job_class_name": "WebRecordedFileJob"}
+    return {f"field.{key}": value for key, value in values.items()}
+
+
+def _with(made, changes):
+    return made[0], made[1] | changes
+
+
+EDIT = ("POST", "PUT", "PATCH")
+CASES = {
+    "/jobs/{id} DELETE": lambda r: _job("queued", r),
+    "/jobs/{id}/run_now": _later,
+    "/jobs/{id}/pause": lambda r: _job("queued", r),
+    "/jobs/{id}/resume": lambda r: _job("paused", r),
+    "/jobs/{id}/retry": lambda r: _job("failed", r),
+    "/jobs/{id}/fail": lambda r: _job("queued", r),
+    "/jobs/{id}/abort": lambda r: _job("queued", r),
+    "/jobs/{id}/destroy": lambda r: _job("queued", r),
+    "/jobs/{id}": lambda r: _with(_job("queued", r), {"field.note": "new"}),
+    "/jobs/{id}/update_slice": _slice,
+    "/jobs/{id}/delete_line": _slice,
+    "/jobs/{id}/retry_slice": lambda r: _slice(r, "running"),
+    "/servers/{id} DELETE": lambda r: _server(r, "running", beats=False),
+    "/servers/{id}/pause": _server,
+    "/servers/{id}/resume": lambda r: _server(r, "paused"),
+    "/servers/{id}/stop": _server,
+    "/servers/{id}/kill": _server,
+    "/servers/{id}/thread_dump": _server,
+    "/servers/{id}/destroy": lambda r: _server(r, "running", beats=False),
+    "/servers/update_all": lambda r: _with(_server(r), {"server_action": "pause"}),
+    "/dirmon_entries": lambda r: (None, _new("new")),
+    "/dirmon_entries/{id} DELETE": lambda r: _entry(r),
+    "/dirmon_entries/{id}": lambda r: _with(_entry(r), {"field.pattern": "/out/*"}),
+    "/dirmon_entries/{id}/replicate": lambda r: _with(_entry(r), _new("copy")),
+    "/dirmon_entries/{id}/enable": lambda r: _entry(r),
+    "/dirmon_entries/{id}/disable": lambda r: _entry(r, "enabled"),
+    "/dirmon_entries/{id}/destroy": lambda r: _entry(r),
+}
+SITE = create_app().state.site
+ROUTES = [(m, route.path) for _, route in SITE.routes if route.changes for m in route.methods]
+
+
+@pytest.mark.parametrize(("method", "path"), ROUTES, ids=[f"{m} {p}" for m, p in ROUTES])
+def test_one_record_of_each_change(rocketjob, method, path, monkeypatch):
+    monkeypatch.setattr(stacks_page, "SECONDS", 0.0)  # nobody answers
+    make = CASES.get(f"{path} {method}") or CASES[path]
+    id, data = make(rocketjob)
+    client = as_role("admin", login="eve")
+    body = data | {"reason": "why <b>"}
+    answer = client.request(method, path.replace("{id}", str(id)), data=body)
+    assert answer.status_code in (200, 303)
+    found = list(audit.records())
+    assert len(found) == 1, [(each.event, each.change) for each in found]
+    (record,) = found
+    assert (record.by, record.via, record.reason) == ("eve", "web", "why <b>")
+    assert eq(record.how, f"{method} {path}")
+    made = path in ("/dirmon_entries", "/dirmon_entries/{id}/replicate")
+    made |= path.endswith("thread_dump")  # which changes nothing
+    of_slice = {"slice", "record"} & set(record.after)  # what is in a record is nobody's business
+    assert record.before or made or of_slice, record
+
+
+def test_each_route_that_changes_something_has_a_case():
+    paths = {path for _, path in ROUTES}
+    assert {case.partition(" ")[0] for case in CASES} == paths
