@@ -143,7 +143,6 @@ class Group(_Teaching, click.Group):
         **attributes: Any,
     ) -> None:
         attributes.setdefault("invoke_without_command", True)
-        attributes.setdefault("callback", _help_alone)
         super().__init__(*args, **attributes)
         self.no_args_is_help = False
         self.examples, self.section, self.makes_store = examples, section, makes_store
@@ -151,7 +150,10 @@ class Group(_Teaching, click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         session_of(ctx).apply(self.makes_store)
-        return super().invoke(ctx)
+        value = super().invoke(ctx)
+        if ctx.invoked_subcommand is None:
+            click.echo(ctx.get_help())
+        return value
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -164,6 +166,9 @@ class Group(_Teaching, click.Group):
 
     def _unknown(self, ctx: click.Context, name: str) -> str:
         problem = f"there is no command {ctx.command_path} {name}"
+        root = ctx.find_root()
+        if isinstance(root.command, click.Group) and root.command.get_command(root, name):
+            return f"{problem}; did you mean {root.command_path} {name}?"
         return hinted(problem, name, self.list_commands(ctx))
 
     def format_sections(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -171,12 +176,6 @@ class Group(_Teaching, click.Group):
 
 
 Group.group_class = Group
-
-
-def _help_alone() -> None:
-    ctx = click.get_current_context()
-    if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())
 
 
 def command(

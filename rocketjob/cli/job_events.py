@@ -57,7 +57,9 @@ class JobsGroup(Group):
         return None if command is None else _command(self, command)
 
     def _unknown(self, ctx: click.Context, name: str) -> str:
-        return f"{super()._unknown(ctx, name)} An event of your own classes: jobs event {name}"
+        problem = super()._unknown(ctx, name)
+        end = "" if problem.endswith("?") else "."
+        return f"{problem}{end} For an event of your own classes: rocketjob jobs event {name}"
 
     def _of_plugins(self, ctx: click.Context) -> dict[str, EventCommand]:
         states = installed_plugins(session_of(ctx)).states.values()

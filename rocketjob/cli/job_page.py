@@ -103,6 +103,11 @@ def _print_problem(job: Job) -> None:
         click.echo(styled(text, fg="yellow"))
 
 
+def run_time(job: Job) -> str:
+    """Return how long a job ran, or runs; nothing for one that waits, also for another attempt."""
+    return job.duration if job.started_at and not job.is_queued else ""
+
+
 def _standard(job: Job) -> list[tuple[str, str]]:
     pairs = [
         ("Description", job.description or ""),
@@ -112,7 +117,7 @@ def _standard(job: Job) -> list[tuple[str, str]]:
         ("Expires", moment(job.expires_at)),
         ("Started", moment(job.started_at)),
         (_ended(job), moment(job.completed_at)),
-        ("Took" if job.completed_at else "Running for", job.duration if job.started_at else ""),
+        ("Took" if job.completed_at else "Running for", run_time(job)),
         ("Progress", progress_of(job)),
         ("Worker", ", ".join(job.worker_names) or job.worker_name or ""),
         ("Held back", _held_back(job)),

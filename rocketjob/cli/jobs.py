@@ -20,7 +20,7 @@ from rocketjob.cli.errors import FAILURE, BadInput
 from rocketjob.cli.job_events import JobsGroup, add_commands
 from rocketjob.cli.job_explain import explain
 from rocketjob.cli.job_json import details, find_jobs, summary
-from rocketjob.cli.job_page import print_job
+from rocketjob.cli.job_page import print_job, run_time
 from rocketjob.cli.migrate import add_migrate
 from rocketjob.cli.output import (
     Cell,
@@ -172,7 +172,7 @@ def _row(job: Job) -> list[Cell | str]:
         Cell(state, style_of(state)),
         str(job.priority),
         relative(job.created_at),
-        job.duration if job.started_at else "",
+        run_time(job),
         detail(job),
     ]
 

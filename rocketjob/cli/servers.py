@@ -256,7 +256,7 @@ def dump(
         return
     from rocketjob.cli import stacks
 
-    if found := _meant("dump", name, yes):
+    if found := _meant("dump", name, yes=True):
         stacks.show(found, timeout, as_json, all_threads)
 
 

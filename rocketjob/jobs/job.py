@@ -381,10 +381,15 @@ class Job(Lifecycle, Scopes, Presented):
             cls = type(self)
             fields = {"job_id": str(self.id), "job": cls.type_name()}
             if self.claim_number:
-                fields |= {"worker": self.worker_name or "", "claim": str(self.claim_number)}
+                fields |= {"worker": self._worker_of_claim(), "claim": str(self.claim_number)}
             logger = Logger(f"{cls.__module__}.{cls.__name__}", fields, self.log_level)
             self._record.logger = self.log_level, logger
         return cast(Logger, logger)
+
+    def _worker_of_claim(self) -> str:
+        """Return who holds the job, or who ended it, if nobody holds it any more."""
+        ended = self._record.history[-1:]
+        return self.worker_name or (ended[0].get("worker") if ended else None) or ""
 
     def before_created(self) -> None:
         ask_plugins(self)

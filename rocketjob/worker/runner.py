@@ -498,8 +498,7 @@ def log_end(change: Change) -> None:
     # Asked first: to bind a logger to each job that nobody listens to would cost more.
     logger = _logger_of(f"{cls.__module__}.{cls.__name__}")
     if job.log_level is not None or logger.isEnabledFor(logging.DEBUG):
-        worker = change.entries()[-1].get("worker") or ""
-        job.logger.debug("completed", seconds=round(job.seconds, 3), worker=worker)
+        job.logger.debug("completed", seconds=round(job.seconds, 3))
 
 
 _logger_of = functools.cache(logging.getLogger)  # which takes a lock each time

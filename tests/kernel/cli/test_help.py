@@ -32,9 +32,27 @@ def test_without_arguments_it_prints_the_help_and_says_where_to_start(cli):
     assert "rocketjob perform myapp.jobs:ReportJob" in cli().out
 
 
-def test_a_group_without_a_command_prints_its_help(cli):
-    assert cli("jobs").out == cli("jobs", "--help").out
-    assert cli("jobs").code == 0
+@pytest.mark.parametrize("name", [n for n, c in COMMANDS.items() if isinstance(c, click.Group)])
+def test_a_group_without_a_command_prints_its_help(cli, name):
+    group = name.split()[1:]
+    assert cli(*group).out == cli(*group, "--help").out
+    assert "Usage: " in cli(*group).out
+    assert cli(*group).code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("jobs", "enqueue"), "no command rocketjob jobs enqueue; did you mean rocketjob enqueue?"),
+        (("servers", "jobs"), "no command rocketjob servers jobs; did you mean rocketjob jobs?"),
+        (("servers", "puase"), "no command rocketjob servers puase; did you mean pause?"),
+        (("enqeue",), "no command rocketjob enqeue; did you mean enqueue?"),
+    ],
+)
+def test_a_command_that_there_is_not_names_the_one_that_was_meant(cli, words, says):
+    result = cli(*words)
+    assert result.code == 2
+    assert says in result.err
 
 
 @pytest.mark.parametrize("name", OURS)

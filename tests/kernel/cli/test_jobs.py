@@ -39,6 +39,16 @@ def test_list_shows_the_newest_job_first_with_what_matters_in_its_state(cli, sto
     assert "for Joe" in result.lines[1]
 
 
+def test_a_job_that_waits_for_another_attempt_is_not_said_to_run(cli, jobs, rocketjob):
+    job = jobs.CliBoomJob.create()
+    rocketjob.work_off()
+    job.reload().retry()
+    assert job.reload().started_at is not None
+    took = cli("jobs", "list").lines[0].index("TOOK")
+    assert cli("jobs", "list").lines[1][took : took + 5].strip() == ""
+    assert "Running for" not in cli("jobs", "show", str(job.id)).out
+
+
 @pytest.mark.parametrize(
     ("args", "names"),
     [

@@ -133,8 +133,8 @@ def test_a_name_with_a_colon_is_the_whole_name(cli, two):
 
 
 def test_all_servers_are_told_only_if_that_is_said(cli, two):
-    for command in ("stop", "kill", "pause", "resume", "dump"):
-        result = cli("servers", command)
+    for command, *options in (("stop",), ("kill",), ("pause",), ("resume",), ("dump", "--log")):
+        result = cli("servers", command, *options)
         assert result.code == 2
         assert f"this would {command} all servers (db-1:7, web-1:41)" in result.err
     assert [state(server) for server in two] == ["running", "running"]
@@ -357,6 +357,12 @@ def test_where_nobody_says_what_it_does_that_is_said_and_the_code_is_1(cli, two,
 def test_where_no_server_is_registered_nobody_can_be_asked_what_it_does(cli, rocketjob):
     result = cli("servers", "work")
     assert result.code == 1 and "No server is registered: nobody can answer" in result.err
+
+
+def test_all_servers_are_asked_for_their_stacks_without_a_question(cli, two):
+    result = cli("servers", "dump", "--timeout", "0.1")
+    assert result.code == 1
+    assert "web-1:41 did not answer" in result.err and "db-1:7 did not answer" in result.err
 
 
 def test_who_changed_a_level_is_in_the_audit(cli, two):

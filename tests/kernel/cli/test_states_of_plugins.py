@@ -101,7 +101,7 @@ def test_an_event_of_a_class_without_a_plugin_is_made_by_its_name(cli, rocketjob
         (("event", "let_gone"), "has an event let_gone; did you mean let_go?"),
         (("event", "start"), "start: only a worker does that"),
         (("event", "complete"), "complete: only a worker does that"),
-        (("let-go",), "An event of your own classes: jobs event let-go"),
+        (("let-go",), ". For an event of your own classes: rocketjob jobs event let-go"),
         (("list", "--state", "hled"), "there is no state hled; did you mean held?"),
     ],
 )

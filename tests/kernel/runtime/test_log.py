@@ -136,6 +136,15 @@ def test_a_claimed_job_logs_its_worker_and_claim(rocketjob):
     assert job.logger.fields["job"] == "KeptJob"
 
 
+@pytest.mark.parametrize("event", ["requeue", "fail"])
+def test_a_job_that_its_worker_has_no_more_logs_which_one_it_was(rocketjob, event):
+    KeptJob.create()
+    (job,) = rocketjob.queue.claim(1)
+    getattr(job, event)()
+    assert job.worker_name is None
+    assert job.logger.fields["worker"] == rocketjob.worker.name
+
+
 def test_records_of_other_libraries_are_written_too(tmp_path, root):
     def work():
         arguments = {"n": 1}
