@@ -2,7 +2,8 @@
 
     [[log]]
     target = "handler"
-    class = "bugsnag.handlers.BugsnagHandler"
+    class = "logging.handlers.SocketHandler"
+    arguments = {host = "logs", port = 9020}
 
     [[log]]
     target = "handler"

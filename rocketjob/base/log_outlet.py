@@ -65,6 +65,7 @@ class Outlet:
     ) -> None:
         self.name, self.handler, self.buffer = name, handler, buffer
         self.is_local, self._in_forks, self._tell = is_local, in_forks, tell
+        self.note: Callable[[logging.LogRecord], None] | None = None  # see `LogTarget`
         self.dropped = 0  # since it was last said
         self._dropping = threading.Lock()
         self._caught: BaseException | None = None
@@ -93,6 +94,9 @@ class Outlet:
         if record.thread == self._thread.ident:
             return None  # of what the target's own library logs there would be no end
         if self._pending.qsize() < self.buffer:
+            if self.note is not None:
+                with contextlib.suppress(Exception):  # whoever logs is not to fail for it
+                    self.note(record)
             return self._pending.put(record)
         with self._dropping:
             self.dropped += 1

@@ -82,9 +82,11 @@ class LogService:
     def _outlet(self, one: Wanted, target: LogTarget) -> Outlet:
         handler = handler_of(one, target)
         buffer = one.common["buffer"]
-        return Outlet(
+        outlet = Outlet(
             target.name, handler, buffer, target.is_local, target.in_forks, self._tell_others
         )
+        outlet.note = target.note
+        return outlet
 
     # --- who gets what -----------------------------------------------------------------------
 

@@ -40,6 +40,8 @@ class LogTarget:
             connection must make its own there.
         is_local: whether a line is written without waiting for others, so that a fork can wait for
             its end.
+        note: called with each record that the target is to get, on the thread that logs, to note
+            what only that thread knows, such as the span under way; it must be quick.
     """
 
     name: str
@@ -48,6 +50,7 @@ class LogTarget:
     options: Sequence[Setting[Any]] = ()
     in_forks: bool = attrs.field(default=False, kw_only=True)
     is_local: bool = attrs.field(default=False, kw_only=True)
+    note: Callable[[logging.LogRecord], None] | None = attrs.field(default=None, kw_only=True)
 
 
 def _format(value: Any) -> str:
