@@ -27,6 +27,7 @@ from rocketjob_contrib.mission_control.cookies import FLASH, look_of, unpack
 from rocketjob_contrib.mission_control.errors import Forbidden, Missing, WebError
 from rocketjob_contrib.mission_control.requests import Form, read_form
 from rocketjob_contrib.mission_control.security import is_cross_site, is_from_script, is_local
+from rocketjob_contrib.mission_control.templating import shortened
 from rocketjob_contrib.mission_control.view import View
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ def _error_page(view: View, error: WebError) -> Response:
     if isinstance(error, Missing) and error.back is not None:
         view.say("danger", str(error))
         return view.go(error.back)
-    text, links = str(error), error.links
+    text, links = shortened(str(error), 2000), error.links  # it may quote what was sent
     return view.render("error.html", error.status, title=error.title, text=text, links=links)
 
 

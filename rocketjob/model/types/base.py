@@ -47,10 +47,17 @@ class Codec:
     choices: tuple[Any, ...] | None = None
 
     def from_text(self, text: Any) -> Any:
-        """Parse text from a form or a command line; other values are taken as they are."""
+        """Parse text from a form or a command line; other values are taken as they are.
+
+        Raises:
+            ValueError: it has no value of this type.
+        """
         if not isinstance(text, str) or self.parse is None:
             return text
-        return self.parse(text)
+        try:
+            return self.parse(text)
+        except RecursionError:
+            raise ValueError("is nested too deeply") from None
 
     def faults(self, value: Any) -> list[str]:
         """Return all that is wrong with a value; a fault in a part of it begins with its place."""

@@ -75,13 +75,13 @@ def parse_datetime(text: str) -> pendulum.DateTime:
     """Parse an ISO 8601 time; one without a zone is UTC. A duration means from now."""
     try:
         moment = pendulum.parse(text, strict=True, tz="UTC")
-    except ValueError:
+    except (ValueError, OverflowError):
         moment = None
-    if isinstance(moment, pendulum.DateTime):
-        return to_utc(moment)
     try:
+        if isinstance(moment, pendulum.DateTime):
+            return to_utc(moment)
         return typing.cast(pendulum.DateTime, aware_datetime(parse_duration(text)))
-    except ValueError:
+    except (ValueError, OverflowError):  # the years 1 to 9999 are all that there are
         raise ValueError(
             f"must be a time such as 2026-01-31T08:30:00Z, or from now such as 2h, not {text!r}"
         ) from None
@@ -100,6 +100,13 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d|w|)\s*", re.IGNORECASE)
 
 def parse_duration(text: str) -> timedelta:
     """Parse `90`, `90s`, `1h 30m`, `2d`, or ISO 8601's `PT1H30M`; a plain number is seconds."""
+    try:
+        return _duration(text)
+    except OverflowError:
+        raise ValueError(f"is longer than any duration can be: {text[:50]!r}") from None
+
+
+def _duration(text: str) -> timedelta:
     stripped = text.strip().lower()
     sign = -1 if stripped.startswith("-") else 1
     parts = list(_DURATION.finditer(stripped.lstrip("-+")))

@@ -4,13 +4,14 @@ import re
 
 import pytest
 
-from rocketjob import Job
+from rocketjob import Job, field
 from support.web import as_role, browser, links, tags
 
 
 class WebTargetJob(Job):
     destroy_on_complete = False
     pausable = True
+    data: dict | None = field(default=None, user_editable=True)
 
     def perform(self): ...
 
@@ -74,3 +75,23 @@ def test_the_head_of_the_stream_ends(rocketjob):
     answer = browser().head("/events")
     assert answer.status_code == 200
     assert answer.headers["content-type"].startswith("text/event-stream")
+
+
+@pytest.mark.parametrize("name", ["run_at", "data", "priority"])
+@pytest.mark.parametrize(
+    "typed", ["9" * 500_000, "[" * 500_000, "x\0" * 200_000], ids=("digits", "brackets", "nul")
+)
+def test_what_is_far_too_large_is_said_to_be_wrong_in_a_few_words(rocketjob, name, typed):
+    job = WebTargetJob.create()
+    answer = browser().post(f"/jobs/{job.id}", data={f"field.{name}": typed})
+    assert answer.status_code == 422
+    said = re.findall(r'<p class="error">(.*?)</p>', answer.text, re.S)
+    assert said and max(map(len, said)) < 2000
+    assert len(answer.text) < len(typed) * 2 + 50_000  # what was typed, once
+    assert job.reload().is_queued
+
+
+def test_a_message_that_quotes_what_was_sent_quotes_a_part_of_it(rocketjob):
+    answer = browser().post("/preferences", data={"zone": "x" * 500_000})
+    assert answer.status_code == 400
+    assert len(answer.text) < 20_000
