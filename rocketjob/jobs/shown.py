@@ -6,22 +6,21 @@ For what only looks: commands and pages. A job that is to be changed is loaded b
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from weakref import WeakKeyDictionary
 
 from rocketjob.base.passwords import without_passwords
 from rocketjob.base.text import counted
 from rocketjob.jobs import claims, stuck
+from rocketjob.jobs.exception import message_of
 from rocketjob.jobs.job import Job
+from rocketjob.jobs.reasons import Reason, Remark
 from rocketjob.jobs.unknown import UnknownJob
 from rocketjob.model.encrypted_fields import HIDDEN
 from rocketjob.model.misfits import without_misfits
 from rocketjob.model.record import HISTORY, record_of, values_of
 from rocketjob.states.history import HistoryEntry
-from rocketjob.store import Stored
-
-if TYPE_CHECKING:
-    from rocketjob.jobs.reasons import Reason, Remark
+from rocketjob.store import Stored, context
 
 STANDARD = tuple(Job.fields())
 """The fields that every job has."""
@@ -69,13 +68,29 @@ def problem_of(job: Job) -> str | None:
 
 def remarks_of(job: Job) -> list[Remark]:
     """Return remarks on a job besides its fields, if its document can be read."""
-    return [] if problem_of(job) else list(job.remarks())
+    if problem_of(job):
+        return []
+    try:
+        return list(job.remarks())
+    except Exception as error:
+        why = _why(error)
+        return [Remark("remarks", why, "remarks fail", f"Its class cannot say more of it: {why}.")]
 
 
 def reasons_of(job: Job) -> list[Reason]:
     """Return why a running job has no worker."""
     idle = job.is_running and not problem_of(job) and not job.worker_names
-    return list(job.held_up_by()) if idle else []
+    try:
+        return list(job.held_up_by()) if idle else []
+    except Exception as error:
+        return [Reason("held_up_by", f"its class cannot say what holds it up: {_why(error)}")]
+
+
+def _why(error: Exception) -> str:
+    """Say what a job's own class has raised; the store's errors are not its."""
+    if context.current().store.is_transient(error):
+        raise error
+    return f"{type(error).__name__}: {message_of(error)}"
 
 
 def progress_of(job: Job) -> str:

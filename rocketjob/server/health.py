@@ -12,7 +12,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar, Protocol
 
@@ -20,7 +20,7 @@ from rocketjob.base.errors import ConfigurationError
 from rocketjob.base.log import Logger
 
 log = Logger("rocketjob.health")
-CLIENT_SECONDS = 5.0  # that a client may take for its request
+CLIENT_SECONDS = 5.0  # that a client may take, however little it sends at a time
 AT_ONCE = 32  # answers; whoever else asks is turned away
 
 Report = Mapping[str, Any]
@@ -46,7 +46,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(with_body=False)
 
     def _answer(self, with_body: bool) -> None:
-        report = type(self).look()
+        report = self._report()
         path = self.path.partition("?")[0]
         asked = {"/": ("live", "ready"), "/live": ("live",), "/ready": ("ready",)}.get(path)
         if asked is None:
@@ -61,6 +61,13 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         if with_body:
             self.wfile.write(body)
+
+    def _report(self) -> Report:
+        try:
+            return type(self).look()
+        except Exception as error:
+            log.exception("how the server is cannot be told")
+            return {"live": False, "ready": False, "error": type(error).__name__}
 
     def log_message(self, format: str, *args: Any) -> None:
         log.debug("asked", by=self.address_string(), request=format % args)
@@ -82,9 +89,13 @@ class _Server(ThreadingHTTPServer):
             self.shutdown_request(request)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
+        hangs_up = threading.Timer(CLIENT_SECONDS, _hang_up, (request,))
+        hangs_up.daemon = True
+        hangs_up.start()
         try:
             super().process_request_thread(request, client_address)
         finally:
+            hangs_up.cancel()
             self._free.release()
 
     def server_bind(self) -> None:
@@ -96,6 +107,11 @@ class _Server(ThreadingHTTPServer):
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         log.debug("a client was not answered", client=str(client_address))
+
+
+def _hang_up(request: socket.socket) -> None:
+    with suppress(OSError):  # it has ended
+        request.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from urllib.parse import parse_qsl
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from rocketjob_contrib.mission_control.errors import BadRequest, TooLarge
 
@@ -61,8 +61,11 @@ async def read_form(request: Request, limit: int) -> Form:
 
 async def _body(request: Request, limit: int) -> bytes:
     body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise TooLarge(f"More than {limit:,} bytes were sent; nothing was changed")
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > limit:
+                raise TooLarge(f"More than {limit:,} bytes were sent; nothing was changed")
+    except ClientDisconnect:
+        raise BadRequest("The form ended before its end; nothing was changed") from None
     return bytes(body)

@@ -57,7 +57,10 @@ def leaf(value: Any) -> Markup:
         return Markup("<span class='literal'>{:%Y-%m-%d %H:%M:%S %Z}</span>").format(value)
     if isinstance(value, bytes):
         return Markup("<span class='muted'>{:,} bytes</span>").format(len(value))
-    text = str(value)
+    try:
+        text = str(value)
+    except Exception as error:  # its class is the application's
+        text = f"({type(value).__name__}, which cannot be shown: {type(error).__name__})"
     if len(text) > LONGEST:
         rest = Markup(" <span class='muted'>… and {:,} characters more</span>")
         return text_of(text[:LONGEST]) + rest.format(len(text) - LONGEST)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Iterator
+from typing import Any
 
 import click
 
@@ -12,6 +13,7 @@ from rocketjob.application import current
 from rocketjob.cli import Failure, command
 from rocketjob_contrib.prometheus.collector import RocketJobCollector
 
+CLIENT_SECONDS = 5.0
 EXTRA = "prometheus-client is not installed: pip install 'rocketjob[prometheus]'"
 
 
@@ -39,6 +41,9 @@ def serving(host: str, port: int) -> Iterator[int]:
         server, thread = start_http_server(port, addr=host, registry=registry)
     except OSError as error:
         raise Failure(f"{host}:{port} cannot be listened on: {error}") from None
+    # A thread waits for each client; without this for ever, where it sends nothing.
+    handler: Any = server.RequestHandlerClass
+    server.RequestHandlerClass = type("Handler", (handler,), {"timeout": CLIENT_SECONDS})
     try:
         yield int(server.server_port)
     finally:

@@ -24,6 +24,7 @@ from rocketjob.store import Filter, Stored, Unit, Write, context, packing
 from rocketjob_plugins.batch.slice import RETRIED, REVISION, Slice
 from rocketjob_plugins.batch.slices import ORDER, InputSlices
 
+NUMBERS = ("size", "failure_count", "interruptions", "processing_record_number", "claim_number")
 UNKNOWN = "unknown"  # stands for slices whose exception has no class
 
 
@@ -104,6 +105,7 @@ def find(job: Any, id: int) -> FailedSlice:
 
     Raises:
         NotFound: there is none; it was processed or dropped.
+        ValueError: something else has written what no slice has.
     """
     found = _read(job.input, id)
     if found is None:
@@ -220,6 +222,9 @@ def _read(slices: InputSlices, id: int) -> FailedSlice | None:
 
 
 def _loaded(slices: InputSlices, stored: Stored) -> FailedSlice:
+    for key in NUMBERS:
+        if not isinstance(stored.get(key, 0), int | None):
+            raise ValueError(f"{key} must be an integer, not {stored[key]!r:.60}")
     return FailedSlice(Slice.load(stored, slices), _digest(stored), stored)
 
 

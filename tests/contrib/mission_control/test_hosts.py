@@ -1,6 +1,7 @@
 """Mission Control within FastAPI, Django and Flask: in one line, behind the host's own login."""
 
 import asyncio
+import io
 import threading
 
 import pytest
@@ -239,3 +240,24 @@ def test_the_stream_comes_through_the_host(rocketjob, host):
         if thread.name == "web-live":  # ends with the last that listens
             thread.join(30)
             assert not thread.is_alive()
+
+
+@pytest.mark.parametrize("host", [django_wsgi, flask])
+@pytest.mark.parametrize("query", ["q=\xff\xe6", "q=%ff", "q=a%20b&size=10", "q=\x00"])
+def test_a_query_of_whatever_bytes_is_answered(rocketjob, host, query):
+    app = host(MOUNT)
+    environ = {
+        "REQUEST_METHOD": "GET",
+        "PATH_INFO": f"{MOUNT}/jobs",
+        "QUERY_STRING": query,
+        "SERVER_NAME": "host.example",
+        "SERVER_PORT": "80",
+        "HTTP_X_USER": "ada",
+        "REMOTE_ADDR": "10.0.0.1",
+        "wsgi.input": io.BytesIO(),
+        "wsgi.errors": io.StringIO(),
+        "wsgi.url_scheme": "http",
+    }
+    statuses = []
+    list(getattr(app, "wsgi_app", app)(environ, lambda status, *_: statuses.append(status[:3])))
+    assert statuses == ["200"]

@@ -1,6 +1,7 @@
 """Documents that another program has written: no page fails for them, and each says why."""
 
 from datetime import UTC, datetime
+from enum import Enum
 from operator import eq
 
 import pytest
@@ -132,3 +133,53 @@ def test_an_entry_with_a_wrong_type_keeps_no_page_from_anybody(rocketjob):
     assert eq(DirmonEntry.collection().find_one({"_id": before["_id"]}), before)
     assert client.post(f"/dirmon_entries/{wrong}/destroy").status_code == 303
     assert DirmonEntry.where(id=before["_id"]).first() is None
+
+
+class WebMisfitSliceJob(Batch, Job):
+    destroy_on_complete = False
+
+    def perform(self, record):
+        raise ValueError(record)
+
+
+@pytest.mark.parametrize("key", ["exception", "failure_count", "processing_record_number", "size"])
+def test_a_slice_with_a_wrong_type_is_said_to_be_none(rocketjob, key):
+    job = WebMisfitSliceJob()
+    job.upload(["a", "b"])
+    job.save()
+    rocketjob.work_off()
+    client, pages = browser(), ("exception", "view_slice", "edit_slice", "retry_slice")
+    for value in ("<script>x</script>", [{}], 1.5):
+        job.input.collection.update_one({"_id": 1}, {"$set": {key: value}})
+        for page in pages:
+            answer = client.get(f"/jobs/{job.id}/{page}?slice=1&line_index=0")
+            assert answer.status_code == 404
+            assert "cannot be looked at" in text_of(answer) and "<script>x" not in answer.text
+        _check(client, ["/active_workers"], [f"/jobs/{job.id}"])
+
+
+class WebUnsayableJob(Job):
+    destroy_on_complete = False
+
+    class Color(Enum):
+        RED = "red"
+
+        def __str__(self):
+            raise RuntimeError("no str")
+
+        __repr__ = __str__
+
+    color: Color = Color.RED
+
+    def perform(self): ...
+
+    def remarks(self):
+        raise RuntimeError("no remarks")
+
+
+def test_what_a_class_cannot_say_keeps_its_page_from_nobody(rocketjob):
+    job = WebUnsayableJob.create()
+    _check(browser(), ["/jobs", "/jobs.json"], [f"/jobs/{job.id}"])
+    said = text_of(browser().get(f"/jobs/{job.id}"))
+    assert "Its class cannot say more of it: RuntimeError: no remarks" in said
+    assert "cannot be shown: RuntimeError" in said

@@ -7,6 +7,7 @@ import socket
 import pytest
 
 from rocketjob.base.errors import ConfigurationError, WrongSetting
+from rocketjob.server import health
 from rocketjob.server.health import answering
 from rocketjob.server.notifying import Notifier
 from rocketjob.server.supervisor import HUNG_SECONDS, Supervisor
@@ -47,6 +48,25 @@ def test_a_client_that_says_nothing_holds_up_nobody():
         host, _, port = at.rpartition(":")
         with socket.create_connection((host, int(port))):
             assert ask(at, "/")[0] == 200
+
+
+def test_a_client_that_says_a_little_at_a_time_is_hung_up_on(monkeypatch):
+    monkeypatch.setattr(health, "CLIENT_SECONDS", 0.2)
+    with answering("127.0.0.1:0", Answered(live=True, ready=True)) as at:
+        host, _, port = at.rpartition(":")
+        with socket.create_connection((host, int(port)), timeout=30) as slow:
+            slow.sendall(b"GET / HTTP/1.1\r\nX-Slow: a")  # and never the end of it
+            assert slow.recv(1) == b""
+
+
+def test_a_server_that_cannot_say_how_it_is_is_not_well():
+    class Broken:
+        def health(self):
+            raise RuntimeError("broken")
+
+    with answering("127.0.0.1:0", Broken()) as at:
+        status, body = ask(at, "/live")
+        assert (status, json.loads(body)["error"]) == (503, "RuntimeError")
 
 
 def test_an_address_that_is_taken_is_named():

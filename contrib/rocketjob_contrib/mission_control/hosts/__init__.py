@@ -5,6 +5,9 @@ FastAPI, Starlette and Litestar need no module: `app.mount("/rocketjob", create_
 
 from __future__ import annotations
 
+import string
+from urllib.parse import quote
+
 import attrs
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -27,3 +30,8 @@ def hosted(settings: WebSettings) -> Starlette:
         return identity
 
     return create_app(attrs.evolve(settings, authorize=known))
+
+
+def quoted(query: str) -> str:
+    """Return a query in which every character is one of a URL, whatever the client has sent."""
+    return quote(query, safe=string.punctuation)

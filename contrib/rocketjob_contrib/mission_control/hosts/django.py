@@ -23,7 +23,7 @@ from django.urls import URLPattern, re_path
 from starlette.applications import Starlette
 
 from rocketjob_contrib.mission_control.access import Identity
-from rocketjob_contrib.mission_control.hosts import IDENTITY, hosted
+from rocketjob_contrib.mission_control.hosts import IDENTITY, hosted, quoted
 from rocketjob_contrib.mission_control.security import CANNOT_STREAM, is_from_script
 from rocketjob_contrib.mission_control.settings import WebSettings
 
@@ -75,7 +75,7 @@ def _scope(request: HttpRequest, path: str) -> Message:
         "scheme": request.scheme,
         "path": f"{root}/{path.lstrip('/')}",
         "root_path": root,
-        "query_string": meta.get("QUERY_STRING", "").encode("latin-1"),
+        "query_string": quoted(meta.get("QUERY_STRING", "")).encode(),
         "headers": [
             (name.lower().encode("latin-1"), value.encode("latin-1", "replace"))
             for name, value in request.headers.items()

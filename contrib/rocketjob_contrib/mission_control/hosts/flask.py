@@ -18,7 +18,7 @@ from starlette.types import Receive, Scope, Send
 from werkzeug.wrappers import Response
 
 from rocketjob_contrib.mission_control.access import Identity
-from rocketjob_contrib.mission_control.hosts import IDENTITY, hosted
+from rocketjob_contrib.mission_control.hosts import IDENTITY, hosted, quoted
 from rocketjob_contrib.mission_control.security import CANNOT_STREAM, is_from_script
 from rocketjob_contrib.mission_control.settings import WebSettings
 
@@ -48,7 +48,9 @@ def blueprint(settings: WebSettings, name: str = "rocketjob") -> Blueprint:
             if not is_from_script(request.headers):
                 return identity
             identity = None
-        environ = {**request.environ, IDENTITY: identity, **_below(path)}
+        query = quoted(request.environ.get("QUERY_STRING", ""))
+        given = {IDENTITY: identity, "QUERY_STRING": query}
+        environ = {**request.environ, **given, **_below(path)}
         return Response.from_app(application(), environ)
 
     return views

@@ -105,9 +105,11 @@ def failures_of(job: Any) -> list[FailureGroup]:
     messages: dict[Any, list[str]] = {}
     wanted = {"exception.class_name": 1, "exception.message": 1}
     for stored in slices.collection.find(failed, wanted, limit=LOOKED_AT):
-        error = stored.get("exception") or {}
-        known = messages.setdefault(error.get("class_name"), [])
-        message = error.get("message") or ""
+        error = stored.get("exception")
+        error = error if isinstance(error, dict) else {}
+        name = error.get("class_name")
+        known = messages.setdefault(name if isinstance(name, str) else None, [])
+        message = str(error.get("message") or "")
         if message not in known and len(known) < MESSAGES:
             known.append(message)
     groups = [

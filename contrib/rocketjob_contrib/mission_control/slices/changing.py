@@ -245,7 +245,7 @@ def _nothing_done(view: View, job: Any, id: int, text: str) -> Response:
     view.say("warning", text)
     try:
         is_there = mending.find(job, id).is_failed
-    except NotFound:
+    except (NotFound, ValueError):
         is_there = False
     path = path_to(job, "view_slice", _error_type(view), id) if is_there else f"/jobs/{job.id}"
     return view.go(path)

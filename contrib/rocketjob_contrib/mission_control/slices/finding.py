@@ -89,6 +89,9 @@ def asked_for(view: View) -> tuple[Any, Place, mending.FailedSlice]:
         return job, place, mending.find(job, place.id)
     except NotFound as error:
         raise Gone(f"{error}", ("Go to the job", f"/jobs/{job.id}")) from error
+    except ValueError as error:
+        text = f"Slice {place.id:,} cannot be looked at, as what is stored is none: {error}"
+        raise Gone(text, ("Go to the job", f"/jobs/{job.id}")) from error
 
 
 def _place_in(view: View, job: Any) -> Place:
