@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from rocketjob.base import clock
+from rocketjob.base.acts import by_nobody
 from rocketjob.base.errors import StateConflict
 from rocketjob.base.log import Logger
 from rocketjob.jobs import claims
@@ -68,7 +69,7 @@ def _claim(job: Job, worker: Worker) -> None:
 def _registered(job: Job, heartbeat_seconds: float) -> Iterator[Server]:
     """Be known to the servers, as one that takes no other job."""
     incarnation = secrets.token_hex(8)
-    server = Server(
+    new = Server(
         name=f"{socket.gethostname()}:{os.getpid()}:{incarnation[:4]}",
         incarnation=incarnation,
         state="running",
@@ -76,7 +77,8 @@ def _registered(job: Job, heartbeat_seconds: float) -> Iterator[Server]:
         heartbeat_seconds=heartbeat_seconds,
         heartbeat=heartbeat(0, 1, [str(job.id)], []),
         started_at=clock.now(),
-    ).save()
+    )
+    server = by_nobody(new.save)  # it is no server that somebody has made
     ended = threading.Event()
     beating = threading.Thread(target=_beat, args=(server, job, ended), daemon=True)
     beating.start()
@@ -85,7 +87,7 @@ def _registered(job: Job, heartbeat_seconds: float) -> Iterator[Server]:
     finally:
         ended.set()
         beating.join(5)
-        server.delete()
+        by_nobody(server.delete)
 
 
 def _beat(server: Server, job: Job, ended: threading.Event) -> None:

@@ -306,6 +306,14 @@ def test_the_collector_is_that_of_the_environment_if_none_is_given(receiver, mon
     assert known["service.name"] == "shop"
 
 
+def test_a_handler_that_is_closed_again_says_nothing(receiver, caplog):
+    with logging_to(otlp(receiver)):
+        ((_, outlet),) = logs.services[-1]._outlets
+        Logger("app").info("hello")
+    outlet.handler.close()
+    assert [record.getMessage() for record in caplog.records] == ["hello"]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -4,6 +4,7 @@ import contextlib
 import getpass
 import json
 from datetime import timedelta
+from pathlib import Path
 
 import click
 import pytest
@@ -129,6 +130,7 @@ LOOKS = {
         "metrics",
         "prometheus",
     ),
+    *("batch download", "rejects list", "rejects download", "servers work"),
     "check",
     *("cron next", "schedules list", "dirmon list", "encryption new-key", "sample", "web"),
     *("demo", "perf"),  # on a store of their own
@@ -149,7 +151,29 @@ def _enabled():
     return _entry().enable()
 
 
+def a_file(text):
+    Path("in.txt").write_text(text)
+    return "in.txt"
+
+
+def a_job_with_a_reject():
+    job = AuditMendedJob(max_rejects=1)
+    job.upload(["good", "bad"])
+    job.save()
+    job.perform_now()
+    return job.id
+
+
 CHANGES = {
+    "batch upload": lambda: (
+        *("batch", "upload", a_file("good\n")),
+        *("--class", "AuditMendedJob"),
+    ),
+    "rejects resubmit": lambda: (
+        *("rejects", "resubmit", a_job_with_a_reject()),
+        a_file("record,_row\nmended,2\n"),
+    ),
+    "shell": lambda: ("shell", "-c", "KeptJob.create(text='x')"),
     "enqueue": lambda: ("enqueue", "support.jobs:KeptJob", "text=x"),
     "jobs abort": lambda: ("jobs", "abort", job_in("queued").id),
     "jobs destroy": lambda: ("jobs", "destroy", job_in("queued").id),
@@ -178,8 +202,8 @@ CHANGES = {
     "schedules sync": lambda: ("schedules", "sync"),
 }
 """A command line for each command that changes something, and what it needs."""
-ELSEWHERE = {"store copy", "store compact", "encryption rotate", "servers log-level"}
-"""Those that are tested below."""
+ELSEWHERE = {"store copy", "store compact", "encryption rotate", "servers log-level", "top"}
+"""Those that are tested below, or in a file of their own."""
 
 
 def commands():
@@ -401,6 +425,17 @@ def test_what_a_worker_does_is_nobodys_doing(rocketjob):
     with acting("ada"):
         ActingJob().perform_now()
     assert count() == 0
+
+
+def test_a_batch_job_that_a_person_performs_here_makes_no_server_of_theirs(rocketjob):
+    job = AuditMendedJob()
+    job.upload(["a", "b"])
+    job.save()
+    with acting("ada") as act:
+        job.perform_now()
+        assert acts.present() is act
+    assert job.is_completed
+    assert not [each for each in audit.records() if each.kind == "Server"]
 
 
 def test_the_history_names_the_person_and_the_reason(run):

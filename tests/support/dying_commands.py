@@ -35,7 +35,8 @@ from rocketjob.store import copying
 from rocketjob.testing import sandbox
 from rocketjob_plugins import audit
 from rocketjob_plugins.batch import Batch
-from rocketjob_plugins.batch import commands as _batch_commands  # noqa: F401
+from rocketjob_plugins.batch.commands import files as _batch_files  # noqa: F401
+from rocketjob_plugins.batch.commands import rejects as _batch_rejects  # noqa: F401
 from rocketjob_plugins.cron import Cron, scheduled
 from rocketjob_plugins.cron import command as _cron_command  # noqa: F401 (imported once)
 from rocketjob_plugins.cron import schedules as declarations

@@ -72,7 +72,7 @@ class OtlpHandler(LotHandler):
         seconds: float,
     ) -> None:
         super().__init__()
-        self._session = _Session()
+        self._session, self._is_closed = _Session(), False
         self._exporter = OTLPLogExporter(
             endpoint, headers=headers, timeout=seconds, session=self._session
         )
@@ -91,7 +91,9 @@ class OtlpHandler(LotHandler):
         raise ConnectionError(f"the collector {answered}")
 
     def close(self) -> None:
-        self._exporter.shutdown()  # type: ignore[no-untyped-call]
+        if not self._is_closed:  # at its end Python closes every handler once more
+            self._is_closed = True
+            self._exporter.shutdown()  # type: ignore[no-untyped-call]
         super().close()
 
     def _log(self, record: logging.LogRecord) -> ReadableLogRecord:

@@ -70,7 +70,8 @@ def register_hookspecs(manager: Any) -> None:
 
 @hookimpl
 def register_commands(cli: click.Group) -> None:
-    from rocketjob_plugins.batch.commands import batch, rejects  # for start-up time
+    from rocketjob_plugins.batch.commands.files import batch  # both for start-up time
+    from rocketjob_plugins.batch.commands.rejects import rejects
 
     cli.add_command(batch)
     cli.add_command(rejects)

@@ -16,7 +16,7 @@ from rocketjob.cli.types import Property
 from rocketjob.store import context
 from rocketjob_plugins import audit
 from rocketjob_plugins.batch import Batch, InputCategory, OutputCategory, streams
-from rocketjob_plugins.batch.commands import batch as batch_group
+from rocketjob_plugins.batch.commands import files, rejects
 from rocketjob_plugins.batch.progress import shown_progress
 from rocketjob_plugins.batch.slices import slices_store
 
@@ -237,7 +237,7 @@ def test_a_creation_by_upload_is_in_the_audit(cli, tmp_path):
 
 
 def test_the_shell_completes_the_fields_of_the_class(rocketjob):
-    upload = batch_group.get_command(None, "upload")
+    upload = files.batch.get_command(None, "upload")
     args = ["in.csv", "--class", "CommandedJob"]
     ctx = upload.make_context("upload", args, resilient_parsing=True)
     (properties,) = [each for each in upload.params if isinstance(each.type, Property)]
@@ -517,6 +517,19 @@ def test_a_job_without_rejects_writes_no_file(cli, rocketjob, tmp_path):
     code, _, err = cli("rejects", "download", job.id, "bad.csv")
     assert (code, err) == (1, f"error: CommandedJob {job.id} has no rejects\n")
     assert not (tmp_path / "bad.csv").exists()
+
+
+@pytest.mark.parametrize("command", [("batch", "download"), ("rejects", "download")])
+def test_a_reader_that_has_had_enough_is_no_failure(cli, rejected, monkeypatch, command):
+    class Gone(io.BytesIO):
+        def write(self, data):
+            raise BrokenPipeError
+
+    for module in (files, rejects):
+        monkeypatch.setattr(module, "target_of", lambda *_: Gone())
+    code, _, err = cli(*command, rejected.id, "-")
+    assert code == 0, err
+    assert "error" not in err
 
 
 # --- how far it is ---------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from rocketjob_plugins.batch.commands.shared import (
     names_of,
     on_terminal,
     opened,
+    reader_may_leave,
     reading_options,
     say_written,
     target_of,
@@ -210,13 +211,14 @@ def download(
     _check_state(job, partial)
     target = target_of(file, force)
     try:
-        count = job.download(
-            target,
-            category,
-            header_line=header_line,
-            streams=None if streams is None else names_of(streams),
-            progress=on_terminal(as_json) and file != STANDARD,
-        )
+        with reader_may_leave():
+            count = job.download(
+                target,
+                category,
+                header_line=header_line,
+                streams=None if streams is None else names_of(streams),
+                progress=on_terminal(as_json) and file != STANDARD,
+            )
     except RuntimeError as error:
         if type(error) is not RuntimeError:
             raise

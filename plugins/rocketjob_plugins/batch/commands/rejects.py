@@ -21,6 +21,7 @@ from rocketjob_plugins.batch.commands.shared import (
     check_json,
     named,
     opened,
+    reader_may_leave,
     reading_options,
     say_written,
     target_of,
@@ -185,7 +186,8 @@ def download(id: ObjectId, file: str, plain: bool, force: bool, as_json: bool) -
     """
     check_json(as_json, file)
     job = _with_rejects(id)
-    count = job.download_rejects(target_of(file, force), reasons=not plain)
+    with reader_may_leave():
+        count = job.download_rejects(target_of(file, force), reasons=not plain)
     values = {"id": str(id), "class": job.type_name(), "file": shown(file), "rejects": count}
     say_written(values, f"{counted(count, 'reject')} written to {named(file)}", file, as_json)
 

@@ -157,6 +157,17 @@ def target_of(file: str, force: bool) -> Any:
     return file
 
 
+@contextlib.contextmanager
+def reader_may_leave() -> Iterator[None]:
+    """Let it be no failure that the reader of standard output has had enough, as `head` does."""
+    try:
+        yield
+    except StreamError as error:
+        if isinstance(error.__cause__, BrokenPipeError):
+            raise BrokenPipeError from None  # the command line ends quietly then
+        raise
+
+
 def _is_there(file: str) -> bool:
     path = local_path(file)
     if path is not None:
