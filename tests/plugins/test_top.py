@@ -1,7 +1,13 @@
 """`rocketjob top`: a frame rendered from a store, and keys fed to it."""
 
+import contextlib
 import json
+import os
+import pty
 import re
+import select
+import signal
+import termios
 from datetime import timedelta
 
 import pytest
@@ -19,7 +25,7 @@ from rocketjob_plugins.batch import Batch
 from rocketjob_plugins.housekeeping import HousekeepingJob
 from rocketjob_plugins.top.desk import Desk
 from rocketjob_plugins.top.frame import bar, frame
-from rocketjob_plugins.top.live import keys_in
+from rocketjob_plugins.top.live import ENTER, LEAVE, keys_in, watch
 from rocketjob_plugins.top.look import TABS
 
 STYLE = re.compile(r"\x1b\[[0-9;]*m")
@@ -358,6 +364,69 @@ def test_what_is_old_is_never_green(rocketjob, desk, monkeypatch):
         assert "it is not known whether" in desk.message
     Server.collection().update_many({}, {"$set": {"heartbeat.updated_at": clock.now()}})
     assert seen(desk)[0].startswith("✔ OK")
+
+
+# --- the terminal --------------------------------------------------------------------------------
+
+
+class Typing(Desk):
+    """A desk at which keys are pressed once it is seen, and something happens at some."""
+
+    def sit_down(self, at, keys):
+        self.end_of_terminal, self.keys = at, keys
+        return self
+
+    @property
+    def verdict(self):
+        keys, self.keys = self.keys, ""
+        os.write(self.end_of_terminal, keys.encode())
+        return super().verdict
+
+    def press(self, key):
+        if key == "!":
+            raise RuntimeError("a fault")
+        if key == "T":
+            signal.raise_signal(signal.SIGTERM)
+        if key == "^":
+            raise KeyboardInterrupt
+        super().press(key)
+
+
+@contextlib.contextmanager
+def a_terminal(monkeypatch):
+    """Let standard input and output be a terminal; give both ends of it."""
+    here, there = pty.openpty()
+    with os.fdopen(there, "w", closefd=False) as out, os.fdopen(there) as read:
+        monkeypatch.setattr("sys.stdin", read)
+        monkeypatch.setattr("sys.stdout", out)
+        yield here, there
+        monkeypatch.undo()
+    os.close(here)
+
+
+def all_that_is_written(end_of_terminal):
+    written = b""
+    while not written.endswith(LEAVE.encode()) and select.select([end_of_terminal], [], [], 10)[0]:
+        written += os.read(end_of_terminal, 100_000)
+    return written.decode()
+
+
+@pytest.mark.parametrize(
+    ("keys", "ends"),
+    [("?xq", None), ("!", RuntimeError), ("T", SystemExit), ("^", KeyboardInterrupt)],
+)
+def test_the_terminal_is_as_it_was_whatever_ends_the_view(rocketjob, monkeypatch, keys, ends):
+    # Not in a fixture: pytest sets its own standard output after those.
+    with a_terminal(monkeypatch) as (here, there):
+        before = termios.tcgetattr(there), signal.getsignal(signal.SIGTERM)
+        with pytest.raises(ends) if ends else contextlib.nullcontext():
+            watch(Typing().sit_down(here, keys), 60)
+        after = termios.tcgetattr(there), signal.getsignal(signal.SIGTERM)
+        written = all_that_is_written(here)
+    assert after == before
+    assert written.startswith(ENTER)
+    assert written.endswith(LEAVE)
+    assert "q quit" in written
 
 
 # --- the command ---------------------------------------------------------------------------------

@@ -10,7 +10,6 @@ from typing import Any
 import click
 
 from rocketjob.base import acts
-from rocketjob.base.text import span
 from rocketjob.cli.command import command, json_option
 from rocketjob.cli.output import print_json, terminal_width
 from rocketjob.cli.session import fits_terminal, import_app
@@ -45,8 +44,8 @@ def top(once: bool, as_json: bool, interval: timedelta) -> None:
     have said y. ? shows all keys, and q quits.
     """
     if interval < SHORTEST:
-        least = span(1) if SHORTEST.total_seconds() >= 1 else f"{SHORTEST.total_seconds()}s"
-        raise click.BadParameter(f"must be {least} or more", param_hint="--interval")
+        least = f"must be {SHORTEST.total_seconds()}s or more"
+        raise click.BadParameter(least, param_hint="--interval")
     import_app(lenient=True)
     act = acts.present()
     desk = Desk(by=act.by if act else None, reason=act.reason if act else None)

@@ -45,7 +45,7 @@ def watch(desk: Desk, interval: float) -> None:
     with _looking(desk, interval), Terminal() as terminal:
         while not desk.is_done:
             size = shutil.get_terminal_size()
-            terminal.draw(frame(desk, size.columns, size.lines))
+            terminal.draw(frame(desk, *size), size)
             for key in terminal.keys(TICK):
                 desk.press(key)
 
@@ -109,14 +109,15 @@ class Terminal:
     def __enter__(self) -> Terminal:
         import termios  # not on Windows
 
-        self._in, self._out, self._shown = sys.stdin.fileno(), sys.stdout, list[str]()
+        self._in, self._out = sys.stdin.fileno(), sys.stdout
+        self._shown, self._size = list[str](), (0, 0)
         self._mode: list[Any] = termios.tcgetattr(self._in)
         self._silent, self._log = logging.NullHandler(), logging.getLogger("rocketjob")
         self._handlers: dict[int, Any] = {}
         try:
             self._enter()
-            self._handle(signal.SIGTERM, self._end)
-            self._handle(signal.SIGHUP, self._end)
+            for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT):
+                self._handle(number, self._end)
             self._handle(signal.SIGTSTP, self._sleep)
         except BaseException:
             self.__exit__()
@@ -133,7 +134,7 @@ class Terminal:
 
         self._log.addHandler(self._silent)  # a line of the log would be in the middle of the page
         tty.setcbreak(self._in)
-        self._shown = []
+        self._shown, self._size = [], (0, 0)
         self._write(ENTER)
 
     def _leave(self) -> None:
@@ -160,10 +161,10 @@ class Terminal:
 
     # --- both directions ---------------------------------------------------------------------
 
-    def draw(self, lines: list[str]) -> None:
-        """Show lines; only those that have changed are written."""
-        if len(lines) != len(self._shown):
-            self._shown = []
+    def draw(self, lines: list[str], size: tuple[int, int]) -> None:
+        """Show lines; only those that have changed are written, unless the terminal has."""
+        if size != self._size:
+            self._shown, self._size = [], size
             self._write("\x1b[2J")
         known = dict(enumerate(self._shown))
         changed = [
