@@ -25,8 +25,8 @@ HELP = (
     "s                  sort the list: in its order, the longest first, by class",
     "q, Ctrl-C          quit",
     "",
-    "Before anything is done you are asked: y does it, n does not, w lets you say why.",
-    "It is done only if the job is still as you saw it; otherwise you are told who was first.",
+    "You are asked first: y does it, n does not, w lets you say why.",
+    "If the job is no longer as you saw it, nothing is done, and you are told why.",
     "",
     f"A list has the first {ROWS} jobs of its order, and counts stop at {COUNTED:,}.",
     "Progress of jobs that several workers share is asked for a few at each look.",
@@ -183,7 +183,7 @@ def _jobs(desk: Desk, width: int, most: int) -> list[str]:
     if desk.tab.name == "running":
         columns += [Column("PROGRESS", fixed=True), Column("WORKER", spare=2)]
     columns += [
-        Column(TIMES.get(desk.tab.name, "SINCE"), fixed=True, right=True),
+        Column(TIMES.get(desk.tab.name, "FOR"), fixed=True, right=True),
         Column("", least=10, spare=1 if desk.tab.name == "running" else 0),
     ]
     shown = [_job(desk, row, row is chosen) for row in rows[begin : begin + most]]

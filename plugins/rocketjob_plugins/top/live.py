@@ -19,6 +19,7 @@ from rocketjob_plugins.top.frame import frame
 
 TICK = 0.2  # seconds between two drawings: ages grow, and the terminal may have another size
 LAST_WAIT = 5.0  # seconds for a deed that is under way at the end
+SHORT_WAIT = 0.5  # seconds for a look, which takes less unless the store is away
 # Another screen, no cursor, and what does not fit a very narrow terminal does not wrap; and back.
 ENTER, LEAVE = "\x1b[?1049h\x1b[?25l\x1b[?7l", "\x1b[?7h\x1b[?25h\x1b[?1049l"
 NAMES = {
@@ -72,8 +73,7 @@ def _looking(desk: Desk, interval: float) -> Iterator[None]:
     finally:
         over.set()
         wake.set()
-        if desk.doing is not None:
-            thread.join(LAST_WAIT)
+        thread.join(LAST_WAIT if desk.doing is not None else SHORT_WAIT)
 
 
 def keys_in(text: str) -> Iterator[str]:
