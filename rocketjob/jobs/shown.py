@@ -25,6 +25,9 @@ from rocketjob.store import Stored, context
 STANDARD = tuple(Job.fields())
 """The fields that every job has."""
 
+TEXTS = ("description", "progress_text", "throttled_text")
+"""Fields of every job that people and programs write a URL into."""
+
 KEPT_BESIDE = frozenset((HISTORY, claims.QUARANTINED, claims.AWAITED, stuck.STUCK))
 """What the system stores of a job besides its fields, and what begins with an underscore."""
 
@@ -45,6 +48,9 @@ def load(
     if isinstance(job, UnknownJob) and job.error is not None:
         _problems[job] = f"cannot be loaded: {job.problem}"
     problems = without_misfits(job, read=read, relied_on={*STANDARD, *relied_on})
+    values = values_of(job)
+    for name in TEXTS:
+        values[name] = without_passwords(values[name])
     problems += _of_history(stored)
     if problems:
         _problems[job] = f"does not fit its class: {'; '.join(problems)}"

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from rocketjob.base.log import Logger
+from rocketjob.jobs.exception import message_of
 from rocketjob.store import context
 from rocketjob_contrib.mission_control.gate import Refused, identify
 from rocketjob_contrib.mission_control.security import CANNOT_STREAM
@@ -25,6 +26,7 @@ QUIET_SECONDS = 10.0
 """Pages are brought up to date so often at least: how long ago something was, and heartbeats that
 are missing, are no writes."""
 PING_SECONDS = 15.0  # proxies close a connection that says nothing
+MOST_UNREAD = 4
 CHANGED, AWAY = "changed", "away"
 
 
@@ -35,10 +37,14 @@ class Listener:
         self._loop = asyncio.get_running_loop()
         self._queue: asyncio.Queue[str] = asyncio.Queue()
 
+    def _put(self, event: str) -> None:
+        if self._queue.qsize() < MOST_UNREAD:  # a browser that has gone to sleep reads nothing
+            self._queue.put_nowait(event)
+
     def tell(self, event: str) -> None:
         """Called by the thread that watches; a loop that has ended hears nothing."""
         try:
-            self._loop.call_soon_threadsafe(self._queue.put_nowait, event)
+            self._loop.call_soon_threadsafe(self._put, event)
         except RuntimeError:
             log.debug("a page is gone")
 
@@ -88,19 +94,21 @@ class Pulse:
 
     def _watch(self) -> None:
         told, pause = time.monotonic(), threading.Event()
-        mark = None
+        mark, is_away = None, False
         while not self._is_over():
             try:
                 store = context.current().store
                 mark = store.change_mark() if mark is None else mark
                 changed = store.wait_for_change(mark, self.seconds)
-                if changed or time.monotonic() - told >= QUIET_SECONDS:
+                if changed or is_away or time.monotonic() - told >= QUIET_SECONDS:
                     mark, told = store.change_mark(), time.monotonic()
                     self._tell(CHANGED)
+                    is_away = False
                     pause.wait(self.seconds)
             except Exception as error:
-                log.warning("the store cannot be watched", error=str(error)[:300])
-                mark = None
+                if not is_away:
+                    log.warning("the store cannot be watched", error=message_of(error)[:300])
+                mark, is_away = None, True
                 self._tell(AWAY)
                 pause.wait(self.seconds)
 

@@ -281,6 +281,21 @@ def test_R15_encrypted_fields_and_passwords_are_on_no_page(rocketjob):
     assert "s3cret" not in page_of(job).text
 
 
+@pytest.mark.parametrize("name", ["description", "progress_text", "throttled_text"])
+def test_R15_nor_are_passwords_in_what_people_and_programs_say_of_a_job(rocketjob, name):
+    url = "sftp://ada:s3cret-word@host/in"
+    fields = {"throttled_by": "limit", "worker_name": "web:1:1", "claimed_by": "web"}
+    job = put(ShownJob.create(), state="running", **fields, **{name: f"copies {url}"})
+    client = browser()
+    lists = ("/jobs", "/jobs.json", "/jobs/running", "/jobs/running.json", "/jobs?q=copies")
+    pages = (f"/jobs/{job.id}", f"/jobs/{job.id}/abort", f"/jobs/{job.id}/explain")
+    for path in (*lists, *pages, "/active_workers", "/active_workers.json"):
+        assert "s3cret" not in client.get(path).text, path
+    assert getattr(Job.find(job.id), name) == f"copies {url}"
+    put(job, _type="GoneSecretJob")
+    assert "s3cret" not in client.get("/jobs").text + page_of(job).text
+
+
 def test_a_job_whose_class_is_not_loaded_shows_what_is_stored(rocketjob):
     job = put(ShownJob.create(account=7), _type="GoneShownJob")
     page = text_of(page_of(job))

@@ -6,6 +6,7 @@ import threading
 from rocketjob import Job
 from rocketjob.base.errors import StoreUnavailable
 from rocketjob.store import context
+from rocketjob_contrib.mission_control import live
 from rocketjob_contrib.mission_control.live import AWAY, CHANGED, Pulse, stream
 from support.web import browser, cells, text_of
 
@@ -77,6 +78,35 @@ def test_a_store_that_goes_away_is_told_and_watched_again(rocketjob, monkeypatch
     monkeypatch.undo()
     assert listen(pulse, 1, LiveJob.create)[-1] in (AWAY, CHANGED)
     assert end_of(pulse)
+
+
+def test_pages_hear_at_once_that_a_store_is_back_and_the_log_says_once_that_it_went(
+    rocketjob, monkeypatch, caplog
+):
+    pulse, store = Pulse(0.01), context.current().store
+    looks = iter([StoreUnavailable("gone"), StoreUnavailable("gone"), None])
+
+    def look(mark, timeout, interrupt=None):
+        if (error := next(looks, None)) is not None:
+            raise error
+        return False  # nothing has been written meanwhile
+
+    monkeypatch.setattr(store, "wait_for_change", look)
+    assert listen(pulse, 3) == [AWAY, AWAY, CHANGED]
+    assert end_of(pulse)
+    assert caplog.text.count("the store cannot be watched") == 1
+
+
+def test_a_browser_that_reads_nothing_is_kept_few_events():
+    async def fill():
+        listener = live.Listener()
+        for _ in range(100):
+            listener.tell(CHANGED)
+        await asyncio.sleep(0)
+        told = [await listener.next(0.01) for _ in range(live.MOST_UNREAD + 1)]
+        return told
+
+    assert asyncio.run(fill()) == [CHANGED] * live.MOST_UNREAD + [None]
 
 
 def test_a_page_asks_for_itself_and_gets_only_what_can_change(rocketjob):

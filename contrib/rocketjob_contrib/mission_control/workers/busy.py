@@ -17,6 +17,7 @@ from bson import ObjectId
 from rocketjob import Job
 from rocketjob.base import clock
 from rocketjob.base.log import Logger
+from rocketjob.base.passwords import hide_passwords
 from rocketjob.jobs import claims
 from rocketjob.server.server import Server
 from rocketjob.store import Filter, Stored
@@ -65,7 +66,7 @@ class Busy:
 
     @property
     def description(self) -> str:
-        return str(self.job.get("description") or "")
+        return hide_passwords(str(self.job.get("description") or ""))
 
     @property
     def phase(self) -> str | None:
