@@ -19,6 +19,22 @@ from rocketjob.model.renewal import check_class
 PERSISTENCE_EVENTS = frozenset({"initialize", "validation", "save", "create", "destroy"})
 
 
+class _Shown:
+    """Lets `attrs.fields` know a class's fields: what validators get is from there.
+
+    They are worked out when they are first asked for, since most classes of a process never are.
+    """
+
+    def __get__(self, document: object, cls: type[DocumentClass]) -> Any:
+        these = {name: attrs.field(default=None) for name in cls.__fields__}
+        made: Any = attrs.make_class(cls.__name__, these, init=False, repr=False, eq=False)
+        cls.__attrs_attrs__ = made.__attrs_attrs__
+        return made.__attrs_attrs__
+
+
+_SHOWN = _Shown()
+
+
 class DocumentClass:
     """What `Document` and the classes below it know of themselves."""
 
@@ -37,6 +53,7 @@ class DocumentClass:
     __layout__: ClassVar[Layout]
     __added_callbacks__: ClassVar[list[Callback]] = []
     __chains__: ClassVar[dict[str, Chain]] = {}
+    __attrs_attrs__: ClassVar[Any]
 
     def __init_subclass__(cls, abstract: bool = False, **options: Any) -> None:
         super().__init_subclass__(**options)
@@ -50,8 +67,7 @@ class DocumentClass:
             raise TypeError(
                 f"{cls.__qualname__} is abstract: no document has its name, or an old one"
             )
-        if cls.collection_name or not abstract:  # else a piece of a class, for quick imports
-            cls._show_attrs()
+        cls.__attrs_attrs__ = _SHOWN
         cls.__validations__ = tuple(
             dict.fromkeys(
                 name for base in reversed(cls.__mro__) for name in validation.own_validations(base)
@@ -67,19 +83,6 @@ class DocumentClass:
     @classmethod
     def _set_fields(cls, fields: dict[str, Field]) -> None:
         cls.__fields__, cls.__layout__ = fields, Layout(cls, fields)
-
-    @classmethod
-    def _show_attrs(cls) -> None:
-        """Let `attrs.fields` know the fields: what validators get is from there."""
-        attrs.define(
-            cls,
-            these={name: attrs.field(default=None) for name in cls.__fields__},
-            init=False,
-            repr=False,
-            eq=False,
-            slots=False,
-            on_setattr=attrs.setters.NO_OP,
-        )
 
     @classmethod
     def upcast(cls, document: dict[str, Any]) -> dict[str, Any]:

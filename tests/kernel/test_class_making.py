@@ -170,3 +170,21 @@ def test_a_constructor_that_leaves_out_that_of_job_is_named_when_the_job_is_used
 
     with pytest.raises(AttributeError, match=r"OwnConstructorJob\.__init__ must call super"):
         OwnConstructorJob().is_valid()
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_attrs_knows_the_fields_of_each_class_whichever_is_asked_first(first):
+    class MadeAboveJob(Job):
+        above: int = 1
+
+        def perform(self): ...
+
+    class MadeBelowJob(MadeAboveJob):
+        below: int = 2
+
+    classes = (MadeAboveJob, MadeBelowJob)
+    attrs.fields(classes[first])
+    shown = [[each.name for each in attrs.fields(cls)] for cls in classes]
+    assert shown == [list(cls.fields()) for cls in classes]
+    assert attrs.has(type(MadeBelowJob()))
+    assert attrs.fields_dict(MadeBelowJob)["below"].name == "below"

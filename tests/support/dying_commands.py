@@ -10,7 +10,6 @@ must be as it should. It ends with the first n that is never reached.
 
 import contextlib
 import csv
-import gc
 import io
 import json
 import os
@@ -22,7 +21,7 @@ from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
 
-from dying import CALLS, Points, check, in_a_process
+from dying import CALLS, Points, check, in_a_process, warming_up
 
 from rocketjob import Job, Server, application, field
 from rocketjob.base.acts import acting
@@ -556,10 +555,12 @@ SCENARIOS = {
 def main(directory, name, mode):
     made, n, met = SCENARIOS[name], 0, 0
     keys.aesgcm(), keys.invalid_tag()  # imported once, not in each process
-    gc.freeze()
     template = Path(directory, "new")
     template.mkdir()
     check(in_a_process(prepare, made(template)) == 0, "cannot create", n)
+    scenario = made(shutil.copytree(template, Path(directory, "0")))
+    with warming_up(), application_of(scenario):
+        scenario.act()
     while True:
         n += 1
         folder = Path(directory, str(n))

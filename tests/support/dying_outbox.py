@@ -12,7 +12,7 @@ import signal
 import sys
 from itertools import count
 
-from dying import PLUGINS, check, in_a_process, opened, run_and_die
+from dying import PLUGINS, check, in_a_process, opened, run, run_and_die, warming_up
 
 from rocketjob import Job, hookimpl
 from rocketjob.queue.reclaim import requeue_claims
@@ -32,6 +32,10 @@ class Messages:
 def main(directory):
     PLUGINS.register(Messages())
     check(in_a_process(create, f"sqlite:///{directory}/new.db") == 0, "cannot create", 0)
+    shutil.copy(f"{directory}/new.db", f"{directory}/0.db")
+    with warming_up():
+        run(DyingMessageJob, f"sqlite:///{directory}/0.db")
+        look(f"sqlite:///{directory}/0.db")
     for n in count(1):
         url = f"sqlite:///{directory}/{n}.db"
         shutil.copy(f"{directory}/new.db", f"{directory}/{n}.db")
