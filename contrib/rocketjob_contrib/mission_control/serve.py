@@ -9,7 +9,9 @@ from collections.abc import Iterator
 import click
 import uvicorn
 from starlette.applications import Starlette
-from starlette.routing import Mount
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Mount, Route
 
 from rocketjob import application
 from rocketjob.cli import Failure
@@ -56,7 +58,13 @@ def _logging() -> Iterator[None]:
 def application_at(path: str, settings: WebSettings) -> Starlette:
     """Return Mission Control below a path, or at the root."""
     app, path = create_app(settings), path.strip("/")
-    return Starlette(routes=[Mount(f"/{path}", app)]) if path else app
+    if not path:
+        return app
+
+    def below(request: Request) -> Response:
+        return RedirectResponse(f"/{path}/", 307)  # not to the host that the request names
+
+    return Starlette(routes=[Route(f"/{path}", below), Mount(f"/{path}", app)])
 
 
 def _address(host: str, port: int, path: str) -> str:

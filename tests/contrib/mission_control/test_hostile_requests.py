@@ -5,6 +5,8 @@ import re
 import pytest
 
 from rocketjob import Job, field
+from rocketjob_contrib.mission_control import WebSettings
+from rocketjob_contrib.mission_control.serve import application_at
 from support.web import as_role, browser, links, tags
 
 
@@ -95,3 +97,12 @@ def test_a_message_that_quotes_what_was_sent_quotes_a_part_of_it(rocketjob):
     answer = browser().post("/preferences", data={"zone": "x" * 500_000})
     assert answer.status_code == 400
     assert len(answer.text) < 20_000
+
+
+def test_the_path_without_its_slash_leads_to_no_host_that_a_request_names(rocketjob):
+    client = browser(app=application_at("/ops/jobs/", WebSettings()))
+    answer = client.get("/ops/jobs", headers={"host": "evil.com"})
+    assert (answer.status_code, answer.headers["location"]) == (307, "/ops/jobs/")
+    assert client.get("/ops/jobs/", headers={"host": "evil.com"}).status_code == 403
+    assert client.get("/ops/jobs/").headers["location"] == "/ops/jobs/jobs/running"
+    assert client.get("/ops/jobsx").status_code == 404
