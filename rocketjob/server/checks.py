@@ -65,7 +65,7 @@ class Patient:
 
     @property
     def living(self) -> list[Server]:
-        return [server for server in self.servers if not server.is_zombie()]
+        return [server for server in self.servers if not server.seems_dead()]
 
 
 @attrs.frozen

@@ -73,7 +73,7 @@ def _explain_running(name: str, job: Job, stored: dict[str, Any]) -> Explanation
 
 def lost(holders: Iterable[str]) -> Iterator[Reason]:
     """Name the servers, of those that hold something, whose heartbeat has stopped."""
-    silent = {server.incarnation: server.name for server in Server.all() if server.is_zombie()}
+    silent = {server.incarnation: server.name for server in Server.all() if server.seems_dead()}
     names = {silent[id] for holder in holders if (id := holder.partition(".")[0]) in silent}
     if names:
         text = f"the heartbeat of {', '.join(sorted(names))} has stopped, which was at it"
@@ -196,7 +196,7 @@ def _fails(job: Job, clause: Any) -> bool:
 
 
 def _servers(name: str) -> Iterator[Reason]:
-    alive = [server for server in Server.all() if not server.is_zombie()]
+    alive = [server for server in Server.all() if not server.seems_dead()]
     able = [server for server in alive if name in server.classes]
     if not alive:
         yield Reason("servers", "no server is running: start one with `rocketjob server`")

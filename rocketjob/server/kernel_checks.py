@@ -199,7 +199,7 @@ def check_servers(patient: Patient) -> Iterator[Finding]:
     living, due, waiting = patient.living, _due().count(), _open()
     yield from _problems_of(living)
     for server in patient.servers:
-        if server.is_zombie():
+        if server not in living:
             yield _zombie(server, bool(living))
     data = {
         "alive": len(living),
@@ -243,18 +243,24 @@ def _servers_line(living: list[Server]) -> str:
 def _zombie(server: Server, others: bool) -> Finding:
     limit = int(MISSED_BEATS * server.heartbeat_seconds)
     advice = (
-        f"the other servers remove it within {limit} s of its last heartbeat; if it is alive, its "
-        "clock is behind this one's"
+        f"the other servers remove it within {limit} s of its last heartbeat"
+        + ("" if server.is_gone() else "; if it is alive, its clock is behind this one's")
         if others
         else "start a server: it reclaims the work of this one and removes it"
     )
     return Finding(
         "servers",
         WARNING if others else PROBLEM,
-        f"{server.name} is a zombie: its last heartbeat was {relative(server.heartbeat_at)}",
+        f"{server.name} is a zombie: {_why_dead(server)}",
         advice,
         {"server": server.name, "host": server.host, "pid": server.pid},
     )
+
+
+def _why_dead(server: Server) -> str:
+    if server.is_gone():
+        return f"its process {server.pid} has ended"
+    return f"its last heartbeat was {relative(server.heartbeat_at)}"
 
 
 def check_clock(patient: Patient) -> Iterator[Finding]:

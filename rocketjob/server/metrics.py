@@ -205,10 +205,12 @@ def _jobs() -> Mapping[str, int]:
 def _servers() -> Mapping[str, int]:
     from rocketjob.server.server import Server  # for start-up time
 
-    return Server.counts_by_state()
+    # One that was killed has nobody to note it: where it was the last, it would run for ever.
+    states = ["zombie" if each.seems_dead() else each.state for each in Server.all()]
+    return {state: states.count(state) for state in states}
 
 
 KERNEL_METRICS: list[Metric] = [
     Gauge("jobs", "jobs that are stored, by state", _jobs, labels=("state",)),
-    Gauge("servers", "servers, by state", _servers, labels=("state",)),
+    Gauge("servers", "servers, by state, or zombie", _servers, labels=("state",)),
 ]

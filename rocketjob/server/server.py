@@ -96,7 +96,7 @@ class Server(Stateful):
     @property
     def starts_jobs(self) -> bool:
         """Whether it lives and is neither paused nor stopping."""
-        return self.state in ("starting", "running") and not self.is_zombie()
+        return self.state in ("starting", "running") and not self.seems_dead()
 
     @property
     def is_free(self) -> bool:

@@ -4,6 +4,7 @@ import ast
 import fnmatch
 import importlib
 import io
+import itertools
 import re
 import shlex
 import subprocess
@@ -170,19 +171,27 @@ def test_the_commands_of_a_page_exist(page):
     if cli is None:
         pytest.skip("the command line is not there yet")
     for line, code in blocks(page, "console", "shell", "sh", "bash"):
-        for text in code.replace("\\\n", " ").splitlines():
+        for text in command_lines(code):
             for words in commands(text):
                 parse_command(cli, words, f"{name_of(page)}:{line}: {text}")
 
 
+def command_lines(code):
+    """List the lines that are typed: where a block has prompts, the others are what was printed."""
+    lines = code.replace("\\\n", " ").splitlines()
+    return [line for line in lines if line.startswith("$ ")] or lines
+
+
 def commands(text):
     """List the words of each `rocketjob ...` command in a line of shell."""
-    for part in re.split(r"&&|\|\||[|;]", text.removeprefix("$ ")):
-        words = shlex.split(part, comments=True)
+    lexer = shlex.shlex(text.removeprefix("$ "), posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    for separates, part in itertools.groupby(lexer, lambda word: set(word) <= set("();<>|&")):
+        words = list(part)
         while words and re.fullmatch(r"\w+=.*", words[0]):
             del words[0]
-        if words and words[0].rpartition("/")[2] == "rocketjob":
-            yield [word for word in words[1:] if word != "&"]
+        if not separates and words and words[0].rpartition("/")[2] == "rocketjob":
+            yield words[1:]
 
 
 def parse_command(command, words, where):

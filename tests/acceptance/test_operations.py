@@ -15,11 +15,15 @@ import yaml
 
 import rocketjob
 from acceptance.test_docs import DOCS, blocks, commands, parse_command
+from rocketjob import Job
 from rocketjob.base import config
 from rocketjob.cli import make_cli
 from rocketjob.server.health import answering
+from rocketjob.testing import sandbox
 
-DEPLOY = DOCS / "operations/deploy.md"
+DEPLOY, BACKUP, RUNBOOK = (
+    DOCS / f"operations/{name}.md" for name in ("deploy", "backup", "runbook")
+)
 PROJECT = Path(rocketjob.__file__).parent / "cli/templates/project"
 SECONDS = {"s": 1, "m": 60}
 
@@ -170,3 +174,76 @@ def test_systemd_knows_every_key_of_the_unit(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     said = [line for line in done.stderr.splitlines() if "shop.service" in line]
     assert said == []
+
+
+# --- backup ----------------------------------------------------------------------------------
+
+needs_sqlite3 = pytest.mark.skipif(shutil.which("sqlite3") is None, reason="there is no sqlite3")
+
+
+class BackedUpJob(Job):
+    destroy_on_complete = False
+    note: str = ""
+
+    def perform(self): ...
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    """A store that is in use, as rocketjob.db in the current directory: three jobs, one done."""
+    monkeypatch.chdir(tmp_path)
+    with sandbox("sqlite:///rocketjob.db") as made:
+        BackedUpJob.create()
+        made.work_off()
+        BackedUpJob.create_many([{}, {}])
+        yield made
+
+
+def shell(script, *replaced):
+    for old, new in replaced:
+        assert old in script
+        script = script.replace(old, new)
+    done = subprocess.run(["bash", "-ec", script], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.split()
+
+
+def assert_goes_on(path):
+    """Check that a backup has the jobs of the fixture, and that they are performed."""
+    with sandbox(f"sqlite:///{path}") as restored:
+        assert BackedUpJob.counts_by_state() == {"queued": 2, "queued_now": 2, "completed": 1}
+        assert restored.work_off() == 2
+        assert restored.store.check().get("problems", []) == []
+
+
+def test_the_backup_by_python_is_a_store_with_what_is_in_the_log_of_the_other(store):
+    assert Path("rocketjob.db-wal").stat().st_size > 0
+    exec(re.search(r'python3 -c "(.*)"', only(BACKUP, "sh", "python3 -c"))[1])
+    BackedUpJob.create()
+    assert_goes_on("backup.db")
+
+
+@needs_sqlite3
+def test_a_backup_that_is_restored_as_the_guide_says_goes_on(store):
+    Path("backup").mkdir()
+    here = ("/var/lib/shop/", ""), ("/backup/", "backup/")
+    assert shell(only(BACKUP, "sh", "integrity_check"), *here) == ["ok"]
+    (backup,) = Path("backup").iterdir()
+    BackedUpJob.create()
+    store.application.close()
+    owner = ("chown shop: rocketjob.db", "true")
+    shell(only(BACKUP, "sh", "rm -f"), *here, ("backup/rocketjob-6.db", str(backup)), owner)
+    assert_goes_on("rocketjob.db")
+
+
+@needs_sqlite3
+def test_what_can_be_read_of_a_damaged_store_is_saved_as_the_runbook_says(store):
+    BackedUpJob.create_many([{"note": "x" * 100}] * 300)
+    store.application.close()
+    file = Path("rocketjob.db")
+    data = file.read_bytes()
+    page = data.rindex(b"x" * 100) // 4096 * 4096
+    file.write_bytes(data[:page] + b"damaged " * 512 + data[page + 4096 :])
+    assert shell(only(RUNBOOK, "sh", ".dump")) == ["ok"]
+    with sandbox("sqlite:///saved.db"):
+        assert 250 < len(list(BackedUpJob.all())) < 303

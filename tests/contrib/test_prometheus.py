@@ -1,20 +1,30 @@
 """What Prometheus scrapes, read by its own parser."""
 
+import re
 import urllib.request
 from datetime import timedelta
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 parser = pytest.importorskip("prometheus_client.parser")
 
-from rocketjob import Job  # noqa: E402
+from acceptance.test_docs import DOCS, blocks  # noqa: E402
+from rocketjob import Job, Server  # noqa: E402
+from rocketjob.base import clock  # noqa: E402
 from rocketjob.base.errors import StoreUnavailable  # noqa: E402
 from rocketjob.cli import Failure, make_cli  # noqa: E402
 from rocketjob.server.metrics import Counter, Durations  # noqa: E402
+from rocketjob.states.transitions import states_of  # noqa: E402
 from rocketjob_contrib.prometheus.command import serving  # noqa: E402
 from rocketjob_plugins.metrics import Totals  # noqa: E402
 from rocketjob_plugins.metrics import totals as totals_module  # noqa: E402
+
+OUTCOMES = {
+    *["completed", "failed", "aborted", "retried", "snoozed", "requeued", "crashed", "slices"]
+}
+STATES = {*states_of(Job.__events__.values()), *states_of(Server.__events__.values()), "zombie"}
 
 
 class ScrapedJob(Job):
@@ -42,6 +52,13 @@ def scrape(rocketjob):
         yield read
 
 
+def alert_rules():
+    (rules,) = [
+        code for _, code in blocks(DOCS / "operations/monitor.md", "yaml") if "rules:" in code
+    ]
+    return rules
+
+
 def test_what_becomes_of_jobs_is_scraped(rocketjob, scrape):
     ScrapedJob.create_many([{}, {}, {"error": True}])
     rocketjob.work_off()
@@ -52,6 +69,37 @@ def test_what_becomes_of_jobs_is_scraped(rocketjob, scrape):
     assert found["rocketjob_run_seconds_count", of_class] == 3
     assert found["rocketjob_wait_seconds_bucket", of_class, ("le", "+Inf")] == 3
     assert found["rocketjob_jobs", ("state", "failed")] == 1
+
+
+def test_a_server_that_is_dead_is_a_zombie_though_nobody_is_left_to_note_it(rocketjob, scrape):
+    beats = {"web-1": timedelta(0), "web-2": timedelta(0), "gone": timedelta(minutes=9)}
+    for name, ago in beats.items():
+        heartbeat = {"updated_at": clock.now() - ago}
+        Server.create(name=name, state="running", heartbeat=heartbeat)
+    found = scrape()
+    assert found["rocketjob_servers", ("state", "running")] == 2
+    assert found["rocketjob_servers", ("state", "zombie")] == 1
+
+
+def test_the_alerts_of_the_guide_are_on_metrics_labels_and_states_that_there_are(rocketjob, scrape):
+    ScrapedJob.create_many([{}, {"error": True}])
+    rocketjob.work_off()
+    Server.create(name="web-1", state="running", heartbeat={"updated_at": clock.now()})
+    exported = {}
+    for name, *labels in scrape():
+        exported.setdefault(name, set()).update(label for label, _ in labels)
+    rules = yaml.safe_load(alert_rules())["groups"][0]["rules"]
+    assert len({rule["alert"] for rule in rules}) == len(rules) > 5
+    for rule in rules:
+        used = re.findall(r"(rocketjob_\w+)(?:\{(.*?)\})?", rule["expr"])
+        assert used and {name for name, _ in used} <= set(exported), rule
+        for name, matchers in used:
+            for label, value in re.findall(r'(\w+)=~?"([^"]*)"', matchers):
+                assert label in exported[name], rule
+                known = {"outcome": OUTCOMES, "state": STATES}.get(label)
+                assert known is None or set(value.split("|")) <= known, rule
+        for label in re.findall(r"\$labels\.(\w+)", rule["annotations"]["summary"]):
+            assert all(label in exported[name] for name, _ in used), rule
 
 
 def test_buckets_are_cumulative(rocketjob, scrape):

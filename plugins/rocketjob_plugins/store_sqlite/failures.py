@@ -198,7 +198,7 @@ def _full(location: Location) -> str:
 def _corrupt(location: Location) -> str:
     return (
         "The file is damaged: stop every process that uses it, and restore a backup, or save what "
-        f"can be read with: sqlite3 {location.path} .recover | sqlite3 recovered.db"
+        "can be read: see The store is damaged in the documentation's runbook"
     )
 
 

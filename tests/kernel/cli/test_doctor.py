@@ -15,6 +15,8 @@ from rocketjob.testing import sandbox
 from support.jobs import FailingJob, KeptJob, job_in
 from support.servers import server as running_server
 
+ABOVE_ALL_PIDS = 2**22 + 1
+
 
 def registered(name="web-1:41", state="running", ago=timedelta(seconds=2), **fields):
     """Store a server as one that runs somewhere has registered itself."""
@@ -202,6 +204,17 @@ def test_a_zombie_alone_is_a_problem(findings):
     code, found = findings()
     assert code == 1
     assert "start a server" in said(found["servers"])
+
+
+def test_a_server_whose_process_has_ended_is_dead_to_doctor_and_explain_at_once(findings):
+    job = KeptJob.create()
+    gone = registered("gone", classes=["KeptJob"])
+    Server.collection().update_one({"_id": gone.id}, {"$set": {"pid": ABOVE_ALL_PIDS}})
+    code, found = findings()
+    assert code == 1
+    assert f"gone is a zombie: its process {ABOVE_ALL_PIDS} has ended" in said(found["servers"])
+    assert "no server is running; 1 job due" in said(found["servers"])
+    assert job.explain().names() == ["servers"]
 
 
 def test_a_clock_that_is_ahead_is_a_warning_with_the_difference(findings):
