@@ -4,7 +4,6 @@ import ast
 import fnmatch
 import importlib
 import io
-import itertools
 import re
 import shlex
 import subprocess
@@ -31,6 +30,8 @@ PAGES = sorted(
 RUN_ELSEWHERE = {"docs/plugins/cron-expressions.md"}  # by tests/plugins/cron/test_page.py
 # They show `connect`, which a sandbox refuses; they write to the test's folder.
 WITHOUT_SANDBOX = {"docs/configuration.md", "docs/stores/index.md", "docs/stores/sqlite.md"}
+# What stands between the operators of a line of shell; those within quotes are none.
+COMMAND = re.compile(r"""(?:'[^']*'|"(?:\\.|[^"\\])*"|\\.|[^'"\\;|&()<>])+""")
 FENCE = re.compile(r"^( *)(`{3,})(\S*)[^\n]*\n(.*?)^\1\2 *$", re.DOTALL | re.MULTILINE)
 
 
@@ -184,13 +185,11 @@ def command_lines(code):
 
 def commands(text):
     """List the words of each `rocketjob ...` command in a line of shell."""
-    lexer = shlex.shlex(text.removeprefix("$ "), posix=True, punctuation_chars=True)
-    lexer.whitespace_split = True
-    for separates, part in itertools.groupby(lexer, lambda word: set(word) <= set("();<>|&")):
-        words = list(part)
+    for part in COMMAND.findall(text.removeprefix("$ ")):
+        words = shlex.split(part, comments=True)
         while words and re.fullmatch(r"\w+=.*", words[0]):
             del words[0]
-        if not separates and words and words[0].rpartition("/")[2] == "rocketjob":
+        if words and words[0].rpartition("/")[2] == "rocketjob":
             yield words[1:]
 
 
