@@ -121,7 +121,10 @@ def _standard(job: Job) -> list[tuple[str, str]]:
         ("Progress", progress_of(job)),
         ("Worker", ", ".join(job.worker_names) or job.worker_name or ""),
         ("Held back", _held_back(job)),
-        ("Held up", "\n".join(reason.text for reason in reasons_of(job))),
+        (
+            "Why" if job.is_failed else "Held up",
+            "\n".join(reason.text for reason in reasons_of(job)),
+        ),
         ("Failures", str(job.failure_count or "")),
         ("Crashes", str(job.interruptions or "")),
         ("Log level", job.log_level or ""),

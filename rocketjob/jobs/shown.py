@@ -84,10 +84,10 @@ def remarks_of(job: Job) -> list[Remark]:
 
 
 def reasons_of(job: Job) -> list[Reason]:
-    """Return why a running job has no worker."""
-    idle = job.is_running and not problem_of(job) and not job.worker_names
+    """Return why a running job has no worker, or what of a failed one has failed."""
+    stands = job.is_failed or (job.is_running and not job.worker_names)
     try:
-        return list(job.held_up_by()) if idle else []
+        return list(job.held_up_by()) if stands and not problem_of(job) else []
     except Exception as error:
         return [Reason("held_up_by", f"its class cannot say what holds it up: {_why(error)}")]
 

@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import os
+import re
 import sys
 
 import pytest
@@ -126,6 +127,20 @@ def test_a_file_of_another_encoding_and_separator(cli, rocketjob, tmp_path):
     _, out, _ = cli("batch", "upload", *args)
     rocketjob.work_off()
     assert list(Job.find(out.strip()).records()) == [{"name": "ZOË", "amount": 1}]
+
+
+def test_an_upload_says_that_a_table_is_read_as_lines_and_how_it_is_not(cli, tmp_path):
+    (tmp_path / "in.csv").write_text(GOOD)
+    code, _, err = cli("batch", "upload", "in.csv", "--class", "CommandedSilentJob")
+    assert code == 0
+    (change,) = re.findall("each is a line as it stands; for its columns: '(.*)'", err)
+    _, out, err = cli("batch", "upload", "in.csv", change, "--class", "CommandedSilentJob")
+    assert Job.find(out.strip()).record_count == 3
+    assert "as it stands" not in err
+    (tmp_path / "in.txt").write_text(GOOD)
+    assert (
+        "as it stands" not in cli("batch", "upload", "in.txt", "--class", "CommandedSilentJob")[2]
+    )
 
 
 def test_an_upload_says_that_a_file_has_no_records(cli):

@@ -57,6 +57,16 @@ def test_a_job_without_its_input_says_so_wherever_it_is_shown(rocketjob, cli):
     assert said in cli("jobs", "explain", str(job.id))
 
 
+def test_a_failed_job_says_what_its_slices_have_failed_of(rocketjob, cli):
+    job = ShownBatchJob(slice_size=1, max_rejects=None)
+    job.upload(["x", "2", "y"])
+    job.save()
+    rocketjob.work_off()
+    assert job.reload().is_failed
+    shown = cli("jobs", "show", str(job.id))
+    assert "Why         2 slices failed: ValueError: invalid literal for int()" in shown
+
+
 def test_categories_are_shown_in_words_and_idle_internals_not_at_all(rocketjob, cli):
     job = ShownBatchJob.create(slice_size=7)
     shown = cli("jobs", "show", str(job.id))

@@ -33,6 +33,7 @@ from rocketjob_plugins.batch.commands.shared import (
     say_written,
     target_of,
 )
+from rocketjob_plugins.batch.io.tables import asked_for
 from rocketjob_plugins.batch.progress import shown_progress
 from rocketjob_plugins.batch.streams import ReadKeywords
 from rocketjob_plugins.batch.streams.names import shown
@@ -158,6 +159,10 @@ def _say_stored(job: Batch, count: int, as_json: bool) -> None:
     click.echo(str(job.id))
     cls = type(job)
     click.echo(f"{cls.__name__} is queued with {counted(count, 'record')}", err=True)
+    for category in job.input_categories:
+        if category.format is None and (format := asked_for(category.file_name)):
+            change = f'''input_categories={{"name": "{category.name}", "format": "{format}"}}'''
+            click.echo(f"each is a line as it stands; for its columns: '{change}'", err=True)
 
 
 # --- download --------------------------------------------------------------------------------
