@@ -28,7 +28,7 @@ from rocketjob_contrib.mission_control.errors import Forbidden, Missing, WebErro
 from rocketjob_contrib.mission_control.requests import Form, read_form
 from rocketjob_contrib.mission_control.security import is_cross_site, is_from_script, is_local
 from rocketjob_contrib.mission_control.templating import shortened
-from rocketjob_contrib.mission_control.view import View
+from rocketjob_contrib.mission_control.view import READ_ONLY, View
 
 if TYPE_CHECKING:
     from rocketjob_contrib.mission_control.routes import Route
@@ -144,15 +144,14 @@ def _acting(view: View, route: Route) -> AbstractContextManager[Act]:
 
 def _check(view: View, route: Route) -> None:
     if route.changes and view.read_only:
-        raise Forbidden("Mission Control is read-only here: nothing can be changed")
+        raise Forbidden(READ_ONLY)
     if route.target is not None:
         try:
             view.target = route.target(view)
         except NotFound as error:
             raise Missing(str(error), view.section.home if view.section else None) from error
     if not view.may(route.permission, view.target):
-        needed = view.site.policy.permissions[route.permission].role
-        raise Forbidden(f"That needs the role {needed}")
+        raise view.refusal(route.permission)
 
 
 def _error_page(view: View, error: WebError) -> Response:

@@ -17,6 +17,7 @@ from rocketjob.base import clock
 from rocketjob.base.passwords import without_passwords
 from rocketjob_contrib.mission_control.access import Identity
 from rocketjob_contrib.mission_control.cookies import FLASH, Look, Message, pack, set_cookie
+from rocketjob_contrib.mission_control.errors import Forbidden
 from rocketjob_contrib.mission_control.requests import Form
 from rocketjob_contrib.mission_control.security import CANNOT_STREAM, is_from_script
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 RECORDS = "slices.view"
+READ_ONLY = "Mission Control is read-only here: nothing can be changed"
 _OURS = re.compile(r"/(?!/)[^\\\x00-\x1f\x7f]*")
 """A path below ours: browsers take two slashes for another site, also with a tab between, and a
 slash with a backslash."""
@@ -105,6 +107,12 @@ class View:
         if self.read_only and permission in self.site.changing:
             return False
         return self.site.policy.may(self.identity, permission, target)
+
+    def refusal(self, permission: str) -> Forbidden:
+        """Return what to raise for somebody who may not do something: what it would need."""
+        if self.read_only and permission in self.site.changing:
+            return Forbidden(READ_ONLY)
+        return Forbidden(f"That needs the role {self.site.policy.permissions[permission].role}")
 
     def quoted(self, text: str | None, target: Any = None) -> str:
         """Return what an exception says, if whoever looks may see it: it may quote a record.

@@ -209,6 +209,14 @@ def test_W114_a_forced_request_is_refused_with_the_role_that_it_needs(rocketjob)
     assert job.reload().is_queued
 
 
+@pytest.mark.parametrize("path", ["/jobs/{id}/pause", "/jobs/{id}/edit", "/servers/update_all"])
+def test_W114_where_nothing_can_be_changed_no_role_is_said_to_be_able_to(rocketjob, path):
+    job = WebGuardedJob.create()
+    page = browser(read_only=True).get(path.format(id=job.id), params={"server_action": "kill"})
+    assert page.status_code == 403
+    assert "Mission Control is read-only here: nothing can be changed" in text_of(page)
+
+
 def test_roles_cannot_be_forged_by_what_a_browser_sends(rocketjob):
     job = WebGuardedJob.create()
     client = browser(authorize=lambda request: Identity("ada", {"view"}))

@@ -1,7 +1,9 @@
 """Mission Control in a real browser: every page, live, by keyboard, without scripts, two tabs."""
 
+import io
 import os
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,13 @@ from rocketjob.base.errors import StoreUnavailable
 from rocketjob.server.server import Server
 from rocketjob.store import context
 from rocketjob_plugins.batch import mending
-from rocketjob_plugins.demo.population import DemoImportJob, DemoMailJob, Life, populate
+from rocketjob_plugins.demo.population import (
+    DemoImportJob,
+    DemoMailJob,
+    DemoReportJob,
+    Life,
+    populate,
+)
 from rocketjob_plugins.dirmon.entry import DirmonEntry
 from support.chromium import Served, faults_of, look_at, page_of, started_browser
 
@@ -369,29 +377,68 @@ def test_theme_and_time_zone_are_chosen_in_a_dialog(served, chromium):
 
 
 SHOTS = {
+    "jobs": ("/jobs", 1280, "light"),
     "running": ("/jobs/running", 1280, "light"),
-    "batch": ("batch", 1280, "light"),
-    "failed-dark": ("failed", 1280, "dark"),
+    "batch": ("/jobs/{batch}", 1280, "light"),
+    "edit": ("/jobs/{batch}/edit", 1280, "light"),
+    "exception": ("/jobs/{batch}/exception?error_type=ValueError", 1280, "light"),
+    "slice": ("/jobs/{batch}/view_slice?error_type=ValueError", 1280, "light"),
+    "waits": ("/jobs/{scheduled}", 1280, "light"),
+    "servers": ("/servers", 1280, "light"),
+    "server": ("/servers/{server}", 1280, "light"),
+    "workers": ("/active_workers", 1280, "light"),
+    "directories": ("/dirmon_entries", 1280, "light"),
+    "entry": ("/dirmon_entries/{entry}/edit", 1280, "light"),
+    "failed-dark": ("/jobs/{failed}", 1280, "dark"),
     "phone": ("/jobs/running", 390, "dark"),
-    "edit": ("edit", 1280, "light"),
-    "slice": ("slice", 1280, "light"),
 }
+
+
+def in_a_palette(png):
+    """Return a picture with at most 256 colours, which takes a third of the bytes."""
+    from PIL import Image  # only where the pictures are made again: the extra `docs` has it
+
+    picture, small = Image.open(io.BytesIO(png)).convert("RGB"), io.BytesIO()
+    reduced = picture.quantize(method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    # Each colour is the most frequent of those that it stands for: large parts stay as they are.
+    parts = picture.tobytes()
+    colours = zip(parts[0::3], parts[1::3], parts[2::3], strict=True)
+    stands_for = {}
+    for (index, colour), _ in Counter(zip(reduced.tobytes(), colours, strict=True)).most_common():
+        stands_for.setdefault(index, colour)
+    palette = [stands_for.get(index, (0, 0, 0)) for index in range(256)]
+    reduced.putpalette([part for colour in palette for part in colour])
+    reduced.save(small, "png", optimize=True)
+    return small.getvalue()
 
 
 def test_the_screenshots_of_the_documentation(served, chromium, tmp_path):
     """With `ROCKETJOB_SCREENSHOTS=docs/_static` they are made again there."""
     folder = Path(os.environ.get("ROCKETJOB_SCREENSHOTS", tmp_path))
-    batch = DemoImportJob.running().first()
-    places = {
-        "batch": f"/jobs/{batch.id}",
-        "edit": f"/jobs/{batch.id}/edit",
-        "slice": f"/jobs/{batch.id}/view_slice?error_type=ValueError",
-        "failed": f"/jobs/{DemoMailJob.failed().first().id}",
+    ids = {
+        "batch": DemoImportJob.running().first().id,
+        "scheduled": DemoReportJob.scheduled().first().id,
+        "failed": DemoMailJob.failed().first().id,
+        "server": Server.running().first().id,
+        "entry": DirmonEntry.where(state="enabled").first().id,
     }
-    for name, (path, width, theme) in SHOTS.items():
-        with page_of(chromium, width, theme) as page:
-            page.goto(served.address + places.get(path, path))
+    with page_of(chromium) as page:
+        for name, (path, width, theme) in SHOTS.items():
+            look_at(page, width, theme)
+            page.goto(served.address + path.format(**ids))
             if page.locator("#live-state").count():
                 page.locator("#live-state[data-state]").wait_for()  # by the stream, or by asking
-            page.screenshot(path=folder / f"web-{name}.png")
-            assert (folder / f"web-{name}.png").stat().st_size > 10_000
+            if name == "waits":
+                page.locator("#reasons p.muted").wait_for()
+            picture = page.screenshot()
+            assert len(picture) > 10_000, name
+            if folder != tmp_path:
+                (folder / f"web-{name}.png").write_bytes(in_a_palette(picture))
+
+
+def test_every_screenshot_of_the_documentation_is_made_here_and_shown_there():
+    docs = Path(__file__).parents[3] / "docs"
+    made = {f"web-{name}.png" for name in SHOTS}
+    sizes = {path.name: path.stat().st_size for path in docs.glob("_static/web-*.png")}
+    assert set(sizes) == made and max(sizes.values()) < 120_000
+    assert set(re.findall(r"_static/(web-.*?\.png)", (docs / "web.md").read_text())) == made

@@ -13,7 +13,7 @@ from rocketjob.base.text import counted
 from rocketjob.server.orders import ORDERS, remove_dead
 from rocketjob.server.server import Server
 from rocketjob_contrib.mission_control.asking import Question, ask, typed_wrongly
-from rocketjob_contrib.mission_control.errors import Forbidden, Missing
+from rocketjob_contrib.mission_control.errors import Missing
 from rocketjob_contrib.mission_control.servers import one
 from rocketjob_contrib.mission_control.servers.fleet import ServerTab, fleet
 from rocketjob_contrib.mission_control.servers.one import ServerAction
@@ -111,8 +111,7 @@ def _asked(view: View) -> ServerAction:
     if action is None:
         raise Missing(f"Servers cannot be told to {name[:50] or 'do nothing'}", "/servers")
     if not view.may(f"servers.{name}"):
-        needed = view.site.policy.permissions[f"servers.{name}"].role
-        raise Forbidden(f"That needs the role {needed}")
+        raise view.refusal(f"servers.{name}")
     return action
 
 
