@@ -245,22 +245,27 @@ def reclaim(
     job: Any, crashed: str | None, reason: str, crash_limit: int
 ) -> Literal["requeued", "failed"] | None:
     """Reclaim a job from a worker that is gone; see `Job.recover`."""
+    if not job.is_running:
+        job.collection().update_one(job.write_guard(), {"$unset": RELEASED})
+        return None
+    change = reclaiming(job, crashed, reason, crash_limit)
+    try:
+        change.write()
+    except (StateConflict, NotFound):
+        return None
+    change.finish()
+    return "failed" if change.event.name == "fail" else "requeued"
+
+
+def reclaiming(job: Any, crashed: str | None, reason: str, crash_limit: int) -> Change:
+    """Return the prepared change that queues a running job again, or fails it as it should be."""
     name, arguments = "requeue", dict[str, Any](reason=crashed or reason)
     if crashed:
         job.interruptions += 1
         if job.interruptions >= crash_limit:
             message = f"{crashed}; {job.interruptions} crashes while it ran this job"
             name, arguments = "fail", {"reason": WorkerCrashed(message)}
-    if not job.is_running:
-        job.collection().update_one(job.write_guard(), {"$unset": RELEASED})
-        return None
-    change = _prepared(job, name, arguments)
-    try:
-        change.write()
-    except (StateConflict, NotFound):
-        return None
-    change.finish()
-    return "failed" if name == "fail" else "requeued"
+    return _prepared(job, name, arguments)
 
 
 def _prepared(job: Any, name: str, arguments: dict[str, Any]) -> Change:

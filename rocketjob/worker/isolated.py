@@ -31,7 +31,6 @@ from rocketjob.base.errors import (
     MemoryExceeded,
     RocketJobError,
     ServerStopping,
-    WorkerCrashed,
 )
 from rocketjob.base.log import Logger
 from rocketjob.base.memory import resident
@@ -41,6 +40,7 @@ from rocketjob.jobs.exception import JobException, describe_as
 from rocketjob.jobs.performance import performance_of
 from rocketjob.model.record import record_of, values_of
 from rocketjob.store import context
+from rocketjob.worker.crashes import OwnProcessEnded
 
 if TYPE_CHECKING:
     from rocketjob.jobs.job import Job
@@ -103,7 +103,7 @@ class Isolated:
         Raises:
             JobTimeout, JobAborted, ServerStopping: what the job was asked to end with.
             MemoryExceeded: it took more than `max_memory`.
-            WorkerCrashed: the process has ended by itself.
+            OwnProcessEnded: the process has ended by itself.
             BaseException: what perform raised.
         """
         sent = pickle.dumps(self._call(args, kwargs, also or {}))
@@ -221,7 +221,7 @@ class Isolated:
                     self._kill()
                     self.end()
                     much = f"It used {megabytes(used)}"
-                    raise _without_backtrace(
+                    raise without_backtrace(
                         MemoryExceeded(f"{much}, and its max_memory is {megabytes(self._limit)}")
                     )
 
@@ -230,10 +230,10 @@ class Isolated:
         self.end()
         asked = performance_of(self._job).asked
         if isinstance(asked, JobTimeout | ClaimLost):
-            return _without_backtrace(asked)
+            return without_backtrace(asked)
         code = 0 if popen is None or popen.returncode is None else popen.returncode
         how = f"was ended by {name_of(-code)}" if code < 0 else f"ended with exit code {code}"
-        return _without_backtrace(WorkerCrashed(f"The process of its own {how}"))
+        return without_backtrace(OwnProcessEnded(f"its own process {how}"))
 
     def end(self) -> None:
         """End the process; one that is done has a moment for what is registered with `atexit`."""
@@ -252,7 +252,7 @@ class Isolated:
         popen.wait()
 
 
-def _without_backtrace(error: E) -> E:
+def without_backtrace(error: E) -> E:
     """Leave out the lines that led here, which say nothing of the job."""
     describe_as(error, JobException(type(error).__name__, str(error)))
     return error

@@ -42,6 +42,7 @@ from rocketjob.store import context
 from rocketjob.store.written import written
 from rocketjob.worker import async_loop
 from rocketjob.worker.contexts import in_fresh_context
+from rocketjob.worker.crashes import again_after_crash
 from rocketjob.worker.forks import EndingHere
 from rocketjob.worker.limits import GiveUp, Limits, still_held, within_limits
 
@@ -248,7 +249,7 @@ def work_simple_job(job: Job, worker: Worker) -> None:
     except BaseException as error:
         if is_lost(job, error):
             raise
-        if not ends_as_asked(job, error, worker):
+        if not (ends_as_asked(job, error, worker) or again_after_crash(job, error, worker.commit)):
             fail(job, error, worker)
         if worker.inline:
             raise

@@ -32,6 +32,7 @@ def run(tmp_path, scenario, mode):
         "sync_changed",
         "resubmit",
         "batch_upload",
+        "migrate",
         "register",
         "bury",
         "unregister",

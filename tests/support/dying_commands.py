@@ -20,6 +20,7 @@ import sys
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
+from typing import ClassVar
 
 from dying import CALLS, Points, check, in_a_process, warming_up
 
@@ -27,7 +28,10 @@ from rocketjob import Job, Server, application, field
 from rocketjob.base.acts import acting
 from rocketjob.base.errors import ConfigurationError, RocketJobError
 from rocketjob.cli import make_cli
+from rocketjob.model.renewal import RENAMED, VERSION
 from rocketjob.plugins.manager import PluginManager
+from rocketjob.queue import survey
+from rocketjob.queue.migration import Migration
 from rocketjob.server.recovery import Recovery
 from rocketjob.server.supervisor import Supervisor
 from rocketjob.store import copying
@@ -42,6 +46,7 @@ from rocketjob_plugins.cron import schedules as declarations
 from rocketjob_plugins.encryption import commands as _encryption_commands  # noqa: F401
 from rocketjob_plugins.encryption import keys
 from rocketjob_plugins.encryption.rotate import rotate
+from rocketjob_plugins.singleton import Singleton
 from rocketjob_plugins.store_sqlite.collection import SqliteCollection
 from rocketjob_plugins.store_sqlite.store import SqliteStore
 
@@ -531,6 +536,49 @@ def sweep_until_quiet(made):
     recovery.sweep(set())
 
 
+# --- rocketjob jobs migrate -----------------------------------------------------------------
+
+
+class DyingMigratedJob(Singleton, Job):
+    """Was called DyingOldJob, and its field was called path, without a folder."""
+
+    formerly: ClassVar[list[str]] = ["DyingOldJob"]
+    schema_version: ClassVar[int] = 2
+    unique_by: ClassVar[tuple[str, ...]] = ("file_name",)
+    file_name: str = field(default="", formerly="path")
+
+    @classmethod
+    def upcast(cls, document):
+        return {**document, "path": f"in/{document['path']}"}
+
+    def perform(self): ...
+
+
+class Migrate(Scenario):
+    """Jobs of earlier code are rewritten, a page at a time, with their unique keys."""
+
+    def create(self):
+        jobs, new = Job.collection(), DyingMigratedJob().to_document()
+        old = {key: new[key] for key in new.keys() - {"_id", "file_name", VERSION, RENAMED}}
+        for number in range(5):
+            document = {"_id": Job().id, "_type": "DyingOldJob", "path": f"{number}.csv"}
+            jobs.insert_one({**old, **document})
+
+    def act(self):
+        survey.PAGE = 2
+        command("jobs", "migrate", "--yes")
+
+    def check(self):
+        stored = Job.collection().find({}, sort=[("_id", 1)])
+        found = [[job.get(key) for key in ("_type", "file_name", "path")] for job in stored]
+        assert found == [["DyingMigratedJob", f"in/{n}.csv", None] for n in range(5)], found
+        keys = {job["active_key"] for job in Job.collection().find({})}
+        assert keys == {
+            DyingMigratedJob(file_name=name).unique_keys()["active_key"] for _, name, _ in found
+        }
+        assert Migration(application.current().store, writes=False).run(bool).rewritten.total() == 0
+
+
 # --- how it is done -------------------------------------------------------------------------
 
 SCENARIOS = {
@@ -543,6 +591,7 @@ SCENARIOS = {
     "resubmit": Resubmit,
     "resubmit_while_running": ResubmitWhileRunning,
     "batch_upload": BatchUpload,
+    "migrate": Migrate,
     "register": Register,
     "register_twice": RegisterTwice,
     "bury": Bury,

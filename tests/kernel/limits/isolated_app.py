@@ -55,7 +55,12 @@ class IsolatedJob(Job):
             raise ValueError("bad input") from error
 
     def crashes(self):
-        os.kill(os.getpid(), signal.SIGKILL)
+        os._exit(3)
+
+    def crashes_once(self):
+        if self.interruptions == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return {"answer": 42}
 
     def fills_memory(self):
         kept = []
@@ -87,6 +92,8 @@ class IsolatedSlicesJob(Batch, Job):
     def perform(self, record):
         if record == "raises":
             raise Unsendable(1, 2)
+        if record == "crashes":
+            os._exit(3)
         if record == "sends":
             return lambda: None
         return [record, self.record_number, os.getpid()]

@@ -62,10 +62,29 @@ def test_an_error_comes_back_with_its_lines_its_cause_and_the_fields(jobs):
     assert job.seen[1] == "perform, there"
 
 
-def test_a_crash_there_fails_the_job_alone(jobs):
-    job = performed(jobs, jobs.IsolatedJob.create(does="crashes"))
+def test_a_crash_there_counts_as_one_and_the_job_is_queued_again(jobs):
+    job = jobs.IsolatedJob.create(does="crashes_once")
+    with running_pool(jobs.rocketjob, threads=1, quarantined=False):
+        eventually(lambda: job.reload().interruptions == 1)
+        eventually(lambda: job.reload().is_queued)
+    assert job.history[-1].event == "requeue"
+    assert job.history[-1].reason == "its own process was ended by SIGKILL"
+    assert (job.failure_count, job.exception) == (0, None)
+    with running_pool(jobs.rocketjob, threads=1, quarantined=True):
+        job = job.wait(60)
+    assert (job.state, job.result, job.claim_number) == ("completed", {"answer": 42}, 2)
+
+
+def test_the_crash_that_reaches_the_limit_fails_the_job(jobs):
+    job = jobs.IsolatedJob.create(does="crashes")
+    Job.collection().update_one({"_id": job.id}, {"$set": {"interruptions": 2}})
+    with running_pool(jobs.rocketjob, threads=1, quarantined=True):
+        job = job.wait(60)
     assert (job.state, job.exception.class_name) == ("failed", "WorkerCrashed")
-    assert job.exception.message == "The process of its own was ended by SIGKILL"
+    assert job.exception.message == (
+        "its own process ended with exit code 3; 3 crashes while it ran this job"
+    )
+    assert job.exception.backtrace == []
 
 
 def test_max_memory_ends_the_process_at_once(jobs):
@@ -111,6 +130,35 @@ def test_slices_share_the_process_of_their_worker(jobs, tmp_path):
     rejects = (tmp_path / "rejects.csv").read_text()
     assert "Unsendable: 1 and 2" in rejects
     assert "TypeError: what perform returned cannot be sent from its own process" in rejects
+
+
+def test_a_slice_goes_on_at_the_record_at_which_its_process_has_crashed(jobs):
+    job = jobs.IsolatedSlicesJob()
+    job.slice_size = 4
+    job.upload(["a", "b", "crashes", "d"])
+    job.save()
+    with running_pool(jobs.rocketjob, threads=1, quarantined=False):
+        eventually(lambda: job.input.first().interruptions == 1)
+    released = job.input.first()
+    assert (released.state, released.processing_record_number) == ("queued", 3)
+    assert [record[:2] for part in job.output for record in part] == [["a", 1], ["b", 2]]
+    with running_pool(jobs.rocketjob, threads=1, quarantined=True):
+        job = job.wait(60)
+    (failed,) = job.input.failed()
+    assert (job.state, failed.current_record_number) == ("failed", 3)
+    assert failed.exception.class_name == "WorkerCrashed"
+    assert failed.exception.message.endswith("; 3 crashes while it processed this record")
+
+
+def test_a_record_whose_process_crashes_too_often_is_rejected_and_the_rest_completes(jobs):
+    job = jobs.IsolatedSlicesJob(max_rejects=1)
+    job.upload(["a", "b", "crashes", "d"])
+    job = job.save()
+    job.input.collection.update_one({"_id": 3}, {"$set": {"interruptions": 2}})
+    with running_pool(jobs.rocketjob, threads=1):
+        job = job.wait(60)
+    assert (job.state, job.reject_count) == ("completed", 1)
+    assert [record[:2] for record in job.records()] == [["a", 1], ["b", 2], ["d", 4]]
 
 
 def test_inline_the_job_is_performed_here(jobs):

@@ -59,10 +59,12 @@ class Outcome:
         state: done, failed or released.
         is_stored: whether it was stored, the slice being still this worker's.
         seconds: how long it took to process.
+        crashes: how often the process of its own has ended at the record at which it is released.
     """
 
     is_stored = False
     seconds = 0.0
+    crashes: int | None = None
 
     def __init__(self, slice_: Slice, job: BatchModel) -> None:
         self.slice, self.job = slice_, job
@@ -360,9 +362,10 @@ class Outcome:
             encode = EXCEPTION.encode
             changed["exception"] = encode(self.slice.exception) if encode else None
             return {"$set": changed, "$unset": RELEASED, "$inc": {"failure_count": 1}}
-        if self.index == 0:
-            return {"$set": {"state": "queued"}, "$unset": RELEASED}
-        return {"$set": {"state": "queued", **changed}, "$unset": RELEASED}
+        released = {"state": "queued", **(changed if self.index else {})}
+        if self.crashes is not None:
+            released["interruptions"] = self.crashes
+        return {"$set": released, "$unset": RELEASED}
 
 
 class RecordUnstorable(Exception):

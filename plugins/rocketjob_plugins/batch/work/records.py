@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from rocketjob.application import current
 from rocketjob.base import clock
-from rocketjob.base.errors import JobTimeout
+from rocketjob.base.errors import JobTimeout, WorkerCrashed
 from rocketjob.jobs import holds
 from rocketjob.jobs.exception import JobException, message_of
 from rocketjob.jobs.performance import performance_of
 from rocketjob.model.record import values_of
 from rocketjob.worker import async_loop
-from rocketjob.worker.isolated import Isolated
+from rocketjob.worker.crashes import OwnProcessEnded
+from rocketjob.worker.isolated import Isolated, without_backtrace
 from rocketjob.worker.runner import watched
 from rocketjob_plugins.batch.class_body import held_back_by
 from rocketjob_plugins.batch.io.tables import BLANK
@@ -173,9 +175,16 @@ class SlicePerformer:
                     outcome.index = index
                     if error is performance.asked:
                         return self._end_early(outcome, index, error)
-                    if not rejects.may_reject(job, outcome):
+                    crashed = isinstance(error, OwnProcessEnded)
+                    problem = self._after_crash(outcome, error) if crashed else error
+                    if problem is None:
+                        return
+                    if rejects.may_reject(job, outcome):
+                        outcome.reject(problem)
+                    elif crashed:
+                        raise problem from None
+                    else:
                         raise
-                    outcome.reject(error)
                 if (
                     values["state"] != "running"
                     or performance.asked is not None
@@ -187,6 +196,24 @@ class SlicePerformer:
             outcome.index = index
             raise
         outcome.index = len(records)
+
+    def _after_crash(self, outcome: Outcome, error: Exception) -> WorkerCrashed | None:
+        """Have a slice tried again from the record at which its own process has ended.
+
+        Returns:
+            with what the record fails, if that was too often; else None.
+        """
+        before = outcome.slice.interruptions if outcome.index == outcome.start else 0
+        crashes, limit, number = before + 1, current().config.crash_limit, outcome.slice.id
+        self.job.logger.warning(
+            "crashed", slice=number, reason=str(error), crashes=crashes, limit=limit
+        )
+        if crashes >= limit:
+            problem = f"{error}; {crashes} crashes while it processed this record"
+            return without_backtrace(WorkerCrashed(problem))
+        outcome.release_at(outcome.index)
+        outcome.crashes = crashes
+        return None
 
     def _end_early(self, outcome: Outcome, index: int, asked: Exception | None) -> None:
         """Keep what was done up to a record; only a slice whose time is up fails.
