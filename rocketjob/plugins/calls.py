@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from math import inf
 from types import FrameType
 from typing import Any, NamedTuple
 
@@ -167,11 +168,11 @@ class Hook:
     def _ask(self, arguments: Arguments, failed: Failed, only_first: bool = False) -> list[Answer]:
         """Call the implementations; a job's path leads through here, so it is all in one place."""
         answers: list[Answer] = []
-        call = Call(0.0, "", self.name, threading.get_ident())
+        call = Call(inf, "", self.name, threading.get_ident())  # not begun
         self._watch.calls[id(call)] = call
         try:
             for plugin, function, names in self._to_ask(arguments):
-                call.plugin, call.began = plugin, clock.monotonic()
+                call.began, call.plugin = clock.monotonic(), plugin  # in this order: see `Watch`
                 try:
                     value = self._checked(function(*[arguments[name] for name in names]))
                 except OURS:

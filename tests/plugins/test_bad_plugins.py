@@ -10,7 +10,7 @@ from rocketjob.base import clock
 from rocketjob.base.errors import HookFailed, PluginError, StoreError
 from rocketjob.cli import make_cli
 from rocketjob.plugins import importing
-from rocketjob.plugins.calls import Watch
+from rocketjob.plugins.calls import Hook, Watch
 from rocketjob.plugins.manager import PluginManager
 from rocketjob.server.recovery import Recovery
 from rocketjob.testing import sandbox
@@ -614,6 +614,20 @@ def test_a_hook_that_blocks_is_named_while_it_does(rocketjob, monkeypatch, caplo
     assert " in state_changed, at " in blocked
     assert "test_bad_plugins.py:" in blocked
     assert "The plugin Blocking took " in caplog.text
+
+
+def test_a_hook_that_has_not_begun_is_not_said_to_block(rocketjob, monkeypatch, caplog):
+    """The thread that watches may look between the note of a call and its begin."""
+    to_ask, watch = Hook._to_ask, rocketjob.plugins._watch
+
+    def look_first(hook, arguments):
+        watch.look()
+        return to_ask(hook, arguments)
+
+    monkeypatch.setattr(Hook, "_to_ask", look_first)
+    rocketjob.plugins.register(Blocking(lambda: None))
+    rocketjob.plugins.notify("state_changed", job=None, event="", source="", target="")
+    assert not [message for message in caplog.messages if "has blocked" in message]
 
 
 def test_a_server_watches_for_hooks_that_block(caplog):
