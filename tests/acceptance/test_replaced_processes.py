@@ -10,11 +10,13 @@ import time
 import urllib.request
 
 from rocketjob import Job
+from rocketjob.states.history import RELEASE
 from rocketjob.testing import sandbox
 from support.servers import eventually, server
 
 APP = """
 import os, time
+from pathlib import Path
 from rocketjob import Job
 
 class WearingJob(Job):
@@ -24,7 +26,46 @@ class WearingJob(Job):
     def perform(self):
         time.sleep(0.02)
         return {"pid": os.getpid()}
+
+
+class GrowingJob(WearingJob):
+    kept = []
+
+    def perform(self):
+        first = Path("first")
+        if not first.exists():
+            first.write_text(str(os.getpid()))
+        if first.read_text() == str(os.getpid()):  # else one would be replaced after the other
+            self.kept.append(b"x" * 20_000_000)
+        return super().perform()
 """
+
+
+class Work:
+    """Jobs of a class that only the server knows, which say by what process they were performed."""
+
+    def __init__(self, name):
+        self.jobs, self._name = Job.collection(), name
+
+    def goes_on_in_another_process(self):
+        """Have work at all times; return whether a second process has done some of it."""
+        own = {"_type": self._name, "destroy_on_complete": False, "collect_output": True}
+        document = {**Job().to_document(), **own}
+        self.jobs.insert_many([{**document, "_id": Job().id} for _ in range(5)])
+        time.sleep(0.1)
+        return len(self.pids()) > 1
+
+    def pids(self):
+        return {each["result"]["pid"] for each in self.jobs.find({"state": "completed"})}
+
+    def is_done(self):
+        return self.jobs.count_documents({"state": {"$ne": "completed"}}) == 0
+
+    def events(self):
+        return {entry["event"] for each in self.jobs.find({}) for entry in each["history"]}
+
+
+UNHARMED = {"start", RELEASE, "complete"}  # what waited in the old process is let go
 
 
 def asked(address, path):
@@ -59,22 +100,26 @@ def test_worn_processes_are_replaced_while_the_server_says_how_it_is(tmp_path):
         eventually(lambda: any("STATUS=1 worker ready" in each for each in messages))
         eventually(lambda: "WATCHDOG=1" in messages)
         eventually(lambda: asked(address, "/ready")["ready"])
-        document = {**Job().to_document(), "_type": "WearingJob", "destroy_on_complete": False}
-        document["collect_output"] = True
-        jobs, done = Job.collection(), {"state": "completed"}
-
-        def more():
-            """Have work at all times, until a second process has done some of it."""
-            jobs.insert_many([{**document, "_id": Job().id} for _ in range(5)])
-            time.sleep(0.1)
-            return len({each["result"]["pid"] for each in jobs.find(done)}) > 1
-
-        eventually(more)
-        eventually(lambda: jobs.count_documents(done) == jobs.count_documents({}))
-        found = [*jobs.find({})]
-        events = {entry["event"] for each in found for entry in each["history"]}
-        assert events <= {"start", "release", "complete"}  # what waited in the old one is let go
+        work = Work("WearingJob")
+        eventually(work.goes_on_in_another_process)
+        eventually(work.is_done)
+        assert work.events() <= UNHARMED
         assert asked(address, "/")["live"]
         running.send(signal.SIGTERM)
         assert running.ends() == 0
         eventually(lambda: any(each.startswith("STOPPING=1") for each in messages))
+
+
+def test_a_process_that_has_grown_is_replaced_and_no_job_is_the_worse_for_it(tmp_path):
+    (tmp_path / "wearing_app.py").write_text(APP)
+    arguments = ("--app", "wearing_app", "--workers", 1, "--processes", 1)
+    env = {"ROCKETJOB_MAX_MEMORY_PER_PROCESS": "150 MB"}
+    url = f"sqlite:///{tmp_path}/rocketjob.db"
+    with sandbox(url), server(tmp_path, *arguments, env=env) as running:
+        work = Work("GrowingJob")
+        eventually(work.goes_on_in_another_process)
+        running.says("it uses ")
+        eventually(work.is_done)
+        assert work.events() <= UNHARMED
+        running.send(signal.SIGTERM)
+        assert running.ends() == 0

@@ -43,10 +43,10 @@ SECONDS = float(os.environ.get("ROCKETJOB_FAULTS_SECONDS", "4"))
 SERVERS, PROCESSES = 2, 1 if SECONDS < 30 else 2
 JUMPS = (-7200, -90, -3, 3, 90)  # seconds that a clock may be wrong
 AHEAD = max(JUMPS) + 5
-BACKLOG = 150  # jobs that wait, at which people create no more
+BACKLOG = 60  # jobs that wait, at which people create no more
 STUCK = 90  # seconds without any job that is performed, once nothing fails any more
 IMPATIENT = (
-    "serverSelectionTimeoutMS=1000&socketTimeoutMS=2000&connectTimeoutMS=1000&directConnection=true"
+    "serverSelectionTimeoutMS=1000&socketTimeoutMS=5000&connectTimeoutMS=1000&directConnection=true"
 )
 SMALL_DISK = "64m"  # enough for some minutes
 
