@@ -20,6 +20,10 @@ MODES = ("line", "array", "hash")
 MAX_SLICE_SIZE = 1_000_000
 
 
+class UnknownCategory(ValueError):
+    """A job has no category of this name."""
+
+
 def _positive(instance: Any, attribute: Any, value: Any) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 < value <= MAX_SLICE_SIZE:
         raise ConfigurationError(

@@ -21,6 +21,7 @@ from rocketjob.store import Filter
 from rocketjob_plugins.batch.category import (
     InputCategory,
     OutputCategory,
+    UnknownCategory,
     as_categories,
     changes_of,
     merged,
@@ -391,4 +392,4 @@ def _find(name: str, categories: Sequence[Any], kind: str) -> Any:
     if not isinstance(name, str):
         raise ValueError(f"{kind} category must be given by name, not {name!r}")
     known = ", ".join(category.name for category in categories) or "none"
-    raise ValueError(f"Unknown {kind} Category: {name!r}. Registered: {known}")
+    raise UnknownCategory(f"Unknown {kind} Category: {name!r}. Registered: {known}")

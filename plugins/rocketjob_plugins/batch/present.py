@@ -6,6 +6,7 @@ from typing import Any
 
 from rocketjob.jobs.exception import message_of
 from rocketjob.jobs.present import duration_text
+from rocketjob_plugins.batch.category import UnknownCategory
 from rocketjob_plugins.batch.settings import are_away
 
 
@@ -15,7 +16,7 @@ def unseen(error: Exception) -> str:
     Raises:
         Exception: it is another error.
     """
-    if not are_away(error) and not isinstance(error, ValueError):
+    if not are_away(error) and not isinstance(error, UnknownCategory):
         raise error
     return f"its slices cannot be looked at: {message_of(error)}"
 
