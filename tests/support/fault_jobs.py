@@ -88,7 +88,7 @@ class FaultsTimeoutJob(Noting):
 class FaultsBatchJob(Batch, Job):
     destroy_on_complete = False
     max_rejects = 1_000_000
-    input_category = InputCategory(slice_size=5)
+    input_category = InputCategory(slice_size=10)
     output_category = OutputCategory()
 
     def perform(self, record):
