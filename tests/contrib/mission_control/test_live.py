@@ -8,7 +8,7 @@ from rocketjob.base.errors import StoreUnavailable
 from rocketjob.store import context
 from rocketjob_contrib.mission_control import live
 from rocketjob_contrib.mission_control.live import AWAY, CHANGED, Pulse, stream
-from support.web import browser, cells, text_of
+from support.web import browser, cells, tags, text_of
 
 
 class LiveJob(Job):
@@ -145,3 +145,10 @@ def test_a_store_that_is_away_is_said_to_be_never_shown_as_it_was(rocketjob, mon
 def test_live_pages_can_be_switched_off(rocketjob):
     page = browser(live_seconds=0).get("/jobs")
     assert "hx-sse:connect" not in page.text and "hx-get" not in page.text
+
+
+def test_a_page_that_has_lost_its_connection_says_since_when_in_its_own_zone(rocketjob):
+    client = browser()
+    assert tags(client.get("/jobs"), "div", id="pulse", data_zone="UTC")
+    client.headers["cookie"] = "rocketjob_look=dark|Pacific/Auckland"
+    assert tags(client.get("/jobs"), "div", id="pulse", data_zone="Pacific/Auckland")

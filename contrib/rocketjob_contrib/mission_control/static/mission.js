@@ -67,7 +67,14 @@ document.addEventListener("click", (event) => {
   let connected = false;
   let shownAt = new Date();
 
-  const clock = () => shownAt.toLocaleTimeString([], { hour12: false });
+  const clock = () => {
+    const options = { hour12: false, timeZone: pulse.dataset.zone }; // as all times of the page
+    try {
+      return shownAt.toLocaleTimeString([], options);
+    } catch {
+      return shownAt.toLocaleTimeString([], { hour12: false }); // the browser has no such zone
+    }
+  };
   const say = (state, text, title) => {
     button.hidden = false;
     button.dataset.state = state;
