@@ -71,7 +71,7 @@ class Duration(ParamType):
         try:
             duration = parse_duration(value)
         except (ValueError, OverflowError) as error:
-            self.fail(f"{value!r} {error}", param, ctx)
+            self.fail(str(error), param, ctx)
         if not timedelta(0) < duration <= LONGEST:
             self.fail(f"{value!r} is not between nothing and {LONGEST.days} days", param, ctx)
         return duration

@@ -123,7 +123,7 @@ class Performance:
 def is_longer_than_nothing(document: Any, attribute: Any, value: timedelta) -> None:
     """Refuse a limit in which nothing can be done; for `field(validator=...)`."""
     if value <= timedelta(0):
-        raise ValueError(f"must be longer than nothing, not {value}")
+        raise ValueError(f"must be longer than nothing, not {value.total_seconds():g}s")
 
 
 def refuse_in_coroutine() -> None:

@@ -109,8 +109,11 @@ def parse_duration(text: str) -> timedelta:
 def _duration(text: str) -> timedelta:
     stripped = text.strip().lower()
     sign = -1 if stripped.startswith("-") else 1
-    parts = list(_DURATION.finditer(stripped.lstrip("-+")))
-    if parts and "".join(part.group(0) for part in parts) == stripped.lstrip("-+"):
+    unsigned = stripped[1:] if stripped.startswith(("-", "+")) else stripped
+    parts = list(_DURATION.finditer(unsigned))
+    is_whole = "".join(part.group(0) for part in parts) == unsigned
+    has_units = len(parts) == 1 or all(part.group(2) for part in parts)  # 1h 30: of what?
+    if parts and is_whole and has_units:
         return timedelta(seconds=sign * sum(float(p.group(1)) * _UNITS[p.group(2)] for p in parts))
     try:
         duration = pendulum.parse(text, exact=True)

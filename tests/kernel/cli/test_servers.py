@@ -375,6 +375,7 @@ def test_who_changed_a_level_is_in_the_audit(cli, two):
 def test_a_duration_that_makes_no_sense_is_refused(cli, two, text):
     result = cli("servers", "log-level", "web", "debug", "--for", text)
     assert result.code == 2 and "Invalid value for '--for'" in result.err
+    assert result.err.count(repr(text)) == 1
 
 
 def test_a_level_that_there_is_not_is_refused(cli, two):
