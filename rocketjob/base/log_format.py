@@ -10,6 +10,7 @@ from typing import Any
 
 from rocketjob.base.log import FIELDS, NAMES
 from rocketjob.base.passwords import bounded, hide_passwords, without_passwords
+from rocketjob.base.text import printable
 
 MAX_TRACEBACK = 200_000  # characters
 
@@ -32,7 +33,10 @@ class ConsoleFormatter(logging.Formatter):
         if self._begins:
             at = datetime.fromtimestamp(record.created, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]
             line = f"{at} {level_of(record):5} [{record.process}] {line}"
-        return hide_passwords(f"{line}\n{_traceback(record)}" if record.exc_info else line)
+        line = line.replace("\n", "\n    ")  # what a message says begins no line of its own
+        return printable(
+            hide_passwords(f"{line}\n{_traceback(record)}" if record.exc_info else line)
+        )
 
 
 class JsonFormatter(logging.Formatter):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -84,3 +85,11 @@ def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str | None:
 def at(place: str, message: str, between: str = " ") -> str:
     """Put a place in front of what is wrong there, or in a part of it: `homes[0].street is ...`."""
     return f"{place}{message}" if message.startswith(("[", ".")) else f"{place}{between}{message}"
+
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and line feed
+
+
+def printable(text: str) -> str:
+    """Return text that cannot control a terminal: control characters are escapes such as \\x1b."""
+    return _CONTROL.sub(lambda found: repr(found[0])[1:-1], text)

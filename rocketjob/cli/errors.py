@@ -18,6 +18,7 @@ import click
 
 from rocketjob.base.errors import RocketJobError, WrongSetting
 from rocketjob.base.passwords import hide_passwords
+from rocketjob.base.text import printable
 from rocketjob.cli.session import Session
 
 SUCCESS, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130
@@ -91,4 +92,4 @@ def _say(message: str, hint: str = "") -> None:
     label = click.style("error:", fg="red", bold=True)
     # Most stop with a full stop, which reads badly in front of a bracket.
     text = f"{message.rstrip('.')} ({hint})" if hint else message
-    click.echo(f"{label} {hide_passwords(text)}", err=True)
+    click.echo(f"{label} {printable(hide_passwords(text))}", err=True)

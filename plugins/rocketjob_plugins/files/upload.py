@@ -111,6 +111,9 @@ class UploadFileJob(Job):
             options = {"file_name": self.original_file_name, "encoding": self.encoding}
             job.upload(self.upload_file_name, **{k: v for k, v in options.items() if v})
             return
+        if not takes_files(type(job)):  # stored by hand: saving it would have refused that
+            ((_, problem), *_) = misfits(self.job_class_name, self.properties)
+            raise RocketJobError(problem)
         name = next(name for name in FILE_FIELDS if _takes(type(job), name))
         setattr(job, name, self.upload_file_name)
 
