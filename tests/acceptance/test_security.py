@@ -21,7 +21,7 @@ TOUCH = "import pathlib; pathlib.Path('run').touch()"
 FILE_JOBS = "^(CopyFileJob|ConversionJob|UploadFileJob)$"
 
 
-class SealedJob(Job):
+class SecuritySealedJob(Job):
     secret: str | None = field(default=None, encrypted=True)
 
     def perform(self): ...
@@ -92,9 +92,9 @@ def test_the_page_excludes_all_jobs_for_files():
 
 def test_a_job_that_is_to_give_a_file_to_a_class_that_takes_none_says_so(rocketjob):
     Path("file.txt").write_text("a\n")
-    id = stored("UploadFileJob", job_class_name="SealedJob", upload_file_name="file.txt")
+    id = stored("UploadFileJob", job_class_name="SecuritySealedJob", upload_file_name="file.txt")
     rocketjob.work_off()
-    assert "SealedJob cannot be given a file" in Job.find(id).exception.message
+    assert "SecuritySealedJob cannot be given a file" in Job.find(id).exception.message
 
 
 def test_an_event_calls_no_method_that_is_private_or_of_every_subscriber(rocketjob):
@@ -118,17 +118,17 @@ def test_an_event_calls_no_method_that_is_private_or_of_every_subscriber(rocketj
 
 def test_an_encrypted_value_cannot_be_changed_but_another_one_can_take_its_place():
     with sandbox(encryption_keys=[keys.new_key("k")]):
-        job, other = SealedJob.create(secret="one"), SealedJob.create(secret="two")
-        collection = SealedJob.collection()
+        job, other = SecuritySealedJob.create(secret="one"), SecuritySealedJob.create(secret="two")
+        collection = SecuritySealedJob.collection()
         value = bytearray(collection.find_one({"_id": job.id})["secret"])
         value[-1] ^= 1
         collection.update_one({"_id": job.id}, {"$set": {"secret": bytes(value)}})
         with pytest.raises(EncryptionError, match="is damaged"):
-            _ = SealedJob.find(job.id).secret
+            _ = SecuritySealedJob.find(job.id).secret
         theirs = collection.find_one({"_id": other.id})["secret"]
         for placed, read in ((theirs, "two"), ("plain", "plain")):
             collection.update_one({"_id": job.id}, {"$set": {"secret": placed}})
-            assert SealedJob.find(job.id).secret == read
+            assert SecuritySealedJob.find(job.id).secret == read
 
 
 HOSTILE = "got\x1b]0;title\x07\x9b2J\r\n2026-01-31 08:30:00.000 info  all is well"
