@@ -11,12 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from support.servers import TIMEOUT, eventually, server
+from support import servers
+from support.servers import server
 from support.web import cells, tags, text_of
 
 httpx2 = pytest.importorskip("httpx2")
 EXAMPLES = Path(__file__).parents[2] / "examples"
 PASSWORD = "try-it-out"
+PATIENCE = 120  # seconds: three processes begin at once, on a machine that may be busy
+
+
+def eventually(check):
+    return servers.eventually(check, PATIENCE)
 
 
 class Shop:
@@ -41,7 +47,12 @@ class Shop:
     def run(self, line):
         words, environment = self.command(line)
         done = subprocess.run(
-            words, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=120
+            words,
+            cwd=self.folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
         )
         assert done.returncode == 0, done.stdout + done.stderr
 
@@ -51,10 +62,8 @@ class Shop:
         for line in self.set_up:
             self.run(line)
         words, environment = self.command(self.serve.replace("8000", "0"))
-        if (
-            words[0] == "gunicorn"
-        ):  # each user of this machine has one of these, and tests have none
-            words.append("--no-control-socket")
+        if words[0] == "gunicorn":
+            words.append("--no-control-socket")  # of which each user of a machine has one
         assert shutil.which(words[0], path=environment["PATH"]), f"{words[0]} is not installed"
         log = self.folder / "web.log"
         with log.open("wb") as output:
@@ -63,14 +72,19 @@ class Shop:
             )
         try:
             with server(self.folder, "--processes", "1", "--until-eof"):
-                found = eventually(
-                    lambda: re.search(r"http://127\.0\.0\.1:\d+", log.read_text()), what=log
-                )
-                with httpx2.Client(base_url=found[0], timeout=TIMEOUT) as client:
+                address = eventually(lambda: address_in(log, web))
+                with httpx2.Client(base_url=address, timeout=PATIENCE) as client:
                     yield Browser(client)
         finally:
             web.terminate()
-            web.wait(TIMEOUT)
+            web.wait(PATIENCE)
+
+
+def address_in(log, web):
+    """Return where a server listens, by its log, once it is there."""
+    found = re.search(r"http://127\.0\.0\.1:\d+", log.read_text())
+    assert found or web.poll() is None, log.read_text()
+    return found and found[0]
 
 
 class Browser:
