@@ -35,7 +35,7 @@ def remarks(job: BatchModel) -> Iterator[Remark]:
         return
     if count:
         records = "1 record was" if count == 1 else f"{count} records were"
-        how = f'rocketjob rejects download {job.id} bad.csv, or job.download_rejects("bad.csv"),'
+        how = f'`rocketjob rejects download {job.id} bad.csv` or `job.download_rejects("bad.csv")`'
         text = f"{records} rejected: {how} writes them, with the errors"
         yield Remark("reject_count", count, f"{count} rejected", text)
 

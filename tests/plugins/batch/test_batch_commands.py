@@ -498,6 +498,14 @@ def test_rejects_without_their_reasons_can_be_resubmitted_as_well(cli, rocketjob
     assert [row["name"] for row in rejected.reload().records()] == ["ANN", "BOB; JR", "CARL"]
 
 
+def test_a_corrected_file_may_be_separated_by_tabs(cli, rejected):
+    text = "name\tamount\t_row\nb\t2\t2\n"
+    for separator in ("\\t", "\t"):
+        args = ("rejects", "resubmit", rejected.id, "-", "--separator", separator)
+        assert cli(*args, input=text)[0] == 0
+    assert rejected.reject_count == 1
+
+
 def test_a_paused_job_is_told_to_be_resumed(cli, rejected):
     Job.collection().update_one({"_id": rejected.id}, {"$set": {"state": "paused"}})
     _, out, _ = cli("rejects", "resubmit", rejected.id, "-", input="name,amount,_row\nb,2,2\n")

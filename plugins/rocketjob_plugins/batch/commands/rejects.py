@@ -223,7 +223,7 @@ def _with_rejects(id: ObjectId) -> Batch:
     metavar="CHARACTER",
     default=",",
     show_default=True,
-    help="between two values, if a program has saved the file with another",
+    help="between two values, such as ; or \\t, if a program has saved the file with another",
 )
 @reading_options
 @json_option
