@@ -1,9 +1,11 @@
 """Asking in one process: whoever waits for answers lets the listener hear, and time goes by."""
 
+import threading
 from types import SimpleNamespace
 
 from rocketjob.base import clock
 from rocketjob.server import answers, events
+from rocketjob.server.questions import Answerer
 
 
 def hear_while_waiting(monkeypatch):
@@ -23,6 +25,19 @@ def hear_while_waiting(monkeypatch):
     ours = SimpleNamespace(monotonic=lambda: time[0], now=clock.now)
     monkeypatch.setattr(answers, "clock", ours)
     return time
+
+
+def answer_at_once(monkeypatch):
+    """Let what plugins are asked be answered at once, instead of on a thread of its own."""
+    take = Answerer.take
+
+    def take_and_answer(self, *asked):
+        self._thread = threading.current_thread()  # so that it starts none
+        take(self, *asked)
+        if not self._asked.empty():
+            self.answer_next()
+
+    monkeypatch.setattr(Answerer, "take", take_and_answer)
 
 
 def at_work(job, seconds, thread, part=None):

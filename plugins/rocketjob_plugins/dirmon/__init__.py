@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from rocketjob.server.checks import Check
     from rocketjob.server.metrics import Metric
+    from rocketjob.server.questions import Question
 
 __all__ = [
     "Defer",
@@ -81,6 +82,13 @@ def register_signs() -> list[Check]:
 @hookimpl
 def register_metrics() -> list[Metric]:
     return [intake.TAKEN, intake.LAY]
+
+
+@hookimpl
+def register_questions() -> list[Question]:
+    from rocketjob_plugins.dirmon import preview  # for start-up time
+
+    return [preview.question()]
 
 
 @hookimpl

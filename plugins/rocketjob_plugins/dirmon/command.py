@@ -1,9 +1,10 @@
-"""`rocketjob dirmon add|list|enable|disable|remove|scan`."""
+"""`rocketjob dirmon add|list|enable|disable|remove|preview|scan`."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import attrs
 import click
 from bson import ObjectId
 
@@ -11,10 +12,13 @@ from rocketjob import application
 from rocketjob.base.errors import RocketJobError
 from rocketjob.cli import Failure, Group, import_app, json_option
 from rocketjob.cli.classes import resolve
-from rocketjob.cli.output import Cell, Column, clean, print_json, print_table
+from rocketjob.cli.output import Cell, Column, clean, print_heading, print_json, print_table
+from rocketjob.cli.session import warn
 from rocketjob.cli.types import JOB_SPEC, Property, as_dict
 from rocketjob.model.encrypted_fields import HIDDEN
+from rocketjob_plugins.dirmon import preview
 from rocketjob_plugins.dirmon.entry import STATES, DirmonEntry
+from rocketjob_plugins.dirmon.folder import Problem
 from rocketjob_plugins.dirmon.job import DirmonJob
 
 STYLES = {"enabled": "green", "failed": "red", "pending": "yellow"}
@@ -160,6 +164,55 @@ def remove_entries(names: tuple[str, ...]) -> None:
 
 
 @dirmon.command(
+    "preview",
+    changes=False,
+    short_help="Show which files match, as servers see them.",
+    makes_store=False,
+    examples=[("Before it is enabled", "dirmon preview acme")],
+)
+@click.argument("name", metavar="ENTRY")
+@click.option(
+    "--timeout",
+    metavar="SECONDS",
+    type=click.FloatRange(min=0.1),
+    default=preview.SECONDS,
+    show_default=True,
+    help="how long to wait for answers",
+)
+@json_option
+def show_preview(name: str, timeout: float, as_json: bool) -> None:
+    """Ask the servers which files match an entry now, and what the next scans do with each.
+
+    ENTRY is its name, pattern or id; it may be in any state. Nothing is taken. The exit code is 1
+    if nobody answers, or a server does not.
+    """
+    entry = _find(name)
+    previews, missing = preview.ask_for(entry, timeout)
+    for each in previews:
+        if as_json:
+            print_json({"entry": entry.name or entry.id, **attrs.asdict(each)})
+        else:
+            _print_preview(each)
+    if previews and not entry.is_enabled and not as_json:
+        click.echo(f"the entry is {entry.state}: nothing is taken until it is enabled", err=True)
+    for sentence in missing:
+        warn(sentence)
+    if not previews and not missing:
+        raise Failure("no server is running, whose files could be looked at")
+    if missing:
+        raise click.exceptions.Exit(1)
+
+
+def _print_preview(each: preview.Preview) -> None:
+    print_heading(clean(f"{', '.join(each.servers)}: {each.summary}"))
+    for problem in each.problems:
+        warn(f"a scan would fail the entry, or look at nothing: {problem}")
+    rows = [[row["action"], clean(row["path"]), clean(row["why"])] for row in each.files]
+    if rows:
+        print_table([Column("ACTION", fixed=True), Column("FILE"), Column("WHY", wraps=True)], rows)
+
+
+@dirmon.command(
     "scan",
     short_help="Scan now.",
     examples=[
@@ -201,16 +254,16 @@ def _show_files(names: tuple[str, ...], as_json: bool) -> None:
     entries = [_find(name) for name in names] or list(DirmonEntry.enabled())
     failed = 0
     for entry in entries:
-        problems: list[str] = []
+        problems, faults = list[Problem](), list[str]()
         try:
             for file in entry.files(problems):
                 ready = file.immediate or monitor.is_settled(file)
                 _show_file(entry, file.path, "start" if ready else "wait", as_json)
         except RocketJobError as error:
-            problems.append(str(error))
-        for problem in problems:
+            faults.append(str(error))
+        for problem in (*problems, *faults):
             click.echo(clean(f"error: {entry.name or entry.pattern}: {problem}"), err=True)
-        failed += bool(problems)
+        failed += bool(problems or faults)
     if failed:
         raise Failure("a scan would fail entries")
 

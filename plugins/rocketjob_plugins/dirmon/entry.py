@@ -14,7 +14,7 @@ from rocketjob.model.query import Query
 from rocketjob.model.registry import lookup
 from rocketjob.states.stateful import Stateful
 from rocketjob_plugins.dirmon import patterns
-from rocketjob_plugins.dirmon.folder import Archive, FileState, check_archive
+from rocketjob_plugins.dirmon.folder import Archive, FileState, Passed, Problem, check_archive
 from rocketjob_plugins.dirmon.folders import folder_of
 from rocketjob_plugins.dirmon.intake import Intake
 from rocketjob_plugins.files.upload import UploadFileJob, misfits, wrong_encoding
@@ -207,11 +207,14 @@ class DirmonEntry(Stateful):
 
     # --- files -------------------------------------------------------------------------------
 
-    def files(self, problems: list[str] | None = None) -> Iterator[FileState]:
+    def files(
+        self, problems: list[Problem] | None = None, passed: Passed | None = None
+    ) -> Iterator[FileState]:
         """Yield the files that match now.
 
         Args:
             problems: collects what was skipped, and why; if None, the first problem is raised.
+            passed: told of what matches and is never taken, such as what is in the archive.
 
         Raises:
             DirmonError: a folder cannot be read, or is outside of the allowed paths.
@@ -220,7 +223,7 @@ class DirmonEntry(Stateful):
         allowed = ALLOWED_PATHS.of(application.current().config)
         for pattern in patterns.parse(self.pattern):
             folder = folder_of(pattern.base, self.archive_directory)
-            for file in folder.files(pattern, allowed, problems):
+            for file in folder.files(pattern, allowed, problems, passed):
                 if file.path not in seen:
                     seen.add(file.path)
                     yield file

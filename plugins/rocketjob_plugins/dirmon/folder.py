@@ -20,6 +20,30 @@ class FolderAway(DirmonError):
     """A folder is unavailable now, such as a share in an outage; the next scan tries again."""
 
 
+class Problem(NamedTuple):
+    """What fails an entry, when a scan meets it; as text it says what is wrong with what.
+
+    Attributes:
+        path: of a file or folder, as it can be shown.
+        why: what is wrong with it.
+    """
+
+    path: str
+    why: str
+    is_folder: bool = False
+
+    def __str__(self) -> str:
+        return (
+            f"the folder {self.path} {self.why}" if self.is_folder else f"{self.path}: {self.why}"
+        )
+
+
+Passed = Callable[[str, str], None]
+"""Told the path of what matches and is never taken, as it is in the archive, and why."""
+IN_ARCHIVE = "it is in the archive"
+IS_DIRECTORY = "it is a directory"
+
+
 class FileState(NamedTuple):
     """A file as it was found.
 
@@ -71,7 +95,11 @@ class Folder(Protocol):
     """The base of a pattern."""
 
     def files(
-        self, pattern: Pattern, allowed: Sequence[str], problems: list[str] | None
+        self,
+        pattern: Pattern,
+        allowed: Sequence[str],
+        problems: list[Problem] | None,
+        passed: Passed | None = None,
     ) -> Iterator[FileState]: ...
 
     def archive_of(self, file: FileState, allowed: Sequence[str]) -> Archive: ...
@@ -139,10 +167,17 @@ def above(root: str, archive: str) -> tuple[str, ...]:
     return PurePosixPath(root).parts[1:][-levels:] if levels else ()
 
 
-def note_problem(problems: list[str] | None, message: str) -> None:
+def note_problem(problems: list[Problem] | None, problem: Problem) -> None:
     if problems is None:
-        raise DirmonError(message)
-    problems.append(message)
+        raise DirmonError(str(problem))
+    problems.append(problem)
+
+
+def telling(passed: Passed | None, base: str, why: str) -> Callable[[Sequence[str]], None] | None:
+    """Return what tells of paths that are given as names below a base."""
+    if passed is None:
+        return None
+    return lambda names: passed("/".join((base, *names)), why)
 
 
 def why(error: OSError) -> str:

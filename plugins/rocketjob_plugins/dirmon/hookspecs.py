@@ -27,6 +27,8 @@ def dirmon_file(entry: DirmonEntry, file: FileState) -> Verdict | None:
     Called by a `DirmonJob`, on its worker's thread, for each complete file at each scan until it is
     taken, and possibly again after a process died. The first answer counts; None lets the entry
     decide. One that raises defers the file, and the log names the plugin; the entry does not fail.
+    It is also called for a preview, in the supervisor of each server that is asked for one, on the
+    thread that answers questions. So it decides, and does nothing else.
 
     Args:
         entry: which looks for such files; it is not stored again.

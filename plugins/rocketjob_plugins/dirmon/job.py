@@ -11,7 +11,7 @@ from rocketjob.base.errors import InvalidTransition, NotFound
 from rocketjob.server.server import Server
 from rocketjob_plugins.cron import Cron
 from rocketjob_plugins.dirmon.entry import DirmonEntry
-from rocketjob_plugins.dirmon.folder import DirmonError, FileState, FolderAway
+from rocketjob_plugins.dirmon.folder import DirmonError, FileState, FolderAway, Problem
 from rocketjob_plugins.dirmon.intake import ClaimTaken, Intake
 from rocketjob_plugins.dirmon.verdict import Changed, Defer, Refuse, verdict_on
 
@@ -63,11 +63,10 @@ class DirmonJob(Cron, Job):
 
     def _scan(self, entry: DirmonEntry, intake: Intake, memory: Memory) -> int:
         """Look for the files of one entry; a problem fails only that entry."""
-        problems: list[str] = []
+        problems: list[Problem] = []
         started = 0
         try:
-            if entry.job_class is not None or not _is_served(entry.job_class_name):
-                entry.validate()
+            check_entry(entry)
             for file in entry.files(problems):
                 started += self.check_file(entry, file, intake, memory)
         except FolderAway as error:
@@ -80,7 +79,7 @@ class DirmonJob(Cron, Job):
             return started
         if problems:
             more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
-            self._fail(entry, DirmonError(problems[0] + more))
+            self._fail(entry, DirmonError(f"{problems[0]}{more}"))
         else:
             self._note_back(entry)
         return started
@@ -94,7 +93,7 @@ class DirmonJob(Cron, Job):
             self.logger.warning("passed over", file=file.path, reason=file.held)
         if file.held or not settled:
             return self._remember(file, memory, [HELD] if file.held else [])
-        if self._mark(file) == [REFUSED]:
+        if self.was_refused(file):
             return self._remember(file, memory, [REFUSED])
         verdict = verdict_on(entry, file)
         if isinstance(verdict, Refuse | Defer):
@@ -120,6 +119,14 @@ class DirmonJob(Cron, Job):
         """Return whether a file is unchanged since the previous scan."""
         settled = file.settled
         return self._remembered(file)[: len(settled)] == settled
+
+    def has_seen(self, file: FileState) -> bool:
+        """Return whether the previous scan found a file of this path, as it is or not."""
+        return bool(self._remembered(file))
+
+    def was_refused(self, file: FileState) -> bool:
+        """Return whether a plugin has refused the file, and it is still the same."""
+        return self._mark(file) == [REFUSED]
 
     def _was_held(self, file: FileState) -> bool:
         """Return whether an earlier scan found the file held, and logged it."""
@@ -154,6 +161,16 @@ class DirmonJob(Cron, Job):
 def memory_key(path: str) -> str:
     """Return a path as a key that a document may contain; different paths have different keys."""
     return path.replace("%", "%25").replace(".", "%2E").replace("$", "%24")
+
+
+def check_entry(entry: DirmonEntry) -> None:
+    """Validate an entry, unless only another server has its class.
+
+    Raises:
+        ValidationError: a scan would fail it.
+    """
+    if entry.job_class is not None or not _is_served(entry.job_class_name):
+        entry.validate()
 
 
 def _is_served(class_name: str) -> bool:

@@ -12,15 +12,20 @@ from contextlib import suppress
 from rocketjob.base.folders import sync_folder
 from rocketjob_plugins.batch.streams.names import is_url
 from rocketjob_plugins.dirmon.folder import (
+    IN_ARCHIVE,
+    IS_DIRECTORY,
     Archive,
     DirmonError,
     FileState,
     FolderAway,
+    Passed,
+    Problem,
     above,
     check_name,
     in_archive,
     note_problem,
     shown_name,
+    telling,
     why,
     within,
 )
@@ -48,7 +53,11 @@ class LocalFolder:
         self.base, self.archive = base, archive
 
     def files(
-        self, pattern: Pattern, allowed: Sequence[str], problems: list[str] | None
+        self,
+        pattern: Pattern,
+        allowed: Sequence[str],
+        problems: list[Problem] | None,
+        passed: Passed | None = None,
     ) -> Iterator[FileState]:
         root = os.path.realpath(self.base)
         roots = _local_roots(allowed)
@@ -56,11 +65,16 @@ class LocalFolder:
         archive = os.path.realpath(self.archive) if os.path.isabs(self.archive) else None
         leading = () if archive is not None else above(root, self.archive)
         listing = _Listing(root, problems)
-        for names in walk(pattern, listing):
-            path = "/".join((root.rstrip("/"), *names))
-            if archive is not None and within(path, [archive]):
-                continue
-            if archive is None and in_archive((*leading, *names), self.archive):
+        start = root.rstrip("/")
+        for names in walk(pattern, listing, telling(passed, start, IS_DIRECTORY)):
+            path = "/".join((start, *names))
+            if (
+                within(path, [archive])
+                if archive is not None
+                else in_archive((*leading, *names), self.archive)
+            ):
+                if passed is not None:
+                    passed(path, IN_ARCHIVE)
                 continue
             try:
                 file = self._look(path, root, roots)
@@ -68,7 +82,7 @@ class LocalFolder:
                 continue  # somebody took it between the listing and now
             except (OSError, DirmonError) as error:
                 problem = why(error) if isinstance(error, OSError) else str(error)
-                note_problem(problems, f"{shown_name(path)}: {problem}")
+                note_problem(problems, Problem(shown_name(path), problem))
                 continue
             yield file
 
@@ -170,7 +184,7 @@ def _local_roots(allowed: Sequence[str]) -> list[str] | None:
 class _Listing:
     """Lists directories, each once; links to directories are not followed."""
 
-    def __init__(self, root: str, problems: list[str] | None) -> None:
+    def __init__(self, root: str, problems: list[Problem] | None) -> None:
         self.root, self.problems = root, problems
         self._known: dict[str, list[Item]] = {}
 
@@ -190,9 +204,8 @@ class _Listing:
         except OSError as error:
             if error.errno in OUTAGES:
                 raise FolderAway(f"the folder {shown_name(path)}: {why(error)}") from error
-            note_problem(
-                self.problems, f"the folder {shown_name(path)} cannot be read: {why(error)}"
-            )
+            problem = Problem(shown_name(path), f"cannot be read: {why(error)}", is_folder=True)
+            note_problem(self.problems, problem)
             return []
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import NamedTuple
 
@@ -82,11 +82,16 @@ def _alternatives(text: str) -> Iterator[str]:
         yield from _alternatives(text[: braces.start()] + choice + text[braces.end() :])
 
 
-def walk(pattern: Pattern, listing: Callable[[str], Iterable[Item]]) -> Iterator[tuple[str, ...]]:
+def walk(
+    pattern: Pattern,
+    listing: Callable[[str], Iterable[Item]],
+    passed: Callable[[Sequence[str]], None] | None = None,
+) -> Iterator[tuple[str, ...]]:
     """Yield the matching files, each once, as names below the base.
 
     Args:
         listing: returns the members of a directory, given as a path below the base.
+        passed: told of each directory that matches as a file would, as names below the base.
     """
     todo: list[tuple[tuple[str, ...], int]] = [((), 0)]
     seen = set(todo)
@@ -109,6 +114,8 @@ def walk(pattern: Pattern, listing: Callable[[str], Iterable[Item]]) -> Iterator
                     paths.add(path)
             elif item.is_dir != last and pattern.matches(item.name, part):
                 paths.add(path) if last else add(path, level + 1)
+            elif passed is not None and last and item.is_dir and pattern.matches(item.name, part):
+                passed(path)
         if part == RECURSIVE and not last:
             add(directory, level + 1)
     yield from sorted(paths)

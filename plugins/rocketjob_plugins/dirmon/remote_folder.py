@@ -9,14 +9,19 @@ from rocketjob.base.passwords import hide_secrets_of
 from rocketjob_plugins.batch.streams.names import is_url, shown
 from rocketjob_plugins.batch.streams.source import fsspec
 from rocketjob_plugins.dirmon.folder import (
+    IN_ARCHIVE,
+    IS_DIRECTORY,
     Archive,
     DirmonError,
     FileState,
     FolderAway,
+    Passed,
+    Problem,
     check_name,
     in_archive,
     note_problem,
     shown_name,
+    telling,
     within,
 )
 from rocketjob_plugins.dirmon.patterns import Item, Pattern, walk
@@ -37,25 +42,32 @@ class RemoteFolder:
             raise DirmonError(f"{shown(base)}: {error}") from None
 
     def files(
-        self, pattern: Pattern, allowed: Sequence[str], problems: list[str] | None
+        self,
+        pattern: Pattern,
+        allowed: Sequence[str],
+        problems: list[Problem] | None,
+        passed: Passed | None = None,
     ) -> Iterator[FileState]:
         if ".." in self.base.split("/") or (allowed and not within(self.base, allowed)):
             raise DirmonError(f"{shown(self.base)} is outside of dirmon_allowed_paths")
         self.system.invalidate_cache()
         infos: dict[str, dict[str, Any]] = {}
-        for names in walk(pattern, lambda below: self._read(below, infos, problems)):
+        listing = lambda below: self._read(below, infos, problems)  # noqa: E731
+        for names in walk(pattern, listing, telling(passed, self.base, IS_DIRECTORY)):
             path = "/".join((self.base, *names))
             own_archive = is_url(self.archive) and within(path, [self.archive])
             if own_archive or (not is_url(self.archive) and in_archive(names, self.archive)):
+                if passed is not None:
+                    passed(path, IN_ARCHIVE)
                 continue
             problem = check_name(path)
             if problem:
-                note_problem(problems, f"{shown_name(path)}: {problem}")
+                note_problem(problems, Problem(shown_name(path), problem))
                 continue
             yield self._state(path, infos["/".join(names)])
 
     def _read(
-        self, below: str, infos: dict[str, dict[str, Any]], problems: list[str] | None
+        self, below: str, infos: dict[str, dict[str, Any]], problems: list[Problem] | None
     ) -> list[Item]:
         path = f"{self.root.rstrip('/')}/{below}".rstrip("/")
         try:
@@ -65,10 +77,9 @@ class RemoteFolder:
                 raise FolderAway(f"there is no folder {shown(self.base)}") from None
             return []
         except Exception as error:  # whatever the library for this scheme raises
-            problem = hide_secrets_of(self.base, str(error))
-            note_problem(
-                problems, f"the folder {shown(self.base)}/{below} cannot be read: {problem}"
-            )
+            said = hide_secrets_of(self.base, str(error))
+            place = f"{shown(self.base)}/{below}"
+            note_problem(problems, Problem(place, f"cannot be read: {said}", is_folder=True))
             return []
         items = []
         for info in listing:

@@ -55,6 +55,7 @@ ALLOWED = {
     "entries.edit": "editor operator manager dirmon",
     "entries.enable": "editor operator manager dirmon",
     "entries.disable": "editor operator manager dirmon",
+    "entries.preview": "editor operator manager dirmon",
     "entries.copy": "editor operator manager dirmon",
     "entries.destroy": "",
 }

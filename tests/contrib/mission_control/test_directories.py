@@ -213,7 +213,7 @@ def test_W98_the_buttons_are_those_of_the_state(rocketjob, state):
     found = links(browser().get(f"/dirmon_entries/{made.id}"))
     marker = f"/dirmon_entries/{made.id}/"
     names = {link[len(marker) :].partition("?")[0] for link in found if link.startswith(marker)}
-    assert names == OFFERED[state] | {"edit", "copy"}
+    assert names == OFFERED[state] | {"edit", "copy", "preview"}
 
 
 def test_W98_the_buttons_are_those_of_the_role(rocketjob):

@@ -17,7 +17,7 @@ from rocketjob.server.server import Server
 from rocketjob.server.subscribers import QuestionSubscriber
 from rocketjob.worker.stacks import stacks, work
 from rocketjob_plugins.progress import Progress
-from support.questions import at_work, hear_while_waiting
+from support.questions import answer_at_once, at_work, hear_while_waiting
 from support.servers import eventually
 
 
@@ -178,15 +178,7 @@ def test_one_whose_progress_cannot_be_told_is_shown_without():
 @pytest.fixture
 def answering(asked, monkeypatch):
     """A server that answers what plugins bring at once, instead of on a thread of its own."""
-    take = questions.Answerer.take
-
-    def answer_at_once(self, *asked):
-        self._thread = threading.current_thread()
-        take(self, *asked)
-        if not self._asked.empty():
-            self.answer_next()
-
-    monkeypatch.setattr(questions.Answerer, "take", answer_at_once)
+    answer_at_once(monkeypatch)
 
     def answering(*brought):
         return QuestionSubscriber.subscribed("abc", "web-1", brought=brought)

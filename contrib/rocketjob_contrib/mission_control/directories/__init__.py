@@ -14,6 +14,7 @@ from rocketjob_contrib.mission_control.directories import (
     editing,
     entry_page,
     list_page,
+    preview_page,
 )
 from rocketjob_contrib.mission_control.directories.finding import entry_in_path
 from rocketjob_contrib.mission_control.directories.finding import usable_entry_in_path as usable
@@ -26,6 +27,7 @@ PERMISSIONS = (
     Permission("entries.enable", "dirmon"),
     Permission("entries.disable", "dirmon"),
     Permission("entries.copy", "dirmon"),
+    Permission("entries.preview", "dirmon"),
     Permission("entries.destroy", "admin"),
 )
 ALL, ONE = "/dirmon_entries", "/dirmon_entries/{id}"
@@ -67,6 +69,7 @@ def _entry() -> list[Route]:
     methods = ("POST", "PATCH", "PUT")
     return [
         get(ONE, entry_page.show, target=entry_in_path),
+        get(f"{ONE}/preview", preview_page.show, "entries.preview", usable),
         get(f"{ONE}/edit", editing.show, "entries.edit", usable),
         change(ONE, editing.save, "entries.edit", usable, methods),
     ]
