@@ -428,16 +428,16 @@ def _wait(order: Order, servers: Iterable[Server], timeout: float | None) -> Non
         waiting = [server for server in waiting if not order.done(server)]
         if not waiting:
             return
-        lost = [server for server in waiting if _is_zombie_now(server)]
+        lost = [server for server in waiting if _seems_dead_now(server)]
         if len(lost) == len(waiting):
             break
     names = ", ".join(server.name for server in waiting)
     raise Failure(f"still not done: {names}")
 
 
-def _is_zombie_now(server: Server) -> bool:
+def _seems_dead_now(server: Server) -> bool:
     with contextlib.suppress(NotFound):
-        return server.reload().is_zombie()
+        return server.reload().seems_dead()
     return False
 
 

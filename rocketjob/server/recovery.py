@@ -226,7 +226,7 @@ def unserved(store: Store, loaded: Collection[str] = ()) -> dict[str, int]:
     """
     known = {*loaded}
     for server in Server.all():
-        if not server.is_zombie():
+        if not server.seems_dead():
             known.update(server.classes)
     wait = {"$or": [{"state": "queued"}, UNCLAIMED]}
     waiting = store.count_by(COLLECTION, "_type", wait)

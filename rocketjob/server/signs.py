@@ -65,7 +65,7 @@ def failures(patient: Patient) -> Iterator[Finding]:
 
 def servers(patient: Patient) -> Iterator[Finding]:
     """Look for servers that are dead, paused or stopping for long, and for work that has none."""
-    dead = [server for server in patient.servers if server.is_zombie() or server.is_gone()]
+    dead = [server for server in patient.servers if server.seems_dead()]
     living = [server for server in patient.servers if server not in dead]
     for server in dead:
         message = f"the server {server.name} is dead: its last heartbeat was "

@@ -175,7 +175,7 @@ def check_entry(entry: DirmonEntry) -> None:
 
 def _is_served(class_name: str) -> bool:
     """Return whether another living server can run jobs of a class."""
-    alive = (server for server in Server.all() if not server.is_zombie())
+    alive = (server for server in Server.all() if not server.seems_dead())
     return any(class_name in server.classes for server in alive)
 
 

@@ -120,7 +120,9 @@ def _servers(seen: Snapshot, width: int, most: int) -> list[str]:
     busy = f"{seen.busy} of {counted(seen.workers, 'worker')} busy"
     if not seen.servers:
         return [cut("No server is registered. Start one: rocketjob server --app MODULE", width)]
-    shown = sorted(seen.servers, key=lambda server: not _is_dead(server))  # the dead are at the top
+    shown = sorted(
+        seen.servers, key=lambda server: not server.seems_dead()
+    )  # the dead are at the top
     rows = [_server(server) for server in shown[:most]]
     more = f", {len(shown) - most} servers not shown" if len(shown) > most else ""
     lines = [*table_lines(SERVERS, rows, width)]
@@ -128,7 +130,7 @@ def _servers(seen: Snapshot, width: int, most: int) -> list[str]:
 
 
 def _server(server: Server) -> list[Cell | str]:
-    state = "dead" if _is_dead(server) else server.state
+    state = "dead" if server.seems_dead() else server.state
     return [
         server.name,
         Cell(state, "red" if state == "dead" else STYLES.get(state, "")),
@@ -138,10 +140,6 @@ def _server(server: Server) -> list[Cell | str]:
         megabytes(server.memory) if server.memory else "",
         relative(server.heartbeat_at),
     ]
-
-
-def _is_dead(server: Server) -> bool:
-    return server.is_zombie() or server.is_gone()
 
 
 def _throughput(seen: Snapshot, width: int) -> list[str]:
