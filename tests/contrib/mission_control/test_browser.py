@@ -3,6 +3,7 @@
 import io
 import os
 import re
+import threading
 from collections import Counter
 from pathlib import Path
 
@@ -10,8 +11,11 @@ import pytest
 
 from rocketjob import Job
 from rocketjob.base.errors import StoreUnavailable
+from rocketjob.server import events
 from rocketjob.server.server import Server
+from rocketjob.server.subscribers import QuestionSubscriber
 from rocketjob.store import context
+from rocketjob_contrib.mission_control.directories import preview_page
 from rocketjob_plugins.batch import mending
 from rocketjob_plugins.demo.population import (
     DemoImportJob,
@@ -20,8 +24,10 @@ from rocketjob_plugins.demo.population import (
     Life,
     populate,
 )
+from rocketjob_plugins.dirmon import preview
 from rocketjob_plugins.dirmon.entry import DirmonEntry
 from support.chromium import Served, faults_of, look_at, page_of, started_browser
+from support.questions import at_work
 
 
 class BrowserReconciliationOfTheCustomersOfAllSubsidiariesByTheirNumbersJob(Job):
@@ -42,8 +48,9 @@ def chromium():
 
 
 @pytest.fixture
-def served(file_store):
-    """A server over a store with something of everything."""
+def served(file_store, monkeypatch):
+    """A server over a store with something of everything; nobody answers what is asked."""
+    monkeypatch.setattr(preview_page, "SECONDS", 0.5)
     populate()
     server = Served(live_seconds=0.2)
     yield server
@@ -174,6 +181,78 @@ def test_W20_lists_change_in_their_place_and_the_address_with_them(served, chrom
         page.wait_for_function("() => !document.querySelector('th[aria-sort]')")
         assert page.input_value("#q") == "letter"
         assert page.evaluate("window.mark") == "the same page"
+
+
+def test_W20_so_do_sections_the_current_one_is_marked_and_the_page_goes_on_living(served, chromium):
+    with page_of(chromium) as page:
+        page.goto(f"{served.address}/jobs/failed")
+        page.locator("#live-state[data-state]").wait_for()  # by the stream, or by asking
+        page.evaluate("window.mark = 'the same page'")
+        page.click("nav.sections >> text=Servers")
+        page.locator("h1", has_text="All servers").wait_for()
+        page.wait_for_function("() => document.title.startsWith('All servers')")
+        assert page.url == f"{served.address}/servers"
+        assert page.locator("nav.sections [aria-current=true]").inner_text() == "Servers"
+        Server.create(name="new:1")
+        page.get_by_text("new:1").wait_for()
+        page.set_viewport_size({"width": 390, "height": 844})
+        page.click("button.menu")
+        page.click("nav.sections >> text=Directories")
+        page.locator("h1", has_text="Enabled").wait_for()
+        page.locator("nav.sections").wait_for(state="hidden")  # the menu is closed again
+        page.go_back()
+        page.locator("h1", has_text="All servers").wait_for()
+        assert page.locator("nav.sections [aria-current=true]").text_content() == "Servers"
+        assert page.evaluate("window.mark") == "the same page"
+        page.goto(f"{served.address}/preferences")  # nothing there lives: the next page must
+        page.evaluate("window.mark = 'gone'")
+        page.click("button.menu")
+        page.click("nav.sections >> text=Jobs")
+        page.locator("#live-state[data-state]").wait_for()
+        assert page.evaluate("window.mark") is None
+
+
+def test_what_servers_answer_is_shown_and_can_be_read_by_everybody(served, chromium, tmp_path):
+    made, job = Server.running().first(), DemoMailJob.failed().first()
+    by = f"{made.incarnation}.1"
+    here = at_work(job, 3 * 3600, threading.current_thread(), part=41)
+    (tmp_path / "a.csv").write_text("x")
+    entry = DirmonEntry.where(state="enabled").first()
+    pattern = {"$set": {"pattern": f"{tmp_path}/*.csv"}}
+    DirmonEntry.collection().update_one({"_id": entry.id}, pattern)
+    faults = []
+    with (
+        QuestionSubscriber.subscribed(
+            made.incarnation,
+            made.name,
+            others=lambda: {by: {"pid": 7, "performing": []}},
+            brought=[preview.question()],
+        ),
+        QuestionSubscriber.subscribed(by, f"{made.name}:1", lambda: [here]),
+        page_of(chromium) as page,
+    ):
+        listener = events.Listener().start()
+        for way, shown in (
+            (lambda: page.goto(f"{served.address}/servers/{made.id}?ask=work"), "from record 41"),
+            (lambda: dump(page, served, made), "DemoMailJob, slice from record 41"),
+            (lambda: page.goto(f"{served.address}/dirmon_entries/{entry.id}/preview"), "a.csv"),
+        ):
+            way()
+            page.get_by_text(shown).first.wait_for()
+            for width, theme in LOOKS:
+                look_at(page, width, theme)
+                faults += [f"{page.url} {width} {theme}: {each}" for each in faults_of(page)]
+                assert page.evaluate("document.documentElement.scrollWidth") <= width
+        listener.stop()
+    assert not faults, "\n".join(faults)
+
+
+def dump(page, served, server):
+    """Ask for the stacks of a server as people do."""
+    page.goto(f"{served.address}/servers/{server.id}")
+    page.click("text=Thread dump")
+    page.click("#dialog[open] button")
+    page.wait_for_url("**/thread_dump")
 
 
 def test_what_is_folded_or_unfolded_stays_so(served, chromium):

@@ -49,7 +49,7 @@ def _shown(replies: Sequence[Reply]) -> Iterator[tuple[Reply, list[Process]]]:
     left = MOST
     for reply in replies:
         processes = []
-        for given in reply.given:
+        for given in sorted(reply.given, key=lambda each: not each.is_worker):
             processes.append(Process(given, given.content["threads"][:left]))
             left -= len(processes[-1].threads)
         yield reply, processes
