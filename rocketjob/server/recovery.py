@@ -1,7 +1,8 @@
 """Reclaim the work of servers that died. Every server does it; there is no leader.
 
 Servers do not compare clocks. Each watches whether the number in the others' heartbeats grows, by
-its own monotonic clock; a wall clock that jumps takes no work away from anybody.
+its own monotonic clock; a wall clock that jumps takes no work away from anybody. Of a server of the
+same machine it is seen at once that all its processes have ended.
 
 A server's own worker processes that die are reclaimed by `process_tree`.
 """
@@ -21,6 +22,7 @@ from rocketjob.jobs.job import Job
 from rocketjob.jobs.unknown import UnknownJob
 from rocketjob.model import deeds
 from rocketjob.queue.reclaim import owners, requeue_claims
+from rocketjob.server.ended import has_ended
 from rocketjob.server.server import MISSED_BEATS, Server
 from rocketjob.store import Also, Insert, Store, Unit, Write
 from rocketjob.store.context import Context
@@ -98,7 +100,7 @@ class Recovery:
         return reclaimed
 
     def _dead(self, servers: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Return the servers whose heartbeat stopped."""
+        """Return the servers whose heartbeat stopped, or whose processes are seen to have ended."""
         now = clock.monotonic()
         if now - self._looked_at > 3 * self.interval + 1:
             self.forget()  # we were away ourselves: nobody was being watched
@@ -109,6 +111,8 @@ class Recovery:
         return [server for server in others if self._is_dead(server, now)]
 
     def _is_dead(self, server: dict[str, Any], now: float) -> bool:
+        if has_ended(Server.listed(server)):
+            return True
         number = _beat_of(server).get("number", 0)
         seen = self._seen.get(server["_id"])
         if seen is None or seen[0] != number:
@@ -126,9 +130,11 @@ class Recovery:
         removal = Unit.of(Server.collection_name, write, _record_of(server))
         if self.store.commit([removal])[0].held:
             self._seen.pop(server["_id"], None)
-            log.error("a server died: its heartbeat stopped", name=server.get("name"))
+            lost = Server.listed(server)
+            why = "its processes have ended" if lost.is_gone() else "its heartbeat stopped"
+            log.error(f"a server died: {why}", name=server.get("name"))
             if self.plugins.listens("server_lost"):
-                self._tell("server_lost", server=Server.listed(server))
+                self._tell("server_lost", server=lost)
 
     def _reclaim(
         self, holder: str, crashed: dict[str, str] | None = None, unexplained: bool = False

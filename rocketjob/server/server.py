@@ -149,7 +149,7 @@ class Server(Stateful):
         """Return whether its process is seen to be gone: it ran on this machine, and ended.
 
         That is known at once. Its worker processes may be finishing what they had begun; so its
-        work is taken back only when its heartbeat has been missing for long enough.
+        work is taken back when these have ended too, or its heartbeat has been missing for long.
         """
         here = (socket.gethostname(), _pid_namespace())  # containers hide their processes
         return (self.host, self.pid_namespace) == here and not _is_alive(self.pid)
@@ -250,6 +250,15 @@ def _is_alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except (PermissionError, OverflowError):
+    except (PermissionError, OverflowError, TypeError):  # or it is no number
         return True
-    return True
+    return not _is_unburied(pid)
+
+
+def _is_unburied(pid: int) -> bool:
+    """Return whether a process has ended, and only whoever started it has not asked how."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[:1] in ([b"Z"], [b"X"])
+    except OSError:
+        return False

@@ -15,6 +15,7 @@ import attrs
 from rocketjob.base import clock
 from rocketjob.base.ending import SPOILT
 from rocketjob.base.signals import name_of
+from rocketjob.server.ended import CHILD
 from rocketjob.worker.slots import Slots
 
 STILL_SECONDS = 1.0  # without a turn of its claimer: it comes round twenty times a second
@@ -66,7 +67,11 @@ class Process:
         app_path = [full for full, folder in zip(path, sys.path, strict=True) if folder]
         line = json.dumps({**orders, "descriptor": slots.descriptor, "path": path})
         popen = subprocess.Popen(
-            [sys.executable, "-m", "rocketjob.worker_main", f"rocketjob.child {name}"],  # for ps
+            # What it is called is for `ps`; by the last word others see that it lives.
+            [
+                *(sys.executable, "-m", "rocketjob.worker_main"),
+                *(f"{CHILD} {name}", orders["claimed_by"]),
+            ],
             stdin=subprocess.PIPE,
             pass_fds=[slots.descriptor],
             text=True,

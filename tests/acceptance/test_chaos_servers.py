@@ -261,6 +261,7 @@ def test_a_clock_that_is_wrong_takes_no_work_from_a_living_server(tmp_path, jobs
         eventually(lambda: heartbeat(steady) >= beats[0] and heartbeat(odd) >= beats[1])
         assert not odd.logged("work reclaimed") and not steady.logged("work reclaimed")
         assert not odd.logged("a server died: its heartbeat stopped")
+        assert not odd.logged("a server died: its processes have ended")
         (tmp_path / "go").touch()
         eventually(lambda: number(jobs, state="completed") == 2)
     assert {each["claim_number"] for each in jobs.find({})} == {1}

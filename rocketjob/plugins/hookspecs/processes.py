@@ -59,7 +59,7 @@ def server_sweep(server: Server) -> None:
 
 @hookspec
 def server_lost(server: Server) -> None:
-    """Learn that a server died: its heartbeat stopped, and its work was reclaimed.
+    """Learn that a server died: its heartbeat stopped, or its processes; its work was reclaimed.
 
     Called by the server that has removed the dead one's document, once for each death, on the
     thread of `sweep`. It is not called again if that server dies at this moment.

@@ -1,5 +1,9 @@
 """Servers watch each other's heartbeats, and take back the work of those that died."""
 
+import os
+import subprocess
+import sys
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
@@ -11,6 +15,7 @@ from rocketjob.server import recovery
 from rocketjob.server.recovery import Recovery
 from support.jobs import KeptJob, stored
 from support.runtime import queue_of
+from support.servers import ended_process
 
 
 @pytest.fixture
@@ -193,6 +198,97 @@ def test_a_server_that_is_known_to_be_dead_is_buried(rocketjob, mine):
     mine.bury(Server.collection().find_one({"_id": dead.id}))
     assert Server.count() == 0
     assert stored(job)["state"] == "queued"
+
+
+# --- those of this machine ----------------------------------------------------------------------
+
+
+def ended(name="ended", **fields):
+    """Store a server of this machine whose process has ended a moment ago."""
+    return server(name, pid=ended_process(), **fields)
+
+
+def test_what_a_server_of_this_machine_held_is_queued_as_soon_as_all_its_processes_have_ended(
+    rocketjob, mine
+):
+    jobs = [claim_for(rocketjob, each) for each in (ended(), server("alive"))]
+    mine.sweep(set())
+    assert [stored(job)["state"] for job in jobs] == ["queued", "running"]
+    assert [each.name for each in Server.all()] == ["alive"]
+
+
+@contextmanager
+def called_with(*words):
+    """Run a process that is called with these words, until the end of a block."""
+    command = [sys.executable, "-S", "-c", "print(flush=True); input()", *words]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        process.stdout.readline()  # it is called so by now
+        try:
+            yield
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("mark", ["{incarnation}.3", "rocketjob.child ended:3"])
+def test_while_a_worker_process_of_it_lives_its_work_is_left_alone_until_the_heartbeat_is_missed(
+    rocketjob, mine, watch, mark
+):
+    gone = ended()
+    job = claim_for(rocketjob, gone)
+    with called_with(mark.format(incarnation=gone.incarnation)):
+        mine.sweep(set())
+        assert stored(job)["state"] == "running"
+        watch.sleep(mine, 5)
+        assert stored(job)["state"] == "queued"
+
+
+def test_a_process_of_another_server_is_none_of_its_own(rocketjob, mine):
+    job = claim_for(rocketjob, ended())
+    with called_with("rocketjob.child ended-2:3", "rocketjob.child web:1", "ended:3"):
+        mine.sweep(set())
+    assert stored(job)["state"] == "queued"
+
+
+@pytest.mark.parametrize("hidden", ["no /proc", "others", "what they are called with"])
+def test_where_the_processes_cannot_be_seen_its_heartbeat_tells(
+    rocketjob, mine, monkeypatch, tmp_path, hidden
+):
+    job = claim_for(rocketjob, ended())
+    monkeypatch.setattr("rocketjob.server.ended.PROCESSES", str(tmp_path / "proc"))
+    if hidden != "no /proc":
+        (tmp_path / "proc" / "7").mkdir(parents=True)
+    if hidden == "what they are called with":
+        (tmp_path / "proc" / "1" / "cmdline").mkdir(parents=True)  # opening it is an error
+    mine.sweep(set())
+    assert stored(job)["state"] == "running"
+
+
+@pytest.mark.parametrize(
+    "elsewhere", [{"host": "other"}, {"pid_namespace": "pid:[1]"}], ids=["machine", "container"]
+)
+def test_of_another_machine_or_container_only_the_heartbeat_tells(rocketjob, mine, elsewhere):
+    job = claim_for(rocketjob, ended(**elsewhere))
+    mine.sweep(set())
+    assert stored(job)["state"] == "running"
+
+
+def test_a_server_whose_number_of_its_process_is_none_keeps_nobody_from_the_others(rocketjob, mine):
+    odd = server("odd")
+    Server.collection().update_one({"_id": odd.id}, {"$set": {"pid": "x"}})
+    job = claim_for(rocketjob, ended())
+    mine.sweep(set())
+    assert stored(job)["state"] == "queued"
+
+
+def test_a_process_that_has_ended_and_that_nobody_has_asked_after_is_gone(rocketjob):
+    process = subprocess.Popen([sys.executable, "-S", "-c", ""])
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    try:
+        assert server("unburied", pid=process.pid).is_gone()
+    finally:
+        process.wait()
 
 
 # --- the document -------------------------------------------------------------------------------
