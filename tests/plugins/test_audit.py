@@ -132,7 +132,15 @@ LOOKS = {
     ),
     *("batch download", "rejects list", "rejects download", "servers work"),
     "check",
-    *("cron next", "schedules list", "dirmon list", "encryption new-key", "sample", "web"),
+    *(
+        "cron next",
+        "schedules list",
+        "dirmon list",
+        "dirmon preview",
+        "encryption new-key",
+        "sample",
+        "web",
+    ),
     *("demo", "perf"),  # on a store of their own
 }
 """Commands that change nothing that is stored, but their own."""
