@@ -398,14 +398,14 @@ def test_a_check_that_fails_is_a_finding_and_the_others_go_on(findings, monkeypa
     assert "jobs" in found
 
 
-def test_a_healthy_system_gets_a_clean_bill(shell, tmp_path):
+def test_a_healthy_system_gets_a_clean_bill(local, tmp_path):
     sys.modules.pop("healthy", None)
     (tmp_path / "healthy.py").write_text(
         "from rocketjob import Job\nclass HealthyJob(Job):\n    def perform(self): pass\n"
     )
     with running_server(tmp_path, "--app", "healthy", "-w", 1) as server:
         server.says("server started")
-        result = shell("doctor", "--app", "healthy")
+        result = local("doctor", "--app", "healthy")
     assert (result.code, result.lines[-1]) == (0, "All is well")
 
 
