@@ -292,6 +292,7 @@ def test_of_every_hook_the_process_the_thread_and_the_guarantee_are_documented()
         *("main", "any", "the same", "sweeper", "the worker's", "one of its own"),
         *("the one that first needs the plugins", "the one that first needs the store"),
         "the one that makes the application",
+        "the worker's, or one that answers questions",
     }
     for row in rows:
         assert len(row) == 4, row
