@@ -244,12 +244,12 @@ def test_a_process_that_ends_by_a_signal_without_a_name_is_a_crash_like_any_othe
 
 @pytest.mark.parametrize("how", ["descriptors", "modules"])
 def test_a_job_that_makes_its_process_useless_fails_and_holds_nobody_up(tmp_path, place, how):
-    # One crash is enough: without its descriptors SQLite tries for ten seconds to begin to read.
     with servers(tmp_path, app()) as start:
-        server = start(processes=1, crash_limit=1).wait_until_up()
+        server = start(processes=1, crash_limit=2).wait_until_up()
         insert(place, "SpoilingJob", how=how)
         insert(place, "QuickJob")
-        eventually(lambda: ended(place, 2))
+        # Without its descriptors SQLite tries for ten seconds to begin to read, in each process.
+        eventually(lambda: ended(place, 2), timeout=90)
         states = {each["_type"]: each["state"] for each in place.find({})}
         assert states == {"SpoilingJob": "failed", "QuickJob": "completed"}
         exception = place.find_one({"state": "failed"})["exception"]
