@@ -249,7 +249,7 @@ def test_a_job_that_makes_its_process_useless_fails_and_holds_nobody_up(tmp_path
         insert(place, "SpoilingJob", how=how)
         insert(place, "QuickJob")
         # Without its descriptors SQLite tries for ten seconds to begin to read, in each process.
-        eventually(lambda: ended(place, 2), timeout=90)
+        eventually(lambda: ended(place, 2), within=90)
         states = {each["_type"]: each["state"] for each in place.find({})}
         assert states == {"SpoilingJob": "failed", "QuickJob": "completed"}
         exception = place.find_one({"state": "failed"})["exception"]
