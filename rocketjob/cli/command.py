@@ -185,6 +185,23 @@ def command(
     return click.command(name, cls=Command, examples=examples, **attributes)
 
 
+def limit_option(default: int = 50, of: str = "") -> Callable[[F], F]:
+    """Return a decorator for `--limit`; the function takes `limit`, 0 for all.
+
+    Args:
+        of: what is limited, for the help.
+    """
+    return click.option(
+        "-n",
+        "--limit",
+        type=click.IntRange(0),
+        metavar="N",
+        default=default,
+        show_default=True,
+        help=f"at most N{f' {of}' if of else ''}; 0 for all",
+    )
+
+
 def json_option(function: F) -> F:
     """Decorate a command with `--json`; the function takes `as_json`."""
     return click.option("--json", "as_json", is_flag=True, help="print JSON, one object per line")(

@@ -6,7 +6,7 @@ Imports within functions: a command loads no more than it needs, so that it star
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -15,7 +15,7 @@ from bson import ObjectId
 from rocketjob import Job, UnknownJob, application
 from rocketjob.base.errors import RocketJobError, ValidationError
 from rocketjob.base.text import at, hinted, relative
-from rocketjob.cli.command import json_option
+from rocketjob.cli.command import json_option, limit_option
 from rocketjob.cli.errors import FAILURE, BadInput
 from rocketjob.cli.job_events import JobsGroup, add_commands
 from rocketjob.cli.job_explain import explain
@@ -30,7 +30,7 @@ from rocketjob.cli.output import (
     print_table,
     style_of,
 )
-from rocketjob.cli.selection import Selection, checked, selection_options
+from rocketjob.cli.selection import Selection, checked, checked_first, selection_options
 from rocketjob.cli.session import import_app
 from rocketjob.cli.types import JobId, Property, as_dict
 from rocketjob.jobs.claims import COLLECTION
@@ -81,15 +81,7 @@ jobs = JobsGroup(
     ],
 )
 @selection_options
-@click.option(
-    "-n",
-    "--limit",
-    type=click.IntRange(0),
-    metavar="N",
-    default=DEFAULT_LIMIT,
-    show_default=True,
-    help="at most N; 0 for all",
-)
+@limit_option(DEFAULT_LIMIT)
 @click.option(
     "--sort",
     metavar="FIELD",
@@ -115,23 +107,14 @@ def list_jobs(
         for id in checked(lambda: query.pluck("id")):
             click.echo(str(id))
     elif as_json:
-        for job in _checked_first(query):
+        for job in checked_first(find_jobs(query)):
             print_json(summary(job))
     else:
         _print_list(query)
 
 
-def _checked_first(query: JobQuery[Job]) -> Iterable[Job]:
-    """Return the jobs of a query, one by one, once the store has accepted its filter."""
-    jobs = find_jobs(query)
-    first = checked(lambda: next(jobs, None))
-    if first is not None:
-        yield first
-        yield from jobs
-
-
 def _print_list(query: JobQuery[Job]) -> None:
-    jobs = list(_checked_first(query))
+    jobs = list(checked_first(find_jobs(query)))
     rows = [_row(job) for job in jobs]
     if not rows:
         _print_none(query)

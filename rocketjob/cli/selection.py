@@ -25,6 +25,7 @@ from rocketjob.model.registry import loaded_classes, lookup
 from rocketjob.queue.eligible import unknown_in
 
 F = TypeVar("F", bound=Callable[..., Any])
+T = TypeVar("T")
 
 
 @attrs.frozen(kw_only=True)
@@ -103,6 +104,14 @@ def checked(function: Callable[[], Any]) -> Any:
         if isinstance(error, RocketJobError) and not isinstance(error, UnsupportedOperation):
             raise
         raise BadInput(str(error)) from error
+
+
+def checked_first(found: Iterator[T]) -> Iterator[T]:
+    """Yield what a query finds, one by one, once the store has accepted its filter."""
+    first = checked(lambda: next(found, None))
+    if first is not None:
+        yield first
+        yield from found
 
 
 def selection_options(function: F) -> F:

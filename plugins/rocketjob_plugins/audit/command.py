@@ -12,6 +12,7 @@ import rocketjob
 from rocketjob.base import clock
 from rocketjob.base.text import relative
 from rocketjob.cli import Failure, command, json_option
+from rocketjob.cli.command import limit_option
 from rocketjob.cli.output import Cell, Column, print_json, print_table
 from rocketjob.cli.types import JobId, Since
 from rocketjob_plugins.audit.trail import AuditRecord, records
@@ -35,15 +36,7 @@ from rocketjob_plugins.audit.trail import AuditRecord, records
     "--class", "name", metavar="NAME", help="of jobs of this class, or a server or entry so called"
 )
 @click.option("--since", type=Since(), metavar="TIME", help="from then on, such as 2h or 7d ago")
-@click.option(
-    "-n",
-    "--limit",
-    type=click.IntRange(0),
-    metavar="N",
-    default=50,
-    show_default=True,
-    help="at most N; 0 for all",
-)
+@limit_option()
 @json_option
 def audit(
     actor: str | None,

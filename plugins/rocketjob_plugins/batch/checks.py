@@ -8,6 +8,7 @@ from typing import Any
 from rocketjob.base import clock
 from rocketjob.base.text import counted, span
 from rocketjob.jobs.claims import COLLECTION
+from rocketjob.queue.dispatch import ORDER
 from rocketjob.server.checks import OK, PROBLEM, WARNING, Finding
 from rocketjob.server.kernel_checks import LONG_WAIT
 from rocketjob_plugins.batch.category import InputCategory
@@ -43,8 +44,7 @@ def failed_slices(patient: Any) -> Iterator[Finding]:
     A job fails when its other slices are done; until then nothing else says that some have failed.
     """
     jobs = patient.store.collection(COLLECTION)
-    order = [("priority", 1), ("_id", 1)]
-    for stored in jobs.find(PROCESSING, {"_type": 1}, sort=order, limit=LOOKED_INTO):
+    for stored in jobs.find(PROCESSING, {"_type": 1}, sort=ORDER, limit=LOOKED_INTO):
         slices = InputSlices(stored["_id"], InputCategory()).collection
         try:
             failed = slices.count_documents({"state": "failed"})

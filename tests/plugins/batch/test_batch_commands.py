@@ -437,6 +437,12 @@ def test_the_newest_are_listed_up_to_a_limit(cli, rocketjob, rejected):
     assert (code, json.loads(out)["reasons"]) == (0, [])
 
 
+def test_a_filter_that_the_store_refuses_is_wrong_usage(cli, rejected):
+    code, _, err = cli("rejects", "list", "--where", '{"priority": {"$nothing": 1}}')
+    assert code == 2
+    assert "$nothing" in err
+
+
 def test_a_job_that_was_asked_for_and_has_none_makes_the_exit_code_1(cli, rejected):
     other = CommandedSimpleJob.create()
     code, out, err = cli("rejects", "list", rejected.id, other.id, "55aeaf03a26ec0c1bd00008d")
@@ -578,3 +584,11 @@ def test_a_download_tells_how_many_records_it_has_written(cli, rocketjob):
     told = []
     job.reload().download(io.BytesIO(), progress=told.append)
     assert told[-1] == 3
+
+
+def test_a_download_tells_nothing_of_a_look_before_the_first_line(cli, rocketjob, tmp_path):
+    job = uploaded(cli)
+    rocketjob.work_off()
+    told = []
+    job.reload().download(tmp_path / "out.csv", progress=told.append)  # whose columns come first
+    assert told == [2, 3]

@@ -10,8 +10,9 @@ from bson import ObjectId
 from rocketjob import Job
 from rocketjob.base.text import counted
 from rocketjob.cli import Failure, Group, import_app, json_option
+from rocketjob.cli.command import limit_option
 from rocketjob.cli.output import Cell, Column, print_json, print_table, style_of
-from rocketjob.cli.selection import Selection, selection_options
+from rocketjob.cli.selection import Selection, checked_first, selection_options
 from rocketjob.cli.types import JobId
 from rocketjob.jobs.completions import what_is_known
 from rocketjob.jobs.shown import class_name
@@ -74,15 +75,7 @@ rejects = Group(
     show_default=True,
     help="for how many rejects of a job the reason is shown, the first in the file",
 )
-@click.option(
-    "-n",
-    "--limit",
-    type=click.IntRange(0),
-    metavar="N",
-    default=50,
-    show_default=True,
-    help="at most N jobs; 0 for all",
-)
+@limit_option(of="jobs")
 @json_option
 def list_rejects(
     ids: tuple[ObjectId, ...], selection: Selection, reasons: int, limit: int, as_json: bool
@@ -96,7 +89,7 @@ def list_rejects(
     found = 0
     rows: list[list[Cell | str]] = []
     wanted = set(ids)
-    for rejected in of_jobs(query, wanted or None):
+    for rejected in checked_first(of_jobs(query, wanted or None)):
         wanted.discard(rejected.job.id)
         found += 1
         if limit and found > limit:

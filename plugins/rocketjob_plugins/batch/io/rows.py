@@ -8,7 +8,7 @@ then all that some row has.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -24,6 +24,7 @@ from rocketjob_plugins.batch.tabular import Tabular
 
 if TYPE_CHECKING:
     from rocketjob_plugins.batch.model import BatchModel
+    from rocketjob_plugins.batch.slice import Slice
 
 
 def keeps_rows(category: OutputCategory) -> bool:
@@ -160,7 +161,8 @@ class KeptRows:
         names: dict[str, None] = {}
         category = self._slices.category
         if isinstance(category, OutputCategory) and category.columns is None:
-            for row in rows_of(self._slices):
+            # By `where`, which tells nobody of its progress: this is before anything is written.
+            for row in rows_of(self._slices.where({})):
                 if isinstance(row, Mapping):
                     names.update(dict.fromkeys(row))
         return list(names) or None
@@ -192,7 +194,7 @@ class KeptRows:
             raise StreamError(f"row {number}: {error.problem}", column=error.column) from None
 
 
-def rows_of(slices: OutputSlices) -> Iterator[Any]:
+def rows_of(slices: Iterable[Slice]) -> Iterator[Any]:
     """Yield the rows of an output that were kept."""
     for slice_ in slices:
         for line in slice_.records:
