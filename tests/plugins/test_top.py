@@ -11,6 +11,7 @@ import termios
 from datetime import timedelta
 
 import pytest
+from bson import ObjectId
 from click.testing import CliRunner
 from rich.cells import cell_len
 
@@ -23,6 +24,7 @@ from rocketjob.server.verdict import FAILING, UNKNOWN
 from rocketjob_plugins.audit.trail import records
 from rocketjob_plugins.batch import Batch
 from rocketjob_plugins.housekeeping import HousekeepingJob
+from rocketjob_plugins.top import desk as desk_module
 from rocketjob_plugins.top.desk import Desk
 from rocketjob_plugins.top.frame import bar, frame
 from rocketjob_plugins.top.live import ENTER, LEAVE, keys_in, watch
@@ -322,6 +324,27 @@ def test_the_chosen_job_stays_chosen_while_others_come_and_go(rocketjob, desk):
     jobs[0].destroy()
     desk.look()
     assert desk.row is not None
+
+
+def test_jobs_that_change_while_a_frame_is_made_do_no_harm(rocketjob, desk):
+    running(), running()
+    desk.look()
+    rows = desk.rows
+    desk.look()  # as the other thread does, in the middle of a frame
+    assert desk.chosen(rows) is rows[0]
+    desk.selected = ObjectId()  # one that is gone
+    assert desk.chosen(rows) is rows[0]
+    assert desk.chosen([]) is None
+
+
+def test_what_is_done_is_known_until_it_is_done(rocketjob, desk, monkeypatch):
+    running()
+    desk.look()
+    during = []
+    monkeypatch.setattr(desk_module, "steer", lambda *_, **__: during.append(desk.doing))
+    press(desk, "a", "y")
+    assert during[0].deed.event == "abort"
+    assert desk.doing is None
 
 
 def test_help_goes_away_with_any_key(rocketjob, desk):

@@ -65,10 +65,9 @@ def _live(desk: Desk, seconds: float) -> None:
 
     with contextlib.suppress(KeyboardInterrupt):
         watch(desk, seconds)
-    if desk.doing is not None:
+    if (doing := desk.doing) is not None:
         raise click.ClickException(
-            f"it is not known whether {desk.doing.job} {desk.doing.deed.done}: the store has not "
-            "answered yet"
+            f"it is not known whether {doing.job} {doing.deed.done}: the store has not answered yet"
         )
     if desk.message:
         click.echo(desk.message)

@@ -92,7 +92,6 @@ class Desk:
     wakes: Callable[[], None] = lambda: None
     _looker: Looker = attrs.field(factory=Looker)
     _orders: deque[Question] = attrs.field(factory=deque)
-    _doing: Question | None = None
 
     # --- what is shown -----------------------------------------------------------------------
 
@@ -108,20 +107,27 @@ class Desk:
     @property
     def rows(self) -> list[Row]:
         """The jobs of the list that is chosen; none until it has been read."""
-        if self.snapshot is None or self.snapshot.tab is not self.tab:
+        last = self.snapshot  # read once: another thread replaces it
+        if last is None or last.tab is not self.tab:
             return []
-        return sorted(self.snapshot.rows, key=SORTS[self.sort])  # type: ignore[arg-type]
+        return sorted(last.rows, key=SORTS[self.sort])  # type: ignore[arg-type]
 
     @property
     def row(self) -> Row | None:
         """The job that is chosen: the first, if the one that was is not in the list any more."""
-        rows = self.rows
+        return self.chosen(self.rows)
+
+    def chosen(self, rows: list[Row]) -> Row | None:
+        """Return which of these jobs is chosen."""
         return next((row for row in rows if row.id == self.selected), rows[0] if rows else None)
 
     @property
     def doing(self) -> Question | None:
-        """What is being done now, or next."""
-        return self._doing or (self._orders[0] if self._orders else None)
+        """What is being done now, or next; another thread takes it away when it is done."""
+        try:
+            return self._orders[0]
+        except IndexError:
+            return None
 
     # --- keys --------------------------------------------------------------------------------
 
@@ -147,8 +153,8 @@ class Desk:
             self._ask(DEEDS[key])
 
     def _move(self, by: int) -> None:
-        rows, row = self.rows, self.row
-        if row is not None:
+        rows = self.rows
+        if (row := self.chosen(rows)) is not None:
             ids = [each.id for each in rows]
             self.selected = ids[min(max(ids.index(row.id) + by, 0), len(ids) - 1)]
             self.message = ""
@@ -211,11 +217,10 @@ class Desk:
     def work(self) -> None:
         """Do what was ordered, each only as it was asked."""
         while self._orders:
-            self._doing = self._orders.popleft()
             try:
-                self.message = self._done(self._doing)
+                self.message = self._done(self._orders[0])
             finally:
-                self._doing = None
+                self._orders.popleft()
 
     def _done(self, question: Question) -> str:
         deed, job = question.deed, question.job

@@ -171,7 +171,8 @@ def _tabs(desk: Desk, seen: Snapshot, width: int) -> str:
 
 
 def _jobs(desk: Desk, width: int, most: int) -> list[str]:
-    rows, chosen = desk.rows, desk.row
+    rows = desk.rows
+    chosen = desk.chosen(rows)
     if not rows:
         is_read = desk.snapshot is not None and desk.snapshot.tab is desk.tab
         return [f"No job is {desk.tab.name}." if is_read else ""]
@@ -214,8 +215,8 @@ def bar(percent: int | None) -> str:
 def _foot(desk: Desk, width: int) -> str:
     if desk.question is not None:
         return _line(width, (_asked(desk.question, width), "yellow", True))
-    if desk.doing is not None:
-        return _line(width, (f"{desk.doing.deed.title} {desk.doing.job} ...", "", True))
+    if (doing := desk.doing) is not None:
+        return _line(width, (f"{doing.deed.title} {doing.job} ...", "", True))
     if desk.message:
         return _line(width, (clean(desk.message), "", True))
     return styled(cut("any key goes back" if desk.is_help else KEYS, width), dim=True)
