@@ -68,7 +68,8 @@ class SplunkHandler(LotHandler):
         return json.dumps(event, default=as_text)
 
     def _post(self, body: bytes) -> None:
-        from urllib import error, request  # for start-up time
+        from http.client import HTTPException  # all for start-up time
+        from urllib import error, request
 
         posted = request.Request(self._url, body, self._headers, method="POST")
         try:
@@ -81,6 +82,8 @@ class SplunkHandler(LotHandler):
             if refused.code == 400:
                 raise ValueError(text) from None  # these lines will never be taken
             raise ConnectionError(text) from None  # such as a wrong token, which can be mended
+        except HTTPException as broken:
+            raise ConnectionError(f"its answer broke off: {type(broken).__name__}") from None
 
 
 def _make(options: Mapping[str, Any]) -> logging.Handler:

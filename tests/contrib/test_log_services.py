@@ -23,7 +23,9 @@ from rocketjob.base.log import Logger
 from rocketjob.base.log_targets import LogTarget
 from rocketjob.testing import sandbox
 from rocketjob_contrib.opentelemetry import instrument
-from support.runtime import PATIENCE, eventually
+from support.runtime import PATIENCE, bare_root_logger, eventually
+
+BREAKS_OFF = 0  # in place of a status: what comes back is no answer
 
 
 class ServicesTalkingJob(Job):
@@ -37,14 +39,8 @@ class ServicesTalkingJob(Job):
 def root(monkeypatch):
     """The root logger, as it was before afterwards; pauses are short."""
     monkeypatch.setattr(log_outlet, "PAUSES", (0.001, 0.01))
-    logger = logging.getLogger()
-    level, handlers = logger.level, list(logger.handlers)
-    logger.handlers[:] = []
-    yield logger
-    for service in list(logs.services):
-        service.stop()
-    logger.setLevel(level)
-    logger.handlers[:] = handlers
+    with bare_root_logger() as logger:
+        yield logger
 
 
 class Receiver(http.server.ThreadingHTTPServer):
@@ -87,6 +83,9 @@ class Request(http.server.BaseHTTPRequestHandler):
         kept = self.server.taken if status == 200 else self.server.refused
         kept.append((self.path, dict(self.headers), body))
         with contextlib.suppress(OSError):  # whoever asked may have given up
+            if status == BREAKS_OFF:
+                self.wfile.write(b"nothing that is HTTP\r\n\r\n")
+                return
             self.send_response(status)
             self.send_header("Content-Length", "0")
             self.end_headers()
@@ -352,6 +351,15 @@ def test_an_error_goes_to_bugsnag_with_its_traceback_and_the_fields_of_the_job(r
     assert sold_out["exceptions"][0]["message"] == "sold out"
     assert sold_out["metaData"]["rocketjob"]["article"] == 7
     assert sold_out["metaData"]["rocketjob"]["when"] == "0:00:05"
+
+
+def test_an_event_waits_when_what_bugsnag_answers_is_no_answer(receiver, capsys):
+    receiver.answers = [BREAKS_OFF, BREAKS_OFF]
+    with logging_to("bugsnag", **bugsnag(receiver)):
+        Logger("app").error("hello")
+        eventually(lambda: len(receiver.taken) == 1)
+    assert len(receiver.refused) == 2
+    assert "its answer broke off: BadStatusLine" in capsys.readouterr().err
 
 
 def test_the_client_of_the_app_is_another_one(receiver):

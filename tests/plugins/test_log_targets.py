@@ -3,8 +3,6 @@
 import contextlib
 import http.server
 import json
-import logging
-import logging.handlers
 import os
 import re
 import socket
@@ -15,7 +13,6 @@ import pytest
 
 import rocketjob
 from rocketjob import ConfigurationError, Job
-from rocketjob.base import log as logs
 from rocketjob.base import log_outlet
 from rocketjob.base.errors import StoreUnavailable
 from rocketjob.base.log import Logger
@@ -23,21 +20,15 @@ from rocketjob.testing import sandbox
 from rocketjob_plugins import log_store
 from rocketjob_plugins.batch import Batch, InputCategory
 from rocketjob_plugins.retry import Retry
-from support.runtime import PATIENCE, FlakyStore, eventually, running_pool, states
+from support.runtime import PATIENCE, FlakyStore, bare_root_logger, eventually, running_pool, states
 
 
 @pytest.fixture(autouse=True)
 def root(monkeypatch):
     """The root logger, as it was before afterwards; pauses are short."""
     monkeypatch.setattr(log_outlet, "PAUSES", (0.001, 0.01))
-    logger = logging.getLogger()
-    level, handlers = logger.level, list(logger.handlers)
-    logger.handlers[:] = []
-    yield logger
-    for service in list(logs.services):
-        service.stop()
-    logger.setLevel(level)
-    logger.handlers[:] = handlers
+    with bare_root_logger() as logger:
+        yield logger
 
 
 @contextlib.contextmanager
@@ -223,6 +214,9 @@ def test_a_wrong_option_of_the_syslog_is_refused(options, message):
 # --- Splunk ----------------------------------------------------------------------------------
 
 
+BREAKS_OFF = 0  # in place of a status: what comes back is no answer
+
+
 class Collector(http.server.ThreadingHTTPServer):
     """Takes events, and answers what a test wants."""
 
@@ -243,6 +237,9 @@ class Answering(http.server.BaseHTTPRequestHandler):
         self.server.gate.wait(PATIENCE)
         code = 400 if b"poison" in body else self.server.answer
         self.server.requests.append((self.path, self.headers["Authorization"], body, code))
+        if code == BREAKS_OFF:
+            self.wfile.write(b"nothing that is HTTP\r\n\r\n")
+            return
         self.send_response(code)
         self.end_headers()
         self.wfile.write(b'{"text": "said"}')
@@ -307,6 +304,16 @@ def test_lines_wait_while_splunk_cannot_take_them(collector, answer, capsys):
     said = capsys.readouterr().err
     assert f"answered {answer}" in said
     assert "topsecret" not in said
+
+
+def test_lines_wait_when_what_splunk_answers_is_no_answer(collector, capsys):
+    collector.answer = BREAKS_OFF
+    with logging_to("splunk", **splunk(collector)):
+        Logger("app").info("hello")
+        eventually(lambda: len(collector.requests) >= 3)
+        collector.answer = 200
+    assert [event["event"]["message"] for event in collector.events()] == ["hello"]
+    assert "its answer broke off: BadStatusLine" in capsys.readouterr().err
 
 
 def test_a_line_that_splunk_refuses_is_lost_alone(collector, capsys):

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from bson import ObjectId
 
 from rocketjob import application
 from rocketjob.base import clock
+from rocketjob.base import log as logs
 from rocketjob.base.errors import StoreUnavailable
 from rocketjob.jobs.claims import COLLECTION
 from rocketjob.queue.dispatch import Queue
@@ -54,6 +56,19 @@ class Gate:
 
     def open(self):
         self.opened.set()
+
+
+@contextlib.contextmanager
+def bare_root_logger():
+    """The root logger without handlers, such as pytest's, for a block; as it was afterwards."""
+    logger = logging.getLogger()
+    level, handlers = logger.level, list(logger.handlers)
+    logger.handlers[:] = []
+    yield logger
+    for service in list(logs.services):
+        service.stop()
+    logger.setLevel(level)
+    logger.handlers[:] = handlers
 
 
 class FlakyStore:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from http.client import HTTPException
 from typing import Any
 from urllib import error, request
 
@@ -45,6 +46,8 @@ class _Delivery(Delivery):
             self.failure = kind(text)
         except OSError as away:
             self.failure = away
+        except HTTPException as broken:
+            self.failure = ConnectionError(f"its answer broke off: {type(broken).__name__}")
         finally:
             done = (options or {}).get("post_delivery_callback")
             if done is not None:

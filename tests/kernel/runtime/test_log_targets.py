@@ -29,20 +29,14 @@ from rocketjob.base.passwords import without_secrets
 from rocketjob.base.settings import Setting
 from rocketjob.base.text import as_bytes
 from support.jobs import KeptJob
-from support.runtime import PATIENCE, eventually
+from support.runtime import PATIENCE, bare_root_logger, eventually
 
 
 @pytest.fixture(autouse=True)
 def root():
     """The root logger, as it was before afterwards; no handler of pytest's is on it."""
-    logger = logging.getLogger()
-    level, handlers = logger.level, list(logger.handlers)
-    logger.handlers[:] = []
-    yield logger
-    for service in list(logs.services):
-        service.stop()
-    logger.setLevel(level)
-    logger.handlers[:] = handlers
+    with bare_root_logger() as logger:
+        yield logger
     for name in ("app", "app.deep", "rocketjob"):
         logging.getLogger(name).setLevel(logging.NOTSET)
 
