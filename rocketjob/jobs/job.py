@@ -388,8 +388,10 @@ class Job(Lifecycle, Scopes, Presented):
 
     def _worker_of_claim(self) -> str:
         """Return who holds the job, or who ended it, if nobody holds it any more."""
-        ended = self._record.history[-1:]
-        return self.worker_name or (ended[0].get("worker") if ended else None) or ""
+        if self.worker_name:
+            return self.worker_name
+        ended = self.history[-1:]
+        return (ended[0].worker_name if ended else None) or ""
 
     def before_created(self) -> None:
         ask_plugins(self)

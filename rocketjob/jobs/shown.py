@@ -62,9 +62,9 @@ def _of_history(stored: Stored) -> list[str]:
     if not isinstance(entries, list):
         return [f"{HISTORY} is not a list"]
     wrong = sum(not HistoryEntry.is_stored_as(entry) for entry in entries)
-    return [f"{HISTORY} has {counted(wrong, 'entry', 'entries')} that nobody can read"] * bool(
-        wrong
-    )
+    if not wrong:
+        return []
+    return [f"{HISTORY} has {counted(wrong, 'entry', 'entries')} that nobody can read"]
 
 
 def problem_of(job: Job) -> str | None:

@@ -74,12 +74,12 @@ class Server(Stateful):
     @property
     def version(self) -> str:
         """Which RocketJob it runs; empty if it is too old to say."""
-        return str((self.heartbeat or {}).get("version", ""))
+        return self._beat("version", str, "")
 
     @property
     def memory(self) -> int:
         """How many bytes its processes had in use at the last heartbeat; 0 if not known."""
-        return int((self.heartbeat or {}).get("memory", 0))
+        return self._beat("memory", int, 0)
 
     @property
     def problems(self) -> list[str]:

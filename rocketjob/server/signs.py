@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -136,7 +136,8 @@ def waiting_since(stored: Stored) -> datetime:
     """Return since when a stored job could run: it was created, was due, or was queued again."""
     history: Any = stored.get(HISTORY)
     last = history[-1] if isinstance(history, list) and history else None
-    times = [stored.get("created_at"), stored.get("run_at"), last and last.get("at")]
+    queued_at = last.get("at") if isinstance(last, Mapping) else None
+    times = [stored.get("created_at"), stored.get("run_at"), queued_at]
     known = [at for at in times if isinstance(at, datetime)]  # people edit documents by hand
     return max(known) if known else clock.now()
 

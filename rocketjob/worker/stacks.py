@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 from rocketjob.base import clock
+from rocketjob.base.passwords import hide_passwords
 
 MOST_FRAMES = 100  # of one thread: the last, which say where it is
 
@@ -75,4 +76,4 @@ def _said(job: Any) -> dict[str, str]:
         said = job.progress_now()
     except Exception:
         return {}
-    return {"progress": said} if said else {}
+    return {"progress": hide_passwords(said)} if said else {}

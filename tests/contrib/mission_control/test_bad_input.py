@@ -81,3 +81,13 @@ def test_where_the_store_is_away_nothing_is_known_and_nothing_is_done(
             assert "State unknown" in text_of(answer), f"{method} {path}"
             assert "away:1" not in answer.text, f"{method} {path}"
     assert document.reload().state == document.state
+
+
+def test_no_list_of_entries_shows_the_password_of_a_url_in_a_name(rocketjob):
+    DirmonEntry.create(
+        name="from sftp://ada:hunter2@host/in", pattern="/in/*.csv", job_class_name="WebAwayFileJob"
+    )
+    client = browser()
+    for path in ("/dirmon_entries", "/dirmon_entries.json"):
+        page = client.get(path).text
+        assert "sftp://" in page and "hunter2" not in page, path

@@ -163,6 +163,13 @@ def test_what_a_job_last_said_of_its_progress_is_there_before_it_is_written():
     assert work([worker(job, 1)])[0]["progress"] == "3 of 10, reading"
 
 
+def test_no_password_of_a_url_is_in_what_a_job_said():
+    job = AskedForWorkJob()
+    job.progress(3, 10, "https://ada:hunter2@example.com/in.csv")
+    (row,) = work([worker(job, 1)])
+    assert "example.com" in row["progress"] and "hunter2" not in row["progress"]
+
+
 def test_one_whose_progress_cannot_be_told_is_shown_without():
     class BrokenSayingJob(Job):
         def progress_now(self):

@@ -263,3 +263,15 @@ def test_a_verdict_that_is_old_is_unknown_and_never_green(rocketjob):
     rocketjob.travel(timedelta(seconds=1))
     assert found.now().level is UNKNOWN
     assert found.now().sentence == f"nothing was seen since {found.at:%H:%M:%S} UTC"
+
+
+def test_what_another_program_has_written_is_judged_as_far_as_it_can_be(rocketjob):
+    kept = JudgedJob.create()
+    wrong = {"history": ["queued by hand"]}
+    Job.collection().update_one({"_id": kept.id}, {"$set": wrong})
+    running = server()
+    beat = {"heartbeat.version": ["0.1"], "heartbeat.memory": "much"}
+    Server.collection().update_one({"_id": running.id}, {"$set": beat})
+    found = running.reload()
+    assert (found.version, found.memory) == ("", 0)
+    assert not [cause for cause in verdict(rocketjob).causes if "cannot be judged" in cause.message]

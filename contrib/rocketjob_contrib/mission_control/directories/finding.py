@@ -52,7 +52,7 @@ def shown(entry: DirmonEntry) -> DirmonEntry:
     """Return an entry to be shown, whatever its document contains."""
     if problems := without_misfits(entry):
         values, required = values_of(entry), ("pattern", "job_class_name")
-        values |= {name: "" for name in required if values[name] is None}
+        values.update({name: "" for name in required if values[name] is None})
         _problems[entry] = f"does not fit: {'; '.join(problems)}"
     return entry
 

@@ -113,7 +113,7 @@ def json_of(tab: EntryTab) -> Callable[[View], Response]:
 def _as_json(view: View, entry: DirmonEntry) -> dict[str, Any]:
     return {
         "id": str(entry.id),
-        "name": entry.name,
+        "name": view.shown(entry.name),
         "job_class": entry.job_class_name,
         "pattern": view.shown(entry.pattern),
         "state": entry.state,

@@ -50,8 +50,10 @@ def facts_of(view: View, job: Job, slices: SliceCounts | None) -> list[tuple[str
 
 
 def _file_name(job: Job, slices: SliceCounts | None) -> str | None:
-    of = job if slices is None else main_category(job)  # which has the name of a batch job's
-    return getattr(of, "upload_file_name" if slices is None else "file_name", None)
+    if slices is None:
+        return getattr(job, "upload_file_name", None)
+    main = main_category(job)
+    return None if main is None else main.file_name
 
 
 def _priority(view: View, job: Job) -> Any:
