@@ -44,6 +44,7 @@ from rocketjob.states.machine import Transition, event
 
 if TYPE_CHECKING:
     from rocketjob.jobs.holds import Clause, Hold
+    from rocketjob.jobs.store_away import waits_for_store
     from rocketjob.plugins.hookspecs import hookimpl, hookspec, only_for
     from rocketjob.server import events
     from rocketjob.server.server import Server
@@ -101,6 +102,7 @@ __all__ = [
     "settings",
     "validate",
     "validators",
+    "waits_for_store",
 ]
 
 _LAZY = {
@@ -114,6 +116,7 @@ _LAZY = {
     "hookimpl": "rocketjob.plugins.hookspecs",
     "hookspec": "rocketjob.plugins.hookspecs",
     "only_for": "rocketjob.plugins.hookspecs",
+    "waits_for_store": "rocketjob.jobs.store_away",
 }
 
 

@@ -34,6 +34,7 @@ from rocketjob.application import current
 from rocketjob.base import clock
 from rocketjob.base.errors import NotFound
 from rocketjob.jobs import removal
+from rocketjob.jobs.store_away import waits_for_store
 from rocketjob.model.document import Document
 from rocketjob.model.registry import lookup
 from rocketjob.queue import limits
@@ -75,6 +76,7 @@ class HousekeepingJob(Cron, Singleton, Job):
     limits_retention: timedelta | None = _retention(400 * DAY, "starts that rate limits remember")
     destroy_zombies: bool = field(default=True, user_editable=True, copy_on_restart=True)
 
+    @waits_for_store
     def perform(self) -> dict[str, int]:
         """Remove what is too old; return how much of each kind."""
         now, removed = clock.now(), dict[str, int]()

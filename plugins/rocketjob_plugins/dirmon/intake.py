@@ -21,6 +21,7 @@ from rocketjob import Document, Job, application, field
 from rocketjob.base import clock
 from rocketjob.base.errors import HookFailed, ValidationError, is_duplicate_key
 from rocketjob.base.log import Logger
+from rocketjob.jobs.store_away import is_away
 from rocketjob.model.query import Query
 from rocketjob.model.record import record_of
 from rocketjob.server.metrics import Counter, Durations
@@ -112,7 +113,7 @@ class Intake:
             self._drop(claim)
             if isinstance(error, FileNotFoundError) and not _is_there(folder, file.path):
                 raise ClaimTaken(f"{file.path} is gone") from None
-            if isinstance(error, OSError):
+            if isinstance(error, OSError) and not is_away(error):
                 raise DirmonError(f"{file.path} cannot be archived: {why(error)}") from error
             raise
         job = self._start_or_put_back(folder, claim)
@@ -129,7 +130,7 @@ class Intake:
                 folder.put_back(claim.archived, claim.path)
             raise
         except Exception as error:
-            if not application.current().store.is_transient(error):
+            if not is_away(error):
                 folder.put_back(claim.archived, claim.path)
                 self._drop(claim)
             raise  # otherwise the next scan continues from here
@@ -232,6 +233,8 @@ class Intake:
             except ClaimTaken as error:
                 log.debug("passed over", reason=str(error))
             except (DirmonError, HookFailed, OSError, ValidationError) as error:
+                if is_away(error):
+                    raise
                 self._report(claim, str(error))
         return started
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
-from rocketjob import Job, application, field
+from rocketjob import Job, field
 from rocketjob.base.errors import InvalidTransition, NotFound
+from rocketjob.jobs.store_away import is_away, waits_for_store
 from rocketjob.server.server import Server
 from rocketjob_plugins.cron import Cron
 from rocketjob_plugins.dirmon.entry import DirmonEntry
@@ -48,6 +49,7 @@ class DirmonJob(Cron, Job):
     def from_properties(cls, properties: Mapping[str, Any]) -> Any:
         return super().from_properties(_translated(dict(properties)))
 
+    @waits_for_store
     def perform(self) -> dict[str, int]:
         """Scan once; return how many files were `started` and how many are `waiting`."""
         intake = Intake(f"{self.id}:{self.claim_number}" if self.claimed_by else "inline")
@@ -73,7 +75,7 @@ class DirmonJob(Cron, Job):
             self._note_away(entry, error)
             return started
         except Exception as error:
-            if application.current().store.is_transient(error):
+            if is_away(error):
                 raise
             self._fail(entry, error)
             return started

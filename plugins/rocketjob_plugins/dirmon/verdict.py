@@ -9,6 +9,7 @@ import attrs
 
 from rocketjob import Job, application
 from rocketjob.base.errors import RocketJobError
+from rocketjob.jobs.store_away import is_away
 from rocketjob.model.registry import lookup
 from rocketjob_plugins.dirmon.folder import Archive, FileState
 from rocketjob_plugins.dirmon.intake import Entry
@@ -61,9 +62,7 @@ def verdict_on(entry: Entry, file: FileState) -> Verdict | None:
     try:
         verdict: Verdict | None = plugins.first("dirmon_file", entry=entry, file=file)
     except RocketJobError as error:
-        if isinstance(error.__cause__, Exception) and application.current().store.is_transient(
-            error.__cause__
-        ):
+        if is_away(error):
             raise
         return Defer(" ".join([str(error), *getattr(error, "__notes__", ())]))
     return _checked(entry, verdict) if isinstance(verdict, Take) else verdict

@@ -11,10 +11,12 @@ from bson import ObjectId
 from rocketjob import Hold, Job, before, field, hookimpl, only_for, validate
 from rocketjob.base.errors import RocketJobError, StateConflict, ValidationError
 from rocketjob.jobs.job import job_class
+from rocketjob.jobs.store_away import is_away, waits_for_store
 from rocketjob.model.document import Document
 from rocketjob.model.fields import read_only_field
 from rocketjob.model.registry import lookup
 from rocketjob.model.validation import Errors, check_fields
+from rocketjob_plugins.batch.settings import within_reach
 from rocketjob_plugins.batch.streams import StreamError
 from rocketjob_plugins.batch.streams.options import text_encoding
 from rocketjob_plugins.batch.streams.source import local_path
@@ -79,6 +81,7 @@ class UploadFileJob(Job):
             self.job_class_name = cls.type_name()  # it may have had another
             self.properties = cls.seal_properties(self.properties)
 
+    @waits_for_store
     def perform(self) -> dict[str, Any]:
         """Create the job, give it the file, and store it."""
         if not self.job_created:
@@ -97,19 +100,29 @@ class UploadFileJob(Job):
             if self.is_new:
                 job.save()
                 return
-            self.job_created = True
-            self.save_with(job)
+            self._store_with(job)
         except StateConflict:
             raise  # another worker has this job now, and with it what was uploaded
-        except BaseException:
-            if hasattr(job, "cleanup"):
+        except BaseException as error:
+            # Whether a write was done whose answer never came is not known: what the job has got
+            # may be all that there is of the file.
+            if hasattr(job, "cleanup") and not is_away(error):
                 job.cleanup()
+            raise
+
+    def _store_with(self, job: Any) -> None:
+        self.job_created = True
+        try:
+            self.save_with(job)
+        except BaseException:
+            self.job_created = False  # or the end of this attempt would store that it is
             raise
 
     def _hand_over(self, job: Any) -> None:
         if hasattr(job, "upload"):
             options = {"file_name": self.original_file_name, "encoding": self.encoding}
-            job.upload(self.upload_file_name, **{k: v for k, v in options.items() if v})
+            with within_reach():
+                job.upload(self.upload_file_name, **{k: v for k, v in options.items() if v})
             return
         if not takes_files(type(job)):  # stored by hand: saving it would have refused that
             ((_, problem), *_) = misfits(self.job_class_name, self.properties)

@@ -1,0 +1,51 @@
+"""A job that uses the store itself, and waits where that is out of reach."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from datetime import timedelta
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+
+from rocketjob.base.errors import HookFailed, Snooze, StoreUnavailable
+from rocketjob.jobs.claims import claim_of
+from rocketjob.store import context
+
+if TYPE_CHECKING:
+    from rocketjob.jobs.job import Job
+
+AGAIN_AFTER = timedelta(seconds=5)  # as servers look for a store that is away
+
+P = ParamSpec("P")
+R = TypeVar("R")
+SomeJob = TypeVar("SomeJob", bound="Job")
+
+
+def waits_for_store(
+    perform: Callable[Concatenate[SomeJob, P], R],
+) -> Callable[Concatenate[SomeJob, P], R]:
+    """Let `perform` be called again, five seconds later, if the store was out of reach in it.
+
+    That is no failure, and uses up no attempt. It is for a `perform` that uses the store, and may
+    be performed again from its beginning. One that is performed inline raises what it always did.
+
+        @waits_for_store
+        def perform(self) -> None: ...
+    """
+
+    @functools.wraps(perform)
+    def patient(job: SomeJob, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return perform(job, *args, **kwargs)
+        except Exception as error:
+            if claim_of(job) is None or not is_away(error):
+                raise
+            raise Snooze(AGAIN_AFTER, f"the store was out of reach: {error}") from error
+
+    return patient
+
+
+def is_away(error: BaseException) -> bool:
+    """Return whether an error says that a store cannot be used for now, also within a plugin's."""
+    cause = error.__cause__ if isinstance(error, HookFailed) and error.__cause__ else error
+    return isinstance(cause, StoreUnavailable) or context.current().store.is_transient(cause)

@@ -1,0 +1,176 @@
+"""The included jobs that use the store themselves wait where it is out of reach; nothing fails."""
+
+import os
+from datetime import timedelta
+from typing import ClassVar
+
+import pytest
+
+from rocketjob import Job, StoreUnavailable
+from rocketjob.base.errors import HookFailed
+from rocketjob.jobs.store_away import waits_for_store
+from rocketjob_plugins.batch import Batch
+from rocketjob_plugins.dirmon import DirmonEntry, DirmonJob
+from rocketjob_plugins.dirmon.intake import Intake
+from rocketjob_plugins.dirmon.local_folder import LocalFolder
+from rocketjob_plugins.files import UploadFileJob
+from rocketjob_plugins.housekeeping import HousekeepingJob
+from support.runtime import FlakyStore
+
+
+class AwayLinesJob(Batch, Job):
+    destroy_on_complete = False
+
+    def perform(self, line): ...
+
+
+class AwayNameJob(Job):
+    destroy_on_complete = False
+    upload_file_name: str | None = None
+
+    def perform(self): ...
+
+
+class AwayUserJob(Job):
+    destroy_on_complete = False
+    error: ClassVar = StoreUnavailable("the cable is out")
+    seen: ClassVar = 0
+
+    @waits_for_store
+    def perform(self):
+        type(self).seen += 1
+        if self.seen == 1:
+            raise self.error
+
+
+@pytest.fixture
+def text(tmp_path):
+    path = tmp_path / "in" / "a.txt"
+    path.parent.mkdir()
+    path.write_text("one\ntwo\n")
+    return path
+
+
+def away_once(monkeypatch, owner, name, after=False):
+    """Let the first call of a function fail as at a store that is away, though made if `after`."""
+    real, calls = getattr(owner, name), []
+
+    def call(*args, **kwargs):
+        calls.append(name)
+        if len(calls) > 1:
+            return real(*args, **kwargs)
+        if after:
+            real(*args, **kwargs)
+        raise StoreUnavailable("the cable is out")
+
+    monkeypatch.setattr(owner, name, call)
+    return calls
+
+
+def copied(folder, source, target, hold):
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    folder._copy(source, target, hold)
+
+
+def later(rocketjob):
+    rocketjob.travel(timedelta(seconds=6))
+    rocketjob.work_off()
+
+
+@pytest.mark.parametrize(
+    "error", [StoreUnavailable("gone"), HookFailed("a", "x", StoreUnavailable("gone"))]
+)
+def test_a_job_that_waits_for_the_store_is_performed_again(rocketjob, monkeypatch, error):
+    if isinstance(error, HookFailed):
+        error.__cause__ = StoreUnavailable("gone")
+    monkeypatch.setattr(AwayUserJob, "error", error)
+    monkeypatch.setattr(AwayUserJob, "seen", 0)
+    job = AwayUserJob.create()
+    rocketjob.work_off()
+    job.reload()
+    assert (job.state, job.failure_count) == ("queued", 0)
+    assert job.history[-1].reason.startswith("the store was out of reach: ")
+    later(rocketjob)
+    assert job.reload().is_completed
+
+
+def test_any_other_error_fails_it(rocketjob, monkeypatch):
+    monkeypatch.setattr(AwayUserJob, "error", ConnectionError("another server"))
+    monkeypatch.setattr(AwayUserJob, "seen", 0)
+    job = AwayUserJob.create()
+    rocketjob.work_off()
+    assert job.reload().is_failed
+
+
+def test_inline_the_error_is_the_callers(rocketjob, monkeypatch):
+    monkeypatch.setattr(AwayUserJob, "seen", 0)
+    with pytest.raises(StoreUnavailable, match="the cable is out"):
+        AwayUserJob().perform_now()
+
+
+@pytest.mark.parametrize("cls", [AwayLinesJob, AwayNameJob])
+@pytest.mark.parametrize("after", [False, True], ids=["before the write", "after it"])
+def test_an_upload_whose_last_write_got_no_answer_makes_one_job(rocketjob, text, cls, after):
+    flaky = rocketjob.application._store = FlakyStore(rocketjob.store)
+    upload = UploadFileJob.create(
+        job_class_name=cls.__name__, upload_file_name=str(text), destroy_on_complete=False
+    )
+    flaky.fail("commit", after=after, when=lambda units: "job_created" in repr(units))
+    rocketjob.work_off()
+    assert flaky.left("commit") == 0
+    upload.reload()
+    assert (upload.state, upload.job_created) == ("queued", after)
+    later(rocketjob)
+    (job,) = cls.where()
+    assert (job.id, job.state) == (upload.reload().job_id, "completed")
+    assert upload.is_completed
+    if cls is AwayLinesJob:
+        assert job.record_count == 2
+
+
+def test_an_upload_that_fails_for_good_does_not_say_that_its_job_was_created(
+    rocketjob, text, monkeypatch
+):
+    def refused(self, other):
+        raise ValueError("refused")
+
+    upload = UploadFileJob.create(job_class_name="AwayLinesJob", upload_file_name=str(text))
+    with monkeypatch.context() as patch:
+        patch.setattr(UploadFileJob, "save_with", refused)
+        rocketjob.work_off()
+    assert (upload.reload().state, upload.job_created) == ("failed", False)
+    upload.retry()
+    rocketjob.work_off()
+    assert AwayLinesJob.where().first().record_count == 2
+
+
+@pytest.mark.parametrize("name", ["_claim", "_hold", "_start", "_abandoned"])
+def test_a_scan_waits_and_takes_the_file_once(rocketjob, text, monkeypatch, name):
+    entry = DirmonEntry(pattern=f"{text.parent}/*.txt", job_class_name="AwayNameJob", name="in")
+    entry.save()
+    entry.enable()
+    scan = DirmonJob.create()
+    later(rocketjob)
+    if name == "_hold":  # is called while a file is copied to another disk
+        monkeypatch.setattr(LocalFolder, "move", copied)
+    calls = away_once(monkeypatch, Intake, name)
+    for _ in range(4):
+        rocketjob.travel(timedelta(minutes=5))
+        rocketjob.work_off()
+    assert len(calls) > 1
+    assert entry.reload().is_enabled, entry.exception
+    assert not text.exists()
+    assert AwayNameJob.count() == 1
+    assert not DirmonJob.where(state="failed").exists()
+    assert scan.collection().count_documents({"_type": "DirmonJob", "state": "queued"}) == 1
+
+
+def test_housekeeping_waits(rocketjob, monkeypatch):
+    calls = away_once(monkeypatch, HousekeepingJob, "_remove_servers")
+    job = HousekeepingJob.create()
+    rocketjob.travel(timedelta(minutes=16))
+    rocketjob.work_off()
+    assert (len(calls), job.reload().state) == (1, "queued")
+    later(rocketjob)
+    assert (len(calls), job.reload().failure_count) == (2, 0)
+    assert not HousekeepingJob.where(state="failed").exists()
