@@ -104,6 +104,29 @@ class JobExpired(NotFound):
     """The job was not started before its `expires_at`, and was removed."""
 
 
+class SearchError(RocketJobError, ValueError):
+    """A search cannot be understood: the message says where, and what would be right.
+
+    Attributes:
+        problem: the message without the place.
+        text: the search.
+        start: where in it the part begins that is wrong, from 0.
+        end: where that ends.
+    """
+
+    def __init__(self, problem: str, text: str = "", start: int = 0, end: int = 0) -> None:
+        self.problem, self.text, self.start = problem, text, start
+        self.end = max(start + 1, end)
+        super().__init__(f"at character {start + 1}: {problem}")
+
+    def pointer(self) -> str:
+        """Return two lines that show the place: some of the search, and what is under it."""
+        begin = max(0, self.start - 40)
+        shown = "".join(c if c.isprintable() else " " for c in self.text[begin : begin + 75])
+        marks = min(self.end, begin + 75) - self.start
+        return f"{shown}\n{' ' * (self.start - begin)}{'^' * max(1, marks)}"
+
+
 class FieldClash(RocketJobError, TypeError):
     """Two unrelated bases define the same field: rename one of them."""
 

@@ -167,5 +167,20 @@ def _is_secret(key: Any) -> bool:
     return isinstance(key, str) and _SECRET.search(key) is not None
 
 
+_SECRET_FIELD = re.compile(
+    r"passw(?:or)?d|passphrase|(?:^|_)pwd|secret|credential|(?:api|private|access)_?key"
+    r"|(?:^|_)token(?:$|_)|authorization",
+    re.IGNORECASE,
+)
+
+
+def is_secret_field(name: str) -> bool:
+    """Return whether a field of a job is a secret by its name.
+
+    Fewer are than in the query of a URL: `customer_key` and `ticket` are what jobs are about.
+    """
+    return _SECRET_FIELD.search(name) is not None
+
+
 def _same(one: Any, other: Any) -> bool:
     return all(new is old for new, old in zip(one, other, strict=True))

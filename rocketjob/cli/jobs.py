@@ -30,7 +30,13 @@ from rocketjob.cli.output import (
     print_table,
     style_of,
 )
-from rocketjob.cli.selection import Selection, checked, checked_first, selection_options
+from rocketjob.cli.selection import (
+    Selection,
+    checked,
+    checked_first,
+    searched,
+    selection_options,
+)
 from rocketjob.cli.session import import_app
 from rocketjob.cli.types import JobId, Property, as_dict
 from rocketjob.jobs.claims import COLLECTION
@@ -73,13 +79,18 @@ jobs = JobsGroup(
         ("Failed and aborted jobs of a class", "jobs list -s failed -s aborted --class ReportJob"),
         ("What runs next", "jobs list --state queued --sort priority --limit 10"),
         (
-            "By any field; strings are parsed by the field's type",
+            "By a search, as in the web interface",
+            """jobs list 'class:ImportJob error:"not known" created:<2h field.customer:42'""",
+        ),
+        (
+            "By a filter of the store",
             """jobs list --where '{"created_at": {"$gte": "2026-01-31T08:00:00Z"}}'""",
         ),
         ("How many", "jobs list --state failed --count"),
         ("For programs", "jobs list --json | jq -r .id"),
     ],
 )
+@click.argument("search", nargs=-1, metavar="[SEARCH]")
 @selection_options
 @limit_option(DEFAULT_LIMIT)
 @click.option(
@@ -93,11 +104,24 @@ jobs = JobsGroup(
 @click.option("-q", "--quiet", is_flag=True, help="print only the ids")
 @json_option
 def list_jobs(
-    selection: Selection, limit: int, sort: str, count: bool, quiet: bool, as_json: bool
+    search: tuple[str, ...],
+    selection: Selection,
+    limit: int,
+    sort: str,
+    count: bool,
+    quiet: bool,
+    as_json: bool,
 ) -> None:
-    """List jobs, the newest first."""
+    """List jobs, the newest first.
+
+    SEARCH is what Mission Control's search box takes: class: state: id: desc: error: server:
+    worker: priority: created: started: ended: due: field.NAME:, words, OR, NOT and ( ). Put it in
+    single quotes. `created:>2h` is more than two hours ago.
+    """
     import_app(lenient=True)
     query = checked(lambda: selection.query().order_by(sort))
+    if text := " ".join(search):
+        query = searched(query, text)
     if count:
         total = checked(query.count)
         print_json({"count": total}) if as_json else click.echo(total)

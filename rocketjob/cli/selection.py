@@ -13,11 +13,11 @@ import click
 
 from rocketjob import Job, application
 from rocketjob.base import clock
-from rocketjob.base.errors import RocketJobError, UnsupportedOperation
+from rocketjob.base.errors import RocketJobError, SearchError, UnsupportedOperation
 from rocketjob.base.text import hinted
 from rocketjob.cli.errors import BadInput
 from rocketjob.cli.session import warn
-from rocketjob.cli.types import STATE, STORED_CLASS, JsonObject
+from rocketjob.cli.types import STATE, STORED_CLASS, Where
 from rocketjob.jobs.claims import COLLECTION
 from rocketjob.jobs.query import STATES, JobQuery
 from rocketjob.jobs.state_names import check_states
@@ -30,12 +30,16 @@ T = TypeVar("T")
 
 @attrs.frozen(kw_only=True)
 class Selection:
-    """Which jobs are selected; without any condition, all of them."""
+    """Which jobs are selected; without any condition, all of them.
+
+    Attributes:
+        where: a filter, or a search as a text.
+    """
 
     states: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     priority: int | None = None
-    where: Mapping[str, Any] | None = None
+    where: Mapping[str, Any] | str | None = None
 
     def query(self) -> JobQuery[Job]:
         """Return the query.
@@ -51,7 +55,9 @@ class Selection:
             query = query.where({"_type": {"$in": sorted(set(self._stored_names()))}})
         if self.priority is not None:
             query = query.where({"priority": self.priority})
-        if self.where:
+        if isinstance(self.where, str):
+            query = searched(query, self.where, "--where")
+        elif self.where:
             query = self._narrowed(query, self.where)
         return query
 
@@ -81,6 +87,23 @@ class Selection:
                 known = {*stored, *(cls.__name__ for cls in loaded_classes(Job))}
                 problem = f"no job of the class {name} is stored, and no such class is loaded here"
                 raise BadInput(hinted(problem, name, known))
+
+
+def searched(query: JobQuery[Job], text: str, place: str = "") -> JobQuery[Job]:
+    """Narrow a query by a search.
+
+    Args:
+        place: the option that has it, for the message.
+
+    Raises:
+        BadInput: the search cannot be understood; the message shows where.
+    """
+    try:
+        return query.search(text)
+    except SearchError as error:
+        where = f"{place}: " if place else ""
+        shown = "".join(f"\n  {line}" for line in error.pointer().splitlines())
+        raise BadInput(f"{where}{error}{shown}") from error
 
 
 def _stored_classes() -> list[str]:
@@ -161,8 +184,9 @@ _OPTIONS = (
     click.option(
         "-w",
         "--where",
-        type=JsonObject(),
-        metavar="JSON",
-        help='that match a filter, such as \'{"priority": {"$lte": 10}}\'',
+        type=Where(),
+        metavar="SEARCH",
+        help="that a search finds, such as 'error:KeyError created:<2h priority:<20'; or a filter "
+        'as JSON, such as \'{"priority": {"$lte": 10}}\'',
     ),
 )

@@ -144,6 +144,17 @@ class JsonObject(ParamType):
         return parsed
 
 
+class Where(JsonObject):
+    """A filter as a JSON object, or a search such as `class:ImportJob error:"ZZ"`."""
+
+    name = "search"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(value, str) and value.lstrip()[:1] not in ("{", "["):
+            return value
+        return super().convert(value, param, ctx)
+
+
 def as_dict(properties: tuple[tuple[str, str], ...], what: str = "the field") -> dict[str, str]:
     """Return properties by name.
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Self, TypeVar
 
+import attrs
+
 from rocketjob.base import clock
 from rocketjob.jobs.state_names import check_states
 from rocketjob.model.document import Document
@@ -18,6 +20,16 @@ STATES = KERNEL_STATES
 
 class JobQuery(Query[J]):
     """A query of jobs, with a scope for each state."""
+
+    def search(self, text: str) -> Self:
+        """Narrow by a search, such as `class:ImportJob error:"ZZ" created:>2h`: see Queries.
+
+        Raises:
+            SearchError: it cannot be understood; the error says where, and what would be right.
+        """
+        from rocketjob.jobs.search import parse  # for start-up time
+
+        return attrs.evolve(self, filters=(*self.filters, parse(text, self.model).filter))
 
     def queued(self) -> Self:
         """Narrow to jobs that wait, scheduled ones included."""
@@ -66,6 +78,11 @@ class Scopes(Stateful, abstract=True):
     @classmethod
     def where(cls, filter: Filter | None = None, /, **values: Any) -> JobQuery[Self]:
         return cls._query().where(filter, **values)
+
+    @classmethod
+    def search(cls, text: str) -> JobQuery[Self]:
+        """Return the jobs that a search finds: see `JobQuery.search`."""
+        return cls._query().search(text)
 
     @classmethod
     def all(cls) -> JobQuery[Self]:

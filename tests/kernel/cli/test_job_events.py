@@ -83,6 +83,14 @@ def test_all_that_match_are_taken_where_the_event_is_possible(cli, jobs, rocketj
     assert states() == ["aborted", "paused", "paused", "queued"]
 
 
+def test_P17_all_that_a_search_finds_are_taken(cli, jobs):
+    for name in "ab":
+        jobs.CliReportJob.create(username=name)
+    where = "class:CliReportJob (field.username:b OR field.username:c)"
+    result = cli("jobs", "abort", "--all-matching", "--where", where, "--yes")
+    assert (result.code, states()) == (0, ["aborted", "queued"])
+
+
 def test_nothing_that_matches_is_no_failure(cli):
     result = cli("jobs", "retry", "--all-matching", "--yes")
     assert (result.code, result.err) == (0, "0 retried\n")
@@ -97,6 +105,7 @@ def test_nothing_that_matches_is_no_failure(cli):
         (["--all-matching"], "add --yes"),
         (["xyz"], "24 hexadecimal digits"),
         (["--all-matching", "--where", '{"state": {"$bad": 1}}', "--yes"], "$bad"),
+        (["--all-matching", "--where", "state:queud", "--yes"], "did you mean queued?"),
     ],
 )
 def test_a_doubtful_command_changes_nothing(cli, jobs, args, says):

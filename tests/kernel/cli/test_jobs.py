@@ -66,6 +66,11 @@ def test_a_job_that_waits_for_another_attempt_is_not_said_to_run(cli, jobs, rock
          {"scheduled", "failed"}),
         (["--state", "queued", "--class", "CliReportJob", "--priority", "50"],
          {"scheduled", "queued"}),
+        (["class:CliReportJob field.username:Jill"], {"scheduled"}),
+        (["state:failed", 'error:"it broke"'], {"failed"}),
+        (["joe OR state:failed"], {"queued", "failed"}),
+        (["--where", "priority:<6"], {"completed"}),
+        (["-w", "class:CliReportJob", "--state", "queued", "NOT joe"], {"scheduled"}),
     ],
 )  # fmt: skip
 def test_list_narrows_by_what_the_options_say(cli, stored, args, names):
@@ -284,6 +289,15 @@ def test_an_app_that_fails_to_import_is_a_warning_where_jobs_are_only_shown(shel
     assert (listed.code, len(listed.lines)) == (0, 2)
     assert "warning: " in listed.err and "cli_bad_app.py:1: ZeroDivisionError" in listed.err
     assert shell("jobs", "abort", MISSING, "--app", "cli_bad_app").code == 1
+
+
+def test_P17_a_search_that_cannot_be_understood_is_shown_with_its_place(cli, stored):
+    result = cli("jobs", "list", "--where", "joe field.usrname:x")
+    said, line, marks = result.err.splitlines()
+    assert result.code == 2
+    assert said.startswith("error: --where: at character 5: no job class that is loaded here has")
+    assert said.endswith("did you mean username?")
+    assert (line, marks) == ("  joe field.usrname:x", "      ^^^^^^^^^^^^^")
 
 
 @pytest.mark.parametrize(
