@@ -12,22 +12,20 @@ from bson import ObjectId
 
 from rocketjob import Job, UnknownJob
 from rocketjob.base.errors import InvalidTransition, RocketJobError
-from rocketjob.base.text import hinted
 from rocketjob.cli.command import Group, json_option
 from rocketjob.cli.errors import FAILURE, BadInput
+from rocketjob.cli.job_bulk import bulk_options, run_bulk
 from rocketjob.cli.job_json import COMMANDS, event_commands
 from rocketjob.cli.output import print_json, styled
 from rocketjob.cli.selection import Selection, checked, selection_options
 from rocketjob.cli.session import import_app, installed_plugins, session_of
 from rocketjob.cli.types import JobId
+from rocketjob.jobs import bulk as bulk_actions
 from rocketjob.jobs.shown import class_name
-from rocketjob.model.registry import loaded_classes, stored_names
-from rocketjob.states.machine import Event
+from rocketjob.model.registry import stored_names
 from rocketjob.states.state import EventCommand
-from rocketjob.store import Filter
 
 MAX_KINDS = 6  # told in a question
-BY_WORKERS = ("start", "complete")  # events that mean nothing if nobody performs the job
 Kinds = dict[ObjectId, str]
 """Jobs by id, each with its state and class."""
 
@@ -100,6 +98,7 @@ def _made(
     decorators: list[Callable[[Any], Any]] = [
         click.argument("ids", nargs=-1, type=JobId(), metavar="[ID]..."),
         click.option("--all-matching", is_flag=True, help="all jobs that match the options below"),
+        bulk_options,
         selection_options,
         click.option("-y", "--yes", is_flag=True, help="do not ask for confirmation"),
         json_option,
@@ -146,6 +145,7 @@ def _examples(command: EventCommand) -> list[tuple[str, str]]:
             "In a script, without confirmation",
             f"jobs {name} --all-matching --class ReportJob --priority 90 --yes{reason}",
         ),
+        ("Very many, by a job", f"jobs {name} --bulk --class ReportJob{state}{reason}"),
     ]
 
 
@@ -154,15 +154,24 @@ def run(
     ctx: click.Context,
     ids: tuple[ObjectId, ...],
     all_matching: bool,
+    bulk: bool,
+    also_later: bool,
     selection: Selection,
     yes: bool,
     as_json: bool,
     reason: str | None = None,
 ) -> None:
     """Fire an event on the jobs that are named or selected, and print what happened to each."""
-    _check_usage(ctx, ids, all_matching, selection)
+    _check_usage(ctx, ids, all_matching or bulk, selection)
+    if also_later and not bulk:
+        raise click.UsageError("--also-later is for --bulk", ctx)
     import_app()
     _check_event(command)
+    if bulk:
+        asked: dict[str, Any] = {"yes": yes, "as_json": as_json, "reason": reason}
+        asked |= {"also_later": also_later, "show": lambda each: _show(each, command, as_json)}
+        run_bulk(ctx, command.event, selection, **asked)
+        return
     kinds = _matching(command, selection) if all_matching else _named(ids)
     if len(kinds) > 1 and not yes:
         _confirm(ctx, command.name, kinds)
@@ -191,12 +200,10 @@ def _check_usage(
 
 def _check_event(command: EventCommand) -> None:
     """Refuse an event that there is not, or that workers make."""
-    if command.event in BY_WORKERS:
-        raise BadInput(f"{command.event}: only a worker does that")
-    known = {name for cls in loaded_classes(Job) for name in cls.__events__}
-    if command.event not in known | {"destroy"}:
-        problem = f"no class that is loaded here has an event {command.event}"
-        raise BadInput(hinted(problem, command.event, known))
+    try:
+        bulk_actions.check_event(command.event)
+    except ValueError as error:
+        raise BadInput(str(error)) from error
 
 
 def _named(ids: tuple[ObjectId, ...]) -> Kinds:
@@ -210,7 +217,7 @@ def _matching(command: EventCommand, selection: Selection) -> Kinds:
     """Return the selected jobs whose class and state allow the event, the oldest first."""
     query = checked(selection.query)
     if command.event != "destroy":
-        query = query.where(_allowing(command.event))
+        query = query.where(bulk_actions.of_event(command.event))
     rows = checked(lambda: query.order_by("id").pluck("id", "_type", "state"))
     return {id: _kind(name, state) for id, name, state in rows}
 
@@ -218,17 +225,6 @@ def _matching(command: EventCommand, selection: Selection) -> Kinds:
 def _kind(name: Any, state: str) -> str:
     """Say what a job is, by the present name of its class."""
     return f"{state} {stored_names(str(name))[0]}"
-
-
-def _allowing(name: str) -> Filter:
-    """Return the filter of the jobs whose class has an event and whose state allows it."""
-    if name in Job.__events__:
-        return Job.__events__[name].clause()
-    classes: dict[Event, list[str]] = {}
-    for cls in loaded_classes(Job):
-        if name in cls.__events__:
-            classes.setdefault(cls.__events__[name], []).append(cls.type_name())
-    return {"$or": [{"_type": {"$in": c}, **event.clause()} for event, c in classes.items()]}
 
 
 def _confirm(ctx: click.Context, name: str, kinds: Kinds) -> None:
@@ -274,6 +270,13 @@ def _by_commands(command: EventCommand, error: RocketJobError) -> RocketJobError
     allowed = (*error.allowed, "destroy")
     possible = [each.name for each in event_commands() if each.event in allowed]
     return InvalidTransition(command.name, error.state, possible, error.guard)
+
+
+def _show(outcome: bulk_actions.Outcome, command: EventCommand, as_json: bool) -> None:
+    """Print what became of one job of a bulk action."""
+    error = None if outcome.word == bulk_actions.DONE else f"{outcome.word}: {outcome.text}"
+    of_one = Outcome(outcome.id, outcome.name, outcome.source, outcome.target, error)
+    _print(of_one, command, as_json)
 
 
 def _print(outcome: Outcome, command: EventCommand, as_json: bool) -> None:

@@ -17,6 +17,7 @@ from rocketjob.base.errors import RocketJobError, ValidationError
 from rocketjob.base.text import at, hinted, relative
 from rocketjob.cli.command import json_option, limit_option
 from rocketjob.cli.errors import FAILURE, BadInput
+from rocketjob.cli.job_bulk import bulk_options, run_bulk
 from rocketjob.cli.job_events import JobsGroup, add_commands
 from rocketjob.cli.job_explain import explain
 from rocketjob.cli.job_json import details, find_jobs, summary
@@ -39,6 +40,7 @@ from rocketjob.cli.selection import (
 )
 from rocketjob.cli.session import import_app
 from rocketjob.cli.types import JobId, Property, as_dict
+from rocketjob.jobs.bulk import DONE, SET_PRIORITY, Outcome
 from rocketjob.jobs.claims import COLLECTION
 from rocketjob.jobs.completions import what_is_known
 from rocketjob.jobs.query import STATES, JobQuery
@@ -318,16 +320,39 @@ def _number(number: int, name: str) -> Cell:
     examples=[
         ("Run a job first", "jobs set 55aeaf03a26ec0c1bd00008d priority=1"),
         ("Start it tomorrow", "jobs set 55aeaf03a26ec0c1bd00008d run_at=1d"),
+        ("All jobs of a class first", "jobs set priority=10 --bulk --class ReportJob"),
     ],
 )
-@click.argument("words", nargs=-1, required=True, metavar="ID... NAME=VALUE...")
+@click.argument("words", nargs=-1, required=True, metavar="[ID]... NAME=VALUE...")
+@bulk_options
+@selection_options
+@click.option("-y", "--yes", is_flag=True, help="do not ask for confirmation, with --bulk")
 @json_option
 @click.pass_context
-def set_fields(ctx: click.Context, words: tuple[str, ...], as_json: bool) -> None:
-    """Change editable fields (user_editable), such as priority and run_at."""
+def set_fields(
+    ctx: click.Context,
+    words: tuple[str, ...],
+    bulk: bool,
+    also_later: bool,
+    selection: Selection,
+    yes: bool,
+    as_json: bool,
+) -> None:
+    """Change editable fields (user_editable), such as priority and run_at.
+
+    With --bulk it is the priority of all jobs that match.
+    """
     import_app()
     ids = [JobId().convert(word, None, ctx) for word in words if "=" not in word]
     fields = as_dict(tuple(Property().convert(word, None, ctx) for word in words if "=" in word))
+    if bulk:
+        priority = _only_priority(ctx, ids, fields)
+        asked: dict[str, Any] = {"yes": yes, "as_json": as_json, "priority": priority}
+        asked |= {"also_later": also_later, "show": lambda each: _print_set(each, as_json)}
+        run_bulk(ctx, SET_PRIORITY, selection, **asked)
+        return
+    if also_later or selection != Selection():
+        raise click.UsageError("options that select jobs are for --bulk", ctx)
     if not ids or not fields:
         raise click.UsageError("give at least one ID and one NAME=VALUE", ctx)
     edits = [_edit(Job.find(id), fields) for id in ids]  # all are judged before any is saved
@@ -342,6 +367,29 @@ def set_fields(ctx: click.Context, words: tuple[str, ...], as_json: bool) -> Non
             _print_edited(job, fields, as_json)
     if failed:
         ctx.exit(FAILURE)
+
+
+def _only_priority(ctx: click.Context, ids: list[ObjectId], fields: dict[str, str]) -> int:
+    """Return the priority that is to be set: of many jobs nothing else is."""
+    if ids:
+        raise click.UsageError("give ids or --bulk, not both", ctx)
+    if list(fields) != ["priority"]:
+        raise click.UsageError("with --bulk only the priority is set: priority=20", ctx)
+    try:
+        return int(fields["priority"])
+    except ValueError:
+        raise BadInput(f"priority must be from 1 to 100, not {fields['priority']}") from None
+
+
+def _print_set(outcome: Outcome, as_json: bool) -> None:
+    error = None if outcome.word == DONE else f"{outcome.word}: {outcome.text}"
+    if as_json:
+        values = {"id": str(outcome.id), "class": outcome.name, "ok": error is None}
+        print_json({**values, "state": outcome.target or outcome.source, "error": error})
+    elif error is not None:
+        click.echo(f"error: {outcome.id}: {error}", err=True)
+    else:
+        click.echo(clean(f"{outcome.id}  {outcome.name}"))
 
 
 def _edit(job: Job, fields: dict[str, str]) -> tuple[Job, dict[str, Any]]:

@@ -142,6 +142,12 @@ def is_job_class(value: Any) -> bool:
     return isinstance(value, type) and issubclass(value, Job)
 
 
+def is_job(value: Any) -> bool:
+    from rocketjob.jobs.job import Job  # for start-up time
+
+    return isinstance(value, Job)
+
+
 def is_state(value: Any) -> bool:
     from rocketjob.states.state import State  # for start-up time
 

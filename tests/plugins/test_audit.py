@@ -127,6 +127,7 @@ LOOKS = {
         "jobs explain",
         "servers list",
         "audit",
+        "bulk",
         "metrics",
         "prometheus",
     ),

@@ -43,7 +43,7 @@ from rocketjob.plugins.hookspecs.marks import (
     only_for,
     wrapped,
 )
-from rocketjob.plugins.hookspecs.people import act_writes, job_sections
+from rocketjob.plugins.hookspecs.people import act_writes, job_sections, take_over
 from rocketjob.plugins.hookspecs.processes import (
     metric_recorded,
     process_started,
@@ -114,6 +114,7 @@ __all__ = [
     "server_sweep",
     "state_changed",
     "sweep",
+    "take_over",
     "transition_writes",
     "veto_claim",
     "waiting_quarantined",

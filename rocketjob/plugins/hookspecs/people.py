@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rocketjob.plugins.answers import is_section, list_of, stored_beside
+from rocketjob.plugins.answers import answer, is_job, is_section, list_of, stored_beside
 from rocketjob.plugins.hookspecs.marks import hookspec
 
 if TYPE_CHECKING:
     from rocketjob.base.acts import Act, Deed
+    from rocketjob.jobs.bulk import BulkAction
     from rocketjob.jobs.job import Job
     from rocketjob.jobs.reasons import Section
     from rocketjob.store import Also, Insert
@@ -37,4 +38,18 @@ def job_sections(job: Job) -> Sequence[Section] | None:
     """Return what `rocketjob jobs show` prints of a job besides its own.
 
     Called in that command only. One that fails is named, and the others are shown.
+    """
+
+
+@hookspec(firstresult=True)
+@answer("the job that does it, which is stored, or None", is_job)
+def take_over(action: BulkAction, count: int) -> Job | None:
+    """Have a job do what a person wants to do to many jobs; None leaves it to whoever asks.
+
+    Called once the person has confirmed it, in the process of the command, page or program, within
+    `rocketjob.base.acts.acting` if it is known who that is.
+
+    Args:
+        action: what is to be done, and to which jobs: `rocketjob.jobs.bulk.BulkAction`.
+        count: how many these were when it was previewed.
     """
