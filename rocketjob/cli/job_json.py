@@ -12,6 +12,7 @@ from rocketjob.jobs.exception import JobException
 from rocketjob.jobs.shown import (
     STANDARD,
     class_name,
+    created_in,
     load,
     own_fields,
     problem_of,
@@ -83,6 +84,10 @@ def details(job: Job, reveal: bool = False) -> dict[str, Any]:
         "unknown_fields": unknown_fields(job),
         "history": [attrs.asdict(entry) for entry in job.history],
         "possible_events": possible_events(job),
+        "created_jobs": [
+            {"id": str(each.id), "class": class_name(each), "state": each.state}
+            for each in created_in(job)
+        ],
     }
 
 

@@ -21,10 +21,12 @@ from rocketjob.cli.output import (
     styled,
     to_json,
 )
+from rocketjob.jobs import origin
 from rocketjob.jobs.exception import JobException
 from rocketjob.jobs.reasons import Section
 from rocketjob.jobs.shown import (
     class_name,
+    created_in,
     own_fields,
     problem_of,
     progress_of,
@@ -66,6 +68,7 @@ def print_job(job: Job, reveal: bool) -> None:
     if job.history:
         print_heading("History")
         _print_history(job.history)
+    _print_created(job)
     for section in sections_of(job):
         print_heading(section.title)
         for line in section.lines:
@@ -78,6 +81,19 @@ def _print_unknown(job: Job) -> None:
     if unknown:
         print_heading("Stored, but no field of the class here")
         print_pairs(((name, as_text(value)) for name, value in unknown.items()), indent="  ")
+
+
+def _print_created(job: Job) -> None:
+    created = created_in(job, origin.SHOWN + 1)
+    if not created:
+        return
+    print_heading("Jobs created in it")
+    for each in created[: origin.SHOWN]:
+        state = styled(each.state, fg=style_of(each.state) or None)
+        click.echo(f"  {each.id}  {clean(class_name(each))} {state} {relative(each.created_at)}")
+    if len(created) > origin.SHOWN:
+        where = to_json({"created_in": str(job.id)})
+        click.echo(f"  and more: rocketjob jobs list --where '{where}'")
 
 
 def sections_of(job: Job) -> list[Section]:
@@ -113,6 +129,8 @@ def _standard(job: Job) -> list[tuple[str, str]]:
         ("Description", job.description or ""),
         ("Priority", str(job.priority)),
         ("Created", moment(job.created_at)),
+        ("Created in", _creator(job)),
+        ("Created for", " ".join(origin.parts_of(job.created_for or ""))),
         ("Not before", moment(job.run_at)),
         ("Expires", moment(job.expires_at)),
         ("Started", moment(job.started_at)),
@@ -131,6 +149,13 @@ def _standard(job: Job) -> list[tuple[str, str]]:
         ("On success", "is removed" if job.destroy_on_complete else "is kept"),
     ]
     return [(name, value) for name, value in pairs if value]
+
+
+def _creator(job: Job) -> str:
+    if job.created_in is None:
+        return ""
+    name = origin.class_of(job.created_in)
+    return f"{name or 'a job that is not stored any more:'} {job.created_in}"
 
 
 def _held_back(job: Job) -> str:

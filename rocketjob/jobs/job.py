@@ -17,7 +17,7 @@ from rocketjob.base import clock
 from rocketjob.base.errors import JobTimeout, NotFound, UnknownJobClass
 from rocketjob.base.log import Logger
 from rocketjob.base.text import as_bytes, did_you_mean
-from rocketjob.jobs import claims, class_checks, completions, stuck
+from rocketjob.jobs import claims, class_checks, completions, origin, stuck
 from rocketjob.jobs.builder import JobBuilder
 from rocketjob.jobs.checked import Moment, PerformLater
 from rocketjob.jobs.claims import COLLECTION
@@ -57,6 +57,7 @@ INDEXES: dict[str, list[dict[str, Any]]] = {
         {"keys": [("state", 1), ("run_at", 1)], "name": "due"},
         {"keys": [("completed_at", 1)], "name": "completed_at"},
         claims.INDEX,
+        *origin.INDEXES,
     ]
 }
 
@@ -142,6 +143,8 @@ class Job(Lifecycle, Scopes, Presented):
     exception: JobException | None = read_only_field()
     result: dict[str, Any] | None = read_only_field()
     arguments: dict[str, Any] | None = read_only_field()
+    created_in: ObjectId | None = read_only_field()
+    created_for: str | None = read_only_field()
 
     def __init_subclass__(cls, abstract: bool = False, **options: Any) -> None:
         super().__init_subclass__(abstract=abstract, **options)
@@ -394,19 +397,25 @@ class Job(Lifecycle, Scopes, Presented):
         return (ended[0].worker_name if ended else None) or ""
 
     def before_created(self) -> None:
+        origin.note(self)
         ask_plugins(self)
 
     # --- restarting --------------------------------------------------------------------------
 
     def restarted(self, **overrides: Any) -> Self:
-        """Return a new job of this class with the fields that are marked `copy_on_restart`."""
+        """Return a new job of this class with the fields that are marked `copy_on_restart`.
+
+        It is created in this one, and for the same: see `created_in` and `created_for`.
+        """
         values = values_of(self)
         copied = {
             name: copy.deepcopy(values[name])
             for name, field in self.__fields__.items()
             if field.copy_on_restart
         }
-        return type(self)(**{**copied, **overrides})
+        new = type(self)(**{**copied, **overrides})
+        origin.note(new, self)
+        return new
 
     def create_restart(self, **overrides: Any) -> Self | None:
         """Store and return the job that `restarted` returns; None if this one has expired."""

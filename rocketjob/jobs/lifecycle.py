@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from bson import ObjectId
+
 from rocketjob.base import acts, clock
 from rocketjob.base.errors import ClaimLost, RocketJobError
-from rocketjob.jobs import beside, changed, claims, completions, enqueuing, removal
+from rocketjob.jobs import beside, changed, claims, completions, enqueuing, origin, removal
 from rocketjob.jobs.exception import JobException
 from rocketjob.model.document import Document
 from rocketjob.model.fields import read_only_field
@@ -46,6 +48,8 @@ class Lifecycle(Stateful, abstract=True):
         throttled_by: str | None = read_only_field()
         interruptions: int = read_only_field()
         exception: JobException | None = read_only_field()
+        created_in: ObjectId | None = read_only_field()
+        created_for: str | None = read_only_field()
 
     # --- events ------------------------------------------------------------------------------
 
@@ -268,6 +272,8 @@ class Lifecycle(Stateful, abstract=True):
                 what others have stored by then. False leaves it out.
         """
         change = self._change_under_way("create_with")
+        if isinstance(document, Lifecycle):
+            origin.note(document, self)
         if not enqueuing.is_let_in(document, beside=self):
             return
         change.companions.append(document)

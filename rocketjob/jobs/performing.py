@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextvars
 from typing import TYPE_CHECKING
 
 from rocketjob.base import acts
+from rocketjob.jobs.origin import PERFORMED
 
 if TYPE_CHECKING:
     from rocketjob.jobs.job import Job
-
-_current: contextvars.ContextVar[Job | None] = contextvars.ContextVar("rocketjob", default=None)
 
 
 def current_job() -> Job | None:
@@ -19,11 +17,12 @@ def current_job() -> Job | None:
     It is known in `perform`, in the job's callbacks and in hooks that are called meanwhile, in
     coroutines and with `asyncio.to_thread`; not in threads that a job starts in another way.
     """
-    return _current.get()
+    job: Job | None = PERFORMED.get()
+    return job
 
 
 def now_performing(job: Job) -> None:
     """Note the job in the present context, which is its own: what it does is no person's doing."""
-    _current.set(job)
+    PERFORMED.set(job)
     if acts.begun:
         acts.end()

@@ -11,7 +11,7 @@ from weakref import WeakKeyDictionary
 
 from rocketjob.base.passwords import without_passwords
 from rocketjob.base.text import counted
-from rocketjob.jobs import claims, stuck
+from rocketjob.jobs import claims, origin, stuck
 from rocketjob.jobs.exception import message_of
 from rocketjob.jobs.job import Job
 from rocketjob.jobs.reasons import Reason, Remark
@@ -20,7 +20,7 @@ from rocketjob.model.encrypted_fields import HIDDEN
 from rocketjob.model.misfits import without_misfits
 from rocketjob.model.record import HISTORY, record_of, values_of
 from rocketjob.states.history import HistoryEntry
-from rocketjob.store import Stored, context
+from rocketjob.store import Filter, Stored, context
 
 STANDARD = tuple(Job.fields())
 """The fields that every job has."""
@@ -110,6 +110,16 @@ def progress_of(job: Job) -> str:
 def class_name(job: Job) -> str:
     """Return the class that the job was stored with, loaded here or not."""
     return job.class_name if isinstance(job, UnknownJob) else job.type_name()
+
+
+def created_in(job: Job, limit: int = origin.SHOWN) -> list[Job]:
+    """Return the newest jobs that were created in this one, as far as lists show them."""
+    return listed(origin.of_creator(job.id), limit)
+
+
+def listed(filter: Filter, limit: int = origin.SHOWN) -> list[Job]:
+    """Return the newest jobs of a filter, as far as lists show them."""
+    return [load(stored, read=stored) for stored in origin.newest(filter, limit)]
 
 
 def unknown_fields(job: Job) -> dict[str, Any]:

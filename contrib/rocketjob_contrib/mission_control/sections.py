@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -48,6 +48,8 @@ class Section:
             moment as the page.
         templates: a folder; its files are named `NAME/file.html`, NAME being the section's.
         order: of the menu, ascending.
+        origins: by a kind of link in `job.created_for`, a function that returns the path and the
+            title of what has an id; None where it is gone.
     """
 
     name: str = attrs.field(validator=attrs.validators.matches_re(r"[a-z][a-z0-9_]*"))
@@ -59,6 +61,7 @@ class Section:
     tabs: Callable[[Any], list[Tab]] | None = None
     templates: str | None = None
     order: int = 50
+    origins: Mapping[str, Callable[[str], tuple[str, str] | None]] = attrs.field(factory=dict)
 
 
 def fitting(sections: Iterable[Section]) -> list[Section]:

@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 
 from rocketjob.base.text import relative, span
 from rocketjob.jobs.present import duration_text
+from rocketjob.jobs.shown import class_name
 from rocketjob_contrib.mission_control import links, looks, tree
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class Templates:
         }
         self._environment.globals |= {
             "moment": moment,
+            "class_name": class_name,
             "clock_time": clock_time,
             "look": looks.look,
             "symbol": looks.symbol,

@@ -25,6 +25,7 @@ from bson import ObjectId
 from rocketjob import Job
 from rocketjob.application import current
 from rocketjob.base.errors import ConfigurationError, NotFound, StateConflict, ValidationError
+from rocketjob.jobs.origin import link
 from rocketjob.model.fields import MISSING
 from rocketjob.model.registry import loaded_classes, lookup
 from rocketjob.store import atomically
@@ -33,6 +34,7 @@ from rocketjob_plugins.cron.schedule import CronError, CronSchedule
 
 C = TypeVar("C", bound=type[Cron])
 MARK = "__rocketjob_schedules__"
+KIND = "schedule"  # in the links of jobs: see `rocketjob.jobs.origin`
 TRIES = 5  # for a schedule whose instance others change at the same time
 Action = Literal["create", "update", "overwrite", "keep", "nothing"]
 
@@ -109,7 +111,9 @@ class Step:
             "schedule_declared": _encoded(self.schedule.job_class, declared),
         }
         if self.job is None:
-            return self.schedule.job_class.create(**declared, **remembered)
+            job = self.schedule.job_class(**declared, **remembered)
+            job.created_for = link(KIND, self.schedule.name)
+            return job.submit()
         return self.job.update(**self.changes, **remembered)
 
 

@@ -17,10 +17,13 @@ import secrets
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Protocol
 
+from bson import ObjectId
+
 from rocketjob import Document, Job, application, field
 from rocketjob.base import clock
 from rocketjob.base.errors import HookFailed, ValidationError, is_duplicate_key
 from rocketjob.base.log import Logger
+from rocketjob.jobs.origin import link
 from rocketjob.jobs.store_away import is_away
 from rocketjob.model.query import Query
 from rocketjob.model.record import record_of
@@ -34,6 +37,7 @@ from rocketjob_plugins.files.upload import UploadFileJob
 COLLECTION = "rocket_job.dirmon_files"
 LEASE = timedelta(minutes=2)  # more than the difference between servers' clocks
 DROPPED = "dropped"
+KIND = "dirmon_entry"  # in the links of jobs: see `rocketjob.jobs.origin`
 log = Logger("rocketjob.dirmon")
 TAKEN = Counter("dirmon_files", "files that were taken", labels=("pattern",))
 LAY = Durations(
@@ -48,6 +52,7 @@ class ClaimTaken(Exception):
 class Entry(Protocol):
     """What is needed of a `DirmonEntry`: which job a file is for, and where it is archived."""
 
+    id: ObjectId
     name: str | None
     pattern: str
     job_class_name: str
@@ -65,6 +70,7 @@ class DirmonFile(Document):
     """A file on its way from its folder to its job; its id is the job's.
 
     Attributes:
+        entry_id: the entry that the file matched.
         problem: why a scan could not continue where another one died; it was logged then.
     """
 
@@ -79,6 +85,7 @@ class DirmonFile(Document):
     properties: dict[str, Any] = field(factory=dict)
     description: str | None = None
     encoding: str | None = None
+    entry_id: ObjectId | None = None
     problem: str | None = None
     by: str
     until: datetime
@@ -147,6 +154,7 @@ class Intake:
             properties=cls.seal_properties(entry.properties) if cls else entry.properties,
             description=f"{entry.name or entry.pattern}: {archive.name}",
             encoding=entry.encoding,
+            entry_id=entry.id,
             by=self.by,
             until=clock.now() + LEASE,
         )
@@ -196,6 +204,8 @@ class Intake:
             encoding=claim.encoding,
             job_id=claim.id,
         )
+        if claim.entry_id is not None:  # else an earlier version has taken the file
+            job.created_for = link(KIND, claim.entry_id)
         job.before_created()
         job.validate()
 

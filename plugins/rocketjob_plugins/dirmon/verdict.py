@@ -82,7 +82,7 @@ class Changed:
     """An entry as a plugin wants it for one file."""
 
     def __init__(self, entry: Entry, take: Take) -> None:
-        self._entry = entry
+        self._entry, self.id = entry, entry.id
         self.name, self.pattern = entry.name, entry.pattern
         self.archive_directory, self.encoding = entry.archive_directory, entry.encoding
         self.job_class_name = take.job_class_name or entry.job_class_name

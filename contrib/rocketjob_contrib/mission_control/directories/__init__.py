@@ -16,10 +16,11 @@ from rocketjob_contrib.mission_control.directories import (
     list_page,
     preview_page,
 )
-from rocketjob_contrib.mission_control.directories.finding import entry_in_path
+from rocketjob_contrib.mission_control.directories.finding import as_origin, entry_in_path
 from rocketjob_contrib.mission_control.directories.finding import usable_entry_in_path as usable
 from rocketjob_contrib.mission_control.routes import Route, asked_first, change, get
 from rocketjob_contrib.mission_control.sections import Section
+from rocketjob_plugins.dirmon.intake import KIND
 
 PERMISSIONS = (
     Permission("entries.create", "dirmon"),
@@ -45,6 +46,7 @@ def section() -> Section:
         tabs=list_page.entries,
         templates=str(Path(__file__).parent / "templates"),
         order=40,
+        origins={KIND: as_origin},
     )
 
 

@@ -9,11 +9,14 @@ from starlette.responses import Response
 
 from rocketjob import Job
 from rocketjob.base.passwords import HIDDEN
+from rocketjob.jobs import origin
 from rocketjob.model.encrypted_fields import Sealed
+from rocketjob_contrib.mission_control import related
 from rocketjob_contrib.mission_control.directories.actions import actions_for
 from rocketjob_contrib.mission_control.directories.finding import called, problem_of
 from rocketjob_contrib.mission_control.templating import code, moment
 from rocketjob_plugins.dirmon.entry import DirmonEntry
+from rocketjob_plugins.dirmon.intake import KIND
 from rocketjob_plugins.dirmon.job import DirmonJob
 
 if TYPE_CHECKING:
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 def show(view: View) -> Response:
     """Show an entry."""
     entry: DirmonEntry = view.target
+    created_for = origin.link(KIND, entry.id)
     return view.render(
         "directories/entry.html",
         entry=entry,
@@ -31,6 +35,7 @@ def show(view: View) -> Response:
         facts=_facts(view, entry),
         properties=shown_properties(view, entry.job_class, entry.properties),
         problem=problem_of(entry),
+        jobs=related.created(origin.of_link(created_for), created_for=created_for),
         is_watched=not entry.is_enabled or _is_scanned(),
     )
 

@@ -35,6 +35,12 @@ def entry_in_path(view: View) -> DirmonEntry:
     return shown(entry)
 
 
+def as_origin(id: str) -> tuple[str, str] | None:
+    """Return the path and the name of the entry of an id; None where there is none."""
+    entry = DirmonEntry.where(id=ObjectId(id)).first() if ObjectId.is_valid(id) else None
+    return None if entry is None else (f"/dirmon_entries/{id}", called(shown(entry)))
+
+
 def usable_entry_in_path(view: View) -> DirmonEntry:
     """Return the entry of the id in the path, to be changed, copied or enabled.
 

@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from rocketjob_contrib.mission_control.access import Permission
-from rocketjob_contrib.mission_control.jobs import actions, edit, job_page, list_page, tabs, waiting
+from rocketjob_contrib.mission_control.jobs import (
+    actions,
+    edit,
+    job_page,
+    list_page,
+    related,
+    tabs,
+    waiting,
+)
 from rocketjob_contrib.mission_control.jobs.finding import job_in_path
 from rocketjob_contrib.mission_control.routes import Route, asked_first, change, get
 from rocketjob_contrib.mission_control.sections import Section
@@ -57,6 +65,7 @@ def _job() -> list[Route]:
     return [
         get("/jobs/{id}", job_page.show, target=job_in_path),
         get("/jobs/{id}/explain", waiting.show, target=job_in_path),
+        get("/jobs/{id}/related", related.show, target=job_in_path),
         get("/jobs/{id}/edit", edit.show, "jobs.edit", job_in_path),
         change("/jobs/{id}", edit.save, "jobs.edit", job_in_path, ("POST", "PUT", "PATCH")),
     ]

@@ -31,6 +31,7 @@ def panels_of(view: View, job: Job) -> list[Panel]:
         _values("Attributes", facts.attributes_of(job), 70),
         _history(job),
         _audit(job),
+        _panel("Related jobs", "related_panel", {}, 88, wide=True),
     )
     return [panel for panel in candidates if panel is not None]
 
