@@ -17,7 +17,7 @@ Its rooms, each a module:
 - `site`: what all requests share; `view`, `templating`, `cookies`: what a view has
 - `lists`, `tables`, `asking`: what pages have in common: lists, the same as JSON, and the question
   before an action
-- `jobs/`, `servers/`, `workers/`, `directories/`: what the pages show
+- `jobs/`, `servers/`, `workers/`, `directories/`, `charts/`: what the pages show
 - `hosts/`: how it is part of an application of Django or Flask
 - `hookspecs`: how other plugins add pages, and panels to the page of a job
 """
@@ -99,8 +99,11 @@ def register_commands(cli: click.Group) -> None:
 
 @hookimpl
 def register_pages() -> list[Section]:
+    from rocketjob import application  # for start-up time
+
     try:
         from rocketjob_contrib.mission_control import (  # these need the extra
+            charts,
             directories,
             jobs,
             servers,
@@ -111,7 +114,10 @@ def register_pages() -> list[Section]:
             raise
         return []  # without the extra there is no `rocketjob web`, and nothing is wrong with that
 
-    return [jobs.section(), servers.section(), workers.section(), directories.section()]
+    sections = [jobs.section(), servers.section(), workers.section(), directories.section()]
+    if "metrics" in application.current().plugins.names:
+        sections.append(charts.section())
+    return sections
 
 
 @hookimpl

@@ -24,6 +24,12 @@ class Forbidden(WebError):
     status, title = 403, "Not allowed"
 
 
+class Unreadable(WebError):
+    """What is stored was written by something else."""
+
+    status, title = 409, "Cannot be read"
+
+
 class TooLarge(WebError):
     """More was sent than is read."""
 

@@ -18,6 +18,7 @@ from rocketjob.server.server import Server
 from rocketjob.states import history
 from rocketjob_plugins.batch import Batch, InputCategory, OutputCategory, Statistics
 from rocketjob_plugins.cron import Cron
+from rocketjob_plugins.demo import counted
 from rocketjob_plugins.dirmon.entry import DirmonEntry
 from rocketjob_plugins.retry import Retry
 
@@ -80,6 +81,7 @@ def populate() -> None:
     _imports()
     _say_what_is_in_work()
     _entries()
+    counted.count(rng)
 
 
 def remove() -> None:
@@ -87,6 +89,7 @@ def remove() -> None:
     for job_class in (DemoMailJob, DemoReportJob, DemoImportJob):
         job_class.destroy_all()
     Server.where({"name": {"$in": list(HOSTS)}}).delete_all()
+    counted.forget()
     names = [name for name, *_ in ENTRIES]
     DirmonEntry.where({"name": {"$in": names}, "job_class_name": ENTRY_CLASS}).delete_all()
 

@@ -38,6 +38,10 @@ class BrowserReconciliationOfTheCustomersOfAllSubsidiariesByTheirNumbersJob(Job)
     def perform(self): ...
 
 
+class BrowserChartedJob(Job):
+    def perform(self): ...
+
+
 LOOKS = [(1280, "light"), (1280, "dark"), (390, "light"), (390, "dark")]
 
 
@@ -70,7 +74,7 @@ def paths_of(served):
     }
     paths, asked = ["/preferences", "/nothing/here"], set()
     for section, route in served._app.state.site.routes:
-        if "GET" not in route.methods or route.path.endswith(".json"):
+        if "GET" not in route.methods or route.path.endswith((".json", ".csv")):
             continue
         if route.view.__qualname__.startswith("asking."):
             if route.view.__module__ in asked:
@@ -420,6 +424,42 @@ def test_a_job_is_edited_in_a_real_form_which_changes_only_what_was_touched(serv
     assert (job.description, job.recipient) == ("a\r\nb\n\n", "\nbegins with a line break")
 
 
+def complete_one():
+    job = BrowserChartedJob.create()
+    job.start("batch-01:34521:1")
+    job.complete()
+
+
+def test_P04_charts_are_drawn_from_their_tables_and_go_on_living(served, chromium):
+    with page_of(chromium) as page:
+        page.goto(f"{served.address}/jobs/failed")
+        page.locator("#live-state[data-state]").wait_for()  # by the stream, or by asking
+        page.click("nav.sections >> text=Metrics")  # which brings the scripts with it
+        page.locator("#plot-run .uplot").wait_for()
+        complete_one()
+        page.click("td.cell-name >> text=BrowserChartedJob")
+        page.wait_for_function(COMPLETED, arg=1)
+        page.evaluate("document.querySelector('#plot-throughput .uplot').mark = 'the same'")
+        complete_one()
+        page.wait_for_function(COMPLETED, arg=2)
+        assert page.evaluate("document.querySelector('#plot-throughput .uplot').mark") == "the same"
+        assert not page.locator("svg.drawn").first.is_visible()
+
+
+# How many the table says have completed in all.
+COMPLETED = """number => number == [...document.querySelectorAll("#table-throughput tbody tr")]
+    .map(row => Number(row.cells[1].textContent)).reduce((sum, each) => sum + each, 0)"""
+
+
+def test_P64_charts_need_no_script(served, chromium):
+    with page_of(chromium, scripts=False) as page:
+        page.goto(f"{served.address}/charts?for=7d")
+        assert page.locator("svg.drawn").first.is_visible()
+        assert not page.locator(".plot").first.is_visible()
+        page.click("#table-wait >> xpath=ancestor::details >> summary")
+        assert page.locator("#table-wait").is_visible()
+
+
 def test_shift_click_sorts_by_a_further_column(served, chromium):
     with page_of(chromium) as page:
         page.goto(f"{served.address}/jobs/queued?sort=-priority")
@@ -468,6 +508,7 @@ SHOTS = {
     "workers": ("/active_workers", 1280, "light"),
     "directories": ("/dirmon_entries", 1280, "light"),
     "entry": ("/dirmon_entries/{entry}/edit", 1280, "light"),
+    "charts": ("/charts?for=7d", 1280, "light"),
     "failed-dark": ("/jobs/{failed}", 1280, "dark"),
     "phone": ("/jobs/running", 390, "dark"),
 }
@@ -509,6 +550,8 @@ def test_the_screenshots_of_the_documentation(served, chromium, tmp_path):
                 page.locator("#live-state[data-state]").wait_for()  # by the stream, or by asking
             if name == "waits":
                 page.locator("#reasons p.muted").wait_for()
+            if name == "charts":
+                page.locator("#plot-run .uplot").wait_for()
             picture = page.screenshot()
             assert len(picture) > 10_000, name
             if folder != tmp_path:

@@ -305,7 +305,7 @@ def test_a_page_for_somebody_who_is_signed_in_names_him_or_her(rocketjob):
 def test_W21_files_of_others_are_as_they_were_published():
     lines = (FOLDER / "MANIFEST").read_text().splitlines()[1:]
     listed = {line.split()[1]: line.split()[0] for line in lines}
-    others = {path.name for path in FOLDER.glob("*.min.js")}
+    others = {path.name for path in FOLDER.glob("*.min.*")}
     assert set(listed) == others
     for name, digest in listed.items():
         assert hashlib.sha256((FOLDER / name).read_bytes()).hexdigest() == digest

@@ -20,4 +20,4 @@ def test_W21_the_wheel_has_every_page_style_script_icon_and_licence():
     assert any(path.endswith(".html") for path in wanted) and not wanted - packed
     static = "rocketjob_contrib/mission_control/static"
     assert {f"{static}/{name}" for name in Assets().marks} <= packed
-    assert {f"{static}/LICENSES/{name}.txt" for name in ("htmx", "lucide")} <= packed
+    assert {f"{static}/LICENSES/{name}.txt" for name in ("htmx", "lucide", "uplot")} <= packed

@@ -54,6 +54,27 @@ document.addEventListener("click", (event) => {
   window.location.assign(present);
 });
 
+// --- what only some pages need comes with the first of them ------------------------------------
+
+(() => {
+  const asked = new Set();
+  const add = (kind, addresses, make) => {
+    for (const address of (addresses || "").split(" ").filter(Boolean)) {
+      if (asked.has(address)) continue;
+      asked.add(address);
+      document.head.append(Object.assign(document.createElement(kind), make(address)));
+    }
+  };
+  const bring = () => {
+    for (const place of document.querySelectorAll("[data-scripts]")) {
+      add("link", place.dataset.styles, (href) => ({ rel: "stylesheet", href }));
+      add("script", place.dataset.scripts, (src) => ({ src, async: false })); // in their order
+    }
+  };
+  document.addEventListener("htmx:after:swap", bring);
+  bring();
+})();
+
 // --- live: the store is watched by the server; a page then asks for itself again --------------
 
 (() => {
