@@ -28,6 +28,7 @@ from rocketjob.model.types import codec_for
 from rocketjob.states import history
 from rocketjob.states.machine import Change
 from rocketjob.store import Filter, Stored, Update, Write
+from rocketjob.store.away import is_away
 
 COLLECTION = "rocket_job.jobs"
 INDEX: dict[str, Any] = {
@@ -265,7 +266,11 @@ def reclaiming(job: Any, crashed: str | None, reason: str, crash_limit: int) -> 
         if job.interruptions >= crash_limit:
             message = f"{crashed}; {job.interruptions} crashes while it ran this job"
             name, arguments = "fail", {"reason": WorkerCrashed(message)}
-    return _prepared(job, name, arguments)
+    try:
+        return _prepared(job, name, arguments)
+    except BaseException:
+        job.interruptions -= bool(crashed)
+        raise
 
 
 def _prepared(job: Any, name: str, arguments: dict[str, Any]) -> Change:
@@ -273,7 +278,9 @@ def _prepared(job: Any, name: str, arguments: dict[str, Any]) -> Change:
     change = Change(job, job.event_called(name), arguments)
     try:
         change.prepare()
-    except Exception:
+    except Exception as error:
+        if is_away(error):
+            raise  # whoever reclaims comes again
         job.logger.exception("a callback raised while the job was reclaimed")
         change = Change(job, job.event_called(name), arguments)
         change.prepare(callbacks=False)

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
-from rocketjob.base.errors import HookFailed, Snooze, StoreUnavailable
+from rocketjob.base.errors import Snooze
 from rocketjob.jobs.claims import claim_of
-from rocketjob.store import context
+from rocketjob.store.away import is_away
 
 if TYPE_CHECKING:
     from rocketjob.jobs.job import Job
@@ -43,9 +43,3 @@ def waits_for_store(
             raise Snooze(AGAIN_AFTER, f"the store was out of reach: {error}") from error
 
     return patient
-
-
-def is_away(error: BaseException) -> bool:
-    """Return whether an error says that a store cannot be used for now, also within a plugin's."""
-    cause = error.__cause__ if isinstance(error, HookFailed) and error.__cause__ else error
-    return isinstance(cause, StoreUnavailable) or context.current().store.is_transient(cause)

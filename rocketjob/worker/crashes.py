@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from rocketjob.base.errors import NotFound, StateConflict, WorkerCrashed
 from rocketjob.jobs import claims
 from rocketjob.store import context
+from rocketjob.worker.prepared import prepared
 
 if TYPE_CHECKING:
     from rocketjob.jobs.job import Job
@@ -21,11 +22,14 @@ class OwnProcessEnded(WorkerCrashed):
     """The process of its own in which it was performed has ended by itself."""
 
 
-def again_after_crash(job: Job, error: BaseException, commit: Callable[[Change], None]) -> bool:
+def again_after_crash(
+    job: Job, error: BaseException, commit: Callable[[Change], None], waits: bool
+) -> bool:
     """Queue a job again whose own process has ended by itself, or fail it after too many crashes.
 
     Args:
         commit: writes the change.
+        waits: while the store is out of reach.
 
     Returns:
         whether that was so.
@@ -33,8 +37,9 @@ def again_after_crash(job: Job, error: BaseException, commit: Callable[[Change],
     if not isinstance(error, OwnProcessEnded) or job.is_new or not job.is_running:
         return False
     limit = context.current().config.crash_limit
-    change = claims.reclaiming(job, str(error), str(error), limit)
-    job.logger.warning("crashed", reason=str(error), crashes=job.interruptions, limit=limit)
+    reason = str(error)
+    change = prepared(job, waits, lambda: claims.reclaiming(job, reason, reason, limit))
+    job.logger.warning("crashed", reason=reason, crashes=job.interruptions, limit=limit)
     try:
         commit(change)
     except (StateConflict, NotFound) as lost:

@@ -35,6 +35,7 @@ from rocketjob.jobs.fit import refuse_newer
 from rocketjob.jobs.holds import Hold
 from rocketjob.jobs.performance import performance_of
 from rocketjob.jobs.performing import now_performing
+from rocketjob.jobs.store_away import waits_for_store
 from rocketjob.model.document import load_into
 from rocketjob.model.record import record_of
 from rocketjob.states.machine import Change
@@ -45,6 +46,7 @@ from rocketjob.worker.contexts import in_fresh_context
 from rocketjob.worker.crashes import again_after_crash
 from rocketjob.worker.forks import EndingHere
 from rocketjob.worker.limits import GiveUp, Limits, still_held, within_limits
+from rocketjob.worker.prepared import changed
 
 if TYPE_CHECKING:
     from rocketjob.jobs.job import Job
@@ -87,6 +89,11 @@ class Worker:
     def known_as(self) -> str | None:
         """The name under which an error is stored; a job that is run inline has no worker."""
         return None if self.inline else self.name
+
+    @property
+    def waits(self) -> bool:
+        """Whether it waits where a job cannot be ended since the store is out of reach."""
+        return self.queue is not None
 
     def hold_back(self, job: Job, hold: Hold, filter: Filter) -> None:
         """Release a claimed job, and leave it and its like alone until the next re-check."""
@@ -239,7 +246,7 @@ def work_simple_job(job: Job, worker: Worker) -> None:
     """Start, perform and end a job that has one perform."""
     try:
         if not worker.inline:
-            run_start_callbacks(job)
+            _start_callbacks(job)
         if not job.is_running:
             return save_where_it_is(job)
         value = watched(
@@ -249,7 +256,10 @@ def work_simple_job(job: Job, worker: Worker) -> None:
     except BaseException as error:
         if is_lost(job, error):
             raise
-        if not (ends_as_asked(job, error, worker) or again_after_crash(job, error, worker.commit)):
+        if not (
+            ends_as_asked(job, error, worker)
+            or again_after_crash(job, error, worker.commit, worker.waits)
+        ):
             fail(job, error, worker)
         if worker.inline:
             raise
@@ -292,6 +302,12 @@ def _in_wrappers(job: Job, perform: Callable[[], Any], part: int | None) -> Any:
     if not plugins.listens("perform", type(job)):
         return perform()
     return plugins.around("perform", perform, job=job, part=part)
+
+
+@waits_for_store
+def _start_callbacks(job: Job) -> None:
+    """Run them; where they cannot reach the store, the job is started again later."""
+    run_start_callbacks(job)
 
 
 def run_start_callbacks(job: Job) -> None:
@@ -357,9 +373,8 @@ def finish(job: Job, value: Any, worker: Worker) -> None:
     before = job.result
     if job.collect_output:
         job.result = value if isinstance(value, dict) else {"result": value}
-    change = Change(job, job.__events__["complete"])
     try:
-        change.prepare(save=not job.is_new)
+        change = changed(job, worker.waits, "complete", {})
     except BaseException:
         job.result = before  # it may be what is not valid
         raise
@@ -395,9 +410,7 @@ def ends_as_asked(job: Job, error: BaseException, worker: Worker) -> bool:
         return False
     job.logger.info(name, reason=str(error))
     try:
-        change = Change(job, job.event_called(name), arguments)
-        change.prepare()
-        worker.commit(change)
+        worker.commit(changed(job, worker.waits, name, arguments))
     except (StateConflict, NotFound) as lost:
         job.logger.warning(type(lost).__name__, reason=str(lost))
     except BaseException as problem:
@@ -466,9 +479,8 @@ def _failing(job: Job, error: BaseException, worker: Worker) -> Change | None:
     if not job.may("fail"):
         job.exception = JobException.of(error, worker.known_as)
         return None
-    change = Change(job, job.__events__["fail"], {"reason": error, "worker_name": worker.known_as})
-    change.prepare(save=not job.is_new)
-    return change
+    arguments = {"reason": error, "worker_name": worker.known_as}
+    return changed(job, worker.waits, "fail", arguments)
 
 
 def _store_failure_alone(job: Job, error: BaseException, worker: Worker) -> None:

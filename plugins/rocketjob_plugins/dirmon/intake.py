@@ -24,11 +24,11 @@ from rocketjob.base import clock
 from rocketjob.base.errors import HookFailed, ValidationError, is_duplicate_key
 from rocketjob.base.log import Logger
 from rocketjob.jobs.origin import link
-from rocketjob.jobs.store_away import is_away
 from rocketjob.model.query import Query
 from rocketjob.model.record import record_of
 from rocketjob.server.metrics import Counter, Durations
 from rocketjob.store import Unit, Write
+from rocketjob.store.away import is_away
 from rocketjob_plugins.batch.streams.names import is_url
 from rocketjob_plugins.dirmon.folder import Archive, DirmonError, FileState, Folder, why
 from rocketjob_plugins.dirmon.folders import folder_of

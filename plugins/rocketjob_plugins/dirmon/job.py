@@ -8,8 +8,9 @@ from typing import Any
 
 from rocketjob import Job, field
 from rocketjob.base.errors import InvalidTransition, NotFound
-from rocketjob.jobs.store_away import is_away, waits_for_store
+from rocketjob.jobs.store_away import waits_for_store
 from rocketjob.server.server import Server
+from rocketjob.store.away import is_away
 from rocketjob_plugins.cron import Cron
 from rocketjob_plugins.dirmon.entry import DirmonEntry
 from rocketjob_plugins.dirmon.folder import DirmonError, FileState, FolderAway, Problem

@@ -9,8 +9,8 @@ import attrs
 
 from rocketjob import Job, application
 from rocketjob.base.errors import RocketJobError
-from rocketjob.jobs.store_away import is_away
 from rocketjob.model.registry import lookup
+from rocketjob.store.away import is_away
 from rocketjob_plugins.dirmon.folder import Archive, FileState
 from rocketjob_plugins.dirmon.intake import Entry
 from rocketjob_plugins.files.upload import misfits

@@ -11,11 +11,12 @@ from bson import ObjectId
 from rocketjob import Hold, Job, before, field, hookimpl, only_for, validate
 from rocketjob.base.errors import RocketJobError, StateConflict, ValidationError
 from rocketjob.jobs.job import job_class
-from rocketjob.jobs.store_away import is_away, waits_for_store
+from rocketjob.jobs.store_away import waits_for_store
 from rocketjob.model.document import Document
 from rocketjob.model.fields import read_only_field
 from rocketjob.model.registry import lookup
 from rocketjob.model.validation import Errors, check_fields
+from rocketjob.store.away import is_away
 from rocketjob_plugins.batch.settings import within_reach
 from rocketjob_plugins.batch.streams import StreamError
 from rocketjob_plugins.batch.streams.options import text_encoding

@@ -1,4 +1,4 @@
-"""The included jobs that use the store themselves wait where it is out of reach; nothing fails."""
+"""Where the store is out of reach while a job works or ends, it waits; nothing fails for that."""
 
 import os
 from datetime import timedelta
@@ -6,16 +6,17 @@ from typing import ClassVar
 
 import pytest
 
-from rocketjob import Job, StoreUnavailable
+from rocketjob import Job, StoreUnavailable, after, before, waits_for_store
 from rocketjob.base.errors import HookFailed
-from rocketjob.jobs.store_away import waits_for_store
+from rocketjob.worker import prepared
 from rocketjob_plugins.batch import Batch
+from rocketjob_plugins.cron import Cron
 from rocketjob_plugins.dirmon import DirmonEntry, DirmonJob
 from rocketjob_plugins.dirmon.intake import Intake
 from rocketjob_plugins.dirmon.local_folder import LocalFolder
 from rocketjob_plugins.files import UploadFileJob
 from rocketjob_plugins.housekeeping import HousekeepingJob
-from support.runtime import FlakyStore
+from support.runtime import FlakyStore, queue_of
 
 
 class AwayLinesJob(Batch, Job):
@@ -174,3 +175,108 @@ def test_housekeeping_waits(rocketjob, monkeypatch):
     later(rocketjob)
     assert (len(calls), job.reload().failure_count) == (2, 0)
     assert not HousekeepingJob.where(state="failed").exists()
+
+
+# --- what every job has ----------------------------------------------------------------------
+
+
+class AwaySeriesJob(Cron, Job):
+    cron_schedule = "0 1 * * * UTC"
+    destroy_on_complete = False
+    performed: ClassVar[list] = []
+    fails: ClassVar = False
+
+    def perform(self):
+        self.performed.append(self.id)
+        if self.fails:
+            raise ValueError("bad luck")
+
+
+class AwayStartJob(Job):
+    destroy_on_complete = False
+    started: ClassVar = 0
+
+    @after("start")
+    def ask(self):
+        type(self).started += 1
+        if self.started == 1:
+            raise StoreUnavailable("the cable is out")
+
+    def perform(self): ...
+
+    @before("complete")
+    def say(self):
+        raise StoreUnavailable("another cable")
+
+
+class AwayRequeuedJob(Job):
+    def perform(self): ...
+
+    @before("requeue")
+    def ask(self):
+        raise StoreUnavailable("the cable is out")
+
+
+class AwayEndJob(Batch, Job):
+    destroy_on_complete = False
+    asked: ClassVar = 0
+
+    def perform(self, record): ...
+
+    @after("batch")
+    def ask(self):
+        type(self).asked += 1
+        if self.asked == 1:
+            raise StoreUnavailable("the cable is out")
+
+
+@pytest.fixture
+def at_once(monkeypatch):
+    monkeypatch.setattr(prepared, "RETRY_SECONDS", (0.0, 0.0))
+
+
+@pytest.mark.parametrize("fails", [False, True], ids=["completes", "fails"])
+def test_a_series_goes_on_whose_end_could_not_ask_the_store(rocketjob, monkeypatch, at_once, fails):
+    monkeypatch.setattr(AwaySeriesJob, "fails", fails)
+    monkeypatch.setattr(AwaySeriesJob, "performed", [])
+    job = AwaySeriesJob.create()
+    calls = away_once(monkeypatch, Job, "edits_by_others")
+    rocketjob.travel(timedelta(days=1))
+    rocketjob.work_off()
+    assert len(calls) > 1
+    assert AwaySeriesJob.performed == [job.id]
+    assert job.reload().state == ("failed" if fails else "completed")
+    assert (job.exception is None) or job.exception.class_name == "ValueError"
+    assert [each.id != job.id for each in AwaySeriesJob.where(state="queued")] == [True]
+
+
+def test_a_job_whose_start_could_not_ask_the_store_is_started_again(
+    rocketjob, monkeypatch, at_once
+):
+    monkeypatch.setattr(AwayStartJob, "started", 0)
+    job = AwayStartJob.create()
+    rocketjob.work_off()
+    assert (job.reload().state, job.failure_count) == ("queued", 0)
+    later(rocketjob)
+    # What always says so, though the store answers, is no outage.
+    assert (job.reload().state, job.exception.message) == ("failed", "another cable")
+
+
+def test_a_job_is_not_reclaimed_while_its_callbacks_cannot_ask_the_store(rocketjob):
+    job = AwayRequeuedJob.create()
+    (claimed,) = queue_of(rocketjob).claim(1)
+    with pytest.raises(StoreUnavailable):
+        claimed.recover("it was killed", "gone", 5)
+    assert (claimed.interruptions, job.reload().state) == (0, "running")
+
+
+def test_a_batch_whose_end_could_not_ask_the_store_ends_later(rocketjob, monkeypatch):
+    monkeypatch.setattr(AwayEndJob, "asked", 0)
+    job = AwayEndJob()
+    job.upload([1, 2, 3])
+    job.save()
+    rocketjob.work_off()
+    assert (job.reload().state, AwayEndJob.asked) == ("queued", 1)
+    rocketjob.travel(timedelta(minutes=2))
+    rocketjob.work_off()
+    assert (job.reload().state, AwayEndJob.asked) == ("completed", 2)

@@ -9,8 +9,8 @@ from rocketjob.base.errors import NotFound, StateConflict, StoreError
 from rocketjob.base.text import counted
 from rocketjob.jobs import claims
 from rocketjob.model.document import load_into
-from rocketjob.states.machine import Change
 from rocketjob.worker import runner
+from rocketjob.worker.prepared import changed
 from rocketjob_plugins.batch.streams.errors import StreamError
 from rocketjob_plugins.batch.work.begin import open_to_all
 from rocketjob_plugins.batch.work.persist import persistently
@@ -38,7 +38,7 @@ def finish_if_done(job: BatchModel, worker: Worker) -> None:
     if counts.get("queued") or counts.get("running"):
         return
     if counts.get("failed"):
-        return _fail_for_slices(job, counts["failed"])
+        return _fail_for_slices(job, worker, counts["failed"])
     if not counts and (elsewhere := job.slices_are_elsewhere()):
         return _refuse_the_end(job, worker, elsewhere)
     if not persistently(job, lambda: _take_over_the_end(job, worker)):
@@ -70,10 +70,10 @@ def _finish_inline(job: BatchModel) -> None:
             job.complete(save=False)
 
 
-def _fail_for_slices(job: BatchModel, failed: int) -> None:
-    change = Change(job, job.__events__["fail"], {"reason": _reason(job, failed)})
+def _fail_for_slices(job: BatchModel, worker: Worker, failed: int) -> None:
+    arguments = {"reason": _reason(job, failed)}
     try:
-        change.prepare()
+        change = changed(job, worker.waits, "fail", arguments)
         change.write()
     except StateConflict:
         return  # another worker was first
@@ -109,9 +109,7 @@ def _end(job: BatchModel, worker: Worker) -> None:
     _run_after_batch(job)
     if not job.is_running:
         return runner.save_where_it_is(job)
-    change = Change(job, job.__events__["complete"])
-    change.prepare()
-    worker.commit(change)
+    worker.commit(changed(job, worker.waits, "complete", {}))
 
 
 def _run_after_batch(job: BatchModel) -> None:

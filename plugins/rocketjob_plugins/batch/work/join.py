@@ -39,7 +39,7 @@ def work_batch_job(job: BatchModel, worker: Worker) -> None:
     except (ClaimLost, NotFound, StateConflict):
         raise
     except BaseException as error:
-        if _cannot_begin(job, error, worker):
+        if _has_no_store(job, error, worker):
             _wait_for_slices(job, error, worker)
         elif claims.claim_of(job) is not None or worker.inline:
             if not runner.stops_as_asked(job, error, worker):
@@ -55,13 +55,13 @@ def work_batch_job(job: BatchModel, worker: Worker) -> None:
         worker.working_on(job)
 
 
-def _cannot_begin(job: BatchModel, error: BaseException, worker: Worker) -> bool:
-    """Return whether the job has not begun because the store of its slices is away.
+def _has_no_store(job: BatchModel, error: BaseException, worker: Worker) -> bool:
+    """Return whether the job has not begun, or ended, because the store of its slices is away.
 
     What its callbacks call may raise the same errors of another store, so this one is looked at.
     """
-    begins = job.sub_state in (None, "before") and claims.claim_of(job) is not None
-    if not begins or worker.inline or not isinstance(error, Exception) or not are_away(error):
+    is_alone = job.sub_state != "processing" and claims.claim_of(job) is not None
+    if not is_alone or worker.inline or not isinstance(error, Exception) or not are_away(error):
         return False
     try:
         job.input.collection.find_one({}, {"_id": 1})
@@ -71,7 +71,7 @@ def _cannot_begin(job: BatchModel, error: BaseException, worker: Worker) -> bool
 
 
 def _wait_for_slices(job: BatchModel, error: BaseException, worker: Worker) -> None:
-    """Queue the job again; when it begins, it takes back what its callbacks have uploaded."""
+    """Queue the job again: it begins, or ends, once more, as after a crash."""
     job.logger.warning("deferred: the store of its slices is away", error=message_of(error))
     text = f"the store of its slices is out of reach: {message_of(error)}"
     worker.hold_back(job, Hold("slices_are_away", text), {"_id": job.id})
