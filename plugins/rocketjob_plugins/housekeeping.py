@@ -33,7 +33,9 @@ from rocketjob import Job, UnknownJob, events, field, hookimpl
 from rocketjob.application import current
 from rocketjob.base import clock
 from rocketjob.base.errors import NotFound
+from rocketjob.base.text import relative
 from rocketjob.jobs import removal
+from rocketjob.jobs.claims import COLLECTION
 from rocketjob.jobs.store_away import waits_for_store
 from rocketjob.model.document import Document
 from rocketjob.model.registry import lookup
@@ -226,11 +228,26 @@ def register_jobs() -> list[type[Job]]:
 
 
 def _is_there(patient: Patient) -> Iterator[Finding]:
-    """Say for the verdict that nothing is ever removed."""
-    if not has_series(HousekeepingJob):
-        message = "there is no housekeeping: what is old is never removed"
+    """Say for the verdict that what is old is never removed, where there is something old."""
+    if not has_series(HousekeepingJob) and (old := _oldest(patient.store)):
+        message = f"there is no housekeeping, and what is old is never removed, such as {old}"
         advice = "create it: rocketjob enqueue HousekeepingJob"
         yield Finding("housekeeping", WARNING, message, advice)
+
+
+def _oldest(store: Store) -> str | None:
+    """Name a job that housekeeping would have removed by now, by its defaults; None without any."""
+    for state in ("completed", "failed", "aborted"):
+        retention: timedelta = HousekeepingJob.fields()[f"{state}_retention"].default
+        old = {"$exists": True, "$lt": clock.now() - retention}
+        filter, order = {"state": state, "completed_at": old}, [("completed_at", 1)]
+        stored = store.collection(COLLECTION).find_one(
+            filter, {"_type": 1, "completed_at": 1}, sort=order
+        )
+        if stored is not None:
+            verb = "was aborted" if state == "aborted" else state
+            return f"{stored['_type']}, which {verb} {relative(stored['completed_at'])}"
+    return None
 
 
 @hookimpl

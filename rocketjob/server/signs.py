@@ -1,4 +1,4 @@
-"""The kernel's own signs for the verdict: jobs that have failed, servers, and jobs that wait."""
+"""The kernel's own signs for the verdict: servers, and jobs that wait."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from rocketjob.server.server import Server
 from rocketjob.server.waiting_checks import RESUME
 from rocketjob.store import Collection, Filter, Stored
 
-RECENT = timedelta(hours=1)  # a failure is a problem, and later something to look at
 LONG_WAIT = timedelta(minutes=10)
 LONG_STOP = timedelta(minutes=5)
 COUNTED = 10_000  # nobody reads more, and counting millions takes long
@@ -29,7 +28,6 @@ WAITING = (*("_id", "_type", "priority", "created_at", "run_at", HISTORY), "thro
 def kernel_signs() -> list[Check]:
     """Return the kernel's own signs."""
     return [
-        Check("jobs", failures),
         Check("servers", servers),
         Check("the queue", oldest),
     ]
@@ -38,26 +36,6 @@ def kernel_signs() -> list[Check]:
 def up_to(number: int, noun: str) -> str:
     """Say a number that was counted up to `COUNTED` + 1."""
     return f"over {counted(COUNTED, noun)}" if number > COUNTED else counted(number, noun)
-
-
-# --- jobs that have failed -----------------------------------------------------------------------
-
-
-def failures(patient: Patient) -> Iterator[Finding]:
-    """Look for jobs that are failed: lately, or for longer."""
-    jobs, begin = patient.store.collection(COLLECTION), clock.now() - RECENT
-    recent, older = ({"$gte": begin}, PROBLEM), ({"$lt": begin}, WARNING)
-    for when, status in (recent, older):
-        filter: Filter = {"state": "failed", "completed_at": {"$exists": True, **when}}
-        count = jobs.count_documents(filter, limit=COUNTED + 1)
-        if not count:
-            continue
-        first = jobs.find_one(filter, {"completed_at": 1}, sort=[("completed_at", 1)])
-        since = f" since {first['completed_at']:%H:%M} UTC" if first and status == PROBLEM else ""
-        verb = "has failed" if count == 1 else "have failed"
-        message = f"{up_to(count, 'job')} {verb}{since or ' more than an hour ago'}"
-        advice = "see why: rocketjob jobs list --state failed"
-        yield Finding("jobs", status, message, advice, {"state": "failed", "count": count})
 
 
 # --- servers -------------------------------------------------------------------------------------

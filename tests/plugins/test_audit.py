@@ -27,6 +27,7 @@ from rocketjob_plugins import audit
 from rocketjob_plugins.batch import Batch, mending
 from rocketjob_plugins.cron import Cron, scheduled
 from rocketjob_plugins.dirmon.entry import DirmonEntry
+from rocketjob_plugins.failures import groups_of, look
 from support.jobs import KeptJob, PassingJob, job_in, stored
 from support.web import as_role
 
@@ -156,6 +157,12 @@ def _server():
     return server.started()
 
 
+def _failed():
+    job_in("failed")
+    (group,) = groups_of(look())
+    return group.key
+
+
 def _enabled():
     return _entry().enable()
 
@@ -184,6 +191,7 @@ CHANGES = {
     ),
     "shell": lambda: ("shell", "-c", "KeptJob.create(text='x')"),
     "enqueue": lambda: ("enqueue", "support.jobs:KeptJob", "text=x"),
+    "failures": lambda: ("failures", _failed(), "--acknowledge"),
     "jobs abort": lambda: ("jobs", "abort", job_in("queued").id),
     "jobs destroy": lambda: ("jobs", "destroy", job_in("queued").id),
     "jobs event": lambda: ("jobs", "event", "abort", job_in("queued").id),
@@ -291,6 +299,7 @@ ROUTES = {
     *(f"/servers/{{id}}/{order}" for order in (*SERVER_ORDERS, "resume", "destroy")),
     *(f"/jobs/{{id}}/{do}" for do in ("update_slice", "delete_line", "retry_slice")),
     *(f"/dirmon_entries/{{id}}/{do}" for do in ("replicate", "enable", "disable", "destroy")),
+    *("/failures/{id}/retry", "/failures/{id}/acknowledge"),
     *("/jobs/{id}", "/servers/{id}", "/servers/update_all", "/dirmon_entries"),
     "/dirmon_entries/{id}",
 }

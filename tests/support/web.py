@@ -10,8 +10,14 @@ from html.parser import HTMLParser
 
 from starlette.testclient import TestClient
 
+from rocketjob import Job
+from rocketjob.base import clock
+from rocketjob.server.verdict import OK, Verdict
 from rocketjob.store import context
 from rocketjob_contrib.mission_control import Identity, WebSettings, create_app
+from rocketjob_contrib.mission_control.watch import Sight, Watch
+from rocketjob_plugins.failures import groups_of, look
+from rocketjob_plugins.failures.groups import key_of
 
 VOID = {"meta", "link", "input", "br", "hr", "img", "use", "path", "circle", "rect", "line"}
 
@@ -94,9 +100,28 @@ def cells(response, key):
     return [" ".join(unescape(re.sub(r"<[^>]*>", _gap, cell)).split()) for cell in found]
 
 
+class WebFailingJob(Job):
+    """What the pages of failures are shown with."""
+
+    destroy_on_complete = False
+    text: str = "state 'ZZ' in line 1"
+
+    def perform(self): ...
+
+
+def a_group_of_failures(*texts):
+    """Return the key of a group of failed jobs with these messages."""
+    for text in texts or ("state 'ZZ' in line 1",):
+        WebFailingJob.create(text=text).fail(ValueError(text))
+    return key_of("WebFailingJob", "ValueError", (texts or ("state 'ZZ' in line 1",))[0])
+
+
 @contextmanager
 def counted_calls():
-    """Count the calls of the store, by what is called."""
+    """Count the calls of the store that a page makes, by what is called.
+
+    The whole is looked at for all pages together, see `watch`: that is no page's own.
+    """
     store = context.current().store
     calls = []
     original = type(store).collection
@@ -115,12 +140,17 @@ def counted_calls():
     def collection(name):
         return Counting(original(store, name))
 
+    seen = Sight(
+        verdict=Verdict(level=OK, at=clock.now()), failures=look(), groups=groups_of(look())
+    )
+    watched, Watch.sight = Watch.sight, lambda self: seen
     store.collection = collection
     for name in counting:
         _count(store, name, calls)
     try:
         yield calls
     finally:
+        Watch.sight = watched
         del store.collection
         for name in counting:
             del store.__dict__[name]

@@ -105,6 +105,7 @@ def register_pages() -> list[Section]:
         from rocketjob_contrib.mission_control import (  # these need the extra
             charts,
             directories,
+            failures,
             jobs,
             servers,
             workers,
@@ -117,6 +118,8 @@ def register_pages() -> list[Section]:
     sections = [jobs.section(), servers.section(), workers.section(), directories.section()]
     if "metrics" in application.current().plugins.names:
         sections.append(charts.section())
+    if "failures" in application.current().plugins.names:
+        sections.append(failures.section())
     return sections
 
 

@@ -20,6 +20,7 @@ from rocketjob_contrib.mission_control.cookies import FLASH, Look, Message, pack
 from rocketjob_contrib.mission_control.errors import Forbidden
 from rocketjob_contrib.mission_control.requests import Form
 from rocketjob_contrib.mission_control.security import CANNOT_STREAM, is_from_script
+from rocketjob_contrib.mission_control.watch import Sight, watch_of
 
 if TYPE_CHECKING:
     from rocketjob_contrib.mission_control.sections import Section, Tab
@@ -132,6 +133,16 @@ class View:
             self._read[name] = read()
         value: T = self._read[name]
         return value
+
+    @property
+    def sight(self) -> Sight:
+        """What is known of the whole, for all pages: see `watch`; read once for a page."""
+        return self.once("sight", watch_of(self.site.memory).sight)
+
+    def look_again(self) -> None:
+        """Have the whole be looked at anew, as something has just been changed."""
+        watch_of(self.site.memory).forget()
+        self._read.pop("sight", None)
 
     def tabs(self) -> list[Tab]:
         """Return the entries at the side of this page."""

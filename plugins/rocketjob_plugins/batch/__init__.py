@@ -91,14 +91,6 @@ def register_checks() -> list[Check]:
 
 
 @hookimpl
-def register_signs() -> list[Check]:
-    from rocketjob.server.checks import Check  # for start-up time
-    from rocketjob_plugins.batch.checks import failed_slices
-
-    return [Check("slices", failed_slices)]
-
-
-@hookimpl
 def register_stores(config: Config) -> list[str]:
     url = SLICES_URL.of(config)
     return [] if url is None else [url]

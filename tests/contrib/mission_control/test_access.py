@@ -10,7 +10,7 @@ from rocketjob_contrib.mission_control import Identity, Permission, Policy, Sect
 from rocketjob_contrib.mission_control.access import ROLES
 from rocketjob_contrib.mission_control.routes import change, get
 from rocketjob_plugins.dirmon.entry import DirmonEntry
-from support.web import as_role, browser, text_of
+from support.web import a_group_of_failures, as_role, browser, text_of
 
 
 class WebGuardedJob(Job):
@@ -43,6 +43,8 @@ ALLOWED = {
     "jobs.destroy": "",
     "slices.view": "editor",
     "slices.edit": "editor",
+    "failures.retry": "editor operator manager",
+    "failures.acknowledge": "editor operator manager",
     "servers.pause": "editor operator",
     "servers.resume": "editor operator",
     "servers.stop": "editor operator",
@@ -101,6 +103,8 @@ def _target(section):
     if section == "servers":
         Server.delete_all()
         return Server.create(name="guarded:1").id
+    if section == "failures":
+        return a_group_of_failures()
     DirmonEntry.delete_all()  # no two may have one pattern
     return DirmonEntry.create(pattern="/in/*", job_class_name="WebGuardedFileJob").id
 

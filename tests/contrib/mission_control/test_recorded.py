@@ -13,7 +13,7 @@ from rocketjob_contrib.mission_control.servers import stacks_page
 from rocketjob_plugins import audit
 from rocketjob_plugins.batch import Batch, mending
 from rocketjob_plugins.dirmon.entry import DirmonEntry
-from support.web import as_role
+from support.web import a_group_of_failures, as_role
 
 
 class WebRecordedJob(Job):
@@ -78,6 +78,10 @@ def _with(made, changes):
     return made[0], made[1] | changes
 
 
+def _failures(rocketjob):
+    return a_group_of_failures(), {}
+
+
 EDIT = ("POST", "PUT", "PATCH")
 CASES = {
     "/jobs/{id} DELETE": lambda r: _job("queued", r),
@@ -92,6 +96,8 @@ CASES = {
     "/jobs/{id}/update_slice": _slice,
     "/jobs/{id}/delete_line": _slice,
     "/jobs/{id}/retry_slice": lambda r: _slice(r, "running"),
+    "/failures/{id}/retry": _failures,
+    "/failures/{id}/acknowledge": _failures,
     "/servers/{id} DELETE": lambda r: _server(r, "running", beats=False),
     "/servers/{id}/pause": _server,
     "/servers/{id}/resume": lambda r: _server(r, "paused"),

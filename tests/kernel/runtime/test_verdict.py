@@ -64,8 +64,8 @@ def test_where_nothing_is_wrong_it_says_what_was_looked_at(rocketjob):
     server()
     found = verdict(rocketjob)
     assert (found.level, found.causes) == (OK, ())
-    assert found.sentence.startswith("nothing is wrong with jobs, servers, the queue, ")
-    for area in ("slices", "directories", "schedules", "housekeeping", "running jobs"):
+    assert found.sentence.startswith("nothing is wrong with servers, the queue, ")
+    for area in ("jobs", "directories", "schedules", "housekeeping", "running jobs"):
         assert area in found.looked_at
 
 
@@ -97,7 +97,7 @@ def test_a_failed_slice_of_a_job_that_still_runs_is_failing(rocketjob):
     rocketjob.work_off()
     Job.collection().update_one({"_id": job.id}, {"$set": {"state": "running"}})
     (message,) = said(rocketjob, FAILING)
-    assert message == "1 slice of JudgedBatchJob failed, which is still running"
+    assert message == f"1 slice has failed since {clock.now():%H:%M} UTC"
 
 
 # --- servers -------------------------------------------------------------------------------------
@@ -204,10 +204,37 @@ def test_entries_that_nobody_looks_at_are_to_be_watched_and_a_failed_one_is_fail
     assert message == f"1 directory entry failed: {tmp_path}/*.csv"
 
 
-def test_no_housekeeping_is_to_be_watched(rocketjob):
+@pytest.mark.parametrize(
+    ("state", "days", "said_of_it"),
+    [
+        ("completed", 7, "JudgedJob, which completed 8d ago"),
+        ("aborted", 7, "JudgedJob, which was aborted 8d ago"),
+        ("failed", 14, "JudgedJob, which failed 15d ago"),
+    ],
+)
+def test_no_housekeeping_is_to_be_watched_once_something_is_old(rocketjob, state, days, said_of_it):
     server()
     Job.collection().delete_many({})
-    assert said(rocketjob, WATCH) == ["there is no housekeeping: what is old is never removed"]
+    assert said(rocketjob, OK) == []  # as after the installation
+    job = JudgedJob.create()
+    ended = clock.now() - (days + 1) * DAY
+    Job.collection().update_one({"_id": job.id}, {"$set": {"state": state, "completed_at": ended}})
+    messages = said(rocketjob, WATCH)
+    text = "there is no housekeeping, and what is old is never removed, such as "
+    assert text + said_of_it in messages
+    HousekeepingJob.create()
+    assert text + said_of_it not in [cause.message for cause in verdict(rocketjob).causes]
+
+
+def test_what_is_not_old_yet_needs_no_housekeeping(rocketjob):
+    server()
+    Job.collection().delete_many({})
+    job = JudgedJob.create()
+    ended = clock.now() - 6 * DAY
+    Job.collection().update_one(
+        {"_id": job.id}, {"$set": {"state": "completed", "completed_at": ended}}
+    )
+    assert said(rocketjob, OK) == []
 
 
 def test_a_plugin_adds_a_sign_and_one_that_fails_hides_nothing(rocketjob):

@@ -20,6 +20,7 @@ from functools import partial
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from rocketjob.base import clock
 from rocketjob.base.errors import DocumentTooLarge, RocketJobError
 from rocketjob.jobs.exception import JobException
 from rocketjob.store import Stored, Write
@@ -361,6 +362,7 @@ class Outcome:
             changed["state"] = "failed"
             encode = EXCEPTION.encode
             changed["exception"] = encode(self.slice.exception) if encode else None
+            changed["failed_at"] = clock.now()
             return {"$set": changed, "$unset": RELEASED, "$inc": {"failure_count": 1}}
         released = {"state": "queued", **(changed if self.index else {})}
         if self.crashes is not None:

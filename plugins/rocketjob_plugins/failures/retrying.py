@@ -1,0 +1,207 @@
+"""All of a group of failures again: first what would be done, then done, each as it was seen.
+
+A job is retried only if it is still failed, and has not failed anew since it was seen; so it is
+done once, however often it is asked for. A batch job that has ended goes on with all of its failed
+slices; of one that still runs, or is paused, only the slices of the group are queued again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any
+
+import attrs
+
+from rocketjob import Job
+from rocketjob.application import current
+from rocketjob.base.errors import InvalidTransition, NotFound, StateConflict
+from rocketjob.base.text import counted
+from rocketjob.jobs.exception import message_of
+from rocketjob.jobs.unknown import UnknownJob
+from rocketjob.model.record import record_of
+from rocketjob_plugins.batch import mending
+from rocketjob_plugins.failures.groups import Group, group_of
+from rocketjob_plugins.failures.looking import UNKNOWN, Failure
+
+AT_ONCE = 1_000  # jobs and slices; ask again for the others
+"""How many are retried in one go."""
+
+
+@attrs.frozen(kw_only=True)
+class Plan:
+    """What a retry of a group would do.
+
+    Attributes:
+        jobs: the failed jobs that would be retried.
+        of_batches: how many of these go on with their failed slices, also those of other groups.
+        slices: of jobs that still run or are paused, that would be queued again.
+        later: how many jobs and slices are left for the next time.
+        until: the time of the last failure that was seen.
+    """
+
+    jobs: tuple[Failure, ...] = attrs.field(repr=False)
+    of_batches: int
+    slices: tuple[Failure, ...] = attrs.field(repr=False)
+    later: int = 0
+    until: datetime | None = None
+
+    @property
+    def count(self) -> int:
+        return len(self.jobs) + len(self.slices)
+
+    @property
+    def sentences(self) -> list[str]:
+        """What would be done, in words."""
+        said = []
+        if self.jobs:
+            said.append(f"{counted(len(self.jobs), 'failed job')} would be retried.")
+        if self.of_batches:
+            verb = "goes" if self.of_batches == 1 else "go"
+            which = "its" if self.of_batches == 1 else "their"
+            said.append(
+                f"{counted(self.of_batches, 'of them is a batch job', 'of them are batch jobs')}, "
+                f"and {verb} on with all {which} failed slices."
+            )
+        if self.slices:
+            jobs = len({each.job_id for each in self.slices})
+            said.append(
+                f"{counted(len(self.slices), 'failed slice')} of "
+                f"{counted(jobs, 'job')} in work would be queued again."
+            )
+        if self.later:
+            said.append(f"That is the most at once: {self.later:,} are left for the next time.")
+        return said or ["Nothing of it is failed any more."]
+
+
+@attrs.define
+class Outcome:
+    """What became of a retry.
+
+    Attributes:
+        jobs: how many were retried.
+        slices: how many were queued again.
+        skipped: which are not as they were seen: somebody else was first, or they failed anew.
+        refused: which whoever asked may not retry.
+        failed: why the others were not retried, by the ids of their jobs.
+    """
+
+    jobs: int = 0
+    slices: int = 0
+    skipped: int = 0
+    refused: int = 0
+    failed: dict[Any, str] = attrs.field(factory=dict)
+
+    @property
+    def done(self) -> int:
+        return self.jobs + self.slices
+
+    @property
+    def sentence(self) -> str:
+        """What was done and what not, in words."""
+        done = [counted(self.jobs, "job") + " retried"] if self.jobs or not self.slices else []
+        done += [counted(self.slices, "slice") + " queued again"] if self.slices else []
+        done += [f"{self.skipped:,} skipped, as they have changed"] if self.skipped else []
+        done += [f"{self.refused:,} refused"] if self.refused else []
+        done += [f"{len(self.failed):,} not possible"] if self.failed else []
+        return ", ".join(done)
+
+
+def plan_for(group: Group, until: datetime | None = None) -> Plan:
+    """Return what a retry of a group would do.
+
+    Args:
+        until: the time of the last failure that was shown; None: of all that there are.
+    """
+    shown = [
+        each for each in group.failures if until is None or each.at is None or each.at <= until
+    ]
+    ended = {each.job_id: each for each in shown if each.ended is not None}
+    open_slices = [each for each in shown if each.ended is None]
+    jobs, slices = [*ended.values()][:AT_ONCE], open_slices[: max(0, AT_ONCE - len(ended))]
+    return Plan(
+        jobs=tuple(jobs),
+        of_batches=sum(each.slice is not None for each in jobs),
+        slices=tuple(slices),
+        later=len(ended) + len(open_slices) - len(jobs) - len(slices),
+        until=until or group.last,
+    )
+
+
+def retry(
+    plan: Plan, *, by: str | None = None, may: Callable[[Job], bool] = lambda job: True
+) -> Outcome:
+    """Retry what is planned, and say what became of it.
+
+    Args:
+        by: the person's name, for the history of the jobs.
+        may: asked for each job whether it may be retried.
+    """
+    outcome = Outcome()
+    for failure in plan.jobs:
+        _counted(outcome, failure, lambda: _retry_job(outcome, failure, by, may))  # noqa: B023
+    for id, slices in _by_job(plan.slices).items():
+        _retry_slices(outcome, id, slices, may)
+    return outcome
+
+
+def _by_job(failures: Iterable[Failure]) -> dict[Any, list[Failure]]:
+    found: dict[Any, list[Failure]] = {}
+    for each in failures:
+        found.setdefault(each.job_id, []).append(each)
+    return found
+
+
+def _counted(outcome: Outcome, failure: Failure, attempt: Callable[[], None]) -> None:
+    """Make an attempt; that it fails is no reason not to make the others."""
+    try:
+        attempt()
+    except (StateConflict, InvalidTransition, NotFound):
+        outcome.skipped += 1
+    except Exception as error:
+        if current().store.is_transient(error):
+            raise
+        outcome.failed[failure.job_id] = f"{type(error).__name__}: {message_of(error)}"
+
+
+def _retry_job(
+    outcome: Outcome, failure: Failure, by: str | None, may: Callable[[Job], bool]
+) -> None:
+    seen = {"_id": failure.job_id, "state": "failed", "completed_at": failure.ended}
+    stored = Job.collection().find_one(seen)
+    if stored is None:
+        raise NotFound("it is not failed any more, or has failed anew")
+    job = Job.listed(stored)
+    if not may(job):
+        outcome.refused += 1
+        return
+    record_of(job).by = by
+    job.retry()
+    outcome.jobs += 1
+
+
+def _retry_slices(
+    outcome: Outcome, id: Any, slices: list[Failure], may: Callable[[Job], bool]
+) -> None:
+    stored = Job.collection().find_one({"_id": id})
+    job = None if stored is None else Job.listed(stored)
+    if job is None or job.is_failed or not mending.may_retry(job):
+        outcome.skipped += len(slices)
+    elif isinstance(job, UnknownJob):
+        outcome.failed[id] = f"its class {job.class_name} is not loaded here"
+    elif not may(job):
+        outcome.refused += len(slices)
+    else:
+        for each in slices:
+            _counted(outcome, each, lambda: _retry_slice(outcome, job, each))  # noqa: B023
+
+
+def _retry_slice(outcome: Outcome, job: Any, failure: Failure) -> None:
+    found = mending.find(job, failure.slice or 0)
+    error = found.slice.exception
+    name, message = (error.class_name, error.message or "") if error else (UNKNOWN, "")
+    now = failure._replace(error=name, message=message)
+    if not found.is_failed or group_of(now) != group_of(failure):
+        raise NotFound("it is not failed any more, or with something else")
+    mending.retry(job, found.id, found.digest)
+    outcome.slices += 1
