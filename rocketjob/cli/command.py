@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import click
@@ -154,6 +154,22 @@ class Group(_Teaching, click.Group):
         if ctx.invoked_subcommand is None:
             click.echo(ctx.get_help())
         return value
+
+    def added_to(self, ctx: click.Context, group: str) -> Mapping[str, click.Command]:
+        """Return the commands that plugins add to one of the groups in this one."""
+        return {}
+
+    def _added(self, ctx: click.Context) -> Mapping[str, click.Command]:
+        root = ctx.find_root().command
+        if root is self or not isinstance(root, Group):
+            return {}
+        return root.added_to(ctx, self.name or "")
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *self._added(ctx)})
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        return super().get_command(ctx, name) or self._added(ctx).get(name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

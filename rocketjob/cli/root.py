@@ -10,7 +10,7 @@ import importlib
 import logging
 import platform
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import click
@@ -91,6 +91,7 @@ class RootGroup(Group):
         super().__init__("rocketjob", **attributes)
         self.entries = {entry.name: entry for entry in entries}
         self._plugins = plugins
+        self._added_to: dict[str, dict[str, click.Command]] = {}
         self._asked: PluginManager | None = None
         self._asking = False
 
@@ -103,9 +104,7 @@ class RootGroup(Group):
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         entry = self.entries.get(name)
         if entry is not None:
-            module, _, attribute = entry.target.partition(":")
-            command: click.Command = getattr(importlib.import_module(module), attribute)
-            return command
+            return _imported(entry)
         self._ask_plugins(ctx)
         return self.commands.get(name)
 
@@ -114,6 +113,24 @@ class RootGroup(Group):
         if self._asking and (name in self.entries or name in self.commands):
             raise click.ClickException(f"there is already a command {name}")
         super().add_command(cmd, name)
+
+    def add_to(self, group: str, cmd: click.Command) -> None:
+        """Add a command to a group of the package, such as `jobs`: for plugins.
+
+        Raises:
+            click.ClickException: there is no such group, or it has a command of this name.
+        """
+        entry, added = self.entries.get(group), self._added_to.setdefault(group, {})
+        found = _imported(entry) if entry is not None else None
+        if not isinstance(found, click.Group):
+            raise click.ClickException(f"there is no group of commands {group}")
+        if cmd.name in found.commands or cmd.name in added:
+            raise click.ClickException(f"there is already a command {group} {cmd.name}")
+        added[str(cmd.name)] = cmd
+
+    def added_to(self, ctx: click.Context, group: str) -> Mapping[str, click.Command]:
+        self._ask_plugins(ctx)
+        return self._added_to.get(group, {})
 
     def _ask_plugins(self, ctx: click.Context) -> None:
         """Let each plugin add its commands, once; one that fails is recorded and left out."""
@@ -184,6 +201,12 @@ class RootGroup(Group):
         managers = [self._asked, application.loaded_plugins()]
         problems = dict.fromkeys(text for each in managers if each for text in each.problems)
         return [*problems, *application.unread_settings()]
+
+
+def _imported(entry: Entry) -> click.Command:
+    module, _, attribute = entry.target.partition(":")
+    command: click.Command = getattr(importlib.import_module(module), attribute)
+    return command
 
 
 @contextlib.contextmanager

@@ -114,6 +114,7 @@ LOOKS = {
     *(
         "server",
         "perform",
+        "replay",
         "doctor",
         "config",
         "plugins",
@@ -219,7 +220,14 @@ CHANGES = {
     "schedules sync": lambda: ("schedules", "sync"),
 }
 """A command line for each command that changes something, and what it needs."""
-ELSEWHERE = {"store copy", "store compact", "encryption rotate", "servers log-level", "top"}
+ELSEWHERE = {
+    "jobs capsule",
+    "store copy",
+    "store compact",
+    "encryption rotate",
+    "servers log-level",
+    "top",
+}
 """Those that are tested below, or in a file of their own."""
 
 
@@ -297,7 +305,7 @@ SERVER_ORDERS = ("pause", "stop", "kill", "thread_dump")
 ROUTES = {
     *(f"/jobs/{{id}}/{event}" for event in JOB_ROUTES),
     *(f"/servers/{{id}}/{order}" for order in (*SERVER_ORDERS, "resume", "destroy")),
-    *(f"/jobs/{{id}}/{do}" for do in ("update_slice", "delete_line", "retry_slice")),
+    *(f"/jobs/{{id}}/{do}" for do in ("update_slice", "delete_line", "retry_slice", "capsule")),
     *(f"/dirmon_entries/{{id}}/{do}" for do in ("replicate", "enable", "disable", "destroy")),
     *("/failures/{id}/retry", "/failures/{id}/acknowledge"),
     *("/jobs/{id}", "/servers/{id}", "/servers/update_all", "/dirmon_entries"),

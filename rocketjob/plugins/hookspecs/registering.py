@@ -161,4 +161,8 @@ def register_metrics() -> list[Metric]:
 
 @hookspec
 def register_commands(cli: click.Group) -> None:
-    """Add commands to the command line with `cli.add_command`."""
+    """Add commands to the command line.
+
+    `cli.add_command(command)` adds one at its top, `cli.add_to("jobs", command)` one to a group
+    that the kernel has. Called once, if what was asked for is not a command of the kernel.
+    """

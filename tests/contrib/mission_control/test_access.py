@@ -41,6 +41,8 @@ ALLOWED = {
     "jobs.fail": "editor operator manager",
     "jobs.run_now": "editor operator manager",
     "jobs.destroy": "",
+    "jobs.capsule": "editor",
+    "jobs.capsule_secrets": "",
     "slices.view": "editor",
     "slices.edit": "editor",
     "failures.retry": "editor operator manager",

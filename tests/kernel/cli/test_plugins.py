@@ -97,6 +97,39 @@ def test_a_plugin_may_bring_a_group_that_looks_like_ours(cli):
     assert "Sharp things:\n  tools" in cli("--help", plugins=manager).out
 
 
+def test_a_plugin_adds_a_command_to_a_group_of_ours(cli):
+    def register_commands(cli):
+        cli.add_to("jobs", shout)
+
+    manager = PluginManager(entry_points=[plugin("adds", register_commands=register_commands)])
+    assert cli("jobs", "shout", "hello", plugins=manager).out == "HELLO\n"
+    assert re.search(r"^  shout +Say it loud", cli("jobs", "--help", plugins=manager).out, re.M)
+    assert cli("servers", "shout", "hello", plugins=manager).code == 2
+    assert (
+        "no command rocketjob jobs shout"
+        in cli("jobs", "shout", plugins=PluginManager(entry_points=[])).err
+    )
+
+
+@pytest.mark.parametrize(
+    ("group", "name", "why"),
+    [
+        ("jobs", "list", "there is already a command jobs list"),
+        ("jbos", "x", "there is no group of commands jbos"),
+        ("perform", "x", "there is no group of commands perform"),
+    ],
+)
+def test_a_command_that_fits_no_group_of_ours_is_left_out_and_said(cli, group, name, why):
+    def register_commands(cli):
+        cli.add_to(group, click.Command(name, help="Ours."))
+
+    manager = PluginManager(
+        strict=False, entry_points=[plugin("wrong", register_commands=register_commands)]
+    )
+    result = cli("jobs", "--help", plugins=manager)
+    assert why in result.err and "Ours." not in result.out
+
+
 def test_plugins_are_listed_with_their_distribution_and_what_they_bring(cli):
     result = cli("plugins")
     assert result.code == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rocketjob import application
 from rocketjob_contrib.mission_control.access import Permission
 from rocketjob_contrib.mission_control.jobs import (
     actions,
@@ -28,6 +29,8 @@ PERMISSIONS = (
     Permission("jobs.run_now", "manager"),
     Permission("jobs.destroy", "admin"),
     Permission("slices.view", "editor"),
+    Permission("jobs.capsule", "editor"),
+    Permission("jobs.capsule_secrets", "admin"),
     Permission("slices.edit", "editor"),
 )
 
@@ -39,7 +42,7 @@ def section() -> Section:
         title="Jobs",
         icon="jobs",
         home="/jobs/running",
-        routes=(*_lists(), *_job(), *_actions(), *_slices()),
+        routes=(*_lists(), *_job(), *_actions(), *_slices(), *_capsules()),
         permissions=(*PERMISSIONS, *_of_plugins()),
         tabs=tabs.entries,
         order=10,
@@ -79,6 +82,15 @@ def _actions() -> list[Route]:
         routes += asked_first(path, ask, do, f"jobs.{action.event}", job_in_path)
     destroy = actions.doing(actions.ACTIONS["destroy"])
     return [*routes, change("/jobs/{id}", destroy, "jobs.destroy", job_in_path, ("DELETE",))]
+
+
+def _capsules() -> list[Route]:
+    if "capsule" not in application.current().plugins.names:
+        return []
+    from rocketjob_contrib.mission_control.jobs import capsules  # only where it is loaded
+
+    path, ask, do = "/jobs/{id}/capsule", capsules.ask, capsules.download
+    return asked_first(path, ask, do, "jobs.capsule", job_in_path, ("POST",))
 
 
 def _slices() -> list[Route]:

@@ -12,7 +12,7 @@ from rocketjob.jobs.shown import class_name, problem_of, remarks_of
 from rocketjob.store import context
 from rocketjob_contrib.mission_control.jobs import edit
 from rocketjob_contrib.mission_control.jobs.actions import actions_for
-from rocketjob_contrib.mission_control.jobs.progress import progress_of
+from rocketjob_contrib.mission_control.jobs.progress import Progress, progress_of
 from rocketjob_contrib.mission_control.jobs.rows import shown_state
 
 if TYPE_CHECKING:
@@ -35,9 +35,16 @@ def show(view: View) -> Response:
         remarks=remarks_of(job),
         actions=actions_for(view, job),
         may_edit=edit.may_edit(view, job),
+        has_capsule=_has_capsule(view, job, progress),
         panels=panels,
         failed=failed,
     )
+
+
+def _has_capsule(view: View, job: Job, progress: Progress) -> bool:
+    """Return whether whoever looks is offered a replay capsule of what has failed."""
+    has_failed = job.is_failed or bool((progress.slices or {}).get("failed"))
+    return has_failed and view.site.has("/jobs/{id}/capsule") and view.may("jobs.capsule", job)
 
 
 def _problem(job: Job) -> str | None:

@@ -67,7 +67,7 @@ class SlicePerformer:
 
     def work_on(self, slice_: Slice) -> Outcome:
         """Perform a slice, or as much of it as may be; whatever goes wrong is in the outcome."""
-        return self._deferred(slice_) or self._process(slice_)
+        return self._deferred(slice_) or self.process(slice_)
 
     def _deferred(self, slice_: Slice) -> Outcome | None:
         """Ask the batch throttles; a slice that is to wait is released."""
@@ -105,7 +105,8 @@ class SlicePerformer:
         self._log_failure(slice_, error)
         return outcome
 
-    def _process(self, slice_: Slice) -> Outcome:
+    def process(self, slice_: Slice) -> Outcome:
+        """Perform a slice, whatever its throttles say."""
         job = self.job
         outcome, began = Outcome(slice_, job), time.monotonic()
         job.current_slice = slice_
@@ -226,6 +227,25 @@ class SlicePerformer:
         if asked is not None:
             self._interruption.happened = True
         outcome.release_at(index)
+
+
+def perform_alone(
+    job: BatchModel, worker: Worker, records: list[Any], first: int, number: int
+) -> tuple[BaseException | None, int]:
+    """Perform the records of a slice from one on, and store nothing of what comes of it.
+
+    Args:
+        first: the number of the first of the records in the whole upload.
+        number: that of the record to begin with.
+
+    Returns:
+        what was raised, if anything; and the number of the record at which it ended.
+    """
+    slice_ = Slice(records, first, job.input)
+    slice_.state, slice_.processing_record_number = "running", number - first + 1
+    job.input.insert(slice_)
+    outcome = SlicePerformer(job, worker, Interruption(job, worker)).process(slice_)
+    return outcome.error, first + min(outcome.index, max(0, len(records) - 1))
 
 
 def give_up(job: BatchModel, slice_: Slice, error: JobTimeout) -> bool:
