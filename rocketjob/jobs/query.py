@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Self, TypeVar
 
-import attrs
-
 from rocketjob.base import clock
 from rocketjob.jobs.state_names import check_states
 from rocketjob.model.document import Document
@@ -29,7 +27,7 @@ class JobQuery(Query[J]):
         """
         from rocketjob.jobs.search import parse  # for start-up time
 
-        return attrs.evolve(self, filters=(*self.filters, parse(text, self.model).filter))
+        return parse(text, self.model).narrow(self)
 
     def queued(self) -> Self:
         """Narrow to jobs that wait, scheduled ones included."""

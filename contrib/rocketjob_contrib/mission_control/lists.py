@@ -18,7 +18,7 @@ SIZES = (10, 25, 50, 100)
 COUNTED = 10_000
 """Where counting stops: nobody reads more, and counting millions takes long."""
 DEEPEST = 1_000_000  # rows that are skipped at most
-LONGEST_SEARCH = 200
+LONGEST_SEARCH = 1_000
 
 
 @attrs.frozen
@@ -217,6 +217,7 @@ class Found:
         matching: how many there are with it.
         more: whether there is a page after this one.
         remark: what is missing, if something is.
+        refused: whether nothing was looked for, as the search cannot be understood.
     """
 
     asked: Asked
@@ -225,6 +226,7 @@ class Found:
     matching: Count
     more: bool
     remark: str | None = None
+    refused: bool = False
 
     @property
     def first(self) -> int:

@@ -121,11 +121,18 @@ class View:
         Args:
             target: the job that it is of.
         """
-        hides = text and self.site.settings.redact_messages
+        return HIDDEN if text and not self.may_quote(target) else text or ""
+
+    def may_quote(self, target: Any = None) -> bool:
+        """Return whether whoever looks may see, and search, what exceptions say.
+
+        Args:
+            target: the job that it is of; None: any job.
+        """
+        if not self.site.settings.redact_messages:
+            return True
         known = RECORDS in self.site.policy.permissions
-        if hides and not (known and self.site.policy.may(self.identity, RECORDS, target)):
-            return HIDDEN
-        return text or ""
+        return known and self.site.policy.may(self.identity, RECORDS, target)
 
     def once(self, name: str, read: Callable[[], T]) -> T:
         """Return what `read` returns, read once for this page: all of it shows the same moment."""

@@ -75,7 +75,7 @@ def _unknown(scope: Scope, key: str) -> str:
         return f"a field is searched by as {FIELD}{short(key)}:"
     known = [*KEYS, *scope.model.__fields__]
     otherwise = f'to look for the text, put it in quotes: "{short(key)}:..."'
-    return hinted(f"jobs are not searched by {short(key)}:", key, known, otherwise)
+    return hinted(f"jobs are not searched by {short(key)}", key, known, otherwise)
 
 
 def _of_text(value: Value) -> Condition:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
@@ -11,8 +11,10 @@ from rocketjob.base import clock
 from rocketjob.jobs.search.grammar import All, Either, Node, Not, Term, tree_of
 from rocketjob.jobs.search.keys import condition_of
 from rocketjob.jobs.search.scope import Condition, Scope
+from rocketjob.model.query import Query
 from rocketjob.store import Filter
 
+Q = TypeVar("Q", bound=Query[Any])
 INDEXED = frozenset({"_id", "state", "priority", "run_at", "completed_at"})
 """Stored fields that an index of the kernel begins with, or has behind the state."""
 
@@ -35,6 +37,10 @@ class Search:
     words: str
     unindexed: tuple[str, ...]
     fields: frozenset[str]
+
+    def narrow(self, query: Q) -> Q:
+        """Return a query of jobs, narrowed to what is searched for."""
+        return attrs.evolve(query, filters=(*query.filters, self.filter))
 
 
 def parse(text: str, model: Any, *, messages: bool = True) -> Search:

@@ -32,6 +32,7 @@ class WebGuardedFileJob(Job):
 # Who may, besides admins: design, table 1.4. Nobody needs to be named for `read`.
 ALLOWED = {
     "read": "editor operator manager dirmon user view",
+    "jobs.export": "editor operator manager dirmon user view",
     "jobs.edit": "editor operator manager",
     "jobs.code": "",
     "jobs.pause": "editor operator manager",

@@ -74,7 +74,7 @@ def paths_of(served):
     }
     paths, asked = ["/preferences", "/nothing/here"], set()
     for section, route in served._app.state.site.routes:
-        if "GET" not in route.methods or route.path.endswith((".json", ".csv")):
+        if "GET" not in route.methods or route.path.endswith((".json", ".jsonl", ".csv")):
             continue
         if route.view.__qualname__.startswith("asking."):
             if route.view.__module__ in asked:

@@ -7,6 +7,7 @@ from rocketjob_contrib.mission_control.access import Permission
 from rocketjob_contrib.mission_control.jobs import (
     actions,
     edit,
+    export,
     job_page,
     list_page,
     related,
@@ -19,6 +20,7 @@ from rocketjob_contrib.mission_control.sections import Section
 from rocketjob_contrib.mission_control.slices import changing, viewing
 
 PERMISSIONS = (
+    Permission("jobs.export", "view"),
     Permission("jobs.edit", "manager", own=True),
     Permission("jobs.code", "admin"),
     Permission("jobs.pause", "manager", own=True),
@@ -61,6 +63,8 @@ def _lists() -> list[Route]:
     for tab in tabs.all_tabs():
         routes.append(get(tab.path, list_page.page_of(tab)))
         routes.append(get(f"{tab.path}.json", list_page.json_of(tab)))
+        routes.append(get(f"{tab.path}.csv", export.csv_of(tab), "jobs.export"))
+        routes.append(get(f"{tab.path}.jsonl", export.json_lines_of(tab), "jobs.export"))
     return routes
 
 

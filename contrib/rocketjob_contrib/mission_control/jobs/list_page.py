@@ -10,7 +10,9 @@ from starlette.responses import Response
 from rocketjob import Job
 from rocketjob.jobs.query import JobQuery
 from rocketjob.store import Filter, Stored
+from rocketjob_contrib.mission_control.errors import BadRequest
 from rocketjob_contrib.mission_control.jobs import rows, searching, tabs
+from rocketjob_contrib.mission_control.jobs.box import box_of
 from rocketjob_contrib.mission_control.jobs.tabs import JobTab
 from rocketjob_contrib.mission_control.lists import COUNTED, Asked, Count, Found, asked_of
 from rocketjob_contrib.mission_control.tables import as_table, asked_by_table
@@ -23,8 +25,9 @@ def page_of(tab: JobTab) -> Callable[[View], Response]:
     """Return the view of a list."""
 
     def show(view: View) -> Response:
-        found = find(view, tab, asked_of(tab.listing, view.query))
-        return view.render("jobs/list.html", tab=tab, found=found)
+        asked = asked_of(tab.listing, view.query)
+        found = find(view, tab, asked)
+        return view.render("jobs/list.html", tab=tab, found=found, box=box_of(view, asked.text))
 
     return show
 
@@ -32,17 +35,18 @@ def page_of(tab: JobTab) -> Callable[[View], Response]:
 def find(view: View, tab: JobTab, asked: Asked) -> Found:
     """Return a page of a list."""
     query, total, remark = tab.query(), tabs.total(view, tab), None
-    searched = asked.search_filter()
-    if searched is not None:
-        query = query.where(searched)
+    box = box_of(view, asked.text)
+    if box.problem is not None:
+        return Found(asked, [], total, Count(0), more=False, refused=True)
+    if box.search is not None:
+        query = box.search.narrow(query)
     if searching.is_too_much(asked, total.number):
-        name = f"{tab.name} {asked.text}"
-        newest = searching.newest(view, query.filter(), name)
+        newest = searching.newest(view, tab, box.search, total.number)
         # Twice negated, it leads no store to an index of states instead of the ids.
         still = {"$nor": [{"$nor": [tab.query().filter()]}]}
         query = Job.where({"$and": [{"_id": {"$in": newest.ids}}, still]})
         matching, remark = Count(len(newest.ids), more=not newest.is_all), newest.remark
-    elif searched is not None:
+    elif box.search is not None:
         matching = Count.of(query.count(at_most=COUNTED + 1))
     else:
         matching = total
@@ -62,7 +66,7 @@ def _documents(
     """
     wanted = asked.size + 1
     options: Any = {
-        "sort": [(name.lstrip("-"), -1 if name[0] == "-" else 1) for name in asked.order],
+        "sort": searching.as_sort(asked.order),
         "skip": asked.skip,
         "limit": wanted,
     }
@@ -78,7 +82,10 @@ def json_of(tab: JobTab) -> Callable[[View], Response]:
     """Return the view of a list as JSON, in the form that tables of the Ruby version asked for."""
 
     def show(view: View) -> Response:
-        found = find(view, tab, asked_by_table(tab.listing, view.query))
+        asked = asked_by_table(tab.listing, view.query)
+        found = find(view, tab, asked)
+        if problem := box_of(view, asked.text).problem:
+            raise BadRequest(str(problem))
         return as_table(view.query, found, _as_json)
 
     return show
