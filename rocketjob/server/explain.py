@@ -46,7 +46,8 @@ def explain(job: Job) -> Explanation:
     if job.is_running:
         return _explain_running(name, job, stored)
     if not job.is_queued:
-        return Explanation(name, job.state, (Reason("state", _why(job)), *job.held_up_by()))
+        more = tuple(job.held_up_by())
+        return Explanation(name, job.state, (Reason("state", _why(job, more)), *more))
     reasons = list(_reasons(job, stored, clock.now()))
     return Explanation(name, job.state, tuple(reasons), "nothing holds it back: a worker is next")
 
@@ -232,7 +233,9 @@ def _has_work(job: Job) -> bool:
         return False
 
 
-def _why(job: Job) -> str:
+def _why(job: Job, more: tuple[Reason, ...]) -> str:
+    if job.is_paused and more:
+        return "it is paused"  # they say what lets it go on
     if job.is_failed and job.exception is not None:
         return f"{CALL['failed']} ({job.exception.class_name}: {job.exception.message})"
     return CALL.get(job.state) or text_of(job.state, context.current().plugins.states)

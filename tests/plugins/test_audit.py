@@ -186,6 +186,7 @@ CHANGES = {
         *("batch", "upload", a_file("good\n")),
         *("--class", "AuditMendedJob"),
     ),
+    "batch approve": lambda: ("batch", "approve", a_held_job()),
     "rejects resubmit": lambda: (
         *("rejects", "resubmit", a_job_with_a_reject()),
         a_file("record,_row\nmended,2\n"),
@@ -247,6 +248,15 @@ def _below(group, context, path):
             yield words, found
 
 
+def a_held_job():
+    job = AuditMendedJob(canary_slices=1, slice_size=1)
+    job.upload(["good", "good"])
+    job.save()
+    job.perform_now()
+    assert job.is_held
+    return job.id
+
+
 ALL = dict(commands())
 
 
@@ -303,7 +313,7 @@ def test_each_action_of_a_job_on_its_page_is_recorded(rocketjob, event):
 
 SERVER_ORDERS = ("pause", "stop", "kill", "thread_dump")
 ROUTES = {
-    *(f"/jobs/{{id}}/{event}" for event in JOB_ROUTES),
+    *(f"/jobs/{{id}}/{event}" for event in (*JOB_ROUTES, "approve")),
     *(f"/servers/{{id}}/{order}" for order in (*SERVER_ORDERS, "resume", "destroy")),
     *(f"/jobs/{{id}}/{do}" for do in ("update_slice", "delete_line", "retry_slice", "capsule")),
     *(f"/dirmon_entries/{{id}}/{do}" for do in ("replicate", "enable", "disable", "destroy")),

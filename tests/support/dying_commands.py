@@ -32,6 +32,7 @@ from rocketjob.model.renewal import RENAMED, VERSION
 from rocketjob.plugins.manager import PluginManager
 from rocketjob.queue import survey
 from rocketjob.queue.migration import Migration
+from rocketjob.queue.reclaim import requeue_claims
 from rocketjob.server.recovery import Recovery
 from rocketjob.server.supervisor import Supervisor
 from rocketjob.store import copying
@@ -393,6 +394,78 @@ class BatchUpload(Scenario):
             assert [record for each in job.output for record in each] == list("ABCDE")
 
 
+# --- a batch job that is held ---------------------------------------------------------------
+
+
+class DyingHeldBatchJob(Batch, Job):
+    destroy_on_complete = False
+    collect_output = True
+    canary_slices = 2
+    failure_budget = 0.2
+    max_rejects = 9
+
+    def perform(self, record):
+        if record == "x":
+            raise ValueError(record)
+        return record
+
+
+class Canary(Scenario):
+    """The first slices are processed, and then the job is held."""
+
+    records = "ABCDE"
+
+    def create(self):
+        job = DyingHeldBatchJob(slice_size=1)
+        job.upload(list(self.records))
+        job.save()
+
+    def act(self):
+        with_worker().work_off()
+
+    def again(self):
+        made = with_worker()
+        requeue_claims(made.store, made.plugins, "test.1", crash_limit=3)
+        made.work_off()
+
+    def check(self):
+        self.again()
+        job = DyingHeldBatchJob.first()
+        assert (job.state, job.held_by) == ("paused", "canary"), job
+        assert [entry.event for entry in job.history].count("hold") == 1
+        found = [slice_.id for slice_ in job.input]
+        assert found == [3, 4, 5], found
+        job.approve()
+        with_worker().work_off()
+        job.reload()
+        assert job.is_completed, job
+        assert list(job.records()) == list("ABCDE"), list(job.records())
+
+
+class Approve(Scenario):
+    """A job that is held is approved by command, with another budget."""
+
+    records = Canary.records
+
+    def create(self):
+        Canary.create(self)
+        with_worker().work_off()
+
+    def act(self):
+        command("batch", "approve", str(DyingHeldBatchJob.first().id), "--failure-budget", "0.5")
+
+    def again(self):
+        if DyingHeldBatchJob.first().is_held:
+            self.act()
+
+    def check(self):
+        job = DyingHeldBatchJob.first()
+        assert (job.state, job.canary_over, job.failure_budget) == ("running", True, 0.5), job
+        assert [each.event for each in audit.records()].count("approve") == 1
+        with_worker().work_off()
+        assert list(job.reload().records()) == list("ABCDE")
+
+
 # --- a server's registration ----------------------------------------------------------------
 
 
@@ -591,6 +664,8 @@ SCENARIOS = {
     "resubmit": Resubmit,
     "resubmit_while_running": ResubmitWhileRunning,
     "batch_upload": BatchUpload,
+    "canary": Canary,
+    "approve": Approve,
     "migrate": Migrate,
     "register": Register,
     "register_twice": RegisterTwice,

@@ -70,9 +70,11 @@ def register_hookspecs(manager: Any) -> None:
 
 @hookimpl
 def register_commands(cli: click.Group) -> None:
-    from rocketjob_plugins.batch.commands.files import batch  # both for start-up time
+    from rocketjob_plugins.batch.commands.approval import approve  # all for start-up time
+    from rocketjob_plugins.batch.commands.files import batch
     from rocketjob_plugins.batch.commands.rejects import rejects
 
+    batch.add_command(approve)
     cli.add_command(batch)
     cli.add_command(rejects)
 
@@ -88,6 +90,14 @@ def register_checks() -> list[Check]:
     from rocketjob_plugins.batch.checks import check_inputs
 
     return [Check("slices", check_slices_store), Check("batch", check_inputs)]
+
+
+@hookimpl
+def register_signs() -> list[Check]:
+    from rocketjob.server.checks import Check  # for start-up time
+    from rocketjob_plugins.batch.checks import held_jobs
+
+    return [Check("approvals", held_jobs)]
 
 
 @hookimpl

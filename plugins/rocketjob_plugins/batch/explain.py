@@ -9,15 +9,20 @@ from rocketjob.base.text import counted
 from rocketjob.jobs import holds
 from rocketjob.jobs.reasons import Reason, Remark
 from rocketjob.server.explain import lost
+from rocketjob_plugins.batch.holding import BUDGET, CANARY, in_canary, within_reach_of
 from rocketjob_plugins.batch.present import unseen
 
 if TYPE_CHECKING:
     from rocketjob_plugins.batch.model import BatchModel
 
+HOW = "approve it to let it go on, or abort it"
+
 
 def held_up_by(job: BatchModel) -> Iterator[Reason]:
     try:
-        if job.is_failed:
+        if job.is_held:
+            yield Reason(str(job.held_by), f"it waits for approval: {job.held_text}; {HOW}")
+        elif job.is_failed:
             yield from _failures(job)
         elif job.is_running and job.sub_state == "processing":
             yield from lost(job.input.owners())
@@ -27,7 +32,13 @@ def held_up_by(job: BatchModel) -> Iterator[Reason]:
 
 
 def remarks(job: BatchModel) -> Iterator[Remark]:
-    """Name the records that were set aside: a job can complete without them."""
+    """Say what a job is held for; name the records that were set aside: it can complete without."""
+    if job.is_held:
+        do = f"`rocketjob batch approve {job.id}` or `job.approve()` lets it go on"
+        text = f"It waits for approval: {job.held_text}. {do}"
+        if job.held_by == BUDGET:
+            text += ", with `--failure-budget` to raise the budget"
+        yield Remark("held_by", job.held_by, "waits for approval", text)
     try:
         count = job.reject_count
     except Exception as error:
@@ -62,6 +73,7 @@ def _left(job: BatchModel) -> Iterator[Reason]:
     counts = job.input.counts_by_state()
     failed = counts.get("failed", 0)
     if counts.get("queued"):
+        yield from _canary(job)
         yield from _throttles(job)
     elif counts.get("running"):
         return
@@ -75,6 +87,17 @@ def _left(job: BatchModel) -> Iterator[Reason]:
         yield Reason("slices", elsewhere)
     else:
         yield Reason("slices", "all its slices are done: it ends as soon as a worker is free")
+
+
+def _canary(job: BatchModel) -> Iterator[Reason]:
+    if not in_canary(job):
+        return
+    which = f"the canary, its first {counted(job.canary_slices or 0, 'slice')}"
+    if within_reach_of(job) is None:
+        text = f"it waits until {which}, is uploaded"
+    else:
+        text = f"only {which}, is processed until that is done"
+    yield Reason(CANARY, text)
 
 
 def _throttles(job: BatchModel) -> Iterator[Reason]:

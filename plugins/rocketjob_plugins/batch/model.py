@@ -35,8 +35,8 @@ from rocketjob_plugins.batch.class_body import (
     take_shorts,
     throttles_of,
 )
+from rocketjob_plugins.batch.holding import UNDONE, BatchHolding, within_reach_of
 from rocketjob_plugins.batch.io import tables
-from rocketjob_plugins.batch.lifecycle import BatchLifecycle
 from rocketjob_plugins.batch.present import percent_of, shown_of, workers_of
 from rocketjob_plugins.batch.serializers import serializer
 from rocketjob_plugins.batch.settings import within_reach
@@ -50,7 +50,7 @@ PROCESSING = {"state": "running", "sub_state": "processing"}
 KINDS = ("inputs", "outputs")
 
 
-class BatchModel(BatchLifecycle, abstract=True):
+class BatchModel(BatchHolding, abstract=True):
     """A batch job, without what brings its input in and takes its output out."""
 
     callback_events: ClassVar[frozenset[str]] = frozenset({"slice", "batch"})
@@ -318,13 +318,14 @@ class BatchModel(BatchLifecycle, abstract=True):
     def free_slots(self, wanted: int, quarantined: bool | None = None) -> int:
         """Return how many workers find a slice; one, where only the end is left."""
         with within_reach():
-            slices = self.input
-            filter = {"state": "queued", **claims.quarantine_filter(quarantined)}
-            count = len(list(slices.collection.find(filter, {"_id": 1}, limit=wanted)))
-            if count or quarantined or self.record_count is None:
+            slices, which = self.input.collection, within_reach_of(self)
+            if which is None:
+                return 0
+            filter = {**which, "state": "queued", **claims.quarantine_filter(quarantined)}
+            count = len(list(slices.find(filter, {"_id": 1}, limit=wanted)))
+            if count or quarantined or (self.record_count is None and not which):
                 return min(count, self.free_places())
-            unfinished = {"state": {"$in": ["queued", "running"]}}
-            return 0 if slices.collection.find_one(unfinished, {"_id": 1}) else 1
+            return 0 if slices.find_one({**which, **UNDONE}, {"_id": 1}) else 1
 
     def free_places(self, *, lock: bool = False) -> int:
         """Return how many more slices `throttle_running_workers` lets be taken now.

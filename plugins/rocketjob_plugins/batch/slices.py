@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from types import MappingProxyType
 from typing import Any
 
 from bson import ObjectId
@@ -19,6 +20,7 @@ from rocketjob_plugins.batch.settings import slices_store
 from rocketjob_plugins.batch.slice import RELEASED, RETRIED, Slice
 
 ORDER = [("_id", 1)]
+EVERY: Filter = MappingProxyType({})
 LOCKS = "rocket_job.slice_locks"
 REJECTS = ("outputs", "rejects")  # kind and category
 
@@ -192,14 +194,16 @@ class InputSlices(Slices):
         limit: int,
         quarantined: bool | None = None,
         claimed_in: str = "",
+        which: Filter = EVERY,
     ) -> list[Slice]:
         """Take the first queued slices, for one worker alone.
 
         Args:
             quarantined: only those whose worker has crashed before, or only the others.
             claimed_in: tells the workers of one process apart.
+            which: only those that match.
         """
-        filter = {"state": "queued", **claims.quarantine_filter(quarantined)}
+        filter = {**which, "state": "queued", **claims.quarantine_filter(quarantined)}
         update = claims.taken_over(
             claimed_by, worker_name, state="running", claimed_in=claimed_in, started_at=clock.now()
         )

@@ -37,6 +37,7 @@ ALLOWED = {
     "jobs.code": "",
     "jobs.pause": "editor operator manager",
     "jobs.resume": "editor operator manager",
+    "jobs.approve": "editor operator manager",
     "jobs.retry": "editor operator manager",
     "jobs.abort": "editor operator manager",
     "jobs.fail": "editor operator manager",
@@ -64,7 +65,7 @@ ALLOWED = {
     "entries.copy": "editor operator manager dirmon",
     "entries.destroy": "",
 }
-OWN = {"jobs.edit", "jobs.pause", "jobs.resume", "jobs.retry", "jobs.abort"}
+OWN = {"jobs.edit", "jobs.pause", "jobs.resume", "jobs.approve", "jobs.retry", "jobs.abort"}
 SITE = create_app().state.site
 MATRIX = [
     (section.name, method, route)

@@ -57,6 +57,14 @@ def _slice(rocketjob, state="failed"):
     return job.id, {"slice": "1", "digest": found.digest, "kind": "text", "text": "c"}
 
 
+def _held(rocketjob):
+    job = WebRecordedBatchJob(canary_slices=1, slice_size=1)
+    job.upload(["a", "b"])
+    job.save()
+    rocketjob.work_off()
+    return job.id, {"state": "paused", "failure_budget": "0.5"}
+
+
 def _server(rocketjob, state="running", beats=True):
     beat = {"updated_at": clock.now(), "number": 1} if beats else None
     server = Server.create(name="web:1", state=state, heartbeat=beat)
@@ -88,6 +96,7 @@ CASES = {
     "/jobs/{id}/run_now": _later,
     "/jobs/{id}/pause": lambda r: _job("queued", r),
     "/jobs/{id}/resume": lambda r: _job("paused", r),
+    "/jobs/{id}/approve": _held,
     "/jobs/{id}/retry": lambda r: _job("failed", r),
     "/jobs/{id}/fail": lambda r: _job("queued", r),
     "/jobs/{id}/abort": lambda r: _job("queued", r),

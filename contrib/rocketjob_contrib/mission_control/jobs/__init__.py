@@ -25,6 +25,7 @@ PERMISSIONS = (
     Permission("jobs.code", "admin"),
     Permission("jobs.pause", "manager", own=True),
     Permission("jobs.resume", "manager", own=True),
+    Permission("jobs.approve", "manager", own=True),
     Permission("jobs.retry", "manager", own=True),
     Permission("jobs.abort", "manager", own=True),
     Permission("jobs.fail", "manager"),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 log = Logger("rocketjob.web")
 REASON_LENGTH = 500
+BUDGET = "failure_budget"  # that a job which is approved may be given
 
 
 @attrs.frozen(kw_only=True)
@@ -76,6 +77,14 @@ _ALL = (
         warning="It goes on where it was.",
     ),
     Action(
+        event="approve",
+        title="Approve",
+        done="is approved, and goes on",
+        warning="It goes on with all of its slices. What has failed by now is accepted.",
+        gives_reason=True,
+        icon="completed",
+    ),
+    Action(
         event="retry",
         title="Retry",
         done="is tried again",
@@ -105,7 +114,8 @@ _ALL = (
     ),
 )
 ACTIONS = {action.event: action for action in _ALL}
-IN_ROW = tuple(ACTIONS[event] for event in ("run_now", "pause", "resume", "retry", "destroy"))
+IN_ROW_EVENTS = ("run_now", "pause", "resume", "approve", "retry", "destroy")
+IN_ROW = tuple(ACTIONS[event] for event in IN_ROW_EVENTS)
 """What the lists offer; the page of a job offers all."""
 
 
@@ -180,12 +190,22 @@ def doing(action: Action) -> Callable[[View], Response]:
     def do(view: View) -> Response:
         job: Job = view.target
         name = f"{class_name(job)} {job.id}"
+        if not may(job, action.event):  # its class may not even have such an event
+            return _too_late(view, action, job)
         arguments: dict[str, Any] = {}
         if action.gives_reason:
             reason = view.form.get("reason", "").strip()[:REASON_LENGTH]
             if not reason and action.event == "fail":
                 reason = f"failed by {view.identity.login or 'somebody'}"
             arguments["reason"] = reason or None
+        if budget := view.form.get(BUDGET, "").strip():
+            try:
+                arguments[BUDGET] = float(budget)
+            except ValueError:
+                view.say(
+                    "danger", f"{action.title}: {budget[:50]} is not a number: nothing was done"
+                )
+                return view.go(_back(view, action))
         try:
             steer(
                 job.id,
@@ -234,6 +254,13 @@ def _warnings(action: Action, job: Job) -> list[str]:
     is_batch = hasattr(job, "input_categories")
     if is_batch and action.event in ("abort", "destroy"):
         warnings.append("Its input and output that are stored are removed too.")
+    if action.event == "approve":
+        warnings.insert(0, f"It waits for approval: {getattr(job, 'held_text', '')}.")
+    if action.event == "resume" and may(job, "approve"):
+        warnings[0] = (
+            "It waits for approval, and this is none: only slices of its canary that were "
+        )
+        warnings[0] += "queued again are processed. Then it is held again."
     if is_batch and action.event == "retry":
         warnings[0] = "It goes on with the slices that have failed."
     if job.is_running and action.event in ("abort", "destroy", "fail"):

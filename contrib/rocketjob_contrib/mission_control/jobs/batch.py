@@ -8,6 +8,7 @@ import attrs
 
 from rocketjob import Job, UnknownJob
 from rocketjob.base.passwords import without_passwords
+from rocketjob.base.text import counted
 from rocketjob_contrib.mission_control.jobs.progress import progress_of, slice_size
 
 if TYPE_CHECKING:
@@ -117,6 +118,23 @@ def failures_of(job: Any) -> list[FailureGroup]:
         for name, count in counts.items()
     ]
     return sorted(groups, key=lambda group: (-group.count, group.class_name))
+
+
+def approval_of(job: Any) -> dict[str, str]:
+    """Return what is set of a canary and of a budget of failures, and how far the canary is."""
+    if not is_batch(job):
+        return {}
+    said = {}
+    if job.canary_slices:
+        end = f", up to record {job.canary_end - 1:,}" if job.canary_end else ""
+        said["Canary"] = f"its first {counted(job.canary_slices, 'slice')}{end}"
+        then = "hold it for approval" if job.canary_approval else "go on, if it has passed"
+        said["After the canary"] = "went on" if job.canary_over else then
+    if job.failure_budget is not None:
+        said["Failure budget"] = f"{job.failure_budget * 100:.3g}% of its records"
+    if job.failures_accepted:
+        said["Accepted failures"] = counted(job.failures_accepted, "record")
+    return said
 
 
 # --- categories ------------------------------------------------------------------------------

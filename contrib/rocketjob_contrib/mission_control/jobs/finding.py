@@ -16,8 +16,16 @@ if TYPE_CHECKING:
 
 BUILT_IN = frozenset(
     {
+        "canary_approval",
+        "canary_end",
+        "canary_over",
+        "canary_slices",
         "cron_schedule",
         "failed_at_list",
+        "failure_budget",
+        "failures_accepted",
+        "held_by",
+        "held_text",
         "input_categories",
         "output_categories",
         "record_count",

@@ -21,6 +21,7 @@ def panels_of(view: View, job: Job) -> list[Panel]:
         waiting.panel(job),
         _slices(slices),
         _failures(view, job, slices),
+        _values("Approval", batch.approval_of(job), 28),
         _panel("Job", "facts", {"facts": facts.facts_of(view, job, slices)}, 30),
         _panel("Dates", "facts", {"facts": facts.dates_of(view, job)}, 35),
         _retries(job),

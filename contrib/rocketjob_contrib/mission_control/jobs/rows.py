@@ -30,6 +30,7 @@ ALWAYS = (
     "started_at",
     "run_at",
     "worker_name",
+    "held_by",
     "login",
 )
 """What is read of a job for each list: its state, and what decides which actions it allows."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from rocketjob.base.errors import NotFound, StateConflict, StoreError
+from rocketjob.base.errors import NotFound, StoreError
 from rocketjob.base.text import counted
 from rocketjob.jobs import claims
 from rocketjob.model.document import load_into
@@ -13,6 +13,7 @@ from rocketjob.worker import runner
 from rocketjob.worker.prepared import changed
 from rocketjob_plugins.batch.streams.errors import StreamError
 from rocketjob_plugins.batch.work.begin import open_to_all
+from rocketjob_plugins.batch.work.holding import is_held, make
 from rocketjob_plugins.batch.work.persist import persistently
 from rocketjob_plugins.batch.work.records import leave_alone
 
@@ -32,7 +33,9 @@ def finish_if_done(job: BatchModel, worker: Worker) -> None:
         return _finish_inline(job)
     with contextlib.suppress(NotFound):
         job.reload()
-    if not job.is_running or job.sub_state != "processing" or job.record_count is None:
+    if not job.is_running or job.sub_state != "processing" or is_held(job, worker):
+        return
+    if job.record_count is None:
         return
     counts = job.input.counts_by_state()
     if counts.get("queued") or counts.get("running"):
@@ -71,13 +74,7 @@ def _finish_inline(job: BatchModel) -> None:
 
 
 def _fail_for_slices(job: BatchModel, worker: Worker, failed: int) -> None:
-    arguments = {"reason": _reason(job, failed)}
-    try:
-        change = changed(job, worker.waits, "fail", arguments)
-        change.write()
-    except StateConflict:
-        return  # another worker was first
-    runner.after_commit(change)
+    make(job, worker, "fail", reason=_reason(job, failed))
 
 
 def _reason(job: BatchModel, failed: int) -> str:

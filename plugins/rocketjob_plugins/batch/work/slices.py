@@ -15,11 +15,13 @@ from rocketjob.base.log import Logger
 from rocketjob.jobs.exception import message_of
 from rocketjob.store import atomically
 from rocketjob.worker.contexts import in_fresh_context
+from rocketjob_plugins.batch.holding import begin_canary, claimable
 from rocketjob_plugins.batch.outcome import told
 from rocketjob_plugins.batch.outcome.commit import add_statistics, store_outcomes
 from rocketjob_plugins.batch.outcome.render import Outcome
 from rocketjob_plugins.batch.settings import within_reach
 from rocketjob_plugins.batch.slice import Slice
+from rocketjob_plugins.batch.work.holding import is_harmed, over_budget
 from rocketjob_plugins.batch.work.interruption import Interruption
 from rocketjob_plugins.batch.work.persist import Away, persistently
 from rocketjob_plugins.batch.work.records import SlicePerformer
@@ -69,8 +71,13 @@ class SliceWorker:
             whether it ended because there was none.
         """
         try:
+            begin_canary(self.job)
+            self._interruption.happened = over_budget(self.job, self.worker)
             while True:
+                stored = self._pending
                 slices = self._held = self._store_and_claim()
+                if is_harmed(stored) and over_budget(self.job, self.worker):
+                    self._interruption.happened = True  # what is claimed is released again
                 if not slices:
                     return not self._interruption.happened
                 started = time.monotonic()
@@ -233,10 +240,12 @@ class SliceWorker:
             return claimed
 
     def _claim_up_to(self, limit: int) -> list[Slice]:
-        queue = self.worker.queue
+        queue, which = self.worker.queue, claimable(self.job)
+        if which is None:
+            return []
         quarantined = queue.quarantined if queue else None
         return self.job.input.claim(
-            self._claimed_by(), self.worker.name, limit, quarantined, claimed_in=self._token
+            self._claimed_by(), self.worker.name, limit, quarantined, self._token, which
         )
 
     def _process_group(self, slices: list[Slice]) -> list[Outcome]:
