@@ -17,7 +17,8 @@ Its rooms, each a module:
 - `site`: what all requests share; `view`, `templating`, `cookies`: what a view has
 - `lists`, `tables`, `asking`: what pages have in common: lists, the same as JSON, and the question
   before an action
-- `jobs/`, `servers/`, `workers/`, `directories/`, `charts/`: what the pages show
+- `jobs/`, `servers/`, `workers/`, `directories/`, `charts/`, `auditing/`: what
+  the pages show
 - `hosts/`: how it is part of an application of Django or Flask
 - `hookspecs`: how other plugins add pages, and panels to the page of a job
 """
@@ -103,6 +104,7 @@ def register_pages() -> list[Section]:
 
     try:
         from rocketjob_contrib.mission_control import (  # these need the extra
+            auditing,
             charts,
             directories,
             failures,
@@ -116,10 +118,9 @@ def register_pages() -> list[Section]:
         return []  # without the extra there is no `rocketjob web`, and nothing is wrong with that
 
     sections = [jobs.section(), servers.section(), workers.section(), directories.section()]
-    if "metrics" in application.current().plugins.names:
-        sections.append(charts.section())
-    if "failures" in application.current().plugins.names:
-        sections.append(failures.section())
+    plugins = application.current().plugins.names
+    of_plugins = {"metrics": charts, "failures": failures, "audit": auditing}
+    sections += [module.section() for name, module in of_plugins.items() if name in plugins]
     return sections
 
 

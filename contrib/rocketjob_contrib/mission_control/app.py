@@ -6,10 +6,13 @@ from collections.abc import Iterable
 
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
-from starlette.responses import Response
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount
 from starlette.routing import Route as StarletteRoute
 
+from rocketjob import Job
+from rocketjob.base.log import Logger
 from rocketjob_contrib.mission_control import gate, live, preferences
 from rocketjob_contrib.mission_control.errors import Missing
 from rocketjob_contrib.mission_control.routes import Route, change, get
@@ -18,6 +21,8 @@ from rocketjob_contrib.mission_control.security import SecurityHeaders
 from rocketjob_contrib.mission_control.settings import WebSettings
 from rocketjob_contrib.mission_control.site import Site
 from rocketjob_contrib.mission_control.view import View
+
+log = Logger("rocketjob.web")
 
 
 def create_app(
@@ -42,6 +47,7 @@ def create_app(
         routes=[
             Mount("/static", site.assets.app()),
             StarletteRoute("/events", live.endpoint(site)),
+            StarletteRoute("/healthz", _health),
             *(_starlette_route(site, section, route) for section, route in site.routes),
             *(_starlette_route(site, None, route) for route in shared),
         ],
@@ -54,6 +60,16 @@ def create_app(
 def _starlette_route(site: Site, section: Section | None, route: Route) -> StarletteRoute:
     call = gate.endpoint(site, section, route)
     return StarletteRoute(route.path, call, methods=route.methods)
+
+
+def _health(request: Request) -> Response:
+    """Say to whatever watches the process whether its store answers, and nothing else."""
+    try:
+        Job.collection().find_one({}, {"_id": 1})
+    except Exception:
+        log.warning("not healthy: the store does not answer")
+        return PlainTextResponse("the store does not answer\n", 503)
+    return PlainTextResponse("ok\n")
 
 
 def _first_page(view: View) -> Response:

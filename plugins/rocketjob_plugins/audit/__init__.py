@@ -36,14 +36,20 @@ from rocketjob.base.text import relative
 from rocketjob.jobs.reasons import Section
 from rocketjob.model.types import encode_any
 from rocketjob.store import Insert
-from rocketjob_plugins.audit.trail import COLLECTION, AuditRecord, records, remove_old
+from rocketjob_plugins.audit.trail import (
+    COLLECTION,
+    AuditRecord,
+    count_records,
+    records,
+    remove_old,
+)
 
 if TYPE_CHECKING:
     import click
 
     from rocketjob.base.acts import Act, Deed
 
-__all__ = ["COLLECTION", "AuditRecord", "records"]
+__all__ = ["COLLECTION", "AuditRecord", "count_records", "records"]
 KEEP = Setting("keep_days", 90, whole(1), "days for which the audit is kept", table="audit")
 ON_JOB = 20  # records shown with a job
 

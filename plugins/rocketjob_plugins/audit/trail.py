@@ -84,7 +84,9 @@ def records(
     by: str | None = None,
     job: ObjectId | None = None,
     name: str | None = None,
+    event: str | None = None,
     since: datetime | None = None,
+    skip: int = 0,
     limit: int = 0,
 ) -> Iterator[AuditRecord]:
     """Yield records, the newest first.
@@ -93,17 +95,45 @@ def records(
         by: of this person.
         job: of the job with this id.
         name: of jobs of this class, or of a server, entry and so on of this name.
+        event: of this event.
         since: from then on.
+        skip: leave out so many of the newest.
         limit: at most so many; 0 for all.
     """
-    wanted: dict[str, Any] = {"by": by, "target": job, "name": name}
+    audit, filter = current().store.collection(COLLECTION), _filter(by, job, name, event, since)
+    for stored in audit.find(filter, sort=[("_id", -1)], skip=skip, limit=limit):
+        yield _loaded(stored)
+
+
+def count_records(
+    *,
+    by: str | None = None,
+    job: ObjectId | None = None,
+    name: str | None = None,
+    event: str | None = None,
+    since: datetime | None = None,
+    at_most: int,
+) -> int:
+    """Return how many of these records there are, counted up to a number; see `records`."""
+    audit = current().store.collection(COLLECTION)
+    return audit.count_documents(_filter(by, job, name, event, since), limit=at_most)
+
+
+def _filter(
+    by: str | None,
+    job: ObjectId | None,
+    name: str | None,
+    event: str | None,
+    since: datetime | None,
+) -> dict[str, Any]:
+    wanted: dict[str, Any] = {"by": by, "target": job, "name": name, "event": event}
     filter = {key: value for key, value in wanted.items() if value is not None}
-    if since is not None:
-        filter["at"] = {"$gte": since}
-    found = current().store.collection(COLLECTION).find(filter, sort=[("_id", -1)], limit=limit)
-    for stored in found:
-        del stored["_id"]
-        yield AuditRecord(id=stored.pop("target", None), **stored)
+    return filter if since is None else {**filter, "at": {"$gte": since}}
+
+
+def _loaded(stored: dict[str, Any]) -> AuditRecord:
+    known = {key: value for key, value in stored.items() if key in attrs.fields_dict(AuditRecord)}
+    return AuditRecord(**{**known, "id": stored.get("target")})
 
 
 def remove_old(days: int) -> int:

@@ -9,7 +9,7 @@ import urllib.request
 
 import pytest
 
-from rocketjob import Job, ValidationError
+from rocketjob import Job, StoreUnavailable, ValidationError
 from rocketjob.cli import Failure
 from rocketjob_contrib.mission_control.serve import application_at, serve
 from rocketjob_contrib.mission_control.settings import WebSettings
@@ -101,3 +101,17 @@ def test_W115_the_demo_has_something_of_everything_and_can_be_filled_again(rocke
     assert client.get("/jobs/running").status_code == 200
     remove()
     assert "There are no jobs yet" in text_of(client.get("/jobs"))
+
+
+def test_P58_what_watches_the_process_is_told_whether_its_store_answers(rocketjob, monkeypatch):
+    def gone(*args, **kwargs):
+        raise StoreUnavailable("mongodb://ada:geheim@db is gone")
+
+    nobody = browser(authorize=lambda request: None)
+    answer = nobody.get("/healthz")
+    assert (answer.status_code, answer.text) == (200, "ok\n")
+    with monkeypatch.context() as patch:
+        patch.setattr(type(rocketjob.store), "collection", gone)
+        answer = nobody.get("/healthz")
+    assert (answer.status_code, answer.text) == (503, "the store does not answer\n")
+    assert nobody.post("/healthz").status_code == 405
