@@ -318,7 +318,7 @@ ROUTES = {
     *(f"/jobs/{{id}}/{do}" for do in ("update_slice", "delete_line", "retry_slice", "capsule")),
     *(f"/dirmon_entries/{{id}}/{do}" for do in ("replicate", "enable", "disable", "destroy")),
     *("/failures/{id}/retry", "/failures/{id}/acknowledge"),
-    *("/jobs/{id}", "/servers/{id}", "/servers/update_all", "/dirmon_entries"),
+    *("/jobs/{id}", "/jobs/bulk", "/servers/{id}", "/servers/update_all", "/dirmon_entries"),
     "/dirmon_entries/{id}",
 }
 

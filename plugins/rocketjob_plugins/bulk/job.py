@@ -78,9 +78,7 @@ class BulkActionJob(Retry, Resumable, Job):
     def counted(self) -> dict[str, int]:
         """Count what became of the jobs until now: done, skipped, refused, failed."""
         counts = results.counts(self.id)
-        if self.is_completed:  # what no longer matched when it was looked for
-            counts[SKIPPED] += max(0, self.expected - sum(counts.values()))
-        return counts
+        return self._with_the_missing(counts) if self.is_completed else counts
 
     def perform(self) -> dict[str, int]:
         """Do it to each, from where an earlier attempt was; return how many were done and so on."""
@@ -90,10 +88,14 @@ class BulkActionJob(Retry, Resumable, Job):
                 counts[word] += 1
             self._say(counts)
             self.checkpoint(last=ids[-1])
-        counts = results.counts(self.id)
-        counts[SKIPPED] += max(0, self.expected - sum(counts.values()))
+        counts = self._with_the_missing(results.counts(self.id))
         self.logger.info("a bulk action is done", event=self.event, **counts)
         return counts
+
+    def _with_the_missing(self, counts: dict[str, int]) -> dict[str, int]:
+        """Count as skipped what did not match any more when it was looked for."""
+        missing = max(0, self.expected - sum(counts.values()))
+        return {**counts, SKIPPED: counts[SKIPPED] + missing}
 
     def _steps(self, action: BulkAction) -> Iterator[list[ObjectId]]:
         """Yield the ids of jobs that match, in their order, a few at a time."""

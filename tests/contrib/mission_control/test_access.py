@@ -45,6 +45,7 @@ ALLOWED = {
     "jobs.destroy": "",
     "jobs.capsule": "editor",
     "jobs.capsule_secrets": "",
+    "jobs.bulk": "editor operator manager dirmon user",
     "slices.view": "editor",
     "slices.edit": "editor",
     "failures.retry": "editor operator manager",

@@ -82,7 +82,8 @@ def paths_of(served):
             asked.add(route.view.__module__)
         names = re.findall(r"{(\w+)}", route.path)
         if not names:
-            paths.append(route.path)
+            asked_for = "?list=failed&all=1&event=destroy" if route.path == "/jobs/bulk" else ""
+            paths.append(route.path + asked_for)
         elif names == ["id"] and section.name in ids:
             paths += [route.path.replace("{id}", str(id)) for id in ids[section.name]]
     return paths
@@ -334,6 +335,22 @@ def test_an_action_asks_in_a_dialog_and_stays_on_the_list(served, chromium):
         assert page.url == f"{served.address}/jobs/failed?size=25"
         assert page.locator(f"#row-{job.id}").count() == 0
         assert job.reload().is_queued
+
+
+def test_P23_a_range_is_ticked_with_shift_and_stays_so_while_the_page_lives(served, chromium):
+    jobs = list(DemoMailJob.failed().order_by("-completed_at").limit(5))
+    with page_of(chromium) as page:
+        page.goto(f"{served.address}/jobs/failed?size=25&q=DemoMail")
+        page.click(f"#tick-{jobs[1].id}")
+        page.click(f"#tick-{jobs[3].id}", modifiers=["Shift"])
+        assert page.inner_text("#ticked") == "3 ticked, or take"
+        jobs[0].retry()
+        page.locator(f"#row-{jobs[0].id}").wait_for(state="detached")
+        assert page.inner_text("#ticked") == "3 ticked, or take"
+        page.click("#bulk button")
+        page.click("form[method=post] button")
+        assert "Retry: 3 done" in page.inner_text(".message.success")
+    assert [job.reload().state for job in jobs] == [*["queued"] * 4, "failed"]
 
 
 def test_a_dialog_works_by_keyboard(served, chromium):

@@ -6,6 +6,7 @@ from rocketjob import application
 from rocketjob_contrib.mission_control.access import Permission
 from rocketjob_contrib.mission_control.jobs import (
     actions,
+    bulk,
     edit,
     export,
     job_page,
@@ -31,6 +32,7 @@ PERMISSIONS = (
     Permission("jobs.fail", "manager"),
     Permission("jobs.run_now", "manager"),
     Permission("jobs.destroy", "admin"),
+    Permission("jobs.bulk", "user"),  # what is done needs its own, for each job
     Permission("slices.view", "editor"),
     Permission("jobs.capsule", "editor"),
     Permission("jobs.capsule_secrets", "admin"),
@@ -45,7 +47,7 @@ def section() -> Section:
         title="Jobs",
         icon="jobs",
         home="/jobs/running",
-        routes=(*_lists(), *_job(), *_actions(), *_slices(), *_capsules()),
+        routes=(*_lists(), *_many(), *_job(), *_actions(), *_slices(), *_capsules()),
         permissions=(*PERMISSIONS, *_of_plugins()),
         tabs=tabs.entries,
         order=10,
@@ -67,6 +69,10 @@ def _lists() -> list[Route]:
         routes.append(get(f"{tab.path}.csv", export.csv_of(tab), "jobs.export"))
         routes.append(get(f"{tab.path}.jsonl", export.json_lines_of(tab), "jobs.export"))
     return routes
+
+
+def _many() -> list[Route]:
+    return asked_first(bulk.PATH, bulk.ask_first, bulk.do, "jobs.bulk", methods=("POST",))
 
 
 def _job() -> list[Route]:

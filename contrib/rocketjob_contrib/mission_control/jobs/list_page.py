@@ -11,7 +11,7 @@ from rocketjob import Job
 from rocketjob.jobs.query import JobQuery
 from rocketjob.store import Filter, Stored
 from rocketjob_contrib.mission_control.errors import BadRequest
-from rocketjob_contrib.mission_control.jobs import rows, searching, tabs
+from rocketjob_contrib.mission_control.jobs import rows, searching, tabs, ticked
 from rocketjob_contrib.mission_control.jobs.box import box_of
 from rocketjob_contrib.mission_control.jobs.tabs import JobTab
 from rocketjob_contrib.mission_control.lists import COUNTED, Asked, Count, Found, asked_of
@@ -26,8 +26,9 @@ def page_of(tab: JobTab) -> Callable[[View], Response]:
 
     def show(view: View) -> Response:
         asked = asked_of(tab.listing, view.query)
-        found = find(view, tab, asked)
-        return view.render("jobs/list.html", tab=tab, found=found, box=box_of(view, asked.text))
+        found, box = find(view, tab, asked), box_of(view, asked.text)
+        offered = ticked.offered(view, tab, [row.job for row in found.rows])
+        return view.render("jobs/list.html", tab=tab, found=found, box=box, offered=offered)
 
     return show
 

@@ -18,6 +18,7 @@ def panels_of(view: View, job: Job) -> list[Panel]:
     slices = batch.slices_of(view, job)
     candidates = (
         _exception(job),
+        _bulk(job),
         waiting.panel(job),
         _slices(slices),
         _failures(view, job, slices),
@@ -90,6 +91,19 @@ def _audit(job: Job) -> Panel | None:
 
     found = list(audit.records(job=job.id, limit=audit.ON_JOB))
     return _panel("Audit", "audit", {"records": found}, 85, wide=True) if found else None
+
+
+def _bulk(job: Job) -> Panel | None:
+    """Return what became of the jobs of a bulk action, if this job does one."""
+    if "bulk" not in application.current().plugins.names:
+        return None
+    from rocketjob_plugins import bulk  # only where it is loaded
+
+    if not isinstance(job, bulk.BulkActionJob):
+        return None
+    counts, found = job.counted(), list(bulk.results.not_done(job.id, limit=bulk.SHOWN))
+    values = {"counts": counts, "results": found, "expected": job.expected}
+    return _panel("Bulk action", "bulk_results", values, 15, wide=True)
 
 
 def _panel(

@@ -75,6 +75,47 @@ document.addEventListener("click", (event) => {
   bring();
 })();
 
+// --- ticking rows: with shift all between two; how many are ticked is said ---------------------
+
+(() => {
+  let last = null;
+  const form = () => document.getElementById("bulk");
+  const boxes = () => [...document.querySelectorAll('input[form="bulk"][name="id"]')];
+  const tell = () => {
+    if (!form()) return;
+    const found = boxes();
+    const ticked = found.filter((box) => box.checked).length;
+    const all = document.getElementById("tick-all").checked;
+    const said = document.getElementById("ticked");
+    said.textContent = ticked && !all ? `${ticked} ticked, or take` : said.dataset.none;
+    const page = document.getElementById("tick-page");
+    page.hidden = false;
+    page.firstElementChild.checked = ticked > 0 && ticked === found.length;
+    page.firstElementChild.indeterminate = ticked > 0 && ticked < found.length;
+  };
+  document.addEventListener("click", (event) => {
+    const target = event.target;
+    if (!target.matches("input[type=checkbox]")) return;
+    if (target.closest("#tick-page")) {
+      for (const box of boxes()) box.checked = target.checked;
+    } else if (target.matches('[form="bulk"][name="id"]')) {
+      const found = boxes();
+      const from = found.findIndex((box) => box.id === last);
+      if (event.shiftKey && from >= 0) {
+        const to = found.indexOf(target);
+        for (const box of found.slice(Math.min(from, to), Math.max(from, to) + 1)) {
+          box.checked = target.checked;
+        }
+      }
+      last = target.id;
+    }
+    tell();
+  });
+  document.addEventListener("htmx:after:swap", tell);
+  document.addEventListener("DOMContentLoaded", tell);
+  window.addEventListener("pageshow", tell); // the browser may have kept what was ticked
+})();
+
 // --- live: the store is watched by the server; a page then asks for itself again --------------
 
 (() => {
