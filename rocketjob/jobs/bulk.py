@@ -127,12 +127,10 @@ class BulkAction:
         """
         if query.maximum or query.skipped:
             raise TypeError("a bulk action takes all that match: no limit, and no skip")
-        check_event(event)
-        action = cls(event=event, filter=query.filter(), **more)
-        action._check_priority()
-        return action
+        return cls(event=event, filter=query.filter(), **more)
 
-    def _check_priority(self) -> None:
+    def __attrs_post_init__(self) -> None:
+        check_event(self.event)
         if self.event != SET_PRIORITY:
             if self.priority is not None:
                 raise ValueError(f"{self.event} takes no priority")
@@ -145,8 +143,9 @@ class BulkAction:
         """Return the filter of all that match."""
         if self.also_later:
             return self.filter
-        ended: Filter = {"$or": [{"completed_at": None}, {"completed_at": {"$lte": self.at}}]}
-        return {"$and": [self.filter, {"created_at": {"$lte": self.at}}, ended]}
+        # What lacks these, or has something else there, is not later either.
+        not_later: Filter = {"$not": {"$gt": self.at}}
+        return {"$and": [self.filter, {"created_at": not_later, "completed_at": not_later}]}
 
     def possible(self) -> Filter:
         """Return the filter of those that match whose state allows the action."""

@@ -6,7 +6,7 @@ from operator import eq
 
 import pytest
 
-from rocketjob import Job, UnknownJob, after, before
+from rocketjob import Job, StoreUnavailable, UnknownJob, ValidationError, after, before
 from rocketjob.base.acts import acting
 from rocketjob.jobs.bulk import BulkAction, bulk
 from rocketjob.queue.reclaim import requeue_claims
@@ -395,14 +395,70 @@ def test_a_batch_job_goes_on_with_its_failed_slices(by_job):
     assert BulkBatchJob.running().count() == 3
 
 
-@pytest.mark.parametrize("stored", [{"filter": "{"}, {"filter": 3}, {"event": "nonsense"}])
+@pytest.mark.parametrize(
+    "stored",
+    [
+        {"filter": "{"},
+        {"filter": "[1]"},
+        {"filter": 3},
+        {"event": "nonsense"},
+        {"event": "start"},
+        {"event": "set_priority", "new_priority": 101},
+        {"as_of": "yesterday"},
+    ],
+)
 def test_one_that_something_else_has_written_fails_and_changes_nothing(by_job, stored):
     jobs = failed(by_job, 3)
     job = handed_over(by_job, jobs)
-    Job.collection().update_one({"_id": job.id}, {"$set": {**stored, "retry_limit": 0}})
+    Job.collection().update_one({"_id": job.id}, {"$set": stored})
     by_job.work_off(limit=1)
     assert Job.find(job.id).is_failed
     assert [retries(each) for each in jobs] == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"event": "start", "filter": "{}"}, "only a worker does that"),
+        ({"event": "retry", "filter": "{"}, "event"),
+        ({"event": "retry", "filter": "3"}, "the filter must be an object, not 3"),
+        ({"event": "set_priority", "filter": "{}"}, "from 1 to 100, not None"),
+    ],
+)
+def test_one_that_makes_no_sense_is_not_stored(by_job, values, says):
+    with pytest.raises(ValidationError, match=says):
+        BulkActionJob.create(**values)
+
+
+def test_jobs_that_something_else_has_written_are_not_left_out_in_silence(by_job):
+    for values in ({}, {"created_at": "yesterday"}, {"completed_at": 7}, {"created_at": None}):
+        document = {"_type": "BulkImportJob", "state": "failed", "priority": 50, **values}
+        Job.collection().insert_one(document)
+    job = bulk(Job.failed(), "retry").job
+    by_job.work_off(limit=1)
+    assert eq(sum(job.reload().result.values()), 4)
+    assert job.result["done"] >= 1 and job.result["skipped"] == 0
+
+
+def test_a_store_that_is_away_for_a_while_is_waited_for(by_job, monkeypatch):
+    jobs = failed(by_job, 3)
+    job = handed_over(by_job, jobs)
+    away = iter([True])
+    real = BulkAction.do_to
+
+    def once(self, stored, may=None):
+        if stored["_id"] == jobs[1].id and next(away, False):
+            raise StoreUnavailable("the disk is gone")
+        return real(self, stored, may)
+
+    monkeypatch.setattr(BulkAction, "do_to", once)
+    by_job.work_off(limit=1)
+    assert job.reload().is_scheduled
+    by_job.travel(timedelta(seconds=6))
+    BulkActionJob.where(id=job.id).update_all(priority=1)
+    by_job.work_off(limit=1)
+    assert eq(job.reload().result["done"], 3)
+    assert [retries(each) for each in jobs] == [1, 1, 1]
 
 
 def test_ids_that_are_no_object_ids_are_in_nobodys_way(by_job):

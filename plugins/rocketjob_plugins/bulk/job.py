@@ -8,29 +8,28 @@ from typing import Any, Self
 
 from bson import ObjectId
 
-from rocketjob import Job, after, field
+from rocketjob import Job, after, field, validate
 from rocketjob.application import current
 from rocketjob.base import acts, clock
 from rocketjob.base.acts import Act, acting
 from rocketjob.jobs.bulk import DONE, SKIPPED, BulkAction, gone
+from rocketjob.jobs.store_away import waits_for_store
 from rocketjob.model.types import typed_json
 from rocketjob.store import Filter, Stored
 from rocketjob_plugins.bulk import results
 from rocketjob_plugins.resumable import Resumable
-from rocketjob_plugins.retry import Retry
 
 IDS = 20_000  # looked up in one go: the store may have to sort all that match for it
 STEP = 200  # jobs between two checkpoints
 FIRST = ObjectId("0" * 24)
 
 
-class BulkActionJob(Retry, Resumable, Job):
+class BulkActionJob(Resumable, Job):
     """Does one action to all jobs that match. See `rocketjob.jobs.bulk`."""
 
     priority = 20
     destroy_on_complete = False
     collect_output = True
-    retry_limit = 3
 
     event: str = field(description="retry, pause, destroy, set_priority ...")
     filter: str = field(description="which jobs, as the store is asked for them, as JSON")
@@ -63,11 +62,26 @@ class BulkActionJob(Retry, Resumable, Job):
             via=act.via,
         )
 
+    @validate
+    def _makes_sense(self) -> None:
+        if self.is_new:  # later it may be changed where an event's class is not loaded
+            try:
+                self.action()
+            except (TypeError, ValueError) as error:
+                self.errors.add("event", str(error))
+
     def action(self) -> BulkAction:
-        """Return the action that it carries out."""
+        """Return the action that it carries out.
+
+        Raises:
+            ValueError: there is no such action, or the filter cannot be read.
+        """
+        filter = typed_json.loads(self.filter)
+        if not isinstance(filter, dict):
+            raise ValueError(f"the filter must be an object, not {self.filter[:100]}")
         return BulkAction(
             event=self.event,
-            filter=typed_json.loads(self.filter),
+            filter=filter,
             priority=self.new_priority,
             reason=self.reason,
             at=self.as_of,
@@ -80,6 +94,7 @@ class BulkActionJob(Retry, Resumable, Job):
         counts = results.counts(self.id)
         return self._with_the_missing(counts) if self.is_completed else counts
 
+    @waits_for_store
     def perform(self) -> dict[str, int]:
         """Do it to each, from where an earlier attempt was; return how many were done and so on."""
         action, counts = self.action(), results.counts(self.id)

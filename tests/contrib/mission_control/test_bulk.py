@@ -53,7 +53,7 @@ def tick(job):
 
 def posted(page, **changes):
     """Return what the form of a preview posts."""
-    form = re.search(r'<form method="post".*?</form>', page.text, re.S).group()
+    form = re.search(r'<form[^>]* method="post".*?</form>', page.text, re.S).group()
     fields = {}
     for name, value in re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', form):
         fields.setdefault(name, []).append(value.replace("&#43;", "+"))
