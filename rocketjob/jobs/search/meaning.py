@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any, TypeVar
 
 import attrs
@@ -43,17 +44,18 @@ class Search:
         return attrs.evolve(query, filters=(*query.filters, self.filter))
 
 
-def parse(text: str, model: Any, *, messages: bool = True) -> Search:
+def parse(text: str, model: Any, *, messages: bool = True, now: datetime | None = None) -> Search:
     """Return the meaning of a search.
 
     Args:
         model: the class whose jobs are searched, mostly `Job`.
         messages: whether what exceptions say may be searched: it may quote a record.
+        now: from which ages are counted back; None: from now.
 
     Raises:
         SearchError: it cannot be understood; the error says where, and what would be right.
     """
-    tree, scope = tree_of(text), Scope(model, text, clock.now(), messages)
+    tree, scope = tree_of(text), Scope(model, text, now or clock.now(), messages)
     conditions = {id(term): condition_of(scope, term) for term in _terms(tree)}
     unindexed = [
         term.key or "text"

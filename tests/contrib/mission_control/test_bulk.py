@@ -7,6 +7,7 @@ from operator import eq
 import pytest
 
 from rocketjob import Job, before
+from rocketjob.base import clock
 from rocketjob.testing import sandbox
 from rocketjob_contrib.mission_control import Policy
 from rocketjob_plugins import audit
@@ -145,6 +146,18 @@ def test_P23_all_that_match_is_what_was_searched_for(rocketjob):
     assert {type(job).__name__ for job in Job.queued()} == {"WebBulkOtherJob"}
 
 
+def test_P23_what_comes_into_a_list_after_the_preview_is_left_alone(rocketjob):
+    """By its age, by its time, or since it was started, though it was there before."""
+    failed(rocketjob), WebBulkJob.create(run_at=timedelta(minutes=5))
+    client, at = browser(), clock.now().isoformat()
+    rocketjob.travel(timedelta(hours=2))
+    for narrowed in ({"list": "failed", "q": "created:>1h"}, {"list": "queued"}):
+        form = {"event": "abort", "all": "1", **narrowed}
+        assert asked(client, **form).text.count('name="count" value="1"') == 1, "it is there now"
+        assert "nothing was done" in said(client, client.post(PATH, data=form | {"at": at}))
+    assert Job.aborted().count() == 0
+
+
 def test_P23_of_ticked_rows_only_those_are_meant(rocketjob):
     first, second, third = failed(rocketjob, 3)
     client = browser()
@@ -163,7 +176,8 @@ def test_P23_of_ticked_rows_only_those_are_meant(rocketjob):
         ({"event": "retry", "all": "1", "list": "nowhere"}, "There is no list nowhere"),
         ({"event": "retry", "all": "1", "at": "soon"}, "soon is not a time"),
         ({"event": "retry", "all": "1", "count": "-1"}, "count must be a number"),
-        ({"event": "retry", "all": "1", "q": "x" * 201}, "at most 200 characters"),
+        ({"event": "retry", "all": "1", "q": "nonsense:1"}, "nonsense"),
+        ({"event": "retry", "all": "1", "q": "x" * 5000}, "characters"),
         ({"event": "set_priority", "all": "1", "priority": "0"}, "from 1 to 100, not 0"),
         ({"event": "set_priority", "all": "1", "priority": "٣"}, "from 1 to 100, not"),
     ],

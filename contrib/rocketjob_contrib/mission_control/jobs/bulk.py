@@ -144,7 +144,7 @@ def _plan(view: View, asked: Wanted, priority: str | None = None) -> Plan:
         more["priority"] = 50 if priority is None else _number(priority)
     if owner is not None and not by_job:
         more["only_of"] = owner
-    action = BulkAction.on(asked.query(), asked.action.event, **more)
+    action = BulkAction.on(asked.query(view), asked.action.event, **more)
     preview = action.preview()
     at_once = preview.count <= _at_once()
     if by_job and not at_once:

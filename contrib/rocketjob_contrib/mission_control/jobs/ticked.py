@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from rocketjob import Job
+from rocketjob import Job, SearchError
 from rocketjob.base import clock
 from rocketjob.jobs.bulk import SET_PRIORITY
 from rocketjob.jobs.query import JobQuery
+from rocketjob.jobs.search import parse
 from rocketjob.model.lookup import as_object_id
 from rocketjob.model.registry import loaded_classes
 from rocketjob.store import Filter
@@ -35,6 +36,8 @@ PRIORITY = Action(
     icon="edit",
 )
 ENDED = ("completed", "aborted")
+CAME_AT = {"queued": "run_at", "running": "started_at"}
+"""By what a job can have come into a list after the preview, besides what an action looks at."""
 
 
 @attrs.frozen(kw_only=True)
@@ -61,13 +64,24 @@ class Wanted:
     def permission(self) -> str:
         return permission_for(self.action)
 
-    def query(self) -> JobQuery[Job]:
-        """Return the query of the jobs, whichever of them the action is possible for."""
+    def query(self, view: View) -> JobQuery[Job]:
+        """Return the query of the jobs, whichever of them the action is possible for.
+
+        Raises:
+            BadRequest: what was searched for cannot be understood.
+        """
         if self.ticks:
             return Job.where(_as_shown(self.ticks))
-        searched = asked_of(self.tab.listing, {"q": self.text}).search_filter()
         query = self.tab.query()
-        return query if searched is None else query.where(searched)
+        if (since := CAME_AT.get(self.tab.name)) is not None:
+            query = query.where({since: {"$not": {"$gt": self.at}}})
+        text = asked_of(self.tab.listing, {"q": self.text}).text
+        if not text:
+            return query
+        try:
+            return parse(text, Job, messages=view.may_quote(), now=self.at).narrow(query)
+        except SearchError as problem:
+            raise BadRequest(str(problem)) from None
 
     def fields(self) -> list[tuple[str, str]]:
         """Return what is posted along with the answer."""
