@@ -315,7 +315,8 @@ SERVER_ORDERS = ("pause", "stop", "kill", "thread_dump")
 ROUTES = {
     *(f"/jobs/{{id}}/{event}" for event in (*JOB_ROUTES, "approve")),
     *(f"/servers/{{id}}/{order}" for order in (*SERVER_ORDERS, "resume", "destroy")),
-    *(f"/jobs/{{id}}/{do}" for do in ("update_slice", "delete_line", "retry_slice", "capsule")),
+    *(f"/jobs/{{id}}/{do}" for do in ("update_slice", "delete_line", "capsule")),
+    *("/jobs/{id}/retry_slice", "/jobs/{id}/retry_slices"),
     *(f"/dirmon_entries/{{id}}/{do}" for do in ("replicate", "enable", "disable", "destroy")),
     *("/failures/{id}/retry", "/failures/{id}/acknowledge"),
     *("/jobs/{id}", "/jobs/bulk", "/servers/{id}", "/servers/update_all", "/dirmon_entries"),

@@ -14,16 +14,20 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
+from rocketjob.base import acts
 from rocketjob.base.errors import NotFound, StateConflict
 from rocketjob.model import deeds
-from rocketjob.store import Filter, Stored, Unit, Write, context, packing
+from rocketjob.model.record import record_of
+from rocketjob.store import Filter, Stored, Unit, Write, atomically, context, packing
+from rocketjob_plugins.batch.going_on import let_go_on
 from rocketjob_plugins.batch.slice import RETRIED, REVISION, Slice
 from rocketjob_plugins.batch.slices import ORDER, InputSlices
 
+T = TypeVar("T")
 NUMBERS = ("size", "failure_count", "interruptions", "processing_record_number", "claim_number")
 UNKNOWN = "unknown"  # stands for slices whose exception has no class
 
@@ -146,20 +150,65 @@ def delete_record(job: Any, id: int, index: int, digest: str) -> FailedSlice:
 
 
 def may_retry(job: Any) -> bool:
-    """Return whether one slice alone can be retried: its job runs, or is going to go on."""
-    return job.state in ("running", "paused")
+    """Return whether slices alone can be retried: they are taken then, at the latest on resume."""
+    return job.state in ("running", "paused", "failed")
 
 
 def retry(job: Any, id: int, digest: str) -> None:
     """Queue a failed slice again, and no other; it goes on at the record that failed.
 
+    A job that has failed runs again, and its other slices stay failed.
+
     Raises:
         SliceChanged: as for `replace_record`.
-        StateConflict: the job has ended, so that nobody would take it: retry the job.
+        StateConflict: the job is in a state in which nobody would take it.
     """
+
+    def step(session: Any) -> None:
+        _write(job, _seen(job, id, digest), RETRIED, "retry_slice", {"slice": id})
+        _go_on(job)
+
+    _retried(job, step)
+
+
+def retry_failed_with(job: Any, class_name: str) -> int:
+    """Queue the slices again that failed with an exception of one class; return how many.
+
+    A job that has failed runs again; slices that failed with another one stay failed. If this was
+    cut short, do it again.
+
+    Raises:
+        StateConflict: the job is in a state in which nobody would take them.
+    """
+    slices, which = job.input, failed_with(class_name)
+
+    def step(session: Any) -> int:
+        count = slices.collection.count_documents(which)
+        if not count and not (job.is_failed and slices.count("queued")):
+            return 0
+        after = {"exception": class_name, "slices": count}
+        deeds.record("retry_slices", "job", id=job.id, name=job.type_name(), after=after)
+        done: int = slices.collection.update_many(which, RETRIED).matched_count
+        _go_on(job)
+        return done
+
+    return _retried(job, step)
+
+
+def _go_on(job: Any) -> None:
+    """Let the job go on, which is a part of what has been recorded already."""
+    act = acts.present()
+    record_of(job).by = act.by if act is not None else None
+    with acts.part_of_it():
+        let_go_on(job)
+
+
+def _retried(job: Any, step: Callable[[Any], T]) -> T:
+    """Take a step that ends with the job going on: all of it, if it is in one store."""
     if not may_retry(job):
-        raise StateConflict(f"the job is {job.state}: retry the job, which takes all its slices")
-    _write(job, _seen(job, id, digest), RETRIED, "retry_slice", {"slice": id})
+        raise StateConflict(f"the job is {job.state}: its slices cannot be retried")
+    store = job.input.store
+    return atomically(store, step) if store is context.current().store else step(None)
 
 
 # --- one guarded write -------------------------------------------------------------------------

@@ -403,10 +403,11 @@ def test_R03_only_the_one_record_is_sent_and_others_keep_their_types(rocketjob):
 def test_one_slice_is_retried_while_its_job_runs(rocketjob):
     job = failed_job(rocketjob, BAD * 2)
     client = browser()
+    Job.collection().update_one({"_id": job.id}, {"$set": {"state": "aborted"}})
     assert "Retry this slice" not in client.get(f"/jobs/{job.id}/view_slice").text
     asked = client.get(f"/jobs/{job.id}/retry_slice?slice=4")
     client.post(f"/jobs/{job.id}/retry_slice", data=form_of(asked))
-    assert "Slice 4 was not retried: the job is failed" in text_of(client.get(f"/jobs/{job.id}"))
+    assert "Slice 4 was not retried: the job is aborted" in text_of(client.get(f"/jobs/{job.id}"))
     Job.collection().update_one({"_id": job.id}, {"$set": {"state": "running"}})
     assert "Retry this slice" in client.get(f"/jobs/{job.id}/view_slice").text
     answer = client.post(f"/jobs/{job.id}/retry_slice", data=form_of(asked))
@@ -494,3 +495,45 @@ def test_cross_site_posts_are_refused(rocketjob):
         answer = browser().post(url, data=data, headers={"sec-fetch-site": "cross-site"})
         assert answer.status_code == 403
     assert list(job.input.find(1)) == BAD
+
+
+# --- retrying ----------------------------------------------------------------------------------
+
+
+def test_P35_the_slices_of_one_class_of_exceptions_are_retried_from_the_page_of_the_job(rocketjob):
+    job = failed_job(rocketjob, [*BAD, "worse", "q", "r", *BAD])
+    client = browser()
+    page = client.get(f"/jobs/{job.id}")
+    path = f"/jobs/{job.id}/retry_slices"
+    assert tags(page, "a", href=f"{path}?error_type=ValueError")
+    assert "Retry these 2" in text_of(page) and "Retry it" in text_of(page)
+    with counted_calls() as calls:
+        asked = client.get(f"{path}?error_type=ValueError")
+    assert len(calls) <= 8, calls
+    assert "Retry 2 slices?" in text_of(asked) and "stay failed" in text_of(asked)
+    answer = client.post(path, data=form_of(asked))
+    assert "2 slices with ValueError tried again" in text_of(client.get(answer.headers["location"]))
+    assert {each.id: each.state for each in job.input} == {1: "queued", 4: "failed", 7: "queued"}
+    assert job.reload().is_running
+    client.post(path, data=form_of(asked))
+    assert "No slice has failed with ValueError any more" in text_of(client.get(f"/jobs/{job.id}"))
+
+
+def test_P35_who_may_not_retry_is_not_offered_it(rocketjob):
+    job = failed_job(rocketjob, BAD)
+    page = as_role("view").get(f"/jobs/{job.id}")
+    assert "Retry it" not in text_of(page)
+    assert as_role("view").post(f"/jobs/{job.id}/retry_slices").status_code == 403
+
+
+@pytest.mark.parametrize(
+    "error_type", ["KeyError", "$where", "", "x" * 5000], ids=["other", "operator", "none", "long"]
+)
+def test_P35_what_there_is_not_any_more_is_said(rocketjob, error_type):
+    job, client = failed_job(rocketjob, BAD), browser()
+    path = f"/jobs/{job.id}/retry_slices"
+    assert client.get(path, params={"error_type": error_type}).status_code == 303
+    assert client.post(path, data={"error_type": error_type}).status_code == 303
+    said = text_of(client.get(f"/jobs/{job.id}"))
+    assert "any more" in said and len(said) < 5000
+    assert job.reload().is_failed

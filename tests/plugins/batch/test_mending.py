@@ -3,6 +3,9 @@
 import pytest
 
 from rocketjob import Job, NotFound, StateConflict
+from rocketjob.base.acts import acting
+from rocketjob.testing import sandbox
+from rocketjob_plugins import audit
 from rocketjob_plugins.batch import Batch, InputCategory, mending
 from support.encryption import reversing
 
@@ -147,14 +150,74 @@ def test_a_slice_in_other_hands_is_not_changed(rocketjob):
         mending.find(job, 9)
 
 
-def test_one_slice_alone_is_retried(rocketjob):
+@pytest.mark.parametrize("state", ["running", "paused", "failed"])
+def test_P35_one_slice_alone_is_retried_and_the_others_stay_failed(rocketjob, state):
     job = failed_job(rocketjob, ["a", "bad", "c", "bad"])
-    with pytest.raises(StateConflict, match="the job is failed: retry the job"):
-        mending.retry(job, 4, mending.find(job, 4).digest)
-    Job.collection().update_one({"_id": job.id}, {"$set": {"state": "running"}})
-    job.reload()
+    put(job, state)
     mending.retry(job, 4, mending.find(job, 4).digest)
     assert job.input.counts_by_state() == {"failed": 1, "queued": 1}
+    assert job.reload().state == ("running" if state == "failed" else state)
+    if state == "failed":
+        mending.replace_record(job, 1, 1, "good", mending.find(job, 1).digest)
+        rocketjob.work_off()
+        assert job.reload().is_failed and job.input.counts_by_state() == {"failed": 2}
+
+
+def put(job, state):
+    Job.collection().update_one({"_id": job.id}, {"$set": {"state": state}})
+    return job.reload()
+
+
+@pytest.mark.parametrize("state", ["completed", "aborted", "queued"])
+def test_P35_slices_of_a_job_that_would_not_take_them_are_not_retried(rocketjob, state):
+    job = put(failed_job(rocketjob, ["bad"]), state)
+    with pytest.raises(StateConflict, match=f"the job is {state}: its slices cannot be retried"):
+        mending.retry(job, 1, mending.find(job, 1).digest)
+    with pytest.raises(StateConflict, match=f"the job is {state}: its slices cannot be retried"):
+        mending.retry_failed_with(job, "ValueError")
+    assert job.input.counts_by_state() == {"failed": 1}
+
+
+@pytest.mark.parametrize("elsewhere", [False, True], ids=["one store", "slices elsewhere"])
+@pytest.mark.parametrize("state", ["running", "paused", "failed"])
+def test_P35_the_slices_of_one_class_are_retried_and_the_others_stay_failed(
+    tmp_path, state, elsewhere
+):
+    slices = {"slices_url": f"sqlite:///{tmp_path}/slices.db"} if elsewhere else {}
+    with sandbox(f"sqlite:///{tmp_path}/jobs.db", **slices) as rocketjob:
+        job = failed_job(rocketjob, ["bad", "b", "c", "bad", "e", "f", "bad"])
+        other = {"$set": {"exception.class_name": "TimeoutError"}}
+        job.input.collection.update_one({"_id": 4}, other)
+        put(job, state)
+        with acting("ada"):
+            assert mending.retry_failed_with(job, "ValueError") == 2
+        assert {each.id: each.state for each in job.input} == {
+            1: "queued",
+            4: "failed",
+            7: "queued",
+        }
+        assert job.reload().state == ("running" if state == "failed" else state)
+        (record,) = audit.records()
+        assert (record.event, record.after) == (
+            *("retry_slices", {"exception": "ValueError", "slices": 2}),
+        )
+        assert mending.retry_failed_with(job, "ValueError") == 0
+        assert len(list(audit.records())) == 1
+
+
+def test_P35_what_was_cut_short_is_done_by_doing_it_again(rocketjob):
+    job = failed_job(rocketjob, ["bad", "b", "c", "bad"])
+    job.input.requeue_failed()  # whoever did it died before the job went on
+    assert mending.retry_failed_with(job, "ValueError") == 0
+    assert job.reload().is_running
+
+
+def test_P35_of_two_who_retry_the_same_slices_one_does_it(rocketjob):
+    job = failed_job(rocketjob, ["bad", "b", "c", "bad"])
+    other = MendingJob.find(job.id)
+    assert mending.retry_failed_with(job, "ValueError") == 2
+    assert mending.retry_failed_with(other, "ValueError") == 0
+    assert [entry.event for entry in job.reload().history].count("reopen") == 1
 
 
 def test_what_cannot_be_stored_is_refused_and_the_slice_is_as_before(rocketjob):

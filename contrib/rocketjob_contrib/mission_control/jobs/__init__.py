@@ -18,7 +18,7 @@ from rocketjob_contrib.mission_control.jobs import (
 from rocketjob_contrib.mission_control.jobs.finding import job_in_path
 from rocketjob_contrib.mission_control.routes import Route, asked_first, change, get
 from rocketjob_contrib.mission_control.sections import Section
-from rocketjob_contrib.mission_control.slices import changing, viewing
+from rocketjob_contrib.mission_control.slices import changing, retrying, viewing
 
 PERMISSIONS = (
     Permission("jobs.export", "view"),
@@ -117,5 +117,8 @@ def _slices() -> list[Route]:
         ),
         *asked_first(
             "/jobs/{id}/retry_slice", changing.ask_retry, changing.retry, "jobs.retry", job_in_path
+        ),
+        *asked_first(
+            "/jobs/{id}/retry_slices", retrying.ask, retrying.retry, "jobs.retry", job_in_path
         ),
     ]

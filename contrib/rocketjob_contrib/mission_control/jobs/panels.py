@@ -8,6 +8,7 @@ from rocketjob import Job, application
 from rocketjob.base.passwords import without_passwords
 from rocketjob_contrib.mission_control.jobs import batch, facts, waiting
 from rocketjob_contrib.mission_control.panels import Panel
+from rocketjob_plugins.batch import mending
 
 if TYPE_CHECKING:
     from rocketjob_contrib.mission_control.view import View
@@ -53,7 +54,8 @@ def _slices(slices: batch.SliceCounts | None) -> Panel | None:
 def _failures(view: View, job: Job, slices: batch.SliceCounts | None) -> Panel | None:
     if slices is None or not slices.failed:
         return None
-    values = {"groups": batch.failures_of(job)}
+    may_retry = mending.may_retry(job) and view.may("jobs.retry", job)
+    values = {"groups": batch.failures_of(job), "may_retry": may_retry}
     return _panel("Failures in this job", "failures", values, 25, wide=True)
 
 

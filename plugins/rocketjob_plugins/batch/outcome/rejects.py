@@ -18,6 +18,7 @@ from rocketjob.model import deeds
 from rocketjob.model.types import decode_any, encode_any
 from rocketjob.store import Insert, Unit, Write, atomically
 from rocketjob_plugins.batch import streams
+from rocketjob_plugins.batch.going_on import let_go_on
 from rocketjob_plugins.batch.io.meanwhile import Kept
 from rocketjob_plugins.batch.outcome.reject_file import RejectFile
 from rocketjob_plugins.batch.serializers import Serializer, refused, serializer
@@ -153,7 +154,7 @@ def resubmit(job: BatchModel, source: Any, separator: str, reading: ReadKeywords
             _record(job, known)
         done = slices.store.commit([_coming_back(job, n, known[n], rows[n].cells) for n in known])
         if here and (any(result.held for result in done) or not done):
-            _let_go_on(job)
+            let_go_on(job)
         if not all(result.held for result in done):
             raise StateConflict("somebody else has just resubmitted some of these records")
 
@@ -162,12 +163,12 @@ def resubmit(job: BatchModel, source: Any, separator: str, reading: ReadKeywords
             atomically(slices.store, step)
     except StateConflict:
         if not here:
-            _let_go_on(job)  # some may be queued
+            let_go_on(job)  # some may be queued
         elif not job.is_new:
             job.reload()
         raise
     if rows and not here:
-        _let_go_on(job)
+        let_go_on(job)
     return len(rows)
 
 
@@ -203,15 +204,6 @@ def _coming_back(job: BatchModel, number: int, record: Any, cells: list[str]) ->
         interim={},
         undo={},
     )
-
-
-def _let_go_on(job: BatchModel) -> None:
-    """Process what was queued; not before it is, for whoever ends the job looks for it then."""
-    if job.is_new:
-        return
-    job.reload()
-    if job.state != "paused" and not (job.is_running and job.sub_state == "processing"):
-        job.reopen()  # one that is paused goes on when it is resumed
 
 
 def _known(
