@@ -23,7 +23,7 @@ from bson import ObjectId
 from rocketjob import hookimpl
 from rocketjob.base.errors import StoreError
 from rocketjob.base.interrupt import Interrupt
-from rocketjob.store import Capabilities, Filter, Sort, Stored, Update, Write, documents
+from rocketjob.store import Capabilities, Counted, Filter, Sort, Stored, Update, Write, documents
 from rocketjob.store.changes import ChangeCounter
 from rocketjob.store.documents import Deleted, InsertedMany, InsertedOne, Updated, Updater
 from rocketjob.store.transacted import Transacted
@@ -356,6 +356,13 @@ class MemoryStore(Transacted):
     def count_by(self, collection: str, key: str, filter: Filter | None = None) -> dict[Any, int]:
         with self.lock:
             return documents.count_by(self.collection(collection).matching(filter), key)
+
+    def count_by_range(
+        self, collection: str, key: str, *, start: int, width: int, ranges: int
+    ) -> dict[tuple[int, Any], Counted]:
+        with self.lock:
+            found = self.collection(collection).matching(None)
+            return documents.count_by_range(found, key, start=start, width=width, ranges=ranges)
 
     def change_mark(self) -> int:
         return self._changes.count

@@ -33,7 +33,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from rocketjob.base.backoff import Backoff
 from rocketjob.base.errors import is_conflict
@@ -157,6 +157,19 @@ class Collection(Protocol):
     def drop(self) -> None: ...
 
 
+class Counted(NamedTuple):
+    """How many documents there are of one kind, and the lowest and highest of their `_id`s."""
+
+    number: int
+    lowest: Any
+    highest: Any
+
+    def and_more(self, more: Counted) -> Counted:
+        """Return both together."""
+        lowest, highest = min(self.lowest, more.lowest), max(self.highest, more.highest)
+        return Counted(self.number + more.number, lowest, highest)
+
+
 class Lease(Protocol):
     """What a caller of `Store.lease` has got."""
 
@@ -268,6 +281,20 @@ class Store(Protocol):
 
         None stands for no value, or for one that cannot be a key, such as an array: one document
         that something else has written keeps nobody from counting.
+        """
+        ...
+
+    def count_by_range(
+        self, collection: str, key: str, *, start: int, width: int, ranges: int
+    ) -> dict[tuple[int, Any], Counted]:
+        """Count the documents by the range that their `_id` is in, and by the value of one field.
+
+        The ranges lie side by side: `_id`s from `start` on, `width` of them each. What is in none
+        of them, or has an `_id` that is no number, is not counted. With an index on the field and
+        `_id` no document is read.
+
+        Returns:
+            by the number of the range, from 0, and the value as `count_by` names it.
         """
         ...
 

@@ -133,7 +133,7 @@ LOOKS = {
         "metrics",
         "prometheus",
     ),
-    *("batch download", "rejects list", "rejects download", "servers work"),
+    *("batch download", "batch map", "rejects list", "rejects download", "servers work"),
     "check",
     *(
         "cron next",

@@ -124,6 +124,13 @@ def what_is_inserted_is_what_is_stored(patch):
     patch.setattr(memory.documents, "normalise", lambda document: document)
 
 
+@mutant(finds="test_count_by_range_counts_what_is_in_each")
+def the_last_range_has_no_end(patch):
+    @replaced(patch, MemoryStore, "count_by_range")
+    def count_by_range(original, self, collection, key, *, start, width, ranges):
+        return original(self, collection, key, start=start, width=width, ranges=ranges + 1)
+
+
 # --- indexes and names ----------------------------------------------------------------------
 
 

@@ -72,9 +72,11 @@ def register_hookspecs(manager: Any) -> None:
 def register_commands(cli: click.Group) -> None:
     from rocketjob_plugins.batch.commands.approval import approve  # all for start-up time
     from rocketjob_plugins.batch.commands.files import batch
+    from rocketjob_plugins.batch.commands.map import show_map
     from rocketjob_plugins.batch.commands.rejects import rejects
 
     batch.add_command(approve)
+    batch.add_command(show_map)
     cli.add_command(batch)
     cli.add_command(rejects)
 

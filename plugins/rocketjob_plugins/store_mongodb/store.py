@@ -19,6 +19,7 @@ from rocketjob.store import (
     Capabilities,
     Collection,
     Committed,
+    Counted,
     Filter,
     Lease,
     Sort,
@@ -324,6 +325,24 @@ class MongoStore:
             counts[scalar] = counts.get(scalar, 0) + group["n"]
         return counts
 
+    def count_by_range(
+        self, collection: str, key: str, *, start: int, width: int, ranges: int
+    ) -> dict[tuple[int, Any], Counted]:
+        documents: Any = self.collection(collection)
+        place = {"$floor": {"$divide": [{"$subtract": ["$_id", start]}, width]}}
+        group = {"_id": {"range": place, "key": f"${key}"}, "n": {"$sum": 1}}
+        group |= {"lowest": {"$min": "$_id"}, "highest": {"$max": "$_id"}}
+        within = {"$gte": start, "$lt": start + width * ranges}
+        stages = [{"$match": {"_id": within}}, {"$group": group}]
+        hint = {"hint": name} if (name := _covering(documents, key)) else {}
+        counts: dict[tuple[int, Any], Counted] = {}
+        for found in documents.aggregate(stages, **hint):
+            value = found["_id"].get("key")
+            where = int(found["_id"]["range"]), value if isinstance(value, Hashable) else None
+            some, known = Counted(found["n"], found["lowest"], found["highest"]), counts.get(where)
+            counts[where] = some if known is None else known.and_more(some)
+        return counts
+
     # --- changes -----------------------------------------------------------------------------
 
     def change_mark(self) -> Any:
@@ -370,3 +389,12 @@ def _after_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_after_fork)
+
+
+def _covering(documents: Any, key: str) -> str | None:
+    """Return the index that has a field and `_id`: else all documents would be read."""
+    wanted = [(key, 1), ("_id", 1)]
+    for name, index in documents.index_information().items():
+        if index["key"] == wanted and "partialFilterExpression" not in index:
+            return str(name)
+    return None

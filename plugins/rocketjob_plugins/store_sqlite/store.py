@@ -9,12 +9,12 @@ from typing import Any, Final
 
 from rocketjob.base.errors import StoreUnavailable
 from rocketjob.base.interrupt import Interrupt
-from rocketjob.store import Capabilities, Filter, Sort, Stored, Update, Write
+from rocketjob.store import Capabilities, Counted, Filter, Sort, Stored, Update, Write
 from rocketjob.store.documents.order import sort_of
 from rocketjob.store.transacted import Transacted
 from rocketjob.store.upkeep import Space
 
-from . import compaction, steps
+from . import compaction, ranged, steps
 from .catalog import FORMAT_VERSION
 from .collection import SqliteCollection
 from .connection import Connection
@@ -130,6 +130,18 @@ class SqliteStore(Transacted):
         def work(connection: Connection) -> dict[Any, int]:
             table = steps.find_table(connection, collection, query)
             return {} if table is None else steps.count_by(connection, table, query, key)
+
+        return self._database.read(work)
+
+    def count_by_range(
+        self, collection: str, key: str, *, start: int, width: int, ranges: int
+    ) -> dict[tuple[int, Any], Counted]:
+        """Count the documents by the range that their `_id` is in, and the value of one field."""
+        wanted = ranged.Ranges(start, width, ranges)
+
+        def work(connection: Connection) -> dict[tuple[int, Any], Counted]:
+            table = connection.catalog.find(collection)
+            return {} if table is None else ranged.count(connection, table, key, wanted)
 
         return self._database.read(work)
 

@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rocketjob.store.documents import matcher, updater
-from rocketjob.store.documents.grouping import count_by, distinct
+from rocketjob.store.documents.grouping import count_by, count_by_range, distinct
 from rocketjob.store.documents.ids import with_id
 from rocketjob.store.documents.index import Index, duplicate, index_definition, is_same
 from rocketjob.store.documents.language import FILTER_OPERATORS, UPDATE_OPERATORS
@@ -59,6 +59,7 @@ __all__ = [
     "compile_update",
     "copy",
     "count_by",
+    "count_by_range",
     "decode",
     "distinct",
     "duplicate",

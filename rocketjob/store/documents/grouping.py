@@ -1,12 +1,13 @@
-"""What `distinct` and `count_by` answer, from documents that match."""
+"""What `distinct`, `count_by` and `count_by_range` answer, from documents that match."""
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 from typing import Any
 
-from rocketjob.store.documents.paths import collect, split
+from rocketjob.store.documents.paths import Parts, collect, split
 from rocketjob.store.documents.values import MISSING, copy, sort_key
+from rocketjob.store.port import Counted
 from rocketjob.store.unit import Stored
 
 
@@ -27,7 +28,32 @@ def count_by(documents: Iterable[Stored], key: str) -> dict[Any, int]:
     counts: dict[Any, int] = {}
     parts = split(key)
     for document in documents:
-        value = next(iter(collect(document, parts)), None)
-        scalar = value if value is not MISSING and isinstance(value, Hashable) else None
+        scalar = _scalar(document, parts)
         counts[scalar] = counts.get(scalar, 0) + 1
     return counts
+
+
+def count_by_range(
+    documents: Iterable[Stored], key: str, *, start: int, width: int, ranges: int
+) -> dict[tuple[int, Any], Counted]:
+    """Count documents by the range that their `_id` is in, and by the value of a field."""
+    counts: dict[tuple[int, Any], Counted] = {}
+    parts = split(key)
+    for document in documents:
+        id = document["_id"]
+        if not is_number(id) or not start <= id < start + width * ranges:
+            continue
+        group = int((id - start) // width), _scalar(document, parts)
+        one, known = Counted(1, id, id), counts.get(group)
+        counts[group] = one if known is None else known.and_more(one)
+    return counts
+
+
+def is_number(value: Any) -> bool:
+    """Return whether a value is an integer or a float."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _scalar(document: Stored, parts: Parts) -> Any:
+    value = next(iter(collect(document, parts)), None)
+    return value if value is not MISSING and isinstance(value, Hashable) else None

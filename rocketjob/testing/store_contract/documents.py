@@ -10,7 +10,7 @@ import pytest
 from bson import Decimal128, ObjectId
 
 from rocketjob.base.errors import is_duplicate_key
-from rocketjob.store import MAX_DOCUMENT_BYTES, Collection, Store, Stored, Write
+from rocketjob.store import MAX_DOCUMENT_BYTES, Collection, Counted, Store, Stored, Write
 from rocketjob.testing.store_contract.samples import (
     DOCUMENTS,
     FILTERS,
@@ -232,6 +232,55 @@ class Documents:
         docs = store.collection("docs")
         docs.insert_many([{"a": 1}, {"a": [2]}, {"a": {"b": 1}}, {"a": []}, {"b": 1}])
         assert store.count_by("docs", "a") == {1: 1, None: 4}
+
+    @pytest.mark.parametrize("indexed", [False, True])
+    def test_count_by_range_counts_what_is_in_each(self, store: Store, indexed: bool) -> None:
+        docs = store.collection("docs")
+        if indexed:
+            docs.create_index([("a", 1), ("_id", 1)], name="a")
+        odd: list[Any] = [0, 41, -5, 2**62, "12", "x", True, ObjectId("0" * 24)]
+        docs.insert_many([{"_id": id, "a": "x"} for id in odd])
+        docs.insert_many([{"_id": i, "a": "x"} for i in (1, 10, 11, 19.5, 31, 40)])
+        docs.insert_many([{"_id": 12, "a": "y"}, {"_id": 13, "a": "y"}, {"_id": 14}])
+        counted = store.count_by_range("docs", "a", start=1, width=10, ranges=4)
+        assert counted == {
+            (0, "x"): Counted(2, 1, 10),
+            (1, "x"): Counted(2, 11, 19.5),
+            (1, "y"): Counted(2, 12, 13),
+            (1, None): Counted(1, 14, 14),
+            (3, "x"): Counted(2, 31, 40),
+        }
+
+    @pytest.mark.parametrize("indexed", [False, True])
+    def test_count_by_range_counts_what_cannot_be_a_key_as_none(
+        self, store: Store, indexed: bool
+    ) -> None:
+        docs = store.collection("docs")
+        if indexed:
+            docs.create_index([("a", 1), ("_id", 1)], name="a")
+        values: list[Any] = [[2], {"b": 1}, None, "x", 7, True, False, 0.5, NOW]
+        docs.insert_many([{"_id": id, "a": value} for id, value in enumerate(values, 1)])
+        assert store.count_by_range("docs", "a", start=1, width=9, ranges=1) == {
+            (0, None): Counted(3, 1, 3),
+            (0, "x"): Counted(1, 4, 4),
+            (0, 7): Counted(1, 5, 5),
+            (0, True): Counted(1, 6, 6),
+            (0, False): Counted(1, 7, 7),
+            (0, 0.5): Counted(1, 8, 8),
+            (0, NOW): Counted(1, 9, 9),
+        }
+        assert store.count_by_range("nothing", "a", start=1, width=9, ranges=1) == {}
+
+    @pytest.mark.parametrize("indexed", [False, True])
+    def test_count_by_range_of_many_values(self, store: Store, indexed: bool) -> None:
+        docs = store.collection("docs")
+        if indexed:
+            docs.create_index([("a", 1), ("_id", 1)], name="a")
+        docs.insert_many([{"_id": i, "a": i % 30} for i in range(1, 91)])
+        counted = store.count_by_range("docs", "a", start=1, width=45, ranges=2)
+        assert len(counted) == 60
+        assert sum(each.number for each in counted.values()) == 90
+        assert counted[0, 3] == Counted(2, 3, 33)
 
     def test_a_document_of_more_than_16_mb_is_refused(self, store: Store) -> None:
         docs, most = store.collection("docs"), MAX_DOCUMENT_BYTES

@@ -41,8 +41,8 @@ from rocketjob_plugins.batch.streams.names import shown
 batch = Group(
     "batch",
     section="Manage jobs",
-    short_help="Upload a file to a new batch job, download an output.",
-    help="Create a batch job from a file, and write its output to one.",
+    short_help="Upload a file to a new batch job, see how far it is, download an output.",
+    help="Create a batch job from a file, see how far it is, and write its output to one.",
     examples=[
         ("One file, one job", "batch upload orders.csv.gz --class myapp.jobs:ImportJob"),
         ("Its output", "batch download 55aeaf03a26ec0c1bd00008d result.csv"),
