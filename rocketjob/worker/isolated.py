@@ -233,7 +233,9 @@ class Isolated:
             return without_backtrace(asked)
         code = 0 if popen is None or popen.returncode is None else popen.returncode
         how = f"was ended by {name_of(-code)}" if code < 0 else f"ended with exit code {code}"
-        return without_backtrace(OwnProcessEnded(f"its own process {how}"))
+        how = f"its own process {how}"
+        context.current().plugins.notify("own_process_died", job=self._job, how=how)
+        return without_backtrace(OwnProcessEnded(how))
 
     def end(self) -> None:
         """End the process; one that is done has a moment for what is registered with `atexit`."""

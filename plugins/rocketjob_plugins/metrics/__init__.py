@@ -24,6 +24,7 @@ from rocketjob.base import clock
 from rocketjob.base.settings import Setting
 from rocketjob.jobs.claims import COLLECTION
 from rocketjob_plugins.metrics import collections
+from rocketjob_plugins.metrics.ends import class_of
 from rocketjob_plugins.metrics.figures import FAILED_SLICES, SLICES, Figures, Outcome
 from rocketjob_plugins.metrics.histogram import Histogram
 from rocketjob_plugins.metrics.recorder import classes_of, of_this_process, stop
@@ -66,6 +67,11 @@ def worker_died(performing: list[str]) -> None:
     ids = [id.partition("/")[0] for id in performing]
     classes = classes_of(current().store.collection(COLLECTION), ids)
     of_this_process().count_crashes(classes.get(id, "(gone)") for id in ids)
+
+
+@hookimpl
+def own_process_died(job: Job) -> None:
+    of_this_process().count_crashes([class_of(job)])
 
 
 @hookimpl

@@ -46,6 +46,7 @@ from rocketjob.plugins.hookspecs.marks import (
 from rocketjob.plugins.hookspecs.people import act_writes, job_sections, take_over
 from rocketjob.plugins.hookspecs.processes import (
     metric_recorded,
+    own_process_died,
     process_started,
     process_stopping,
     register_questions,
@@ -92,6 +93,7 @@ __all__ = [
     "metric_recorded",
     "only_for",
     "open_store",
+    "own_process_died",
     "perform",
     "process_started",
     "process_stopping",

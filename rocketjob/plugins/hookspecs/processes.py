@@ -8,6 +8,7 @@ from rocketjob.plugins.answers import is_question, is_subscriber, list_of
 from rocketjob.plugins.hookspecs.marks import hookspec
 
 if TYPE_CHECKING:
+    from rocketjob.jobs.job import Job
     from rocketjob.server.metrics import Labels, Metric
     from rocketjob.server.questions import Question
     from rocketjob.server.server import Server
@@ -77,6 +78,18 @@ def worker_died(server: Server, worker: str, how: str, performing: list[str]) ->
         worker: its name, such as `web-1:2`.
         how: such as `its worker process was ended by SIGKILL (signal 9), having used up to 80 MB`.
         performing: the ids of the jobs, and of slices as `job/part`, that it was at.
+    """
+
+
+@hookspec
+def own_process_died(job: Job, how: str) -> None:
+    """Learn that the process of its own, in which a job was performed, ended unasked.
+
+    Called by the worker process, on the job's thread, before the job, or the slice, is queued again
+    or failed for it.
+
+    Args:
+        how: such as `its own process was ended by SIGKILL`.
     """
 
 

@@ -11,7 +11,9 @@ import pytest
 from rocketjob import Job
 from rocketjob.server.subscribers import WorkerSubscriber
 from rocketjob.testing import sandbox
+from rocketjob_plugins import metrics
 from rocketjob_plugins.batch.statistics import Statistics
+from rocketjob_plugins.metrics.recorder import of_this_process
 from support.runtime import eventually, running_pool
 
 HERE = str(Path(__file__).parent)
@@ -70,6 +72,8 @@ def test_a_crash_there_counts_as_one_and_the_job_is_queued_again(jobs):
     assert job.history[-1].event == "requeue"
     assert job.history[-1].reason == "its own process was ended by SIGKILL"
     assert (job.failure_count, job.exception) == (0, None)
+    of_this_process().write()
+    assert metrics.read().classes["IsolatedJob"].crashed == 1
     with running_pool(jobs.rocketjob, threads=1, quarantined=True):
         job = job.wait(60)
     assert (job.state, job.result, job.claim_number) == ("completed", {"answer": 42}, 2)
