@@ -29,6 +29,7 @@ from rocketjob_contrib.mission_control.requests import Form, read_form
 from rocketjob_contrib.mission_control.security import is_cross_site, is_from_script, is_local
 from rocketjob_contrib.mission_control.templating import shortened
 from rocketjob_contrib.mission_control.view import READ_ONLY, View
+from rocketjob_contrib.mission_control.watch import watch_of
 
 if TYPE_CHECKING:
     from rocketjob_contrib.mission_control.routes import Route
@@ -128,6 +129,8 @@ def _answer(view: View, route: Route) -> Response:
         _check(view, route)
         with _acting(view, route) if route.changes else contextlib.nullcontext():
             response: Response = route.view(view)
+        if route.changes:
+            view.look_again()
         return response
     except WebError as error:
         return _error_page(view, error)
@@ -167,6 +170,7 @@ def _unexpected(view: View, error: Exception) -> Response:
     store = context.current().store if not isinstance(error, StoreError) else None
     if store is None or store.is_transient(error):
         log.warning("the store cannot be reached", error=message_of(error)[:300])
+        watch_of(view.site.memory).note_away()
         text = "The store cannot be reached, so nothing is known. It is tried again with each look."
         return view.render("error.html", 503, title="State unknown", text=text)
     if isinstance(error, RocketJobError):

@@ -22,9 +22,9 @@ from rocketjob_contrib.mission_control.security import CANNOT_STREAM
 from rocketjob_contrib.mission_control.site import Site
 
 log = Logger("rocketjob.web")
-QUIET_SECONDS = 10.0
+QUIET_SECONDS = 8.0
 """Pages are brought up to date so often at least: how long ago something was, and heartbeats that
-are missing, are no writes."""
+are missing, are no writes. It is short enough for the verdict, which is old after 15 seconds."""
 PING_SECONDS = 15.0  # proxies close a connection that says nothing
 MOST_UNREAD = 4
 CHANGED, AWAY = "changed", "away"

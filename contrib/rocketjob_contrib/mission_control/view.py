@@ -20,9 +20,10 @@ from rocketjob_contrib.mission_control.cookies import FLASH, Look, Message, pack
 from rocketjob_contrib.mission_control.errors import Forbidden
 from rocketjob_contrib.mission_control.requests import Form
 from rocketjob_contrib.mission_control.security import CANNOT_STREAM, is_from_script
-from rocketjob_contrib.mission_control.watch import Sight, watch_of
+from rocketjob_contrib.mission_control.watch import Sight, page_of, watch_of
 
 if TYPE_CHECKING:
+    from rocketjob.server.checks import Finding
     from rocketjob_contrib.mission_control.sections import Section, Tab
     from rocketjob_contrib.mission_control.site import Site
 
@@ -145,6 +146,11 @@ class View:
     def sight(self) -> Sight:
         """What is known of the whole, for all pages: see `watch`; read once for a page."""
         return self.once("sight", watch_of(self.site.memory).sight)
+
+    def page_of(self, cause: Finding) -> str | None:
+        """Return the address of the page on which a cause of the verdict can be seen."""
+        page = page_of(cause, self.site.has)
+        return None if page is None else self.url(page[0], **page[1])
 
     def look_again(self) -> None:
         """Have the whole be looked at anew, as something has just been changed."""

@@ -128,9 +128,9 @@ def register_checks() -> list[Check]:
 def register_signs() -> list[Check]:
     """Return what the verdict on the whole depends on; see `rocketjob.server.verdict`.
 
-    Called by `rocketjob top`, and whatever else shows the verdict, every second or two: `look` is
-    to take no more than a few bounded reads. A problem makes it FAILING, a warning WATCH. One that
-    fails is a warning itself.
+    Called by `rocketjob top`, and by Mission Control for all its pages together, every second or
+    two: `look` is to take no more than a few bounded reads. A problem makes it FAILING, a warning
+    WATCH. One that fails is a warning itself.
     """
     raise NotImplementedError
 

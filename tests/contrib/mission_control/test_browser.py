@@ -26,6 +26,7 @@ from rocketjob_plugins.demo.population import (
 )
 from rocketjob_plugins.dirmon import preview
 from rocketjob_plugins.dirmon.entry import DirmonEntry
+from rocketjob_plugins.failures import groups_of, look
 from support.chromium import Served, faults_of, look_at, page_of, started_browser
 from support.questions import at_work
 
@@ -70,6 +71,7 @@ def paths_of(served):
             DemoMailJob.queued_now().first().id,
         ],
         "servers": [Server.running().first().id],
+        "failures": [groups_of(look())[0].key],
         "directories": [DirmonEntry.where(state="enabled").first().id],
     }
     paths, asked = ["/preferences", "/nothing/here"], set()
@@ -320,6 +322,23 @@ def test_a_store_that_goes_away_while_a_page_is_open_is_said_and_comes_back(
             page.get_by_text("State unknown").wait_for()
             assert page.locator(".list").count() == 0  # nothing that is not so any more
         page.locator("h1", has_text="Failed jobs").wait_for()
+
+
+def test_a_verdict_is_unknown_in_a_page_that_hears_nothing_for_15_seconds(served, chromium):
+    with page_of(chromium) as page:
+        page.clock.install()
+        page.goto(f"{served.address}/jobs/running")
+        strip = page.locator("#verdict")
+        assert "FAILING" in strip.inner_text()
+        page.locator("#live-state").click()  # it is paused: nothing is asked for
+        page.clock.fast_forward(14_000)
+        assert strip.get_attribute("data-stale") is None
+        page.clock.fast_forward(4_000)
+        assert "UNKNOWN" in strip.inner_text() and "FAILING" not in strip.inner_text()
+        page.locator("#live-state").click()
+        page.wait_for_selector("#verdict:not([data-stale])")
+        page.clock.fast_forward(1_000)
+        assert "FAILING" in strip.inner_text()
 
 
 def test_an_action_asks_in_a_dialog_and_stays_on_the_list(served, chromium):

@@ -49,7 +49,6 @@ def do_retry(view: View) -> Response:
         slices=outcome.slices,
         login=view.identity.login or "",
     )
-    view.look_again()
     forget_counts(view)
     lines = [f"{group.name} {group.error}: {outcome.sentence}"]
     lines += [f"{id}: {why}" for id, why in list(outcome.failed.items())[:REASONS]]
@@ -69,7 +68,6 @@ def do_acknowledge(view: View) -> Response:
     """Note that a group was seen, as far as it was shown."""
     group: Group = view.target
     acknowledge(group, until_of(view), view.identity.login)
-    view.look_again()
     view.say("success", f"{group.name} {group.error} is acknowledged", f"/failures/{group.key}")
     return view.go(view.back("/failures"))
 

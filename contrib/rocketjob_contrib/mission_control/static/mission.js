@@ -116,6 +116,26 @@ document.addEventListener("click", (event) => {
   window.addEventListener("pageshow", tell); // the browser may have kept what was ticked
 })();
 
+// --- the verdict: what nobody has said for so long says nothing of the present ------------------
+
+(() => {
+  const STALE = 15000; // milliseconds
+  let shown = "";
+  let since = Date.now();
+  const judge = () => {
+    const strip = document.getElementById("verdict");
+    if (!strip) return;
+    if (strip.dataset.shown !== shown) {
+      shown = strip.dataset.shown;
+      since = Date.now();
+    }
+    const age = 1000 * Number(strip.dataset.age) + Date.now() - since;
+    strip.toggleAttribute("data-stale", age > STALE);
+  };
+  judge();
+  window.setInterval(judge, 1000);
+})();
+
 // --- live: the store is watched by the server; a page then asks for itself again --------------
 
 (() => {
