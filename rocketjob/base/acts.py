@@ -45,7 +45,7 @@ class Act:
     Attributes:
         by: the person's name; None where it is not known.
         how: such as `rocketjob jobs retry`, or `POST /jobs/{id}/retry`.
-        via: `command`, `web` or `code`.
+        via: `command`, `web`, `api` or `code`.
         reason: why, in the person's words.
     """
 
@@ -127,7 +127,7 @@ def acting(
     Args:
         by: the person's name; 100 characters are kept.
         how: by which command, page or script.
-        via: `command`, `web` or `code`.
+        via: `command`, `web`, `api` or `code`.
         reason: in the person's words; 500 characters are kept.
     """
     global begun

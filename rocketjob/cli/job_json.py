@@ -63,7 +63,7 @@ def summary(job: Job) -> dict[str, Any]:
         if name not in ("id", "exception", "result", "arguments", *NOT_LISTED):
             values[name] = getattr(job, name)
     values |= {"seconds": job.seconds, "duration": job.duration}
-    values["exception"] = _exception(job.exception, backtrace=False)
+    values["exception"] = exception_json(job.exception, backtrace=False)
     values["problem"] = problem_of(job)
     values["remarks"] = {remark.name: remark.value for remark in remarks_of(job)}
     return values
@@ -79,7 +79,7 @@ def details(job: Job, reveal: bool = False) -> dict[str, Any]:
         **summary(job),
         "arguments": job.arguments,
         "result": job.result,
-        "exception": _exception(job.exception, backtrace=True),
+        "exception": exception_json(job.exception, backtrace=True),
         "fields": own_fields(job, reveal),
         "unknown_fields": unknown_fields(job),
         "history": [attrs.asdict(entry) for entry in job.history],
@@ -96,11 +96,12 @@ def possible_events(job: Job) -> list[str]:
     return [command.event for command in event_commands() if may(job, command.event)]
 
 
-def _exception(error: JobException | None, backtrace: bool) -> dict[str, Any] | None:
+def exception_json(error: JobException | None, backtrace: bool) -> dict[str, Any] | None:
+    """Return an exception, with its causes if the backtrace is wanted."""
     if error is None:
         return None
     values: dict[str, Any] = {"class_name": error.class_name, "message": error.message}
     if backtrace:
         values |= {"backtrace": error.backtrace, "worker_name": error.worker_name}
-        values["cause"] = _exception(error.cause, backtrace)
+        values["cause"] = exception_json(error.cause, backtrace)
     return values

@@ -6,7 +6,7 @@ has all of those below it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import attrs
@@ -34,10 +34,13 @@ class Identity:
     Attributes:
         login: the person's name, for the history of jobs, and for jobs of his or her own.
         roles: any of `ROLES`; without any it is `view`, which reads everything.
+        still: asked again before each step of a change, whether whoever was let in still may; such
+            as a token that may be revoked meanwhile. None: nothing is asked again.
     """
 
     login: str | None = None
     roles: frozenset[str] = attrs.field(default=frozenset(), converter=_known)
+    still: Callable[[], bool] | None = attrs.field(default=None, eq=False, repr=False)
 
     @property
     def rank(self) -> int:

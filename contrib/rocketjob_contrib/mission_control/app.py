@@ -14,6 +14,7 @@ from starlette.routing import Route as StarletteRoute
 from rocketjob import Job
 from rocketjob.base.log import Logger
 from rocketjob_contrib.mission_control import gate, live, preferences
+from rocketjob_contrib.mission_control.api import general, mount
 from rocketjob_contrib.mission_control.errors import Missing
 from rocketjob_contrib.mission_control.routes import Route, change, get
 from rocketjob_contrib.mission_control.sections import Section
@@ -36,7 +37,7 @@ def create_app(
         settings: None: open to this machine only, see `WebSettings`.
         sections: instead of those that plugins bring, for tests.
     """
-    site = Site(settings or WebSettings(), sections)
+    site = Site(settings or WebSettings(), sections, general.operations())
     shared = (
         get("/", _first_page),
         get("/preferences", preferences.ask),
@@ -48,6 +49,7 @@ def create_app(
             Mount("/static", site.assets.app()),
             StarletteRoute("/events", live.endpoint(site)),
             StarletteRoute("/healthz", _health),
+            *mount.routes_of(site),
             *(_starlette_route(site, section, route) for section, route in site.routes),
             *(_starlette_route(site, None, route) for route in shared),
         ],

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+import attrs
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -25,9 +26,8 @@ from rocketjob.store import context
 from rocketjob_contrib.mission_control.access import Identity
 from rocketjob_contrib.mission_control.cookies import FLASH, look_of, unpack
 from rocketjob_contrib.mission_control.errors import Forbidden, Missing, WebError
-from rocketjob_contrib.mission_control.requests import Form, read_form
+from rocketjob_contrib.mission_control.requests import Form
 from rocketjob_contrib.mission_control.security import is_cross_site, is_from_script, is_local
-from rocketjob_contrib.mission_control.templating import shortened
 from rocketjob_contrib.mission_control.view import READ_ONLY, View
 from rocketjob_contrib.mission_control.watch import watch_of
 
@@ -58,22 +58,42 @@ class Refused(Exception):
         self.response = response or PlainTextResponse(text, 403)
 
 
+@attrs.frozen
+class Door:
+    """How requests of one kind come in: those of browsers, or of programs.
+
+    Attributes:
+        view: what the function behind a route is given.
+        identify: returns who sends a request, or raises `Refused`.
+        refusal: returns the answer to somebody who may not look.
+    """
+
+    view: type[View]
+    identify: Callable[[Site, Request], Awaitable[Identity]]
+    refusal: Callable[[Request, Refused], Response]
+
+
 def endpoint(
-    site: Site, section: Section | None, route: Route
+    site: Site, section: Section | None, route: Route, door: Door | None = None
 ) -> Callable[[Request], Awaitable[Response]]:
-    """Return what Starlette calls for a route."""
+    """Return what Starlette calls for a route.
+
+    Args:
+        door: None: that of browsers.
+    """
+    through = door or Door(View, identify, _refusal)
 
     async def call(request: Request) -> Response:
         try:
-            identity = await identify(site, request)
+            identity = await through.identify(site, request)
         except Refused as refused:
-            return _refusal(request, refused)
-        view = view_of(site, request, identity, section)
+            return through.refusal(request, refused)
+        view = _view_of(through.view, site, request, identity, section)
         try:
             if route.changes:
-                view.form = await read_form(request, site.settings.max_body)
+                await view.receive()
         except WebError as error:
-            return await run_in_threadpool(_error_page, view, error)
+            return await run_in_threadpool(view.failed, error)
         return await run_in_threadpool(_answer, view, route)
 
     return call
@@ -88,10 +108,12 @@ def _refusal(request: Request, refused: Refused) -> Response:
     return Response(headers={"HX-Redirect": path})  # the browser itself goes there
 
 
-def view_of(site: Site, request: Request, identity: Identity, section: Section | None) -> View:
+def _view_of(
+    kind: type[View], site: Site, request: Request, identity: Identity, section: Section | None
+) -> View:
     """Return the look that a request is."""
     messages = unpack(request.cookies.get(FLASH), site.settings.secret)
-    return View(request, site, identity, section, Form(), look_of(request.cookies), messages)
+    return kind(request, site, identity, section, Form(), look_of(request.cookies), messages)
 
 
 async def identify(site: Site, request: Request) -> Identity:
@@ -133,16 +155,16 @@ def _answer(view: View, route: Route) -> Response:
             view.look_again()
         return response
     except WebError as error:
-        return _error_page(view, error)
+        return view.failed(error)
     except Exception as error:
         return _unexpected(view, error)
 
 
 def _acting(view: View, route: Route) -> AbstractContextManager[Act]:
     """Say who makes the changes of a request, and why: see the hook `act_writes`."""
-    how = f"{view.request.method} {route.path}"
+    how = f"{view.request.method} {view.prefix}{route.path}"
     reason = view.form.get("reason", "") or None
-    return acting(view.identity.login, how=how, via="web", reason=reason)
+    return acting(view.identity.login, how=how, via=view.via, reason=reason)
 
 
 def _check(view: View, route: Route) -> None:
@@ -155,14 +177,8 @@ def _check(view: View, route: Route) -> None:
             raise Missing(str(error), view.section.home if view.section else None) from error
     if not view.may(route.permission, view.target):
         raise view.refusal(route.permission)
-
-
-def _error_page(view: View, error: WebError) -> Response:
-    if isinstance(error, Missing) and error.back is not None:
-        view.say("danger", str(error))
-        return view.go(error.back)
-    text, links = shortened(str(error), 2000), error.links  # it may quote what was sent
-    return view.render("error.html", error.status, title=error.title, text=text, links=links)
+    if route.changes:
+        view.step()
 
 
 def _unexpected(view: View, error: Exception) -> Response:

@@ -42,7 +42,7 @@ async def read_form(request: Request, limit: int) -> Form:
         TooLarge: the body is longer than `limit` bytes.
         BadRequest: it is not a form, or not UTF-8.
     """
-    body = await _body(request, limit)
+    body = await body_of(request, limit)
     if not body:
         return Form()
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
@@ -59,7 +59,13 @@ async def read_form(request: Request, limit: int) -> Form:
     return Form(pairs)
 
 
-async def _body(request: Request, limit: int) -> bytes:
+async def body_of(request: Request, limit: int) -> bytes:
+    """Return what was sent.
+
+    Raises:
+        TooLarge: it is longer than `limit` bytes.
+        BadRequest: it ended before its end.
+    """
     body = bytearray()
     try:
         async for chunk in request.stream():
@@ -67,5 +73,5 @@ async def _body(request: Request, limit: int) -> bytes:
             if len(body) > limit:
                 raise TooLarge(f"More than {limit:,} bytes were sent; nothing was changed")
     except ClientDisconnect:
-        raise BadRequest("The form ended before its end; nothing was changed") from None
+        raise BadRequest("What was sent ended before its end; nothing was changed") from None
     return bytes(body)

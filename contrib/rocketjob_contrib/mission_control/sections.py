@@ -9,6 +9,7 @@ import attrs
 
 from rocketjob.base.log import Logger
 from rocketjob_contrib.mission_control.access import READ, Permission
+from rocketjob_contrib.mission_control.api.operations import Operation
 from rocketjob_contrib.mission_control.routes import Route
 
 if TYPE_CHECKING:
@@ -43,6 +44,8 @@ class Section:
         icon: a name of `icons.svg`.
         home: the path of its first page.
         routes: all of its paths; no other section may have one of them.
+        api: the same for programs. A route that changes something, and that none of these does the
+            work of, is there for programs too, with the fields of its form.
         permissions: that its routes name, besides `read`.
         tabs: called with a `View`, it returns the entries at the side; they are read in the same
             moment as the page.
@@ -57,6 +60,7 @@ class Section:
     icon: str
     home: str
     routes: tuple[Route, ...]
+    api: tuple[Operation, ...] = ()
     permissions: tuple[Permission, ...] = ()
     tabs: Callable[[Any], list[Tab]] | None = None
     templates: str | None = None
@@ -84,10 +88,16 @@ def _problem(section: Section, others: list[Section]) -> str | None:
     for permission in section.permissions:
         if permission.name in {READ.name, *names}:
             return f"another section has the permission {permission.name}"
-    for route in section.routes:
+    for route in (*section.routes, *section.api):
         if route.permission not in known:
             return f"its route {route.path} needs the permission {route.permission}, which it lacks"
+    for route in section.routes:
         for method in route.methods:
             if (method, route.path) in taken:
                 return f"another section has the route {method} {route.path}"
+    named = {each.name for other in others for each in other.api}
+    done = {(each.method, each.path) for other in others for each in other.api}
+    for each in section.api:
+        if each.name in named or (each.method, each.path) in done:
+            return f"another section has the operation {each.name}, {each.method} {each.path}"
     return None

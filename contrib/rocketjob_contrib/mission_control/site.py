@@ -10,6 +10,8 @@ from starlette.requests import Request
 
 from rocketjob.store import context
 from rocketjob_contrib.mission_control.access import READ, Permission, Policy
+from rocketjob_contrib.mission_control.api.derived import twins
+from rocketjob_contrib.mission_control.api.operations import Operation
 from rocketjob_contrib.mission_control.assets import Assets
 from rocketjob_contrib.mission_control.routes import Route
 from rocketjob_contrib.mission_control.sections import Section, fitting
@@ -23,13 +25,20 @@ class Site:
     Args:
         settings: of the application that Mission Control is part of.
         sections: instead of those of the plugins.
+        general: operations of the API that belong to no section.
     """
 
-    def __init__(self, settings: WebSettings, sections: Iterable[Section] | None = None) -> None:
+    def __init__(
+        self,
+        settings: WebSettings,
+        sections: Iterable[Section] | None = None,
+        general: Iterable[Operation] = (),
+    ) -> None:
         self.settings = settings
         if sections is None:
             sections = context.current().plugins.collect("register_pages")
         self.sections = fitting(sections)
+        self._general = tuple(general)
         self.policy: Policy = settings.policy(self._permissions())
         self.templates = Templates(self.sections)
         self.assets = Assets()
@@ -46,9 +55,16 @@ class Site:
         return [(section, route) for section in self.sections for route in section.routes]
 
     @cached_property
+    def operations(self) -> list[tuple[Section | None, Operation]]:
+        """Every operation of the API, with its section, if it belongs to one."""
+        found: list[tuple[Section | None, Operation]] = [(None, each) for each in self._general]
+        found += [(section, each) for section in self.sections for each in section.api]
+        return [*found, *twins(self.routes, found)]
+
+    @cached_property
     def changing(self) -> frozenset[str]:
         """The permissions for what changes something."""
-        named = {route.permission for section, route in self.routes if route.changes}
+        named = {route.permission for _, route in (*self.routes, *self.operations) if route.changes}
         return frozenset(named - {READ.name})
 
     def has(self, path: str) -> bool:

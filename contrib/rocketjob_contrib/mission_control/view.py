@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlencode
@@ -17,9 +17,10 @@ from rocketjob.base import clock
 from rocketjob.base.passwords import without_passwords
 from rocketjob_contrib.mission_control.access import Identity
 from rocketjob_contrib.mission_control.cookies import FLASH, Look, Message, pack, set_cookie
-from rocketjob_contrib.mission_control.errors import Forbidden
-from rocketjob_contrib.mission_control.requests import Form
+from rocketjob_contrib.mission_control.errors import Forbidden, Missing, WebError
+from rocketjob_contrib.mission_control.requests import Form, read_form
 from rocketjob_contrib.mission_control.security import CANNOT_STREAM, is_from_script
+from rocketjob_contrib.mission_control.templating import shortened
 from rocketjob_contrib.mission_control.watch import Sight, page_of, watch_of
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 RECORDS = "slices.view"
+NO_LONGER = "What let you in was revoked, or expired, in the meantime: nothing more is done."
 READ_ONLY = "Mission Control is read-only here: nothing can be changed"
 _OURS = re.compile(r"/(?!/)[^\\\x00-\x1f\x7f]*")
 """A path below ours: browsers take two slashes for another site, also with a tab between, and a
@@ -40,6 +42,8 @@ class View:
     """One look at a page.
 
     Attributes:
+        via: how whoever acts comes in, for the audit.
+        prefix: in front of the paths of routes, for the audit.
         request: of Starlette.
         site: what all looks share: settings, sections, templates.
         identity: who looks.
@@ -48,6 +52,9 @@ class View:
         target: what the view is about, if its route says so.
         now: one moment for the whole page, UTC.
     """
+
+    via = "web"
+    prefix = ""
 
     def __init__(
         self,
@@ -67,6 +74,10 @@ class View:
         self.said: list[Message] = []  # for the next page
         self.shows_tabs = True
         self._read: dict[str, Any] = {}
+
+    async def receive(self) -> None:
+        """Read what was sent."""
+        self.form = await read_form(self.request, self.site.settings.max_body)
 
     # --- asking ------------------------------------------------------------------------------
 
@@ -115,6 +126,28 @@ class View:
         if self.read_only and permission in self.site.changing:
             return Forbidden(READ_ONLY)
         return Forbidden(f"That needs the role {self.site.policy.permissions[permission].role}")
+
+    def step(self) -> None:
+        """Refuse to go on if whoever acts may not any more: called before each step of a change.
+
+        Raises:
+            Forbidden: such as for a token that has been revoked since the request began.
+        """
+        if self.identity.still is not None and not self.identity.still():
+            raise Forbidden(NO_LONGER)
+
+    def steps(self, items: Sequence[T]) -> Iterator[T]:
+        """Yield what a change goes through, as long as whoever acts may.
+
+        Raises:
+            Forbidden: it says how many have been done.
+        """
+        for number, item in enumerate(items):
+            try:
+                self.step()
+            except Forbidden as error:
+                raise Forbidden(f"{error} {number:,} of {len(items):,} were done") from None
+            yield item
 
     def quoted(self, text: str | None, target: Any = None) -> str:
         """Return what an exception says, if whoever looks may see it: it may quote a record.
@@ -206,6 +239,15 @@ class View:
         """
         text = self.site.templates.render(template, {"view": self, **values})
         return self._with_cookies(HTMLResponse(text, status))
+
+    def failed(self, error: WebError) -> Response:
+        """Return the page that says what is wrong, or lead back with a message that does."""
+        if isinstance(error, Missing) and error.back is not None:
+            self.say("danger", str(error))
+            return self.go(error.back)
+        text = shortened(str(error), 2000)  # it may quote what was sent
+        values = {"title": error.title, "text": text, "links": error.links}
+        return self.render("error.html", error.status, **values)
 
     def part(self, template: str, **values: Any) -> Markup:
         """Return a part of a page; for templates, which are given values of their own."""

@@ -24,7 +24,7 @@ class AuditRecord:
     Attributes:
         at: when, UTC.
         by: who; None where it is not known.
-        via: `command`, `web` or `code`.
+        via: `command`, `web`, `api` or `code`.
         how: which command, or which page.
         reason: why, if that was said.
         event: such as `retry`, `create`, `save`, `destroy`, `compact`.

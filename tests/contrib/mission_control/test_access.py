@@ -33,6 +33,7 @@ class WebGuardedFileJob(Job):
 ALLOWED = {
     "read": "editor operator manager dirmon user view",
     "jobs.export": "editor operator manager dirmon user view",
+    "jobs.create": "",
     "jobs.edit": "editor operator manager",
     "jobs.code": "",
     "jobs.pause": "editor operator manager",

@@ -10,6 +10,7 @@ from pathlib import Path
 from rocketjob_contrib.mission_control.access import Permission
 from rocketjob_contrib.mission_control.directories import (
     actions,
+    api,
     creating,
     editing,
     entry_page,
@@ -42,6 +43,7 @@ def section() -> Section:
         icon="directories",
         home="/dirmon_entries/enabled",
         routes=(*_lists(), *_creating(), *_entry(), *_actions()),
+        api=tuple(api.operations()),
         permissions=PERMISSIONS,
         tabs=list_page.entries,
         templates=str(Path(__file__).parent / "templates"),

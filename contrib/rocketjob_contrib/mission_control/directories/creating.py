@@ -34,15 +34,16 @@ def create(view: View) -> Response:
 
 def show_copy(view: View) -> Response:
     """Show the form of a new entry, filled from another."""
-    return _render(view, _form(view, _copy(view.target), Form())[0], view.target)
+    return _render(view, _form(view, copy_of(view.target), Form())[0], view.target)
 
 
 def copy(view: View) -> Response:
     """Store a second entry; the first stays as it is."""
-    return _create(view, _copy(view.target), view.target)
+    return _create(view, copy_of(view.target), view.target)
 
 
-def _copy(entry: DirmonEntry) -> DirmonEntry:
+def copy_of(entry: DirmonEntry) -> DirmonEntry:
+    """Return a new entry, filled from another."""
     values = {name: getattr(entry, name) for name in COPIED}
     return DirmonEntry(**{**values, "name": f"{entry.name} copy" if entry.name else None})
 

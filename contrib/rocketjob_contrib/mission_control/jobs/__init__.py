@@ -6,6 +6,7 @@ from rocketjob import application
 from rocketjob_contrib.mission_control.access import Permission
 from rocketjob_contrib.mission_control.jobs import (
     actions,
+    api,
     bulk,
     edit,
     export,
@@ -18,10 +19,12 @@ from rocketjob_contrib.mission_control.jobs import (
 from rocketjob_contrib.mission_control.jobs.finding import job_in_path
 from rocketjob_contrib.mission_control.routes import Route, asked_first, change, get
 from rocketjob_contrib.mission_control.sections import Section
+from rocketjob_contrib.mission_control.slices import api as api_of_slices
 from rocketjob_contrib.mission_control.slices import changing, retrying, viewing
 
 PERMISSIONS = (
     Permission("jobs.export", "view"),
+    Permission("jobs.create", "admin"),
     Permission("jobs.edit", "manager", own=True),
     Permission("jobs.code", "admin"),
     Permission("jobs.pause", "manager", own=True),
@@ -51,6 +54,7 @@ def section() -> Section:
         permissions=(*PERMISSIONS, *_of_plugins()),
         tabs=tabs.entries,
         order=10,
+        api=(*api.operations(), *api_of_slices.operations(job_in_path)),
     )
 
 

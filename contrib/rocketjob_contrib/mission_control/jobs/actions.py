@@ -218,19 +218,24 @@ def doing(action: Action) -> Callable[[View], Response]:
             return _too_late(view, action, error.job if isinstance(error, Stale) else job)
         except NotFound as error:
             raise Missing(f"{name} is gone: nothing was done", view.back("/jobs")) from error
-        log.info(
-            "a job was changed by hand",
-            action=action.event,
-            job_id=str(job.id),
-            job=class_name(job),
-            login=view.identity.login or "",
-        )
+        log_change(view, action.event, job)
         forget_counts(view)
         link = None if action.event == "destroy" else f"/jobs/{job.id}"
         view.say("success", f"{name} {action.done}", link)
         return view.go(_back(view, action))
 
     return do
+
+
+def log_change(view: View, action: str, job: Job) -> None:
+    """Log who has done what with a job."""
+    log.info(
+        "a job was changed by hand",
+        action=action,
+        job_id=str(job.id),
+        job=class_name(job),
+        login=view.identity.login or "",
+    )
 
 
 def _back(view: View, action: Action) -> str:

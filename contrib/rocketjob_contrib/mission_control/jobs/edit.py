@@ -64,13 +64,13 @@ def why_not(job: Job) -> str | None:
 
 def show(view: View) -> Response:
     """Show the form."""
-    job = _stored(view)
+    job = as_stored(view)
     return _refused(view, job) if why_not(job) else _render(view, job, _form_of(view, job))
 
 
 def save(view: View) -> Response:
     """Save what was typed, or show it again with what is wrong."""
-    job = _stored(view)
+    job = as_stored(view)
     if why_not(job):
         return _refused(view, job)
     form, values = _read(view, job)
@@ -97,6 +97,13 @@ def _save(view: View, job: Job, form: JobForm, values: dict[str, Any]) -> Respon
             raise
         problem = (f"Nothing was saved: {_why(job, error)}",)
         return _render(view, job, attrs.evolve(form, problems=problem), 422)
+    log_saved(view, job, values)
+    view.say("success", f"{name} is saved: {', '.join(_labels(values))}", f"/jobs/{job.id}")
+    return view.go(f"/jobs/{job.id}")
+
+
+def log_saved(view: View, job: Job, values: Mapping[str, Any]) -> None:
+    """Log who has edited which fields of a job."""
     log.info(
         "a job was edited by hand",
         job_id=str(job.id),
@@ -104,8 +111,6 @@ def _save(view: View, job: Job, form: JobForm, values: dict[str, Any]) -> Respon
         fields=", ".join(values),
         login=view.identity.login or "",
     )
-    view.say("success", f"{name} is saved: {', '.join(_labels(values))}", f"/jobs/{job.id}")
-    return view.go(f"/jobs/{job.id}")
 
 
 def _why(job: Job, error: Exception) -> str:
@@ -123,7 +128,7 @@ def _labels(values: dict[str, Any]) -> list[str]:
 
 def _overtaken(view: View) -> Response:
     """Read the job again: what somebody else has stored stands beside what was typed."""
-    job = _stored(view)
+    job = as_stored(view)
     if why_not(job):
         return _refused(view, job)
     form, _ = _read(view, job)
@@ -134,7 +139,7 @@ def _overtaken(view: View) -> Response:
 # --- the job, and its form -------------------------------------------------------------------
 
 
-def _stored(view: View) -> Job:
+def as_stored(view: View) -> Job:
     """Return the job as it is stored now, to be changed."""
     stored = Job.collection().find_one({"_id": view.target.id})
     if stored is None:
@@ -149,24 +154,25 @@ def _refused(view: View, job: Job) -> Response:
 
 def _form_of(view: View, job: Job) -> JobForm:
     controls = controls_of(
-        type(job), values_of(job), code=_may_code(view, job), skip=categories.WHICH
+        type(job), values_of(job), code=may_code(view, job), skip=categories.WHICH
     )
     cards = [
         card
         for which in categories.WHICH
-        for card in categories.cards_of(which, _categories(job, which))
+        for card in categories.cards_of(which, categories_of(job, which))
     ]
     return JobForm(controls=controls, cards=cards)
 
 
-def _categories(job: Job, which: str) -> list[Any]:
+def categories_of(job: Job, which: str) -> list[Any]:
     """Return the categories of a job; none where its document has something else there."""
     present: Any = getattr(job, which, None)
     fits = isinstance(present, list) and all(hasattr(each, "name") for each in present)
     return present if fits else []
 
 
-def _may_code(view: View, job: Job) -> bool:
+def may_code(view: View, job: Job | None) -> bool:
+    """Return whether whoever looks may change code that a job runs."""
     return view.site.settings.edit_code and view.may("jobs.code", job)
 
 
@@ -176,7 +182,7 @@ def _read(view: View, job: Job) -> tuple[JobForm, dict[str, Any]]:
     reading = read(form.controls, view.form)
     values, cards, is_stale = dict(reading.values), [], reading.is_stale
     for which in categories.WHICH:
-        present = _categories(job, which)
+        present = categories_of(job, which)
         of_which = [card for card in form.cards if card.which == which]
         done, changed, stale = categories.read_cards(of_which, present, view.form)
         cards += done
@@ -188,13 +194,16 @@ def _read(view: View, job: Job) -> tuple[JobForm, dict[str, Any]]:
 
 
 def _without_code(view: View, job: Job, form: JobForm, values: dict[str, Any]) -> JobForm:
-    """Refuse code that is to be run by the job that this job creates, or by one of that one's."""
-    if not any(name in values for name in CREATES) or _may_code(view, job):
-        return form
-    given = {**values_of(job), **values}
-    creates = {name: given.get(name) for name in CREATES}
-    problem = code_problem(type(job).type_name(), creates, {})
+    problem = code_refusal(view, job, values)
     return form if problem is None else _noted(form, {"properties": [problem]})
+
+
+def code_refusal(view: View, job: Job, values: Mapping[str, Any]) -> str | None:
+    """Refuse code that is to be run by the job that this job creates, or by one of that one's."""
+    if not any(name in values for name in CREATES) or may_code(view, job):
+        return None
+    given = {**values_of(job), **values}
+    return code_problem(type(job).type_name(), {name: given.get(name) for name in CREATES}, {})
 
 
 def _noted(form: JobForm, errors: Mapping[str, Sequence[str]]) -> JobForm:

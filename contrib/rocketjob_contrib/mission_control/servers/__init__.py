@@ -7,6 +7,7 @@ from rocketjob_contrib.mission_control.routes import Route, asked_first, change,
 from rocketjob_contrib.mission_control.sections import Section
 from rocketjob_contrib.mission_control.servers import (
     all_of_them,
+    api,
     fleet,
     list_page,
     one,
@@ -34,6 +35,7 @@ def section() -> Section:
         icon="servers",
         home="/servers",
         routes=(*_lists(), *_all(), *_one()),
+        api=tuple(api.operations()),
         permissions=PERMISSIONS,
         tabs=fleet.entries,
         order=20,

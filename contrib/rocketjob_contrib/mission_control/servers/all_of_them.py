@@ -121,9 +121,11 @@ def _reached(view: View, action: ServerAction) -> list[Server]:
 
 
 def _tell(view: View, action: ServerAction, servers: list[Server]) -> None:
-    told = [server for server in servers if _is_told(ORDERS[action.name], server)]
-    for server in told:
-        one.note(view, action.name, server)
+    told = []
+    for server in view.steps(servers):
+        if _is_told(ORDERS[action.name], server):
+            told.append(server)
+            one.note(view, action.name, server)
     if told:
         text = f"{counted(len(told), 'server')} {'has' if len(told) == 1 else 'have'} {action.done}"
         view.say("success", f"{text}: it takes effect when they hear of it")
@@ -141,7 +143,7 @@ def _is_told(give: Callable[[Server], object], server: Server) -> bool:
 
 
 def _remove(view: View, servers: list[Server]) -> None:
-    for server in servers:
+    for server in view.steps(servers):
         reclaimed = remove_dead(server)
         if reclaimed is None:
             view.say("warning", f"{server.name} lives after all: nothing was done")

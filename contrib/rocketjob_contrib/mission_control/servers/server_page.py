@@ -22,14 +22,20 @@ def show(view: View) -> Response:
     server: Server = view.target
     if view.query.get("ask") != "work":
         return _page(view)
-    if not _answers(server):
+    if not answers(server):
         view.say("warning", f"{server.name} is {shown_state(server)}: it would not answer")
         return view.go(f"/servers/{server.id}")
+    return _page(view, ask(server))
+
+
+def ask(server: Server) -> Reply:
+    """Ask a server what each of its workers does now."""
     (reply,) = ask_servers([server], "work", SECONDS)
-    return _page(view, reply)
+    return reply
 
 
-def _answers(server: Server) -> bool:
+def answers(server: Server) -> bool:
+    """Return whether a server would answer a question."""
     return shown_state(server) not in ("starting", "zombie")
 
 
@@ -43,7 +49,7 @@ def _page(view: View, reply: Reply | None = None) -> Response:
         actions=actions_for(view, server),
         facts=[(name, value) for name, value in _facts(view, server) if value not in (None, "")],
         performing=_performing(server),
-        answers=_answers(server),
+        answers=answers(server),
         reply=reply,
         work=work,
     )

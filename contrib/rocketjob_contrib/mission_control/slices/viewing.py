@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from starlette.responses import Response
@@ -119,14 +119,7 @@ def records(view: View) -> Response:
     """Show the records of a failed slice."""
     job, place, found = asked_for(view)
     record_number = found.slice.current_record_number
-    is_secret = bool(job.input.serializer.is_secret)
-    if is_secret:
-        log.info(
-            "encrypted records were looked at",
-            job_id=str(job.id),
-            slice=found.id,
-            login=view.identity.login or "",
-        )
+    is_secret = note_look(view, job, found)
     return view.render(
         "slices/records.html",
         job=job,
@@ -141,6 +134,19 @@ def records(view: View) -> Response:
         may_retry=mending.may_retry(job) and view.may("jobs.retry", job),
         is_secret=is_secret,
     )
+
+
+def note_look(view: View, job: Any, found: mending.FailedSlice) -> bool:
+    """Log who looks at records, if they are stored encrypted; return whether they are."""
+    is_secret = bool(job.input.serializer.is_secret)
+    if is_secret:
+        log.info(
+            "encrypted records were looked at",
+            job_id=str(job.id),
+            slice=found.id,
+            login=view.identity.login or "",
+        )
+    return is_secret
 
 
 def records_of(view: View, found: mending.FailedSlice) -> Records:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rocketjob_contrib.mission_control.routes import get
 from rocketjob_contrib.mission_control.sections import Section
-from rocketjob_contrib.mission_control.workers import list_page
+from rocketjob_contrib.mission_control.workers import api, list_page
 
 
 def section() -> Section:
@@ -18,5 +18,6 @@ def section() -> Section:
             get("/active_workers", list_page.show),
             get("/active_workers.json", list_page.show_as_json),
         ),
+        api=tuple(api.operations()),
         order=30,
     )

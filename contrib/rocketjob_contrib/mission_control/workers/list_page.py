@@ -53,22 +53,23 @@ class Narrowed:
 
 def show(view: View) -> Response:
     """Show the list."""
-    narrowed = _narrowed(view)
+    only = narrowed(view)
     kept = {"job_id": view.query.get("job_id"), "server_name": view.query.get("server_name")}
     asked = attrs.evolve(
         asked_of(LISTING, view.query), kept=tuple((k, v) for k, v in kept.items() if v)
     )
-    found = find(view, asked, narrowed.selection)
-    return view.render("workers/list.html", found=found, narrowed=narrowed, empty=_empty(narrowed))
+    found = find(view, asked, only.selection)
+    return view.render("workers/list.html", found=found, narrowed=only, empty=_empty(only))
 
 
 def show_as_json(view: View) -> Response:
     """Show it as JSON, in the form that tables of the Ruby version asked for."""
     asked = asked_by_table(LISTING, view.query)
-    return as_table(view.query, find(view, asked, _narrowed(view).selection), _as_json)
+    return as_table(view.query, find(view, asked, narrowed(view).selection), as_json)
 
 
-def _narrowed(view: View) -> Narrowed:
+def narrowed(view: View) -> Narrowed:
+    """Return which workers are asked for."""
     job, server = view.query.get("job_id"), view.query.get("server_name")
     if job:
         id = as_object_id(job)
@@ -150,7 +151,8 @@ def _at_slice(job: Stored, stored: Stored, servers: dict[str, Server]) -> Busy:
     )
 
 
-def _as_json(row: Busy) -> dict[str, Any]:
+def as_json(row: Busy) -> dict[str, Any]:
+    """Return a row as JSON."""
     return {
         "id": row.id,
         "worker": row.worker_name,

@@ -1,0 +1,202 @@
+"""What belongs to no section: who asks, how many there are, metrics, audit, the document."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import JSONResponse, Response
+
+from rocketjob import application
+from rocketjob.base import clock
+from rocketjob.model.lookup import as_object_id
+from rocketjob.model.types.times import parse_datetime, parse_duration
+from rocketjob.store import context
+from rocketjob_contrib.mission_control.api import cursors, openapi
+from rocketjob_contrib.mission_control.api.operations import PAGED, Operation, operation
+from rocketjob_contrib.mission_control.api.problems import Fault, Problem
+from rocketjob_contrib.mission_control.api.schemas import FREE, choice, page_of, ref, text
+from rocketjob_contrib.mission_control.errors import Missing
+from rocketjob_contrib.mission_control.jobs import tabs
+from rocketjob_contrib.mission_control.servers.fleet import by_state
+from rocketjob_plugins.dirmon.entry import COLLECTION as ENTRIES
+
+if TYPE_CHECKING:
+    from rocketjob_contrib.mission_control.api.view import ApiView
+    from rocketjob_plugins.metrics import Figures, Point
+
+NAME = text(200, least=1)
+WHEN = text(50, least=1)
+AUDIT = "audit"  # in its cursors
+MOST_AGO = timedelta(days=36500)
+
+
+def operations() -> list[Operation]:
+    """Return the operations of the API itself."""
+    return [
+        operation(
+            "GET /openapi.json",
+            described,
+            "get_openapi",
+            "Return this document, with the operations of the plugins of this site.",
+            returns=FREE,
+        ),
+        operation(
+            "GET /me", me, "get_me", "Return who asks, and may do what.", returns=ref("Identity")
+        ),
+        operation(
+            "GET /counts",
+            counts,
+            "get_counts",
+            "Count jobs, servers and entries by state.",
+            returns=ref("Counts"),
+        ),
+        operation(
+            "GET /metrics",
+            metrics,
+            "get_metrics",
+            "Return what became of the jobs in a time, by class and by the minute or hour.",
+            query={"since": WHEN, "until": WHEN, "class": NAME, "by": choice("minute", "hour")},
+            returns=ref("Metrics"),
+        ),
+        operation(
+            "GET /audit",
+            audit,
+            "list_audit",
+            "List what people have changed, the newest first.",
+            query={"actor": NAME, "job": NAME, "class": NAME, "since": WHEN, **PAGED},
+            returns=page_of("AuditRecord"),
+        ),
+    ]
+
+
+def described(view: ApiView) -> Response:
+    """Return the OpenAPI document of this site."""
+    own = (each for _, each in view.site.operations)
+    return JSONResponse(openapi.document(own, view.url("")))
+
+
+def me(view: ApiView) -> Response:
+    """Return who asks."""
+    permissions = sorted(name for name in view.site.policy.permissions if view.may(name))
+    who = view.identity
+    return view.json({"login": who.login, "roles": sorted(who.roles), "permissions": permissions})
+
+
+def counts(view: ApiView) -> Response:
+    """Return how many there are, by state."""
+    servers = {state: len(found) for state, found in by_state(view).items()}
+    entries = context.current().store.count_by(ENTRIES, "state")
+    found = {"jobs": tabs.counts(view), "servers": servers, "entries": entries}
+    return view.json(found)
+
+
+# --- metrics -----------------------------------------------------------------------------------
+
+
+def metrics(view: ApiView) -> Response:
+    """Return what was counted in a time."""
+    _needs("metrics")
+    from rocketjob_plugins.metrics import MetricsError, read  # only where it is loaded
+
+    now = clock.now()
+    since = _moment(view, "since", now) or now - timedelta(hours=1)
+    try:
+        series = read(
+            since,
+            _moment(view, "until", now) or now,
+            view.params.get("class"),
+            by=view.params.get("by"),
+        )
+    except (MetricsError, OverflowError) as error:
+        raise Problem(400, str(error)) from error
+    return view.json(
+        {
+            "since": series.since,
+            "until": series.until,
+            "step": series.step.total_seconds(),
+            "total": _figures(series.total),
+            "classes": {name: _figures(each) for name, each in sorted(series.classes.items())},
+            "points": [_point(each) for each in series.points],
+        }
+    )
+
+
+def _figures(figures: Figures) -> dict[str, Any]:
+    from rocketjob_plugins.metrics.present import spread_as_json  # only where it is loaded
+
+    names = ("completed", "failed", "aborted", "retried", "crashed", "records", "rejects")
+    counted = {name: getattr(figures, name) for name in names}
+    return {**counted, "wait": spread_as_json(figures.wait), "run": spread_as_json(figures.run)}
+
+
+def _point(point: Point) -> dict[str, Any]:
+    total = point.total
+    counted = {name: getattr(total, name) for name in ("completed", "failed", "aborted")}
+    return {"at": point.at, **counted}
+
+
+# --- audit -------------------------------------------------------------------------------------
+
+
+def audit(view: ApiView) -> Response:
+    """List what people have changed."""
+    _needs("audit")
+    from rocketjob_plugins import audit  # only where it is loaded
+
+    wanted: dict[str, Any] = {
+        "by": view.params.get("actor"),
+        "target": as_object_id(view.params.get("job")),
+        "name": view.params.get("class"),
+    }
+    filter = {key: value for key, value in wanted.items() if value is not None}
+    since, last = _moment(view, "since", clock.now()), cursors.after(view, AUDIT, cursors.object_id)
+    if since is not None:
+        filter["at"] = {"$gte": since}
+    if last is not None:
+        filter["_id"] = {"$lt": last}
+    found = (
+        context.current()
+        .store.collection(audit.COLLECTION)
+        .find(filter, sort=[("_id", -1)], limit=cursors.size_of(view) + 1)
+    )
+    return cursors.page(view, AUDIT, list(found), _record, lambda stored: stored["_id"])
+
+
+def _record(stored: dict[str, Any]) -> dict[str, Any]:
+    """Return a record, whatever something else has written into it."""
+    at, target = stored.get("at"), stored.get("target")
+    texts = {key: stored.get(key) for key in ("by", "reason", "name")}
+    required = {key: stored.get(key) for key in ("via", "how", "event", "kind")}
+    changes = {key: stored.get(key) for key in ("before", "after")}
+    return {
+        "at": at if isinstance(at, datetime) else stored["_id"].generation_time,
+        **{key: None if value is None else str(value) for key, value in texts.items()},
+        **{key: str(value or "") for key, value in required.items()},
+        "id": None if target is None else str(target),
+        **{key: value if isinstance(value, dict) else {} for key, value in changes.items()},
+    }
+
+
+# --- what is asked for -------------------------------------------------------------------------
+
+
+def _needs(plugin: str) -> None:
+    if plugin not in application.current().plugins.names:
+        raise Missing(f"The plugin {plugin}, which has that, is not loaded")
+
+
+def _moment(view: ApiView, name: str, now: datetime) -> datetime | None:
+    """Return a time that a parameter names, or how long ago it was, such as `2h`."""
+    text = view.params.get(name)
+    if text is None:
+        return None
+    try:
+        return now - min(abs(parse_duration(text)), MOST_AGO)
+    except (ValueError, OverflowError):
+        pass
+    try:
+        return parse_datetime(text)
+    except (ValueError, OverflowError):
+        why = "must be a time such as 2026-01-31T08:30:00Z, or how long ago, such as 2h"
+        raise Problem(400, f"{name} {why}", [Fault(name, why)]) from None
