@@ -13,10 +13,10 @@ from starlette.routing import Route as StarletteRoute
 
 from rocketjob import Job
 from rocketjob.base.log import Logger
-from rocketjob_contrib.mission_control import gate, live, preferences
+from rocketjob_contrib.mission_control import gate, jump, live, preferences, views
 from rocketjob_contrib.mission_control.api import general, mount
 from rocketjob_contrib.mission_control.errors import Missing
-from rocketjob_contrib.mission_control.routes import Route, change, get
+from rocketjob_contrib.mission_control.routes import Route, get
 from rocketjob_contrib.mission_control.sections import Section
 from rocketjob_contrib.mission_control.security import SecurityHeaders
 from rocketjob_contrib.mission_control.settings import WebSettings
@@ -41,7 +41,9 @@ def create_app(
     shared = (
         get("/", _first_page),
         get("/preferences", preferences.ask),
-        change("/preferences", preferences.choose, "read"),
+        Route("/preferences", preferences.choose, "read", ("POST",), in_browser=True),
+        Route("/views", views.save, "read", ("POST",), in_browser=True),
+        get("/jump", jump.jump),
         get("/{path:path}", _nothing_here),  # the last, as it fits everything
     )
     app = Starlette(

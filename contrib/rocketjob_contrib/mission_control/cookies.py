@@ -18,7 +18,7 @@ from starlette.responses import Response
 
 from rocketjob.base.settings import time_zone
 
-FLASH, LOOK = "rocketjob_flash", "rocketjob_look"
+FLASH, LOOK, VIEWS = "rocketjob_flash", "rocketjob_look", "rocketjob_views"
 KINDS = ("success", "warning", "danger")
 THEMES = ("system", "light", "dark")
 LONGEST = 1500  # characters of a message: browsers drop cookies above 4 KB

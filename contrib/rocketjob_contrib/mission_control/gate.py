@@ -168,7 +168,7 @@ def _acting(view: View, route: Route) -> AbstractContextManager[Act]:
 
 
 def _check(view: View, route: Route) -> None:
-    if route.changes and view.read_only:
+    if route.changes and not route.in_browser and view.read_only:
         raise Forbidden(READ_ONLY)
     if route.target is not None:
         try:

@@ -25,6 +25,7 @@ class Route:
         methods: of HTTP. All but GET change something: read-only mode refuses them.
         target: returns what the view is about, such as the job with the id in the path. The
             permission is then asked for it, and the view finds it as `view.target`.
+        in_browser: whether it changes only what the browser keeps, also in read-only mode.
     """
 
     path: str = attrs.field(validator=attrs.validators.matches_re(r"/.*"))
@@ -32,6 +33,7 @@ class Route:
     permission: str
     methods: tuple[str, ...] = ("GET",)
     target: Target | None = None
+    in_browser: bool = False
 
     @property
     def changes(self) -> bool:

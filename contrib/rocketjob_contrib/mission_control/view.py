@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -19,7 +18,11 @@ from rocketjob_contrib.mission_control.access import Identity
 from rocketjob_contrib.mission_control.cookies import FLASH, Look, Message, pack, set_cookie
 from rocketjob_contrib.mission_control.errors import Forbidden, Missing, WebError
 from rocketjob_contrib.mission_control.requests import Form, read_form
-from rocketjob_contrib.mission_control.security import CANNOT_STREAM, is_from_script
+from rocketjob_contrib.mission_control.security import (
+    CANNOT_STREAM,
+    is_from_script,
+    is_own_path,
+)
 from rocketjob_contrib.mission_control.templating import shortened
 from rocketjob_contrib.mission_control.watch import Sight, page_of, watch_of
 
@@ -32,9 +35,6 @@ T = TypeVar("T")
 RECORDS = "slices.view"
 NO_LONGER = "What let you in was revoked, or expired, in the meantime: nothing more is done."
 READ_ONLY = "Mission Control is read-only here: nothing can be changed"
-_OURS = re.compile(r"/(?!/)[^\\\x00-\x1f\x7f]*")
-"""A path below ours: browsers take two slashes for another site, also with a tab between, and a
-slash with a backslash."""
 HIDDEN = "(hidden, as it may quote a record)"
 
 
@@ -199,8 +199,12 @@ class View:
 
     def url(self, path: str, **query: Any) -> str:
         """Return the address of a path of Mission Control, wherever that is mounted."""
+        return self.site.root(self.request) + self.address(path, **query)
+
+    def address(self, path: str, **query: Any) -> str:
+        """Return a path below the mount path with its parameters, without the empty ones."""
         given = {name: value for name, value in query.items() if value not in (None, "")}
-        return self.site.root(self.request) + path + (f"?{urlencode(given)}" if given else "")
+        return path + (f"?{urlencode(given)}" if given else "")
 
     def asset(self, name: str) -> str:
         """Return the address of a file in `static`."""
@@ -222,7 +226,7 @@ class View:
     def back(self, otherwise: str) -> str:
         """Return the path that a form was sent from, if it is one of ours."""
         asked = self.form.get("back") or self.query.get("back") or ""
-        return asked if _OURS.fullmatch(asked) else otherwise
+        return asked if is_own_path(asked) else otherwise
 
     # --- answering ---------------------------------------------------------------------------
 

@@ -148,6 +148,23 @@ SQUEEZED = """[...document.querySelectorAll("dd, .list td:not(:empty)")].filter(
     .map(each => each.innerText)"""
 
 
+def test_P19_P22_by_keyboard_the_word_being_typed_is_completed_and_a_class_jumped_to(
+    served, chromium
+):
+    with page_of(chromium) as page:
+        page.goto(f"{served.address}/jobs/failed")
+        page.fill("#q", "state:failed -(cl")
+        offered = "[...document.getElementById('suggestions').options].map(each => each.value)"
+        assert "state:failed -(class:DemoMailJob" in page.evaluate(offered)
+        page.keyboard.press("Control+k")
+        page.keyboard.type("DemoMailJob")
+        page.keyboard.press("Enter")
+        page.wait_for_url("**/jobs?q=class%3ADemoMailJob")
+        page.locator("#search-words", has_text="class is DemoMailJob").wait_for()
+        page.keyboard.press("/")
+        assert page.evaluate("document.activeElement.id") == "jump"
+
+
 def test_a_page_follows_what_happens_and_keeps_what_you_have_begun(served, chromium):
     with page_of(chromium) as page:
         page.goto(f"{served.address}/jobs/running")

@@ -19,11 +19,10 @@ from rocketjob_contrib.mission_control.charts.numbers import (
 )
 from rocketjob_contrib.mission_control.charts.page import asked_class
 from rocketjob_contrib.mission_control.charts.ranges import asked_range, series_of
+from rocketjob_contrib.mission_control.spreadsheets import plain
 
 if TYPE_CHECKING:
     from rocketjob_contrib.mission_control.view import View
-
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def of_chart(chart: Chart) -> Callable[[View], Response]:
@@ -46,11 +45,6 @@ def classes(view: View) -> Response:
     found = classes_of(series_of(view, range))
     lines = ((plain(each.name), *map(text_of, attrs.astuple(each)[1:])) for each in found)
     return _file(f"classes-{range.name}.csv", head, lines)
-
-
-def plain(text: str) -> str:
-    """Return a text that no spreadsheet program takes for a formula."""
-    return f"'{text}" if text.startswith(FORMULA) else text
 
 
 def _file(name: str, head: Sequence[str], lines: Iterable[Sequence[str]]) -> Response:

@@ -22,6 +22,7 @@ from rocketjob.base.passwords import HIDDEN, is_secret_field
 from rocketjob.cli.output import plain
 from rocketjob.jobs.shown import class_name, load, own_fields, problem_of, unknown_fields
 from rocketjob.store import Stored, context
+from rocketjob_contrib.mission_control import spreadsheets
 from rocketjob_contrib.mission_control.errors import BadRequest
 from rocketjob_contrib.mission_control.jobs import searching, tabs
 from rocketjob_contrib.mission_control.jobs.box import box_of
@@ -54,8 +55,6 @@ COLUMNS = (
     "arguments",
     "fields",
 )
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""How a formula begins: spreadsheets take the wide signs of East Asia for it, too."""
 Row = Mapping[str, Any]
 
 
@@ -195,9 +194,6 @@ def _line(cells: Iterable[Any]) -> str:
 
 
 def _cell(value: Any) -> Any:
-    """Return a value as a spreadsheet may open it: none is a formula."""
     if isinstance(value, dict | list):
-        value = json.dumps(value, ensure_ascii=False)
-    if isinstance(value, str) and value.lstrip(" ").startswith(_FORMULA):
-        return f"'{value}"
-    return value
+        return json.dumps(value, ensure_ascii=False)
+    return spreadsheets.plain(value) if isinstance(value, str) else value

@@ -13,9 +13,11 @@ from rocketjob.store import Filter, Stored
 from rocketjob_contrib.mission_control.errors import BadRequest
 from rocketjob_contrib.mission_control.jobs import rows, searching, tabs, ticked
 from rocketjob_contrib.mission_control.jobs.box import box_of
+from rocketjob_contrib.mission_control.jobs.suggestions import suggestions
 from rocketjob_contrib.mission_control.jobs.tabs import JobTab
 from rocketjob_contrib.mission_control.lists import COUNTED, Asked, Count, Found, asked_of
 from rocketjob_contrib.mission_control.tables import as_table, asked_by_table
+from rocketjob_contrib.mission_control.views import views_for
 
 if TYPE_CHECKING:
     from rocketjob_contrib.mission_control.view import View
@@ -26,9 +28,16 @@ def page_of(tab: JobTab) -> Callable[[View], Response]:
 
     def show(view: View) -> Response:
         asked = asked_of(tab.listing, view.query)
-        found, box = find(view, tab, asked), box_of(view, asked.text)
-        offered = ticked.offered(view, tab, [row.job for row in found.rows])
-        return view.render("jobs/list.html", tab=tab, found=found, box=box, offered=offered)
+        found = find(view, tab, asked)
+        return view.render(
+            "jobs/list.html",
+            tab=tab,
+            found=found,
+            box=box_of(view, asked.text),
+            offered=ticked.offered(view, tab, [row.job for row in found.rows]),
+            words=suggestions(view),
+            views=views_for(view),
+        )
 
     return show
 

@@ -136,6 +136,31 @@ document.addEventListener("click", (event) => {
   window.setInterval(judge, 1000);
 })();
 
+// --- the box in the bar, by keyboard: Ctrl K, or / where nothing is typed -------------------
+
+document.addEventListener("keydown", (event) => {
+  const jump = document.getElementById("jump");
+  const typing = event.target.closest("input, textarea, select, dialog");
+  const slash = event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey;
+  const asked = slash || (event.key.toLowerCase() === "k" && (event.ctrlKey || event.metaKey));
+  if (!jump || !asked || document.querySelector("dialog[open]")) return;
+  event.preventDefault();
+  jump.focus();
+  jump.select();
+});
+
+// --- suggestions are for the word that is being typed, not for the whole search ---------------
+
+document.addEventListener("input", (event) => {
+  const box = event.target;
+  if (!box.list || box.list.id !== "suggestions") return;
+  const begun = box.value.replace(/[^\s(-]*$/, "");
+  for (const option of box.list.options) {
+    option.dataset.word ??= option.value;
+    option.value = begun + option.dataset.word;
+  }
+});
+
 // --- live: the store is watched by the server; a page then asks for itself again --------------
 
 (() => {
