@@ -137,6 +137,7 @@ LOOKS = {
     "check",
     *(
         "cron next",
+        "schedule",
         "schedules list",
         "dirmon list",
         "dirmon preview",
@@ -320,7 +321,7 @@ ROUTES = {
     *(f"/dirmon_entries/{{id}}/{do}" for do in ("replicate", "enable", "disable", "destroy")),
     *("/failures/{id}/retry", "/failures/{id}/acknowledge"),
     *("/jobs/{id}", "/jobs/bulk", "/servers/{id}", "/servers/update_all", "/dirmon_entries"),
-    "/dirmon_entries/{id}",
+    *("/dirmon_entries/{id}", "/schedule/create"),
 }
 
 

@@ -17,8 +17,8 @@ Its rooms, each a module:
 - `site`: what all requests share; `view`, `templating`, `cookies`: what a view has
 - `lists`, `tables`, `asking`: what pages have in common: lists, the same as JSON, and the question
   before an action
-- `jobs/`, `servers/`, `workers/`, `directories/`, `charts/`, `auditing/`: what
-  the pages show
+- `jobs/`, `servers/`, `workers/`, `directories/`, `charts/`, `auditing/`,
+  `schedule/`: what the pages show
 - `hosts/`: how it is part of an application of Django or Flask
 - `hookspecs`: how other plugins add pages, and panels to the page of a job
 """
@@ -109,6 +109,7 @@ def register_pages() -> list[Section]:
             directories,
             failures,
             jobs,
+            schedule,
             servers,
             workers,
         )
@@ -119,7 +120,12 @@ def register_pages() -> list[Section]:
 
     sections = [jobs.section(), servers.section(), workers.section(), directories.section()]
     plugins = application.current().plugins.names
-    of_plugins = {"metrics": charts, "failures": failures, "audit": auditing}
+    of_plugins = {
+        "metrics": charts,
+        "failures": failures,
+        "audit": auditing,
+        "cron": schedule,
+    }
     sections += [module.section() for name, module in of_plugins.items() if name in plugins]
     return sections
 

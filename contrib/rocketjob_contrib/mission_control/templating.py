@@ -47,6 +47,7 @@ class Templates:
             lstrip_blocks=True,
         )
         self._environment.filters |= {
+            "brief_duration": brief_duration,
             "duration": duration_text,
             "breakable": breakable,
             "marked": marked,
@@ -76,6 +77,11 @@ def shortened(text: str | None, length: int = 50) -> str:
     """Return a text cut to a length, with an ellipsis where something is missing."""
     text = " ".join((text or "").split())
     return text if len(text) <= length else text[: length - 1].rstrip() + "…"
+
+
+def brief_duration(seconds: float) -> str:
+    """Return a duration to the second, or to the millisecond where it is less than one."""
+    return span(seconds, 2) if seconds >= 1 else f"{1000 * seconds:.0f}ms"
 
 
 def breakable(name: str | None) -> Markup:

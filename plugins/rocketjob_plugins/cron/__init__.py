@@ -17,7 +17,8 @@ Edits made while an instance runs apply to the next one. A failed instance no lo
 retrying it runs it once. With the Retry mixin, a run is over once its retries are; a retry waits no
 longer than until the next occurrence. An instance that has expired (`expires_at`) ends the series.
 
-`@scheduled` declares schedules in code: see `schedules`.
+`@scheduled` declares schedules in code: see `schedules`. `series` has every series of a store, with
+its next times and what became of its last runs.
 """
 
 from __future__ import annotations
@@ -73,9 +74,11 @@ def register_signs() -> list[Check]:
 
 @hookimpl
 def register_commands(cli: click.Group) -> None:
-    from rocketjob_plugins.cron.command import cron, schedules_group  # for start-up time
+    from rocketjob_plugins.cron.command import cron, schedules_group  # both for start-up time
+    from rocketjob_plugins.cron.command_series import schedule
 
     cli.add_command(cron)
+    cli.add_command(schedule)
     cli.add_command(schedules_group)
 
 

@@ -12,7 +12,7 @@ from rocketjob import Job, after, before, field, validate
 from rocketjob.application import current
 from rocketjob.base import clock
 from rocketjob.base.errors import HookFailed, ValidationError
-from rocketjob.model.fields import read_only_field
+from rocketjob.model.fields import left_out_if_empty, read_only_field
 from rocketjob.model.record import record_of
 from rocketjob_plugins.cron.schedule import CronError, CronSchedule
 from rocketjob_plugins.cron.settings import TIME_ZONE
@@ -21,6 +21,8 @@ from rocketjob_plugins.restart import refuse_uncopied_fields
 INDEX = "cron_key"
 ACTIVE = ("queued", "running", "paused", "failed")
 ENDED = ("completed", "failed", "aborted")
+RUNS = "previous_runs"
+RUNS_KEPT = 10
 
 
 class Cron(Job, abstract=True):
@@ -41,6 +43,7 @@ class Cron(Job, abstract=True):
         default=None, copy_on_restart=True, description="what the code declared when last synced"
     )
     occurrence: datetime | None = read_only_field()
+    previous_runs: list[dict[str, Any]] = left_out_if_empty(read_only_field(factory=list))
     cron_key: str | None = read_only_field()
 
     def schedule(self) -> CronSchedule:
@@ -200,7 +203,23 @@ class Cron(Job, abstract=True):
         if successor.cron_schedule is None:
             return None
         successor.run_at = successor.occurrence = successor.next_occurrence()
+        successor.previous_runs = self._runs_until_now()
         return successor
+
+    def _runs_until_now(self) -> list[dict[str, Any]]:
+        """Return the last runs of the series, this one among them if it has ended."""
+        known: Any = self.previous_runs
+        runs = list(known) if isinstance(known, list) else []
+        if self.state in ENDED:
+            run = {
+                "id": self.id,
+                "state": self.state,
+                "occurrence": self.occurrence,
+                "started_at": self.started_at,
+                "ended_at": self.completed_at,
+            }
+            runs.append({key: value for key, value in run.items() if value is not None})
+        return runs[-RUNS_KEPT:]
 
     def _amend(self, successor: Self) -> bool:
         """Copy edits made since the successor was built; return whether to store it."""

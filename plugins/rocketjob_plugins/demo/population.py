@@ -10,6 +10,8 @@ import random
 from datetime import datetime, timedelta
 from typing import Any
 
+from bson import ObjectId
+
 from rocketjob.base import clock
 from rocketjob.jobs.exception import JobException
 from rocketjob.jobs.job import Job
@@ -18,6 +20,7 @@ from rocketjob.server.server import Server
 from rocketjob.states import history
 from rocketjob_plugins.batch import Batch, InputCategory, OutputCategory, Statistics
 from rocketjob_plugins.cron import Cron
+from rocketjob_plugins.cron.job import RUNS
 from rocketjob_plugins.demo import counted
 from rocketjob_plugins.dirmon.entry import DirmonEntry
 from rocketjob_plugins.retry import Retry
@@ -168,9 +171,24 @@ def _mails(rng: random.Random) -> None:
 
 def _reports() -> None:
     for schedule, region in (("0 6 * * 1-5 America/New_York", "us"), ("0 7 * * * UTC", "eu")):
-        DemoReportJob.create(
+        job = DemoReportJob.create(
             cron_schedule=schedule, region=region, description=f"Daily report {region}"
         )
+        change = {"$set": {RUNS: _runs_before(job, failed=2 if region == "us" else 9)}}
+        job.collection().update_one({"_id": job.id}, change)
+
+
+def _runs_before(job: DemoReportJob, failed: int) -> list[dict[str, Any]]:
+    """Return what is remembered of the runs of a series before a job; one of them has failed."""
+    runs: list[dict[str, Any]] = []
+    due = job.schedule().previous_time(clock.now())
+    for number in range(8):
+        state = "failed" if number == failed else "completed"
+        ended = due + timedelta(seconds=31 + 3 * number)
+        times = {"occurrence": due, "started_at": due, "ended_at": ended}
+        runs.append({"id": ObjectId(), "state": state, **times})
+        due = job.schedule().previous_time(due)
+    return runs[::-1]
 
 
 # --- batch jobs ------------------------------------------------------------------------------

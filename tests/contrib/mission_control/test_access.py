@@ -51,6 +51,7 @@ ALLOWED = {
     "slices.edit": "editor",
     "failures.retry": "editor operator manager",
     "failures.acknowledge": "editor operator manager",
+    "schedule.create": "editor operator manager",
     "servers.pause": "editor operator",
     "servers.resume": "editor operator",
     "servers.stop": "editor operator",

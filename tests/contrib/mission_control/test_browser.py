@@ -477,6 +477,18 @@ def test_a_job_is_edited_in_a_real_form_which_changes_only_what_was_touched(serv
     assert (job.description, job.recipient) == ("a\r\nb\n\n", "\nbegins with a line break")
 
 
+def test_P39_the_next_times_are_shown_while_an_expression_is_typed(served, chromium):
+    job = DemoReportJob.scheduled().first()
+    with page_of(chromium) as page:
+        for path in (f"/jobs/{job.id}/schedule", f"/jobs/{job.id}/edit"):
+            page.goto(served.address + path)
+            page.fill("[name='field.cron_schedule']", "0 5 * * Mon Europe/Berlin")
+            page.locator("#cron-preview", has_text="At 05:00 on Monday, Berlin time").wait_for()
+            assert page.locator("#cron-preview li").count() == 5
+            page.fill("[name='field.cron_schedule']", "0 25 * * *")
+            page.locator("#cron-preview .error").wait_for()
+
+
 def complete_one():
     job = BrowserChartedJob.create()
     job.start("batch-01:34521:1")
@@ -561,6 +573,7 @@ SHOTS = {
     "workers": ("/active_workers", 1280, "light"),
     "directories": ("/dirmon_entries", 1280, "light"),
     "entry": ("/dirmon_entries/{entry}/edit", 1280, "light"),
+    "schedule": ("/schedule", 1280, "light"),
     "charts": ("/charts?for=7d", 1280, "light"),
     "failed-dark": ("/jobs/{failed}", 1280, "dark"),
     "phone": ("/jobs/running", 390, "dark"),

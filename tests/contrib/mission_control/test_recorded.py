@@ -123,6 +123,7 @@ CASES = {
     "/servers/{id}/thread_dump": _server,
     "/servers/{id}/destroy": lambda r: _server(r, "running", beats=False),
     "/servers/update_all": lambda r: _with(_server(r), {"server_action": "pause"}),
+    "/schedule/create": lambda r: (None, {"class": "HousekeepingJob"}),
     "/dirmon_entries": lambda r: (None, _new("new")),
     "/dirmon_entries/{id} DELETE": lambda r: _entry(r),
     "/dirmon_entries/{id}": lambda r: _with(_entry(r), {"field.pattern": "/out/*"}),
@@ -150,7 +151,7 @@ def test_one_record_of_each_change(rocketjob, method, path, monkeypatch):
     record = found[0]
     assert (record.by, record.via, record.reason) == ("eve", "web", "why <b>")
     assert eq(record.how, f"{method} {path}")
-    made = path in ("/dirmon_entries", "/dirmon_entries/{id}/replicate")
+    made = path in ("/dirmon_entries", "/dirmon_entries/{id}/replicate", "/schedule/create")
     made |= path.endswith(("thread_dump", "capsule"))  # which change nothing
     # What is in a record is nobody's business.
     of_slice = {"slice", "slices", "record"} & set(record.after)

@@ -62,6 +62,7 @@ def test_options_may_stand_before_or_after_the_command(local):
         "jobs show 55aeaf03a26ec0c1bd00008d",
         "jobs explain 55aeaf03a26ec0c1bd00008d",
         "servers list",
+        "schedule",
         "schedules list",
         "schedules sync --dry-run",
         "dirmon list",

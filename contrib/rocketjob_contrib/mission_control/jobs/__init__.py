@@ -13,6 +13,7 @@ from rocketjob_contrib.mission_control.jobs import (
     job_page,
     list_page,
     related,
+    schedule_form,
     tabs,
     waiting,
 )
@@ -85,6 +86,7 @@ def _job() -> list[Route]:
         get("/jobs/{id}/explain", waiting.show, target=job_in_path),
         get("/jobs/{id}/related", related.show, target=job_in_path),
         get("/jobs/{id}/edit", edit.show, "jobs.edit", job_in_path),
+        get("/jobs/{id}/schedule", schedule_form.show, "jobs.edit", job_in_path),
         change("/jobs/{id}", edit.save, "jobs.edit", job_in_path, ("POST", "PUT", "PATCH")),
     ]
 

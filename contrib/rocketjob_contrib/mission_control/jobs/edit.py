@@ -65,20 +65,20 @@ def why_not(job: Job) -> str | None:
 def show(view: View) -> Response:
     """Show the form."""
     job = as_stored(view)
-    return _refused(view, job) if why_not(job) else _render(view, job, _form_of(view, job))
+    return refused(view, job) if why_not(job) else _render(view, job, _form_of(view, job))
 
 
 def save(view: View) -> Response:
     """Save what was typed, or show it again with what is wrong."""
     job = as_stored(view)
     if why_not(job):
-        return _refused(view, job)
+        return refused(view, job)
     form, values = _read(view, job)
     if form.is_stale or form.has_errors:
         return _render(view, job, form, 409 if form.is_stale else 422)
     if not values:
         view.say("success", f"{class_name(job)} {job.id}: nothing was changed", f"/jobs/{job.id}")
-        return view.go(f"/jobs/{job.id}")
+        return view.go(view.back(f"/jobs/{job.id}"))
     return _save(view, job, form, values)
 
 
@@ -99,7 +99,7 @@ def _save(view: View, job: Job, form: JobForm, values: dict[str, Any]) -> Respon
         return _render(view, job, attrs.evolve(form, problems=problem), 422)
     log_saved(view, job, values)
     view.say("success", f"{name} is saved: {', '.join(_labels(values))}", f"/jobs/{job.id}")
-    return view.go(f"/jobs/{job.id}")
+    return view.go(view.back(f"/jobs/{job.id}"))
 
 
 def log_saved(view: View, job: Job, values: Mapping[str, Any]) -> None:
@@ -130,7 +130,7 @@ def _overtaken(view: View) -> Response:
     """Read the job again: what somebody else has stored stands beside what was typed."""
     job = as_stored(view)
     if why_not(job):
-        return _refused(view, job)
+        return refused(view, job)
     form, _ = _read(view, job)
     problem = () if form.is_stale else ("It was changed at the same moment: save it again.",)
     return _render(view, job, attrs.evolve(form, problems=(*form.problems, *problem)), 409)
@@ -147,7 +147,8 @@ def as_stored(view: View) -> Job:
     return Job.listed(stored)
 
 
-def _refused(view: View, job: Job) -> Response:
+def refused(view: View, job: Job) -> Response:
+    """Send whoever asks for the form back, and say why there is none."""
     view.say("warning", f"{class_name(job)} {job.id} cannot be edited: {why_not(job)}")
     return view.go(f"/jobs/{job.id}")
 

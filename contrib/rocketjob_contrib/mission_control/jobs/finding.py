@@ -28,6 +28,7 @@ BUILT_IN = frozenset(
         "held_text",
         "input_categories",
         "output_categories",
+        "previous_runs",
         "record_count",
         "retry_limit",
         "statistics",

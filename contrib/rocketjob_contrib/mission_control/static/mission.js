@@ -37,6 +37,45 @@ document.addEventListener("click", (event) => {
   close.closest(".message").remove();
 });
 
+// --- when a job runs is shown while its schedule is typed ---------------------------------------
+
+(() => {
+  let timer = 0;
+  let asked = 0;
+  const field = (form, name) => form.querySelector(`[name="${name}"], [name="field.cron_${name}"]`);
+  const shown = (form, expression) => {
+    const present = document.getElementById("cron-preview");
+    if (present) return present;
+    const made = document.createElement("div");
+    made.id = "cron-preview";
+    made.setAttribute("aria-live", "polite");
+    (expression.closest(".control") || form).append(made);
+    return made;
+  };
+  const ask = async (form, expression, dst) => {
+    asked += 1;
+    const mine = asked;
+    const address = new URL(form.dataset.cronPreview, window.location.href);
+    address.searchParams.set("expression", expression.value);
+    if (dst) address.searchParams.set("dst", dst.value);
+    try {
+      const answer = await fetch(address, { headers: { "HX-Request": "true" } });
+      if (answer.ok && mine === asked) shown(form, expression).innerHTML = await answer.text();
+    } catch {
+      // it is shown with the next letter, or when the form is sent
+    }
+  };
+  document.addEventListener("input", (event) => {
+    const form = event.target.closest("form[data-cron-preview]");
+    if (!form) return;
+    const expression = field(form, "expression") || field(form, "schedule");
+    const dst = field(form, "dst");
+    if (event.target !== expression && event.target !== dst) return;
+    window.clearTimeout(timer);
+    timer = window.setTimeout(ask, 150, form, expression, dst);
+  });
+})();
+
 // --- shift-click on a title sorts by that column too -----------------------------------------
 
 document.addEventListener("click", (event) => {
