@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
@@ -19,6 +19,7 @@ from rocketjob.base.log import LEVELS
 from rocketjob.base.text import relative
 from rocketjob.cli.command import Group, json_option
 from rocketjob.cli.errors import Failure
+from rocketjob.cli.looks import looks
 from rocketjob.cli.output import Cell, Column, print_json, print_table
 from rocketjob.cli.session import warn
 from rocketjob.cli.types import DURATION
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from rocketjob.server.server import Server
 
 F = TypeVar("F", bound=Callable[..., Any])
-LOOK_SECONDS = 0.2  # how often --wait looks
 COLUMNS = (
     Column("NAME"),
     Column("STATE", fixed=True),
@@ -208,6 +208,45 @@ def pause(name: str | None, yes: bool, as_json: bool, wait: bool, timeout: float
     _tell(Order("pause", "pause", "paused", _is_at_rest), name, yes, as_json, wait, timeout)
 
 
+@servers.command(
+    "drain",
+    short_help="Let servers finish what they run, and end: for a deploy.",
+    examples=(
+        ("all servers, before the new release is started", "servers drain --yes"),
+        (
+            "after ten minutes what is not done is queued again",
+            "servers drain web-1 --timeout 10m",
+        ),
+        ("without waiting for it", "servers drain web-1 --no-wait"),
+    ),
+)
+@_name_argument
+@_yes_option
+@click.option(
+    "--timeout",
+    metavar="DURATION",
+    type=DURATION,
+    help="then they stop in any case, as after 10m; they have their grace period besides",
+)
+@click.option("--no-wait", is_flag=True, help="do not wait until they have ended")
+@json_option
+def drain(
+    name: str | None, yes: bool, timeout: timedelta | None, no_wait: bool, as_json: bool
+) -> None:
+    """Let servers start nothing more, finish what they run, and end.
+
+    The servers do so by themselves: they go on with it if this command is interrupted, and servers
+    resume ends it. Meanwhile it is shown how much is in work. Exit with 1 if one was resumed, or is
+    dead.
+    """
+    from rocketjob.cli import draining
+
+    lasts = None if timeout is None else timeout.total_seconds()
+    order = Order("drain", "drain", "draining", arguments=(lasts,))
+    then = draining.leave if no_wait else draining.watcher(as_json)
+    _tell_and(order, name, yes, as_json, then)
+
+
 @servers.command("resume", examples=(("all paused servers", "servers resume --yes"),))
 @_name_argument
 @_yes_option
@@ -340,12 +379,14 @@ class Order:
         verb: for messages, as in `stop`.
         outcome: what it is then, as in `stopping`.
         done: whether it has done so; `--wait` waits for it.
+        arguments: of the order.
     """
 
     name: str
     verb: str
     outcome: str
     done: Callable[[Server], bool] = lambda server: True
+    arguments: tuple[Any, ...] = ()
 
 
 def _is_gone(server: Server) -> bool:
@@ -355,12 +396,9 @@ def _is_gone(server: Server) -> bool:
 
 
 def _is_at_rest(server: Server) -> bool:
-    from rocketjob import application
-    from rocketjob.queue.reclaim import owners
+    from rocketjob.server.draining import is_at_rest
 
-    current = application.current()
-    holders = owners(current.store, current.plugins)
-    return not any(owner.startswith(server.incarnation + ".") for owner in holders)
+    return is_at_rest(server)
 
 
 def _tell(
@@ -372,10 +410,25 @@ def _tell(
     timeout: float | None = None,
 ) -> None:
     """Give an order to the selected servers."""
+
+    def wait_for(obeyed: list[Server]) -> None:
+        if wait:
+            _wait(order, obeyed, timeout)
+
+    _tell_and(order, name, yes, as_json, wait_for)
+
+
+def _tell_and(
+    order: Order,
+    name: str | None,
+    yes: bool,
+    as_json: bool,
+    then: Callable[[list[Server]], None],
+) -> None:
     servers = _meant(order.verb, name, yes)
     obeyed = [server for server in servers if _give(order, server, as_json)]
-    if wait and obeyed:
-        _wait(order, obeyed, timeout)
+    if obeyed:
+        then(obeyed)
     if len(obeyed) < len(servers):
         raise click.exceptions.Exit(1)
 
@@ -397,7 +450,7 @@ def _give(order: Order, server: Server, as_json: bool) -> bool:
         _say_zombie(server)
     obeys, outcome = True, order.outcome
     try:
-        ORDERS[order.name](server)
+        ORDERS[order.name](server, *order.arguments)
     except InvalidTransition:
         if server.state == order.outcome:
             outcome = f"{order.outcome} already"
@@ -424,7 +477,7 @@ def _say_zombie(server: Server) -> None:
 
 def _wait(order: Order, servers: Iterable[Server], timeout: float | None) -> None:
     waiting = list(servers)
-    for _ in _looks(timeout):
+    for _ in looks(timeout):
         waiting = [server for server in waiting if not order.done(server)]
         if not waiting:
             return
@@ -439,15 +492,3 @@ def _seems_dead_now(server: Server) -> bool:
     with contextlib.suppress(NotFound):
         return server.reload().seems_dead()
     return False
-
-
-def _looks(timeout: float | None) -> Iterator[None]:
-    """Yield at intervals, at least once, until the time is up."""
-    from rocketjob.base import clock
-
-    end = None if timeout is None else clock.monotonic() + timeout
-    while True:
-        yield
-        if end is not None and clock.monotonic() >= end:
-            return
-        threading.Event().wait(LOOK_SECONDS)

@@ -11,7 +11,7 @@ import click
 from rocketjob.base.text import counted, span
 from rocketjob.cli.output import Column, clean, print_heading, print_json, print_table
 from rocketjob.cli.session import warn
-from rocketjob.model import deeds
+from rocketjob.server.orders import change_level as change_level_of
 from rocketjob.server.questions import Given, Reply, ask_servers
 from rocketjob.server.server import Server
 
@@ -61,10 +61,7 @@ def change_level(
 ) -> None:
     """Change the level of servers' logs; exit with 1 if anybody is silent."""
     lasts = None if duration is None else duration.total_seconds()
-    wanted = {"level": level, "logger": logger, "seconds": lasts}
-    for server in servers:
-        deeds.record("log_level", "Server", id=str(server.id), name=server.name, after=wanted)
-    replies = ask_servers(servers, "log_level", seconds, wanted)
+    replies = change_level_of(servers, level, logger, lasts, seconds)
     for reply in replies:
         if as_json:
             print_json({**_who(reply), "level": level, "silent": reply.silent})

@@ -47,6 +47,7 @@ class Heartbeat:
         self._state, self._stopping, self._problems = state, stopping, problems
         self._clauses = clauses
         self._said: int | None = None  # how many workers the last beat spoke of
+        self._performing, self._paused = 0, False  # and how much in work; whether it was paused
         self._thread = threading.Thread(target=self.run, name="heartbeat", daemon=True)
 
     def start(self) -> None:
@@ -80,8 +81,15 @@ class Heartbeat:
             threading.Event().wait(min(0.25, max(0.0, end - clock.monotonic())))
 
     def _has_news(self) -> bool:
-        """Return whether processes have become ready, or have ended: that is said at once."""
-        return self._said is not None and self._said != self._tree.workers()
+        """Return whether processes have become ready, or have ended: that is said at once.
+
+        So is what a paused server has in work: somebody may be waiting for it to be done.
+        """
+        if self._said is None:
+            return False
+        if self._said != self._tree.workers() or self._paused != self._tree.paused:
+            return True
+        return self._paused and self._performing != len(self._tree.performing())
 
     def _has_to_beat(self) -> bool:
         return not self._stopping.is_set() or bool(self._tree.processes)
@@ -90,11 +98,13 @@ class Heartbeat:
         """Write one beat, and let the processes know of it."""
         if self.at and self.is_late():
             log.warning("the heartbeat was late", seconds=round(clock.monotonic() - self.at, 1))
+        paused = self._tree.paused
         beat = heartbeat(number, self._tree.workers(), self._tree.performing(), self._problems())
         beat |= {"version": _version(), "memory": self._tree.memory()}
         if clauses := self._clauses():
             beat["clauses"] = [clause.stored() for clause in clauses]
-        self._said = beat["workers"]
+        self._said, self._performing = beat["workers"], len(beat["performing"])
+        self._paused = paused
         self._registration.beat(beat, self._state())
         # Only now may the processes claim again, if they had stopped because this was late.
         self.at = clock.monotonic()

@@ -7,11 +7,13 @@ what ends a process at once, or only has it say something, is an event.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from rocketjob.base import acts
 from rocketjob.base.errors import InvalidTransition, NotFound
+from rocketjob.model import deeds
 from rocketjob.server import events
+from rocketjob.server.questions import Reply, ask_servers
 from rocketjob.server.recovery import Recovery
 from rocketjob.server.server import Server
 from rocketjob.store import context
@@ -30,8 +32,38 @@ def dump(server: Server) -> None:
     events.publish("server", "thread_dump", server_id=str(server.id))
 
 
-ORDERS: dict[str, Callable[[Server], object]] = {
+def drain(server: Server, seconds: float | None = None) -> None:
+    """Let a server end once what it runs is done; see `Server.drain`."""
+    if server.state == "starting":
+        server.stop()  # it has nothing to finish
+    elif server.state != "stopping":  # which ends by itself
+        server.drain(seconds)
+
+
+def change_level(
+    servers: Iterable[Server],
+    level: str,
+    logger: str | None = None,
+    lasts: float | None = None,
+    seconds: float = 5.0,
+) -> list[Reply]:
+    """Change the level of the log of servers, for a while, and return what they answer.
+
+    Args:
+        logger: of one job class or logger; None: of all.
+        lasts: seconds after which it goes back; None: until the server ends.
+        seconds: that the servers have to answer.
+    """
+    servers = list(servers)
+    wanted = {"level": level, "logger": logger, "seconds": lasts}
+    for server in servers:
+        deeds.record("log_level", "Server", id=str(server.id), name=server.name, after=wanted)
+    return ask_servers(servers, "log_level", seconds, wanted)
+
+
+ORDERS: dict[str, Callable[..., object]] = {
     "pause": Server.pause,
+    "drain": drain,
     "resume": Server.resume,
     "stop": Server.stop,
     "kill": kill,

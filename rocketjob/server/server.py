@@ -57,6 +57,8 @@ class Server(Stateful):
     heartbeat_seconds: float = 15.0
     started_at: datetime | None = None
     stopping_at: datetime | None = None
+    draining_at: datetime | None = None  # since when it is to end as soon as it is at rest
+    drain_seconds: float | None = None  # after which it ends in any case
     classes: list[str] = []  # noqa: RUF012 (a field's default, copied for each instance)
     narrowed_by: str | None = None  # the setting `where`, as JSON: a name may begin with $
     heartbeat: dict[str, Any] | None = None
@@ -97,6 +99,21 @@ class Server(Stateful):
     def starts_jobs(self) -> bool:
         """Whether it lives and is neither paused nor stopping."""
         return self.state in ("starting", "running") and not self.seems_dead()
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether it starts nothing more, and ends once what it runs is done."""
+        return self.state == "paused" and self.draining_at is not None
+
+    @property
+    def left_in_work(self) -> int | None:
+        """How many jobs and slices a server that is drained has in work still.
+
+        None: it is not drained, or has not said so since it was asked to be.
+        """
+        if self.draining_at is None or self.heartbeat_at is None:
+            return None
+        return len(self.performing) if self.heartbeat_at >= self.draining_at else None
 
     @property
     def is_free(self) -> bool:
@@ -171,8 +188,32 @@ class Server(Stateful):
 
     @event(Transition(("paused",), "running"), validates=False)
     def resume(self) -> Self:
-        """Let a paused server go on."""
+        """Let a paused server go on, also one that is being drained."""
+        self.draining_at = self.drain_seconds = None
         return self
+
+    @event(Transition(("running", "paused"), "paused"), validates=False)
+    def drain(self, seconds: float | None = None) -> Self:
+        """Let the server start nothing more, and end once what it runs is done.
+
+        The server does so by itself, whatever becomes of whoever asked for it.
+
+        Args:
+            seconds: after which it ends in any case, with the grace period; None: never.
+        """
+        self.draining_at, self.drain_seconds = clock.now(), seconds
+        return self
+
+    @event(
+        Transition(("paused",), "stopping", "_drains", "it is not being drained"), validates=False
+    )
+    def drained(self) -> Self:
+        """End a server that is being drained; its supervisor does it."""
+        self.stopping_at = clock.now()
+        return self
+
+    def _drains(self, **_: Any) -> bool:
+        return self.is_draining
 
     @event(Transition(("starting", "running", "paused"), "stopping"), validates=False)
     def stop(self) -> Self:

@@ -26,7 +26,7 @@ from rocketjob.queue.dispatch import Queue
 from rocketjob.queue.eligible import job_filter, unknown_in
 from rocketjob.queue.narrowing import Narrowing
 from rocketjob.queue.reclaim import requeue_claims
-from rocketjob.server import events, health, lifetime, signals
+from rocketjob.server import draining, events, health, lifetime, signals
 from rocketjob.server.heartbeat import Heartbeat, heartbeat
 from rocketjob.server.notifying import Notifier
 from rocketjob.server.process_tree import ProcessTree, process_count
@@ -98,6 +98,7 @@ class Supervisor:
             lambda: self._narrowing.clauses,
         )
         self.stalled = Stalled(application.store)
+        self.drain = draining.Drain(self.server)
         self.notifier = Notifier.of(os.environ, os.getpid())
         self.tree.waiting = self._turn
         self._turned = clock.monotonic()
@@ -296,7 +297,8 @@ class Supervisor:
 
     def obey(self) -> None:
         """Do what the server's document says; people change its state there."""
-        stored = Server.collection().find_one({"_id": self.server.id}, {"state": 1})
+        fields = dict.fromkeys(("state", *draining.KEYS), 1)
+        stored = Server.collection().find_one({"_id": self.server.id}, fields)
         if stored is None:
             return  # the next heartbeat will bring it back
         state = stored["state"]
@@ -305,6 +307,8 @@ class Supervisor:
         elif (state == "paused") != self.paused:
             self.tree.pause(state == "paused")
             log.info("server paused" if self.paused else "server resumed", name=self.server.name)
+        elif state == "paused":
+            self.drain.look(stored)
 
     def _sweep_if_due(self) -> None:
         now = clock.monotonic()

@@ -212,6 +212,7 @@ CHANGES = {
     "servers kill": lambda: ("servers", "kill", _server().name),
     "servers pause": lambda: ("servers", "pause", _server().name),
     "servers resume": lambda: ("servers", "resume", _server().pause().name),
+    "servers drain": lambda: ("servers", "drain", "--no-wait", _server().name),
     "servers dump": lambda: ("servers", "dump", "--log", _server().name),
     "store indexes": lambda: ("store", "indexes"),
     "dirmon add": lambda: ("dirmon", "add", "/tmp/*.csv", "FiledAuditJob"),
@@ -312,10 +313,10 @@ def test_each_action_of_a_job_on_its_page_is_recorded(rocketjob, event):
     assert (record.kind, record.id, record.name) == ("job", job.id, "KeptJob")
 
 
-SERVER_ORDERS = ("pause", "stop", "kill", "thread_dump")
+SERVER_ORDERS = ("pause", "drain", "stop", "kill", "thread_dump")
 ROUTES = {
     *(f"/jobs/{{id}}/{event}" for event in (*JOB_ROUTES, "approve")),
-    *(f"/servers/{{id}}/{order}" for order in (*SERVER_ORDERS, "resume", "destroy")),
+    *(f"/servers/{{id}}/{order}" for order in (*SERVER_ORDERS, "resume", "log_level", "destroy")),
     *(f"/jobs/{{id}}/{do}" for do in ("update_slice", "delete_line", "capsule")),
     *("/jobs/{id}/retry_slice", "/jobs/{id}/retry_slices"),
     *(f"/dirmon_entries/{{id}}/{do}" for do in ("replicate", "enable", "disable", "destroy")),

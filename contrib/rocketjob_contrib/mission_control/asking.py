@@ -41,6 +41,27 @@ class Action:
 
 
 @attrs.frozen(kw_only=True)
+class Input:
+    """Something that is asked for beside whether an action is meant.
+
+    Attributes:
+        name: of the field in the form.
+        label: of it.
+        value: that it has at first.
+        choices: one of which it is; none: anything may be typed.
+        mode: of the keyboard of a telephone, such as `decimal`.
+        hint: what else somebody must know.
+    """
+
+    name: str
+    label: str
+    value: str = ""
+    choices: tuple[str, ...] = ()
+    mode: str = "text"
+    hint: str = ""
+
+
+@attrs.frozen(kw_only=True)
 class Question:
     """What is asked before an action.
 
@@ -54,6 +75,7 @@ class Question:
         texts: what it does, and what else somebody must know.
         names: of all subjects, where there are many.
         hidden: what is posted along, such as the state that was shown.
+        inputs: what is asked for besides.
     """
 
     action: Action
@@ -65,6 +87,7 @@ class Question:
     texts: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     hidden: Mapping[str, str] = attrs.field(factory=dict)
+    inputs: tuple[Input, ...] = ()
 
 
 def ask(view: View, question: Question, problem: str | None = None) -> Response:

@@ -9,7 +9,7 @@ from rocketjob import Job, field
 from rocketjob.base import clock
 from rocketjob.server.server import Server
 from rocketjob_contrib.mission_control import create_app
-from rocketjob_contrib.mission_control.servers import stacks_page
+from rocketjob_contrib.mission_control.servers import log_level, stacks_page
 from rocketjob_plugins import audit
 from rocketjob_plugins.batch import Batch, mending
 from rocketjob_plugins.dirmon.entry import DirmonEntry
@@ -120,6 +120,8 @@ CASES = {
     "/servers/{id}/resume": lambda r: _server(r, "paused"),
     "/servers/{id}/stop": _server,
     "/servers/{id}/kill": _server,
+    "/servers/{id}/drain": _server,
+    "/servers/{id}/log_level": lambda r: _with(_server(r), {"level": "debug"}),
     "/servers/{id}/thread_dump": _server,
     "/servers/{id}/destroy": lambda r: _server(r, "running", beats=False),
     "/servers/update_all": lambda r: _with(_server(r), {"server_action": "pause"}),
@@ -139,6 +141,7 @@ ROUTES = [(m, route.path) for _, route in SITE.routes if route.changes for m in 
 @pytest.mark.parametrize(("method", "path"), ROUTES, ids=[f"{m} {p}" for m, p in ROUTES])
 def test_one_record_of_each_change(rocketjob, method, path, monkeypatch):
     monkeypatch.setattr(stacks_page, "SECONDS", 0.0)  # nobody answers
+    monkeypatch.setattr(log_level, "SECONDS", 0.0)
     make = CASES.get(f"{path} {method}") or CASES[path]
     id, data = make(rocketjob)
     client = as_role("admin", login="eve")
@@ -152,7 +155,7 @@ def test_one_record_of_each_change(rocketjob, method, path, monkeypatch):
     assert (record.by, record.via, record.reason) == ("eve", "web", "why <b>")
     assert eq(record.how, f"{method} {path}")
     made = path in ("/dirmon_entries", "/dirmon_entries/{id}/replicate", "/schedule/create")
-    made |= path.endswith(("thread_dump", "capsule"))  # which change nothing
+    made |= path.endswith(("thread_dump", "log_level", "capsule"))  # which change nothing
     # What is in a record is nobody's business.
     of_slice = {"slice", "slices", "record"} & set(record.after)
     assert record.before or made or of_slice, record

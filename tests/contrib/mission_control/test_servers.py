@@ -8,6 +8,7 @@ import pytest
 
 from rocketjob import Job, Subscriber, now
 from rocketjob.server import events, orders
+from rocketjob.server.levels import levels
 from rocketjob.server.server import Server
 from rocketjob.server.subscribers import QuestionSubscriber
 from rocketjob_contrib.mission_control.servers import stacks_page
@@ -329,7 +330,8 @@ def test_the_page_of_a_server_has_what_is_known_of_it(rocketjob):
     assert "Workers 3 of 10" in said and "Beats every 15 s" in said
     assert "slice from record 41" in said and f"/jobs/{job.id}" in links(page)
     assert "a <plugin> is broken" in said and "<plugin>" not in page.text
-    assert buttons(page, made.id) == ["pause", "stop", "kill", "thread_dump"]
+    first = ["pause", "drain", "stop", "kill", "thread_dump", "log_level"]
+    assert buttons(page, made.id) == first
 
 
 def test_a_name_that_is_markup_is_shown_as_it_is(rocketjob):
@@ -342,10 +344,13 @@ def test_a_name_that_is_markup_is_shown_as_it_is(rocketjob):
 # --- all servers -----------------------------------------------------------------------------
 
 OF_ALL = {
-    "/servers": ["pause", "resume", "stop", "kill", "thread_dump", "destroy_zombies"],
+    "/servers": [
+        *("pause", "resume", "drain", "stop", "kill"),
+        *("thread_dump", "log_level", "destroy_zombies"),
+    ],
     "/servers/starting": ["pause", "stop", "kill"],
-    "/servers/running": ["pause", "stop", "kill", "destroy_zombies"],
-    "/servers/paused": ["resume", "destroy_zombies"],
+    "/servers/running": ["pause", "drain", "stop", "kill", "destroy_zombies"],
+    "/servers/paused": ["resume", "drain", "destroy_zombies"],
     "/servers/stopping": ["destroy_zombies"],
     "/servers/zombie": ["destroy_zombies"],
 }
@@ -373,6 +378,53 @@ def test_W91_they_act_on_every_server_whatever_the_list(rocketjob, action, typed
     assert [each.reload().state for each in made] == [state, state, "stopping"]
     said = text_of(client.get("/servers"))
     assert f"2 servers have been asked to {action}: it takes effect when they hear of it" in said
+
+
+# --- drained for a deploy ----------------------------------------------------------------------
+
+
+def test_P36_a_drain_is_asked_for_and_stands_in_the_servers_document(rocketjob):
+    made = server(performing=["a", "b"])
+    client = browser()
+    question = text_of(client.get(f"/servers/{made.id}/drain"))
+    assert "finishes what it runs, and then ends: for a deploy" in question
+    data = {"state": "running", "minutes": "10"}
+    assert client.post(f"/servers/{made.id}/drain", data=data).status_code == 303
+    stored = Server.find(made.id)
+    assert stored.is_draining and stored.drain_seconds == 600
+    path = f"/servers/{made.id}"
+    ends = "ends when what it runs is done, or in any case 10m after it was asked."
+    assert f"It {ends}" in text_of(browser().get(path))  # another browser, or the same later
+    for left, said in (["a", "b"], f"2 in work: it {ends}"), ([], "Nothing is in work, so it ends"):
+        beat = {"heartbeat.updated_at": now(), "heartbeat.performing": left}
+        Server.collection().update_one({"_id": made.id}, {"$set": beat})
+        assert said in text_of(browser().get(path))
+    assert "is draining" in cells(browser().get("/servers/paused"), "actions")[0]
+    client.post(f"/servers/{made.id}/resume", data={"state": "paused"})
+    stored = Server.find(made.id)
+    assert (stored.state, stored.draining_at, stored.drain_seconds) == ("running", None, None)
+
+
+@pytest.mark.parametrize("minutes", ["x", "0", "-1", "nan", "inf", "1e9", "<b>"])
+def test_P36_a_time_that_makes_no_sense_is_said_and_nothing_done(rocketjob, minutes):
+    made = server()
+    data = {"state": "running", "minutes": minutes}
+    answer = browser().post(f"/servers/{made.id}/drain", data=data)
+    assert answer.status_code == 422
+    assert "Nothing was done: the minutes must be a number" in text_of(answer)
+    assert "<b>" not in answer.text
+    assert Server.find(made.id).state == "running"
+
+
+def test_P36_all_are_drained_only_if_that_is_typed(rocketjob):
+    made, paused, starting = server("a:1"), server("b:1", "paused"), server("c:1", "starting")
+    client, path = browser(), "/servers/update_all?server_action=drain"
+    assert "Type DRAIN ALL to confirm" in text_of(client.get(path))
+    assert client.post(path, data={"typed": "drain"}).status_code == 422
+    assert Server.find(made.id).state == "running"
+    assert client.post(path, data={"typed": "drain all"}).status_code == 303
+    assert Server.find(made.id).is_draining and Server.find(paused.id).is_draining
+    assert Server.find(starting.id).state == "starting"
 
 
 # --- what they answer ------------------------------------------------------------------------
@@ -438,6 +490,52 @@ def test_stacks_on_a_page_hold_no_password_and_no_markup(asked):
     with answering(made, [at_work(ServedJob(), 1, threading.current_thread())]):
         page = browser().post(f"/servers/{made.id}/thread_dump", data={"back": url})
     assert "hunter2" not in page.text and "<b>host" not in page.text
+
+
+def test_P29_the_level_of_the_log_is_changed_for_a_while_and_who_answered_is_said(
+    asked, monkeypatch
+):
+    changed = []
+    monkeypatch.setattr(levels, "set", lambda *what: changed.append(what))
+    made, silent = server("a:1"), server("b:1")
+    client = browser()
+    form = client.get(f"/servers/{made.id}/log_level")
+    assert "until the server ends" in text_of(form)
+    assert [each["value"] for each in tags(form, "input", name="minutes")] == ["15"]
+    data = {"level": "debug", "logger": "ImportJob", "minutes": "7.5", "state": "running"}
+    with answering(made):
+        page = client.post(f"/servers/{made.id}/log_level", data=data, follow_redirects=True)
+        assert "The level of ImportJob is debug, for 7m 30s: a:1 (2 processes)" in text_of(page)
+        assert changed == [("debug", "ImportJob", 450.0)] * 2
+        data = {"level": "warn", "minutes": ""}
+        path = "/servers/update_all?server_action=log_level"
+        page = client.post(path, data=data, follow_redirects=True)
+    said = text_of(page)
+    assert "The level is warn: a:1 (2 processes)" in said
+    assert "b:1 did not answer within 2 s" in said
+    assert changed[2:] == [("warn", None, None)] * 2
+    assert silent.reload().state == "running"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"level": "loud"},
+        {"level": ""},
+        {"logger": "a b"},
+        {"logger": "<b>"},
+        {"logger": "x" * 200},
+        {"minutes": "soon"},
+        {"minutes": "nan"},
+    ],
+)
+def test_P29_what_makes_no_sense_is_said_and_nobody_is_asked(asked, wrong):
+    made = server()
+    data = {"level": "debug", "logger": "", "minutes": "15", "state": "running", **wrong}
+    answer = browser().post(f"/servers/{made.id}/log_level", data=data)
+    assert answer.status_code == 422
+    assert "Nothing was done" in text_of(answer) and "<b>" not in answer.text
+    assert asked[0] == 0.0
 
 
 def test_the_page_of_a_server_says_what_each_worker_does_when_it_is_asked(asked):

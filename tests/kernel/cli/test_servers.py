@@ -9,6 +9,7 @@ import pytest
 
 from rocketjob import Job, Server
 from rocketjob.base import clock
+from rocketjob.cli import draining
 from rocketjob.server.subscribers import QuestionSubscriber
 from support.questions import at_work, hear_while_waiting
 from support.servers import ServerProcess, ended_process, eventually
@@ -192,6 +193,83 @@ def test_waiting_has_a_limit(cli, rocketjob):
     assert "still not done: web-1:41" in result.err
 
 
+# --- drain -------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def then(monkeypatch):
+    """Let things happen between the looks of a command that waits."""
+
+    def follow(*steps):
+        def looks(timeout):
+            yield
+            for step in steps:
+                step()
+                yield
+            raise AssertionError("it still waits")
+
+        monkeypatch.setattr(draining, "looks", looks)
+
+    return follow
+
+
+def test_P36_a_drain_shows_what_is_in_work_until_the_servers_have_ended(cli, two, then):
+    web, db = two
+
+    def work(*ids):
+        def beat():
+            values = {"heartbeat.performing": list(ids), "heartbeat.updated_at": clock.now()}
+            Server.collection().update_one({"_id": web.id}, {"$set": values})
+
+        return beat
+
+    drained = [lambda: web.reload().drained(), lambda: web.destroy()]
+    then(db.destroy, work("a", "b"), work("a"), work("a"), work(), *drained)
+    result = cli("servers", "drain", "--yes", "--timeout", "10m")
+    assert result.code == 0
+    assert result.lines == [
+        "db-1:7: draining",
+        "web-1:41: draining",
+        "db-1:7: has ended",
+        "web-1:41: draining, 2 in work",
+        "web-1:41: draining, 1 in work",
+        "web-1:41: draining, 0 in work",
+        "web-1:41: stopping, 0 in work",
+        "web-1:41: has ended",
+    ]
+
+
+def test_P36_a_drain_that_somebody_ends_or_whose_server_dies_is_no_success(cli, two, then):
+    web, db = two
+    silent = {"$set": {"heartbeat.updated_at": clock.now() - timedelta(hours=1)}}
+    then(
+        lambda: web.reload().resume(),
+        lambda: Server.collection().update_one({"_id": db.id}, silent),
+    )
+    result = cli("servers", "drain", "--yes", "--json")
+    assert result.code == 1
+    assert [(each["name"], each["is"]) for each in result.objects if each.get("ok") is False] == [
+        ("web-1:41", "is running: the drain was ended"),
+        ("db-1:7", "is dead: another server takes its work back"),
+    ]
+
+
+def test_P36_the_servers_are_drained_also_if_nobody_waits_for_it(cli, two, monkeypatch):
+    def looks(timeout):
+        yield
+        raise KeyboardInterrupt
+
+    result = cli("servers", "drain", "web", "--no-wait", "--timeout", "90s")
+    assert result.lines == ["web-1:41: draining"]
+    monkeypatch.setattr(draining, "looks", looks)
+    result = cli("servers", "drain", "db")
+    assert result.code == 130
+    assert "db-1:7: the drain goes on all the same" in result.err
+    web, db = (Server.find(server.id) for server in two)
+    assert (web.is_draining, web.drain_seconds) == (True, 90)
+    assert (db.is_draining, db.drain_seconds) == (True, None)
+
+
 # --- with a real server ----------------------------------------------------------------------
 
 
@@ -250,6 +328,17 @@ def test_stop_waits_until_running_work_is_finished(shell, running, file_store, t
     assert running.ends() == 0
     assert jobs(file_store.store) == {"completed": 1}
     assert Server.count() == 0
+
+
+def test_P36_a_drained_server_finishes_its_job_and_ends_by_itself(
+    shell, running, file_store, tmp_path
+):
+    result = shell("servers", "drain", "--yes", "--no-wait")
+    assert (result.code, Server.first().is_draining) == (0, True)
+    running.says("server paused")
+    (tmp_path / "gate").touch()
+    assert running.ends() == 0
+    assert jobs(file_store.store) == {"completed": 1}
 
 
 def test_kill_ends_a_server_at_once_and_its_job_is_queued_again(shell, running, file_store):

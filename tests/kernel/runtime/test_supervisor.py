@@ -6,13 +6,14 @@ import signal
 import subprocess
 import sys
 import threading
+from datetime import timedelta
 
 import pytest
 
 from rocketjob import Job, Server
 from rocketjob.base import backoff, clock
-from rocketjob.base.errors import ConfigurationError
-from rocketjob.server import signals
+from rocketjob.base.errors import ConfigurationError, InvalidTransition
+from rocketjob.server import draining, signals
 from rocketjob.server import supervisor as supervising
 from rocketjob.server.supervisor import Supervisor
 from rocketjob.server.worker_process import Exit, Process
@@ -367,6 +368,99 @@ def test_the_state_in_the_store_is_obeyed(supervisor):
     Server.collection().delete_many({})
     supervisor.obey()
     assert supervisor.paused, "a document that is gone says nothing"
+
+
+@pytest.fixture
+def drained(supervisor, file_store):
+    """A supervisor whose server is drained, and that looks at that a second later each time."""
+    supervisor.server.started()
+
+    def turn():
+        supervisor.obey()
+        file_store.travel(timedelta(seconds=1))
+        return Server.find(supervisor.server.id).state
+
+    supervisor.turn = turn
+    return supervisor
+
+
+def held_by(file_store, made):
+    """Return a job that a process of the server holds."""
+    job = KeptJob.create()
+    queue_of(file_store, f"{made.server.incarnation}.1").claim(1)
+    return job
+
+
+def test_P36_a_server_that_is_drained_pauses_and_ends_once_it_is_at_rest(file_store, drained):
+    job = held_by(file_store, drained)
+    Server.find(drained.server.id).drain()
+    assert [drained.turn() for _ in range(4)] == ["paused"] * 4
+    assert drained.paused and not drained.stopping
+    Job.collection().update_one({"_id": job.id}, {"$unset": {"claimed_by": ""}})
+    assert [drained.turn() for _ in range(2)] == ["paused", "stopping"]  # it looks twice
+    drained.obey()
+    assert drained.stopping
+    assert Server.find(drained.server.id).stopping_at is not None
+
+
+def test_P36_or_when_its_time_is_up(file_store, drained):
+    held_by(file_store, drained)
+    Server.find(drained.server.id).drain(3.0)
+    assert [drained.turn() for _ in range(5)] == ["paused"] * 4 + ["stopping"]
+
+
+def test_P36_to_resume_it_ends_the_drain_and_another_one_has_its_own_time(file_store, drained):
+    held_by(file_store, drained)
+    server = Server.find(drained.server.id).drain(3.0)
+    assert [drained.turn() for _ in range(3)] == ["paused"] * 3
+    server.resume()
+    assert drained.turn() == "running" and not drained.paused
+    server.drain(3.0)
+    assert [drained.turn() for _ in range(3)] == ["paused"] * 3
+
+
+def test_P36_a_server_that_is_only_paused_does_not_end(drained):
+    Server.find(drained.server.id).pause()
+    assert [drained.turn() for _ in range(4)] == ["paused"] * 4
+    with pytest.raises(InvalidTransition, match="it is not being drained"):
+        Server.find(drained.server.id).drained()
+
+
+def test_P36_a_server_that_was_resumed_this_moment_is_not_ended(drained, monkeypatch):
+    server = Server.find(drained.server.id).drain()
+
+    def resumed(_):
+        server.resume()
+        return True
+
+    drained.turn()
+    drained.turn()
+    monkeypatch.setattr(draining, "is_at_rest", resumed)
+    assert drained.turn() == "running"
+
+
+@pytest.mark.parametrize("wrong", [{"draining_at": "x"}, {"drain_seconds": "soon"}])
+def test_P36_what_something_else_has_written_does_not_end_the_supervisor(
+    file_store, drained, wrong
+):
+    held_by(file_store, drained)
+    Server.find(drained.server.id).drain()
+    Server.collection().update_one({"_id": drained.server.id}, {"$set": wrong})
+    assert [drained.turn() for _ in range(3)] == ["paused"] * 3
+
+
+def test_while_it_is_paused_a_beat_says_at_once_what_it_has_finished(supervisor, monkeypatch):
+    performing = [["a", "b"]]
+    monkeypatch.setattr(supervisor.tree, "performing", lambda: performing[0])
+    supervisor.heartbeat.beat(1)
+    performing[0] = ["b"]
+    assert not supervisor.heartbeat._has_news()
+    supervisor.tree.pause(True)
+    for number in (2, 3):
+        assert supervisor.heartbeat._has_news()
+        supervisor.heartbeat.beat(number)
+        assert not supervisor.heartbeat._has_news()
+        performing[0] = []
 
 
 def test_a_server_without_a_name_takes_another_if_its_own_is_taken(file_store, supervisor):

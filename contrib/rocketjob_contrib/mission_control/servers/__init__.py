@@ -18,9 +18,11 @@ from rocketjob_contrib.mission_control.servers.fleet import server_in_path
 PERMISSIONS = (
     Permission("servers.pause", "operator"),
     Permission("servers.resume", "operator"),
+    Permission("servers.drain", "operator"),
     Permission("servers.stop", "operator"),
     Permission("servers.kill", "operator"),
     Permission("servers.thread_dump", "operator"),
+    Permission("servers.log_level", "operator"),
     Permission("servers.destroy", "operator"),
     Permission("servers.destroy_zombies", "operator"),
     Permission("servers.all", "operator"),  # besides that for the action

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from starlette.responses import Response
@@ -43,6 +43,13 @@ _ALL = (
     ),
     _to_all("resume", "been asked to go on", "They take jobs again."),
     _to_all(
+        "drain",
+        "been asked to finish what they run, and end",
+        "They start nothing more, finish what they run, and then end: for a deploy. They do so by "
+        "themselves, also when this page is closed; to resume them ends the drain.",
+        "DRAIN ALL",
+    ),
+    _to_all(
         "stop",
         "been asked to stop",
         "What they run has the grace period to finish; the rest is queued again. Then nothing is "
@@ -62,6 +69,7 @@ _ALL = (
         "Each is asked where each of its threads is, at which job and for how long, and goes on "
         "working.",
     ),
+    _to_all("log_level", "", "It changes while they run."),
     ServerAction(
         name=REMOVAL,
         title="Remove the dead",
@@ -95,7 +103,7 @@ def do(view: View) -> Response:
     servers = _reached(view, action)
     if not servers:
         return _nobody(view, action)
-    if problem := typed_wrongly(view, action):
+    if problem := typed_wrongly(view, action) or action.problem(view.form):
         return ask(view, _question(view, action, servers), problem)
     if action.shows is not None:
         for server in servers:
@@ -121,9 +129,9 @@ def _reached(view: View, action: ServerAction) -> list[Server]:
 
 
 def _tell(view: View, action: ServerAction, servers: list[Server]) -> None:
-    told = []
+    told, more = [], action.arguments(view.form)
     for server in view.steps(servers):
-        if _is_told(ORDERS[action.name], server):
+        if _is_told(ORDERS[action.name], server, more):
             told.append(server)
             one.note(view, action.name, server)
     if told:
@@ -134,9 +142,9 @@ def _tell(view: View, action: ServerAction, servers: list[Server]) -> None:
         view.say("warning", f"{action.title}: not done for {late}, which changed in the meantime")
 
 
-def _is_told(give: Callable[[Server], object], server: Server) -> bool:
+def _is_told(give: Callable[..., object], server: Server, more: tuple[Any, ...]) -> bool:
     try:
-        give(server)
+        give(server, *more)
     except (InvalidTransition, StateConflict, NotFound):
         return False  # somebody else was first, or it has ended
     return True
@@ -162,10 +170,11 @@ def _question(view: View, action: ServerAction, servers: list[Server]) -> Questi
     removes = action.name == REMOVAL
     return Question(
         action=action,
-        title=f"{action.title}?" if removes else f"{action.title} servers?",
+        title=action.asks or (f"{action.title}?" if removes else f"{action.title} servers?"),
         path=f"{PATH}?server_action={action.name}",
         back=view.back("/servers"),
         subject=counted(len(servers), "dead server" if removes else "server"),
         texts=(action.does,),
         names=tuple(server.name for server in servers),
+        inputs=action.inputs,
     )

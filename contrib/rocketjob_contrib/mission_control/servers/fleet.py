@@ -44,14 +44,17 @@ _ALL = ServerTab(
     title="All",
     path="/servers",
     state=None,
-    offered=("pause", "resume", "stop", "kill", "thread_dump", "destroy_zombies"),
+    offered=(
+        *("pause", "resume", "drain", "stop", "kill"),
+        *("thread_dump", "log_level", "destroy_zombies"),
+    ),
     empty="No server is registered, so nothing is run. Start one: `rocketjob server --app MODULE`",
 )
 TABS = (
     _ALL,
     _tab("starting", "pause", "stop", "kill"),
-    _tab("running", "pause", "stop", "kill", "destroy_zombies"),
-    _tab("paused", "resume", "destroy_zombies"),
+    _tab("running", "pause", "drain", "stop", "kill", "destroy_zombies"),
+    _tab("paused", "resume", "drain", "destroy_zombies"),
     _tab("stopping", "destroy_zombies"),
     attrs.evolve(
         _tab("zombie", "destroy_zombies"),

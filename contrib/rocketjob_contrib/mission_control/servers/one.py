@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from starlette.responses import Response
@@ -15,14 +15,16 @@ from rocketjob.server.orders import ORDERS, remove_dead
 from rocketjob.server.server import Server
 from rocketjob_contrib.mission_control.asking import (
     Action,
+    Input,
     Question,
     ask,
     back_after,
     typed_wrongly,
 )
 from rocketjob_contrib.mission_control.errors import Missing
-from rocketjob_contrib.mission_control.servers import stacks_page
+from rocketjob_contrib.mission_control.servers import log_level, stacks_page
 from rocketjob_contrib.mission_control.servers.fleet import shown_state
+from rocketjob_contrib.mission_control.servers.minutes import minutes_in, wrong_minutes
 
 if TYPE_CHECKING:
     from rocketjob_contrib.mission_control.view import View
@@ -37,10 +39,18 @@ class ServerAction(Action):
     Attributes:
         states: in which it makes sense, as they are shown.
         shows: returns the page of what servers answer to it; None: they are only told.
+        asks: the question itself, if it is not made of the title.
+        inputs: what is asked for besides.
+        problem: returns what is wrong with what was answered.
+        arguments: returns from the form what the order is given besides the server.
     """
 
     states: tuple[str, ...]
     shows: Callable[[View, Sequence[Server]], Response] | None = None
+    asks: str | None = None
+    inputs: tuple[Input, ...] = ()
+    problem: Callable[[Mapping[str, str]], str | None] = lambda form: None
+    arguments: Callable[[Mapping[str, str]], tuple[Any, ...]] = lambda form: ()
 
     def suits(self, server: Server) -> bool:
         """Return whether it makes sense for a server as it is now.
@@ -68,6 +78,26 @@ _ALL = (
         done="has been asked to go on",
         does="It takes jobs again.",
         states=("paused",),
+    ),
+    ServerAction(
+        name="drain",
+        title="Drain",
+        icon="drain",
+        done="is drained: it starts nothing more, and ends when what it runs is done",
+        does="It starts nothing more, finishes what it runs, and then ends: for a deploy. It does "
+        "so by itself, also when this page is closed; to resume it ends the drain.",
+        states=("running", "paused"),
+        is_dangerous=True,
+        inputs=(
+            Input(
+                name="minutes",
+                label="Stop it in any case after how many minutes",
+                mode="decimal",
+                hint="then what is not done within the grace period is queued again; empty: never",
+            ),
+        ),
+        problem=wrong_minutes,
+        arguments=lambda form: (minutes_in(form),),
     ),
     ServerAction(
         name="stop",
@@ -100,6 +130,18 @@ _ALL = (
         shows=stacks_page.show,
     ),
     ServerAction(
+        name="log_level",
+        title="Log level",
+        icon="edit",
+        does="It changes while it runs. A process that is started later has the level of the "
+        "settings.",
+        states=("running", "paused", "stopping"),
+        shows=log_level.change,
+        asks="Change the level of the log?",
+        inputs=log_level.INPUTS,
+        problem=log_level.problem,
+    ),
+    ServerAction(
         name="destroy",
         title="Destroy",
         icon="destroy",
@@ -111,6 +153,7 @@ ACTIONS = {action.name: action for action in _ALL}
 IN_ROW = tuple(ACTIONS[name] for name in ("pause", "resume", "stop", "destroy"))
 """What the lists offer; the page of a server offers all."""
 REMOVE = "Remove and requeue"
+ASKS_TO_REMOVE = "Remove this server, and requeue its work?"
 
 
 def actions_for(
@@ -128,7 +171,7 @@ def actions_for(
 def _worded(action: ServerAction, state: str) -> ServerAction:
     """Return an action with the words for what it does in this state."""
     dead = action.name == "destroy" and state == "zombie"
-    return attrs.evolve(action, title=REMOVE) if dead else action
+    return attrs.evolve(action, title=REMOVE, asks=ASKS_TO_REMOVE) if dead else action
 
 
 def asking(action: ServerAction) -> Callable[[View], Response]:
@@ -150,13 +193,13 @@ def doing(action: ServerAction) -> Callable[[View], Response]:
         state = shown_state(server)
         if not action.suits(server) or view.form.get("state", state) != state:
             return _too_late(view, action)
-        if problem := typed_wrongly(view, action):
+        if problem := typed_wrongly(view, action) or action.problem(view.form):
             return ask(view, _question(view, action), problem)
         if action.shows is not None:
             note(view, action.name, server)
             return action.shows(view, [server])
         try:
-            said = _destroyed(server) if action.name == "destroy" else _told(server, action)
+            said = _destroyed(server) if action.name == "destroy" else _told(view, action)
         except (InvalidTransition, StateConflict):
             return _too_late(view, action)
         except NotFound as error:
@@ -176,8 +219,8 @@ def note(view: View, order: str, server: Server) -> None:
     log.info("a server was told something by hand", order=order, server=server.name, login=login)
 
 
-def _told(server: Server, action: ServerAction) -> str:
-    ORDERS[action.name](server)
+def _told(view: View, action: ServerAction) -> str:
+    ORDERS[action.name](view.target, *action.arguments(view.form))
     return action.done
 
 
@@ -211,15 +254,14 @@ def _question(view: View, action: ServerAction) -> Question:
     asked = _worded(action, state)
     return Question(
         action=asked,
-        title=f"{asked.title} this server?"
-        if asked.title != REMOVE
-        else "Remove this server, and requeue its work?",
+        title=asked.asks or f"{asked.title} this server?",
         path=f"{page}/{action.name}",
         back=back_after(view, page, "/servers" if action.name == "destroy" else None),
         subject=server.name,
         state=state,
         texts=_does(action, server, state),
         hidden={"state": state},
+        inputs=action.inputs,
     )
 
 
