@@ -21,7 +21,7 @@ from rocketjob.model import deeds
 from rocketjob.server import orders
 from rocketjob.testing import sandbox
 from rocketjob.testing.store_contract.mortal import Mortal
-from rocketjob_contrib.mission_control import WebSettings, create_app
+from rocketjob_contrib.mission_control import WebSettings, create_app, tokens
 from rocketjob_contrib.mission_control.servers import stacks_page
 from rocketjob_plugins import audit
 from rocketjob_plugins.batch import Batch, mending
@@ -144,10 +144,15 @@ LOOKS = {
         "encryption new-key",
         "sample",
         "web",
+        "web-tokens list",
     ),
     *("demo", "perf"),  # on a store of their own
 }
 """Commands that change nothing that is stored, but their own."""
+
+
+def _token():
+    return tokens.create("nightly", "view", None)[0].name
 
 
 def _entry(name="in"):
@@ -221,6 +226,8 @@ CHANGES = {
     "dirmon remove": lambda: ("dirmon", "remove", _entry().name),
     "dirmon scan": lambda: ("dirmon", "scan"),
     "schedules sync": lambda: ("schedules", "sync"),
+    "web-tokens create": lambda: ("web-tokens", "create", "nightly", "--role", "view"),
+    "web-tokens revoke": lambda: ("web-tokens", "revoke", _token()),
 }
 """A command line for each command that changes something, and what it needs."""
 ELSEWHERE = {

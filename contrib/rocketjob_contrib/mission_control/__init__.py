@@ -14,6 +14,7 @@ Its rooms, each a module:
 - `settings`, `access`: how it is set up; who may do what
 - `routes`, `sections`: the table of routes, and the menu that they belong to
 - `app`, `gate`, `security`, `requests`: the way of a request, from the socket to a view
+- `api/`, and `api` beside each room's pages: the same for programs; `tokens`: who these are
 - `site`: what all requests share; `view`, `templating`, `cookies`: what a view has
 - `lists`, `tables`, `asking`: what pages have in common: lists, the same as JSON, and the question
   before an action
@@ -86,16 +87,18 @@ def register_hookspecs(manager: Any) -> None:
 @hookimpl
 def register_indexes() -> dict[str, list[dict[str, Any]]]:
     from rocketjob import Job  # both for start-up time
-    from rocketjob_contrib.mission_control import indexes
+    from rocketjob_contrib.mission_control import indexes, tokens
 
-    return {Job.collection_name: [indexes.ENDED]}
+    return {Job.collection_name: [indexes.ENDED], tokens.COLLECTION: [tokens.INDEX]}
 
 
 @hookimpl
 def register_commands(cli: click.Group) -> None:
-    from rocketjob_contrib.mission_control.command import web  # for start-up time
+    from rocketjob_contrib.mission_control.command import web  # both for start-up time
+    from rocketjob_contrib.mission_control.token_commands import web_tokens
 
     cli.add_command(web)
+    cli.add_command(web_tokens)
 
 
 @hookimpl

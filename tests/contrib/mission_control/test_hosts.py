@@ -8,7 +8,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from rocketjob import Job
-from rocketjob_contrib.mission_control import Identity, WebSettings, create_app
+from rocketjob_contrib.mission_control import Identity, WebSettings, create_app, tokens
 from support.web import links, tags, text_of
 
 httpx2 = pytest.importorskip("httpx2")
@@ -261,3 +261,17 @@ def test_a_query_of_whatever_bytes_is_answered(rocketjob, host, query):
     statuses = []
     list(getattr(app, "wsgi_app", app)(environ, lambda status, *_: statuses.append(status[:3])))
     assert statuses == ["200"]
+
+
+@pytest.mark.parametrize("host", HOSTS)
+def test_P48_a_program_with_a_token_needs_no_login_of_the_host(rocketjob, host):
+    text = tokens.create("nightly", "manager", None)[1]
+    job, client = HostedJob.create(), visit(host)
+    path = f"{MOUNT}/api/v1/jobs/{job.id}/fail"
+    client.headers["x-user"] = "nobody"
+    refused = client.post(path)
+    assert refused.status_code == 401  # and is not led to a login
+    done = client.post(path, json={"reason": "x"}, headers={"authorization": f"Bearer {text}"})
+    assert (done.status_code, done.json()["state"]) == (200, "failed")
+    tokens.revoke("nightly")
+    assert client.post(path, headers={"authorization": f"Bearer {text}"}).status_code == 401

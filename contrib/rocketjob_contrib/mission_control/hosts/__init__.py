@@ -15,6 +15,7 @@ from starlette.requests import Request
 from rocketjob_contrib.mission_control.access import Identity
 from rocketjob_contrib.mission_control.app import create_app
 from rocketjob_contrib.mission_control.settings import WebSettings
+from rocketjob_contrib.mission_control.tokens import bearer_of
 
 IDENTITY = "rocketjob.identity"
 """The key of a scope for what `authorize` has returned."""
@@ -30,6 +31,19 @@ def hosted(settings: WebSettings) -> Starlette:
         return identity
 
     return create_app(attrs.evolve(settings, authorize=known))
+
+
+def is_of_api(path: str) -> bool:
+    """Return whether a path, below where Mission Control is mounted, is one for programs.
+
+    These are not led to a login.
+    """
+    return path.lstrip("/").startswith("api/")
+
+
+def has_token(path: str, authorization: str | None) -> bool:
+    """Return whether a request says by a token of ours who sends it: the host need not know."""
+    return is_of_api(path) and bearer_of(authorization) is not None
 
 
 def quoted(query: str) -> str:

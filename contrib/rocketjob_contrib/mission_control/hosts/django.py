@@ -23,7 +23,13 @@ from django.urls import URLPattern, re_path
 from starlette.applications import Starlette
 
 from rocketjob_contrib.mission_control.access import Identity
-from rocketjob_contrib.mission_control.hosts import IDENTITY, hosted, quoted
+from rocketjob_contrib.mission_control.hosts import (
+    IDENTITY,
+    has_token,
+    hosted,
+    is_of_api,
+    quoted,
+)
 from rocketjob_contrib.mission_control.security import CANNOT_STREAM, is_from_script
 from rocketjob_contrib.mission_control.settings import WebSettings
 
@@ -40,9 +46,10 @@ def urls(settings: WebSettings) -> list[URLPattern]:
         return hosted(settings)
 
     async def serve(request: HttpRequest, path: str) -> Any:
-        identity = await _identity(settings, request)
+        says_who = has_token(path, request.headers.get("authorization"))
+        identity = None if says_who else await _identity(settings, request)
         if not isinstance(identity, Identity | None):
-            if not is_from_script(request.headers):
+            if not (is_from_script(request.headers) or is_of_api(path)):
                 return identity
             identity = None
         scope = _scope(request, path) | {IDENTITY: identity}

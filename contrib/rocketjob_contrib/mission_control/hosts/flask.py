@@ -18,7 +18,13 @@ from starlette.types import Receive, Scope, Send
 from werkzeug.wrappers import Response
 
 from rocketjob_contrib.mission_control.access import Identity
-from rocketjob_contrib.mission_control.hosts import IDENTITY, hosted, quoted
+from rocketjob_contrib.mission_control.hosts import (
+    IDENTITY,
+    has_token,
+    hosted,
+    is_of_api,
+    quoted,
+)
 from rocketjob_contrib.mission_control.security import CANNOT_STREAM, is_from_script
 from rocketjob_contrib.mission_control.settings import WebSettings
 
@@ -43,9 +49,11 @@ def blueprint(settings: WebSettings, name: str = "rocketjob") -> Blueprint:
     @views.route("/", defaults={"path": ""}, methods=METHODS)
     @views.route("/<path:path>", methods=METHODS)
     def serve(path: str) -> Any:
-        identity = settings.authorize(request) if settings.authorize is not None else None
+        says_who = has_token(path, request.headers.get("authorization"))
+        asked = None if says_who else settings.authorize
+        identity = asked(request) if asked is not None else None
         if not isinstance(identity, Identity | None):
-            if not is_from_script(request.headers):
+            if not (is_from_script(request.headers) or is_of_api(path)):
                 return identity
             identity = None
         query = quoted(request.environ.get("QUERY_STRING", ""))
