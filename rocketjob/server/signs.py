@@ -22,6 +22,7 @@ LONG_STOP = timedelta(minutes=5)
 COUNTED = 10_000  # nobody reads more, and counting millions takes long
 MOST_PRIORITIES = 8  # in which the oldest job is looked for
 MOST_OLDEST = 20  # of each
+OLDEST = "the queue.oldest"  # in the patient's memory: what is stored of the job; None without any
 WAITING = (*("_id", "_type", "priority", "created_at", "run_at", HISTORY), "throttled_text")
 
 
@@ -81,9 +82,9 @@ def _stopping(living: list[Server]) -> Iterator[Finding]:
 def oldest(patient: Patient) -> Iterator[Finding]:
     """Look for a job that waits for long, among the oldest of the most urgent priorities."""
     found = [*_oldest_of_each(patient.store.collection(COLLECTION))]
-    if not found:
+    longest = patient.memory[OLDEST] = min(found, key=waiting_since, default=None)
+    if longest is None:
         return
-    longest = min(found, key=waiting_since)
     since = waiting_since(longest)
     if since < clock.now() - LONG_WAIT:
         held = f", held back: {text}" if (text := longest.get("throttled_text")) else ""

@@ -112,6 +112,7 @@ def register_pages() -> list[Section]:
             directories,
             failures,
             jobs,
+            overview,
             schedule,
             servers,
             workers,
@@ -121,7 +122,7 @@ def register_pages() -> list[Section]:
             raise
         return []  # without the extra there is no `rocketjob web`, and nothing is wrong with that
 
-    sections = [jobs.section(), servers.section(), workers.section(), directories.section()]
+    always = [overview, jobs, servers, workers, directories]
     plugins = application.current().plugins.names
     of_plugins = {
         "metrics": charts,
@@ -129,8 +130,8 @@ def register_pages() -> list[Section]:
         "audit": auditing,
         "cron": schedule,
     }
-    sections += [module.section() for name, module in of_plugins.items() if name in plugins]
-    return sections
+    modules = [*always, *(module for name, module in of_plugins.items() if name in plugins)]
+    return [module.section() for module in modules]
 
 
 @hookimpl

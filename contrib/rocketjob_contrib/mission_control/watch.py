@@ -18,8 +18,9 @@ from rocketjob.base.log import Logger
 from rocketjob.jobs.exception import message_of
 from rocketjob.server.checks import Finding, Patient
 from rocketjob.server.server import Server
+from rocketjob.server.signs import OLDEST
 from rocketjob.server.verdict import Verdict, judge, unknown
-from rocketjob.store import context
+from rocketjob.store import Stored, context
 
 if TYPE_CHECKING:
     from rocketjob_plugins.failures import Failures, Group
@@ -47,12 +48,14 @@ class Sight:
     Attributes:
         verdict: on the whole.
         servers: all that are registered.
+        oldest: what is stored of the job that has been waiting for longest.
         failures: that there are; None where the plugin `failures` is not loaded.
         groups: of these, the one that failed last first.
     """
 
     verdict: Verdict
     servers: Sequence[Server] = ()
+    oldest: Stored | None = None
     failures: Failures | None = None
     groups: Sequence[Group] = ()
 
@@ -111,13 +114,13 @@ class Watch:
 
 def _seen(patient: Patient) -> Sight:
     verdict = judge(patient)
-    servers = tuple(patient.servers)
+    seen = Sight(verdict=verdict, servers=tuple(patient.servers), oldest=patient.memory.get(OLDEST))
     if "failures" not in patient.application.plugins.names:
-        return Sight(verdict=verdict, servers=servers)
+        return seen
     from rocketjob_plugins.failures.signs import seen_by  # only where it is loaded
 
     failures, groups = seen_by(patient)
-    return Sight(verdict=verdict, servers=servers, failures=failures, groups=tuple(groups))
+    return attrs.evolve(seen, failures=failures, groups=tuple(groups))
 
 
 def watch_of(memory: MutableMapping[str, Any]) -> Watch:

@@ -68,7 +68,7 @@ def test_it_does_not_listen_where_others_could_reach_it(rocketjob, host):
 @pytest.mark.parametrize("path", ["/ops/jobs", "ops/jobs", "/ops/jobs/"])
 def test_it_can_be_served_below_a_path(rocketjob, path):
     client = browser(app=application_at(path, WebSettings()))
-    assert client.get("/ops/jobs/").headers["location"] == "/ops/jobs/jobs/running"
+    assert client.get("/ops/jobs/").headers["location"] == "/ops/jobs/overview"
     page = client.get("/ops/jobs/jobs/running")
     assert page.status_code == 200
     assert 'href="/ops/jobs/jobs/failed"' in page.text

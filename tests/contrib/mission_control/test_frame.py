@@ -39,9 +39,12 @@ def test_W01_it_has_no_storage_of_its_own(rocketjob):
     assert rocketjob.store.collection_names() == before
 
 
-def test_W02_the_mount_path_shows_the_running_jobs(rocketjob):
+def test_W02_the_mount_path_shows_the_overview_on_which_the_running_jobs_are(rocketjob):
+    job = FramedJob.create()
+    job.start()
     answer = browser("/ops").get("/ops/")
-    assert (answer.status_code, answer.headers["location"]) == (303, "/ops/jobs/running")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/ops/overview")
+    assert f"/ops/jobs/{job.id}" in links(browser("/ops").get("/ops/overview"))
 
 
 @pytest.mark.parametrize(

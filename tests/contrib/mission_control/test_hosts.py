@@ -121,7 +121,7 @@ def test_W01_every_host_shows_pages_acts_and_stays_inside_its_path(rocketjob, ho
     job = HostedJob.create(description="naïve — 日本")
     client = visit(host, mount)
     first = client.get(f"{MOUNT}/")
-    assert (first.status_code, first.headers["location"]) == (303, f"{MOUNT}/jobs/running")
+    assert (first.status_code, first.headers["location"]) == (303, f"{MOUNT}/overview")
     page = client.get(f"{MOUNT}/jobs/queued?q=naïve")
     assert page.status_code == 200 and "naïve — 日本" in text_of(page)
     assert page.headers["content-security-policy"].startswith("default-src 'none'")
@@ -145,7 +145,7 @@ def test_W01_the_path_without_its_slash_leads_to_it(rocketjob, host):
     assert answer.status_code in (301, 303, 307, 308)
     assert answer.headers["location"].removeprefix("http://host.example") in (
         f"{MOUNT}/",
-        f"{MOUNT}/jobs/running",
+        f"{MOUNT}/overview",
     )
     assert visit(host).get(f"{MOUNT}foo").status_code == 404
 
