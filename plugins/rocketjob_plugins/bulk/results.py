@@ -34,14 +34,14 @@ class Result:
         name: its class.
         word: `done`, `skipped`, `refused` or `failed`.
         text: why, unless it was done.
-        at: when, UTC.
+        at: when, UTC; of one that something else has written it may be None.
     """
 
-    job: ObjectId
-    name: str | None
+    job: ObjectId | None
+    name: str | None = None
     word: str
-    text: str | None
-    at: datetime
+    text: str | None = None
+    at: datetime | None = None
 
     @property
     def line(self) -> str:
@@ -123,11 +123,11 @@ def _find(filter: Mapping[str, Any], limit: int) -> Iterator[Result]:
     found = current().store.collection(COLLECTION).find(filter, sort=[("_id", 1)], limit=limit)
     for stored in found:
         yield Result(
-            job=stored["job"],
+            job=stored.get("job"),
             name=stored.get("name"),
-            word=stored["word"],
+            word=str(stored.get("word")),
             text=stored.get("text"),
-            at=stored["at"],
+            at=stored.get("at"),
         )
 
 

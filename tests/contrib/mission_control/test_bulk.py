@@ -360,6 +360,17 @@ def test_P24_over_the_limit_a_job_does_it_whose_page_shows_how_far_it_is(few):
     assert any(link.endswith(f"/jobs/{jobs[3].id}") for link in links(page))
 
 
+def test_the_page_of_one_that_something_else_has_written_is_shown(rocketjob):
+    Job.collection().insert_one(
+        {"_type": "BulkActionJob", "state": "completed", "expected": "many", "filter": 3}
+    )
+    id = Job.collection().find_one({})["_id"]
+    rocketjob.store.collection("rocket_job.bulk").insert_one({"bulk": id, "word": "failed"})
+    text = text_of(browser().get(f"/jobs/{id}"))
+    assert "0 done, 0 skipped, 0 refused, 1 failed" in text
+    assert "A part of this page is missing" not in text
+
+
 def test_P24_rules_of_an_application_cannot_be_asked_by_a_job(few):
     failed(few, 3)
     answer = asked(browser(policy=OnlyOthersPolicy))

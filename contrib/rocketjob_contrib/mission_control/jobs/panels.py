@@ -104,7 +104,8 @@ def _bulk(job: Job) -> Panel | None:
     if not isinstance(job, bulk.BulkActionJob):
         return None
     counts, found = job.counted(), list(bulk.results.not_done(job.id, limit=bulk.SHOWN))
-    values = {"counts": counts, "results": found, "expected": job.expected}
+    expected = f"{job.expected:,}" if isinstance(job.expected, int) else "?"
+    values = {"counts": counts, "results": found, "expected": expected}
     return _panel("Bulk action", "bulk_results", values, 15, wide=True)
 
 
