@@ -48,6 +48,12 @@ def failed(rocketjob, number=1, cls=WebBulkJob, **values):
     return [job.reload() for job in jobs]
 
 
+def offers(page):
+    """Return what can be chosen to be done."""
+    chosen = re.search(r'<select id="tick-event".*?</select>', page.text, re.S)
+    return set(re.findall(r'<option value="(\w+)"', chosen.group()))
+
+
 def tick(job):
     return f"{job.id}:{job.state}"
 
@@ -82,8 +88,7 @@ def test_P23_a_list_has_a_box_on_each_row_and_offers_what_can_be_done(rocketjob)
     (box,) = tags(page, "input", name="id")
     assert (box["form"], box["value"]) == ("bulk", tick(job))
     assert "WebBulkJob" in box["aria-label"]
-    values = {option["value"] for option in tags(page, "option")}
-    assert values == {"retry", "abort", "destroy", "set_priority"}
+    assert offers(page) == {"retry", "abort", "destroy", "set_priority"}
     assert "all 1 that match" in text_of(page)
 
 
@@ -103,7 +108,7 @@ def test_P23_each_list_offers_what_its_state_allows(rocketjob, name, events):
     job, state = WebBulkJob.create(**later), "queued" if name == "scheduled" else name
     Job.collection().update_one({"_id": job.id}, {"$set": {"state": state}})
     page = browser().get(f"/jobs/{name}")
-    offered = {option["value"] for option in tags(page, "option")} - {"requeue"}
+    offered = offers(page)
     assert set(events.split()) <= offered
     assert not offered & ({"run_now", "resume", "retry"} - set(events.split()))
 
@@ -118,9 +123,7 @@ def test_P23_who_may_do_nothing_is_offered_nothing(rocketjob):
 def test_P23_a_user_is_offered_what_is_possible_for_jobs_of_ones_own(rocketjob):
     failed(rocketjob)
     page = as_role("user").get("/jobs/failed")
-    assert {option["value"] for option in tags(page, "option")} == {
-        *("retry", "abort", "set_priority")
-    }
+    assert offers(page) == {"retry", "abort", "set_priority"}
 
 
 # --- preview -------------------------------------------------------------------------------------
