@@ -16,7 +16,7 @@ from rocketjob_plugins.metrics.figures import ABORTED, COMPLETED, FAILED, ByClas
 MARK = {"demo": True}  # by which it is found again, to be removed
 WEEK, DAY = timedelta(days=7), timedelta(days=1)
 STEP = 5 * MINUTE  # between what was counted, but for the last hour
-TOOK = {"DemoMailJob": 0.4, "DemoReportJob": 35.0, "DemoImportJob": 420.0}  # seconds
+TOOK = {"DemoMailJob": 420.0, "DemoReportJob": 35.0, "DemoImportJob": 900.0}  # seconds
 OFTEN = {"DemoMailJob": 9.0, "DemoReportJob": 0.3, "DemoImportJob": 0.2}  # in a minute
 
 

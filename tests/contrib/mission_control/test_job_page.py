@@ -91,7 +91,9 @@ def test_W49_W114_the_buttons_are_those_of_the_state_and_the_role(rocketjob):
     assert "Destroy" not in text_of(page_of(job, as_role("manager")))
     assert not tags(page_of(job, as_role("view")), "a", title="Pause")
     below = [x for x in links(page_of(job, as_role("view"))) if x.startswith(f"/jobs/{job.id}/")]
-    assert below == [f"/jobs/{job.id}/{page}" for page in ("explain", "related")]  # only read
+    assert below == [
+        f"/jobs/{job.id}/{page}" for page in ("explain", "runs", "related")
+    ]  # only read
 
 
 @pytest.mark.parametrize("phase", ["before", "after"])

@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import attrs
 
-from rocketjob.store import context
 from rocketjob_contrib.mission_control.errors import BadRequest, Unreadable
+from rocketjob_contrib.mission_control.remembering import remembered
 from rocketjob_plugins.metrics.collections import Counts
 from rocketjob_plugins.metrics.series import By, Point, Series, read
 
 if TYPE_CHECKING:
     from rocketjob_contrib.mission_control.view import View
-
-AGAIN = 10  # times as long as it took to read: an open page asks every other second
 
 
 @attrs.frozen
@@ -62,20 +59,8 @@ def asked_range(view: View) -> Range:
 
 
 def series_of(view: View, range: Range) -> Series:
-    """Return what was counted in a range until now, in its steps.
-
-    It is remembered for a moment, for all who look: ten times as long as it took to read.
-    """
-    memory = view.site.memory.setdefault("charts", {})
-    key, now = (range.name, id(context.current())), time.monotonic()
-    known: tuple[float, Series] | None = memory.get(key)
-    if known is not None and known[0] > now:
-        return known[1]
-    found = _read(view.now, range)
-    if len(memory) > len(RANGES):
-        memory.clear()  # of applications that are gone
-    memory[key] = (time.monotonic() + AGAIN * (time.monotonic() - now), found)
-    return found
+    """Return what was counted in a range until now, in its steps; or a moment ago."""
+    return remembered(view, "charts", range.name, lambda: _read(view.now, range))
 
 
 def _read(now: datetime, range: Range) -> Series:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from rocketjob import Job, application
 from rocketjob.base.passwords import without_passwords
-from rocketjob_contrib.mission_control.jobs import batch, facts, waiting
+from rocketjob.jobs.shown import class_name
+from rocketjob_contrib.mission_control.jobs import batch, facts, previous, timeline, waiting
 from rocketjob_contrib.mission_control.panels import Panel
 from rocketjob_plugins.batch import mending
 
@@ -26,6 +27,8 @@ def panels_of(view: View, job: Job) -> list[Panel]:
         _values("Approval", batch.approval_of(job), 28),
         _panel("Job", "facts", {"facts": facts.facts_of(view, job, slices)}, 30),
         _panel("Dates", "facts", {"facts": facts.dates_of(view, job)}, 35),
+        _timeline(view, job),
+        _runs(job),
         _retries(job),
         _values("Statistics", {"Counts": getattr(job, "statistics", None)}, 45),
         *(_category("Input", category) for category in batch.inputs_of(job)),
@@ -57,6 +60,17 @@ def _failures(view: View, job: Job, slices: batch.SliceCounts | None) -> Panel |
     may_retry = mending.may_retry(job) and view.may("jobs.retry", job)
     values = {"groups": batch.failures_of(job), "may_retry": may_retry}
     return _panel("Failures in this job", "failures", values, 25, wide=True)
+
+
+def _timeline(view: View, job: Job) -> Panel:
+    values = {"timeline": timeline.timeline_of(job, view.now)}
+    return _panel("Timeline", "timeline", values, 36, wide=True)
+
+
+def _runs(job: Job) -> Panel:
+    if (runs := previous.of_series(job)) is None:
+        return _panel("Previous runs", "runs_panel", {}, 37, wide=True)
+    return _panel("Previous runs", "runs", {"runs": runs, "name": class_name(job)}, 37, wide=True)
 
 
 def _retries(job: Job) -> Panel | None:
