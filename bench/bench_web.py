@@ -161,6 +161,14 @@ def pages() -> Iterator[tuple[str, str, float]]:
     yield "all, search, none", "/jobs?q=nothing-has-this", SLOW_SECONDS
     yield "failed, search", "/jobs/failed?q=no.%20123", SLOW_SECONDS
     yield "aborted, search", "/jobs/aborted?q=no.%20123", SLOW_SECONDS
+    yield "failed, query", "/jobs/failed?q=priority:%3C90+-desc:alpha+created:%3E1h", SLOW_SECONDS
+    yield (
+        "all, query",
+        "/jobs?q=class:BenchMailJob+state:failed+error:nothing-has-this",
+        SLOW_SECONDS,
+    )
+    yield "no such class", "/jobs?q=class:NoSuchJob", SLOW_SECONDS
+    yield "no such state", "/jobs?q=state:nosuch", SLOW_SECONDS
     yield "all by class", "/jobs?sort=class", SLOW_SECONDS
     yield "failed by description", "/jobs/failed?sort=description", SLOW_SECONDS
     yield "completed, the oldest", "/jobs/completed?sort=completed", SLOW_SECONDS

@@ -20,7 +20,8 @@ No part of a text is ever a regular expression, nor an operator of the store.
 from __future__ import annotations
 
 from rocketjob.jobs.search.fields import is_field
+from rocketjob.jobs.search.grammar import LONGEST
 from rocketjob.jobs.search.keys import Key, known_keys
 from rocketjob.jobs.search.meaning import Search, parse
 
-__all__ = ["Key", "Search", "is_field", "known_keys", "parse"]
+__all__ = ["LONGEST", "Key", "Search", "is_field", "known_keys", "parse"]

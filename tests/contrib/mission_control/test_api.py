@@ -99,7 +99,15 @@ def test_P56_a_list_is_narrowed_by_state_class_and_text(rocketjob):
     assert eq(found(state="paused"), [str(paused.id)])
     assert eq(found(**{"class": "WebApiJob"}), [str(paused.id), str(one.id)])
     assert eq(found(q="äpfel"), [str(one.id)])
+    assert eq(found(q="class:WebApiJob -state:paused created:<2h"), [str(one.id)])
+    assert eq(found(q=f"id:{one.id} error:x OR äpfel"), [str(one.id)])
     assert found(state="failed") == []
+
+
+def test_P17_a_search_of_the_api_that_cannot_be_understood_says_where(rocketjob):
+    answer = browser().get(f"{API}/jobs", params={"q": "state:failed clas:x"})
+    problem = _problem(answer, 400, "malformed")
+    assert problem["detail"].startswith("q at character 14: jobs are not searched by clas")
 
 
 @pytest.mark.parametrize("text", ["x", "====", "am9iczp4", "\u00e4", cursor("audit", "6" * 24)])

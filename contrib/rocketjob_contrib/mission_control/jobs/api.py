@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
@@ -16,6 +16,7 @@ from rocketjob.cli import job_json
 from rocketjob.cli.errors import BadInput
 from rocketjob.cli.job_class import build
 from rocketjob.jobs.exception import message_of
+from rocketjob.jobs.search import LONGEST, Search
 from rocketjob.jobs.shown import class_name, load, problem_of
 from rocketjob.jobs.steering import Overtaken
 from rocketjob.jobs.steering import edit as save_as_read
@@ -24,6 +25,8 @@ from rocketjob.model.encrypted_fields import Sealed
 from rocketjob.model.fields import Field
 from rocketjob.model.record import record_of
 from rocketjob.store import Filter, Stored
+from rocketjob.store.documents.matcher import compile_match
+from rocketjob.store.documents.values import normalise
 from rocketjob_contrib.mission_control import categories
 from rocketjob_contrib.mission_control.api import cursors, guards
 from rocketjob_contrib.mission_control.api.operations import PAGED, Operation, operation
@@ -46,7 +49,9 @@ from rocketjob_contrib.mission_control.errors import Missing
 from rocketjob_contrib.mission_control.forms import NO_CODE, controls_for
 from rocketjob_contrib.mission_control.jobs import actions, batch, edit, tabs
 from rocketjob_contrib.mission_control.jobs.actions import Action
+from rocketjob_contrib.mission_control.jobs.box import box_of
 from rocketjob_contrib.mission_control.jobs.finding import BUILT_IN, job_in_path
+from rocketjob_contrib.mission_control.jobs.searching import by_id
 
 if TYPE_CHECKING:
     from rocketjob_contrib.mission_control.api.view import ApiView
@@ -83,13 +88,13 @@ def operations() -> list[Operation]:
 
 def _reading() -> list[Operation]:
     states = [*(tab.name for tab in tabs.all_tabs() if tab.counted is not None)]
-    listed = {"state": choice(*states), "class": NAME, "q": text(200, least=1), **PAGED}
+    listed = {"state": choice(*states), "class": NAME, "q": text(LONGEST, least=1), **PAGED}
     return [
         operation(
             "GET /jobs",
             listing,
             "list_jobs",
-            "List jobs, the newest first.",
+            "List jobs, the newest first; `q` is a search as in the search box of the pages.",
             query=listed,
             returns=page_of("JobRow"),
         ),
@@ -197,26 +202,38 @@ def listing(view: ApiView) -> Response:
     if last is not None:
         query = query.where({"_id": {"$lt": last}})
     if "q" in asked:
-        return _searched(view, query.filter(), asked["q"].casefold())
+        return _searched(view, query.filter(), _understood(view, asked["q"]))
     found = list(_stored(query.filter(), cursors.size_of(view) + 1))
     return cursors.page(
         view, "jobs", found, lambda stored: row_of(view, stored), lambda stored: stored["_id"]
     )
 
 
-def _stored(filter: Filter, limit: int = 0) -> Iterator[Stored]:
-    fields = dict.fromkeys(("_id", *LISTED), 1)
+def _stored(filter: Filter, limit: int = 0, also: Iterable[str] = ()) -> Iterator[Stored]:
+    also = set(also)  # of which the whole is read
+    names = ("_id", *(name for name in LISTED if name.partition(".")[0] not in also), *also)
+    fields = dict.fromkeys(names, 1)
     return iter(Job.collection().find(filter, fields, sort=[("_id", -1)], limit=limit))
 
 
-def _searched(view: ApiView, filter: Filter, text: str) -> Response:
-    """Look for a text, which no index has: after a while the page ends, and `next` goes on."""
+def _understood(view: ApiView, text: str) -> Search:
+    box = box_of(view, text)
+    if box.problem is not None:
+        raise Problem(400, f"q {box.problem}", [Fault("q", box.problem.problem)])
+    assert box.search is not None
+    return box.search
+
+
+def _searched(view: ApiView, filter: Filter, search: Search) -> Response:
+    """Look for what no index has: after a while the page ends, and `next` goes on."""
     size, until = cursors.size_of(view), time.monotonic() + SECONDS
+    matches = compile_match(normalise(search.filter))
+    if (ids := by_id(search)) is not None:
+        filter = {"$and": [filter, {"_id": ids}]}
     found: list[Stored] = []
     following = None
-    for stored in _stored(filter):
-        texts = (str(stored.get(name) or "") for name in tabs.SEARCHED)
-        if any(text in each.casefold() for each in texts):
+    for stored in _stored(filter, also=search.fields):
+        if matches(stored):
             found.append(stored)
         if len(found) == size or time.monotonic() > until:
             following = cursors.cursor("jobs", stored["_id"])
