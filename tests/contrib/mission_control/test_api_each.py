@@ -11,7 +11,7 @@ from rocketjob.server.server import Server
 from rocketjob_contrib.mission_control import create_app
 from rocketjob_contrib.mission_control.access import ROLES
 from rocketjob_contrib.mission_control.directories import preview_page
-from rocketjob_contrib.mission_control.servers import stacks_page
+from rocketjob_contrib.mission_control.servers import log_level, stacks_page
 from rocketjob_plugins import audit
 from rocketjob_plugins.batch import Batch, mending
 from rocketjob_plugins.dirmon.entry import DirmonEntry
@@ -129,6 +129,8 @@ CASES = {
     "replace_record": lambda r: _slice(r, RECORD),
     "delete_record": _slice,
     "retry_slice": lambda r: _slice(r, {"reason": "why <b>"}, "running"),
+    "drain_server": lambda r: _server(r, body={"minutes": 2.5}),
+    "log_level_server": lambda r: _server(r, body={"level": "debug", "minutes": 15}),
     "resume_server": lambda r: _server(r, "paused"),
     "delete_server": lambda r: Case(_server(r, "running", beats=False).parts),
     "tell_all_servers": lambda r: _server(r, body={"action": "pause"}),
@@ -160,6 +162,7 @@ each_operation = pytest.mark.parametrize("each", OPERATIONS, ids=[o.name for o i
 @pytest.fixture(autouse=True)
 def _nobody_answers(monkeypatch):
     monkeypatch.setattr(stacks_page, "SECONDS", 0.0)
+    monkeypatch.setattr(log_level, "SECONDS", 0.0)
     monkeypatch.setattr(preview_page, "SECONDS", 0.0)
     monkeypatch.setattr("rocketjob_contrib.mission_control.servers.server_page.SECONDS", 0.0)
 

@@ -538,6 +538,21 @@ def test_P29_what_makes_no_sense_is_said_and_nobody_is_asked(asked, wrong):
     assert asked[0] == 0.0
 
 
+def test_P29_P36_programs_say_it_in_numbers_and_get_what_was_answered(asked, monkeypatch):
+    monkeypatch.setattr(levels, "set", lambda *what: None)
+    made, client = server("a:1"), browser()
+    with answering(made):
+        body = {"level": "debug", "minutes": 1.5}
+        answer = client.post(f"/api/v1/servers/{made.id}/log_level", json=body)
+    (said,) = answer.json()["servers"]
+    assert (said["server"], len(said["processes"]), said["missing"]) == ("a:1", 2, [])
+    assert client.post(f"/api/v1/servers/{made.id}/log_level", json={}).status_code == 422
+    for minutes, status in ((0, 422), ("10", 422), (10, 200)):
+        body = {"action": "drain", "minutes": minutes}
+        assert client.post("/api/v1/servers/update_all", json=body).status_code == status
+    assert Server.find(made.id).drain_seconds == 600
+
+
 def test_the_page_of_a_server_says_what_each_worker_does_when_it_is_asked(asked):
     made, job = server(), ServedJob.create()
     job.progress_text = "3 of <10>"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import attrs
 from starlette.responses import Response
 
 from rocketjob.server.server import Server
@@ -12,21 +13,31 @@ from rocketjob_contrib.mission_control.api import cursors
 from rocketjob_contrib.mission_control.api.operations import PAGED, Operation, operation
 from rocketjob_contrib.mission_control.api.problems import Problem
 from rocketjob_contrib.mission_control.api.schemas import (
+    Schema,
     body,
     choice,
     page_of,
     ref,
     text,
 )
-from rocketjob_contrib.mission_control.servers import all_of_them, fleet, one, server_page
+from rocketjob_contrib.mission_control.servers import (
+    all_of_them,
+    fleet,
+    log_level,
+    one,
+    server_page,
+)
 from rocketjob_contrib.mission_control.servers.fleet import server_in_path
+from rocketjob_contrib.mission_control.servers.minutes import MOST
 from rocketjob_contrib.mission_control.servers.one import ServerAction
 
 if TYPE_CHECKING:
     from rocketjob.server.questions import Given, Reply
     from rocketjob_contrib.mission_control.api.view import ApiView
+    from rocketjob_contrib.mission_control.view import View
 
 REASON = text(500)
+MINUTES: Schema = {"type": "number", "minimum": 0.01, "maximum": MOST}
 
 
 def operations() -> list[Operation]:
@@ -57,7 +68,7 @@ def operations() -> list[Operation]:
             target=server_in_path,
             returns=ref("Answers"),
         ),
-        *(_order(action) for action in one.ACTIONS.values() if action.name != "destroy"),
+        *(_order(action) for action in _orders() if action.name != "destroy"),
         operation(
             "DELETE /servers/{id}",
             doing(one.ACTIONS["destroy"]),
@@ -74,7 +85,7 @@ def operations() -> list[Operation]:
             "tell_all_servers",
             "Tell every server something.",
             permission="servers.all",
-            body=body(("action",), action=choice(*_told_only()), reason=REASON),
+            body=body(("action",), action=choice(*_told_only()), minutes=MINUTES, reason=REASON),
             returns=ref("Done"),
         ),
         operation(
@@ -93,7 +104,25 @@ def _told_only() -> list[str]:
     return [name for name, action in all_of_them.ACTIONS.items() if action.shows is None]
 
 
+def _orders() -> list[ServerAction]:
+    """Return what a server can be told; to programs it is said what it answers to all of it."""
+    changed = {"log_level": attrs.evolve(one.ACTIONS["log_level"], shows=_level)}
+    return [*({**one.ACTIONS, **changed}).values()]
+
+
+def _level(view: View, servers: Sequence[Server]) -> Response:
+    return view.render("", replies=[(reply, ()) for reply in log_level.tell(view.form, servers)])
+
+
+def _inputs(action: ServerAction) -> dict[str, Schema]:
+    """Return what a program may say besides, as a form asks it."""
+    numbers = {each.name: MINUTES for each in action.inputs if each.mode == "decimal"}
+    chosen = {each.name: choice(*each.choices) for each in action.inputs if each.choices}
+    return {**{each.name: text(100) for each in action.inputs}, **numbers, **chosen}
+
+
 def _order(action: ServerAction) -> Operation:
+    required = tuple(each.name for each in action.inputs if each.choices)
     asks = action.shows is not None
     return operation(
         f"POST /servers/{{id}}/{action.name}",
@@ -102,7 +131,7 @@ def _order(action: ServerAction) -> Operation:
         action.does,
         permission=f"servers.{action.name}",
         target=server_in_path,
-        body=body((), state=text(50), reason=REASON),
+        body=body(required, state=text(50), reason=REASON, **_inputs(action)),
         returns=ref("Answers" if asks else "Done"),
     )
 
@@ -169,9 +198,15 @@ def doing(action: ServerAction) -> Callable[[ApiView], Response]:
     do = one.doing(action)
 
     def answer(view: ApiView) -> Response:
-        return _told(view, do, action, [("state", view.body.get("state"))])
+        more = [(each.name, _said(view, each.name)) for each in action.inputs]
+        return _told(view, do, action, [("state", view.body.get("state")), *more])
 
     return answer
+
+
+def _said(view: ApiView, name: str) -> str | None:
+    value = view.body.get(name)
+    return None if value is None else str(value)
 
 
 def tell_all(view: ApiView) -> Response:
@@ -186,7 +221,8 @@ def dump_all(view: ApiView) -> Response:
 
 def _told_all(view: ApiView, name: str) -> Response:
     action = all_of_them.ACTIONS[name]
-    return _told(view, all_of_them.do, action, [("server_action", name)])
+    pairs = [("server_action", name), ("minutes", _said(view, "minutes"))]
+    return _told(view, all_of_them.do, action, pairs)
 
 
 def _told(

@@ -44,11 +44,19 @@ def problem(form: Mapping[str, str]) -> str | None:
     return wrong_minutes(form)
 
 
+def tell(form: Mapping[str, str], servers: Sequence[Server]) -> list[Reply]:
+    """Tell servers what was answered, and return what they say within two seconds."""
+    return change_level(servers, form["level"], _logger(form), minutes_in(form), SECONDS)
+
+
+def _logger(form: Mapping[str, str]) -> str | None:
+    return form.get("logger", "").strip() or None
+
+
 def change(view: View, servers: Sequence[Server]) -> Response:
-    """Tell servers, and say on the next page what each answered within two seconds."""
-    level, logger = view.form["level"], view.form.get("logger", "").strip() or None
-    lasts = minutes_in(view.form)
-    replies = change_level(servers, level, logger, lasts, SECONDS)
+    """Tell servers, and say on the next page what each answered."""
+    replies = tell(view.form, servers)
+    level, logger, lasts = view.form["level"], _logger(view.form), minutes_in(view.form)
     of = f" of {logger}" if logger else ""
     until = f", for {span(lasts, 2)}" if lasts else ""
     done = [_said(reply) for reply in replies if reply.given]
