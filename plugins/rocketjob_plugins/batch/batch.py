@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Unpack, overload
+from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
 from rocketjob import after
 from rocketjob.store import Filter
@@ -151,20 +151,29 @@ class Batch(BatchModel, abstract=True):
         """Return the records of an output, in the order of the input."""
         return download.records(self, category)
 
-    def download_rejects(self, target: Any, *, reasons: bool = True) -> int:
+    def download_rejects(
+        self, target: Any, *, reasons: bool = True, format: Literal["csv", "jsonl"] | None = None
+    ) -> int:
         """Write the rejected records, with `_row` and `_error`; return how many there are.
 
         Args:
             target: a path, URL or file object.
             reasons: whether with the column `_error`; `resubmit` does not need it.
+            format: `csv`, or `jsonl`, a JSON object on each line; None: by the name, which is
+                CSV unless that ends with `.jsonl` or `.ndjson`.
 
         Raises:
             NotFound: the job was removed or aborted meanwhile.
         """
-        return rejects.download(self, target, reasons)
+        return rejects.download(self, target, reasons, format)
 
     def resubmit(
-        self, source: Any, *, separator: str = ",", **reading: Unpack[ReadKeywords]
+        self,
+        source: Any,
+        *,
+        separator: str = ",",
+        format: Literal["csv", "jsonl"] | None = None,
+        **reading: Unpack[ReadKeywords],
     ) -> int:
         """Process a file of corrected rejects again, in the form that `download_rejects` writes.
 
@@ -173,12 +182,13 @@ class Batch(BatchModel, abstract=True):
         Args:
             source: a path, URL or file object.
             separator: what separates values, if a program saved the file with another separator.
+            format: as for `download_rejects`.
             reading: how a file is read, as for `upload`.
 
         Returns:
             how many records there are.
         """
-        return rejects.resubmit(self, source, separator, reading)
+        return rejects.resubmit(self, source, separator, reading, format)
 
     @after("fail")
     def _forget_uploads(self) -> None:

@@ -2,11 +2,13 @@
 
 import csv
 import io
+import json
 
 import pytest
 
 from rocketjob import Job
 from rocketjob_plugins.batch import Batch, InputCategory, OutputCategory
+from rocketjob_plugins.batch.outcome import rejects
 from rocketjob_plugins.batch.streams import StreamError
 
 
@@ -180,3 +182,100 @@ def test_nul_bytes_that_pad_fixed_widths_do_not_move_the_columns(rocketjob, clea
     job.save()
     rocketjob.work_off()
     assert list(job.reload().records()) == [{"name": "Ann", "code": "042"}]
+
+
+# --- JSON lines ----------------------------------------------------------------------------------
+
+
+def in_lines(job, tmp_path, change, name="r.jsonl"):
+    """Download the rejects as JSON lines, change each, and resubmit them."""
+    path = tmp_path / name
+    assert job.download_rejects(path) == job.reject_count
+    rows = [change(json.loads(line)) for line in path.read_text().splitlines()]
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    return job.resubmit(path)
+
+
+def mended(row):
+    return row | {"record": row["record"].replace("bad", "good")}
+
+
+@pytest.mark.parametrize(
+    ("record", "kind", "shown"),
+    [
+        ("bad\x00\\\r\n\u2028", "text", "bad\\x00\\\\\\x0d\n\u2028"),
+        (b"bad\xff", "bytes", "bad\\xff"),
+        ({"a": "bad", "n": [1, 1.0, None]}, "json", '{"a": "bad", "n": [1, 1.0, null]}'),
+    ],
+    ids=["text", "bytes", "json"],
+)
+def test_P33_as_JSON_lines_a_record_comes_back_byte_for_byte(
+    rocketjob, tmp_path, record, kind, shown
+):
+    job = rejected(rocketjob, [record])
+    seen = []
+    assert in_lines(job, tmp_path, lambda row: seen.append(row) or mended(row)) == 1
+    assert (seen[0]["_row"], seen[0]["kind"], seen[0]["record"]) == (1, kind, shown)
+    assert seen[0]["_error"].startswith("ValueError: bad")
+    rocketjob.work_off()
+    (found,) = job.reload().records()
+    is_bytes = kind == "bytes"
+    expected = b"good\xff" if is_bytes else json.loads(json.dumps(record).replace("bad", "good"))
+    assert (type(found), found) == (type(record), expected)
+
+
+def test_P33_only_what_was_edited_is_changed(rocketjob, tmp_path):
+    job = rejected(rocketjob, 'id,note\nbad,"a ""b"\nx,bad\n', format="csv")
+    assert in_lines(job, tmp_path, lambda row: mended(row) if row["_row"] == 1 else row) == 2
+    rocketjob.work_off()
+    assert list(job.reload().records()) == [{"id": "good", "note": 'a "b'}]
+    (left,) = rejects.each(job)
+    assert left[:2] == (2, "x,bad")
+
+
+def test_P33_a_record_without_an_exact_form_as_text_stays_as_it_is(rocketjob, tmp_path):
+    job = rejected(rocketjob, [{"$date": "bad"}])
+    path = tmp_path / "r.jsonl"
+    job.download_rejects(path)
+    assert '"kind": "none"' in path.read_text()
+    assert job.resubmit(path) == 1
+    rocketjob.work_off()
+    assert job.reload().reject_count == 1
+    with pytest.raises(StreamError, match="line 1, column record: has no exact form"):
+        in_lines(job, tmp_path, mended)
+
+
+WRONG_LINES = {
+    "no JSON": ("{", "line 1: is not JSON"),
+    "list": ("[1]", "line 1: must be a JSON object"),
+    "no row": ('{"kind": "text", "record": "x"}', "column _row: must be a whole number"),
+    "row true": ('{"_row": true, "kind": "text", "record": "x"}', "must be a whole number"),
+    "no kind": ('{"_row": 1, "record": "x"}', "column kind: must be a string"),
+    "other kind": ('{"_row": 1, "kind": "json", "record": "1"}', "must stay 'text'"),
+    "record": ('{"_row": 1, "kind": "text", "record": 1}', "column record: must be a string"),
+    "byte": (r'{"_row": 1, "kind": "text", "record": "\\xe9"}', "is a byte"),
+    "twice": ('{"_row": 1, "_row": 2, "kind": "text", "record": "x"}', "is there twice"),
+    "strange": ('{"_row": 9, "kind": "text", "record": "x"}', "row 9 is not among the rejected"),
+    "deep": ("[" * 100_000, "line 1: is not JSON"),
+}
+
+
+@pytest.mark.parametrize(("text", "says"), WRONG_LINES.values(), ids=WRONG_LINES)
+def test_P33_lines_that_are_wrong_are_refused_with_the_place_and_change_nothing(
+    rocketjob, tmp_path, text, says
+):
+    job = rejected(rocketjob, ["bad"])
+    (tmp_path / "r.jsonl").write_text(text + "\n")
+    with pytest.raises(StreamError, match=says):
+        job.resubmit(tmp_path / "r.jsonl")
+    assert job.reject_count == 1 and job.input.count() == 0
+
+
+def test_the_format_can_be_said_where_the_name_does_not(rocketjob, tmp_path):
+    job = rejected(rocketjob, ["bad"])
+    file = io.BytesIO()
+    job.download_rejects(file, format="jsonl", reasons=False)
+    assert json.loads(file.getvalue()) == {"_row": 1, "kind": "text", "record": "bad"}
+    assert job.resubmit(io.BytesIO(file.getvalue()), format="jsonl") == 1
+    with pytest.raises(ValueError, match="written as csv or jsonl, not as 'xml'"):
+        job.download_rejects(file, format="xml")

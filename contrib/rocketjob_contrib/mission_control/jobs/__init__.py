@@ -22,7 +22,7 @@ from rocketjob_contrib.mission_control.jobs.finding import job_in_path
 from rocketjob_contrib.mission_control.routes import Route, asked_first, change, get
 from rocketjob_contrib.mission_control.sections import Section
 from rocketjob_contrib.mission_control.slices import api as api_of_slices
-from rocketjob_contrib.mission_control.slices import changing, retrying, viewing
+from rocketjob_contrib.mission_control.slices import changing, rejects, retrying, viewing
 
 PERMISSIONS = (
     Permission("jobs.export", "view"),
@@ -118,6 +118,9 @@ def _slices() -> list[Route]:
         get("/jobs/{id}/exceptions", viewing.groups, target=job_in_path),
         get("/jobs/{id}/exception", viewing.exception, target=job_in_path),
         get("/jobs/{id}/view_slice", viewing.records, view, job_in_path),
+        get("/jobs/{id}/rejects", rejects.show, view, job_in_path),
+        get("/jobs/{id}/rejects/download", rejects.download, view, job_in_path),
+        change("/jobs/{id}/rejects", rejects.upload, edit, job_in_path),
         get("/jobs/{id}/edit_slice", changing.form, edit, job_in_path),
         change("/jobs/{id}/update_slice", changing.save, edit, job_in_path, either),
         *asked_first(

@@ -10,9 +10,13 @@ from rocketjob.jobs.shown import class_name
 from rocketjob_contrib.mission_control.jobs import batch, facts, previous, timeline, waiting
 from rocketjob_contrib.mission_control.panels import Panel
 from rocketjob_plugins.batch import mending
+from rocketjob_plugins.batch.outcome.rejected import Rejected
+from rocketjob_plugins.batch.present import unseen
 
 if TYPE_CHECKING:
     from rocketjob_contrib.mission_control.view import View
+
+NAMED = 3  # rejects whose reasons are shown
 
 
 def panels_of(view: View, job: Job) -> list[Panel]:
@@ -24,6 +28,7 @@ def panels_of(view: View, job: Job) -> list[Panel]:
         waiting.panel(job),
         _slices(slices),
         _failures(view, job, slices),
+        _rejects(job),
         _values("Approval", batch.approval_of(job), 28),
         _panel("Job", "facts", {"facts": facts.facts_of(view, job, slices)}, 30),
         _panel("Dates", "facts", {"facts": facts.dates_of(view, job)}, 35),
@@ -71,6 +76,19 @@ def _runs(job: Job) -> Panel:
     if (runs := previous.of_series(job)) is None:
         return _panel("Previous runs", "runs_panel", {}, 37, wide=True)
     return _panel("Previous runs", "runs", {"runs": runs, "name": class_name(job)}, 37, wide=True)
+
+
+def _rejects(job: Any) -> Panel | None:
+    """Return what a batch job has set aside, if it does so; else nothing is read."""
+    if not batch.is_batch(job) or not isinstance(job.max_rejects, int) or job.max_rejects < 1:
+        return None
+    try:
+        reasons = Rejected(job, 0).reasons(NAMED + 1)
+    except Exception as error:
+        unseen(error)  # the facts say that they are not known
+        return None
+    values = {"reasons": reasons[:NAMED], "more": len(reasons) > NAMED}
+    return _panel("Rejects", "rejects", values, 26, wide=True) if reasons else None
 
 
 def _retries(job: Job) -> Panel | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import click
 from bson import ObjectId
@@ -28,9 +28,16 @@ from rocketjob_plugins.batch.commands.shared import (
     target_of,
 )
 from rocketjob_plugins.batch.outcome.rejected import Rejected, of_jobs
+from rocketjob_plugins.batch.outcome.rejects import FORMATS
 from rocketjob_plugins.batch.streams import ReadKeywords
 from rocketjob_plugins.batch.streams.names import shown
 
+FORMAT = click.option(
+    "--format",
+    "format_",
+    type=click.Choice(FORMATS),
+    help="of the file; by its name if not given, such as bad.jsonl",
+)
 rejects = Group(
     "rejects",
     section="Manage jobs",
@@ -162,6 +169,7 @@ def _why_none(id: ObjectId) -> str:
     short_help="Write the rejects of a job to a file.",
     examples=[
         ("To be corrected and resubmitted", "rejects download 55aeaf03a26ec0c1bd00008d bad.csv"),
+        ("As JSON lines, for programs", "rejects download 55aeaf03a26ec0c1bd00008d bad.jsonl"),
         ("Without the reasons", "rejects download 55aeaf03a26ec0c1bd00008d bad.csv --plain"),
         ("To look at", "rejects download 55aeaf03a26ec0c1bd00008d - | less"),
     ],
@@ -169,18 +177,27 @@ def _why_none(id: ObjectId) -> str:
 @click.argument("id", type=JobId(), metavar="ID")
 @click.argument("file")
 @click.option("--plain", is_flag=True, help="without the column for the reason")
+@FORMAT
 @click.option("--force", is_flag=True, help="replace the file if there is one")
 @json_option
-def download(id: ObjectId, file: str, plain: bool, force: bool, as_json: bool) -> None:
+def download(
+    id: ObjectId,
+    file: str,
+    plain: bool,
+    format_: Literal["csv", "jsonl"] | None,
+    force: bool,
+    as_json: bool,
+) -> None:
     """Write the rejected records of the job ID to FILE, as CSV. - is standard output.
 
     It has the columns of the input, or the column record, then _row, the number of the record, and
-    _error, the reason. Correct the records, leave _row as it is, and resubmit the file.
+    _error, the reason. Correct the records, leave _row as it is, and resubmit the file. If FILE is
+    called .jsonl each line is a JSON object with _row, _error, kind and record.
     """
     check_json(as_json, file)
     job = _with_rejects(id)
     with reader_may_leave():
-        count = job.download_rejects(target_of(file, force), reasons=not plain)
+        count = job.download_rejects(target_of(file, force), reasons=not plain, format=format_)
     values = {"id": str(id), "class": job.type_name(), "file": shown(file), "rejects": count}
     say_written(values, f"{counted(count, 'reject')} written to {named(file)}", file, as_json)
 
@@ -218,9 +235,17 @@ def _with_rejects(id: ObjectId) -> Batch:
     show_default=True,
     help="between two values, such as ; or \\t, if a program has saved the file with another",
 )
+@FORMAT
 @reading_options
 @json_option
-def resubmit(id: ObjectId, file: str, separator: str, reading: ReadKeywords, as_json: bool) -> None:
+def resubmit(
+    id: ObjectId,
+    file: str,
+    separator: str,
+    format_: Literal["csv", "jsonl"] | None,
+    reading: ReadKeywords,
+    as_json: bool,
+) -> None:
     """Process the corrected rejects in FILE again. - is standard input.
 
     FILE has the form that `rocketjob rejects download` writes; rows may be left out and resubmitted
@@ -230,7 +255,7 @@ def resubmit(id: ObjectId, file: str, separator: str, reading: ReadKeywords, as_
     job = batch_job(id)
     tab = "\t" if separator == "\\t" else separator
     with opened(file, reading) as source:
-        count = job.resubmit(source.source, separator=tab, **source.keywords)
+        count = job.resubmit(source.source, separator=tab, format=format_, **source.keywords)
     left = job.reject_count
     if as_json:
         print_json(

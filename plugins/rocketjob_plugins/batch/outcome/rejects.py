@@ -21,17 +21,23 @@ from rocketjob_plugins.batch import streams
 from rocketjob_plugins.batch.going_on import let_go_on
 from rocketjob_plugins.batch.io.meanwhile import Kept
 from rocketjob_plugins.batch.outcome.reject_file import RejectFile
+from rocketjob_plugins.batch.outcome.reject_lines import RejectLines
 from rocketjob_plugins.batch.serializers import Serializer, refused, serializer
 from rocketjob_plugins.batch.slice import Slice
 from rocketjob_plugins.batch.slices import OutputSlices, reject_slices
 from rocketjob_plugins.batch.streams import ReadKeywords, StreamError
-from rocketjob_plugins.batch.streams.names import shown
+from rocketjob_plugins.batch.streams.names import base_name, shown
 from rocketjob_plugins.batch.streams.options import check_keywords
 from rocketjob_plugins.batch.streams.texts import writable
 from rocketjob_plugins.batch.tabular import check_name
 
 if TYPE_CHECKING:
     from rocketjob_plugins.batch.model import BatchModel
+
+
+FORMATS = ("csv", "jsonl")
+LINES = frozenset(("jsonl", "ndjson"))
+"""The extensions of files of JSON lines."""
 
 
 class Outcome(Protocol):
@@ -112,20 +118,47 @@ def _unpack(stored: Any, secret: Serializer | None) -> Any:
     return decode_any(stored) if secret is None else secret.load(stored)[0]
 
 
-def each(job: BatchModel) -> Iterator[tuple[int, Any, str]]:
-    """Yield the number, the record and the error of each reject, in order."""
+def each(job: BatchModel, *, skip: int = 0, limit: int = 0) -> Iterator[tuple[int, Any, str]]:
+    """Yield the number, the record and the error of each reject, in order.
+
+    Args:
+        skip: leave so many out.
+        limit: at most so many; 0 for all.
+    """
     secret = _secret(job)
-    for stored in slices_of(job).collection.find({}, sort=[("_id", 1)]):
+    found = slices_of(job).collection.find({}, sort=[("_id", 1)], skip=skip, limit=limit)
+    for stored in found:
         yield stored["_id"], _unpack(stored["record"], secret), stored["error"]
 
 
-def download(job: BatchModel, target: Any, reasons: bool = True) -> int:
-    """Write the rejects as CSV: the input's own columns, or `record`, then `_row` and `_error`."""
-    check_name(target, "csv", is_chosen=False)
-    form, kept = RejectFile(job, reasons), Kept(job)
+def form_of(
+    job: BatchModel, name: str | None, format: str | None, reasons: bool = True
+) -> RejectFile | RejectLines:
+    """Return how the rejects are written and read: as CSV, or as JSON lines.
+
+    Args:
+        name: of the file, whose extension decides if there is no `format`.
+        format: `csv` or `jsonl`.
+
+    Raises:
+        ValueError: there is no such format.
+    """
+    if format not in (None, *FORMATS):
+        raise ValueError(f"rejects are written as {' or '.join(FORMATS)}, not as {format!r:.50}")
+    parts = base_name(name).lower().split(".")[1:] if name else []
+    if format == "jsonl" or (format is None and LINES.intersection(parts)):
+        return RejectLines(job, reasons)
+    return RejectFile(job, reasons)
+
+
+def download(job: BatchModel, target: Any, reasons: bool = True, format: str | None = None) -> int:
+    """Write the rejects: see `form_of`."""
+    form, kept = form_of(job, _named(target), format, reasons), Kept(job)
+    if isinstance(form, RejectFile):
+        check_name(target, "csv", is_chosen=False)
     written = 0
     with streams.open_writer(target) as writer:
-        writer.write_lines([form.header()])
+        writer.write_lines(filter(None, [form.header()]))
         for number, record, error in each(job):
             writer.write_lines([form.line(number, record, error)])
             written += 1
@@ -133,9 +166,16 @@ def download(job: BatchModel, target: Any, reasons: bool = True) -> int:
     return written
 
 
-def resubmit(job: BatchModel, source: Any, separator: str, reading: ReadKeywords) -> int:
+def resubmit(
+    job: BatchModel,
+    source: Any,
+    separator: str,
+    reading: ReadKeywords,
+    format: str | None = None,
+) -> int:
     """Queue corrected records, each under its own number, and let the job go on."""
-    slices, form = job.input, RejectFile(job)
+    slices = job.input
+    form = form_of(job, reading.get("file_name") or _named(source), format)
     rows: dict[int, Row] = {}
     check_keywords(reading)
     for line, number, cells in form.rows(source, separator, reading):
@@ -207,7 +247,7 @@ def _coming_back(job: BatchModel, number: int, record: Any, cells: list[str]) ->
 
 
 def _known(
-    job: BatchModel, form: RejectFile, rows: Mapping[int, Row], source: Any
+    job: BatchModel, form: RejectFile | RejectLines, rows: Mapping[int, Row], source: Any
 ) -> dict[int, Any]:
     """Return the corrected records of those that are rejects still.
 
