@@ -95,14 +95,20 @@ def counts(bulk: ObjectId) -> dict[str, int]:
     return {word: found.get(word, 0) for word in WORDS}
 
 
-def results(bulk: ObjectId, word: str | None = None, limit: int = 0) -> Iterator[Result]:
+def results(
+    bulk: ObjectId, word: str | None = None, limit: int = 0, *, after: ObjectId | None = None
+) -> Iterator[Result]:
     """Yield what became of each job of a bulk action.
 
     Args:
         word: only these: `done`, `skipped`, `refused` or `failed`.
         limit: at most so many; 0 for all.
+        after: only those behind this job, in the order of their ids.
     """
-    return _find({"bulk": bulk, **({"word": word} if word else {})}, limit)
+    filter: dict[str, Any] = {"bulk": bulk}
+    filter |= {"word": word} if word else {}
+    filter |= {"_id": {"$gt": _id(bulk, after)}} if after else {}
+    return _find(filter, limit)
 
 
 def not_done(bulk: ObjectId, limit: int = 0) -> Iterator[Result]:

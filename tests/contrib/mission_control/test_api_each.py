@@ -14,6 +14,7 @@ from rocketjob_contrib.mission_control.directories import preview_page
 from rocketjob_contrib.mission_control.servers import log_level, stacks_page
 from rocketjob_plugins import audit
 from rocketjob_plugins.batch import Batch, mending
+from rocketjob_plugins.bulk import BulkActionJob
 from rocketjob_plugins.dirmon.entry import DirmonEntry
 from support.web import as_role, browser, counted_calls
 
@@ -44,6 +45,7 @@ OPERATIONS = [each for _, each in SITE.operations if not each.is_derived]
 CHANGES = [each for each in OPERATIONS if each.changes]
 ALLOWED = {  # besides admins
     "jobs.create": "",
+    "jobs.bulk": "editor operator manager dirmon user",
     "jobs.destroy": "",
     "entries.destroy": "",
     "slices": "editor",
@@ -118,7 +120,19 @@ def _held(rocketjob):
     return Case({"id": job.id}, {"state": "paused", "failure_budget": 0.5, "reason": "why <b>"})
 
 
+def _many(rocketjob):
+    id = _job(rocketjob, "failed").parts["id"]
+    return Case({}, {"event": "retry", "state": "failed", "ids": [str(id)], "reason": "why <b>"})
+
+
+def _bulk(rocketjob):
+    return Case({"id": BulkActionJob.create(event="retry", filter="{}").id})
+
+
 CASES = {
+    "preview_bulk": lambda r: Case(),
+    "bulk_jobs": _many,
+    "list_bulk_results": _bulk,
     "approve_job": _held,
     "create_job": lambda r: Case({}, {"class": "WebEachJob", "reason": "why <b>"}),
     "update_job": lambda r: _job(r, body={"fields": {"note": "new"}}),
@@ -155,7 +169,7 @@ def _case(each, rocketjob):
 
 
 # What counts slices, or queues again what a dead server ran of each kind, asks more.
-MORE = {"delete_server": 12, "approve_job": 12}
+MORE = {"bulk_jobs": 12, "delete_server": 12, "approve_job": 12}
 each_operation = pytest.mark.parametrize("each", OPERATIONS, ids=[o.name for o in OPERATIONS])
 
 
@@ -206,8 +220,9 @@ def test_P49_one_record_of_each_change(rocketjob, each):
     answer = case.call(as_role("admin", login="eve"), each)
     assert answer.status_code in (200, 201, 204), answer.text
     found = list(audit.records())
-    assert len(found) == 1, [(record.event, record.change) for record in found]
-    (record,) = found
+    of_many = each.name == "bulk_jobs"  # which has one of the whole besides
+    assert len(found) == 1 + of_many, [(record.event, record.change) for record in found]
+    record = found[0]
     reason = (case.body or {}).get("reason")
     assert (record.by, record.via, record.reason) == ("eve", "api", reason)
     assert eq(record.how, f"{each.method} /api/v1{each.path}")

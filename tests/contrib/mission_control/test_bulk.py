@@ -381,6 +381,71 @@ def test_P24_rules_of_an_application_cannot_be_asked_by_a_job(few):
     assert "at most 2 are judged at a time: search for fewer" in text_of(answer)
 
 
+# --- by the API ----------------------------------------------------------------------------------
+
+API = "/api/v1/jobs/bulk"
+
+
+def test_P56_what_the_preview_has_counted_is_done_and_each_result_is_answered(rocketjob):
+    jobs, client = failed(rocketjob, 2), as_role("manager")
+    seen = client.get(API, params={"event": "retry", "state": "failed"}).json()
+    assert (seen["count"], seen["by_class"], seen["by_a_job"]) == (2, {"WebBulkJob": 2}, False)
+    rocketjob.travel(timedelta(seconds=1))
+    (late,) = failed(rocketjob)
+    sent = {"event": "retry", "state": "failed", "at": seen["at"], "count": seen["count"]}
+    done = client.post(API, json=sent).json()
+    assert eq(done["counts"], {"done": 2, "skipped": 0, "refused": 0, "failed": 0})
+    assert eq([each["id"] for each in done["results"]], [str(job.id) for job in jobs])
+    assert late.reload().is_failed and done["job"] is None
+
+
+def test_P56_where_there_are_more_than_were_seen_nothing_is_done(rocketjob):
+    failed(rocketjob, 2)
+    client = as_role("admin")
+    answer = client.post(API, json={"event": "destroy", "count": 1})
+    assert (answer.status_code, Job.count()) == (409, 2)
+    answer = client.post(API, json={"event": "destroy", "state": "failed"})
+    assert (answer.status_code, Job.count()) == (422, 2)
+    assert "#/count must say how many" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("body", "says"),
+    [
+        ({"event": "retry", "ids": ["a" * 24]}, "#/state is missing"),
+        ({"event": "retry", "at": "soon"}, "#/at must be a time"),
+        ({"event": "set_priority"}, "#/priority is missing"),
+        ({"event": "start"}, "#/event must be one of"),
+    ],
+)
+def test_P56_what_is_wrong_is_named_with_its_place(rocketjob, body, says):
+    failed(rocketjob)
+    answer = as_role("admin").post(API, json=body)
+    assert (answer.status_code, says in answer.json()["detail"]) == (422, True)
+
+
+def test_P56_no_ids_are_no_jobs(rocketjob):
+    failed(rocketjob, 2)
+    body = {"event": "retry", "state": "failed", "ids": []}
+    done = as_role("admin").post(API, json=body).json()
+    assert (done["count"], done["results"], Job.failed().count()) == (0, [], 2)
+
+
+def test_P56_of_a_job_that_does_it_the_results_are_paged(few):
+    jobs = failed(few, 3)
+    client = as_role("manager")
+    done = client.post(API, json={"event": "retry", "state": "failed"}).json()
+    assert (done["counts"], done["results"]) == (None, [])
+    few.work_off(1)
+    path, ids, cursor = f"/api/v1/jobs/{done['job']}/bulk", [], {}
+    while cursor is not None:
+        page = client.get(path, params={"limit": 2, "only": "done", **cursor}).json()
+        ids += [each["id"] for each in page["data"]]
+        cursor = {"cursor": page["next"]} if page["next"] else None
+    assert eq(ids, [str(job.id) for job in jobs])
+    assert client.get(f"/api/v1/jobs/{jobs[0].id}/bulk").status_code == 404
+
+
 # --- what it costs -------------------------------------------------------------------------------
 
 

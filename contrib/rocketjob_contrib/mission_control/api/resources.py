@@ -49,6 +49,7 @@ _FIGURES: dict[str, Schema] = {
     "run": _TIMES,
 }
 
+_COUNTS: Schema = {"type": "object", "additionalProperties": WHOLE}
 RESOURCES: dict[str, Schema] = {
     "Problem": resource(
         ("errors",),
@@ -76,6 +77,23 @@ RESOURCES: dict[str, Schema] = {
         remarks=FREE,
         history=several(FREE),
         actions=several(TEXT),
+    ),
+    "BulkPreview": resource(
+        event=TEXT,
+        at=TIME,
+        matching=WHOLE,
+        count=WHOLE,
+        left_alone=WHOLE,
+        refused=WHOLE,
+        by_state=_COUNTS,
+        by_class=_COUNTS,
+        by_a_job=FLAG,
+    ),
+    "BulkDone": resource(
+        job=maybe(TEXT), count=WHOLE, counts=maybe(_COUNTS), results=several(ref("BulkResult"))
+    ),
+    "BulkResult": resource(
+        **{"id": TEXT, "class": maybe(TEXT), "result": TEXT, "why": maybe(TEXT)}
     ),
     "Explanation": resource(
         state=TEXT,

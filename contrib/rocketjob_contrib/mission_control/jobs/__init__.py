@@ -8,6 +8,7 @@ from rocketjob_contrib.mission_control.jobs import (
     actions,
     api,
     bulk,
+    bulk_api,
     edit,
     export,
     job_page,
@@ -56,7 +57,7 @@ def section() -> Section:
         permissions=(*PERMISSIONS, *_of_plugins()),
         tabs=tabs.entries,
         order=10,
-        api=(*api.operations(), *api_of_slices.operations(job_in_path)),
+        api=(*bulk_api.operations(), *api.operations(), *api_of_slices.operations(job_in_path)),
     )
 
 

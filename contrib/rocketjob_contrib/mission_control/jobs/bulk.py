@@ -83,6 +83,12 @@ class Plan:
         return self.preview.count - self.refused
 
     @property
+    def expected(self) -> int:
+        """How many jobs were possible when it was previewed, those that are refused included."""
+        shown = self.wanted.shown
+        return self.preview.count if shown is None else shown + self.refused
+
+    @property
     def does(self) -> str:
         """What people must know before they do it."""
         return DOES.get(self.action.event, self.wanted.action.warning)
@@ -96,52 +102,70 @@ class Plan:
 def ask_first(view: View) -> Response:
     """Say what an action would be done to, and ask whether that is meant."""
     ids = view.request.query_params.getlist("id")
-    return _asked(view, _plan(view, wanted(view, view.query, ids)))
+    return _asked(view, plan(view, wanted(view, view.query, ids)))
 
 
 def do(view: View) -> Response:
     """Do it to what the preview has counted, here or by a job of its own."""
-    plan = _plan(view, wanted(view, view.form, view.form.all("id")), view.form.get("priority"))
-    title = plan.wanted.action.title
-    if not plan.count:
+    asked = wanted(view, view.form, view.form.all("id"))
+    priority = None if asked.action is not PRIORITY else _number(view.form.get("priority", ""))
+    made = plan(view, asked, priority)
+    title = asked.action.title
+    if not made.count:
         view.say("warning", f"{title}: nothing was done. There is no such job any more")
-        return view.go(_back(view, plan))
-    typed = asking.Action(name=plan.action.event, title=title, icon="", word=plan.word)
+        return view.go(_back(view, made))
+    typed = asking.Action(name=made.action.event, title=title, icon="", word=made.word)
     if problem := asking.typed_wrongly(view, typed):
-        return _asked(view, plan, problem)
-    count = plan.preview.count if plan.wanted.shown is None else plan.wanted.shown + plan.refused
-    job = None if plan.at_once else plan.action.hand_over(count)
+        return _asked(view, made, problem)
+    job, outcomes = carry_out(view, made)
+    if job is not None:
+        text = (
+            f"{title}: a job does it to {counted(made.count, 'job')}, and says here how far it is"
+        )
+        view.say("success", text)
+        return view.go(f"/jobs/{job.id}")
+    _tell(view, title, outcomes, made.expected)
+    return view.go(_back(view, made))
+
+
+def carry_out(view: View, plan: Plan) -> tuple[Job | None, list[Outcome]]:
+    """Do it, or have a job do it; return that job, or what became of each."""
+    job = None if plan.at_once else plan.action.hand_over(plan.expected)
     log.info(
         "many jobs are changed by hand",
         action=plan.action.event,
-        count=count,
+        count=plan.count,
         login=view.identity.login or "",
         job_id=str(job.id) if job else "",
     )
     forget_counts(view)
     if job is not None:
-        text = (
-            f"{title}: a job does it to {counted(plan.count, 'job')}, and says here how far it is"
-        )
-        view.say("success", text)
-        return view.go(f"/jobs/{job.id}")
+        return job, []
     may = _judge(view, plan.wanted)
-    _tell(view, title, list(plan.action.do_at_once(count, may)), count)
-    return view.go(_back(view, plan))
+    return None, list(plan.action.do_at_once(plan.expected, may))
 
 
 def _back(view: View, plan: Plan) -> str:
     return view.back(plan.wanted.tab.path)
 
 
-def _plan(view: View, asked: Wanted, priority: str | None = None) -> Plan:
+def plan(view: View, asked: Wanted, priority: int | None = None) -> Plan:
+    """Return what an action would come to.
+
+    Args:
+        priority: that is to be set; None: it is not known yet.
+
+    Raises:
+        Forbidden: whoever looks may do it to no job.
+        BadRequest: these are too many, or what was searched for cannot be understood.
+    """
     owner = whose(view, asked.permission)
     by_job = is_judged_by_job(view.site.policy)
     if owner == NOBODY and not by_job:
         raise view.refusal(asked.permission)
     more: dict[str, Any] = {"at": asked.at}
     if asked.action is PRIORITY:
-        more["priority"] = 50 if priority is None else _number(priority)
+        more["priority"] = 50 if priority is None else priority
     if owner is not None and not by_job:
         more["only_of"] = owner
     action = BulkAction.on(asked.query(view), asked.action.event, **more)

@@ -48,7 +48,7 @@ class Wanted:
         action: what is to be done.
         tab: the list that it was asked on.
         text: that was searched for there.
-        ticks: the ticked rows, each an id and the state that was shown; none: all that match.
+        ticks: the ticked rows, each an id and the state that was shown; None: all that match.
         at: the moment of the preview.
         shown: how many jobs the preview counted; None: this is the preview.
     """
@@ -56,7 +56,7 @@ class Wanted:
     action: Action
     tab: JobTab
     text: str
-    ticks: tuple[str, ...]
+    ticks: tuple[str, ...] | None
     at: datetime
     shown: int | None = None
 
@@ -70,7 +70,7 @@ class Wanted:
         Raises:
             BadRequest: what was searched for cannot be understood.
         """
-        if self.ticks:
+        if self.ticks is not None:
             return Job.where(_as_shown(self.ticks))
         query = self.tab.query()
         if (since := CAME_AT.get(self.tab.name)) is not None:
@@ -86,7 +86,7 @@ class Wanted:
     def fields(self) -> list[tuple[str, str]]:
         """Return what is posted along with the answer."""
         fields = [("event", self.action.event), ("list", self.tab.name), ("q", self.text)]
-        fields += [("id", tick) for tick in self.ticks] or [("all", "1")]
+        fields += [("all", "1")] if self.ticks is None else [("id", tick) for tick in self.ticks]
         return [*fields, ("at", self.at.isoformat())]
 
 
@@ -105,11 +105,11 @@ def wanted(view: View, values: Mapping[str, str], ids: Iterable[str]) -> Wanted:
     if action is None:
         asked = values.get("event", "")[:50] or "nothing"
         raise Missing(f"Choose what is to be done, not {asked}", view.back(tab.path))
-    ticks = () if values.get("all") else tuple(dict.fromkeys(ids))
-    if not ticks and not values.get("all"):
+    ticks = None if values.get("all") else tuple(dict.fromkeys(ids))
+    if ticks == ():
         text = f"{action.title}: tick the jobs that are meant, or all that match"
         raise Missing(text, view.back(tab.path))
-    if len(ticks) > SIZES[-1]:
+    if ticks is not None and len(ticks) > SIZES[-1]:
         raise BadRequest(f"A list has at most {SIZES[-1]} rows to tick, not {len(ticks):,}")
     return Wanted(
         action=action,
@@ -129,7 +129,8 @@ def _as_shown(ticks: Iterable[str]) -> Filter:
         if match is None:
             raise BadRequest(f"A ticked row is an id and a state, not {tick[:50]}")
         by_state.setdefault(match[2], []).append(as_object_id(match[1]))
-    return {"$or": [{"_id": {"$in": ids}, "state": state} for state, ids in by_state.items()]}
+    shown = [{"_id": {"$in": ids}, "state": state} for state, ids in by_state.items()]
+    return {"$or": shown} if shown else {"_id": {"$in": []}}
 
 
 def _moment(text: str | None) -> datetime:
