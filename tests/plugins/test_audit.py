@@ -145,6 +145,8 @@ LOOKS = {
         "sample",
         "web",
         "web-tokens list",
+        "webhooks list",
+        "webhooks test",
     ),
     *("demo", "perf"),  # on a store of their own
 }
@@ -226,6 +228,7 @@ CHANGES = {
     "dirmon remove": lambda: ("dirmon", "remove", _entry().name),
     "dirmon scan": lambda: ("dirmon", "scan"),
     "schedules sync": lambda: ("schedules", "sync"),
+    "webhooks retry": lambda: ("webhooks", "retry"),
     "web-tokens create": lambda: ("web-tokens", "create", "nightly", "--role", "view"),
     "web-tokens revoke": lambda: ("web-tokens", "revoke", _token()),
 }

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 NAME = text(200, least=1)
 WHEN = text(50, least=1)
-AUDIT = "audit"  # in its cursors
+AUDIT, WEBHOOKS = "audit", "webhooks"  # in cursors
 MOST_AGO = timedelta(days=36500)
 
 
@@ -66,6 +66,14 @@ def operations() -> list[Operation]:
             "List what people have changed, the newest first.",
             query={"actor": NAME, "job": NAME, "class": NAME, "since": WHEN, **PAGED},
             returns=page_of("AuditRecord"),
+        ),
+        operation(
+            "GET /webhooks",
+            webhooks,
+            "list_webhooks",
+            "List the messages to webhooks, and how they were delivered, the newest first.",
+            query={"state": choice("waiting", "delivered", "given_up"), **PAGED},
+            returns=page_of("Webhook"),
         ),
     ]
 
@@ -175,6 +183,38 @@ def _record(stored: dict[str, Any]) -> dict[str, Any]:
         **{key: str(value or "") for key, value in required.items()},
         "id": None if target is None else str(target),
         **{key: value if isinstance(value, dict) else {} for key, value in changes.items()},
+    }
+
+
+# --- webhooks ----------------------------------------------------------------------------------
+
+
+def webhooks(view: ApiView) -> Response:
+    """List the messages to webhooks."""
+    _needs("webhooks")
+    from rocketjob_plugins.webhooks import outbox  # only where it is loaded
+
+    state = view.params.get("state")
+    filter: dict[str, Any] = {} if state is None else {"state": state}
+    last = cursors.after(view, WEBHOOKS, cursors.object_id)
+    if last is not None:
+        filter["_id"] = {"$lt": last}
+    limit = cursors.size_of(view) + 1
+    found = list(outbox.messages().find(filter, sort=[("_id", -1)], limit=limit))
+    return cursors.page(view, WEBHOOKS, found, _message, lambda stored: stored["_id"])
+
+
+def _message(stored: dict[str, Any]) -> dict[str, Any]:
+    """Return a message, whatever something else has written into it."""
+    times = {key: stored.get(key) for key in ("created_at", "next_at")}
+    content, log, attempts = (stored.get(key) for key in ("content", "log", "attempts"))
+    return {
+        "id": str(stored["_id"]),
+        **{key: str(stored.get(key) or "") for key in ("event", "host", "state")},
+        **{key: value if isinstance(value, datetime) else None for key, value in times.items()},
+        "attempts": attempts if isinstance(attempts, int) else 0,
+        "content": content if isinstance(content, dict) else {},
+        "log": [each for each in log if isinstance(each, dict)] if isinstance(log, list) else [],
     }
 
 

@@ -194,6 +194,17 @@ RESOURCES: dict[str, Schema] = {
         classes={"type": "object", "additionalProperties": resource(**_FIGURES)},
         points=several(resource(at=TIME, completed=WHOLE, failed=WHOLE, aborted=WHOLE)),
     ),
+    "Webhook": resource(
+        id=TEXT,
+        event=TEXT,
+        host=TEXT,
+        state=TEXT,
+        created_at=maybe(TIME),
+        next_at=maybe(TIME),
+        attempts=WHOLE,
+        content=FREE,
+        log=several(FREE),
+    ),
     "AuditRecord": resource(
         at=TIME,
         by=maybe(TEXT),
