@@ -125,7 +125,14 @@ def counted_calls():
     store = context.current().store
     calls = []
     original = type(store).collection
-    counting = ("count_by", "claim_many", "write_many", "commit", "collection_names")
+    counting = (
+        "count_by",
+        "count_by_range",
+        "claim_many",
+        "write_many",
+        "commit",
+        "collection_names",
+    )
 
     class Counting:
         def __init__(self, collection):

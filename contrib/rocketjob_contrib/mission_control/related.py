@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from bson import ObjectId
@@ -29,15 +28,15 @@ def origin_of(view: View, job: Job) -> list[tuple[str, Any]]:
     return pairs
 
 
-def created(filter: Filter, **where: str) -> dict[str, Any]:
+def created(filter: Filter, search: str) -> dict[str, Any]:
     """Return the newest jobs of a filter, and whether there are more, for `jobs/created.html`.
 
     Args:
-        where: what finds all of them, for the command line.
+        search: what finds all of them, in the search box of jobs.
     """
     jobs = listed(filter, origin.SHOWN + 1)
     more = len(jobs) > origin.SHOWN
-    return {"created": jobs[: origin.SHOWN], "more": more, "where": json.dumps(where)}
+    return {"created": jobs[: origin.SHOWN], "more": more, "search": search}
 
 
 def _creator(view: View, id: ObjectId) -> Markup:

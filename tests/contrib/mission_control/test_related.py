@@ -97,7 +97,8 @@ def test_P13_a_page_names_the_newest_ten_that_a_job_created(rocketjob):
     page = page_of(parent)
     shown = [link for link in links(page) if link in {f"/jobs/{job.id}" for job in made}]
     assert shown == [f"/jobs/{job.id}" for job in reversed(made[3:])]
-    assert f'jobs list --where \'{{"created_in": "{parent.id}"}}\'' in text_of(page)
+    (more,) = [link for link in links(page) if link.startswith("/jobs?q=")]
+    assert f"of {origin.SHOWN + 3}" in text_of(browser().get(more))
     assert "Created in it" not in text_of(page_of(made[0]))
 
 

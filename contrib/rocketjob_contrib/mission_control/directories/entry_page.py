@@ -35,7 +35,7 @@ def show(view: View) -> Response:
         facts=_facts(view, entry),
         properties=shown_properties(view, entry.job_class, entry.properties),
         problem=problem_of(entry),
-        jobs=related.created(origin.of_link(created_for), created_for=created_for),
+        jobs=related.created(origin.of_link(created_for), f'created_for:"{created_for}"'),
         is_watched=not entry.is_enabled or _is_scanned(),
     )
 

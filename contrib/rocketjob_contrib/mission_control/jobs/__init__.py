@@ -23,7 +23,13 @@ from rocketjob_contrib.mission_control.jobs.finding import job_in_path
 from rocketjob_contrib.mission_control.routes import Route, asked_first, change, get
 from rocketjob_contrib.mission_control.sections import Section
 from rocketjob_contrib.mission_control.slices import api as api_of_slices
-from rocketjob_contrib.mission_control.slices import changing, rejects, retrying, viewing
+from rocketjob_contrib.mission_control.slices import (
+    changing,
+    map_page,
+    rejects,
+    retrying,
+    viewing,
+)
 
 PERMISSIONS = (
     Permission("jobs.export", "view"),
@@ -116,6 +122,7 @@ def _capsules() -> list[Route]:
 def _slices() -> list[Route]:
     view, edit, either = "slices.view", "slices.edit", ("POST", "PATCH")
     return [
+        get("/jobs/{id}/slices", map_page.show, target=job_in_path),
         get("/jobs/{id}/exceptions", viewing.groups, target=job_in_path),
         get("/jobs/{id}/exception", viewing.exception, target=job_in_path),
         get("/jobs/{id}/view_slice", viewing.records, view, job_in_path),

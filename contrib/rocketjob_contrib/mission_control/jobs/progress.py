@@ -43,7 +43,7 @@ def progress_of(view: View, job: Job) -> Progress:
         shown_phase = phase if job.is_running else None
         percent = job.percent_complete if phase is None else None
         return Progress(percent, len(_worker_names(job)), shown_phase)
-    slices = _slices(view, job)
+    slices = view.once(f"slices.of.{job.id}", lambda: _slices(view, job))
     if slices is None:
         return Progress()
     return Progress(_percent(job, slices), slices.get("running", 0), None, slices)

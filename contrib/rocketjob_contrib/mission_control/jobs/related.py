@@ -23,5 +23,5 @@ def show(view: View) -> Response:
         job=job,
         name=class_name(job),
         origin=origin_of(view, job),
-        **created(origin.of_creator(job.id), created_in=str(job.id)),
+        **created(origin.of_creator(job.id), f"created_in:{job.id}"),
     )
