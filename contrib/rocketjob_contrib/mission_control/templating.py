@@ -20,6 +20,7 @@ from rocketjob_contrib.mission_control import links, looks, tree
 if TYPE_CHECKING:
     from rocketjob_contrib.mission_control.sections import Section
 
+_ID = re.compile(r"\b([0-9a-f]{24})\b")
 FOLDER = Path(__file__).parent / "templates"
 
 
@@ -28,6 +29,12 @@ class Zoned(Protocol):
 
     @property
     def zone(self) -> ZoneInfo: ...
+
+
+class Linking(Protocol):
+    """The same, for links."""
+
+    def url(self, path: str, **query: Any) -> str: ...
 
 
 class Templates:
@@ -51,6 +58,7 @@ class Templates:
             "duration": duration_text,
             "breakable": breakable,
             "marked": marked,
+            "with_jobs": with_jobs,
             "shortened": shortened,
             "span": span,
             "tree": tree.tree,
@@ -103,6 +111,17 @@ def marked(text: str) -> Markup:
         code(part) if number % 2 else escape(part) for number, part in enumerate(text.split("`"))
     ]
     return Markup("").join(parts)
+
+
+def with_jobs(text: Markup, view: Linking) -> Markup:
+    """Return a text in which the ids of jobs lead to their pages."""
+    parts = _ID.split(text)
+    return Markup("").join(
+        Markup('<a class="mono" href="{}">{}</a>').format(view.url(f"/jobs/{part}"), part)
+        if number % 2
+        else Markup(part)
+        for number, part in enumerate(parts)
+    )
 
 
 def clock_time(view: Zoned, at: datetime | None) -> str:

@@ -13,6 +13,7 @@ from rocketjob.store import Filter, Stored
 from rocketjob_contrib.mission_control.errors import BadRequest
 from rocketjob_contrib.mission_control.jobs import rows, searching, tabs, ticked
 from rocketjob_contrib.mission_control.jobs.box import box_of
+from rocketjob_contrib.mission_control.jobs.briefly import with_reasons
 from rocketjob_contrib.mission_control.jobs.suggestions import suggestions
 from rocketjob_contrib.mission_control.jobs.tabs import JobTab
 from rocketjob_contrib.mission_control.lists import COUNTED, Asked, Count, Found, asked_of
@@ -63,6 +64,8 @@ def find(view: View, tab: JobTab, asked: Asked) -> Found:
     indexed = tab.indexed if total.number > searching.LARGE and remark is None else None
     documents = _documents(tab, query, asked, indexed)
     shown = rows.rows_of(view, documents[: asked.size])
+    if tab.says_why:
+        shown = with_reasons(view, asked, shown)
     return Found(asked, shown, total, matching, len(documents) > asked.size, remark)
 
 
@@ -117,5 +120,6 @@ def _as_json(row: rows.Row) -> dict[str, Any]:
         "percent_complete": row.progress.percent,
         "workers": row.progress.workers,
         "throttled_by": row.text("throttled_by"),
+        "waits": row.waits and row.waits.text,
         "actions": [action.event for action in row.actions],
     }

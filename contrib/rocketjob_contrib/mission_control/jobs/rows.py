@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from rocketjob import Job
+from rocketjob.jobs.reasons import Reason
 from rocketjob.jobs.shown import class_name, load, problem_of
 from rocketjob.model.record import record_of
 from rocketjob.store import Stored
@@ -43,13 +44,18 @@ def fields_of(tab: JobTab) -> dict[str, int]:
 
 @attrs.frozen
 class Row:
-    """One job in a list."""
+    """One job in a list.
+
+    Attributes:
+        waits: why, where the list says so.
+    """
 
     job: Job
     stored: Stored
     now: datetime
     progress: Progress
     actions: tuple[Action, ...]
+    waits: Reason | None = None
 
     @property
     def id(self) -> str:

@@ -47,6 +47,7 @@ class JobTab:
         query: selects its jobs.
         counted: the key of its number in `Job.counts_by_state`; None: not counted.
         fields: what is read of each job for its columns, besides what every list needs.
+        says_why: whether each row says why its job waits.
         indexed: what its jobs have, so that an index of the plugin has them in their order.
     """
 
@@ -58,6 +59,7 @@ class JobTab:
     counted: str | None = None
     fields: tuple[str, ...] = ()
     indexed: Filter | None = None
+    says_why: bool = False
     empty: str = "There are no jobs here."
 
 
@@ -123,11 +125,12 @@ def _all_tabs() -> list[JobTab]:
                 RECORDS,
                 PRIORITY,
                 Column("queued_for", "Queued for", number=True),
-                THROTTLED,
+                Column("waits", "Why it waits"),
                 order=("priority", "_id"),  # as workers take them
             ),
             counted="queued_now",
             fields=("record_count", *holds.KEYS),
+            says_why=True,
             empty="Nothing is waiting: every job that is due has been started.",
         ),
         JobTab(
