@@ -33,8 +33,8 @@ from rocketjob_plugins.batch.slices import ORDER, reject_slices
 
 CANARY, BUDGET = "canary", "failure_budget"
 UNDONE = {"state": {"$in": ["queued", "running"]}}
-DECIDED_BY = ("canary_over", "failures_accepted")
-REFRESHED = ("canary_slices", "canary_end", "failure_budget", "record_count", *DECIDED_BY)
+DECIDED_BY = ("canary_over", "failure_budget", "failures_accepted")
+REFRESHED = ("canary_slices", "canary_end", "record_count", *DECIDED_BY)
 
 
 class BatchHolding(BatchLifecycle, abstract=True):
@@ -127,7 +127,7 @@ class BatchHolding(BatchLifecycle, abstract=True):
 
     def change_guard(self, changed: Iterable[str]) -> dict[str, Any]:
         guard = super().change_guard(changed)
-        if "held_by" in changed:  # nobody has approved since what it is held for was seen
+        if "held_by" in changed:  # nobody has decided otherwise since it was looked at
             stored = record_of(self).stored or {}
             guard |= {key: stored.get(key) for key in DECIDED_BY}
         return guard

@@ -9,6 +9,7 @@ from rocketjob_plugins.batch import Batch, mending
 from rocketjob_plugins.batch.checks import held_jobs
 from rocketjob_plugins.batch.holding import Failures, failures_of
 from rocketjob_plugins.batch.recovery import reclaim
+from rocketjob_plugins.batch.work import holding as watching
 
 
 class CanaryBatchJob(Batch, Job):
@@ -373,6 +374,29 @@ def test_while_the_input_is_uploaded_nothing_is_said_of_its_share(rocketjob):
         writer.extend(["a", "b"])
     job = worked(rocketjob, job)
     assert job.held_by == "failure_budget"
+
+
+def test_a_worker_does_not_hold_it_whose_budget_was_raised_this_moment(rocketjob):
+    job = uploaded("abc", BudgetBatchJob)
+    _open(job)
+    late = BudgetBatchJob.find(job.id)
+    job.update(failure_budget=0.9)
+    with pytest.raises(StateConflict):
+        late.hold("failure_budget", "too late")
+    assert job.reload().is_running
+
+
+def test_where_many_slices_have_failed_they_are_not_read_again_for_each(rocketjob, monkeypatch):
+    monkeypatch.setattr(watching, "PER_LOOK", 4)
+    looks = []
+    original = watching.BudgetWatch.is_over
+    monkeypatch.setattr(
+        watching.BudgetWatch, "is_over", lambda self: looks.append(1) or original(self)
+    )
+    fields = {"max_rejects": None, "failure_budget": 0.5, "throttle_running_workers": 1}
+    job = worked(rocketjob, uploaded(["bad"] * 12 + ["a"] * 8, BudgetBatchJob, **fields))
+    assert job.held_by == "failure_budget"
+    assert len(looks) == 8  # as it begins, and at 1, 2, 3, 4, 6, 8 and 11 that have failed
 
 
 def test_a_budget_that_is_set_while_it_runs_holds_it_at_the_next_slice(rocketjob):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from rocketjob.base.errors import StateConflict
 from rocketjob.worker import runner
 from rocketjob.worker.prepared import changed
@@ -15,23 +17,45 @@ if TYPE_CHECKING:
     from rocketjob_plugins.batch.model import BatchModel
     from rocketjob_plugins.batch.outcome.render import Outcome
 
+PER_LOOK = 200  # failed slices that are read for each of those that fail
 __tracebackhide__ = True  # an error is shown from the job's own code on
 
 
-def is_harmed(outcomes: Iterable[Outcome]) -> bool:
-    """Return whether a record has failed in some slices."""
-    return any(outcome.error is not None or outcome.rejected for outcome in outcomes)
-
-
-def over_budget(job: BatchModel, worker: Worker) -> bool:
-    """Hold a job of which too many records have failed; return whether that is so.
+@attrs.define
+class BudgetWatch:
+    """Holds a job of which too many records have failed, while one worker is at it.
 
     Not while its canary is in work, which ends soon by itself.
     """
-    if job.failure_budget is None or job.is_new:
-        return False
-    holding.refresh(job)
-    return not holding.in_canary(job) and _hold_over_budget(job, worker)
+
+    job: BatchModel
+    worker: Worker
+    _passed_over: int = 0
+
+    def is_over(self) -> bool:
+        """Look, before slices are taken; return whether the job is not to go on."""
+        job = self.job
+        if job.failure_budget is None or job.is_new:
+            return False
+        holding.refresh(job)
+        return not holding.in_canary(job) and _hold_over_budget(job, self.worker)
+
+    def is_over_after(self, outcomes: Iterable[Outcome]) -> bool:
+        """Look, once slices are stored, if something has failed in them.
+
+        Each look reads all slices that have failed: where those are many, not each time.
+        """
+        if self.job.failure_budget is None or not any(_is_harmed(each) for each in outcomes):
+            return False
+        self._passed_over += 1
+        if self._passed_over * PER_LOOK < self.job.input.count("failed"):
+            return False
+        self._passed_over = 0
+        return self.is_over()
+
+
+def _is_harmed(outcome: Outcome) -> bool:
+    return outcome.error is not None or bool(outcome.rejected)
 
 
 def is_held(job: BatchModel, worker: Worker) -> bool:

@@ -21,7 +21,7 @@ from rocketjob_plugins.batch.outcome.commit import add_statistics, store_outcome
 from rocketjob_plugins.batch.outcome.render import Outcome
 from rocketjob_plugins.batch.settings import within_reach
 from rocketjob_plugins.batch.slice import Slice
-from rocketjob_plugins.batch.work.holding import is_harmed, over_budget
+from rocketjob_plugins.batch.work.holding import BudgetWatch
 from rocketjob_plugins.batch.work.interruption import Interruption
 from rocketjob_plugins.batch.work.persist import Away, persistently
 from rocketjob_plugins.batch.work.records import SlicePerformer
@@ -59,10 +59,12 @@ class SliceWorker:
     _counted: dict[str, int] = attrs.field(factory=dict)
     _interruption: Interruption = attrs.field(init=False)
     _performer: SlicePerformer = attrs.field(init=False)
+    _budget: BudgetWatch = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._interruption = Interruption(self.job, self.worker)
         self._performer = SlicePerformer(self.job, self.worker, self._interruption)
+        self._budget = BudgetWatch(self.job, self.worker)
 
     def run(self) -> bool:
         """Process slices until there is none, the job is held, or something else goes first.
@@ -72,11 +74,11 @@ class SliceWorker:
         """
         try:
             begin_canary(self.job)
-            self._interruption.happened = over_budget(self.job, self.worker)
+            self._interruption.happened = self._budget.is_over()
             while True:
                 stored = self._pending
                 slices = self._held = self._store_and_claim()
-                if is_harmed(stored) and over_budget(self.job, self.worker):
+                if self._budget.is_over_after(stored):
                     self._interruption.happened = True  # what is claimed is released again
                 if not slices:
                     return not self._interruption.happened
