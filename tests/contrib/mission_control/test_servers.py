@@ -475,6 +475,24 @@ def test_W94_a_thread_dump_of_all_has_each_server_and_names_who_did_not_answer(a
     assert 2.0 <= asked[0] <= 4.0
 
 
+def test_P28_a_thread_dump_says_when_it_was_taken_and_is_a_file_too(asked):
+    made, job = server(), ServedJob.create()
+    here = at_work(job, 3 * 3600, threading.current_thread(), part=1041)
+    client, path = browser(), f"/servers/{made.id}/thread_dump"
+    url = "sftp://ada:hunter2@host/in"  # the line that is in the file
+    with answering(made, [here]):
+        page = client.post(path, data={"back": url})
+        assert f"Taken {now():%Y-%m-%d %H:%M:%S} UTC" in text_of(page)
+        assert [each["action"] for each in tags(page, "form", method="post")] == [path]
+        file = client.post(path, data={"as": "text", "reason": url})
+    assert 'filename="threads.txt"' in file.headers["content-disposition"]
+    assert file.headers["content-type"].startswith("text/plain")
+    assert file.text.startswith(f"Threads of web-1:10, {now():%Y-%m-%d %H:%M:%S} UTC\n")
+    assert f": ServedJob {job.id}, slice from record 1,041, for 3h\n" in file.text
+    assert "    " in file.text and "test_servers.py" in file.text
+    assert "hunter2" not in file.text
+
+
 def test_a_thread_dump_shows_no_more_threads_than_a_page_can_hold(asked, monkeypatch):
     made = server()
     monkeypatch.setattr(stacks_page, "MOST", 1)
