@@ -135,6 +135,7 @@ LOOKS = {
     ),
     *("batch download", "batch map", "rejects list", "rejects download", "servers work"),
     "check",
+    "web-password",
     *(
         "cron next",
         "schedule",

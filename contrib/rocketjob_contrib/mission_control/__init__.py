@@ -94,11 +94,14 @@ def register_indexes() -> dict[str, list[dict[str, Any]]]:
 
 @hookimpl
 def register_commands(cli: click.Group) -> None:
-    from rocketjob_contrib.mission_control.command import web  # both for start-up time
-    from rocketjob_contrib.mission_control.token_commands import web_tokens
+    from rocketjob_contrib.mission_control.command import (  # both for start-up time
+        web,
+        web_password,
+    )
+    from rocketjob_contrib.mission_control.token_commands import web_tokens  # likewise
 
-    cli.add_command(web)
-    cli.add_command(web_tokens)
+    for each in (web, web_password, web_tokens):
+        cli.add_command(each)
 
 
 @hookimpl

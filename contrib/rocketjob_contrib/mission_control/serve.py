@@ -19,22 +19,31 @@ from rocketjob.cli.session import store_line
 from rocketjob_contrib.mission_control.app import create_app
 from rocketjob_contrib.mission_control.security import is_loopback
 from rocketjob_contrib.mission_control.settings import WebSettings
+from rocketjob_contrib.mission_control.signing_in import Users
 
 
 def serve(
-    host: str, port: int, *, path: str = "", read_only: bool = False, title: str | None = None
+    host: str,
+    port: int,
+    *,
+    path: str = "",
+    read_only: bool = False,
+    title: str | None = None,
+    users: str | None = None,
 ) -> None:
     """Serve Mission Control until a signal ends it.
 
     Raises:
         Failure: others could reach it there, or the port is taken.
     """
-    if not is_loopback(host):
+    if users is None and not is_loopback(host):
         raise Failure(
-            f"{host} can be reached from elsewhere, and nobody has said who may use it: mount "
-            "Mission Control in an application with a login, see docs/web.md"
+            f"{host} can be reached from elsewhere, and nobody has said who may use it: give "
+            "--users, or mount Mission Control in an application with a login, see docs/web.md"
         )
-    app = application_at(path, WebSettings(read_only=read_only, title=title, home=None))
+    authorize = None if users is None else Users(users)
+    settings = WebSettings(authorize=authorize, read_only=read_only, title=title, home=None)
+    app = application_at(path, settings)
     listening = listen(host, port)
     with listening, _logging():
         address = _address(host, listening.getsockname()[1], path)

@@ -101,7 +101,7 @@ def test_every_page_can_be_looked_at_on_each_store(served, chromium):
             assert page.locator("h1").count() == 1, path
 
 
-def test_every_page_is_accessible_and_fits_the_screen(served, chromium):
+def test_P61_P62_every_page_is_accessible_and_fits_the_screen(served, chromium):
     """Pages that are made by one template are looked at once, and once where there are no rows."""
     faults, kinds = [], {}
     rendered = served.rendered()
@@ -165,7 +165,7 @@ def test_P19_P22_by_keyboard_the_word_being_typed_is_completed_and_a_class_jumpe
         assert page.evaluate("document.activeElement.id") == "jump"
 
 
-def test_a_page_follows_what_happens_and_keeps_what_you_have_begun(served, chromium):
+def test_P01_a_page_follows_what_happens_and_keeps_what_you_have_begun(served, chromium):
     with page_of(chromium) as page:
         page.goto(f"{served.address}/jobs/running")
         page.locator("#live-state[data-state]").wait_for()  # by the stream, or by asking
@@ -301,7 +301,7 @@ def test_the_stream_begins_however_late_its_script_arrives(served, chromium):
         page.locator("#live-state[data-state=live]").wait_for()
 
 
-def test_live_can_be_paused(served, chromium):
+def test_P02_live_can_be_paused(served, chromium):
     with page_of(chromium) as page:
         page.goto(f"{served.address}/jobs/paused")
         page.locator("#live-state[data-state]").click()
@@ -315,7 +315,7 @@ def test_live_can_be_paused(served, chromium):
         page.get_by_text("while it was paused").wait_for()
 
 
-def test_a_lost_connection_is_said_with_the_time_of_what_is_shown(served, chromium):
+def test_P02_a_lost_connection_is_said_with_the_time_of_what_is_shown(served, chromium):
     with page_of(chromium, quiet=False) as page:
         page.goto(f"{served.address}/jobs/running")
         page.locator("#live-state[data-state]").wait_for()  # by the stream, or by asking
@@ -406,7 +406,7 @@ def test_a_dialog_works_by_keyboard(served, chromium):
         assert not DemoMailJob.where(id=job.id)
 
 
-def test_of_two_tabs_one_wins_and_the_other_is_told(served, chromium):
+def test_P26_of_two_tabs_one_wins_and_the_other_is_told(served, chromium):
     job = DemoMailJob.failed().first()
     with page_of(chromium) as first, page_of(chromium) as second:
         for page in (first, second):
@@ -533,7 +533,7 @@ def test_shift_click_sorts_by_a_further_column(served, chromium):
         assert page.locator("th[aria-sort]").count() == 2
 
 
-def test_on_a_telephone_the_menu_opens_and_tables_are_cards(served, chromium):
+def test_P62_on_a_telephone_the_menu_opens_and_tables_are_cards(served, chromium):
     with page_of(chromium, 390) as page:
         page.goto(f"{served.address}/jobs/failed")
         assert not page.locator("#sections").is_visible()
@@ -545,7 +545,7 @@ def test_on_a_telephone_the_menu_opens_and_tables_are_cards(served, chromium):
         )
 
 
-def test_theme_and_time_zone_are_chosen_in_a_dialog(served, chromium):
+def test_P60_P65_theme_and_time_zone_are_chosen_in_a_dialog(served, chromium):
     with page_of(chromium) as page:
         page.goto(f"{served.address}/jobs/failed")
         page.click("a.look")

@@ -42,7 +42,7 @@ def rocketjob_command(*words, folder):
     [(("web",), "Nothing is running"), (("demo", "--web"), "DemoImportJob")],
     ids=["web", "demo"],
 )
-def test_one_command_leads_to_a_full_page(tmp_path, words, says):
+def test_P59_one_command_leads_to_a_full_page(tmp_path, words, says):
     process, address = rocketjob_command(*words, "--port", "0", folder=tmp_path)
     try:
         with urllib.request.urlopen(f"{address}jobs/running", timeout=60) as answer:

@@ -189,7 +189,7 @@ def test_pages_never_show_a_row_twice_though_all_sort_alike(rocketjob):
 @pytest.mark.parametrize(
     "path", ["/jobs", "/jobs/queued?q=job", "/jobs/running", "/dirmon_entries"]
 )
-def test_a_list_makes_few_calls_of_the_store(rocketjob, path):
+def test_P09_a_list_makes_few_calls_of_the_store(rocketjob, path):
     make(30)
     client = browser()
     with counted_calls() as calls:
@@ -197,7 +197,7 @@ def test_a_list_makes_few_calls_of_the_store(rocketjob, path):
     assert 0 < len(calls) <= 8, calls
 
 
-def test_counting_stops_where_nobody_reads_on():
+def test_P09_counting_stops_where_nobody_reads_on():
     assert str(Count.of(10_000)) == "10,000"
     assert str(Count.of(10_001)) == "10,000+"
     listing = Listing((Column("a", "A", "a"),), ("a",), ("a",))
