@@ -13,7 +13,8 @@ there are very many: see the hook `take_over`; `result.job` is that job then.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -74,24 +75,26 @@ class Preview:
     """What an action would do.
 
     Attributes:
-        matching: how many jobs match.
-        by_state: those of them whose state allows it.
+        by_state: how many of the jobs that match are in which state, if that allows it.
         by_class: the same jobs.
+        matching: how many match in all; None where they were not counted.
+        is_all: whether all were counted; else there are more.
     """
 
-    matching: int
     by_state: dict[str, int]
     by_class: dict[str, int]
+    matching: int | None = None
+    is_all: bool = True
 
     @property
     def count(self) -> int:
-        """How many it would be done to."""
+        """How many it would be done to, or at least."""
         return sum(self.by_state.values())
 
     @property
     def left_alone(self) -> int:
-        """How many match, but are in a state that does not allow it."""
-        return max(0, self.matching - self.count)
+        """How many match, but are in a state that does not allow it, as far as is known."""
+        return max(0, (self.matching or 0) - self.count)
 
 
 @attrs.frozen(kw_only=True)
@@ -151,19 +154,36 @@ class BulkAction:
         """Return the filter of those that match whose state allows the action."""
         return {"$and": [self.matching(), allowing(self.event, self.at)]}
 
-    def preview(self) -> Preview:
-        """Count what it would be done to."""
-        store, possible = context.current().store, self.possible()
-        classes: dict[str, int] = {}
-        for name, number in store.count_by(COLLECTION, "_type", possible).items():
-            shown = stored_names(str(name))[0]  # the class may have been renamed
-            classes[shown] = classes.get(shown, 0) + number
-        states = store.count_by(COLLECTION, "state", possible)
-        return Preview(
-            matching=Job.collection().count_documents(self.matching()),
-            by_state={str(state): number for state, number in _most_first(states)},
-            by_class=dict(_most_first(classes)),
+    def preview(self, seconds: float | None = None) -> Preview:
+        """Count what it would be done to, of the jobs that there are now.
+
+        Args:
+            seconds: after which it is not gone on with; None: all are counted, which may take
+                long where no index has what is asked for.
+        """
+        store = context.current().store
+        # Nothing is later than now: so nothing is asked that the index of claims does not have.
+        possible = {"$and": [self.filter, allowing(self.event, self.at)]}
+        if seconds is not None:
+            return self._counted_in(seconds, possible)
+        return _preview(
+            store.count_by(COLLECTION, "state", possible),
+            store.count_by(COLLECTION, "_type", possible),
+            matching=Job.collection().count_documents(self.filter),
         )
+
+    def _counted_in(self, seconds: float, possible: Filter) -> Preview:
+        """Count one by one, until the time is up."""
+        states: Counter[Any] = Counter()
+        classes: Counter[Any] = Counter()
+        until, is_all = clock.monotonic() + seconds, True
+        for stored in Job.collection().find(possible, {"_type": 1, "state": 1}):
+            if clock.monotonic() > until:
+                is_all = False
+                break
+            states[str(stored.get("state"))] += 1
+            classes[str(stored.get("_type"))] += 1
+        return _preview(states, classes, is_all=is_all)
 
     # --- one job -----------------------------------------------------------------------------
 
@@ -225,18 +245,30 @@ class BulkAction:
         job: Job | None = context.current().plugins.first("take_over", action=self, count=count)
         return job
 
-    def do_at_once(self, count: int, may: May | None = None) -> Iterator[Outcome]:
+    def ids(self, at_most: int = 0) -> list[ObjectId]:
+        """Return the ids of the jobs that it is possible for, in their order.
+
+        Args:
+            at_most: only the first ones; 0 for all.
+        """
+        order = [("_id", 1)]
+        found = Job.collection().find(self.possible(), {"_id": 1}, sort=order, limit=at_most)
+        return [stored["_id"] for stored in found]
+
+    def do_at_once(
+        self, count: int, may: May | None = None, ids: Iterable[ObjectId] | None = None
+    ) -> Iterator[Outcome]:
         """Do it to all of them, here and now; yield what becomes of each, the oldest first.
 
         Args:
             count, may: see `hand_over`, `do_to`.
+            ids: of the jobs, if they have been looked for.
         """
         after = {"count": count, "filter": typed_json.dumps(self.filter)}
         after |= {} if self.priority is None else {"priority": self.priority}
         deeds.record(f"bulk {self.event}", "jobs", after=after)
         jobs, possible = Job.collection(), self.possible()
-        ids = [each["_id"] for each in jobs.find(possible, {"_id": 1}, sort=[("_id", 1)])]
-        for id in ids:
+        for id in self.ids() if ids is None else ids:
             stored = jobs.find_one({"$and": [{"_id": id}, possible]})
             yield gone(id) if stored is None else self.do_to(stored, may)
 
@@ -346,7 +378,15 @@ def of_event(name: str) -> Filter:
     return {"$or": [{"_type": {"$in": c}, **event.clause()} for event, c in classes.items()]}
 
 
-def _most_first(counts: dict[Any, int]) -> list[tuple[Any, int]]:
+def _preview(states: Mapping[Any, int], types: Mapping[Any, int], **more: Any) -> Preview:
+    classes: Counter[str] = Counter()
+    for name, number in types.items():
+        classes[stored_names(str(name))[0]] += number  # the class may have been renamed
+    by_state = {str(state): number for state, number in _most_first(states)}
+    return Preview(by_state=by_state, by_class=dict(_most_first(classes)), **more)
+
+
+def _most_first(counts: Mapping[Any, int]) -> list[tuple[Any, int]]:
     return sorted(counts.items(), key=lambda each: (-each[1], str(each[0])))
 
 

@@ -10,6 +10,7 @@ from rocketjob import Job, before
 from rocketjob.base import clock
 from rocketjob.testing import sandbox
 from rocketjob_contrib.mission_control import Policy
+from rocketjob_contrib.mission_control.jobs import bulk as web_bulk
 from rocketjob_plugins import audit
 from rocketjob_plugins.bulk import BulkActionJob
 from support.web import as_role, browser, counted_calls, links, tags, text_of
@@ -298,6 +299,16 @@ def test_nothing_that_matches_is_said(rocketjob):
     assert "Retry: nothing was done" in said(client, answer)
 
 
+def test_P09_a_preview_that_no_index_has_stops_after_a_moment_and_says_so(rocketjob, monkeypatch):
+    jobs, client = failed(rocketjob, 3), browser()
+    monkeypatch.setattr(web_bulk, "SECONDS", -1.0)
+    page = asked(client, q="class:WebBulkJob")
+    text = text_of(page)
+    assert "Retry 0+ jobs?" in text and "there are more than these" in text
+    assert "Retry: 3 done" in said(client, client.post(PATH, data=posted(page)))
+    assert all(job.reload().is_queued for job in jobs)
+
+
 # --- who may -------------------------------------------------------------------------------------
 
 
@@ -351,7 +362,7 @@ def test_P24_over_the_limit_a_job_does_it_whose_page_shows_how_far_it_is(few):
     (job,) = BulkActionJob.all()
     assert answer.headers["location"].endswith(f"/jobs/{job.id}")
     assert (job.login, job.only_of, job.reason, job.via) == ("ada", "ada", "disk", "web")
-    assert "a job does it to 3 jobs" in said(client, answer)
+    assert "Retry: a job does it" in said(client, answer)
     few.work_off(1)
     assert eq(job.reload().result, {"done": 2, "skipped": 0, "refused": 1, "failed": 1})
     with counted_calls() as calls:

@@ -81,8 +81,9 @@ RESOURCES: dict[str, Schema] = {
     "BulkPreview": resource(
         event=TEXT,
         at=TIME,
-        matching=WHOLE,
+        matching=maybe(WHOLE),
         count=WHOLE,
+        is_all=FLAG,
         left_alone=WHOLE,
         refused=WHOLE,
         by_state=_COUNTS,

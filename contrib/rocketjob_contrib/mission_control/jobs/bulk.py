@@ -10,13 +10,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import attrs
+from bson import ObjectId
 from starlette.responses import Response
 
 import rocketjob
 from rocketjob import Job
 from rocketjob.application import current
 from rocketjob.base.log import Logger
-from rocketjob.base.text import counted
 from rocketjob.jobs.bulk import (
     DONE,
     FAILED,
@@ -38,6 +38,7 @@ from rocketjob_contrib.mission_control.jobs.ticked import (
     wanted,
     whose,
 )
+from rocketjob_contrib.mission_control.lists import Count
 from rocketjob_contrib.mission_control.templating import shortened
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 log = Logger("rocketjob.web")
 PATH = "/jobs/bulk"
 WORD = "DESTROY"
+SECONDS = 0.7  # that what no index has is looked for, in a preview
 MANY = 1_000  # that are judged one by one, where no plugin says how many are done at once
 TOLD = 3  # reasons in a message
 LONGEST = 150  # characters of one
@@ -78,15 +80,9 @@ class Plan:
     at_once: bool
 
     @property
-    def count(self) -> int:
+    def count(self) -> Count:
         """How many jobs it would be done to."""
-        return self.preview.count - self.refused
-
-    @property
-    def expected(self) -> int:
-        """How many jobs were possible when it was previewed, those that are refused included."""
-        shown = self.wanted.shown
-        return self.preview.count if shown is None else shown + self.refused
+        return Count(self.preview.count - self.refused, more=not self.preview.is_all)
 
     @property
     def does(self) -> str:
@@ -96,71 +92,92 @@ class Plan:
     @property
     def word(self) -> str | None:
         """The word that has to be typed."""
-        return WORD if self.action.event == "destroy" and self.count > 1 else None
+        return word_for(self.action, self.count.number)
+
+
+def word_for(action: BulkAction, count: int) -> str | None:
+    """Return the word that has to be typed before something is done to so many jobs."""
+    return WORD if action.event == "destroy" and count > 1 else None
 
 
 def ask_first(view: View) -> Response:
     """Say what an action would be done to, and ask whether that is meant."""
     ids = view.request.query_params.getlist("id")
-    return _asked(view, plan(view, wanted(view, view.query, ids)))
+    return _asked(view, wanted(view, view.query, ids))
 
 
 def do(view: View) -> Response:
     """Do it to what the preview has counted, here or by a job of its own."""
     asked = wanted(view, view.form, view.form.all("id"))
     priority = None if asked.action is not PRIORITY else _number(view.form.get("priority", ""))
-    made = plan(view, asked, priority)
-    title = asked.action.title
-    if not made.count:
+    action, title = action_of(view, asked, priority), asked.action.title
+    ids = first_of(view, action)
+    if not ids:
         view.say("warning", f"{title}: nothing was done. There is no such job any more")
-        return view.go(_back(view, made))
-    typed = asking.Action(name=made.action.event, title=title, icon="", word=made.word)
+        return view.go(_back(view, asked))
+    word = word_for(action, len(ids))
+    typed = asking.Action(name=action.event, title=title, icon="", word=word)
     if problem := asking.typed_wrongly(view, typed):
-        return _asked(view, made, problem)
-    job, outcomes = carry_out(view, made)
+        return _asked(view, asked, problem)
+    count = len(ids) if asked.shown is None else asked.shown
+    job, outcomes = carry_out(view, asked, action, ids, count)
     if job is not None:
-        text = (
-            f"{title}: a job does it to {counted(made.count, 'job')}, and says here how far it is"
-        )
-        view.say("success", text)
+        view.say("success", f"{title}: a job does it, and says here how far it is")
         return view.go(f"/jobs/{job.id}")
-    _tell(view, title, outcomes, made.expected)
-    return view.go(_back(view, made))
+    _tell(view, title, outcomes, count)
+    return view.go(_back(view, asked))
 
 
-def carry_out(view: View, plan: Plan) -> tuple[Job | None, list[Outcome]]:
-    """Do it, or have a job do it; return that job, or what became of each."""
-    job = None if plan.at_once else plan.action.hand_over(plan.expected)
+def first_of(view: View, action: BulkAction) -> list[ObjectId]:
+    """Return the ids of the jobs; where a job is to do it, of one more than is done at once.
+
+    Raises:
+        BadRequest: these are too many for rules of the application's own.
+    """
+    ids = action.ids(at_most=_at_once() + 1)
+    if len(ids) > _at_once() and is_judged_by_job(view.site.policy):
+        raise _too_many()
+    return ids
+
+
+def carry_out(
+    view: View, asked: Wanted, action: BulkAction, ids: list[ObjectId], count: int
+) -> tuple[Job | None, list[Outcome]]:
+    """Do it, or have a job do it; return that job, or what became of each.
+
+    Args:
+        ids: see `first_of`.
+        count: how many were previewed.
+    """
+    job = action.hand_over(max(count, len(ids))) if len(ids) > _at_once() else None
     log.info(
         "many jobs are changed by hand",
-        action=plan.action.event,
-        count=plan.count,
+        action=action.event,
+        count=count,
         login=view.identity.login or "",
         job_id=str(job.id) if job else "",
     )
     forget_counts(view)
     if job is not None:
         return job, []
-    may = _judge(view, plan.wanted)
-    return None, list(plan.action.do_at_once(plan.expected, may))
+    return None, list(action.do_at_once(count, _judge(view, asked), ids))
 
 
-def _back(view: View, plan: Plan) -> str:
-    return view.back(plan.wanted.tab.path)
+def _back(view: View, asked: Wanted) -> str:
+    return view.back(asked.tab.path)
 
 
-def plan(view: View, asked: Wanted, priority: int | None = None) -> Plan:
-    """Return what an action would come to.
+def action_of(view: View, asked: Wanted, priority: int | None = None) -> BulkAction:
+    """Return what is to be done, by whoever looks.
 
     Args:
         priority: that is to be set; None: it is not known yet.
 
     Raises:
         Forbidden: whoever looks may do it to no job.
-        BadRequest: these are too many, or what was searched for cannot be understood.
+        BadRequest: what was searched for cannot be understood.
     """
-    owner = whose(view, asked.permission)
-    by_job = is_judged_by_job(view.site.policy)
+    owner, by_job = whose(view, asked.permission), is_judged_by_job(view.site.policy)
     if owner == NOBODY and not by_job:
         raise view.refusal(asked.permission)
     more: dict[str, Any] = {"at": asked.at}
@@ -168,16 +185,29 @@ def plan(view: View, asked: Wanted, priority: int | None = None) -> Plan:
         more["priority"] = 50 if priority is None else priority
     if owner is not None and not by_job:
         more["only_of"] = owner
-    action = BulkAction.on(asked.query(view), asked.action.event, **more)
-    preview = action.preview()
-    at_once = preview.count <= _at_once()
+    return BulkAction.on(asked.query(view), asked.action.event, **more)
+
+
+def plan(view: View, asked: Wanted) -> Plan:
+    """Return what an action would come to.
+
+    Raises:
+        Forbidden, BadRequest: see `action_of`, `first_of`.
+    """
+    action, by_job = action_of(view, asked), is_judged_by_job(view.site.policy)
+    preview = action.preview(SECONDS if asked.text else None)
+    at_once = preview.is_all and preview.count <= _at_once()
     if by_job and not at_once:
-        raise BadRequest(
-            f"These are {preview.count:,} jobs. The application has its own rules for who may do "
-            f"what, by which at most {_at_once():,} are judged at a time: search for fewer"
-        )
+        raise _too_many()
     refused = _refused(view, asked, action, by_job)
     return Plan(wanted=asked, action=action, preview=preview, refused=refused, at_once=at_once)
+
+
+def _too_many() -> BadRequest:
+    return BadRequest(
+        "The application has rules of its own for who may do what, by which at most "
+        f"{_at_once():,} are judged at a time: search for fewer"
+    )
 
 
 def _refused(view: View, asked: Wanted, action: BulkAction, by_job: bool) -> int:
@@ -211,10 +241,10 @@ def _number(text: str) -> int:
     return number
 
 
-def _asked(view: View, plan: Plan, problem: str | None = None) -> Response:
-    status = 200 if problem is None else 422
-    back = _back(view, plan)
-    return view.render("jobs/bulk.html", status, plan=plan, path=PATH, back=back, problem=problem)
+def _asked(view: View, asked: Wanted, problem: str | None = None) -> Response:
+    status, made = 200 if problem is None else 422, plan(view, asked)
+    values = {"plan": made, "path": PATH, "back": _back(view, asked), "problem": problem}
+    return view.render("jobs/bulk.html", status, **values)
 
 
 def _tell(view: View, title: str, outcomes: list[Outcome], count: int) -> None:

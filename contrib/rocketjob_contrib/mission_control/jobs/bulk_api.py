@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
+from rocketjob import Job
 from rocketjob.application import current
 from rocketjob.base import clock
-from rocketjob.jobs.bulk import WORDS, Outcome, counted_by_word
+from rocketjob.jobs.bulk import WORDS, BulkAction, counted_by_word
 from rocketjob_contrib.mission_control.api import cursors
 from rocketjob_contrib.mission_control.api.operations import PAGED, Operation, operation
 from rocketjob_contrib.mission_control.api.problems import Fault, Problem, invalid
@@ -25,7 +26,6 @@ from rocketjob_contrib.mission_control.api.schemas import (
     whole,
 )
 from rocketjob_contrib.mission_control.jobs import actions, bulk, tabs
-from rocketjob_contrib.mission_control.jobs.bulk import Plan
 from rocketjob_contrib.mission_control.jobs.finding import job_in_path
 from rocketjob_contrib.mission_control.jobs.ticked import PRIORITY, Wanted
 from rocketjob_contrib.mission_control.lists import LONGEST_SEARCH, SIZES
@@ -93,7 +93,8 @@ def preview(view: ApiView) -> Response:
             "event": plan.action.event,
             "at": plan.action.at,
             "matching": plan.preview.matching,
-            "count": plan.count,
+            "count": plan.preview.count,
+            "is_all": plan.preview.is_all,
             "left_alone": plan.preview.left_alone,
             "refused": plan.refused,
             "by_state": plan.preview.by_state,
@@ -105,28 +106,32 @@ def preview(view: ApiView) -> Response:
 
 def do(view: ApiView) -> Response:
     """Do it to what the preview has counted."""
-    sent = view.body
-    plan = bulk.plan(view, _wanted(sent), sent.get("priority"))
-    _check(plan, sent)
-    if not plan.count:
-        return view.json(_done(view, plan, None, []))
-    return view.json(_done(view, plan, *bulk.carry_out(view, plan)))
+    sent, asked = view.body, _wanted(view.body)
+    if asked.action is PRIORITY and "priority" not in sent:
+        raise invalid([Fault("#/priority", "is missing")])
+    action = bulk.action_of(view, asked, sent.get("priority"))
+    _check(action, asked)
+    ids = bulk.first_of(view, action)
+    count = len(ids) if asked.shown is None else asked.shown
+    job, outcomes = bulk.carry_out(view, asked, action, ids, count) if ids else (None, [])
+    counts = counted_by_word(outcomes, count) if job is None else None
+    done = [_result(each.id, each.name, each.word, view.quoted(each.text)) for each in outcomes]
+    id = None if job is None else str(job.id)
+    return view.json({"job": id, "count": count, "counts": counts, "results": done})
 
 
-def _check(plan: Plan, sent: Mapping[str, Any]) -> None:
+def _check(action: BulkAction, asked: Wanted) -> None:
     """Refuse what was not looked at before, where it cannot be taken back.
 
     Raises:
         Problem: there are more jobs than were seen, or nobody has said how many those were.
     """
-    seen = plan.wanted.shown
-    if plan.action.event == "destroy" and seen is None and "ids" not in sent:
-        why = "must say how many jobs there are by `GET /jobs/bulk?event=destroy`"
-        raise invalid([Fault("#/count", why)])
-    if seen is not None and plan.count > seen:
-        raise Problem(409, f"There are {plan.count:,} jobs, not {seen:,}: nothing was done")
-    if plan.wanted.action is PRIORITY and "priority" not in sent:
-        raise invalid([Fault("#/priority", "is missing")])
+    if asked.shown is None:
+        if action.event == "destroy" and asked.ticks is None:
+            why = "must say how many jobs there are by `GET /jobs/bulk?event=destroy`"
+            raise invalid([Fault("#/count", why)])
+    elif Job.collection().count_documents(action.possible(), limit=asked.shown + 1) > asked.shown:
+        raise Problem(409, f"There are more than {asked.shown:,} jobs: nothing was done")
 
 
 def _wanted(sent: Mapping[str, Any]) -> Wanted:
@@ -157,18 +162,6 @@ def _moment(text: str | None) -> datetime:
         return min(now, clock.to_utc(datetime.fromisoformat(text)))
     except (ValueError, OverflowError):
         raise invalid([Fault("#/at", "must be a time, such as 2026-01-31T08:00:00Z")]) from None
-
-
-def _done(view: ApiView, plan: Plan, job: Any, outcomes: list[Outcome]) -> dict[str, Any]:
-    counts = counted_by_word(outcomes, plan.expected) if job is None else None
-    return {
-        "job": None if job is None else str(job.id),
-        "count": plan.count,
-        "counts": counts,
-        "results": [
-            _result(each.id, each.name, each.word, view.quoted(each.text)) for each in outcomes
-        ],
-    }
 
 
 def _result(id: Any, name: str | None, word: str, why: str | None) -> dict[str, Any]:
