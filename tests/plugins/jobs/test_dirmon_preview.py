@@ -3,19 +3,22 @@
 import json
 import os
 import re
+from datetime import timedelta
 
 import pytest
 from click.testing import CliRunner
 
-from rocketjob import Job, hookimpl, now
+from rocketjob import Job, field, hookimpl, now
 from rocketjob.cli import make_cli
 from rocketjob.server.server import Server
 from rocketjob.server.subscribers import QuestionSubscriber
 from rocketjob.testing import sandbox
+from rocketjob_contrib.mission_control import Policy
+from rocketjob_plugins import audit
 from rocketjob_plugins.dirmon import Defer, DirmonEntry, DirmonJob, Refuse, Take, preview
 from rocketjob_plugins.dirmon.intake import DirmonFile
 from support.questions import answer_at_once, hear_while_waiting
-from support.web import as_role, browser, links, text_of
+from support.web import as_role, browser, links, tags, text_of
 
 
 class PreviewedJob(Job):
@@ -334,3 +337,115 @@ def test_a_page_without_anybody_to_ask_says_so_and_who_may_not_look_is_not_offer
 def _followed(client, id):
     client.get(f"/dirmon_entries/{id}/preview")
     return client.get("/dirmon_entries")
+
+
+# --- before it is stored -------------------------------------------------------------------------
+
+
+class PreviewedSecretJob(PreviewedJob):
+    account: int
+    pin: str | None = field(default=None, encrypted=True, user_editable=True)
+
+
+def drafted(folder, entry_id="", **values):
+    values = {"pattern": f"{folder}/*.csv", "job_class_name": "PreviewedJob", **values}
+    return preview.preview(entry_id, draft=values)
+
+
+def test_P41_what_was_typed_is_looked_at_and_not_stored(folder):
+    (folder / "a.csv").write_text("x")
+    (folder / "b.txt").write_text("xyz")
+    said = drafted(folder)
+    (row,) = said["files"]
+    assert (os.path.basename(row["path"]), row["size"], row["action"]) == ("a.csv", 1, "wait")
+    assert abs(now() - row["changed_at"]) < timedelta(minutes=5)
+    made = entry(folder)
+    said = drafted(folder, str(made.id), pattern=f"{folder}/*.txt")
+    assert [os.path.basename(row["path"]) for row in said["files"]] == ["b.txt"]
+    assert said["problems"] == [] and DirmonEntry.count() == 1
+    assert made.reload().pattern.endswith("*.csv")
+
+
+def test_P41_what_is_wrong_with_it_is_said_as_a_scan_would(folder, tmp_path):
+    said = drafted(folder, job_class_name="NoSuchClass", archive_directory="", state="enabled")
+    assert any("NoSuchClass" in each for each in said["problems"])
+    assert "archive_directory: is required" in str(said["problems"])
+    assert "nowhere" in str(drafted(tmp_path / "nowhere")["problems"])
+    assert drafted(folder, pattern="")["files"] == []
+
+
+def test_P41_what_is_encrypted_is_sent_so(folder):
+    from rocketjob_plugins.encryption import keys
+
+    with sandbox(encryption_keys=[keys.new_key("k")]):
+        typed = {"account": 7, "pin": "4711"}
+        draft = {"job_class_name": "PreviewedSecretJob", "properties": typed, "name": "acme"}
+        sent = preview._sent(DirmonEntry(pattern="", job_class_name=""), draft)
+        assert "4711" not in str(sent) and "name" not in sent
+        assert preview.preview("", draft={**sent, "pattern": f"{folder}/*"})["problems"] == []
+
+
+def form_values(folder, pattern="*.csv", **values):
+    values = {"pattern": f"{folder}/{pattern}", "job_class_name": "PreviewedJob", **values}
+    return {f"field.{name}": text for name, text in values.items()}
+
+
+def test_P41_the_form_that_creates_an_entry_shows_what_matches_before_anything_is_stored(
+    asked, folder
+):
+    (folder / "<b>.csv").write_text("x")
+    (folder / "folder.csv").mkdir()
+    client = as_role("dirmon")
+    assert tags(client.get("/dirmon_entries/new"), "button", name="preview")
+    with answering(server("web-1:1")):
+        page = client.post("/dirmon_entries", data=form_values(folder) | {"preview": "files"})
+    said = text_of(page)
+    assert page.status_code == 200 and "Matches now" in said and "web-1:1" in said
+    assert "2 files: 1 waiting for a later scan, 1 passed over" in said
+    assert preview.NEW in said and "it is a directory" in said
+    assert "<b>.csv" not in page.text and "<b>.csv" in said
+    assert tags(page, "input", value=f"{folder}/*.csv")  # what was typed is still there
+    assert DirmonEntry.count() == 0 and list(audit.records()) == []
+
+
+def test_P41_so_does_the_form_that_changes_one(asked, folder):
+    (folder / "a.csv").write_text("x")
+    (folder / "b.txt").write_text("x")
+    made = entry(folder)
+    data = form_values(folder, "*.txt") | {"preview": "files"}
+    data |= {a["name"]: a["value"] for a in tags(opened(made), "input", type="hidden")}
+    del data["field.job_class_name"]
+    with answering(server("web-1:1")):
+        page = as_role("dirmon").post(f"/dirmon_entries/{made.id}", data=data)
+    assert page.status_code == 200 and "b.txt" in text_of(page) and "a.csv" not in text_of(page)
+    assert made.reload().pattern.endswith("*.csv") and list(audit.records()) == []
+
+
+def opened(made):
+    return as_role("dirmon").get(f"/dirmon_entries/{made.id}/edit")
+
+
+def test_P41_a_form_that_is_not_filled_in_is_previewed_with_what_is_missing(asked, folder):
+    client = as_role("dirmon")
+    with answering(server("web-1:1")):
+        page = client.post("/dirmon_entries", data={"preview": "files"})
+    assert page.status_code == 200 and "no file matches" in text_of(page).lower()
+    assert "is required" in text_of(page)
+    assert "No server is running" not in text_of(page)
+    Server.delete_all()
+    page = client.post("/dirmon_entries", data=form_values(folder) | {"preview": "files"})
+    assert "No server is running" in text_of(page)
+
+
+def test_P41_whoever_may_not_preview_is_not_offered_it(asked, folder):
+    client = as_role("dirmon", policy=NoPreviews)
+    assert not tags(client.get("/dirmon_entries/new"), "button", name="preview")
+    page = client.post("/dirmon_entries", data=form_values(folder) | {"preview": "files"})
+    assert page.status_code == 403
+
+
+class NoPreviews(Policy):
+    """Nobody looks into folders."""
+
+    def may(self, identity, permission, target=None):
+        return permission != "entries.preview" and super().may(identity, permission, target)

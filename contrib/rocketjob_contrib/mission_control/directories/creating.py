@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
 from rocketjob.base.errors import RocketJobError
-from rocketjob_contrib.mission_control.directories import form
+from rocketjob_contrib.mission_control.directories import form, preview_page
 from rocketjob_contrib.mission_control.directories.actions import note
 from rocketjob_contrib.mission_control.directories.finding import called
 from rocketjob_contrib.mission_control.directories.form import EntryForm, read_form
@@ -59,6 +59,9 @@ def _create(view: View, entry: DirmonEntry, original: DirmonEntry | None = None)
         problem = form.class_problem(name)
         errors = {"job_class_name": [problem]} if problem else {}
         return _render(view, form.with_messages(filled, errors), original)
+    previewed = preview_page.of_form(view, entry, values)
+    if previewed is not None:
+        return _render(view, filled, original, previewed=previewed)
     if filled.has_errors:
         return _render(view, filled, original, 422)
     try:
@@ -74,7 +77,11 @@ def _create(view: View, entry: DirmonEntry, original: DirmonEntry | None = None)
 
 
 def _render(
-    view: View, filled: EntryForm, original: DirmonEntry | None = None, status: int = 200
+    view: View,
+    filled: EntryForm,
+    original: DirmonEntry | None = None,
+    status: int = 200,
+    previewed: dict[str, Any] | None = None,
 ) -> Response:
     return view.render(
         "directories/form.html",
@@ -86,4 +93,5 @@ def _render(
         post=f"/dirmon_entries/{original.id}/replicate" if original else "/dirmon_entries",
         back=f"/dirmon_entries/{original.id}" if original else "/dirmon_entries",
         entry=None,
+        previewed=previewed,
     )

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from starlette.responses import Response
 
 from rocketjob.base.errors import NotFound, RocketJobError
 from rocketjob.jobs.steering import Overtaken, edit
-from rocketjob_contrib.mission_control.directories import form
+from rocketjob_contrib.mission_control.directories import form, preview_page
 from rocketjob_contrib.mission_control.directories.actions import note
 from rocketjob_contrib.mission_control.directories.finding import called
 from rocketjob_contrib.mission_control.directories.form import EntryForm, form_of, read_form
@@ -33,6 +33,9 @@ def save(view: View) -> Response:
     entry: DirmonEntry = view.target
     page = f"/dirmon_entries/{entry.id}"
     filled, values = read_form(view, entry, view.form, with_class=False)
+    previewed = preview_page.of_form(view, entry, values)
+    if previewed is not None:
+        return _render(view, entry, filled, previewed=previewed)
     if filled.is_stale or filled.has_errors:
         return _render(view, entry, filled, 409 if filled.is_stale else 422)
     name = called(entry)
@@ -61,7 +64,13 @@ def _overtaken(view: View) -> Response:
     return _render(view, entry, attrs.evolve(filled, problems=problems), 409)
 
 
-def _render(view: View, entry: DirmonEntry, filled: EntryForm, status: int = 200) -> Response:
+def _render(
+    view: View,
+    entry: DirmonEntry,
+    filled: EntryForm,
+    status: int = 200,
+    previewed: dict[str, Any] | None = None,
+) -> Response:
     page = f"/dirmon_entries/{entry.id}"
     return view.render(
         "directories/form.html",
@@ -73,4 +82,5 @@ def _render(view: View, entry: DirmonEntry, filled: EntryForm, status: int = 200
         post=page,
         back=page,
         entry=entry,
+        previewed=previewed,
     )
