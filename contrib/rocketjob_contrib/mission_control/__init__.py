@@ -34,6 +34,7 @@ from rocketjob_contrib.mission_control import hookspecs
 if TYPE_CHECKING:
     import click
 
+    from rocketjob.base.settings import Setting
     from rocketjob_contrib.mission_control.access import Identity, Permission, Policy
     from rocketjob_contrib.mission_control.app import create_app
     from rocketjob_contrib.mission_control.panels import Panel
@@ -90,6 +91,13 @@ def register_indexes() -> dict[str, list[dict[str, Any]]]:
     from rocketjob_contrib.mission_control import indexes, tokens
 
     return {Job.collection_name: [indexes.ENDED], tokens.COLLECTION: [tokens.INDEX]}
+
+
+@hookimpl
+def register_settings() -> list[Setting[Any]]:
+    from rocketjob_contrib.mission_control import own_paths  # for start-up time
+
+    return [own_paths.VIEWS]
 
 
 @hookimpl

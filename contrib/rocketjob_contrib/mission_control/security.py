@@ -15,9 +15,6 @@ from rocketjob_contrib.mission_control.routes import SAFE
 CANNOT_STREAM = "rocketjob.cannot_stream"
 """The key of a scope in which a host says that a stream would hold one of its few threads."""
 _HOST = re.compile(r"(\[(?P<v6>[0-9a-f:.]+)\]|(?P<name>[a-z0-9.-]+))(:[0-9]*)?")
-_OURS = re.compile(r"/(?!/)[^\\\x00-\x1f\x7f]*")
-"""A path below ours: browsers take two slashes for another site, also with a tab between, and a
-slash with a backslash."""
 OF_PROXIES = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip")
 SOURCES = (
     "default-src 'none'",
@@ -80,11 +77,6 @@ def is_cross_site(method: str, headers: Headers) -> bool:
         return False
     host = headers.get("host", "").lower()
     return not host or origin.lower().partition("://")[2] != host
-
-
-def is_own_path(text: str) -> bool:
-    """Return whether a text is a path below ours, with or without parameters."""
-    return _OURS.fullmatch(text) is not None
 
 
 def is_from_script(headers: Any) -> bool:

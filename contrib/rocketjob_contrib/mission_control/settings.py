@@ -11,7 +11,7 @@ import attrs
 
 from rocketjob.base.settings import time_zone
 from rocketjob_contrib.mission_control.access import Policy
-from rocketjob_contrib.mission_control.security import is_own_path
+from rocketjob_contrib.mission_control.own_paths import paths_by_name
 
 Authorize = Callable[[Any], Any]
 """Called with a request, it returns who asks: see `WebSettings.authorize`."""
@@ -24,10 +24,11 @@ def _zone(settings: Any, attribute: Any, value: str) -> None:
         raise ValueError(f"time_zone {error}") from None
 
 
-def _paths(settings: Any, attribute: Any, views: Mapping[str, str]) -> None:
-    for name, path in views.items():
-        if not is_own_path(path):
-            raise ValueError(f"views: {name} must be a path such as /jobs/failed, not {path!r}")
+def _views(settings: Any, attribute: Any, value: Mapping[str, str]) -> None:
+    try:
+        paths_by_name(value)
+    except ValueError as error:
+        raise ValueError(f"views {error}") from None
 
 
 @attrs.frozen(kw_only=True)
@@ -49,7 +50,8 @@ class WebSettings:
         home: where the entry Home leads to; None leaves it out.
         time_zone: of all times, until somebody chooses another.
         views: of lists that everybody has, by their names: the path of each below the mount path,
-            such as `{"Failed imports": "/jobs/failed?q=class:ImportJob"}`.
+            such as `{"Failed imports": "/jobs/failed?q=class:ImportJob"}`; besides those of the
+            setting `web.views`.
         secret: signs the messages that are shown after an action. Set the same in each process
             where several serve one site; otherwise made when the process starts.
         live_seconds: how often an open page looks for changes; 0: never.
@@ -65,7 +67,7 @@ class WebSettings:
     title: str | None = None
     home: str | None = "/"
     time_zone: str = attrs.field(default="UTC", validator=_zone)
-    views: Mapping[str, str] = attrs.field(factory=dict, validator=_paths)
+    views: Mapping[str, str] = attrs.field(factory=dict, validator=_views)
     secret: str = attrs.field(factory=lambda: secrets.token_hex(32), repr=False)
     live_seconds: float = attrs.field(default=2.0, validator=attrs.validators.ge(0))
     frame_ancestors: tuple[str, ...] = ()

@@ -17,12 +17,9 @@ from rocketjob.base.passwords import without_passwords
 from rocketjob_contrib.mission_control.access import Identity
 from rocketjob_contrib.mission_control.cookies import FLASH, Look, Message, pack, set_cookie
 from rocketjob_contrib.mission_control.errors import Forbidden, Missing, WebError
+from rocketjob_contrib.mission_control.own_paths import is_own_path
 from rocketjob_contrib.mission_control.requests import Form, read_form
-from rocketjob_contrib.mission_control.security import (
-    CANNOT_STREAM,
-    is_from_script,
-    is_own_path,
-)
+from rocketjob_contrib.mission_control.security import CANNOT_STREAM, is_from_script
 from rocketjob_contrib.mission_control.templating import shortened
 from rocketjob_contrib.mission_control.watch import Sight, page_of, watch_of
 

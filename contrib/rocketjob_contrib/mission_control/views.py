@@ -1,6 +1,6 @@
 """Saved views: addresses of lists with a name. One's own are kept in the browser.
 
-Those that everybody has are in the settings: see `WebSettings.views`.
+Those that everybody has are in the settings: `web.views`, and `WebSettings.views`.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from rocketjob.store import context
 from rocketjob_contrib.mission_control.cookies import VIEWS, YEAR, set_cookie
 from rocketjob_contrib.mission_control.errors import BadRequest
-from rocketjob_contrib.mission_control.security import is_own_path
+from rocketjob_contrib.mission_control.own_paths import VIEWS as SHARED
+from rocketjob_contrib.mission_control.own_paths import is_own_path
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -45,7 +47,8 @@ class Views:
 
 def views_for(view: View) -> Views:
     """Return the views of whoever looks."""
-    shared = [SavedView(name, path) for name, path in view.site.settings.views.items()]
+    everybody = {**SHARED.of(context.current().config), **view.site.settings.views}
+    shared = [SavedView(name, path) for name, path in everybody.items()]
     return Views(tuple(shared), tuple(_own(view.request.cookies)))
 
 

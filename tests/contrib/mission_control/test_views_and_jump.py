@@ -7,7 +7,9 @@ from operator import eq
 import pytest
 
 from rocketjob import Job, field
+from rocketjob.base.errors import WrongSetting
 from rocketjob.server.server import Server
+from rocketjob.testing import sandbox
 from rocketjob_contrib.mission_control import WebSettings, create_app
 from rocketjob_contrib.mission_control.jobs import suggestions
 from rocketjob_plugins.batch import Batch
@@ -66,8 +68,16 @@ def test_P18_views_for_everybody_are_in_the_settings(rocketjob):
     page = client.get("/ops/jobs")
     assert "/ops/jobs/failed?q=class:ImportJob" in links(page)
     assert "Failed <imports> for everybody" in text_of(page)
-    with pytest.raises(ValueError, match="views: x must be a path such as /jobs/failed"):
+    with pytest.raises(ValueError, match="views must have a path such as /jobs/failed"):
         WebSettings(views={"x": "https://evil.example"})
+
+
+def test_P18_views_for_everybody_are_in_the_file_of_settings_too():
+    with sandbox(web={"views": {"Night": "/jobs?q=night"}}):
+        assert "/jobs?q=night" in links(browser().get("/jobs"))
+    wrong = sandbox(web={"views": {"Night": "//evil.example"}})
+    with pytest.raises(WrongSetting, match="must have a path such as /jobs/failed"), wrong:
+        pass
 
 
 def test_P18_what_only_the_browser_keeps_can_be_changed_in_read_only_mode(rocketjob):
