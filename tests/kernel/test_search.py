@@ -310,6 +310,20 @@ def test_P17_text_is_never_a_regular_expression(rocketjob):
         assert Job.search(f'field.file:"{text}"').count() == 0
 
 
+def test_a_password_that_is_shown_to_nobody_cannot_be_guessed_letter_by_letter(rocketjob):
+    url = "sftp://bob:hunter2@host/a.csv"
+    SearchedJob.create(description=f"from {url} today", file=url)
+    guesses = ["hunter2", '"bob:h"', "ter2@host", '"bob:hunter2@host/a.csv today"', "desc:unter"]
+    guesses += ['desc:"from sftp://bob:h"', "field.file:*hunt*", "field.file:sftp://bob:h*"]
+    guesses += ['field.file:>"sftp://bob:h"', 'field.file:<"sftp://bob:i"']
+    assert [text for text in guesses if Job.search(text).count()] == []
+    for text in ("from", "today", "desc:rom", f'field.file:"{url}"', "-hunter2"):
+        assert Job.search(text).count() == 1, text
+    clear = SearchedJob.create(description="from https://host/b.csv?page=1", file="ftp://h/c.csv")
+    for text in ("b.csv?page", '"from https://host/b"', "field.file:*c.csv", "field.file:>ftp://a"):
+        assert Job.search(text).pluck("id") == [clear.id], text
+
+
 def test_P17_the_same_in_words_with_the_times_that_ages_lead_to(rocketjob):
     rocketjob.freeze(NOW)
 

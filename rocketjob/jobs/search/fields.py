@@ -12,7 +12,7 @@ from rocketjob.base.text import hinted
 from rocketjob.jobs.search import times
 from rocketjob.jobs.search.grammar import Term, Value
 from rocketjob.jobs.search.scope import Condition, Scope
-from rocketjob.jobs.search.texts import any_of, has_stars, short, with_stars
+from rocketjob.jobs.search.texts import any_of, has_stars, in_clear, short, with_stars
 from rocketjob.jobs.search.values import holds_others, is_time, ordered, values_of
 from rocketjob.model.fields import Field
 from rocketjob.model.registry import loaded_classes
@@ -127,12 +127,14 @@ def _condition(scope: Scope, term: Term, field: Named, value: Value) -> tuple[An
             raise scope.error(value, problem)
         return times.compared(term.operator, stretch), times.in_words(term.operator, stretch)
     if is_plain and field.has_texts and has_stars(scope, value):
-        return with_stars(value.text), f"is {short(value.text)}"
+        return in_clear(with_stars(value.text)), f"is {short(value.text)}"
     found = _found(scope, field, value)
     words = f"{_WORDS[term.operator]} {short(value.text)}"
     if is_plain:
         return (found[0] if len(found) == 1 else {"$in": found}), words
-    return {_OPERATORS[term.operator]: _ordered(scope, term, value, found)}, words
+    bound = _ordered(scope, term, value, found)
+    condition = {_OPERATORS[term.operator]: bound}
+    return (in_clear(condition) if isinstance(bound, str) else condition), words
 
 
 def _ordered(scope: Scope, term: Term, value: Value, found: list[Any]) -> Any:

@@ -17,6 +17,7 @@ from rocketjob.jobs.search.texts import (
     any_of,
     beginning,
     containing,
+    containing_in_clear,
     has_stars,
     quoted,
     short,
@@ -82,18 +83,20 @@ def _of_text(value: Value) -> Condition:
     if _WHOLE_ID.fullmatch(value.text):
         return Condition({"_id": ObjectId(value.text)}, f"id is {value.text}")
     found = containing(value.text)
-    filter: Filter = {"$or": [{"_type": found}, {"description": found}]}
+    described = containing_in_clear(value.text)
+    filter: Filter = {"$or": [{"_type": found}, {"description": described}]}
     return Condition(filter, f"class or description has {quoted([value])}")
 
 
 # --- parts of texts --------------------------------------------------------------------------
 
 
-def _part_of(*names: str) -> Make:
+def _part_of(*names: str, make_part: Callable[[str], Filter] = containing) -> Make:
     def make(scope: Scope, term: Term) -> Condition:
         scope.plain_only(term)
-        parts = [containing(value.text) for value in term.values]
-        clauses: list[Filter] = [{name: part} for part in parts for name in names]
+        clauses: list[Filter] = [
+            {name: make_part(value.text)} for value in term.values for name in names
+        ]
         return Condition(any_of(clauses), f"{term.key} has {quoted(term.values)}")
 
     return make
@@ -182,7 +185,12 @@ KEYS: Mapping[str, Key] = {
         Key("class", "ImportJob", "its class, or one above it", _class),
         Key("state", "failed", "its state, or scheduled", _state),
         Key("id", "66f0a1", "its id, or how it begins", _id),
-        Key("desc", '"big file"', "a part of its description", _part_of("description")),
+        Key(
+            "desc",
+            '"big file"',
+            "a part of its description",
+            _part_of("description", make_part=containing_in_clear),
+        ),
         Key("error", '"not known"', "a part of its exception's class or message", _error),
         Key("server", "batch-01", "how the name of the server begins that has it", _server),
         Key("worker", "batch-01:7", "a part of the name of its worker", _part_of("worker_name")),

@@ -4,17 +4,43 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from typing import Any
 
 from rocketjob.jobs.search.grammar import Value
 from rocketjob.jobs.search.scope import Scope
 from rocketjob.store import Filter
 
 _SHOWN = 60  # characters
+_GIVES_ACCESS = (
+    r"(?:@|(?:sig|token|secret|passw|passphrase|pwd|key|auth|cred|policy|jwt|session|hmac|ticket|otp)"
+    r"[\w.%\[\]-]{0,50}=|[?&#](?:pass|code|pin|sas)=)"
+)
+_IN_CLEAR = rf"(?!(?>\S*?://)\S*?{_GIVES_ACCESS})"
+"""What follows up to a space is no URL with a password: as `rocketjob.base.passwords` hides it."""
+_HIDDEN = rf"://\S{{0,2000}}?{_GIVES_ACCESS}"
 
 
 def containing(text: str) -> Filter:
     """Return the condition of a text that has another one in it, in any case."""
     return {"$regex": re.escape(text), "$options": "i"}
+
+
+def containing_in_clear(text: str) -> Filter:
+    """Return the condition of a text of people and programs that has another one in it.
+
+    What stands in a URL with a password, which nobody is shown, is passed over: else it could be
+    guessed letter by letter.
+    """
+    first, *rest = re.split(r"(\s)", text)
+    pattern = rf"(?<!\S){_IN_CLEAR}\S*{re.escape(first)}"
+    for space, word in zip(rest[::2], rest[1::2], strict=True):
+        pattern += re.escape(space) + _IN_CLEAR + re.escape(word)
+    return {"$regex": pattern, "$options": "i"}
+
+
+def in_clear(condition: dict[str, Any]) -> dict[str, Any]:
+    """Return a condition that no text with a URL with a password meets, for the same reason."""
+    return {**condition, "$not": {"$regex": _HIDDEN}}
 
 
 def beginning(text: str) -> Filter:
@@ -43,7 +69,7 @@ def _without_stars(text: str) -> str:
     return text.removeprefix("*").removesuffix("*")
 
 
-def with_stars(text: str) -> Filter:
+def with_stars(text: str) -> dict[str, Any]:
     """Return the condition of a text of which a part was given, in any case."""
     first, last = "" if text.startswith("*") else "^", "" if text.endswith("*") else "$"
     return {"$regex": f"{first}{re.escape(_without_stars(text))}{last}", "$options": "i"}
