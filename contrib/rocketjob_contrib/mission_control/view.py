@@ -90,8 +90,9 @@ class View:
 
     @property
     def is_fragment(self) -> bool:
-        """Whether the script asks, which replaces only the part of the page that may change."""
-        return is_from_script(self.request.headers)
+        """Whether the script asks for a part: not a link for a page, or an open page for itself."""
+        is_boosted = self.request.headers.get("hx-boosted") == "true"
+        return is_from_script(self.request.headers) and not is_boosted and not self.is_update
 
     @property
     def is_update(self) -> bool:

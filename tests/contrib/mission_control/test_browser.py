@@ -487,6 +487,11 @@ def test_P39_the_next_times_are_shown_while_an_expression_is_typed(served, chrom
             assert page.locator("#cron-preview li").count() == 5
             page.fill("[name='field.cron_schedule']", "0 25 * * *")
             page.locator("#cron-preview .error").wait_for()
+        page.click("nav.sections >> text=Schedule")
+        page.click("nav.tabs >> text=Try an expression")
+        page.locator("h1", has_text="Try an expression").wait_for()
+        page.fill("[name=expression]", "@weekly")
+        page.locator("#cron-preview", has_text="on Sunday").wait_for()
 
 
 def complete_one():

@@ -3,6 +3,8 @@
 import asyncio
 import threading
 
+import pytest
+
 from rocketjob import Job
 from rocketjob.base.errors import StoreUnavailable
 from rocketjob.store import context
@@ -152,3 +154,16 @@ def test_a_page_that_has_lost_its_connection_says_since_when_in_its_own_zone(roc
     assert tags(client.get("/jobs"), "div", id="pulse", data_zone="UTC")
     client.headers["cookie"] = "rocketjob_look=dark|Pacific/Auckland"
     assert tags(client.get("/jobs"), "div", id="pulse", data_zone="Pacific/Auckland")
+
+
+class WebOpenJob(Job):
+    def perform(self): ...
+
+
+@pytest.mark.parametrize("page", ["explain", "related", "runs"])
+def test_an_open_page_of_a_part_stays_a_page(rocketjob, page):
+    path = f"/jobs/{WebOpenJob.create().id}/{page}"
+    asks = {"HX-Request": "true"}
+    assert "<main" not in browser().get(path, headers=asks).text
+    for again in ({"X-Live": "1"}, {"HX-Boosted": "true"}):
+        assert "<main" in browser().get(path, headers=asks | again).text

@@ -122,6 +122,17 @@ def test_runs_take_the_median_of_those_that_completed(rocketjob):
     assert all_series().series[0].usual_seconds == 4
 
 
+@pytest.mark.both_stores
+def test_every_active_instance_is_found_with_a_key_or_without_one(rocketjob):
+    jobs = [SeriesCronJob.create(cron_schedule=f"{minute} * * * *") for minute in range(6)]
+    states = ("queued", "running", "paused", "queued", "aborted", "completed")
+    for job, state, keyed in zip(jobs, states, (1, 1, 1, 0, 1, 0), strict=True):
+        change = {"$set": {"state": state}} | ({} if keyed else {"$unset": {"cron_key": 1}})
+        Job.collection().update_one({"_id": job.id}, change)
+    found = all_series()
+    assert sorted(each.stored["_id"] for each in found.series) == [job.id for job in jobs[:4]]
+
+
 def test_a_clock_that_was_set_back_makes_no_run_shorter_than_nothing(rocketjob):
     SeriesCronJob.create()
     run = {"state": "completed", "started_at": NOW, "ended_at": NOW - timedelta(hours=1)}
