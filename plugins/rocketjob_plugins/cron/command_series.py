@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import click
@@ -13,16 +13,17 @@ from rocketjob.cli.output import Cell, Column, print_json, print_table
 from rocketjob_plugins.cron.series import MISSED, Series, all_series
 
 NEXT = 5
+NEAR = timedelta(days=300)  # whose year goes without saying
 MARKS = {"completed": "●", "failed": "✗", "aborted": "-"}
 COLUMNS = (
     Column("CLASS", least=20),
-    Column("WHEN", least=24, wraps=True),
+    Column("WHEN", least=18, wraps=True, spare=1),
     Column("STATE", fixed=True),
     Column("NEXT RUN", fixed=True),
-    Column("IN", fixed=True),
-    Column("LAST RUNS", fixed=True, spare=2),
-    Column("LAST", fixed=True, spare=1),
-    Column("MISSED", fixed=True, right=True, spare=3),
+    Column("IN", fixed=True, spare=4),
+    Column("LAST RUNS", fixed=True, spare=3),
+    Column("LAST", fixed=True, spare=2),
+    Column("MISSED", fixed=True, right=True, spare=5),
 )
 
 
@@ -111,7 +112,9 @@ def _state(series: Series) -> Cell:
 
 
 def _local(series: Series, at: datetime) -> str:
-    return f"{at.astimezone(series.zone):%a %Y-%m-%d %H:%M %Z}"
+    local = at.astimezone(series.zone)
+    is_near = at - series.now < NEAR
+    return f"{local:%a %m-%d %H:%M %Z}" if is_near else f"{local:%a %Y-%m-%d %H:%M %Z}"
 
 
 def _last(series: Series) -> Cell:
