@@ -272,9 +272,41 @@ def test_P21_of_a_job_in_work_only_the_slices_of_the_group_are_queued_again(rock
     slices.update_one({"_id": 1}, {"$set": {"exception.message": "something else"}})
     group = next(g for g in groups_of(look()) if "something else" not in g.pattern)
     plan = plan_for(group)
-    assert plan.sentences == ["1 failed slice of 1 job in work would be queued again."]
+    assert plan.sentences == ["1 failed slice of 1 job would be queued again, and no others."]
     assert retry(plan).sentence == "1 slice queued again"
     assert [(s.id, s.state) for s in job.input] == [(1, "failed"), (2, "queued")]
+    assert retry(plan).skipped == 1
+
+
+def test_P21_of_a_job_that_has_failed_slices_of_other_groups_stay_failed(rocketjob):
+    job = batch(rocketjob, "bad 1", "bad 2", "bad 3")
+    slices = job.input.collection
+    slices.update_one({"_id": 1}, {"$set": {"exception.message": "something else"}})
+    group = next(g for g in groups_of(look()) if "something else" not in g.pattern)
+    plan = plan_for(group)
+    assert plan.sentences == [
+        "2 failed slices of 1 job would be queued again, and no others.",
+        "1 of these jobs has failed, and goes on with them.",
+    ]
+    with acting(by="ada"):
+        assert retry(plan).sentence == "2 slices queued again"
+    assert [(s.id, s.state) for s in job.input] == [(1, "failed"), (2, "queued"), (3, "queued")]
+    assert job.reload().is_running
+    assert {record.by for record in audit.records()} == {"ada"}
+    again = retry(plan)
+    assert (again.slices, again.skipped) == (0, 2)
+
+
+def test_P21_slices_of_a_job_that_has_failed_anew_are_left_alone(rocketjob):
+    rocketjob.freeze()
+    job = batch(rocketjob, "bad 1", "bad 2")
+    job.input.collection.update_one({"_id": 1}, {"$set": {"exception.message": "something else"}})
+    group = next(g for g in groups_of(look()) if "something else" not in g.pattern)
+    plan = plan_for(group)
+    rocketjob.travel(MINUTE)
+    job.retry()
+    rocketjob.work_off()
+    assert job.reload().is_failed
     assert retry(plan).skipped == 1
 
 
@@ -374,6 +406,16 @@ def test_the_verdict_names_slices_and_in_how_many_groups(rocketjob, verdict):
     assert verdict()[1] == [
         f"1 job and 2 slices have failed in 2 groups since {at:%H:%M} UTC",
     ]
+
+
+def test_the_number_of_very_many_does_not_depend_on_how_far_a_look_comes(
+    rocketjob, verdict, monkeypatch
+):
+    at = clock.now()
+    failed(rocketjob, *(f"line {number}" for number in range(5)))
+    for most in (2, 3):
+        monkeypatch.setattr(looking, "MOST", most)
+        assert verdict()[1] == [f"5 jobs have failed since {at:%H:%M} UTC"]
 
 
 def test_the_audit_has_who_has_seen_what(rocketjob):

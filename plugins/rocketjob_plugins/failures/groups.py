@@ -40,11 +40,13 @@ class Group:
         key: 16 hexadecimal digits, which stay the same.
         failures: the newest first.
         acknowledged: that somebody has seen it, and until when.
+        whole: the ids of jobs of which nothing has failed that belongs to another group.
     """
 
     key: str
     failures: Sequence[Failure] = attrs.field(repr=False)
     acknowledged: Acknowledged | None = None
+    whole: frozenset[Any] = attrs.field(default=frozenset(), repr=False)
 
     @property
     def name(self) -> str:
@@ -132,14 +134,21 @@ def groups_of(
         seen: what was acknowledged; None: it is read.
     """
     found: dict[str, list[Failure]] = {}
+    of_jobs: dict[Any, set[str]] = {}
     for each in failures.all:
+        of_jobs.setdefault(each.job_id, set()).add(group_of(each))
         if since is not None and (each.at is None or each.at < since):
             continue
         if name is None or each.name == name:
             found.setdefault(group_of(each), []).append(each)
     seen = acknowledged() if seen is None else seen
     return [
-        Group(key=key, failures=members, acknowledged=seen.get(key))
+        Group(
+            key=key,
+            failures=members,
+            acknowledged=seen.get(key),
+            whole=frozenset(m.job_id for m in members if len(of_jobs[m.job_id]) == 1),
+        )
         for key, members in found.items()
     ]
 

@@ -1,8 +1,8 @@
 """All of a group of failures again: first what would be done, then done, each as it was seen.
 
 A job is retried only if it is still failed, and has not failed anew since it was seen; so it is
-done once, however often it is asked for. A batch job that has ended goes on with all of its failed
-slices; of one that still runs, or is paused, only the slices of the group are queued again.
+done once, however often it is asked for. A batch job goes on with all of its failed slices if they
+all are of the group; else only those that are of it are queued again, and the others stay failed.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class Plan:
 
     Attributes:
         jobs: the failed jobs that would be retried.
-        of_batches: how many of these go on with their failed slices, also those of other groups.
-        slices: of jobs that still run or are paused, that would be queued again.
+        of_batches: how many of these go on with all their failed slices.
+        slices: of other jobs, that would be queued again.
         later: how many jobs and slices are left for the next time.
         until: the time of the last failure that was seen.
     """
@@ -64,11 +64,12 @@ class Plan:
                 f"and {verb} on with all {which} failed slices."
             )
         if self.slices:
-            jobs = len({each.job_id for each in self.slices})
-            said.append(
-                f"{counted(len(self.slices), 'failed slice')} of "
-                f"{counted(jobs, 'job')} in work would be queued again."
-            )
+            jobs = counted(len({each.job_id for each in self.slices}), "job")
+            slices = counted(len(self.slices), "failed slice")
+            said.append(f"{slices} of {jobs} would be queued again, and no others.")
+        if goes := {each.job_id for each in self.slices if each.ended}:
+            verb = "has failed, and goes" if len(goes) == 1 else "have failed, and go"
+            said.append(f"{len(goes):,} of these jobs {verb} on with them.")
         if self.later:
             said.append(f"That is the most at once: {self.later:,} are left for the next time.")
         return said or ["Nothing of it is failed any more."]
@@ -116,16 +117,21 @@ def plan_for(group: Group, until: datetime | None = None) -> Plan:
     shown = [
         each for each in group.failures if until is None or each.at is None or each.at <= until
     ]
-    ended = {each.job_id: each for each in shown if each.ended is not None}
-    open_slices = [each for each in shown if each.ended is None]
-    jobs, slices = [*ended.values()][:AT_ONCE], open_slices[: max(0, AT_ONCE - len(ended))]
+    as_jobs = {each.job_id: each for each in shown if _as_job(group, each)}
+    as_slices = [each for each in shown if each.job_id not in as_jobs]
+    jobs, slices = [*as_jobs.values()][:AT_ONCE], as_slices[: max(0, AT_ONCE - len(as_jobs))]
     return Plan(
         jobs=tuple(jobs),
         of_batches=sum(each.slice is not None for each in jobs),
         slices=tuple(slices),
-        later=len(ended) + len(open_slices) - len(jobs) - len(slices),
+        later=len(as_jobs) + len(as_slices) - len(jobs) - len(slices),
         until=until or group.last,
     )
+
+
+def _as_job(group: Group, failure: Failure) -> bool:
+    """Return whether a job is retried as a whole."""
+    return failure.ended is not None and (failure.slice is None or failure.job_id in group.whole)
 
 
 def retry(
@@ -185,7 +191,8 @@ def _retry_slices(
 ) -> None:
     stored = Job.collection().find_one({"_id": id})
     job = None if stored is None else Job.listed(stored)
-    if job is None or job.is_failed or not mending.may_retry(job):
+    ended = job.completed_at if job is not None and job.is_failed else None
+    if job is None or ended != slices[0].ended or not mending.may_retry(job):
         outcome.skipped += len(slices)
     elif isinstance(job, UnknownJob):
         outcome.failed[id] = f"its class {job.class_name} is not loaded here"

@@ -6,8 +6,11 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
+from rocketjob import Job
 from rocketjob.base import clock
 from rocketjob.server.checks import PROBLEM, WARNING, Finding
+from rocketjob.server.signs import COUNTED, up_to
+from rocketjob.store import Filter
 from rocketjob_plugins.failures.groups import Group, groups_of, in_words
 from rocketjob_plugins.failures.looking import Failure, Failures, look
 
@@ -31,12 +34,13 @@ def failures(patient: Any) -> Iterator[Finding]:
         since = min(each.at for each in of_late if each.at is not None)
         number = sum(bool(members) for members in recent.values())
         within = f" in {number:,} groups" if number > 1 else ""
-        message = f"{_failed(of_late, seen)}{within} since {since:%H:%M} UTC"
+        said = _failed(of_late, seen, {"$gte": begin})
+        message = f"{said}{within} since {since:%H:%M} UTC"
         data = {"failures": len(of_late), "groups": number, "since": since}
         yield Finding("jobs", PROBLEM, message, ADVICE, data)
     older = [each for group in groups for each in group.unseen if not _is_recent(each, begin)]
     if older:
-        message = f"{_failed(older, seen)} more than an hour ago"
+        message = f"{_failed(older, seen, {'$lt': begin})} more than an hour ago"
         yield Finding("jobs", WARNING, message, ADVICE, {"failures": len(older)})
 
 
@@ -68,6 +72,16 @@ def _from(group: Group, begin: datetime) -> list[Failure]:
     return [each for each in group.unseen if _is_recent(each, begin)]
 
 
-def _failed(failures: Sequence[Failure], seen: Failures) -> str:
+def _failed(failures: Sequence[Failure], seen: Failures, when: Filter) -> str:
+    """Say how many have failed; where not all were looked at, the store counts the jobs.
+
+    How far a look comes differs from one to the next, and the number is not to.
+    """
+    count = 0
+    if seen.more:
+        filter = {"state": "failed", "completed_at": {"$exists": True, **when}}
+        count = Job.collection().count_documents(filter, limit=COUNTED + 1)
+    if count > len(failures):
+        return f"{up_to(count, 'job')} have failed"
     over = "over " if seen.is_partial else ""
     return f"{over}{in_words(failures)} {'has' if len(failures) == 1 else 'have'} failed"
