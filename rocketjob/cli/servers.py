@@ -39,7 +39,13 @@ COLUMNS = (
     Column("HEARTBEAT", fixed=True),
 )
 PLACE = (Column("HOST", spare=4), Column("PID", fixed=True, right=True, spare=3))
-STYLES = {"running": "green", "paused": "yellow", "stopping": "magenta", "zombie": "red"}
+STYLES = {
+    "running": "green",
+    "paused": "yellow",
+    "draining": "magenta",
+    "stopping": "magenta",
+    "zombie": "red",
+}
 EXAMPLES = (
     ("all servers", "servers list"),
     ("the same, every second", "servers list --watch"),
@@ -109,6 +115,7 @@ def described(server: Server) -> dict[str, Any]:
         "id": server.id,
         "name": server.name,
         "state": server.state,
+        "draining": server.is_draining,
         "zombie": server.seems_dead(),
         "workers": server.workers,
         "max_workers": server.max_workers,
@@ -134,7 +141,7 @@ def _print_table(servers: list[Server]) -> None:
 
 
 def _row(server: Server) -> list[Cell | str]:
-    state = "zombie" if server.seems_dead() else server.state
+    state = "zombie" if server.seems_dead() else server.condition
     return [
         server.name,
         Cell(state, STYLES.get(state, "")),

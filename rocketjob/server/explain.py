@@ -206,7 +206,7 @@ def _servers(name: str) -> Iterator[Reason]:
         text = f"no server takes {name}: its module must be named in `app` of a server, and not be "
         yield Reason("class", text + f"left out by `include` or `exclude`; running: {names}")
     elif not any(server.starts_jobs for server in able):
-        names = ", ".join(f"{server.name} is {server.state}" for server in able)
+        names = ", ".join(f"{server.name} is {server.condition}" for server in able)
         yield Reason("servers", f"every server that takes {name} is paused or stopping: {names}")
 
 

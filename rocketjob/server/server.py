@@ -106,6 +106,11 @@ class Server(Stateful):
         return self.state == "paused" and self.draining_at is not None
 
     @property
+    def condition(self) -> str:
+        """The state for people: `draining` where a paused server is to end."""
+        return "draining" if self.is_draining else self.state
+
+    @property
     def left_in_work(self) -> int | None:
         """How many jobs and slices a server that is drained has in work still.
 

@@ -57,7 +57,8 @@ def servers(patient: Patient) -> Iterator[Finding]:
         advice = "start one: rocketjob server --app ..."
         yield Finding("servers", PROBLEM, message, advice, {"waiting": due})
     elif able and all(server.state == "paused" for server in able):
-        message = "all servers are paused" if len(able) > 1 else f"{able[0].name} is paused"
+        how = "draining" if all(server.is_draining for server in able) else "paused"
+        message = f"all servers are {how}" if len(able) > 1 else f"{able[0].name} is {how}"
         yield Finding("servers", WARNING, message, RESUME)
     yield from _stopping(living)
 

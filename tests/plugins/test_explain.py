@@ -112,6 +112,11 @@ def test_no_server_that_would_take_it(rocketjob, servers, reason, text):
     assert text in str(job.explain())
 
 
+def test_a_server_that_is_drained_takes_nothing(rocketjob):
+    server().drain()
+    assert "host:1 is draining" in str(ExplainedJob.create().explain())
+
+
 def test_one_server_that_works_is_enough(rocketjob):
     server(state="paused")
     server(name="other:2")

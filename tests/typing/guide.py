@@ -92,6 +92,19 @@ class ImportRowsJob(Batch, Job):
     def perform(self, row: dict[str, str]) -> None: ...
 
 
+class BigJob(Batch, Job):
+    canary_slices = 3
+    failure_budget = 0.02
+
+    def perform(self, row: dict[str, str]) -> None: ...
+
+
+def look_at(job: BigJob) -> None:
+    if job.is_held:
+        assert_type(job.held_text, str | None)
+        job.approve(failure_budget=0.05, reason="they are known")
+
+
 class MyJob(Job):
     email: str = field(validator=validators.matches_re(r".+@.+"))
     count_of: int = field(default=1, validator=validators.in_range(1, 100))

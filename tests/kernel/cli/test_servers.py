@@ -239,6 +239,13 @@ def test_P36_a_drain_shows_what_is_in_work_until_the_servers_have_ended(cli, two
     ]
 
 
+def test_P36_the_list_says_which_servers_are_drained(cli, two):
+    cli("servers", "drain", "web", "--no-wait")
+    assert [row.split()[1] for row in rows(cli("servers", "list"))[1:]] == ["running", "draining"]
+    db, web = cli("servers", "list", "--json").objects
+    assert (db["draining"], web["draining"], web["state"]) == (False, True, "paused")
+
+
 def test_P36_a_drain_that_somebody_ends_or_whose_server_dies_is_no_success(cli, two, then):
     web, db = two
     silent = {"$set": {"heartbeat.updated_at": clock.now() - timedelta(hours=1)}}

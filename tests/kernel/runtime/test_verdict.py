@@ -125,6 +125,9 @@ def test_servers_that_are_all_paused_are_to_be_watched(rocketjob):
     assert said(rocketjob, WATCH) == ["host:1 is paused"]
     server("host:2", state="paused")
     assert said(rocketjob, WATCH) == ["all servers are paused"]
+    for each in Server.all():
+        each.drain()
+    assert said(rocketjob, WATCH) == ["all servers are draining"]
     server("host:3")
     assert said(rocketjob, OK) == []
 
