@@ -1,5 +1,6 @@
 """The JSON API: what it answers, what it refuses, and that nothing is changed that was not seen."""
 
+from datetime import timedelta
 from operator import eq
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from rocketjob_contrib.mission_control.api.cursors import cursor
 from rocketjob_contrib.mission_control.api.openapi import text_of
 from rocketjob_contrib.mission_control.routes import change, get
 from rocketjob_plugins.batch import Batch
+from rocketjob_plugins.cron import Cron
 from rocketjob_plugins.dirmon.entry import DirmonEntry
 from support.web import as_role, browser
 
@@ -38,6 +40,12 @@ class WebApiJob(Job):
 
 class WebApiArgumentsJob(Job):
     def perform(self, file: str, *, dry: bool = False): ...
+
+
+class WebApiNightlyJob(Cron, Job):
+    cron_schedule = "0 3 * * * UTC"
+
+    def perform(self): ...
 
 
 class WebApiBatchJob(Batch, Job):
@@ -318,6 +326,47 @@ def test_an_entry_is_made_changed_copied_enabled_and_removed(rocketjob, tmp_path
     problem = _problem(browser().post(f"{API}/entries", json=body), 422, "invalid")
     assert eq({each["pointer"] for each in problem["errors"]}, {"#/pattern", "#/name"})
     assert browser().delete(path).status_code == 204
+
+
+def test_P21_a_group_of_failures_is_retried_as_far_as_it_was_seen(rocketjob):
+    for number in (1, 2):
+        WebApiJob.create().fail(f"no host {number}")
+        rocketjob.travel(timedelta(minutes=1))
+    (group,) = browser().get(f"{API}/failures").json()["data"]
+    assert (group["class"], group["count"]) == ("WebApiJob", 2)
+    late = WebApiJob.create()
+    late.fail("no host 3")
+    path = f"{API}/failures/{group['id']}"
+    assert len(browser().get(path).json()["jobs"]) >= 2
+    _problem(browser().post(f"{path}/retry", json={"until": "now"}), 400, "malformed")
+    done = browser().post(f"{path}/retry", json={"until": group["last"]}).json()
+    assert (done["jobs"], done["refused"], done["failed"]) == (2, 0, {})
+    assert late.reload().is_failed
+    assert browser().post(f"{path}/acknowledge").status_code == 200
+    assert browser().get(f"{API}/failures").json()["data"][0]["unseen"] == 0
+    _problem(browser().post(f"{API}/failures/{'0' * 16}/retry"), 404, "not-found")
+
+
+def test_P33_rejects_are_listed_and_the_corrected_ones_processed(rocketjob):
+    job = WebApiBatchJob(max_rejects=9)
+    job.upload(["carol", "dave"])
+    job.save()
+    rocketjob.work_off()
+    path = f"{API}/jobs/{job.id}/rejects"
+    first = browser().get(path, params={"limit": 1}).json()
+    second = browser().get(path, params={"limit": 1, "cursor": first["next"]}).json()
+    assert eq([row["text"] for row in (*first["data"], *second["data"])], ["carol", "dave"])
+    assert (first["data"][0]["error"], second["next"]) == ("ValueError: bad carol", None)
+    _problem(browser().post(path, json={"text": "nonsense"}), 422, "invalid")
+    done = browser().post(path, json={"text": "record,_row\nerin,1\n"})
+    assert "1 corrected record queued" in done.json()["messages"][0]["text"]
+
+
+def test_P37_the_schedule_is_listed(rocketjob):
+    WebApiNightlyJob.create()
+    (series,) = browser().get(f"{API}/schedule").json()["data"]
+    assert (series["class"], series["cron_schedule"]) == ("WebApiNightlyJob", "0 3 * * * UTC")
+    assert series["next"][0].endswith("T03:00:00.000Z")
 
 
 # --- what nobody may see, or run ----------------------------------------------------------------

@@ -16,6 +16,7 @@ from rocketjob_plugins import audit
 from rocketjob_plugins.batch import Batch, mending
 from rocketjob_plugins.bulk import BulkActionJob
 from rocketjob_plugins.dirmon.entry import DirmonEntry
+from rocketjob_plugins.failures import groups_of, look
 from support.web import as_role, browser, counted_calls
 
 
@@ -52,6 +53,7 @@ ALLOWED = {  # besides admins
     "servers": "editor operator",
     "jobs": "editor operator manager",
     "entries": "editor operator manager dirmon",
+    "failures": "editor operator manager",
     "read": "editor operator manager dirmon user view",
 }
 
@@ -129,7 +131,30 @@ def _bulk(rocketjob):
     return Case({"id": BulkActionJob.create(event="retry", filter="{}").id})
 
 
+def _group(rocketjob):
+    job = WebEachJob.create()
+    job.fail("no")
+    (group,) = groups_of(look())
+    return Case({"id": group.key}, {"reason": "why <b>"})
+
+
+def _rejected(rocketjob, body=None):
+    job = WebEachBatchJob(max_rejects=9)
+    job.upload(["a", "b"])
+    job.save()
+    rocketjob.work_off()
+    return Case({"id": job.id}, body)
+
+
 CASES = {
+    "get_failures": lambda r: Case(_group(r).parts),
+    "retry_failures": _group,
+    "acknowledge_failures": _group,
+    "list_rejects": _rejected,
+    "resubmit_rejects": lambda r: _rejected(r, {"text": "record,_row\nc,1\n", "reason": "why <b>"}),
+    "retry_slices": lambda r: Case(
+        _slice(r, state="running").parts, {"error_type": "ValueError", "reason": "why <b>"}
+    ),
     "preview_bulk": lambda r: Case(),
     "bulk_jobs": _many,
     "list_bulk_results": _bulk,
@@ -169,7 +194,7 @@ def _case(each, rocketjob):
 
 
 # What counts slices, or queues again what a dead server ran of each kind, asks more.
-MORE = {"bulk_jobs": 12, "delete_server": 12, "approve_job": 12}
+MORE = {"bulk_jobs": 12, "delete_server": 12, "approve_job": 12, "resubmit_rejects": 14}
 each_operation = pytest.mark.parametrize("each", OPERATIONS, ids=[o.name for o in OPERATIONS])
 
 
@@ -220,7 +245,8 @@ def test_P49_one_record_of_each_change(rocketjob, each):
     answer = case.call(as_role("admin", login="eve"), each)
     assert answer.status_code in (200, 201, 204), answer.text
     found = list(audit.records())
-    of_many = each.name == "bulk_jobs"  # which has one of the whole besides
+    # Which has one of the whole besides, or of the job that goes on.
+    of_many = each.name in ("bulk_jobs", "resubmit_rejects")
     assert len(found) == 1 + of_many, [(record.event, record.change) for record in found]
     record = found[0]
     reason = (case.body or {}).get("reason")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rocketjob_contrib.mission_control.access import Permission
-from rocketjob_contrib.mission_control.failures import acting, group_page, list_page
+from rocketjob_contrib.mission_control.failures import acting, api, group_page, list_page
 from rocketjob_contrib.mission_control.failures.finding import group_in_path
 from rocketjob_contrib.mission_control.routes import asked_first, get
 from rocketjob_contrib.mission_control.sections import Section
@@ -42,4 +42,5 @@ def section() -> Section:
         permissions=PERMISSIONS,
         templates=str(Path(__file__).parent / "templates"),
         order=12,
+        api=tuple(api.operations()),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
@@ -11,7 +11,7 @@ from rocketjob_contrib.mission_control.asking import Action, Question, ask
 from rocketjob_contrib.mission_control.failures.finding import until_of
 from rocketjob_contrib.mission_control.jobs.tabs import forget_counts
 from rocketjob_plugins.failures import Group, acknowledge, plan_for, retry
-from rocketjob_plugins.failures.retrying import Plan
+from rocketjob_plugins.failures.retrying import Outcome, Plan
 
 if TYPE_CHECKING:
     from rocketjob_contrib.mission_control.view import View
@@ -40,8 +40,27 @@ def _title(plan: Plan) -> str:
 def do_retry(view: View) -> Response:
     """Retry what was shown."""
     group: Group = view.target
-    plan = plan_for(group, until_of(view))
-    outcome = retry(plan, by=view.identity.login, may=lambda job: view.may("jobs.retry", job))
+    outcome, later = retried(view, group, view.form.get("until"))
+    lines = [f"{group.name} {group.error}: {outcome.sentence}"]
+    lines += [f"{id}: {why}" for id, why in list(outcome.failed.items())[:REASONS]]
+    if later:
+        lines.append(f"{later:,} are left: retry the group again")
+    kind = "success" if outcome.done and not outcome.failed else "warning"
+    view.say(kind, "\n".join(lines))
+    return view.go(view.back("/failures"))
+
+
+def retried(view: View, group: Group, until: str | None) -> tuple[Outcome, int]:
+    """Retry what was shown of a group, as far as whoever acts may.
+
+    Args:
+        until: the time of the last failure that was shown.
+
+    Returns:
+        what became of it, and how many are left for another time, since they are very many.
+    """
+    plan = plan_for(group, until_of(view, until))
+    outcome = retry(plan, by=view.identity.login, may=lambda job: _may_retry(view, job))
     log.info(
         "a group of failures was retried by hand",
         group=group.key,
@@ -50,13 +69,12 @@ def do_retry(view: View) -> Response:
         login=view.identity.login or "",
     )
     forget_counts(view)
-    lines = [f"{group.name} {group.error}: {outcome.sentence}"]
-    lines += [f"{id}: {why}" for id, why in list(outcome.failed.items())[:REASONS]]
-    if plan.later:
-        lines.append(f"{plan.later:,} are left: retry the group again")
-    kind = "success" if outcome.done and not outcome.failed else "warning"
-    view.say(kind, "\n".join(lines))
-    return view.go(view.back("/failures"))
+    return outcome, plan.later
+
+
+def _may_retry(view: View, job: Any) -> bool:
+    view.step()  # a token may have been revoked since the one before
+    return view.may("jobs.retry", job)
 
 
 def ask_acknowledge(view: View) -> Response:
@@ -67,7 +85,7 @@ def ask_acknowledge(view: View) -> Response:
 def do_acknowledge(view: View) -> Response:
     """Note that a group was seen, as far as it was shown."""
     group: Group = view.target
-    acknowledge(group, until_of(view), view.identity.login)
+    acknowledge(group, until_of(view, view.form.get("until")), view.identity.login)
     view.say("success", f"{group.name} {group.error} is acknowledged", f"/failures/{group.key}")
     return view.go(view.back("/failures"))
 

@@ -53,13 +53,16 @@ def group_in_path(view: View) -> Group:
     raise Missing("Nothing of this group of failures is failed any more", "/failures")
 
 
-def until_of(view: View) -> datetime | None:
+def until_of(view: View, given: str | None) -> datetime | None:
     """Return the time of the last failure that was shown to whoever acts.
+
+    Args:
+        given: as it was sent; None: as it is in the URL, if it is.
 
     Raises:
         BadRequest: what was sent is no time.
     """
-    text = view.form.get("until") or view.query.get("until") or ""
+    text = given or view.query.get("until") or ""
     if not text:
         return None
     try:

@@ -24,13 +24,13 @@ def show(view: View) -> Response:
         "failures/group.html",
         group=group,
         spark=spark_of(group),
-        messages=_messages(view, group),
+        messages=messages_of(view, group),
         jobs=_jobs(group),
         most=JOBS,
     )
 
 
-def _messages(view: View, group: Group) -> list[tuple[str, int]]:
+def messages_of(view: View, group: Group) -> list[tuple[str, int]]:
     """Return the messages that whoever looks may see, with how often each occurs."""
     found: Counter[str] = Counter()
     for text, number in group.messages:

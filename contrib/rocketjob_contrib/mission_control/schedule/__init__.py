@@ -14,6 +14,7 @@ from pathlib import Path
 from rocketjob_contrib.mission_control.access import Permission
 from rocketjob_contrib.mission_control.routes import asked_first, get
 from rocketjob_contrib.mission_control.schedule import (
+    api,
     calendar_page,
     finding,
     guardians,
@@ -43,4 +44,5 @@ def section() -> Section:
         tabs=finding.entries,
         templates=str(Path(__file__).parent / "templates"),
         order=15,
+        api=tuple(api.operations()),
     )

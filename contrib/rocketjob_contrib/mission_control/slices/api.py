@@ -24,10 +24,11 @@ from rocketjob_contrib.mission_control.api.schemas import (
 )
 from rocketjob_contrib.mission_control.errors import Missing
 from rocketjob_contrib.mission_control.routes import Target
-from rocketjob_contrib.mission_control.slices import changing, viewing
+from rocketjob_contrib.mission_control.slices import changing, rejects, retrying, viewing
 from rocketjob_contrib.mission_control.slices.finding import batch_job
 from rocketjob_contrib.mission_control.slices.finding import whole as number_of
 from rocketjob_plugins.batch import mending, record_text
+from rocketjob_plugins.batch.outcome import rejects as outcome_rejects
 from rocketjob_plugins.batch.slices import ORDER
 
 if TYPE_CHECKING:
@@ -49,7 +50,7 @@ def operations(job_in_path: Target) -> list[Operation]:
     Args:
         job_in_path: returns the job that a path names.
     """
-    return [*_reading(job_in_path), *_changing(job_in_path)]
+    return [*_reading(job_in_path), *_changing(job_in_path), *_rejects(job_in_path)]
 
 
 def _reading(job_in_path: Target) -> list[Operation]:
@@ -85,6 +86,88 @@ def _reading(job_in_path: Target) -> list[Operation]:
             has_etag=True,
         ),
     ]
+
+
+def _rejects(job_in_path: Target) -> list[Operation]:
+    path = "/jobs/{id}/rejects"
+    corrected = {"text": text(MOST_CHARACTERS, least=1), "separator": text(2), "encoding": text(50)}
+    return [
+        operation(
+            f"GET {path}",
+            list_rejects,
+            "list_rejects",
+            "List the rejected records of a batch job, each with why.",
+            permission="slices.view",
+            target=job_in_path,
+            query={**PAGED, "limit": whole(1, MOST_RECORDS)},
+            returns=page_of("Reject"),
+        ),
+        operation(
+            f"POST {path}",
+            resubmit,
+            "resubmit_rejects",
+            "Process corrected records: lines of CSV or JSON, as they were downloaded.",
+            permission="slices.edit",
+            target=job_in_path,
+            body=body(("text",), reason=REASON, **corrected),
+            returns=ref("Done"),
+        ),
+        operation(
+            "POST /jobs/{id}/retry_slices",
+            retry_all,
+            "retry_slices",
+            "Queue the failed slices of one class of exceptions again, and no others.",
+            permission="jobs.retry",
+            target=job_in_path,
+            body=body(("error_type",), error_type=text(200, least=1), reason=REASON),
+            returns=ref("Done"),
+        ),
+    ]
+
+
+def list_rejects(view: ApiView) -> Response:
+    """List the rejected records."""
+    job, begin = batch_job(view), cursors.after(view, "rejects", cursors.number) or 0
+    size = cursors.size_of(view)
+    try:
+        found = list(outcome_rejects.each(job, skip=begin, limit=size + 1))
+    except Exception as error:  # something else has written it, or a key is not here
+        if job.input.store.is_transient(error):
+            raise
+        raise Problem(409, f"Its rejects cannot be read: {viewing.unread(error)}") from error
+    if found and job.input.serializer.is_secret:
+        rejects.note(view, job, "encrypted records were looked at")
+    more = cursors.cursor("rejects", begin + size) if len(found) > size else None
+    rows = [_reject(view, job, *each) for each in found[:size]]
+    return view.json({"data": rows, "next": more})
+
+
+def _reject(view: ApiView, job: Any, number: int, record: Any, error: str) -> dict[str, Any]:
+    shown, problem = _text(record)
+    return {
+        "number": number,
+        "kind": record_text.kind_of(record),
+        "text": shown,
+        "problem": problem,
+        "error": view.quoted(str(error), job),
+    }
+
+
+def resubmit(view: ApiView) -> Response:
+    """Process corrected records."""
+    names = ("text", "separator", "encoding")
+    return _said(view, rejects.upload, [(name, view.body.get(name)) for name in names])
+
+
+def retry_all(view: ApiView) -> Response:
+    """Queue all failed slices of one class of exceptions again."""
+    return _said(view, retrying.retry, [("error_type", view.body["error_type"])])
+
+
+def _said(view: ApiView, do: Any, pairs: list[tuple[str, str | None]]) -> Response:
+    done = view.by_page(do, pairs)
+    said = [{"kind": message.kind, "text": message.text} for message in done.messages]
+    return view.json({"messages": said})
 
 
 def _changing(job_in_path: Target) -> list[Operation]:
@@ -244,14 +327,8 @@ def records_of(view: ApiView) -> Response:
 
 
 def _record(found: mending.FailedSlice, index: int) -> dict[str, Any]:
-    record, shown, problem = found.record(index), None, None
-    if record_text.size_of(record) > changing.LARGEST:
-        problem = f"it is larger than {changing.LARGEST:,} characters"
-    else:
-        try:
-            shown = record_text.text_of(record)
-        except ValueError as error:
-            problem = str(error)
+    record = found.record(index)
+    shown, problem = _text(record)
     return {
         "index": index,
         "number": found.number_of(index),
@@ -261,6 +338,16 @@ def _record(found: mending.FailedSlice, index: int) -> dict[str, Any]:
         "is_next": index == found.next_index,
         "problem": problem,
     }
+
+
+def _text(record: Any) -> tuple[str | None, str | None]:
+    """Return a record as text, or why it has none."""
+    if record_text.size_of(record) > changing.LARGEST:
+        return None, f"it is larger than {changing.LARGEST:,} characters"
+    try:
+        return record_text.text_of(record), None
+    except ValueError as error:
+        return None, str(error)
 
 
 # --- changing ----------------------------------------------------------------------------------

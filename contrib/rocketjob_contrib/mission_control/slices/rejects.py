@@ -61,7 +61,7 @@ def _render(view: View, job: Any, status: int = 200, problem: str | None = None)
     page = min(max(1, whole(view.query.get("page", "")) or 1), pages)
     is_secret = bool(job.input.serializer.is_secret)
     if is_secret and count:
-        _log(view, job, "encrypted records were looked at")
+        note(view, job, "encrypted records were looked at")
     rows, unreadable = _rows(view, job, page)
     return view.render(
         "slices/rejects.html",
@@ -121,7 +121,7 @@ def download(view: View) -> Response:
         file.close()
         view.say("danger", f"The rejects cannot be written: {_unreadable(job, error)}")
         return view.go(f"/jobs/{job.id}/rejects")
-    _log(view, job, "rejects were downloaded")
+    note(view, job, "rejects were downloaded")
     file.seek(0)
     name = quote(f"{class_name(job)}-{job.id}-rejects.{format}")
     headers = {"content-disposition": f"attachment; filename*=UTF-8''{name}"}
@@ -147,7 +147,7 @@ def upload(view: View) -> Response:
         count = _resubmit(view, type(job).find(job.id), file)
     except (RocketJobError, ValueError, TypeError, LookupError) as error:
         return _render(view, job, 422, f"Nothing was changed: {message_of(error)}")
-    _log(view, job, "corrected rejects were uploaded", records=count)
+    note(view, job, "corrected rejects were uploaded", records=count)
     paused = ", and processed once the job is resumed" if job.is_paused else ""
     view.say("success", f"{counted(count, 'corrected record')} queued{paused}")
     return view.go(f"/jobs/{job.id}/rejects")
@@ -171,6 +171,7 @@ def _resubmit(view: View, job: Any, file: File) -> int:
     return count
 
 
-def _log(view: View, job: Any, what: str, **more: Any) -> None:
+def note(view: View, job: Any, what: str, **more: Any) -> None:
+    """Log who has done what with rejected records."""
     login = view.identity.login or ""
     log.info(what, job_id=str(job.id), job=class_name(job), login=login, **more)
