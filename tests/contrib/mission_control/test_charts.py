@@ -137,6 +137,20 @@ def test_P05_times_are_those_that_were_measured(rocketjob, web, measure):
     assert all(row == [None, None, None] for row in others)
 
 
+def test_P05_how_many_took_so_long_by_class(rocketjob, web):
+    counted(rocketjob, minute(2), "ImportJob", run=[0.9] * 5 + [3.0] * 2, wait=[0.001])
+    counted(rocketjob, minute(2), "MailJob", run=[70.0])
+    rows = downloaded(web.get("/charts/spread.csv?class=ImportJob"))
+    assert (rows[0]["up_to_seconds"], rows[0]["wait"]) == ("0.001", "1")
+    ran = {float(row["up_to_seconds"]): int(row["run"]) for row in rows}
+    assert {bound: count for bound, count in ran.items() if count} == {1.024: 5, 4.096: 2}
+    assert sum(int(row["run"]) for row in downloaded(web.get("/charts/spread.csv"))) == 8
+    page = web.get("/charts?class=ImportJob")
+    (body,) = re.findall(r'<table class="spread".*?<tbody>(.*?)</tbody>', page.text, re.S)
+    shown = [re.findall(r"<span>(\d*)</span>", line) for line in body.split("</tr>")[:-1]]
+    assert shown == [[row["wait"].strip("0"), row["run"].strip("0")] for row in rows]
+
+
 def test_P12_jobs_that_are_removed_when_they_complete_still_count(rocketjob, web):
     for fails in (False, False, True):
         WebChartedJob.create(fails=fails)

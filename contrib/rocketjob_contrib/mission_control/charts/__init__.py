@@ -25,7 +25,12 @@ def section() -> Section:
         title="Metrics",
         icon="charts",
         home="/charts",
-        routes=(get("/charts", page.show), *files, get("/charts/classes.csv", download.classes)),
+        routes=(
+            get("/charts", page.show),
+            *files,
+            get("/charts/spread.csv", download.spread),
+            get("/charts/classes.csv", download.classes),
+        ),
         templates=str(Path(__file__).parent / "templates"),
         order=50,
     )

@@ -11,10 +11,14 @@ import attrs
 from starlette.responses import Response
 
 from rocketjob_contrib.mission_control.charts.numbers import (
+    BIN_COLUMNS,
     CLASS_COLUMNS,
     Chart,
+    bins_of,
+    chosen,
     classes_of,
     rows_of,
+    seconds,
     text_of,
 )
 from rocketjob_contrib.mission_control.charts.page import asked_class
@@ -45,6 +49,14 @@ def classes(view: View) -> Response:
     found = classes_of(series_of(view, range))
     lines = ((plain(each.name), *map(text_of, attrs.astuple(each)[1:])) for each in found)
     return _file(f"classes-{range.name}.csv", head, lines)
+
+
+def spread(view: View) -> Response:
+    """Return how long attempts waited and took."""
+    range = asked_range(view)
+    found = bins_of(chosen(series_of(view, range), asked_class(view)))
+    lines = ((text_of(seconds(each.bound)), str(each.wait), str(each.run)) for each in found)
+    return _file(f"spread-{range.name}.csv", BIN_COLUMNS, lines)
 
 
 def _file(name: str, head: Sequence[str], lines: Iterable[Sequence[str]]) -> Response:

@@ -102,6 +102,39 @@ def rows_of(charts: Iterable[Chart], series: Series, name: str | None = None) ->
 
 
 @attrs.frozen
+class Bin:
+    """How many attempts waited, and took, so long and longer than the bin before says.
+
+    Attributes:
+        bound: seconds, which are a part of it.
+    """
+
+    bound: float
+    wait: int
+    run: int
+
+
+BIN_COLUMNS = ("up_to_seconds", "wait", "run")
+
+
+def bins_of(figures: Figures) -> list[Bin]:
+    """Return how long attempts waited and took, in bins of which each is twice the one before."""
+    found: list[Bin] = []
+    wait, run = figures.wait, figures.run
+    waited = ran = 0
+    for (bound, waited_until), (_, ran_until) in zip(
+        wait.cumulative(), run.cumulative(), strict=True
+    ):
+        here = Bin(bound, waited_until - waited, ran_until - ran)
+        if found or here.wait or here.run:
+            found.append(here)
+        waited, ran = waited_until, ran_until
+        if waited == wait.count and ran == run.count:
+            break
+    return found
+
+
+@attrs.frozen
 class ClassRow:
     """What became of the jobs of one class in all the time that is shown.
 
@@ -160,6 +193,11 @@ def _class_row(name: str, series: Series) -> ClassRow:
         seconds(run.max) if run.buckets else None,
         round(figures.records / max(series.seconds, 1), 1),
     )
+
+
+def chosen(series: Series, name: str | None) -> Figures:
+    """Return what was counted of a class in all the time; None: of all classes."""
+    return series.total if name is None else series.classes.get(name, Figures())
 
 
 def text_of(number: Number) -> str:

@@ -31,6 +31,7 @@ def show(view: View) -> Response:
         names=sorted(series.classes),
         charts=[_shown(view, *each, marks) for each in zip(numbers.CHARTS, rows, strict=True)],
         marks=marks,
+        bins=numbers.bins_of(numbers.chosen(series, name)),
         classes=numbers.classes_of(series),
         columns=numbers.CLASS_COLUMNS,
         is_empty=not series.classes,
