@@ -130,7 +130,7 @@ def _standard(job: Job) -> list[tuple[str, str]]:
         ("Priority", str(job.priority)),
         ("Created", moment(job.created_at)),
         ("Created in", _creator(job)),
-        ("Created for", " ".join(origin.parts_of(job.created_for or ""))),
+        ("Created for", " ".join(origin.parts_of(job.created_for)) if job.created_for else ""),
         ("Not before", moment(job.run_at)),
         ("Expires", moment(job.expires_at)),
         ("Started", moment(job.started_at)),

@@ -349,6 +349,11 @@ def test_jobs_show_says_where_a_job_comes_from_and_what_it_created(rocketjob):
     child = only()
     assert f"Created in OriginParentJob {parent.id} Created for order 7" in show(child)
     assert f"Jobs created in it {child.id} OriginJob completed" in show(parent)
+    assert "Created in OriginParentJob" not in show(parent)
+    other = OriginJob()
+    other.created_in = parent.id
+    assert "Created for" not in show(other.save())
+    assert "Created in" not in show(OriginJob.create())
     parent.destroy()
     assert f"Created in a job that is not stored any more: {parent.id}" in show(child)
 

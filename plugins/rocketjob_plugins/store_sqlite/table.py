@@ -151,6 +151,9 @@ class Table:
                 value = document.get(column.path, MISSING)
             else:
                 value = value_at(document, column.parts)
+            if value is MISSING:  # as in most columns of most jobs
+                row.append(None)
+                continue
             if value is None and not column.flags & NULLS:
                 self._raise(column, NULLS)
             maker = makers.get(type(value), cells.column)

@@ -304,7 +304,8 @@ def test_P16_and_those_that_failed_more_than_once(rocketjob):
 # --- the command ---------------------------------------------------------------------------------
 
 
-def test_batch_map_draws_signs_in_the_order_of_the_input(rocketjob):
+def test_batch_map_draws_signs_in_the_order_of_the_input(rocketjob, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
     job = uploaded(2000)
     remove(job, *range(1, 1001, 10))
     change(job, "failed", 1001, failure_count=2)
@@ -314,7 +315,7 @@ def test_batch_map_draws_signs_in_the_order_of_the_input(rocketjob):
     assert lines[1] == "2,000 records in slices of 10; each sign is a slice"
     assert lines[3] == "    1  " + "#" * 70
     assert lines[4] == "  701  " + "#" * 30 + "X>" + "." * 38
-    assert "# completed 100   X failed 1" in " ".join(lines)
+    assert "# completed 100   > running 1   . queued 98   X failed 1" in lines
     text = " ".join(" ".join(lines).split())
     assert "In work for longest records 1,011 to 1,020, running, for 0s, on host:1" in text
     assert "Failed more than once records 1,001 to 1,010, failed, failed 2 times" in text

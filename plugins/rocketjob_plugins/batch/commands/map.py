@@ -87,8 +87,8 @@ def _print(job: Batch, found: SliceMap, holding: Stragglers) -> None:
     click.echo()
     _print_lines(found)
     click.echo()
-    states = [state for state in found.counts if found.counts[state] or state in SIGNS]
-    click.echo("   ".join(_legend(state, found.counts[state]) for state in states))
+    states = dict.fromkeys((*SIGNS, *found.counts))
+    click.echo("   ".join(_legend(state, found.counts.get(state, 0)) for state in states))
     if not found.is_sure:
         click.echo("Slices have several lengths: what looks completed may be part of a longer one.")
     for title, slices in (
