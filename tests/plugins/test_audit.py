@@ -329,7 +329,12 @@ ROUTES = {
     *(f"/jobs/{{id}}/{event}" for event in (*JOB_ROUTES, "approve")),
     *(f"/servers/{{id}}/{order}" for order in (*SERVER_ORDERS, "resume", "log_level", "destroy")),
     *(f"/jobs/{{id}}/{do}" for do in ("update_slice", "delete_line", "capsule")),
-    *("/jobs/{id}/retry_slice", "/jobs/{id}/retry_slices", "/jobs/{id}/rejects"),
+    *(
+        "/jobs/{id}/retry_slice",
+        "/jobs/{id}/retry_slices",
+        "/jobs/{id}/rejects",
+        "/jobs/{id}/failed_records",
+    ),
     *(f"/dirmon_entries/{{id}}/{do}" for do in ("replicate", "enable", "disable", "destroy")),
     *("/failures/{id}/retry", "/failures/{id}/acknowledge"),
     *("/jobs/{id}", "/jobs/bulk", "/servers/{id}", "/servers/update_all", "/dirmon_entries"),

@@ -1,5 +1,6 @@
 """Every route that changes something leaves one record of who it was, why, and what was before."""
 
+import json
 from datetime import timedelta
 from operator import eq
 
@@ -70,6 +71,12 @@ def _held(rocketjob):
     return job.id, {"state": "paused", "failure_budget": "0.5"}
 
 
+def _failed_record(rocketjob):
+    id, data = _slice(rocketjob)
+    row = {"_slice": 1, "_row": 1, "kind": "text", "record": "c", "_seen": data["digest"]}
+    return id, {"text": json.dumps(row)}
+
+
 def _reject(rocketjob):
     job = WebRecordedBatchJob(max_rejects=1)
     job.upload(["a"])
@@ -121,6 +128,7 @@ CASES = {
     "/jobs/{id}/update_slice": _slice,
     "/jobs/{id}/delete_line": _slice,
     "/jobs/{id}/rejects": _reject,
+    "/jobs/{id}/failed_records": _failed_record,
     "/jobs/{id}/retry_slices": lambda r: _with(_slice(r), {"error_type": "ValueError"}),
     "/jobs/{id}/retry_slice": lambda r: _slice(r, "running"),
     "/failures/{id}/retry": _failures,

@@ -25,6 +25,7 @@ from rocketjob_contrib.mission_control.sections import Section
 from rocketjob_contrib.mission_control.slices import api as api_of_slices
 from rocketjob_contrib.mission_control.slices import (
     changing,
+    failed_records,
     map_page,
     rejects,
     retrying,
@@ -126,6 +127,9 @@ def _slices() -> list[Route]:
         get("/jobs/{id}/exceptions", viewing.groups, target=job_in_path),
         get("/jobs/{id}/exception", viewing.exception, target=job_in_path),
         get("/jobs/{id}/view_slice", viewing.records, view, job_in_path),
+        get("/jobs/{id}/failed_records", failed_records.show, view, job_in_path),
+        get("/jobs/{id}/failed_records/download", failed_records.download, view, job_in_path),
+        change("/jobs/{id}/failed_records", failed_records.upload, edit, job_in_path),
         get("/jobs/{id}/rejects", rejects.show, view, job_in_path),
         get("/jobs/{id}/rejects/download", rejects.download, view, job_in_path),
         change("/jobs/{id}/rejects", rejects.upload, edit, job_in_path),

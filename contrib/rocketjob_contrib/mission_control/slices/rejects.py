@@ -6,13 +6,10 @@ What is uploaded is processed as `rocketjob rejects resubmit` does it; the page 
 from __future__ import annotations
 
 import io
-import tempfile
-from collections.abc import Iterator
-from typing import IO, TYPE_CHECKING, Any, Literal
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any
 
 import attrs
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from rocketjob.base.errors import RocketJobError
 from rocketjob.base.log import Logger
@@ -20,6 +17,7 @@ from rocketjob.base.text import counted
 from rocketjob.jobs.exception import message_of
 from rocketjob.jobs.shown import class_name
 from rocketjob_contrib.mission_control.requests import File
+from rocketjob_contrib.mission_control.slices import files
 from rocketjob_contrib.mission_control.slices.finding import batch_job, whole
 from rocketjob_contrib.mission_control.slices.viewing import ROWS, SHOWN, unread
 from rocketjob_plugins.batch import record_text
@@ -29,9 +27,6 @@ if TYPE_CHECKING:
     from rocketjob_contrib.mission_control.view import View
 
 log = Logger("rocketjob.web")
-TYPES = {"csv": "text/csv; charset=utf-8", "jsonl": "application/jsonl"}
-IN_MEMORY = 1_000_000  # bytes of a download, of which the rest is on the disk
-BLOCK = 64 * 1024
 
 
 @attrs.frozen(kw_only=True)
@@ -111,27 +106,19 @@ def _unreadable(job: Any, error: Exception) -> str:
 
 def download(view: View) -> Response:
     """Send them as a file."""
-    job = batch_job(view)
-    format: Literal["csv", "jsonl"] = "jsonl" if view.query.get("format") == "jsonl" else "csv"
-    # Closed by `_blocks`, as it is sent once this has returned.
-    file = tempfile.SpooledTemporaryFile(IN_MEMORY)  # noqa: SIM115
+    job, format = batch_job(view), files.format_of(view)
+    reasons = "plain" not in view.query
     try:
-        job.download_rejects(file, format=format, reasons="plain" not in view.query)
+        answer = files.sent(
+            f"{class_name(job)}-{job.id}-rejects",
+            format,
+            lambda file: job.download_rejects(file, format=format, reasons=reasons),
+        )
     except Exception as error:
-        file.close()
         view.say("danger", f"The rejects cannot be written: {_unreadable(job, error)}")
         return view.go(f"/jobs/{job.id}/rejects")
     note(view, job, "rejects were downloaded")
-    file.seek(0)
-    name = quote(f"{class_name(job)}-{job.id}-rejects.{format}")
-    headers = {"content-disposition": f"attachment; filename*=UTF-8''{name}"}
-    return StreamingResponse(_blocks(file), media_type=TYPES[format], headers=headers)
-
-
-def _blocks(file: IO[bytes]) -> Iterator[bytes]:
-    with file:
-        while block := file.read(BLOCK):
-            yield block
+    return answer
 
 
 # --- uploading ---------------------------------------------------------------------------------
@@ -140,7 +127,7 @@ def _blocks(file: IO[bytes]) -> Iterator[bytes]:
 def upload(view: View) -> Response:
     """Process the corrected records of a file, or of what was pasted; or say what is wrong."""
     job = batch_job(view)
-    file = view.form.files.get("file") or _pasted(view.form.get("text", ""))
+    file = files.uploaded(view)
     if file is None:
         return _render(view, job, 422, "Choose the corrected file, or paste its lines.")
     try:
@@ -153,21 +140,11 @@ def upload(view: View) -> Response:
     return view.go(f"/jobs/{job.id}/rejects")
 
 
-def _pasted(text: str) -> File | None:
-    if not text.strip():
-        return None
-    is_json = text.lstrip().startswith("{")
-    return File("pasted.jsonl" if is_json else "pasted.csv", text.encode())
-
-
 def _resubmit(view: View, job: Any, file: File) -> int:
-    separator = view.form.get("separator", "") or ","
     encoding = view.form.get("encoding", "").strip()
     reading: dict[str, Any] = {"encoding": encoding} if encoding else {}
-    name = file.name.replace("\\", "/").rpartition("/")[2] or "file"
-    tab = "\t" if separator == "\\t" else separator
-    source = io.BytesIO(file.content)
-    count: int = job.resubmit(source, separator=tab, file_name=name, **reading)
+    source, separator = io.BytesIO(file.content), files.separator_of(view)
+    count: int = job.resubmit(source, separator=separator, file_name=file.name, **reading)
     return count
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 KIND = "kind"
 NO_TEXT = "none"
 """The kind of a record that has no exact form as text: it can only stay as it is."""
-_BREAKS = {code: f"\\u{code:04x}" for code in (0x85, 0x2028, 0x2029)}
+BREAKS = {code: f"\\u{code:04x}" for code in (0x85, 0x2028, 0x2029)}
 """What some programs end a line at."""
 _HOW = "write it with download_rejects, correct the records, and leave _row and kind as they are"
 
@@ -49,7 +49,7 @@ class RejectLines:
         kind, text = self.cells(record)
         reason = {ERROR: error} if self._has_reasons else {}
         row = {ROW: number, **reason, KIND: kind, RECORD: text}
-        return json.dumps(row, ensure_ascii=False).translate(_BREAKS)
+        return json.dumps(row, ensure_ascii=False).translate(BREAKS)
 
     def cells(self, record: Any) -> list[str]:
         """Return the kind of a record, and its text."""
