@@ -432,7 +432,7 @@ class Canary(Scenario):
         self.again()
         job = DyingHeldBatchJob.first()
         assert (job.state, job.held_by) == ("paused", "canary"), job
-        assert [entry.event for entry in job.history].count("hold") == 1
+        assert [entry.event for entry in job.history].count("hold_for_approval") == 1
         found = [slice_.id for slice_ in job.input]
         assert found == [3, 4, 5], found
         job.approve()

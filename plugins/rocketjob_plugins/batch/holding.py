@@ -72,7 +72,9 @@ class BatchHolding(BatchLifecycle, abstract=True):
         Transition(("running",), "paused", "_can_pause", "only while it processes slices"),
         validates=False,
     )
-    def hold(self, rule: str = "person", reason: str | None = None, *, save: bool = True) -> None:
+    def hold_for_approval(
+        self, rule: str = "person", reason: str | None = None, *, save: bool = True
+    ) -> None:
         """Pause the job until a person approves that it goes on.
 
         Args:

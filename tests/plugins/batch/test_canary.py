@@ -61,7 +61,7 @@ def test_the_first_slices_are_processed_and_then_the_job_is_held(rocketjob):
     assert list(job.records()) == list("abcd")
     assert job.input.counts_by_state() == {"queued": 2}
     assert job.held_text == "the canary, its first 4 records, is done: nothing failed"
-    assert (job.history[-1].event, job.history[-1].reason) == ("hold", job.held_text)
+    assert (job.history[-1].event, job.history[-1].reason) == ("hold_for_approval", job.held_text)
 
 
 def test_approved_it_goes_on_to_its_end_with_all_output_in_order(rocketjob):
@@ -211,10 +211,10 @@ def test_of_two_workers_one_holds_it_and_none_after_it_was_approved(rocketjob):
     job = after_the_canary(rocketjob)
     job.resume()
     late = CanaryBatchJob.find(job.id)
-    job.hold("canary", "as before")
+    job.hold_for_approval("canary", "as before")
     job.approve()
     with pytest.raises(StateConflict):
-        late.hold("canary", "too late")
+        late.hold_for_approval("canary", "too late")
     assert job.reload().is_running
 
 
@@ -382,7 +382,7 @@ def test_a_worker_does_not_hold_it_whose_budget_was_raised_this_moment(rocketjob
     late = BudgetBatchJob.find(job.id)
     job.update(failure_budget=0.9)
     with pytest.raises(StateConflict):
-        late.hold("failure_budget", "too late")
+        late.hold_for_approval("failure_budget", "too late")
     assert job.reload().is_running
 
 

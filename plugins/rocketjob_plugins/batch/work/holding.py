@@ -78,7 +78,7 @@ def _end_canary(job: BatchModel, worker: Worker) -> None:
     has_passed, said = holding.verdict_on_canary(job)
     if not has_passed or job.canary_approval:
         job.logger.warning("held for approval", by=holding.CANARY, reason=said)
-        make(job, worker, "hold", rule=holding.CANARY, reason=said)
+        make(job, worker, "hold_for_approval", rule=holding.CANARY, reason=said)
         return
     still = {"_id": job.id, "state": "running", "sub_state": "processing"}
     job.collection().update_one(still, {"$set": {"canary_over": True}})
@@ -93,7 +93,7 @@ def _hold_over_budget(job: BatchModel, worker: Worker) -> bool:
     if failed_alone(slices):
         return False  # it fails, which says more
     job.logger.warning("held for approval", by=holding.BUDGET, reason=str(failures))
-    make(job, worker, "hold", rule=holding.BUDGET, reason=str(failures))
+    make(job, worker, "hold_for_approval", rule=holding.BUDGET, reason=str(failures))
     return True
 
 
