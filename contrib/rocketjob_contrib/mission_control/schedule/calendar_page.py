@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import attrs
 from starlette.responses import Response
 
+from rocketjob_contrib.mission_control.remembering import remembered
 from rocketjob_contrib.mission_control.schedule.finding import series_of
 from rocketjob_plugins.cron.series import Series
 
@@ -64,29 +65,58 @@ class Hour:
     names: str
 
 
+@attrs.frozen(kw_only=True)
+class Calendar:
+    """What is shown.
+
+    Attributes:
+        paused: series that run only when they are resumed.
+        now_x: where the present moment is.
+    """
+
+    hours: list[Hour]
+    lanes: list[Lane]
+    paused: list[Series]
+    now_x: float
+
+    @property
+    def most(self) -> int:
+        """How many runs begin in the hour that has most."""
+        return max((hour.count for hour in self.hours), default=0)
+
+    @property
+    def total(self) -> int:
+        return sum(hour.count for hour in self.hours)
+
+
 def of(hours: int) -> Callable[[View], Response]:
     """Return the view of the next hours."""
 
     def show(view: View) -> Response:
-        found = series_of(view)
-        series, now = found.series, found.now
-        begin, end = begin_of(now, view.zone), now + hours * HOUR
-        lanes, times = _lanes(series, begin, end)
-        shown = _hours(view, begin, end, times)
+        key = (hours, view.zone.key)
+        calendar = remembered(view, "calendars", key, lambda: calendar_of(view, hours))
         return view.render(
             "schedule/calendar.html",
-            hours=shown,
-            lanes=lanes,
-            most=max((hour.count for hour in shown), default=0),
-            total=sum(hour.count for hour in shown),
-            paused=[each for each in series if each.is_paused],
+            calendar=calendar,
             title="Next 24 hours" if hours == 24 else "Next 7 days",
             is_week=hours > 24,
             width=WIDTH,
-            now_x=_x(now, begin, end),
         )
 
     return show
+
+
+def calendar_of(view: View, hours: int) -> Calendar:
+    """Return the calendar of the next hours; with very many runs it takes most of a second."""
+    found = series_of(view)
+    begin, end = begin_of(found.now, view.zone), found.now + hours * HOUR
+    lanes, times = _lanes(found.series, begin, end)
+    return Calendar(
+        hours=_hours(view, begin, end, times),
+        lanes=lanes,
+        paused=[each for each in found.series if each.is_paused],
+        now_x=_x(found.now, begin, end),
+    )
 
 
 def begin_of(now: datetime, zone: ZoneInfo) -> datetime:
