@@ -16,7 +16,7 @@ from typing import Any
 import attrs
 
 from rocketjob.base import clock
-from rocketjob.base.errors import DuplicateKey, NotFound, RocketJobError
+from rocketjob.base.errors import NotFound, RocketJobError, is_duplicate_key
 from rocketjob.base.log import Logger
 from rocketjob.model import deeds
 from rocketjob.store import Collection, Insert, Stored, Unit, Write, context
@@ -101,7 +101,9 @@ def create(
     told = deeds.told("create", KIND, id=name, name=name, after=shown)
     try:
         context.current().store.commit([Unit.of(COLLECTION, None, [insert, *told])])
-    except DuplicateKey:
+    except Exception as error:
+        if not is_duplicate_key(error):
+            raise
         raise TokenError(
             f"there is a token {name}, or was: the audit would not tell them apart"
         ) from None

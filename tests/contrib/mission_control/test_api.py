@@ -18,6 +18,7 @@ from rocketjob_contrib.mission_control import (
 )
 from rocketjob_contrib.mission_control.api.cursors import cursor
 from rocketjob_contrib.mission_control.api.openapi import text_of
+from rocketjob_contrib.mission_control.jobs import api
 from rocketjob_contrib.mission_control.routes import change, get
 from rocketjob_plugins.batch import Batch
 from rocketjob_plugins.cron import Cron
@@ -116,6 +117,17 @@ def test_P17_a_search_of_the_api_that_cannot_be_understood_says_where(rocketjob)
     answer = browser().get(f"{API}/jobs", params={"q": "state:failed clas:x"})
     problem = _problem(answer, 400, "malformed")
     assert problem["detail"].startswith("q at character 14: jobs are not searched by clas")
+
+
+def test_P56_a_search_goes_on_behind_what_was_read_in_one_go(rocketjob, monkeypatch):
+    monkeypatch.setattr(api, "AT_A_TIME", 2)
+    ids = [str(WebApiJob.create(description=f"d{n % 2}").id) for n in range(9)]
+    found = browser().get(f"{API}/jobs", params={"q": "desc:d0"}).json()
+    assert eq([row["id"] for row in found["data"]], ids[::-2])
+    assert found["next"] is None
+    monkeypatch.setattr(api, "SECONDS", 0.0)  # the time is up at once
+    page = browser().get(f"{API}/jobs", params={"q": "desc:d1"}).json()
+    assert page["data"] == [] and page["next"] is not None
 
 
 @pytest.mark.parametrize("text", ["x", "====", "am9iczp4", "\u00e4", cursor("audit", "6" * 24)])

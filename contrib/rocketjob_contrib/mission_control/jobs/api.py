@@ -58,6 +58,7 @@ if TYPE_CHECKING:
 
 NAME = text(200, least=1)
 SECONDS = 0.4  # that a search looks for
+AT_A_TIME = 1000  # jobs that are read in one go for it
 LISTED = (
     "_type",
     "state",
@@ -216,6 +217,19 @@ def _stored(filter: Filter, limit: int = 0, also: Iterable[str] = ()) -> Iterato
     return iter(Job.collection().find(filter, fields, sort=[("_id", -1)], limit=limit))
 
 
+def _one_after_the_other(filter: Filter, also: Iterable[str]) -> Iterator[Stored]:
+    """Yield jobs, of which as many as wanted are looked at: the store brings some at a time."""
+    following = filter
+    while True:
+        last = None
+        for stored in _stored(following, AT_A_TIME, also):
+            last = stored
+            yield stored
+        if last is None:
+            return
+        following = {"$and": [filter, {"_id": {"$lt": last["_id"]}}]}
+
+
 def _understood(view: ApiView, text: str) -> Search:
     box = box_of(view, text)
     if box.problem is not None:
@@ -232,7 +246,7 @@ def _searched(view: ApiView, filter: Filter, search: Search) -> Response:
         filter = {"$and": [filter, {"_id": ids}]}
     found: list[Stored] = []
     following = None
-    for stored in _stored(filter, also=search.fields):
+    for stored in _one_after_the_other(filter, search.fields):
         if matches(stored):
             found.append(stored)
         if len(found) == size or time.monotonic() > until:
