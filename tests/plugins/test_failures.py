@@ -472,7 +472,8 @@ def test_P21_the_command_shows_the_groups(rocketjob, cli):
     (row,) = cli("failures", "--json").objects
     assert (row["class"], row["count"], row["distinct"]) == ("GroupedJob", 2, 2)
     assert eq(sum(row["trend"]), 2)
-    assert cli("failures", "--since", "1h", "--class", "GroupedJob", "--json").objects == [row]
+    (narrowed,) = cli("failures", "--since", "1h", "--class", "GroupedJob", "--json").objects
+    assert (narrowed["group"], narrowed["count"]) == (row["group"], 2)
 
 
 def test_P21_the_command_shows_one_group_by_the_beginning_of_its_key(rocketjob, cli):

@@ -358,6 +358,16 @@ def test_a_verdict_is_unknown_in_a_page_that_hears_nothing_for_15_seconds(served
         assert "FAILING" in strip.inner_text()
 
 
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
+def test_P03_a_failure_and_its_retry_are_on_the_first_screen(served, chromium, width, height):
+    with page_of(chromium) as page:
+        page.set_viewport_size({"width": width, "height": height})
+        page.goto(f"{served.address}/overview")
+        for selector in ("#verdict strong", ".failing .name", ".failing .button:has-text('Retry')"):
+            box = page.locator(selector).first.bounding_box()
+            assert box["y"] + box["height"] <= height, selector
+
+
 def test_an_action_asks_in_a_dialog_and_stays_on_the_list(served, chromium):
     job = DemoMailJob.failed().order_by("-completed_at").first()
     with page_of(chromium) as page:
