@@ -340,7 +340,7 @@ def test_P24_killed_at_any_write_each_is_retried_once_also_if_it_has_failed_agai
     monkeypatch.setattr(bulk_job, "STEP", 2)
     monkeypatch.setattr(BulkActionJob, "_say", lambda *_: None)  # by a thread of its own
     mortal = Mortal(rocketjob.store)
-    for number in itertools.count(1, 2):
+    for number in itertools.count(1, 3):
         Job.collection().delete_many({})
         jobs = failed(rocketjob, 3)
         job = handed_over(rocketjob, jobs, also_later=True)  # so that no clock guards it
@@ -359,6 +359,29 @@ def test_P24_killed_at_any_write_each_is_retried_once_also_if_it_has_failed_agai
         if not died:
             break
     assert number > 6, "it was meant to die in between"
+
+
+@pytest.mark.parametrize("event", ["destroy", "abort"])
+@pytest.mark.both_stores
+def test_killed_at_any_write_each_is_recorded_once(rocketjob, monkeypatch, event):
+    monkeypatch.setattr(BulkActionJob, "_say", lambda *_: None)  # by a thread of its own
+    mortal = Mortal(rocketjob.store)
+    for number in itertools.count(2, 3):
+        Job.collection().delete_many({})
+        rocketjob.store.collection(audit.COLLECTION).delete_many({})
+        jobs = failed(rocketjob, 2)
+        job = handed_over(rocketjob, jobs, event)
+        with mortal.dies_at(number):
+            rocketjob.work_off(1)
+        died = mortal.died
+        requeue_claims(rocketjob.store, rocketjob.plugins, "test.1", crash_limit=9)
+        rocketjob.work_off(1)
+        assert job.reload().is_completed
+        assert eq(job.result, {"done": 2, "skipped": 0, "refused": 0, "failed": 0}), number
+        assert sorted(each.id for each in audit.records()) == [one.id for one in jobs], number
+        if not died:
+            break
+    assert number > 4, "it was meant to die in between"
 
 
 def test_two_workers_that_have_it_at_once_retry_each_once(by_job, monkeypatch):

@@ -97,7 +97,10 @@ class BulkActionJob(Resumable, Job):
     @waits_for_store
     def perform(self) -> dict[str, int]:
         """Do it to each, from where an earlier attempt was; return how many were done and so on."""
-        action, counts = self.action(), results.counts(self.id)
+        action, last = self.action(), self.checkpointed.get("last", FIRST)
+        if self.claim_number > 1:  # what a kill has left does not match any more, as it is done
+            current().store.recover(self.collection_name, {"_id": {"$gt": last}})
+        counts = results.counts(self.id)
         for ids in self._steps(action):
             for word in self._do_to(action, ids):
                 counts[word] += 1
