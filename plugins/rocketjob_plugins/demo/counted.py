@@ -17,7 +17,7 @@ MARK = {"demo": True}  # by which it is found again, to be removed
 WEEK, DAY = timedelta(days=7), timedelta(days=1)
 STEP = 5 * MINUTE  # between what was counted, but for the last hour
 TOOK = {"DemoMailJob": 420.0, "DemoReportJob": 35.0, "DemoImportJob": 900.0}  # seconds
-OFTEN = {"DemoMailJob": 9.0, "DemoReportJob": 0.3, "DemoImportJob": 0.2}  # in a minute
+OFTEN = {"DemoMailJob": 2.0, "DemoReportJob": 0.3, "DemoImportJob": 0.2}  # in a minute
 
 
 def count(rng: random.Random) -> None:
