@@ -120,7 +120,7 @@ def _slice_of(job: Job, asked: int | None) -> mending.FailedSlice | None:
     except ValueError as error:
         if isinstance(error, CapsuleError):
             raise
-        raise CapsuleError(f"the slice {asked} cannot be read: {message_of(error)}") from error
+        raise CapsuleError(f"slice {asked} cannot be read: {message_of(error)}") from error
 
 
 def _part(job: Any, found: mending.FailedSlice, secrets: bool, record_only: bool) -> CapsuleSlice:

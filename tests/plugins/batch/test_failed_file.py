@@ -146,3 +146,16 @@ def test_P33_a_record_without_an_exact_form_as_text_stays_as_it_is(rocketjob):
     assert read(job, text) == (0, 1)
     with pytest.raises(StreamError, match="must stay 'json'"):
         read(job, text.replace('"record": ""', '"record": "{}"'))
+
+
+@pytest.mark.parametrize("values", [{"exception": "text"}, {"records": 5}, {"size": "x"}])
+def test_what_something_else_has_written_is_named_by_its_slice(rocketjob, values):
+    job = failed_job(rocketjob, ["bad", "x", "bad", "y"])
+    text = written(job)[1]
+    job.input.collection.update_one({"_id": 3}, {"$set": values})
+    with pytest.raises(StreamError, match="slice 3 cannot be read: "):
+        written(job)
+    edit = edited(text, "jsonl", lambda row: row | {"record": "good"})
+    with pytest.raises((StreamError, TypeError)):
+        read(job, edit)
+    assert list(job.input.find(1)) == ["bad", "x"]

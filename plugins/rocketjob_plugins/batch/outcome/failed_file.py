@@ -87,6 +87,11 @@ def _rows(job: BatchModel, class_name: str | None) -> Iterator[dict[str, Any]]:
             record = found.record(index)
         except NotFound:
             continue  # it was retried meanwhile, or has no records any more
+        except Exception as error:  # something else has written it, or a key is not here
+            if job.input.store.is_transient(error):
+                raise
+            why = message_of(error) or type(error).__name__
+            raise StreamError(f"slice {stored['_id']} cannot be read: {why}") from error
         yield _row(found, index, record)
 
 
@@ -147,7 +152,7 @@ def _change(job: BatchModel, line: int, row: Mapping[str, Any]) -> Change | None
         found = mending.find(job, row[SLICE])
         index = row[ROW] - found.id
         before = found.record(index)
-    except NotFound as error:
+    except (NotFound, ValueError) as error:  # or something else has written what no slice has
         raise StreamError(str(error), column=SLICE) from None
     if row[KIND] == NO_TEXT and not row[RECORD]:
         return None  # it has no exact form as text, and stays as it is
