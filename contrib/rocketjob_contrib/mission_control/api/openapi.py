@@ -23,6 +23,7 @@ ABOUT = (
 )
 ID = text(100, least=1, pattern="^[^/]+$")
 NUMBERS = ("slice", "index")  # parts of a path that are numbers
+SEEN, ANY_OR_SEEN = r'^"[!#-~]+"$', r'^(\*|"[!#-~]+")$'
 ETAG = {"ETag": {"description": "for If-Match", "schema": TEXT}}
 
 
@@ -92,7 +93,7 @@ def _if_match(required: bool) -> dict[str, Any]:
         "in": "header",
         "required": required,
         "description": "the ETag of what was seen: nothing is done if it is another now",
-        "schema": text(200, least=1, pattern=r"^[!-~]+$"),
+        "schema": text(200, pattern=SEEN if required else ANY_OR_SEEN),
     }
 
 
