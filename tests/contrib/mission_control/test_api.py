@@ -23,6 +23,7 @@ from rocketjob_contrib.mission_control.routes import change, get
 from rocketjob_plugins.batch import Batch
 from rocketjob_plugins.cron import Cron
 from rocketjob_plugins.dirmon.entry import DirmonEntry
+from rocketjob_plugins.webhooks import outbox
 from support.web import as_role, browser
 
 FILE = Path(__file__).parents[3] / "docs" / "_static" / "openapi-v1.json"
@@ -422,6 +423,17 @@ def test_R16_messages_that_may_quote_a_record_are_hidden_from_those_who_may_not_
         hidden = as_role("view", redact_messages=True).get(url).text
         assert "carol" not in hidden
         assert "(hidden, as it may quote a record)" in hidden
+
+
+def test_R16_nor_are_they_in_what_webhooks_were_sent(rocketjob):
+    error = {"class_name": "ValueError", "message": "bad carol"}
+    outbox.messages().insert_one(
+        outbox.message_to("https://a.example/", "jobs.failed", {"jobs": [{"exception": error}]})
+    )
+    for role, is_shown in (("view", False), ("editor", True)):
+        answer = as_role(role, redact_messages=True).get(f"{API}/webhooks")
+        assert ("carol" in answer.text) == is_shown
+        assert len(answer.json()["data"]) == 1
 
 
 def test_P51_another_site_cannot_have_a_browser_change_anything(rocketjob):

@@ -201,10 +201,12 @@ def webhooks(view: ApiView) -> Response:
         filter["_id"] = {"$lt": last}
     limit = cursors.size_of(view) + 1
     found = list(outbox.messages().find(filter, sort=[("_id", -1)], limit=limit))
-    return cursors.page(view, WEBHOOKS, found, _message, lambda stored: stored["_id"])
+    return cursors.page(
+        view, WEBHOOKS, found, lambda each: _message(view, each), lambda each: each["_id"]
+    )
 
 
-def _message(stored: dict[str, Any]) -> dict[str, Any]:
+def _message(view: ApiView, stored: dict[str, Any]) -> dict[str, Any]:
     """Return a message, whatever something else has written into it."""
     times = {key: stored.get(key) for key in ("created_at", "next_at")}
     content, log, attempts = (stored.get(key) for key in ("content", "log", "attempts"))
@@ -213,9 +215,21 @@ def _message(stored: dict[str, Any]) -> dict[str, Any]:
         **{key: str(stored.get(key) or "") for key in ("event", "host", "state")},
         **{key: value if isinstance(value, datetime) else None for key, value in times.items()},
         "attempts": attempts if isinstance(attempts, int) else 0,
-        "content": content if isinstance(content, dict) else {},
+        "content": _quoted(view, content) if isinstance(content, dict) else {},
         "log": [each for each in log if isinstance(each, dict)] if isinstance(log, list) else [],
     }
+
+
+def _quoted(view: ApiView, value: Any) -> Any:
+    """Return what was posted, with messages of exceptions only for those who may see them."""
+    if isinstance(value, list):
+        return [_quoted(view, each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    shown = {key: _quoted(view, each) for key, each in value.items()}
+    if isinstance(shown.get("message"), str):
+        shown["message"] = view.quoted(shown["message"])
+    return shown
 
 
 # --- what is asked for -------------------------------------------------------------------------
