@@ -76,7 +76,9 @@ def paths_of(served):
     }
     paths, asked = ["/preferences", "/nothing/here"], set()
     for section, route in served._app.state.site.routes:
-        if "GET" not in route.methods or route.path.endswith((".json", ".jsonl", ".csv")):
+        if "GET" not in route.methods or route.path.endswith(
+            (".json", ".jsonl", ".csv", "/download")
+        ):
             continue
         if route.view.__qualname__.startswith("asking."):
             if route.view.__module__ in asked:
@@ -366,6 +368,46 @@ def test_P03_a_failure_and_its_retry_are_on_the_first_screen(served, chromium, w
         for selector in ("#verdict strong", ".failing .name", ".failing .button:has-text('Retry')"):
             box = page.locator(selector).first.bounding_box()
             assert box["y"] + box["height"] <= height, selector
+
+
+class Clicks:
+    """A person before a page, whose clicks are counted; what is not seen cannot be clicked."""
+
+    def __init__(self, page):
+        self.page, self.number = page, 0
+
+    def on(self, role, name):
+        self.page.get_by_role(role, name=name, exact=True).first.click()
+        self.number += 1
+
+
+def test_a_newcomer_finds_and_mends_a_failure_with_at_most_four_clicks(served, chromium):
+    with page_of(chromium) as page:
+        page.goto(served.address)
+        newcomer = Clicks(page)
+        newcomer.on("link", "DemoMailJob · TimeoutError")
+        page.get_by_text("smtp.example.com did not answer in 30 s").first.wait_for()  # the cause
+        newcomer.on("link", "Retry these 13")
+        newcomer.on("button", "Retry these 13")
+        page.locator("#messages .message", has_text="13").wait_for()
+        assert newcomer.number <= 4
+        assert not DemoMailJob.failed().where({"exception.class_name": "TimeoutError"}).exists()
+
+
+def test_a_newcomer_finds_and_mends_why_a_job_waits_with_at_most_four_clicks(served, chromium):
+    for server in Server.where(state={"$in": ["running", "starting"]}):
+        Server.collection().update_one({"_id": server.id}, {"$set": {"state": "paused"}})
+    with page_of(chromium) as page:
+        page.goto(served.address)
+        newcomer = Clicks(page)
+        newcomer.on("link", "why?")
+        page.get_by_text("Every server that takes DemoMailJob is paused").wait_for()  # the cause
+        newcomer.on("link", "all servers are paused")
+        newcomer.on("link", "Resume all")
+        newcomer.on("button", "Resume all")
+        page.get_by_role("link", name="Pause", exact=True).first.wait_for()
+        assert newcomer.number <= 4
+        assert Server.where(state="running").exists()
 
 
 def test_an_action_asks_in_a_dialog_and_stays_on_the_list(served, chromium):
