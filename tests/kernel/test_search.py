@@ -4,6 +4,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from re import Pattern
+from types import SimpleNamespace
 from typing import Literal
 
 import pendulum
@@ -12,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rocketjob import Job, SearchError, field
-from rocketjob.jobs.search import known_keys, parse
+from rocketjob.jobs.search import fields, known_keys, parse
 from rocketjob.jobs.search.grammar import DEEPEST, LONGEST, MOST
 
 NOW = pendulum.datetime(2026, 1, 31, 12)
@@ -411,3 +412,17 @@ def test_P17_a_search_is_understood_or_refused_and_nothing_else(jobs):
             Job.search(text).first()
 
     check()
+
+
+def test_a_class_that_can_run_nowhere_keeps_nobody_from_searching(jobs, monkeypatch):
+    class Untold:
+        @property
+        def codec(self):
+            raise TypeError("the annotation 'NoSuchType' cannot be resolved")
+
+    useless = SimpleNamespace(__fields__={"either": Untold()})
+    loaded = fields.loaded_classes
+    monkeypatch.setattr(fields, "loaded_classes", lambda model: [useless, *loaded(model)])
+    assert len(found("field.either:42")) == 1
+    with pytest.raises(SearchError, match="no job class that is loaded here has a field nowhere"):
+        parse("field.nowhere:1", Job)

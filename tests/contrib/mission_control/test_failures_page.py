@@ -103,6 +103,15 @@ def test_P21_a_retry_says_what_it_will_do_and_then_does_it(rocketjob):
     assert {job.history[-1].by for job in WebFailingJob.queued()} == {"grace"}
 
 
+def test_P21_a_retry_from_the_page_of_the_group_leads_to_the_list_with_its_message(rocketjob):
+    key = a_group_of_failures("line 1", "line 2")
+    client = browser()
+    asked = hidden(client.get(f"/failures/{key}/retry", params={"back": f"/failures/{key}?page=1"}))
+    answer = client.post(f"/failures/{key}/retry", data=asked)
+    assert answer.headers["location"] == "/failures"
+    assert "WebFailingJob ValueError: 2 jobs retried" in text_of(client.get("/failures"))
+
+
 def test_P21_what_has_failed_since_the_question_is_left_alone(rocketjob):
     key = a_group_of_failures("line 1")
     client = browser()

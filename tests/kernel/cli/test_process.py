@@ -34,9 +34,9 @@ def test_config_shows_every_setting_with_its_value_and_origin(local, tmp_path):
 
 
 def test_config_hides_keys_and_passwords(local):
-    url = "mongodb://me:secret@host/db"
-    result = local("config", "--url", url, "--set", "encryption_keys=topsecret")
-    assert "secret" not in result.out
+    url = "mongodb://me:geheim@host/db"
+    result = local("config", "--url", url, "--set", "encryption_keys=topgeheim")
+    assert "geheim" not in result.out
     assert "mongodb://me:***@host/db" in result.out
 
 

@@ -47,7 +47,8 @@ def do_retry(view: View) -> Response:
         lines.append(f"{later:,} are left: retry the group again")
     kind = "success" if outcome.done and not outcome.failed else "warning"
     view.say(kind, "\n".join(lines))
-    return view.go(view.back("/failures"))
+    back = view.back("/failures")  # the group's own page is gone where nothing of it is failed
+    return view.go("/failures" if back.startswith(f"/failures/{group.key}") else back)
 
 
 def retried(view: View, group: Group, until: str | None) -> tuple[Outcome, int]:
