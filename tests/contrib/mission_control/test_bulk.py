@@ -9,7 +9,7 @@ import pytest
 from rocketjob import Job, before
 from rocketjob.base import clock
 from rocketjob.testing import sandbox
-from rocketjob_contrib.mission_control import Policy
+from rocketjob_contrib.mission_control import Policy, tokens
 from rocketjob_contrib.mission_control.jobs import bulk as web_bulk
 from rocketjob_plugins import audit
 from rocketjob_plugins.bulk import BulkActionJob
@@ -33,6 +33,12 @@ class WebBulkGuardedJob(WebBulkJob):
     @before("retry")
     def _not_today(self):
         raise RuntimeError("not today <b>")
+
+
+class WebBulkRevokingJob(WebBulkJob):
+    @before("retry")
+    def _nobody_any_more(self):
+        tokens.revoke("bulk")
 
 
 class OnlyOthersPolicy(Policy):
@@ -392,6 +398,18 @@ def test_P24_rules_of_an_application_cannot_be_asked_by_a_job(few):
     assert "at most 2 are judged at a time: search for fewer" in text_of(answer)
 
 
+def test_without_the_plugin_more_than_are_done_at_once_are_refused_and_none_is_changed(monkeypatch):
+    monkeypatch.setattr(web_bulk, "MANY", 2)
+    with sandbox(disabled_plugins=["bulk"]) as rocketjob:
+        failed(rocketjob, 4)
+        client = as_role("manager")
+        body = {"event": "retry", "state": "failed"}
+        for answer in (client.post(API, json=body), client.get(API, params=body)):
+            assert answer.status_code == 400
+            assert "the plugin bulk, which has a job do it, is not here" in answer.json()["detail"]
+        assert Job.failed().count() == 4
+
+
 # --- by the API ----------------------------------------------------------------------------------
 
 API = "/api/v1/jobs/bulk"
@@ -455,6 +473,17 @@ def test_P56_of_a_job_that_does_it_the_results_are_paged(few):
         cursor = {"cursor": page["next"]} if page["next"] else None
     assert eq(ids, [str(job.id) for job in jobs])
     assert client.get(f"/api/v1/jobs/{jobs[0].id}/bulk").status_code == 404
+
+
+def test_a_token_that_is_revoked_amid_the_jobs_stops_the_next_and_says_how_many(rocketjob):
+    jobs = failed(rocketjob, 1, WebBulkRevokingJob) + failed(rocketjob, 1)
+    text = tokens.create("bulk", "manager", None)[1]
+    program = browser(client=("192.0.2.7", 40000))
+    program.headers["authorization"] = f"Bearer {text}"
+    answer = program.post(API, json={"event": "retry", "state": "failed"})
+    assert answer.status_code == 403
+    assert "1 of 2 were done" in answer.json()["detail"]
+    assert eq([job.reload().state for job in jobs], ["queued", "failed"])
 
 
 # --- what it costs -------------------------------------------------------------------------------

@@ -148,8 +148,14 @@ def carry_out(
     Args:
         ids: see `first_of`.
         count: how many were previewed.
+
+    Raises:
+        BadRequest: these are too many, and no plugin has a job do it.
+        Forbidden: whoever asks may not go on; it says how many were done.
     """
     job = action.hand_over(max(count, len(ids))) if len(ids) > _at_once() else None
+    if job is None and len(ids) > _at_once():
+        raise _nobody_takes_it()  # only the first of them have been looked for
     log.info(
         "many jobs are changed by hand",
         action=action.event,
@@ -160,7 +166,7 @@ def carry_out(
     forget_counts(view)
     if job is not None:
         return job, []
-    return None, list(action.do_at_once(count, _judge(view, asked), ids))
+    return None, list(action.do_at_once(count, _judge(view, asked), view.steps(ids)))
 
 
 def _back(view: View, asked: Wanted) -> str:
@@ -192,13 +198,17 @@ def plan(view: View, asked: Wanted) -> Plan:
     """Return what an action would come to.
 
     Raises:
-        Forbidden, BadRequest: see `action_of`, `first_of`.
+        Forbidden, BadRequest: see `action_of`, `first_of`, `carry_out`.
     """
     action, by_job = action_of(view, asked), is_judged_by_job(view.site.policy)
     preview = action.preview(SECONDS if asked.text else None)
     at_once = preview.is_all and preview.count <= _at_once()
     if by_job and not at_once:
         raise _too_many()
+    if not current().plugins.listens("take_over"):
+        if preview.count > _at_once():
+            raise _nobody_takes_it()
+        at_once = True
     refused = _refused(view, asked, action, by_job)
     return Plan(wanted=asked, action=action, preview=preview, refused=refused, at_once=at_once)
 
@@ -207,6 +217,13 @@ def _too_many() -> BadRequest:
     return BadRequest(
         "The application has rules of its own for who may do what, by which at most "
         f"{_at_once():,} are judged at a time: search for fewer"
+    )
+
+
+def _nobody_takes_it() -> BadRequest:
+    return BadRequest(
+        f"Of more than {_at_once():,} jobs nothing is done at once, and the plugin bulk, which has "
+        "a job do it, is not here: search for fewer"
     )
 
 
