@@ -4,8 +4,9 @@
     python scripts/web_rows.py             every row
     python scripts/web_rows.py --missing   those that no test names
 
-W rows are what the original's pages do, R rows are its defects, which must not come back. A test
-says by its name which rows it is for. Exit code 1 if a row has no test and no reason.
+W rows are what the original's pages do, R rows are its defects, which must not come back, and P rows
+what it lacks and ours must have. A test says by its name which rows it is for. Exit code 1 if a row
+has no test and no reason.
 """
 
 from __future__ import annotations
@@ -14,8 +15,16 @@ import re
 import sys
 from pathlib import Path
 
-TESTS = Path(__file__).resolve().parent.parent / "tests" / "contrib" / "mission_control"
-ROWS = [*(f"W{n:02}" for n in range(1, 116)), *(f"R{n:02}" for n in range(1, 25))]
+TESTS = Path(__file__).resolve().parent.parent / "tests"
+MUST = """
+    P01 P02 P03 P04 P08 P09 P10 P12 P14 P15 P17 P18 P21 P23 P25 P26 P37 P39 P40 P41 P44 P45 P46 P47
+    P48 P49 P50 P51 P52 P53 P56 P57 P58 P59 P60 P61 P62 P64 P65 P68
+"""
+ROWS = [
+    *(f"W{n:02}" for n in range(1, 116)),
+    *(f"R{n:02}" for n in range(1, 25)),
+    *MUST.split(),
+]
 WITHOUT: dict[str, str] = {}
 """Rows that have no test, and why."""
 
@@ -23,9 +32,9 @@ WITHOUT: dict[str, str] = {}
 def tests_by_row() -> dict[str, list[str]]:
     """Return the tests of each row, by their names."""
     found: dict[str, list[str]] = {row: [] for row in ROWS}
-    for path in sorted(TESTS.glob("test_*.py")):
+    for path in sorted(TESTS.rglob("test_*.py")):
         for name in re.findall(r"^def (test_\w+)", path.read_text(encoding="utf-8"), re.M):
-            for row in re.findall(r"_([WR]\d{2,3})(?=_)", name):
+            for row in re.findall(r"_([WRP]\d{2,3})(?=_)", name):
                 found.setdefault(row, []).append(f"{path.name}::{name}")
     return found
 

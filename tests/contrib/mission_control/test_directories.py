@@ -281,7 +281,7 @@ def test_an_unknown_entry_leads_back_to_the_list(rocketjob):
 # --- create ----------------------------------------------------------------------------------
 
 
-def test_W99_the_form_asks_for_name_class_pattern_and_archive(rocketjob):
+def test_W99_P44_the_form_asks_for_name_class_pattern_and_archive(rocketjob):
     page = browser().get("/dirmon_entries/new")
     names = {each["name"] for each in tags(page, "input") if each["name"].startswith("field.")}
     own = ("name", "job_class_name", "pattern", "archive_directory", "encoding")

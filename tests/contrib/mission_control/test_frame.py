@@ -270,7 +270,7 @@ def test_W21_everything_comes_from_the_package_and_nothing_from_elsewhere(rocket
         assert "immutable" in browser().get(address).headers["cache-control"]
 
 
-def test_W21_no_script_and_no_style_is_within_a_page(rocketjob):
+def test_W21_P52_no_script_and_no_style_is_within_a_page(rocketjob):
     job = FramedJob.create()
     for path in (*PAGES, f"/jobs/{job.id}", f"/jobs/{job.id}/abort"):
         page = browser().get(path)
@@ -279,6 +279,9 @@ def test_W21_no_script_and_no_style_is_within_a_page(rocketjob):
         assert re.search(r"\son\w+=", page.text) is None
         policy = page.headers["content-security-policy"]
         assert policy.startswith("default-src 'none';") and "unsafe" not in policy
+        assert "frame-ancestors 'none'" in policy
+        others = ("x-content-type-options", "referrer-policy", "cache-control")
+        assert [page.headers[name] for name in others] == ["nosniff", "same-origin", "no-store"]
 
 
 def test_W22_an_unexpected_error_is_a_page_and_a_log_line(rocketjob, monkeypatch, caplog):

@@ -157,7 +157,7 @@ ROUTES = [(m, route.path) for _, route in SITE.routes if route.changes for m in 
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES, ids=[f"{m} {p}" for m, p in ROUTES])
-def test_one_record_of_each_change(rocketjob, method, path, monkeypatch):
+def test_P49_P50_each_change_leaves_one_record_and_a_message(rocketjob, method, path, monkeypatch):
     monkeypatch.setattr(stacks_page, "SECONDS", 0.0)  # nobody answers
     monkeypatch.setattr(log_level, "SECONDS", 0.0)
     make = CASES.get(f"{path} {method}") or CASES[path]
@@ -167,6 +167,8 @@ def test_one_record_of_each_change(rocketjob, method, path, monkeypatch):
     answer = client.request(method, path.replace("{id}", str(id)), data=body)
     assert answer.status_code in (200, 303)
     found = list(audit.records())
+    if answer.status_code == 303:  # else the page that answers says what was done
+        assert 'class="message ' in client.get(answer.headers["location"]).text
     of_many = path == "/jobs/bulk"  # which has one of the whole besides
     assert len(found) == 1 + of_many, [(each.event, each.change) for each in found]
     record = found[0]
