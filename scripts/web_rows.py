@@ -4,9 +4,9 @@
     python scripts/web_rows.py             every row
     python scripts/web_rows.py --missing   those that no test names
 
-W rows are what the original's pages do, R rows are its defects, which must not come back, and P rows
-what it lacks and ours must have. A test says by its name which rows it is for. Exit code 1 if a row
-has no test and no reason.
+W rows are what the original's pages do, R rows are its defects, which must not come back, and P
+rows what it lacks and ours must have. A test says by its name which rows it is for. Exit code 1 if
+a row has no test and no reason.
 """
 
 from __future__ import annotations

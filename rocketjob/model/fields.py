@@ -62,6 +62,14 @@ class Field:
         except TypeError as error:
             raise TypeError(f"{self.owner.__qualname__}.{self.name}: {error}") from None
 
+    @property
+    def is_usable(self) -> bool:
+        """Whether its type can be resolved; a class with one that cannot be is refused."""
+        try:
+            return self.codec is not None
+        except TypeError:
+            return False
+
     @functools.cached_property
     def is_plain(self) -> bool:
         """Whether all instances can share the default: it can neither change nor be converted."""

@@ -221,7 +221,7 @@ class Query(Generic[D]):
         if field is not None:
             return field
         for cls in loaded_classes(self.model):
-            if head in cls.__fields__:
+            if head in cls.__fields__ and cls.__fields__[head].is_usable:
                 return cls.__fields__[head]
         return None
 
@@ -268,6 +268,7 @@ class Query(Generic[D]):
         if field.name in self.model.__fields__:
             return False
         known = (cls.__fields__.get(field.name, field) for cls in loaded_classes(self.model))
+        known = (each for each in known if each.is_usable)
         return any((f.codec, f.encrypted) != (field.codec, field.encrypted) for f in known)
 
     def _plucked(self, name: str, value: Any) -> Any:

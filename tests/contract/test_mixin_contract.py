@@ -16,7 +16,7 @@ OVERRIDES = {
     "Batch": [
         *("work", "joinable", "free_slots", "open_places", "pausable", "held_up_by", "remarks"),
         *("from_properties", "as_dict", "pause", "resume", "retry", "requeue", "removed_by"),
-        *("worker_names", "seconds", "write_guard"),
+        *("worker_names", "seconds", "write_guard", "change_guard"),
     ],
     "Cron": ["scheduled_at", "duplicate_key_errors", "plan_again", "save", "unique_keys"],
     "Progress": ["work", "bring_back", "progress_now"],

@@ -10,6 +10,7 @@ from support.plugins import entry_point, install
 from support.suites import failures
 
 OLDER_NAMES = {  # settings from before plugins had tables of their own
+    "mission-control": ["web.views"],  # whose table is called as its command
     "batch": ["slices_url"],
     "cron": ["time_zone"],
     "dirmon": ["dirmon_allowed_paths"],

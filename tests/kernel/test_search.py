@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from rocketjob import Job, SearchError, field
 from rocketjob.jobs.search import fields, known_keys, parse
 from rocketjob.jobs.search.grammar import DEEPEST, LONGEST, MOST
+from rocketjob.model import query
+from rocketjob.model.fields import Field
 
 NOW = pendulum.datetime(2026, 1, 31, 12)
 
@@ -415,14 +417,11 @@ def test_P17_a_search_is_understood_or_refused_and_nothing_else(jobs):
 
 
 def test_a_class_that_can_run_nowhere_keeps_nobody_from_searching(jobs, monkeypatch):
-    class Untold:
-        @property
-        def codec(self):
-            raise TypeError("the annotation 'NoSuchType' cannot be resolved")
-
-    useless = SimpleNamespace(__fields__={"either": Untold()})
-    loaded = fields.loaded_classes
-    monkeypatch.setattr(fields, "loaded_classes", lambda model: [useless, *loaded(model)])
+    untold = Field(name="either", annotation="NoSuchType")
+    useless, loaded = SimpleNamespace(__fields__={"either": untold}), fields.loaded_classes
+    assert not untold.is_usable
+    for module in (fields, query):
+        monkeypatch.setattr(module, "loaded_classes", lambda model: [useless, *loaded(model)])
     assert len(found("field.either:42")) == 1
     with pytest.raises(SearchError, match="no job class that is loaded here has a field nowhere"):
         parse("field.nowhere:1", Job)

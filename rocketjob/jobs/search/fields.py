@@ -97,15 +97,7 @@ def _named(scope: Scope, term: Term, name: str) -> Named:
 
 def _fields(model: Any, name: str) -> list[Field]:
     found = [cls.__fields__[name] for cls in loaded_classes(model) if name in cls.__fields__]
-    return [field for field in found if _has_type(field)]
-
-
-def _has_type(field: Field) -> bool:
-    """Return whether a field's type can be told; else its class can run nowhere."""
-    try:
-        return field.codec is not None
-    except TypeError:
-        return False
+    return [field for field in found if field.is_usable]
 
 
 # --- conditions ------------------------------------------------------------------------------

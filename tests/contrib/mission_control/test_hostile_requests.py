@@ -104,5 +104,5 @@ def test_the_path_without_its_slash_leads_to_no_host_that_a_request_names(rocket
     answer = client.get("/ops/jobs", headers={"host": "evil.com"})
     assert (answer.status_code, answer.headers["location"]) == (307, "/ops/jobs/")
     assert client.get("/ops/jobs/", headers={"host": "evil.com"}).status_code == 403
-    assert client.get("/ops/jobs/").headers["location"] == "/ops/jobs/jobs/running"
+    assert client.get("/ops/jobs/").headers["location"] == "/ops/jobs/overview"
     assert client.get("/ops/jobsx").status_code == 404

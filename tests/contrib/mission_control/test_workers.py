@@ -101,7 +101,7 @@ def test_W86_the_longest_running_is_first_whether_job_or_slice(rocketjob):
     assert cells(page, "started") == ["50s ago", "40s ago", "30s ago", "20s ago"]
     assert cells(page, "class") == ["HeldJob", "SlicedHeldJob", "HeldJob", "SlicedHeldJob"]
     assert "Longest running first" in text_of(page)
-    assert not tags(page, "a", class_="sort") and not tags(page, "input", type="search")
+    assert not tags(page, "a", class_="sort") and not tags(page, "input", id="q")
 
 
 def test_W117_each_worker_of_a_batch_job_says_at_which_records_it_is(rocketjob):
