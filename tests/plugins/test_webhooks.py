@@ -59,7 +59,7 @@ def posted(monkeypatch):
 
     found = Posted()
 
-    def post(url, body, headers, *, timeout, allow_private):
+    def post(url, body, headers, *, timeout, allow_local):
         found.append((url, body, headers))
         if isinstance(found.status, Exception):
             raise found.status
@@ -147,15 +147,82 @@ def test_of_two_servers_that_look_at_once_one_tells(rocketjob, posted, monkeypat
     rocketjob.travel(MINUTE)
     found, others = events._failed_between, []
 
-    def meanwhile(since, until):
+    def meanwhile(*given):
         if not others:
             others.append(True)
             events.tell_of_failed()
-        return found(since, until)
+        return found(*given)
 
     monkeypatch.setattr(events, "_failed_between", meanwhile)
     _swept(rocketjob)
     assert len(posted) == 1
+
+
+def test_a_failure_that_is_stored_late_is_told_and_none_twice(rocketjob, posted):
+    webhooks.sweep()
+    rocketjob.travel(MINUTE)
+    late, soon = WebhookFailingJob.create(), WebhookFailingJob.create()
+    rocketjob.work_off()
+    Job.collection().update_one({"_id": late.id}, {"$set": {"state": "running"}})
+    rocketjob.travel(MINUTE)
+    _swept(rocketjob)
+    rocketjob.travel(5 * MINUTE)
+    _swept(rocketjob)
+    Job.collection().update_one({"_id": late.id}, {"$set": {"state": "failed"}})
+    for _ in range(3):
+        _swept(rocketjob)
+        rocketjob.travel(5 * MINUTE)
+    told = [[job["id"] for job in content["jobs"]] for content in _contents(posted)]
+    assert eq(told, [[str(soon.id)], [str(late.id)]])
+
+
+def test_of_more_failures_than_are_remembered_none_is_told_twice(rocketjob, posted, monkeypatch):
+    monkeypatch.setattr(events, "KEPT", 2)
+    webhooks.sweep()
+    for _ in range(4):
+        WebhookFailingJob.create()
+    rocketjob.work_off()
+    for _ in range(3):
+        rocketjob.travel(MINUTE)
+        _swept(rocketjob)
+    assert [content["count"] for content in _contents(posted)] == [4]
+
+
+@pytest.mark.parametrize("wrong", ["x", 7, None, timedelta(days=3)])
+def test_a_mark_that_is_wrong_is_set_back_and_failures_are_told(rocketjob, posted, wrong):
+    webhooks.sweep()
+    until = package.now() + wrong if isinstance(wrong, timedelta) else wrong
+    events._marks().update_one({}, {"$set": {"until": until}})
+    webhooks.sweep()
+    rocketjob.travel(MINUTE)
+    WebhookFailingJob.create()
+    rocketjob.work_off()
+    rocketjob.travel(MINUTE)
+    _swept(rocketjob)
+    assert [content["event"] for content in _contents(posted)] == ["jobs.failed"]
+
+
+def test_what_keeps_failures_from_being_told_keeps_nothing_else(rocketjob, posted, monkeypatch):
+    outbox.store("server.dead", {})
+    monkeypatch.setattr(events, "tell_of_failed", lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        webhooks.sweep()
+    rocketjob.work_off()
+    assert [content["event"] for content in _contents(posted)] == ["server.dead"]
+
+
+def test_what_waits_is_given_up_and_forgotten_when_there_is_no_receiver_any_more(
+    rocketjob, monkeypatch
+):
+    outbox.store("server.dead", {})
+    none = type("None_", (), {"urls": [], "attempts": 12, "keep_days": 7, "events": []})
+    for module in (webhooks, outbox, delivery):
+        monkeypatch.setattr(module, "own", none)
+    _swept(rocketjob)
+    assert outbox.messages().find_one({})["state"] == "given_up"
+    rocketjob.travel(timedelta(days=8))
+    webhooks.sweep()
+    assert outbox.messages().count_documents({}) == 0
 
 
 def test_that_a_server_died_is_told(rocketjob, posted):
@@ -304,7 +371,7 @@ def test_a_private_address_is_refused_whatever_it_is_called(monkeypatch, address
     monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **options: found)
     monkeypatch.setattr(socket, "create_connection", lambda *args: 1 / 0)
     with pytest.raises(Refused, match=r"hooks\.example\.com has the private address"):
-        posting.post(URL, b"", {}, timeout=1, allow_private=False)
+        posting.post(URL, b"", {}, timeout=1, allow_local=False)
 
 
 def test_what_is_connected_to_is_what_was_looked_at(monkeypatch):
@@ -321,7 +388,7 @@ def test_what_is_connected_to_is_what_was_looked_at(monkeypatch):
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     monkeypatch.setattr(socket, "create_connection", connect)
     with pytest.raises(OSError, match="not in a test"):
-        posting.post("http://hooks.example.com/", b"", {}, timeout=1, allow_private=False)
+        posting.post("http://hooks.example.com/", b"", {}, timeout=1, allow_local=False)
     assert connected == ["93.184.216.34"]
 
 
@@ -371,7 +438,7 @@ def _receiver(status):
 
 
 def test_a_message_arrives_and_its_signature_holds():
-    with _receiver(200) as (url, seen), telling(url, allow_private=True) as rocketjob:
+    with _receiver(200) as (url, seen), telling(url, allow_local=True) as rocketjob:
         outbox.store("server.dead", {})
         _swept(rocketjob)
         assert outbox.messages().find_one({})["state"] == "delivered"
@@ -387,7 +454,7 @@ def test_it_does_not_arrive_where_private_addresses_are_not_allowed():
         outbox.store("server.dead", {})
         _swept(rocketjob)
         assert outbox.messages().find_one({})["state"] == "given_up"
-        assert "allow_private" in _command("test", code=1)
+        assert "allow_local" in _command("test", code=1)
     assert seen == []
 
 

@@ -54,11 +54,15 @@ def server_lost(server: Server) -> None:
 
 @hookimpl
 def sweep() -> None:
-    if not own().urls:
+    has_receiver = bool(own().urls)
+    if not has_receiver and not outbox.is_any():
         return
-    events.tell_of_failed()
-    outbox.forget_old()
-    deliver_what_is_due()
+    try:
+        if has_receiver:
+            events.tell_of_failed()
+    finally:  # whatever is wrong with failed jobs, the other messages are delivered
+        outbox.forget_old()
+        deliver_what_is_due()  # without a receiver: given up
 
 
 @hookimpl

@@ -80,7 +80,7 @@ def deliver(message: Stored) -> int:
         body,
         headers,
         timeout=settings.timeout_seconds,
-        allow_private=settings.allow_private,
+        allow_local=settings.allow_local,
     )
     if status == GONE:
         raise Refused("the receiver answered 410: it is gone")

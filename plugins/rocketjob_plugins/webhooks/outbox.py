@@ -88,6 +88,10 @@ def messages() -> Collection:
     return context.current().store.collection(COLLECTION)
 
 
+def is_any() -> bool:
+    return messages().find_one({}, {"_id": 1}) is not None
+
+
 def is_any_due() -> bool:
     return messages().find_one({"next_at": {"$lte": clock.now()}}, {"_id": 1}) is not None
 

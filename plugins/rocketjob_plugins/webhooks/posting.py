@@ -16,7 +16,7 @@ NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
 def post(
-    url: str, body: bytes, headers: Mapping[str, str], *, timeout: float, allow_private: bool
+    url: str, body: bytes, headers: Mapping[str, str], *, timeout: float, allow_local: bool
 ) -> int:
     """Post, and return the status that was answered; a redirect is not followed.
 
@@ -27,7 +27,7 @@ def post(
     parts = urlsplit(url)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     host, port = parts.hostname or "", parts.port
-    connection = _Connection(host, port, timeout, parts.scheme == "https", allow_private)
+    connection = _Connection(host, port, timeout, parts.scheme == "https", allow_local)
     try:
         connection.request("POST", path, body, dict(headers))
         return connection.getresponse().status
@@ -41,15 +41,15 @@ class _Connection(http.client.HTTPConnection):
     """Connects to the addresses that were looked at, not to what the name means a moment later."""
 
     def __init__(
-        self, host: str, port: int | None, timeout: float, tls: bool, allow_private: bool
+        self, host: str, port: int | None, timeout: float, tls: bool, allow_local: bool
     ) -> None:
-        self._tls, self._allow_private = tls, allow_private
+        self._tls, self._allow_local = tls, allow_local
         super().__init__(host, port or (443 if tls else 80), timeout=timeout)
 
     def connect(self) -> None:
         found = socket.getaddrinfo(self.host, self.port, type=socket.SOCK_STREAM)
         addresses = list(dict.fromkeys(str(each[4][0]) for each in found))
-        if not self._allow_private:
+        if not self._allow_local:
             refuse_private(self.host, addresses)
         connected = _first_that_answers(addresses, self.port, self.timeout)
         if self._tls:
@@ -67,7 +67,7 @@ def refuse_private(host: str, addresses: Iterable[str]) -> None:
     for address in addresses:
         if not is_public(address):
             raise Refused(
-                f"{host} has the private address {address}: set allow_private = true in "
+                f"{host} has the private address {address}: set allow_local = true in "
                 "[webhooks] if messages may go there"
             )
 

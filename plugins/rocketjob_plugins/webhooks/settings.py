@@ -52,7 +52,7 @@ SETTINGS: list[Setting[Any]] = [
     Setting("secret", None, str, "the key that signs them", table="webhooks", secret=True),
     Setting("events", list(EVENTS), _events, "which are posted", table="webhooks"),
     Setting(
-        "allow_private",
+        "allow_local",
         False,
         bool,
         "whether to post to this machine and to private networks",
