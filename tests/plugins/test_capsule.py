@@ -70,6 +70,15 @@ class CapsuledSecretBatchJob(CapsuledBatchJob):
     input_category = InputCategory(slice_size=2, format="csv", serializer="encrypt")
 
 
+class CapsuledLoginJob(Job):
+    destroy_on_complete = False
+    credentials: dict | None = None
+
+    def perform(self):
+        (user,), first, second, pin = self.credentials.values()
+        raise ValueError(f"{user} with {first}, {second} and {pin} is refused")
+
+
 def failed(rocketjob, job):
     job.save()
     rocketjob.work_off()
@@ -243,6 +252,14 @@ def test_neither_is_it_in_the_message_of_the_exception():
     assert capsule.exception["cause"]["message"] == "*** is refused"
     assert without.exception["message"] is None and "4711" not in without.to_bytes().decode()
     assert replayed(without, {"pin": "0815"}).outcome == "same"
+
+
+def test_neither_is_any_part_of_what_is_hidden_as_a_whole(rocketjob):
+    job = CapsuledLoginJob()
+    job.credentials = {"user": ["ann0"], "pw": "hunter22", "longer": "hunter22x", "pin": 471100}
+    capsule = making.capsule_of(failed(rocketjob, job).id)
+    assert "credentials: it looks like a password or a key" in capsule.left_out
+    assert capsule.exception["message"] == "*** with ***, *** and *** is refused"
 
 
 def test_records_that_are_stored_encrypted_are_left_out_too(tmp_path):

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import attrs
+from bson import Decimal128
 
 from rocketjob import Job, UnknownJob
 from rocketjob.base.passwords import HIDDEN, without_secrets
@@ -47,14 +48,13 @@ class Cleaned:
         """Note that something is left out."""
         self.left_out.append(f"{name}: {why}")
         self.is_without_encrypted |= why == ENCRYPTED
-        if isinstance(value, str) and len(value) >= SHORTEST:
-            self.hidden.append(value)
+        self.hidden += [text for text in _texts_in(value) if len(text) >= SHORTEST]
 
     def message_of(self, exception: JobException) -> JobException:
         """Return an exception, and its causes, without what was left out of the document."""
         cause = self.message_of(exception.cause) if exception.cause is not None else None
         message = None if self.is_without_encrypted else exception.message
-        for text in self.hidden if message else ():
+        for text in sorted(self.hidden, key=len, reverse=True) if message else ():
             message = str(message).replace(text, HIDDEN)
         return attrs.evolve(exception, message=message, cause=cause)
 
@@ -112,6 +112,19 @@ def _unsealed(value: Any) -> Any:
             return HIDDEN
         return {key: _unsealed(item) for key, item in value.items()}
     return [_unsealed(item) for item in value] if isinstance(value, list) else value
+
+
+def _texts_in(value: Any) -> Iterator[str]:
+    """Yield the texts and numbers in a value, as a message would quote them."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if key != TAG:
+                yield from _texts_in(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _texts_in(item)
+    elif isinstance(value, str | int | float | Decimal128) and not isinstance(value, bool):
+        yield str(value)
 
 
 def _differing(before: Any, after: Any, path: str) -> Iterator[tuple[str, Any]]:
