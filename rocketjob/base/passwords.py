@@ -21,11 +21,19 @@ _RUN = re.compile(r"\S++")
 _AUTHORITY = re.compile(r"[^/?#]*")
 _PARAMETER = re.compile(r"([?&#][\w.%\[\]-]{1,100}+=)([^\s&#\"'<>]++)")
 _MEMBER = re.compile(r'("[^"]*"\s*:\s*)"(?:[^"\\]|\\.)*"')  # of an object, as JSON
-_SECRET = re.compile(
-    r"sig|token|secret|passw|passphrase|pwd|key|auth(?!or)|cred|policy|jwt|session|hmac|ticket|otp"
-    r"|[?&#](?:pass|code|pin|sas)=",
-    re.IGNORECASE,
+_GIVES_ACCESS = (  # as a part of the name of a parameter
+    "sig|token|secret|passw|passphrase|pwd|key|auth(?!or)|cred|policy|jwt|session|hmac|ticket|otp"
 )
+_GIVES_ACCESS_ALONE = "(?:pass|code|pin|sas)="
+_SECRET = re.compile(rf"{_GIVES_ACCESS}|[?&#]{_GIVES_ACCESS_ALONE}", re.IGNORECASE)
+HIDDEN_IN_RUN = (
+    r"(?:(?>\S*?://)\S*?@|\S*?[?&#](?=[^\s?&#=]{1,100}=)"
+    rf"(?:[^\s=]*?(?:{_GIVES_ACCESS})|{_GIVES_ACCESS_ALONE}))"
+)
+"""The pattern, in any case, of text without spaces, from its beginning, of which part is hidden.
+
+It is for searches in stores: so it takes more for a password than `hide_passwords`, never less.
+"""
 
 
 def hide_passwords(text: str) -> str:

@@ -13,6 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rocketjob import Job, SearchError, field
+from rocketjob.base.passwords import hide_passwords
 from rocketjob.jobs.search import fields, known_keys, parse
 from rocketjob.jobs.search.grammar import DEEPEST, LONGEST, MOST
 from rocketjob.model import query
@@ -325,6 +326,33 @@ def test_a_password_that_is_shown_to_nobody_cannot_be_guessed_letter_by_letter(r
     clear = SearchedJob.create(description="from https://host/b.csv?page=1", file="ftp://h/c.csv")
     for text in ("b.csv?page", '"from https://host/b"', "field.file:*c.csv", "field.file:>ftp://a"):
         assert Job.search(text).pluck("id") == [clear.id], text
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://h/x?X-Amz-Signature=a7b1c9",
+        "https://h/x?TOKEN=a7b1c9",
+        "/download?token=a7b1c9",
+        "/login#PASS=a7b1c9",
+        f"https://h/{'x' * 2500}?page=1&sig=a7b1c9",
+        f"sftp://bob:{'x' * 2500}a7b1c9@host/a.csv",
+        "https://GHP_0123456789a7b1c9@host/x",
+        "zip://a.csv::s3://key:a7b1c9@b/a.zip",
+    ],
+    ids=["signature", "case", "path", "fragment", "far", "long", "name", "chain"],
+)
+def test_no_part_of_what_is_hidden_in_a_url_can_be_found(rocketjob, url):
+    shown = hide_passwords(url)
+    assert "7b1c" in url and "7b1c" not in shown
+    SearchedJob.create(description=f"of {url} today", file=url)
+    before = url[: url.index("7b1c")]
+    guesses = ["7b1c", "desc:7B1C", "field.file:*7b1c*", 'desc:"7b1c9 today"', "field.file:*c9"]
+    if len(before) < 100:
+        guesses += [f'field.file:>"{before}"', f'field.file:<"{before}8"', f'desc:"of {before}"']
+        guesses += [f"field.file:{before}*"]
+    assert [text for text in guesses if Job.search(text).count()] == []
+    assert Job.search("today").count() == 1
 
 
 def test_P17_the_same_in_words_with_the_times_that_ages_lead_to(rocketjob):

@@ -6,18 +6,14 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+from rocketjob.base.passwords import HIDDEN_IN_RUN
 from rocketjob.jobs.search.grammar import Value
 from rocketjob.jobs.search.scope import Scope
 from rocketjob.store import Filter
 
 _SHOWN = 60  # characters
-_GIVES_ACCESS = (
-    r"(?:@|(?:sig|token|secret|passw|passphrase|pwd|key|auth|cred|policy|jwt|session|hmac|ticket|otp)"
-    r"[\w.%\[\]-]{0,50}=|[?&#](?:pass|code|pin|sas)=)"
-)
-_IN_CLEAR = rf"(?!(?>\S*?://)\S*?{_GIVES_ACCESS})"
-"""What follows up to a space is no URL with a password: as `rocketjob.base.passwords` hides it."""
-_HIDDEN = rf"://\S{{0,2000}}?{_GIVES_ACCESS}"
+_IN_CLEAR = rf"(?!{HIDDEN_IN_RUN})"
+"""What follows up to a space has nothing in it that is shown to nobody."""
 
 
 def containing(text: str) -> Filter:
@@ -40,7 +36,8 @@ def containing_in_clear(text: str) -> Filter:
 
 def in_clear(condition: dict[str, Any]) -> dict[str, Any]:
     """Return a condition that no text with a URL with a password meets, for the same reason."""
-    return {**condition, "$not": {"$regex": _HIDDEN}}
+    hidden = {"$regex": rf"(?<!\S){HIDDEN_IN_RUN}", "$options": "i"}
+    return {**condition, "$not": hidden}
 
 
 def beginning(text: str) -> Filter:
