@@ -21,7 +21,7 @@ from rocketjob_plugins.batch import Batch, InputCategory
 from rocketjob_plugins.failures import acknowledge, groups_of, look, looking, plan_for, retry
 from rocketjob_plugins.failures.acknowledged import COLLECTION, KEPT, remove_old
 from rocketjob_plugins.failures.groups import trend
-from rocketjob_plugins.failures.pattern import LONGEST, pattern_of
+from rocketjob_plugins.failures.pattern import LONGEST, READ, pattern_of
 
 
 class GroupedJob(Job):
@@ -193,7 +193,7 @@ def test_P21_slices_of_a_job_that_has_ended_are_read_once(rocketjob, monkeypatch
     batch(rocketjob, "bad 1")
     memory = {}
     assert len(look(memory).all) == 1
-    monkeypatch.setattr(looking._Look, "_read", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr(looking, "failed_slices", lambda *_: pytest.fail("read again"))
     assert len(look(memory).all) == 1
 
 
@@ -295,6 +295,54 @@ def test_P21_of_a_job_that_has_failed_slices_of_other_groups_stay_failed(rocketj
     assert {record.by for record in audit.records()} == {"ada"}
     again = retry(plan)
     assert (again.slices, again.skipped) == (0, 2)
+
+
+@pytest.mark.parametrize("most", ["MOST_SLICES", "MOST_IN_ALL"])
+def test_P21_a_job_whose_slices_were_not_all_looked_at_is_not_retried_as_a_whole(
+    rocketjob, monkeypatch, most
+):
+    job = batch(rocketjob, "bad 1", "bad 2")
+    job.input.collection.update_one({"_id": 2}, {"$set": {"exception.message": "something else"}})
+    monkeypatch.setattr(looking, most, {"MOST_SLICES": 1, "MOST_IN_ALL": 0}[most])
+    memory = {}
+    for _ in range(2):  # what is remembered of a look says so, too
+        found = look(memory)
+        assert found.partial == {job.id} and found.is_partial
+    (group,) = groups_of(found)
+    plan = plan_for(group)
+    assert not plan.jobs
+    outcome = retry(plan)
+    if most == "MOST_SLICES":
+        assert (outcome.jobs, outcome.slices) == (0, 1)
+        assert [s.state for s in job.input] == ["queued", "failed"]
+    else:
+        why = "its failed slices have not been looked at"
+        assert plan.sentences == [f"1 job cannot be retried now: {why}."]
+        assert outcome.failed == {job.id: why}
+        assert job.reload().is_failed and job.input.count("failed") == 2
+
+
+def test_P21_a_job_that_has_slices_of_another_group_after_all_is_left_alone(rocketjob):
+    job = batch(rocketjob, "bad 1", "bad 2")
+    plan = plan_for(only())
+    job.input.collection.update_one({"_id": 1}, {"$set": {"exception.message": "something else"}})
+    assert (len(plan.jobs), retry(plan).skipped) == (1, 1)
+    assert job.reload().is_failed and job.input.count("failed") == 2
+
+
+def test_P21_a_job_whose_end_is_no_time_cannot_be_retried_which_is_said_before(rocketjob):
+    failed(rocketjob, "line 1")
+    job = GroupedJob.first()
+    Job.collection().update_one({"_id": job.id}, {"$set": {"completed_at": "yesterday"}})
+    plan = plan_for(only())
+    assert plan.sentences == ["1 job cannot be retried now: its end is no time."]
+    assert retry(plan).sentence == "0 jobs retried, 1 not possible"
+
+
+def test_of_a_very_long_message_the_beginning_is_kept(rocketjob):
+    failed(rocketjob, "long " * 2_000)
+    (failure,) = look().all
+    assert eq(len(failure.message), READ)
 
 
 def test_P21_slices_of_a_job_that_has_failed_anew_are_left_alone(rocketjob):

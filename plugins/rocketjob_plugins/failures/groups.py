@@ -40,7 +40,8 @@ class Group:
         key: 16 hexadecimal digits, which stay the same.
         failures: the newest first.
         acknowledged: that somebody has seen it, and until when.
-        whole: the ids of jobs of which nothing has failed that belongs to another group.
+        whole: the ids of jobs of which nothing has failed that belongs to another group, as far as
+            all of them was looked at.
     """
 
     key: str
@@ -142,12 +143,13 @@ def groups_of(
         if name is None or each.name == name:
             found.setdefault(group_of(each), []).append(each)
     seen = acknowledged() if seen is None else seen
+    whole = {id for id, keys in of_jobs.items() if len(keys) == 1} - failures.partial
     return [
         Group(
             key=key,
             failures=members,
             acknowledged=seen.get(key),
-            whole=frozenset(m.job_id for m in members if len(of_jobs[m.job_id]) == 1),
+            whole=frozenset(m.job_id for m in members if m.job_id in whole),
         )
         for key, members in found.items()
     ]

@@ -22,6 +22,7 @@ from rocketjob.store import Stored
 from rocketjob_plugins.batch.category import InputCategory
 from rocketjob_plugins.batch.settings import are_away
 from rocketjob_plugins.batch.slices import InputSlices
+from rocketjob_plugins.failures.pattern import READ
 
 MOST = 5_000  # failed jobs that are looked at, the newest
 MOST_OPEN = 200  # batch jobs that run, or are paused, whose slices are looked at
@@ -44,7 +45,7 @@ class Failure(NamedTuple):
         job_id: of the job.
         name: of its class, as it is stored.
         error: the class of the exception.
-        message: of the exception.
+        message: of the exception; of a very long one the beginning.
         at: when it failed; None where that is not known.
         slice: the id of the slice; None: the job itself.
         ended: when the job failed; None: it still runs, or is paused.
@@ -69,6 +70,7 @@ class Failures:
         remarks: what was not looked at, as sentences for people; none if that is all there is.
         more: whether there are more failed jobs than were looked at.
         away: whether the store of slices could not be reached.
+        partial: the ids of batch jobs of whose failed slices not all were looked at.
     """
 
     at: datetime
@@ -76,6 +78,7 @@ class Failures:
     remarks: tuple[str, ...] = ()
     more: bool = False
     away: bool = False
+    partial: frozenset[Any] = attrs.field(default=frozenset(), repr=False)
 
     @property
     def is_partial(self) -> bool:
@@ -99,10 +102,10 @@ def look(
 
 class _Look:
     def __init__(self, memory: MutableMapping[str, Any], seconds: float | None) -> None:
-        self._kept: dict[Any, tuple[Any, list[Failure]]] = memory.setdefault(KEPT, {})
+        self._kept: dict[Any, tuple[Any, list[Failure], bool]] = memory.setdefault(KEPT, {})
         self._until = None if seconds is None else time.monotonic() + seconds
         self._unread = self._cut = self._in_all = self._read_of = 0
-        self._away = False
+        self._away, self._partial = False, set[Any]()
 
     def made(self) -> Failures:
         at, (ended, more), open_jobs = clock.now(), self._ended(), self._open()
@@ -111,7 +114,7 @@ class _Look:
         found += [failure for stored in open_jobs for failure in self._slices(stored, None)]
         found.sort(key=lambda each: each.at.timestamp() if each.at else 0.0, reverse=True)
         remarks = tuple(self._remarks(len(ended), more, len(open_jobs)))
-        return Failures(at, tuple(found), remarks, more, self._away)
+        return Failures(at, tuple(found), remarks, more, self._away, frozenset(self._partial))
 
     def _ended(self) -> tuple[list[Stored], bool]:
         """Return the newest failed jobs, and whether there are more."""
@@ -145,38 +148,34 @@ class _Look:
 
     def _slices(self, job: Stored, ended: datetime | None) -> list[Failure]:
         """Return the failed slices of a job, or what was known of them before."""
-        known_for, known = self._kept.get(job["_id"], (None, []))
+        known_for, known, is_cut = self._kept.get(job["_id"], (None, [], False))
         if ended is None or known_for != ended:
             late = self._read_of >= LEAST[1] and self._is_late()
             if self._away or late or self._in_all >= MOST_IN_ALL:
                 self._unread += 1
+                self._partial.add(job["_id"])
             else:
-                known = self._read_anew(job, ended)
+                known, is_cut = self._read_anew(job, ended)
+        if is_cut:
+            self._cut += 1
+            self._partial.add(job["_id"])
         self._in_all += len(known)
         return known
 
-    def _read_anew(self, job: Stored, ended: datetime | None) -> list[Failure]:
+    def _read_anew(self, job: Stored, ended: datetime | None) -> tuple[list[Failure], bool]:
+        """Return the failed slices of a job, and whether there are more than these."""
         self._read_of += 1
         try:
-            found = list(self._read(job, ended))
+            found = list(failed_slices(job, ended, MOST_SLICES + 1))
         except Exception as error:
             if not are_away(error) or current().store.is_transient(error):
                 raise
             self._away = True
-            return []
-        self._kept[job["_id"]] = (ended, found)
-        return found
-
-    def _read(self, job: Stored, ended: datetime | None) -> Iterator[Failure]:
-        slices = InputSlices(job["_id"], InputCategory()).collection
-        found = slices.find({"state": "failed"}, OF_SLICE, limit=MOST_SLICES + 1)
-        for number, stored in enumerate(found):
-            if number == MOST_SLICES:
-                self._cut += 1
-                return
-            at = _time(stored.get("failed_at")) or ended
-            own = _exception(stored)
-            yield Failure(job["_id"], _name(job), *own, at, stored["_id"], ended)
+            self._partial.add(job["_id"])
+            return [], False
+        is_cut = len(found) > MOST_SLICES
+        self._kept[job["_id"]] = ended, found[:MOST_SLICES], is_cut
+        return found[:MOST_SLICES], is_cut
 
     def _remarks(self, ended: int, more: bool, open_jobs: int) -> Iterator[str]:
         if more:
@@ -190,6 +189,21 @@ class _Look:
         elif self._unread:
             jobs = counted(self._unread, "batch job")
             yield f"The slices of {jobs} have not been looked at yet."
+
+
+def failed_slices(job: Stored, ended: datetime | None, limit: int) -> Iterator[Failure]:
+    """Return failed slices of a batch job as they are now.
+
+    Args:
+        job: as it is stored, with its `_id` and `_type`.
+        ended: when it failed; None: it still runs, or is paused.
+        limit: how many at most.
+    """
+    slices = InputSlices(job["_id"], InputCategory()).collection
+    for stored in slices.find({"state": "failed"}, OF_SLICE, limit=limit):
+        at = _time(stored.get("failed_at")) or ended
+        own = _exception(stored)
+        yield Failure(job["_id"], _name(job), *own, at, stored["_id"], ended)
 
 
 def _time(value: Any) -> datetime | None:
@@ -208,5 +222,5 @@ def _exception(stored: Stored) -> tuple[str, str]:
     name, message = error.get("class_name"), error.get("message")
     return (
         name if isinstance(name, str) and name else UNKNOWN,
-        message if isinstance(message, str) else "" if message is None else str(message),
+        ("" if message is None else str(message))[:READ],
     )

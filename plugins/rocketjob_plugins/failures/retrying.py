@@ -7,7 +7,8 @@ all are of the group; else only those that are of it are queued again, and the o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -20,12 +21,15 @@ from rocketjob.base.text import counted
 from rocketjob.jobs.exception import message_of
 from rocketjob.jobs.unknown import UnknownJob
 from rocketjob.model.record import record_of
+from rocketjob.store import Stored
 from rocketjob_plugins.batch import mending
 from rocketjob_plugins.failures.groups import Group, group_of
-from rocketjob_plugins.failures.looking import UNKNOWN, Failure
+from rocketjob_plugins.failures.looking import MOST_SLICES, UNKNOWN, Failure, failed_slices
 
 AT_ONCE = 1_000  # jobs and slices; ask again for the others
 """How many are retried in one go."""
+UNREAD = "its failed slices have not been looked at"
+ENDLESS = "its end is no time"
 
 
 @attrs.frozen(kw_only=True)
@@ -38,6 +42,7 @@ class Plan:
         slices: of other jobs, that would be queued again.
         later: how many jobs and slices are left for the next time.
         until: the time of the last failure that was seen.
+        left: the ids of jobs that cannot be retried now, with the reason.
     """
 
     jobs: tuple[Failure, ...] = attrs.field(repr=False)
@@ -45,6 +50,7 @@ class Plan:
     slices: tuple[Failure, ...] = attrs.field(repr=False)
     later: int = 0
     until: datetime | None = None
+    left: Mapping[Any, str] = attrs.field(factory=dict, repr=False)
 
     @property
     def count(self) -> int:
@@ -72,6 +78,8 @@ class Plan:
             said.append(f"{len(goes):,} of these jobs {verb} on with them.")
         if self.later:
             said.append(f"That is the most at once: {self.later:,} are left for the next time.")
+        for why, number in Counter(self.left.values()).items():
+            said.append(f"{counted(number, 'job')} cannot be retried now: {why}.")
         return said or ["Nothing of it is failed any more."]
 
 
@@ -118,7 +126,8 @@ def plan_for(group: Group, until: datetime | None = None) -> Plan:
         each for each in group.failures if until is None or each.at is None or each.at <= until
     ]
     as_jobs = {each.job_id: each for each in shown if _as_job(group, each)}
-    as_slices = [each for each in shown if each.job_id not in as_jobs]
+    others = [each for each in shown if each.job_id not in as_jobs]
+    as_slices = [each for each in others if each.slice is not None]
     jobs, slices = [*as_jobs.values()][:AT_ONCE], as_slices[: max(0, AT_ONCE - len(as_jobs))]
     return Plan(
         jobs=tuple(jobs),
@@ -126,12 +135,18 @@ def plan_for(group: Group, until: datetime | None = None) -> Plan:
         slices=tuple(slices),
         later=len(as_jobs) + len(as_slices) - len(jobs) - len(slices),
         until=until or group.last,
+        left={each.job_id: _why_left(each) for each in others if each.slice is None},
     )
 
 
 def _as_job(group: Group, failure: Failure) -> bool:
     """Return whether a job is retried as a whole."""
-    return failure.ended is not None and (failure.slice is None or failure.job_id in group.whole)
+    return failure.ended is not None and failure.job_id in group.whole
+
+
+def _why_left(failure: Failure) -> str:
+    """Return why a job without slices that are known is not retried."""
+    return ENDLESS if failure.ended is None else UNREAD
 
 
 def retry(
@@ -143,7 +158,7 @@ def retry(
         by: the person's name, for the history of the jobs.
         may: asked for each job whether it may be retried.
     """
-    outcome = Outcome()
+    outcome = Outcome(failed=dict(plan.left))
     for failure in plan.jobs:
         _counted(outcome, failure, lambda: _retry_job(outcome, failure, by, may))  # noqa: B023
     for id, slices in _by_job(plan.slices).items():
@@ -181,9 +196,18 @@ def _retry_job(
     if not may(job):
         outcome.refused += 1
         return
+    if stored.get("sub_state") == "processing":
+        _check_slices(stored, failure)
     record_of(job).by = by
     job.retry()
     outcome.jobs += 1
+
+
+def _check_slices(stored: Stored, failure: Failure) -> None:
+    """Refuse a job that would go on with slices of other groups, too."""
+    found = list(failed_slices(stored, failure.ended, MOST_SLICES + 1))
+    if len(found) > MOST_SLICES or any(group_of(each) != group_of(failure) for each in found):
+        raise StateConflict("slices of it have failed with something else")
 
 
 def _retry_slices(
