@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from rocketjob.base.errors import HookFailed
 from rocketjob.base.log import Logger
 from rocketjob.jobs import claims
 from rocketjob.jobs.claims import COLLECTION
 from rocketjob.jobs.job import Job
 from rocketjob.queue.unusable import fail_claimed
 from rocketjob.store import Store, Stored
-from rocketjob.store.context import Plugins, unless_transient
+from rocketjob.store.context import Failed, Plugins, unless_transient
 
 log = Logger("rocketjob.queue")
 PAGE = 500  # jobs that are read at once
@@ -19,9 +20,27 @@ PAGE = 500  # jobs that are read at once
 
 def owners(store: Store, plugins: Plugins) -> set[str]:
     """Return the ids of all processes that hold a job, or a claim of a plugin's making."""
+    return _owners(store, plugins, unless_transient(store, plugins.note))[0]
+
+
+def holds_nothing(store: Store, plugins: Plugins, incarnation: str) -> bool:
+    """Return whether no process of a server holds anything; not so where that cannot be known."""
+    problems: list[HookFailed] = []
+
+    def failed(error: HookFailed) -> None:
+        plugins.note(error)
+        problems.append(error)
+
+    known, are_all_known = _owners(store, plugins, unless_transient(store, failed))
+    ours = any(owner.startswith(f"{incarnation}.") for owner in known)
+    return are_all_known and not problems and not ours
+
+
+def _owners(store: Store, plugins: Plugins, failed: Failed) -> tuple[set[str], bool]:
+    """Return who holds something, and whether the plugins could look at all that may be held."""
     of_jobs = store.collection(COLLECTION).distinct("claimed_by", {"claimed_by": {"$exists": True}})
-    of_plugins = plugins.collect("claim_owners", unless_transient(store, plugins.note))
-    return {str(owner) for owner in [*of_jobs, *of_plugins] if owner}
+    of_plugins = plugins.collect("claim_owners", failed)
+    return {str(owner) for owner in [*of_jobs, *of_plugins] if owner}, None not in of_plugins
 
 
 def requeue_claims(

@@ -7,14 +7,14 @@ sees it. `Server.resume` ends it.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from rocketjob.base import clock
 from rocketjob.base.errors import RocketJobError
 from rocketjob.base.log import Logger
-from rocketjob.queue.reclaim import owners
+from rocketjob.queue.reclaim import holds_nothing
 from rocketjob.server.server import Server
 from rocketjob.store import context
 
@@ -24,17 +24,20 @@ KEYS = ("draining_at", "drain_seconds")
 
 
 def is_at_rest(server: Server) -> bool:
-    """Return whether a server holds nothing: no job, and no slice of one."""
+    """Return whether a server is known to hold nothing: no job, and no slice of one."""
     current = context.current()
-    holders = owners(current.store, current.plugins)
-    return not any(owner.startswith(server.incarnation + ".") for owner in holders)
+    return holds_nothing(current.store, current.plugins, server.incarnation)
 
 
 class Drain:
-    """What a supervisor knows of the draining of its own server."""
+    """What a supervisor knows of the draining of its own server.
 
-    def __init__(self, server: Server) -> None:
-        self._server = server
+    Args:
+        performing: says what its processes perform, which is known without any store.
+    """
+
+    def __init__(self, server: Server, performing: Callable[[], Sequence[str]]) -> None:
+        self._server, self._performing = server, performing
         self._asked_at: datetime | None = None
         self._began = self._next = 0.0
         self._rested = False
@@ -56,9 +59,12 @@ class Drain:
         # By the clock of this server alone: that of who has asked may differ.
         is_up = isinstance(seconds, int | float) and now - self._began >= seconds
         # Twice: a process may have claimed something before it heard that it is paused.
-        rested, self._rested = self._rested, is_at_rest(self._server)
+        rested, self._rested = self._rested, self._is_at_rest()
         if is_up or (rested and self._rested):
             self._end(is_up and not self._rested)
+
+    def _is_at_rest(self) -> bool:
+        return not self._performing() and is_at_rest(self._server)
 
     def _end(self, is_cut_short: bool) -> None:
         with contextlib.suppress(RocketJobError):  # it was resumed, or stopped, this moment

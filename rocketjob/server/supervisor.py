@@ -98,7 +98,7 @@ class Supervisor:
             lambda: self._narrowing.clauses,
         )
         self.stalled = Stalled(application.store)
-        self.drain = draining.Drain(self.server)
+        self.drain = draining.Drain(self.server, self.tree.performing)
         self.notifier = Notifier.of(os.environ, os.getpid())
         self.tree.waiting = self._turn
         self._turned = clock.monotonic()

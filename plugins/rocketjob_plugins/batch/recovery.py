@@ -29,8 +29,8 @@ HOLDING = ["running", "paused", "failed"]  # states in which a worker may still 
 
 
 @hookimpl
-def claim_owners() -> list[str]:
-    owners: list[str] = []
+def claim_owners() -> list[str | None]:
+    owners: list[str | None] = []
     for job in _batch_jobs(HOLDING):
         try:
             owners += job.input.owners()
@@ -39,6 +39,7 @@ def claim_owners() -> list[str]:
                 raise
             # Where the slices' own store is away, the work of simple jobs is still reclaimed.
             log.warning("slices cannot be looked at", job_id=str(job.id), error=str(error))
+            owners.append(None)
     return owners
 
 

@@ -55,10 +55,17 @@ def claim_clauses(config: Config) -> list[Clause]:
     raise NotImplementedError
 
 
+def _is_owner(value: object) -> bool:
+    return value is None or is_text(value)
+
+
 @hookspec
-@list_of("ids, which are strings", is_text, optional=True)
-def claim_owners() -> list[str]:
+@list_of("ids, which are strings", _is_owner, optional=True)
+def claim_owners() -> list[str | None]:
     """Return the ids of the processes that hold claims of your own making, besides jobs.
+
+    None among them says that some cannot be looked at just now: a server that is drained does not
+    end meanwhile.
 
     Called now and then by every server, which looks for those that are dead. One that fails is
     named by `doctor`, and the others are called.

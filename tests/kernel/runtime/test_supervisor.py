@@ -10,7 +10,7 @@ from datetime import timedelta
 
 import pytest
 
-from rocketjob import Job, Server
+from rocketjob import Job, Server, hookimpl
 from rocketjob.base import backoff, clock
 from rocketjob.base.errors import ConfigurationError, InvalidTransition
 from rocketjob.server import draining, signals
@@ -401,6 +401,31 @@ def test_P36_a_server_that_is_drained_pauses_and_ends_once_it_is_at_rest(file_st
     drained.obey()
     assert drained.stopping
     assert Server.find(drained.server.id).stopping_at is not None
+
+
+def test_P36_what_its_processes_perform_and_what_cannot_be_known_keep_it_from_ending(
+    drained, monkeypatch
+):
+    class Unknowing:
+        broken = False
+
+        @hookimpl
+        def claim_owners(self):
+            if self.broken:
+                raise KeyError("boom")
+            return [None]
+
+    unknowing = Unknowing()
+    Server.find(drained.server.id).drain()
+    drained.application.plugins.register(unknowing)
+    assert [drained.turn() for _ in range(4)] == ["paused"] * 4
+    unknowing.broken = True
+    assert [drained.turn() for _ in range(3)] == ["paused"] * 3
+    drained.application.plugins.unregister(unknowing)
+    with monkeypatch.context() as patched:
+        patched.setattr(drained.drain, "_performing", lambda: ["a job"])
+        assert [drained.turn() for _ in range(3)] == ["paused"] * 3
+    assert [drained.turn() for _ in range(2)] == ["paused", "stopping"]
 
 
 def test_P36_or_when_its_time_is_up(file_store, drained):

@@ -5,7 +5,9 @@ from datetime import timedelta
 import pytest
 
 from rocketjob import Job, StoreError, StoreUnavailable, before
+from rocketjob.server.draining import is_at_rest
 from rocketjob.server.recovery import Recovery
+from rocketjob.server.server import Server
 from rocketjob.server.supervisor import Supervisor
 from rocketjob.testing import sandbox
 from rocketjob_plugins.batch import Batch, InputCategory, OutputCategory, Statistics
@@ -92,7 +94,9 @@ def test_while_the_store_of_the_slices_is_away_other_jobs_are_claimed(rocketjob,
         assert waiting_quarantined() == 0
     with monkeypatch.context() as patched:
         patched.setattr("rocketjob_plugins.batch.slices.InputSlices.owners", away)
-        assert claim_owners() == []
+        assert claim_owners() == [None]  # it cannot be known
+        assert not is_at_rest(Server())
+    assert is_at_rest(Server())
     rocketjob.travel(timedelta(seconds=6))  # longer than max_poll_seconds
     assert [each.id for each in rocketjob.queue.claim(5, places=1)] == [job.id]
 
@@ -336,6 +340,29 @@ def test_slices_whose_claim_was_not_answered_before_they_went_are_taken_again(le
     monkeypatch.setattr(store._store, "claim_many", claim_many)
     store.is_away = False
     CountedElsewhereBatchJob.store = Store(None)
+    rocketjob.travel(timedelta(seconds=6))
+    rocketjob.work_off()
+    assert job.reload().is_completed
+    assert performed == ["first", "last", "more"]
+
+
+def test_slices_are_not_kept_by_a_worker_whose_look_at_the_failure_budget_fails(
+    leaving, monkeypatch
+):
+    rocketjob, job, store = leaving
+    looks = []
+
+    def look(self, outcomes):
+        if not outcomes:
+            return False
+        looks.append(outcomes)
+        store.is_away = len(looks) == 1
+        return bool(job.input.count("failed"))
+
+    monkeypatch.setattr(slices_work.BudgetWatch, "is_over_after", look)
+    monkeypatch.setattr(CountedElsewhereBatchJob, "store", Store(None))  # no record takes it away
+    rocketjob.work_off()
+    store.is_away = False
     rocketjob.travel(timedelta(seconds=6))
     rocketjob.work_off()
     assert job.reload().is_completed

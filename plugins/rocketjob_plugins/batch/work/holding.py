@@ -50,8 +50,9 @@ class BudgetWatch:
         self._passed_over += 1
         if self._passed_over * PER_LOOK < self.job.input.count("failed"):
             return False
-        self._passed_over = 0
-        return self.is_over()
+        is_over = self.is_over()
+        self._passed_over = 0  # only now: a look that a store out of reach prevents is made up for
+        return is_over
 
 
 def _is_harmed(outcome: Outcome) -> bool:

@@ -78,7 +78,7 @@ class SliceWorker:
             while True:
                 stored = self._pending
                 slices = self._held = self._store_and_claim()
-                if self._budget.is_over_after(stored):
+                if self._persistently(lambda done=stored: self._budget.is_over_after(done)):  # type: ignore[misc]
                     self._interruption.happened = True  # what is claimed is released again
                 if not slices:
                     return not self._interruption.happened
