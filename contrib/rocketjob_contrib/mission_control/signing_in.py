@@ -16,7 +16,6 @@ Whoever is taken out of it is out at the next request.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 import ipaddress
@@ -42,6 +41,9 @@ N, R, P = 2**14, 8, 5
 PREFIX = "scrypt"
 REALM = 'Basic realm="Mission Control", charset="UTF-8"'
 REMEMBERED = 1000  # passwords that were right, for each of which no hash is made again
+
+GUESSERS = 8  # whose passwords are tried, or wait for that; others are told to come again
+PATIENCE = 1.0  # seconds that they wait
 
 
 def hash_password(password: str) -> str:
@@ -78,7 +80,9 @@ class Users:
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
-        self._lock, self._key = threading.Lock(), secrets.token_bytes(32)
+        self._key = secrets.token_bytes(32)
+        self._reading, self._hashing = threading.Lock(), threading.Lock()
+        self._guessers = threading.BoundedSemaphore(GUESSERS)
         self._right: set[bytes] = set()
         self._stamp: tuple[int, int] | None = None
         self._users: dict[str, User] = {}
@@ -90,18 +94,34 @@ class Users:
         if given is None:
             return _ask()
         name, password = given
-        with self._lock:  # one guess at a time
-            try:
+        try:
+            with self._reading:
                 self._read()
-            except ConfigurationError as error:
-                log.error("nobody can sign in", error=str(error))
-                return PlainTextResponse("The file of users is not as it should be\n", 503)
-            user = self._users.get(name, NOBODY)
-            return user.identity if self._is_right(user, name, password) else _ask()
-
-    def _is_right(self, user: User, name: str, password: str) -> bool:
+                user = self._users.get(name, NOBODY)
+        except ConfigurationError as error:
+            log.error("nobody can sign in", error=str(error))
+            return PlainTextResponse("The file of users is not as it should be\n", 503)
         told = hmac.digest(self._key, f"{name}\0{password}".encode() + user.hash, "sha256")
-        if told in self._right:
+        if told in self._right:  # whoever is known waits for no guess of others
+            return user.identity
+        return self._guessed(user, told, password)
+
+    def _guessed(self, user: User, told: bytes, password: str) -> Identity | Response:
+        """Try a password: one at a time, as each takes memory and time; few wait for that."""
+        if not self._guessers.acquire(blocking=False):
+            return _busy()
+        try:
+            if not self._hashing.acquire(timeout=PATIENCE):
+                return _busy()
+            try:
+                return user.identity if self._is_right(user, told, password) else _ask()
+            finally:
+                self._hashing.release()
+        finally:
+            self._guessers.release()
+
+    def _is_right(self, user: User, told: bytes, password: str) -> bool:
+        if told in self._right:  # by now
             return True
         if not hmac.compare_digest(_scrypt(password, user.salt), user.hash):
             return False
@@ -156,7 +176,7 @@ def _credentials(header: str) -> tuple[str, str] | None:
         return None
     try:
         text = base64.b64decode(coded.strip(), validate=True).decode()
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:  # also what is not ASCII
         return None
     name, colon, password = text.partition(":")
     return (name, password) if colon else None
@@ -164,6 +184,11 @@ def _credentials(header: str) -> tuple[str, str] | None:
 
 def _ask() -> Response:
     return PlainTextResponse("Sign in first\n", 401, headers={"www-authenticate": REALM})
+
+
+def _busy() -> Response:
+    text = "Too many are signing in: try again in a moment\n"
+    return PlainTextResponse(text, 503, headers={"retry-after": "1"})
 
 
 def behind_proxy(

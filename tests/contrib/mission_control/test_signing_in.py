@@ -61,10 +61,12 @@ def test_P48_with_the_right_password_they_are_let_in(rocketjob, file, name, pass
         assert asks(web, name, password[:10_000]).status_code == status
 
 
-@pytest.mark.parametrize("header", ["Basic", "Basic %%%", "Basic YWRh", "Bearer x", "basic /w=="])
+@pytest.mark.parametrize(
+    "header", ["Basic", "Basic %%%", "Basic YWRh", "Bearer x", "basic /w==", "Basic é"]
+)
 def test_P48_a_header_that_makes_no_sense_lets_nobody_in(rocketjob, file, header):
     web = browser(authorize=Users(file))
-    assert web.get("/jobs", headers={"authorization": header}).status_code == 401
+    assert web.get("/jobs", headers={"authorization": header.encode("latin-1")}).status_code == 401
 
 
 def test_P48_roles_are_those_of_the_file(rocketjob, file):
@@ -83,6 +85,22 @@ def test_P48_whoever_is_taken_out_of_the_file_is_out_at_once(rocketjob, file):
     assert asks(web, "zoë", "ü").status_code == 401
     assert asks(web, "ada", "geheim: ja").status_code == 401
     assert asks(web, "ada", "new").status_code == 200
+
+
+def test_whoever_is_known_waits_for_no_guess_and_few_guess_at_once(rocketjob, file, monkeypatch):
+    users = Users(file)
+    web = browser(authorize=users)
+    assert asks(web, "ada", "geheim: ja").status_code == 200
+    monkeypatch.setattr(signing_in, "PATIENCE", 0)
+    with users._hashing:  # somebody guesses
+        assert asks(web, "ada", "geheim: ja").status_code == 200
+        refused = asks(web, "ada", "wrong")
+        assert (refused.status_code, refused.headers["retry-after"]) == (503, "1")
+    assert asks(web, "ada", "wrong").status_code == 401
+    for _ in range(signing_in.GUESSERS):
+        users._guessers.acquire()
+    assert asks(web, "zoë", "ü").status_code == 503
+    assert asks(web, "ada", "geheim: ja").status_code == 200
 
 
 def test_P48_a_file_that_is_broken_while_it_is_served_lets_nobody_in(rocketjob, file, caplog):
