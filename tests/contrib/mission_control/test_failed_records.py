@@ -5,6 +5,7 @@ import json
 import pytest
 
 from rocketjob import Job
+from rocketjob.base.errors import DocumentTooLarge, StoreUnavailable
 from rocketjob_plugins import audit
 from rocketjob_plugins.batch import Batch, InputCategory, mending
 from support.web import as_role, browser, counted_calls, links, tags, text_of
@@ -103,6 +104,34 @@ def test_P33_who_loses_a_race_is_told_what_is_stored(rocketjob, monkeypatch):
     assert "slice 3 was changed by somebody else" in text_of(page)
     assert "What comes before it in the file is stored" in text_of(page)
     assert [list(each) for each in job.input] == [["1", "2"], ["other", "4"], ["y", "8"]]
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "says"),
+    [
+        (DocumentTooLarge("too large"), 409, "too large. 1 of 3 corrected records are stored"),
+        (StoreUnavailable("it is away"), 503, ""),
+    ],
+    ids=["too large", "away"],
+)
+def test_what_stops_at_the_second_record_is_not_told_as_if_nothing_was_changed(
+    rocketjob, monkeypatch, error, status, says
+):
+    job = failed(rocketjob)
+    text = browser().get(f"/jobs/{job.id}/failed_records/download?format=jsonl").text
+    rows = [json.loads(line) | {"record": "2"} for line in text.splitlines()]
+    replace = mending.replace_record
+
+    def stopped(job, id, *more):
+        if id == 3:
+            raise error
+        return replace(job, id, *more)
+
+    monkeypatch.setattr(mending, "replace_record", stopped)
+    page = sent(browser(), job, "\n".join(map(json.dumps, rows)), "failed.jsonl")
+    assert page.status_code == status
+    assert says in text_of(page) and "Nothing was changed" not in text_of(page)
+    assert list(job.input.find(1)) == ["1", "2"]
 
 
 def test_P33_who_may_look_at_records_may_download_and_who_may_edit_them_may_upload(rocketjob):

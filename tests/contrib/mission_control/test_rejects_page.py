@@ -24,6 +24,13 @@ class WebRejectedJob(Batch, Job):
         return int(row["amount"])
 
 
+class WebRejectedNamesJob(WebRejectedJob):
+    def perform(self, row):
+        if row["name"] == "bad":
+            raise ValueError("bad")
+        return row["name"]
+
+
 class WebRejectedSecretJob(WebRejectedJob):
     input_category = InputCategory(format="csv", serializer="encrypt")
 
@@ -104,6 +111,14 @@ def test_P33_lines_can_be_pasted_too(rocketjob, tmp_path):
         assert client.post(f"/jobs/{job.id}/rejects", data={"text": text}).status_code == 303
     rocketjob.work_off()
     assert list(job.reload().records()) == [10, 20, 30, 40]
+
+
+def test_the_encoding_is_of_a_chosen_file_not_of_what_was_pasted(rocketjob, tmp_path):
+    job = rejected(rocketjob, tmp_path, WebRejectedNamesJob, "name\nbad\n")
+    sent = {"text": "name,_row\nzoë,1\n", "encoding": "latin-1"}
+    assert browser().post(f"/jobs/{job.id}/rejects", data=sent).status_code == 303
+    rocketjob.work_off()
+    assert list(job.reload().records()) == ["zoë"]
 
 
 @pytest.mark.parametrize(

@@ -71,11 +71,14 @@ def upload(view: View) -> Response:
     try:
         source, separator = io.BytesIO(file.content), files.separator_of(view)
         done = failed_file.read(job, source, file.name, separator)
-    except mending.SliceChanged as error:
+    except failed_file.PartlyStored as error:
         text = f"{message_of(error)}. What comes before it in the file is stored"
         return _render(view, job, 409, text)
     except (RocketJobError, ValueError, TypeError, LookupError) as error:
-        return _render(view, job, 422, f"Nothing was changed: {message_of(error)}")
+        if job.input.store.is_transient(error):
+            raise
+        status = 409 if isinstance(error, mending.SliceChanged) else 422
+        return _render(view, job, status, f"Nothing was changed: {message_of(error)}")
     _log(view, job, "corrected failed records were uploaded", records=done.changed)
     same = f", {done.same:,} were as they are" if done.same else ""
     retry = ": now retry them" if done.changed else ""

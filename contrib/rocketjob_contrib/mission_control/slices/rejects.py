@@ -141,7 +141,9 @@ def upload(view: View) -> Response:
 
 
 def _resubmit(view: View, job: Any, file: File) -> int:
-    encoding = view.form.get("encoding", "").strip()
+    # What was pasted is text already.
+    is_chosen = "file" in view.form.files
+    encoding = view.form.get("encoding", "").strip() if is_chosen else ""
     reading: dict[str, Any] = {"encoding": encoding} if encoding else {}
     source, separator = io.BytesIO(file.content), files.separator_of(view)
     count: int = job.resubmit(source, separator=separator, file_name=file.name, **reading)

@@ -14,7 +14,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
-from rocketjob.base.errors import NotFound
+from rocketjob.base.errors import NotFound, RocketJobError, StateConflict
 from rocketjob.jobs.exception import message_of
 from rocketjob.model.types import exact_json
 from rocketjob_plugins.batch import mending, record_text, streams
@@ -33,6 +33,19 @@ NAMES = (SLICE, ROW, ERROR, KIND, RECORD, SEEN)
 NEEDED = (SLICE, ROW, KIND, RECORD, SEEN)
 LINES = frozenset(("jsonl", "ndjson"))
 _HOW = "download it, correct what is in record, and leave the rest as it is"
+
+
+class PartlyStored(StateConflict):
+    """A record could not be stored, and those before it in the file have been.
+
+    Attributes:
+        done: how many have been.
+    """
+
+    def __init__(self, error: Exception, line: int, done: int, count: int) -> None:
+        stored = f"{done:,} of {count:,} corrected records are stored"
+        super().__init__(f"line {line}: {message_of(error)}. {stored}")
+        self.done = done
 
 
 class Corrected(NamedTuple):
@@ -124,8 +137,9 @@ def read(job: BatchModel, source: Any, name: str, separator: str = ",") -> Corre
 
     Raises:
         StreamError: a row is wrong, or its slice is not as it was seen; nothing was changed.
-        SliceChanged: a slice was changed at this very moment; those before it in the file are done,
-            and are the same if the file is read again.
+        PartlyStored: a record could not be stored, such as one of a slice that was changed at this
+            very moment; those before it are, and are the same if the file is read again.
+        RocketJobError, ValueError: so it was with the first; or the store is out of reach.
     """
     changes, same = list[Change](), 0
     seen: set[int] = set()
@@ -141,8 +155,13 @@ def read(job: BatchModel, source: Any, name: str, separator: str = ",") -> Corre
             same += 1
         else:
             changes.append(change)
-    for each in changes:
-        mending.replace_record(job, each.found.id, each.at, each.record, each.found.digest)
+    for done, each in enumerate(changes):
+        try:
+            mending.replace_record(job, each.found.id, each.at, each.record, each.found.digest)
+        except (RocketJobError, ValueError, TypeError, LookupError) as error:
+            if not done or job.input.store.is_transient(error):
+                raise
+            raise PartlyStored(error, each.line, done, len(changes)) from error
     return Corrected(len(changes), same)
 
 
