@@ -20,7 +20,7 @@ from rocketjob.testing import sandbox
 from rocketjob_plugins import webhooks
 from rocketjob_plugins.batch import Batch
 from rocketjob_plugins.webhooks import delivery, events, is_signed, outbox, posting
-from rocketjob_plugins.webhooks.outbox import Refused
+from rocketjob_plugins.webhooks.outbox import NotTaken, Refused
 from rocketjob_plugins.webhooks.signing import HEADER, signature
 
 URL = "https://hooks.example.com/s3cret?token=abc"
@@ -355,6 +355,37 @@ def test_a_failed_job_that_fits_nothing_is_told_nevertheless(rocketjob, posted, 
     assert _contents(posted)[0]["count"] == 1
 
 
+@pytest.mark.parametrize("wrong", ["x", 7, {"a": 1}, [3]])
+def test_a_log_that_is_damaged_keeps_nothing_from_being_delivered(rocketjob, posted, wrong):
+    outbox.store("server.dead", {})
+    outbox.messages().update_one({}, {"$set": {"log": wrong}})
+    assert "waiting" in _command("list")
+    _swept(rocketjob)
+    (message,) = outbox.messages().find({})
+    assert (message["state"], len(message["log"])) == ("delivered", 1)
+
+
+def test_a_message_of_which_no_process_lives_to_tell_is_given_up(posted):
+    with telling(attempts=2) as rocketjob:
+        outbox.store("server.dead", {})
+        for _ in range(2):
+            assert outbox.take() is not None
+            rocketjob.travel(outbox.LEASE + timedelta(seconds=1))
+        _swept(rocketjob)
+        (message,) = outbox.messages().find({})
+        assert (message["state"], posted) == ("given_up", [])
+        assert "tried too often" in message["log"][-1]["error"]
+
+
+def test_the_doctor_warns_of_messages_that_are_not_signed():
+    with sandbox(webhooks={"urls": [URL]}):
+        (finding,) = outbox.look(Patient(current()))
+    assert (finding.status, finding.message) == (
+        "warning",
+        "messages are posted without a signature",
+    )
+
+
 # --- where it may go ----------------------------------------------------------------------------
 
 
@@ -364,6 +395,7 @@ def test_a_failed_job_that_fits_nothing_is_told_nevertheless(rocketjob, posted, 
         *("127.0.0.1", "10.1.2.3", "192.168.0.1", "172.16.0.1", "169.254.169.254", "0.0.0.0"),
         *("100.64.0.1", "224.0.0.1", "255.255.255.255", "::1", "fe80::1%eth0", "fc00::1"),
         *("::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::"),
+        *("64:ff9b:1::a00:1", "fec0::1", "::127.0.0.1", "::10.0.0.1"),
     ],
 )
 def test_a_private_address_is_refused_whatever_it_is_called(monkeypatch, address):
@@ -456,6 +488,52 @@ def test_it_does_not_arrive_where_private_addresses_are_not_allowed():
         assert outbox.messages().find_one({})["state"] == "given_up"
         assert "allow_local" in _command("test", code=1)
     assert seen == []
+
+
+def test_an_answer_that_never_ends_is_not_waited_for(monkeypatch):
+    timers = []
+
+    class Timer:
+        def __init__(self, seconds, function):
+            timers.append((seconds, function))
+
+        def start(self): ...
+
+        def cancel(self): ...
+
+    def drip(listening):
+        connection, _ = listening.accept()
+        with connection:
+            connection.recv(4096)
+            connection.sendall(b"HTTP/1.1 ")
+            timers[0][1]()  # it is time
+            while connection.recv(4096):
+                pass
+
+    monkeypatch.setattr(posting, "Timer", Timer)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=drip, args=(listening,), daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+        with pytest.raises(NotTaken, match="did not answer within 30 seconds"):
+            posting.post(url, b"{}", {}, timeout=30, allow_local=True)
+        thread.join()
+    assert timers[0][0] == 30
+
+
+def test_a_delivery_cannot_take_longer_than_it_is_kept_from_others():
+    with pytest.raises(ValueError, match="timeout_seconds"), telling(timeout_seconds=31):
+        pass
+
+
+@pytest.mark.parametrize("tls", [True, False])
+def test_the_usual_port_is_not_named_to_the_receiver(tls):
+    ours, theirs = socket.socketpair()
+    connection = posting._Connection("hooks.example.com", None, 1, tls, False)
+    with ours, theirs:
+        connection.sock = ours
+        connection.request("POST", "/", b"{}")
+        assert b"Host: hooks.example.com\r\n" in theirs.recv(4096)
 
 
 def test_a_signature_is_of_its_time():

@@ -92,7 +92,7 @@ def as_values(message: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _row(message: Mapping[str, Any]) -> list[Cell | str]:
-    last = (message.get("log") or [{}])[-1]
+    last = (outbox.log_of(message) or [{}])[-1]
     state = str(message.get("state"))
     return [
         str(message["_id"]),

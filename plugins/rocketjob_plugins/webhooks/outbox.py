@@ -99,15 +99,26 @@ def is_any_due() -> bool:
 def take() -> Stored | None:
     """Return the message that has been due for longest, and keep others from it for a while.
 
-    If this process dies it is due again after that, and may be delivered twice.
+    If this process dies it is due again after that, and may be delivered twice. One that nobody has
+    lived to tell of, as often as it may be tried, is given up.
     """
-    now = clock.now()
-    return messages().find_one_and_update(
-        {"next_at": {"$lte": now}},
-        {"$set": {"next_at": now + LEASE}, "$inc": {"attempts": 1}},
-        sort=[("next_at", 1)],
-        return_document=True,
-    )
+    while True:
+        now = clock.now()
+        message = messages().find_one_and_update(
+            {"next_at": {"$lte": now}},
+            {"$set": {"next_at": now + LEASE}, "$inc": {"attempts": 1}},
+            sort=[("next_at", 1)],
+            return_document=True,
+        )
+        if message is None or message["attempts"] <= own().attempts:
+            return message
+        failed(message, "it was tried too often, and nobody told what came of it", for_good=True)
+
+
+def log_of(message: Mapping[str, Any]) -> list[Any]:
+    """Return what came of each attempt."""
+    log = message.get("log")
+    return [each for each in log if isinstance(each, dict)] if isinstance(log, list) else []
 
 
 # --- what came of it ---------------------------------------------------------------------------
@@ -130,7 +141,7 @@ def failed(message: Stored, why: str, *, for_good: bool) -> bool:
 
 
 def _note(message: Stored, outcome: dict[str, Any], state: str, next_at: Any) -> None:
-    log = [*message.get("log", []), {"at": clock.now(), **outcome}][-LOGGED:]
+    log = [*log_of(message), {"at": clock.now(), **outcome}][-LOGGED:]
     values = {"log": log, "state": state}
     update: dict[str, Any] = {"$set": values}
     if next_at is None:
@@ -164,5 +175,9 @@ def look(patient: Patient) -> Iterator[Finding]:
     if late:
         advice = "does a server run WebhookDeliveryJob?"
         yield Finding("webhooks", WARNING, f"{late} messages are late", advice)
-    if own().urls and not given_up and not late:
+    unsigned = own().urls and not own().secret
+    if unsigned:
+        advice = "set secret in [webhooks]: receivers check with it who has posted"
+        yield Finding("webhooks", WARNING, "messages are posted without a signature", advice)
+    if own().urls and not given_up and not late and not unsigned:
         yield Finding("webhooks", OK, "no message is late or was given up")

@@ -9,6 +9,7 @@ import rocketjob
 from rocketjob.base.settings import Setting, strings, whole
 from rocketjob.base.text import did_you_mean
 
+LONGEST_TIMEOUT = 30  # seconds: a delivery takes less than `outbox.LEASE`, also if it connects late
 EVENTS = ("jobs.failed", "batch.completed", "server.dead")
 
 
@@ -38,6 +39,13 @@ def _urls(value: Any) -> list[str]:
     return list(dict.fromkeys(urls))
 
 
+def _timeout(value: Any) -> int:
+    seconds = whole(1)(value)
+    if seconds > LONGEST_TIMEOUT:
+        raise ValueError(f"must be at most {LONGEST_TIMEOUT}")
+    return seconds
+
+
 def _events(value: Any) -> list[str]:
     events = strings(value)
     for event in events:
@@ -59,7 +67,7 @@ SETTINGS: list[Setting[Any]] = [
         table="webhooks",
     ),
     Setting("attempts", 12, whole(1), "how often a message is tried", table="webhooks"),
-    Setting("timeout_seconds", 10, whole(1), "for an answer of a receiver", table="webhooks"),
+    Setting("timeout_seconds", 10, _timeout, "for an answer of a receiver", table="webhooks"),
     Setting("keep_days", 7, whole(1), "days that the log of deliveries is kept", table="webhooks"),
 ]
 
