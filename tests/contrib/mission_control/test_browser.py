@@ -621,6 +621,8 @@ def test_P60_P65_theme_and_time_zone_are_chosen_in_a_dialog(served, chromium):
 
 
 SHOTS = {
+    "overview": ("/overview", 1280, "light"),
+    "failures": ("/failures", 1280, "light"),
     "jobs": ("/jobs", 1280, "light"),
     "running": ("/jobs/running", 1280, "light"),
     "batch": ("/jobs/{batch}", 1280, "light"),
