@@ -18,7 +18,15 @@ from rocketjob.server.checks import Patient
 from rocketjob.server.verdict import FAILING, OK, WATCH, judge
 from rocketjob_plugins import audit
 from rocketjob_plugins.batch import Batch, InputCategory
-from rocketjob_plugins.failures import acknowledge, groups_of, look, looking, plan_for, retry
+from rocketjob_plugins.failures import (
+    acknowledge,
+    acknowledged,
+    groups_of,
+    look,
+    looking,
+    plan_for,
+    retry,
+)
 from rocketjob_plugins.failures.acknowledged import COLLECTION, KEPT, remove_old
 from rocketjob_plugins.failures.groups import trend
 from rocketjob_plugins.failures.pattern import LONGEST, READ, pattern_of
@@ -439,6 +447,39 @@ def test_what_was_not_shown_is_not_acknowledged(rocketjob):
     assert [each.message for each in only().unseen] == ["line 3"]
 
 
+def test_an_older_page_takes_back_no_newer_acknowledgement(rocketjob):
+    rocketjob.freeze()
+    failed(rocketjob, "line 1")
+    old = only()
+    rocketjob.travel(MINUTE)
+    failed(rocketjob, "line 2")
+    newer = acknowledge(only(), by="ada")
+    assert acknowledge(old, until=old.last, by="bob").until == newer.until
+    assert not only().unseen
+
+
+def test_of_two_who_acknowledge_at_once_the_later_time_counts(rocketjob, monkeypatch):
+    rocketjob.freeze()
+    failed(rocketjob, "line 1")
+    old = only()
+    rocketjob.travel(MINUTE)
+    failed(rocketjob, "line 2")
+    new, noted, others = only(), acknowledged._noted, [True, True]
+
+    def late(*args):
+        if others:  # somebody else is first, after this one has read: with an insert, an update
+            others.pop()
+            monkeypatch.setattr(acknowledged, "_noted", noted)
+            acknowledge(new if not others else old)
+            monkeypatch.setattr(acknowledged, "_noted", late)
+        return noted(*args)
+
+    monkeypatch.setattr(acknowledged, "_noted", late)
+    acknowledge(old)
+    assert only().acknowledged.until == new.last
+    assert not only().unseen
+
+
 def test_an_old_failure_is_to_be_watched_until_it_is_acknowledged(rocketjob, verdict):
     failed(rocketjob, "line 1")
     rocketjob.travel(61 * MINUTE)
@@ -466,6 +507,18 @@ def test_the_number_of_very_many_does_not_depend_on_how_far_a_look_comes(
         assert verdict()[1] == [f"5 jobs have failed since {at:%H:%M} UTC"]
 
 
+def test_where_not_all_were_looked_at_what_is_acknowledged_is_not_counted(
+    rocketjob, verdict, monkeypatch
+):
+    failed(rocketjob, *(f"line {number}" for number in range(5)))
+    acknowledge(only())
+    rocketjob.travel(MINUTE)
+    at = clock.now()
+    failed(rocketjob, "line 6")
+    monkeypatch.setattr(looking, "MOST", 3)
+    assert verdict()[1] == [f"over 1 job has failed since {at:%H:%M} UTC"]
+
+
 def test_the_audit_has_who_has_seen_what(rocketjob):
     failed(rocketjob, "line 1", "line 2")
     group = only()
@@ -491,6 +544,8 @@ def test_a_mark_that_something_else_has_written_marks_nothing(rocketjob):
     group = only()
     rocketjob.store.collection(COLLECTION).insert_one({"_id": group.key, "until": "tomorrow"})
     assert only().unseen
+    acknowledge(only())
+    assert not only().unseen
 
 
 # --- the command ---------------------------------------------------------------------------------

@@ -9,14 +9,16 @@ import attrs
 
 from rocketjob.application import current
 from rocketjob.base import acts, clock
+from rocketjob.base.errors import StateConflict, is_duplicate_key
 from rocketjob.base.passwords import brief
 from rocketjob.model import deeds
-from rocketjob.store import Insert, Unit
+from rocketjob.store import Insert, Stored, Unit, Write
 
 COLLECTION = "rocket_job.failures"
 KIND = "failures"  # in the audit
 MOST = 2_000  # that are read, the newest
 KEPT = timedelta(days=90)
+ATTEMPTS = 5  # to note it, while others do so too
 
 
 @attrs.frozen(kw_only=True)
@@ -67,6 +69,12 @@ def acknowledge(group: Any, until: datetime | None = None, by: str | None = None
         group: the `Group`.
         until: the time of the last failure that was shown; None: of all that there are.
         by: the person's name; None: of whoever acts here, see `rocketjob.base.acts`.
+
+    Returns:
+        what is noted now: what was acknowledged up to a later time stays so.
+
+    Raises:
+        StateConflict: others were first again and again.
     """
     act = acts.present()
     last = group.last or clock.now()
@@ -76,19 +84,41 @@ def acknowledge(group: Any, until: datetime | None = None, by: str | None = None
         at=clock.now(),
         reason=act.reason if act else None,
     )
-    stored = {k: v for k, v in attrs.asdict(seen).items() if v is not None}
-    before = group.acknowledged
+    for _ in range(ATTEMPTS):
+        stored = current().store.collection(COLLECTION).find_one({"_id": group.key})
+        if (noted := _noted(group, seen, stored)) is not None:
+            return noted
+    raise StateConflict(f"others are acknowledging {group.title} at this moment: try again")
+
+
+def _noted(group: Any, seen: Acknowledged, stored: Stored | None) -> Acknowledged | None:
+    """Note what was seen, never less than before; return None if somebody else was first."""
+    before = stored.get("until") if stored else None
+    if isinstance(before, datetime):
+        seen = attrs.evolve(seen, until=max(before, seen.until))
+    fields = attrs.asdict(seen)
     beside = deeds.told(
         "acknowledge",
         KIND,
         id=group.key,
         name=group.name,
-        before={"until": before.until if before else None},
+        before={"until": before if isinstance(before, datetime) else None},
         after={"until": seen.until, "what": brief(group.title), "count": group.count},
     )
-    insert = Insert(COLLECTION, {"_id": group.key, **stored}, replaces=True)
-    current().store.commit([Unit.of(COLLECTION, None, [insert, *beside])])
-    return seen
+    if stored is None:
+        unit = Unit.of(
+            COLLECTION, None, [Insert(COLLECTION, {"_id": group.key, **fields}), *beside]
+        )
+    else:
+        as_read = {"_id": group.key, "until": before}
+        unit = Unit.of(COLLECTION, Write(as_read, {"$set": fields}), beside)
+    try:
+        (committed,) = current().store.commit([unit])
+    except Exception as error:
+        if not is_duplicate_key(error):
+            raise
+        return None
+    return seen if committed.held else None
 
 
 def remove_old() -> int:

@@ -34,13 +34,14 @@ def failures(patient: Any) -> Iterator[Finding]:
         since = min(each.at for each in of_late if each.at is not None)
         number = sum(bool(members) for members in recent.values())
         within = f" in {number:,} groups" if number > 1 else ""
-        said = _failed(of_late, seen, {"$gte": begin})
+        said = _failed(of_late, seen, _all(groups, begin, recent=True), {"$gte": begin})
         message = f"{said}{within} since {since:%H:%M} UTC"
         data = {"failures": len(of_late), "groups": number, "since": since}
         yield Finding("jobs", PROBLEM, message, ADVICE, data)
     older = [each for group in groups for each in group.unseen if not _is_recent(each, begin)]
     if older:
-        message = f"{_failed(older, seen, {'$lt': begin})} more than an hour ago"
+        said = _failed(older, seen, _all(groups, begin, recent=False), {"$lt": begin})
+        message = f"{said} more than an hour ago"
         yield Finding("jobs", WARNING, message, ADVICE, {"failures": len(older)})
 
 
@@ -72,13 +73,22 @@ def _from(group: Group, begin: datetime) -> list[Failure]:
     return [each for each in group.unseen if _is_recent(each, begin)]
 
 
-def _failed(failures: Sequence[Failure], seen: Failures, when: Filter) -> str:
+def _all(groups: Sequence[Group], begin: datetime, *, recent: bool) -> int:
+    """Return how many have failed of late, or before, whether acknowledged or not."""
+    return sum(_is_recent(each, begin) is recent for group in groups for each in group.failures)
+
+
+def _failed(failures: Sequence[Failure], seen: Failures, number: int, when: Filter) -> str:
     """Say how many have failed; where not all were looked at, the store counts the jobs.
 
-    How far a look comes differs from one to the next, and the number is not to.
+    How far a look comes differs from one to the next, and the number is not to. What somebody has
+    acknowledged the store cannot tell apart: where there is any, it is not asked.
+
+    Args:
+        number: how many were seen, also of those that are acknowledged.
     """
     count = 0
-    if seen.more:
+    if seen.more and number == len(failures):
         filter = {"state": "failed", "completed_at": {"$exists": True, **when}}
         count = Job.collection().count_documents(filter, limit=COUNTED + 1)
     if count > len(failures):

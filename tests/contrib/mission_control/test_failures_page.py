@@ -157,7 +157,17 @@ def test_a_group_that_is_acknowledged_is_shown_as_seen_until_it_fails_anew(rocke
     assert "1 failed since." in text_of(client.get(f"/failures/{key}"))
 
 
-@pytest.mark.parametrize("until", ["yesterday", "2026-01-01", "9" * 100, "2026-01-01T00:00:00"])
+UNTIL = [
+    "yesterday",
+    "2026-01-01",
+    "9" * 100,
+    "2026-01-01T00:00:00",
+    "0001-01-01T00:00:00+23:59",
+    "9999-12-31T23:59:59-23:59",
+]
+
+
+@pytest.mark.parametrize("until", UNTIL)
 @pytest.mark.parametrize("action", ["retry", "acknowledge"])
 def test_a_time_that_was_not_shown_is_refused(rocketjob, action, until):
     key = a_group_of_failures("line 1")

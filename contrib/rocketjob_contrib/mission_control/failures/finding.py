@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+from rocketjob.base import clock
 from rocketjob_contrib.mission_control.errors import BadRequest, Missing
 from rocketjob_plugins.failures import Failures, Group, groups_of
 
@@ -67,8 +68,8 @@ def until_of(view: View, given: str | None) -> datetime | None:
         return None
     try:
         at = datetime.fromisoformat(text)
-    except ValueError:
-        at = None
-    if at is None or at.tzinfo is None:
-        raise BadRequest(f"until must be a time with a zone, not {text[:50]}")
-    return at
+        if at.tzinfo is not None:
+            return clock.to_utc(at)
+    except (ValueError, OverflowError):
+        pass
+    raise BadRequest(f"until must be a time with a zone, not {text[:50]}")
