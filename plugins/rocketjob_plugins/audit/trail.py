@@ -102,7 +102,7 @@ def records(
     """
     audit, filter = current().store.collection(COLLECTION), _filter(by, job, name, event, since)
     for stored in audit.find(filter, sort=[("_id", -1)], skip=skip, limit=limit):
-        yield _loaded(stored)
+        yield loaded(stored)
 
 
 def count_records(
@@ -131,9 +131,20 @@ def _filter(
     return filter if since is None else {**filter, "at": {"$gte": since}}
 
 
-def _loaded(stored: dict[str, Any]) -> AuditRecord:
-    known = {key: value for key, value in stored.items() if key in attrs.fields_dict(AuditRecord)}
-    return AuditRecord(**{**known, "id": stored.get("target")})
+def loaded(stored: dict[str, Any]) -> AuditRecord:
+    """Return a record, whatever something else has written into it."""
+    at = stored.get("at")
+    texts = {key: stored.get(key) for key in ("by", "reason", "name")}
+    required = {key: stored.get(key) for key in ("via", "how", "event", "kind")}
+    changes = {key: stored.get(key) for key in ("before", "after")}
+    parts: dict[str, Any] = {
+        "at": at if isinstance(at, datetime) else stored["_id"].generation_time,
+        **{key: None if value is None else str(value) for key, value in texts.items()},
+        **{key: str(value or "") for key, value in required.items()},
+        "id": stored.get("target"),
+        **{key: value if isinstance(value, dict) else {} for key, value in changes.items()},
+    }
+    return AuditRecord(**parts)
 
 
 def remove_old(days: int) -> int:

@@ -7,7 +7,7 @@ from bson import ObjectId
 
 from rocketjob import Job
 from rocketjob.base import acts, clock
-from rocketjob_plugins.audit import COLLECTION, count_records
+from rocketjob_plugins.audit import COLLECTION, count_records, records
 from support.web import as_role, browser, text_of
 
 
@@ -100,13 +100,27 @@ def test_P49_markup_and_passwords_in_a_record_are_shown_as_text_and_hidden(rocke
     assert "geheim" not in page
 
 
-def test_P49_a_record_that_something_else_has_written_keeps_no_page_from_anybody(rocketjob):
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"odd": 1},
+        {"at": None},
+        {"at": 5},
+        {"before": 5, "after": [1]},
+        {"by": 7, "how": 8, "name": {"x": 1}},
+    ],
+    ids=["more", "no time", "a number for the time", "no tables", "no texts"],
+)
+def test_P49_a_record_that_something_else_has_written_keeps_no_page_from_anybody(
+    rocketjob, written
+):
     done("ada")
     audit = rocketjob.store.collection(COLLECTION)
-    audit.insert_one({"_id": ObjectId(), "at": clock.now(), "odd": 1, "kind": "job"})
-    page = browser().get("/audit")
-    assert page.status_code == 200
-    assert ">ada</a>" in page.text
+    audit.insert_one({"_id": ObjectId(), "kind": "job", "at": clock.now(), **written})
+    for path in ("/audit", "/overview", "/api/v1/audit"):
+        assert browser().get(path).status_code == 200, path
+    assert ">ada</a>" in browser().get("/audit").text
+    assert [record.change for record in records() if record.by != "ada"] == [""]
 
 
 def test_records_are_counted_up_to_a_number(rocketjob):

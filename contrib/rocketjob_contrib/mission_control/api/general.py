@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+import attrs
 from starlette.responses import JSONResponse, Response
 
 from rocketjob import application
@@ -172,18 +173,11 @@ def audit(view: ApiView) -> Response:
 
 
 def _record(stored: dict[str, Any]) -> dict[str, Any]:
-    """Return a record, whatever something else has written into it."""
-    at, target = stored.get("at"), stored.get("target")
-    texts = {key: stored.get(key) for key in ("by", "reason", "name")}
-    required = {key: stored.get(key) for key in ("via", "how", "event", "kind")}
-    changes = {key: stored.get(key) for key in ("before", "after")}
-    return {
-        "at": at if isinstance(at, datetime) else stored["_id"].generation_time,
-        **{key: None if value is None else str(value) for key, value in texts.items()},
-        **{key: str(value or "") for key, value in required.items()},
-        "id": None if target is None else str(target),
-        **{key: value if isinstance(value, dict) else {} for key, value in changes.items()},
-    }
+    from rocketjob_plugins.audit.trail import loaded  # only where it is loaded
+
+    record = loaded(stored)
+    id = None if record.id is None else str(record.id)
+    return {**attrs.asdict(record, recurse=False), "id": id}
 
 
 # --- webhooks ----------------------------------------------------------------------------------
