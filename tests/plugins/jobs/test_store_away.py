@@ -1,5 +1,6 @@
 """Where the store is out of reach while a job works or ends, it waits; nothing fails for that."""
 
+import inspect
 import os
 from datetime import timedelta
 from typing import ClassVar
@@ -42,6 +43,17 @@ class AwayUserJob(Job):
         type(self).seen += 1
         if self.seen == 1:
             raise self.error
+
+
+class AwayAsyncUserJob(Job):
+    destroy_on_complete = False
+    seen: ClassVar = 0
+
+    @waits_for_store
+    async def perform(self):
+        type(self).seen += 1
+        if self.seen == 1:
+            raise StoreUnavailable("the cable is out")
 
 
 @pytest.fixture
@@ -93,6 +105,16 @@ def test_a_job_that_waits_for_the_store_is_performed_again(rocketjob, monkeypatc
     assert job.history[-1].reason.startswith("the store was out of reach: ")
     later(rocketjob)
     assert job.reload().is_completed
+
+
+def test_an_async_job_that_waits_for_the_store_is_performed_again(rocketjob, monkeypatch):
+    monkeypatch.setattr(AwayAsyncUserJob, "seen", 0)
+    assert inspect.iscoroutinefunction(AwayAsyncUserJob.perform)
+    job = AwayAsyncUserJob.create()
+    rocketjob.work_off()
+    assert (job.reload().state, job.failure_count) == ("queued", 0)
+    later(rocketjob)
+    assert (job.reload().state, AwayAsyncUserJob.seen) == ("completed", 2)
 
 
 def test_any_other_error_fails_it(rocketjob, monkeypatch):
