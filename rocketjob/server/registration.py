@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from typing import Any
 
 from rocketjob.base import clock
@@ -31,6 +32,7 @@ class Registration:
         self.config, self.server = config, server
         self._recovery, self._stopping = recovery, stopping
         self._has_left = False
+        self.drain: Mapping[str, Any] = {}  # as it was last seen in the document, if it is drained
 
     def enter(self) -> None:
         """Store the document.
@@ -106,6 +108,8 @@ class Registration:
         """
         log.error("this server was taken for dead; its work went to others", name=self.server.name)
         stored = {**self.server.to_document(), "heartbeat": beat, "state": state}
+        if state == "paused":
+            stored |= self.drain
         stored["started_at"] = clock.now()
         try:
             Server.collection().insert_one(stored)

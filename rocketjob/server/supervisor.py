@@ -302,6 +302,7 @@ class Supervisor:
         if stored is None:
             return  # the next heartbeat will bring it back
         state = stored["state"]
+        self.registration.drain = {key: stored[key] for key in draining.KEYS if key in stored}
         if state == "stopping":
             self._stopping.set()
         elif (state == "paused") != self.paused:

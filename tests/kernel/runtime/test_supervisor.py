@@ -428,6 +428,16 @@ def test_P36_what_its_processes_perform_and_what_cannot_be_known_keep_it_from_en
     assert [drained.turn() for _ in range(2)] == ["paused", "stopping"]
 
 
+def test_P36_a_server_that_was_taken_for_dead_comes_back_to_be_drained(file_store, drained):
+    held_by(file_store, drained)
+    Server.find(drained.server.id).drain(3.0)
+    assert [drained.turn() for _ in range(2)] == ["paused"] * 2
+    Server.collection().delete_many({})
+    drained.heartbeat.beat(3)
+    assert Server.find(drained.server.id).is_draining
+    assert [drained.turn() for _ in range(3)] == ["paused"] * 2 + ["stopping"]
+
+
 def test_P36_or_when_its_time_is_up(file_store, drained):
     held_by(file_store, drained)
     Server.find(drained.server.id).drain(3.0)
