@@ -28,8 +28,9 @@ def remembered(view: View, kind: str, key: Any, read: Callable[[], T]) -> T:
     memory = view.site.memory.setdefault(f"remembered {kind}", WeakKeyDictionary())
     known: dict[Any, tuple[float, T]] = memory.setdefault(context.current(), {})
     begin = time.monotonic()
-    if key in known and known[key][0] > begin:
-        return known[key][1]
+    kept = known.get(key)  # once: another thread may clear them
+    if kept is not None and kept[0] > begin:
+        return kept[1]
     found = read()
     if len(known) >= KEPT:
         known.clear()

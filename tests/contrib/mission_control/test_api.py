@@ -1,5 +1,6 @@
 """The JSON API: what it answers, what it refuses, and that nothing is changed that was not seen."""
 
+import json
 from datetime import timedelta
 from operator import eq
 from pathlib import Path
@@ -373,6 +374,35 @@ def test_P33_rejects_are_listed_and_the_corrected_ones_processed(rocketjob):
     _problem(browser().post(path, json={"text": "nonsense"}), 422, "invalid")
     done = browser().post(path, json={"text": "record,_row\nerin,1\n"})
     assert "1 corrected record queued" in done.json()["messages"][0]["text"]
+
+
+def test_no_reject_is_left_out_where_others_are_resubmitted_between_two_pages(rocketjob):
+    job = WebApiBatchJob(max_rejects=9)
+    job.upload(["carol", "dave"])
+    job.save()
+    rocketjob.work_off()
+    path = f"{API}/jobs/{job.id}/rejects"
+    first = browser().get(path, params={"limit": 1}).json()
+    browser().post(path, json={"text": "record,_row\nerin,1\n"})
+    second = browser().get(path, params={"limit": 1, "cursor": first["next"]}).json()
+    assert eq([row["text"] for row in second["data"]], ["dave"])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f'{{"_row": {2**64}, "kind": "text", "record": "x"}}',
+        f"record,_row\nx,{2**64}\n",
+        "record,_row\n\ud800,1\n",
+    ],
+    ids=["lines", "csv", "half a character"],
+)
+def test_what_no_store_can_have_is_refused_in_corrected_records(rocketjob, text):
+    job = _failed_batch(rocketjob)
+    sent = json.dumps({"text": text})
+    headers = {"content-type": "application/json"}
+    answer = browser().post(f"{API}/jobs/{job.id}/rejects", content=sent, headers=headers)
+    assert answer.status_code in (400, 422), answer.text
 
 
 def test_P37_the_schedule_is_listed(rocketjob):

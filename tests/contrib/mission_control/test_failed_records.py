@@ -87,6 +87,13 @@ def test_P33_what_is_wrong_with_it_is_said_and_changes_nothing(rocketjob, conten
     assert page.status_code == 422 and "Choose the corrected file" in text_of(page)
 
 
+def test_a_number_that_no_store_has_is_refused(rocketjob):
+    row = {"_slice": 2**64, "_row": 2, "kind": "text", "record": "2", "_seen": "x"}
+    page = sent(browser(), failed(rocketjob), json.dumps(row), "failed.jsonl")
+    assert page.status_code == 422
+    assert "must be a number of at most 18 digits" in text_of(page)
+
+
 def test_P33_who_loses_a_race_is_told_what_is_stored(rocketjob, monkeypatch):
     job = failed(rocketjob)
     text = browser().get(f"/jobs/{job.id}/failed_records/download?format=jsonl").text

@@ -1,12 +1,15 @@
 """The lists of jobs for each state: columns, order, what each cell says; rows W32 to W47."""
 
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 
 from rocketjob import Job, Server, now
+from rocketjob.store import context
 from rocketjob_contrib.mission_control.jobs import searching, tabs
 from rocketjob_contrib.mission_control.lists import asked_of
+from rocketjob_contrib.mission_control.remembering import remembered
 from rocketjob_plugins.batch import Batch
 from rocketjob_plugins.cron import Cron
 from rocketjob_plugins.store_sqlite.query import Query
@@ -307,6 +310,18 @@ def test_R12_sorting_very_many_by_what_no_index_has_is_bounded_too(many, monkeyp
     page = many.get("/jobs?sort=description")
     assert cells(page, "description") == [f"number {n}" for n in range(5, 9)]
     assert "Only the newest 4 jobs were looked at" in text_of(page)
+
+
+def test_what_is_remembered_may_be_cleared_by_another_thread_while_it_is_looked_up(rocketjob):
+    class Cleared(dict):
+        def __contains__(self, key):
+            found = super().__contains__(key)
+            self.clear()
+            return found
+
+    memory = {"remembered x": {context.current(): Cleared(key=(0.0, "old"))}}
+    view = SimpleNamespace(site=SimpleNamespace(memory=memory))
+    assert remembered(view, "x", "key", lambda: "new") == "new"
 
 
 def test_R12_a_search_is_remembered_for_a_moment(many, monkeypatch):

@@ -42,7 +42,7 @@ def do_retry(view: View) -> Response:
     group: Group = view.target
     outcome, later = retried(view, group, view.form.get("until"))
     lines = [f"{group.name} {group.error}: {outcome.sentence}"]
-    lines += [f"{id}: {why}" for id, why in list(outcome.failed.items())[:REASONS]]
+    lines += [f"{id}: {view.quoted(why)}" for id, why in list(outcome.failed.items())[:REASONS]]
     if later:
         lines.append(f"{later:,} are left: retry the group again")
     kind = "success" if outcome.done and not outcome.failed else "warning"

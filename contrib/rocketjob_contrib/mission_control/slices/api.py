@@ -127,17 +127,17 @@ def _rejects(job_in_path: Target) -> list[Operation]:
 
 def list_rejects(view: ApiView) -> Response:
     """List the rejected records."""
-    job, begin = batch_job(view), cursors.after(view, "rejects", cursors.number) or 0
+    job, last = batch_job(view), cursors.after(view, "rejects", cursors.number)
     size = cursors.size_of(view)
     try:
-        found = list(outcome_rejects.each(job, skip=begin, limit=size + 1))
+        found = list(outcome_rejects.each(job, after=last, limit=size + 1))
     except Exception as error:  # something else has written it, or a key is not here
         if job.input.store.is_transient(error):
             raise
         raise Problem(409, f"Its rejects cannot be read: {viewing.unread(error)}") from error
     if found and job.input.serializer.is_secret:
         rejects.note(view, job, "encrypted records were looked at")
-    more = cursors.cursor("rejects", begin + size) if len(found) > size else None
+    more = cursors.cursor("rejects", found[size - 1][0]) if len(found) > size else None
     rows = [_reject(view, job, *each) for each in found[:size]]
     return view.json({"data": rows, "next": more})
 

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from starlette.responses import Response, StreamingResponse
 
+from rocketjob_contrib.mission_control.errors import BadRequest
 from rocketjob_contrib.mission_control.requests import File
 
 if TYPE_CHECKING:
@@ -50,7 +51,11 @@ def _blocks(file: IO[bytes]) -> Iterator[bytes]:
 
 
 def uploaded(view: View) -> File | None:
-    """Return the file that was chosen, or what was pasted as one; its name has no folders."""
+    """Return the file that was chosen, or what was pasted as one; its name has no folders.
+
+    Raises:
+        BadRequest: what was pasted cannot be encoded.
+    """
     file = view.form.files.get("file")
     if file is not None:
         return File(file.name.replace("\\", "/").rpartition("/")[2] or "file", file.content)
@@ -58,7 +63,11 @@ def uploaded(view: View) -> File | None:
     if not text.strip():
         return None
     is_json = text.lstrip().startswith("{")
-    return File("pasted.jsonl" if is_json else "pasted.csv", text.encode())
+    try:
+        content = text.encode()
+    except UnicodeEncodeError as error:
+        raise BadRequest(f"The text has half a character at {error.start}") from None
+    return File("pasted.jsonl" if is_json else "pasted.csv", content)
 
 
 def separator_of(view: View) -> str:

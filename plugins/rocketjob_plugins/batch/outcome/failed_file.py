@@ -18,6 +18,7 @@ from rocketjob.base.errors import NotFound, RocketJobError, StateConflict
 from rocketjob.jobs.exception import message_of
 from rocketjob.model.types import exact_json
 from rocketjob_plugins.batch import mending, record_text, streams
+from rocketjob_plugins.batch.outcome.reject_file import checked_number
 from rocketjob_plugins.batch.outcome.reject_lines import BREAKS, NO_TEXT
 from rocketjob_plugins.batch.slices import ORDER
 from rocketjob_plugins.batch.streams import StreamError
@@ -249,4 +250,5 @@ def _checked(row: dict[str, Any]) -> dict[str, Any]:
             row[name] = int(value)
         elif type(value) is not int:
             raise StreamError(f"must be a number, not {value!r:.50}: {_HOW}", column=name)
+        checked_number(row[name], name)
     return row

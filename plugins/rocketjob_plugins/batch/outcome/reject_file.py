@@ -24,6 +24,7 @@ from rocketjob_plugins.batch.tabular.beginnings import other_separator
 if TYPE_CHECKING:
     from rocketjob_plugins.batch.model import BatchModel
 
+LARGEST = 10**18 - 1
 ROW, ERROR, RECORD = "_row", "_error", "record"
 JSON = json_util.JSONOptions(
     json_mode=json_util.JSONMode.RELAXED,
@@ -185,9 +186,16 @@ def _row(names: Sequence[str], values: Sequence[str]) -> dict[str, str]:
     return dict(zip(names, values, strict=True))
 
 
+def checked_number(number: int, column: str) -> int:
+    """Return a number of a record, unless no store has such numbers."""
+    if abs(number) > LARGEST:
+        raise StreamError(f"must be a number of at most 18 digits: {_HOW}", column=column)
+    return number
+
+
 def _row_number(text: str, column: str) -> int:
     try:
-        return int(text)
+        return checked_number(int(text), column)
     except ValueError:
         raise StreamError(f"must be a number, not {text!r}: {_HOW}", column=column) from None
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from rocketjob.model.types import exact_json
 from rocketjob_plugins.batch import record_text, streams
-from rocketjob_plugins.batch.outcome.reject_file import ERROR, RECORD, ROW
+from rocketjob_plugins.batch.outcome.reject_file import ERROR, RECORD, ROW, checked_number
 from rocketjob_plugins.batch.streams import ReadKeywords, StreamError
 
 if TYPE_CHECKING:
@@ -103,4 +103,4 @@ def _row_of(text: str) -> tuple[int, list[str]]:
         if type(row.get(name)) is not kind:
             what = "a whole number" if kind is int else "a string"
             raise StreamError(f"must be {what}: {_HOW}", column=name)
-    return row[ROW], [row[KIND], row[RECORD]]
+    return checked_number(row[ROW], ROW), [row[KIND], row[RECORD]]

@@ -16,7 +16,7 @@ from rocketjob.base.errors import StateConflict
 from rocketjob.jobs.exception import message_of
 from rocketjob.model import deeds
 from rocketjob.model.types import decode_any, encode_any
-from rocketjob.store import Insert, Unit, Write, atomically
+from rocketjob.store import Filter, Insert, Unit, Write, atomically
 from rocketjob_plugins.batch import streams
 from rocketjob_plugins.batch.going_on import let_go_on
 from rocketjob_plugins.batch.io.meanwhile import Kept
@@ -118,15 +118,19 @@ def _unpack(stored: Any, secret: Serializer | None) -> Any:
     return decode_any(stored) if secret is None else secret.load(stored)[0]
 
 
-def each(job: BatchModel, *, skip: int = 0, limit: int = 0) -> Iterator[tuple[int, Any, str]]:
+def each(
+    job: BatchModel, *, skip: int = 0, limit: int = 0, after: int | None = None
+) -> Iterator[tuple[int, Any, str]]:
     """Yield the number, the record and the error of each reject, in order.
 
     Args:
         skip: leave so many out.
         limit: at most so many; 0 for all.
+        after: only those with a larger number.
     """
     secret = _secret(job)
-    found = slices_of(job).collection.find({}, sort=[("_id", 1)], skip=skip, limit=limit)
+    wanted: Filter = {} if after is None else {"_id": {"$gt": after}}
+    found = slices_of(job).collection.find(wanted, sort=[("_id", 1)], skip=skip, limit=limit)
     for stored in found:
         yield stored["_id"], _unpack(stored["record"], secret), stored["error"]
 
