@@ -22,6 +22,18 @@ from rocketjob.model.fields import Field
 NOW = pendulum.datetime(2026, 1, 31, 12)
 
 
+@pytest.fixture(autouse=True)
+def alone(monkeypatch):
+    """Other tests of this process have classes with fields of the same names."""
+
+    def loaded(model, real=fields.loaded_classes):
+        mine = (__name__, "rocketjob")
+        return [cls for cls in real(model) if cls.__module__.startswith(mine)]
+
+    for module in (fields, query):
+        monkeypatch.setattr(module, "loaded_classes", loaded)
+
+
 class Colour(Enum):
     RED = "red"
     BLUE = "blue"
