@@ -173,6 +173,26 @@ def test_of_many_who_look_at_the_same_moment_one_looks(rocketjob, judged, monkey
     assert len(seen) == 8 and len({id(each) for each in seen}) == 1
 
 
+def test_where_a_look_takes_long_pages_show_what_was_seen_while_a_thread_looks(
+    rocketjob, judged, monkeypatch
+):
+    monkeypatch.setattr(watch, "LONG", 0.0)
+    going_on, watched, seen = threading.Event(), watch_of({}), watch.judge
+    first = watched.sight()
+    monkeypatch.setattr(watch, "judge", lambda patient: going_on.wait(60) and seen(patient))
+    rocketjob.travel(timedelta(seconds=5))
+    assert watched.sight() is first and watched.sight() is first  # neither waits
+    going_on.set()
+    watched._beside.join(60)
+    assert watched.sight() is not first
+    assert len(judged) == 2
+    rocketjob.travel(timedelta(seconds=11))
+    later = watched.sight()  # nobody is shown what is older
+    assert len(judged) == 3
+    watched.forget()
+    assert watched.sight() is not later
+
+
 def test_a_change_that_somebody_makes_is_seen_at_once(rocketjob, judged):
     job = StripJob.create()
     job.fail("the disk is full")
