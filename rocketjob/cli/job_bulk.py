@@ -16,8 +16,8 @@ from rocketjob.cli.selection import Selection, checked
 from rocketjob.jobs.bulk import DONE, BulkAction, Outcome, Preview, counted_by_word
 
 F = TypeVar("F", bound=Callable[..., Any])
-MAX_KINDS = 6  # told in a question
 WORD = "destroy"  # to be typed before many are
+MAX_KINDS = 6  # told in a question
 
 
 def bulk_options(function: F) -> F:

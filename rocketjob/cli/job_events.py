@@ -14,7 +14,7 @@ from rocketjob import Job, UnknownJob
 from rocketjob.base.errors import InvalidTransition, RocketJobError
 from rocketjob.cli.command import Group, json_option
 from rocketjob.cli.errors import FAILURE, BadInput
-from rocketjob.cli.job_bulk import bulk_options, run_bulk
+from rocketjob.cli.job_bulk import MAX_KINDS, bulk_options, run_bulk
 from rocketjob.cli.job_json import COMMANDS, event_commands
 from rocketjob.cli.output import print_json, styled
 from rocketjob.cli.selection import Selection, checked, selection_options
@@ -25,7 +25,6 @@ from rocketjob.jobs.shown import class_name
 from rocketjob.model.registry import stored_names
 from rocketjob.states.state import EventCommand
 
-MAX_KINDS = 6  # told in a question
 Kinds = dict[ObjectId, str]
 """Jobs by id, each with its state and class."""
 

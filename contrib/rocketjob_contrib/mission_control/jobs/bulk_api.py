@@ -10,7 +10,6 @@ from starlette.responses import Response
 
 from rocketjob import Job
 from rocketjob.application import current
-from rocketjob.base import clock
 from rocketjob.jobs.bulk import WORDS, BulkAction, counted_by_word
 from rocketjob_contrib.mission_control.api import cursors
 from rocketjob_contrib.mission_control.api.operations import PAGED, Operation, operation
@@ -27,7 +26,7 @@ from rocketjob_contrib.mission_control.api.schemas import (
 )
 from rocketjob_contrib.mission_control.jobs import actions, bulk, tabs
 from rocketjob_contrib.mission_control.jobs.finding import job_in_path
-from rocketjob_contrib.mission_control.jobs.ticked import PRIORITY, Wanted
+from rocketjob_contrib.mission_control.jobs.ticked import PRIORITY, Wanted, previewed_at
 from rocketjob_contrib.mission_control.lists import LONGEST_SEARCH, SIZES
 
 if TYPE_CHECKING:
@@ -155,11 +154,8 @@ def _wanted(sent: Mapping[str, Any]) -> Wanted:
 
 
 def _moment(text: str | None) -> datetime:
-    now = clock.now()
-    if text is None:
-        return now
     try:
-        return min(now, clock.to_utc(datetime.fromisoformat(text)))
+        return previewed_at(text)
     except (ValueError, OverflowError):
         raise invalid([Fault("#/at", "must be a time, such as 2026-01-31T08:00:00Z")]) from None
 

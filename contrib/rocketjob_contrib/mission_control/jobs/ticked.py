@@ -134,15 +134,20 @@ def _as_shown(ticks: Iterable[str]) -> Filter:
 
 
 def _moment(text: str | None) -> datetime:
-    """Return the moment of the preview: now, for the preview itself."""
-    now = clock.now()
-    if not text:
-        return now
     try:
-        at = clock.to_utc(datetime.fromisoformat(text))
+        return previewed_at(text or None)
     except (ValueError, OverflowError):
-        raise BadRequest(f"{text[:50]} is not a time") from None
-    return min(at, now)
+        raise BadRequest(f"{str(text)[:50]} is not a time") from None
+
+
+def previewed_at(text: str | None) -> datetime:
+    """Return the moment of a preview: now, for the preview itself, and never later.
+
+    Raises:
+        ValueError, OverflowError: it is not a time.
+    """
+    now = clock.now()
+    return now if text is None else min(now, clock.to_utc(datetime.fromisoformat(text)))
 
 
 def _number(text: str | None) -> int | None:

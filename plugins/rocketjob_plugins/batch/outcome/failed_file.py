@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from rocketjob.base.errors import NotFound, RocketJobError, StateConflict
 from rocketjob.jobs.exception import message_of
-from rocketjob.model.types import exact_json
 from rocketjob_plugins.batch import mending, record_text, streams
 from rocketjob_plugins.batch.outcome.reject_file import checked_number
-from rocketjob_plugins.batch.outcome.reject_lines import BREAKS, NO_TEXT
+from rocketjob_plugins.batch.outcome.reject_lines import BREAKS, LINES, NO_TEXT, object_of
 from rocketjob_plugins.batch.slices import ORDER
 from rocketjob_plugins.batch.streams import StreamError
 from rocketjob_plugins.batch.streams.names import base_name
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
 SLICE, ROW, ERROR, KIND, RECORD, SEEN = "_slice", "_row", "_error", "kind", "record", "_seen"
 NAMES = (SLICE, ROW, ERROR, KIND, RECORD, SEEN)
 NEEDED = (SLICE, ROW, KIND, RECORD, SEEN)
-LINES = frozenset(("jsonl", "ndjson"))
 _HOW = "download it, correct what is in record, and leave the rest as it is"
 
 
@@ -211,7 +209,7 @@ def _read(source: Any, name: str, separator: str) -> Iterator[tuple[int, dict[st
             try:
                 if is_lines:
                     if text.strip():
-                        yield line, _checked(_object(text))
+                        yield line, _checked(object_of(text, _HOW))
                 elif not names:
                     names = _header(csv.parse(text))
                 elif values := csv.parse(text):
@@ -219,16 +217,6 @@ def _read(source: Any, name: str, separator: str) -> Iterator[tuple[int, dict[st
             except StreamError as error:
                 raise error.at(file=name, line=line) from None
             line += 1 + text.count(lines.blocks.delimiter or "\n")
-
-
-def _object(text: str) -> dict[str, Any]:
-    try:
-        row = exact_json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise StreamError(f"is not JSON: {error}") from None
-    if not isinstance(row, dict):
-        raise StreamError(f"must be a JSON object: {_HOW}")
-    return row
 
 
 def _header(names: list[str]) -> list[str]:

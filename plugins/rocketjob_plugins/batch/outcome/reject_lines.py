@@ -25,6 +25,8 @@ NO_TEXT = "none"
 """The kind of a record that has no exact form as text: it can only stay as it is."""
 BREAKS = {code: f"\\u{code:04x}" for code in (0x85, 0x2028, 0x2029)}
 """What some programs end a line at."""
+LINES = frozenset(("jsonl", "ndjson"))
+"""The extensions of files of JSON lines."""
 _HOW = "write it with download_rejects, correct the records, and leave _row and kind as they are"
 
 
@@ -92,13 +94,26 @@ class RejectLines:
             raise StreamError(str(error), column=RECORD) from None
 
 
-def _row_of(text: str) -> tuple[int, list[str]]:
+def object_of(text: str, how: str) -> dict[str, Any]:
+    """Return the JSON object on a line.
+
+    Args:
+        how: what a line must be like, for the error.
+
+    Raises:
+        StreamError: it is none.
+    """
     try:
         row = exact_json.loads(text)
     except (ValueError, RecursionError) as error:
         raise StreamError(f"is not JSON: {error}") from None
     if not isinstance(row, dict):
-        raise StreamError(f"must be a JSON object: {_HOW}")
+        raise StreamError(f"must be a JSON object: {how}")
+    return row
+
+
+def _row_of(text: str) -> tuple[int, list[str]]:
+    row = object_of(text, _HOW)
     for name, kind in ((ROW, int), (KIND, str), (RECORD, str)):
         if type(row.get(name)) is not kind:
             what = "a whole number" if kind is int else "a string"

@@ -21,7 +21,7 @@ from rocketjob_plugins.batch import streams
 from rocketjob_plugins.batch.going_on import let_go_on
 from rocketjob_plugins.batch.io.meanwhile import Kept
 from rocketjob_plugins.batch.outcome.reject_file import RejectFile
-from rocketjob_plugins.batch.outcome.reject_lines import RejectLines
+from rocketjob_plugins.batch.outcome.reject_lines import LINES, RejectLines
 from rocketjob_plugins.batch.serializers import Serializer, refused, serializer
 from rocketjob_plugins.batch.slice import Slice
 from rocketjob_plugins.batch.slices import OutputSlices, reject_slices
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
 
 
 FORMATS = ("csv", "jsonl")
-LINES = frozenset(("jsonl", "ndjson"))
-"""The extensions of files of JSON lines."""
 
 
 class Outcome(Protocol):
