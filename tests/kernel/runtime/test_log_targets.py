@@ -521,6 +521,8 @@ def test_a_forked_process_writes_to_what_bears_it_and_waits_for_nobody(tmp_path)
             self.path, self.fails = tmp_path / name, False
 
         def emit(self, record):
+            if record.name != "app":
+                return  # of a library that another test has left with a hook at each fork
             if self.fails:
                 raise OSError("away")
             with open(self.path, "a") as file:
