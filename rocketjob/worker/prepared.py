@@ -28,7 +28,7 @@ def prepared(job: Job, waits: bool, make: Callable[[], Change]) -> Change:
         waits: False raises at once instead, where somebody waits for the answer.
         make: prepares it; what that writes on the job is taken back if it cannot be done.
     """
-    pauses, tries = Backoff(*RETRY_SECONDS), 0
+    pauses, tries = None, 0
     while True:
         try:
             return make()
@@ -39,6 +39,7 @@ def prepared(job: Job, waits: bool, make: Callable[[], Change]) -> Change:
             if tries >= TRIES:
                 raise
             job.logger.warning("waits for the store", error=str(error))
+        pauses = pauses or Backoff(*RETRY_SECONDS)
         time.sleep(pauses.next())
 
 

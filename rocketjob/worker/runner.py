@@ -245,7 +245,7 @@ def _usable(job: Job, hold: Hold) -> tuple[Hold, Filter]:
 def work_simple_job(job: Job, worker: Worker) -> None:
     """Start, perform and end a job that has one perform."""
     try:
-        if not worker.inline:
+        if not worker.inline and job.chain("start"):
             _start_callbacks(job)
         if not job.is_running:
             return save_where_it_is(job)
