@@ -1,11 +1,12 @@
 """What the import of a plugin does to a process: looked at in a process of its own.
 
-python -P importing.py NAME MODULE    prints it as JSON
+python -P importing.py NAME MODULE [MODULE IT BUILDS ON ...]    prints it as JSON
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import json
 import logging
@@ -16,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import metadata
 from typing import Any, NamedTuple
 
@@ -26,10 +27,11 @@ class Import(NamedTuple):
 
     Attributes:
         kernel: seconds that RocketJob itself took before.
-        plugin: seconds that the plugin then took.
+        plugin: seconds that the plugin then took, without the plugins that it builds on.
         printed: what it wrote to standard output and error.
         changed: what is not as it was: `sys.path`, `a handler of the root logger`, `Job.save`.
         error: why it could not be imported; an empty string if it could.
+        modules: what it imported.
     """
 
     kernel: float
@@ -37,17 +39,19 @@ class Import(NamedTuple):
     printed: str
     changed: list[str]
     error: str
+    modules: list[str]
 
 
-def imported(name: str, module: str) -> Import:
+def imported(name: str, module: str, builds_on: Sequence[str] = ()) -> Import:
     """Import a plugin in a new process, in an empty directory; say what came of it.
 
     Args:
         module: where it is, as an entry point names it.
+        builds_on: the modules of other plugins, which are imported before it.
     """
     with tempfile.TemporaryDirectory() as directory:
         done = subprocess.run(
-            [sys.executable, "-P", __file__, name, module],
+            [sys.executable, "-P", __file__, name, module, *builds_on],
             env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             cwd=directory,
             capture_output=True,
@@ -59,14 +63,16 @@ def imported(name: str, module: str) -> Import:
     return Import(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def _look(name: str, module: str) -> Import:
+def _look(name: str, module: str, *builds_on: str) -> Import:
     began = time.perf_counter()
     from rocketjob import Document, Job  # both for start-up time, which is what is looked at
     from rocketjob.plugins.manager import PluginManager
 
     PluginManager(entry_points=[])
     loaded = time.perf_counter()
-    before = _state(Job, Document)
+    for other in builds_on:
+        importlib.import_module(other)
+    before, modules = _state(Job, Document), set(sys.modules)
     output, error, load = io.StringIO(), "", _loader(name, module)
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
         began_plugin = time.perf_counter()
@@ -77,7 +83,8 @@ def _look(name: str, module: str) -> Import:
         seconds = time.perf_counter() - began_plugin
     after = _state(Job, Document)
     changed = sorted(what for what in before | after if before.get(what) != after.get(what))
-    return Import(loaded - began, seconds, output.getvalue(), changed, error)
+    new = sorted(set(sys.modules) - modules)
+    return Import(loaded - began, seconds, output.getvalue(), changed, error, new)
 
 
 def _loader(name: str, module: str) -> Callable[[], Any]:

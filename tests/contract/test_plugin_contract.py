@@ -174,3 +174,15 @@ def test_a_plugin_that_needs_another_passes_with_that(broken):
 
 def test_a_plugin_that_is_not_installed_is_told_so():
     assert "no plugin absent is installed" in failures(suite_of("absent"), TAKEN)[TAKEN]
+
+
+@pytest.mark.parametrize(("own", "fails"), [("0", False), ("0.15", True)])
+def test_a_plugin_is_not_blamed_for_the_import_of_another_that_it_builds_on(
+    broken, monkeypatch, tmp_path, own, fails
+):
+    slow = "import time; time.sleep(0.15)\n" + HOOK
+    below = entry_point(monkeypatch, "below", slow, folder=tmp_path)
+    source = f"import time; import {below.module}\ntime.sleep({own})\n{HOOK}"
+    install(monkeypatch, below)
+    found = broken("building", source, only="its_import_is_quick", import_ratio=0.0)
+    assert bool(found) is fails
