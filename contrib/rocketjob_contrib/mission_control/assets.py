@@ -1,10 +1,16 @@
-"""Scripts, styles and icons, served from the package; an address changes with the content."""
+"""Scripts, styles and icons, served from the package; an address changes with the content.
+
+They are compressed; the pages are not, as each has a secret of its visitor (the CSRF token) beside
+what others may have put into it: of these the length of a compressed page tells too much
+(https://www.breachattack.com).
+"""
 
 from __future__ import annotations
 
 import hashlib
 from pathlib import Path
 
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -38,4 +44,4 @@ class Assets:
 
             await files(scope, receive, send_kept)
 
-        return serve
+        return GZipMiddleware(serve)

@@ -270,6 +270,17 @@ def test_W21_everything_comes_from_the_package_and_nothing_from_elsewhere(rocket
         assert "immutable" in browser().get(address).headers["cache-control"]
 
 
+def test_what_comes_from_the_package_is_compressed_and_a_page_with_a_secret_is_not(rocketjob):
+    page = browser().get("/jobs")
+    assert "content-encoding" not in page.headers
+    for tag in tags(page, "script"):
+        packed = browser().get(tag["src"])
+        plain = browser().get(tag["src"], headers={"accept-encoding": "identity"})
+        assert packed.headers["content-encoding"] == "gzip"
+        assert packed.content == plain.content
+        assert packed.num_bytes_downloaded < len(plain.content) / 1.5
+
+
 def test_W21_P52_no_script_and_no_style_is_within_a_page(rocketjob):
     job = FramedJob.create()
     for path in (*PAGES, f"/jobs/{job.id}", f"/jobs/{job.id}/abort"):
