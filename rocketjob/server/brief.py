@@ -108,7 +108,7 @@ class _Onlooker:
             return Reason("class", f"no server has the class {name}")
         if any(server.starts_jobs for server in able):
             return None
-        names = ", ".join(f"{server.name} is {server.state}" for server in able)
+        names = ", ".join(f"{server.name} is {server.condition}" for server in able)
         return Reason("servers", names)
 
     def _left_out(self, job: Job, stored: Stored) -> Reason | None:

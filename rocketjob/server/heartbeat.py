@@ -101,6 +101,8 @@ class Heartbeat:
         paused = self._tree.paused
         beat = heartbeat(number, self._tree.workers(), self._tree.performing(), self._problems())
         beat |= {"version": _version(), "memory": self._tree.memory()}
+        if asked_at := self._registration.drain.get("draining_at"):
+            beat["draining_at"] = asked_at
         if clauses := self._clauses():
             beat["clauses"] = [clause.stored() for clause in clauses]
         self._said, self._performing = beat["workers"], len(beat["performing"])

@@ -116,9 +116,12 @@ class Server(Stateful):
 
         None: it is not drained, or has not said so since it was asked to be.
         """
-        if self.draining_at is None or self.heartbeat_at is None:
+        if (
+            self.draining_at is None
+            or self._beat("draining_at", datetime, None) != self.draining_at
+        ):
             return None
-        return len(self.performing) if self.heartbeat_at >= self.draining_at else None
+        return len(self.performing)
 
     @property
     def is_free(self) -> bool:

@@ -365,6 +365,17 @@ def test_a_log_that_is_damaged_keeps_nothing_from_being_delivered(rocketjob, pos
     assert (message["state"], len(message["log"])) == ("delivered", 1)
 
 
+@pytest.mark.parametrize("wrong", ["x", None, {"a": 1}])
+def test_a_count_of_attempts_that_is_damaged_keeps_no_other_message(rocketjob, posted, wrong):
+    outbox.store("server.dead", {"number": 1})
+    outbox.messages().update_one({}, {"$set": {"attempts": wrong}})
+    outbox.store("server.dead", {"number": 2})
+    _swept(rocketjob)
+    assert [content["number"] for content in _contents(posted)] == [2]
+    assert not outbox.is_any_due()
+    assert str(wrong) in _command("list")
+
+
 def test_a_message_of_which_no_process_lives_to_tell_is_given_up(posted):
     with telling(attempts=2) as rocketjob:
         outbox.store("server.dead", {})

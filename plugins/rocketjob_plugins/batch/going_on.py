@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rocketjob_plugins.batch.holding import accept_what_is_left
+
 if TYPE_CHECKING:
     from rocketjob_plugins.batch.model import BatchModel
 
@@ -15,3 +17,5 @@ def let_go_on(job: BatchModel) -> None:
     job.reload()
     if job.state != "paused" and not (job.is_running and job.sub_state == "processing"):
         job.reopen()  # one that is paused goes on when it is resumed
+    else:
+        accept_what_is_left(job)

@@ -83,7 +83,7 @@ class BatchHolding(BatchLifecycle, abstract=True):
         """
         claims.clear(self)
         self.completed_at = clock.now()
-        self.held_by, self.held_text = rule, reason
+        self.held_by, self.held_text = rule, reason or "no reason was given"
 
     @event(
         Transition(("paused",), "running", "_waits_for_approval", "it does not wait for approval")
@@ -126,6 +126,12 @@ class BatchHolding(BatchLifecycle, abstract=True):
     @before("approve", "resume", "retry", "reopen")
     def _is_held_no_more(self) -> None:
         self.held_by = self.held_text = None
+
+    @before("retry", "reopen")
+    def _accepts_what_is_left(self) -> None:
+        # After the slices are queued, by the order in which callbacks are declared.
+        if self.failures_accepted:
+            self.failures_accepted = min(self.failures_accepted, _failed(self, {})) or None
 
     def change_guard(self, changed: Iterable[str]) -> dict[str, Any]:
         guard = super().change_guard(changed)
@@ -243,6 +249,16 @@ def failures_of(job: Any) -> Failures | None:
     if not job.record_count:
         return None
     return Failures(_failed(job, {}), job.failures_accepted or 0, job.record_count, budget)
+
+
+def accept_what_is_left(job: Any) -> None:
+    """Accept no more failures than there are, as some were mended: those that come are new."""
+    accepted = job.failures_accepted
+    left = _failed(job, {}) if accepted else 0
+    if accepted and left < accepted:
+        unchanged = {"_id": job.id, "failures_accepted": accepted}
+        job.collection().update_one(unchanged, {"$set": {"failures_accepted": left}})
+        refresh(job)
 
 
 def _failed(job: Any, which: Filter) -> int:

@@ -21,7 +21,7 @@ STATES = ("queued", "running", "completed", "failed")
 RELEASED = {**claims.UNSTARTED, "claimed_in": ""}  # what goes when no worker has it any more
 RETRIED: dict[str, Any] = {
     "$set": {"state": "queued", "interruptions": 0},
-    "$unset": {**RELEASED, claims.QUARANTINED: ""},
+    "$unset": {**RELEASED, claims.QUARANTINED: "", "failed_at": ""},
 }
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,7 +17,7 @@ from bson import ObjectId
 from rocketjob.base import clock
 from rocketjob.base.passwords import hide_passwords
 from rocketjob.server.checks import OK, WARNING, Finding, Patient
-from rocketjob.store import Collection, Insert, Stored, context
+from rocketjob.store import Collection, Filter, Insert, Stored, context
 from rocketjob_plugins.webhooks.settings import own
 
 COLLECTION = "rocket_job.webhooks"
@@ -93,7 +93,12 @@ def is_any() -> bool:
 
 
 def is_any_due() -> bool:
-    return messages().find_one({"next_at": {"$lte": clock.now()}}, {"_id": 1}) is not None
+    return messages().find_one(_due(clock.now()), {"_id": 1}) is not None
+
+
+def _due(now: datetime) -> Filter:
+    """Return the filter of those to deliver; none whose count of attempts is damaged."""
+    return {"next_at": {"$lte": now}, "attempts": {"$gte": 0}}
 
 
 def take() -> Stored | None:
@@ -105,7 +110,7 @@ def take() -> Stored | None:
     while True:
         now = clock.now()
         message = messages().find_one_and_update(
-            {"next_at": {"$lte": now}},
+            _due(now),
             {"$set": {"next_at": now + LEASE}, "$inc": {"attempts": 1}},
             sort=[("next_at", 1)],
             return_document=True,

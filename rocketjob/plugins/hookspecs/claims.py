@@ -68,7 +68,8 @@ def claim_owners() -> list[str | None]:
     end meanwhile.
 
     Called now and then by every server, which looks for those that are dead. One that fails is
-    named by `doctor`, and the others are called.
+    named by `doctor`, and the others are called; until it works again, a server that is drained
+    without a time limit does not end.
     """
     raise NotImplementedError
 

@@ -428,6 +428,20 @@ def test_P36_what_its_processes_perform_and_what_cannot_be_known_keep_it_from_en
     assert [drained.turn() for _ in range(2)] == ["paused", "stopping"]
 
 
+def test_what_a_drained_server_has_left_is_known_once_it_has_heard_of_it_whatever_its_clock(
+    file_store, drained
+):
+    held_by(file_store, drained)
+    drained.heartbeat.beat(2)
+    Server.find(drained.server.id).drain()
+    earlier = {"draining_at": clock.now() - timedelta(hours=1)}  # by the clock of who has asked
+    Server.collection().update_one({"_id": drained.server.id}, {"$set": earlier})
+    assert Server.find(drained.server.id).left_in_work is None
+    drained.obey()
+    drained.heartbeat.beat(3)
+    assert Server.find(drained.server.id).left_in_work == 0
+
+
 def test_P36_a_server_that_was_taken_for_dead_comes_back_to_be_drained(file_store, drained):
     held_by(file_store, drained)
     Server.find(drained.server.id).drain(3.0)

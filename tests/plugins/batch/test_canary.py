@@ -312,6 +312,33 @@ def test_approved_it_goes_on_and_has_its_budget_again_for_what_fails_then(rocket
     assert (job.state, job.sent, job.failures_accepted) == ("completed", 1, 6)
 
 
+def test_what_was_accepted_and_is_mended_leaves_the_budget_as_it_was(rocketjob):
+    records = ["bad"] * 3 + list("defghij")
+    fields = {"throttle_running_workers": 1, "max_rejects": 0}
+    job = worked(rocketjob, uploaded(records, BudgetBatchJob, **fields))
+    job.approve()
+    assert job.failures_accepted == 3
+    first = job.input.collection.find_one({"state": "failed"}, sort=[("_id", 1)])["_id"]
+    mending.retry(job, first, mending.find(job, first).digest)
+    assert job.reload().failures_accepted == 2
+    job.pause()
+    job.resume()
+    job = worked(rocketjob, job)
+    assert (job.state, job.failures_accepted) == ("failed", 2)
+    job.retry()
+    assert job.reload().failures_accepted is None
+    job = worked(rocketjob, job)
+    assert job.is_failed  # which says more than to hold it
+    assert failures_of(job).are_too_many
+
+
+def test_held_without_a_reason_it_says_so(rocketjob):
+    job = after_the_canary(rocketjob)
+    job.approve()
+    job.hold_for_approval()
+    assert "waits for approval: no reason was given" in str(job.explain())
+
+
 def test_approved_with_a_budget_that_is_enough_nothing_is_accepted_beyond_it(rocketjob):
     job = worked(rocketjob, uploaded([*"ab", "bad", "bad", "bad", *"fghij"], BudgetBatchJob))
     with pytest.raises(ValidationError, match="failure_budget"):

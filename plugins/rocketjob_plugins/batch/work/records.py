@@ -251,7 +251,8 @@ def perform_alone(
 def give_up(job: BatchModel, slice_: Slice, error: JobTimeout) -> bool:
     """Fail a slice at which a thread hangs, as it was when it was claimed."""
     exception = JobException.of(error, slice_.worker_name)
-    changed = {"state": "failed", "exception": EXCEPTION.encode(exception)}  # type: ignore[misc]
+    encoded = EXCEPTION.encode(exception)  # type: ignore[misc]
+    changed = {"state": "failed", "exception": encoded, "failed_at": clock.now()}
     update = {"$set": changed, "$unset": RELEASED, "$inc": {"failure_count": 1}}
     found = job.input.collection.update_one(claim_guard(slice_), update)
     return bool(found.matched_count)
