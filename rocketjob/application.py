@@ -23,7 +23,7 @@ from rocketjob.base.text import did_you_mean
 from rocketjob.plugins import stores
 from rocketjob.store import Store, context
 from rocketjob.store.context import close, use, using
-from rocketjob.store.indexes import serves
+from rocketjob.store.indexes import is_made, serves
 
 if TYPE_CHECKING:
     from rocketjob.base.log_service import LogService
@@ -245,7 +245,7 @@ class Application:
             for spec in specs:
                 refused: Exception | None = None
                 try:
-                    if not (spec["name"] in present and serves(present[spec["name"]], spec)):
+                    if not is_made(present, spec):
                         store.collection(collection).create_index(**spec)
                 except Exception as error:
                     if store.is_transient(error):

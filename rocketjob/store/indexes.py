@@ -30,6 +30,16 @@ def unique_while(key: str, states: Iterable[str], known: Iterable[str]) -> dict[
     }
 
 
+def is_made(present: Mapping[str, Mapping[str, Any]], wanted: Mapping[str, Any]) -> bool:
+    """Return whether there is the index wanted, under whatever name: a second one is refused.
+
+    Args:
+        present: as `Collection.index_information` returns them.
+        wanted: as `Collection.create_index` takes it.
+    """
+    return any(serves(existing, wanted) for existing in present.values())
+
+
 def serves(existing: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     """Return whether an index is the one wanted.
 
@@ -40,6 +50,8 @@ def serves(existing: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
     keys = [(path, int(way)) for path, way in existing["key"] if not isinstance(way, str)]
     return (
         keys == [(path, int(way)) for path, way in wanted["keys"]]
+        and not existing.get("sparse")
+        and not existing.get("collation")
         and bool(existing.get("unique")) == bool(wanted.get("unique"))
         and _covers(
             existing.get("partialFilterExpression") or {},

@@ -25,6 +25,7 @@ from bson import ObjectId
 from rocketjob.base import clock
 from rocketjob.base.errors import is_duplicate_key, refused_at
 from rocketjob.base.log import Logger
+from rocketjob.store.indexes import is_made
 from rocketjob.store.notes import (
     FIELD,
     HELD,
@@ -71,7 +72,7 @@ def indexes_of_notes() -> list[dict[str, Any]]:
             "name": name,
             "partialFilterExpression": {f"{field}.at": {"$exists": True}},
         }
-        for field, name in ((FIELD, "successors"), (HELD, "held"))
+        for field, name in ((FIELD, "successors"), (HELD, "hidden"))
     ]
 
 
@@ -200,8 +201,11 @@ class Outbox:
             at = self._registered.get(name)
             if at is not None and at > now - REGISTERED_FOR:
                 continue
+            collection = self.store.collection(name)
+            present = collection.index_information()
             for spec in indexes_of_notes():
-                self.store.collection(name).create_index(**spec)
+                if not is_made(present, spec):
+                    collection.create_index(**spec)
             self.store.collection(COLLECTION).update_one(
                 {"_id": name}, {"$set": {"at": now}}, upsert=True
             )

@@ -3,9 +3,11 @@
 import pytest
 from bson import ObjectId
 
+from rocketjob import Job
 from rocketjob.base.errors import DuplicateKey, StoreError, duplicate_key_details, refused_at
+from rocketjob.jobs import job
 from rocketjob.states.transitions import KERNEL_STATES
-from rocketjob.store import Insert, Unit
+from rocketjob.store import Insert, Unit, Write, outbox
 from rocketjob.store.indexes import serves, unique_while
 from rocketjob_plugins.cron import job as cron
 from rocketjob_plugins.singleton import ACTIVE
@@ -45,10 +47,40 @@ def test_an_index_serves_whose_keys_and_filter_are_those_wanted():
         {"partialFilterExpression": {**listed, "state": {"$in": ["failed", "running"]}}},
         {"partialFilterExpression": {**listed, "key": {"$type": "string"}}},
         {"partialFilterExpression": {"state": {"$in": list(ACTIVE)}}},
+        {"sparse": True},
+        {"collation": {"locale": "de"}},
     ):
         assert not serves({**made, **other}, wanted), other
     plain = {"keys": [("a", 1), ("b", -1)], "name": "ab"}
     assert serves({"key": [("a", 1), ("b", -1)]}, plain)
+
+
+def test_no_two_indexes_of_a_collection_have_one_name(rocketjob):
+    """A server makes the first of them, and refuses the other at each start."""
+    for collection, specs in rocketjob.application.indexes(PlainMemoryStore()).items():
+        names = [spec["name"] for spec in specs]
+        assert len(names) == len(set(names)), collection
+
+
+def test_an_index_of_another_name_is_not_made_twice(rocketjob):
+    """MongoDB refuses a second one of the same definition."""
+    jobs, application = rocketjob.store.collection(Job.collection_name), rocketjob.application
+    (spec,) = (each for each in job.INDEXES[Job.collection_name] if each["name"] == "held")
+    jobs.drop_index("held")
+    jobs.create_index(**{**spec, "name": "claimed_by_1_claim_number_1"})
+    assert not [refused for *_, refused in application.create_indexes(rocketjob.store) if refused]
+    assert "held" not in jobs.index_information()
+
+
+def test_notes_of_an_earlier_version_keep_their_index_under_its_old_name():
+    store = PlainMemoryStore()
+    _, hidden = outbox.indexes_of_notes()
+    store.collection("slices").create_index(**{**hidden, "name": "held"})
+    inserts = [Insert("slices", {"_id": 2, "state": "queued"}, hidden={"state": "hidden"})]
+    store.collection("slices").insert_one({"_id": 1})
+    write = Write({"_id": 1}, {"$set": {"a": 1}})
+    store.commit([Unit(collection="slices", write=write, inserts=inserts)])
+    assert set(store.collection("slices").index_information()) - {"_id_"} == {"held", "successors"}
 
 
 @pytest.mark.parametrize(
