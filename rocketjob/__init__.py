@@ -32,6 +32,7 @@ from rocketjob.base.errors import (
     ValidationError,
     WorkerCrashed,
 )
+from rocketjob.base.off_loop import off_loop
 from rocketjob.jobs.exception import JobException
 from rocketjob.jobs.job import Job
 from rocketjob.jobs.performing import current_job
@@ -100,6 +101,7 @@ __all__ = [
     "hookimpl",
     "hookspec",
     "now",
+    "off_loop",
     "only_for",
     "settings",
     "validate",

@@ -7,6 +7,7 @@ from typing import Any, Generic, Protocol, Self, TypeVar
 
 import attrs
 
+from rocketjob.base.off_loop import off_loop
 from rocketjob.jobs.arguments import check_arguments
 
 
@@ -40,6 +41,10 @@ class JobBuilder(Generic[J]):
     def perform_later(self, *args: Any, **kwargs: Any) -> J:
         """Store a job that will call `perform` with these arguments; return the job."""
         return self.build(*args, **kwargs).submit()
+
+    async def perform_later_async(self, *args: Any, **kwargs: Any) -> J:
+        """Do the same in a coroutine, and let its event loop go on."""
+        return await off_loop(self.perform_later, *args, **kwargs)
 
     def perform_now(self, *args: Any, **kwargs: Any) -> Any:
         """Run the job here and now; return what perform returned."""

@@ -5,7 +5,7 @@ Nothing of this exists when a program runs: there the same names are ordinary fi
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import datetime, timedelta
 from typing import Any, ParamSpec, Protocol, Self, TypeVar, overload
 
@@ -40,4 +40,18 @@ class PerformLater:
     def __get__(self, instance: None, owner: type[Performs[P, J_co]]) -> Callable[P, J_co]: ...
     @overload
     def __get__(self, instance: Performs[P, J_co], owner: Any) -> Callable[P, J_co]: ...
+    def __get__(self, instance: Any, owner: Any) -> Any: ...
+
+
+class PerformLaterAsync:
+    """`Job.perform_later_async`: the same, to be awaited."""
+
+    @overload
+    def __get__(
+        self, instance: None, owner: type[Performs[P, J_co]]
+    ) -> Callable[P, Coroutine[Any, Any, J_co]]: ...
+    @overload
+    def __get__(
+        self, instance: Performs[P, J_co], owner: Any
+    ) -> Callable[P, Coroutine[Any, Any, J_co]]: ...
     def __get__(self, instance: Any, owner: Any) -> Any: ...

@@ -6,6 +6,7 @@ its state by events, and is run by whoever claims it.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
@@ -16,10 +17,11 @@ from bson import ObjectId
 from rocketjob.base import clock
 from rocketjob.base.errors import JobTimeout, NotFound, UnknownJobClass
 from rocketjob.base.log import Logger
+from rocketjob.base.off_loop import off_loop
 from rocketjob.base.text import as_bytes, did_you_mean
-from rocketjob.jobs import claims, class_checks, completions, origin, stuck
+from rocketjob.jobs import awaited, claims, class_checks, completions, origin, stuck
 from rocketjob.jobs.builder import JobBuilder
-from rocketjob.jobs.checked import Moment, PerformLater
+from rocketjob.jobs.checked import Moment, PerformLater, PerformLaterAsync
 from rocketjob.jobs.claims import COLLECTION
 from rocketjob.jobs.enqueuing import ask_plugins
 from rocketjob.jobs.exception import JobException
@@ -46,7 +48,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 J = TypeVar("J")
-ENDED = ("completed", "failed", "aborted")
 INDEXES: dict[str, list[dict[str, Any]]] = {
     COLLECTION: [
         {
@@ -328,6 +329,7 @@ class Job(Lifecycle, Scopes, Presented):
 
     if TYPE_CHECKING:
         perform_later: ClassVar[PerformLater]
+        perform_later_async: ClassVar[PerformLaterAsync]
     else:
 
         @classmethod
@@ -339,6 +341,11 @@ class Job(Lifecycle, Scopes, Presented):
                 NotImplementedError: the class has no perform.
             """
             return cls.set().perform_later(*args, **kwargs)
+
+        @classmethod
+        async def perform_later_async(cls, *args: Any, **kwargs: Any) -> Self:
+            """Do the same in a coroutine, and let its event loop go on: see `perform_later`."""
+            return await off_loop(cls.perform_later, *args, **kwargs)
 
     @classmethod
     def set(cls, **fields: Any) -> JobBuilder[Self]:
@@ -363,12 +370,39 @@ class Job(Lifecycle, Scopes, Presented):
                 self._note_awaited()
                 note_at = clock.monotonic() + claims.AWAITED_SECONDS / 3
             note_at = clock.monotonic() if note_at is None else note_at
-            if self._reload(patience=completions.PATIENCE).state in ENDED:
+            if self._has_ended():
                 return self
             left = 5.0 if timeout is None else min(5.0, end - clock.monotonic())
             if left <= 0:
-                raise JobTimeout(f"{self!r} has not ended after {timeout} s")
+                raise self._not_ended_after(timeout)
             store.wait_for_change(mark, left)
+
+    async def wait_async(self, timeout: float | None = None) -> Self:
+        """Wait in a coroutine until the job has ended; return it, reloaded: see `wait`.
+
+        The event loop goes on meanwhile, and no thread is held: a process may wait for thousands.
+        """
+        import asyncio  # for start-up time
+
+        end = None if timeout is None else clock.monotonic() + timeout
+        while not await off_loop(self._has_ended):
+            if context.is_fixed():
+                await off_loop(self._note_awaited)
+            longest = claims.AWAITED_SECONDS / 3
+            left = longest if end is None else min(longest, end - clock.monotonic())
+            if left <= 0:
+                raise self._not_ended_after(timeout)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(left):
+                    await awaited.awaited().ended(self.id)
+        return self
+
+    def _has_ended(self) -> bool:
+        """Reload the job; return whether it has ended."""
+        return self._reload(patience=completions.PATIENCE).state in awaited.ENDED
+
+    def _not_ended_after(self, timeout: float | None) -> JobTimeout:
+        return JobTimeout(f"{self!r} has not ended after {timeout} s")
 
     def _note_awaited(self) -> None:
         """Note that a job in a server waits for this one: it may keep the only worker from it."""

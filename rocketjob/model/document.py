@@ -15,6 +15,7 @@ from rocketjob.base import acts
 from rocketjob.base.errors import NotFound, RocketJobError, ValidationError
 from rocketjob.base.functions import refuse_pending
 from rocketjob.model import deeds, registry, validation
+from rocketjob.model.awaitable import Awaitable
 from rocketjob.model.bulk import create_all, raise_refusal
 from rocketjob.model.callbacks import Frame
 from rocketjob.model.document_class import DocumentClass
@@ -22,7 +23,6 @@ from rocketjob.model.encrypted_fields import Sealed
 from rocketjob.model.fields import MISSING, Field, read_only_field
 from rocketjob.model.fields import field as declare_field
 from rocketjob.model.generated import refuse_generated
-from rocketjob.model.lookup import Lookup
 from rocketjob.model.properties import from_texts, refuse_unknown, sealed_texts
 from rocketjob.model.record import Changes, Record, is_stored
 from rocketjob.store import Committed, Insert, Stored, Unit, Write, context
@@ -43,7 +43,7 @@ class _NoRecord:
 @dataclass_transform(
     kw_only_default=True, eq_default=False, field_specifiers=(declare_field, read_only_field)
 )
-class Document(Lookup):
+class Document(Awaitable):
     """Base of everything that is stored.
 
     Annotated attributes of a subclass are its fields. `collection_name` says where its documents

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import date, datetime, timedelta
-from typing import Any, ClassVar, Generic, Protocol, Self, TypeVar
+from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 import attrs
 
 from rocketjob.base.text import hinted
+from rocketjob.model.awaitable_query import AwaitableQuery
 from rocketjob.model.encrypted_fields import decrypt
 from rocketjob.model.fields import MISSING, Field
 from rocketjob.model.registry import classes_made, loaded_classes
@@ -37,7 +38,7 @@ D = TypeVar("D", bound=Model)
 
 
 @attrs.frozen(eq=False)
-class Query(Generic[D]):
+class Query(AwaitableQuery[D]):
     """A selection of documents of one class and those below it.
 
     Each method returns a new query or an answer; a query can be kept and used again.

@@ -203,3 +203,31 @@ def use() -> None:
 def test_report(rocketjob: Sandbox) -> None:
     assert_type(rocketjob.work_off(limit=1), int)
     rocketjob.travel(timedelta(hours=2))
+
+
+async def use_async() -> None:
+    job = await ReportJob.create_async(username="x", run_at=timedelta(hours=2))
+    assert_type(job, ReportJob)
+    assert_type(await ReportJob.create_many_async([{"username": "a"}]), list[ReportJob])
+    assert_type(await ReportJob.find_async(job.id), ReportJob)
+    assert_type(await ReportJob.first_async(), ReportJob | None)
+    assert_type(await ReportJob.count_async(), int)
+    assert_type(await job.wait_async(timeout=5), ReportJob)
+    assert_type(await job.save_async(), ReportJob)
+    assert_type(await job.update_async(priority=32, validate=False), ReportJob)
+    assert_type(await job.reload_async(), ReportJob)
+    assert_type(await job.destroy_async(), None)
+    assert_type(await rocketjob.off_loop(job.abort, reason="asked for"), None)
+    query = ReportJob.where(username="x").order_by("-created_at")
+    assert_type(await query.first_async(), ReportJob | None)
+    assert_type(await query.failed().list_async(), list[ReportJob])
+    assert_type(await query.count_async(at_most=100), int)
+    assert_type(await query.exists_async(), bool)
+    assert_type(await query.pluck_async("id"), list[Any])
+    assert_type(await query.update_all_async(priority=10), int)
+    async for each in query:
+        assert_type(each, ReportJob)
+    assert_type(await ImportJob.perform_later_async("file.csv", dry_run=True), ImportJob)
+    assert_type(await AsyncImportJob.perform_later_async("file.csv"), AsyncImportJob)
+    assert_type(await ImportJob.set(priority=5).perform_later_async("file.csv"), ImportJob)
+    assert_type(await Customer.create_async(name="a"), Customer)

@@ -51,3 +51,10 @@ MistakenJob.perform_later(1)  # mistake: perform takes nothing
 class WrongDefaultJob(Job):
     limit: int = "five"  # mistake: wrong type of a default
     other: int = field(default="five")  # mistake: wrong type of a default
+
+
+async def mistaken() -> None:
+    await MistakenJob.create_async(usrname="x", username="x")  # mistake: unknown keyword
+    await MistakenJob.create_async(username=5)  # mistake: wrong type
+    await MistakenJob.perform_later_async(1)  # mistake: perform takes nothing
+    await MistakenJob(username="x").wait_async("5")  # mistake: wrong type
