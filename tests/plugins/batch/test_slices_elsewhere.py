@@ -334,8 +334,6 @@ def test_slices_whose_claim_was_not_answered_before_they_went_are_taken_again(le
         raise StoreUnavailable("the answer was lost")
 
     monkeypatch.setattr(store._store, "claim_many", lost)
-    # As where there are no transactions, which would take such a claim back.
-    monkeypatch.setattr(slices_work, "atomically", lambda store, step: step(None))
     rocketjob.work_off()
     monkeypatch.setattr(store._store, "claim_many", claim_many)
     store.is_away = False

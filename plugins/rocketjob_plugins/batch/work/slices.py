@@ -6,7 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
@@ -126,33 +126,34 @@ class SliceWorker:
         self._add_counts()
 
     def _store_and_claim(self) -> list[Slice]:
-        """Store what was processed and take the next slices, in one step."""
+        """Store what was processed, and only then take the next slices.
 
-        store = self.job.input.store
+        In one transaction all workers would race for the lowest slice, and whoever came second
+        would have to store its output again.
+        """
+        if self._pending:
+            self._store()
+        self._held = self._persistently(self._claim_next)
+        return self._held
 
-        def step(session: Any) -> list[Slice]:
-            if self._pending:
-                self._counted = store_outcomes(self.job, self._pending)
-            return self._claim() if self._interruption.goes_on() else []
-
-        def stored_and_claimed() -> list[Slice]:
-            claimed = atomically(store, step)
-            stored, self._pending = self._pending, []
-            told.tell(self.job, stored)
-            return claimed
+    def _store(self) -> None:
+        def store() -> None:
+            self._counted = store_outcomes(self.job, self._pending)
 
         try:
-            claimed = self._persistently(stored_and_claimed)
+            self._persistently(store)
         except Away:
             raise
         except Exception as error:
-            if not self._pending:
-                raise
             self._store_one_by_one(error)
-            claimed = self._persistently(stored_and_claimed)
-        self._held = claimed  # to be released, should the counts be refused
+        else:
+            stored, self._pending = self._pending, []
+            told.tell(self.job, stored)
+        self._held = []
         self._add_counts()
-        return claimed
+
+    def _claim_next(self) -> list[Slice]:
+        return self._claim() if self._interruption.goes_on() else []
 
     def _add_counts(self) -> None:
         """Add what was counted, once the slices are stored: the job is in another store."""
@@ -225,7 +226,10 @@ class SliceWorker:
         has_limits = job.timeout is not None or job.isolation is not None
         alone = type(job).__batch_throttles__ or is_suspect or has_limits
         limit = 1 if alone else self._group
-        return self._claim_one() if job.throttle_running_workers else self._claim_up_to(limit)
+        if not job.throttle_running_workers:
+            return self._claim_up_to(limit)
+        # Counted and claimed in one transaction: of two workers that meet one has the place.
+        return atomically(job.input.store, lambda _: self._claim_one())
 
     def _claim_one(self) -> list[Slice]:
         """Claim a slice if a place is free; nobody else counts the places at that time."""
