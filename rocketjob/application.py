@@ -23,7 +23,14 @@ from rocketjob.base.text import did_you_mean
 from rocketjob.plugins import stores
 from rocketjob.store import Store, context
 from rocketjob.store.context import close, use, using
-from rocketjob.store.indexes import is_made, serves
+from rocketjob.store.indexes import (
+    are_given,
+    described,
+    forget_given,
+    is_made,
+    note_given,
+    serves,
+)
 
 if TYPE_CHECKING:
     from rocketjob.base.log_service import LogService
@@ -146,7 +153,7 @@ class Application:
                 if self._store is None:
                     store = self._open(self.config.url)
                     if self._makes_indexes:
-                        self.ensure_indexes(store)
+                        self.ensure_indexes(store, again=False)
                     self._store = store
         return self._store
 
@@ -208,14 +215,24 @@ class Application:
         """Open the store without making indexes: for what makes them itself, or only looks."""
         self._makes_indexes = False
 
-    def ensure_indexes(self, store: Store) -> None:
+    def ensure_indexes(self, store: Store, *, again: bool = True) -> None:
         """Create the indexes of the kernel and of every plugin that are not there yet.
+
+        Args:
+            again: look at them also if the store is known to have been given each. A server does
+                so when it starts: a collection that was dropped has lost its own.
 
         Raises:
             StoreError: something could be there twice, since there is no index to refuse it.
         """
+        if not again and are_given(store, self.indexes(store)):
+            return
+        given: list[str] = []
         for collection, spec, error in self.create_indexes(store):
+            if error is None:
+                given.append(described(collection, spec))
             if error is not None and spec.get("unique") and not _has(store, collection, spec):
+                forget_given(store)  # so that nobody else goes on either
                 raise StoreError(
                     f"The unique index {spec['name']} of {collection} in {store.url} cannot be "
                     f"made, and without it the same thing could be there twice: {error}. "
@@ -228,6 +245,7 @@ class Application:
                     index=spec["name"],
                     error=str(error)[:300],
                 )
+        note_given(store, given)
 
     def create_indexes(
         self, store: Store

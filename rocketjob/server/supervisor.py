@@ -66,6 +66,7 @@ class Supervisor:
         directory = directory or of_process()  # before an app module changes it
         application = _with_app(application)
         application.plugins.collect("register_jobs")
+        application.ensure_indexes(application.store)
         quarantined = _checked_queue(application)
         for store in application.stores():
             with store.transaction():  # so that it is there for the processes, which make none

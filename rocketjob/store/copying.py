@@ -15,12 +15,13 @@ from typing import Any
 import attrs
 
 from rocketjob.base.errors import StoreError, is_duplicate_key
-from rocketjob.store import Collection, Store, Stored
+from rocketjob.store import Collection, Store, Stored, indexes
 from rocketjob.store.packing import pack
 
 GROUP = 500  # documents; a group of the largest ones is written one by one
 GROUP_BYTES = 8 * 1024 * 1024
 LIVING = "rocket_job.servers"
+OF_EACH = {LIVING, indexes.COLLECTION}  # servers announce themselves where they run
 OWN = "rocket_job."  # how the names of our collections begin; a target may have others beside them
 _MODULUS = 1 << 256
 
@@ -72,8 +73,8 @@ def copy(source: Store, target: Store, *, delete: bool = False) -> Iterator[Copi
     names = source.collection_names()
     more = [n for n in target.collection_names() if n.startswith(OWN) and n not in names]
     for name in sorted([*names, *more]):
-        if name == LIVING:
-            continue  # servers announce themselves where they run
+        if name in OF_EACH:
+            continue
         one, other = source.collection(name), target.collection(name)
         removed = _remove_surplus(one, other) if delete else 0
         if name in names:

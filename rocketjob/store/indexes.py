@@ -1,9 +1,20 @@
-"""Indexes that more than one feature needs, and whether one that a store has is the one wanted."""
+"""Indexes that more than one feature needs, and whether one that a store has is the one wanted.
+
+That a store has been given its indexes is remembered in the store, so that not every program and
+command asks for each of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rocketjob.store.port import Store
+
+COLLECTION = "rocket_job.indexes"
+GIVEN = {"_id": "given"}
 
 
 def unique_while(key: str, states: Iterable[str], known: Iterable[str]) -> dict[str, Any]:
@@ -76,3 +87,36 @@ def _lists(existing: Any, wanted: Any) -> bool:
     if not states:
         return False
     return wanted in ({"$gte": states[0], "$lte": states[-1]}, {"$in": states})
+
+
+def described(collection: str, wanted: Mapping[str, Any]) -> str:
+    """Return an index in words, which change whenever anything of it does."""
+    return json.dumps([collection, dict(wanted)], sort_keys=True, default=str)
+
+
+def are_given(store: Store, wanted: Mapping[str, Sequence[Mapping[str, Any]]]) -> bool:
+    """Return whether a store is known to have been given all these indexes, by collection."""
+    known = set(_given(store))
+    return all(described(name, spec) in known for name, specs in wanted.items() for spec in specs)
+
+
+def note_given(store: Store, indexes: Iterable[str]) -> None:
+    """Remember that a store has been given indexes, as `described`.
+
+    Those of other versions and plugins are kept: they may run beside this one. Of two that write at
+    once the first may be forgotten, and is noted by the next.
+    """
+    known = _given(store)
+    if more := sorted(set(indexes) - set(known)):
+        given = {"$set": {"indexes": [*known, *more]}}
+        store.collection(COLLECTION).update_one(GIVEN, given, upsert=True)
+
+
+def forget_given(store: Store) -> None:
+    """Have whoever opens the store next look at its indexes again."""
+    store.collection(COLLECTION).delete_one(GIVEN)
+
+
+def _given(store: Store) -> list[str]:
+    noted = (store.collection(COLLECTION).find_one(GIVEN) or {}).get("indexes")
+    return [each for each in noted if isinstance(each, str)] if isinstance(noted, list) else []

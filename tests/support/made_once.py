@@ -43,12 +43,12 @@ def _with_kept_indexes(ensure):
     kept = {}
 
     @functools.wraps(ensure)
-    def ensure_indexes(application, store):
+    def ensure_indexes(application, store, **how):
         raw = _empty(store)
         wanted = raw and repr(application.indexes(store))
         if wanted in kept:
             kept[wanted].backup(raw)
-        ensure(application, store)  # which finds all of them, or makes them
+        ensure(application, store, **how)  # which finds all of them, or makes them
         if raw and wanted not in kept:
             kept[wanted] = copy = sqlite3.connect(MEMORY, check_same_thread=False)
             raw.backup(copy)

@@ -5,7 +5,9 @@ import sqlite3
 import pytest
 
 from rocketjob import Job
+from rocketjob.application import Application
 from rocketjob.base.errors import StoreError
+from rocketjob.server.supervisor import Supervisor
 from rocketjob.store import copying
 from rocketjob.testing import sandbox
 from rocketjob_plugins.batch import Batch
@@ -81,7 +83,10 @@ def test_a_unique_index_that_cannot_be_made_stops_all_but_what_repairs_it(local,
         servers = old.store.collection("rocket_job.servers")
         servers.drop_index("name")
         servers.insert_many([{"_id": 1, "name": "db-1:7"}, {"_id": 2, "name": "db-1:7"}])
-    with sandbox(url), pytest.raises(StoreError, match=r"unique index name of rocket_job\.servers"):
+    why = r"unique index name of rocket_job\.servers"
+    with sandbox(url) as local_server, pytest.raises(StoreError, match=why):
+        Supervisor(local_server.application)
+    with sandbox(url), pytest.raises(StoreError, match=why):
         CopiedJob.create()
     refused = local("enqueue", "--url", url, "rocketjob_plugins.housekeeping:HousekeepingJob")
     assert refused.code == 1
@@ -124,20 +129,63 @@ def test_the_indexes_of_earlier_versions_serve(local, tmp_path):
     assert local("store", "indexes", "--url", url).code == 0
 
 
-def test_indexes_that_are_there_are_not_made_again(tmp_path, monkeypatch):
+@pytest.fixture
+def index_calls(monkeypatch):
+    """The collections that were asked for their indexes, or for another one."""
+    calls = []
+
+    def counted(method):
+        def call(self, *keys, **options):
+            calls.append((method.__name__, self.name))
+            return method(self, *keys, **options)
+
+        return call
+
+    for method in (SqliteCollection.index_information, SqliteCollection.create_index):
+        monkeypatch.setattr(SqliteCollection, method.__name__, counted(method))
+    return calls
+
+
+def test_a_store_that_was_given_its_indexes_is_not_asked_for_them_again(tmp_path, index_calls):
     url = f"sqlite:///{tmp_path}/jobs.db"
     with sandbox(url):
         CopiedJob.create()
-    made = []
-    create = SqliteCollection.create_index
-    monkeypatch.setattr(
-        SqliteCollection,
-        "create_index",
-        lambda self, keys, **options: made.append(keys) or create(self, keys, **options),
-    )
+    assert ("create_index", JOBS) in index_calls
+    index_calls.clear()
     with sandbox(url):
         CopiedJob.create()
-    assert made == []
+    assert index_calls == []
+
+
+def test_only_what_another_version_or_plugin_adds_is_made(tmp_path, index_calls, monkeypatch):
+    url, indexes = f"sqlite:///{tmp_path}/jobs.db", Application.indexes
+    with sandbox(url):
+        CopiedJob.create()
+    with monkeypatch.context() as patch:
+        more = {"keys": [("colour", 1)], "name": "colour"}
+        patch.setattr(
+            Application, "indexes", lambda *of: {**indexes(*of), "rocket_job.paints": [more]}
+        )
+        for _ in range(2):
+            index_calls.clear()
+            with sandbox(url):
+                CopiedJob.create()
+    assert index_calls == []
+    with sandbox(url) as without:
+        assert "colour" in without.store.collection("rocket_job.paints").index_information()
+        index_calls.clear()
+        CopiedJob.create()
+        assert index_calls == []
+
+
+def test_a_server_makes_the_indexes_of_a_collection_that_was_dropped(tmp_path):
+    url = f"sqlite:///{tmp_path}/jobs.db"
+    with sandbox(url) as made:
+        made.store.collection(JOBS).drop()
+    with sandbox(url) as made:
+        Supervisor(made.application)
+        assert "active_key" in made.store.collection(JOBS).index_information()
+        Supervisor(made.application)  # and finds nothing to do
 
 
 def test_everything_is_copied_and_verified(cli, source, target):
