@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import faulthandler
+import gc
 import json
 import os
 import signal
@@ -33,6 +34,7 @@ from rocketjob.worker.pool import WorkerPool
 from rocketjob.worker.slots import Slots
 
 log = Logger("rocketjob.worker_main")
+COLLECT_AFTER = 10_000  # new objects: after 700, as by default, it takes a tenth of all the time
 LATE_BEATS = 3  # claim nothing once the supervisor is so late: at four others take over
 
 
@@ -92,6 +94,7 @@ class Child:
             lifetime.told_of(plugins, lifetime.WORKER, queue.worker_name),
             context.fixed(),  # since a job that connects elsewhere would move the jobs beside it
         ):
+            gc.freeze()  # what was imported stays: no collection is to look through it
             self.slots.set_ready()
             log.debug("ready", worker=queue.worker_name, threads=self.orders["threads"])
             self.pool.run()
@@ -171,6 +174,7 @@ def main() -> None:
         os.dup2(nothing.fileno(), 0)  # user code that reads standard input finds its end
     orders = json.loads(commands.readline())
     sys.path[:] = orders["path"]
+    gc.set_threshold(COLLECT_AFTER, *gc.get_threshold()[1:])  # before the app, which may want else
     child = Child(orders, commands)
     service = child.application.log_service().start()
     atexit.register(service.stop)  # registered first, called last
