@@ -17,7 +17,8 @@ from rocketjob.store.documents import values
 from rocketjob.store.documents.index import is_same
 from rocketjob.store.packing import unpack
 
-from .table import Index, Table, columns_with, definition_of
+from . import writing
+from .table import Index, Row, Table, columns_with, definition_of
 
 FORMAT_VERSION: Final = 1
 APPLICATION_ID: Final = 0x524A4F42  # "RJOB"
@@ -194,16 +195,16 @@ class Catalog:
     def _rebuild(self, former: Table, definition: bytes) -> None:
         self._raw.execute("DELETE FROM rocketjob_collections WHERE id = ?", (former.id,))
         table = self._add(former.collection, definition)
-        self._raw.executemany(table.insert_numbered_sql, self._rows(former, table))
+        writing.insert_rows(self._raw, table, self._rows(former, table))
         self._create_indexes(table)  # after the rows, which is faster
         self._raw.execute(f"DROP TABLE {former.name}")
         self._tables[former.collection] = table
         self._changed()
         self.take_flags(table)
 
-    def _rows(self, former: Table, table: Table) -> Iterable[list[Any]]:
+    def _rows(self, former: Table, table: Table) -> Iterable[Row]:
         for number, blob in self._raw.execute(f"SELECT n, doc FROM {former.name}"):
-            yield [*table.row(values.decode(blob), blob), number]
+            yield table.row(values.decode(blob), blob, number)
 
     def _changed(self) -> None:
         version = self._raw.execute("PRAGMA user_version").fetchone()[0]

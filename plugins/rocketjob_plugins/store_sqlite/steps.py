@@ -6,7 +6,6 @@ Each takes a connection on which `database.py` has begun a transaction or a read
 from __future__ import annotations
 
 import heapq
-import sqlite3
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,15 +14,13 @@ from typing import Any, Final
 
 from bson.objectid import ObjectId
 
-from rocketjob.base.errors import DuplicateKey
 from rocketjob.store import Filter, Sort, Stored, Update
 from rocketjob.store.documents import grouping, values
-from rocketjob.store.documents.index import duplicate
 from rocketjob.store.documents.order import directions_of, order_key
 from rocketjob.store.documents.updater import Updater, compile_change
 from rocketjob.store.documents.values import MISSING, decode, encode, sort_key
 
-from . import cells, sql
+from . import cells, sql, writing
 from .connection import Connection
 from .query import Query
 from .table import INEXACT, NULLS, Table
@@ -45,6 +42,11 @@ def prepared(update: Update, returned: bool = True) -> Updater:
     return compile_change(values.normalise(update))
 
 
+def updater_of(update: Update | None) -> Updater | None:
+    """Compile the update of a guarded write; None removes the document."""
+    return None if update is None else prepared(update, returned=False)
+
+
 @dataclass(slots=True)
 class StoredRow:
     """A stored document: the row's number, its bytes, and the decoded document."""
@@ -62,52 +64,24 @@ def where_clause(part: sql.Part) -> str:
 def insert(
     connection: Connection, table: Table, documents: list[Stored], blobs: list[bytes]
 ) -> None:
-    """Store new documents."""
-    rows = [table.row(*pair) for pair in zip(documents, blobs, strict=True)]
-    _write(connection, table, table.insert_sql, rows, documents)
-
-
-def _write(
-    connection: Connection,
-    table: Table,
-    statement: str,
-    rows: list[list[Any]],
-    documents: list[Stored],
-) -> None:
-    """Execute a statement for each row; if an index rejects one, raise an error naming it."""
-    raw = connection.raw
-    before = raw.total_changes
-    try:
-        if len(rows) == 1:
-            raw.execute(statement, rows[0])
-        else:
-            raw.executemany(statement, rows)
-    except sqlite3.IntegrityError as error:
-        raise _duplicate(error, table, documents[raw.total_changes - before]) from error
+    """Store new documents; if an index refuses one, raise an error that names it."""
+    writing.insert(connection.raw, table, documents, blobs)
     connection.catalog.take_flags(table)
-
-
-def _duplicate(error: sqlite3.Error, table: Table, document: Stored) -> DuplicateKey:
-    column = str(error).rpartition(".")[2]
-    for index in table.uniques:
-        if index.column == column:
-            return index.refusal(table.collection, document)
-    return duplicate(table.collection, "_id_", {"_id": 1}, {"_id": document["_id"]})
 
 
 def change(connection: Connection, table: Table, matched: list[StoredRow], updater: Updater) -> int:
     """Apply an update to documents, in place and in the store; return how many changed."""
-    statement, columns, uniques = table.update(updater.touched)
     rows, changed = [], []
     for row in matched:
         updater.apply(row.document)
         blob = encode(row.document)
         if blob != row.blob:
-            rows.append(table.changed_row(row.document, blob, row.number, columns, uniques))
+            rows.append(table.changed_row(row.document, blob, row.number, updater.touched))
             changed.append(row.document)
-    if rows:
-        _write(connection, table, statement, rows, changed)
-    return len(rows)
+    if changed:
+        writing.update(connection.raw, table, updater.touched, rows, changed)
+        connection.catalog.take_flags(table)
+    return len(changed)
 
 
 def find_table(connection: Connection, collection: str, query: Query) -> Table | None:

@@ -14,7 +14,7 @@ from rocketjob.store.documents.order import sort_of
 from rocketjob.store.transacted import Transacted
 from rocketjob.store.upkeep import Space
 
-from . import compaction, ranged, steps
+from . import compaction, group, ranged, steps
 from .catalog import FORMAT_VERSION
 from .collection import SqliteCollection
 from .connection import Connection
@@ -110,18 +110,15 @@ class SqliteStore(Transacted):
         self, collection: str, writes: Sequence[Write], *, session: Any = None
     ) -> list[bool]:
         """Make a group of guarded writes in one transaction."""
-        compiled = [
-            (Query(filter), None if update is None else steps.prepared(update, returned=False))
-            for filter, update in writes
-        ]
+        made = group.prepared(writes)
 
         def work(connection: Connection) -> list[bool]:
             table = connection.catalog.find(collection)
             if table is None:
-                return [False] * len(compiled)
-            return [steps.write_one(connection, table, *write) for write in compiled]
+                return [False] * len(writes)
+            return [held for each in made for held in each.make(connection, table)]
 
-        return self._database.write(work) if compiled else []
+        return self._database.write(work) if made else []
 
     def count_by(self, collection: str, key: str, filter: Filter | None = None) -> dict[Any, int]:
         """Count the documents by the value of one field."""

@@ -21,6 +21,8 @@ from . import cells
 from .cells import InexactError
 
 INEXACT: Final = 1  # a value of the column has no exact form: it can no longer serve queries
+MOST_STATEMENTS: Final = 500
+Row = tuple[tuple[str, ...], list[Any]]  # the columns that are not NULL, and what is bound
 NULLS: Final = 2  # a document has an explicit null there: NULL no longer means missing
 
 
@@ -78,26 +80,33 @@ class Table:
         ]
         self.uniques = [index for index in self.indexes if index.unique]
         self.raised: list[tuple[Column, int]] = []  # flags raised since the last `take_flags`
-        self._updates: dict[frozenset[str], tuple[str, list[Column], list[Index]]] = {}
+        self._touching: dict[frozenset[str], tuple[list[Column], list[Index]]] = {}
+        self._inserts: dict[tuple[tuple[str, ...], int], str] = {}
+        self._updates: dict[tuple[frozenset[str], tuple[str, ...]], str] = {}
         self.plans: dict[Any, Any] = {}  # see query.py
-        names = ["id", *(c.name for c in self.fields), *(str(i.column) for i in self.uniques)]
-        places = ", ".join("?" * (len(names) + 1))
-        self.insert_sql = f"INSERT INTO {self.name} ({', '.join(names)}, doc) VALUES ({places})"
-        self.insert_numbered_sql = (
-            f"INSERT INTO {self.name} ({', '.join(names)}, doc, n) VALUES ({places}, ?)"
-        )
         self.by_id_sql = f"SELECT n, doc FROM {self.name} WHERE id = ?"
         self.by_number_sql = f"SELECT doc FROM {self.name} WHERE n = ?"
         self.delete_sql = f"DELETE FROM {self.name} WHERE n = ?"
 
-    def row(self, document: Stored, blob: bytes) -> list[Any]:
-        """Return the values for `insert_sql`."""
-        row = [self.key_of(document["_id"])]
-        self._add(row, document, self.fields)
-        for index in self.uniques:
-            row.append(index.unique_key(document))
-        row.append(blob)
-        return row
+    def row(self, document: Stored, blob: bytes, number: int | None = None) -> Row:
+        """Return a row for `insert_sql`: the columns that are not NULL, and what they hold."""
+        columns, values = ["id"], [self.key_of(document["_id"])]
+        if number is not None:
+            columns.append("n")
+            values.append(number)
+        self._add(columns, values, document, self.fields, self.uniques)
+        values.append(blob)
+        return tuple(columns), values
+
+    def insert_sql(self, columns: tuple[str, ...], rows: int) -> str:
+        """Return the statement that inserts so many rows with these columns, and `doc`."""
+        statement = self._inserts.get((columns, rows))
+        if statement is None:
+            row = f"({', '.join('?' * (len(columns) + 1))})"
+            places = ", ".join([row] * rows)
+            statement = f"INSERT INTO {self.name} ({', '.join(columns)}, doc) VALUES {places}"
+            _kept(self._inserts, (columns, rows), statement)
+        return statement
 
     def key_of(self, id: Any) -> Any:
         """Return the `id` column for an `_id`."""
@@ -111,40 +120,54 @@ class Table:
         self._raise(self.id_column, INEXACT)
         return cells.key_column(None) if key is None else key
 
-    def update(self, touched: frozenset[str]) -> tuple[str, list[Column], list[Index]]:
-        """Return the statement that stores changes to these top-level fields, and what it sets.
+    def update_sql(self, touched: frozenset[str], filled: tuple[str, ...]) -> str:
+        """Return the statement that stores changes to these top-level fields.
 
         Only columns that can have changed are set, because SQLite rewrites every index entry of a
         column that is named.
+
+        Args:
+            filled: the columns that are not NULL afterwards.
         """
-        statement = self._updates.get(touched)
+        statement = self._updates.get((touched, filled))
         if statement is None:
-            columns = [column for column in self.fields if column.parts[0] in touched]
-            uniques = [index for index in self.uniques if _concerns(index, touched)]
-            names = [c.name for c in columns] + [str(index.column) for index in uniques]
-            assignments = "".join(f"{name} = ?, " for name in names)
-            sql = f"UPDATE {self.name} SET {assignments}doc = ? WHERE n = ?"
-            statement = self._updates[touched] = (sql, columns, uniques)
+            columns, uniques = self._touched(touched)
+            names = [*(c.name for c in columns), *(str(index.column) for index in uniques)]
+            empty = [f"{name} = NULL" for name in names if name not in filled]
+            assignments = ", ".join([*(f"{name} = ?" for name in filled), *empty, "doc = ?"])
+            statement = f"UPDATE {self.name} SET {assignments} WHERE n = ?"
+            _kept(self._updates, (touched, filled), statement)
         return statement
 
-    def changed_row(
-        self,
-        document: Stored,
-        blob: bytes,
-        number: int,
-        columns: list[Column],
-        uniques: list[Index],
-    ) -> list[Any]:
-        """Return the values for the statement of `update`."""
-        row: list[Any] = []
-        self._add(row, document, columns)
-        for index in uniques:
-            row.append(index.unique_key(document))
-        row.append(blob)
-        row.append(number)
-        return row
+    def _touched(self, touched: frozenset[str]) -> tuple[list[Column], list[Index]]:
+        """Return the columns and unique indexes that changes to these fields can change."""
+        found = self._touching.get(touched)
+        if found is None:
+            columns = [column for column in self.fields if column.parts[0] in touched]
+            found = columns, [index for index in self.uniques if _concerns(index, touched)]
+            _kept(self._touching, touched, found)
+        return found
 
-    def _add(self, row: list[Any], document: Stored, columns: Iterable[Column]) -> None:
+    def changed_row(
+        self, document: Stored, blob: bytes, number: int, touched: frozenset[str]
+    ) -> Row:
+        """Return a row for `update_sql`: the columns that are not NULL, and what is bound."""
+        columns: list[str] = []
+        values: list[Any] = []
+        self._add(columns, values, document, *self._touched(touched))
+        values.append(blob)
+        values.append(number)
+        return tuple(columns), values
+
+    def _add(
+        self,
+        names: list[str],
+        values: list[Any],
+        document: Stored,
+        columns: Iterable[Column],
+        uniques: Iterable[Index],
+    ) -> None:
+        """Add what a document's columns and unique keys hold, with their names, but no NULL."""
         makers = cells.COLUMNS
         for column in columns:
             if column.simple:
@@ -152,20 +175,34 @@ class Table:
             else:
                 value = value_at(document, column.parts)
             if value is MISSING:  # as in most columns of most jobs
-                row.append(None)
                 continue
-            if value is None and not column.flags & NULLS:
-                self._raise(column, NULLS)
+            if value is None:
+                if not column.flags & NULLS:
+                    self._raise(column, NULLS)
+                continue
             maker = makers.get(type(value), cells.column)
             try:
-                row.append(maker(value))
+                held = maker(value)
             except InexactError as inexact:
                 self._raise(column, INEXACT)
-                row.append(inexact.key)
+                held = inexact.key
+            names.append(column.name)
+            values.append(held)
+        for index in uniques:
+            if (key := index.unique_key(document)) is not None:
+                names.append(str(index.column))
+                values.append(key)
 
     def _raise(self, column: Column, flag: int) -> None:
         if not column.flags & flag:
             self.raised.append((column, flag))
+
+
+def _kept(statements: dict[Any, Any], key: Any, value: Any) -> None:
+    """Keep what was worked out for a kind of row; there are few, unless documents are odd."""
+    if len(statements) >= MOST_STATEMENTS:
+        statements.clear()
+    statements[key] = value
 
 
 def _concerns(index: Index, touched: frozenset[str]) -> bool:

@@ -133,6 +133,20 @@ class Groups:
         assert store.count_by(JOBS, "state") == {"completed": 1, "running": 2}
         assert jobs.find_one({"_id": 0}) == queued(0, state="completed", claim_number=1)
 
+    def test_a_group_of_removals_says_of_each_whether_it_was_made(
+        self, store: Store, jobs: Collection
+    ) -> None:
+        jobs.insert_many([queued(i) for i in range(12)])
+        claim(store, 10)
+        guard = {"state": "running", "claimed_by": "me", "claim_number": 1}
+        ends = [Write({"_id": id, **guard}, None) for id in (0, 1, 2, 1, 11, 99, 3)]
+        assert store.write_many(JOBS, ends) == [True, True, True, False, False, False, True]
+        assert store.write_many(JOBS, ends) == [False] * 7
+        ends = [Write({"_id": id, **guard}, None) for id in (4, 5, 6)]
+        others = [Write({"_id": id, **guard, "claim_number": 2}, None) for id in (7, 8)]
+        assert store.write_many(JOBS, [*ends, *others]) == [True, True, True, False, False]
+        assert sorted(job["_id"] for job in jobs.find()) == [7, 8, 9, 10, 11]
+
     def test_a_group_sees_its_own_writes(self, store: Store, jobs: Collection) -> None:
         jobs.insert_one(queued(1))
         writes = [

@@ -449,6 +449,14 @@ def test_the_duplicate_within_a_group_is_named(docs):
     }
 
 
+def test_the_duplicate_within_a_large_group_is_named(docs):
+    docs.insert_one({"_id": 130})
+    with pytest.raises(DuplicateKey) as caught:
+        docs.insert_many([{"_id": i, "a": 1} if i % 100 else {"_id": i} for i in range(300)])
+    assert caught.value.details["keyValue"] == {"_id": 130}
+    assert docs.count_documents({}) == 1
+
+
 def test_the_document_that_update_many_fails_on_is_named(docs):
     docs.create_index([("k", 1)], name="k", unique=True)
     docs.insert_many([{"_id": i, "k": i} for i in range(10)])

@@ -184,7 +184,7 @@ def sent(store, work):
 HELD = {"claimed_by": "me", "claim_number": 3, "state": "running"}
 
 
-@pytest.mark.parametrize("way", ["write_many", "delete_one"])
+@pytest.mark.parametrize("way", ["write_many", "group", "delete_one"])
 @pytest.mark.parametrize(
     ("stored", "goes"),
     [
@@ -206,6 +206,9 @@ def test_a_guarded_delete_is_judged_by_columns_as_by_documents(store, jobs, stor
     def delete():
         if way == "delete_one":
             assert jobs.delete_one(guard).deleted_count == goes
+        elif way == "group":
+            group = [Write(guard, None), Write({**guard, "_id": 3}, None)]
+            assert store.write_many("jobs", group) == [goes, False]
         else:
             assert store.write_many("jobs", [Write(guard, None)]) == [goes]
 
@@ -213,6 +216,31 @@ def test_a_guarded_delete_is_judged_by_columns_as_by_documents(store, jobs, stor
     is_read = any("doc" in statement for statement in statements)
     assert is_read == isinstance(stored.get("claimed_by"), list)  # which no column can answer
     assert [job["_id"] for job in jobs.find(sort=[("_id", 1)])] == [1, 2][goes:]
+
+
+@pytest.mark.parametrize("number", [2, 3, 128, 129, 300])
+def test_a_group_of_removals_is_few_statements(store, jobs, number):
+    jobs.insert_many([queued(i, **HELD) for i in range(number + 1)])
+    writes = [Write({"_id": i, **HELD}, None) for i in range(number)]
+    statements = sent(store, lambda: store.write_many("jobs", writes))
+    removing = [each for each in statements if each.startswith("DELETE")]
+    assert len(removing) == -(-number // 128)
+    assert [job["_id"] for job in jobs.find()] == [number]
+
+
+def test_a_removal_by_hand_leaves_the_rest_of_its_group(store, jobs):
+    jobs.insert_many([queued(i, **HELD) for i in range(100)])
+    jobs.delete_one({"_id": 50})
+    held = store.write_many("jobs", [Write({"_id": i, **HELD}, None) for i in range(100)])
+    assert [i for i, was in enumerate(held) if not was] == [50]
+    assert jobs.count_documents({}) == 0
+
+
+def test_documents_are_stored_many_in_one_statement_and_in_their_order(store, jobs):
+    documents = [queued(i, **({"run_at": NOW} if i % 120 < 60 else {})) for i in range(240)]
+    statements = sent(store, lambda: jobs.insert_many(documents))
+    assert len([each for each in statements if each.startswith("INSERT")]) == 4 + 4 * 10
+    assert [job["_id"] for job in jobs.find()] == list(range(240))
 
 
 def test_a_job_that_is_removed_on_completion_is_not_read_again(rocketjob):
@@ -262,10 +290,12 @@ def test_a_flag_that_was_rolled_back_is_not_kept(store, jobs):
 
 def test_an_update_writes_only_the_columns_that_can_have_changed(store, jobs):
     table = store._database.read(lambda connection: connection.catalog.find("jobs"))
-    sql, changed, uniques = table.update(frozenset({"state", "percent"}))
-    assert [column.path for column in changed] == ["state"]
-    assert [index.name for index in uniques] == ["active_key"]  # its filter may look anywhere
-    assert sql.count("=") == 4
+    touched = frozenset({"state", "percent"})
+    columns, values = table.changed_row(queued(1), b"blob", 7, touched)
+    assert (columns, values) == (("k0",), ["queued", b"blob", 7])
+    # u4 is active_key's, whose filter may look anywhere
+    sql = table.update_sql(touched, columns)
+    assert sql == f"UPDATE {table.name} SET k0 = ?, u4 = NULL, doc = ? WHERE n = ?"
 
 
 # Reading much
