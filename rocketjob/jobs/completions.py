@@ -60,6 +60,12 @@ def completed_at(job_id: Any, since: datetime, patience: float = 0.0) -> datetim
         store.wait_for_change(mark, left)
 
 
+def among(job_ids: Sequence[Any]) -> set[Any]:
+    """Return those of these jobs that have completed lately and were removed."""
+    notes = context.current().store.collection(COLLECTION).find({"jobs": {"$in": list(job_ids)}})
+    return {id for stored in notes for id in stored["jobs"]}.intersection(job_ids)
+
+
 def gone(job: Any) -> NotFound:
     """Return the error that says of a job that is gone what is known of it."""
     if job.expires_at is not None and job.expires_at <= clock.now() and job.is_queued:

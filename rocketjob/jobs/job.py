@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, ParamSpec, Self, TypeVar, cast
 
@@ -505,6 +505,13 @@ class Job(Lifecycle, Scopes, Presented):
     @classmethod
     def _stand_in(cls, stored: Stored, error: Exception) -> Any:
         return cls.__stand_in__.of(stored, error)
+
+    @classmethod
+    def _inserted_among(cls, ids: Sequence[Any]) -> frozenset[Any]:
+        """Count those in, too, that have completed since and were removed."""
+        found = super()._inserted_among(ids)
+        left = [id for id in ids if id not in found]
+        return found | completions.among(left) if left else found
 
     def reload(self) -> Self:
         """Read the job again; what was not saved is lost.

@@ -13,7 +13,7 @@ from rocketjob.base.errors import (
     is_duplicate_key,
     is_too_large,
 )
-from rocketjob.model import deeds
+from rocketjob.model import deeds, sent
 from rocketjob.model.callbacks import Chain, Frame, leave_all, unwind_all
 from rocketjob.model.record import record_of
 from rocketjob.store import Insert, Stored, Unit, context
@@ -80,6 +80,9 @@ def _validate_all(documents: Iterable[Document], name: str) -> None:
 
 
 def _insert_all(cls: type[Document], documents: Sequence[Document]) -> None:
+    documents = sent.still_to_insert(cls, documents)
+    if not documents:
+        return
     stored = [document.to_document() for document in documents]
     inserts = [Insert(cls.collection_name, values) for values in stored]
     beside = deeds.beside_many(documents) if acts.begun else ()
@@ -87,6 +90,7 @@ def _insert_all(cls: type[Document], documents: Sequence[Document]) -> None:
     try:
         context.current().store.commit([unit])
     except Exception as error:
+        sent.note(documents, stored, error)
         if is_too_large(error):
             sizes = [len(pack(values)) for values in stored]
             raise_refusal(documents[sizes.index(max(sizes))], error)

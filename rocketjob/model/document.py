@@ -6,7 +6,7 @@ nothing of jobs.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar, dataclass_transform
 
 from bson import ObjectId
@@ -14,7 +14,7 @@ from bson import ObjectId
 from rocketjob.base import acts
 from rocketjob.base.errors import NotFound, RocketJobError, ValidationError
 from rocketjob.base.functions import refuse_pending
-from rocketjob.model import deeds, registry, validation
+from rocketjob.model import deeds, registry, sent, validation
 from rocketjob.model.awaitable import Awaitable
 from rocketjob.model.bulk import create_all, raise_refusal
 from rocketjob.model.callbacks import Frame
@@ -239,6 +239,8 @@ class Document(Awaitable):
         return self.save(validate=validate)
 
     def _insert(self) -> None:
+        if self._record.sent is not None and not sent.still_to_insert(type(self), [self]):
+            return
         stored = self.to_document()
         beside = deeds.beside(self, "create", {}, stored) if acts.begun else ()
         try:
@@ -248,6 +250,7 @@ class Document(Awaitable):
             else:
                 self.collection().insert_one(stored)
         except Exception as error:
+            sent.note([self], [stored], error)
             raise_refusal(self, error)
             raise
         self._record.was_stored(stored)
@@ -259,6 +262,12 @@ class Document(Awaitable):
     def _hidden_by(self) -> Mapping[str, Any]:
         """Return the fields that keep others from using it before its unit is complete."""
         return {}
+
+    @classmethod
+    def _inserted_among(cls, ids: Sequence[Any]) -> frozenset[Any]:
+        """Return which of these new ids the store has got, as far as is known."""
+        found = cls.collection().find({"_id": {"$in": list(ids)}}, {"_id": 1})
+        return frozenset(stored["_id"] for stored in found)
 
     def _update(self) -> None:
         changed, removed = self._record.changes(self)
@@ -319,7 +328,8 @@ class Document(Awaitable):
         if beside:
             deleted = commit(Unit.of(self.collection_name, Write(guard, None), beside)).held
         else:
-            deleted = bool(self.collection().delete_one(guard).deleted_count)
+            store = context.current().store  # which sees to what is noted in the document
+            deleted = store.write_many(self.collection_name, [Write(guard, None)])[0]
         if deleted:
             self.after_removed()
         elif getattr(self._record.claim, "must_hold", False):

@@ -52,6 +52,7 @@ class Record:
         logger: bound to the document, and the level that it has.
         by: whom its history names for the next changes of state, where it was a person.
         performance: how it is performed at this time, where that matters to anybody.
+        sent: the document of an insert that had no answer; see `rocketjob.model.sent`.
     """
 
     __slots__ = (
@@ -63,6 +64,7 @@ class Record:
         "logger",
         "performance",
         "renewal",
+        "sent",
         "stored",
         "unsaved",
     )
@@ -77,6 +79,7 @@ class Record:
         self.by: str | None = None
         self.renewal: Renewal | None = None
         self.performance: Any = None
+        self.sent: Stored | None = None
         self._errors: Errors | None = None
 
     @property
@@ -160,8 +163,13 @@ class Record:
     def was_stored(self, stored: Stored) -> None:
         """Note that the whole document is in the store as it is here."""
         self.stored = stored
-        self.renewal = None
+        self.renewal = self.sent = None
         self.assigned.clear()
+        self.unsaved = ()
+
+    def was_sent(self) -> None:
+        """Note that the insert that had no answer was made; what was assigned may differ by now."""
+        self.stored, self.sent = self.sent, None
         self.unsaved = ()
 
     def written(

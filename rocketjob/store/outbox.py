@@ -54,7 +54,6 @@ from rocketjob.store.unit import (
     Stored,
     Unit,
     Units,
-    Write,
     decided,
 )
 
@@ -103,7 +102,7 @@ class Outbox:
         note = note_of(unit)
         noting = leaving_note(unit.write, unit, note)
         while not self.store.write_many(unit.collection, [noting])[0]:
-            earlier = self._earlier(unit.collection, unit.write)
+            earlier = self._earlier(unit.collection, unit.write.filter)
             if earlier is None:
                 return Committed(False)
             refused = self.finish(unit.collection, *earlier)
@@ -141,9 +140,23 @@ class Outbox:
             log.warning("what belongs to a document follows later", id=str(owner), error=str(error))
             return Committed(True, complete=False)
 
-    def _earlier(self, collection: str, write: Write) -> tuple[Any, Note] | None:
+    def remove(self, collection: str, filter: Filter) -> bool:
+        """Remove a document, once all that was noted in it is stored; return whether it was there.
+
+        The note would go with it, and what it was to show be taken for something that came too
+        late. So a store with an outbox removes what may have a note in this way only.
+        """
+        documents = self.store.collection(collection)
+        while not documents.delete_one({**filter, FIELD: {"$exists": False}}).deleted_count:
+            earlier = self._earlier(collection, filter)
+            if earlier is None:
+                return False
+            self.finish(collection, *earlier)
+        return True
+
+    def _earlier(self, collection: str, filter: Filter) -> tuple[Any, Note] | None:
         """Return the note of another unit that is in the way of a write, with its document's id."""
-        noted = {**write.filter, FIELD: {"$exists": True}}
+        noted = {**filter, FIELD: {"$exists": True}}
         stored = self.store.collection(collection).find_one(noted, {FIELD: 1})
         return None if stored is None else (stored["_id"], stored[FIELD])
 

@@ -37,6 +37,14 @@ class PlainMemoryStore(MemoryStore):
     def transaction(self):
         return contextlib.nullcontext()
 
+    def write_many(self, collection, writes, *, session=None):
+        return [
+            self.outbox.remove(collection, each.filter)
+            if each.update is None
+            else super(PlainMemoryStore, self).write_many(collection, [each])[0]
+            for each in writes
+        ]
+
     def commit(self, units):
         return self.outbox.commit(units)
 

@@ -81,6 +81,7 @@ class BatchModel(BatchHolding, abstract=True):
     )
     sub_state: str | None = read_only_field()
     upload_mark: dict[str, Any] | None = read_only_field()
+    ended_in: str | None = read_only_field()  # which worker of a process has claimed its end
 
     # What a worker knows while it processes: not stored.
     if TYPE_CHECKING:

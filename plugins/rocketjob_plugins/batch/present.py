@@ -55,7 +55,7 @@ def workers_of(job: Any) -> list[str]:
 
 def shown_of(job: Any, values: dict[str, Any]) -> dict[str, Any]:
     """Return what is shown of a job: its fields, and what there is to tell of its slices."""
-    for name in ("result", "upload_mark"):
+    for name in ("result", "upload_mark", "ended_in"):
         values.pop(name, None)
     values["percent_complete"] = job.percent_complete
     if job.is_completed:

@@ -291,6 +291,8 @@ class MongoStore:
 
     def _write_one(self, collection: str, write: Write, session: Any) -> bool:
         documents: Any = self.collection(collection)
+        if write.update is None and not self.supports_transactions:
+            return self._outbox.remove(collection, write.filter)
         if write.update is None:
             return bool(documents.delete_one(write.filter, session=session).deleted_count)
         result = documents.update_one(write.filter, write.update, session=session)

@@ -537,7 +537,12 @@ def test_only_one_of_two_workers_ends_the_job(rocketjob):
         for n in (1, 2)
     ]
     copies = [ReverseBatchJob.find(other.id) for _ in workers]
-    assert [_take_over_the_end(c, w) for c, w in zip(copies, workers, strict=True)] == [True, False]
+    assert [
+        _take_over_the_end(c, w, w.claimed_by) for c, w in zip(copies, workers, strict=True)
+    ] == [
+        True,
+        False,
+    ]
 
 
 def test_an_end_that_finds_new_slices_opens_the_job_again(rocketjob, monkeypatch):

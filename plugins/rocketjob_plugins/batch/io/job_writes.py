@@ -24,12 +24,12 @@ def write_filter(job: BatchModel) -> dict[str, Any]:
     return {name: value for name, value in job.write_guard().items() if name != "sub_state"}
 
 
-def mark_of(job: BatchModel, category: InputCategory) -> int | None:
+def mark_and_count(job: BatchModel, category: InputCategory) -> tuple[int | None, int | None]:
+    """Return a category's mark and the `record_count`, as they are stored."""
     if job.is_new:
-        return None
-    stored = job.collection().find_one({"_id": job.id}, {MARKS: 1}) or {}
-    mark: int | None = stored.get(MARKS, {}).get(category.name)
-    return mark
+        return None, None
+    stored = job.collection().find_one({"_id": job.id}, {MARKS: 1, "record_count": 1}) or {}
+    return stored.get(MARKS, {}).get(category.name), stored.get("record_count")
 
 
 def reset_marks(job: BatchModel, first: Mapping[str, int]) -> None:
@@ -50,6 +50,24 @@ def add_to_record_count(job: BatchModel, count: int) -> None:
         raise StateConflict(f"{job!r} has ended or was removed while records were uploaded to it")
     job.record_count = stored["record_count"]
     record_of(job).written_apart({"record_count": job.record_count})
+
+
+def take_back_record_count(
+    job: BatchModel, mark: int | None, before: int | None, added: int
+) -> None:
+    """Take back what was added, if it was: the answer was lost.
+
+    Args:
+        mark: of this upload; another one since would have set another.
+        before: the count when it began.
+    """
+    if job.is_new or mark is None:
+        return
+    is_counted = {"record_count": (before or 0) + added, f"{MARKS}.main": mark}
+    update = (
+        {"$unset": {"record_count": ""}} if before is None else {"$set": {"record_count": before}}
+    )
+    job.collection().update_one({**write_filter(job), **is_counted}, update)
 
 
 def store_categories(job: BatchModel) -> None:

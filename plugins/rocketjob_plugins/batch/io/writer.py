@@ -15,7 +15,8 @@ from rocketjob_plugins.batch.io.job_writes import (
     ENDED,
     MARKS,
     add_to_record_count,
-    mark_of,
+    mark_and_count,
+    take_back_record_count,
     write_filter,
 )
 from rocketjob_plugins.batch.io.undo import remove
@@ -49,7 +50,7 @@ class UploadWriter:
         self._table = tables.input_table(category) if tables.parses(category) else None
         self._open()
         self.slices.create_indexes()
-        self.mark = mark_of(job, category)
+        self.mark, self._counted = mark_and_count(job, category)
         self.first = self._number = self._end = self._next_number()
         self._records: list[Any] = []
         self._ready: list[Stored] = []
@@ -209,6 +210,8 @@ class UploadWriter:
     def undo(self) -> None:
         """Remove what was added; what other uploads added stays."""
         self._close()
+        if self.category.name == "main":  # first: without slices it would seem to be done
+            take_back_record_count(self.job, self.mark, self._counted, self.count)
         remove(self.job, self.category, self.first, self._end)
         if self.job.is_new and not self.slices.count():
             self.slices.drop()  # of a job that may never be: nobody else knows of it

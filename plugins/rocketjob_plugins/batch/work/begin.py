@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rocketjob.base.errors import ClaimLost
 from rocketjob.jobs import claims
 from rocketjob.worker import runner
 from rocketjob_plugins.batch.io.undo import start_over
@@ -37,8 +38,25 @@ def begin(job: BatchModel) -> None:
 
 def open_to_all(job: BatchModel) -> None:
     """Give the job out of this worker's hands: from now on all workers process its slices."""
+    claim = claims.claim_of(job)
     job.sub_state, job.upload_mark = "processing", None
     claims.clear(job)
     if not job.is_new:
-        persistently(job, lambda: job.save(validate=False))
+        persistently(job, lambda: _save_opened(job, claim))
         claims.forget_cleared(job)
+
+
+def _save_opened(job: BatchModel, claim: claims.Claim | None) -> None:
+    """Save the job, unless an earlier try has, and its answer was lost."""
+    try:
+        job.save(validate=False)
+    except ClaimLost:
+        if claim is None or not _is_open_since(job, claim):
+            raise
+        job.reload()
+
+
+def _is_open_since(job: BatchModel, claim: claims.Claim) -> bool:
+    opened = {"state": "running", "sub_state": "processing", "claimed_by": None}
+    mine = {"_id": job.id, "claim_number": claim.number, **opened}
+    return job.collection().find_one(mine, {"_id": 1}) is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from typing import TYPE_CHECKING
 
 from rocketjob.base.errors import NotFound, StoreError
@@ -44,7 +45,8 @@ def finish_if_done(job: BatchModel, worker: Worker) -> None:
         return _fail_for_slices(job, worker, counts["failed"])
     if not counts and (elsewhere := job.slices_are_elsewhere()):
         return _refuse_the_end(job, worker, elsewhere)
-    if not persistently(job, lambda: _take_over_the_end(job, worker)):
+    me = os.urandom(6).hex()
+    if not persistently(job, lambda: _take_over_the_end(job, worker, me)):
         return
     if job.input.counts_by_state():
         return open_to_all(job)  # somebody has added some since
@@ -87,18 +89,22 @@ def _reason(job: BatchModel, failed: int) -> str:
     return f"{reason}: {error.message}"
 
 
-def _take_over_the_end(job: BatchModel, worker: Worker) -> bool:
-    """Claim the end of the job: the switch from processing to after has one winner."""
+def _take_over_the_end(job: BatchModel, worker: Worker, me: str) -> bool:
+    """Claim the end of the job: the switch from processing to after has one winner.
+
+    An earlier try may have made it, and only its answer was lost.
+    """
     stored = job.collection().find_one_and_update(
         {"_id": job.id, "state": "running", "sub_state": "processing"},
-        claims.taken_over(worker.claimed_by, worker.name, sub_state="after"),
+        claims.taken_over(worker.claimed_by, worker.name, sub_state="after", ended_in=me),
         return_document=True,
-    )
+    ) or job.collection().find_one({"_id": job.id, "sub_state": "after", "ended_in": me})
     if stored is None:
         return False
     load_into(job, stored)
     claims.hold(job, claims.claim_in(stored))
     worker.took(job)
+    job.ended_in = None  # with whatever is written next
     return True
 
 

@@ -1,0 +1,390 @@
+"""Each write in turn is interrupted, once: not made, or made and its answer lost.
+
+Whoever wrote cannot tell which. Nothing may be lost, doubled or stuck for that.
+"""
+
+import contextlib
+import itertools
+from collections import Counter
+from datetime import timedelta
+
+import pytest
+
+from rocketjob import Job
+from rocketjob.base import clock
+from rocketjob.base.errors import DuplicateKey, StoreUnavailable
+from rocketjob.plugins.manager import PluginManager
+from rocketjob.store import notes
+from rocketjob.testing import sandbox
+from rocketjob.worker import pool
+from rocketjob_plugins.batch import Batch, InputCategory, OutputCategory, Statistics
+from rocketjob_plugins.batch.outcome import rejects
+from rocketjob_plugins.batch.work import persist
+from rocketjob_plugins.cron import Cron
+from rocketjob_plugins.dirmon import DirmonEntry, DirmonJob
+from rocketjob_plugins.dirmon.intake import DROPPED, DirmonFile
+from rocketjob_plugins.resumable import Resumable
+from rocketjob_plugins.retry import Retry
+from rocketjob_plugins.singleton import Singleton
+from rocketjob_plugins.throttle import Throttle
+from support.interrupted import WAYS, PlainStore, Writes
+from support.runtime import eventually, running_pool
+
+PLUGINS = PluginManager()  # once: to find them takes longer than what is tried here
+ACTIVE = ["queued", "running", "paused"]
+OVERDUE = timedelta(seconds=61)  # what was left half done is finished by others then
+performed = []  # what, under which claim
+
+
+class InterruptedJob(Job, abstract=True):
+    destroy_on_complete = False
+
+    def perform(self):
+        performed.append((self.id, self.claim_number))
+
+
+class InterruptedPlainJob(InterruptedJob):
+    number: int = 0
+
+
+class InterruptedRemovedJob(InterruptedJob):
+    destroy_on_complete = True
+
+
+class InterruptedFailingJob(InterruptedJob):
+    def perform(self):
+        super().perform()
+        raise ValueError("broken")
+
+
+class InterruptedRetriedJob(Retry, InterruptedFailingJob):
+    retry_limit = 2
+
+    def retry_delay(self, attempt):
+        return 0
+
+
+class InterruptedCronJob(Cron, InterruptedJob):
+    cron_schedule = "0 1 1 1 * UTC"
+
+
+class InterruptedSingletonJob(Singleton, InterruptedJob):
+    pass
+
+
+class InterruptedThrottledJob(Throttle, InterruptedJob):
+    throttle_running_jobs = 1
+
+
+class InterruptedResumableJob(Resumable, InterruptedJob):
+    def perform(self):
+        for row in self.resumable(range(4), every=2):
+            performed.append((self.id, self.claim_number, row))
+
+
+class InterruptedLinesJob(Statistics, Batch, Job):
+    destroy_on_complete = False
+    max_rejects = 10
+    input_category = InputCategory(slice_size=2)
+    output_category = OutputCategory()
+
+    def perform(self, line):
+        slice_ = self.current_slice
+        performed.append((self.id, slice_.id, slice_.claim_number, self.record_number))
+        self.statistics_inc("seen")
+        if line == "bad":
+            raise ValueError("bad line")
+        return line.upper()
+
+
+class InterruptedFileJob(InterruptedLinesJob):
+    """What the directory monitor makes of a file."""
+
+
+def patiently(step):
+    """Take a step again where the store was away, as everybody does."""
+    for _ in range(3):
+        with contextlib.suppress(StoreUnavailable):
+            return step()
+    raise AssertionError("a write was interrupted more than once")
+
+
+# --- what is done, and what must be so in the end -----------------------------------------------
+
+
+def one_is_created(made, folder):
+    job = InterruptedPlainJob()
+    patiently(job.save)
+    yield
+    assert InterruptedPlainJob.count() == 1
+    assert_ended(job, "completed")
+
+
+def many_are_created(made, folder):
+    jobs = [InterruptedPlainJob(number=number) for number in range(3)]
+    patiently(lambda: InterruptedPlainJob.create_many(jobs))
+    yield
+    assert sorted(job.number for job in InterruptedPlainJob.all()) == [0, 1, 2]
+    for job in jobs:
+        assert_ended(job, "completed")
+
+
+def one_is_removed_at_its_end(made, folder):
+    patiently(InterruptedRemovedJob().save)
+    yield
+    assert InterruptedRemovedJob.count() == 0
+    assert len(performed) >= 1
+
+
+def one_fails(made, folder):
+    job = InterruptedFailingJob()
+    patiently(job.save)
+    yield
+    assert_ended(job, "failed")
+    assert job.failure_count == 1
+    assert job.exception.class_name == "ValueError"
+
+
+def one_is_retried(made, folder):
+    job = InterruptedRetriedJob()
+    patiently(job.save)
+    yield
+    assert_ended(job, "failed")
+    assert job.failure_count == 3
+    assert events(job)["retry"] == 2
+
+
+def a_schedule_goes_on(made, folder):
+    job = InterruptedCronJob()
+    patiently(job.save)
+    patiently(lambda: job.reload().is_queued and job.run_at and job.run_now())
+    yield
+    assert_ended(job, "completed")
+    assert InterruptedCronJob.count() == 2
+    assert InterruptedCronJob.where(state="queued").count() == 1
+
+
+def one_is_the_only_one(made, folder):
+    job = InterruptedSingletonJob()
+    patiently(job.save)
+    yield
+    assert_ended(job, "completed")
+    InterruptedSingletonJob.create()
+
+
+def one_at_a_time(made, folder):
+    jobs = [InterruptedThrottledJob() for _ in range(3)]
+    for job in jobs:
+        patiently(job.save)
+    yield
+    for job in jobs:
+        assert_ended(job, "completed")
+
+
+def one_goes_on_where_it_was(made, folder):
+    job = InterruptedResumableJob()
+    patiently(job.save)
+    yield
+    assert_ended(job, "completed")
+    assert {row for *_, row in performed} == set(range(4))
+
+
+LINES = ["a", "b", "bad", "c", "d"]
+
+
+def a_file_is_uploaded(made, folder):
+    job = InterruptedLinesJob()
+    patiently(lambda: job.record_count or job.upload(LINES))
+    patiently(job.save)
+    yield
+    assert_lines_are_done(job)
+
+
+def a_stored_job_is_uploaded_to(made, folder):
+    job = InterruptedLinesJob()
+    job.pause(save=False)
+    patiently(job.save)
+    patiently(lambda: job.reload().record_count or job.upload(LINES))
+    patiently(lambda: job.reload().is_paused and job.resume())
+    yield
+    assert_lines_are_done(job)
+
+
+def a_file_is_dropped(made, folder):
+    (folder / "in").mkdir(parents=True)
+    (folder / "in" / "a.txt").write_text("".join(f"{line}\n" for line in LINES))
+    entry = DirmonEntry(pattern=f"{folder}/in/*.txt", job_class_name="InterruptedFileJob")
+    patiently(entry.save)
+    patiently(lambda: entry.reload().is_enabled or entry.enable())
+    memory = {}
+    for _ in range(6):
+        made.travel(timedelta(minutes=3))  # of what was interrupted the lease is over
+        job = DirmonJob(previous_file_names=memory)
+        with contextlib.suppress(StoreUnavailable):
+            job.perform()
+        memory = job.previous_file_names
+    yield
+    assert entry.reload().is_enabled, entry.exception
+    (job,) = InterruptedFileJob.all()
+    assert_lines_are_done(job)
+    assert not DirmonFile.where({"by": {"$ne": DROPPED}}).exists()
+
+
+def events(job):
+    return Counter(entry.event for entry in job.history)
+
+
+def assert_ended(job, state):
+    assert job.reload().state == state
+    assert job.claimed_by is None
+    ends = events(job)["complete"], events(job)["fail"] - events(job)["retry"]
+    assert ends == ((1, 0) if state == "completed" else (0, 1)), job.history
+
+
+def assert_lines_are_done(job):
+    assert_ended(job, "completed")
+    assert [record for slice_ in job.output for record in slice_] == ["A", "B", "C", "D"]
+    assert [record for _, record, _ in rejects.each(job)] == ["bad"]
+    assert job.record_count == len(LINES)
+    assert job.statistics == {"seen": len(LINES) - 1}
+    assert not job.input.collection.count_documents({})
+
+
+SCENARIOS = [
+    one_is_created,
+    many_are_created,
+    one_is_removed_at_its_end,
+    one_fails,
+    one_is_retried,
+    a_schedule_goes_on,
+    one_is_the_only_one,
+    one_at_a_time,
+    one_goes_on_where_it_was,
+    a_file_is_uploaded,
+    a_stored_job_is_uploaded_to,
+    a_file_is_dropped,
+]
+
+# --- where --------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def embedded(writes):
+    with pytest.MonkeyPatch.context() as patch, sandbox() as made:
+        made.application._plugins = PLUGINS
+        _ = made.store
+        writes.of_sqlite(patch)
+        yield made
+
+
+@contextlib.contextmanager
+def plain(writes):
+    with sandbox() as made:
+        made.application._plugins = PLUGINS
+        made.application._store = store = PlainStore(writes)
+        made.application.ensure_indexes(store)
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(pool, "RETRY_SECONDS", (0.001, 0.01))
+    monkeypatch.setattr(persist, "RETRY_SECONDS", (0.001, 0.01))
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("place", [embedded, plain], ids=["embedded", "plain"])
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda each: each.__name__)
+def test_any_write_may_be_interrupted(tmp_path, scenario, place, way):
+    for number in itertools.count(1):
+        writes, folder = Writes(), tmp_path / str(number)
+        performed.clear()
+        with place(writes) as made:
+            writes.interrupt(number, way)
+            try:
+                run(made, scenario(made, folder), writes)
+            except BaseException as error:
+                error.add_note(f"at write {number}, {way}")
+                raise
+        if not writes.interrupted:
+            break
+    assert number > 3
+
+
+def run(made, steps, writes):
+    next(steps)
+    with running_pool(made, threads=1) as workers:
+        eventually(lambda: has_ended(made, workers))
+    writes.stop()
+    made.travel(OVERDUE)
+    made.store.recover()
+    for document in made.store.collection("rocket_job.jobs").find({}):
+        assert not {notes.FIELD, notes.HELD} & document.keys()
+    assert max(Counter(performed).values(), default=1) == 1
+    assert next(steps, None) is None
+
+
+def has_ended(made, workers):
+    """Return whether all jobs have that are due; time passes meanwhile, as for leases."""
+    made.travel(timedelta(seconds=0.5))
+    workers.wake()
+    due = {"$or": [{"run_at": None}, {"run_at": {"$lt": clock.now() + timedelta(days=1)}}]}
+    return not Job.where({"$and": [{"state": {"$in": ACTIVE}}, due]}).exists()
+
+
+# --- a new document whose insert had no answer --------------------------------------------------
+
+
+@pytest.fixture
+def writes():
+    return Writes()
+
+
+@pytest.fixture
+def made(writes):
+    with embedded(writes) as made:
+        yield made
+
+
+@pytest.fixture(params=WAYS)
+def unanswered(request, made, writes):
+    """A job whose first save had no answer."""
+    writes.interrupt(1, request.param)
+    job = InterruptedRemovedJob()
+    with pytest.raises(StoreUnavailable) as caught:
+        job.save()
+    assert job.is_new
+    (note,) = caught.value.__notes__
+    assert note.startswith(f"Whether {job!r} had been stored by then is not known. Save the same")
+    return job
+
+
+def test_what_is_assigned_before_it_is_saved_again_is_stored(unanswered):
+    unanswered.description = "again"
+    unanswered.save()
+    assert InterruptedRemovedJob.find(unanswered.id).description == "again"
+    assert InterruptedRemovedJob.count() == 1
+
+
+def test_one_that_was_performed_and_removed_meanwhile_is_not_stored_again(made, unanswered):
+    performed.clear()
+    made.work_off()
+    unanswered.save()
+    made.work_off()
+    assert [id for id, _ in performed] == [unanswered.id]
+    assert unanswered.reload().is_completed
+
+
+def test_many_are_stored_once_though_some_are_there_already(unanswered):
+    jobs = [InterruptedRemovedJob(), unanswered, InterruptedRemovedJob()]
+    jobs[1].description = "again"
+    InterruptedRemovedJob.create_many(jobs)
+    stored = {job.id: job.description for job in InterruptedRemovedJob.all()}
+    assert stored == {job.id: job.description for job in jobs}
+    assert not any(job.is_new for job in jobs)
+
+
+def test_a_document_of_somebody_elses_is_never_taken_for_one_that_was_sent(made):
+    job = InterruptedPlainJob.create()
+    with pytest.raises(DuplicateKey):
+        InterruptedPlainJob(id=job.id).save()
