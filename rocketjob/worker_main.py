@@ -44,7 +44,7 @@ class Child:
     def __init__(self, orders: dict[str, Any], commands: IO[str]) -> None:
         self.orders, self.commands = orders, commands
         self.config = Config(**orders["config"])
-        self.slots = Slots(orders["threads"], orders["descriptor"])
+        self.slots = Slots(orders["slots"], orders["descriptor"])
         self.paused = orders["paused"]
         self.application = application.use(
             Application(self.config, indexes=False, directory=orders["urls_from"])
@@ -78,7 +78,12 @@ class Child:
             quarantined=self.orders["quarantined"],
         )
         self.pool = WorkerPool(
-            queue, self.orders["threads"], self.config, self._may_claim, self.slots
+            queue,
+            self.orders["threads"],
+            self.config,
+            self._may_claim,
+            self.slots,
+            self.orders["async_workers"],
         )
         self.pool.trouble = self._trouble
         self.pool.end_when_idle = self.orders["quarantined"]
@@ -89,7 +94,9 @@ class Child:
             lifetime.subscribers(plugins, lifetime.WORKER),
             WorkerSubscriber.subscribed(self.pool),
             QuestionSubscriber.subscribed(
-                queue.claimed_by, queue.worker_name, lambda: self.pool.workers if self.pool else ()
+                queue.claimed_by,
+                queue.worker_name,
+                lambda: self.pool.all_workers() if self.pool else (),
             ),
             lifetime.told_of(plugins, lifetime.WORKER, queue.worker_name),
             context.fixed(),  # since a job that connects elsewhere would move the jobs beside it

@@ -115,6 +115,9 @@ class Config:
     create_store: bool = _setting(True, boolean, "whether a missing store is created")
     app: list[str] = _setting([], strings, "modules to import; their job classes can be run")
     workers: int = _setting(10, whole(1), "worker threads of a server, over all its processes")
+    async_workers: int = _setting(
+        200, whole(0), "async jobs that a server performs at once, over all its processes"
+    )
     processes: int | None = _setting(None, whole(1), "worker processes; one per core if not set")
     name: str | None = _setting(None, string, "the server's name; host:pid if not set")
     heartbeat_seconds: float = _setting(

@@ -54,6 +54,7 @@ EXAMPLES = (
     examples=EXAMPLES,
 )
 @setting_option("workers", "-w")
+@setting_option("async_workers")
 @setting_option("processes", "-p")
 @setting_option("name", "-n")
 @setting_option("include", "-i", "--filter")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pluggy
@@ -108,7 +109,28 @@ class Calling:
             Exception: what was called has raised it, or a wrapper on purpose, an error of
                 RocketJob's own.
         """
-        return self._hook(hook).around(arguments, body, self.note)
+        with self.during(hook, **arguments) as returned:
+            returned.append(body())
+        return returned[0]
+
+    @contextmanager
+    def during(self, hook: str, /, **arguments: Any) -> Iterator[list[Any]]:
+        """Do the same for a block, whose parts may be run by several threads.
+
+        Yields:
+            a list, to which what the call has returned is to be added.
+        """
+        called, returned = self._hook(hook), list[Any]()
+        begun = called.begin_around(arguments, self.note)
+        try:
+            yield returned
+        except BaseException as error:
+            raised = called.end_around(begun, self.note, None, error)
+            if raised is None or raised is error:
+                raise
+            raise raised  # noqa: B904 (it has its own cause)
+        if (raised := called.end_around(begun, self.note, returned[0])) is not None:
+            raise raised
 
     def first(self, hook: str, /, **arguments: Any) -> Any:
         """Do the same, and return what was returned, or None.

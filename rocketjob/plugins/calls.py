@@ -7,12 +7,12 @@ is the caller's choice: it raises, and nobody else is asked, or the others are c
 
 from __future__ import annotations
 
-import functools
 import logging
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from math import inf
 from types import FrameType
 from typing import Any, NamedTuple
@@ -30,6 +30,7 @@ OURS = (KeyboardInterrupt, GeneratorExit)  # end what is under way, whoever is c
 Failed = Callable[[HookFailed], None]
 Arguments = Mapping[str, Any]
 Wrapper = Generator[None, Any, Any]
+Begun = list[tuple[Any, Wrapper]]
 
 
 class Call:
@@ -199,7 +200,7 @@ class Hook:
         found = []
         try:
             for value in self._named(wrapper, lambda: list(values)):
-                checked = self._named(wrapper, functools.partial(self._checked, value))
+                checked = self._named(wrapper, partial(self._checked, value))
                 found.append(Answer(wrapper.plugin_name, checked))
         except HookFailed as error:
             failed(error)
@@ -207,34 +208,43 @@ class Hook:
 
     # --- wrappers ----------------------------------------------------------------------------
 
-    def around(self, arguments: Arguments, body: Callable[[], Any], failed: Failed) -> Any:
-        """Call something within the wrappers, which watch it; return what it returned.
+    def begin_around(self, arguments: Arguments, failed: Failed) -> Begun:
+        """Begin the wrappers of a call, which are to be ended by `end_around`.
 
-        Neither what a wrapper returns nor its failure changes how the call ends, unless it raises
-        an error of RocketJob's own, which is on purpose.
+        They watch it: neither what a wrapper returns nor its failure changes how the call ends,
+        unless it raises an error of RocketJob's own, which is on purpose.
         """
-        return self._watched(self._around(arguments), arguments, body, failed)
+        begun: Begun = []
+        for wrapper in self._around(arguments):
+            try:
+                begun.append((wrapper, self._begin(wrapper, arguments)))
+            except HookFailed as error:
+                try:
+                    _raise_if_meant(error, failed)
+                except BaseException as meant:
+                    raise self.end_around(begun, failed, None, meant) or meant  # noqa: B904
+        return begun
 
-    def _watched(
-        self, wrappers: Sequence[Any], arguments: Arguments, body: Callable[[], Any], failed: Failed
-    ) -> Any:
-        if not wrappers:
-            return body()
-        outer, inner = wrappers[0], wrappers[1:]
-        try:
-            generator = self._begin(outer, arguments)
-        except HookFailed as error:
-            _raise_if_meant(error, failed)
-            return self._watched(inner, arguments, body, failed)
-        try:
-            value = self._watched(inner, arguments, body, failed)
-        except BaseException as error:
-            ended, trace = error, error.__traceback__
-            self._watch_end(outer, generator, lambda: generator.throw(ended), failed, ended)
-            error.__traceback__ = trace  # without the way through the wrapper
-            raise
-        self._watch_end(outer, generator, lambda: generator.send(value), failed)
-        return value
+    def end_around(
+        self, begun: Begun, failed: Failed, value: Any, error: BaseException | None = None
+    ) -> BaseException | None:
+        """End wrappers with what became of the call, the innermost first.
+
+        Returns:
+            the error that the call ends with: its own, or what a wrapper raised on purpose.
+        """
+        for wrapper, generator in reversed(begun):
+            resume = partial(generator.send, value)
+            if error is not None:
+                resume, trace = partial(generator.throw, error), error.__traceback__
+            try:
+                self._watch_end(wrapper, generator, resume, failed, error)
+            except BaseException as raised:
+                error = raised
+            else:
+                if error is not None:
+                    error.__traceback__ = trace  # without the way through the wrapper
+        return error
 
     def _watch_end(
         self,

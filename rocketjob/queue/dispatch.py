@@ -73,6 +73,22 @@ class Queue:
         narrowing = Narrowing(self.store, self.plugins, self.config)
         self.eligible = Eligible(self.config, self.quarantined, narrowing=narrowing)
 
+    def split(self, which: Callable[[type[Job]], bool]) -> Queue:
+        """Return a queue of its own for some classes, under the same name; leave them out here."""
+        other = Queue(
+            self.store,
+            self.plugins,
+            self.config,
+            self.claimed_by,
+            self.worker_name,
+            self.quarantined,
+        )
+        other.eligible = Eligible(
+            self.config, self.quarantined, narrowing=self.eligible.narrowing, which=which
+        )
+        self.eligible.which = lambda cls: not which(cls)
+        return other
+
     # --- claiming ----------------------------------------------------------------------------
 
     def claim(self, limit: int, places: int | None = None, patience: float = inf) -> list[Job]:

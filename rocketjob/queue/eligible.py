@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from math import inf
 from typing import Any
@@ -109,6 +109,7 @@ class Eligible:
         joinable: the states in which jobs of some classes can be joined while they run.
         cleared: stored keys that a claim removes.
         narrowing: what the plugins let this process take; None: they are not asked.
+        which: of the classes that the server takes those that this claimer does; None: all.
         deferred: what is left alone until the next re-check.
     """
 
@@ -118,6 +119,7 @@ class Eligible:
     joinable: list[Filter] = attrs.field(factory=list)
     cleared: list[str] = attrs.field(factory=list)
     narrowing: Narrowing | None = None
+    which: Callable[[type[Job]], bool] | None = None
     deferred: Deferred = attrs.field(factory=Deferred)
     _seen_classes: int = -1
     _names: list[str] = attrs.field(factory=list)
@@ -166,6 +168,8 @@ class Eligible:
             return
         self._seen_classes = classes_made()
         classes = [cls for cls in loaded_classes(Job) if takes(self.config, cls)]
+        if self.which is not None:
+            classes = [cls for cls in classes if self.which(cls)]
         self._names = [name for cls in classes for name in cls.stored_names()]
         self.limited = any(cls.claim_limits is not Job.claim_limits for cls in classes)
         self.joinable = []

@@ -22,13 +22,17 @@ from rocketjob.base.interrupt import Interrupt
 from rocketjob.base.log import Logger
 from rocketjob.base.memory import resident
 from rocketjob.base.text import counted, megabytes
+from rocketjob.jobs.job import Job
+from rocketjob.model.registry import loaded_classes
 from rocketjob.queue.dispatch import Queue
+from rocketjob.queue.eligible import takes
 from rocketjob.queue.reclaim import requeue_claims
 from rocketjob.server.server import Server
 from rocketjob.server.stalled import fail_overdue
 from rocketjob.server.worker_process import Exit, Process
 from rocketjob.store.context import Context
 from rocketjob.worker.slots import Slots
+from rocketjob.worker.steps import runs_on_loop
 
 log = Logger("rocketjob.supervisor")
 
@@ -45,6 +49,12 @@ def process_count(config: Config) -> int:
     """Return how many worker processes a server has."""
     count = config.processes or os.cpu_count() or 1
     return min(count, config.workers)
+
+
+def async_workers(config: Config) -> int:
+    """Return how many async jobs a server performs at once besides; 0 if it has no such class."""
+    found = (runs_on_loop(cls) for cls in loaded_classes(Job) if takes(config, cls))
+    return config.async_workers if any(found) else 0
 
 
 class ProcessTree:
@@ -92,7 +102,7 @@ class ProcessTree:
         self._quarantined_pauses = Backoff(QUARANTINE_RETRY, self.config.re_check_seconds)
         self._stopping, self._wake, self._tell = stopping, wake, tell
         self.waiting: Callable[[], None] = lambda: None  # called while it waits for their end
-        self._numbers = 0
+        self._numbers = self._async_share = 0
         self._next_look = 0.0  # for processes that are to be replaced
         self._beat_at = 0.0
 
@@ -104,10 +114,10 @@ class ProcessTree:
         return self.worked_before + sum(p.slots.worked for p in list(self.processes.values()))
 
     def workers(self) -> int:
-        """Count the threads that are ready, less that for quarantined jobs: it comes and goes."""
+        """Count the workers that are ready, less that for quarantined jobs: it comes and goes."""
         living = list(self.processes.values())
         ready = [each for each in living if each.is_ready() and not each.is_retired]
-        return sum(process.threads for process in ready if not process.quarantined)
+        return sum(process.workers for process in ready if not process.quarantined)
 
     def performing(self) -> list[str]:
         """Return the ids of what is performed.
@@ -164,6 +174,8 @@ class ProcessTree:
         """Start all processes that the settings ask for."""
         count = process_count(self.config)
         share, rest = divmod(self.config.workers, count)
+        # Rounded up: in a process without a place for them async jobs would take its threads.
+        self._async_share = -(-async_workers(self.config) // count)
         for index in range(count):
             self.spawn(share + (index < rest))
 
@@ -175,7 +187,7 @@ class ProcessTree:
         """
         self._numbers += 1
         number = self._numbers
-        slots = Slots(threads)
+        slots = Slots(threads + self._async_share)
         slots.set_beat(self._beat_at or clock.monotonic())
         try:
             process = self._start(number, threads, quarantined, slots)
@@ -198,7 +210,9 @@ class ProcessTree:
             "claimed_by": f"{self.server.incarnation}.{number}",
             "worker_name": self._name_of(number),
             "threads": threads,
+            "async_workers": 0 if quarantined else self._async_share,
             "quarantined": quarantined,
+            "slots": slots.workers,
             "paused": self.paused,
             "urls_from": self.application.directory,
         }
@@ -306,6 +320,7 @@ class ProcessTree:
         slots = process.slots
         worked, performed, was_ready = slots.worked, slots.performed(), slots.ready
         self.worked_before += worked
+        self.cut_short += slots.cut_short
         process.close()
         # One that was performing has crashed, whatever its exit code: user code may call _exit(0).
         has_crashed = not process.stopping and bool(ended.status or performed)

@@ -29,7 +29,7 @@ from rocketjob.queue.reclaim import requeue_claims
 from rocketjob.server import draining, events, health, lifetime, signals
 from rocketjob.server.heartbeat import Heartbeat, heartbeat
 from rocketjob.server.notifying import Notifier
-from rocketjob.server.process_tree import ProcessTree, process_count
+from rocketjob.server.process_tree import ProcessTree, async_workers, process_count
 from rocketjob.server.questions import brought_by
 from rocketjob.server.recovery import Recovery, sweep_seconds, unserved
 from rocketjob.server.registration import Registration
@@ -222,6 +222,8 @@ class Supervisor:
     def _shape(self) -> dict[str, Any]:
         store = self.application.store
         shape = {"processes": len(self.tree.processes), "workers": self.config.workers}
+        if number := async_workers(self.config):
+            shape["async_workers"] = number
         return {**shape, "store": store.url, **({"store_is": "new"} if is_new(store) else {})}
 
     # --- watching ----------------------------------------------------------------------------
@@ -407,7 +409,7 @@ def _document(application: Context, queue: Queue) -> Server:
     where = job_filter(config)
     return Server(
         name=config.name or f"{socket.gethostname()}:{os.getpid()}",
-        max_workers=config.workers,
+        max_workers=config.workers + async_workers(config),
         processes=process_count(config),
         heartbeat_seconds=config.heartbeat_seconds,
         classes=queue.eligible.class_names(),

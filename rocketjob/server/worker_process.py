@@ -28,9 +28,11 @@ class Process:
     """One worker process.
 
     Args:
+        threads: how many jobs it performs at once, each on a thread.
         quarantined: whether it is for jobs whose worker has crashed.
         slots: the memory in which it says what it performs.
         started: when, in seconds of the monotonic clock.
+        async_workers: how many async jobs it performs besides, on its event loop.
     """
 
     number: int
@@ -40,6 +42,7 @@ class Process:
     slots: Slots
     popen: subprocess.Popen[str]
     started: float
+    async_workers: int = 0
     stopping: bool = False  # it was killed because its time was up
     is_late: bool = False  # the log has said that it is not ready yet
     patience: float = STILL_SECONDS
@@ -80,7 +83,8 @@ class Process:
             env={**os.environ, "PYTHONPATH": os.pathsep.join(app_path)},
         )
         attributes = {
-            name: orders[name] for name in ("number", "claimed_by", "threads", "quarantined")
+            name: orders[name]
+            for name in ("number", "claimed_by", "threads", "async_workers", "quarantined")
         }
         process = cls(slots=slots, popen=popen, started=clock.monotonic(), **attributes)
         process.tell(line)
@@ -99,6 +103,11 @@ class Process:
             return self.slots.ready
         except ValueError:
             return False  # it ended this moment, and its memory was given back
+
+    @property
+    def workers(self) -> int:
+        """How many jobs it performs at once."""
+        return self.threads + self.async_workers
 
     def stands_still(self, now: float) -> bool:
         """Return whether it could have claimed something, and has not come to anything since.

@@ -8,7 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Awaitable
-from typing import Any
+from typing import Any, NamedTuple
 
 from rocketjob.base.errors import RocketJobError, ServerStopping, UnsupportedOperation
 from rocketjob.base.log import Logger
@@ -19,19 +19,26 @@ log = Logger("rocketjob.async_loop")
 CLOSE_SECONDS = 5.0  # a task that blocks the loop must not hold the process
 
 _loop: asyncio.AbstractEventLoop | None = None
+_thread = threading.main_thread()  # until there is a loop
 _lock = threading.Lock()
 
 
 def loop() -> asyncio.AbstractEventLoop:
     """Return the process's loop, started when it is first needed."""
-    global _loop
+    global _loop, _thread
     with _lock:
         if _loop is None or _loop.is_closed():
             _loop = asyncio.new_event_loop()
-            threading.Thread(
+            _thread = threading.Thread(
                 target=_run_for_ever, args=(_loop,), name="rocketjob-async", daemon=True
-            ).start()
+            )
+            _thread.start()
         return _loop
+
+
+def thread() -> threading.Thread:
+    """Return the thread on which the loop was last started."""
+    return _thread
 
 
 def _run_for_ever(loop: asyncio.AbstractEventLoop) -> None:
@@ -80,24 +87,28 @@ def run(awaitable: Awaitable[Any], performance: Performance) -> Any:
         if asyncio.iscoroutine(awaitable):
             awaitable.close()
         raise
-    future = asyncio.run_coroutine_threadsafe(_await(awaitable, performance), loop())
+    future = asyncio.run_coroutine_threadsafe(ended(awaitable, performance), loop())
     try:
-        value, error, context = future.result(performance.left())
+        outcome = future.result(performance.left())
     except TimeoutError:  # the coroutine's own is returned
         performance.ask_for_time()
-        value, error, context = future.result()
-    take_over(context)
-    if isinstance(error, asyncio.CancelledError) and performance.asked is not None:
-        performance.asked.__cause__ = error  # it says where the coroutine was
-        raise performance.asked.with_traceback(error.__traceback__)
-    if error is not None:
-        raise error
-    return value
+        outcome = future.result()
+    take_over(outcome.context)
+    if outcome.error is not None:
+        raise outcome.error
+    return outcome.value
 
 
-async def _await(
-    awaitable: Awaitable[Any], performance: Performance
-) -> tuple[Any, BaseException | None, contextvars.Context]:
+class Outcome(NamedTuple):
+    """What became of an awaitable; the context has what it set."""
+
+    value: Any
+    error: BaseException | None
+    context: contextvars.Context
+
+
+async def ended(awaitable: Awaitable[Any], performance: Performance) -> Outcome:
+    """Await something on the loop, cancelled as `run` says; an error is returned, not raised."""
     running, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
 
@@ -110,7 +121,16 @@ async def _await(
             value, error = await awaitable, None
     except BaseException as raised:
         value, error = None, raised  # a SystemExit that left this task would end the loop
-    return value, error, contextvars.copy_context()
+    return Outcome(value, as_asked(error, performance), contextvars.copy_context())
+
+
+def as_asked(error: BaseException | None, performance: Performance) -> BaseException | None:
+    """Return the error with which a performance ends that was cancelled since it was asked to."""
+    asked = performance.asked
+    if not isinstance(error, asyncio.CancelledError) or asked is None:
+        return error
+    asked.__cause__ = error  # it says where the coroutine was
+    return asked.with_traceback(error.__traceback__)
 
 
 def close() -> None:

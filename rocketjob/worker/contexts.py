@@ -18,11 +18,15 @@ R = TypeVar("R")
 
 def in_fresh_context(function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
     """Call a function in a copy of the present context, which is as it was afterwards."""
+    return fresh_context().run(function, *args, **kwargs)
 
+
+def fresh_context() -> contextvars.Context:
+    """Return a copy of the present context."""
     fresh = contextvars.copy_context()
     if _DECIMALS is None or _DECIMALS in fresh:
         fresh.run(_copy_decimals)
-    return fresh.run(function, *args, **kwargs)
+    return fresh
 
 
 def _copy_decimals() -> None:

@@ -15,11 +15,13 @@ from __future__ import annotations
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from math import inf
 from types import FrameType
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
@@ -35,7 +37,6 @@ from rocketjob.jobs.performance import Performance, performance_of
 if TYPE_CHECKING:
     from rocketjob.jobs.job import Job
 
-T = TypeVar("T")
 log = Logger("rocketjob.worker")
 
 GIVE_UP_SECONDS = 2.0  # that a job has to end by itself once it was asked to
@@ -59,7 +60,7 @@ class Watched:
     part: int | None
     give_up: GiveUp
     number: int
-    thread: int
+    stack: Callable[[], list[str]]
     performance: Performance
     stuck_at: float
     give_up_at: float = inf
@@ -132,7 +133,7 @@ class Limits:
             if watched.give_up_at <= now and not watched.is_lost:
                 self._give_up(watched)
             if watched.stuck_at <= now:
-                stuck.note(watched.job, watched.part, stack_of(watched.thread))
+                stuck.note(watched.job, watched.part, watched.stack())
                 watched.stuck_at = inf
         except Exception as error:
             log.warning("a limit cannot be seen to yet", job=repr(watched.job), error=str(error))
@@ -156,46 +157,53 @@ class Limits:
             f"It has not ended within its timeout of {watched.job.timeout}, and could not be "
             "interrupted: its thread goes on, and what it brings is refused"
         )
-        describe_as(error, JobException("JobTimeout", str(error), stack_of(watched.thread)))
+        describe_as(error, JobException("JobTimeout", str(error), watched.stack()))
         watched.is_lost = watched.give_up(error)
         watched.give_up_at = inf
         if watched.is_lost:
             watched.job.logger.error("hangs", part=watched.part, thread=watched.number)
 
     def _end_if_useless(self) -> None:
-        if sum(each.is_lost for each in list(self._watched)) < self._threads:
+        if self._hanging() < self._threads:
             return
         while not self._is_written():
             threading.Event().wait(0.01)
-        if sum(each.is_lost for each in list(self._watched)) == self._threads:
+        if self._hanging() == self._threads:
             end_as_spoilt("every thread hangs at a job that is past its timeout")
 
+    def _hanging(self) -> int:
+        """Count the threads that hang; a job on the event loop holds none."""
+        return sum(each.is_lost and each.number <= self._threads for each in list(self._watched))
 
+
+@contextmanager
 def within_limits(
     job: Job,
     limits: Limits | None,
     number: int,
-    perform: Callable[[], T],
     part: int | None,
     give_up: GiveUp,
-) -> T:
+    stack: Callable[[], list[str]] | None = None,
+) -> Iterator[None]:
     """Perform a job, or a part of it, that has a `timeout` or is to be said to be stuck.
 
     Args:
         limits: of the pool; None for one that is performed inline, which ends where it looks.
-        number: of the thread.
+        number: of the worker.
+        stack: says where it is; by default where this thread is.
     """
     performance = performance_of(job)
     performance.begin(job.timeout)
     try:
         if limits is None:
-            return perform()
-        watched = Watched(
-            job, part, give_up, number, threading.get_ident(), performance, _later(job.stuck_after)
-        )
+            yield
+            return
+        stack = stack or partial(stack_of, threading.get_ident())
+        stuck_at = _later(job.stuck_after)
+        watched = Watched(job, part, give_up, number, stack, performance, stuck_at)
         limits.add(watched)
         try:
-            return perform()
+            yield
         finally:
             limits.remove(watched)
     finally:
@@ -223,6 +231,11 @@ def stack_of(thread: int) -> list[str]:
     """Return the lines of a thread's stack, from the job's own code on, innermost call last."""
     frame: FrameType | None = sys._current_frames().get(thread)
     frames = [each for each, _ in traceback.walk_stack(frame)][::-1] if frame is not None else []
+    return own_lines(frames)
+
+
+def own_lines(frames: list[FrameType]) -> list[str]:
+    """Return the lines of frames, from the job's own code on, the innermost call last."""
     first = next((i for i, each in enumerate(frames) if is_ours(each)), 0)
     own = next((i for i, each in enumerate(frames[first:]) if not is_ours(each)), 0)
     lines = traceback.StackSummary.extract((f, f.f_lineno) for f in frames[first + own :])

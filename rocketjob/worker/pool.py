@@ -33,8 +33,10 @@ from rocketjob.states.machine import Change
 from rocketjob.store import Stored
 from rocketjob.worker.committer import GATHER_SECONDS, Committer
 from rocketjob.worker.limits import Limits
+from rocketjob.worker.loop_workers import LoopWorkers
+from rocketjob.worker.steps import runs_on_loop
 from rocketjob.worker.surroundings import Surroundings
-from rocketjob.worker.thread import Refused, Task, ThreadWorker, Watch
+from rocketjob.worker.thread import PoolWorker, Refused, Task, ThreadWorker, Watch
 
 log = Logger("rocketjob.worker_pool")
 
@@ -46,6 +48,7 @@ BEGIN_SECONDS = 0.05  # ... and then has so long to begin, while nothing is writ
 QUICK_SECONDS = 0.0005  # jobs shorter than this are done faster by one thread than by many
 LOOK_SECONDS = 0.01  # between two looks for work that find nothing, however much others write
 LOOK_PAST_SECONDS = 0.1  # ... and at one go past jobs that wait for limits
+LAST_SECONDS = 3.0  # of the grace period, in which coroutines that do not end are cancelled
 RETRY_SECONDS = (0.1, 5.0)  # first and longest wait while the store is out of reach
 
 
@@ -56,7 +59,9 @@ class WorkerPool:
         queue: where jobs are claimed.
         threads: how many jobs are performed at once.
         may_claim: asked before each claim; a server that is paused or late says no.
-        watch: told which job each thread performs, for the supervisor.
+        watch: told which job each worker performs, for the supervisor.
+        async_workers: how many jobs are performed on the event loop besides, without a thread each;
+            0: there each takes a thread, which waits for it.
     """
 
     def __init__(
@@ -66,6 +71,7 @@ class WorkerPool:
         config: Config,
         may_claim: Callable[[], bool] = lambda: True,
         watch: Watch | None = None,
+        async_workers: int = 0,
     ) -> None:
         self.queue, self.config = queue, config
         self.may_claim, self.watch = may_claim, watch
@@ -91,6 +97,8 @@ class WorkerPool:
         self._found_nothing = False
         self._next_check = clock.monotonic() + config.re_check_seconds
         self.workers = [ThreadWorker(self, number) for number in range(1, threads + 1)]
+        self.on_loop = LoopWorkers(self, async_workers, threads + 1) if async_workers else None
+        self._hurry_at = inf  # when what is performed on the loop is cancelled: it has to end
 
     # --- for the threads ---------------------------------------------------------------------
 
@@ -119,6 +127,12 @@ class WorkerPool:
         self.worked += worked  # not one that was deferred
         self._mean += (seconds - self._mean) * (0.2 if seconds < self._mean else 0.5)
         self._took[cls] = seconds
+
+    def performed_on_loop(self, number: int, worked: bool) -> None:
+        """Do the same for a job that held no thread: it says nothing of how long threads take."""
+        if self.watch is not None:
+            self.watch.performing(number, None)
+        self.worked += worked
 
     def clear_the_way(self, cls: type[Job]) -> threading.Event | None:
         """Before a job that may take long have what is finished written, within reason.
@@ -177,6 +191,8 @@ class WorkerPool:
             self._wake.set()
 
     def _follow(self, task: Change | Refused) -> None:
+        if self.on_loop is not None and runs_on_loop(type(_document_of(task))):
+            return self.on_loop.follow(task)
         self._tasks.appendleft(task)
         self._call_threads(1)
 
@@ -205,13 +221,15 @@ class WorkerPool:
         """Note as performed what is not written: one of those jobs has spoilt the process."""
         if self.watch is not None:
             unwritten = [change.document.id for change in list(self.commits.waiting)]
-            for worker, id in zip(self.workers, unwritten, strict=False):
+            for worker, id in zip(self.all_workers(), unwritten, strict=False):
                 if worker.job_id is None:
                     self.watch.performing(worker.number, id)
 
     def stop(self) -> None:
         """Claim no more; `run` returns when what is being performed has ended."""
         self._is_hurried = True
+        grace = self.config.grace_seconds
+        self._hurry_at = clock.monotonic() + max(grace / 2, grace - LAST_SECONDS)
         self.retire()
 
     def retire(self) -> None:
@@ -221,16 +239,20 @@ class WorkerPool:
 
     def interrupt(self, id: ObjectId) -> None:
         """Have a job end that is performed here, if the store says that it is not ours any more."""
-        for worker in self.workers:
+        for worker in self.all_workers():
             job = worker.job
             if job is not None and job.id == id and (error := taken_from(job)) is not None:
                 performance_of(job).ask(error)
 
     def _ask_to_stop(self) -> None:
         """Tell those that are performed, and ask, that the server stops."""
-        for worker in self.workers:
+        for worker in self.all_workers():
             if (job := worker.job) is not None:
                 performance_of(job).ask(ServerStopping())
+        if self.on_loop is not None and clock.monotonic() >= self._hurry_at:
+            cancelled = self.on_loop.cancel()
+            if self.watch is not None:
+                self.watch.set_cut_short(cancelled)
 
     def wake(self) -> None:
         """Look at once whether there is something to do."""
@@ -241,7 +263,13 @@ class WorkerPool:
         deadline = clock.monotonic() + timeout
         for worker in self.workers:
             worker.thread.join(max(0.0, deadline - clock.monotonic()))
-        return not any(worker.thread.is_alive() for worker in self.workers)
+        left = max(0.0, deadline - clock.monotonic())
+        have_ended = self.on_loop is None or self.on_loop.join(left)
+        return have_ended and not any(worker.thread.is_alive() for worker in self.workers)
+
+    def all_workers(self) -> list[PoolWorker]:
+        """Return the threads, and the places on the event loop."""
+        return [*self.workers, *(self.on_loop.workers if self.on_loop is not None else ())]
 
     def _is_done(self) -> bool:
         if not self.stopping.is_set():
@@ -252,6 +280,8 @@ class WorkerPool:
             return False
         if self._unwanted or self.commits.removed:
             return False
+        if self.on_loop is not None and not self.on_loop.is_idle:
+            return False
         with self._ready:
             return self._idle == len(self.workers) and not self.commits.waiting and not self._tasks
 
@@ -259,6 +289,8 @@ class WorkerPool:
         with self._ready:
             self._ended = True
             self._ready.notify_all()
+        if self.on_loop is not None:
+            self.on_loop.end()
         self.join(5)
 
     def _step(self) -> None:
@@ -288,13 +320,14 @@ class WorkerPool:
             return False
         if len(self.commits.waiting) > BACKLOG_LIMIT:
             return False  # they are written one by one: no faster than that
+        on_loop = self.on_loop is not None and self.on_loop.claim(LOOK_PAST_SECONDS)
         room = self._room()
         if room <= 0:
-            return False
+            return on_loop
         jobs = self.queue.claim(room, places=self._idle, patience=LOOK_PAST_SECONDS)
         if not jobs:
             self._found_nothing = True
-            return False
+            return on_loop
         self._claimed_at = clock.monotonic()
         self._add(jobs)
         return True
@@ -344,6 +377,9 @@ class WorkerPool:
             self._tasks.extend(task for task in waiting if not isinstance(task, Job))
             if stale:
                 self._mean = max(self._mean, STALE_SECONDS)
+        if self.on_loop is not None:
+            ends = self.stopping.is_set() or not self.may_claim()
+            self._unwanted += self.on_loop.release_unstarted(ends)
         if unwanted := self._unwanted[:]:
             self.queue.release(unwanted)
             for job in unwanted:
@@ -370,7 +406,7 @@ class WorkerPool:
 
     def _is_lost(self, job: Stored) -> bool:
         """Return whether nobody here knows of a claim; a thread may be about to note its own."""
-        busy = any(worker.job_id == job["_id"] for worker in self.workers)
+        busy = any(worker.job_id == job["_id"] for worker in self.all_workers())
         return not busy and self._held.get(job["_id"]) != job["claim_number"]
 
     def _rest(self, mark: Any) -> None:
@@ -379,9 +415,9 @@ class WorkerPool:
             self._call_threads(1)  # the jobs are slower than was thought: more threads help
         if self.commits.waiting or self.commits.removed:
             self._wake.wait(GATHER_SECONDS)
-        elif self._tasks or self.stopping.is_set() or self._room() <= 0:
+        elif self._has_backlog() or self.stopping.is_set() or not (queues := self._with_room()):
             self._wake.wait(0.002 if self._tasks else 0.05)
-        elif self.queue.sees_on and self.may_claim():
+        elif any(queue.sees_on for queue in queues) and self.may_claim():
             return
         elif self.end_when_idle and self._found_nothing and self._idle == len(self.workers):
             self.stop()
@@ -389,9 +425,19 @@ class WorkerPool:
             self._look_not_too_often()
             if self.watch is not None:
                 self.watch.set_turn(0.0)
-            self.queue.store.wait_for_change(mark, self._idle_seconds(), self._wake)
+            self.queue.store.wait_for_change(mark, self._idle_seconds(queues), self._wake)
         else:
             self._wake.wait(0.1)
+
+    def _has_backlog(self) -> bool:
+        return bool(self._tasks or (self.on_loop is not None and self.on_loop.has_backlog))
+
+    def _with_room(self) -> list[Queue]:
+        """Return the queues from which something could be claimed."""
+        queues = [self.queue] if self._room() > 0 else []
+        if self.on_loop is not None and self.on_loop.room:
+            queues.append(self.on_loop.queue)
+        return queues
 
     def _look_not_too_often(self) -> None:
         """Pause, if others write so much that a look for work would follow the other."""
@@ -400,18 +446,19 @@ class WorkerPool:
             self._wake.wait(too_soon)
         self._looked_at = clock.monotonic()
 
-    def _idle_seconds(self) -> float:
+    def _idle_seconds(self, queues: list[Queue]) -> float:
         """Return how long to wait at most: until a job is due, or is to be asked about again."""
         now = clock.now()
         due = self.queue.next_due(now)
-        longest = min(
-            self.config.max_poll_seconds,
-            self.queue.looks_again_in,
-            self.queue.eligible.deferred.ends_in(),
-        )
+        again = (min(q.looks_again_in, q.eligible.deferred.ends_in()) for q in queues)
+        longest = min(self.config.max_poll_seconds, *again)
         if due is None:
             return longest
         return max(0.0, min(longest, (due - now).total_seconds()))
+
+
+def _document_of(task: Change | Refused) -> Any:
+    return (task if isinstance(task, Change) else task.change).document
 
 
 def _urgency(task: Task) -> tuple[int, bytes]:

@@ -156,11 +156,16 @@ def _work_claimed_job(job: Job, worker: Worker) -> bool:
         tell_of_start(job)
         job.work(worker)
     except BaseException as error:
-        if is_lost(job, error):
-            job.logger.warning(type(error).__name__, reason=str(error))
-        else:
-            fail(job, error, worker)
+        fail_unless_lost(job, error, worker)
     return True
+
+
+def fail_unless_lost(job: Job, error: BaseException, worker: Worker) -> None:
+    """Fail a job for what came from outside of its `perform`, unless it is in other hands."""
+    if is_lost(job, error):
+        job.logger.warning(type(error).__name__, reason=str(error))
+    else:
+        fail(job, error, worker)
 
 
 def tell_of_start(job: Job) -> None:
@@ -246,7 +251,7 @@ def work_simple_job(job: Job, worker: Worker) -> None:
     """Start, perform and end a job that has one perform."""
     try:
         if not worker.inline and job.chain("start"):
-            _start_callbacks(job)
+            start_callbacks(job)
         if not job.is_running:
             return save_where_it_is(job)
         value = watched(
@@ -254,15 +259,24 @@ def work_simple_job(job: Job, worker: Worker) -> None:
         )
         finish(job, value, worker)
     except BaseException as error:
-        if is_lost(job, error):
-            raise
-        if not (
-            ends_as_asked(job, error, worker)
-            or again_after_crash(job, error, worker.commit, worker.waits)
-        ):
-            fail(job, error, worker)
+        end_with(job, error, worker)
         if worker.inline:
             raise
+
+
+def end_with(job: Job, error: BaseException, worker: Worker) -> None:
+    """Make the event that an error in the work of a job leads to.
+
+    Raises:
+        ClaimLost, NotFound: the job is in other hands, or gone.
+    """
+    if is_lost(job, error):
+        raise error
+    if not (
+        ends_as_asked(job, error, worker)
+        or again_after_crash(job, error, worker.commit, worker.waits)
+    ):
+        fail(job, error, worker)
 
 
 def watched(
@@ -279,17 +293,12 @@ def watched(
     """
     if job.timeout is None and job.stuck_after is None:
         return _in_wrappers(job, perform, part)
-    return within_limits(
-        job,
-        worker.limits,
-        worker.number,
-        lambda: _in_wrappers(job, perform, part),
-        part,
-        give_up or (lambda error: _give_up(job, error, worker)),
-    )
+    give_up = give_up or functools.partial(give_up_job, job, worker)
+    with within_limits(job, worker.limits, worker.number, part, give_up):
+        return _in_wrappers(job, perform, part)
 
 
-def _give_up(job: Job, error: BaseException, worker: Worker) -> bool:
+def give_up_job(job: Job, worker: Worker, error: BaseException) -> bool:
     """Fail a job whose thread hangs; this runs on another one."""
     fresh = still_held(job)
     if fresh is not None:
@@ -305,7 +314,7 @@ def _in_wrappers(job: Job, perform: Callable[[], Any], part: int | None) -> Any:
 
 
 @waits_for_store
-def _start_callbacks(job: Job) -> None:
+def start_callbacks(job: Job) -> None:
     """Run them; where they cannot reach the store, the job is started again later."""
     run_start_callbacks(job)
 

@@ -23,30 +23,33 @@ from bson import ObjectId
 
 # In the machine's own form, each part copied in one go: a reader in another process never sees
 # half of it.
-HEADER = struct.Struct("dQQddQ")
-BEAT, WORKED, READY, TURN, REVOKED, UNSURE = (8 * number for number in range(6))
+HEADER = struct.Struct("dQQddQQ")
+BEAT, WORKED, READY, TURN, REVOKED, UNSURE, CUT = (8 * number for number in range(7))
 SLOT = struct.Struct("=12sQ")  # a job's id, and the part of it that is in work, from 1
 ID_BYTES = 12
 DEADLINE = struct.Struct("d")
-PLACES = 1024  # for jobs that are performed and not yet written: more than a pool lets come up
+PLACES = 1024  # for jobs that are performed and not yet written, and one more a worker
 
 
 class Slots:
-    """A header, one slot for each thread, and a list, in memory or a file without a name.
+    """A header, one slot for each worker, and a list, in memory or a file without a name.
+
+    Args:
+        workers: how many there are: threads, and places on the event loop.
 
     Raises:
         OSError: there is no room for it.
     """
 
-    def __init__(self, threads: int, descriptor: int | None = None) -> None:
-        self.threads = threads
-        self._list = HEADER.size + threads * SLOT.size
-        self._deadlines = self._list + PLACES * ID_BYTES
-        size = self._deadlines + threads * DEADLINE.size
+    def __init__(self, workers: int, descriptor: int | None = None) -> None:
+        self.workers, unwritten = workers, PLACES + workers
+        self._list = HEADER.size + workers * SLOT.size
+        self._deadlines = self._list + unwritten * ID_BYTES
+        size = self._deadlines + workers * DEADLINE.size
         self.descriptor = _new(size) if descriptor is None else descriptor
         self._memory = mmap.mmap(self.descriptor, size)
-        self._free = deque(range(PLACES))
-        self._places: dict[tuple[ObjectId, int], int] = {}
+        self._free = deque(range(unwritten))
+        self._noted: dict[tuple[ObjectId, int], int] = {}
 
     def close(self) -> None:
         self._memory.close()
@@ -55,29 +58,29 @@ class Slots:
     # --- written by the process --------------------------------------------------------------
 
     def performing(self, number: int, id: Any, part: int = 0) -> None:
-        """Note what a thread, numbered from 1, performs: a job, or a part of one; or nothing."""
+        """Note what a worker, numbered from 1, performs: a job, or a part of one; or nothing."""
         binary = id.binary if isinstance(id, ObjectId) else bytes(ID_BYTES)
         SLOT.pack_into(self._memory, HEADER.size + (number - 1) * SLOT.size, binary, part)
 
     def set_deadline(self, number: int, at: float) -> None:
-        """Note until when a thread may be at its job, on the monotonic clock; 0.0: without end."""
+        """Note until when a worker may be at its job, on the monotonic clock; 0.0: without end."""
         DEADLINE.pack_into(self._memory, self._deadlines + (number - 1) * DEADLINE.size, at)
 
     def finished(self, id: ObjectId, number: int) -> None:
         """Note a claim under which a job was performed, and whose outcome is not written yet."""
-        if (id, number) in self._places:
+        if (id, number) in self._noted:
             return
         try:
             place = self._free.popleft()
         except IndexError:
             struct.pack_into("Q", self._memory, UNSURE, 1)
             return
-        self._places[id, number] = place
+        self._noted[id, number] = place
         self._set(place, id.binary)
 
     def written(self, id: ObjectId, number: int) -> None:
         """Note that the outcome of a claim is written, or belongs to somebody else."""
-        if (place := self._places.pop((id, number), None)) is not None:
+        if (place := self._noted.pop((id, number), None)) is not None:
             self._set(place, bytes(ID_BYTES))
             self._free.append(place)
 
@@ -87,6 +90,10 @@ class Slots:
 
     def set_worked(self, count: int) -> None:
         struct.pack_into("Q", self._memory, WORKED, count)
+
+    def set_cut_short(self, count: int) -> None:
+        """Note how many jobs were cancelled because the process has to end."""
+        struct.pack_into("Q", self._memory, CUT, count)
 
     def set_ready(self) -> None:
         struct.pack_into("Q", self._memory, READY, 1)
@@ -116,6 +123,10 @@ class Slots:
         return int(struct.unpack_from("Q", self._memory, WORKED)[0])
 
     @property
+    def cut_short(self) -> int:
+        return int(struct.unpack_from("Q", self._memory, CUT)[0])
+
+    @property
     def ready(self) -> bool:
         return bool(struct.unpack_from("Q", self._memory, READY)[0])
 
@@ -129,7 +140,7 @@ class Slots:
 
     def performed(self) -> list[str]:
         """Return what is, or was at its death, being performed: `job`, or `job/part`."""
-        return [name for number in range(self.threads) for name in self._performed_by(number)]
+        return [name for number in range(self.workers) for name in self._performed_by(number)]
 
     def _performed_by(self, number: int) -> list[str]:
         binary, part = SLOT.unpack_from(self._memory, HEADER.size + number * SLOT.size)
@@ -140,7 +151,7 @@ class Slots:
     def overdue(self, at: float) -> list[str]:
         """Return what should have ended before a time, and was not even asked to."""
         names = []
-        for number in range(self.threads):
+        for number in range(self.workers):
             place = self._deadlines + number * DEADLINE.size
             if 0.0 < DEADLINE.unpack_from(self._memory, place)[0] < at:
                 names += self._performed_by(number)

@@ -15,7 +15,7 @@ MOST_FRAMES = 100  # of one thread: the last, which say where it is
 
 
 class AtWork(Protocol):
-    """A worker thread, as far as is asked for here."""
+    """A worker, as far as is asked for here: a thread, or a place on the event loop."""
 
     @property
     def thread(self) -> threading.Thread: ...
@@ -27,6 +27,11 @@ class AtWork(Protocol):
     def began(self) -> float: ...
 
     @property
+    def coroutine(self) -> list[str] | None:
+        """The lines of where its coroutine is; None if it works on a thread of its own."""
+        ...
+
+    @property
     def part(self) -> tuple[Any, int, float] | None:
         """The id of the job that it has last worked on a part of, which part, and since when."""
         ...
@@ -35,15 +40,20 @@ class AtWork(Protocol):
 def stacks(workers: Iterable[AtWork] = ()) -> list[dict[str, Any]]:
     """Return for each thread its `thread`, the name, and `stack`, a list of lines.
 
-    One that performs a job has besides `job_id`, `job_class`, and `seconds`, for how long, of a
+    So for each job on the event loop, whose stack is that of its coroutine. What performs a job has
+    besides `job_id`, `job_class`, and `seconds`, for how long, of a
     batch job for how long it has been at the `slice`; those are first, the longest first of all.
     """
-    frames, by_thread = sys._current_frames(), {each.thread.ident: each for each in workers}
-    found = []
+    frames, by_thread, found = sys._current_frames(), {}, []
+    for each in workers:
+        if (lines := each.coroutine) is None:
+            by_thread[each.thread.ident] = each
+        elif at := _work_of(each):
+            found.append({"thread": each.thread.name, **at, "stack": _split(lines)})
     for thread in threading.enumerate():
         if (frame := frames.get(thread.ident or 0)) is not None:
             lines = traceback.format_list(traceback.extract_stack(frame)[-MOST_FRAMES:])
-            stack = [line.rstrip("\n") for line in lines]
+            stack = _split(lines)
             worker = by_thread.get(thread.ident)
             found.append({"thread": thread.name, **_work_of(worker), "stack": stack})
     return sorted(found, key=lambda each: -each.get("seconds", -1.0))
@@ -57,6 +67,10 @@ def work(workers: Iterable[AtWork]) -> list[dict[str, Any]]:
     found = [(each.thread.name, _work_of(each), each.job) for each in workers]
     rows = [{"thread": name, **at, **_said(job)} for name, at, job in found if at]
     return sorted(rows, key=lambda each: -each["seconds"])
+
+
+def _split(lines: Iterable[str]) -> list[str]:
+    return [line.rstrip("\n") for line in lines]
 
 
 def _work_of(worker: AtWork | None) -> dict[str, Any]:

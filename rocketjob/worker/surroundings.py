@@ -32,16 +32,16 @@ class Surroundings:
         self._directory = _directory()
         self._locale = locale.setlocale(locale.LC_ALL)
         self._lock = threading.Lock()
-        self._performing: set[int] = set()  # threads
+        self._performing: set[int] = set()  # numbers of workers
         self._changed: dict[str, str] = {}  # what was changed, and to what
 
-    def enter(self) -> int:
-        """Note that this thread begins a job; return what `leave` is to be told."""
-        self._performing.add(threading.get_ident())
+    def enter(self, worker: int) -> int:
+        """Note that a worker begins a job; return what `leave` is to be told."""
+        self._performing.add(worker)
         return _moves
 
-    def leave(self, job_class: str, moves: int) -> None:
-        """Note that this thread's job has ended; look at what it has left.
+    def leave(self, worker: int, job_class: str, moves: int) -> None:
+        """Note that a worker's job has ended; look at what it has left.
 
         Args:
             moves: what `enter` has returned.
@@ -51,7 +51,7 @@ class Surroundings:
         if not is_heard():
             put_back()
             log.warning("logging was configured while a job ran: put back", job_class=job_class)
-        self._performing.discard(threading.get_ident())
+        self._performing.discard(worker)
         stayed = moves == _moves and not self._changed
         if stayed and locale.setlocale(locale.LC_ALL) == self._locale:
             return  # as after nearly every job, and without the lock

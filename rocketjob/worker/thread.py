@@ -57,6 +57,8 @@ class Watch(Protocol):
 
     def set_worked(self, count: int) -> None: ...
 
+    def set_cut_short(self, count: int) -> None: ...
+
 
 class Pool(Protocol):
     """What a thread asks of its pool, and tells it: see `rocketjob.worker.pool`."""
@@ -86,22 +88,59 @@ class Pool(Protocol):
 
     def refuse(self, number: int, job: Job) -> None: ...
 
+    def performed_on_loop(self, number: int, worked: bool) -> None: ...
+
     def submit(self, change: Change) -> None: ...
 
+    def wake(self) -> None: ...
 
-class ThreadWorker(Worker):
-    """One thread of a pool. Its writes are made by the pool, many in one go."""
 
-    def __init__(self, pool: Pool, number: int) -> None:
-        super().__init__(pool.queue.worker_name, queue=pool.queue)
+class PoolWorker(Worker):
+    """Works on jobs of a pool. Its writes are made by the pool, many in one go."""
+
+    def __init__(self, pool: Pool, number: int, queue: Queue | None = None) -> None:
+        super().__init__(pool.queue.worker_name, queue=queue or pool.queue)
         self.pool, self.number = pool, number
         self.stopping, self.limits = pool.stopping, pool.limits
         self.isolates = True
         self._submitted = False  # whether the end of the present job is left to the pool
-        self._claim: Claim | None = None  # of the present job, by the pool or by this thread
+        self._claim: Claim | None = None  # of the present job, by the pool or by this worker
         self.job: Job | None = None  # what it works on
         self.began = 0.0  # since when, in seconds of the monotonic clock
         self.part: tuple[ObjectId, int, float] | None = None  # see `AtWork`
+
+    @property
+    def job_id(self) -> ObjectId | None:
+        job = self.job  # read once: another thread sets it
+        return None if job is None else job.id
+
+    def carry_on(self, task: Change | Refused) -> None:
+        """Do what comes after a change was written or refused, in the context of its perform."""
+        if isinstance(task, Change):
+            _in_context_of(task, after_commit, task)
+        else:
+            _in_context_of(task.change, self._fail_refused, task)
+
+    def _fail_refused(self, task: Refused) -> None:
+        self._submitted, claim = False, claim_of(task.change.document)
+        fail_refused(task.change, task.error, self)
+        if not self._submitted:
+            self.pool.released(task.change.document, claim)
+
+    def commit(self, change: Change) -> None:
+        """Leave a prepared change to the pool's next group of writes."""
+        self._submitted = True
+        change.context = contextvars.copy_context()
+        self.pool.submit(change)
+
+
+class ThreadWorker(PoolWorker):
+    """One thread of a pool."""
+
+    coroutine = None  # see `AtWork`
+
+    def __init__(self, pool: Pool, number: int) -> None:
+        super().__init__(pool, number)
         self.thread = threading.Thread(
             # In a copy of the context in which the app was imported: what it has set holds.
             target=contextvars.copy_context().run,
@@ -109,11 +148,6 @@ class ThreadWorker(Worker):
             name=f"{self.name} thread {number}",
             daemon=True,
         )
-
-    @property
-    def job_id(self) -> ObjectId | None:
-        job = self.job  # read once: its thread sets it
-        return None if job is None else job.id
 
     def run(self) -> None:
         pool = self.pool
@@ -124,10 +158,8 @@ class ThreadWorker(Worker):
             try:
                 if isinstance(task, Job):
                     self._work(task)
-                elif isinstance(task, Change):
-                    _in_context_of(task, after_commit, task)
                 else:
-                    _in_context_of(task.change, self._fail_refused, task)
+                    self.carry_on(task)
             except BaseException:
                 log.exception("a worker thread met an error that no job owns", worker=self.name)
 
@@ -141,24 +173,18 @@ class ThreadWorker(Worker):
             return
         self.began = started = clock.monotonic()
         self.job = job
-        moves = pool.surroundings.enter()
+        moves = pool.surroundings.enter(self.number)
         if begun is not None:
             begun.set()
         worked = False
         try:
             worked = work_claimed_job(job, self)
         finally:
-            pool.surroundings.leave(type(job).__name__, moves)
+            pool.surroundings.leave(self.number, type(job).__name__, moves)
             pool.performed(self.number, type(job), clock.monotonic() - started, worked)
             if not self._submitted:
                 pool.released(job, self._claim)
             self.job = None
-
-    def _fail_refused(self, task: Refused) -> None:
-        self._submitted, claim = False, claim_of(task.change.document)
-        fail_refused(task.change, task.error, self)
-        if not self._submitted:
-            self.pool.released(task.change.document, claim)
 
     def working_on(self, job: Job, part: int = 0) -> None:
         self.part = (job.id, part, clock.monotonic()) if part else None
@@ -168,12 +194,6 @@ class ThreadWorker(Worker):
     def took(self, job: Job) -> None:
         self._claim = claim_of(job)
         self.pool.hold(job)
-
-    def commit(self, change: Change) -> None:
-        """Leave a prepared change to the pool's next group of writes."""
-        self._submitted = True
-        change.context = contextvars.copy_context()
-        self.pool.submit(change)
 
 
 def _in_context_of(change: Change, call: Callable[[T], None], task: T) -> None:

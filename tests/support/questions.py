@@ -44,4 +44,4 @@ def at_work(job, seconds, thread, part=None):
     """Return a worker that has been at a job for so long, or at a part of it."""
     began = clock.monotonic() - seconds
     part = None if part is None else (job.id, part, began)
-    return SimpleNamespace(thread=thread, job=job, began=began, part=part)
+    return SimpleNamespace(thread=thread, job=job, began=began, part=part, coroutine=None)

@@ -126,8 +126,10 @@ def queue_of(sandbox, claimed_by="here.1", store=None, **options):
 def running_pool(sandbox, threads=2, store=None, end=True, **options):
     """Run a pool in a thread for the length of a block; it must come to its end afterwards."""
     may_claim, watch = options.pop("may_claim", lambda: True), options.pop("watch", None)
+    async_workers = options.pop("async_workers", 0)
     queue = queue_of(sandbox, store=store, **options)
-    pool = WorkerPool(queue, threads, sandbox.application.config, may_claim, watch)
+    config = sandbox.application.config
+    pool = WorkerPool(queue, threads, config, may_claim, watch, async_workers)
     runner = threading.Thread(target=pool.run, daemon=True)
     runner.start()
     try:

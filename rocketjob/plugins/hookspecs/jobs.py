@@ -71,9 +71,10 @@ def perform(job: Job, part: int | None) -> None:
 
     Write `@hookimpl(wrapper=True)`. What is before the `yield` runs before the callbacks of
     `perform` (of a batch: of `slice`), what is after it when they have ended, on the worker's
-    thread, also if perform is a coroutine, and in the context of the job: a context variable that
-    is set before the `yield` is seen by it. So it is for `perform_now`, and for `work_off` in
-    tests. With `@only_for` it costs the other classes nothing.
+    thread, and in the context of the job: a context variable that is set before the `yield` is seen
+    by it. So it is for `perform_now`, and for `work_off` in tests. Of a job on the event loop of a
+    server the two halves may be on different threads, never on that of the loop: keep what belongs
+    together in context variables. With `@only_for` it costs the other classes nothing.
 
     `yield` returns what perform returned, of a slice how many of its records were gone through, or
     raises its error. A wrapper changes neither: its return value is not looked at, an error that it

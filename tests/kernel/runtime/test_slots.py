@@ -69,7 +69,7 @@ def test_what_is_performed_is_started_until_its_outcome_is_written(slots):
 
 
 def test_places_are_used_again_and_if_there_are_too_few_it_says_so(slots):
-    ids = [ObjectId() for _ in range(PLACES)]
+    ids = [ObjectId() for _ in range(PLACES + 3)]
     for _ in range(3):
         for id in ids:
             slots.finished(id, 1)
