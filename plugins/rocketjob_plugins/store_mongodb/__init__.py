@@ -14,6 +14,7 @@ Imports within functions: pymongo is loaded only where a MongoDB store is used.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from rocketjob import hookimpl
@@ -21,6 +22,7 @@ from rocketjob.store import Store
 
 if TYPE_CHECKING:
     from rocketjob.base.config import Config
+    from rocketjob.server.checks import Check, Finding
     from rocketjob_plugins.store_mongodb.store import MongoStore
 
 __all__ = ["MongoStore"]
@@ -35,6 +37,20 @@ def open_store(url: str, config: Config) -> Store | None:
     from rocketjob_plugins.store_mongodb.store import MongoStore
 
     return MongoStore(url)
+
+
+@hookimpl
+def register_checks() -> list[Check]:
+    from rocketjob.server.checks import Check, Patient  # for start-up time
+
+    def look(patient: Patient) -> Iterable[Finding]:
+        if not patient.application.config.url.startswith(SCHEMES):
+            return ()
+        from rocketjob_plugins.store_mongodb import checks
+
+        return checks.look(patient)
+
+    return [Check("store", look)]
 
 
 def __getattr__(name: str) -> object:

@@ -1,4 +1,4 @@
-"""What a deployment of MongoDB can do: asked of it, or tried, when a store connects.
+"""What a deployment of MongoDB is, and how it is used: by what it says, and by what was tried.
 
 Imports within functions: pymongo is loaded only where a MongoDB store is used.
 """
@@ -6,13 +6,18 @@ Imports within functions: pymongo is loaded only where a MongoDB store is used.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
+from rocketjob.base.clock import to_utc
 from rocketjob.base.errors import StoreError
-from rocketjob.base.log import Logger
-from rocketjob_plugins.store_mongodb import failures, tailable
+from rocketjob_plugins.store_mongodb import failures, judgement, trials
 
-log = Logger("rocketjob.store")
+if TYPE_CHECKING:
+    import pendulum
+
+SHARDED = "isdbgrid"  # what `hello` of a router says
+NO_SUCH_COMMAND = frozenset({59, 115})
 
 
 class Deployment:
@@ -21,12 +26,16 @@ class Deployment:
     Args:
         database: returns pymongo's database, of the client that the store has by then.
         url: for messages.
-        probed: a collection in which nothing but looks are made.
+        connect: returns a client for trials.
     """
 
-    def __init__(self, database: Callable[[], Any], url: str, probed: str) -> None:
-        self._database, self.url, self.probed = database, url, probed
-        self.facts: dict[str, Any] = self.client.admin.command("hello")
+    def __init__(self, database: Callable[[], Any], url: str, connect: Callable[[], Any]) -> None:
+        self._database, self.url, self._connect = database, url, connect
+        info = _build_info(self.client)
+        self.server = judgement.server_name(info)
+        self.facts = _facts(self.client)
+        hosts = ",".join(self.facts.get("hosts", ()))
+        self.build = f"{self.server} {info.get('gitVersion', '')} {self.describe()} {hosts}"
 
     @property
     def database(self) -> Any:
@@ -38,7 +47,7 @@ class Deployment:
 
     def describe(self) -> str:
         """Say what it is, such as `standalone`."""
-        if self.facts.get("msg") == "isdbgrid":
+        if self.facts.get("msg") == SHARDED:
             return "sharded cluster"
         name = self.facts.get("setName")
         return f"replica set {name}" if name else "standalone"
@@ -55,6 +64,30 @@ class Deployment:
             return {}
         return status
 
+    def judge(self) -> None:
+        """Find out what the server does: as it is remembered, or by trying.
+
+        Raises:
+            StoreError: no job can be trusted to it.
+        """
+        self.judgement = judgement.judged(
+            self.database, self.server, self.build, self._connect, self.url
+        )
+
+    def try_again(self) -> judgement.Judgement:
+        """Try what the server does now; what is remembered and used stays as it is."""
+        return judgement.tried(self._connect, self.database.name, self.server)
+
+    def time(self) -> pendulum.DateTime | None:
+        """Return the server's time, if it tells."""
+        from pymongo.errors import OperationFailure
+
+        try:
+            told = self.client.admin.command("hello").get("localTime")
+        except OperationFailure:  # not every relative of MongoDB has it
+            return None
+        return to_utc(told) if isinstance(told, datetime) else None
+
     def find_wake_up(self, wanted: str | None) -> str:
         """Return the best way to wake idle workers, or the one that is wanted.
 
@@ -62,58 +95,60 @@ class Deployment:
         wait for its word.
         """
         replicated = self.is_replicated or wanted == "changeStreams"
-        if wanted in ("changeStreams", None) and replicated and self.can_watch():
+        watches = replicated and self.judgement.has(trials.CHANGE_STREAMS)
+        if wanted in ("changeStreams", None) and watches:
             return "changeStreams"
-        if wanted in ("tailable", None) and self.can_tail():
+        if wanted in ("tailable", None) and self.judgement.has(trials.TAILABLE):
             return "tailable"
         if wanted in ("polling", None):
             return "polling"
-        raise StoreError(
-            f"{self.url} lacks what rocketjobWakeUp={wanted} needs. Leave the option out, and "
-            "the best way that it has is used"
+        ability = trials.TAILABLE if wanted == "tailable" else trials.CHANGE_STREAMS
+        raise self._lacks(f"rocketjobWakeUp={wanted}", ability)
+
+    def find_transactions(self, wanted: bool | None) -> bool:
+        """Return whether to use transactions; only those that were tried are trusted."""
+        can = self.judgement.has(trials.TRANSACTIONS)
+        if wanted and not can:
+            raise self._lacks("rocketjobTransactions=true", trials.TRANSACTIONS)
+        return self.is_replicated and can if wanted is None else wanted
+
+    def _lacks(self, option: str, ability: str) -> StoreError:
+        return StoreError(
+            f"{self.url} ({self.server}) lacks what {option} needs: "
+            f"{self.judgement.lacks[ability]}. Leave the option out, and the best way that it has "
+            "is used"
         )
 
     @property
     def is_replicated(self) -> bool:
         """Whether it is a replica set or a sharded cluster."""
-        return "setName" in self.facts or self.facts.get("msg") == "isdbgrid"
+        return "setName" in self.facts or self.facts.get("msg") == SHARDED
 
-    def can_commit(self) -> bool:
-        """Try a transaction that reads: some relatives of MongoDB claim a set and have none."""
 
-        def read(session: Any) -> None:
-            self.database[self.probed].find_one({"_id": None}, session=session)
+def _build_info(client: Any) -> dict[str, Any]:
+    from pymongo.errors import OperationFailure
 
-        return self._works("transactions", lambda: self._run(read))
+    try:
+        info: dict[str, Any] = client.admin.command("buildInfo")
+    except OperationFailure as error:
+        if NO_SUCH_COMMAND.isdisjoint(failures.codes(error)):
+            raise
+        return {}
+    return info
 
-    def _run(self, step: Callable[[Any], None]) -> None:
-        with self.client.start_session() as session, session.start_transaction():
-            step(session)
 
-    def can_watch(self) -> bool:
-        def look() -> None:
-            with self.database.watch(max_await_time_ms=1) as stream:
-                stream.try_next()
-
-        return self._works("change streams", look)
-
-    def can_tail(self) -> bool:
-        tails = False
-
-        def look() -> None:
-            nonlocal tails
-            tails = tailable.can_tail(self.database)
-
-        return self._works("capped collections", look) and tails
-
-    def _works(self, what: str, step: Callable[[], None]) -> bool:
-        from pymongo.errors import PyMongoError
-
-        try:
-            step()
-        except PyMongoError as error:
-            if failures.is_transient(error):
-                raise  # that says nothing of what the deployment can do
-            log.info(f"the deployment has no {what}", error=failures.reason(error))
-            return False
-        return True
+def _facts(client: Any) -> dict[str, Any]:
+    """Return what the driver has learnt by `hello`, or `isMaster` of those that know no other."""
+    seen = client.topology_description.server_descriptions().values()
+    best = max(seen, key=lambda each: each.is_writable)
+    if best.server_type_name in ("LoadBalancer", "Unknown"):  # not asked, or lost just now
+        hello: dict[str, Any] = client.admin.command("hello")
+        return hello
+    facts: dict[str, Any] = {"isWritablePrimary": best.is_writable}
+    facts["maxWireVersion"] = best.max_wire_version
+    if best.server_type_name == "Mongos":
+        return {**facts, "msg": SHARDED}
+    if best.replica_set_name:
+        facts["setName"] = best.replica_set_name
+    facts["hosts"] = sorted(f"{host}:{port}" for host, port in best.all_hosts or {best.address})
+    return facts

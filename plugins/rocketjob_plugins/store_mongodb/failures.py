@@ -72,9 +72,16 @@ def _advice(text: str) -> str:
     if "name or service not known" in lower or "nodename" in lower or "getaddrinfo" in lower:
         return "No such host is known: check its name in the URL"
     if "no replica set members" in lower or "primary" in lower:
-        return "Check replicaSet in the URL, and whether the set has a primary (rs.status())"
-    if "ssl" in lower or "tls" in lower or "certificate" in lower:
-        return "Check tls=true and tlsCAFile in the URL"
+        return (
+            "Check replicaSet in the URL, which a standalone server has not, and whether the set "
+            "has a primary (rs.status())"
+        )
+    if "certificate" in lower:
+        return "Check tlsCAFile and tlsCertificateKeyFile in the URL, and the host's name"
+    if "ssl" in lower or "tls" in lower:
+        return "Check whether the server uses TLS: if it does not, leave tls=true out of the URL"
+    if "no servers found yet" in lower:
+        return "Check the host and port, and that tls in the URL is as the server has it"
     return "Check the host and port, that the server runs, firewalls, and tls=true if it wants TLS"
 
 
@@ -109,6 +116,21 @@ def missing_rights(status: Mapping[str, Any], database: str) -> set[str]:
     if not info.get("authenticatedUsers") or not info.get("authenticatedUserPrivileges"):
         return set()
     return set(NEEDED - _allowed(info["authenticatedUserPrivileges"], database))
+
+
+def rights_problem(status: Mapping[str, Any], database: str) -> str:
+    """Return what a user lacks in words, or nothing."""
+    missing = missing_rights(status, database)
+    if not missing:
+        return ""
+    privileges = status["authInfo"]["authenticatedUserPrivileges"]
+    resources = [each["resource"] for each in privileges if "resource" in each]
+    named = {each.get("collection") for each in resources if each.get("db") == database}
+    alone = sorted(name for name in named if name and not name.startswith("system."))
+    problem = f"it lacks {', '.join(sorted(missing))} on the database {database}"
+    if alone:
+        problem += f"; rights for {', '.join(alone[:5])} alone are not enough, since more are made"
+    return problem
 
 
 def leaves_rights_open(status: Mapping[str, Any]) -> bool:

@@ -29,6 +29,7 @@ DEFAULTS = {
 OWN = {"rocketjobtransactions": "transactions", "rocketjobwakeup": "wake_up"}
 WAKE_UPS = ("changeStreams", "tailable", "polling")  # from the best to what always works
 EXAMPLE = "It is such as mongodb://user:password@host:27017/database?replicaSet=rs0"
+_PATH = re.compile(r"mongodb(?:\+srv)?://[^/]*/([^/@]*)")
 _PASSWORD = re.compile(r"(://[^:/@?]*):[^/?]*@")
 # Of a URL that is not quite one: rather too much than a part of a password.
 _LIKE_A_PASSWORD = re.compile(r"(?i)(mongodb(?:\+srv)?:/*[^:/@?\s]*):(?!\*\*\*@)\S*@")
@@ -54,6 +55,11 @@ def parse(url: str) -> Location:
         ConfigurationError: one has a value that it cannot have.
     """
     base, _, query = url.partition("?")
+    if (path := _PATH.fullmatch(base)) and "." in path[1]:  # pymongo would take it for a collection
+        raise ConfigurationError(
+            f"{hide_password(url)} is not a URL for MongoDB: the database {path[1]} has a dot in "
+            f"its name, which none can have. {EXAMPLE}"
+        )
     kept, options = [], dict[str, str]()
     for option in query.split("&") if query else ():
         name, _, value = option.partition("=")
@@ -80,11 +86,12 @@ def _choice(name: str, given: str | None, choices: Mapping[str, T]) -> T | None:
     raise ConfigurationError(f"{name} in the store's URL is {known} or auto, not {given!r}")
 
 
-def make_client(url: str, listeners: Sequence[Any] = ()) -> Any:
+def make_client(url: str, listeners: Sequence[Any] = (), **instead: Any) -> Any:
     """Return pymongo's client of a URL; it connects when it is first used.
 
     Args:
         listeners: told of every command, as pymongo has it.
+        instead: options that overrule those of the URL.
 
     Raises:
         ConfigurationError: the URL is wrong, or has an option that pymongo does not know.
@@ -103,12 +110,12 @@ def make_client(url: str, listeners: Sequence[Any] = ()) -> Any:
                 tz_aware=True,
                 uuidRepresentation="standard",
                 event_listeners=listeners,
-                **options,
+                **(options | instead),
             )
         if not client.write_concern.acknowledged:
             client.close()
             raise ValueError("w=0 would not tell whether anything was stored: use w=majority")
-    except (PyMongoError, UserWarning, ValueError) as error:
+    except (PyMongoError, UserWarning, ValueError, OSError) as error:
         # What pymongo says of a password that is not quoted has pieces of it.
         problem = hide_password(str(error))
         unclear = "@" in url and not _PASSWORD.search(url) and "scheme" not in problem

@@ -31,7 +31,14 @@ from rocketjob.store import (
 from rocketjob.store.lease import NOT_NEEDED, lease
 from rocketjob.store.outbox import Outbox
 from rocketjob.store.transacted import commit_in_transaction
-from rocketjob_plugins.store_mongodb import failures, location, tailable, transactions
+from rocketjob_plugins.store_mongodb import (
+    failures,
+    judgement,
+    location,
+    tailable,
+    transactions,
+    trials,
+)
 from rocketjob_plugins.store_mongodb.changes import Changes, Polling
 from rocketjob_plugins.store_mongodb.deployment import Deployment
 
@@ -70,13 +77,14 @@ class MongoStore:
     ) -> None:
         parsed = location.parse(url)
         self._full_url = parsed.url
-        self._transactions = parsed.transactions if transactions is None else transactions
+        self.supports_transactions = False  # whether they are used
         self.wake_up = "polling"  # until it is known what there is
         self._outbox = Outbox(self)
         self._client: Any = None
         self._abandoned: list[Any] = []  # a parent's clients: they must not even be finalised
         self._renew()
-        self._use(self._connect(wake_up or parsed.wake_up))
+        transactions = parsed.transactions if transactions is None else transactions
+        self._use(self._connect(wake_up or parsed.wake_up, transactions))
         _stores.add(self)
 
     def _renew(self) -> None:
@@ -111,8 +119,8 @@ class MongoStore:
         database = self.client.get_default_database(location.DEFAULT_DATABASE)
         return database.with_options(read_preference=ReadPreference.PRIMARY)
 
-    def _connect(self, wake_up: str | None) -> str:
-        """Reach the server once, so that an error is raised at the start.
+    def _connect(self, wake_up: str | None, transactions: bool | None) -> str:
+        """Reach the server once, so that an error is raised at the start, and judge it.
 
         Returns:
             how idle workers are woken.
@@ -121,42 +129,37 @@ class MongoStore:
 
         name = self.database.name
         try:
-            deployment = Deployment(lambda: self.database, self.url, PROBED)
+            deployment = Deployment(lambda: self.database, self.url, self._connect_for_trials)
             failures.check_hello(self.url, deployment.facts)
-            self.database.list_collection_names()
             status = deployment.status()
-            missing = failures.missing_rights(status, name)
+            if problem := failures.rights_problem(status, name):
+                raise failures.no_rights(self.url, name, problem)
             if failures.leaves_rights_open(status):
                 self.database[PROBED].delete_one({"_id": None})  # refused, or finds nothing
-            best = deployment.find_wake_up(wake_up) if not missing else "polling"
+            deployment.judge()
+            best = deployment.find_wake_up(wake_up)
+            self.supports_transactions = deployment.find_transactions(transactions)
         except PyMongoError as error:
             self.close()
             raise failures.refused(self.url, name, error) from None
         except StoreError:
             self.close()
             raise
-        if missing:
-            self.close()
-            problem = f"it lacks {', '.join(sorted(missing))} on the database {name}"
-            raise failures.no_rights(self.url, name, problem)
-        self._deployment = deployment
+        self.deployment = deployment
         return best
+
+    def _connect_for_trials(self) -> Any:
+        size = trials.CONNECTIONS + 1
+        return location.make_client(self._full_url, maxPoolSize=size, waitQueueTimeoutMS=10_000)
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the deployment can do: it is asked, and tried, when this is first needed."""
+        """What the deployment can do."""
         return Capabilities(
             several_processes=True,
             transactions=self.supports_transactions,
             wake_up=self.wake_up != "polling",
         )
-
-    @property
-    def supports_transactions(self) -> bool:
-        """Whether transactions are used."""
-        if self._transactions is None:
-            self._transactions = self._deployment.is_replicated and self._deployment.can_commit()
-        return self._transactions
 
     def _use(self, wake_up: str) -> None:
         """Wake others, and be woken, in this way from now on."""
@@ -191,7 +194,7 @@ class MongoStore:
 
     def collection_names(self) -> list[str]:
         names = self.database.list_collection_names()
-        internal = ("system.", tailable.COLLECTION)
+        internal = ("system.", tailable.COLLECTION, judgement.COLLECTION, trials.PREFIX)
         return sorted(name for name in names if not name.startswith(internal))
 
     @contextlib.contextmanager
@@ -371,7 +374,7 @@ class MongoStore:
             "store": "MongoDB",
             "server_version": info.get("version"),
             "database": self.database.name,
-            "deployment": self._deployment.describe(),
+            "deployment": self.deployment.describe(),
             "transactions": self.supports_transactions,
             "wake-up": WAKE_UP_NAMES.get(self.wake_up, self.wake_up),
             "write concern": self.client.write_concern.document.get("w", "default"),

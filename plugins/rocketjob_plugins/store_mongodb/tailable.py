@@ -24,6 +24,7 @@ from pymongo.monitoring import CommandListener
 
 from rocketjob.base import clock
 from rocketjob.base.backoff import Backoff
+from rocketjob.base.errors import StoreError
 from rocketjob_plugins.store_mongodb.changes import AWAIT_MS, BACK_OFF, Changes, log
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Tailable(Changes):
     def __init__(self, database: Callable[[], Any]) -> None:
         super().__init__(database)
         self._news = threading.Event()
+        self._is_made = False
         self._teller: threading.Thread | None = None
 
     # --- reading -----------------------------------------------------------------------------
@@ -95,6 +97,9 @@ class Tailable(Changes):
         """Insert a document if there is news; the primary alone is asked: it is what is read."""
         if self._news.is_set():
             self._news.clear()  # first: what is written from here on is told again
+            if not self._is_made:
+                make_capped(self.database())
+                self._is_made = True
             told = self.database()[COLLECTION].with_options(write_concern=WriteConcern(1))
             told.insert_one({"at": clock.now()})
 
@@ -161,17 +166,25 @@ def has_written(command: str, reply: Any) -> bool:
     return command == "commitTransaction"
 
 
-def make_capped(database: Any) -> None:
+def make_capped(database: Any, name: str = COLLECTION) -> None:
     """Make the capped collection if it is missing, and never leave it empty.
 
     A cursor on an empty one ends at once. One that is not capped was made by an insert after it
     had been dropped.
+
+    Raises:
+        StoreError: there is one of this name that is something else's.
     """
-    collection = database[COLLECTION]
+    collection = database[name]
     if not collection.options().get("capped"):
+        if collection.find_one({"at": {"$exists": False}}) is not None:
+            raise StoreError(
+                f"{database.name} has a collection {name} of something else, and RocketJob needs "
+                "that name: name a database of its own in the URL"
+            )
         collection.drop()
         try:
-            database.create_collection(COLLECTION, capped=True, size=BYTES)
+            database.create_collection(name, capped=True, size=BYTES)
         except CollectionInvalid:
             pass  # another process was first
         except OperationFailure as error:
@@ -181,10 +194,10 @@ def make_capped(database: Any) -> None:
         collection.insert_one({"at": clock.now()})
 
 
-def can_tail(database: Any) -> bool:
-    """Return whether a tailable cursor stays open behind the last document."""
-    make_capped(database)
-    tail = database[COLLECTION].find({}, cursor_type=CursorType.TAILABLE_AWAIT)
+def can_tail(database: Any, name: str) -> bool:
+    """Return whether a tailable cursor stays open behind the last document of a new collection."""
+    make_capped(database, name)
+    tail = database[name].find({}, cursor_type=CursorType.TAILABLE_AWAIT)
     with tail.max_await_time_ms(1) as cursor:
         for _ in range(BYTES):
             if next(cursor, None) is None:

@@ -5,7 +5,7 @@ import threading
 
 import pymongo
 import pytest
-from pymongo.errors import AutoReconnect, OperationFailure
+from pymongo.errors import AutoReconnect, OperationFailure, ServerSelectionTimeoutError
 
 from rocketjob import Job
 from rocketjob.base.errors import ConfigurationError, StoreError, StoreUnavailable
@@ -14,7 +14,7 @@ from rocketjob.testing import sandbox
 from rocketjob_plugins.batch import Batch, Statistics
 from rocketjob_plugins.batch.outcome import rejects
 from rocketjob_plugins.cron import Cron
-from rocketjob_plugins.store_mongodb import MongoStore, failures, location
+from rocketjob_plugins.store_mongodb import MongoStore, failures, judgement, location
 from support.mongo import MongoServer, database_url, free_port, needs_a_server
 
 SECRET = "s3cr3t"
@@ -84,6 +84,8 @@ def test_an_unknown_host_is_named():
         f"mongodb://me:{SECRET}@host/jobs?maxPoolSizes=3",
         f"mongodb://me:{SECRET}@host/jobs?tls=perhaps",
         f"mongodb://me:{SECRET}@host/jobs?w=0",
+        f"mongodb://me:{SECRET}@host/jobs.nightly",
+        f"mongodb://me:{SECRET}@host/jobs?tls=true&tlsCAFile=/nowhere/ca.pem",
         f"mongodb://me:{SECRET}@host/jobs?rocketjobTransactions=maybe",
     ],
 )
@@ -131,6 +133,37 @@ def test_wrong_credentials_and_missing_rights_are_refused_by_a_server(tmp_path):
         server.stop()
 
 
+TIMED_OUT = "_ssl.c:989: The handshake operation timed out"
+SELF_SIGNED = "[SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed certificate"
+
+
+@pytest.mark.parametrize(
+    ("said", "advice"),
+    [
+        (f"SSL handshake failed: host:27017: {TIMED_OUT}", "leave tls=true out of the URL"),
+        ("host:27017: [SSL: WRONG_VERSION_NUMBER] wrong version number", "leave tls=true out"),
+        (f"host:27017: {SELF_SIGNED}", "Check tlsCAFile"),
+        ("host:27017: [Errno 104] Connection reset by peer", "tls=true if it wants TLS"),
+        ("No servers found yet", "tls in the URL is as the server has it"),
+        ('No replica set members available for replica set name "rs0"', "which a standalone"),
+        ("No replica set members match selector Primary()", "whether the set has a primary"),
+    ],
+)
+def test_what_keeps_a_server_out_of_reach_is_explained(said, advice):
+    error = failures.refused("mongodb://host", "jobs", ServerSelectionTimeoutError(said))
+    assert isinstance(error, StoreUnavailable)
+    assert said in str(error) and advice in str(error)
+
+
+def test_a_server_that_became_read_only_is_refused(mongo_url, monkeypatch):
+    def insert_many(*_, **__):
+        raise OperationFailure("Cannot perform writes in read-only mode", 20)
+
+    monkeypatch.setattr(judgement, "_accepted", {})
+    monkeypatch.setattr("pymongo.collection.Collection.insert_many", insert_many)
+    assert "it says: Cannot perform writes in read-only mode" in refusal(mongo_url)
+
+
 def test_an_old_server_is_refused():
     with pytest.raises(StoreError, match=r"MongoDB 4\.4 or later"):
         failures.check_hello("mongodb://host", {"maxWireVersion": 8, "isWritablePrimary": True})
@@ -156,6 +189,21 @@ def test_rights_that_are_missing_are_found():
     assert failures.missing_rights(status("jobs", ["find"]), "jobs") == set(every) - {"find"}
     assert failures.missing_rights(status("other", every), "jobs") == set(every)
     assert failures.missing_rights({"authInfo": {"authenticatedUsers": []}}, "jobs") == set()
+
+
+def test_rights_for_single_collections_are_not_enough():
+    def status(*collections):
+        resources = [{"db": "jobs", "collection": name} for name in collections]
+        privileges = [{"resource": each, "actions": ["find", "insert"]} for each in resources]
+        users = [{"user": "me", "db": "admin"}]
+        return {
+            "authInfo": {"authenticatedUsers": users, "authenticatedUserPrivileges": privileges}
+        }
+
+    said = failures.rights_problem(status("rocket_job.jobs", "system.js"), "jobs")
+    assert "it lacks createIndex, find, insert, remove, update on the database jobs" in said
+    assert "; rights for rocket_job.jobs alone are not enough" in said
+    assert "alone" not in failures.rights_problem(status("system.js"), "jobs")
 
 
 @pytest.mark.parametrize(

@@ -8,13 +8,13 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from pymongo.errors import OperationFailure
 
 from rocketjob.base.errors import StoreError
 from rocketjob.base.interrupt import Interrupt
 from rocketjob.testing.store_contract.quiet import settled, wakes
 from rocketjob_plugins.store_mongodb import MongoStore, changes, tailable
 from rocketjob_plugins.store_mongodb.deployment import Deployment
+from rocketjob_plugins.store_mongodb.judgement import Judgement
 from support.mongo import MongoServer, database_url, needs_a_server
 from support.runtime import eventually
 
@@ -142,24 +142,21 @@ def test_the_collection_is_nobody_elses_business(two):
 
 
 def test_the_best_that_there_is_is_found(mongo_url, monkeypatch):
-    def found():
+    def found(**lacks):
+        reasons = {name.replace("_", " "): reason for name, reason in lacks.items()}
+        judged = Judgement("a server", reasons)
+        monkeypatch.setattr(Deployment, "judge", lambda self: setattr(self, "judgement", judged))
         store = MongoStore(mongo_url)
         store.close()
         return store.wake_up
 
-    def refuses(database):
-        raise OperationFailure("capped collections are not supported", 115)
-
     assert found() == "changeStreams"
-    monkeypatch.setattr(Deployment, "can_watch", lambda self: False)
-    assert found() == "tailable"
-    with monkeypatch.context() as patch:
-        patch.setattr(tailable, "can_tail", lambda database: False)
-        assert found() == "polling"
-    monkeypatch.setattr(tailable, "can_tail", refuses)
-    assert found() == "polling"
-    for wanted in ("changeStreams", "tailable"):
-        with pytest.raises(StoreError, match=f"lacks what rocketjobWakeUp={wanted} needs"):
+    assert found(change_streams="none here") == "tailable"
+    assert found(change_streams="none here", tailable_cursors="none there") == "polling"
+    for wanted, reason in (("changeStreams", "none here"), ("tailable", "none there")):
+        with pytest.raises(
+            StoreError, match=f"lacks what rocketjobWakeUp={wanted} needs: {reason}"
+        ):
             MongoStore(f"{mongo_url}?rocketjobWakeUp={wanted}")
 
 
@@ -172,6 +169,7 @@ def test_a_standalone_server_has_a_capped_collection_and_no_transactions():
         assert waiting.check()["wake-up"] == "tailable cursor"
         assert waiting.check()["deployment"] == "standalone"
         assert not waiting.supports_transactions
+        assert set(waiting.deployment.judgement.lacks) == {"change streams"}
         with waiting.transaction() as session:
             assert session is None
         waiting.wait_for_change(waiting.change_mark(), 0)
