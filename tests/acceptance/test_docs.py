@@ -27,7 +27,10 @@ PAGES = sorted(
     for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.rglob("*.md"))
     if "_build" not in path.parts
 )
-RUN_ELSEWHERE = {"docs/plugins/cron-expressions.md"}  # by tests/plugins/cron/test_page.py
+RUN_ELSEWHERE = {
+    "docs/plugins/cron-expressions.md",  # by tests/plugins/cron/test_page.py
+    "docs/tutorial/index.md",  # by test_tutorial.py
+}
 # They show `connect`, which a sandbox refuses; they write to the test's folder.
 WITHOUT_SANDBOX = {"docs/configuration.md", "docs/stores/index.md", "docs/stores/sqlite.md"}
 # What stands between the operators of a line of shell; those within quotes are none.
@@ -178,9 +181,16 @@ def test_the_commands_of_a_page_exist(page):
 
 
 def command_lines(code):
-    """List the lines that are typed: where a block has prompts, the others are what was printed."""
+    """List the lines that are typed: where a block has prompts, the others are what was printed.
+
+    One that is shown with its error is wrong on purpose: test_tutorial.py types these.
+    """
     lines = code.replace("\\\n", " ").splitlines()
-    return [line for line in lines if line.startswith("$ ")] or lines
+    below = [*lines[1:], ""]
+    right = [a for a, b in zip(lines, below, strict=True) if not b.startswith("error: ")]
+    return [line for line in right if line.startswith("$ ")] or (
+        [] if any(line.startswith("$ ") for line in lines) else lines
+    )
 
 
 def commands(text):
