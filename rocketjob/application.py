@@ -387,6 +387,11 @@ def configure(**settings: Any) -> Config:
         return reload(**settings)
 
 
+def set_in_code() -> dict[str, Any]:
+    """Return the settings of `configure` and `connect`, and of options: they win over files."""
+    return dict(_overrides)
+
+
 def reload(**settings: Any) -> Config:
     """Read files and environment again; settings given here win, now and from here on.
 

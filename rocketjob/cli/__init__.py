@@ -9,6 +9,8 @@ Imports within functions: a command loads no more than it needs, so that it star
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rocketjob.cli.command import Command, Group, command, json_option
 from rocketjob.cli.errors import Failure
 from rocketjob.cli.options import setting_option
@@ -28,8 +30,13 @@ __all__ = [
 ]
 
 
-def main() -> None:
-    """Run the command line of this process."""
+def main(args: Sequence[str] | None = None, program: str | None = None) -> None:
+    """Run a command line, and end the process with its exit code.
+
+    Args:
+        args: the command and its arguments; None: those of this process.
+        program: what is typed before them, as help shows it; None: `rocketjob`.
+    """
     import contextlib
     import gc
     import sys
@@ -43,7 +50,7 @@ def main() -> None:
         with contextlib.suppress(AttributeError, ValueError):  # it may have been replaced
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
-        make_cli().main()
+        make_cli().main(args, program)
     finally:
         application.close()
         gc.freeze()  # what is left is given back anyway: to look through it takes 0.1 s

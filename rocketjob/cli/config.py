@@ -34,11 +34,12 @@ def config(ctx: click.Context, as_json: bool) -> None:
 
     Keys and passwords in URLs are hidden.
     """
-    given = session_of(ctx).given
+    options = session_of(ctx).given
+    given = {**application.set_in_code(), **options}
     _ = application.current().plugins  # whose problems every command names
     values, origins = settings.load(given).as_dict(), settings.origins(given)
     rows = [
-        (name, shown(setting, values[name]), _origin(name, origins[name]))
+        (name, shown(setting, values[name]), _origin(name, origins[name], name in options))
         for name, setting in settings.known(values["disabled_plugins"]).items()
     ]
     if as_json:
@@ -58,9 +59,9 @@ def shown(setting: Setting[Any], value: Any) -> Any:
     return without_secrets(value)
 
 
-def _origin(name: str, origin: str) -> str:
+def _origin(name: str, origin: str, is_option: bool) -> str:
     if origin == sources.ENVIRONMENT:
         return sources.variable(name)
     if origin == sources.OPTIONS:
-        return "command line"
+        return "command line" if is_option else "configure()"
     return os.path.relpath(origin) if os.path.isabs(origin) else origin

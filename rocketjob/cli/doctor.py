@@ -43,7 +43,8 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
     session_of(ctx).names_plugins = True
     ask_for_commands(ctx)
     findings = []
-    for finding in examine(Patient(application.current(), session_of(ctx).given)):
+    given = {**application.set_in_code(), **session_of(ctx).given}
+    for finding in examine(Patient(application.current(), given)):
         findings.append(finding)
         print_json(attrs.asdict(finding)) if as_json else _show(finding)
     if not as_json:

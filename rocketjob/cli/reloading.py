@@ -108,13 +108,12 @@ class Reloader:
     """The server of a command line, ended and started again as its sources change.
 
     Args:
-        arguments: of the command `rocketjob`, as they were given.
+        command: what starts the server, such as that of this process.
         folders: where the sources are.
     """
 
-    def __init__(self, arguments: Sequence[str], folders: Sequence[str]) -> None:
-        self.command = [sys.executable, "-m", "rocketjob.cli", *arguments]
-        self.folders = folders
+    def __init__(self, command: Sequence[str], folders: Sequence[str]) -> None:
+        self.command, self.folders = command, folders
         self._server: subprocess.Popen[bytes] | None = None
         self._is_stopping = False
         self._code = 0

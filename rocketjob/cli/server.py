@@ -120,7 +120,7 @@ def _reloaded(until_eof: bool) -> int:
     app = application.current().config.app
     if not app:
         raise click.UsageError("--reload watches the modules of the app: name them with --app")
-    reloader = Reloader(sys.argv[1:], folders_of(app))
+    reloader = Reloader([sys.executable, *sys.orig_argv[1:]], folders_of(app))
     if until_eof:
         threading.Thread(target=_stop_at_eof, args=(reloader,), daemon=True).start()
     return reloader.run()

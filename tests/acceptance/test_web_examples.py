@@ -33,8 +33,12 @@ class Shop:
             EXAMPLES / name, folder / name, ignore=shutil.ignore_patterns("__pycache__", "*.db")
         )
         said = re.findall(r"^\$ (.*)", (self.folder / "README.md").read_text(), re.M)
-        assert said[0] == "pip install -r requirements.txt" and said[-1] == "rocketjob server"
+        assert said[0] == "pip install -r requirements.txt" and said[-1].endswith(
+            "rocketjob server"
+        )
         *self.set_up, self.serve = said[1:-1]
+        program, *words = shlex.split(said[-1])
+        self.perform = [str(Path(sys.executable).with_name(program)), *words]
 
     def command(self, line):
         """Return the words of a command, and the environment that it is run in."""
@@ -71,7 +75,7 @@ class Shop:
                 words, cwd=self.folder, env=environment, stdout=output, stderr=output
             )
         try:
-            with server(self.folder, "--processes", "1", "--until-eof"):
+            with server(self.folder, "--processes", "1", "--until-eof", program=self.perform):
                 address = eventually(lambda: address_in(log, web))
                 with httpx2.Client(base_url=address, timeout=PATIENCE) as client:
                     yield Browser(client)

@@ -9,6 +9,8 @@ from pathlib import Path
 
 TIMEOUT = 20  # seconds; far more than anything takes, since the machines are shared
 
+COMMAND = (sys.executable, "-m", "rocketjob.cli", "server")
+
 
 def eventually(check, timeout=TIMEOUT, what=None):
     """Return the first true value of `check()`, or fail."""
@@ -30,14 +32,18 @@ def ended_process():
 
 
 class ServerProcess:
-    """A running `rocketjob server`, and what it has printed."""
+    """A running `rocketjob server`, and what it has printed.
 
-    def __init__(self, folder, *args, env=None):
+    Args:
+        program: what starts it, instead of that command.
+    """
+
+    def __init__(self, folder, *args, env=None, program=COMMAND):
         kept = {k: v for k, v in os.environ.items() if not k.startswith("ROCKETJOB_")}
         self.log = Path(folder, "server.log")
         with self.log.open("ab") as log:
             self.popen = subprocess.Popen(
-                [sys.executable, "-m", "rocketjob.cli", "server", *map(str, args)],
+                [*program, *map(str, args)],
                 cwd=folder,
                 env={**kept, **(env or {})},
                 stdin=subprocess.PIPE,
@@ -72,9 +78,9 @@ class ServerProcess:
 
 
 @contextlib.contextmanager
-def server(folder, *args, env=None):
+def server(folder, *args, env=None, program=COMMAND):
     """Run a server in a folder for the length of a block."""
-    process = ServerProcess(folder, *args, env=env)
+    process = ServerProcess(folder, *args, env=env, program=program)
     try:
         yield process
     finally:

@@ -1,4 +1,5 @@
 from django.conf import settings
+from django.contrib import admin
 from django.contrib.auth import views as auth
 from django.urls import include, path
 
@@ -26,5 +27,6 @@ urlpatterns = [
     path("", views.orders, name="orders"),
     path("login", auth.LoginView.as_view(template_name="shop/login.html"), name="login"),
     path("logout", auth.LogoutView.as_view(), name="logout"),
+    path("admin/", admin.site.urls),
     path("rocketjob/", include(mission_control(web))),
 ]

@@ -3,6 +3,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.shortcuts import redirect, render
 
+from rocketjob_contrib.django import outbox
 from shop.forms import OrderForm
 from shop.jobs import ReceiptJob
 from shop.models import Order, Product
@@ -25,12 +26,8 @@ def orders(request):
 
 
 def place(product, quantity, user):
-    """Store an order, and a job for its receipt once that is committed."""
+    """Store an order and a job for its receipt: both of them, or neither."""
     with transaction.atomic():
         order = Order.objects.create(product=product, quantity=quantity, placed_by=user)
-        # Not before the commit: a job that begins at once would not find the order, and one whose
-        # order is rolled back never would.
-        transaction.on_commit(
-            lambda: ReceiptJob.create(order_id=order.id, login=user.get_username())
-        )
+        outbox.add(ReceiptJob(order_id=order.id, login=user.get_username()))
         Product.objects.filter(id=product.id).update(stock=F("stock") - quantity)

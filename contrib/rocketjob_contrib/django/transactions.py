@@ -6,7 +6,7 @@
         def perform(self):
             Invoice.objects.create(...)             # committed when perform succeeds
 
-The app's module must call `django.setup()` before its models are imported.
+`rocketjob_contrib.django.worker` in `app` sets Django up before the models are imported.
 """
 
 from __future__ import annotations
