@@ -15,13 +15,14 @@ from functools import partial
 from typing import Any, TypeVar
 
 from django.conf import settings
-from django.db import DEFAULT_DB_ALIAS, close_old_connections, connections, router, transaction
+from django.db import DEFAULT_DB_ALIAS, connections, router, transaction
 from django.db.models import Count, Max
 from django.utils import timezone
 
 from rocketjob import Job
 from rocketjob_contrib import outbox as base
 from rocketjob_contrib.django.models import OutboxRow
+from rocketjob_contrib.django.transactions import fresh_connections
 from rocketjob_contrib.outbox import outbox as every_outbox
 from rocketjob_contrib.outbox.outbox import TABLE, Waiting, packed
 
@@ -49,11 +50,8 @@ class DjangoOutbox(base.Outbox):
     def relay(self, ids: Sequence[str] | None = None) -> int:
         if ids is not None:
             return super().relay(ids)
-        close_old_connections()  # the thread may be a server's, and live long
-        try:
+        with fresh_connections():  # the thread may be a server's
             return super().relay() if self._has_table() else 0
-        finally:
-            close_old_connections()
 
     def read(self, after: str, limit: int, ids: Sequence[str] | None) -> list[base.Row]:
         rows = self._rows.filter(id__gt=after)

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import ClassVar
 
-from django.db import close_old_connections, transaction
+from django.db import connections, transaction
 
 from rocketjob_plugins.transaction import Transaction
 
@@ -27,11 +27,24 @@ class DjangoTransaction(Transaction, abstract=True):
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        # A worker's thread is long-lived: as Django does around a request, close connections that
-        # the database has dropped, or that are older than CONN_MAX_AGE.
-        close_old_connections()
-        try:
-            with transaction.atomic(using=self.using):
-                yield
-        finally:
-            close_old_connections()
+        with fresh_connections(), transaction.atomic(using=self.using):
+            yield
+
+
+@contextmanager
+def fresh_connections() -> Iterator[None]:
+    """Close connections that are dropped, or older than CONN_MAX_AGE, as Django does for a request.
+
+    A worker's thread is long-lived. A connection in a transaction is left alone: a test case's is.
+    """
+    _close_old_connections()
+    try:
+        yield
+    finally:
+        _close_old_connections()
+
+
+def _close_old_connections() -> None:
+    for connection in connections.all(initialized_only=True):
+        if not connection.in_atomic_block:
+            connection.close_if_unusable_or_obsolete()
