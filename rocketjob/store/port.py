@@ -229,8 +229,9 @@ class Store(Protocol):
     ) -> list[Stored]:
         """Update the first `limit` documents that match and return them as they are afterwards.
 
-        No document can be given to two callers, whatever runs at the same time. Where nothing
-        matches nothing is written, so that an idle caller wakes nobody.
+        No document can be given to two callers, whatever runs at the same time. Where others claim
+        at that moment it may be fewer, but none only where nothing matches. Then nothing is
+        written, so that an idle caller wakes nobody.
         """
         ...
 

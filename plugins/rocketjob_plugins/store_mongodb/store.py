@@ -33,6 +33,7 @@ from rocketjob.store.outbox import Outbox
 from rocketjob.store.transacted import commit_in_transaction
 from rocketjob_plugins.store_mongodb import (
     failures,
+    groups,
     judgement,
     location,
     tailable,
@@ -232,29 +233,8 @@ class MongoStore:
         limit: int,
         session: Any = None,
     ) -> list[Stored]:
-        """Claim one after the other: each is one `find_one_and_update`, atomic by itself."""
-        claimed: list[Stored] = []
         documents: Any = self.collection(collection)
-        while len(claimed) < limit:
-            others = {
-                "$and": [filter, {"_id": {"$nin": [document["_id"] for document in claimed]}}]
-            }
-            try:
-                document = documents.find_one_and_update(
-                    others if claimed else filter,
-                    update,
-                    sort=list(sort),
-                    return_document=True,
-                    session=session,
-                )
-            except Exception as error:
-                if claimed and session is None and failures.is_transient(error):
-                    break  # those that were claimed are the caller's, whatever comes
-                raise
-            if document is None:
-                break
-            claimed.append(document)
-        return claimed
+        return groups.claim_many(documents, filter, update, sort=sort, limit=limit, session=session)
 
     def write_many(
         self, collection: str, writes: Sequence[Write], *, session: Any = None
@@ -264,26 +244,19 @@ class MongoStore:
         A group in a message says how many matched, not which. So it is a transaction, given up
         and made singly when one is missing.
         """
-        alone = session is None and getattr(self._local, "session", None) is None
-        grouped = len(writes) > 1 and alone and self.supports_transactions
+        documents: Any = self.collection(collection)
+        session = session or getattr(self._local, "session", None)
+        if session is not None:
+            return groups.write_in_transaction(documents, writes, session)
+        grouped = len(writes) > 1 and self.supports_transactions
         if grouped and self._write_at_once(collection, writes):
             return [True] * len(writes)
-        return [self._write_one(collection, write, session) for write in writes]
+        return [self._write_one(collection, write) for write in writes]
 
     def _write_at_once(self, collection: str, writes: Sequence[Write]) -> bool:
-        import pymongo
-
-        operations: list[Any] = [
-            pymongo.DeleteOne(w.filter)
-            if w.update is None
-            else pymongo.UpdateOne(w.filter, w.update)
-            for w in writes
-        ]
         try:
             with self.transaction():
-                documents: Any = self.collection(collection)
-                result = documents.bulk_write(operations, ordered=True)
-                if result.matched_count + result.deleted_count != len(writes):
+                if not groups.write_all(self.collection(collection), writes):
                     raise _SomeDidNotMatch
         except Exception as error:
             # Of a transaction that was given up nothing is stored; single writes do not conflict.
@@ -292,14 +265,10 @@ class MongoStore:
             raise
         return True
 
-    def _write_one(self, collection: str, write: Write, session: Any) -> bool:
-        documents: Any = self.collection(collection)
+    def _write_one(self, collection: str, write: Write) -> bool:
         if write.update is None and not self.supports_transactions:
             return self._outbox.remove(collection, write.filter)
-        if write.update is None:
-            return bool(documents.delete_one(write.filter, session=session).deleted_count)
-        result = documents.update_one(write.filter, write.update, session=session)
-        return bool(result.matched_count)
+        return groups.write_one(self.collection(collection), write)
 
     def commit(self, units: Units) -> list[Committed]:
         """Store units in one transaction, or one after the other with an outbox."""

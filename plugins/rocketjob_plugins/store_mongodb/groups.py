@@ -1,0 +1,154 @@
+"""Claims and guarded writes in groups: a few messages, however many documents it are.
+
+A claim of several documents looks for them, updates those that still match, together with a token
+of this claim, and reads what has the token: three messages. Claimers that look at the same time
+see the same documents. Whoever gets none of them looks again, and at last takes one alone, which
+the server lets nobody spoil.
+
+The driver does not repeat the update of many documents by itself, as it does that of one. If its
+answer is lost, or the process dies before it has read what it got, they are claimed and nobody
+knows of it. They come free like all claims of which their claimer knows nothing: what the update
+says of the claimer is all that is asked then, never the token.
+
+The token stays in the document for as long as the claim, and is nobody's business but this
+module's: a claim hands out documents without it, and the guarded write that ends a claim removes
+it.
+
+Imports within functions: pymongo is loaded only where a MongoDB store is used.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from bson import ObjectId
+
+from rocketjob.store import Filter, Sort, Stored, Update, Write
+from rocketjob_plugins.store_mongodb import failures
+
+TOKEN = "_claimed_in"
+ROUNDS = 3  # of those that others were quicker at all documents; then one is taken alone
+FEW = 2  # guarded writes of a transaction that are made one by one: a look would cost as much
+
+
+def claim_many(
+    documents: Any, filter: Filter, update: Update, *, sort: Sort, limit: int, session: Any = None
+) -> list[Stored]:
+    """Claim the first documents that match; see `Store.claim_many`."""
+    for _ in range(ROUNDS if limit > 1 else 0):
+        first = _in_a_batch(documents, filter, limit, session, projection={"_id": 1}, sort=[*sort])
+        ids = [document["_id"] for document in first]
+        if not ids:
+            return []
+        if len(ids) == 1:
+            break
+        if claimed := _claim_these(documents, ids, filter, update, session):
+            return claimed
+    return _claim_one(documents, filter, update, sort, session) if limit > 0 else []
+
+
+def _claim_one(
+    documents: Any, filter: Filter, update: Update, sort: Sort, session: Any
+) -> list[Stored]:
+    """Claim one: the server does it in one step, and the driver repeats it if it has to."""
+    claimed = documents.find_one_and_update(
+        filter, without_token(update), sort=list(sort), return_document=True, session=session
+    )
+    return [] if claimed is None else [claimed]
+
+
+def _claim_these(
+    documents: Any, ids: Sequence[Any], filter: Filter, update: Update, session: Any
+) -> list[Stored]:
+    """Claim those of some documents that still match, and return them in the order of the ids."""
+    token = ObjectId()
+    fields = {**update.get("$set", {}), TOKEN: token}
+    these = {"_id": {"$in": list(ids)}}
+    # One that was taken away again meanwhile is not ours any more, though the token may be in it.
+    held = {key: value for key, value in fields.items() if not isinstance(value, Mapping | list)}
+    ours, guarded = {**held, **these}, {"$and": [filter, these]}
+    try:
+        made = documents.update_many(guarded, {**update, "$set": fields}, session=session)
+    except Exception as error:
+        # It stops at the first document that the server refuses. Those before are claimed.
+        if session is not None or failures.is_transient(error):
+            raise
+        claimed = _read(documents, ids, ours, session)
+        if not claimed:
+            raise
+        return claimed
+    return _read(documents, ids, ours, session) if made.matched_count else []
+
+
+def _read(documents: Any, ids: Sequence[Any], ours: Filter, session: Any) -> list[Stored]:
+    """Return what was claimed, in the order of the ids and without the token."""
+    claimed = {each["_id"]: each for each in _in_a_batch(documents, ours, len(ids), session)}
+    for each in claimed.values():
+        del each[TOKEN]
+    return [claimed[id] for id in ids if id in claimed]
+
+
+def _in_a_batch(documents: Any, filter: Filter, limit: int, session: Any, **how: Any) -> Any:
+    """Find up to `limit` documents; else there are 101 in the first answer."""
+    return documents.find(filter, limit=limit, batch_size=limit, session=session, **how)
+
+
+def without_token(update: Update) -> Update:
+    """Return the update so that it removes the token of an earlier claim."""
+    return {**update, "$unset": {**update.get("$unset", {}), TOKEN: ""}}
+
+
+# --- guarded writes ------------------------------------------------------------------------------
+
+
+def operation(write: Write) -> Any:
+    """Return a guarded write as pymongo takes it in a group."""
+    import pymongo
+
+    if write.update is None:
+        return pymongo.DeleteOne(write.filter)
+    return pymongo.UpdateOne(write.filter, without_token(write.update))
+
+
+def write_all(documents: Any, writes: Sequence[Write], session: Any = None) -> bool:
+    """Make writes in one message for each kind; return whether all have matched.
+
+    If not, it is not known which: the transaction is to be given up.
+    """
+    operations = [operation(write) for write in writes]
+    result = documents.bulk_write(operations, ordered=not _are_apart(writes), session=session)
+    return bool(result.matched_count + result.deleted_count == len(writes))
+
+
+def write_in_transaction(documents: Any, writes: Sequence[Write], session: Any) -> list[bool]:
+    """Make writes within a transaction that goes on, and say of each whether it has matched.
+
+    Nobody else can change between the look and the writes what was seen: that would end the
+    transaction.
+    """
+    if len(writes) <= FEW or not _are_apart(writes):
+        return [write_one(documents, write, session) for write in writes]
+    guards = {"$or": [dict(write.filter) for write in writes]}
+    found = _in_a_batch(documents, guards, len(writes), session, projection={"_id": 1})
+    matching = {each["_id"] for each in found}
+    held = [write.filter["_id"] in matching for write in writes]
+    made = [write for write, holds in zip(writes, held, strict=True) if holds]
+    if made:
+        write_all(documents, made, session)
+    return held
+
+
+def write_one(documents: Any, write: Write, session: Any = None) -> bool:
+    """Make a guarded write; return whether it has matched."""
+    if write.update is None:
+        return bool(documents.delete_one(write.filter, session=session).deleted_count)
+    update = without_token(write.update)
+    return bool(documents.update_one(write.filter, update, session=session).matched_count)
+
+
+def _are_apart(writes: Sequence[Write]) -> bool:
+    """Return whether each write is of another document, so that their order says nothing."""
+    ids = [write.filter.get("_id") for write in writes]
+    plain = [id for id in ids if id is not None and not isinstance(id, Mapping | list)]
+    return len(set(plain)) == len(writes)
