@@ -36,7 +36,7 @@ def open_store(url: str, config: Config) -> Store | None:
         return None
     from rocketjob_plugins.store_mongodb.store import MongoStore
 
-    return MongoStore(url)
+    return MongoStore(url, workers=config.workers)
 
 
 @hookimpl

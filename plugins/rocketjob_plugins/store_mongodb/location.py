@@ -17,15 +17,26 @@ T = TypeVar("T")
 DEFAULT_DATABASE = "rocketjob"
 DEFAULTS = {
     "appname": "rocketjob",
+    # The driver repeats, once, what it can repeat without doing it twice: an election is not seen.
     "retrywrites": True,
     "retryreads": True,
+    # A claim or an end that one member alone has stored is undone if that member is lost, and the
+    # job would run again. With the journal of most members it stays.
     "w": "majority",
-    "serverselectiontimeoutms": 10_000,  # an election takes less
+    # How long a command waits for a primary. An election takes less, mostly two seconds; who gives
+    # up sooner fails with each, and who waits longer stands still where the URL is wrong.
+    "serverselectiontimeoutms": 10_000,
+    # For a new connection, TLS and password included. A host that swallows everything is given up.
     "connecttimeoutms": 10_000,
-    "sockettimeoutms": 60_000,  # a network that swallows everything is noticed, if late
-    "waitqueuetimeoutms": 10_000,  # a pool that is exhausted is an error, not a standstill
-    "maxpoolsize": 100,
+    # For an answer. Longer than any command takes that RocketJob sends, since what is cut off may
+    # be done all the same; and no connection that died in silence keeps a thread for ever.
+    "sockettimeoutms": 60_000,
+    # For a free connection of this process: a pool that is exhausted is an error, no standstill.
+    "waitqueuetimeoutms": 10_000,
 }
+# Connections of a process besides one for each worker thread: the claimer, the heartbeat, the
+# wake-up, the threads of the loop; in a web application its 40 threads. They are made on demand.
+SPARE_CONNECTIONS = 50
 OWN = {"rocketjobtransactions": "transactions", "rocketjobwakeup": "wake_up"}
 WAKE_UPS = ("changeStreams", "tailable", "polling")  # from the best to what always works
 EXAMPLE = "It is such as mongodb://user:password@host:27017/database?replicaSet=rs0"
@@ -86,11 +97,17 @@ def _choice(name: str, given: str | None, choices: Mapping[str, T]) -> T | None:
     raise ConfigurationError(f"{name} in the store's URL is {known} or auto, not {given!r}")
 
 
-def make_client(url: str, listeners: Sequence[Any] = (), **instead: Any) -> Any:
+def make_client(
+    url: str,
+    listeners: Sequence[Any] = (),
+    connections: int = 2 * SPARE_CONNECTIONS,
+    **instead: Any,
+) -> Any:
     """Return pymongo's client of a URL; it connects when it is first used.
 
     Args:
         listeners: told of every command, as pymongo has it.
+        connections: how many it may have at once, if the URL does not say.
         instead: options that overrule those of the URL.
 
     Raises:
@@ -101,7 +118,8 @@ def make_client(url: str, listeners: Sequence[Any] = (), **instead: Any) -> Any:
 
     _quieten()
     given = {option.partition("=")[0].lower() for option in url.partition("?")[2].split("&")}
-    options: dict[str, Any] = {n: value for n, value in DEFAULTS.items() if n not in given}
+    defaults = {**DEFAULTS, "maxpoolsize": connections}
+    options: dict[str, Any] = {n: value for n, value in defaults.items() if n not in given}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)  # that is how it reports unknown options

@@ -60,6 +60,8 @@ class MongoStore:
         url: as pymongo takes it, and with `rocketjobTransactions` and `rocketjobWakeUp`.
         transactions: whether to use them; None asks the URL and then the deployment.
         wake_up: how idle workers are woken, one of `location.WAKE_UPS`; None does the same.
+        workers: how many threads of this process use it at once; as many connections are allowed,
+            and some more, if the URL does not say.
 
     Raises:
         ConfigurationError: the URL is wrong.
@@ -74,9 +76,14 @@ class MongoStore:
     )
 
     def __init__(
-        self, url: str, transactions: bool | None = None, wake_up: str | None = None
+        self,
+        url: str,
+        transactions: bool | None = None,
+        wake_up: str | None = None,
+        workers: int = location.SPARE_CONNECTIONS,
     ) -> None:
         parsed = location.parse(url)
+        self._connections = workers + location.SPARE_CONNECTIONS
         self._full_url = parsed.url
         self.supports_transactions = False  # whether they are used
         self.wake_up = "polling"  # until it is known what there is
@@ -109,7 +116,9 @@ class MongoStore:
         if self._client is None:
             with self._lock:
                 if self._client is None:
-                    self._client = location.make_client(self._full_url, self._listeners())
+                    self._client = location.make_client(
+                        self._full_url, self._listeners(), self._connections
+                    )
         return self._client
 
     @property
