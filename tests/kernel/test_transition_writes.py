@@ -21,7 +21,7 @@ from rocketjob_plugins.retry import Retry
 from support.jobs import FailingJob, KeptJob, PassingJob, job_in, stored
 from support.runtime import count, eventually, running_pool
 
-OUTBOX, TOTALS = "outbox", "totals"
+OUTBOX, TOTALS = "letters", "totals"
 
 
 class Outbox:
@@ -53,7 +53,7 @@ class HourlyReportJob(Cron, Job):
 @pytest.fixture
 def outbox(rocketjob):
     plugin = Outbox()
-    rocketjob.plugins.register(plugin, "outbox")
+    rocketjob.plugins.register(plugin, "letters")
     rocketjob.store.collection(TOTALS).insert_many([{"_id": n, "open": True} for n in (1, 2)])
     return plugin
 
@@ -245,7 +245,7 @@ def test_killed_at_every_step_of_an_end_the_message_is_stored_once(tmp_path):
 
 @pytest.mark.both_stores
 def test_jobs_that_are_written_in_one_group_each_take_it_along(file_store):
-    file_store.plugins.register(Outbox(), "outbox")
+    file_store.plugins.register(Outbox(), "letters")
     file_store.store.collection(TOTALS).insert_one({"_id": 1, "open": True})
     PassingJob.create_many([{}] * 60)
     failing = FailingJob.create()

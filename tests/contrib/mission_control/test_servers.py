@@ -397,6 +397,7 @@ def test_P36_a_drain_is_asked_for_and_stands_in_the_servers_document(rocketjob):
     assert f"It {ends}" in text_of(browser().get(path))  # another browser, or the same later
     for left, said in (["a", "b"], f"2 in work: it {ends}"), ([], "Nothing is in work, so it ends"):
         beat = {"heartbeat.updated_at": now(), "heartbeat.performing": left}
+        beat["heartbeat.draining_at"] = stored.draining_at
         Server.collection().update_one({"_id": made.id}, {"$set": beat})
         assert said in text_of(browser().get(path))
     assert "is draining" in cells(browser().get("/servers/paused"), "actions")[0]

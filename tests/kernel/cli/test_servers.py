@@ -219,6 +219,7 @@ def test_P36_a_drain_shows_what_is_in_work_until_the_servers_have_ended(cli, two
     def work(*ids):
         def beat():
             values = {"heartbeat.performing": list(ids), "heartbeat.updated_at": clock.now()}
+            values["heartbeat.draining_at"] = Server.find(web.id).draining_at
             Server.collection().update_one({"_id": web.id}, {"$set": values})
 
         return beat

@@ -551,8 +551,8 @@ def test_an_end_that_finds_new_slices_opens_the_job_again(rocketjob, monkeypatch
 
     taken_over = end._take_over_the_end
 
-    def slow(job, worker):
-        done = taken_over(job, worker)
+    def slow(job, worker, me):
+        done = taken_over(job, worker, me)
         if job.output.count() == 1:
             job.input.insert(["late"], 6)
         return done
