@@ -47,6 +47,7 @@ class Tailable(Changes):
         super().__init__(database)
         self._news = threading.Event()
         self._is_made = False
+        self._making = threading.Lock()  # of two threads one would drop what the other has made
         self._teller: threading.Thread | None = None
 
     # --- reading -----------------------------------------------------------------------------
@@ -97,9 +98,10 @@ class Tailable(Changes):
         """Insert a document if there is news; the primary alone is asked: it is what is read."""
         if self._news.is_set():
             self._news.clear()  # first: what is written from here on is told again
-            if not self._is_made:
-                make_capped(self.database())
-                self._is_made = True
+            with self._making:
+                if not self._is_made:
+                    make_capped(self.database())
+                    self._is_made = True
             told = self.database()[COLLECTION].with_options(write_concern=WriteConcern(1))
             told.insert_one({"at": clock.now()})
 
@@ -182,7 +184,8 @@ def make_capped(database: Any, name: str = COLLECTION) -> None:
                 f"{database.name} has a collection {name} of something else, and RocketJob needs "
                 "that name: name a database of its own in the URL"
             )
-        collection.drop()
+        if database.list_collection_names(filter={"name": name}):
+            collection.drop()
         try:
             database.create_collection(name, capped=True, size=BYTES)
         except CollectionInvalid:
