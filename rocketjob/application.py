@@ -447,6 +447,11 @@ def connect(url: str) -> Store:
     return store
 
 
+def in_sandbox() -> bool:
+    """Return whether this process works in the sandbox of a test, whose store it keeps."""
+    return _sandbox() is not None
+
+
 def _sandbox() -> Application | None:
     """Return the application of the test that runs, if it has one of its own."""
     application = context.present()

@@ -18,6 +18,7 @@ from shop_jobs import PriceListJob
 from werkzeug.security import check_password_hash, generate_password_hash
 
 from rocketjob import NotFound
+from rocketjob_contrib.flask import RocketJob
 from rocketjob_contrib.mission_control import Identity, WebSettings
 from rocketjob_contrib.mission_control.hosts.flask import blueprint
 from rocketjob_plugins.batch.streams import StreamError
@@ -27,7 +28,9 @@ app.config.update(
     SECRET_KEY=os.environ.get("SHOP_SECRET", "only good for trying it out on one machine"),
     SESSION_COOKIE_SAMESITE="Lax",  # no other site has a browser post here as somebody
     MAX_CONTENT_LENGTH=100_000_000,
+    ROCKETJOB={"url": os.environ.get("SHOP_JOBS", "sqlite:///rocketjob.db")},
 )
+RocketJob(app)
 PASSWORD = generate_password_hash(os.environ["SHOP_PASSWORD"])
 USERS = {"ada": "admin", "joe": "user"}  # with their roles; yours are in a database
 

@@ -26,10 +26,9 @@ from rocketjob.base.errors import ConfigurationError
 SLICE = "slice"
 
 
-def _is_whole(job: Job) -> bool:
-    """Return whether no other mixin of the job runs it slice by slice."""
-    others = (base for base in type(job).__mro__ if base is not Transaction)
-    return not any(SLICE in base.__dict__.get("callback_events", ()) for base in others)
+def is_whole(job: Job) -> bool:
+    """Return whether one worker performs a job as a whole, not several of them its slices."""
+    return type(job).joinable is None
 
 
 class Transaction(Job, abstract=True):
@@ -50,7 +49,7 @@ class Transaction(Job, abstract=True):
         """Return the context manager to run in; each class defines its own."""
         raise NotImplementedError
 
-    @around("perform", when=_is_whole)
+    @around("perform", when=is_whole)
     def _in_transaction(self) -> Iterator[None]:
         with self.transaction():
             yield

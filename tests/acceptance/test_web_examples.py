@@ -37,8 +37,7 @@ class Shop:
             "rocketjob server"
         )
         *self.set_up, self.serve = said[1:-1]
-        program, *words = shlex.split(said[-1])
-        self.perform = [str(Path(sys.executable).with_name(program)), *words]
+        self.perform = said[-1]
 
     def command(self, line):
         """Return the words of a command, and the environment that it is run in."""
@@ -75,7 +74,9 @@ class Shop:
                 words, cwd=self.folder, env=environment, stdout=output, stderr=output
             )
         try:
-            with server(self.folder, "--processes", "1", "--until-eof", program=self.perform):
+            program, given = self.command(self.perform)
+            options = ("--processes", "1", "--until-eof")
+            with server(self.folder, *options, program=program, env=given):
                 address = eventually(lambda: address_in(log, web))
                 with httpx2.Client(base_url=address, timeout=PATIENCE) as client:
                     yield Browser(client)
