@@ -7,6 +7,7 @@ after there was something, later and later while there is not.
 
 from __future__ import annotations
 
+import contextlib
 import random
 import threading
 import time
@@ -17,9 +18,13 @@ from rocketjob.base.backoff import Backoff
 from rocketjob.base.interrupt import Interrupt
 from rocketjob.base.log import Logger
 from rocketjob.store.changes import ChangeCounter
+from rocketjob_plugins.store_mongodb.quiet import news_only
 
 log = Logger("rocketjob.store")
-AWAIT_MS = 500  # how long the server holds one read of a change stream
+# Seconds for which the server holds one read while nothing happens: the only question of a process
+# that waits. It is a third of the time after which the driver gives a silent connection up.
+AWAIT = 10.0
+JOIN = 2.0  # for the thread, once its read was ended
 BACK_OFF = (0.1, 10.0)  # seconds: the first and the longest wait after an error
 POLL = (0.05, 1.0)  # seconds: the first and the longest wait of those who poll
 # Seconds since the last wait: whoever is back by then has found nothing to do. Those who look at
@@ -41,6 +46,7 @@ class Changes(ChangeCounter):
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
         self._token: Any = None  # where the stream goes on, if it breaks off
+        self._stream: Any = None
 
     def wait(self, mark: int, timeout: float, interrupt: Interrupt | None = None) -> bool:
         self._start()
@@ -57,6 +63,7 @@ class Changes(ChangeCounter):
         while not self._stopping.is_set():
             try:
                 with self._open() as stream:
+                    self._stream = stream
                     # What was written before the stream was open is not seen by it.
                     self.add()
                     while stream.alive and not self._stopping.is_set():
@@ -75,8 +82,9 @@ class Changes(ChangeCounter):
 
     def _open(self) -> Any:
         # Only that there was a change is of interest: the events are kept as small as can be.
-        return self.database().watch(
-            [{"$project": {"_id": 1}}], max_await_time_ms=AWAIT_MS, resume_after=self._token
+        database = self.database()
+        return database.watch(
+            news_only(), max_await_time_ms=await_ms(database), resume_after=self._token
         )
 
     def _read(self, stream: Any) -> bool:
@@ -90,7 +98,17 @@ class Changes(ChangeCounter):
         self.notify()
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
-            thread.join(2 + AWAIT_MS / 1000)
+            if self._stream is not None:
+                with contextlib.suppress(Exception):  # the store may be away
+                    self._stream.close()  # otherwise its read would go on for as long as it may
+            thread.join(JOIN)
+
+
+def await_ms(database: Any) -> int:
+    """Return for how long the server may hold one read."""
+    options = database.client.options
+    limits = (options.pool_options.socket_timeout, options.timeout)
+    return int(1000 * min([AWAIT, *(limit / 3 for limit in limits if limit)]))
 
 
 class Polling:

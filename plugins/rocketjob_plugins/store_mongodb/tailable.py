@@ -25,7 +25,8 @@ from pymongo.monitoring import CommandListener
 from rocketjob.base import clock
 from rocketjob.base.backoff import Backoff
 from rocketjob.base.errors import StoreError
-from rocketjob_plugins.store_mongodb.changes import AWAIT_MS, BACK_OFF, Changes, log
+from rocketjob_plugins.store_mongodb.changes import BACK_OFF, Changes, await_ms, log
+from rocketjob_plugins.store_mongodb.quiet import is_quiet
 
 if TYPE_CHECKING:
     from pymongo.monitoring import (
@@ -57,9 +58,10 @@ class Tailable(Changes):
 
         What was there before wakes those who wait once more than needed.
         """
-        make_capped(self.database())
-        cursor = self.database()[COLLECTION].find({}, cursor_type=CursorType.TAILABLE_AWAIT)
-        return cursor.max_await_time_ms(AWAIT_MS)
+        database = self.database()
+        make_capped(database)
+        cursor = database[COLLECTION].find({}, cursor_type=CursorType.TAILABLE_AWAIT)
+        return cursor.max_await_time_ms(await_ms(database))
 
     def _read(self, stream: Any) -> bool:
         return next(stream, None) is not None
@@ -135,7 +137,7 @@ def _quietly_tell(changes: Tailable) -> None:
 
 
 class Writes(CommandListener):
-    """Tells a store of the commands of its client that have written something.
+    """Tells a store of the commands of its client that have written something that is news.
 
     Args:
         written: a method of the store, which is not kept alive by this.
@@ -143,13 +145,19 @@ class Writes(CommandListener):
 
     def __init__(self, written: Callable[[], None]) -> None:
         self._written = weakref.WeakMethod(written)
+        self._quiet: set[int] = set()  # the numbers of commands that are under way
 
-    def started(self, event: CommandStartedEvent) -> None: ...
+    def started(self, event: CommandStartedEvent) -> None:
+        if is_quiet(event.command_name, event.command):
+            self._quiet.add(event.request_id)
 
-    def failed(self, event: CommandFailedEvent) -> None: ...
+    def failed(self, event: CommandFailedEvent) -> None:
+        self._quiet.discard(event.request_id)
 
     def succeeded(self, event: CommandSucceededEvent) -> None:
-        if has_written(event.command_name, event.reply):
+        if event.request_id in self._quiet:
+            self._quiet.discard(event.request_id)
+        elif has_written(event.command_name, event.reply):
             written = self._written()
             if written is not None:
                 written()
