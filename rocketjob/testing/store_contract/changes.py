@@ -1,4 +1,4 @@
-"""The contract of stores: waiting for a change, and health."""
+"""The contract of stores: waiting for a change."""
 
 from __future__ import annotations
 
@@ -8,16 +8,13 @@ import time
 import pytest
 
 from rocketjob.base.interrupt import Interrupt
-from rocketjob.base.passwords import hide_passwords
-from rocketjob.store import Capabilities, Store
+from rocketjob.store import Store
 from rocketjob.testing.store_contract.quiet import ATTEMPTS, settled, wakes
 from rocketjob.testing.store_contract.samples import JOBS
 
 
 class Changes:
-    """Waiting for a change, and health."""
-
-    # Waiting for a change
+    """Waiting for a change."""
 
     def test_a_change_is_noticed(self, store: Store) -> None:
         docs = store.collection("docs")
@@ -72,30 +69,6 @@ class Changes:
                 assert store.claim_many(name, queued, update, sort=[("_id", 1)], limit=5) == []
 
         assert not wakes(store, find_nothing)
-
-    # Health
-
-    def test_a_closed_store_opens_itself_again(self, store: Store) -> None:
-        store.collection("docs").find_one({})
-        store.close()
-        store.collection("docs").insert_one({"_id": 1})
-        assert store.collection("docs").count_documents({}) == 1
-
-    def test_a_check_reports_something(self, store: Store) -> None:
-        assert store.check()
-
-    def test_an_error_of_the_caller_is_not_transient(self, store: Store) -> None:
-        assert not store.is_transient(KeyError("x"))
-
-    def test_no_password_is_shown(self, store: Store) -> None:
-        for shown in (store.url, repr(store), str(store.check())):
-            assert hide_passwords(shown) == shown
-
-    def test_it_satisfies_the_port(self, store: Store) -> None:
-        assert isinstance(store, Store)
-        assert isinstance(store.capabilities, Capabilities)
-        assert store.url
-        assert store.collection("docs").name == "docs"
 
 
 def settled_or_polling(store: Store) -> None:
