@@ -95,15 +95,12 @@ class LoopWorker(PoolWorker):
     def _go_on(self, task: asyncio.Task[async_loop.Outcome]) -> None:
         steps = self._steps
         assert steps is not None
-        self._task, error, value = None, None, None
+        self._task = None
         try:
             value, error, _ = task.result()
-        except BaseException as ended:  # it was cancelled before it began
-            error = ended
-        if error is None:
-            self._advance(partial(steps.send, value))
-        else:
-            self._advance(partial(steps.throw, error))
+        except BaseException as ended:  # it was cancelled before it began, or as it returned
+            value, error = None, ended
+        self._advance(partial(steps.send, (value, error)))
 
     def _end(self, worked: bool) -> None:
         job, pool = self.job, self.pool

@@ -12,14 +12,15 @@ from rocketjob import Discard, Job, Snooze, after, around, before, configure, cu
 from rocketjob.base import clock
 from rocketjob.server.subscribers import WorkerSubscriber
 from rocketjob.worker import async_loop, limits, loop_watch, loop_workers
+from rocketjob.worker.runner import Worker
 from rocketjob.worker.slots import Slots
 from rocketjob.worker.stacks import stacks, work
-from rocketjob.worker.steps import runs_on_loop
+from rocketjob.worker.steps import claimed_job_steps, runs_on_loop
 from rocketjob_plugins.batch import Batch
 from rocketjob_plugins.retry import Retry
 from rocketjob_plugins.throttle import Throttle
 from support.jobs import KeptJob, stored
-from support.runtime import PATIENCE, Gate, count, eventually, running_pool
+from support.runtime import PATIENCE, Gate, count, eventually, queue_of, running_pool
 
 FAST = timedelta(milliseconds=50)
 TENANT = contextvars.ContextVar("tenant of a job", default=None)
@@ -286,6 +287,8 @@ class OnLoopEndingJob(Job):
             raise RuntimeError("oh no")
         if self.how == "exit":
             raise SystemExit(3)
+        if self.how == "close":
+            raise GeneratorExit
         if self.how == "cancel":
             asyncio.current_task().cancel()
             await asyncio.sleep(PATIENCE)
@@ -293,10 +296,10 @@ class OnLoopEndingJob(Job):
 
 
 def test_it_ends_as_any_other(rocketjob):
-    how = ("snooze", "discard", "fail", "exit", "cancel", "lazy")
+    how = ("snooze", "discard", "fail", "exit", "close", "cancel", "lazy")
     jobs = {each: OnLoopEndingJob.create(how=each) for each in how}
     with running_pool(rocketjob, async_workers=3):
-        eventually(lambda: count(state="failed") == 4 and count(state="aborted") == 1)
+        eventually(lambda: count(state="failed") == 5 and count(state="aborted") == 1)
     found = {each: stored(job) for each, job in jobs.items()}
     assert found["snooze"]["state"] == "queued" and found["snooze"]["run_at"]
     assert found["discard"]["state"] == "aborted"
@@ -304,10 +307,20 @@ def test_it_ends_as_any_other(rocketjob):
     assert failed == {
         "fail": "RuntimeError",
         "exit": "SystemExit",
+        "close": "GeneratorExit",
         "cancel": "CancelledError",
         "lazy": "TypeError",
     }
     assert "in perform" in "".join(found["fail"]["exception"]["backtrace"])
+
+
+def test_steps_that_nobody_goes_on_with_are_no_failure(rocketjob):
+    job = OnLoopJob.create()
+    (claimed,) = queue_of(rocketjob).claim(1)
+    steps = claimed_job_steps(claimed, Worker(), list)
+    next(steps).close()
+    steps.close()  # as the interpreter does at its end
+    assert stored(job)["state"] == "running"  # until it is reclaimed
 
 
 class OnLoopAgainJob(Retry, Job):
