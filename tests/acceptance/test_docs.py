@@ -4,6 +4,7 @@ import ast
 import fnmatch
 import importlib
 import io
+import os
 import re
 import shlex
 import subprocess
@@ -19,14 +20,8 @@ from rocketjob import Job
 from rocketjob.base import config, errors, sources
 from rocketjob.plugins.hook_checks import known_hooks
 from rocketjob.plugins.manager import PluginManager
+from support.pages import DOCS, PAGES, ROOT, blocks, name_of
 
-ROOT = Path(__file__).parents[2]
-DOCS = ROOT / "docs"
-PAGES = sorted(
-    path
-    for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.rglob("*.md"))
-    if "_build" not in path.parts
-)
 RUN_ELSEWHERE = {
     "docs/plugins/cron-expressions.md",  # by tests/plugins/cron/test_page.py
     "docs/tutorial/index.md",  # by test_tutorial.py
@@ -35,21 +30,6 @@ RUN_ELSEWHERE = {
 WITHOUT_SANDBOX = {"docs/configuration.md", "docs/stores/index.md", "docs/stores/sqlite.md"}
 # What stands between the operators of a line of shell; those within quotes are none.
 COMMAND = re.compile(r"""(?:'[^']*'|"(?:\\.|[^"\\])*"|\\.|[^'"\\;|&()<>])+""")
-FENCE = re.compile(r"^( *)(`{3,})(\S*)[^\n]*\n(.*?)^\1\2 *$", re.DOTALL | re.MULTILINE)
-
-
-def blocks(page, *languages):
-    """List the code of a page's blocks in these languages, with their line numbers."""
-    text = page.read_text(encoding="utf-8")
-    return [
-        (text.count("\n", 0, found.start(4)) + 1, found[4])
-        for found in FENCE.finditer(text)
-        if found[3] in languages
-    ]
-
-
-def name_of(page):
-    return page.relative_to(ROOT).as_posix()
 
 
 def pages_with(*languages):
@@ -73,7 +53,12 @@ def test_the_python_of_a_page_runs_from_top_to_bottom(page, tmp_path):
         command = [__file__, str(page)]
     # A process for each page: its classes would clash with those of other pages and tests.
     ran = subprocess.run(
-        [sys.executable, *command], cwd=tmp_path, capture_output=True, text=True, timeout=120
+        [sys.executable, *command],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(ROOT / "tests")},  # for `support`
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert ran.returncode == 0, ran.stdout + ran.stderr
 
