@@ -14,27 +14,38 @@ from typing import Any
 REMOVED_IN = "0.3"
 
 
-def warn(old: str, new: str, *, stacklevel: int = 3) -> None:
-    """Warn of an old name; `stacklevel` counts from here, as in `warnings.warn`."""
+def warn(
+    old: str, new: str, *, stacklevel: int = 3, goes_in: str = f"RocketJob {REMOVED_IN}"
+) -> None:
+    """Warn of an old name.
+
+    Args:
+        old, new: the names as somebody writes them.
+        stacklevel: whose line is named, counted from here as in `warnings.warn`.
+        goes_in: the distribution and the version in which the old name is removed.
+    """
     warnings.warn(
-        f"{old} is called {new} now; the old name goes in RocketJob {REMOVED_IN}",
+        f"{old} is called {new} now; the old name goes in {goes_in}",
         DeprecationWarning,
         stacklevel=stacklevel,
     )
 
 
-def moved(module: str, names: Mapping[str, str]) -> Callable[[str], Any]:
+def moved(
+    module: str, names: Mapping[str, str], *, goes_in: str = f"RocketJob {REMOVED_IN}"
+) -> Callable[[str], Any]:
     """Return a module's `__getattr__` for names that other modules have now.
 
     Args:
         names: the module that has it now, by name; `module:name` where the name changed too.
+        goes_in: the distribution and the version in which the old names are removed.
     """
 
     def __getattr__(name: str) -> Any:
         if name not in names:
             raise AttributeError(f"module {module!r} has no attribute {name!r}")
         place, _, new = names[name].partition(":")
-        warn(f"{module}.{name}", f"{place}.{new or name}")
+        warn(f"{module}.{name}", f"{place}.{new or name}", goes_in=goes_in)
         return getattr(importlib.import_module(place), new or name)
 
     return __getattr__

@@ -62,6 +62,17 @@ def test_a_name_that_never_was_is_an_attribute_error():
         _ = rocketjob.server.Servr
 
 
+def test_a_distribution_of_others_says_in_which_of_its_own_versions_an_old_name_goes():
+    from rocketjob.base.deprecation import moved
+
+    find = moved("mine", {"now": "rocketjob.base.clock", "Old": "rocketjob.base.errors:NotFound"})
+    theirs = moved("mine", {"now": "rocketjob.base.clock"}, goes_in="mine 2.0")
+    with pytest.warns(DeprecationWarning, match=r"mine\.now is called .*; .* goes in mine 2\.0"):
+        assert theirs("now") is importlib.import_module("rocketjob.base.clock").now
+    with pytest.warns(DeprecationWarning, match=r"mine\.Old is .*\.NotFound now; .*RocketJob 0\.3"):
+        assert find("Old").__name__ == "NotFound"
+
+
 def test_the_store_of_slices_is_still_an_attribute_of_the_application_with_a_warning(rocketjob):
     importlib.import_module("rocketjob_plugins.batch")  # which has it now
 

@@ -23,12 +23,13 @@ from support.servers import eventually
 def environment(tmp_path):
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("ROCKETJOB_", "COLUMNS"))}
     (tmp_path / "tmp").mkdir(exist_ok=True)
-    return {**kept, "TMPDIR": str(tmp_path / "tmp")}
+    # No process of it may rest on what Python, or a library, is about to change.
+    return {**kept, "TMPDIR": str(tmp_path / "tmp"), "PYTHONWARNINGS": "error"}
 
 
 def start(tmp_path, *args, **more):
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", "rocketjob.cli", "demo", *map(str, args)],
+        [sys.executable, "-P", "-m", "rocketjob", "demo", *map(str, args)],
         cwd=tmp_path,
         env=environment(tmp_path),
         stdout=subprocess.PIPE,
