@@ -6,17 +6,20 @@ from typing import Annotated
 
 from fastapi import Depends, FastAPI, Form, HTTPException, Request
 from fastapi.responses import HTMLResponse, RedirectResponse
-from shop_data import Order, Product, Session, User
+from shop_data import Order, Product, Session, User, outbox
 from shop_jobs import ReceiptJob
 from sqlalchemy import select, update
 from sqlalchemy.exc import IntegrityError
 from starlette.middleware.sessions import SessionMiddleware
 
+from rocketjob import JobTimeout, NotFound, StoreUnavailable
 from rocketjob_contrib.mission_control import Identity, WebSettings, create_app
+from rocketjob_contrib.starlette import lifespan, store_is_away
 
 SECRET = os.environ.get("SHOP_SECRET", "only good for trying it out on one machine")
-app = FastAPI()
+app = FastAPI(lifespan=lifespan())
 app.add_middleware(SessionMiddleware, secret_key=SECRET)
+app.add_exception_handler(StoreUnavailable, store_is_away)
 
 
 # --- Mission Control, behind the login -------------------------------------------------------
@@ -72,18 +75,32 @@ def place(
     product: Annotated[int, Form()],
     quantity: Annotated[int, Form(ge=1, le=1000)],
 ) -> RedirectResponse:
-    """Store an order, and a job for its receipt once that is committed."""
+    """Store an order, and in the same transaction the job for its receipt."""
     order = Order(product_id=product, quantity=quantity, placed_by=user)
     try:
-        with Session(expire_on_commit=False) as session, session.begin():
+        with Session.begin() as session:
             session.add(order)
+            session.flush()  # so that it has an id
             taken = update(Product).values(stock=Product.stock - quantity)
             session.execute(taken.where(Product.id == product))
+            job = outbox.add(session, ReceiptJob(order_id=order.id, login=user))
     except IntegrityError:
         raise HTTPException(422, "There are not so many in stock.") from None
-    # Not before the commit: a job that begins at once would not find the order, and one whose
-    # order is rolled back never would.
-    ReceiptJob.create(order_id=order.id, login=user)
+    return RedirectResponse(f"/receipts/{job.id}", 303)
+
+
+@app.get("/receipts/{job_id}")
+async def receipt(job_id: str, user: Annotated[str, Depends(signed_in)]) -> RedirectResponse:
+    """Show the orders once the receipt is written, which takes a moment.
+
+    It waits on the event loop: hundreds may do so at once, and others are answered meanwhile.
+    """
+    try:
+        job = await ReceiptJob.find_async(job_id)
+        if job.login == user:
+            await job.wait_async(timeout=5)
+    except (NotFound, JobTimeout):
+        pass  # no server runs, or the store is away: the receipt is still to come
     return RedirectResponse("/", 303)
 
 

@@ -7,12 +7,17 @@ import os
 from sqlalchemy import CheckConstraint, ForeignKey, create_engine
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship, sessionmaker
 
+from rocketjob_contrib.sqlalchemy import Outbox
+
 engine = create_engine(os.environ.get("SHOP_DATABASE", "sqlite:///shop.db"))
 Session = sessionmaker(engine)
 
 
 class Base(DeclarativeBase):
     pass
+
+
+outbox = Outbox(engine, Base.metadata)  # its table is made with the others
 
 
 class Product(Base):

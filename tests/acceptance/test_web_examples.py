@@ -156,7 +156,9 @@ def test_a_shop_in_fastapi(tmp_path):
         mission_control_is_behind_the_login(browser, "joe")
         refused = browser.send("/", product="2", quantity="4")
         assert refused.status_code == 422 and "not so many in stock" in refused.text
-        assert browser.send("/", product="1", quantity="2").status_code == 303
+        placed = browser.send("/", product="1", quantity="2")
+        assert placed.status_code == 303 and placed.headers["location"].startswith("/receipts/")
+        assert browser.get(placed.headers["location"]).headers["location"] == "/"
         eventually(lambda: "Receipt no. 1: 2 x Kettle" in text_of(browser.get("/")))
         path = the_job_is_seen(browser, "ReceiptJob")
         assert len(cells(browser.get("/rocketjob/jobs"), "class")) == 1  # none was rolled back

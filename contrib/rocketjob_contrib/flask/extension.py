@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
 
 import click
 from flask import Flask
 from flask.cli import ScriptInfo
 
 import rocketjob
-from rocketjob import application
 from rocketjob.base.errors import ConfigurationError
+from rocketjob_contrib.host_settings import use_settings
 
 NAME = "rocketjob"
 WORKER = "rocketjob_contrib.flask.worker"
@@ -44,21 +43,14 @@ class RocketJob:
                 f"{{'url': '...'}}, not {given!r}"
             )
         try:
-            configure(given)
+            if "app" not in given and not rocketjob.configure().app:
+                given = {**given, "app": [WORKER]}
+            use_settings(given)
         except ConfigurationError as error:
             raise ConfigurationError(f"ROCKETJOB in the configuration of Flask: {error}") from error
         app.extensions[NAME] = self
         app.cli.add_command(command)
         _made[:] = [app]
-
-
-def configure(given: Mapping[str, Any]) -> None:
-    """Use settings; a test's sandbox keeps its own store, whatever the application names."""
-    if application.in_sandbox():
-        given = {name: value for name, value in given.items() if name != "url"}
-    if "app" not in given and not rocketjob.configure().app:
-        given = {**given, "app": [WORKER]}
-    rocketjob.configure(**given)
 
 
 def made() -> Flask | None:

@@ -91,7 +91,11 @@ class Batch(BatchModel, abstract=True):
     ) -> int:
         """Add the rows of a SQLAlchemy select (with its session or connection) or Django QuerySet.
 
-        A row of one column is that value, any other a list.
+        A row of one column is that value, any other a list, and a model its primary key. Rows come
+        in the order of the query, and else in that of the primary key: another time it is the same.
+
+        Raises:
+            TypeError: it is no such query, or the session is missing.
         """
         return upload.upload_query(self, query, session, self.input_category_for(category))
 

@@ -2,8 +2,6 @@
 
 import bz2
 import gzip
-import subprocess
-import sys
 
 import pytest
 
@@ -177,28 +175,7 @@ def test_a_file_name_alone_makes_nothing_tabular(rocketjob, tmp_path):
     assert job.upload(tmp_path / "in.csv") == 2
 
 
-# --- queries and tables --------------------------------------------------------------------------
-
-
-def test_sqlalchemy_queries_are_uploaded(job):
-    sqlalchemy = pytest.importorskip("sqlalchemy")
-    engine = sqlalchemy.create_engine("sqlite://")
-    table = sqlalchemy.Table(
-        "users",
-        sqlalchemy.MetaData(),
-        sqlalchemy.Column("id", sqlalchemy.Integer),
-        sqlalchemy.Column("name", sqlalchemy.Text),
-    )
-    table.create(engine)
-    with engine.begin() as connection:
-        connection.execute(table.insert(), [{"id": n, "name": f"u{n}"} for n in range(3)])
-        assert job.upload_query(sqlalchemy.select(table.c.id), connection) == 3
-        job.upload_query(sqlalchemy.select(table), connection, category="lookup")
-        with pytest.raises(TypeError, match="session"):
-            job.upload_query(sqlalchemy.select(table.c.id))
-    engine.dispose()
-    assert records_of(job) == [0, 1, 2]
-    assert records_of(job, "lookup") == [[0, "u0"], [1, "u1"], [2, "u2"]]
+# --- tables -----------------------------------------------------------------------------------
 
 
 def test_a_table_of_pyarrow_is_read_by_record_batch(job):
@@ -497,50 +474,6 @@ def test_a_csv_without_columns_takes_them_from_the_first_row(rocketjob, tmp_path
     finished(rocketjob, job)
     assert job.download(tmp_path / "out.csv") == 2
     assert (tmp_path / "out.csv").read_text() == "b,a\n1,2\n,3\n"
-
-
-DJANGO = """
-import django
-from django.conf import settings
-settings.configure(
-    DATABASES={"default": {"ENGINE": "django.db.backends.sqlite3", "NAME": ":memory:"}},
-    INSTALLED_APPS=[],
-)
-django.setup()
-from django.db import connection, models
-
-class User(models.Model):
-    name = models.TextField()
-    class Meta:
-        app_label = "tests"
-
-with connection.schema_editor() as editor:
-    editor.create_model(User)
-for name in "abc":
-    User.objects.create(name=name)
-
-from rocketjob import Job
-from rocketjob.testing import sandbox
-from rocketjob_plugins.batch import Batch
-
-class DjangoBatchJob(Batch, Job):
-    pass
-
-users = User.objects.order_by("id")
-with sandbox():
-    for query in (users.filter(id__gt=1), users.values_list("name", flat=True), users.values("id")):
-        job = DjangoBatchJob()
-        assert job.upload_query(query) == job.record_count
-        print(*job.input.first())
-"""
-
-
-def test_django_query_sets_are_uploaded():
-    pytest.importorskip("django")
-    done = subprocess.run([sys.executable, "-c", DJANGO], capture_output=True, text=True)
-    assert done.stdout.splitlines() == ["2 3", "a b c", "{'id': 1} {'id': 2} {'id': 3}"], (
-        done.stderr
-    )
 
 
 def test_a_misspelt_option_is_named(job):

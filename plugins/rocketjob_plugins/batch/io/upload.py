@@ -13,8 +13,9 @@ import attrs
 from rocketjob.base.deprecation import moved
 from rocketjob_plugins.batch import streams
 from rocketjob_plugins.batch.category import MODES, InputCategory
+from rocketjob_plugins.batch.io import queries
 from rocketjob_plugins.batch.io.headers import Header
-from rocketjob_plugins.batch.io.iterables import row_of, rows_of, without_mark
+from rocketjob_plugins.batch.io.iterables import rows_of, without_mark
 from rocketjob_plugins.batch.io.job_writes import store_categories
 from rocketjob_plugins.batch.io.writer import UploadWriter
 from rocketjob_plugins.batch.streams import ReadKeywords, ReadOptions, StreamError
@@ -289,12 +290,4 @@ def upload_ranges(job: BatchModel, first: int, last: int, category: InputCategor
 
 def upload_query(job: BatchModel, query: Any, session: Any, category: InputCategory) -> int:
     """Upload the rows of a relational query, streamed."""
-    if hasattr(query, "iterator") and hasattr(query, "model"):  # Django QuerySet
-        if query._iterable_class.__name__ == "ModelIterable":
-            query = query.values_list("pk", flat=True)
-        rows = query.iterator(chunk_size=2000)
-        return upload_records(job, (row_of(row) for row in rows), category)
-    if session is None:
-        raise TypeError("upload_query(select, session): a SQLAlchemy query needs its session")
-    result = session.execute(query.execution_options(yield_per=1000))
-    return upload_records(job, (row_of(tuple(row)) for row in result), category)
+    return upload_records(job, queries.records_of(query, session), category)
