@@ -36,6 +36,7 @@ ONE_AT_A_TIME = (
     "tests/acceptance/test_mongodb.py",
     "tests/acceptance/test_moved_stores.py",
     "tests/acceptance/test_ordinary_processes.py",
+    "tests/acceptance/test_prefork.py",
     "tests/acceptance/test_replaced_processes.py",
     "tests/acceptance/test_resumable_killed.py",
     "tests/contrib/mission_control/test_browser.py",

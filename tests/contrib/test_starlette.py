@@ -25,7 +25,7 @@ from rocketjob_contrib.starlette import Later, enqueue_later, found, lifespan, s
 from support.runtime import PATIENCE
 
 
-class OrderedJob(Job):
+class PlacedOrderJob(Job):
     destroy_on_complete = False
     number: int = field(default=1, validator=validators.in_range(1, 9))
 
@@ -42,13 +42,13 @@ def make_app(inner=None, **settings):
 
     @app.post("/orders/{number}")
     async def place(number: int, later: Annotated[Later, Depends(enqueue_later, scope="function")]):
-        job = later.add(OrderedJob(number=number))
+        job = later.add(PlacedOrderJob(number=number))
         if number == 4:
             raise HTTPException(422, "not so many in stock")
         return str(job.id)
 
     @app.get("/jobs/{job_id}")
-    async def show(job: Annotated[OrderedJob, Depends(found(OrderedJob))]):
+    async def show(job: Annotated[PlacedOrderJob, Depends(found(PlacedOrderJob))]):
         return {"number": job.number}
 
     return app
@@ -63,7 +63,7 @@ def test_settings_hold_from_the_start_and_a_test_keeps_its_own_store(rocketjob):
         assert rocketjob_settings().workers == 3
         assert rocketjob_settings().url == before
         id = client.post("/orders/2").json()
-    assert OrderedJob.find(id).number == 2  # the sandbox is still open
+    assert PlacedOrderJob.find(id).number == 2  # the sandbox is still open
 
 
 def rocketjob_settings():
@@ -80,7 +80,7 @@ def test_the_lifespan_of_the_application_runs_within(rocketjob):
 
     @asynccontextmanager
     async def inner(app):
-        seen.append(OrderedJob.count())
+        seen.append(PlacedOrderJob.count())
         yield {"answer": 42}
         seen.append("ended")
 
@@ -121,22 +121,22 @@ def test_an_application_starts_while_the_store_is_away_and_answers_503(process):
 def test_a_job_is_stored_if_the_endpoint_returns_and_not_if_it_raises(rocketjob):
     with TestClient(make_app()) as client:
         assert client.post("/orders/4").status_code == 422
-        assert OrderedJob.count() == 0
+        assert PlacedOrderJob.count() == 0
         id = client.post("/orders/2").json()
-        assert [str(job.id) for job in OrderedJob.all()] == [id]
+        assert [str(job.id) for job in PlacedOrderJob.all()] == [id]
         with pytest.raises(ValidationError, match="number"):
             client.post("/orders/10")
 
 
 def test_a_job_is_found_by_its_id_and_else_it_is_404(rocketjob):
-    job, other = OrderedJob.create(number=7), OtherJob.create()
+    job, other = PlacedOrderJob.create(number=7), OtherJob.create()
     with TestClient(make_app()) as client:
         assert client.get(f"/jobs/{job.id}").json() == {"number": 7}
         for id in (other.id, "55aeaf03a26ec0c1bd00008d", "none"):
             answer = client.get(f"/jobs/{id}")
             assert (answer.status_code, answer.json()["detail"]) == (
                 404,
-                f"There is no OrderedJob {id}.",
+                f"There is no PlacedOrderJob {id}.",
             )
 
 
@@ -167,24 +167,24 @@ def slow_store(rocketjob, monkeypatch):
 
 
 async def create():
-    return await OrderedJob.create_async(number=3)
+    return await PlacedOrderJob.create_async(number=3)
 
 
 async def find():
     with pytest.raises(rocketjob.NotFound):
-        await OrderedJob.find_async("55aeaf03a26ec0c1bd00008d")
+        await PlacedOrderJob.find_async("55aeaf03a26ec0c1bd00008d")
 
 
 async def listed():
-    assert await OrderedJob.where(number=3).list_async() == []
+    assert await PlacedOrderJob.where(number=3).list_async() == []
 
 
 async def iterated():
-    assert [job async for job in OrderedJob.all()] == []
+    assert [job async for job in PlacedOrderJob.all()] == []
 
 
 async def called():
-    assert await off_loop(OrderedJob.count) == 0
+    assert await off_loop(PlacedOrderJob.count) == 0
 
 
 @pytest.mark.parametrize("call", [create, find, listed, iterated, called])
@@ -216,7 +216,7 @@ def test_an_endpoint_that_waits_for_a_job_lets_the_others_go_on(rocketjob):
     app = FastAPI()
 
     @app.get("/receipt/{job_id}")
-    async def receipt(job: Annotated[OrderedJob, Depends(found(OrderedJob))]):
+    async def receipt(job: Annotated[PlacedOrderJob, Depends(found(PlacedOrderJob))]):
         return (await job.wait_async(PATIENCE)).state
 
     @app.post("/work")
@@ -224,7 +224,7 @@ def test_an_endpoint_that_waits_for_a_job_lets_the_others_go_on(rocketjob):
         return await off_loop(rocketjob.work_off)
 
     async def main():
-        job = await OrderedJob.create_async()
+        job = await PlacedOrderJob.create_async()
         transport = httpx2.ASGITransport(app)
         async with httpx2.AsyncClient(transport=transport, base_url="http://shop") as client:
             waiting = asyncio.create_task(client.get(f"/receipt/{job.id}"))
