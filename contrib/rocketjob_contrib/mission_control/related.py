@@ -48,10 +48,19 @@ def _creator(view: View, id: ObjectId) -> Markup:
 
 def _cause(view: View, created_for: str) -> Markup:
     kind, id = origin.parts_of(created_for)
+    found = page_of(view, created_for)
+    if found is not None:
+        return _link(view, *found)
+    return Markup("{} {}").format(kind.replace("_", " "), code(id))
+
+
+def page_of(view: View, created_for: str) -> tuple[str, str] | None:
+    """Return the path and the title of what had a job created, if there is a page of it."""
+    kind, id = origin.parts_of(created_for)
     for section in view.site.sections:
         if kind in section.origins and (found := section.origins[kind](id)) is not None:
-            return _link(view, *found)
-    return Markup("{} {}").format(kind.replace("_", " "), code(id))
+            return found
+    return None
 
 
 def _link(view: View, path: str, title: str) -> Markup:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import attrs
@@ -11,6 +11,7 @@ from bson import ObjectId
 
 from rocketjob.application import current
 from rocketjob.base import clock
+from rocketjob.store import Stored
 
 COLLECTION = "rocket_job.audit"
 BATCH = 1000  # removed in one step
@@ -79,6 +80,42 @@ def brief_value(value: Any) -> str:
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"
 
 
+@attrs.frozen(kw_only=True)
+class Wanted:
+    """Which records are meant; None: any.
+
+    Attributes:
+        by: of this person.
+        job: of the job with this id.
+        name: of jobs of this class, or of a server, entry and so on of this name.
+        event: of this event.
+        since: from then on.
+        before: stored before the one with this id.
+    """
+
+    by: str | None = None
+    job: ObjectId | None = None
+    name: str | None = None
+    event: str | None = None
+    since: datetime | None = None
+    before: ObjectId | None = None
+
+    def filter(self) -> dict[str, Any]:
+        wanted = {"by": self.by, "target": self.job, "name": self.name, "event": self.event}
+        filter: dict[str, Any] = {k: v for k, v in wanted.items() if v is not None}
+        if self.since is not None:
+            filter["at"] = {"$gte": self.since}
+        if self.before is not None:
+            filter["_id"] = {"$lt": self.before}
+        return filter
+
+
+def stored_records(wanted: Wanted, *, skip: int = 0, limit: int = 0) -> Iterator[Stored]:
+    """Yield what is stored of records, the newest first."""
+    audit = current().store.collection(COLLECTION)
+    return iter(audit.find(wanted.filter(), sort=[("_id", -1)], skip=skip, limit=limit))
+
+
 def records(
     *,
     by: str | None = None,
@@ -100,9 +137,8 @@ def records(
         skip: leave out so many of the newest.
         limit: at most so many; 0 for all.
     """
-    audit, filter = current().store.collection(COLLECTION), _filter(by, job, name, event, since)
-    for stored in audit.find(filter, sort=[("_id", -1)], skip=skip, limit=limit):
-        yield loaded(stored)
+    wanted = Wanted(by=by, job=job, name=name, event=event, since=since)
+    yield from map(loaded, stored_records(wanted, skip=skip, limit=limit))
 
 
 def count_records(
@@ -115,36 +151,31 @@ def count_records(
     at_most: int,
 ) -> int:
     """Return how many of these records there are, counted up to a number; see `records`."""
-    audit = current().store.collection(COLLECTION)
-    return audit.count_documents(_filter(by, job, name, event, since), limit=at_most)
+    wanted = Wanted(by=by, job=job, name=name, event=event, since=since)
+    return current().store.collection(COLLECTION).count_documents(wanted.filter(), limit=at_most)
 
 
-def _filter(
-    by: str | None,
-    job: ObjectId | None,
-    name: str | None,
-    event: str | None,
-    since: datetime | None,
-) -> dict[str, Any]:
-    wanted: dict[str, Any] = {"by": by, "target": job, "name": name, "event": event}
-    filter = {key: value for key, value in wanted.items() if value is not None}
-    return filter if since is None else {**filter, "at": {"$gte": since}}
-
-
-def loaded(stored: dict[str, Any]) -> AuditRecord:
+def loaded(stored: Stored) -> AuditRecord:
     """Return a record, whatever something else has written into it."""
-    at = stored.get("at")
     texts = {key: stored.get(key) for key in ("by", "reason", "name")}
     required = {key: stored.get(key) for key in ("via", "how", "event", "kind")}
     changes = {key: stored.get(key) for key in ("before", "after")}
     parts: dict[str, Any] = {
-        "at": at if isinstance(at, datetime) else stored["_id"].generation_time,
+        "at": _at(stored),
         **{key: None if value is None else str(value) for key, value in texts.items()},
         **{key: str(value or "") for key, value in required.items()},
         "id": stored.get("target"),
         **{key: value if isinstance(value, dict) else {} for key, value in changes.items()},
     }
     return AuditRecord(**parts)
+
+
+def _at(stored: Stored) -> datetime:
+    """Return when it was: by its id if its time is missing; 1970 if nobody knows."""
+    at, id = stored.get("at"), stored["_id"]
+    if isinstance(at, datetime):
+        return at
+    return id.generation_time if isinstance(id, ObjectId) else datetime.fromtimestamp(0, UTC)
 
 
 def remove_old(days: int) -> int:

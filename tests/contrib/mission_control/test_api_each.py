@@ -47,6 +47,7 @@ CHANGES = [each for each in OPERATIONS if each.changes]
 ALLOWED = {  # besides admins
     "jobs.create": "",
     "jobs.bulk": "editor operator manager dirmon user",
+    "jobs.export": "editor operator manager dirmon user view",
     "jobs.destroy": "",
     "entries.destroy": "",
     "slices": "editor",
@@ -155,6 +156,9 @@ CASES = {
     "retry_slices": lambda r: Case(
         _slice(r, state="running").parts, {"error_type": "ValueError", "reason": "why <b>"}
     ),
+    "download_rejects": _rejected,
+    "download_failed_records": lambda r: Case(_slice(r).parts),
+    "get_slice_map": lambda r: Case(_slice(r).parts),
     "preview_bulk": lambda r: Case(),
     "bulk_jobs": _many,
     "list_bulk_results": _bulk,

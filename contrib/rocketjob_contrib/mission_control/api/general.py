@@ -1,22 +1,20 @@
-"""What belongs to no section: who asks, how many there are, metrics, audit, the document."""
+"""What belongs to no section: who asks, how many there are, metrics, webhooks, the document."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-import attrs
 from starlette.responses import JSONResponse, Response
 
 from rocketjob import application
 from rocketjob.base import clock
-from rocketjob.model.lookup import as_object_id
-from rocketjob.model.types.times import parse_datetime, parse_duration
 from rocketjob.store import context
 from rocketjob_contrib.mission_control.api import cursors, openapi
 from rocketjob_contrib.mission_control.api.operations import PAGED, Operation, operation
-from rocketjob_contrib.mission_control.api.problems import Fault, Problem
+from rocketjob_contrib.mission_control.api.problems import Problem
 from rocketjob_contrib.mission_control.api.schemas import FREE, choice, page_of, ref, text
+from rocketjob_contrib.mission_control.api.times import WHEN, moment_of
 from rocketjob_contrib.mission_control.errors import Missing
 from rocketjob_contrib.mission_control.jobs import tabs
 from rocketjob_contrib.mission_control.servers.fleet import by_state
@@ -27,9 +25,7 @@ if TYPE_CHECKING:
     from rocketjob_plugins.metrics import Figures, Point
 
 NAME = text(200, least=1)
-WHEN = text(50, least=1)
-AUDIT, WEBHOOKS = "audit", "webhooks"  # in cursors
-MOST_AGO = timedelta(days=36500)
+WEBHOOKS = "webhooks"  # in cursors
 
 
 def operations() -> list[Operation]:
@@ -59,14 +55,6 @@ def operations() -> list[Operation]:
             "Return what became of the jobs in a time, by class and by the minute or hour.",
             query={"since": WHEN, "until": WHEN, "class": NAME, "by": choice("minute", "hour")},
             returns=ref("Metrics"),
-        ),
-        operation(
-            "GET /audit",
-            audit,
-            "list_audit",
-            "List what people have changed, the newest first.",
-            query={"actor": NAME, "job": NAME, "class": NAME, "since": WHEN, **PAGED},
-            returns=page_of("AuditRecord"),
         ),
         operation(
             "GET /webhooks",
@@ -109,11 +97,11 @@ def metrics(view: ApiView) -> Response:
     from rocketjob_plugins.metrics import MetricsError, read  # only where it is loaded
 
     now = clock.now()
-    since = _moment(view, "since", now) or now - timedelta(hours=1)
+    since = moment_of(view, "since", now) or now - timedelta(hours=1)
     try:
         series = read(
             since,
-            _moment(view, "until", now) or now,
+            moment_of(view, "until", now) or now,
             view.params.get("class"),
             by=view.params.get("by"),
         )
@@ -143,41 +131,6 @@ def _point(point: Point) -> dict[str, Any]:
     total = point.total
     counted = {name: getattr(total, name) for name in ("completed", "failed", "aborted")}
     return {"at": point.at, **counted}
-
-
-# --- audit -------------------------------------------------------------------------------------
-
-
-def audit(view: ApiView) -> Response:
-    """List what people have changed."""
-    _needs("audit")
-    from rocketjob_plugins import audit  # only where it is loaded
-
-    wanted: dict[str, Any] = {
-        "by": view.params.get("actor"),
-        "target": as_object_id(view.params.get("job")),
-        "name": view.params.get("class"),
-    }
-    filter = {key: value for key, value in wanted.items() if value is not None}
-    since, last = _moment(view, "since", clock.now()), cursors.after(view, AUDIT, cursors.object_id)
-    if since is not None:
-        filter["at"] = {"$gte": since}
-    if last is not None:
-        filter["_id"] = {"$lt": last}
-    found = (
-        context.current()
-        .store.collection(audit.COLLECTION)
-        .find(filter, sort=[("_id", -1)], limit=cursors.size_of(view) + 1)
-    )
-    return cursors.page(view, AUDIT, list(found), _record, lambda stored: stored["_id"])
-
-
-def _record(stored: dict[str, Any]) -> dict[str, Any]:
-    from rocketjob_plugins.audit.trail import loaded  # only where it is loaded
-
-    record = loaded(stored)
-    id = None if record.id is None else str(record.id)
-    return {**attrs.asdict(record, recurse=False), "id": id}
 
 
 # --- webhooks ----------------------------------------------------------------------------------
@@ -232,19 +185,3 @@ def _quoted(view: ApiView, value: Any) -> Any:
 def _needs(plugin: str) -> None:
     if plugin not in application.current().plugins.names:
         raise Missing(f"The plugin {plugin}, which has that, is not loaded")
-
-
-def _moment(view: ApiView, name: str, now: datetime) -> datetime | None:
-    """Return a time that a parameter names, or how long ago it was, such as `2h`."""
-    text = view.params.get(name)
-    if text is None:
-        return None
-    try:
-        return now - min(abs(parse_duration(text)), MOST_AGO)
-    except (ValueError, OverflowError):
-        pass
-    try:
-        return parse_datetime(text)
-    except (ValueError, OverflowError):
-        why = "must be a time such as 2026-01-31T08:30:00Z, or how long ago, such as 2h"
-        raise Problem(400, f"{name} {why}", [Fault(name, why)]) from None

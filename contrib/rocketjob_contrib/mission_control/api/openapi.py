@@ -46,7 +46,7 @@ def document(operations: Iterable[Operation], root: str = "") -> dict[str, Any]:
         "paths": paths,
         "components": {
             "schemas": RESOURCES,
-            "responses": {"Problem": _answer("What is wrong.", ref("Problem"), MEDIA_TYPE)},
+            "responses": {"Problem": _answer("What is wrong.", ref("Problem"), (MEDIA_TYPE,))},
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }
@@ -100,12 +100,13 @@ def _if_match(required: bool) -> dict[str, Any]:
 def _success(each: Operation) -> dict[str, Any]:
     if each.returns is None:
         return {"description": "It is done."}
-    answer = _answer("It is done." if each.changes else "What was asked for.", each.returns)
+    what = "It is done." if each.changes else "What was asked for."
+    answer = _answer(what, each.returns, each.media_types)
     return {**answer, **({"headers": ETAG} if each.has_etag else {})}
 
 
-def _answer(what: str, schema: Schema, media_type: str = "application/json") -> dict[str, Any]:
-    return {"description": what, "content": {media_type: {"schema": schema}}}
+def _answer(what: str, schema: Schema, media_types: Iterable[str]) -> dict[str, Any]:
+    return {"description": what, "content": {each: {"schema": schema} for each in media_types}}
 
 
 def text_of(operations: Iterable[Operation]) -> str:

@@ -206,6 +206,7 @@ RESOURCES: dict[str, Schema] = {
         unseen=WHOLE,
         first=maybe(TIME),
         last=maybe(TIME),
+        trend=several(WHOLE),
         messages=several(resource(text=TEXT, count=WHOLE)),
         jobs=several(TEXT),
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rocketjob_contrib.mission_control.auditing import page
+from rocketjob_contrib.mission_control.auditing import api, page
 from rocketjob_contrib.mission_control.routes import get
 from rocketjob_contrib.mission_control.sections import Section
 
@@ -19,4 +19,5 @@ def section() -> Section:
         routes=(get("/audit", page.show),),
         templates=str(Path(__file__).parent / "templates"),
         order=70,
+        api=tuple(api.operations()),
     )

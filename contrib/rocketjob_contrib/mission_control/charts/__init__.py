@@ -4,14 +4,14 @@
 - `numbers`: what each chart shows, as rows of numbers: table, CSV and chart are made of them
 - `drawing`: a chart as SVG, which needs no script; with scripts on, uPlot draws the table instead
 - `marks`: what people did meanwhile, by the audit
-- `page`, `download`: the page, and its tables as CSV
+- `page`, `download`, `api`: the page, its tables as CSV, and the same for programs
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from rocketjob_contrib.mission_control.charts import download, page
+from rocketjob_contrib.mission_control.charts import api, download, page
 from rocketjob_contrib.mission_control.charts.numbers import CHARTS
 from rocketjob_contrib.mission_control.routes import get
 from rocketjob_contrib.mission_control.sections import Section
@@ -33,4 +33,5 @@ def section() -> Section:
         ),
         templates=str(Path(__file__).parent / "templates"),
         order=50,
+        api=tuple(api.operations()),
     )

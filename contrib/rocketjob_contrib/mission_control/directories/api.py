@@ -15,7 +15,7 @@ from rocketjob.jobs.exception import message_of
 from rocketjob.jobs.steering import Overtaken, edit
 from rocketjob.model.record import record_of
 from rocketjob_contrib.mission_control.api import cursors, guards
-from rocketjob_contrib.mission_control.api.operations import PAGED, Operation, operation
+from rocketjob_contrib.mission_control.api.operations import PAGED, Operation, operation, shown_at
 from rocketjob_contrib.mission_control.api.problems import Fault, Problem, invalid
 from rocketjob_contrib.mission_control.api.schemas import (
     FREE,
@@ -40,6 +40,7 @@ from rocketjob_contrib.mission_control.directories.finding import (
 )
 from rocketjob_contrib.mission_control.directories.finding import usable_entry_in_path as usable
 from rocketjob_contrib.mission_control.directories.form import job_class_called
+from rocketjob_contrib.mission_control.directories.list_page import TABS
 from rocketjob_contrib.mission_control.errors import Missing
 from rocketjob_plugins.dirmon.entry import STATES, DirmonEntry
 
@@ -73,6 +74,7 @@ def _reading() -> list[Operation]:
             "List entries, the newest first.",
             query={"state": choice(*STATES), **PAGED},
             returns=page_of("Entry"),
+            pages=shown_at(*(tab.path for tab in TABS)),
         ),
         operation(
             f"GET {ONE}",
@@ -82,6 +84,7 @@ def _reading() -> list[Operation]:
             target=entry_in_path,
             returns=ref("Entry"),
             has_etag=True,
+            pages=("/dirmon_entries/{id}",),
         ),
         operation(
             f"GET {ONE}/preview",
@@ -91,6 +94,7 @@ def _reading() -> list[Operation]:
             permission="entries.preview",
             target=usable,
             returns=ref("Preview"),
+            pages=("/dirmon_entries/{id}/preview",),
         ),
     ]
 

@@ -13,6 +13,7 @@ from rocketjob_contrib.mission_control.api.schemas import Schema, body, choice, 
 from rocketjob_contrib.mission_control.failures import acting, group_page
 from rocketjob_contrib.mission_control.failures.finding import group_in_path, groups
 from rocketjob_contrib.mission_control.failures.list_page import TIMES
+from rocketjob_plugins.failures.groups import trend
 
 if TYPE_CHECKING:
     from rocketjob_contrib.mission_control.api.view import ApiView
@@ -69,14 +70,15 @@ def listing(view: ApiView) -> Response:
     since = view.params.get("since")
     begin = view.now - TIMES[since] if since is not None else None
     found = sorted(groups(view, begin, view.params.get("class")), key=_last, reverse=True)
-    return cursors.page_of_few(view, "failures", found, lambda group: _group(view, group))
+    return cursors.page_of_few(view, "failures", found, lambda group: as_json(view, group, begin))
 
 
 def _last(group: Group) -> tuple[float, str]:
     return group.last.timestamp() if group.last else 0.0, group.key
 
 
-def _group(view: ApiView, group: Group) -> dict[str, Any]:
+def as_json(view: ApiView, group: Group, begin: datetime | None = None) -> dict[str, Any]:
+    """Return a group as lists have it."""
     return {
         "id": group.key,
         "class": group.name,
@@ -88,6 +90,7 @@ def _group(view: ApiView, group: Group) -> dict[str, Any]:
         "unseen": len(group.unseen),
         "first": _time(group.first),
         "last": _time(group.last),
+        "trend": trend(group, begin),
     }
 
 
@@ -102,7 +105,7 @@ def show(view: ApiView) -> Response:
     messages = group_page.messages_of(view, group)[: group_page.MESSAGES]
     shown = [{"text": text, "count": number} for text, number in messages]
     jobs = [str(id) for id in group.jobs[: group_page.JOBS]]
-    return view.json({**_group(view, group), "messages": shown, "jobs": jobs})
+    return view.json({**as_json(view, group), "messages": shown, "jobs": jobs})
 
 
 def retry(view: ApiView) -> Response:

@@ -16,6 +16,7 @@ from rocketjob_contrib.mission_control.jobs import (
     previous,
     related,
     schedule_form,
+    shown_api,
     tabs,
     waiting,
 )
@@ -31,6 +32,7 @@ from rocketjob_contrib.mission_control.slices import (
     retrying,
     viewing,
 )
+from rocketjob_contrib.mission_control.slices import shown_api as shown_of_slices
 
 PERMISSIONS = (
     Permission("jobs.export", "view"),
@@ -64,7 +66,13 @@ def section() -> Section:
         permissions=(*PERMISSIONS, *_of_plugins()),
         tabs=tabs.entries,
         order=10,
-        api=(*bulk_api.operations(), *api.operations(), *api_of_slices.operations(job_in_path)),
+        api=(
+            *bulk_api.operations(),
+            *api.operations(),
+            *shown_api.operations(),
+            *api_of_slices.operations(job_in_path),
+            *shown_of_slices.operations(job_in_path),
+        ),
     )
 
 

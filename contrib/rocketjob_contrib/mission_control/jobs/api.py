@@ -29,7 +29,7 @@ from rocketjob.store.documents.matcher import compile_match
 from rocketjob.store.documents.values import normalise
 from rocketjob_contrib.mission_control import categories
 from rocketjob_contrib.mission_control.api import cursors, guards
-from rocketjob_contrib.mission_control.api.operations import PAGED, Operation, operation
+from rocketjob_contrib.mission_control.api.operations import PAGED, Operation, operation, shown_at
 from rocketjob_contrib.mission_control.api.problems import Fault, Problem, invalid
 from rocketjob_contrib.mission_control.api.schemas import (
     ANYTHING,
@@ -98,6 +98,7 @@ def _reading() -> list[Operation]:
             "List jobs, the newest first; `q` is a search as in the search box of the pages.",
             query=listed,
             returns=page_of("JobRow"),
+            pages=shown_at(*(tab.path for tab in tabs.all_tabs())),
         ),
         operation(
             "GET /jobs/{id}",

@@ -65,8 +65,13 @@ def show(view: View) -> Response:
     """Show the last runs, on a page of its own or for the panel."""
     job: Job = view.target
     template = "jobs/runs.html" if view.is_fragment else "jobs/runs_page.html"
-    runs = of_series(job) or of_class(view, job)
+    runs = runs_of(view, job)
     return view.render(template, job=job, name=class_name(job), runs=runs)
+
+
+def runs_of(view: View, job: Job) -> Runs | None:
+    """Return the last runs of a job's series, or else of its class, if there are any."""
+    return of_series(job) or of_class(view, job)
 
 
 def of_series(job: Job) -> Runs | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
 
@@ -23,5 +23,10 @@ def show(view: View) -> Response:
         job=job,
         name=class_name(job),
         origin=origin_of(view, job),
-        **created(origin.of_creator(job.id), f"created_in:{job.id}"),
+        **created_in(job),
     )
+
+
+def created_in(job: Job) -> dict[str, Any]:
+    """Return the newest jobs that a job has created; see `created`."""
+    return created(origin.of_creator(job.id), f"created_in:{job.id}")

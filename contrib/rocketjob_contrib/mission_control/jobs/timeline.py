@@ -45,8 +45,9 @@ class Moment:
         state: that it led to; None: it led to none.
         by: who or what did it.
         is_ahead: whether it is still to come.
-        after: how long it was in the state before, in words.
-        back: by how much its clock was behind that of what came before, in words.
+        was: the state before.
+        seconds: how long it was in that; less than 0 if its clock was behind that of what came
+            before. None for the first, and for what is still to come.
     """
 
     at: datetime
@@ -54,8 +55,20 @@ class Moment:
     state: str | None = None
     by: str = ""
     is_ahead: bool = False
-    after: str = ""
-    back: str = ""
+    was: str = ""
+    seconds: float | None = None
+
+    @property
+    def after(self) -> str:
+        """How long it was in the state before, in words."""
+        if self.seconds is None or self.seconds <= 0:
+            return ""
+        return f"{SPENT.get(self.was, self.was)} {_text(self.seconds)}"
+
+    @property
+    def back(self) -> str:
+        """By how much its clock was behind, in words."""
+        return _text(-self.seconds) if self.seconds is not None and self.seconds < 0 else ""
 
 
 @attrs.frozen
@@ -65,7 +78,11 @@ class Stretch:
     state: str
     x: float
     width: float
-    text: str
+    seconds: float
+
+    @property
+    def text(self) -> str:
+        return f"{SPENT.get(self.state, self.state)} {_text(self.seconds)}"
 
 
 @attrs.frozen
@@ -155,15 +172,9 @@ def _measured(
         seconds = (moment.at - clock).total_seconds()
         if measured and not ahead:
             spans.append((state, max(0.0, seconds)))
-        word = SPENT.get(state, state)
-        measured.append(
-            attrs.evolve(
-                moment,
-                is_ahead=ahead,
-                after=f"{word} {_text(seconds)}" if measured and seconds > 0 and not ahead else "",
-                back=_text(-seconds) if seconds < 0 else "",
-            )
-        )
+        was_seen = bool(measured) and (not ahead or seconds < 0)
+        known = seconds if was_seen else None
+        measured.append(attrs.evolve(moment, is_ahead=ahead, was=state, seconds=known))
         clock = max(clock, moment.at)
         state = moment.state or ("queued" if state == "scheduled" else state)
     if not has_ended and not measured[-1].is_ahead:
@@ -183,7 +194,6 @@ def _stretches(spans: Sequence[tuple[str, float]]) -> list[Stretch]:
     widths = [max(LEAST, WIDTH * seconds / total) for _, seconds in known]
     scale, x, found = WIDTH / sum(widths), 0.0, []
     for (state, seconds), width in zip(known, widths, strict=True):
-        text = f"{SPENT.get(state, state)} {_text(seconds)}"
-        found.append(Stretch(state, round(x, 1), round(width * scale, 1), text))
+        found.append(Stretch(state, round(x, 1), round(width * scale, 1), seconds))
         x += width * scale
     return found

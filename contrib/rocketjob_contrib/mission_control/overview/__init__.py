@@ -1,14 +1,15 @@
 """The section Overview, the first page: what fails, whether work flows, and what comes next.
 
 - `seen`: what is read of the store for it, once in some seconds for all who look
-- `page`: how that is shown to one of them
+- `summary`: what is said of it
+- `page`, `api`: how that is shown to one of them, and what programs are told
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from rocketjob_contrib.mission_control.overview import page
+from rocketjob_contrib.mission_control.overview import api, page
 from rocketjob_contrib.mission_control.routes import get
 from rocketjob_contrib.mission_control.sections import Section
 
@@ -23,4 +24,5 @@ def section() -> Section:
         routes=(get("/overview", page.show),),
         templates=str(Path(__file__).parent / "templates"),
         order=0,
+        api=tuple(api.operations()),
     )

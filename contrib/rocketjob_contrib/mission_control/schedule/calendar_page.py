@@ -37,14 +37,18 @@ class Lane:
     """The runs of one series.
 
     Attributes:
-        count: how many there are; at least so many if it is cut.
+        times: when they begin; the first of them if it is cut.
         is_cut: whether there are more, which are not counted.
     """
 
     series: Series
     bars: list[Bar]
-    count: int
+    times: list[datetime]
     is_cut: bool
+
+    @property
+    def count(self) -> int:
+        return len(self.times)
 
 
 @attrs.frozen
@@ -52,17 +56,27 @@ class Hour:
     """One hour.
 
     Attributes:
-        label: when it begins, in the zone of whoever looks.
+        at: when it begins.
+        label: the same, in the zone of whoever looks.
         is_day: whether a day begins with it.
-        count: the runs that begin within.
-        names: their classes, each with how many.
+        classes: of the runs that begin within, each with how many.
     """
 
     x: float
+    at: datetime
     label: str
     is_day: bool
-    count: int
-    names: str
+    classes: Counter[str]
+
+    @property
+    def count(self) -> int:
+        """How many runs begin within."""
+        return self.classes.total()
+
+    @property
+    def names(self) -> str:
+        """Their classes, each with how many."""
+        return ", ".join(f"{name} {count}" for name, count in self.classes.most_common())
 
 
 @attrs.frozen(kw_only=True)
@@ -93,11 +107,9 @@ def of(hours: int) -> Callable[[View], Response]:
     """Return the view of the next hours."""
 
     def show(view: View) -> Response:
-        key = (hours, view.zone.key)
-        calendar = remembered(view, "calendars", key, lambda: calendar_of(view, hours))
         return view.render(
             "schedule/calendar.html",
-            calendar=calendar,
+            calendar=calendar_of(view, hours),
             title="Next 24 hours" if hours == 24 else "Next 7 days",
             is_week=hours > 24,
             width=WIDTH,
@@ -107,7 +119,13 @@ def of(hours: int) -> Callable[[View], Response]:
 
 
 def calendar_of(view: View, hours: int) -> Calendar:
-    """Return the calendar of the next hours; with very many runs it takes most of a second."""
+    """Return the calendar of the next hours, or that of a moment ago."""
+    key = (hours, view.zone.key)
+    return remembered(view, "calendars", key, lambda: _calendar(view, hours))
+
+
+def _calendar(view: View, hours: int) -> Calendar:
+    """Make the calendar; with very many runs it takes most of a second."""
     found = series_of(view)
     begin, end = begin_of(found.now, view.zone), found.now + hours * HOUR
     lanes, times = _lanes(found.series, begin, end)
@@ -136,7 +154,7 @@ def _lanes(
         times, is_cut = _times(each, end, min(OF_ONE, left))
         left -= len(times)
         all_times += [(at, each.class_name) for at in times]
-        lanes.append(Lane(each, _bars(each, times, begin, end), len(times), is_cut))
+        lanes.append(Lane(each, _bars(each, times, begin, end), times, is_cut))
     lanes.sort(key=lambda lane: (-lane.count, lane.series.class_name))
     return lanes, all_times
 
@@ -179,7 +197,6 @@ def _hours(
     for number in range(-int(-(end - begin) // HOUR)):
         at, found = begin + number * HOUR, names.get(number, Counter())
         local = at.astimezone(view.zone)
-        words = ", ".join(f"{name} {count}" for name, count in found.most_common())
         text = f"{local:%a %d %b, %H:%M %Z}"
-        shown.append(Hour(_x(at, begin, end), text, local.hour == 0, found.total(), words))
+        shown.append(Hour(_x(at, begin, end), at, text, local.hour == 0, found))
     return shown

@@ -72,8 +72,14 @@ def show(view: View) -> Response:
         "schedule/list.html",
         found=page,
         guardians=guardians.missing(view),
-        missing=list(_not_stored(found.series)) if found.is_all else [],
+        missing=not_stored(view),
     )
+
+
+def not_stored(view: View) -> list[str]:
+    """Return the schedules that the classes loaded here declare, and that nothing runs by."""
+    found = series_of(view)
+    return list(_not_stored(found.series)) if found.is_all else []
 
 
 def _field(series: Series, name: str) -> Any:
@@ -100,7 +106,6 @@ def _row(view: View, series: Series) -> Row:
 
 
 def _not_stored(series: list[Series]) -> Iterator[str]:
-    """Yield the schedules that the classes loaded here declare, and that nothing runs by."""
     for declared in declared_schedules():
         classes, names = declared.job_class.stored_names(), declared.names()
         if not any(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from starlette.responses import Response
 
-from rocketjob_contrib.mission_control.run_times import preview_of
+from rocketjob_contrib.mission_control.run_times import Preview, preview_of
 
 if TYPE_CHECKING:
     from rocketjob_contrib.mission_control.view import View
@@ -14,7 +14,15 @@ if TYPE_CHECKING:
 
 def show(view: View) -> Response:
     """Show what the expression in the URL means."""
-    literal = view.query.get("dst") == "literal"
-    found = preview_of(view, view.query.get("expression", ""), "literal" if literal else "safe")
     template = "cron_preview.html" if view.is_fragment else "schedule/preview.html"
-    return view.render(template, preview=found, literal=literal)
+    return view.render(template, preview=asked(view), literal=_is_literal(view))
+
+
+def asked(view: View) -> Preview:
+    """Return what it means."""
+    dst: Literal["safe", "literal"] = "literal" if _is_literal(view) else "safe"
+    return preview_of(view, view.query.get("expression", ""), dst)
+
+
+def _is_literal(view: View) -> bool:
+    return view.query.get("dst") == "literal"

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from rocketjob.server.server import Server
 from rocketjob_contrib.mission_control.api import cursors
-from rocketjob_contrib.mission_control.api.operations import PAGED, Operation, operation
+from rocketjob_contrib.mission_control.api.operations import PAGED, Operation, operation, shown_at
 from rocketjob_contrib.mission_control.api.problems import Problem
 from rocketjob_contrib.mission_control.api.schemas import (
     Schema,
@@ -51,6 +51,7 @@ def operations() -> list[Operation]:
             "List servers by their names.",
             query={"state": choice(*states), **PAGED},
             returns=page_of("Server"),
+            pages=shown_at(*(tab.path for tab in fleet.TABS)),
         ),
         operation(
             "GET /servers/{id}",

@@ -41,6 +41,7 @@ LISTED = ("state", "size", "failure_count", "worker_name", "started_at")
 STATES = ("queued", "running", "failed")
 REASON = text(500)
 MOST_RECORDS = 100
+PLACE = whole(1, 2**62)
 MOST_CHARACTERS = 5_000_000  # of the records of a page
 
 
@@ -60,9 +61,16 @@ def _reading(job_in_path: Target) -> list[Operation]:
             f"GET {ALL}",
             listing,
             "list_slices",
-            "List the slices of a batch job that are left, in the order of the file.",
+            "List the slices of a batch job that are left, in the order of the file; those that "
+            "begin with the records `from` and `to`, or between.",
             target=job_in_path,
-            query={"state": choice(*STATES), "error_type": text(200, least=1), **PAGED},
+            query={
+                "state": choice(*STATES),
+                "error_type": text(200, least=1),
+                "from": PLACE,
+                "to": PLACE,
+                **PAGED,
+            },
             returns=page_of("SliceRow"),
         ),
         operation(
@@ -73,6 +81,7 @@ def _reading(job_in_path: Target) -> list[Operation]:
             target=job_in_path,
             returns=ref("Slice"),
             has_etag=True,
+            pages=("/jobs/{id}/exception",),
         ),
         operation(
             f"GET {ONE}/records",
@@ -84,6 +93,7 @@ def _reading(job_in_path: Target) -> list[Operation]:
             query=records,
             returns=page_of("Record"),
             has_etag=True,
+            pages=("/jobs/{id}/view_slice",),
         ),
     ]
 
@@ -222,8 +232,9 @@ def listing(view: ApiView) -> Response:
     elif "state" in asked:
         filter = {"state": asked["state"]}
     last = cursors.after(view, "slices", cursors.number)
-    if last is not None:
-        filter["_id"] = {"$gt": last}
+    bounds = {"$gte": asked.get("from"), "$lte": asked.get("to"), "$gt": last}
+    if places := {key: value for key, value in bounds.items() if value is not None}:
+        filter["_id"] = places
     fields = dict.fromkeys(("_id", *LISTED, "exception.class_name", "exception.message"), 1)
     limit = cursors.size_of(view) + 1
     found = list(job.input.collection.find(filter, fields, sort=ORDER, limit=limit))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.responses import Response
 
 from rocketjob_contrib.mission_control.api import cursors
-from rocketjob_contrib.mission_control.api.operations import PAGED, Operation, operation
+from rocketjob_contrib.mission_control.api.operations import PAGED, Operation, operation, shown_at
 from rocketjob_contrib.mission_control.api.schemas import page_of, text
 from rocketjob_contrib.mission_control.lists import DEEPEST, Asked
 from rocketjob_contrib.mission_control.workers import list_page
@@ -27,6 +27,7 @@ def operations() -> list[Operation]:
             "List the workers that are at something, the longest running first.",
             query={"job_id": text(100, least=1), "server_name": text(200, least=1), **PAGED},
             returns=page_of("Worker"),
+            pages=shown_at("/active_workers"),
         ),
     ]
 
