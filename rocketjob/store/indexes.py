@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rocketjob.store.port import Store
+    from rocketjob.store.unit import Filter
 
 COLLECTION = "rocket_job.indexes"
 GIVEN = {"_id": "given"}
@@ -25,20 +26,32 @@ def unique_while(key: str, states: Iterable[str], known: Iterable[str]) -> dict[
 
     MongoDB before 6.0, and others that speak its language, know no `$in` in an index. So the states
     are given as a range, from the first to the last by the alphabet, unless another is in between.
+    DocumentDB, on which FerretDB 2 rests, takes one operator for a field, so each is a clause.
 
     Args:
         known: all states that there are.
     """
     states = set(states)
-    among: dict[str, Any] = {"$gte": min(states), "$lte": max(states)}
-    if any(among["$gte"] <= other <= among["$lte"] for other in set(known) - states):
-        among = {"$in": sorted(states)}
+    first, last = min(states), max(states)
+    clauses: list[dict[str, Any]] = [{"state": {"$gte": first}}, {"state": {"$lte": last}}]
+    if any(first <= other <= last for other in set(known) - states):
+        clauses = [{"state": {"$in": sorted(states)}}]
     return {
         "keys": [(key, 1)],
         "name": key,
         "unique": True,
-        "partialFilterExpression": {key: {"$exists": True}, "state": among},
+        "partialFilterExpression": {"$and": [{key: {"$exists": True}}, *clauses]},
     }
+
+
+def conditions(partial: Filter) -> Filter:
+    """Return a partial filter without `$and`: all that it asks of each field."""
+    asked: dict[str, Any] = {}
+    for clause in (*partial.get("$and", ()), {k: v for k, v in partial.items() if k != "$and"}):
+        for field, test in clause.items():
+            both = isinstance(test, Mapping) and isinstance(asked.get(field), Mapping)
+            asked[field] = {**asked[field], **test} if both else test
+    return asked
 
 
 def is_made(present: Mapping[str, Mapping[str, Any]], wanted: Mapping[str, Any]) -> bool:
@@ -65,8 +78,8 @@ def serves(existing: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
         and not existing.get("collation")
         and bool(existing.get("unique")) == bool(wanted.get("unique"))
         and _covers(
-            existing.get("partialFilterExpression") or {},
-            wanted.get("partialFilterExpression") or {},
+            conditions(existing.get("partialFilterExpression") or {}),
+            conditions(wanted.get("partialFilterExpression") or {}),
         )
     )
 

@@ -8,7 +8,7 @@ from rocketjob.base.errors import DuplicateKey, StoreError, duplicate_key_detail
 from rocketjob.jobs import job
 from rocketjob.states.transitions import KERNEL_STATES
 from rocketjob.store import Insert, Unit, Write, outbox
-from rocketjob.store.indexes import serves, unique_while
+from rocketjob.store.indexes import conditions, serves, unique_while
 from rocketjob_plugins.cron import job as cron
 from rocketjob_plugins.singleton import ACTIVE
 from support.memory_stores import PlainMemoryStore
@@ -17,16 +17,27 @@ from support.memory_stores import PlainMemoryStore
 @pytest.mark.parametrize("active", [ACTIVE, cron.ACTIVE], ids=["singleton", "cron"])
 def test_the_active_states_are_the_last_by_the_alphabet(active):
     assert sorted(active) == sorted(KERNEL_STATES)[-len(active) :]
-    partial = unique_while("key", active, KERNEL_STATES)["partialFilterExpression"]
+    partial = conditions(unique_while("key", active, KERNEL_STATES)["partialFilterExpression"])
     assert partial["state"] == {"$gte": min(active), "$lte": max(active)}
     assert partial["key"] == {"$exists": True}
 
 
+def test_each_clause_of_the_filter_asks_one_thing():
+    """DocumentDB refuses two operators for a field, and `$and` except as the outermost."""
+    partial = unique_while("key", ACTIVE, KERNEL_STATES)["partialFilterExpression"]
+    assert list(partial) == ["$and"]
+    for clause in partial["$and"]:
+        (test,) = clause.values()
+        assert len(test) == 1
+
+
 def test_a_state_in_between_is_not_taken_for_an_active_one():
-    partial = unique_while("key", ACTIVE, [*KERNEL_STATES, "pending"])["partialFilterExpression"]
-    assert partial["state"] == {"$in": ["paused", "queued", "running"]}
-    partial = unique_while("key", ACTIVE, [*KERNEL_STATES, "approval", "waiting"])
-    assert "$gte" in partial["partialFilterExpression"]["state"]
+    def states(*known):
+        made = unique_while("key", ACTIVE, [*KERNEL_STATES, *known])
+        return conditions(made["partialFilterExpression"])["state"]
+
+    assert states("pending") == {"$in": ["paused", "queued", "running"]}
+    assert "$gte" in states("approval", "waiting")
 
 
 def test_an_index_serves_whose_keys_and_filter_are_those_wanted():
@@ -35,7 +46,8 @@ def test_an_index_serves_whose_keys_and_filter_are_those_wanted():
     made = {"key": [("key", 1.0)], "unique": True, "partialFilterExpression": partial}
     listed = {"key": {"$exists": True}, "state": {"$in": list(ACTIVE)}}
     assert serves(made, wanted)
-    assert serves({**made, "partialFilterExpression": listed}, wanted)
+    for earlier in (conditions(partial), listed):
+        assert serves({**made, "partialFilterExpression": earlier}, wanted)
     wanted_listed = unique_while("key", ACTIVE, [*KERNEL_STATES, "pending"])
     assert serves({**made, "partialFilterExpression": listed}, wanted_listed)
     assert not serves(made, wanted_listed)
@@ -47,6 +59,8 @@ def test_an_index_serves_whose_keys_and_filter_are_those_wanted():
         {"partialFilterExpression": {**listed, "state": {"$in": ["failed", "running"]}}},
         {"partialFilterExpression": {**listed, "key": {"$type": "string"}}},
         {"partialFilterExpression": {"state": {"$in": list(ACTIVE)}}},
+        {"partialFilterExpression": {"$and": partial["$and"][:2]}},
+        {"partialFilterExpression": {**partial, "priority": 1}},
         {"sparse": True},
         {"collation": {"locale": "de"}},
     ):

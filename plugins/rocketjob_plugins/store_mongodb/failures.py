@@ -15,10 +15,14 @@ OLDEST = (9, "4.4")  # wire version, and the release that first had it
 AUTHENTICATION = frozenset({18, 8000})  # 8000 is Atlas's
 UNAUTHORIZED = 13
 NEEDED = frozenset({"find", "insert", "update", "remove", "createIndex"})
+# PostgreSQL's deadlock and conflict, which FerretDB 2 passes on as they are (40P01 and 40001, as
+# numbers): two writers met, and one was given up, with nothing of it stored.
+GIVEN_UP = frozenset({112, 16908292, 16777220})
 # Stepping down, shutting down, out of reach, conflicts, cursors that were lost, disk full.
 TRANSIENT = frozenset(
-    {6, 7, 43, 64, 89, 91, 112, 134, 189, 234, 237, 246, 251, 262, 9001, 10107, 11600, 11602}
+    {6, 7, 43, 64, 89, 91, 134, 189, 234, 237, 246, 251, 262, 9001, 10107, 11600, 11602}
     | {13388, 13435, 13436, 14031, 63, 150, 133, 24, 50}
+    | GIVEN_UP
 )
 
 
@@ -34,6 +38,11 @@ def is_transient(error: BaseException) -> bool:
     if any(error.has_error_label(label) for label in labels):
         return True
     return not TRANSIENT.isdisjoint(codes(error))
+
+
+def is_given_up(error: BaseException) -> bool:
+    """Return whether a write met another one and was given up, with nothing of it stored."""
+    return not GIVEN_UP.isdisjoint(codes(error))
 
 
 def codes(error: Any) -> set[Any]:

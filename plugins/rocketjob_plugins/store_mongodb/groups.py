@@ -72,10 +72,11 @@ def _claim_these(
         made = documents.update_many(guarded, {**update, "$set": fields}, session=session)
     except Exception as error:
         # It stops at the first document that the server refuses. Those before are claimed.
-        if session is not None or failures.is_transient(error):
+        met = failures.is_given_up(error)  # another claimer: whoever has nothing looks again
+        if session is not None or (failures.is_transient(error) and not met):
             raise
         claimed = _read(documents, ids, ours, session)
-        if not claimed:
+        if not claimed and not met:
             raise
         return claimed
     return _read(documents, ids, ours, session) if made.matched_count else []

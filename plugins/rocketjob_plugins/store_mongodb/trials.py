@@ -19,6 +19,7 @@ import attrs
 from bson import ObjectId
 
 from rocketjob.base.errors import is_duplicate_key
+from rocketjob.store.indexes import unique_while
 from rocketjob_plugins.store_mongodb import failures, tailable, transactions
 
 T = TypeVar("T")
@@ -223,9 +224,8 @@ def unique(ground: Ground) -> None:
 
 def partial(ground: Ground) -> None:
     """Let one document have a key while it is in some states, as Singleton and Cron do."""
-    among = {"key": {"$exists": True}, "state": {"$gte": "paused", "$lte": "running"}}
     docs = ground.documents
-    docs.create_index([("key", 1)], name="key", unique=True, partialFilterExpression=among)
+    docs.create_index(**unique_while("key", ("paused", "queued", "running"), ()))
     tried: list[tuple[dict[str, Any], bool]] = [
         ({"key": 1, "state": "completed"}, True),
         ({"key": 1, "state": "completed"}, True),
@@ -244,13 +244,17 @@ def partial(ground: Ground) -> None:
 
 
 def _is_stored(documents: Any, document: dict[str, Any]) -> bool:
-    try:
-        documents.insert_one(dict(document))
-    except Exception as error:
-        if not is_duplicate_key(error):
-            raise
-        return False
-    return True
+    for _ in range(CONNECTIONS):
+        try:
+            documents.insert_one(dict(document))
+        except Exception as error:
+            if failures.is_given_up(error):
+                continue  # on PostgreSQL two who insert one key may wait for each other
+            if not is_duplicate_key(error):
+                raise
+            return False
+        return True
+    raise Lacking(f"it gave up {CONNECTIONS} times whether {document} is there already")
 
 
 def transact(ground: Ground) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from rocketjob.store.documents import values
 from rocketjob.store.documents.index import is_same
+from rocketjob.store.indexes import conditions
 from rocketjob.store.packing import unpack
 
 from . import writing
@@ -187,7 +188,7 @@ class Catalog:
             return ""
         names = [
             table.columns[path].name
-            for path, condition in index.partial.items()
+            for path, condition in conditions(index.partial).items()
             if path in table.columns and condition == {"$exists": True}
         ]
         return f" WHERE {' AND '.join(f'{name} IS NOT NULL' for name in names)}" if names else ""

@@ -242,7 +242,7 @@ def test_a_primary_that_steps_down_once_is_not_noticed(store):
     assert store.collection("docs").find_one({"_id": 1}) == {"_id": 1, "a": 1}
 
 
-@pytest.mark.parametrize("code", [10107, 13435, 91, 189, 11600, 11602, 14031, 112])
+@pytest.mark.parametrize("code", [10107, 13435, 91, 189, 11600, 11602, 14031, 112, 16908292])
 def test_what_passes_is_known(store, code):
     fail(store, ["insert"], times=5, errorCode=code)
     with pytest.raises(Exception) as caught:

@@ -3,7 +3,7 @@
 import threading
 
 import pytest
-from pymongo.errors import AutoReconnect
+from pymongo.errors import AutoReconnect, WriteError
 from pymongo.synchronous.collection import Collection
 
 from rocketjob import Job
@@ -127,6 +127,21 @@ def test_whoever_is_always_second_takes_one_at_last(jobs):
     seen = Between(jobs, *steps)
     assert [each["_id"] for each in claimed_by_me(seen, 3)] == [3 * ROUNDS]
     assert seen.looks == ROUNDS
+
+
+@pytest.mark.parametrize("met", range(ROUNDS + 1))
+def test_whose_update_is_given_up_looks_again(jobs, met):
+    """PostgreSQL does so, behind DocumentDB, where two updates wait for each other."""
+    jobs.insert_many([queued(number) for number in range(4)])
+
+    class Meets(Between):
+        def update_many(self, *args, **kwargs):
+            if self.looks <= met:
+                raise WriteError("deadlock detected", 16908292)
+            return self.documents.update_many(*args, **kwargs)
+
+    claimed = [each["_id"] for each in claimed_by_me(Meets(jobs), 3)]
+    assert claimed == ([0, 1, 2] if met < ROUNDS else [0])
 
 
 def test_whoever_is_second_where_nothing_is_left_has_nothing(jobs):

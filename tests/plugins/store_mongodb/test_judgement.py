@@ -1,5 +1,7 @@
 """A server is tried before any job is trusted to it, and what it lacks is worked around or said."""
 
+import threading
+from collections import Counter
 from datetime import timedelta
 from types import SimpleNamespace
 
@@ -8,7 +10,7 @@ import pytest
 from bson import ObjectId
 from pymongo.client_session import ClientSession
 from pymongo.collection import Collection
-from pymongo.errors import OperationFailure
+from pymongo.errors import OperationFailure, WriteError
 
 from rocketjob import Job
 from rocketjob.base import clock
@@ -180,6 +182,24 @@ def test_a_lie_is_found(database, monkeypatch, lie, name, said):
     assert reason(database, name) is None
     lie(monkeypatch)
     assert reason(database, name).startswith(said)
+
+
+@pytest.mark.parametrize("name", ["unique indexes", "unique partial indexes"])
+@pytest.mark.parametrize(("times", "lacks"), [(1, False), (trials.CONNECTIONS, True)])
+def test_a_writer_that_is_given_up_asks_again(database, monkeypatch, name, times, lacks):
+    """On DocumentDB two who insert one key wait for each other, until one of them is given up."""
+    real, given_up = Collection.insert_one, Counter()
+
+    def insert_one(self, document, **options):
+        who = (threading.get_ident(), str(document))
+        given_up[who] += 1
+        if given_up[who] <= times:
+            raise WriteError("deadlock detected", 16908292)
+        return real(self, document, **options)
+
+    monkeypatch.setattr(Collection, "insert_one", insert_one)
+    found = reason(database, name)
+    assert found.startswith("it gave up 4 times whether") if lacks else found is None
 
 
 def test_no_job_is_trusted_to_a_server_that_lies(mongo_url, database, monkeypatch):
