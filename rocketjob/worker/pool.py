@@ -32,6 +32,7 @@ from rocketjob.queue.dispatch import Queue
 from rocketjob.states.machine import Change
 from rocketjob.store import Stored
 from rocketjob.worker.committer import GATHER_SECONDS, Committer
+from rocketjob.worker.freshness import Freshness
 from rocketjob.worker.limits import Limits
 from rocketjob.worker.loop_workers import LoopWorkers
 from rocketjob.worker.steps import runs_on_loop
@@ -94,6 +95,7 @@ class WorkerPool:
         self._looked_at = 0.0  # when it last began to wait for work
         self._unwanted: list[Job] = []  # to be released
         self._held: dict[ObjectId, int] = {}  # the claims that this pool knows of
+        self._freshness = Freshness(config.heartbeat_seconds)
         self._found_nothing = False
         self._next_check = clock.monotonic() + config.re_check_seconds
         self.workers = [ThreadWorker(self, number) for number in range(1, threads + 1)]
@@ -156,7 +158,7 @@ class WorkerPool:
 
         Otherwise the process stood still, or nearly, and the job may be in other hands by now.
         """
-        if clock.monotonic() - claim.at > self.config.heartbeat_seconds:
+        if not self._freshness.allows(claim.at):
             return False
         return self.watch is None or claim.at > self.watch.revoked
 

@@ -13,6 +13,7 @@ from rocketjob.jobs import claims, completions
 from rocketjob.jobs.claims import claim_of
 from rocketjob.queue.dispatch import Queue
 from rocketjob.worker import committer
+from rocketjob.worker.freshness import Freshness
 from rocketjob.worker.pool import WorkerPool
 from support.jobs import KeptJob, PassingJob, stored
 from support.runtime import (
@@ -616,6 +617,47 @@ def test_a_job_that_was_claimed_before_a_long_standstill_is_not_started(file_sto
     with running_pool(file_store, threads=1):
         eventually(lambda: stored(job)["state"] == "completed")
     assert events_of(job) == ["start", "give_back", "start", "complete"]
+
+
+def test_jobs_are_performed_though_each_claim_takes_longer_than_a_heartbeat(
+    file_store, monkeypatch
+):
+    load, slow = Queue.load, 3 * file_store.application.config.heartbeat_seconds
+
+    def loaded_late(queue, document):
+        claimed = load(queue, document)
+        claims.hold(claimed, claim_of(claimed)._replace(at=clock.monotonic() - slow))
+        return claimed
+
+    monkeypatch.setattr(Queue, "load", loaded_late)
+    first = KeptJob.create()
+    with running_pool(file_store, threads=1):
+        eventually(lambda: stored(first)["state"] == "completed")
+        second = KeptJob.create()
+        eventually(lambda: stored(second)["state"] == "completed")
+    assert [stored(job)["claim_number"] for job in (first, second)] == [3, 1]
+
+
+@pytest.mark.parametrize(
+    ("ages", "allowed"),
+    [
+        ([1], 15),
+        ([16], 30),
+        ([16, 16], 30),  # the second one may start
+        ([31, 31, 31], 60),
+        ([99, 99, 99, 99], 60),
+        ([31, 31, 20], 40),
+        ([31, 31, 31, 1], 15),
+    ],
+)
+def test_a_claim_may_be_older_while_none_is_young_enough(monkeypatch, ages, allowed):
+    freshness, now = Freshness(15.0), 1000.0
+    for age in ages:
+        now += 100
+        monkeypatch.setattr(clock, "monotonic", lambda now=now: now)
+        freshness.allows(now - age)
+        freshness.allows(now - age)  # of the same group
+    assert freshness.allowed == allowed
 
 
 def test_a_stopping_pool_gives_its_backlog_back(file_store, gate):
