@@ -37,6 +37,7 @@ from support.fault_jobs import (
     FaultsTimeoutJob,
 )
 from support.proxy import GOOD, MODES, Proxy
+from support.runtime import eventually
 
 SEED = int(os.environ.get("ROCKETJOB_FAULTS_SEED", "1"))
 SECONDS = float(os.environ.get("ROCKETJOB_FAULTS_SECONDS", "4"))
@@ -323,21 +324,27 @@ class Fleet:
 
     def settle(self):
         """Wait until all is done, and end the servers in order; return what is wrong with that."""
-        for number, server in enumerate(self.servers):
-            self._set_clock(server, AHEAD)  # what a clock that was ahead has planned is due now
-            if server.process.poll() is not None:
-                self._replace(number)
-                self._set_clock(self.servers[number], AHEAD)
+        for number in range(SERVERS):
+            self._bring_up(number)
         wrong = []
         if not self._comes_to_an_end():
             wrong.append(f"stuck: {list(self._waiting().limit(5))}, files {self._files()}")
-        for number, server in enumerate(self.servers):
-            server.wait_until_up()  # before, a signal ends it at once
+        for number in range(SERVERS):
             self._end_orderly(number)
         for server in self.servers:
             if (code := server.wait(60)) != 0:
                 wrong.append(f"{server.name} has ended with {code}: {server.said()[-2000:]}")
         return wrong
+
+    def _bring_up(self, number):
+        """Wait until a server is up; one that did not reach the store at its start has ended."""
+        while True:
+            server = self.servers[number]
+            self._set_clock(server, AHEAD)  # what a clock that was ahead has planned is due now
+            eventually(lambda server=server: server.is_up() or server.process.poll() is not None)
+            if server.process.poll() is None:
+                return
+            self._replace(number)
 
     def _comes_to_an_end(self):
         """Wait until all is done; return whether it is, or nothing has happened for a while."""

@@ -282,10 +282,13 @@ class ServerProcess:
     def wait_until_up(self):
         def is_up():
             assert self.process.poll() is None, f"the server ended: {self.said()}"
-            return len(self.logged("ready")) >= self.processes
+            return self.is_up()
 
         eventually(is_up)
         return self
+
+    def is_up(self):
+        return len(self.logged("ready")) >= self.processes
 
     def log(self):
         """Return the records of the log, of all its processes."""
