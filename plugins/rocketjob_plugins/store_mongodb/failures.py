@@ -46,10 +46,13 @@ def is_given_up(error: BaseException) -> bool:
 
 
 def codes(error: Any) -> set[Any]:
-    """Return the code of an error, and those of the writes of its group."""
+    """Return the code of an error, and those of the writes of its group.
+
+    What a group says of its replication counts only if no write was refused, since that stays so.
+    """
     details = getattr(error, "details", None) or {}
-    writes = [write.get("code") for write in details.get("writeErrors", ())]
-    return {getattr(error, "code", None), *writes} - {None}
+    writes = details.get("writeErrors") or details.get("writeConcernErrors") or ()
+    return {getattr(error, "code", None), *(each.get("code") for each in writes)} - {None}
 
 
 def refused(url: str, database: str, error: Exception) -> StoreError:

@@ -5,7 +5,12 @@ import threading
 
 import pymongo
 import pytest
-from pymongo.errors import AutoReconnect, OperationFailure, ServerSelectionTimeoutError
+from pymongo.errors import (
+    AutoReconnect,
+    BulkWriteError,
+    OperationFailure,
+    ServerSelectionTimeoutError,
+)
 
 from rocketjob import Job
 from rocketjob.base.errors import ConfigurationError, StoreError, StoreUnavailable
@@ -429,3 +434,17 @@ def test_what_was_found_is_reported(store, mongo_url):
     assert other.check()["wake-up"] == "polling"
     assert other.check()["transactions"] is False
     other.close()
+
+
+@pytest.mark.parametrize(
+    ("refused", "unknown", "passes"),
+    [([], [64], True), ([], [91], True), ([11000], [64], False), ([112], [], True)],
+)
+def test_a_group_of_which_the_majority_knows_nothing_yet_is_taken_for_transient(
+    refused, unknown, passes
+):
+    details = {
+        "writeErrors": [{"code": code} for code in refused],
+        "writeConcernErrors": [{"code": code} for code in unknown],
+    }
+    assert failures.is_transient(BulkWriteError(details)) == passes
