@@ -47,12 +47,15 @@ class Act:
         how: such as `rocketjob jobs retry`, or `POST /jobs/{id}/retry`.
         via: `command`, `web`, `api` or `code`.
         reason: why, in the person's words.
+        grant: what let the person in, for what goes on in that name later: see
+            `rocketjob.jobs.grants`. None: nothing that could be withdrawn is known here.
     """
 
     by: str | None = attrs.field(default=None, converter=_name)
     how: str = attrs.field(default="", converter=_how)
     via: str = "code"
     reason: str | None = attrs.field(default=None, converter=_reason)
+    grant: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -121,6 +124,7 @@ def acting(
     how: str = "",
     via: str = "code",
     reason: str | None = None,
+    grant: str | None = None,
 ) -> Iterator[Act]:
     """Say who makes the changes of a block, and why.
 
@@ -129,12 +133,24 @@ def acting(
         how: by which command, page or script.
         via: `command`, `web`, `api` or `code`.
         reason: in the person's words; 500 characters are kept.
+        grant: see `Act`.
     """
     global begun
     begun = True
-    act = Act(by=by, how=how, via=via, reason=reason)
+    act = Act(by=by, how=how, via=via, reason=reason, grant=grant)
     token = _act.set(act)
     try:
         yield act
+    finally:
+        _act.reset(token)
+
+
+@contextmanager
+def granted(grant: str | None) -> Iterator[None]:
+    """Within a block, say more exactly what lets the person who acts here do that."""
+    act = _act.get()
+    token = _act.set(act if act is None else attrs.evolve(act, grant=grant))
+    try:
+        yield
     finally:
         _act.reset(token)

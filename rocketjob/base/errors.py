@@ -201,6 +201,10 @@ class Discard(RocketJobError):
         super().__init__(reason)
 
 
+class GrantLost(RocketJobError, PermissionError):
+    """Whoever this is done for may not do it any more."""
+
+
 class UnknownJobClass(RocketJobError, LookupError):
     """No job class of that name is loaded here: import its module or name it in `app`."""
 

@@ -101,6 +101,13 @@ def register_settings() -> list[Setting[Any]]:
 
 
 @hookimpl
+def grant_refused(grant: str) -> str | None:
+    from rocketjob_contrib.mission_control import tokens  # for start-up time
+
+    return tokens.grant_refused(grant)
+
+
+@hookimpl
 def register_commands(cli: click.Group) -> None:
     from rocketjob_contrib.mission_control.command import (  # both for start-up time
         web,

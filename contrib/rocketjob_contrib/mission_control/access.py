@@ -36,11 +36,14 @@ class Identity:
         roles: any of `ROLES`; without any it is `view`, which reads everything.
         still: asked again before each step of a change, whether whoever was let in still may; such
             as a token that may be revoked meanwhile. None: nothing is asked again.
+        grant: returns, for the role that something needs, what is asked of servers while they go on
+            with that: see `rocketjob.jobs.grants`. None: nothing is asked there.
     """
 
     login: str | None = None
     roles: frozenset[str] = attrs.field(default=frozenset(), converter=_known)
     still: Callable[[], bool] | None = attrs.field(default=None, eq=False, repr=False)
+    grant: Callable[[str], str] | None = attrs.field(default=None, eq=False, repr=False)
 
     @property
     def rank(self) -> int:
@@ -82,6 +85,12 @@ class Policy:
         if identity.rank <= ROLES.index(asked.role):
             return True
         return asked.own and identity.rank <= ROLES.index("user") and owns(identity, target)
+
+    def needed(self, identity: Identity, permission: str) -> str:
+        """Return the least powerful role by which somebody who may do something may do it."""
+        asked = self.permissions[permission]
+        as_own = asked.own and identity.rank > ROLES.index(asked.role)
+        return "user" if as_own else asked.role
 
 
 def owns(identity: Identity, target: Any) -> bool:

@@ -164,7 +164,8 @@ def _acting(view: View, route: Route) -> AbstractContextManager[Act]:
     """Say who makes the changes of a request, and why: see the hook `act_writes`."""
     how = f"{view.request.method} {view.prefix}{route.path}"
     reason = view.form.get("reason", "") or None
-    return acting(view.identity.login, how=how, via=view.via, reason=reason)
+    grant = view.grant_for(route.permission)
+    return acting(view.identity.login, how=how, via=view.via, reason=reason, grant=grant)
 
 
 def _check(view: View, route: Route) -> None:

@@ -25,6 +25,7 @@ from rocketjob_contrib.mission_control.access import ROLES
 log = Logger("rocketjob.web")
 COLLECTION = "rocket_job.web_tokens"
 KIND = "WebToken"
+GRANT = "web_token"
 BEGIN = "rjt_"
 """What every token begins with: it tells ours from others, also for those who look for leaks."""
 BYTES = 32
@@ -161,6 +162,41 @@ def is_active(id: str) -> bool:
     """Return whether a token gives anything now."""
     stored = _collection().find_one({"_id": id})
     return stored is not None and _loaded(stored).state == "active"
+
+
+def grant_of(name: str, role: str) -> str:
+    """Return what is kept with what goes on in the name of a token: see `grant_refused`.
+
+    Args:
+        role: that it needs.
+    """
+    return f"{GRANT}:{role}:{name}"
+
+
+def grant_refused(grant: str) -> str | None:
+    """Return why a token lets nothing more be done, "" if it does; None for another kind of grant.
+
+    Names are unique for ever, so that no later token can stand in for one that was revoked.
+    """
+    kind, _, rest = grant.partition(":")
+    if kind != GRANT:
+        return None
+    role, _, name = rest.partition(":")
+    stored = _collection().find_one({"name": name})
+    if stored is None:
+        return f"the token {name} is not there any more"
+    token = _loaded(stored)
+    if token.revoked_at is not None:
+        return f"the token {name} was revoked at {token.revoked_at:%Y-%m-%d %H:%M:%S} UTC"
+    if token.state != "active":
+        return f"the token {name} has expired at {token.expires_at:%Y-%m-%d %H:%M:%S} UTC"
+    if role not in ROLES or not _has(token, role):
+        return f"the token {name} has the role {token.role}, and that needs {role}"
+    return ""
+
+
+def _has(token: Token, role: str) -> bool:
+    return token.role in ROLES and ROLES.index(token.role) <= ROLES.index(role)
 
 
 def hash_of(text: str) -> str:

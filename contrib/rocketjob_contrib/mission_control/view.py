@@ -119,6 +119,11 @@ class View:
             return False
         return self.site.policy.may(self.identity, permission, target)
 
+    def grant_for(self, permission: str) -> str | None:
+        """Return what is asked of servers that go on in the name of whoever acts here."""
+        grant = self.identity.grant
+        return None if grant is None else grant(self.site.policy.needed(self.identity, permission))
+
     def refusal(self, permission: str) -> Forbidden:
         """Return what to raise for somebody who may not do something: what it would need."""
         if self.read_only and permission in self.site.changing:

@@ -8,10 +8,11 @@ from typing import Any, Self
 
 from bson import ObjectId
 
-from rocketjob import Job, after, field, validate
+from rocketjob import Job, after, before, field, validate
 from rocketjob.application import current
 from rocketjob.base import acts, clock
 from rocketjob.base.acts import Act, acting
+from rocketjob.jobs import grants
 from rocketjob.jobs.bulk import DONE, SKIPPED, BulkAction, gone
 from rocketjob.jobs.store_away import waits_for_store
 from rocketjob.model.types import typed_json
@@ -41,7 +42,8 @@ class BulkActionJob(Resumable, Job):
     login: str | None = field(default=None, description="who asked for it")
     reason: str | None = field(default=None, description="why")
     asked_by: str = field(default="", description="the command or page that it was asked by")
-    via: str = field(default="code", description="command, web or code")
+    via: str = field(default="code", description="command, web, api or code")
+    granted_by: str | None = field(default=None, description="what let whoever asked in")
 
     @classmethod
     def of(cls, action: BulkAction, count: int) -> Self:
@@ -60,6 +62,7 @@ class BulkActionJob(Resumable, Job):
             login=act.by,
             asked_by=act.how,
             via=act.via,
+            granted_by=act.grant,
         )
 
     @validate
@@ -94,14 +97,26 @@ class BulkActionJob(Resumable, Job):
         counts = results.counts(self.id)
         return self._with_the_missing(counts) if self.is_completed else counts
 
+    @before("create")
+    def _note_grant(self) -> None:
+        """Keep what lets in whoever creates it by other ways than `of`, such as the API."""
+        act = acts.present()
+        if self.granted_by is None and act is not None:
+            self.granted_by = act.grant
+
     @waits_for_store
     def perform(self) -> dict[str, int]:
-        """Do it to each, from where an earlier attempt was; return how many were done and so on."""
+        """Do it to each, from where an earlier attempt was; return how many were done and so on.
+
+        Raises:
+            GrantLost: whoever asked for it may not any more; what was done until then stays.
+        """
         action, last = self.action(), self.checkpointed.get("last", FIRST)
         if self.claim_number > 1:  # what a kill has left does not match any more, as it is done
             current().store.recover(self.collection_name, {"_id": {"$gt": last}})
         counts = results.counts(self.id)
         for ids in self._steps(action):
+            grants.check(self.granted_by)
             for word in self._do_to(action, ids):
                 counts[word] += 1
             self._say(counts)

@@ -43,7 +43,7 @@ from rocketjob.plugins.hookspecs.marks import (
     only_for,
     wrapped,
 )
-from rocketjob.plugins.hookspecs.people import act_writes, job_sections, take_over
+from rocketjob.plugins.hookspecs.people import act_writes, grant_refused, job_sections, take_over
 from rocketjob.plugins.hookspecs.processes import (
     metric_recorded,
     own_process_died,
@@ -83,6 +83,7 @@ __all__ = [
     "decrypt",
     "encrypt",
     "explain",
+    "grant_refused",
     "hookimpl",
     "hookspec",
     "job_created",

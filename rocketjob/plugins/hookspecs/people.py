@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rocketjob.plugins.answers import answer, is_job, is_section, list_of, stored_beside
+from rocketjob.plugins.answers import (
+    answer,
+    is_job,
+    is_section,
+    is_text,
+    list_of,
+    stored_beside,
+)
 from rocketjob.plugins.hookspecs.marks import hookspec
 
 if TYPE_CHECKING:
@@ -52,4 +59,19 @@ def take_over(action: BulkAction, count: int) -> Job | None:
     Args:
         action: what is to be done, and to which jobs: `rocketjob.jobs.bulk.BulkAction`.
         count: how many these were when it was previewed.
+    """
+
+
+@hookspec(firstresult=True)
+@answer("why not, as text, or an empty one", is_text)
+def grant_refused(grant: str) -> str | None:
+    """Return why nothing more may be done by a grant, for people; an empty text if it still holds.
+
+    Called before each step of what goes on in a person's name after the request or command has
+    ended, such as a bulk action of very many jobs: in the worker that does it. It may read the
+    store. If it fails, or no plugin knows the grant, the step is not made.
+
+    Args:
+        grant: that `rocketjob.base.acts.acting` was given, such as
+            `web_token:manager:nightly-import`; None is the answer to another kind.
     """

@@ -39,7 +39,8 @@ async def identify(site: Site, request: Request) -> Identity:
     if token is None:
         raise Refused(NO_TOKEN)
     still = functools.partial(tokens.is_active, token.id)
-    return Identity(token.name, frozenset({token.role}), still)
+    grant = functools.partial(tokens.grant_of, token.name)
+    return Identity(token.name, frozenset({token.role}), still, grant)
 
 
 def _asked(text: str) -> Token | None:

@@ -16,6 +16,7 @@ from starlette.responses import Response
 import rocketjob
 from rocketjob import Job
 from rocketjob.application import current
+from rocketjob.base.acts import granted
 from rocketjob.base.log import Logger
 from rocketjob.jobs.bulk import (
     DONE,
@@ -153,7 +154,10 @@ def carry_out(
         BadRequest: these are too many, and no plugin has a job do it.
         Forbidden: whoever asks may not go on; it says how many were done.
     """
-    job = action.hand_over(max(count, len(ids))) if len(ids) > _at_once() else None
+    job = None
+    if len(ids) > _at_once():
+        with granted(view.grant_for(asked.permission)):
+            job = action.hand_over(max(count, len(ids)))
     if job is None and len(ids) > _at_once():
         raise _nobody_takes_it()  # only the first of them have been looked for
     log.info(
