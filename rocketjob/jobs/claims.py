@@ -38,7 +38,9 @@ INDEX: dict[str, Any] = {
 }
 RELEASED = {"worker_name": "", "claimed_by": ""}  # what goes when nobody holds the job any more
 FULL = 16 * 1024 * 1024 - 4096  # bytes: less than a claim's entry in the history is left
-QUARANTINED = "suspected"  # stored: the claim under which the job may have ended its whole server
+# Stored: the claim under which the job may have ended its whole server; less than nothing if it may
+# only be one of many that were performed on one event loop. Then it is tried again in a group.
+QUARANTINED = "suspected"
 UNCLAIMED: Filter = {"state": "running", "claimed_by": None}  # workers may join it, or it is lost
 AWAITED = "awaited"  # when a job that is being performed last said that it waits for this one
 AWAITED_SECONDS = 30.0  # after which it has given up, or died
@@ -218,8 +220,13 @@ def quarantine_filter(quarantined: bool | None) -> dict[str, Any]:
     if quarantined is None:
         return {}
     if quarantined:
-        return {"$or": [{"interruptions": {"$gt": 0}}, {QUARANTINED: {"$gt": 0}}]}
+        return {"$or": [{"interruptions": {"$gt": 0}}, {QUARANTINED: {"$gt": 0}}, grouped_filter()]}
     return {"interruptions": {"$in": [0, None]}, QUARANTINED: None}
+
+
+def grouped_filter() -> dict[str, Any]:
+    """Return the filter of jobs that were among many when a worker crashed, which says little."""
+    return {"interruptions": {"$in": [0, None]}, QUARANTINED: {"$lt": 0}}
 
 
 def was_quarantined(claim: Claim, since: int | None) -> bool:
@@ -231,12 +238,25 @@ def was_quarantined(claim: Claim, since: int | None) -> bool:
         since: what is stored as `QUARANTINED`: the number of a claim, since several servers may be
             reclaiming at once, and none must take another's note for an earlier one.
     """
-    return since is not None and since < claim.number
+    return since is not None and 0 < since < claim.number
 
 
 def quarantine(id: Any, claim: Claim) -> Write:
     """Return the write that notes that what is claimed may have ended its server."""
     return Write(running_under(id, claim), {"$set": {QUARANTINED: claim.number}})
+
+
+def suspect(id: Any, claim: Claim, since: int | None) -> Write:
+    """Return the write that notes that a worker crashed at what is claimed, and others on its loop.
+
+    The first time it is to be performed in a group, and once such a group has crashed, alone.
+
+    Args:
+        since: what is stored as `QUARANTINED`.
+    """
+    is_again = since is not None and since != -claim.number
+    number = claim.number if is_again else -claim.number
+    return Write(running_under(id, claim), {"$set": {QUARANTINED: number}})
 
 
 # --- reclaiming ----------------------------------------------------------------------------------

@@ -74,7 +74,11 @@ class Queue:
         self.eligible = Eligible(self.config, self.quarantined, narrowing=narrowing)
 
     def split(self, which: Callable[[type[Job]], bool]) -> Queue:
-        """Return a queue of its own for some classes, under the same name; leave them out here."""
+        """Return a queue of its own for some classes, under the same name; leave them out here.
+
+        Of jobs in quarantine it has those that are performed in a group, which are not left out:
+        where they have no place they are performed alone.
+        """
         other = Queue(
             self.store,
             self.plugins,
@@ -86,7 +90,10 @@ class Queue:
         other.eligible = Eligible(
             self.config, self.quarantined, narrowing=self.eligible.narrowing, which=which
         )
-        self.eligible.which = lambda cls: not which(cls)
+        if self.quarantined:
+            other.eligible.grouped = True
+        else:
+            self.eligible.which = lambda cls: not which(cls)
         return other
 
     # --- claiming ----------------------------------------------------------------------------

@@ -110,6 +110,7 @@ class Eligible:
         cleared: stored keys that a claim removes.
         narrowing: what the plugins let this process take; None: they are not asked.
         which: of the classes that the server takes those that this claimer does; None: all.
+        grouped: of jobs whose worker has crashed only those that are performed in a group.
         deferred: what is left alone until the next re-check.
     """
 
@@ -120,6 +121,7 @@ class Eligible:
     cleared: list[str] = attrs.field(factory=list)
     narrowing: Narrowing | None = None
     which: Callable[[type[Job]], bool] | None = None
+    grouped: bool = False
     deferred: Deferred = attrs.field(factory=Deferred)
     _seen_classes: int = -1
     _names: list[str] = attrs.field(factory=list)
@@ -142,7 +144,9 @@ class Eligible:
             clauses["plugins"] = {"$and": [clause.filter for clause in narrower]}
         if deferred := self.deferred.filters():
             clauses["deferred"] = {"$nor": deferred}
-        if self.quarantined is not None:
+        if self.grouped:
+            clauses["crashes"] = claims.grouped_filter()
+        elif self.quarantined is not None:
             clauses["crashes"] = claims.quarantine_filter(self.quarantined)
         return clauses
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from rocketjob.base.errors import HookFailed
@@ -52,6 +52,7 @@ def requeue_claims(
     crashed: Mapping[str, str] | None = None,
     reason: str = "its server died",
     unexplained: bool = False,
+    on_loop: Callable[[type[Job]], bool] = lambda job_class: False,
 ) -> dict[str, int]:
     """Reclaim all jobs that a dead process or server held; plugins do so for claims of their own.
 
@@ -62,6 +63,8 @@ def requeue_claims(
             ended: these count as crashes, the others do not.
         unexplained: any of the jobs may have ended the whole server. Each is quarantined, to be
             performed alone; for one that was in quarantine already it counts as a crash.
+        on_loop: whether jobs of a class are performed on an event loop, hundreds at once. If others
+            crashed with it, one such job is suspected only: it is tried again in a group.
 
     Returns:
         how many were `requeued` and how many `failed`, because their workers crashed too often.
@@ -69,7 +72,10 @@ def requeue_claims(
     counts = {"requeued": 0, "failed": 0}
     for stored in _held_by(store, owner):
         how = (crashed or {}).get(str(stored["_id"]))
-        if unexplained and how is None:
+        if how is not None and len(crashed or ()) > 1 and _is_of(stored, on_loop):
+            _suspect(store, stored)
+            how = None
+        elif unexplained and how is None:
             how = _quarantine(store, stored, reason)
         outcome = _reclaim(store, stored, how, reason, crash_limit)
         if outcome:
@@ -93,6 +99,19 @@ def _quarantine(store: Store, stored: Stored, reason: str) -> str | None:
         return reason
     store.write_many(COLLECTION, [claims.quarantine(stored["_id"], claim)])
     return None
+
+
+def _suspect(store: Store, stored: Stored) -> None:
+    """Note that a claimed job was one of many that were performed when their worker crashed."""
+    claim, since = claims.claim_in(stored), stored.get(claims.QUARANTINED)
+    store.write_many(COLLECTION, [claims.suspect(stored["_id"], claim, since)])
+
+
+def _is_of(stored: dict[str, Any], which: Callable[[type[Job]], bool]) -> bool:
+    try:
+        return which(type(Job.from_document(stored)))
+    except Exception:
+        return False  # it cannot be loaded: whoever reclaims it says so
 
 
 def _held_by(store: Store, owner: str) -> Iterator[dict[str, Any]]:

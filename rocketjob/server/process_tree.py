@@ -39,6 +39,7 @@ log = Logger("rocketjob.supervisor")
 BACK_OFF = (0.0, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)  # seconds before the nth quick restart
 QUICK_DEATH = 10.0  # seconds: a process that lived longer starts again without waiting
 QUARANTINE_RETRY = 1.0
+GROUP = 10  # async jobs that are performed at once in quarantine: as many are alone if it crashes
 SPAWN_RETRY = 5.0
 RECYCLE_SECONDS = 0.5  # between two looks at how much processes have worked, and use
 OVERDUE = "its worker process was ended, since a job in it held the interpreter past its timeout"
@@ -187,7 +188,8 @@ class ProcessTree:
         """
         self._numbers += 1
         number = self._numbers
-        slots = Slots(threads + self._async_share)
+        places = min(GROUP, self._async_share) if quarantined else self._async_share
+        slots = Slots(threads + places)
         slots.set_beat(self._beat_at or clock.monotonic())
         try:
             process = self._start(number, threads, quarantined, slots)
@@ -210,7 +212,7 @@ class ProcessTree:
             "claimed_by": f"{self.server.incarnation}.{number}",
             "worker_name": self._name_of(number),
             "threads": threads,
-            "async_workers": 0 if quarantined else self._async_share,
+            "async_workers": slots.workers - threads,
             "quarantined": quarantined,
             "slots": slots.workers,
             "paused": self.paused,
@@ -224,7 +226,8 @@ class ProcessTree:
     def start_quarantined(self) -> None:
         """Give jobs whose worker has crashed a process of their own, one job at a time.
 
-        So the next crash shows which of them it was, and takes nobody else down with it.
+        So the next crash shows which of them it was, and takes nobody else down with it. Of the
+        hundreds that were on one event loop, a few are performed at once.
         """
         if self._stopping.is_set() or self.paused:
             return
@@ -377,6 +380,7 @@ class ProcessTree:
                 crash_limit=self.config.crash_limit,
                 crashed=crashed,
                 reason="its worker process ended",
+                on_loop=runs_on_loop,
             )
             del self.to_reclaim[0]
             self.cut_short += reclaimed["requeued"] if self._stopping.is_set() else 0

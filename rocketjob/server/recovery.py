@@ -26,6 +26,7 @@ from rocketjob.server.ended import has_ended
 from rocketjob.server.server import MISSED_BEATS, Server
 from rocketjob.store import Also, Insert, Store, Unit, Write
 from rocketjob.store.context import Context
+from rocketjob.worker.steps import runs_on_loop
 
 log = Logger("rocketjob.recovery")
 AHEAD = timedelta(seconds=2)  # two machines' clocks may differ so much
@@ -146,6 +147,7 @@ class Recovery:
             crash_limit=self.config.crash_limit,
             crashed=crashed,
             unexplained=unexplained,
+            on_loop=runs_on_loop,
         )
         if any(reclaimed.values()):
             log.warning("work reclaimed", holder=holder, **reclaimed)

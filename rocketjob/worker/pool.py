@@ -322,7 +322,7 @@ class WorkerPool:
             return False
         if len(self.commits.waiting) > BACKLOG_LIMIT:
             return False  # they are written one by one: no faster than that
-        on_loop = self.on_loop is not None and self.on_loop.claim(LOOK_PAST_SECONDS)
+        on_loop = self._loop_has_room() and self._claim_on_loop()
         room = self._room()
         if room <= 0:
             return on_loop
@@ -334,10 +334,19 @@ class WorkerPool:
         self._add(jobs)
         return True
 
+    def _loop_has_room(self) -> bool:
+        """Return whether places on the loop can be filled; not beside a job in quarantine."""
+        is_alone = self.end_when_idle and (self._tasks or self._idle < len(self.workers))
+        return self.on_loop is not None and not is_alone and self.on_loop.room > 0
+
+    def _claim_on_loop(self) -> bool:
+        return self.on_loop is not None and self.on_loop.claim(LOOK_PAST_SECONDS)
+
     def _room(self) -> int:
         """Return how many jobs to claim: one for each idle thread, and a little more."""
         if self.end_when_idle:  # one at a time: what it holds when it dies is what it performed
-            return self._idle - len(self._tasks)
+            is_free = self.on_loop is None or self.on_loop.is_idle
+            return self._idle - len(self._tasks) if is_free else 0
         ahead = min(BACKLOG_LIMIT, int(BACKLOG_SECONDS / max(self._mean, 1e-5)))
         # Claim again only when half of it is used up: few large claims cost less than many small.
         waiting = len(self._tasks)
@@ -437,7 +446,7 @@ class WorkerPool:
     def _with_room(self) -> list[Queue]:
         """Return the queues from which something could be claimed."""
         queues = [self.queue] if self._room() > 0 else []
-        if self.on_loop is not None and self.on_loop.room:
+        if self.on_loop is not None and self._loop_has_room():
             queues.append(self.on_loop.queue)
         return queues
 

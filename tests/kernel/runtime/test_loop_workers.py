@@ -12,6 +12,7 @@ from rocketjob import Discard, Job, Snooze, after, around, before, configure, cu
 from rocketjob.base import clock
 from rocketjob.server.subscribers import WorkerSubscriber
 from rocketjob.worker import async_loop, limits, loop_watch, loop_workers
+from rocketjob.worker.pool import WorkerPool
 from rocketjob.worker.runner import Worker
 from rocketjob.worker.slots import Slots
 from rocketjob.worker.stacks import stacks, work
@@ -541,6 +542,30 @@ def test_the_supervisor_sees_what_is_under_way_on_the_loop(rocketjob):
         assert slots.worked == 1
     finally:
         slots.close()
+
+
+def test_in_quarantine_a_group_is_on_the_loop_and_what_crashed_alone_is_alone(rocketjob):
+    group = [OnLoopJob.create(number=number) for number in range(3)]
+    alone = [OnLoopJob.create(priority=1), HoldingThreadJob.create(priority=1)]
+    jobs = Job.collection()
+    jobs.update_many({"_id": {"$in": [job.id for job in group]}}, {"$set": {"suspected": -1}})
+    jobs.update_many({"_id": {"$in": [job.id for job in alone]}}, {"$set": {"suspected": 1}})
+    queue = queue_of(rocketjob, quarantined=True)
+    pool = WorkerPool(queue, 1, rocketjob.application.config, async_workers=2)
+    pool.end_when_idle = True
+    runner = threading.Thread(target=pool.run, daemon=True)
+    runner.start()
+    eventually(lambda: len(gate.entered) == 2)
+    assert set(gate.entered) < {job.id for job in group}
+    assert count(state="running") == 2  # nothing beside them
+    gate.open()
+    thread_gate.wait_for_entry()
+    assert count(state="running") == 1
+    thread_gate.open()
+    runner.join(PATIENCE)
+    assert not runner.is_alive()
+    assert count(state="completed") == 5
+    assert {result(job) for job in group} == {"rocketjob-async"}
 
 
 def test_a_process_without_async_classes_asks_for_none(rocketjob):

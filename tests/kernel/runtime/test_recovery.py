@@ -8,11 +8,13 @@ from datetime import timedelta
 
 import pytest
 
-from rocketjob import Server, after
+from rocketjob import Job, Server, after
 from rocketjob.base import clock
 from rocketjob.base.errors import InvalidTransition, NotFound
+from rocketjob.queue.reclaim import requeue_claims
 from rocketjob.server import recovery
 from rocketjob.server.recovery import Recovery
+from rocketjob.worker.steps import runs_on_loop
 from support.jobs import KeptJob, stored
 from support.runtime import queue_of
 from support.servers import ended_process
@@ -417,6 +419,60 @@ def test_a_job_that_takes_its_server_down_is_performed_alone_and_failed(rocketjo
         assert stored(poison)["interruptions"] == count
     assert stored(poison)["state"] == "failed"
     assert stored(poison)["exception"]["class_name"] == "WorkerCrashed"
+
+
+class AmongManyJob(Job):
+    destroy_on_complete = False
+
+    async def perform(self): ...
+
+
+def crash(rocketjob, job, *others):
+    """Let a worker crash at a job and others; return what is stored of the job."""
+    jobs = [job, *others]
+    assert {each.id for each in queue_of(rocketjob, "x.1").claim(len(jobs))} == {
+        each.id for each in jobs
+    }
+    how = {str(each.id): "was killed" for each in jobs}
+    counts = requeue_claims(
+        rocketjob.application.store,
+        rocketjob.application.plugins,
+        "x.1",
+        crash_limit=1,
+        crashed=how,
+        on_loop=runs_on_loop,
+    )
+    assert sum(counts.values()) == len(jobs)
+    return stored(job)
+
+
+def test_of_many_on_one_loop_none_is_blamed_before_it_has_crashed_alone(rocketjob):
+    job, other, plain = AmongManyJob.create(), AmongManyJob.create(), KeptJob.create()
+    first = crash(rocketjob, job, other, plain)  # among hundreds
+    assert (first["state"], first["interruptions"], first["suspected"]) == ("queued", 0, -1)
+    assert stored(plain)["state"] == "failed"  # it had a thread
+    second = crash(rocketjob, job, other)  # in a group
+    assert (second["state"], second["interruptions"], second["suspected"]) == ("queued", 0, 2)
+    other.reload().abort()
+    third = crash(rocketjob, job)
+    assert (third["state"], third["interruptions"]) == ("failed", 1)
+
+
+def test_what_reclaims_twice_suspects_once(rocketjob, monkeypatch):
+    jobs = AmongManyJob.create(), AmongManyJob.create()
+    with monkeypatch.context() as patch:
+        patch.setattr(AmongManyJob, "recover", lambda *_: None)  # it dies in between
+        queue_of(rocketjob, "x.1").claim(2)
+        for _ in range(2):
+            requeue_claims(
+                rocketjob.application.store,
+                rocketjob.application.plugins,
+                "x.1",
+                crash_limit=1,
+                crashed={str(job.id): "was killed" for job in jobs},
+                on_loop=runs_on_loop,
+            )
+    assert [stored(job)["suspected"] for job in jobs] == [-1, -1]
 
 
 def test_two_servers_that_bury_one_blame_no_job_twice(rocketjob, mine):
