@@ -46,12 +46,12 @@ def first_reasons(documents: Iterable[Stored], servers: Sequence[Server]) -> dic
     return {id: reason for id, reason in found.items() if reason is not None}
 
 
-def who_is_free(servers: Iterable[Server]) -> str:
-    """Say of workers whether one is free for a job that nothing holds back."""
+def who_is_free(servers: Iterable[Server], type_name: str) -> str:
+    """Say of workers whether one is free for a job of a class that nothing holds back."""
     able = [server for server in servers if server.starts_jobs]
-    if any(server.is_free for server in able):
+    if any(server.has_room_for(type_name) for server in able):
         return "a worker takes it in a moment"
-    workers = sum(server.workers for server in able)
+    workers = sum(server.workers_for(type_name) for server in able)
     return f"all {counted(workers, 'worker')} are busy" if workers > 1 else "the worker is busy"
 
 

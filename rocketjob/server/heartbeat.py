@@ -103,6 +103,8 @@ class Heartbeat:
         beat |= {"version": _version(), "memory": self._tree.memory()}
         if asked_at := self._registration.drain.get("draining_at"):
             beat["draining_at"] = asked_at
+        if on_loops := self._tree.on_loops():
+            beat["on_loops"] = on_loops
         if clauses := self._clauses():
             beat["clauses"] = [clause.stored() for clause in clauses]
         self._said, self._performing = beat["workers"], len(beat["performing"])

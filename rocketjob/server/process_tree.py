@@ -54,8 +54,13 @@ def process_count(config: Config) -> int:
 
 def async_workers(config: Config) -> int:
     """Return how many async jobs a server performs at once besides; 0 if it has no such class."""
-    found = (runs_on_loop(cls) for cls in loaded_classes(Job) if takes(config, cls))
-    return config.async_workers if any(found) else 0
+    return config.async_workers if async_classes(config) else 0
+
+
+def async_classes(config: Config) -> list[str]:
+    """Name the classes whose jobs a server can perform on event loops."""
+    found = (cls for cls in loaded_classes(Job) if takes(config, cls))
+    return sorted(cls.type_name() for cls in found if runs_on_loop(cls))
 
 
 class ProcessTree:
@@ -119,6 +124,20 @@ class ProcessTree:
         living = list(self.processes.values())
         ready = [each for each in living if each.is_ready() and not each.is_retired]
         return sum(process.workers for process in ready if not process.quarantined)
+
+    def on_loops(self) -> dict[str, Any] | None:
+        """Return how many places there are on event loops, how many are taken, and for which jobs.
+
+        None: there are none.
+        """
+        living = [
+            p for p in list(self.processes.values()) if not p.quarantined and not p.is_retired
+        ]
+        places = sum(process.async_workers for process in living if process.is_ready())
+        if not places:
+            return None
+        taken = sum(len(process.performed(process.threads)) for process in living)
+        return {"places": places, "taken": taken, "classes": async_classes(self.config)}
 
     def performing(self) -> list[str]:
         """Return the ids of what is performed.

@@ -125,8 +125,31 @@ class Server(Stateful):
 
     @property
     def is_free(self) -> bool:
-        """Whether fewer jobs are performed than it has workers, by its last heartbeat."""
+        """Whether fewer jobs are performed than it has workers, of any kind, by its heartbeat."""
         return len(self.performing) < self.workers
+
+    def has_room_for(self, type_name: str) -> bool:
+        """Return whether a worker is free for jobs of a class, by the last heartbeat.
+
+        A job on an event loop takes none of the threads, nor a thread's job a place there.
+        """
+        return self._taken_for(type_name) < self.workers_for(type_name)
+
+    def workers_for(self, type_name: str) -> int:
+        """Return how many workers there are for jobs of a class: threads, or places on loops."""
+        classes, places, _ = self._on_loops()
+        return places if type_name in classes else self.workers - places
+
+    def _taken_for(self, type_name: str) -> int:
+        classes, _, taken = self._on_loops()
+        return taken if type_name in classes else len(self.performing) - taken
+
+    def _on_loops(self) -> tuple[list[Any], int, int]:
+        stored = self._beat("on_loops", dict, {})
+        classes, places, taken = (stored.get(key) for key in ("classes", "places", "taken"))
+        if isinstance(classes, list) and isinstance(places, int) and isinstance(taken, int):
+            return classes, places, taken
+        return [], 0, 0
 
     @property
     def clauses(self) -> list[Clause]:

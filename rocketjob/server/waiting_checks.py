@@ -56,7 +56,7 @@ def awaited(patient: Patient) -> Iterator[Finding]:
         {"$and": [Job.queued_now().filter(), {AWAITED: {"$gte": lately}}]}, limit=5
     ):
         able = [server for server in servers if stored["_type"] in server.classes]
-        if not able or any(server.is_free for server in able):
+        if not able or any(server.has_room_for(stored["_type"]) for server in able):
             continue
         yield Finding(
             "jobs",

@@ -163,10 +163,14 @@ class Process:
             with contextlib.suppress(OSError):
                 self.popen.stdin.close()
 
-    def performed(self) -> list[str]:
-        """Return the ids of the jobs that it performs; none once it has ended."""
+    def performed(self, first: int = 0) -> list[str]:
+        """Return the ids of the jobs that it performs; none once it has ended.
+
+        Args:
+            first: how many workers are left out: `threads` leaves those on its event loop.
+        """
         try:
-            return self.slots.performed()
+            return self.slots.performed(first)
         except ValueError:
             return []  # it ended this moment, and its memory was given back
 

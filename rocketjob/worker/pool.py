@@ -294,6 +294,8 @@ class WorkerPool:
         if self.on_loop is not None:
             self.on_loop.end()
         self.join(5)
+        if self.watch is not None:
+            self.watch.set_worked(self.worked)  # with those that came after the last turn
 
     def _step(self) -> None:
         self._wake.clear()

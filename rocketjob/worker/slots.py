@@ -138,9 +138,14 @@ class Slots:
     def revoked(self) -> float:
         return float(struct.unpack_from("d", self._memory, REVOKED)[0])
 
-    def performed(self) -> list[str]:
-        """Return what is, or was at its death, being performed: `job`, or `job/part`."""
-        return [name for number in range(self.workers) for name in self._performed_by(number)]
+    def performed(self, first: int = 0) -> list[str]:
+        """Return what is, or was at its death, being performed: `job`, or `job/part`.
+
+        Args:
+            first: how many workers are left out: threads, whose slots are before those of places.
+        """
+        numbers = range(first, self.workers)
+        return [name for number in numbers for name in self._performed_by(number)]
 
     def _performed_by(self, number: int) -> list[str]:
         binary, part = SLOT.unpack_from(self._memory, HEADER.size + number * SLOT.size)

@@ -274,6 +274,28 @@ def test_P14_all_workers_are_busy(rocketjob):
     assert row(WhyWaitingJob.create()) == "it is next: all 2 workers are busy"
 
 
+@pytest.mark.parametrize(
+    ("performing", "on_loops", "said"),
+    [
+        (
+            2,
+            {"places": 3, "taken": 0, "classes": ["WhyWaitingJob"]},
+            "a worker takes it in a moment",
+        ),
+        (3, {"places": 3, "taken": 3, "classes": ["WhyWaitingJob"]}, "all 3 workers are busy"),
+        (2, {"places": 3, "taken": 0, "classes": ["Other"]}, "all 2 workers are busy"),
+        (4, {"places": 3, "taken": 3, "classes": ["Other"]}, "a worker takes it in a moment"),
+        (4, {"places": "x"}, "a worker takes it in a moment"),
+    ],
+)
+def test_P14_all_places_for_its_kind_are_taken(rocketjob, performing, on_loops, said):
+    server()
+    busy = {"workers": 5, "performing": ["x"] * performing, "on_loops": on_loops}
+    update = {"$set": {f"heartbeat.{key}": value for key, value in busy.items()}}
+    Server.collection().update_one({}, update)
+    assert row(WhyWaitingJob.create()) == f"it is next: {said}"
+
+
 def test_P14_in_another_order_it_waits_for_its_turn(rocketjob):
     server()
     WhyWaitingJob.create()

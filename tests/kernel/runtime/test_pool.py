@@ -15,6 +15,7 @@ from rocketjob.queue.dispatch import Queue
 from rocketjob.worker import committer
 from rocketjob.worker.freshness import Freshness
 from rocketjob.worker.pool import WorkerPool
+from rocketjob.worker.slots import Slots
 from support.jobs import KeptJob, PassingJob, stored
 from support.runtime import (
     FlakyStore,
@@ -689,6 +690,22 @@ def test_a_job_that_becomes_due_is_started(file_store):
     with running_pool(file_store):
         eventually(lambda: stored(job)["state"] == "completed")
     assert stored(job)["started_at"] >= job.run_at
+
+
+def test_what_ends_after_the_last_turn_is_counted_too(file_store, gate, monkeypatch):
+    job, slots = GateJob.create(), Slots(1)
+    slots.set_beat(clock.monotonic())
+    try:
+        with running_pool(file_store, threads=1, watch=slots) as pool:
+            gate.wait_for_entry()
+            stop_claiming(pool)
+            monkeypatch.setattr(pool, "_step", lambda: pool.commits.write(at_once=True))
+            pool.wake()
+            gate.open()
+        assert stored(job)["state"] == "completed"
+        assert slots.worked == 1
+    finally:
+        slots.close()
 
 
 def test_a_pool_for_quarantined_jobs_ends_when_it_has_worked_them(file_store):

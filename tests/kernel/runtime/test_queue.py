@@ -147,12 +147,12 @@ def test_quarantined_jobs_and_the_others_are_claimed_apart(rocketjob):
     assert ids(queue_of(rocketjob, quarantined=False).claim(9)) == ids([innocent, old])
 
 
-class GroupedJob(Job):
+class InGroupJob(Job):
     async def perform(self): ...
 
 
 def test_of_jobs_that_were_among_many_a_group_is_claimed_apart(rocketjob):
-    shared, other, alone = (GroupedJob.create() for _ in range(3))
+    shared, other, alone = (InGroupJob.create() for _ in range(3))
     plain = KeptJob.create()
     for job, fields in (
         (shared, {"suspected": -1}),
@@ -163,13 +163,13 @@ def test_of_jobs_that_were_among_many_a_group_is_claimed_apart(rocketjob):
     assert ids(queue_of(rocketjob, quarantined=False).claim(9)) == [other.id]
     queue = queue_of(rocketjob, quarantined=True)
     assert queue.has_quarantined()
-    group = queue.split(lambda cls: cls is GroupedJob)
+    group = queue.split(lambda cls: cls is InGroupJob)
     assert ids(group.claim(9)) == [shared.id]
     assert ids(queue.claim(9)) == ids([alone, plain])
 
 
 def test_without_places_those_that_were_among_many_are_claimed_as_the_others(rocketjob):
-    job = GroupedJob.create()
+    job = InGroupJob.create()
     Job.collection().update_one({"_id": job.id}, {"$set": {"suspected": -1}})
     assert ids(queue_of(rocketjob, quarantined=True).claim(9)) == [job.id]
 

@@ -42,12 +42,13 @@ def registered(file_store):
     return made
 
 
-def process(supervisor, number=1, threads=2, quarantined=False):
+def process(supervisor, number=1, threads=2, quarantined=False, places=0):
     """Add a worker process that has ended already."""
     popen = subprocess.Popen([sys.executable, "-c", ""], stdin=subprocess.PIPE, text=True)
     popen.wait()
     claimed_by = f"{supervisor.server.incarnation}.{number}"
-    made = Process(number, claimed_by, threads, quarantined, Slots(threads), popen, 0.0)
+    slots = Slots(threads + places)
+    made = Process(number, claimed_by, threads, quarantined, slots, popen, 0.0, places)
     supervisor.tree.processes[number] = made
     return made
 
@@ -264,6 +265,33 @@ def test_a_beat_is_stored_with_what_is_performed(file_store, supervisor):
     assert (heartbeat["number"], heartbeat["workers"]) == (5, 2)
     assert heartbeat["performing"] == [str(job.id)]
     assert working.slots.beat == supervisor.heartbeat.at
+
+
+class OnLoopsJob(Job):
+    async def perform(self): ...
+
+
+def test_a_beat_tells_threads_from_places_on_event_loops(file_store, supervisor):
+    job, other = OnLoopsJob.create(), KeptJob.create()
+    for number in (1, 2):
+        working = process(supervisor, number, threads=2, places=3)
+        working.slots.set_ready()
+        working.slots.performing(1, other.id)
+        working.slots.performing(4, job.id)
+    process(supervisor, 3, threads=1, quarantined=True, places=3).slots.set_ready()
+    supervisor.heartbeat.beat(1)
+    server = Server.first()
+    on_loops = server.heartbeat["on_loops"]
+    assert (on_loops["places"], on_loops["taken"]) == (6, 2)
+    assert "OnLoopsJob" in on_loops["classes"] and "KeptJob" not in on_loops["classes"]
+    assert (server.workers_for("OnLoopsJob"), server.workers_for("KeptJob")) == (6, 4)
+    assert server.has_room_for("KeptJob")
+    for each in supervisor.tree.processes.values():
+        each.slots.performing(2, other.id)
+    supervisor.heartbeat.beat(2)
+    server = Server.first()
+    assert (server.has_room_for("KeptJob"), server.has_room_for("OnLoopsJob")) == (False, True)
+    assert server.is_free
 
 
 def test_the_thread_for_quarantined_jobs_is_not_one_of_the_workers_that_people_asked_for(

@@ -10,6 +10,7 @@ import attrs
 from rocketjob import Job
 from rocketjob.base.text import counted
 from rocketjob.jobs.reasons import Reason
+from rocketjob.jobs.shown import class_name
 from rocketjob.server.brief import first_reasons, who_is_free
 from rocketjob_contrib.mission_control.jobs.rows import Row
 
@@ -32,7 +33,11 @@ def with_reasons(view: View, asked: Asked, rows: Sequence[Row]) -> list[Row]:
     in_order = not asked.sorting and not asked.text
     ahead: list[int | None] = [asked.skip + n if in_order else None for n in range(len(rows))]
     return [
-        attrs.evolve(row, waits=found.get(row.job.id) or _in_line(number, who_is_free(servers)))
+        attrs.evolve(
+            row,
+            waits=found.get(row.job.id)
+            or _in_line(number, who_is_free(servers, class_name(row.job))),
+        )
         for row, number in zip(rows, ahead, strict=True)
     ]
 
