@@ -21,6 +21,7 @@ KIND = "webhooks"
 webhooks = Group(
     "webhooks",
     short_help="Messages that tell your URLs what happens.",
+    help="Try whether messages arrive, look at what was delivered, and deliver again.",
     makes_store=False,
     examples=[
         ("Does a message arrive", "webhooks test"),
