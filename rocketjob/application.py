@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from rocketjob.base.reading import Settings
     from rocketjob.jobs.reasons import Explanation
     from rocketjob.plugins.manager import PluginManager
+    from rocketjob.server.scratch import Scratch
 
 __all__ = ["Application", "close", "configure", "connect", "current", "settings", "use", "using"]
 log, plugins_log = Logger("rocketjob.store"), Logger("rocketjob.plugins")
@@ -205,6 +206,11 @@ class Application:
         """
         config = self.config if create else attrs.evolve(self.config, create_store=False)
         return stores.opened(self.plugins, url, config)
+
+    def open_scratch(self, url: str) -> Scratch:
+        """Make a place for tests beside the store of a URL; raises what `open_store` does."""
+        with base_directory.within(self.directory):
+            return stores.scratch_beside(self.plugins, url, self.config)
 
     def look_only(self) -> None:
         """Make no store and no index from here on; a store that does not exist is an error."""

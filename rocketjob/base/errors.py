@@ -229,6 +229,10 @@ class StoreUnavailable(StoreError, ConnectionError):
     """The store cannot be reached now: it may be locked, full or gone; trying again may help."""
 
 
+class StoreUnfit(StoreError):
+    """The server of the store does not do what jobs rest on: use another, or a later version."""
+
+
 class UnsupportedOperation(StoreError, NotImplementedError):
     """The store does not support this operator: see the documentation of the store."""
 

@@ -31,15 +31,28 @@ MARKS = {OK: ("ok", "green"), WARNING: ("warning", "yellow"), PROBLEM: ("problem
     examples=(
         ("check everything", "doctor --app myapp.jobs"),
         ("for monitoring: exit code 1 if there is a problem", "doctor --json"),
+        ("is a server fit for jobs?", "doctor --deep mongodb://host"),
     ),
 )
+@click.argument("server", required=False, metavar="[URL]")
+@click.option("--deep", is_flag=True, help="run the tests for stores on the server of URL")
 @json_option
 @click.pass_context
-def doctor(ctx: click.Context, as_json: bool) -> None:
+def doctor(ctx: click.Context, server: str | None, deep: bool, as_json: bool) -> None:
     """Check the store, plugins, settings, clocks, classes, servers and jobs.
 
     Each finding says what to do about it. Exit code 1 if one of them is a problem.
+
+    With --deep only the server of URL is looked at, or of the store that is set: in a database of
+    its own, which is then removed, the tests run that every store has to pass. Exit code 0 if
+    jobs can be trusted to the server, 1 if not, 2 if it could not be tried.
     """
+    if deep:
+        from rocketjob.cli import deep as deep_look
+
+        ctx.exit(deep_look.look(server or application.current().config.url, as_json))
+    if server is not None:
+        raise click.UsageError(f"a URL goes with --deep: rocketjob doctor --deep {server}", ctx)
     session_of(ctx).names_plugins = True
     ask_for_commands(ctx)
     findings = []

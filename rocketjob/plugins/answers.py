@@ -160,6 +160,12 @@ def is_check(value: Any) -> bool:
     return isinstance(value, Check)
 
 
+def is_scratch(value: Any) -> bool:
+    from rocketjob.server.scratch import Scratch  # for start-up time
+
+    return isinstance(value, Scratch)
+
+
 def is_log_target(value: Any) -> bool:
     from rocketjob.base.log_targets import LogTarget  # for start-up time
 

@@ -24,7 +24,7 @@ from rocketjob.plugins.hookspecs import ONLY_FOR
 
 log = logging.getLogger(__name__)
 SLOW_SECONDS = 1.0  # a hook that takes longer is named in the log
-AT_START = ("register_", "open_store")  # these import, or connect, which may take its time
+AT_START = ("register_", "open_")  # these import, or connect, which may take its time
 OURS = (KeyboardInterrupt, GeneratorExit)  # end what is under way, whoever is called just now
 
 Failed = Callable[[HookFailed], None]

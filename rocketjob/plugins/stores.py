@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import attrs
 
 from rocketjob.base.config import Config
 from rocketjob.base.errors import ConfigurationError, HookFailed, RocketJobError
+from rocketjob.base.passwords import hide_passwords
 from rocketjob.store import Store
 
 if TYPE_CHECKING:
     from rocketjob.plugins.manager import PluginManager  # slow: it reads what is installed
+    from rocketjob.server.scratch import Scratch
 
 
 def opened(plugins: PluginManager, url: str, config: Config) -> Store:
@@ -20,6 +24,28 @@ def opened(plugins: PluginManager, url: str, config: Config) -> Store:
         StoreError: it cannot be opened; the message says what to do.
         HookFailed: nobody has opened it, and a plugin failed when it was asked.
     """
+    store: Store | None = _asked(plugins, "open_store", url, config)
+    if store is None:
+        raise ConfigurationError(_no_store(plugins, url))
+    return store
+
+
+def scratch_beside(plugins: PluginManager, url: str, config: Config) -> Scratch:
+    """Make a place for tests beside the store of a URL; raises what `opened` does."""
+    scratch: Scratch | None = _asked(plugins, "open_scratch", url, config)
+    if scratch is not None:
+        return scratch
+    opened(plugins, url, attrs.evolve(config, create_store=False)).close()  # says what is wrong
+    raise ConfigurationError(f"The plugin that opens {hide_passwords(url)} has no open_scratch")
+
+
+def _asked(plugins: PluginManager, hook: str, url: str, config: Config) -> Any:
+    """Return the first answer, or None.
+
+    Raises:
+        RocketJobError: whose URL it is has said no.
+        HookFailed: nobody has answered, and a plugin failed when it was asked.
+    """
     failures: list[HookFailed] = []
 
     def failed(error: HookFailed) -> None:
@@ -27,15 +53,12 @@ def opened(plugins: PluginManager, url: str, config: Config) -> Store:
             raise error.__cause__
         failures.append(error)
 
-    answer = plugins.decide("open_store", failed, url=url, config=config)
+    answer = plugins.decide(hook, failed, url=url, config=config)
     if answer is None and failures:
         raise failures[0]
-    if answer is None:
-        raise ConfigurationError(_no_store(plugins, url))
     for failure in failures:  # it is not their scheme: the one whose it is has opened it
         plugins.note(failure)
-    store: Store = answer.value
-    return store
+    return None if answer is None else answer.value
 
 
 def _no_store(plugins: PluginManager, url: str) -> str:

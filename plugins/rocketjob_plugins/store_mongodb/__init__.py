@@ -23,6 +23,7 @@ from rocketjob.store import Store
 if TYPE_CHECKING:
     from rocketjob.base.config import Config
     from rocketjob.server.checks import Check, Finding
+    from rocketjob.server.scratch import Scratch
     from rocketjob_plugins.store_mongodb.store import MongoStore
 
 __all__ = ["MongoStore"]
@@ -37,6 +38,15 @@ def open_store(url: str, config: Config) -> Store | None:
     from rocketjob_plugins.store_mongodb.store import MongoStore
 
     return MongoStore(url, workers=config.workers)
+
+
+@hookimpl
+def open_scratch(url: str, config: Config) -> Scratch | None:
+    if not url.startswith(SCHEMES):
+        return None
+    from rocketjob_plugins.store_mongodb.scratch import make
+
+    return make(url)
 
 
 @hookimpl

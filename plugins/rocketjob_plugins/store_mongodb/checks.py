@@ -17,8 +17,13 @@ SKEW_SECONDS = 5.0  # by which clocks may differ before anybody is to hear of it
 def look(patient: Patient) -> Iterator[Finding]:
     """Try what the server does, and compare its clock with this one."""
     if isinstance(store := patient.store, MongoStore):
-        yield from _abilities(store)
-        yield from _clock(store)
+        yield from look_at(store)
+
+
+def look_at(store: MongoStore) -> Iterator[Finding]:
+    """Try what the server of one store does, and compare its clock with this one."""
+    yield from _abilities(store)
+    yield from _clock(store)
 
 
 def _abilities(store: MongoStore) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from rocketjob.base.errors import StoreError, StoreUnavailable
+from rocketjob.base.errors import StoreError, StoreUnavailable, StoreUnfit
 from rocketjob_plugins.store_mongodb.location import hide_password
 
 OLDEST = (9, "4.4")  # wire version, and the release that first had it
@@ -97,16 +97,24 @@ def _advice(text: str) -> str:
     return "Check the host and port, that the server runs, firewalls, and tls=true if it wants TLS"
 
 
+class MayNot(StoreError):
+    """The user lacks rights; `problem` says which."""
+
+    problem = ""
+
+
 def no_rights(url: str, database: str, problem: str) -> StoreError:
-    return StoreError(
+    error = MayNot(
         f"{url}: the user may not do what is needed: {problem}. Name a user and password in "
         f"the URL, and give it the role: db.grantRolesToUser(user, "
         f"[{{role: 'readWrite', db: '{database}'}}])"
     )
+    error.problem = problem
+    return error
 
 
-def too_old(url: str, problem: str) -> StoreError:
-    return StoreError(f"{url}: {problem}. RocketJob needs MongoDB {OLDEST[1]} or later: upgrade it")
+def too_old(url: str, problem: str) -> StoreUnfit:
+    return StoreUnfit(f"{url}: {problem}. RocketJob needs MongoDB {OLDEST[1]} or later: upgrade it")
 
 
 def check_hello(url: str, hello: Mapping[str, Any]) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 import attrs
 
 from rocketjob.base import clock
-from rocketjob.base.errors import StoreError
+from rocketjob.base.errors import StoreError, StoreUnfit
 from rocketjob.base.log import Logger
 from rocketjob_plugins.store_mongodb import trials
 
@@ -104,8 +104,8 @@ def refuse_foreign(database: Any, url: str) -> None:
             )
 
 
-def refused(url: str, server: str, problems: list[str]) -> StoreError:
-    return StoreError(
+def refused(url: str, server: str, problems: list[str]) -> StoreUnfit:
+    return StoreUnfit(
         f"{url} is {server}, to which no jobs can be trusted; {'; '.join(problems)}. Use MongoDB, "
         "or a server that does this as MongoDB does"
     )

@@ -62,6 +62,7 @@ class MongoStore:
         wake_up: how idle workers are woken, one of `location.WAKE_UPS`; None does the same.
         workers: how many threads of this process use it at once; as many connections are allowed,
             and some more, if the URL does not say.
+        database: its name, instead of that in the URL.
 
     Raises:
         ConfigurationError: the URL is wrong.
@@ -81,10 +82,11 @@ class MongoStore:
         transactions: bool | None = None,
         wake_up: str | None = None,
         workers: int = location.SPARE_CONNECTIONS,
+        database: str | None = None,
     ) -> None:
         parsed = location.parse(url)
         self._connections = workers + location.SPARE_CONNECTIONS
-        self._full_url = parsed.url
+        self._full_url, self._name = parsed.url, database
         self.supports_transactions = False  # whether they are used
         self.wake_up = "polling"  # until it is known what there is
         self._outbox = Outbox(self)
@@ -126,7 +128,8 @@ class MongoStore:
         """pymongo's database; it reads from the primary, whatever the URL says."""
         from pymongo import ReadPreference
 
-        database = self.client.get_default_database(location.DEFAULT_DATABASE)
+        named = self.client.get_default_database(location.DEFAULT_DATABASE)
+        database = named if self._name is None else self.client[self._name]
         return database.with_options(read_preference=ReadPreference.PRIMARY)
 
     def _connect(self, wake_up: str | None, transactions: bool | None) -> str:

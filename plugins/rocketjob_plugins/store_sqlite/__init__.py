@@ -12,7 +12,7 @@ rejects the rest. The modules, from the bottom: `values` (BSON values and their 
 `places`, `operators` and `updater` (updates), `projection`, `table`, `catalog` (which tables there
 are), `sql` (filters as SQL), `files` and `holders` (whether files were moved, and who uses them),
 `connection`, `connections` (those of a process), `changes` (waiting for one), `database` (reading,
-writing and transactions), `compaction`, `collection`, `store`.
+writing and transactions), `compaction`, `collection`, `store`, `scratch` (a store for tests).
 """
 
 from __future__ import annotations
@@ -22,9 +22,11 @@ from typing import TYPE_CHECKING, Any
 from rocketjob.plugins.hookspecs import hookimpl
 
 if TYPE_CHECKING:
+    from rocketjob.server.scratch import Scratch
+
     from .store import SqliteStore  # for start-up time
 
-__all__ = ["SqliteStore", "open_store"]
+__all__ = ["SqliteStore", "open_scratch", "open_store"]
 
 
 @hookimpl
@@ -35,6 +37,16 @@ def open_store(url: str, config: Any) -> SqliteStore | None:
     from .store import SqliteStore  # bson is not loaded before it is needed
 
     return SqliteStore(url, create=config.create_store)
+
+
+@hookimpl
+def open_scratch(url: str, config: Any) -> Scratch | None:
+    """Return a place for tests beside the file of a URL that begins with `sqlite:`."""
+    if not url.startswith("sqlite:"):
+        return None
+    from .scratch import make  # bson is not loaded before it is needed
+
+    return make(url)
 
 
 def __getattr__(name: str) -> Any:

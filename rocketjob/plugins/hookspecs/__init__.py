@@ -57,6 +57,7 @@ from rocketjob.plugins.hookspecs.processes import (
     worker_died,
 )
 from rocketjob.plugins.hookspecs.registering import (
+    open_scratch,
     open_store,
     register_checks,
     register_commands,
@@ -93,6 +94,7 @@ __all__ = [
     "key_of",
     "metric_recorded",
     "only_for",
+    "open_scratch",
     "open_store",
     "own_process_died",
     "perform",

@@ -12,6 +12,7 @@ from rocketjob.plugins.answers import (
     is_job_class,
     is_log_target,
     is_metric,
+    is_scratch,
     is_setting,
     is_state,
     is_store,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from rocketjob.model.document import Document
     from rocketjob.server.checks import Check
     from rocketjob.server.metrics import Metric
+    from rocketjob.server.scratch import Scratch
     from rocketjob.states.state import State
     from rocketjob.store import Store
 
@@ -55,6 +57,18 @@ def open_store(url: str, config: Config) -> Store | None:
     RocketJob's own (StoreError, ConfigurationError) has opened nothing, and nobody else is asked;
     after any other error the others are.
     """
+
+
+@hookspec(firstresult=True)
+@answer("a rocketjob.server.scratch.Scratch", is_scratch)
+def open_scratch(url: str, config: Config) -> Scratch | None:
+    """Make a place for tests beside the store of a URL that is yours; None for any other URL.
+
+    Called by `rocketjob doctor --deep`, on the main thread. Nothing that is stored may be touched.
+    An error of RocketJob's own (StoreError, ConfigurationError) says why nothing can be tried
+    there; `StoreUnfit` says that no jobs can be trusted to the server.
+    """
+    raise NotImplementedError
 
 
 @hookspec

@@ -134,10 +134,12 @@ def test_plugins_are_listed_with_their_distribution_and_what_they_bring(cli):
     result = cli("plugins")
     assert result.code == 0
     row = next(line for line in result.lines if line.startswith("store-sqlite "))
-    assert re.match(r"store-sqlite +rocketjob [\d.]+ +enabled +hooks: open_store$", row)
+    assert re.match(
+        r"store-sqlite +rocketjob [\d.]+ +enabled +hooks: open_scratch, open_store$", row
+    )
     found = {each["name"]: each for each in cli("plugins", "--json").objects}
     assert found["store-sqlite"]["status"] == "enabled"
-    assert found["store-sqlite"]["hooks"] == ["open_store"]
+    assert found["store-sqlite"]["hooks"] == ["open_scratch", "open_store"]
 
 
 def test_a_disabled_plugin_is_shown_as_such(shell):
