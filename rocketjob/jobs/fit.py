@@ -6,10 +6,9 @@ from typing import Any
 
 from rocketjob.base.errors import ValidationError
 from rocketjob.jobs.arguments import check_arguments
-from rocketjob.model.fields import Field
 from rocketjob.model.record import record_of
 from rocketjob.model.renewal import newer_than
-from rocketjob.model.validation import Errors, check_fields
+from rocketjob.model.validation import Check, Errors, checks_of, run_checks
 
 
 def check_fits(job: Any) -> None:
@@ -22,10 +21,9 @@ def check_fits(job: Any) -> None:
             validator refuses.
         TypeError: perform does not take the stored arguments.
     """
-    declared = _declared(type(job))
-    if declared:
+    if checks := _declared_checks(type(job)):
         errors = Errors()
-        check_fields(job, declared, errors)
+        run_checks(job, checks, errors)
         if errors:
             raise ValidationError(errors, type(job).__name__)
     if job.arguments:
@@ -43,12 +41,13 @@ def refuse_newer(job: Any) -> None:
         raise ValidationError({"schema_version": [newer[0]]}, type(job).__name__)
 
 
-def _declared(cls: type[Any]) -> tuple[Field, ...]:
-    cached: tuple[Field, ...] | None = cls.__dict__.get("__declared_fields__")
+def _declared_checks(cls: type[Any]) -> list[Check]:
+    """Return the checks of what a class and its mixins declare; made once: every job comes here."""
+    cached: list[Check] | None = cls.__dict__.get("__declared_checks__")
     if cached is None:
         everybody = cls.__mro__[_where_jobs_begin(cls)].__fields__  # type: ignore[attr-defined]
-        cached = tuple(f for name, f in cls.__fields__.items() if name not in everybody)
-        cls.__declared_fields__ = cached
+        declared = [f for name, f in cls.__fields__.items() if name not in everybody]
+        cls.__declared_checks__ = cached = checks_of(cls, declared)
     return cached
 
 

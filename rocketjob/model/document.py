@@ -124,13 +124,17 @@ class Document(Awaitable):
         own = self.__dict__
         if (renewer := self.__layout__.renewer) is not None:
             stored = self._record.renewed_by(renewer, stored)
-        own.update(self.__layout__.plain_defaults)
-        for name, key, is_plain, field in self.__layout__.readers:
-            value = stored.get(key, MISSING)
-            if value is MISSING:
-                if not field.is_plain:
-                    own[name] = field.make_default()
-            elif is_plain:
+        layout = self.__layout__
+        own.update(layout.plain_defaults)
+        for field in layout.other_defaults:
+            if field.key not in stored:
+                own[field.name] = field.make_default()
+        readers = layout.readers
+        for key, value in stored.items():
+            if (reader := readers.get(key)) is None:
+                continue
+            name, is_plain, field = reader
+            if is_plain:
                 own[name] = value
             elif field.encrypted and isinstance(value, bytes):
                 own[name] = Sealed(value)

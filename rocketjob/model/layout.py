@@ -72,12 +72,12 @@ class Layout:
         return [field for field in self.fields.values() if field.is_stored_apart]
 
     @cached_property
-    def readers(self) -> list[tuple[str, str, bool, Field]]:
-        """Name, stored key, whether the value is taken as it is stored, and the field."""
-        return [
-            (name, field.key, not field.encrypted and field.codec.decode is None, field)
+    def readers(self) -> dict[str, tuple[str, bool, Field]]:
+        """Name, whether the value is taken as it is stored, and the field, by stored key."""
+        return {
+            field.key: (name, not field.encrypted and field.codec.decode is None, field)
             for name, field in self.fields.items()
-        ]
+        }
 
     @cached_property
     def mutable(self) -> frozenset[str]:

@@ -234,7 +234,6 @@ class Change:
         for companion in self.companions:
             self._enter("save", companion)
             self._enter("create", companion)
-        self._changed = record_of(document).changes(document)
         if self._frames or not deletes:  # else nothing has run that could change it
             deletes = self._deletes_at_once()
         self.deletes = deletes and not document.is_new
@@ -242,6 +241,10 @@ class Change:
             more = document.stored_beside(change.event.name, change.source, change.target)
             if more:
                 self.beside = [*self.beside, *more]
+        record = record_of(document)
+        # Its claim is all that guards the removal of a document that has one.
+        if not self.deletes or record.claim is None or self.has_more or acts.begun:
+            self._changed = record.changes(document)
         if acts.begun:
             self.beside = [*self.beside, *self._of_a_person()]
 
