@@ -19,7 +19,8 @@ Imports within functions: pymongo is loaded only where a MongoDB store is used.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from bson import ObjectId
@@ -32,13 +33,35 @@ ROUNDS = 3  # of those that others were quicker at all documents; then one is ta
 FEW = 2  # guarded writes of a transaction that are made one by one: a look would cost as much
 
 
+Look = Callable[[Any, Filter, Sort, int, Any], list[Stored]]
+
+
+def look(
+    documents: Any,
+    filter: Filter,
+    sort: Sort,
+    limit: int,
+    session: Any,
+    shown: Mapping[str, int] = MappingProxyType({"_id": 1}),
+) -> list[Stored]:
+    """Return the first documents that match, as far as they are to be shown."""
+    found = _in_a_batch(documents, filter, limit, session, projection=dict(shown), sort=list(sort))
+    return list(found)
+
+
 def claim_many(
-    documents: Any, filter: Filter, update: Update, *, sort: Sort, limit: int, session: Any = None
+    documents: Any,
+    filter: Filter,
+    update: Update,
+    *,
+    sort: Sort,
+    limit: int,
+    session: Any = None,
+    look: Look = look,
 ) -> list[Stored]:
     """Claim the first documents that match; see `Store.claim_many`."""
     for _ in range(ROUNDS if limit > 1 else 0):
-        first = _in_a_batch(documents, filter, limit, session, projection={"_id": 1}, sort=[*sort])
-        ids = [document["_id"] for document in first]
+        ids = [each["_id"] for each in look(documents, filter, sort, limit, session)]
         if not ids:
             return []
         if len(ids) == 1:

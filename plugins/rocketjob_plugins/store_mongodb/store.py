@@ -42,6 +42,7 @@ from rocketjob_plugins.store_mongodb import (
 )
 from rocketjob_plugins.store_mongodb.changes import Changes, Polling
 from rocketjob_plugins.store_mongodb.deployment import Deployment
+from rocketjob_plugins.store_mongodb.front import Front
 
 WAKE_UPS: dict[str, type[Changes] | type[Polling]] = {
     "changeStreams": Changes,
@@ -90,6 +91,7 @@ class MongoStore:
         self.supports_transactions = False  # whether they are used
         self.wake_up = "polling"  # until it is known what there is
         self._outbox = Outbox(self)
+        self._front = Front()
         self._client: Any = None
         self._abandoned: list[Any] = []  # a parent's clients: they must not even be finalised
         self._renew()
@@ -246,7 +248,9 @@ class MongoStore:
         session: Any = None,
     ) -> list[Stored]:
         documents: Any = self.collection(collection)
-        return groups.claim_many(documents, filter, update, sort=sort, limit=limit, session=session)
+        walks = self.deployment.judgement.has(trials.ORDER)
+        claim = groups.claim_many if walks else self._front.claim_many
+        return claim(documents, filter, update, sort=sort, limit=limit, session=session)
 
     def write_many(
         self, collection: str, writes: Sequence[Write], *, session: Any = None

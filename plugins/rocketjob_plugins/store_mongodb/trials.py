@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -31,6 +31,7 @@ ROUNDS = 4
 MEETING_SECONDS = 0.5  # for which one transaction waits for the other to have read
 EVENT_SECONDS = 2.0  # within which a change stream that works has told of a write
 LEFT_BEHIND_SECONDS = 3600  # older collections of trials belong to processes that died in one
+SORTING = frozenset({"SORT", "Sort", "Incremental Sort"})
 MAY_NOT = "the user may not do this"
 
 
@@ -312,7 +313,27 @@ def tail(ground: Ground) -> None:
         raise Lacking("a cursor does not stay open at the end of a capped collection")
 
 
+def order(ground: Ground) -> None:
+    """Walk an index in the order that is asked for, rather than sort all that matches."""
+    docs = ground.documents
+    docs.create_index([("kind", 1), ("n", 1)], name="order")
+    docs.insert_many([{"kind": "order", "n": number} for number in range(DOCUMENTS)])
+    plan = docs.find({"kind": "order"}).sort([("n", 1)]).limit(1).explain()
+    if _sorts(plan.get("queryPlanner", plan)):
+        raise Lacking("it sorts all that matches, though an index has the order")
+
+
+def _sorts(plan: Any) -> bool:
+    """Return whether a step of a plan is to sort: MongoDB calls it a stage, PostgreSQL a node."""
+    if isinstance(plan, Mapping):
+        steps = {plan.get("stage"), plan.get("Node Type")}
+        parts = [part for name, part in plan.items() if name != "rejectedPlans"]
+        return not steps.isdisjoint(SORTING) or any(map(_sorts, parts))
+    return isinstance(plan, list) and any(map(_sorts, plan))
+
+
 TRANSACTIONS = "transactions"
+ORDER = "claims in the order of an index"
 CHANGE_STREAMS = "change streams"
 TAILABLE = "tailable cursors"
 TRIALS = (
@@ -323,6 +344,7 @@ TRIALS = (
     Trial("$push with $slice", push),
     Trial("unique indexes", unique),
     Trial("unique partial indexes", partial),
+    Trial(ORDER, order, "claims look at the first thousand, and now and then at all"),
     Trial(TRANSACTIONS, transact, "what belongs together is written in steps that can be resumed"),
     Trial(CHANGE_STREAMS, watch, "idle workers are woken in another way"),
     Trial(TAILABLE, tail, "idle workers are woken in another way"),
