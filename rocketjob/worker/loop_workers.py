@@ -27,12 +27,13 @@ from rocketjob.worker.contexts import fresh_context
 from rocketjob.worker.limits import own_lines
 from rocketjob.worker.loop_watch import LoopWatch
 from rocketjob.worker.steps import Steps, claimed_job_steps, runs_on_loop
-from rocketjob.worker.thread import Pool, PoolWorker, Refused
+from rocketjob.worker.thread import Pool, PoolWorker, Refused, urgency
 
 log = Logger("rocketjob.worker")
 
 THREADS = 4  # for what is not a coroutine, of all places together
 CLAIM_LIMIT = 50  # in one step, so that the threads' jobs need not wait for all places to be filled
+AHEAD_SECONDS = 0.1  # claim at most what the threads can begin in this time: others may be urgent
 STUCK_SECONDS = 2.0  # if no thread has come to anything for so long, others get what waits here
 
 Step = Callable[[], None]
@@ -154,6 +155,7 @@ class LoopWorkers:
         self._ready = threading.Condition()
         self._threads: list[threading.Thread] = []
         self._waiting = 0  # threads that have nothing to do
+        self._mean = 0.0  # seconds that a step takes; learnt from those that were made
         self._moved_at = 0.0  # when a thread last took something up
         self._ended = False
         self._cancelled = 0
@@ -163,10 +165,17 @@ class LoopWorkers:
 
     @property
     def room(self) -> int:
-        """How many jobs could be claimed."""
+        """How many jobs to claim: for free places, as many as are begun soon."""
         if self._is_stuck() or not self.queue.eligible.class_names():
             return 0
-        return min(len(self._free), CLAIM_LIMIT)
+        ahead, waiting = self._ahead(), len(self._to_begin)
+        if waiting > ahead // 2:  # few large claims cost less than many small
+            return 0
+        return min(len(self._free), ahead - waiting)
+
+    def _ahead(self) -> int:
+        soon = AHEAD_SECONDS * THREADS / max(self._mean, 1e-5)
+        return min(CLAIM_LIMIT, max(THREADS, int(soon)))
 
     @property
     def has_backlog(self) -> bool:
@@ -187,6 +196,8 @@ class LoopWorkers:
             self._pool.hold(job)
         with self._ready:
             self._to_begin.extend((self._free.popleft(), job) for job in jobs)
+            if len(self._to_begin) > len(jobs) > 0:
+                self._to_begin = deque(sorted(self._to_begin, key=lambda each: urgency(each[1])))
         self._call_threads(len(jobs))
         return bool(jobs)
 
@@ -264,12 +275,14 @@ class LoopWorkers:
 
     def _run(self) -> None:
         while (step := self._take()) is not None:
+            began = clock.monotonic()
             try:
                 step()
             except BaseException:
                 log.exception(
                     "a worker met an error that no job owns", worker=self.queue.worker_name
                 )
+            self._mean += (clock.monotonic() - began - self._mean) * 0.2
 
     def _take(self) -> Step | None:
         """Return what a thread is to do next, waiting for it; None at the end."""
@@ -280,6 +293,8 @@ class LoopWorkers:
                     return self._next.popleft()
                 if self._to_begin:
                     worker, job = self._to_begin.popleft()
+                    if len(self._to_begin) == self._ahead() // 2:
+                        self._pool.wake()
                     return partial(worker.begin, job)
                 if self._ended:
                     return None

@@ -37,7 +37,7 @@ from rocketjob.worker.limits import Limits
 from rocketjob.worker.loop_workers import LoopWorkers
 from rocketjob.worker.steps import runs_on_loop
 from rocketjob.worker.surroundings import Surroundings
-from rocketjob.worker.thread import PoolWorker, Refused, Task, ThreadWorker, Watch
+from rocketjob.worker.thread import PoolWorker, Refused, Task, ThreadWorker, Watch, urgency
 
 log = Logger("rocketjob.worker_pool")
 
@@ -362,7 +362,7 @@ class WorkerPool:
                 self._held[job.id] = claim.number
         if self._tasks:
             waiting = [*self._drain(), *jobs]
-            waiting.sort(key=_urgency)
+            waiting.sort(key=urgency)
             self._tasks.extend(waiting)
         else:
             self._tasks.extend(jobs)
@@ -472,8 +472,3 @@ class WorkerPool:
 
 def _document_of(task: Change | Refused) -> Any:
     return (task if isinstance(task, Change) else task.change).document
-
-
-def _urgency(task: Task) -> tuple[int, bytes]:
-    """What follows committed changes comes first, then jobs as the queue orders them."""
-    return (task.priority, task.id.binary) if isinstance(task, Job) else (0, b"")

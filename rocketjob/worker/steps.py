@@ -56,7 +56,7 @@ def claimed_job_steps(job: Job, worker: Worker, stack: Stack) -> Steps:
 
 
 class _JobSteps:
-    """The steps of one job; those without an end, as when the process ends, are no failure."""
+    """The steps of one job. That nobody goes on with them is no failure of the job."""
 
     def __init__(self, job: Job, worker: Worker, stack: Stack) -> None:
         self.job, self.worker, self.stack = job, worker, stack

@@ -39,6 +39,11 @@ Task = Job | Change | Refused
 T = TypeVar("T")
 
 
+def urgency(task: Task) -> tuple[int, bytes]:
+    """What follows committed changes comes first, then jobs as the queue orders them."""
+    return (task.priority, task.id.binary) if isinstance(task, Job) else (0, b"")
+
+
 class Watch(Protocol):
     """Is told what each thread performs: see `rocketjob.worker.slots`."""
 

@@ -63,6 +63,7 @@ gate, thread_gate = LoopGate(), Gate()
 def nobody_has_entered():
     gate.__init__()
     thread_gate.__init__()
+    OnLoopHeldUpJob.begun = []
     yield
     gate.open()
     thread_gate.open()
@@ -439,9 +440,11 @@ def test_within_the_grace_period_it_comes_to_its_end(rocketjob):
 
 class OnLoopHeldUpJob(Job):
     destroy_on_complete = False
+    begun = None
 
     @before("start")
     def _wait(self):
+        self.begun.append(self.id)
         thread_gate.pass_through()
 
     async def perform(self): ...
@@ -457,6 +460,23 @@ def test_what_was_claimed_and_not_begun_is_released_at_the_end(rocketjob, monkey
         eventually(lambda: count(state="queued") == 2)
         thread_gate.open()
     assert [stored(job)["state"] for job in jobs] == ["completed", "queued", "queued"]
+
+
+def test_few_are_claimed_ahead_and_an_urgent_one_is_begun_before_those(rocketjob, monkeypatch):
+    monkeypatch.setattr(loop_workers, "THREADS", 1)
+    monkeypatch.setattr(loop_workers, "CLAIM_LIMIT", 4)
+    monkeypatch.setattr(loop_workers, "STUCK_SECONDS", PATIENCE)
+    jobs = OnLoopHeldUpJob.create_many([{}] * 3)
+    with running_pool(rocketjob, async_workers=20) as pool:
+        thread_gate.wait_for_entry()
+        eventually(lambda: count(state="running") == 3)
+        urgent = OnLoopHeldUpJob.create(priority=1)
+        eventually(lambda: stored(urgent)["state"] == "running")
+        OnLoopHeldUpJob.create_many([{}] * 5)
+        assert pool.on_loop.room == 0
+        thread_gate.open()
+        eventually(lambda: count(state="completed") == 9)
+    assert [id for id in OnLoopHeldUpJob.begun if id != jobs[0].id][:2] == [urgent.id, jobs[1].id]
 
 
 def test_what_waits_for_a_callback_that_waits_is_left_to_others(rocketjob, monkeypatch):
