@@ -191,7 +191,7 @@ class Exit:
         elif self.status == SPOILT:
             how = (
                 "its worker process gave itself up, for a job had closed descriptors that are not "
-                "its own, or emptied sys.modules"
+                "its own, or emptied sys.modules, or jobs that are past their timeout hung in it"
             )
         else:
             how = f"its worker process ended with exit code {self.status}"

@@ -3,7 +3,8 @@
 The job is asked to end. If it does not look, as one that waits for a socket, nobody can end its
 thread: but it can be failed in the store, under its claim, with the line at which it hangs. Then
 the claim is gone, and whatever the thread brings later is refused. A process whose threads all hang
-so is of no use any more, and gives itself up.
+so is of no use any more, and gives itself up; likewise one whose places for async jobs all do, or
+whose event loop is blocked by such a job.
 
 One thread a process does this, started with the first job that has a limit. Where it cannot run
 either, since a job holds the interpreter, the supervisor sees the limit that nobody has minded, in
@@ -84,12 +85,18 @@ class Limits:
     Args:
         threads: how many the pool has.
         is_written: whether all that the pool's threads have finished is stored.
+        places: for how many jobs on the event loop it has room besides.
     """
 
     def __init__(
-        self, threads: int, board: Board | None, is_written: Callable[[], bool] = lambda: True
+        self,
+        threads: int,
+        board: Board | None,
+        is_written: Callable[[], bool] = lambda: True,
+        places: int = 0,
     ) -> None:
-        self._threads, self._board, self._is_written = threads, board, is_written
+        self._threads, self._places = threads, places
+        self._board, self._is_written = board, is_written
         self._watched: set[Watched] = set()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -163,17 +170,31 @@ class Limits:
         if watched.is_lost:
             watched.job.logger.error("hangs", part=watched.part, thread=watched.number)
 
-    def _end_if_useless(self) -> None:
-        if self._hanging() < self._threads:
+    def has_given_up(self, job: Job) -> bool:
+        """Return whether a job was failed in the store while it went on here."""
+        return any(each.is_lost and each.job is job for each in list(self._watched))
+
+    def end_since(self, why: str, is_so: Callable[[], bool]) -> None:
+        """End this process for a reason, if that holds, and still does when all is stored."""
+        if not is_so():
             return
         while not self._is_written():
             threading.Event().wait(0.01)
-        if self._hanging() == self._threads:
-            end_as_spoilt("every thread hangs at a job that is past its timeout")
+        if is_so():
+            end_as_spoilt(why)
 
-    def _hanging(self) -> int:
-        """Count the threads that hang; a job on the event loop holds none."""
-        return sum(each.is_lost and each.number <= self._threads for each in list(self._watched))
+    def _end_if_useless(self) -> None:
+        reason = "hangs at a job that is past its timeout"
+        self.end_since(f"every thread {reason}", lambda: self._hanging()[0] == self._threads)
+        if self._places:
+            every = f"every place on the event loop {reason}"
+            self.end_since(every, lambda: self._hanging()[1] == self._places)
+
+    def _hanging(self) -> tuple[int, int]:
+        """Count the threads that hang, and the jobs on the event loop that do, without one."""
+        numbers = [each.number for each in list(self._watched) if each.is_lost]
+        on_threads = sum(number <= self._threads for number in numbers)
+        return on_threads, len(numbers) - on_threads
 
 
 @contextmanager

@@ -1,6 +1,8 @@
 """Says so when a job blocks the event loop, on which all async jobs of its process run.
 
 While async jobs are under way a thread asks the loop four times a second whether it still turns.
+Where the job that blocks it is past its timeout, and was failed in the store, it ends the process:
+all others would wait for as long as that one goes on.
 """
 
 from __future__ import annotations
@@ -18,11 +20,13 @@ from rocketjob.base.log import Logger
 from rocketjob.base.tracebacks import is_ours
 from rocketjob.jobs.origin import PERFORMED
 from rocketjob.worker import async_loop
+from rocketjob.worker.limits import Limits
 
 log = Logger("rocketjob.async_loop")
 
 LOOK_SECONDS = 0.25
 BLOCKED_SECONDS = 0.5  # without a turn of the loop: then all others have noticed it
+WAIT_SECONDS = 1.0  # between two looks whether it goes on
 
 
 class LoopWatch:
@@ -30,10 +34,11 @@ class LoopWatch:
 
     Args:
         is_needed: whether jobs are under way.
+        limits: of those jobs.
     """
 
-    def __init__(self, is_needed: Callable[[], bool]) -> None:
-        self._is_needed = is_needed
+    def __init__(self, is_needed: Callable[[], bool], limits: Limits) -> None:
+        self._is_needed, self._limits = is_needed, limits
         self._lock = threading.Lock()
         self._is_looking = False
 
@@ -74,17 +79,35 @@ class LoopWatch:
             seconds=round(clock.monotonic() - asked, 1),
             at=at,
         )
-        while not answered.wait(1.0):
+        while not answered.wait(WAIT_SECONDS):
             if not async_loop.thread().is_alive():
                 return
+            self._end_if_given_up(answered)
         logger.warning(
             "the event loop goes on", blocked_seconds=round(clock.monotonic() - asked, 1), at=at
         )
+
+    def _end_if_given_up(self, answered: threading.Event) -> None:
+        """End the process if a job blocks the loop that is past its timeout, perhaps for ever."""
+        job = _job_in(_frames_of(async_loop.thread()))
+        if job is not None:
+            why = f"{job!r} blocks the event loop, and is past its timeout"
+            self._limits.end_since(
+                why, lambda: self._limits.has_given_up(job) and not answered.is_set()
+            )
 
 
 def _frames_of(thread: threading.Thread) -> list[FrameType]:
     frame = sys._current_frames().get(thread.ident or 0)
     return [] if frame is None else [each for each, _ in traceback.walk_stack(frame)]
+
+
+def running_of(job: Any) -> list[FrameType]:
+    """Return the frames of what the loop runs just now, outermost first, if that is of a job."""
+    frames = _frames_of(async_loop.thread())
+    if job is None or _job_in(frames) is not job:
+        return []
+    return frames[: [each.f_code for each in frames].index(asyncio.Handle._run.__code__)][::-1]
 
 
 def _job_in(frames: list[FrameType]) -> Any:

@@ -25,7 +25,7 @@ from rocketjob.states.machine import Change
 from rocketjob.worker import async_loop
 from rocketjob.worker.contexts import fresh_context
 from rocketjob.worker.limits import own_lines
-from rocketjob.worker.loop_watch import LoopWatch
+from rocketjob.worker.loop_watch import LoopWatch, running_of
 from rocketjob.worker.steps import Steps, claimed_job_steps, runs_on_loop
 from rocketjob.worker.thread import Pool, PoolWorker, Refused, urgency
 
@@ -57,9 +57,11 @@ class LoopWorker(PoolWorker):
 
     @property
     def coroutine(self) -> list[str]:
-        """The lines of where its coroutine waits."""
+        """The lines of where its coroutine waits, or of what of it the loop runs just now."""
         task = self._task
-        return own_lines(_frames(task.get_coro())) if task is not None else []
+        if task is None:
+            return []
+        return own_lines(running_of(self.job) or _frames(task.get_coro()))
 
     # --- on a thread of the team ---------------------------------------------------------------
 
@@ -147,7 +149,7 @@ class LoopWorkers:
     def __init__(self, pool: Pool, places: int, first: int) -> None:
         self.queue = pool.queue.split(runs_on_loop)
         self.workers = [LoopWorker(pool, self, first + index) for index in range(places)]
-        self.watch = LoopWatch(lambda: len(self._free) < len(self.workers))
+        self.watch = LoopWatch(lambda: len(self._free) < len(self.workers), pool.limits)
         self._pool = pool
         self._free = deque(self.workers)
         self._to_begin: deque[tuple[LoopWorker, Job]] = deque()

@@ -79,7 +79,7 @@ class WorkerPool:
         self.surroundings = Surroundings()
         self.stopping = threading.Event()
         self.commits = Committer(queue.store, self.released, self._follow)
-        self.limits = Limits(threads, watch, lambda: not self.commits.waiting)
+        self.limits = Limits(threads, watch, lambda: not self.commits.waiting, async_workers)
         self.trouble: Callable[[], str | None] = lambda: None  # asked after an error
         self.end_when_idle = False  # for a process that was started for a few jobs only
         self.worked = 0

@@ -391,7 +391,7 @@ def test_one_that_does_not_let_itself_be_cancelled_is_failed_with_where_it_is(
 ):
     monkeypatch.setattr(limits, "GIVE_UP_SECONDS", 0.05)
     job = OnLoopStubbornJob.create(timeout=FAST)
-    with running_pool(rocketjob, threads=1, async_workers=1):
+    with running_pool(rocketjob, threads=1, async_workers=2):
         eventually(lambda: stored(job)["state"] == "failed")
         fine = KeptJob.create()  # the process is of use all the same
         eventually(lambda: stored(fine)["state"] == "completed")
@@ -399,6 +399,62 @@ def test_one_that_does_not_let_itself_be_cancelled_is_failed_with_where_it_is(
         eventually(lambda: "ClaimLost" in caplog.text)
     assert "could not be interrupted" in stored(job)["exception"]["message"]
     assert "# HERE it waits" in "".join(stored(job)["exception"]["backtrace"])
+
+
+@pytest.fixture
+def ended(monkeypatch):
+    """What processes would have ended for that gave themselves up."""
+    monkeypatch.setattr(limits, "GIVE_UP_SECONDS", 0.05)
+    ended = []
+    monkeypatch.setattr(limits, "end_as_spoilt", ended.append)
+    return ended
+
+
+def test_a_process_whose_places_all_hang_gives_itself_up(rocketjob, ended):
+    jobs = [OnLoopStubbornJob.create(timeout=FAST) for _ in range(2)]
+    with running_pool(rocketjob, async_workers=2):
+        eventually(lambda: ended)
+        assert {stored(job)["state"] for job in jobs} == {"failed"}
+        gate.open()
+    assert ended[0] == "every place on the event loop hangs at a job that is past its timeout"
+
+
+def test_a_process_whose_loop_is_blocked_by_a_job_past_its_timeout_gives_itself_up(
+    rocketjob, monkeypatch, ended
+):
+    monkeypatch.setattr(loop_watch, "BLOCKED_SECONDS", 0.05)
+    monkeypatch.setattr(loop_watch, "WAIT_SECONDS", 0.02)
+    job = BlockingLoopJob.create(timeout=FAST)
+    with running_pool(rocketjob, async_workers=9):
+        eventually(lambda: ended)
+        assert stored(job)["state"] == "failed"
+        assert "# HERE it blocks" in "".join(stored(job)["exception"]["backtrace"])
+        thread_gate.open()
+    assert "blocks the event loop, and is past its timeout" in ended[0]
+
+
+def test_no_process_ends_for_one_past_its_timeout_that_waits_for_a_blocked_loop(
+    rocketjob, monkeypatch, ended
+):
+    monkeypatch.setattr(loop_watch, "BLOCKED_SECONDS", 0.05)
+    monkeypatch.setattr(loop_watch, "WAIT_SECONDS", 0.01)
+    looked = []
+    look = loop_watch.LoopWatch._end_if_given_up
+    monkeypatch.setattr(
+        loop_watch.LoopWatch,
+        "_end_if_given_up",
+        lambda self, answered: looked.append(look(self, answered)),
+    )
+    blocking = BlockingLoopJob.create()
+    with running_pool(rocketjob, async_workers=9):
+        thread_gate.wait_for_entry()
+        waiting = OnLoopJob.create(timeout=FAST)
+        eventually(lambda: stored(waiting)["state"] == "failed")
+        before = len(looked)
+        eventually(lambda: len(looked) > before + 1)
+        thread_gate.open()
+        eventually(lambda: stored(blocking)["state"] == "completed")
+    assert ended == []
 
 
 class OnLoopSlowJob(OnLoopJob):
