@@ -7,10 +7,16 @@ import contextvars
 import os
 import threading
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
 
-from rocketjob.base.errors import RocketJobError, ServerStopping, UnsupportedOperation
+from rocketjob.base.errors import (
+    Discard,
+    RocketJobError,
+    ServerStopping,
+    Snooze,
+    UnsupportedOperation,
+)
 from rocketjob.base.log import Logger
 from rocketjob.jobs.performance import Performance
 from rocketjob.worker.contexts import take_over
@@ -107,13 +113,24 @@ class Outcome(NamedTuple):
     context: contextvars.Context
 
 
-async def ended(awaitable: Awaitable[Any], performance: Performance) -> Outcome:
-    """Await something on the loop, cancelled as `run` says; an error is returned, not raised."""
+async def ended(
+    awaitable: Awaitable[Any],
+    performance: Performance,
+    is_hurried: Callable[[], bool] = lambda: False,
+) -> Outcome:
+    """Await something on the loop, cancelled as `run` says; an error is returned, not raised.
+
+    Args:
+        is_hurried: whether it was cancelled because the server stops.
+    """
     running, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
+    is_cancelled = False
 
     def cancel(asked: RocketJobError) -> None:
+        nonlocal is_cancelled
         if not isinstance(asked, ServerStopping):
+            is_cancelled = True
             running.call_soon_threadsafe(task.cancel)
 
     try:
@@ -121,16 +138,39 @@ async def ended(awaitable: Awaitable[Any], performance: Performance) -> Outcome:
             value, error = await awaitable, None
     except BaseException as raised:
         value, error = None, raised  # a SystemExit that left this task would end the loop
-    return Outcome(value, as_asked(error, performance), contextvars.copy_context())
+    if error is not None:
+        error = as_asked(error, performance, is_cancelled or is_hurried())
+    return Outcome(value, error, contextvars.copy_context())
 
 
-def as_asked(error: BaseException | None, performance: Performance) -> BaseException | None:
-    """Return the error with which a performance ends that was cancelled since it was asked to."""
+def as_asked(
+    error: BaseException, performance: Performance, is_cancelled: bool = False
+) -> BaseException:
+    """Return the error with which a performance ends that was cancelled since it was asked to.
+
+    Args:
+        is_cancelled: whether it was: then what fails as it cleans up is only the cause.
+    """
     asked = performance.asked
-    if not isinstance(error, asyncio.CancelledError) or asked is None:
+    if asked is None or isinstance(error, Snooze | Discard):
+        return error
+    if not (isinstance(error, asyncio.CancelledError) or (is_cancelled and _cleans_up(error))):
         return error
     asked.__cause__ = error  # it says where the coroutine was
     return asked.with_traceback(error.__traceback__)
+
+
+def _cleans_up(error: BaseException) -> bool:
+    """Return whether an error was raised as a coroutine, or a task of it, was being cancelled."""
+    if isinstance(error, BaseExceptionGroup) and any(map(_cleans_up, error.exceptions)):
+        return True
+    context, seen = error.__context__, {id(error)}
+    while context is not None and id(context) not in seen:
+        if isinstance(context, asyncio.CancelledError):
+            return True
+        seen.add(id(context))
+        context = context.__context__
+    return False
 
 
 def close() -> None:

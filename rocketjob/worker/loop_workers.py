@@ -121,7 +121,7 @@ class LoopWorker(PoolWorker):
         job = self.job
         assert job is not None
         self.team.watch.look()
-        running = async_loop.ended(awaitable, performance_of(job))
+        running = async_loop.ended(awaitable, performance_of(job), lambda: self._is_cancelled)
         loop = asyncio.get_running_loop()
         self._task = loop.create_task(running, name=str(job.id), context=self._context)
         self._task.add_done_callback(lambda task: self.team.add(partial(self._go_on, task)))

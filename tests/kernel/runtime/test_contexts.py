@@ -253,10 +253,14 @@ ENDS = {
 
 
 @pytest.mark.parametrize("how", ENDS)
-@pytest.mark.parametrize("cls", [EndsSomehowJob, AsyncEndingJob])
-def test_however_perform_ends_it_is_one_failed_job_and_the_worker_lives(file_store, cls, how):
+@pytest.mark.parametrize(
+    ("cls", "places"), [(EndsSomehowJob, 0), (AsyncEndingJob, 0), (AsyncEndingJob, 1)]
+)
+def test_however_perform_ends_it_is_one_failed_job_and_the_worker_lives(
+    file_store, cls, places, how
+):
     job, other = cls.create(how=how, priority=1), ReadingJob.create()
-    with running_pool(file_store, threads=1):
+    with running_pool(file_store, threads=1, async_workers=places):
         eventually(lambda: set(states().values()) == {"completed", "failed"})
     assert stored(job)["state"] == "failed"
     assert stored(job)["exception"]["class_name"]

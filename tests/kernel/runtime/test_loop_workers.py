@@ -10,6 +10,7 @@ import pytest
 
 from rocketjob import Discard, Job, Snooze, after, around, before, configure, current_job, hookimpl
 from rocketjob.base import clock
+from rocketjob.jobs.performance import performance_of
 from rocketjob.server.subscribers import WorkerSubscriber
 from rocketjob.worker import async_loop, limits, loop_watch, loop_workers
 from rocketjob.worker.pool import WorkerPool
@@ -481,6 +482,63 @@ def test_at_the_end_of_the_grace_period_it_is_cancelled_cleans_up_and_is_queued_
     assert sorted(gate.cleaned) == sorted(job.id for job in jobs)
     assert {stored(job)["state"] for job in jobs} == {"queued"}
     assert {stored(job)["failure_count"] for job in jobs} == {0}
+
+
+class OnLoopUncleanJob(OnLoopJob):
+    how: str
+
+    async def perform(self):
+        if self.how == "tasks":
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._wait())
+                tasks.create_task(self._wait())
+        else:
+            await self._wait()
+
+    async def _wait(self):
+        try:
+            await gate.pass_through(self)
+        finally:
+            if self.how == "snooze":
+                raise Snooze(timedelta(hours=1), "tries later")
+            raise ConnectionError("it cannot be closed")
+
+
+def test_what_fails_as_it_cleans_up_does_not_hide_why_it_was_cancelled(rocketjob):
+    jobs = {how: OnLoopUncleanJob.create(how=how) for how in ("plain", "tasks", "snooze")}
+    late = OnLoopUncleanJob.create(how="plain", timeout=FAST)
+    with running_pool(rocketjob, async_workers=4) as pool:
+        eventually(lambda: len(gate.entered) == 5)
+        eventually(lambda: stored(late)["state"] == "failed")
+        configure(grace_seconds=0.1)
+        pool.config = rocketjob.application.config
+    exception = late.reload().exception
+    assert (exception.class_name, exception.cause.class_name) == ("JobTimeout", "ConnectionError")
+    found = {how: stored(job) for how, job in jobs.items()}
+    assert {each["state"] for each in found.values()} == {"queued"}
+    assert {how: "run_at" in each for how, each in found.items()} == {
+        "plain": False,
+        "tasks": False,
+        "snooze": True,
+    }
+
+
+class OnLoopImpatientJob(OnLoopJob):
+    async def perform(self):
+        await gate.pass_through(self)
+        async with asyncio.timeout(0):
+            await asyncio.sleep(PATIENCE)
+
+
+def test_its_own_timeout_is_a_failure_also_once_the_server_stops(rocketjob):
+    job = OnLoopImpatientJob.create()
+    with running_pool(rocketjob, async_workers=1) as pool:
+        eventually(lambda: gate.entered)
+        pool.stop()
+        performing = pool.on_loop.workers[0].job
+        eventually(lambda: performance_of(performing).asked)
+        gate.open()
+    assert stored(job)["exception"]["class_name"] == "TimeoutError"
 
 
 def test_within_the_grace_period_it_comes_to_its_end(rocketjob):
