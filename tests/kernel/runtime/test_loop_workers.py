@@ -22,7 +22,7 @@ from rocketjob_plugins.batch import Batch
 from rocketjob_plugins.retry import Retry
 from rocketjob_plugins.throttle import Throttle
 from support.jobs import KeptJob, stored
-from support.runtime import PATIENCE, Gate, count, eventually, queue_of, running_pool
+from support.runtime import PATIENCE, Gate, count, eventually, queue_of, running_pool, stop_claiming
 
 FAST = timedelta(milliseconds=50)
 TENANT = contextvars.ContextVar("tenant of a job", default=None)
@@ -545,7 +545,7 @@ def test_within_the_grace_period_it_comes_to_its_end(rocketjob):
     job = OnLoopJob.create()
     with running_pool(rocketjob, async_workers=2) as pool:
         eventually(lambda: gate.entered)
-        pool.stop()
+        stop_claiming(pool)
         OnLoopJob.create()
         gate.open()
     assert stored(job)["state"] == "completed"
