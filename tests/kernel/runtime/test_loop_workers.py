@@ -321,7 +321,7 @@ def test_steps_that_nobody_goes_on_with_are_no_failure(rocketjob):
     job = OnLoopJob.create()
     (claimed,) = queue_of(rocketjob).claim(1)
     steps = claimed_job_steps(claimed, Worker(), list)
-    next(steps).close()
+    contextvars.copy_context().run(next, steps).close()
     steps.close()  # as the interpreter does at its end
     assert stored(job)["state"] == "running"  # until it is reclaimed
 
