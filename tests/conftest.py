@@ -12,7 +12,7 @@ from rocketjob.model import registry
 from rocketjob.model.document_class import DocumentClass, forget_chains
 from rocketjob.store import context
 from rocketjob.worker import async_loop
-from support import made_once
+from support import made_once, on_mongodb
 
 settings.register_profile(
     "rocketjob",
@@ -129,15 +129,23 @@ def pytest_make_parametrize_id(config, val, argname):
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "both_stores: on MongoDB without transactions too")
+    config.addinivalue_line("markers", "both_stores: on MongoDB too, see support/on_mongodb.py")
 
 
 def pytest_generate_tests(metafunc):
-    if metafunc.definition.get_closest_marker("both_stores") is None:
-        return
-    if "other_store" in metafunc.fixturenames and "ROCKETJOB_TEST_STORE" not in os.environ:
-        stores = [None, "mongodb-plain"]
-        metafunc.parametrize("other_store", stores, indirect=True, ids=["sqlite", "mongodb"])
+    ways = on_mongodb.ways_of(metafunc.definition)
+    if "other_store" in metafunc.fixturenames and ways:
+        stores = {"sqlite": None, **{way: way for way in ways}}
+        metafunc.parametrize("other_store", stores.values(), indirect=True, ids=list(stores))
+
+
+def pytest_collection_modifyitems(config, items):
+    """Where a store is asked for, run what uses it; what cannot pass there says why."""
+    on_mongodb.expect_failures(items)
+    if on_mongodb.ASKED_FOR in os.environ:
+        others = [item for item in items if "other_store" not in item.fixturenames]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if "other_store" in item.fixturenames]
 
 
 @pytest.fixture
@@ -146,12 +154,11 @@ def other_store(request):
 
     `mongodb`, or `mongodb-plain` for one without transactions and change streams.
     """
-    wanted = getattr(request, "param", os.environ.get("ROCKETJOB_TEST_STORE"))
+    wanted = getattr(request, "param", os.environ.get(on_mongodb.ASKED_FOR))
     if not wanted:
         return None
     url = request.getfixturevalue("mongo_url")
-    plain = "rocketjobTransactions=false&rocketjobWakeUp=tailable"
-    return f"{url}?{plain}" if wanted == "mongodb-plain" else url
+    return "?".join(filter(None, [url, on_mongodb.WAYS[wanted]]))
 
 
 @pytest.fixture(scope="module")
