@@ -7,9 +7,10 @@
                 self.progress(number, len(orders), "importing")
 
 `progress` can be called as often as you like: it takes a fraction of a microsecond, and the last
-call is written about once a second, from a thread of its own. So it is seen within two seconds in
-`rocketjob jobs`, on the pages of jobs, and in `percent_complete`, without a save; and the job is
-neither slowed nor failed by a store that is slow or away.
+call is written about once a second, by one thread for all jobs of a process. So it is seen within
+two seconds in `rocketjob jobs`, on the pages of jobs, and in `percent_complete`, without a save;
+and the job is neither slowed nor failed by a store that is slow or away. A coroutine may call it,
+too: it never waits.
 
 Fields: `reported` (`done`, `total`, `note` and `at` of the last call). The kernel's
 `percent_complete` and `progress_text` follow it. A new attempt begins without.
@@ -25,11 +26,12 @@ import threading
 from typing import Any, ClassVar
 
 from rocketjob import Job, before, hookimpl
-from rocketjob.base import clock
+from rocketjob.base import clock, later
 from rocketjob.base.log import Logger
 from rocketjob.base.passwords import brief
 from rocketjob.jobs.claims import claim_of
 from rocketjob.jobs.exception import message_of
+from rocketjob.jobs.performing import threads_only
 from rocketjob.model.fields import read_only_field
 from rocketjob.model.record import record_of
 from rocketjob.model.types import plain_datetime
@@ -78,6 +80,7 @@ class Progress(Job, abstract=True):
         if not report.is_due:
             report.wake()
 
+    @threads_only  # the first call of `progress` begins; what comes after the end is not written
     def work(self, worker: Any) -> None:
         if not self.is_performed_at_once():
             return super().work(worker)
@@ -140,7 +143,6 @@ class Report:
         self._filter = {**job.write_guard(), "state": "running"}
         self._written_at = 0.0
         self._sent: dict[str, Any] = {}
-        self._timer: threading.Timer | None = None
         self._lock = threading.Lock()
         self._process = os.getpid()
 
@@ -151,16 +153,12 @@ class Report:
                 return
             self.is_due = True
             delay = max(0.0, self._written_at + SECONDS - clock.monotonic())
-            self._timer = threading.Timer(delay, self._write)
-            self._timer.daemon = True
-            self._timer.start()
+        later.call(delay, self._write)
 
     def close(self) -> None:
         """Write nothing more: what stores the end of the job has what was said last."""
         with self._lock:
             self._is_closed = self.is_due = True
-            if self._timer is not None:
-                self._timer.cancel()
 
     def put_on(self, job: Progress) -> None:
         """Have what was said last stored with the next write of the job, which is under way."""

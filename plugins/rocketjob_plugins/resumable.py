@@ -27,15 +27,16 @@ which the last row before the checkpoint is another one; what cannot be seen is 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sized
+import weakref
+from collections.abc import AsyncIterator, Iterable, Iterator, Sized
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from typing import Any, ClassVar, NoReturn, TypeVar
+from typing import Any, ClassVar, Generic, NoReturn, TypeVar
 from uuid import UUID
 
 from bson import ObjectId
 
-from rocketjob import Job, JobTimeout, ServerStopping, before, field, hookimpl
+from rocketjob import Job, JobTimeout, ServerStopping, before, field, hookimpl, off_loop
 from rocketjob.application import current
 from rocketjob.base.errors import RocketJobError
 from rocketjob.jobs.claims import claim_of
@@ -67,11 +68,11 @@ class Resumable(Progress, abstract=True):
 
     _worker: Any = None
     _loops = 0  # that this perform has begun
-    _is_looping = False
+    _loop: weakref.ref[Any] | None = None  # through which rows it goes
     _said: Any = None
 
     def work(self, worker: Any) -> None:
-        self._worker, self._loops, self._is_looping, self._said = worker, 0, False, None
+        self._worker, self._loops, self._loop, self._said = worker, 0, None, None
         super().work(worker)
 
     @before("start")
@@ -106,7 +107,7 @@ class Resumable(Progress, abstract=True):
         if self._worker is not None and self._worker.stopping.is_set():
             raise ServerStopping
 
-    def resumable(self, rows: Iterable[T], every: int = 1000) -> Iterator[T]:
+    def resumable(self, rows: Iterable[T], every: int = 1000) -> Rows[T]:
         """Go through rows, from the first one that is not known to be done.
 
         A row is done when the loop asks for the next one: what the body keeps for later is lost if
@@ -114,6 +115,8 @@ class Resumable(Progress, abstract=True):
         where the job is to end and to go on later. A perform may have several such loops, one after
         the other; they are known by their number. A loop that is left with `break` goes on from its
         last checkpoint.
+
+        In a coroutine `async for` lets the event loop go on while a checkpoint is stored.
 
         Args:
             rows: the same ones in each attempt, in the same order. Of an iterator those that are
@@ -140,22 +143,35 @@ class Resumable(Progress, abstract=True):
             raise RuntimeError(
                 f"{type(self).__name__} is performed in parts, each of which is done or not"
             )
-        return self._go_through(rows, iter(rows), every)
+        return Rows(self, rows, every)
 
-    def _go_through(self, rows: Iterable[T], iterator: Iterator[T], every: int) -> Iterator[T]:
-        if self._is_looping:
+    async def checkpoint_async(self, **values: Any) -> None:
+        """Do as `checkpoint`, from a coroutine, whose event loop goes on meanwhile."""
+        await off_loop(self.checkpoint, **values)
+
+    def _begin_loop(self, rows: weakref.ref[Any]) -> tuple[str, dict[str, Any]]:
+        if self._loop is not None and self._loop() is not None:
             raise RuntimeError(
                 "resumable: a loop within another one cannot go on by itself; "
                 "use checkpoint(...) with the positions of both"
             )
+        self._loop = rows  # one that is left with `break` is gone then
         self._loops += 1
-        loop, found = str(self._loops), self.resumes.get(str(self._loops), {})
-        total, done = len(rows) if isinstance(rows, Sized) else None, found.get("rows", 0)
-        if found.get("ended") and total in (None, done):
-            return
-        self._pass_over(iterator, found, total)
-        self._is_looping = True
+        return str(self._loops), self.resumes.get(str(self._loops), {})
+
+    def _end_loop(self, rows: weakref.ref[Any]) -> None:
+        if self._loop is rows:
+            self._loop = None
+
+    def _go_through(self, rows: Rows[T], own: weakref.ref[Any]) -> Iterator[T]:
+        given, iterator, every = rows.given, rows.iterator, rows.every
+        del rows  # this is held by them
+        loop, found = self._begin_loop(own)
+        total, done = len(given) if isinstance(given, Sized) else None, found.get("rows", 0)
         try:
+            if found.get("ended") and total in (None, done):
+                return
+            self._pass_over(iterator, found, total)
             for row in iterator:
                 # Before the body, which may change the row.
                 mark = mark_of(row) if (done + 1) % every == 0 else None
@@ -166,7 +182,36 @@ class Resumable(Progress, abstract=True):
                 self._look(loop, done, total)
             self._keep(loop, {"rows": done, "total": total, "ended": True})
         finally:
-            self._is_looping = False
+            self._end_loop(own)
+
+    async def _go_through_async(self, rows: Rows[T], own: weakref.ref[Any]) -> AsyncIterator[T]:
+        """Do as `_go_through`; what waits for the store does so on a thread."""
+        given, iterator, every = rows.given, rows.iterator, rows.every
+        del rows
+        loop, found = self._begin_loop(own)
+        total, done = len(given) if isinstance(given, Sized) else None, found.get("rows", 0)
+        try:
+            if found.get("ended") and total in (None, done):
+                return
+            await off_loop(self._pass_over, iterator, found, total)
+            for row in iterator:
+                mark = mark_of(row) if (done + 1) % every == 0 else None
+                yield row
+                done += 1
+                if done % every == 0:
+                    await off_loop(self._keep, loop, {"rows": done, "total": total, "mark": mark})
+                if self._is_to_end():
+                    await off_loop(self._look, loop, done, total)
+            await off_loop(self._keep, loop, {"rows": done, "total": total, "ended": True})
+        finally:
+            self._end_loop(own)
+
+    def _is_to_end(self) -> bool:
+        try:
+            Job.check(self)
+        except Exception:
+            return True  # `_look` raises it again, once the position is stored
+        return False
 
     def _look(self, loop: str, done: int, total: int | None) -> None:
         """Look whether the job is to end here; if it is to go on later, then from this row."""
@@ -216,6 +261,32 @@ class Resumable(Progress, abstract=True):
             f"same order. To begin at the first one: rocketjob jobs set {self.id} start_over=true, "
             f"then rocketjob jobs retry {self.id}"
         )
+
+
+class Rows(Generic[T]):
+    """Rows to go through once: with `for`, or in a coroutine with `async for`."""
+
+    def __init__(self, job: Resumable, rows: Iterable[T], every: int) -> None:
+        self.given, self.iterator, self.every = rows, iter(rows), every
+        self._job, self._own = job, weakref.ref(self)
+        self._plain: Iterator[T] | None = None
+        self._async: AsyncIterator[T] | None = None
+
+    def __iter__(self) -> Iterator[T]:
+        return self
+
+    def __next__(self) -> T:
+        if self._plain is None:
+            self._plain = self._job._go_through(self, self._own)
+        return next(self._plain)
+
+    def __aiter__(self) -> AsyncIterator[T]:
+        return self
+
+    async def __anext__(self) -> T:
+        if self._async is None:
+            self._async = self._job._go_through_async(self, self._own)
+        return await anext(self._async)
 
 
 def mark_of(row: Any) -> str | None:

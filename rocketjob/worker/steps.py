@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any
 
 from rocketjob.jobs.job import Job
-from rocketjob.jobs.performing import now_performing
+from rocketjob.jobs.performing import needs_work, now_performing
 from rocketjob.model.callbacks import Frame
 from rocketjob.store import context
 from rocketjob.worker import runner
@@ -36,7 +36,7 @@ def runs_on_loop(job_class: type[Job]) -> bool:
     """
     return (
         inspect.iscoroutinefunction(job_class.perform)
-        and job_class.work is Job.work
+        and not needs_work(job_class, Job.work)
         and job_class.joinable is None
         and job_class.isolation is None
         and all(each.kind != "around" for each in job_class.chain("perform").callbacks)

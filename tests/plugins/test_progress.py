@@ -1,18 +1,22 @@
 """The mixin Progress: how far a job is, while it runs."""
 
+import asyncio
 import threading
+from functools import partial
 
 import pytest
 
 from rocketjob import Job, StoreUnavailable, UnknownJob
+from rocketjob.base import later
 from rocketjob.cli.job_page import print_job
 from rocketjob.cli.jobs import detail
 from rocketjob.jobs.shown import load, progress_of
+from rocketjob.worker.steps import runs_on_loop
 from rocketjob_plugins import progress
 from rocketjob_plugins.batch import Batch
 from rocketjob_plugins.progress import Progress, Report
 from support.jobs import stored
-from support.runtime import eventually
+from support.runtime import PATIENCE, eventually, running_pool
 
 SHOWN = ("percent_complete", "progress_text")
 
@@ -194,18 +198,68 @@ def test_many_threads_of_a_job_may_say_it(perform):
     assert perform(code).is_completed
 
 
-def test_it_is_written_once_a_second_at_most(rocketjob):
+def test_it_is_written_once_a_second_at_most(rocketjob, monkeypatch):
     job = SortingJob.create()
     (claimed,) = rocketjob.queue.claim(1)
     report = Report(claimed)
     report.latest = (1, 2, None)
     report._write()
+    delays = []
+    monkeypatch.setattr(later, "call", lambda delay, write: delays.append(delay))
     report.wake()
-    try:
-        assert 0.5 < report._timer.interval <= 1.0
-    finally:
-        report.close()
+    report.wake()
+    assert len(delays) == 1 and 0.5 < delays[0] <= 1.0
+    report.close()
     assert shown(job) == (50, "1 of 2")
+
+
+class OnLoopSortingJob(Progress, Job):
+    destroy_on_complete = False
+    code = None
+
+    async def perform(self):
+        await type(self).code(self)
+
+
+def test_on_an_event_loop_it_takes_no_thread_and_never_waits_for_the_store(rocketjob, monkeypatch):
+    async def code(job):
+        loop_threads.add(threading.current_thread().name)
+        job.progress(1, 4)
+        if job.priority == 1:
+            collection = job.__dict__["_report"]._collection
+            write = collection.update_one
+            monkeypatch.setattr(collection, "update_one", partial(slow_write, write), raising=False)
+            while not asked.is_set():
+                await asyncio.sleep(0.001)
+            job.progress(2, 4)
+            may_write.set()  # by the loop that would be held
+        while shown(job)[0] < 25:
+            await asyncio.sleep(0.001)
+        job.progress(3, 4)
+
+    def slow_write(write, *args):
+        writers.add(threading.current_thread().name)
+        asked.set()
+        assert may_write.wait(PATIENCE), "the event loop stood still"
+        return write(*args)
+
+    asked, may_write, loop_threads, writers = threading.Event(), threading.Event(), set(), set()
+    monkeypatch.setattr(progress, "SECONDS", 0.01)
+    monkeypatch.setattr(OnLoopSortingJob, "code", code)
+    assert runs_on_loop(OnLoopSortingJob) and not runs_on_loop(SortingJob)
+    jobs = [OnLoopSortingJob.create(priority=1), *(OnLoopSortingJob.create() for _ in range(20))]
+    with running_pool(rocketjob, threads=1, async_workers=30):
+        eventually(lambda: all(stored(job)["state"] == "completed" for job in jobs), PATIENCE)
+    assert {stored(job)["progress_text"] for job in jobs} == {"3 of 4"}
+    assert (loop_threads, writers) == ({"rocketjob-async"}, {"rocketjob-later"})
+
+
+def test_a_class_that_works_in_a_way_of_its_own_besides_keeps_its_thread():
+    class OwnWayJob(OnLoopSortingJob, abstract=True):
+        def work(self, worker):
+            super().work(worker)
+
+    assert not runs_on_loop(OwnWayJob)
 
 
 def test_outside_of_a_worker_it_goes_with_the_next_save(rocketjob):

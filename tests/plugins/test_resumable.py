@@ -1,15 +1,19 @@
 """The mixin Resumable: jobs that go on where they were."""
 
+import asyncio
 import itertools
+import threading
 
 import pytest
 
-from rocketjob import ClaimLost, Job, StateConflict, StoreUnavailable
+from rocketjob import ClaimLost, Job, ServerStopping, StateConflict, StoreUnavailable
+from rocketjob.jobs.performance import performance_of
 from rocketjob.queue.reclaim import requeue_claims
 from rocketjob.testing.store_contract.mortal import Mortal
 from rocketjob_plugins.batch import Batch
 from rocketjob_plugins.resumable import Resumable, RowsChanged, mark_of
 from support.jobs import stored
+from support.runtime import PATIENCE, eventually, running_pool
 
 DONE = []  # rows, in the order in which perform was through with them
 
@@ -372,3 +376,106 @@ def test_a_loop_within_another_one_is_refused(rocketjob):
 def test_a_batch_needs_no_loop(rocketjob):
     with pytest.raises(RuntimeError, match="is performed in parts, each of which is done or not"):
         ResumableBatchJob().resumable([1, 2])
+
+
+# --- in a coroutine ------------------------------------------------------------------------------
+
+
+class CopyingOnLoopJob(Resumable, Job):
+    destroy_on_complete = False
+    pages: int = 0
+    each = None
+
+    async def perform(self):
+        async for row in self.resumable(range(10), every=3):
+            await type(self).each(self, row)
+            DONE.append(row)
+        async for row in self.resumable(["x", "y"], every=1):
+            DONE.append(row)
+        self.pages += 1
+        await self.checkpoint_async(page=self.pages)
+
+
+async def nothing(job, row): ...
+
+
+def test_in_a_coroutine_a_job_that_failed_goes_on_from_the_last_checkpoint(rocketjob, monkeypatch):
+    async def fail_once(job, row):
+        if row == 7 and job.failure_count == 0:
+            raise RuntimeError("no line")
+
+    monkeypatch.setattr(CopyingOnLoopJob, "each", fail_once)
+    job = CopyingOnLoopJob.create()
+    rocketjob.work_off()
+    assert stored(job)["resumes"]["1"]["rows"] == 6
+    job.reload().retry()
+    rocketjob.work_off()
+    assert [*range(7), *range(6, 10), "x", "y"] == DONE
+    assert job.reload().is_completed and job.checkpointed == {"page": 1}
+
+
+def test_while_a_checkpoint_is_stored_the_event_loop_goes_on(rocketjob, monkeypatch):
+    asked, may_save = threading.Event(), threading.Event()
+    save = CopyingOnLoopJob.save
+
+    def slow_save(job, *args, **kwargs):
+        asked.set()
+        assert may_save.wait(PATIENCE), "the event loop stood still"
+        return save(job, *args, **kwargs)
+
+    class BesideJob(Job):
+        async def perform(self):
+            while not asked.is_set():
+                await asyncio.sleep(0.001)
+            may_save.set()
+
+    monkeypatch.setattr(CopyingOnLoopJob, "each", nothing)
+    job = CopyingOnLoopJob.create()
+    BesideJob.create()
+    monkeypatch.setattr(CopyingOnLoopJob, "save", slow_save)
+    with running_pool(rocketjob, threads=2, async_workers=2):
+        eventually(lambda: stored(job)["state"] == "completed", PATIENCE)
+    assert [*range(10), "x", "y"] == DONE
+
+
+def test_in_a_coroutine_a_loop_may_be_left_and_none_may_be_within_another(rocketjob):
+    job = CopyingOnLoopJob()
+
+    async def main():
+        async for _ in job.resumable([1]):
+            with pytest.raises(RuntimeError, match="within another"):
+                async for _ in job.resumable([2]):
+                    pass
+        async for _ in job.resumable([1, 2]):
+            break
+        return [row async for row in job.resumable([3])]
+
+    assert asyncio.run(main()) == [3]
+
+
+def test_in_a_coroutine_other_rows_are_refused(rocketjob):
+    job = CopyingOnLoopJob.create()
+    (claimed,) = rocketjob.queue.claim(1)
+
+    async def through(job, rows):
+        return [row async for row in job.resumable(rows)]
+
+    assert asyncio.run(through(claimed, [1, 2])) == [1, 2]
+    with pytest.raises(RowsChanged, match="there were 2 rows"):
+        asyncio.run(through(CopyingOnLoopJob.find(job.id), [1]))
+
+
+def test_in_a_coroutine_nothing_is_done_again_when_the_server_stops(rocketjob, monkeypatch):
+    async def stop(job, row):
+        if row == 4 and not stopped:
+            stopped.append(True)
+            performance_of(job).ask(ServerStopping())
+
+    stopped = []
+    monkeypatch.setattr(CopyingOnLoopJob, "each", stop)
+    job = CopyingOnLoopJob.create()
+    rocketjob.work_off(1)
+    assert stored(job)["resumes"]["1"]["rows"] == 5
+    assert (stored(job)["state"], DONE) == ("queued", [0, 1, 2, 3, 4])
+    rocketjob.work_off()
+    assert [*range(10), "x", "y"] == DONE
