@@ -17,11 +17,13 @@ import pytest
 from pymongo import errors
 
 from acceptance.test_interrupted_writes import PLUGINS, SCENARIOS, performed, run
+from rocketjob import Job
 from rocketjob.testing import sandbox
 from rocketjob.worker import pool
 from rocketjob_plugins.batch.work import persist
-from rocketjob_plugins.store_mongodb import transactions
-from support import wire
+from rocketjob_plugins.store_mongodb import MongoStore, transactions
+from support import wire, write_cases, write_sites
+from support.runtime import Gate, eventually, running_pool
 from support.wire import WAYS, WireProxy
 
 ALL = os.environ.get("ROCKETJOB_FAULTS_WAYS") == "all"
@@ -38,6 +40,14 @@ def quick(monkeypatch):
     monkeypatch.setattr(pool, "RETRY_SECONDS", (0.001, 0.01))
     monkeypatch.setattr(persist, "RETRY_SECONDS", (0.001, 0.01))
     monkeypatch.setattr(transactions, "COMMIT_SECONDS", 0)  # the outcome stays unknown
+
+
+@pytest.fixture
+def seen(monkeypatch):
+    """Where the writes are sent from."""
+    seen = write_sites.Seen(wire.WRITES)
+    monkeypatch.setattr(MongoStore, "_listeners", lambda store: [seen])
+    return seen
 
 
 @pytest.fixture
@@ -80,7 +90,7 @@ def emptied(mongo_url):
 
 @pytest.mark.parametrize("store", STORES)
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda each: each.__name__)
-def test_any_write_may_be_interrupted(tmp_path, scenario, store, through, proxy, emptied):
+def test_any_write_may_be_interrupted(tmp_path, scenario, store, through, proxy, emptied, seen):
     shift = SCENARIOS.index(scenario) * len(STORES) + list(STORES).index(store)
     interrupted = set()
     for number in itertools.count(1):
@@ -100,7 +110,65 @@ def test_any_write_may_be_interrupted(tmp_path, scenario, store, through, proxy,
         if len(proxy.writes) < number:
             break
     print(f"\n{scenario.__name__} {store}: {len(interrupted)} writes")
+    assert set(write_cases.reached_by(scenario.__name__, store)) <= seen.sites
     assert number > 3
+
+
+def test_each_place_that_writes_has_its_case():
+    """A new one is to be put into `support.write_cases`, at the scenario that reaches it."""
+    cases = [*write_cases.REACHED.values(), *write_cases.OTHERS.values()]
+    listed = [site for sites in cases for site in sites]
+    assert sorted(listed) == sorted(write_sites.in_source())
+
+
+def test_each_method_of_the_store_port_reads_or_writes():
+    """A new one that reads is to be put into `write_sites.READS`, any other is a write."""
+    updates = {"find_one_and_update", "update_one", "update_many", "claim_many", "write_many"}
+    others = {"insert_one", "insert_many", "delete_one", "delete_many", "commit", "recover"}
+    assert updates | others | {"create_index", "drop_index", "drop"} == write_sites.WRITES
+    assert write_sites.of_the_port() >= write_sites.READS
+
+
+def test_each_scenario_of_a_case_is_there():
+    assert set(write_cases.REACHED) <= {scenario.__name__ for scenario in SCENARIOS}
+
+
+# --- a server that writes nothing for a while --------------------------------------------------
+
+
+class RefusedJob(Job):
+    destroy_on_complete = False
+    gate = None
+
+    def perform(self):
+        performed.append((self.id, self.claim_number))
+        type(self).gate.pass_through()
+
+
+@pytest.mark.parametrize(
+    ("code", "name"), [(14031, "OutOfDiskSpace"), (10107, "NotWritablePrimary")]
+)
+@pytest.mark.parametrize("store", STORES)
+def test_what_ends_while_the_server_writes_nothing_is_stored_later(
+    store, code, name, through, proxy
+):
+    """Its disk is full, or it is no primary any more and no other one is."""
+    performed.clear()
+    RefusedJob.gate = gate = Gate()
+    with place(through, store) as made:
+        jobs = [RefusedJob.create() for _ in range(2)]
+        with running_pool(made, threads=1):
+            gate.wait_for_entry()
+            with proxy.refusing(code, name):
+                gate.open()
+                eventually(lambda: proxy.refusals > 2)
+                with pytest.raises(errors.PyMongoError) as caught:
+                    RefusedJob.create()
+                assert made.store.is_transient(caught.value)
+                assert RefusedJob.where(state="completed").count() == 0
+            eventually(lambda: RefusedJob.where(state="completed").count() == 2)
+        assert RefusedJob.count() == 2
+    assert [id for id, _ in performed] == [job.id for job in jobs]
 
 
 # --- what the driver makes of it ----------------------------------------------------------------

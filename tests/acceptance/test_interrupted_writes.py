@@ -5,6 +5,7 @@ Whoever wrote cannot tell which. Nothing may be lost, doubled or stuck for that.
 
 import contextlib
 import itertools
+import threading
 from collections import Counter
 from datetime import timedelta
 
@@ -14,8 +15,12 @@ from rocketjob import Job
 from rocketjob.base import clock
 from rocketjob.base.errors import DuplicateKey, StoreUnavailable
 from rocketjob.plugins.manager import PluginManager
+from rocketjob.server.recovery import Recovery
+from rocketjob.server.registration import Registration
+from rocketjob.server.server import Server
 from rocketjob.store import notes
 from rocketjob.store.away import is_away
+from rocketjob.store.lease import Turns
 from rocketjob.testing import sandbox
 from rocketjob.worker import pool
 from rocketjob_plugins.batch import Batch, InputCategory, OutputCategory, Statistics
@@ -29,11 +34,13 @@ from rocketjob_plugins.retry import Retry
 from rocketjob_plugins.singleton import Singleton
 from rocketjob_plugins.throttle import Throttle
 from support.interrupted import WAYS, PlainStore, Writes
-from support.runtime import eventually, running_pool
+from support.runtime import eventually, queue_of, running_pool
 
 PLUGINS = PluginManager()  # once: to find them takes longer than what is tried here
 ACTIVE = ["queued", "running", "paused"]
 OVERDUE = timedelta(seconds=61)  # what was left half done is finished by others then
+BEAT = {"number": 1, "workers": 1, "performing": []}
+delivered = 0  # writes that came when all was over
 performed = []  # what, under which claim
 
 
@@ -77,6 +84,10 @@ class InterruptedThrottledJob(Throttle, InterruptedJob):
     throttle_running_jobs = 1
 
 
+class InterruptedRateJob(Throttle, InterruptedJob):
+    rate_limit = "100/hour"
+
+
 class InterruptedResumableJob(Resumable, InterruptedJob):
     def perform(self):
         for row in self.resumable(range(4), every=2):
@@ -96,6 +107,10 @@ class InterruptedLinesJob(Statistics, Batch, Job):
         if line == "bad":
             raise ValueError("bad line")
         return line.upper()
+
+
+class InterruptedSlowLinesJob(InterruptedLinesJob):
+    throttle_running_workers = 1
 
 
 class InterruptedFileJob(InterruptedLinesJob):
@@ -192,6 +207,15 @@ def one_at_a_time(made, folder):
         assert_ended(job, "completed")
 
 
+def some_in_an_hour(made, folder):
+    jobs = [InterruptedRateJob() for _ in range(2)]
+    for job in jobs:
+        patiently(job.save)
+    yield
+    for job in jobs:
+        assert_ended(job, "completed")
+
+
 def one_goes_on_where_it_was(made, folder):
     job = InterruptedResumableJob()
     patiently(job.save)
@@ -205,6 +229,14 @@ LINES = ["a", "b", "bad", "c", "d"]
 
 def a_file_is_uploaded(made, folder):
     job = InterruptedLinesJob()
+    patiently(lambda: job.record_count or job.upload(LINES))
+    patiently(job.save)
+    yield
+    assert_lines_are_done(job)
+
+
+def a_slice_at_a_time(made, folder):
+    job = InterruptedSlowLinesJob()
     patiently(lambda: job.record_count or job.upload(LINES))
     patiently(job.save)
     yield
@@ -241,6 +273,85 @@ def a_file_is_dropped(made, folder):
     assert not DirmonFile.where({"by": {"$ne": DROPPED}}).exists()
 
 
+def a_server_dies(made, folder):
+    plain, lines = InterruptedPlainJob(), InterruptedLinesJob()
+    plain.priority = 1
+    patiently(plain.save)
+    patiently(lambda: lines.record_count or lines.upload(LINES))
+    patiently(lines.save)
+    dead = Server(name="dead", state="running", heartbeat_seconds=1, heartbeat=BEAT)
+    patiently(dead.save)
+    owner = f"{dead.incarnation}.1"
+    patiently(lambda: queue_of(made, owner).claim(1))
+    work = {"state": "running", "sub_state": "processing"}
+    jobs = made.store.collection("rocket_job.jobs")
+    patiently(lambda: jobs.update_one({"_id": lines.id}, {"$set": work}))
+    patiently(lambda: lines.input.claim(owner, "dead:1:1", 1))
+    patiently(lambda: Recovery(made.application, "heir").bury(dead.to_document()))
+    yield
+    assert Server.count() == 0
+    assert_ended(plain, "completed")
+    assert_lines_are_done(lines)
+
+
+def a_server_lives(made, folder):
+    server = Server(name="alive", state="running", heartbeat_seconds=1, heartbeat=BEAT)
+    recovery = Recovery(made.application, server.incarnation)
+    own = Registration(made.application.config, server, recovery, threading.Event())
+    patiently(own.enter)
+    patiently(lambda: own.beat({**BEAT, "number": 2}, "running"))
+    patiently(
+        lambda: Server.collection().delete_one({"_id": server.id})
+    )  # others have taken it for dead
+    patiently(lambda: own.beat({**BEAT, "number": 3}, "running"))
+    patiently(lambda: own.beat({**BEAT, "number": 4}, "running"))
+    yield
+    (stored,) = Server.collection().find({})
+    assert (stored["_id"], stored["heartbeat"]["number"]) == (server.id, 4)
+
+
+def somebody_steers(made, folder):
+    first, second = InterruptedPlainJob(), InterruptedPlainJob()
+    for job in (first, second):
+        job.pause(save=False)
+        patiently(job.save)
+    patiently(lambda: InterruptedPlainJob.where(state="paused").update_all(number=7))
+    patiently(lambda: first.reload().is_queued or first.resume())
+    patiently(lambda: second.reload().is_failed or second.fail("seen by somebody"))
+    patiently(lambda: second.reload().is_queued or second.retry())
+    third = InterruptedPlainJob()
+    third.pause(save=False)
+    patiently(third.save)
+    patiently(lambda: InterruptedPlainJob.where(number=0).delete_all())
+    fourth = InterruptedPlainJob()
+    fourth.pause(save=False)
+    patiently(fourth.save)
+    patiently(fourth.destroy)
+    schedule = InterruptedCronJob()
+    patiently(schedule.save)
+    patiently(lambda: schedule.reload().is_aborted or schedule.abort())
+    yield
+    assert InterruptedCronJob.where(state="aborted").count() == 1
+    assert InterruptedCronJob.where(state="queued").count() == 1
+    assert [job.number for job in InterruptedPlainJob.all()] == [7, 7]
+    assert_ended(first, "completed")
+    assert_ended(second, "completed")
+    assert events(second)["fail"] == events(second)["retry"] == 1
+
+
+def turns_are_taken(made, folder):
+    turns = Turns(made.store.collection("rocket_job.limits"), "turn", timedelta(seconds=10))
+    taken = 0
+    for _ in range(4):
+        with away():
+            taken += turns.take()
+        with away():
+            turns.end()
+        made.travel(timedelta(minutes=6))  # whoever died at it is taken for dead
+    yield
+    assert taken >= 2
+
+
 def events(job):
     return Counter(entry.event for entry in job.history)
 
@@ -258,7 +369,8 @@ def assert_lines_are_done(job):
     assert [record for _, record, _ in rejects.each(job)] == ["bad"]
     assert job.record_count == len(LINES)
     assert job.statistics == {"seen": len(LINES) - 1}
-    assert not job.input.collection.count_documents({})
+    # What arrives when all is over is performed by nobody, and goes with the job.
+    assert delivered or not job.input.collection.count_documents({})
 
 
 SCENARIOS = [
@@ -270,10 +382,16 @@ SCENARIOS = [
     a_schedule_goes_on,
     one_is_the_only_one,
     one_at_a_time,
+    some_in_an_hour,
     one_goes_on_where_it_was,
+    a_slice_at_a_time,
     a_file_is_uploaded,
     a_stored_job_is_uploaded_to,
     a_file_is_dropped,
+    a_server_dies,
+    a_server_lives,
+    somebody_steers,
+    turns_are_taken,
 ]
 
 # --- where --------------------------------------------------------------------------------------
@@ -323,10 +441,11 @@ def test_any_write_may_be_interrupted(tmp_path, scenario, place, way):
 
 
 def run(made, steps, writes):
+    global delivered
     next(steps)
     with running_pool(made, threads=1) as workers:
         eventually(lambda: has_ended(made, workers))
-    writes.stop()
+    delivered = writes.stop()
     made.travel(OVERDUE)
     made.store.recover()
     for document in made.store.collection("rocket_job.jobs").find({}):

@@ -45,6 +45,7 @@ SERVERS, PROCESSES = 2, 1 if SECONDS < 30 else 2
 JUMPS = (-7200, -90, -3, 3, 90)  # seconds that a clock may be wrong
 AHEAD = max(JUMPS) + 5
 BACKLOG = 60  # jobs that wait, at which people create no more
+START_SECONDS = 20  # for which a server that starts is left alone, mostly
 STUCK = 90 if SECONDS < 30 else 300  # seconds without any job that ends, when nothing fails
 IMPATIENT = (
     "serverSelectionTimeoutMS=1000&socketTimeoutMS=5000&connectTimeoutMS=1000&directConnection=true"
@@ -174,9 +175,19 @@ class Fleet:
                 break
             if step % self.place.every == 0:
                 self._work()
-            fail(self._dice.randrange(SERVERS))
+            number = self._dice.randrange(SERVERS)
+            self._let_it_work(number)
+            fail(number)
             self._pause(time.monotonic() + self._dice.uniform(0.1, 0.8))
         self._pause(end + 3600, all_at_once=True)
+
+    def _let_it_work(self, number):
+        """Mostly wait until a server is at work: on a busy machine it would only ever start."""
+        if self._dice.random() < 0.2:
+            return
+        end, server = time.monotonic() + START_SECONDS, self.servers[number]
+        while time.monotonic() < end and server.process.poll() is None and not server.is_up():
+            self._pause(time.monotonic() + 0.2)
 
     def _faults(self):
         """Yield what fails next: as cards are dealt, so that all kinds soon have their turn."""
@@ -341,8 +352,9 @@ class Fleet:
         while True:
             server = self.servers[number]
             self._set_clock(server, AHEAD)  # what a clock that was ahead has planned is due now
-            eventually(lambda server=server: server.is_up() or server.process.poll() is not None)
-            if server.process.poll() is None:
+            ended = server.process.poll
+            eventually(lambda s=server, e=ended: s.is_up() or e() is not None, within=STUCK)
+            if ended() is None:
                 return
             self._replace(number)
 
@@ -398,7 +410,7 @@ def run(folder, place, start, store, seed, seconds):
     fleet = Fleet(folder, place, start, dice)
     with invariants.Watcher(store, place.look_seconds) as watcher:
         fleet.begin()
-        fleet.servers[0].wait_until_up()
+        fleet.servers[0].wait_until_up(STUCK)
         fleet.storm(seconds)
         wrong = fleet.settle()
     noticed = [*wrong, *watcher.noticed]

@@ -279,12 +279,12 @@ class ServerProcess:
     def wait(self, within=PATIENCE):
         return self.process.wait(within)
 
-    def wait_until_up(self):
+    def wait_until_up(self, within=PATIENCE):
         def is_up():
             assert self.process.poll() is None, f"the server ended: {self.said()}"
             return self.is_up()
 
-        eventually(is_up)
+        eventually(is_up, within)
         return self
 
     def is_up(self):

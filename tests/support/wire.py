@@ -89,6 +89,7 @@ class WireProxy:
         self._to, self._lock = to, threading.Lock()
         self._left, self._way, self._attempt, self._times = 0, None, None, 0
         self.interrupted = None  # the command
+        self.refusals = 0  # in the last block of `refusing`
         self.writes = []  # the commands, since `interrupt`
         self._refused, self._held, self._sockets = {}, [], set()
         self._listening = socket.create_server(("127.0.0.1", 0))
@@ -106,15 +107,17 @@ class WireProxy:
             self.interrupted, self.writes = None, []
 
     def stop(self):
-        """Interrupt nothing any more, and deliver what arrives late."""
+        """Interrupt nothing any more, and deliver what arrives late; return how many writes."""
         with self._lock:
             self._left, self._attempt, held, self._held = 0, None, self._held, []
         for deliver in held:
             deliver()
+        return len(held)
 
     @contextlib.contextmanager
     def refusing(self, code, name, commands=WRITES):
         """Have the server refuse these commands, for the length of a block."""
+        self.refusals = 0
         self._refused = dict.fromkeys(commands, refusal(code, name))
         try:
             yield
@@ -173,7 +176,9 @@ class WireProxy:
             self._held.append(deliver)
 
     def refused(self, request):
-        return self._refused.get(request.command)
+        answer = self._refused.get(request.command)
+        self.refusals += answer is not None
+        return answer
 
 
 def applies(way, request):
