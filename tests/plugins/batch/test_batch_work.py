@@ -6,6 +6,7 @@ import pytest
 
 from rocketjob import Job, after, around, before, field
 from rocketjob.base import clock
+from rocketjob.base.errors import StoreUnavailable
 from rocketjob.queue.dispatch import Queue
 from rocketjob.testing import sandbox
 from rocketjob.worker.runner import Worker
@@ -18,6 +19,7 @@ from rocketjob_plugins.batch import (
     Statistics,
 )
 from rocketjob_plugins.batch.io.undo import start_over
+from rocketjob_plugins.batch.work import interruption
 from rocketjob_plugins.batch.work.slices import SliceWorker
 from support.runtime import Gate, eventually, running_pool
 
@@ -769,3 +771,32 @@ def test_slices_in_a_store_of_their_own_are_counted_in_the_jobs(tmp_path):
         assert job.statistics == {"lines": 25}
         assert list(job.records()) == lines(25)
         assert job.output.name not in rocketjob.store.collection_names()
+
+
+def test_a_slice_goes_on_though_the_store_is_away_when_it_looks_at_its_job(rocketjob, monkeypatch):
+    monkeypatch.setattr(interruption, "LOOK_SECONDS", 0.0)
+    look, vain = interruption.Interruption._job_runs, []
+
+    def away_within_slices(looking):
+        if looking.job.current_slice is None:
+            return look(looking)
+        vain.append(looking.job.record_number)
+        raise StoreUnavailable("the connection broke")
+
+    monkeypatch.setattr(interruption.Interruption, "_job_runs", away_within_slices)
+    job = LooksAwayJob()
+    job.upload(range(6))
+    job.save()
+    rocketjob.work_off()
+    assert job.reload().is_completed
+    assert [record for slice_ in job.output for record in slice_] == [0, 1, 2, 3, 4, 5]
+    assert vain == [1, 2, 3, 4, 5, 6]
+
+
+class LooksAwayJob(Batch, Job):
+    destroy_on_complete = False
+    slice_size = 3
+    collect_output = True
+
+    def perform(self, record):
+        return record

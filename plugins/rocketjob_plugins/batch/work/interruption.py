@@ -10,6 +10,7 @@ import attrs
 from rocketjob.jobs import holds
 from rocketjob.jobs.performance import performance_of
 from rocketjob.model.record import values_of
+from rocketjob.store.away import is_away
 
 if TYPE_CHECKING:
     from rocketjob.worker.runner import Worker
@@ -80,5 +81,12 @@ class Interruption:
             return True
         if time.monotonic() - self._looked < LOOK_SECONDS:
             return False
-        self.happened = not self._job_runs()
+        try:
+            self.happened = not self._job_runs()
+        except Exception as error:
+            if not is_away(error):
+                raise
+            # The records have not failed for that: what is under way goes on, and is kept until
+            # it can be stored. Between two looks that wait in vain something is done too.
+            self._looked = time.monotonic()
         return self.happened
