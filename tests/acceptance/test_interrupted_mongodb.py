@@ -136,7 +136,7 @@ def test_each_scenario_of_a_case_is_there():
 # --- a server that writes nothing for a while --------------------------------------------------
 
 
-class RefusedJob(Job):
+class InterruptedByRefusalsJob(Job):
     destroy_on_complete = False
     gate = None
 
@@ -154,20 +154,20 @@ def test_what_ends_while_the_server_writes_nothing_is_stored_later(
 ):
     """Its disk is full, or it is no primary any more and no other one is."""
     performed.clear()
-    RefusedJob.gate = gate = Gate()
+    InterruptedByRefusalsJob.gate = gate = Gate()
     with place(through, store) as made:
-        jobs = [RefusedJob.create() for _ in range(2)]
+        jobs = [InterruptedByRefusalsJob.create() for _ in range(2)]
         with running_pool(made, threads=1):
             gate.wait_for_entry()
             with proxy.refusing(code, name):
                 gate.open()
                 eventually(lambda: proxy.refusals > 2)
                 with pytest.raises(errors.PyMongoError) as caught:
-                    RefusedJob.create()
+                    InterruptedByRefusalsJob.create()
                 assert made.store.is_transient(caught.value)
-                assert RefusedJob.where(state="completed").count() == 0
-            eventually(lambda: RefusedJob.where(state="completed").count() == 2)
-        assert RefusedJob.count() == 2
+                assert InterruptedByRefusalsJob.where(state="completed").count() == 0
+            eventually(lambda: InterruptedByRefusalsJob.where(state="completed").count() == 2)
+        assert InterruptedByRefusalsJob.count() == 2
     assert [id for id, _ in performed] == [job.id for job in jobs]
 
 

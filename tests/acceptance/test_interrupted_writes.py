@@ -333,7 +333,8 @@ def somebody_steers(made, folder):
     yield
     assert InterruptedCronJob.where(state="aborted").count() == 1
     assert InterruptedCronJob.where(state="queued").count() == 1
-    assert [job.number for job in InterruptedPlainJob.all()] == [7, 7]
+    # An insert that arrives after the document was removed brings it back: docs/stores/mongodb.md.
+    assert [job.number for job in InterruptedPlainJob.all()] == [7, 7, *[0] * delivered]
     assert_ended(first, "completed")
     assert_ended(second, "completed")
     assert events(second)["fail"] == events(second)["retry"] == 1
