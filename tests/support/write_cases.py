@@ -107,6 +107,7 @@ OTHERS = {  # by what is so
         "batch.work.records.give_up",
         "queue.dispatch.Queue.release",
         "queue.limits.LimitedClaim._release",
+        "queue.reclaim._suspect",
         "queue.versions.renew",
         "server.inline._beat",
         "server.inline._claim",
