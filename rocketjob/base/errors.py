@@ -307,10 +307,16 @@ def _refused_writes(error: BaseException) -> list[dict[str, Any]]:
     return list((getattr(error, "details", None) or {}).get("writeErrors", ()))
 
 
+WRITE_CONFLICT = 112  # of MongoDB's error codes
+
+
 def is_conflict(error: BaseException) -> bool:
     """Return whether a transaction was given up, with nothing stored, and is to be made again.
 
     Another one was in its way, or the server went; see `rocketjob.store.atomically`.
     """
     has_label = getattr(error, "has_error_label", None)
-    return has_label is not None and bool(has_label("TransientTransactionError"))
+    if has_label is None:
+        return False
+    labelled = bool(has_label("TransientTransactionError"))
+    return labelled or getattr(error, "code", None) == WRITE_CONFLICT  # DocumentDB has no labels

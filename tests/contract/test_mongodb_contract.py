@@ -17,6 +17,14 @@ DIFFERENCES = {
 }
 
 
+def has_transactions(url):
+    from rocketjob_plugins.store_mongodb import MongoStore
+
+    store = MongoStore(url)
+    store.close()
+    return store.deployment.judgement.has(TRANSACTIONS)
+
+
 class MongoContract(StoreContract):
     transactions: bool
 
@@ -34,9 +42,7 @@ class MongoContract(StoreContract):
         wake_up = "changeStreams" if self.transactions else "tailable"
         if os.environ.get(VARIABLE):
             wake_up = None
-            if self.transactions and not MongoStore(mongo_url).deployment.judgement.has(
-                TRANSACTIONS
-            ):
+            if self.transactions and not has_transactions(mongo_url):
                 pytest.skip("the server has no transactions")
         store = MongoStore(mongo_url, transactions=self.transactions, wake_up=wake_up)
         yield store

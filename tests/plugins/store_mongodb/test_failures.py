@@ -363,7 +363,18 @@ def test_a_series_outlives_that_its_transaction_meets_another(faulty, command):
         assert MongoConflictCronJob.queued().count() == MongoConflictCronJob.count() - 1 == 1
 
 
-def test_an_inner_step_leaves_it_to_the_outer_one_to_run_again(store):
+@pytest.mark.parametrize("labels", [["TransientTransactionError"], []], ids=["label", "none"])
+def test_a_group_of_writes_that_meets_another_is_made_one_by_one(store, labels):
+    """DocumentDB tells of a conflict in a transaction without the label that MongoDB adds."""
+    store.collection("docs").insert_many([{"_id": number} for number in range(3)])
+    fail(store, ["update"], times=1, errorCode=112, errorLabels=labels)
+    writes = [Write({"_id": number}, {"$set": {"a": 1}}) for number in (0, 1, 9)]
+    assert store.write_many("docs", writes) == [True, True, False]
+    assert store.collection("docs").count_documents({"a": 1}) == 2
+
+
+@pytest.mark.parametrize("labelled", [True, False])
+def test_an_inner_step_leaves_it_to_the_outer_one_to_run_again(store, labelled):
     store.collection("docs").insert_one({"_id": 0})
     runs = []
 
@@ -371,7 +382,8 @@ def test_an_inner_step_leaves_it_to_the_outer_one_to_run_again(store):
         runs.append("inner")
         if len(runs) < 3:
             error = OperationFailure("conflict", 112)
-            error._add_error_label("TransientTransactionError")
+            if labelled:
+                error._add_error_label("TransientTransactionError")
             raise error
 
     atomically(store, lambda session: atomically(store, inner))
