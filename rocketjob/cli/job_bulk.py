@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import click
@@ -14,6 +15,7 @@ from rocketjob.cli.errors import FAILURE, BadInput
 from rocketjob.cli.output import print_json
 from rocketjob.cli.selection import Selection, checked
 from rocketjob.jobs.bulk import DONE, BulkAction, Outcome, Preview, counted_by_word
+from rocketjob.model.registry import stored_names
 
 F = TypeVar("F", bound=Callable[..., Any])
 WORD = "destroy"  # to be typed before many are
@@ -43,20 +45,24 @@ def run_bulk(
     yes: bool,
     as_json: bool,
     show: Callable[[Outcome], None],
+    here: bool = False,
+    done: str | None = None,
     **more: Any,
 ) -> None:
     """Make an event of all that match, here or by a job; print what became of each, or the job.
 
     Args:
         show: prints what became of one job.
+        here: by no job, however many they are.
+        done: what was done, such as `retried`; None: all is counted that became of them.
         more: of the `BulkAction`.
     """
     action = _action(selection, event, more)
     preview: Preview = checked(action.preview)
     name = event.replace("_", " ")
     if preview.count > 1 and not yes:
-        _confirm(ctx, name, preview)
-    job = action.hand_over(preview.count) if preview.count else None
+        _confirm(ctx, name, preview, _kinds(action) if here else None)
+    job = action.hand_over(preview.count) if preview.count and not here else None
     if job is not None:
         _print_job(job, name, preview.count, as_json)
         return
@@ -65,9 +71,17 @@ def run_bulk(
         outcomes.append(outcome)
         show(outcome)
     counts = counted_by_word(outcomes, preview.count)
-    click.echo(f"{name}: {told(counts)}", err=True)
+    if done is None:
+        click.echo(f"{name}: {told(counts)}", err=True)
+    elif preview.count != 1:
+        click.echo(summary(counts[DONE], preview.count, done), err=True)
     if counts[DONE] < preview.count:
         ctx.exit(FAILURE)
+
+
+def summary(number: int, of: int, done: str) -> str:
+    """Say how many were done, and how many not, if any."""
+    return f"{number} {done}" + (f", {of - number} not" if number < of else "")
 
 
 def told(counts: Mapping[str, int]) -> str:
@@ -83,12 +97,29 @@ def _action(selection: Selection, event: str, more: Mapping[str, Any]) -> BulkAc
         raise BadInput(str(error)) from error
 
 
-def _confirm(ctx: click.Context, name: str, preview: Preview) -> None:
+def _kinds(action: BulkAction) -> str:
+    """Say how many jobs of which state and class there are."""
+    rows = Job.where(action.possible()).pluck("_type", "state")
+    return breakdown(f"{state} {stored_names(str(name))[0]}" for name, state in rows)
+
+
+def breakdown(kinds: Iterable[str]) -> str:
+    """Say how many there are of each kind, the most first."""
+    return _most(dict(Counter(kinds).most_common()))
+
+
+def _confirm(ctx: click.Context, name: str, preview: Preview, kinds: str | None) -> None:
+    """Ask whether it is meant.
+
+    Args:
+        kinds: of the jobs; None: these are told by state and by class, which is quicker.
+    """
     jobs = counted(preview.count, "job")
     if not sys.stdin.isatty():
         raise click.UsageError(f"this would {name} {jobs}: add --yes to do it", ctx)
-    click.echo(f"This would {name} {jobs} ({_most(preview.by_state)}): ", err=True, nl=False)
-    click.echo(_most(preview.by_class), err=True)
+    by_class = f"({_most(preview.by_state)}): {_most(preview.by_class)}"
+    told = f" {by_class}" if kinds is None else f": {kinds}"
+    click.echo(f"This would {name} {jobs}{told}", err=True)
     if preview.left_alone:
         click.echo(f"{preview.left_alone:,} more match, in states that do not allow it", err=True)
     if name == WORD:

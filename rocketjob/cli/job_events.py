@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -14,10 +13,10 @@ from rocketjob import Job, UnknownJob
 from rocketjob.base.errors import InvalidTransition, RocketJobError
 from rocketjob.cli.command import Group, json_option
 from rocketjob.cli.errors import FAILURE, BadInput
-from rocketjob.cli.job_bulk import MAX_KINDS, bulk_options, run_bulk
+from rocketjob.cli.job_bulk import breakdown, bulk_options, run_bulk, summary
 from rocketjob.cli.job_json import COMMANDS, event_commands
 from rocketjob.cli.output import print_json, styled
-from rocketjob.cli.selection import Selection, checked, selection_options
+from rocketjob.cli.selection import Selection, selection_options
 from rocketjob.cli.session import import_app, installed_plugins, session_of
 from rocketjob.cli.types import JobId
 from rocketjob.jobs import bulk as bulk_actions
@@ -166,12 +165,13 @@ def run(
         raise click.UsageError("--also-later is for --bulk", ctx)
     import_app()
     _check_event(command)
-    if bulk:
+    if bulk or all_matching:
         asked: dict[str, Any] = {"yes": yes, "as_json": as_json, "reason": reason}
         asked |= {"also_later": also_later, "show": lambda each: _show(each, command, as_json)}
+        asked |= {"here": not bulk, "done": None if bulk else command.done}
         run_bulk(ctx, command.event, selection, **asked)
         return
-    kinds = _matching(command, selection) if all_matching else _named(ids)
+    kinds = _named(ids)
     if len(kinds) > 1 and not yes:
         _confirm(ctx, command.name, kinds)
     arguments = {"reason": reason} if reason is not None else {}
@@ -181,7 +181,7 @@ def run(
         failed += outcome.error is not None
         _print(outcome, command, as_json)
     if len(kinds) != 1:
-        _print_summary(command, len(kinds) - failed, failed)
+        click.echo(summary(len(kinds) - failed, len(kinds), command.done), err=True)
     if failed:
         ctx.exit(FAILURE)
 
@@ -212,15 +212,6 @@ def _named(ids: tuple[ObjectId, ...]) -> Kinds:
     return {id: kinds.get(id, "missing") for id in ids}
 
 
-def _matching(command: EventCommand, selection: Selection) -> Kinds:
-    """Return the selected jobs whose class and state allow the event, the oldest first."""
-    query = checked(selection.query)
-    if command.event != "destroy":
-        query = query.where(bulk_actions.of_event(command.event))
-    rows = checked(lambda: query.order_by("id").pluck("id", "_type", "state"))
-    return {id: _kind(name, state) for id, name, state in rows}
-
-
 def _kind(name: Any, state: str) -> str:
     """Say what a job is, by the present name of its class."""
     return f"{state} {stored_names(str(name))[0]}"
@@ -229,16 +220,10 @@ def _kind(name: Any, state: str) -> str:
 def _confirm(ctx: click.Context, name: str, kinds: Kinds) -> None:
     if not sys.stdin.isatty():
         raise click.UsageError(f"this would {name} {len(kinds)} jobs: add --yes to do it", ctx)
-    click.echo(f"This would {name} {len(kinds)} jobs: {_breakdown(kinds)}", err=True)
+    click.echo(f"This would {name} {len(kinds)} jobs: {breakdown(kinds.values())}", err=True)
     if not click.confirm("Go on?", err=True):
         click.echo("nothing was changed", err=True)
         ctx.exit(FAILURE)
-
-
-def _breakdown(kinds: Kinds) -> str:
-    counted = Counter(kinds.values()).most_common()
-    rest = f" and {len(counted) - MAX_KINDS} more kinds" if len(counted) > MAX_KINDS else ""
-    return ", ".join(f"{number} {what}" for what, number in counted[:MAX_KINDS]) + rest
 
 
 def _fire(id: ObjectId, command: EventCommand, arguments: dict[str, Any]) -> Outcome:
@@ -296,8 +281,3 @@ def _print(outcome: Outcome, command: EventCommand, as_json: bool) -> None:
     else:
         change = f"{outcome.source} -> {outcome.target or 'destroyed'}"
         click.echo(f"{outcome.id}  {outcome.name}  {change}")
-
-
-def _print_summary(command: EventCommand, done: int, failed: int) -> None:
-    text = f"{done} {command.done}"
-    click.echo(text + (f", {failed} not" if failed else ""), err=True)

@@ -29,6 +29,7 @@ from rocketjob.base.errors import (
     ValidationError,
 )
 from rocketjob.base.text import hinted
+from rocketjob.jobs import walk
 from rocketjob.jobs.claims import COLLECTION
 from rocketjob.jobs.exception import message_of
 from rocketjob.jobs.job import Job
@@ -36,6 +37,7 @@ from rocketjob.jobs.query import JobQuery
 from rocketjob.jobs.shown import class_name
 from rocketjob.jobs.steering import destroy_as_read, edit
 from rocketjob.model import deeds
+from rocketjob.model.record import record_of
 from rocketjob.model.registry import loaded_classes, stored_names
 from rocketjob.model.types import typed_json
 from rocketjob.states.machine import Event
@@ -173,26 +175,29 @@ class BulkAction:
         )
 
     def _counted_in(self, seconds: float, possible: Filter) -> Preview:
-        """Count one by one, until the time is up."""
+        """Count one by one, until the time is up; also while none is found that matches."""
         states: Counter[Any] = Counter()
         classes: Counter[Any] = Counter()
         until, is_all = clock.monotonic() + seconds, True
-        for stored in Job.collection().find(possible, {"_type": 1, "state": 1}):
+        for stored in walk.matching(possible, allowing(self.event, self.at)):
             if clock.monotonic() > until:
                 is_all = False
                 break
+            if stored is None:
+                continue
             states[str(stored.get("state"))] += 1
             classes[str(stored.get("_type"))] += 1
         return _preview(states, classes, is_all=is_all)
 
     # --- one job -----------------------------------------------------------------------------
 
-    def do_to(self, stored: Stored, may: May | None = None) -> Outcome:
+    def do_to(self, stored: Stored, may: May | None = None, by: str | None = None) -> Outcome:
         """Do it to one job, if it is in the store as it was read.
 
         Args:
             stored: what was read: a job that matches `possible`.
             may: says whether whoever asks may do it to a job; None: to any.
+            by: the person's name, for the history of the job; None: that of the act.
 
         Raises:
             Exception: only of the store, where it is out of reach for a while.
@@ -202,6 +207,8 @@ class BulkAction:
         if not self._is_allowed(job) or (may is not None and not may(job)):
             text = "whoever asked for it may not do that to this job"
             return Outcome(job.id, name, REFUSED, text, source, source)
+        if by is not None:
+            record_of(job).by = by
         try:
             self._do(job)
         except (StateConflict, NotFound) as error:

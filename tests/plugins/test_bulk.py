@@ -8,6 +8,7 @@ import pytest
 
 from rocketjob import Job, StoreUnavailable, UnknownJob, ValidationError, after, before
 from rocketjob.base.acts import acting
+from rocketjob.jobs import walk
 from rocketjob.jobs.bulk import BulkAction, bulk
 from rocketjob.queue.reclaim import requeue_claims
 from rocketjob.testing import sandbox
@@ -16,6 +17,7 @@ from rocketjob_plugins import audit
 from rocketjob_plugins.batch import Batch
 from rocketjob_plugins.bulk import BulkActionJob, results
 from rocketjob_plugins.bulk import job as bulk_job
+from support.web import counted_calls
 
 
 class BulkImportJob(Job):
@@ -491,3 +493,53 @@ def test_ids_that_are_no_object_ids_are_in_nobodys_way(by_job):
     job = handed_over(by_job, range(4))
     by_job.work_off(limit=1)
     assert eq(job.reload().result, {"done": 3, "skipped": 1, "refused": 0, "failed": 0})
+
+
+# --- a preview that may not take long ------------------------------------------------------------
+
+
+class Ticking:
+    """A clock of which each look takes a second."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def monotonic(self):
+        self.now += 1.0
+        return self.now
+
+
+@pytest.fixture
+def many(rocketjob, monkeypatch):
+    """Jobs that are too many to be asked for at once, read two at a time."""
+    monkeypatch.setattr(walk, "FEW", 3)
+    monkeypatch.setattr(walk, "AT_A_TIME", 2)
+    return [BulkImportJob.create(description=str(number)) for number in range(7)]
+
+
+@pytest.mark.parametrize(
+    "search", [{}, {"description": "5"}, {"description": "no"}, {"$or": [{"login": None}]}]
+)
+def test_a_preview_within_a_time_counts_what_one_without_does(many, search):
+    many[0].pause()
+    action = BulkAction.on(Job.where(search), "pause")
+    whole, bounded = action.preview(), action.preview(60)
+    assert (bounded.by_state, bounded.by_class, bounded.is_all) == (
+        whole.by_state,
+        whole.by_class,
+        True,
+    )
+
+
+def test_a_preview_ends_in_time_though_nothing_matches(many, monkeypatch):
+    monkeypatch.setattr("rocketjob.jobs.bulk.clock.monotonic", Ticking().monotonic)
+    with counted_calls() as calls:
+        preview = BulkAction.on(Job.where(description="no"), "pause").preview(2)
+    assert (preview.count, preview.is_all) == (0, False)
+    assert calls.count("rocket_job.jobs.find") <= 2, calls
+
+
+def test_what_an_index_leaves_few_of_is_counted_whatever_else_there_is(many):
+    with counted_calls() as calls:
+        preview = BulkAction.on(Job.where(id=many[3].id), "pause").preview(60)
+    assert (preview.count, preview.is_all, calls) == (1, True, ["rocket_job.jobs.find"])

@@ -26,6 +26,7 @@ from rocketjob_plugins.failures import (
     looking,
     plan_for,
     retry,
+    retrying,
 )
 from rocketjob_plugins.failures.acknowledged import COLLECTION, KEPT, remove_old
 from rocketjob_plugins.failures.groups import trend
@@ -364,6 +365,73 @@ def test_P21_slices_of_a_job_that_has_failed_anew_are_left_alone(rocketjob):
     rocketjob.work_off()
     assert job.reload().is_failed
     assert retry(plan).skipped == 1
+
+
+@pytest.mark.parametrize(
+    ("is_batch", "when"),
+    [
+        (False, "before it is read"),
+        (False, "after it was read"),
+        (True, "before it is read"),
+        (True, "after it was read"),
+        (True, "after its slices"),
+    ],
+)
+def test_P26_of_two_who_retry_a_group_at_once_the_later_does_not_retry_what_failed_anew(
+    rocketjob, monkeypatch, is_batch, when
+):
+    if is_batch:
+        batch(rocketjob, "bad 1", "bad 2")
+    else:
+        failed(rocketjob, "bad 1")
+    job = Job.last()
+    plan, looked = plan_for(only()), retrying.failed_slices
+
+    def other():
+        Job.find(job.id).retry()
+        rocketjob.work_off()
+        assert Job.find(job.id).is_failed
+
+    def looks(*arguments):
+        found = list(looked(*arguments))
+        other()
+        return found
+
+    def may(seen):
+        if when == "after it was read":
+            other()
+        return True
+
+    if when == "before it is read":
+        other()
+    if when == "after its slices":
+        monkeypatch.setattr(retrying, "failed_slices", looks)
+    outcome = retry(plan, may=may)
+    assert (outcome.jobs, outcome.skipped, outcome.failed) == (0, 1, {})
+    assert job.reload().is_failed
+
+
+def test_P26_a_slice_that_has_failed_anew_while_its_job_goes_on_is_left_alone(rocketjob):
+    rocketjob.freeze()
+    job = batch(rocketjob, "bad 1", "bad 2")
+    in_state(job, "running")
+    plan = plan_for(only())
+    rocketjob.travel(MINUTE)
+    job.input.collection.update_one({"_id": 1}, {"$set": {"failed_at": clock.now()}})
+    outcome = retry(plan)
+    assert (outcome.slices, outcome.skipped) == (1, 1)
+
+
+def test_P48_what_is_to_stop_between_two_stops_and_says_so(rocketjob):
+    failed(rocketjob, "line 1", "line 2", "line 3")
+
+    def steps(items):
+        yield items[0]
+        raise PermissionError("revoked")
+
+    with pytest.raises(PermissionError, match="revoked"):
+        retry(plan_for(only()), steps=steps)
+    assert Job.failed().count() == 2
 
 
 def test_P21_what_somebody_may_not_do_is_counted_as_refused(rocketjob):

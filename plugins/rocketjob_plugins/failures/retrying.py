@@ -8,9 +8,9 @@ all are of the group; else only those that are of it are queued again, and the o
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import attrs
 
@@ -18,18 +18,26 @@ from rocketjob import Job
 from rocketjob.application import current
 from rocketjob.base.errors import InvalidTransition, NotFound, StateConflict
 from rocketjob.base.text import counted
+from rocketjob.jobs.bulk import DONE, FAILED, REFUSED, SKIPPED, BulkAction
 from rocketjob.jobs.exception import message_of
 from rocketjob.jobs.unknown import UnknownJob
-from rocketjob.model.record import record_of
 from rocketjob.store import Stored
 from rocketjob_plugins.batch import mending
 from rocketjob_plugins.failures.groups import Group, group_of
 from rocketjob_plugins.failures.looking import MOST_SLICES, UNKNOWN, Failure, failed_slices
 
+T = TypeVar("T")
+May = Callable[[Job], bool]
 AT_ONCE = 1_000  # jobs and slices; ask again for the others
 """How many are retried in one go."""
 UNREAD = "its failed slices have not been looked at"
 ENDLESS = "its end is no time"
+
+
+class Steps(Protocol):
+    """Yields items as they are given, as long as somebody may go on."""
+
+    def __call__(self, items: Sequence[T], /) -> Iterator[T]: ...
 
 
 @attrs.frozen(kw_only=True)
@@ -150,19 +158,24 @@ def _why_left(failure: Failure) -> str:
 
 
 def retry(
-    plan: Plan, *, by: str | None = None, may: Callable[[Job], bool] = lambda job: True
+    plan: Plan,
+    *,
+    by: str | None = None,
+    may: May = lambda job: True,
+    steps: Steps = iter,
 ) -> Outcome:
     """Retry what is planned, and say what became of it.
 
     Args:
         by: the person's name, for the history of the jobs.
         may: asked for each job whether it may be retried.
+        steps: yields what it is given, and may raise between two if nothing more is to be done.
     """
-    outcome = Outcome(failed=dict(plan.left))
-    for failure in plan.jobs:
-        _counted(outcome, failure, lambda: _retry_job(outcome, failure, by, may))  # noqa: B023
-    for id, slices in _by_job(plan.slices).items():
-        _retry_slices(outcome, id, slices, may)
+    outcome, action = Outcome(failed=dict(plan.left)), BulkAction(event="retry", filter={})
+    for failure in steps(plan.jobs):
+        _retry_job(outcome, action, failure, by, may)
+    for slices in _by_job(plan.slices).values():
+        _retry_slices(outcome, slices, may, steps)
     return outcome
 
 
@@ -186,33 +199,35 @@ def _counted(outcome: Outcome, failure: Failure, attempt: Callable[[], None]) ->
 
 
 def _retry_job(
-    outcome: Outcome, failure: Failure, by: str | None, may: Callable[[Job], bool]
+    outcome: Outcome, action: BulkAction, failure: Failure, by: str | None, may: May
 ) -> None:
+    """Retry a job as a bulk action does, if it has failed as it was seen."""
     seen = {"_id": failure.job_id, "state": "failed", "completed_at": failure.ended}
     stored = Job.collection().find_one(seen)
-    if stored is None:
-        raise NotFound("it is not failed any more, or has failed anew")
-    job = Job.listed(stored)
-    if not may(job):
-        outcome.refused += 1
+    if stored is None or not _is_of_one_group(stored, failure):
+        outcome.skipped += 1
         return
-    if stored.get("sub_state") == "processing":
-        _check_slices(stored, failure)
-    record_of(job).by = by
-    job.retry()
-    outcome.jobs += 1
+    done = action.do_to(stored, may, by=by)
+    if done.word == DONE:
+        outcome.jobs += 1
+    elif done.word == FAILED:
+        outcome.failed[done.id] = done.text or ""
+    else:
+        outcome.refused += done.word == REFUSED
+        outcome.skipped += done.word == SKIPPED
 
 
-def _check_slices(stored: Stored, failure: Failure) -> None:
-    """Refuse a job that would go on with slices of other groups, too."""
+def _is_of_one_group(stored: Stored, failure: Failure) -> bool:
+    """Return whether a job would go on with no slices of other groups."""
+    if stored.get("sub_state") != "processing":
+        return True
     found = list(failed_slices(stored, failure.ended, MOST_SLICES + 1))
-    if len(found) > MOST_SLICES or any(group_of(each) != group_of(failure) for each in found):
-        raise StateConflict("slices of it have failed with something else")
+    of_others = any(group_of(each) != group_of(failure) for each in found)
+    return len(found) <= MOST_SLICES and not of_others
 
 
-def _retry_slices(
-    outcome: Outcome, id: Any, slices: list[Failure], may: Callable[[Job], bool]
-) -> None:
+def _retry_slices(outcome: Outcome, slices: list[Failure], may: May, steps: Steps) -> None:
+    id = slices[0].job_id
     stored = Job.collection().find_one({"_id": id})
     job = None if stored is None else Job.listed(stored)
     ended = job.completed_at if job is not None and job.is_failed else None
@@ -223,7 +238,7 @@ def _retry_slices(
     elif not may(job):
         outcome.refused += len(slices)
     else:
-        for each in slices:
+        for each in steps(slices):
             _counted(outcome, each, lambda: _retry_slice(outcome, job, each))  # noqa: B023
 
 
@@ -232,7 +247,13 @@ def _retry_slice(outcome: Outcome, job: Any, failure: Failure) -> None:
     error = found.slice.exception
     name, message = (error.class_name, error.message or "") if error else (UNKNOWN, "")
     now = failure._replace(error=name, message=message)
-    if not found.is_failed or group_of(now) != group_of(failure):
-        raise NotFound("it is not failed any more, or with something else")
+    if not found.is_failed or group_of(now) != group_of(failure) or _is_anew(found.stored, failure):
+        raise NotFound("it is not failed any more, or has failed anew")
     mending.retry(job, found.id, found.digest)
     outcome.slices += 1
+
+
+def _is_anew(slice: Stored, failure: Failure) -> bool:
+    """Return whether a slice has failed again since it was seen; its job may have run on."""
+    at = slice.get("failed_at")
+    return isinstance(at, datetime) and failure.at is not None and at > failure.at

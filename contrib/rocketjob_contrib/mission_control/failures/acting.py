@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from starlette.responses import Response
 
@@ -61,7 +61,12 @@ def retried(view: View, group: Group, until: str | None) -> tuple[Outcome, int]:
         what became of it, and how many are left for another time, since they are very many.
     """
     plan = plan_for(group, until_of(view, until))
-    outcome = retry(plan, by=view.identity.login, may=lambda job: _may_retry(view, job))
+    outcome = retry(
+        plan,
+        by=view.identity.login,
+        may=lambda job: view.may("jobs.retry", job),
+        steps=view.steps,  # a token may be revoked between two
+    )
     log.info(
         "a group of failures was retried by hand",
         group=group.key,
@@ -71,11 +76,6 @@ def retried(view: View, group: Group, until: str | None) -> tuple[Outcome, int]:
     )
     forget_counts(view)
     return outcome, plan.later
-
-
-def _may_retry(view: View, job: Any) -> bool:
-    view.step()  # a token may have been revoked since the one before
-    return view.may("jobs.retry", job)
 
 
 def ask_acknowledge(view: View) -> Response:
