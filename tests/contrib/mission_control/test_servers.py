@@ -494,6 +494,32 @@ def test_P28_a_thread_dump_says_when_it_was_taken_and_is_a_file_too(asked):
     assert "hunter2" not in file.text
 
 
+def test_P27_the_stack_of_one_worker_is_shown_without_the_others(asked):
+    made, job, other = server(), ServedJob.create(), ServedJob.create()
+    here = threading.current_thread()
+    workers = [at_work(job, 60, here, part=41)]
+    client, path = browser(), f"/servers/{made.id}/thread_dump"
+    question = client.get(
+        path, params={"job": str(job.id), "slice": "41", "back": "/active_workers"}
+    )
+    hidden = {each["name"]: each["value"] for each in tags(question, "input", type="hidden")}
+    assert (hidden["job"], hidden["slice"]) == (str(job.id), "41")
+    with answering(made, workers):
+        page = client.post(path, data=hidden)
+        gone = client.post(path, data={**hidden, "slice": "42"})
+        elsewhere = client.post(path, data={"job": str(other.id)})
+        answer = client.post(f"/api/v1{path}", json={"job": str(job.id), "slice": 41})
+        file = client.post(path, data={"job": str(job.id), "slice": "41", "as": "text"})
+    said = text_of(page)
+    assert "A worker of web-1:10" in said and "slice from record 41, for 1m" in said
+    assert len(tags(page, "details", class_="backtrace")) == 1 and "test_servers.py" in said
+    assert "No worker of web-1:10 is at that any more" in text_of(gone)
+    assert "No worker of web-1:10 is at that any more" in text_of(elsewhere)
+    ((process,),) = [each["processes"] for each in answer.json()["servers"]]
+    assert [each["job_id"] for each in process["content"]["threads"]] == [str(job.id)]
+    assert file.text.count(str(job.id)) == 1 and "supervisor" not in file.text
+
+
 def test_a_thread_dump_shows_no_more_threads_than_a_page_can_hold(asked, monkeypatch):
     made = server()
     monkeypatch.setattr(stacks_page, "MOST", 1)

@@ -19,6 +19,7 @@ from rocketjob_contrib.mission_control.api.schemas import (
     page_of,
     ref,
     text,
+    whole,
 )
 from rocketjob_contrib.mission_control.servers import (
     all_of_them,
@@ -122,6 +123,11 @@ def _inputs(action: ServerAction) -> dict[str, Schema]:
     return {**{each.name: text(100) for each in action.inputs}, **numbers, **chosen}
 
 
+def _passed(action: ServerAction) -> dict[str, Schema]:
+    known = {"job": text(24, least=24, pattern="^[0-9a-f]{24}$"), "slice": whole(0, 2**62)}
+    return {name: known[name] for name in action.passes}
+
+
 def _order(action: ServerAction) -> Operation:
     required = tuple(each.name for each in action.inputs if each.choices)
     asks = action.shows is not None
@@ -132,7 +138,7 @@ def _order(action: ServerAction) -> Operation:
         action.does,
         permission=f"servers.{action.name}",
         target=server_in_path,
-        body=body(required, state=text(50), reason=REASON, **_inputs(action)),
+        body=body(required, state=text(50), reason=REASON, **_inputs(action), **_passed(action)),
         returns=ref("Answers" if asks else "Done"),
     )
 
@@ -199,7 +205,8 @@ def doing(action: ServerAction) -> Callable[[ApiView], Response]:
     do = one.doing(action)
 
     def answer(view: ApiView) -> Response:
-        more = [(each.name, _said(view, each.name)) for each in action.inputs]
+        names = (*(each.name for each in action.inputs), *action.passes)
+        more = [(name, _said(view, name)) for name in names]
         return _told(view, do, action, [("state", view.body.get("state")), *more])
 
     return answer

@@ -43,6 +43,7 @@ class ServerAction(Action):
         inputs: what is asked for besides.
         problem: returns what is wrong with what was answered.
         arguments: returns from the form what the order is given besides the server.
+        passes: parameters in the URL of the question that go along with the answer.
     """
 
     states: tuple[str, ...]
@@ -51,6 +52,7 @@ class ServerAction(Action):
     inputs: tuple[Input, ...] = ()
     problem: Callable[[Mapping[str, str]], str | None] = lambda form: None
     arguments: Callable[[Mapping[str, str]], tuple[Any, ...]] = lambda form: ()
+    passes: tuple[str, ...] = ()
 
     def suits(self, server: Server) -> bool:
         """Return whether it makes sense for a server as it is now.
@@ -128,6 +130,7 @@ _ALL = (
         "working.",
         states=("running", "paused", "stopping"),
         shows=stacks_page.show,
+        passes=("job", "slice"),
     ),
     ServerAction(
         name="log_level",
@@ -260,9 +263,14 @@ def _question(view: View, action: ServerAction) -> Question:
         subject=server.name,
         state=state,
         texts=_does(action, server, state),
-        hidden={"state": state},
+        hidden={"state": state, **_passed(view, action)},
         inputs=action.inputs,
     )
+
+
+def _passed(view: View, action: ServerAction) -> dict[str, str]:
+    asked = {name: view.form.get(name) or view.query.get(name, "") for name in action.passes}
+    return {name: text[:50] for name, text in asked.items() if text}
 
 
 def _does(action: ServerAction, server: Server, state: str) -> tuple[str, ...]:

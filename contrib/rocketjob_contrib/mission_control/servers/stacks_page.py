@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -34,12 +34,46 @@ class Process:
         return len(self.given.content["threads"]) - len(self.threads)
 
 
+@attrs.frozen
+class Only:
+    """Which threads are shown: all, or the one that is at a job, or at a slice of it."""
+
+    job: str | None = None
+    slice: int | None = None
+
+    @classmethod
+    def of(cls, form: Mapping[str, str]) -> Only:
+        slice = form.get("slice", "")
+        number = int(slice) if slice.isascii() and slice.isdigit() and len(slice) < 19 else None
+        return cls(form.get("job", "")[:50] or None, number)
+
+    def has(self, thread: Mapping[str, Any]) -> bool:
+        if self.job is not None and thread.get("job_id") != self.job:
+            return False
+        return self.slice is None or thread.get("slice") == self.slice
+
+    def of_reply(self, reply: Reply) -> Reply:
+        """Return what a server answered, without the other threads."""
+        if self.job is None:
+            return reply
+        given = tuple(
+            attrs.evolve(each, content={**each.content, "threads": threads})
+            for each in reply.given
+            if (threads := [*filter(self.has, each.content["threads"])])
+        )
+        gone = f"No worker of {reply.server.name} is at that any more: see its job."
+        return attrs.evolve(reply, given=given, missing=reply.missing + (() if given else (gone,)))
+
+
 def show(view: View, servers: Sequence[Server]) -> Response:
     """Ask servers where their threads are, and show what they answer within two seconds."""
+    only = Only.of(view.form)
     for server in servers:
         deeds.record("thread_dump", "Server", id=str(server.id), name=server.name)
-    replies = ask_servers(servers, "stacks", SECONDS)
+    replies = [only.of_reply(each) for each in ask_servers(servers, "stacks", SECONDS)]
     title = f"Threads of {servers[0].name}" if len(servers) == 1 else "Threads of all servers"
+    if only.job is not None:
+        title = f"A worker of {servers[0].name}"
     if view.form.get("as") == "text":
         text = "\n".join([f"{title}, {clock.now():%Y-%m-%d %H:%M:%S} UTC", *_lines(view, replies)])
         headers = {"content-disposition": 'attachment; filename="threads.txt"'}
@@ -50,6 +84,7 @@ def show(view: View, servers: Sequence[Server]) -> Response:
         taken=clock.now(),
         back=view.back("/servers"),
         replies=list(_shown(replies)),
+        only=only,
     )
 
 

@@ -15,6 +15,7 @@ from rocketjob.server.server import Server
 from rocketjob.store import Stored
 from rocketjob_contrib.mission_control.lists import Asked, Column, Count, Found, Listing, asked_of
 from rocketjob_contrib.mission_control.servers.fleet import fleet
+from rocketjob_contrib.mission_control.servers.one import ACTIONS
 from rocketjob_contrib.mission_control.tables import as_table, asked_by_table
 from rocketjob_contrib.mission_control.workers import busy
 from rocketjob_contrib.mission_control.workers.busy import Busy, Selection
@@ -33,6 +34,7 @@ LISTING = Listing(
     ),
     (),
 )
+DUMP = "/servers/{id}/thread_dump"
 LAST = datetime.max.replace(tzinfo=UTC)
 
 
@@ -59,7 +61,21 @@ def show(view: View) -> Response:
         asked_of(LISTING, view.query), kept=tuple((k, v) for k, v in kept.items() if v)
     )
     found = find(view, asked, only.selection)
-    return view.render("workers/list.html", found=found, narrowed=only, empty=_empty(only))
+    return view.render(
+        "workers/list.html",
+        found=found,
+        narrowed=only,
+        empty=_empty(only),
+        may_dump=lambda row: _may_dump(view, row),
+    )
+
+
+def _may_dump(view: View, row: Busy) -> bool:
+    """Return whether whoever looks is offered to see where a worker is."""
+    if row.server is None or not view.site.has(DUMP):
+        return False
+    is_there = ACTIONS["thread_dump"].suits(row.server)
+    return is_there and view.may("servers.thread_dump", row.server)
 
 
 def show_as_json(view: View) -> Response:
