@@ -30,6 +30,7 @@ from rocketjob.server.server import MISSED_BEATS
 from rocketjob.server.subscribers import QuestionSubscriber, WorkerSubscriber
 from rocketjob.store import context
 from rocketjob.worker import async_loop
+from rocketjob.worker.bell import Rung
 from rocketjob.worker.pool import WorkerPool
 from rocketjob.worker.slots import Slots
 
@@ -50,10 +51,13 @@ class Child:
             Application(self.config, indexes=False, directory=orders["urls_from"])
         )
         self.pool: WorkerPool | None = None
+        bell: int | None = orders["bell"]
+        self.bell = Rung(bell) if bell is not None else None
         self._descriptors = {number: _opened(number) for number in self._own_descriptors()}
 
-    def _own_descriptors(self) -> tuple[int, int]:
-        return self.commands.fileno(), self.slots.descriptor
+    def _own_descriptors(self) -> list[int]:
+        bell = self.orders["bell"]
+        return [self.commands.fileno(), self.slots.descriptor, *([] if bell is None else [bell])]
 
     def _import_app(self) -> None:
         """Import the app's modules; what they configure is in the supervisor's orders already."""
@@ -85,10 +89,11 @@ class Child:
             self.slots,
             self.orders["async_workers"],
         )
+        self.pool.bell = self.bell
         self.pool.trouble = self._trouble
         self.pool.end_when_idle = self.orders["quarantined"]
         threading.Thread(target=self._obey, name="commands", daemon=True).start()
-        listener = events.Listener().start()
+        listener = events.Listener(self.bell).start()
         with (
             plugins.watched(),
             lifetime.subscribers(plugins, lifetime.WORKER),

@@ -31,6 +31,7 @@ ONE_AT_A_TIME = (
     "tests/acceptance/test_chaos_servers.py",
     "tests/acceptance/test_faults.py",
     "tests/acceptance/test_hanging.py",
+    "tests/acceptance/test_idle.py",
     "tests/acceptance/test_installed_example.py",
     "tests/acceptance/test_limits.py",
     "tests/acceptance/test_mongodb.py",

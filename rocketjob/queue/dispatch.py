@@ -65,6 +65,7 @@ class Queue:
     _rounds: Rounds = attrs.field(factory=Rounds, init=False)
     _logged: set[tuple[str, str]] = attrs.field(factory=set)
     _owed: list[tuple[Any, Callable[[], None]]] = attrs.field(factory=list)  # job ids and steps
+    _has_joinable: bool = False  # whether the last claim met running jobs that can be joined
     _out_of_reach: str = ""  # in this claim: how the jobs are joined whose parts are away
     _patient_until: float = inf
     _asked_at: float = inf  # when the present claim was asked for
@@ -116,8 +117,10 @@ class Queue:
         if self.eligible.deferred.watches:
             self._notice_ends()
         self.eligible.look_at_classes()
+        self._has_joinable = self.lookout.leaves_some = False
         jobs: list[Job] = []
         for looked, open_job in enumerate(self.open_jobs(now, self._rounds.after()), 1):
+            self._has_joinable = True
             if len(jobs) >= limit:
                 return jobs
             jobs += self._claim_queued(limit - len(jobs), now, more_urgent_than(open_job))
@@ -340,6 +343,11 @@ class Queue:
     def sees_on(self) -> bool:
         """Whether the last claim was cut short, so that the next one goes on where it was."""
         return self.lookout.sees_on or self._rounds.sees_on
+
+    @property
+    def leaves_some(self) -> bool:
+        """Whether the last claim has met jobs that wait for what may be no change of the store."""
+        return self._has_joinable or self.lookout.leaves_some
 
     @property
     def looks_again_in(self) -> float:

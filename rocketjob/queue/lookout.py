@@ -24,9 +24,13 @@ class Lookout:
 
     It looks again after a few times as long as the look took, and once before that if a running job
     ends that holds a place of theirs.
+
+    Attributes:
+        leaves_some: whether the last claim has left jobs that wait for limits where they are.
     """
 
     def __init__(self) -> None:
+        self.leaves_some = False
         self._seen = Seen()
         self._spent = 0.0  # seconds of the look that `_seen` is of
         self._looks_again_at = inf
@@ -70,6 +74,7 @@ class Lookout:
         claimed = claim.run(limit)
         while not claimed and not claim.seen.at_end and clock.elapsed() < until:
             claimed = claim.run(limit)
+        self.leaves_some = bool(claim.seen.passed or self._looks_again_at < inf)
         if claim.seen.passed >= STEP:
             self._note(claim, bool(claimed), clock.elapsed() - began)
         return claimed

@@ -53,17 +53,21 @@ def ask(
     Args:
         name: of the event, and so of the subscribers that answer.
         whom: who is to answer. Who an answer speaks of as `others`, by name, is to answer too.
-        seconds: that they have.
+        seconds: that they have, besides what they may take to hear of it on a store that has to be
+            polled.
         parameters: of the action, besides `question`.
 
     Raises:
         ValueError: a parameter cannot be stored.
     """
+    current = context.current()
+    if not current.store.capabilities.wake_up:
+        seconds += current.config.max_poll_seconds
     question, deadline = os.urandom(8).hex(), clock.monotonic() + seconds
     expected, given = list(dict.fromkeys(whom)), dict[str, dict[str, Any]]()
     if not expected:
         return Answers(given, ())
-    collection = context.current().store.collection(COLLECTION)
+    collection = current.store.collection(COLLECTION)
     events.publish(name, action, question=question, **parameters)
     try:
         while True:

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from math import inf
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from bson import ObjectId
 
@@ -21,9 +21,7 @@ from rocketjob.base.log import Logger
 from rocketjob.model import deeds
 from rocketjob.model.types import check_any, decode_any, encode_any
 from rocketjob.store import Insert, context
-
-if TYPE_CHECKING:
-    from rocketjob.store import Store
+from rocketjob.store.changes import News
 
 log = Logger("rocketjob.events")
 COLLECTION = "rocket_job.events"
@@ -35,6 +33,7 @@ SERVERS = "rocket_job.servers"
 KEPT = timedelta(hours=1)
 OVERLAP = timedelta(seconds=10)  # clocks differ: look back so far for what was not seen yet
 FULL_LOOK = 5.0  # seconds between two looks at all events, for clocks that differ by more
+QUIET_LOOK = 60.0  # ... if whoever tells of changes has told of none
 SWEEP_SECONDS = 600.0
 PAUSE = 0.2  # seconds between two looks at whether the store has changed
 
@@ -118,9 +117,16 @@ def _guarded(subscriber: Receiver, call: Any) -> None:
 
 
 class Listener:
-    """A thread that waits for events and dispatches them."""
+    """A thread that waits for events and dispatches them.
 
-    def __init__(self) -> None:
+    Args:
+        news: who tells of all that is written; None: the store is asked, and looked at.
+        heard: called when there were events, before they are dispatched.
+    """
+
+    def __init__(self, news: News | None = None, heard: Callable[[], object] | None = None) -> None:
+        self._news, self._heard = news, heard
+        self._is_full = False  # whether all events were looked at, the last time
         self._stopping = Interrupt()
         self._seen: set[ObjectId] | None = None  # None: nothing is known yet
         self._next_full_look = 0.0
@@ -139,20 +145,21 @@ class Listener:
         self._thread.join(5)
 
     def _run(self) -> None:
-        store = context.current().store
+        news = self._news or context.current().store
         while not self._stopping.is_set():
             try:
-                mark = store.change_mark()
+                mark = news.change_mark()
                 self.read()
-                self._wait(store, mark)
+                self._wait(news, mark)
             except Exception as error:
                 log.warning("cannot listen for events", error=str(error))
                 self._stopping.wait(1.0)
 
-    def _wait(self, store: Store, mark: Any) -> None:
+    def _wait(self, news: News, mark: Any) -> None:
         """Wait for a change, at leisure: quick answers are for the claimer."""
+        longest = QUIET_LOOK if self._news is not None and self._is_full else FULL_LOOK
         if not self._stopping.wait(PAUSE):
-            store.wait_for_change(mark, FULL_LOOK - PAUSE, self._stopping)
+            news.wait_for_change(mark, longest - PAUSE, self._stopping)
 
     def read(self) -> int:
         """Dispatch what came since the last look; return how many events.
@@ -167,9 +174,12 @@ class Listener:
         ids = {event["_id"] for event in stored}
         seen = ids if self._seen is None else self._seen
         self._seen = ids if is_full else seen | ids
+        self._is_full = is_full
         if is_full:
             self._next_full_look = clock.monotonic() + FULL_LOOK
         new = [event for event in stored if event["_id"] not in seen]
+        if new and self._heard is not None:
+            self._heard()
         for event in new:
             dispatch(event["name"], event["action"], decode_any(event.get("parameters") or {}))
         return len(new)

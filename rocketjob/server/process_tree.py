@@ -31,6 +31,7 @@ from rocketjob.server.server import Server
 from rocketjob.server.stalled import fail_overdue
 from rocketjob.server.worker_process import Exit, Process
 from rocketjob.store.context import Context
+from rocketjob.worker.bell import Bell
 from rocketjob.worker.slots import Slots
 from rocketjob.worker.steps import runs_on_loop
 
@@ -210,10 +211,14 @@ class ProcessTree:
         places = min(GROUP, self._async_share) if quarantined else self._async_share
         slots = Slots(threads + places)
         slots.set_beat(self._beat_at or clock.monotonic())
+        bell: Bell | None = None
         try:
-            process = self._start(number, threads, quarantined, slots)
+            bell = Bell() if self.application.store.capabilities.relayed else None
+            process = self._start(number, threads, quarantined, slots, bell)
         except BaseException:
             slots.close()
+            if bell is not None:
+                bell.close()
             raise
         self.processes[number] = process
         try:
@@ -223,7 +228,9 @@ class ProcessTree:
             process.popen.kill()
             self.wait_for(process)
 
-    def _start(self, number: int, threads: int, quarantined: bool, slots: Slots) -> Process:
+    def _start(
+        self, number: int, threads: int, quarantined: bool, slots: Slots, bell: Bell | None
+    ) -> Process:
         orders = {
             "number": number,
             # If the store is away for a while, nobody must begin with an empty one.
@@ -237,7 +244,7 @@ class ProcessTree:
             "paused": self.paused,
             "urls_from": self.application.directory,
         }
-        return Process.start(orders, slots, self.directory)
+        return Process.start(orders, slots, self.directory, bell)
 
     def _name_of(self, number: int) -> str:
         return f"{self.server.name}:{number}"

@@ -67,7 +67,7 @@ class Recovery:
         # The holders before the servers: who claims is registered already.
         holders = owners(self.store, self.plugins)
         servers = list(Server.collection().find({}))
-        reclaimed = [_or_later(self.bury, server) for server in self._dead(servers)]
+        reclaimed = self._bury_dead(servers)
         living = {server.get("incarnation") for server in servers if server["_id"] in self._seen}
         for holder in holders:
             incarnation, dot, _ = holder.partition(".")
@@ -80,6 +80,23 @@ class Recovery:
         for store in self.stores():
             store.recover()
         return {name: sum(server[name] for server in reclaimed) for name in NOTHING}
+
+    @property
+    def is_watching(self) -> bool:
+        """Whether it has to go on looking, though nothing is written: to see that nothing is."""
+        return bool(self._unheld)
+
+    def watch_others(self) -> bool:
+        """See whether the servers that are known still live; return whether one was found dead.
+
+        To be called instead of `sweep` as long as nothing is written: a new server is.
+        """
+        dead = self._bury_dead(list(Server.collection().find({}))) if self._seen else []
+        self._looked_at = clock.monotonic()
+        return bool(dead)
+
+    def _bury_dead(self, servers: list[dict[str, Any]]) -> list[dict[str, int]]:
+        return [_or_later(self.bury, server) for server in self._dead(servers)]
 
     def forget(self) -> None:
         """Start watching all servers again: for a while nothing could be learnt about them."""

@@ -28,16 +28,19 @@ from rocketjob.queue.narrowing import Narrowing
 from rocketjob.queue.reclaim import requeue_claims
 from rocketjob.server import draining, events, health, lifetime, signals
 from rocketjob.server.heartbeat import Heartbeat, heartbeat
+from rocketjob.server.looks import Looks
 from rocketjob.server.notifying import Notifier
 from rocketjob.server.process_tree import ProcessTree, async_workers, process_count
 from rocketjob.server.questions import brought_by
 from rocketjob.server.recovery import Recovery, sweep_seconds, unserved
 from rocketjob.server.registration import Registration
+from rocketjob.server.relay import Relay
 from rocketjob.server.server import Server
 from rocketjob.server.stalled import Stalled
 from rocketjob.server.subscribers import QuestionSubscriber, ServerSubscriber
 from rocketjob.server.sweeper import Sweeper
 from rocketjob.store import context
+from rocketjob.store.changes import News
 from rocketjob.store.context import Context
 from rocketjob.store.port import is_new
 from rocketjob.store.written import written
@@ -77,7 +80,11 @@ class Supervisor:
         self.server = _document(application, quarantined)
         self._narrowing = Narrowing(application.store, application.plugins, self.config)
         self._narrowing.look()
-        self.sweeper = Sweeper(application, self.server, sweep_seconds(self.config))
+        self.relay = self._relay()
+        self._looks = Looks(self.relay)
+        self.sweeper = Sweeper(
+            application, self.server, sweep_seconds(self.config), Looks(self.relay)
+        )
         self.recovery = Recovery(application, self.server.incarnation, self.sweeper.tell)
         self.registration = Registration(self.config, self.server, self.recovery, self._stopping)
         self.tree = ProcessTree(
@@ -107,6 +114,13 @@ class Supervisor:
         self._next_sweep = 0.0
         self._next_look = 0.0  # for classes that no server has loaded
         self._unserved: set[str] = set()  # those that the log has named
+
+    def _relay(self) -> Relay | None:
+        """Return what watches the store for all processes, where that is better."""
+        if not self.application.store.capabilities.relayed:
+            return None
+        queue = Queue(self.application.store, self.application.plugins, self.config, "", "")
+        return Relay(self.application, queue, lambda: list(self.tree.processes.values()))
 
     # --- from other threads ------------------------------------------------------------------
 
@@ -143,6 +157,11 @@ class Supervisor:
         self.wake()
 
     # --- how it is ---------------------------------------------------------------------------
+
+    @property
+    def news(self) -> News:
+        """Who tells that something was written."""
+        return self.relay or self.application.store
 
     @property
     def state(self) -> str:
@@ -202,8 +221,10 @@ class Supervisor:
         return 1 if self.cut_short else 0
 
     def _serve(self) -> None:
-        listener = events.Listener().start()
+        listener = events.Listener(self.relay, self.relay.tell if self.relay else None).start()
         try:
+            if self.relay is not None:
+                self.relay.start()
             self.tree.start()
             self.sweeper.start()
             self.heartbeat.start()  # only now: the first beat says how many workers there are
@@ -215,6 +236,8 @@ class Supervisor:
         finally:
             self._shut_down()
             listener.stop()
+            if self.relay is not None:
+                self.relay.stop()
             self.heartbeat.join(5)
             self.sweeper.stop(5)
             self.sign_off()
@@ -230,7 +253,6 @@ class Supervisor:
 
     def watch(self) -> None:
         """Look after the processes, this server's document and the other servers, until stopped."""
-        store = self.application.store
         while not self.stopping:
             self.interrupt.clear()
             self._turn()
@@ -240,10 +262,11 @@ class Supervisor:
             self.tree.restart_due()  # before anything else: the work goes on without a pause
             self.tree.say_who_is_late()
             try:
-                mark = store.change_mark()
+                mark = self.news.change_mark()
                 self.tree.reclaim_ended()
                 self.stalled.look(list(self.tree.processes.values()))
-                self.obey()
+                if self.paused or self._looks.is_due("orders"):
+                    self.obey()
                 self._sweep_if_due()
                 if not self.stopping:
                     self._wait(mark)
@@ -293,10 +316,11 @@ class Supervisor:
 
     def _wait(self, mark: Any) -> None:
         """Wait for a change, at leisure: quick answers are for the claimers."""
-        pause = self.tree.next_restart(1.0)
+        next_sweep = max(0.0, self._next_sweep - clock.monotonic())  # it is told of no heartbeat
+        pause = self.tree.next_restart(min(1.0, next_sweep))
         if not self.interrupt.wait(min(LOOK_SECONDS, pause)):
             left = max(0.0, pause - LOOK_SECONDS)
-            self.application.store.wait_for_change(mark, left, self.interrupt)
+            self.news.wait_for_change(mark, left, self.interrupt)
 
     def obey(self) -> None:
         """Do what the server's document says; people change its state there."""
@@ -327,8 +351,13 @@ class Supervisor:
             self.recovery.forget()
             return
         self._narrowing.look()  # for the next heartbeat to say; the processes ask for themselves
-        self.recovery.sweep(self.tree.holders())
-        self.tree.start_quarantined()
+        if self.recovery.is_watching or self._looks.is_due(
+            "what is left", follows=self.config.heartbeat_seconds
+        ):
+            self.recovery.sweep(self.tree.holders())
+            self.tree.start_quarantined()
+        elif self.recovery.watch_others():
+            self.tree.start_quarantined()
         now = clock.monotonic()
         if now >= self._next_look:
             self._next_look = now + UNSERVED_SECONDS

@@ -13,6 +13,7 @@ from typing import Any
 from rocketjob.base import clock
 from rocketjob.base.errors import HookFailed
 from rocketjob.base.log import Logger
+from rocketjob.server.looks import Looks
 from rocketjob.server.server import Server
 from rocketjob.store.context import Context
 from rocketjob.store.lease import Turns
@@ -28,14 +29,17 @@ class Sweeper:
     Args:
         server: whose it is.
         seconds: between two sweeps of this server.
+        looks: says whether a sweep for all servers can have anything to do.
     """
 
-    def __init__(self, application: Context, server: Server, seconds: float) -> None:
+    def __init__(
+        self, application: Context, server: Server, seconds: float, looks: Looks | None = None
+    ) -> None:
         self._store, self._plugins = application.store, application.plugins
         self._server, self._seconds = server, seconds
         self._every = timedelta(seconds=application.config.heartbeat_seconds)
         self._turns = Turns(self._store.collection(COLLECTION), KEY, self._every)
-        self._next_turn = 0.0
+        self._next_turn, self._looks = 0.0, looks or Looks(None)
         self._notices: queue.SimpleQueue[tuple[str, dict[str, Any]] | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
 
@@ -70,9 +74,10 @@ class Sweeper:
         """Sweep for this server, and for all of them where it is this one's turn."""
         self._ask("server_sweep", server=self._server)
         now = clock.monotonic()
-        if now < self._next_turn:
+        every = self._every.total_seconds()
+        if now < self._next_turn or not self._looks.is_due("sweep", follows=every):
             return
-        self._next_turn = now + self._every.total_seconds()
+        self._next_turn = now + every
         try:
             if self._turns.take():
                 self._ask("sweep")

@@ -16,6 +16,7 @@ from rocketjob.base import clock
 from rocketjob.base.ending import SPOILT
 from rocketjob.base.signals import name_of
 from rocketjob.server.ended import CHILD
+from rocketjob.worker.bell import Bell
 from rocketjob.worker.slots import Slots
 
 STILL_SECONDS = 1.0  # without a turn of its claimer: it comes round twenty times a second
@@ -33,6 +34,7 @@ class Process:
         slots: the memory in which it says what it performs.
         started: when, in seconds of the monotonic clock.
         async_workers: how many async jobs it performs besides, on its event loop.
+        bell: by which it is told that something was written; None: it finds that out by itself.
     """
 
     number: int
@@ -43,6 +45,7 @@ class Process:
     popen: subprocess.Popen[str]
     started: float
     async_workers: int = 0
+    bell: Bell | None = None
     stopping: bool = False  # it was killed because its time was up
     is_late: bool = False  # the log has said that it is not ready yet
     patience: float = STILL_SECONDS
@@ -53,7 +56,9 @@ class Process:
     worked_before: int = -1  # jobs that it had worked when it was last relieved
 
     @classmethod
-    def start(cls, orders: dict[str, Any], slots: Slots, directory: str) -> Process:
+    def start(
+        cls, orders: dict[str, Any], slots: Slots, directory: str, bell: Bell | None = None
+    ) -> Process:
         """Start one, with what it is to do as the first line of its input.
 
         It leads a process group of its own. So the signals of a terminal reach the supervisor
@@ -68,7 +73,8 @@ class Process:
         path = [os.path.join(directory, folder) for folder in sys.path]
         name = orders["worker_name"]
         app_path = [full for full, folder in zip(path, sys.path, strict=True) if folder]
-        line = json.dumps({**orders, "descriptor": slots.descriptor, "path": path})
+        shared = {"descriptor": slots.descriptor, "bell": bell.descriptor if bell else None}
+        line = json.dumps({**orders, **shared, "path": path})
         popen = subprocess.Popen(
             # What it is called is for `ps`; by the last word others see that it lives.
             [
@@ -76,7 +82,7 @@ class Process:
                 *(f"{CHILD} {name}", orders["claimed_by"]),
             ],
             stdin=subprocess.PIPE,
-            pass_fds=[slots.descriptor],
+            pass_fds=[each for each in shared.values() if each is not None],
             text=True,
             cwd=directory,
             process_group=0,
@@ -86,7 +92,7 @@ class Process:
             name: orders[name]
             for name in ("number", "claimed_by", "threads", "async_workers", "quarantined")
         }
-        process = cls(slots=slots, popen=popen, started=clock.monotonic(), **attributes)
+        process = cls(slots=slots, popen=popen, started=clock.monotonic(), bell=bell, **attributes)
         process.tell(line)
         return process
 
@@ -96,6 +102,18 @@ class Process:
             if self.popen.stdin is not None:
                 self.popen.stdin.write(command + "\n")
                 self.popen.stdin.flush()
+
+    def ring(self) -> None:
+        """Tell it that something was written, if it does not find that out by itself."""
+        if self.bell is not None:
+            self.bell.ring()
+
+    def is_resting(self) -> bool:
+        """Return whether it waits for work; one that has ended does not."""
+        try:
+            return self.slots.ready and self.slots.turn == 0.0
+        except ValueError:
+            return False
 
     def is_ready(self) -> bool:
         """Return whether it has imported its app, and lives."""
@@ -159,6 +177,8 @@ class Process:
     def close(self) -> None:
         """Give back what belonged to a process that has ended."""
         self.slots.close()
+        if self.bell is not None:
+            self.bell.close()
         if self.popen.stdin is not None:
             with contextlib.suppress(OSError):
                 self.popen.stdin.close()

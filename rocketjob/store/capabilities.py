@@ -20,11 +20,17 @@ class Capabilities:
             the store has an `Outbox`.
         wake_up: whether `Store.wait_for_change` ends when something is written; if not, it says
             after a while that there may have been something.
+        sees_all: whether it ends for each write, by whatever program, so that whoever is told of
+            none need not look.
+        relayed: whether waiting costs the store something, so that one process of a server waits
+            for all of them.
     """
 
     several_processes: bool
     transactions: bool
     wake_up: bool
+    sees_all: bool = False
+    relayed: bool = False
 
 
 class Declaring(Protocol):

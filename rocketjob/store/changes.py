@@ -5,8 +5,23 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import nullcontext
+from typing import Any, Protocol
 
 from rocketjob.base.interrupt import Interrupt
+
+
+class News(Protocol):
+    """Who tells that something was written: a store, or another process that watches it."""
+
+    def change_mark(self) -> Any:
+        """Return a mark of what is known at present, for `wait_for_change`."""
+        ...
+
+    def wait_for_change(
+        self, mark: Any, timeout: float, interrupt: Interrupt | None = None
+    ) -> bool:
+        """Wait until there is news since `mark`; see `Store.wait_for_change`."""
+        ...
 
 
 class ChangeCounter:
@@ -45,3 +60,15 @@ class ChangeCounter:
         """Let all who wait look again, without a change."""
         with self._changed:
             self._changed.notify_all()
+
+
+class Told(ChangeCounter):
+    """News that somebody else finds out, and adds."""
+
+    def change_mark(self) -> Any:
+        return self.count
+
+    def wait_for_change(
+        self, mark: Any, timeout: float, interrupt: Interrupt | None = None
+    ) -> bool:
+        return self.wait(mark, timeout, interrupt)

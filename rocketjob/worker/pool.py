@@ -31,6 +31,7 @@ from rocketjob.jobs.performance import performance_of
 from rocketjob.queue.dispatch import Queue
 from rocketjob.states.machine import Change
 from rocketjob.store import Stored
+from rocketjob.store.changes import News
 from rocketjob.worker.committer import GATHER_SECONDS, Committer
 from rocketjob.worker.freshness import Freshness
 from rocketjob.worker.limits import Limits
@@ -51,6 +52,7 @@ LOOK_SECONDS = 0.01  # between two looks for work that find nothing, however muc
 LOOK_PAST_SECONDS = 0.1  # ... and at one go past jobs that wait for limits
 LAST_SECONDS = 3.0  # of the grace period, in which coroutines that do not end are cancelled
 RETRY_SECONDS = (0.1, 5.0)  # first and longest wait while the store is out of reach
+CLOCK_SECONDS = 1.0  # a wall clock that has jumped by more makes other jobs due
 
 
 class WorkerPool:
@@ -82,6 +84,7 @@ class WorkerPool:
         self.limits = Limits(threads, watch, lambda: not self.commits.waiting, async_workers)
         self.trouble: Callable[[], str | None] = lambda: None  # asked after an error
         self.end_when_idle = False  # for a process that was started for a few jobs only
+        self.bell: News | None = None  # who tells of all that is written; None: the store is asked
         self.worked = 0
         self._tasks: deque[Task] = deque()
         self._idle = 0
@@ -302,7 +305,7 @@ class WorkerPool:
         if self.watch is not None:
             self.watch.set_worked(self.worked)
             self.watch.set_turn(clock.monotonic())
-        mark = self.queue.store.change_mark()
+        mark = (self.bell or self.queue.store).change_mark()
         self.commits.write(at_once=not self._tasks or bool(self._asking))
         self._make_way()
         self._release_backlog()
@@ -438,9 +441,22 @@ class WorkerPool:
             self._look_not_too_often()
             if self.watch is not None:
                 self.watch.set_turn(0.0)
-            self.queue.store.wait_for_change(mark, self._idle_seconds(queues), self._wake)
+            self._wait_for_news(mark, self._idle_seconds(queues))
         else:
             self._wake.wait(0.1)
+
+    def _wait_for_news(self, mark: Any, seconds: float) -> None:
+        """Wait for a change; where it is told of all, also for a jump of the clock."""
+        if self.bell is None:
+            self.queue.store.wait_for_change(mark, seconds, self._wake)
+            return
+        ahead, end = clock.now().timestamp() - clock.monotonic(), clock.monotonic() + seconds
+        while (left := end - clock.monotonic()) > 0 and not self._wake.is_set():
+            piece = min(left, self.config.max_poll_seconds)
+            if self.bell.wait_for_change(mark, piece, self._wake):
+                return
+            if abs(clock.now().timestamp() - clock.monotonic() - ahead) > CLOCK_SECONDS:
+                return
 
     def _has_backlog(self) -> bool:
         return bool(self._tasks or (self.on_loop is not None and self.on_loop.has_backlog))
@@ -464,7 +480,10 @@ class WorkerPool:
         now = clock.now()
         due = self.queue.next_due(now)
         again = (min(q.looks_again_in, q.eligible.deferred.ends_in()) for q in queues)
-        longest = min(self.config.max_poll_seconds, *again)
+        # Whoever is told of all that is written need not ask again, but for what depends on time.
+        is_told = self.bell is not None and not any(queue.leaves_some for queue in queues)
+        poll = self.config.re_check_seconds if is_told else self.config.max_poll_seconds
+        longest = min(poll, *again)
         if due is None:
             return longest
         return max(0.0, min(longest, (due - now).total_seconds()))

@@ -174,6 +174,8 @@ class MongoStore:
             several_processes=True,
             transactions=self.supports_transactions,
             wake_up=self.wake_up != "polling",
+            sees_all=self.wake_up == "changeStreams",
+            relayed=True,
         )
 
     def _use(self, wake_up: str) -> None:

@@ -44,9 +44,11 @@ def sweep() -> None:
     """Do what is to be done now and then for all servers, such as removing what is old.
 
     Called by one server at a time, about every `heartbeat_seconds` (15), on a thread of the
-    supervisor that has no other work. If a server dies within it, or is at it for more than five
-    minutes, another one begins: what you do has to bear that. One that raises is named by
-    `doctor`, the others are called, and it is called again the next time.
+    supervisor that has no other work. On a store that one process of a server watches for all, it
+    is called so for half a minute after something was written, and then once a minute. If a server
+    dies within it, or is at it for more than five minutes, another one begins: what you do has to
+    bear that. One that raises is named by `doctor`, the others are called, and it is called again
+    the next time.
     """
 
 

@@ -82,6 +82,21 @@ def test_a_server_that_stops_beating_is_removed_and_its_work_queued(rocketjob, m
     assert stored(job)["state"] == "queued"
 
 
+def test_while_nothing_is_written_the_servers_that_are_known_are_watched(
+    rocketjob, mine, watch, monkeypatch
+):
+    monkeypatch.setattr(mine, "sweep", lambda _: mine.watch_others())
+    Recovery.sweep(mine, set())
+    assert not mine.watch_others()
+    dead, alive = server("dead"), server("alive")
+    job = claim_for(rocketjob, dead)
+    Recovery.sweep(mine, set())  # since they were written
+    assert stored(job)["state"] == "running"
+    watch.sleep(mine, 5, beating=[alive])
+    assert stored(job)["state"] == "queued"
+    assert [each.name for each in Server.all()] == ["alive"]
+
+
 def test_a_living_server_is_never_robbed(rocketjob, mine, watch):
     alive = server("alive")
     job = claim_for(rocketjob, alive)

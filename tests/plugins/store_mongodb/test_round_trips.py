@@ -5,13 +5,14 @@ docs/stores/mongodb.md comes from here.
 """
 
 import math
+import re
 
 import pytest
 from click.testing import CliRunner
 
 from rocketjob import Job
 from rocketjob.cli import make_cli
-from rocketjob.store import Write
+from rocketjob.store import Write, context
 from rocketjob.testing import sandbox
 from rocketjob.worker.committer import Committer
 from rocketjob.worker.runner import Worker, work_claimed_job
@@ -214,3 +215,57 @@ def test_a_list_of_jobs_takes_as_many_messages_however_long_it_is(with_transacti
         counts.append(len(commands.taken()))
     assert counts[0] == counts[1]
     assert counts[1] <= 2
+
+
+# What a command sends from its start to its end, with what the store asks to connect: the version
+# of the server, the rights, and what is known of it; and the end of its session.
+CONNECTS = 4
+LOOKS = {
+    "jobs list": 1,
+    "jobs show ID": 3,
+    "servers list": 2,
+    "metrics": 1,
+    "audit": 1,
+    "failures": 3,
+    "webhooks list": 1,
+    "schedule": 3,
+    "dirmon list": 2,
+    "plugins": -CONNECTS,
+}
+CHANGES = {
+    "enqueue trips_app:TripsAppJob": 4,  # the indexes are there, the job, its record, the commit
+    "jobs pause ID -y": 6,
+    "jobs destroy ID -y": 6,
+}
+APP = """
+from rocketjob import Job
+
+class TripsAppJob(Job):
+    destroy_on_complete = False
+
+    def perform(self): ...
+"""
+
+
+@pytest.mark.parametrize("line", [*LOOKS, *CHANGES])
+def test_a_command_connects_and_asks_for_what_it_needs(
+    commands, mongo_url, monkeypatch, tmp_path, line
+):
+    (tmp_path / "trips_app.py").write_text(APP)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ROCKETJOB_URL", mongo_url)
+
+    def run(line):
+        context.replace(None)  # as in a process of its own
+        commands.taken()
+        made = CliRunner().invoke(make_cli(), line.split())
+        assert made.exit_code == 0, made.output
+        context.current().close()
+        return made.output
+
+    run("enqueue trips_app:TripsAppJob")  # makes what a new database lacks
+    id = re.search(r'"id": "(\w{24})"', run("jobs list --json"))[1]
+    run(line.replace("ID", id))
+    sent = commands.taken()
+    assert len(sent) <= CONNECTS + {**LOOKS, **CHANGES}[line], [each[:2] for each in sent]
