@@ -72,7 +72,14 @@ def look(url: str, as_json: bool) -> int:
         try:
             return _tried(scratch, as_json)
         finally:
-            scratch.remove()
+            _remove(scratch)
+
+
+def _remove(scratch: Scratch) -> None:
+    try:
+        scratch.remove()
+    except Exception as error:  # the verdict stands nevertheless
+        _say(f"warning: the {scratch.place} is left: {error}. Remove it by hand")
 
 
 def _tried(scratch: Scratch, as_json: bool) -> int:
@@ -83,7 +90,18 @@ def _tried(scratch: Scratch, as_json: bool) -> int:
     for finding in scratch.findings:
         _show_finding(finding, as_json)
     _show_parts(report, as_json)
-    return _end(judge(scratch, report), as_json, report)
+    gone = _why_gone(scratch) if report.broken else ""
+    verdict = Verdict(UNTRIED, [gone], scratch.engine) if gone else judge(scratch, report)
+    return _end(verdict, as_json, report)
+
+
+def _why_gone(scratch: Scratch) -> str:
+    """Return why the server cannot be used any more, if that is why tests have failed."""
+    try:
+        scratch.new().close()
+    except Exception as error:
+        return f"it could be used no more after the tests: {error}"
+    return ""
 
 
 def judge(scratch: Scratch, report: Report) -> Verdict:
@@ -191,7 +209,7 @@ def _end(verdict: Verdict, as_json: bool, report: Report | None = None) -> int:
 
 
 def _sentence(verdict: Verdict, reasons: list[str], report: Report | None) -> str:
-    if report is None:
+    if report is None or verdict.code == UNTRIED:
         return "; ".join(reasons)
     failed = sum(len(each.failures) for each in report.outcomes)
     passed = counted(sum(each.passed for each in report.outcomes), "test")

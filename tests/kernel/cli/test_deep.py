@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from rocketjob import hookimpl
-from rocketjob.base.errors import StoreUnfit
+from rocketjob.base.errors import StoreUnavailable, StoreUnfit
 from rocketjob.cli import deep as command
 from rocketjob.server.checks import PROBLEM, Finding
 from rocketjob.server.scratch import Scratch
@@ -71,6 +71,8 @@ def process(folder, *arguments, **environment):
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        # In the background it is ignored, and what is started there inherits that.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
 
 
@@ -160,6 +162,28 @@ def test_a_server_that_is_refused_is_unfit_without_a_test(look, monkeypatch):
     monkeypatch.setattr(Memory, "open_scratch", hookimpl(lambda self, url: refuse(url)))
     result = look(plugin)
     assert (result.code, result.out) == (1, "UNFIT: it is Old 0.1\n")
+
+
+def test_a_server_that_goes_away_in_the_middle_is_not_judged(look, few):
+    few("test_what_comes_back_is_what_was_stored")
+
+    def gone():
+        raise StoreUnavailable("Memory cannot be reached")
+
+    result = look(Memory(new=gone))
+    assert result.code == 2
+    assert result.lines[-1] == (
+        "UNTRIED: it could be used no more after the tests: Memory cannot be reached"
+    )
+
+
+def test_what_cannot_be_removed_is_named_and_the_verdict_stands(look):
+    def fail():
+        raise OSError("the disk is away")
+
+    result = look(Memory(remove=fail))
+    assert result.code == 0 and result.lines[-1].startswith("FIT: ")
+    assert "warning: the memory is left: the disk is away. Remove it by hand" in result.err
 
 
 # --- what cannot be tried -----------------------------------------------------------------------
