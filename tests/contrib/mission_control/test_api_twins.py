@@ -117,6 +117,8 @@ def test_P56_the_overview_has_what_the_page_has(rocketjob):
         ("ada", "pause", "later")
     ]
     assert shown["flow"]["completed_per_minute"] == 0
+    assert len(shown["flow"]["completed"]) == len(shown["flow"]["waits"]) >= 30
+    assert shown["flow"]["step_seconds"] == 120
     page = text_of(api().get("/overview"))
     assert "1 of 4 workers busy" in page and "ada pause TwinJob" in page
 

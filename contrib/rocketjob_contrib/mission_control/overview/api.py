@@ -23,7 +23,7 @@ from rocketjob_contrib.mission_control.api.schemas import (
     resource,
     several,
 )
-from rocketjob_contrib.mission_control.overview.seen import Flow, Running, seen
+from rocketjob_contrib.mission_control.overview.seen import STEP, Flow, Running, seen
 from rocketjob_contrib.mission_control.overview.summary import Capacity, Overview, overview_of
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ VERDICT = resource(
     level=choice(*LEVELS), sentence=TEXT, at=TIME, looked_at=several(TEXT), causes=several(CAUSE)
 )
 FLOW = resource(
+    step_seconds=WHOLE,
     completed=several(WHOLE),
     failed=several(WHOLE),
     waits=several(NUMBER),
@@ -157,6 +158,7 @@ def _change(record: Any) -> dict[str, Any]:
 
 def _flow(flow: Flow) -> dict[str, Any]:
     return {
+        "step_seconds": STEP * 60,
         "completed": flow.completed,
         "failed": flow.failed,
         "waits": flow.waits,

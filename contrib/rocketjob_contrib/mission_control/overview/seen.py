@@ -42,12 +42,12 @@ class Running:
 
 @attrs.frozen(kw_only=True)
 class Flow:
-    """What became of jobs in the last hour, by the minute.
+    """What became of jobs in the last hour, in steps of `STEP` minutes.
 
     Attributes:
-        completed: how many, in each minute.
+        completed: how many, in each step.
         failed: likewise.
-        waits: what 95 % of those that began in some minutes waited less than, in seconds.
+        waits: what 95 % of those that began in it waited less than, in seconds.
         completed_rate: how many completed in a minute, in the last five.
         failed_rate: likewise.
         wait: of the last minutes in which something began; None if nothing did.
@@ -139,7 +139,7 @@ def _changes() -> list[AuditRecord]:
 
 # --- the last hour -------------------------------------------------------------------------------
 
-BARS = 30
+STEP = 2  # minutes
 LATELY = 5  # minutes
 
 
@@ -153,7 +153,7 @@ def flow_of(series: Series) -> Flow:
     """Return how work flows, of the metrics of an hour."""
     totals = [point.total for point in series.points]
     completed, failed = [each.completed for each in totals], [each.failed for each in totals]
-    waits = [_wait(totals[at : at + 2]) for at in range(0, len(totals), 2)]
+    waits = [_wait(totals[at : at + STEP]) for at in range(0, len(totals), STEP)]
     return Flow(
         completed=_summed(completed),
         failed=_summed(failed),
@@ -165,8 +165,7 @@ def flow_of(series: Series) -> Flow:
 
 
 def _summed(numbers: Sequence[int]) -> list[int]:
-    per_bar = -(-len(numbers) // BARS) or 1
-    return [sum(numbers[at : at + per_bar]) for at in range(0, len(numbers), per_bar)]
+    return [sum(numbers[at : at + STEP]) for at in range(0, len(numbers), STEP)]
 
 
 def _wait(figures: Sequence[Any]) -> float | None:
