@@ -143,6 +143,24 @@ with sandbox():
         raise KeyError
     outbox.add(NumberedJob(number=4))  # without a transaction it is stored at once
     assert numbers() == [1, 2, 4]
+
+    told, own = [], outbox.outbox_of("own")
+    relay_soon, own.relay_soon = own.relay_soon, told.append
+    with pytest.raises(KeyError), transaction.atomic(using="own"):
+        outbox.add(NumberedJob(number=6), using="own")
+        raise KeyError
+    with transaction.atomic(using="own"):
+        with pytest.raises(KeyError), transaction.atomic(using="own"):
+            outbox.add(NumberedJob(number=6), using="own")
+            raise KeyError
+        kept = [outbox.add(NumberedJob(number=n), using="own") for n in range(7, 10)]
+    last = outbox.add(NumberedJob(number=10), using="own")
+    assert told == [[str(job.id) for job in kept], [str(last.id)]]  # in one go
+    assert own.relay() == 4
+    own.relay_soon = relay_soon
+    assert numbers() == [1, 2, 4, 7, 8, 9, 10]
+    NumberedJob.where({"number": {"$gt": 5}}).delete_all()
+
     with transaction.atomic(using="own"):
         outbox.outbox_of("own").relay_soon = lambda ids: None  # the process dies
         outbox.add(NumberedJob(number=5), using="own")
@@ -168,6 +186,17 @@ def test_a_perform_is_committed_as_a_whole_or_rolled_back(tmp_path):
 
 def test_settings_are_checked_and_jobs_are_committed_with_the_data_of_their_database(tmp_path):
     run(tmp_path, "-c", APP, "shop.db")
+
+
+def test_options_that_every_command_of_django_takes_are_taken(tmp_path):
+    example = Path(__file__).parents[2] / "examples" / "web-django"
+    shop = shutil.copytree(example, tmp_path / "web-django")
+    for options in (
+        ["--settings", "shop.settings"],
+        ["--settings=shop.settings", "--pythonpath=."],
+    ):
+        run(shop, "manage.py", "rocketjob", "config", *options)
+        run(shop, "manage.py", "rocketjob", *options, "config")
 
 
 def test_the_tests_of_the_example_pass(tmp_path):

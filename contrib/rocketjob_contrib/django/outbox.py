@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 from django.conf import settings
 from django.db import DEFAULT_DB_ALIAS, connections, router, transaction
@@ -36,6 +37,7 @@ class DjangoOutbox(base.Outbox):
         self.using = using
         self.name = TABLE if using == DEFAULT_DB_ALIAS else f"{TABLE} of {using}"
         self._is_there = False
+        self._added: WeakKeyDictionary[Any, list[str]] = WeakKeyDictionary()  # by connection
 
     @property
     def _rows(self) -> Any:
@@ -44,8 +46,17 @@ class DjangoOutbox(base.Outbox):
     def add(self, job: J) -> J:
         id, data = packed(job)
         self._rows.create(id=id, job=data)
-        transaction.on_commit(partial(self.relay_soon, [id]), using=self.using)
+        added = self._added.setdefault(connections[self.using], [])
+        added.append(id)
+        transaction.on_commit(partial(self._relay_from, added, id), using=self.using)
         return job
+
+    def _relay_from(self, added: list[str], id: str) -> None:
+        """Relay a job and, in one go, those added since: of what is rolled back there is no row."""
+        if id in added:
+            ids = added[added.index(id) :]
+            added.clear()
+            self.relay_soon(ids)
 
     def relay(self, ids: Sequence[str] | None = None) -> int:
         if ids is not None:
@@ -70,11 +81,13 @@ class DjangoOutbox(base.Outbox):
             self._rows.filter(id=id).update(error=error)
 
     def waiting(self, since: datetime) -> Waiting:
-        if not self._has_table():
-            return Waiting(0, "")
         before = since if settings.USE_TZ else timezone.make_naive(since)
-        late = self._rows.filter(created_at__lt=before).aggregate(rows=Count("*"), why=Max("error"))
-        return Waiting(late["rows"], late["why"] or "")
+        with fresh_connections():  # the thread may be one that looks again and again
+            if not self._has_table():
+                return Waiting(0, "")
+            late = self._rows.filter(created_at__lt=before)
+            found = late.aggregate(rows=Count("*"), why=Max("error"))
+        return Waiting(found["rows"], found["why"] or "")
 
     def _committed(self) -> Any:
         """Refuse to be within a transaction, whose rows may still be rolled back."""
