@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import traceback
+from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 import attrs
@@ -13,6 +15,7 @@ from rocketjob.base.tracebacks import from_job_code
 MAX_BACKTRACE = 200  # lines; a recursion error would otherwise fill the document
 MAX_LINE = 2000  # characters of a line of it
 MAX_CAUSES = 5
+MAX_OF_GROUP = 20  # errors of a group that are told
 DESCRIBED = "_rocketjob_description"
 
 
@@ -61,21 +64,42 @@ def describe_as(error: BaseException, described: JobException) -> None:
 def message_of(error: BaseException | str) -> str:
     """Return an error's message, even if its `__str__` fails.
 
-    Of a long one the beginning and the end; without passwords of URLs, and without what UTF-8
-    cannot hold.
+    Of a group also those of its errors. Of a long one the beginning and the end; without passwords
+    of URLs, and without what UTF-8 cannot hold.
     """
     try:
         text = str(error)
+        if inner := [f"{type(e).__name__}: {e}" for e in islice(_within(error), MAX_OF_GROUP)]:
+            text = f"{text}: {'; '.join(inner)}"
     except BaseException as broken:  # whatever it is, the worker has to live on
         text = f"(the message of the error cannot be read: {type(broken).__name__})"
     return hide_passwords(bounded(text)).encode("utf-8", "ignore").decode()
 
 
 def _backtrace(error: BaseException) -> list[str]:
-    shown = traceback.format_tb(from_job_code(error.__traceback__))
-    lines = "".join(shown).splitlines()[-MAX_BACKTRACE:]
+    lines = [*_lines(error), *_lines_of_group(error)][-MAX_BACKTRACE:]
     clean = hide_passwords("\n".join(bounded(line, MAX_LINE) for line in lines))
     return clean.encode("utf-8", "ignore").decode().splitlines()
+
+
+def _lines(error: BaseException) -> list[str]:
+    return "".join(traceback.format_tb(from_job_code(error.__traceback__))).splitlines()
+
+
+def _lines_of_group(error: BaseException) -> list[str]:
+    """Return what and where the errors of a group are, such as those of a TaskGroup's tasks."""
+    lines: list[str] = []
+    for each in islice(_within(error), MAX_OF_GROUP):
+        lines += [f"{type(each).__name__}: {message_of(each)}", *_lines(each)]
+    return lines
+
+
+def _within(error: BaseException | str) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            if not isinstance(each, BaseExceptionGroup):
+                yield each
+            yield from _within(each)
 
 
 def _cause(error: BaseException, depth: int) -> JobException | None:

@@ -317,6 +317,27 @@ def test_it_ends_as_any_other(rocketjob):
     assert "in perform" in "".join(found["fail"]["exception"]["backtrace"])
 
 
+class OnLoopTasksJob(Job):
+    async def perform(self):
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._fetch("a"))
+            tasks.create_task(self._fetch("b"))
+
+    async def _fetch(self, what):
+        if what == "b":
+            raise LookupError("no b")  # HERE it fails
+
+
+def test_of_a_group_of_errors_each_is_told(rocketjob):
+    job = OnLoopTasksJob.create()
+    with running_pool(rocketjob, async_workers=1):
+        eventually(lambda: stored(job)["state"] == "failed")
+    exception = job.reload().exception
+    assert exception.message.endswith("(1 sub-exception): LookupError: no b")
+    assert "LookupError: no b" in exception.backtrace
+    assert "# HERE it fails" in "".join(exception.backtrace)
+
+
 def test_steps_that_nobody_goes_on_with_are_no_failure(rocketjob):
     job = OnLoopJob.create()
     (claimed,) = queue_of(rocketjob).claim(1)
