@@ -30,11 +30,20 @@ async def off_loop(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwarg
 
     Raises:
         Exception: what the function raised.
+        RuntimeError: it raised a StopIteration, which no coroutine can.
     """
     import asyncio  # for start-up time
 
-    call = functools.partial(contextvars.copy_context().run, function, *args, **kwargs)
+    copied = contextvars.copy_context()
+    call = functools.partial(copied.run, _called, function, *args, **kwargs)
     return await asyncio.get_running_loop().run_in_executor(_threads(), call)
+
+
+def _called(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+    try:
+        return function(*args, **kwargs)
+    except StopIteration as ended:  # whoever awaits its future would do so for ever
+        raise RuntimeError(f"{function!r} raised StopIteration") from ended
 
 
 def _threads() -> ThreadPoolExecutor:

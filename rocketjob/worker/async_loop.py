@@ -20,6 +20,7 @@ from rocketjob.base.errors import (
 from rocketjob.base.log import Logger
 from rocketjob.jobs.performance import Performance
 from rocketjob.worker.contexts import take_over
+from rocketjob.worker.forks import EndingHere, end_here
 
 log = Logger("rocketjob.async_loop")
 CLOSE_SECONDS = 5.0  # a task that blocks the loop must not hold the process
@@ -134,7 +135,7 @@ async def ended(
             running.call_soon_threadsafe(task.cancel)
 
     try:
-        with performance.interrupting(cancel):
+        with performance.interrupting(cancel), EndingHere():
             value, error = await awaitable, None
     except BaseException as raised:
         value, error = None, raised  # a SystemExit that left this task would end the loop
@@ -202,7 +203,26 @@ def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:
 
 def _after_fork() -> None:
     global _loop, _lock
-    _loop, _lock = None, threading.Lock()  # the thread was not forked
+    inherited, _loop = _loop, None  # its thread was not forked
+    _lock = threading.Lock()
+    if inherited is not None and threading.get_ident() == _thread.ident:  # a coroutine has forked
+        _end_after_this_step(inherited)
+
+
+def _end_after_this_step(loop: asyncio.AbstractEventLoop) -> None:
+    """Have a forked process end as soon as the coroutine that forked it waits, or has ended.
+
+    All other coroutines of the loop would go on in it, beside those of its parent.
+    """
+    for waiting in (getattr(loop, name, None) for name in ("_ready", "_scheduled")):
+        if waiting is not None:
+            waiting.clear()
+    loop.call_soon(_end_forked)
+
+
+def _end_forked() -> None:
+    log.error("a process that an async job has forked ends: it cannot await anything")
+    end_here(1)
 
 
 os.register_at_fork(after_in_child=_after_fork)

@@ -25,7 +25,7 @@ class EndingHere:
         self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
     ) -> None:
         if os.getpid() != self._parent:
-            _end(0 if error is None else _code_of(error))
+            end_here(0 if error is None else _code_of(error))
 
 
 def _code_of(error: BaseException) -> int:
@@ -35,7 +35,8 @@ def _code_of(error: BaseException) -> int:
     return 1
 
 
-def _end(code: int) -> NoReturn:
+def end_here(code: int) -> NoReturn:
+    """End a process that was forked, without what its parent has registered for its own end."""
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):
             stream.flush()

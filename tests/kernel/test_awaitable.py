@@ -111,6 +111,15 @@ def test_errors_are_those_of_the_plain_forms(rocketjob):
     assert HeldUpJob.count() == 0
 
 
+def test_a_stop_iteration_is_an_error_that_a_coroutine_can_raise(rocketjob):
+    async def main():
+        with pytest.raises(RuntimeError, match="raised StopIteration"):
+            async with asyncio.timeout(PATIENCE):
+                await off_loop(next, iter([]))
+
+    asyncio.run(main())
+
+
 def test_a_document_is_stored_changed_found_and_removed(rocketjob):
     async def main():
         job = await KeptJob.create_async(text="a")

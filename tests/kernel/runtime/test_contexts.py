@@ -297,6 +297,33 @@ def test_a_process_that_a_job_forks_does_not_go_on_as_a_worker(file_store, code,
     assert stored(job)["claim_number"] == 1
 
 
+class AsyncForkingJob(ForkingJob):
+    waits: bool = False
+
+    async def perform(self):
+        await asyncio.sleep(0)
+        pid = os.fork()
+        if pid == 0:
+            if self.waits:
+                await asyncio.sleep(0)
+            raise SystemExit(self.code)
+        status = await asyncio.to_thread(os.waitpid, pid, 0)
+        return {"code": os.waitstatus_to_exitcode(status[1])}
+
+
+@pytest.mark.parametrize("places", [0, 2])
+@pytest.mark.parametrize(("waits", "seen"), [(False, 7), (True, 1)])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_process_that_a_coroutine_forks_goes_on_with_no_coroutine(
+    file_store, places, waits, seen
+):
+    job = AsyncForkingJob.create(code=7, waits=waits)
+    with running_pool(file_store, threads=1, async_workers=places):
+        eventually(lambda: stored(job)["state"] in ("completed", "failed"))
+    assert stored(job)["result"] == {"code": seen}
+    async_loop.close()
+
+
 # --- what belongs to the process ----------------------------------------------------------------
 
 
