@@ -176,18 +176,22 @@ class Fleet:
             if step % self.place.every == 0:
                 self._work()
             number = self._dice.randrange(SERVERS)
-            self._let_it_work(number)
+            end += self._let_it_work(number)
             fail(number)
             self._pause(time.monotonic() + self._dice.uniform(0.1, 0.8))
         self._pause(end + 3600, all_at_once=True)
 
     def _let_it_work(self, number):
-        """Mostly wait until a server is at work: on a busy machine it would only ever start."""
-        if self._dice.random() < 0.2:
-            return
-        end, server = time.monotonic() + START_SECONDS, self.servers[number]
+        """Mostly wait until a server is at work: on a busy machine it would only ever start.
+
+        Returns:
+            for how long, in seconds: a storm is not to be the milder for it.
+        """
+        began, server = time.monotonic(), self.servers[number]
+        end = began + (START_SECONDS if self._dice.random() < 0.8 else 0)
         while time.monotonic() < end and server.process.poll() is None and not server.is_up():
             self._pause(time.monotonic() + 0.2)
+        return time.monotonic() - began
 
     def _faults(self):
         """Yield what fails next: as cards are dealt, so that all kinds soon have their turn."""
