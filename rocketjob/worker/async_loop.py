@@ -141,6 +141,8 @@ async def ended(
         value, error = None, raised  # a SystemExit that left this task would end the loop
     if error is not None:
         error = as_asked(error, performance, is_cancelled or is_hurried())
+        while task.cancelling():  # a TaskGroup cancels again as it ends (3.13): it has been heeded
+            task.uncancel()
     return Outcome(value, error, contextvars.copy_context())
 
 
