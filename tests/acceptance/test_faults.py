@@ -9,10 +9,12 @@ import os
 import random
 
 import pytest
+from bson import ObjectId
 
 from rocketjob import Job
 from rocketjob.testing import sandbox
 from rocketjob_plugins import metrics
+from rocketjob_plugins.dirmon.intake import DROPPED
 from support import faults, invariants
 from support.fault_jobs import (
     BAD,
@@ -96,6 +98,18 @@ def performed_here(made, folder, store=None):
 
 def test_nothing_is_wrong_with_what_was_performed_well(healthy):
     assert invariants.problems(healthy) == []
+
+
+def test_what_servers_and_scans_have_left_is_found_but_not_the_mark_of_a_scan_that_was_slow():
+    with sandbox() as made:
+        files = made.store.collection("rocket_job.dirmon_files")
+        files.insert_one({"_id": ObjectId(), "key": "1", "by": DROPPED, "until": None})
+        assert list(invariants.left_over(made.store, [])) == []
+        files.insert_one({"_id": ObjectId(), "key": "2", "by": "a scan", "until": None})
+        made.store.collection("rocket_job.servers").insert_one({"_id": ObjectId(), "name": "gone"})
+        server, claim = invariants.left_over(made.store, [])
+    assert "a server that has ended: " in server and "'gone'" in server
+    assert "a file that was claimed and is no job: " in claim and "'a scan'" in claim
 
 
 def one(picture, name):

@@ -16,6 +16,7 @@ import attrs
 
 from rocketjob.model.record import HISTORY_LIMIT
 from rocketjob_plugins.batch.slices import reject_slices
+from rocketjob_plugins.dirmon.intake import DROPPED
 from rocketjob_plugins.metrics.collections import MINUTES, Counts
 from support.fault_jobs import AT_ONCE, BAD, ROWS, FaultsBatchJob
 
@@ -100,9 +101,11 @@ def left_over(store, jobs):
             slices = FaultsBatchJob.from_document(job).input.collection
             if number := slices.count_documents({}):
                 yield f"{number} slices of {job['_type']} {job['_id']} that nobody has processed"
-    for name in ("rocket_job.servers", "rocket_job.dirmon_files"):
-        if number := store.collection(name).count_documents({}):
-            yield f"{number} documents in {name}"
+    for server in store.collection("rocket_job.servers").find({}):
+        yield f"a server that has ended: {server}"
+    # A scan that was taken for dead leaves a mark for a day: it may only have been slow.
+    for claim in store.collection("rocket_job.dirmon_files").find({"by": {"$ne": DROPPED}}):
+        yield f"a file that was claimed and is no job: {claim}"
 
 
 def problems(picture):
