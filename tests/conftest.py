@@ -49,6 +49,8 @@ ONE_AT_A_TIME = (
     "tests/plugins/store_mongodb/test_wake_up.py",
     "tests/plugins/test_demo.py",
 )
+# Each of its tests takes seconds, most of them waiting: one process alone would be the last to end.
+SHARED_OUT = ("tests/acceptance/test_interrupted_mongodb.py",)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -59,6 +61,8 @@ def pytest_xdist_make_scheduler(config, log):
     class Scheduling(LoadFileScheduling):
         def _split_scope(self, nodeid):
             file = super()._split_scope(nodeid)
+            if file in SHARED_OUT:
+                return nodeid
             return ONE_AT_A_TIME if file in ONE_AT_A_TIME else file
 
     config.option.loadscopereorder = False  # which begins with the files of the most tests
