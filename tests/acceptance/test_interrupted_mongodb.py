@@ -17,13 +17,13 @@ import pymongo
 import pytest
 from pymongo import errors
 
-from acceptance.test_interrupted_writes import PLUGINS, SCENARIOS, performed, run
 from rocketjob import Job
 from rocketjob.testing import sandbox
 from rocketjob.worker import pool
 from rocketjob_plugins.batch.work import persist
 from rocketjob_plugins.store_mongodb import MongoStore, transactions
 from support import wire, write_cases, write_sites
+from support.interrupted_scenarios import PLUGINS, SCENARIOS, performed, run
 from support.runtime import Gate, eventually, running_pool
 from support.wire import WAYS, WireProxy
 

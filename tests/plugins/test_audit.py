@@ -431,13 +431,15 @@ def test_nothing_is_recorded_of_what_was_not_done(run):
     assert run("jobs", "set", job.id, "priority=500", code=2) == []
 
 
-def test_many_jobs_of_one_command_are_one_record_if_they_are_created_and_each_its_own_else(
+def test_many_jobs_of_one_command_are_one_record_and_each_its_own_unless_they_are_created(
     run, tmp_path
 ):
     (tmp_path / "rows").write_text('{"text": "a"}\n{"text": "b"}\n')
     (record,) = run("enqueue", "support.jobs:KeptJob", "--many", tmp_path / "rows")
     assert (record.event, record.after["count"]) == ("create", 2)
-    assert len(run("jobs", "abort", "--all-matching", "--class", "KeptJob", "--yes")) == 2
+    found = run("jobs", "abort", "--all-matching", "--class", "KeptJob", "--yes")
+    assert [record.event for record in found] == ["abort", "abort", "bulk abort"]
+    assert found[2].after["count"] == 2
 
 
 def test_no_secret_gets_into_it(rocketjob, run):

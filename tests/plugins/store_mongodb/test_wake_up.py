@@ -12,7 +12,7 @@ import pytest
 from rocketjob.base.errors import StoreError
 from rocketjob.base.interrupt import Interrupt
 from rocketjob.testing.store_contract.quiet import settled, wakes
-from rocketjob_plugins.store_mongodb import MongoStore, changes, tailable
+from rocketjob_plugins.store_mongodb import MongoStore, changes, tailable, trials
 from rocketjob_plugins.store_mongodb.deployment import Deployment
 from rocketjob_plugins.store_mongodb.judgement import Judgement
 from support.mongo import MongoServer, database_url, needs_a_server
@@ -169,7 +169,7 @@ def test_a_standalone_server_has_a_capped_collection_and_no_transactions():
         assert waiting.check()["wake-up"] == "tailable cursor"
         assert waiting.check()["deployment"] == "standalone"
         assert not waiting.supports_transactions
-        assert set(waiting.deployment.judgement.lacks) == {"change streams"}
+        assert set(waiting.deployment.judgement.lacks) == {"change streams", trials.ORDER}
         with waiting.transaction() as session:
             assert session is None
         waiting.wait_for_change(waiting.change_mark(), 0)
