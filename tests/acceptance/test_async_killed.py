@@ -93,9 +93,9 @@ def until(check):
 def system(request, tmp_path):
     if request.param == "sqlite":
         return System(tmp_path, f"sqlite:///{tmp_path}/jobs.db")
-    mongo = request.getfixturevalue("mongo_server")
+    empty = request.getfixturevalue("mongo_url")
     options = "rocketjobTransactions=false&rocketjobWakeUp=tailable"
-    return System(tmp_path, f"{mongo}/async_killed_{os.getpid()}?{options}")
+    return System(tmp_path, f"{empty}?{options}")
 
 
 def test_of_jobs_under_way_in_a_process_that_is_killed_each_is_performed_again(system):
