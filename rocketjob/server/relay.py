@@ -75,28 +75,32 @@ class Relay(Told):
     # --- watching ----------------------------------------------------------------------------
 
     def _run(self) -> None:
-        is_unsure = False  # whether something may have been missed
+        mark, is_unsure = None, False  # up to where all was told; whether something was missed
         while not self._stopping.is_set():
             try:
-                mark = self._store.change_mark()
+                mark = self._store.change_mark() if mark is None else mark
                 if self.look() or is_unsure:
                     self.tell()
                 is_unsure = False
-                self._wait(mark)
+                mark = self._wait(mark)
             except Exception as error:
+                mark = None
                 log.debug("the store cannot be watched", error=str(error)[:200])
                 self._next, is_unsure = dict.fromkeys(LEAST, -inf), True
                 self.add()  # whoever waits looks for himself, and meets the error
                 self._stopping.wait(jittered(RETRY))
 
-    def _wait(self, mark: Any) -> None:
+    def _wait(self, mark: Any) -> Any:
+        """Wait for news, and tell them; return up to where all was told."""
         pause = min(QUIET_SECONDS, *(at - clock.elapsed() for at in self._next.values()))
         pause = max(0.0, pause)
         if not self._can.wake_up:
             self._stopping.wait(pause)
         elif self._store.wait_for_change(mark, pause, self._stopping):
+            mark = self._store.change_mark()  # first: whoever was told may look before the next
             self.tell()
             self._stopping.wait(GATHER_SECONDS)
+        return mark
 
     def look(self) -> bool:
         """Look for what is due to be looked for; return whether others are to look."""

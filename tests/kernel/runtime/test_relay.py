@@ -1,5 +1,6 @@
 """A supervisor watches a store for its processes, where the store does not tell of everything."""
 
+import threading
 from datetime import UTC, datetime, timedelta
 
 import attrs
@@ -245,3 +246,31 @@ def test_what_the_store_tells_of_is_passed_on_and_an_error_ends_nothing(
     assert made.wait_for_change(mark, 30)
     made.stop()
     assert process.rung >= 1
+
+
+# --- nothing is missed ---------------------------------------------------------------------------
+
+
+def test_what_is_written_while_others_are_told_is_told_as_well(rocketjob, process):
+    made, store = relay(rocketjob, process, wake_up=True, sees_all=True), Told()
+    made._store, news = store, iter([store.add])
+
+    def look():
+        next(news, int)()  # the first news come once the relay waits for them
+        return False
+
+    class AnsweringProcess(FakeProcess):
+        def ring(self):
+            self.rung += 1
+            if self.rung == 1:
+                store.add()
+            else:
+                made._stopping.set()
+
+    told = AnsweringProcess()
+    made.look, made._processes = look, lambda: [told]
+    too_late = threading.Timer(10, made._stopping.set)
+    too_late.start()
+    made._run()
+    too_late.cancel()
+    assert told.rung == 2
