@@ -92,8 +92,8 @@ class Relay(Told):
 
     def _wait(self, mark: Any) -> Any:
         """Wait for news, and tell them; return up to where all was told."""
-        pause = min(QUIET_SECONDS, *(at - clock.elapsed() for at in self._next.values()))
-        pause = max(0.0, pause)
+        due = () if self._can.sees_all else self._next.values()  # nothing is looked for there
+        pause = max(0.0, min([QUIET_SECONDS, *(at - clock.elapsed() for at in due)]))
         if not self._can.wake_up:
             self._stopping.wait(pause)
         elif self._store.wait_for_change(mark, pause, self._stopping):

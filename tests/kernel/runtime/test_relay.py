@@ -10,6 +10,7 @@ from rocketjob import Job
 from rocketjob.base import clock
 from rocketjob.jobs.limit import Limit
 from rocketjob.server import events
+from rocketjob.server.looks import QUIET_SECONDS
 from rocketjob.server.relay import BUSY_SECONDS, LEAST, Relay
 from rocketjob.server.server import Server
 from rocketjob.store import Capabilities
@@ -274,3 +275,17 @@ def test_what_is_written_while_others_are_told_is_told_as_well(rocketjob, proces
     made._run()
     too_late.cancel()
     assert told.rung == 2
+
+
+def test_where_the_store_tells_of_everything_it_is_waited_for(rocketjob, process):
+    made, waits = relay(rocketjob, process, wake_up=True, sees_all=True), []
+
+    class SilentStore(Told):
+        def wait_for_change(self, mark, timeout, interrupt=None):
+            waits.append(timeout)
+            made._stopping.set()
+            return False
+
+    made._store = SilentStore()
+    made._run()
+    assert waits == [QUIET_SECONDS]
