@@ -106,10 +106,10 @@ class LocalFolder:
         file = _state(real, root, state)
         if not stat.S_ISREG(state.st_mode):  # a device, a pipe, a socket
             return file._replace(held="it is not a regular file")
-        if not os.access(real, os.R_OK):
+        if not _may(real, os.R_OK):
             raise DirmonError("it cannot be read")
         # A file that is not writable may still be arriving: other directory monitors rely on that.
-        return file if os.access(real, os.W_OK) else file._replace(held="it is read-only here")
+        return file if _may(real, os.W_OK) else file._replace(held="it is read-only here")
 
     def archive_of(self, file: FileState, allowed: Sequence[str]) -> Archive:
         folder, _, name = file.path.rpartition("/")
@@ -213,6 +213,18 @@ def _state(path: str, base: str, status: os.stat_result) -> FileState:
     return FileState(
         path, base, status.st_size, status.st_mtime_ns, status.st_ino, changed=status.st_ctime_ns
     )
+
+
+def _may(path: str, mode: int) -> bool:
+    """Return whether a file may be used so.
+
+    Raises:
+        OSError: it is gone; `os.access` says that nobody may use it then.
+    """
+    if os.access(path, mode):
+        return True
+    os.stat(path)
+    return False
 
 
 def _part(target: str) -> str:

@@ -447,6 +447,20 @@ def test_files_that_vanish_are_forgotten(rocketjob, incoming):
     assert scan(job).previous_file_names == {}
 
 
+def test_a_file_that_vanishes_while_it_is_looked_at_is_no_problem(rocketjob, incoming, monkeypatch):
+    entry = entry_for(f"{incoming}/*")
+    path, access = drop(incoming, "a.csv"), os.access
+
+    def taken_by_another_scan(name, mode):
+        path.unlink(missing_ok=True)
+        return access(name, mode)
+
+    monkeypatch.setattr(os, "access", taken_by_another_scan)
+    problems = []
+    assert list(entry.files(problems)) == []
+    assert problems == []
+
+
 def test_paths_that_differ_in_a_dot_do_not_share_their_memory():
     keys = {memory_key(path) for path in ("/a.b", "/a_b", "/a%2Eb", "/$a", "/%24a")}
     assert len(keys) == 5
