@@ -133,7 +133,7 @@ def test_the_commit_hooks_use_the_ruff_of_the_project():
     assert [hook["additional_dependencies"] for hook in repository["hooks"]] == [[pinned]] * 2
 
 
-@pytest.mark.parametrize("name", ["ci.yml", "release.yml"])
+@pytest.mark.parametrize("name", ["ci.yml", "nightly.yml", "release.yml"])
 def test_a_workflow_runs_what_there_is_on_the_pythons_that_are_supported(name):
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / name).read_text())
     commands = [

@@ -8,8 +8,9 @@ two ways: 62 of them took 35 seconds. CI has a few minutes. So these run there:
 * in both ways: all tests of a file that is about guarded writes, of which one decides for several
   processes: claims, uniqueness, taking back from the dead, and what follows the end of a job.
 
-A file of that kind belongs in the list. All the others are run there by hand:
-`ROCKETJOB_TEST_STORE=mongodb pytest tests/kernel tests/plugins`, or with `mongodb-plain`.
+A file of that kind belongs in the list. All the others run there every night, on MongoDB's own
+server: see .github/workflows/nightly.yml. By hand, with `mongodb` or `mongodb-plain`:
+`ROCKETJOB_TEST_STORE=mongodb pytest tests/kernel tests/plugins`.
 """
 
 import os
