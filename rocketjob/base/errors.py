@@ -308,6 +308,14 @@ def _refused_writes(error: BaseException) -> list[dict[str, Any]]:
 
 
 WRITE_CONFLICT = 112  # of MongoDB's error codes
+# PostgreSQL's deadlock and conflict, which FerretDB 2 passes on as they are (40P01 and 40001, as
+# numbers).
+GIVEN_UP = frozenset({WRITE_CONFLICT, 16908292, 16777220})
+
+
+def is_given_up(error: BaseException) -> bool:
+    """Return whether a single write met another one and was given up, with nothing of it stored."""
+    return getattr(error, "code", None) in GIVEN_UP
 
 
 def is_conflict(error: BaseException) -> bool:

@@ -22,7 +22,8 @@ _AUTHORITY = re.compile(r"[^/?#]*")
 _PARAMETER = re.compile(r"([?&#][\w.%\[\]-]{1,100}+=)([^\s&#\"'<>]++)")
 _MEMBER = re.compile(r'("[^"]*"\s*:\s*)"(?:[^"\\]|\\.)*"')  # of an object, as JSON
 _GIVES_ACCESS = (  # as a part of the name of a parameter
-    "sig|token|secret|passw|passphrase|pwd|key|auth(?!or)|cred|policy|jwt|session|hmac|ticket|otp"
+    "sig|token|secret|passw|passphrase|pwd|key|auth(?!or|mechanism=|source=)|cred|policy|jwt"
+    "|session|hmac|ticket|otp"
 )
 _GIVES_ACCESS_ALONE = "(?:pass|code|pin|sas)="
 _SECRET = re.compile(rf"{_GIVES_ACCESS}|[?&#]{_GIVES_ACCESS_ALONE}", re.IGNORECASE)

@@ -25,7 +25,7 @@ from rocketjob.model.fields import field as declare_field
 from rocketjob.model.generated import refuse_generated
 from rocketjob.model.properties import from_texts, refuse_unknown, sealed_texts
 from rocketjob.model.record import Changes, Record, is_stored
-from rocketjob.store import Committed, Insert, Stored, Unit, Write, context
+from rocketjob.store import Committed, Insert, Stored, Unit, Write, context, insistently
 from rocketjob.store.unit import update_back
 
 P = ParamSpec("P")
@@ -252,7 +252,7 @@ class Document(Awaitable):
                 inserts = [self.as_insert(stored), *beside]
                 commit(Unit.of(self.collection_name, None, inserts))
             else:
-                self.collection().insert_one(stored)
+                insistently(lambda: self.collection().insert_one(stored))
         except Exception as error:
             sent.note([self], [stored], error)
             raise_refusal(self, error)

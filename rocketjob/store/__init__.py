@@ -15,6 +15,7 @@ from rocketjob.store.port import (
     Store,
     UpdateResult,
     atomically,
+    insistently,
 )
 from rocketjob.store.unit import (
     Also,
@@ -52,4 +53,5 @@ __all__ = [
     "UpdateResult",
     "Write",
     "atomically",
+    "insistently",
 ]

@@ -36,7 +36,7 @@ from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from rocketjob.base.backoff import Backoff
-from rocketjob.base.errors import is_conflict
+from rocketjob.base.errors import is_conflict, is_given_up
 from rocketjob.base.interrupt import Interrupt
 from rocketjob.store.capabilities import Capabilities
 from rocketjob.store.unit import Committed, Filter, Stored, Units, Update, Write
@@ -360,6 +360,22 @@ def atomically(
         return _repeatedly(store, step, repeat)
     finally:
         held.discard(id(store))
+
+
+def insistently(write: Callable[[], T]) -> T:
+    """Make a single write, and again if it met another one and was given up.
+
+    Within `atomically` it is for that to run again: the transaction is gone.
+    """
+    pauses, attempts = Backoff(*BACK_OFF), 1 if _inside.__dict__.get("stores") else ATTEMPTS
+    for attempt in range(1, attempts + 1):
+        try:
+            return write()
+        except Exception as error:
+            if attempt == attempts or not is_given_up(error):
+                raise
+        time.sleep(pauses.next())
+    raise AssertionError("unreachable")
 
 
 def _repeatedly(

@@ -36,6 +36,11 @@ HIDDEN = "sftp://me:***@host/a.csv"
         ("https://h/x?a=1&X-Amz-Signature=secret", "https://h/x?a=1&X-Amz-Signature=***"),
         ("https://h/x?sv=2&sig=se%2Fcret, no", "https://h/x?sv=2&sig=*** no"),
         ("https://h/#access_token=secret", "https://h/#access_token=***"),
+        ("https://h/x?auth=secret", "https://h/x?auth=***"),
+        (
+            "mongodb://h/?authMechanismProperties=X:secret",
+            "mongodb://h/?authMechanismProperties=***",
+        ),
         ("exceeded with url: /x?apiKey=secret (Caused", "exceeded with url: /x?apiKey=*** (Caused"),
     ],
 )
@@ -53,6 +58,7 @@ def test_a_password_is_hidden(text, shown):
         "sftp://me@host/a:b@c",
         "at 12:30 to me@example.com",
         "https://h/x?author=ann&page=2&to=me",
+        "mongodb://h/jobs?authMechanism=SCRAM-SHA-256&authSource=admin",
         "a = b&c, token = 5",
     ],
 )

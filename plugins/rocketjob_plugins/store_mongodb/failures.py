@@ -8,16 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from rocketjob.base.errors import StoreError, StoreUnavailable, StoreUnfit
+from rocketjob.base.errors import GIVEN_UP, StoreError, StoreUnavailable, StoreUnfit
 from rocketjob_plugins.store_mongodb.location import hide_password
 
 OLDEST = (9, "4.4")  # wire version, and the release that first had it
 AUTHENTICATION = frozenset({18, 8000})  # 8000 is Atlas's
 UNAUTHORIZED = 13
 NEEDED = frozenset({"find", "insert", "update", "remove", "createIndex"})
-# PostgreSQL's deadlock and conflict, which FerretDB 2 passes on as they are (40P01 and 40001, as
-# numbers): two writers met, and one was given up, with nothing of it stored.
-GIVEN_UP = frozenset({112, 16908292, 16777220})
 # Stepping down, shutting down, out of reach, conflicts, cursors that were lost, disk full.
 TRANSIENT = frozenset(
     {6, 7, 43, 64, 89, 91, 134, 189, 234, 237, 246, 251, 262, 9001, 10107, 11600, 11602}

@@ -6,17 +6,20 @@ Imports within functions: pymongo is loaded only where a MongoDB store is used.
 from __future__ import annotations
 
 import contextlib
-import secrets
 from collections.abc import Iterator
 from typing import Any
 
+from bson import ObjectId
+
+from rocketjob.base import clock
 from rocketjob.base.errors import StoreError
 from rocketjob.server.scratch import Scratch
 from rocketjob_plugins.store_mongodb import checks, failures, judgement, location
 from rocketjob_plugins.store_mongodb.deployment import Deployment
 from rocketjob_plugins.store_mongodb.store import MongoStore
 
-PREFIX = "rocketjob_scratch_"
+PREFIX = "rocketjob_scratch_"  # and an id, which has the time in it
+LEFT_BEHIND_SECONDS = 24 * 3600  # after which whoever made one is taken for dead
 
 
 def make(url: str) -> Scratch:
@@ -30,10 +33,11 @@ def make(url: str) -> Scratch:
         StoreError: the server cannot be tried: it cannot be reached, the user may not ...
     """
     client = location.make_client(location.parse(url).url)
-    name = f"{PREFIX}{secrets.token_hex(6)}"
+    name = f"{PREFIX}{ObjectId()}"
     try:
         with _said_as_at_the_start(client, url):
             _look_at_own(client, location.hide_password(url))
+        _clear_left_behind(client)
         return _made(client, url, name)
     except BaseException:
         with contextlib.suppress(Exception):  # why nothing can be tried is what is to be said
@@ -92,6 +96,18 @@ def _said_as_at_the_start(client: Any, url: str) -> Iterator[None]:
     except PyMongoError as error:
         name = client.get_default_database(location.DEFAULT_DATABASE).name
         raise failures.refused(location.hide_password(url), name, error) from None
+
+
+def _clear_left_behind(client: Any) -> None:
+    """Remove the databases of those who died before they could; also this one may fail."""
+    with contextlib.suppress(Exception):
+        before = clock.now().timestamp() - LEFT_BEHIND_SECONDS
+        for name in client.list_database_names():
+            id = name.removeprefix(PREFIX)
+            if id == name or not ObjectId.is_valid(id):
+                continue
+            if ObjectId(id).generation_time.timestamp() < before:
+                _clear(client, name)
 
 
 def _clear(client: Any, name: str) -> None:

@@ -3,7 +3,9 @@
 from types import SimpleNamespace
 
 import pytest
+from pymongo.errors import WriteError
 
+from rocketjob import Job
 from rocketjob.store import atomically, port
 from rocketjob.testing import sandbox
 from rocketjob_plugins.store_mongodb import location
@@ -71,3 +73,55 @@ def test_two_who_conflict_do_not_try_again_at_the_same_times(rocketjob, monkeypa
             atomically(rocketjob.store, step)
     half = len(pauses) // 2
     assert pauses[:half] != pauses[half:]
+
+
+class OverWritesJob(Job):
+    def perform(self): ...
+
+
+@pytest.mark.parametrize("code", [112, 16908292, 16777220])
+def test_an_insert_that_met_another_one_and_was_given_up_is_made_again(
+    rocketjob, monkeypatch, code
+):
+    met = refuse_inserts(rocketjob.store, monkeypatch, *[WriteError("deadlock detected", code)] * 3)
+    job = OverWritesJob.create()
+    assert met == []
+    assert OverWritesJob.find(job.id).is_queued
+
+
+def test_an_insert_that_is_refused_or_always_given_up_is_an_error(rocketjob, monkeypatch):
+    monkeypatch.setattr(port, "time", SimpleNamespace(sleep=lambda seconds: None))
+    met = refuse_inserts(rocketjob.store, monkeypatch, *[WriteError("deadlock", 16908292)] * 20)
+    with pytest.raises(WriteError):
+        OverWritesJob.create()
+    assert len(met) == 20 - port.ATTEMPTS
+    met = refuse_inserts(rocketjob.store, monkeypatch, *[WriteError("too large", 17280)] * 2)
+    with pytest.raises(WriteError):
+        OverWritesJob.create()
+    assert len(met) == 1
+
+
+def test_within_a_step_it_is_the_step_that_is_made_again(rocketjob, monkeypatch):
+    met = refuse_inserts(rocketjob.store, monkeypatch, WriteError("conflict", 112))
+    steps = []
+
+    def step(session):
+        steps.append(1)
+        OverWritesJob.create()
+
+    atomically(rocketjob.store, step)
+    assert (len(steps), met, OverWritesJob.count()) == (2, [], 1)
+
+
+def refuse_inserts(store, patch, *errors):
+    """Have single inserts of jobs raise these, one each; return those that are left."""
+    left, kind = list(errors), type(store.collection("rocket_job.jobs"))
+    insert_one = kind.insert_one
+
+    def refuse(self, *args, **options):
+        if left and self.name == "rocket_job.jobs":
+            raise left.pop()
+        return insert_one(self, *args, **options)
+
+    patch.setattr(kind, "insert_one", refuse)
+    return left

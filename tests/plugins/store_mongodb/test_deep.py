@@ -2,10 +2,11 @@
 
 import functools
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pymongo
 import pytest
+from bson import ObjectId
 from click.testing import CliRunner
 
 from rocketjob.cli import make_cli
@@ -184,6 +185,25 @@ def test_the_database_of_tests_is_emptied_if_the_user_may_not_drop_it(mongo_serv
     with pymongo.MongoClient(mongo_server) as client:
         made = [name for name in databases(mongo_server) if name.startswith(scratch.PREFIX)]
         assert [client[name].list_collection_names() for name in made] == [[]] * len(made)
+
+
+def test_databases_of_those_who_were_killed_are_removed_after_a_day(mongo_server):
+    now = datetime.now(UTC)
+    ages = {"day": timedelta(days=1, minutes=5), "hours": timedelta(hours=23)}
+    made = {age: ObjectId.from_datetime(now - ages[age]) for age in ages}
+    names = {age: f"{scratch.PREFIX}{id}" for age, id in made.items()} | {
+        "other": "scratch_of_ours"
+    }
+    with pymongo.MongoClient(mongo_server) as client:
+        for name in names.values():
+            client[name].things.insert_one({})
+        try:
+            look(f"{mongo_server}/jobs")
+            assert not {names["day"]} & set(databases(mongo_server))
+            assert {names["hours"], names["other"]} <= set(databases(mongo_server))
+        finally:
+            for name in names.values():
+                client.drop_database(name)
 
 
 def test_tls_where_the_server_has_none_is_named(mongo_server):
