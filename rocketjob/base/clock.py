@@ -56,16 +56,24 @@ monotonic = time.monotonic
 
 def now() -> pendulum.DateTime:
     """Return the present time in UTC, cut to milliseconds."""
-    return _from_timestamp(_clock.timestamp())
-
-
-def _from_timestamp(timestamp: float) -> pendulum.DateTime:
+    global _last
     # Rounded to microseconds first: a float holds 0.123 as a little less.
-    seconds, milli = divmod(round(timestamp * 1_000_000) // 1000, 1000)
+    millis = round(_clock.timestamp() * 1_000_000) // 1000
+    last = _last  # read once: other threads set it
+    if last[0] != millis:
+        last = _last = millis, _from_millis(millis)
+    return last[1]
+
+
+def _from_millis(millis: int) -> pendulum.DateTime:
+    seconds, milli = divmod(millis, 1000)
     t, micro = time.gmtime(seconds), milli * 1000
     return pendulum.DateTime(
-        t.tm_year, t.tm_mon, t.tm_mday, t.tm_hour, t.tm_min, t.tm_sec, micro, tzinfo=pendulum.UTC
+        t.tm_year, t.tm_mon, t.tm_mday, t.tm_hour, t.tm_min, t.tm_sec, micro, pendulum.UTC
     )
+
+
+_last = 0, _from_millis(0)  # under load it is asked several times within a millisecond
 
 
 def to_utc(value: datetime) -> pendulum.DateTime:
@@ -83,7 +91,7 @@ def to_utc(value: datetime) -> pendulum.DateTime:
         value.minute,
         value.second,
         micro,
-        tzinfo=pendulum.UTC,
+        pendulum.UTC,
     )
 
 

@@ -121,25 +121,23 @@ class Document(Awaitable):
         return stored
 
     def _load(self, stored: Stored, strict: bool = True) -> None:
-        own = self.__dict__
         if (renewer := self.__layout__.renewer) is not None:
             stored = self._record.renewed_by(renewer, stored)
-        layout = self.__layout__
-        own.update(layout.plain_defaults)
-        for field in layout.other_defaults:
-            if field.key not in stored:
-                own[field.name] = field.make_default()
-        readers = layout.readers
-        for key, value in stored.items():
-            if (reader := readers.get(key)) is None:
-                continue
-            name, is_plain, field = reader
-            if is_plain:
-                own[name] = value
-            elif field.encrypted and isinstance(value, bytes):
-                own[name] = Sealed(value)
-            else:
-                own[name] = field.load(value, strict)
+        shape = self.__layout__.shape_of(stored)
+        values = {**shape.defaults, **stored}
+        for key in shape.others:
+            del values[key]
+        for key, name in shape.renamed:
+            values[name] = stored[key]
+        for field in shape.made:
+            values[field.name] = field.make_default()
+        for key, field in shape.read:
+            value = stored[key]
+            is_sealed = field.encrypted and isinstance(value, bytes)
+            values[field.name] = Sealed(value) if is_sealed else field.load(value, strict)
+        for name, value in self.__dict__.items():
+            values.setdefault(name, value)  # its record, and what is no field
+        object.__setattr__(self, "__dict__", values)  # in one go: others may be looking at it
         if chain := self.chain("initialize"):
             Frame(chain, self).leave()
 

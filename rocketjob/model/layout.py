@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from rocketjob.model.fields import Field
 from rocketjob.model.renewal import Renewer, renewer_of
 from rocketjob.model.validation import Check, checks_of
 
 Function = Callable[[Any], Any] | None
+MAX_SHAPES = 100  # of one class: people edit documents by hand, and others store what they like
+
+
+class Shape(NamedTuple):
+    """How documents are loaded that have the same keys in the same order.
+
+    Attributes:
+        defaults: the values of the fields that are not stored, as far as all instances share them.
+        made: the fields whose default is made for each instance.
+        others: the keys whose values are not, as they are, those of the fields of that name.
+        renamed: key and name of what is stored under another name, and taken as it is.
+        read: key and field of what is decoded.
+    """
+
+    defaults: dict[str, Any]
+    made: list[Field]
+    others: list[str]
+    renamed: list[tuple[str, str]]
+    read: list[tuple[str, Field]]
 
 
 class Layout:
@@ -21,6 +40,7 @@ class Layout:
 
     def __init__(self, cls: type, fields: dict[str, Field]) -> None:
         self.cls, self.fields = cls, fields
+        self._shapes: dict[tuple[str, ...], Shape] = {}
 
     @cached_property
     def renewer(self) -> Renewer | None:
@@ -71,13 +91,30 @@ class Layout:
         """The fields whose value is not all that says how, or whether, it is stored."""
         return [field for field in self.fields.values() if field.is_stored_apart]
 
-    @cached_property
-    def readers(self) -> dict[str, tuple[str, bool, Field]]:
-        """Name, whether the value is taken as it is stored, and the field, by stored key."""
-        return {
-            field.key: (name, not field.encrypted and field.codec.decode is None, field)
-            for name, field in self.fields.items()
-        }
+    def shape_of(self, stored: Iterable[str]) -> Shape:
+        """Return how a document with these keys is loaded; nearly all of a class have the same."""
+        keys = tuple(stored)
+        shape = self._shapes.get(keys)
+        if shape is None:
+            if len(self._shapes) >= MAX_SHAPES:
+                self._shapes = {}
+            shape = self._shapes[keys] = self._new_shape(keys)
+        return shape
+
+    def _new_shape(self, keys: tuple[str, ...]) -> Shape:
+        by_key = {field.key: field for field in self.fields.values()}
+        stored = [(key, by_key[key]) for key in keys if key in by_key]
+        read = [each for each in stored if each[1].encrypted or each[1].codec.decode is not None]
+        taken = [each for each in stored if each not in read]
+        as_they_are = {key for key, field in taken if key == field.name}
+        names = {field.name for _, field in stored}
+        return Shape(
+            defaults={name: v for name, v in self.plain_defaults.items() if name not in names},
+            made=[field for field in self.other_defaults if field.name not in names],
+            others=[key for key in keys if key not in as_they_are],
+            renamed=[(key, field.name) for key, field in taken if key != field.name],
+            read=read,
+        )
 
     @cached_property
     def mutable(self) -> frozenset[str]:

@@ -21,6 +21,7 @@ class Calling:
 
     _pluggy: pluggy.PluginManager
     _hooks: dict[str, Hook]
+    _listens: dict[tuple[str, type[Any] | None], bool]
     _watch: Watch
     _problems: Problems
 
@@ -43,11 +44,17 @@ class Calling:
         Args:
             job_class: whether for jobs of this class; see `only_for`.
         """
-        known = self._hooks.get(hook)
-        if known is None:
-            if not hasattr(self._pluggy.hook, hook):
-                return False
-            known = self._hook(hook)
+        known = self._listens  # read once: it is replaced when a plugin comes or goes
+        try:
+            return known[hook, job_class]
+        except KeyError:
+            answer = known[hook, job_class] = self._finds_listeners(hook, job_class)
+            return answer
+
+    def _finds_listeners(self, hook: str, job_class: type[Any] | None) -> bool:
+        if not hasattr(self._pluggy.hook, hook):
+            return False
+        known = self._hook(hook)
         return known.is_implemented and (job_class is None or known.concerns(job_class))
 
     def notify(self, hook: str, /, **arguments: Any) -> None:

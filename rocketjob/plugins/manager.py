@@ -87,6 +87,7 @@ class PluginManager(Calling):
         self._pluggy.add_hookspecs(hookspecs)
         self._pluggy.register(kernel, name=KERNEL_PLUGIN)  # first: what others bring comes after it
         self._hooks: dict[str, Hook] = {}
+        self._listens: dict[tuple[str, type[Any] | None], bool] = {}
         self._watch = Watch(self.whose)
         self._found: dict[str, metadata.EntryPoint] = {}
         self._disabled, self._strict, self._absent = set(disabled), strict, set(absent)
@@ -266,7 +267,7 @@ class PluginManager(Calling):
     def add_hookspecs(self, module: Any) -> None:
         """Add the hooks that a plugin brings; call it from `register_hookspecs`."""
         self._pluggy.add_hookspecs(module)
-        self._hooks = {}
+        self._changed()
 
     @functools.cached_property
     def modules(self) -> frozenset[str]:
@@ -278,7 +279,7 @@ class PluginManager(Calling):
 
     def _changed(self) -> None:
         """Forget what was worked out of the plugins that are loaded."""
-        self._hooks = {}
+        self._hooks, self._listens = {}, {}
         self.__dict__.pop("modules", None)
         self.__dict__.pop("metrics", None)
 

@@ -129,6 +129,27 @@ def test_reload_discards_what_was_not_saved(rocketjob):
     assert (job.left, job.tags) == (1, [])
 
 
+def test_what_others_have_stored_is_no_attribute_and_takes_none_away(rocketjob):
+    job = PersistedJob.create(left=1)
+    job.own = "kept"
+    foreign = {"_record": 1, "own": 2, "perform": 3, "tags": ["x"]}
+    job.collection().update_one({"_id": job.id}, {"$set": foreign})
+    job.reload()
+    assert (job.own, job.left, job.tags, job.is_new) == ("kept", 1, ["x"], False)
+    found = PersistedJob.find(job.id)
+    assert not hasattr(found, "own")
+    assert callable(found.perform)
+    found.update(left=2)
+    assert job.reload().left == 2
+
+
+def test_documents_of_a_class_with_ever_other_keys_are_loaded(rocketjob):
+    for number in range(250):
+        document = {"_id": number, "_type": "PersistedJob", f"key{number}": number, "right": number}
+        found = Job.from_document(document)
+        assert (found.id, found.right, found.left, found.tags) == (number, number, 0, [])
+
+
 def test_reload_of_a_kept_job_that_is_gone_is_not_found(rocketjob):
     job = PersistedJob.create()
     job.delete()

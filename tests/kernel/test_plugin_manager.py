@@ -293,6 +293,21 @@ def test_a_hook_about_a_job_can_be_asked_for_some_classes_only():
     assert not manager.listens("state_changed", OtherConcernJob)
 
 
+def test_a_plugin_that_comes_or_goes_is_listened_for_at_once():
+    class Concerned:
+        @hookimpl
+        @only_for(ConcernedJob)
+        def state_changed(self, job): ...
+
+    manager, plugin = PluginManager(entry_points=[]), Concerned()
+    asked = (("state_changed",), ("state_changed", ConcernedJob), ("no_such_hook", ConcernedJob))
+    assert [manager.listens(*each) for each in asked] == [False] * 3
+    manager.register(plugin)
+    assert [manager.listens(*each) for each in asked] == [True, True, False]
+    manager.unregister(plugin)
+    assert [manager.listens(*each) for each in asked] == [False] * 3
+
+
 def test_a_wrapper_is_asked_about_every_class():
     class Wrapping:
         @hookimpl(wrapper=True)
