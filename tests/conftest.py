@@ -47,6 +47,7 @@ ONE_AT_A_TIME = (
     "tests/plugins/jobs/test_dirmon_killed.py",
     "tests/plugins/jobs/test_housekeeping.py",
     "tests/plugins/store_mongodb/test_wake_up.py",
+    "tests/plugins/perf/test_workloads.py",
     "tests/plugins/test_demo.py",
 )
 # Each of its tests takes seconds, most of them waiting: one process alone would be the last to end.

@@ -149,7 +149,7 @@ LOOKS = {
         "webhooks list",
         "webhooks test",
     ),
-    *("demo", "perf"),  # on a store of their own
+    *("demo", "perf simple", "perf batch"),  # on a store of their own
 }
 """Commands that change nothing that is stored, but their own."""
 

@@ -341,20 +341,6 @@ def test_a_large_file_comes_out_as_a_plain_loop_would_make_it(tmp_path, folder):
     assert left_behind(tmp_path) == []
 
 
-def test_perf_says_how_many_jobs_a_second(tmp_path):
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "rocketjob.cli", "perf", "simple", "-n", "300"],
-        cwd=tmp_path,
-        env=environment(tmp_path),
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    assert re.search(r"ran 300 jobs: [\d,]+ a second", done.stdout)
-    assert left_behind(tmp_path) == []
-
-
 # --- what is seen of a batch -----------------------------------------------------------------
 
 

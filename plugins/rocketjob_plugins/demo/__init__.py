@@ -6,10 +6,11 @@ provides job classes (`register_jobs`) and commands (`register_commands`):
 
 - `job`: `DemoFileJob`, which reads a file and counts its lines and words
 - `files`: which files in a folder are text
-- `stage`: the store, and the server in its own process
+- `stage`: the store, and the jobs of a run
+- `own_server`: the server, in its own process
 - `batch`: `DemoBatchJob`, which reverses the lines of one large file on all cores
 - `screen`: what is shown during the run and at the end
-- `command`: the commands
+- `command`: the command
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING
 from rocketjob.jobs.job import Job
 from rocketjob.plugins.hookspecs import hookimpl
 
-from .job import DemoFileJob, DemoSimpleJob
+from .job import DemoFileJob
 
 if TYPE_CHECKING:
     import click
@@ -32,13 +33,12 @@ def register_jobs() -> list[type[Job]]:
     """Let every server run the demo's jobs."""
     from .batch import DemoBatchJob  # for start-up time
 
-    return [DemoFileJob, DemoBatchJob, DemoSimpleJob]
+    return [DemoFileJob, DemoBatchJob]
 
 
 @hookimpl
 def register_commands(cli: click.Group) -> None:
-    """Add `rocketjob demo` and `rocketjob perf`."""
-    from .command import demo, perf  # for start-up time
+    """Add `rocketjob demo`."""
+    from .command import demo  # for start-up time
 
     cli.add_command(demo)
-    cli.add_command(perf)

@@ -1,22 +1,21 @@
-"""`rocketjob demo` and `rocketjob perf`.
+"""`rocketjob demo`.
 
 Imports within functions: a command loads only what it needs, so that it starts quickly.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
-import signal
 import threading
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from rocketjob.cli import Failure, command
 from rocketjob.cli.session import fits_terminal, session_of
+
+from .own_server import ended_by_signals
 
 if TYPE_CHECKING:
     from .screen import Screen
@@ -79,7 +78,7 @@ def demo(
     if web:
         from .showcase import show
 
-        with _ended_by_signals():
+        with ended_by_signals():
             return show(ctx, port)
     from . import files
     from .screen import Screen
@@ -92,7 +91,7 @@ def demo(
         )
     url = session_of(ctx).given.get("url")
     count = min(workers, processes or os.cpu_count() or 1)
-    with _ended_by_signals(), set_up(sources, url, workers, count, keep) as stage:
+    with ended_by_signals(), set_up(sources, url, workers, count, keep) as stage:
         if batch:
             ctx.exit(_run_batch(stage, lines))
         screen = Screen(stage, fits_terminal(), keep)
@@ -132,57 +131,6 @@ def _run_batch(stage: Stage, lines: int) -> int:
     return 0 if timing.correct else 1
 
 
-@command(
-    "perf",
-    changes=False,
-    examples=(
-        ("simple jobs that do nothing", "perf simple"),
-        ("a batch job over a million lines", "perf batch"),
-        (
-            "more of them, in your own store",
-            "perf simple -n 50000 --url mongodb://...",
-        ),
-    ),
-)
-@click.argument("what", type=click.Choice(["simple", "batch"]))
-@click.option("-n", "--count", metavar="N", type=click.IntRange(1), help="jobs, or lines")
-@click.option("-w", "--workers", metavar="N", type=click.IntRange(1), default=10, show_default=True)
-@click.option(
-    "-p", "--processes", metavar="N", type=click.IntRange(1), help="default: one per core"
-)
-@click.pass_context
-def perf(
-    ctx: click.Context, what: str, count: int | None, workers: int, processes: int | None
-) -> None:
-    """Measure how many jobs, or records of a batch job, a server runs per second here."""
-    from . import files
-    from .stage import set_up
-
-    sources = files.find(files.standard_library())
-    url = session_of(ctx).given.get("url")
-    shared = min(workers, processes or os.cpu_count() or 1)
-    with _ended_by_signals(), set_up(sources, url, workers, shared, keep=False) as stage:
-        if what == "batch":
-            ctx.exit(_run_batch(stage, count or 1_000_000))
-        ctx.exit(_perf_simple(stage, count or 10_000))
-
-
-def _perf_simple(stage: Stage, count: int) -> int:
-    """Have a server run jobs that do nothing; return the exit code."""
-    from .batch_screen import BatchScreen
-    from .simple import SimpleTiming, run
-
-    screen = BatchScreen(fits_terminal())
-    try:
-        timing: SimpleTiming = run(stage, count)
-    except KeyboardInterrupt:
-        screen.say("Interrupted: the jobs are removed")
-        return 130
-    screen.say(f"stored {count:,} jobs: {timing.stored_rate:,.0f} a second")
-    screen.say(f"ran {count:,} jobs: {timing.run_rate:,.0f} a second")
-    return 0
-
-
 def _watch(stage: Stage, screen: Screen) -> None:
     while True:
         counts: Counts = stage.counts()
@@ -191,22 +139,3 @@ def _watch(stage: Stage, screen: Screen) -> None:
             return
         stage.check_server()
         threading.Event().wait(LOOK_SECONDS)
-
-
-@contextlib.contextmanager
-def _ended_by_signals() -> Iterator[None]:
-    """Clean up on SIGTERM and a closed terminal as on Ctrl-C."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    numbers = (signal.SIGTERM, signal.SIGHUP)
-    before = {number: signal.signal(number, _interrupt) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _interrupt(number: int, frame: Any) -> None:
-    raise KeyboardInterrupt

@@ -1,4 +1,4 @@
-"""The demo's jobs: one reads a file, the other does nothing."""
+"""The demo's job, which reads a file."""
 
 from __future__ import annotations
 
@@ -55,12 +55,3 @@ def survey(path: Path) -> dict[str, Any]:
         "frequent": [[word, count] for word, count in words.most_common(WORDS_KEPT)],
         "seconds": round(clock.monotonic() - began, 6),
     }
-
-
-class DemoSimpleJob(Job):
-    """Does nothing."""
-
-    demo_run: str = field(default="", description="which run it belongs to")
-
-    def perform(self) -> None:
-        """Do nothing."""

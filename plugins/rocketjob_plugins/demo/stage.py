@@ -5,9 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import signal
-import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -19,16 +16,15 @@ from bson import ObjectId
 from rocketjob import application
 from rocketjob.application import Application
 from rocketjob.base.config import Config
-from rocketjob.cli import Failure
 from rocketjob.jobs.claims import COLLECTION
 
 from .batch import DemoBatchJob
 from .files import TextFiles
-from .job import DemoFileJob, DemoSimpleJob
+from .job import DemoFileJob
+from .own_server import OwnServer, undisturbed
 
 LARGE_BYTES = 64 * 1024  # larger files are more urgent, so that the last job is a small one
 GROUP = 500  # jobs stored in one go
-GRACE_SECONDS = 10
 LOOK_SECONDS = 0.15
 
 
@@ -62,74 +58,32 @@ class Stage:
     processes: int
     own_store: bool = True
     run: str = attrs.field(factory=lambda: str(ObjectId()))
-    server: subprocess.Popen[bytes] | None = None
-
-    @property
-    def name(self) -> str:
-        return f"demo-{self.run[-6:]}"
-
-    @property
-    def log(self) -> Path:
-        return self.folder / "server.log"
+    server: OwnServer | None = None
 
     # --- the server --------------------------------------------------------------------------
 
     def start_server(self) -> None:
-        """Start `rocketjob server`, with the demo's settings instead of the user's."""
-        settings = self.folder / "rocketjob.toml"
-        settings.touch()
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("ROCKETJOB_")}
-        disabled = ",".join(application.current().config.disabled_plugins)
-        more = {"CONFIG": str(settings), "URL": self.url, "DISABLED_PLUGINS": disabled}
-        with self.log.open("ab") as log:
-            self.server = subprocess.Popen(
-                [sys.executable, "-m", "rocketjob.cli", *self._words()],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=log,
-                env={**environment, **{f"ROCKETJOB_{name}": value for name, value in more.items()}},
-                # Do not import the user's modules; but a relative URL starts in their directory.
-                cwd=self.folder if self.own_store else None,
-                start_new_session=True,  # this process handles Ctrl-C
-            )
-
-    def _words(self) -> list[str]:
-        return [
-            *(
-                "server",
-                "--until-eof",
-                "--name",
-                self.name,
-                "--include",
-                "^Demo(File|Batch|Simple)Job$",
-            ),
-            *("--workers", str(self.workers), "--processes", str(self.processes)),
-            *("--grace", str(GRACE_SECONDS), "--log", str(self.log)),
-        ]
+        """Start a server for the demo's jobs alone."""
+        self.server = OwnServer(
+            self.url,
+            self.folder,
+            f"demo-{self.run[-6:]}",
+            "^Demo(File|Batch)Job$",
+            self.workers,
+            self.processes,
+            is_private=self.own_store,
+        )
+        self.server.start()
 
     def check_server(self) -> None:
         """Raise a Failure with the end of the server's log if the server has ended."""
-        if self.server is not None and self.server.poll() is not None:
-            lines = self.log.read_text(errors="replace").splitlines()[-8:]
-            last_lines = "\n".join(f"  {line}" for line in lines)
-            raise Failure(
-                f"the demo's server ended (exit code {self.server.returncode}):\n{last_lines}"
-            )
+        if self.server is not None:
+            self.server.check()
 
     def stop_server(self) -> None:
-        """Let the server finish what it runs; it stops when its standard input ends."""
-        server, self.server = self.server, None
-        if server is None or server.stdin is None:
-            return
-        with contextlib.suppress(OSError):
-            server.stdin.close()
-        try:
-            server.wait(GRACE_SECONDS + 5)
-        except BaseException as error:
-            server.kill()
-            server.wait()
-            if not isinstance(error, subprocess.TimeoutExpired):
-                raise
+        """Let the server finish what it runs."""
+        if self.server is not None:
+            self.server.stop()
 
     # --- the jobs ----------------------------------------------------------------------------
 
@@ -170,7 +124,6 @@ class Stage:
 
     def remove_jobs(self) -> None:
         DemoFileJob.where(demo_run=self.run).delete_all()
-        DemoSimpleJob.where(demo_run=self.run).delete_all()
         DemoBatchJob.where(demo_run=self.run).destroy_all()
 
     def pause(self) -> None:
@@ -201,18 +154,5 @@ def set_up(
                     stage.remove_jobs()
     finally:
         if url or not keep:
-            with _undisturbed():
+            with undisturbed():
                 shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Ignore further Ctrl-C while the files are removed."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
