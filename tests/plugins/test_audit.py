@@ -149,7 +149,8 @@ LOOKS = {
         "webhooks list",
         "webhooks test",
     ),
-    *("demo", "perf simple", "perf batch"),  # on a store of their own
+    # on a store of their own
+    *("demo", "perf simple", "perf batch", "perf latency", "perf store"),
 }
 """Commands that change nothing that is stored, but their own."""
 

@@ -157,3 +157,64 @@ def batch(
 
     shared = _shared(workers, processes)
     _measure(ctx, BatchLines(count, workers, shared, slice_size, imap), runs, as_json)
+
+
+@perf.command(
+    "latency",
+    changes=False,
+    examples=(
+        ("a thousand jobs", "perf latency -n 1000"),
+        ("on your own store", "perf latency --url mongodb://..."),
+    ),
+)
+@_count_option(200, "jobs, one after the other")
+@_server_options
+@click.option(
+    "--idle-seconds",
+    metavar="SECONDS",
+    type=click.FloatRange(0, min_open=True),
+    default=5.0,
+    show_default=True,
+    help="how long to look at the server while it is idle",
+)
+@_runs_option()
+@json_option
+@click.pass_context
+def latency(
+    ctx: click.Context,
+    count: int,
+    workers: int,
+    processes: int | None,
+    idle_seconds: float,
+    runs: int,
+    as_json: bool,
+) -> None:
+    """Measure from enqueue to start and to end on an idle server, and where the time goes.
+
+    The parts are medians, one after the other: to store the job, until a worker process notices, to
+    claim and load it, until a thread performs it, and until its completion is stored. What the idle
+    server costs is measured as well.
+    """
+    from .latency import Latency
+
+    shared = _shared(workers, processes)
+    _measure(ctx, Latency(count, workers, shared, idle_seconds), runs, as_json)
+
+
+@perf.command(
+    "store",
+    changes=False,
+    examples=(("your own store", "perf store --url mongodb://..."),),
+)
+@_count_option(10_000, "documents")
+@_runs_option()
+@json_option
+@click.pass_context
+def store(ctx: click.Context, count: int, runs: int, as_json: bool) -> None:
+    """Measure the calls of a store that jobs are made of, in a collection of its own.
+
+    The processor time is that of this process: for the embedded store it is all there is.
+    """
+    from .store import StoreCalls
+
+    _measure(ctx, StoreCalls(count), runs, as_json)

@@ -38,12 +38,12 @@ class PerfTimedJob(Job):
 
     def perform(self) -> None:
         self._began = clock.monotonic()
+        claim = claim_of(self)  # it is gone when the job has completed
+        self._asked = claim.at if claim is not None else self._loaded
 
     @after("complete")
     def note_completed(self) -> None:
-        claim = claim_of(self)
-        asked = claim.at if claim is not None else self._loaded
-        times = (asked, self._loaded, self._began, clock.monotonic())
+        times = (self._asked, self._loaded, self._began, clock.monotonic())
         line = " ".join([str(self.id), *map(repr, times)]) + "\n"
         file = os.open(self.samples, os.O_WRONLY | os.O_APPEND)
         try:

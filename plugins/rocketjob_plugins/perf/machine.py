@@ -9,14 +9,14 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from rocketjob import __version__
+
 LOOK_SECONDS = 0.3
 IDLE_SHARE = 0.05  # of all processors: with less in use by others a machine is called idle
 
 
 def described() -> dict[str, Any]:
     """Describe this machine and its software."""
-    from rocketjob import __version__
-
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),

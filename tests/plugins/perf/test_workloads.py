@@ -11,6 +11,7 @@ import pytest
 from rocketjob import Job
 from rocketjob.application import Application
 from rocketjob.base.config import Config
+from rocketjob_plugins.perf.store import StoreCalls
 from support.servers import eventually
 
 
@@ -95,6 +96,28 @@ def test_a_batch_is_timed_from_file_to_file_beside_one_that_keeps_nothing(tmp_pa
     assert "nothing is stored" in lines["imap, which keeps nothing"]
     assert "synchronous" not in lines["imap, which keeps nothing"]
     assert "ratio" in lines["share of imap"]
+
+
+def test_latency_is_told_in_parts_that_follow_each_other(tmp_path):
+    given = ("-n", 12, "-w", 2, "-p", 1, "--runs", 1, "--idle-seconds", 0.2)
+    report = measured(tmp_path, "latency", *given)
+    figures = {name: figure["median"] for name, figure in by_name(report).items()}
+    assert 0 < figures["to start, p50"] <= figures["to start, p95"] <= figures["to start, p99"]
+    assert figures["to start, p50"] <= figures["to end, p50"]
+    parts = [name for name in figures if name.startswith("of it: ")]
+    assert len(parts) == 5
+    assert all(figures[name] >= 0 for name in parts)
+    assert figures["of it: claim"] > 0
+    assert figures["to start after a second of rest, p50"] > 0
+
+
+def test_the_calls_of_a_store_are_timed_and_their_collection_is_removed(tmp_path):
+    url = f"sqlite:///{tmp_path}/mine.db"
+    report = measured(tmp_path, "store", "-n", 120, "--runs", 2, "--url", url)
+    figures = by_name(report)
+    assert set(figures) == {kind.name for kind in StoreCalls(120).kinds()}
+    assert figures["complete, 50 at once"]["durability"] == "journal wal, synchronous NORMAL"
+    assert names_of(url) == ([], 0)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
