@@ -159,7 +159,7 @@ def _shape(value: Any, times: list[datetime]) -> Any:
         return value
     if kind is dict:
         return (dict, *value, *[_shape(member, times) for member in value.values()])
-    if kind is datetime:
+    if isinstance(value, datetime):  # the clock's are of a type of their own
         times.append(value)
         return datetime
     if kind is list and len(value) <= _LONGEST_LIST:
@@ -177,6 +177,4 @@ def _with_slots(value: Any, numbers: Any) -> Any:
         return {key: _with_slots(member, numbers) for key, member in value.items()}
     if type(value) is list:
         return [_with_slots(member, numbers) for member in value]
-    if type(value) is not datetime:
-        return value
-    return cells.slot(next(numbers))
+    return cells.slot(next(numbers)) if isinstance(value, datetime) else value

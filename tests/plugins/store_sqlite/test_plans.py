@@ -7,6 +7,7 @@ import pytest
 from bson import ObjectId
 
 from rocketjob import Job
+from rocketjob.base import clock
 from rocketjob.store import Write
 from rocketjob.store.documents.matcher import compile_match
 from rocketjob.testing.store_contract import declare_indexes
@@ -165,6 +166,16 @@ def test_a_plan_is_made_once_for_all_times(store, jobs):
         return [job["_id"] for job in jobs.find({"state": "queued", **times})]
 
     assert [len(due(NOW + timedelta(hours=hours))) for hours in range(-1, 5)] == [0, 1, 2, 3, 4, 5]
+    table = store._database.read(lambda connection: connection.catalog.find("jobs"))
+    assert len(table.plans) == 1
+
+
+def test_a_plan_is_made_once_for_the_times_of_the_clock_too(store, jobs):
+    jobs.insert_many([queued(i, run_at=NOW) for i in range(5)])
+    for hours in range(-1, 3):
+        now = clock.now() + timedelta(hours=hours)
+        assert type(now) is not datetime
+        assert len(list(jobs.find({"state": "queued", "run_at": {"$lte": now}}))) == 5
     table = store._database.read(lambda connection: connection.catalog.find("jobs"))
     assert len(table.plans) == 1
 
