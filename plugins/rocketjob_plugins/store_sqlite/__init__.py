@@ -9,10 +9,11 @@ Options: `?synchronous=FULL` keeps every commit even after a power failure, but 
 It supports the part of MongoDB's filter and update language that docs/stores/sqlite.md lists, and
 rejects the rest. The modules, from the bottom: `values` (BSON values and their order), `cells`
 (values in SQLite columns), `paths`, `language`, `leaves` and `matcher` (filters, on documents),
-`places`, `operators` and `updater` (updates), `projection`, `table`, `catalog` (which tables there
-are), `sql` (filters as SQL), `files` and `holders` (whether files were moved, and who uses them),
-`connection`, `connections` (those of a process), `changes` (waiting for one), `database` (reading,
-writing and transactions), `compaction`, `collection`, `store`, `scratch` (a store for tests).
+`places`, `operators` and `updater` (updates), `projection`, `table`, `alike` (documents that an
+update changes in the same way), `catalog` (which tables there are), `sql` (filters as SQL), `files`
+and `holders` (whether files were moved, and who uses them), `connection`, `connections` (those of a
+process), `changes` (waiting for one), `database` (reading, writing and transactions), `compaction`,
+`collection`, `store`, `scratch` (a store for tests).
 """
 
 from __future__ import annotations

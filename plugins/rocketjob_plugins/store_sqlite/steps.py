@@ -18,9 +18,10 @@ from rocketjob.store import Filter, Sort, Stored, Update
 from rocketjob.store.documents import grouping, values
 from rocketjob.store.documents.order import directions_of, order_key
 from rocketjob.store.documents.updater import Updater, compile_change
-from rocketjob.store.documents.values import MISSING, decode, encode, sort_key
+from rocketjob.store.documents.values import MISSING, decode, sort_key
 
 from . import cells, sql, writing
+from .alike import Alike
 from .connection import Connection
 from .query import Query
 from .table import INEXACT, NULLS, Table
@@ -72,11 +73,11 @@ def insert(
 def change(connection: Connection, table: Table, matched: list[StoredRow], updater: Updater) -> int:
     """Apply an update to documents, in place and in the store; return how many changed."""
     rows, changed = [], []
+    alike = Alike(table, updater)
     for row in matched:
-        updater.apply(row.document)
-        blob = encode(row.document)
-        if blob != row.blob:
-            rows.append(table.changed_row(row.document, blob, row.number, updater.touched))
+        columns, values = alike.change(row.number, row.blob, row.document)
+        if values[-2] != row.blob:  # the document comes before the row's number
+            rows.append((columns, values))
             changed.append(row.document)
     if changed:
         writing.update(connection.raw, table, updater.touched, rows, changed)

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from rocketjob.store import Stored
 from rocketjob.store.documents.index import Index as Declared
+from rocketjob.store.documents.language import fields_of
 from rocketjob.store.documents.paths import Parts, split, value_at
 from rocketjob.store.documents.values import MISSING
 from rocketjob.store.packing import pack, unpack
@@ -43,11 +44,17 @@ class Column:
 
 
 class Index(Declared):
-    """A declared index. A unique one has its own column for the whole key."""
+    """A declared index. A unique one has its own column for the whole key.
+
+    Attributes:
+        fields: all top-level fields that decide whether a document is in it, and as what.
+    """
 
     def __init__(self, definition: Mapping[str, Any], column: str | None) -> None:
         super().__init__(definition)
         self.column = column
+        paths = [path for path, _ in self.keys]
+        self.fields = {split(path)[0] for path in paths} | fields_of(self.partial or {})
 
     def unique_key(self, document: Stored) -> Any:
         """Return the key that must be unique, or None if the document is not in the index."""
@@ -144,9 +151,14 @@ class Table:
         found = self._touching.get(touched)
         if found is None:
             columns = [column for column in self.fields if column.parts[0] in touched]
-            found = columns, [index for index in self.uniques if _concerns(index, touched)]
+            concerned = [index for index in self.uniques if not touched.isdisjoint(index.fields)]
+            found = columns, concerned
             _kept(self._touching, touched, found)
         return found
+
+    def looked_at(self, touched: frozenset[str]) -> frozenset[str]:
+        """Return the top-level fields on which a row for `update_sql` depends."""
+        return touched.union(*(index.fields for index in self._touched(touched)[1]))
 
     def changed_row(
         self, document: Stored, blob: bytes, number: int, touched: frozenset[str]
@@ -203,13 +215,6 @@ def _kept(statements: dict[Any, Any], key: Any, value: Any) -> None:
     if len(statements) >= MOST_STATEMENTS:
         statements.clear()
     statements[key] = value
-
-
-def _concerns(index: Index, touched: frozenset[str]) -> bool:
-    # a partial filter may look at any field, so such an index is always computed again
-    return index.partial is not None or any(
-        path.partition(".")[0] in touched for path, _ in index.keys
-    )
 
 
 def definition_of(indexes: list[Any], columns: list[Column], id_flags: int) -> bytes:

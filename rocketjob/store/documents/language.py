@@ -43,3 +43,14 @@ def is_operators(condition: Any) -> bool:
     if operators and len(operators) < len(condition):
         raise StoreError(f"Operators and fields are mixed in one condition: {condition!r}")
     return bool(operators)
+
+
+def fields_of(filter: Mapping[str, Any]) -> frozenset[str]:
+    """Return the top-level fields that a filter looks at."""
+    fields: set[str] = set()
+    for key, condition in filter.items():
+        if not key.startswith("$"):
+            fields.add(key.partition(".")[0])
+        elif key != "$comment":
+            fields.update(*map(fields_of, clauses(key, condition)))
+    return frozenset(fields)

@@ -304,9 +304,18 @@ def test_an_update_writes_only_the_columns_that_can_have_changed(store, jobs):
     touched = frozenset({"state", "percent"})
     columns, values = table.changed_row(queued(1), b"blob", 7, touched)
     assert (columns, values) == (("k0",), ["queued", b"blob", 7])
-    # u4 is active_key's, whose filter may look anywhere
     sql = table.update_sql(touched, columns)
-    assert sql == f"UPDATE {table.name} SET k0 = ?, u4 = NULL, doc = ? WHERE n = ?"
+    assert sql == f"UPDATE {table.name} SET k0 = ?, doc = ? WHERE n = ?"
+
+
+def test_a_unique_key_is_written_again_where_its_filter_looks_at_what_has_changed(store, jobs):
+    partial = {"$and": [{"cron_key": {"$exists": True}}, {"state": {"$lte": "queued"}}]}
+    jobs.create_index([("cron_key", 1)], name="c", unique=True, partialFilterExpression=partial)
+    table = store._database.read(lambda connection: connection.catalog.find("jobs"))
+    sql = table.update_sql(frozenset({"state"}), ("k0",))  # u4 is active_key's
+    assert sql == f"UPDATE {table.name} SET k0 = ?, u5 = NULL, doc = ? WHERE n = ?"
+    sql = table.update_sql(frozenset({"active_key"}), ("u4",))
+    assert sql.startswith(f"UPDATE {table.name} SET u4 = ?, ")
 
 
 # Reading much
