@@ -132,7 +132,11 @@ class FieldClash(RocketJobError, TypeError):
 
 
 class NameClash(RocketJobError, TypeError):
-    """Two unrelated bases have a callback, validation or event of one name: rename one of them."""
+    """A class would replace unseen what a base of it has: the message says what to rename.
+
+    Two unrelated bases have a callback, validation or event of one name, or a private name is one
+    that RocketJob or a plugin uses itself.
+    """
 
 
 class InvalidTransition(RocketJobError):

@@ -1,7 +1,11 @@
-"""Two mixins with a callback, validation or event of one name: one would replace the other unseen.
+"""Names that would replace one another unseen.
 
-Whether two methods are meant to be one nobody can tell but their authors, so such a class is
-refused. A class that defines the method itself has decided what it does.
+Two mixins have a callback, validation or event of one name: whether they are meant to be one nobody
+can tell but their authors, so such a class is refused. A class that defines the method itself has
+decided what it does.
+
+A class has a private name that RocketJob or a plugin uses inside a base of it: its author cannot
+know, and what calls the method would get another. What is there to be overridden has no underscore.
 """
 
 from __future__ import annotations
@@ -11,6 +15,7 @@ from typing import Any
 
 from rocketjob.base.errors import NameClash
 
+OURS = "rocketjob"  # how the packages of RocketJob and of its plugins begin
 MARKS = "__rocketjob_"  # how the marks of `before`, `validate`, `event` and those of plugins begin
 
 
@@ -33,6 +38,30 @@ def refuse_clashes(cls: type) -> None:
             other = vars(winner)[name]
             if value is not other and (_is_marked(value) or _is_marked(other)):
                 raise NameClash(_message(cls, name, winner, base))
+
+
+def refuse_hiding(cls: type) -> None:
+    """Refuse a class of an application that has a private name of ours.
+
+    Raises:
+        NameClash: names both, and what to do.
+    """
+    for place, theirs in enumerate(cls.__mro__):
+        if _is_ours(theirs):
+            continue
+        private = [name for name in vars(theirs) if name[0] == "_" and name[:2] != "__"]
+        for base in cls.__mro__[place + 1 :] if private else ():
+            hidden = next((name for name in private if name in vars(base)), None)
+            if hidden is not None and _is_ours(base):
+                raise NameClash(
+                    f"{theirs.__qualname__}.{hidden} hides {base.__qualname__}.{hidden}, which "
+                    f"{base.__module__} itself uses: give it another name"
+                )
+
+
+def _is_ours(cls: type) -> bool:
+    package = cls.__module__.partition(".")[0]
+    return package == OURS or package.startswith(f"{OURS}_")
 
 
 def _is_marked(value: Any) -> bool:

@@ -9,7 +9,7 @@ import attrs
 
 from rocketjob.model import registry, validation
 from rocketjob.model.callbacks import Callback, Chain, check_event, own_callbacks
-from rocketjob.model.clashes import refuse_clashes
+from rocketjob.model.clashes import refuse_clashes, refuse_hiding
 from rocketjob.model.fields import Field
 from rocketjob.model.gathering import caller_scope, gather, show_default
 from rocketjob.model.generated import refuse_generated
@@ -58,6 +58,7 @@ class DocumentClass:
     def __init_subclass__(cls, abstract: bool = False, **options: Any) -> None:
         super().__init_subclass__(**options)
         refuse_generated(cls, DocumentClass)
+        refuse_hiding(cls)
         refuse_clashes(cls)
         cls.__added_callbacks__, cls.__chains__, cls.__abstract__ = [], {}, abstract
         cls._set_fields(gather(cls, caller_scope(cls)))

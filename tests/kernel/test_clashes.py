@@ -4,6 +4,7 @@ import pytest
 
 from rocketjob import Job, Transition, after, around, before, event, validate
 from rocketjob.base.errors import NameClash
+from rocketjob.model.document import Document
 from rocketjob_plugins.batch import batch_throttle
 from rocketjob_plugins.throttle import Throttle, throttle
 
@@ -128,3 +129,29 @@ def test_one_function_in_two_mixins_is_no_clash():
     one = type("OneMixin", (Job,), {"_check": check}, abstract=True)
     other = type("OtherMixin", (Throttle,), {"_check": check}, abstract=True)
     assert errors_of(made(one, other)) == {"base": ["shared"]}
+
+
+def private_names(base):
+    return [name for name in vars(base) if name[0] == "_" and name[:2] != "__"]
+
+
+@pytest.mark.parametrize(
+    "name", sorted({name for base in (Document, Job, Throttle) for name in private_names(base)})
+)
+def test_a_private_name_that_a_base_uses_itself_is_refused(name):
+    nearest = next(each for each in Throttle.__mro__ if name in vars(each))
+    said = f"{nearest.__qualname__}.{name}, which {nearest.__module__} itself uses"
+    with pytest.raises(NameClash) as error:
+        made(Throttle, **{name: lambda self: None})
+    assert str(error.value) == f"ClashingJob.{name} hides {said}: give it another name"
+    plain = type("PlainMixin", (), {name: lambda self: None})
+    with pytest.raises(NameClash, match=f"^PlainMixin.{name} hides "):
+        made(plain, Throttle)
+
+
+def test_a_private_name_of_a_base_of_ones_own_may_be_overridden():
+    class ClashBaseJob(Job):
+        def _rows(self):
+            return []
+
+    assert type("ClashingJob", (ClashBaseJob,), {"_rows": lambda self: [1]})()._rows() == [1]

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from pymongo.synchronous.collection import Collection
 
-from rocketjob import Job, before, field
+from rocketjob import Job, before
 from rocketjob.base import clock
 from rocketjob.queue.dispatch import Queue
 from rocketjob.queue.reclaim import requeue_claims
@@ -23,7 +23,6 @@ from rocketjob.worker.runner import Worker, work_claimed_job
 from rocketjob_plugins.batch import Batch, Statistics
 from rocketjob_plugins.batch.outcome import rejects
 from rocketjob_plugins.cron import Cron
-from rocketjob_plugins.restart import Restart
 from rocketjob_plugins.singleton import Singleton
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -67,19 +66,15 @@ class MortalFailingJob(MortalJob):
         raise RuntimeError("broken")
 
 
-class MortalTwiceJob(Restart, Job):
-    """Restarts once, at once: its successor may be gone before anybody looks."""
+class MortalTwiceJob(Job):
+    """Has one successor, at once: it may be gone before anybody looks."""
 
-    generation: int = field(default=0, copy_on_restart=True)
-
-    def restarted(self, **overrides):
-        next = {"generation": self.generation + 1, "destroy_on_complete": True}
-        return super().restarted(**overrides, **next)
+    generation: int = 0
 
     @before("complete")
-    def _restart(self):
+    def once_more(self):
         if self.generation == 0:
-            super()._restart()
+            self.create_with(MortalTwiceJob(generation=1, destroy_on_complete=True))
 
     def perform(self):
         ran.append(self.generation)
