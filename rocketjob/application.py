@@ -6,6 +6,7 @@ change it, and tests put their own in its place.
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -292,9 +293,13 @@ class Application:
 
     def work(self, job: Any, worker: Any) -> None:
         """Do the work of a claimed job that has one perform: for `job.work`."""
+        self._work(job, worker)
+
+    @functools.cached_property
+    def _work(self) -> Callable[[Any, Any], None]:
         from rocketjob.worker.runner import work_simple_job  # for start-up time
 
-        work_simple_job(job, worker)
+        return work_simple_job
 
     def perform_now(self, job: Any) -> Any:
         """Run a job here: for `job.perform_now()`."""

@@ -135,9 +135,13 @@ def check_event(cls: type, callback: Callback, known: Iterable[str]) -> None:
 
 
 class Chain:
-    """The callbacks of one event of one class, ready to run."""
+    """The callbacks of one event of one class, ready to run.
 
-    __slots__ = ("callbacks",)
+    Attributes:
+        has_afters: whether anything runs after the event.
+    """
+
+    __slots__ = ("callbacks", "has_afters")
 
     def __init__(self, callbacks: Iterable[Callback] = ()) -> None:
         merged: dict[Any, Callback] = {}
@@ -146,14 +150,10 @@ class Chain:
             merged.pop(key, None)  # declared again: it moves to the later place
             merged[key] = callback
         self.callbacks = tuple(merged.values())
+        self.has_afters = any(callback.kind != "before" for callback in self.callbacks)
 
     def __bool__(self) -> bool:
         return bool(self.callbacks)
-
-    @property
-    def has_afters(self) -> bool:
-        """Whether anything runs after the event."""
-        return any(callback.kind != "before" for callback in self.callbacks)
 
     def run(self, document: Any, body: Callable[[], Any]) -> Any:
         """Run the befores, the body and the afters; return the body's value."""

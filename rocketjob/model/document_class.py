@@ -53,6 +53,7 @@ class DocumentClass:
     __layout__: ClassVar[Layout]
     __added_callbacks__: ClassVar[list[Callback]] = []
     __chains__: ClassVar[dict[str, Chain]] = {}
+    __code_of__: ClassVar[dict[str, bool]] = {}
     __attrs_attrs__: ClassVar[Any]
 
     def __init_subclass__(cls, abstract: bool = False, **options: Any) -> None:
@@ -60,7 +61,8 @@ class DocumentClass:
         refuse_generated(cls, DocumentClass)
         refuse_hiding(cls)
         refuse_clashes(cls)
-        cls.__added_callbacks__, cls.__chains__, cls.__abstract__ = [], {}, abstract
+        cls.__added_callbacks__, cls.__abstract__ = [], abstract
+        cls.__chains__, cls.__code_of__ = {}, {}
         cls._set_fields(gather(cls, caller_scope(cls)))
         cls.__formerly__ = registry.old_names(cls)
         check_class(cls)
@@ -149,6 +151,17 @@ class DocumentClass:
             return chain
 
     @classmethod
+    def runs_code(cls, event: str) -> bool:
+        """Return whether code of the class runs before a change by an event is written."""
+        known = cls.__code_of__  # read once: it is replaced when a callback is added
+        try:
+            return known[event]
+        except KeyError:
+            chains = (cls.chain(each) for each in (event, "save", "validation", "create"))
+            known[event] = bool(cls.__validations__) or any(chains)
+            return known[event]
+
+    @classmethod
     def _all_callbacks(cls) -> Iterable[Callback]:
         for base in reversed(cls.__mro__):
             yield from own_callbacks(base)
@@ -157,6 +170,6 @@ class DocumentClass:
 
 def forget_chains(cls: type[DocumentClass]) -> None:
     """Have the callbacks of a class, and of those made from it, worked out again."""
-    cls.__chains__ = {}  # another thread may be about to add to the old one
+    cls.__chains__, cls.__code_of__ = {}, {}  # another thread may be about to add to the old ones
     for child in cls.__subclasses__():
         forget_chains(child)

@@ -196,7 +196,7 @@ class Record:
 
     def note_history(self, entries: Sequence[dict[str, Any]]) -> None:
         """Note what the history got of a document that was removed in the same step."""
-        self.stored = dict(self.stored or {})
+        self.stored = {**(self.stored or {})}
         _append(self.stored, [*self.unsaved, *entries])
         self.unsaved = ()
 
@@ -204,7 +204,7 @@ class Record:
 
     def snapshot(self, document: Any) -> Snapshot:
         """Return what the document holds now; values that can change in place are shared."""
-        values, assigned = dict(values_of(document)), frozenset(self.assigned)
+        values, assigned = values_of(document).copy(), frozenset(self.assigned)
         del values["_record"]
         return Snapshot(values, self.stored, assigned, self.claim, self.unsaved, self.renewal)
 
@@ -230,6 +230,12 @@ def values_of(document: Any) -> dict[str, Any]:
     for what shows documents as they are, and for loops that an assignment would slow down.
     """
     return document.__dict__  # type: ignore[no-any-return]
+
+
+def assign(document: Any, **values: Any) -> None:
+    """Assign fields values that need no conversion, all in one go."""
+    document.__dict__.update(values)
+    document._record.assigned.update(values)
 
 
 def is_stored(field: Field, value: Any, stored: Any, document: Any) -> bool:

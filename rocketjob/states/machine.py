@@ -159,7 +159,8 @@ class Change:
         self._outer, record.change = record.change, self
         try:
             self._apply(transition)
-            self._follow()
+            if self.follow_ups:
+                self._follow()
             if save:
                 self._check()
         except BaseException as error:
@@ -182,30 +183,20 @@ class Change:
         """Return what the object holds now; copies where a callback could change it in place."""
         document = self.document
         picture = record_of(document).snapshot(document)
-        if self._callbacks and self._runs_code():
+        if self._callbacks and document.runs_code(self.event.name):
             for name in document.__layout__.mutable:
                 if (value := picture.values[name]) is not None:
                     with contextlib.suppress(Exception):  # what cannot be copied is not stored
                         picture.values[name] = copy.deepcopy(value)
         return picture
 
-    def _runs_code(self) -> bool:
-        """Return whether code of the user's runs before the write."""
-        chain = self.document.chain  # bound once: every job comes here
-        return bool(
-            self.document.__validations__
-            or chain(self.event.name)
-            or chain("save")
-            or chain("validation")
-            or chain("create")
-        )
-
     def _apply(self, transition: Transition) -> None:
         document = self.document
         self.source = document.state
         before = document.before_event()
         self.value = self.event.effect(document, **self.arguments)
-        refuse_pending(self.value, f"the event {self.event.name}")
+        if self.value is not None:
+            refuse_pending(self.value, f"the event {self.event.name}")
         self._enter("", document)
         if document.state == self.source:  # else a callback went another way, and that holds
             document.state = transition.target
@@ -222,7 +213,7 @@ class Change:
             frame.enter()
 
     def _check(self) -> None:
-        document = self.document
+        document, record = self.document, record_of(self.document)
         if document.is_new:
             document.before_created()
         deletes = self._deletes_at_once()
@@ -241,7 +232,6 @@ class Change:
             more = document.stored_beside(change.event.name, change.source, change.target)
             if more:
                 self.beside = [*self.beside, *more]
-        record = record_of(document)
         # Its claim is all that guards the removal of a document that has one.
         if not self.deletes or record.claim is None or self.has_more or acts.begun:
             self._changed = record.changes(document)
@@ -310,6 +300,8 @@ class Change:
 
     def entries(self) -> list[dict[str, Any]]:
         """Return what this change adds to the document's history."""
+        if not self.follow_ups:
+            return self._entries
         return [*self._entries, *(e for f in self.follow_ups for e in f._entries)]
 
     def write(self) -> None:
@@ -407,7 +399,7 @@ class Change:
 
     def removes(self) -> bool:
         """Return whether the document is removed by this change, at once or after its afters."""
-        return (
+        return self.deletes or (
             not self.document.is_new
             and self.document.removed_by(self.event.name)
             and self.target == self.event.transitions[0].target
@@ -416,11 +408,14 @@ class Change:
     def has_afters(self) -> bool:
         """Return whether anything is left for `finish` to do once the write was made."""
         return (
-            bool(self.created)
-            or any(change._frames for change in (self, *self.follow_ups))
+            bool(self.created or self._frames)
+            or (bool(self.follow_ups) and any(change._frames for change in self.follow_ups))
             or self.document.is_observed()
-            or (self.deletes and self.document.removal_is_observed())
-            or (not self.deletes and self.document.removed_by(self.event.name))
+            or (
+                self.document.removal_is_observed()
+                if self.deletes
+                else self.document.removed_by(self.event.name)
+            )
         )
 
     # --- after the write ---------------------------------------------------------------------

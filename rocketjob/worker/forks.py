@@ -13,18 +13,29 @@ from rocketjob.base.log import Logger
 log = Logger("rocketjob.worker")
 
 
+_forks = 0  # how many there are from the first process to this one; quicker to ask than its id
+
+
+def _count() -> None:
+    global _forks
+    _forks += 1
+
+
+os.register_at_fork(after_in_child=_count)
+
+
 class EndingHere:
     """Ends a process that was forked within the block and comes to the end of it."""
 
-    __slots__ = ("_parent",)
+    __slots__ = ("_forks",)
 
     def __enter__(self) -> None:
-        self._parent = os.getpid()
+        self._forks = _forks
 
     def __exit__(
         self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
     ) -> None:
-        if os.getpid() != self._parent:
+        if _forks != self._forks:
             end_here(0 if error is None else _code_of(error))
 
 

@@ -254,14 +254,19 @@ def work_simple_job(job: Job, worker: Worker) -> None:
             start_callbacks(job)
         if not job.is_running:
             return save_where_it_is(job)
-        value = watched(
-            job, worker, lambda: job.chain("perform").run(job, lambda: call_perform(job, worker))
-        )
+        value = watched(job, worker, lambda: _perform(job, worker))
         finish(job, value, worker)
     except BaseException as error:
         end_with(job, error, worker)
         if worker.inline:
             raise
+
+
+def _perform(job: Job, worker: Worker) -> Any:
+    chain = job.chain("perform")
+    if not chain:
+        return call_perform(job, worker)
+    return chain.run(job, lambda: call_perform(job, worker))
 
 
 def end_with(job: Job, error: BaseException, worker: Worker) -> None:
@@ -356,6 +361,8 @@ def performed(job: Job, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
     """Call perform here, and wait for what it returned."""
     with EndingHere():
         value = job.perform(*args, **kwargs)
+    if value is None:
+        return None  # as most return: there is nothing to wait for
     if inspect.isawaitable(value):
         value = async_loop.run(value, performance_of(job))
     return refuse_lazy(value)

@@ -9,7 +9,7 @@ sum are exact to the millisecond.
 
 from __future__ import annotations
 
-import math
+from bisect import bisect_left
 from collections.abc import Iterator, Mapping
 from typing import Any, Self
 
@@ -17,19 +17,20 @@ PER_DOUBLING = 4
 LOWEST = 0.001  # seconds: the upper bound of bucket 0
 LAST = 31 * PER_DOUBLING
 ERROR = 2 ** (1 / (2 * PER_DOUBLING)) - 1  # of a quantile, at most
-_NEARLY = 1e-9  # so that a bound itself stands in the bucket that it bounds
+_NEARLY = 1e-9  # so that a bound itself, computed otherwise, stands in the bucket that it bounds
 
 
 def bucket_of(seconds: float) -> int:
     """Return the bucket in which a duration stands."""
-    if seconds <= LOWEST:
-        return 0
-    return min(LAST, math.ceil(PER_DOUBLING * math.log2(seconds / LOWEST) - _NEARLY))
+    return bisect_left(_BOUNDS, seconds)
 
 
 def upper_bound(bucket: int) -> float:
     """Return the longest duration of a bucket, in seconds."""
     return float(LOWEST * 2 ** (bucket / PER_DOUBLING))
+
+
+_BOUNDS = [upper_bound(bucket) * (1 + _NEARLY) for bucket in range(LAST)]
 
 
 class Histogram:

@@ -51,6 +51,14 @@ def plain_datetime(value: Any) -> Any:
     """Return a time as BSON is quickest to encode: the same instant, as the library's own type."""
     if type(value) is not pendulum.DateTime:
         return value
+    global _last
+    last = _last  # read once: other threads set it
+    if last[0] is not value:
+        last = _last = value, _plain(value)
+    return last[1]
+
+
+def _plain(value: pendulum.DateTime) -> datetime:
     return datetime(
         value.year,
         value.month,
@@ -61,6 +69,10 @@ def plain_datetime(value: Any) -> Any:
         value.microsecond,
         UTC if value.tzinfo is pendulum.UTC else value.tzinfo,
     )
+
+
+_last: tuple[Any, datetime | None] = None, None
+"""The last one: what is stored at once has one time for all, see `clock.now`."""
 
 
 def load_datetime(value: Any) -> Any:

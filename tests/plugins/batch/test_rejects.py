@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from rocketjob import Job, after, before, field
+from rocketjob import Job
 from rocketjob_plugins.batch import Batch, InputCategory, OutputCategory
 from rocketjob_plugins.batch.streams import StreamError
 
@@ -50,22 +50,6 @@ class PickyDictJob(PickyBatchJob):
 
 class PickyGoneJob(PickyBatchJob):
     destroy_on_complete = True
-
-
-class PickyTellingJob(PickyBatchJob):
-    told: list[str] = field(factory=list)
-
-    @before("batch")
-    def begin(self):
-        self.told.append("before batch")
-
-    @after("batch")
-    def end(self):
-        self.told.append("after batch")
-
-    @before("complete")
-    def complete_it(self):
-        self.told.append("complete")
 
 
 def rejected(rocketjob, tmp_path, cls, source):
@@ -233,13 +217,6 @@ def test_a_job_with_rejects_is_kept_until_they_are_processed(rocketjob, tmp_path
     assert PickyGoneJob.find(job.id).reject_count == 1
     resubmitted(rocketjob, tmp_path, job, "-3", "3")
     assert PickyGoneJob.where({"_id": job.id}).first() is None
-
-
-def test_the_end_is_told_again_once_what_was_mended_is_processed(rocketjob, tmp_path):
-    job = rejected(rocketjob, tmp_path, PickyTellingJob, [1, -3])
-    assert job.told == ["before batch", "after batch", "complete"]
-    assert resubmitted(rocketjob, tmp_path, job, "-3", "3") == ["1", "3"]
-    assert job.told == ["before batch", *["after batch", "complete"] * 2]
 
 
 def test_a_paused_job_stays_paused_when_records_are_resubmitted(rocketjob, tmp_path):
