@@ -60,7 +60,7 @@ class _Outcome:
         present = [path for path, value in before.items() if value is not MISSING]
         self._gone = [path for path in present if path not in after]
         self._values = {path: after[path] for path in after if path in before}
-        self._shared = any(isinstance(value, dict | list) for value in self._values.values())
+        self._containers = [(p, v) for p, v in self._values.items() if isinstance(v, dict | list)]
         changed = [
             (_element(path, before[path]), _element(path, after.get(path, MISSING)))
             for path in present
@@ -83,7 +83,9 @@ class _Outcome:
         blob = b"".join((length.to_bytes(_LENGTH, "little"), blob[_LENGTH:-1], self._tail))
         for path in self._gone:
             del document[path]
-        document.update(copy(self._values) if self._shared else self._values)
+        document.update(self._values)
+        for path, value in self._containers:
+            document[path] = copy(value)
         return self._columns, [*self._bound, blob, number]
 
 

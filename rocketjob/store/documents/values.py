@@ -87,10 +87,13 @@ def stored(value: Any) -> Any:
 def copy(value: Any) -> Any:
     """Copy the containers of a value, so that no two documents share one."""
     if isinstance(value, dict):
-        return {key: copy(member) for key, member in value.items()}
+        return {key: copy(v) if isinstance(v, _CONTAINERS) else v for key, v in value.items()}
     if isinstance(value, list):
-        return [copy(member) for member in value]
+        return [copy(v) if isinstance(v, _CONTAINERS) else v for v in value]
     return value
+
+
+_CONTAINERS: Final = (dict, list)
 
 
 def _explain(document: Mapping[str, Any], error: Exception) -> StoreError:
