@@ -76,16 +76,17 @@ class Document(Awaitable):
         """Set the defaults of what is not given; return the fields whose factory comes last."""
         own, later, layout = self.__dict__, [], self.__layout__
         own.update(layout.plain_defaults)
-        for field in layout.other_defaults:
-            name = field.name
-            if name not in given and field.factory_takes_job:
-                if field.pre_processed:
-                    setattr(self, name, field.factory(self))  # type: ignore[misc]
-                    continue
-                later.append(field)
-            value = field.make_default() if name not in given else None
-            convert = field.codec.convert if value is not None else None
-            own[name] = convert(value) if convert else value
+        for name, make, convert, for_job in layout.makers:
+            if name in given:
+                own[name] = None
+            elif for_job is None:
+                value = make()
+                own[name] = value if value is None or convert is None else convert(value)
+            elif for_job.pre_processed:
+                setattr(self, name, make(self))
+            else:
+                own[name] = None
+                later.append(for_job)
         return later
 
     def __setattr__(self, name: str, value: Any) -> None:

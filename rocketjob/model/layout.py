@@ -68,6 +68,19 @@ class Layout:
         return [field for field in self.fields.values() if not field.is_plain]
 
     @cached_property
+    def makers(self) -> list[tuple[str, Callable[..., Any], Function, Field | None]]:
+        """Name, maker and converter of each value, and the field if its factory takes the job."""
+        return [
+            (
+                f.name,
+                f.factory or f.make_default,
+                f.codec.convert,
+                f if f.factory_takes_job else None,
+            )
+            for f in self.other_defaults
+        ]
+
+    @cached_property
     def setters(self) -> dict[str, Function]:
         """What converts a value that is assigned; None: it is taken as it is."""
         return {name: field.codec.convert for name, field in self.fields.items()}

@@ -16,6 +16,7 @@ from rocketjob.model.types.base import TOO_DEEP
 
 F = TypeVar("F", bound=Callable[..., Any])
 MARK = "__rocketjob_validation__"
+_NONE: Any = object()  # no value is this one
 _UNTOLD = "is refused by its validator; why is not shown, since that may tell the value"
 
 
@@ -28,6 +29,8 @@ class Check(NamedTuple):
     field: Field
     attribute: Any
     """As attrs knows it: what a validator is given."""
+    valid: Any
+    """The default, if it is valid and all instances share it: that very object is not judged."""
 
 
 class Errors(Mapping[str, list[str]]):
@@ -90,8 +93,23 @@ def checks_of(cls: type, fields: Iterable[Field]) -> list[Check]:
     """Return what the values of fields are checked for, in the form that is quick to go through."""
     attributes = attrs.fields_dict(cls)
     return [
-        Check(f.name, f.codec.optional, f.codec.check, f, attributes.get(f.name, f)) for f in fields
+        Check(
+            name=field.name,
+            is_optional=field.codec.optional,
+            check=field.codec.check,
+            field=field,
+            attribute=attributes.get(field.name, field),
+            valid=field.default if _has_valid_default(field) else _NONE,
+        )
+        for field in fields
     ]
+
+
+def _has_valid_default(field: Field) -> bool:
+    """Return whether the default is shared and valid, whatever else an instance has."""
+    if field.is_plain and field.default is None:
+        return field.codec.optional  # no validator is asked about None
+    return field.is_plain and field.validator is None and field.codec.check(field.default) is None
 
 
 def check_fields(document: Any, fields: Iterable[Field], errors: Errors) -> None:
@@ -102,8 +120,10 @@ def check_fields(document: Any, fields: Iterable[Field], errors: Errors) -> None
 def run_checks(document: Any, checks: Iterable[Check], errors: Errors) -> None:
     """Check presence, type and validator of each value; every job passes here."""
     values = document.__dict__
-    for name, is_optional, check, field, attribute in checks:
+    for name, is_optional, check, field, attribute, valid in checks:
         value = values.get(name)
+        if value is valid:
+            continue
         if value is None:
             if not is_optional:
                 errors.add(name, "is required" if field.required else _must_be_set(field))

@@ -378,3 +378,33 @@ def test_a_value_without_end_is_refused_with_the_field_named(rocketjob, make):
     with pytest.raises(ValidationError, match=deep):
         DeepJob.perform_later(make())
     assert DeepJob.count() == 0
+
+
+class FollowingJob(Job):
+    right: int = 1
+    wrong: int = "one"
+    judged: int = field(default=2, validator=lambda job, attribute, value: job.judge(value))
+
+    def judge(self, value):
+        if value != self.right + 1:
+            raise ValueError("must follow")
+
+    def perform(self):
+        return None
+
+
+def test_a_default_that_is_wrong_or_has_a_validator_is_judged_for_every_job(rocketjob):
+    for _ in range(2):
+        with pytest.raises(ValidationError) as error:
+            FollowingJob.create()
+        assert error.value.errors == {"wrong": ["must be int, not str 'one'"]}
+    with pytest.raises(ValidationError) as error:
+        FollowingJob.create(wrong=1, right=7)
+    assert error.value.errors == {"judged": ["must follow"]}
+
+
+def test_what_is_assigned_is_judged_though_it_equals_the_default(rocketjob):
+    job = FollowingJob.create(wrong=1)
+    job.right = 1.0
+    with pytest.raises(ValidationError, match="right: must be int"):
+        job.save()

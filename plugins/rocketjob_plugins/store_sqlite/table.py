@@ -16,6 +16,7 @@ from rocketjob.store.documents.index import Index as Declared
 from rocketjob.store.documents.language import fields_of
 from rocketjob.store.documents.paths import Parts, split, value_at
 from rocketjob.store.documents.values import MISSING
+from rocketjob.store.indexes import conditions
 from rocketjob.store.packing import pack, unpack
 
 from . import cells
@@ -48,6 +49,7 @@ class Index(Declared):
 
     Attributes:
         fields: all top-level fields that decide whether a document is in it, and as what.
+        required: those without which it is not.
     """
 
     def __init__(self, definition: Mapping[str, Any], column: str | None) -> None:
@@ -55,6 +57,9 @@ class Index(Declared):
         self.column = column
         paths = [path for path, _ in self.keys]
         self.fields = {split(path)[0] for path in paths} | fields_of(self.partial or {})
+        asked = conditions(self.partial or {})
+        exist = [path for path, condition in asked.items() if condition == {"$exists": True}]
+        self.required = frozenset(split(path)[0] for path in exist)
 
     def unique_key(self, document: Stored) -> Any:
         """Return the key that must be unique, or None if the document is not in the index."""
@@ -88,6 +93,7 @@ class Table:
         self.uniques = [index for index in self.indexes if index.unique]
         self.raised: list[tuple[Column, int]] = []  # flags raised since the last `take_flags`
         self._touching: dict[frozenset[str], tuple[list[Column], list[Index]]] = {}
+        self._filling: dict[tuple[str, ...], tuple[list[Column], list[Index]]] = {}
         self._inserts: dict[tuple[tuple[str, ...], int], str] = {}
         self._updates: dict[tuple[frozenset[str], tuple[str, ...]], str] = {}
         self.plans: dict[Any, Any] = {}  # see query.py
@@ -101,9 +107,19 @@ class Table:
         if number is not None:
             columns.append("n")
             values.append(number)
-        self._add(columns, values, document, self.fields, self.uniques)
+        self._add(columns, values, document, *self._filled(document))
         values.append(blob)
         return tuple(columns), values
+
+    def _filled(self, document: Stored) -> tuple[list[Column], list[Index]]:
+        """Return the columns and unique indexes that may hold something of a document."""
+        keys = tuple(document)
+        found = self._filling.get(keys)
+        if found is None:
+            columns = [column for column in self.fields if column.parts[0] in document]
+            found = columns, [index for index in self.uniques if index.required <= document.keys()]
+            _kept(self._filling, keys, found)
+        return found
 
     def insert_sql(self, columns: tuple[str, ...], rows: int) -> str:
         """Return the statement that inserts so many rows with these columns, and `doc`."""

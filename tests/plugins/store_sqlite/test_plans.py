@@ -308,6 +308,16 @@ def test_an_update_writes_only_the_columns_that_can_have_changed(store, jobs):
     assert sql == f"UPDATE {table.name} SET k0 = ?, doc = ? WHERE n = ?"
 
 
+def test_a_row_has_only_the_columns_of_what_a_document_has(store, jobs):
+    table = store._database.read(lambda connection: connection.catalog.find("jobs"))
+    columns, values = table.row(queued(1, claimed_by=None), b"blob")
+    assert (columns, values) == (("id", "k0", "k1", "k3"), [1, "queued", 50, "A", b"blob"])
+    columns, values = table.row(queued(1, active_key="x"), b"blob")
+    assert (columns[-1], values[-2:]) == ("u4", ["x", b"blob"])
+    columns, values = table.row(queued(2, active_key=None), b"blob")
+    assert (columns[-1], values[-2:]) == ("u4", [b"\x01", b"blob"])  # null is a value, too
+
+
 def test_a_unique_key_is_written_again_where_its_filter_looks_at_what_has_changed(store, jobs):
     partial = {"$and": [{"cron_key": {"$exists": True}}, {"state": {"$lte": "queued"}}]}
     jobs.create_index([("cron_key", 1)], name="c", unique=True, partialFilterExpression=partial)
