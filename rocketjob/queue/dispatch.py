@@ -28,9 +28,11 @@ from rocketjob.model.record import record_of
 from rocketjob.model.renewal import VERSION
 from rocketjob.queue import versions
 from rocketjob.queue.eligible import Eligible, more_urgent_than
+from rocketjob.queue.head import Head
 from rocketjob.queue.limits import ClaimRefused, LimitedClaim, Seen, limits_of
-from rocketjob.queue.lookout import REST, Lookout, Place, Rounds
+from rocketjob.queue.lookout import REST, Lookout, Rounds
 from rocketjob.queue.narrowing import Narrowing
+from rocketjob.queue.place import Place, place_of
 from rocketjob.queue.unusable import fail_claimed, fail_queued, loaded
 from rocketjob.store import Collection, Filter, Store
 from rocketjob.store.context import Plugins
@@ -62,6 +64,7 @@ class Queue:
     quarantined: bool | None = None
     eligible: Eligible = attrs.field(init=False)
     lookout: Lookout = attrs.field(factory=Lookout, init=False)
+    head: Head = attrs.field(factory=Head, init=False)
     _rounds: Rounds = attrs.field(factory=Rounds, init=False)
     _logged: set[tuple[str, str]] = attrs.field(factory=set)
     _owed: list[tuple[Any, Callable[[], None]]] = attrs.field(factory=list)  # job ids and steps
@@ -107,7 +110,8 @@ class Queue:
         Args:
             places: how many workers can join a running job; `limit`, if not given.
             patience: seconds to look past jobs that wait for limits; where they were too few the
-                next call goes on: see `Lookout.sees_on`.
+                next call goes on: see `Lookout.sees_on`. Without end, nothing is left to a later
+                claim: see `Head`.
         """
         places = limit if places is None else places
         self._patient_until = clock.elapsed() + patience
@@ -123,7 +127,7 @@ class Queue:
             self._has_joinable = True
             if len(jobs) >= limit:
                 return jobs
-            jobs += self._claim_queued(limit - len(jobs), now, more_urgent_than(open_job))
+            jobs += self._claim_queued(limit - len(jobs), now, open_job)
             joined = self._join(open_job, min(places, limit - len(jobs)))
             places -= len(joined)
             jobs += joined
@@ -132,15 +136,31 @@ class Queue:
                 return self._claim_queued(limit, now)
         return jobs + self._claim_queued(limit - len(jobs), now)
 
-    def _claim_queued(self, limit: int, now: datetime, *narrower: Filter) -> list[Job]:
+    def _claim_queued(self, limit: int, now: datetime, before: Job | None = None) -> list[Job]:
+        """Claim jobs that are queued.
+
+        Args:
+            before: only those that are more urgent than this one.
+        """
         if limit <= 0:
             return []
+        skipped = self.head.skipped() if self._may_skip else ()
+        narrower = [*skipped, *([more_urgent_than(before)] if before is not None else [])]
         while True:
+            began = clock.elapsed()
             claimed = self._claim_some(self.eligible.filter(now, *narrower), limit, now)
+            if self._may_skip and not skipped and (claimed or not self.lookout.sees_on):
+                end = None if before is None else (before.priority, before.id)
+                self.head.note(self.store, ORDER, claimed, clock.elapsed() - began, end)
             jobs = [job for stored in claimed if (job := self._take(stored)) is not None]
             if jobs or not claimed:
                 return self._renewed(jobs)
             # All had expired, or are of newer code: that says nothing of those behind them.
+
+    @property
+    def _may_skip(self) -> bool:
+        """Whether a claim may leave jobs for a later one, which somebody is going to make."""
+        return self._patient_until < inf and not self.quarantined
 
     def _claim_some(self, filter: Filter, limit: int, now: datetime) -> list[dict[str, Any]]:
         try:
@@ -247,9 +267,9 @@ class Queue:
         if filter is None:
             return
         # Sorted here: asked for in order, the store would walk all that run to find these few.
-        running = sorted(self._jobs().find(filter), key=_place)
+        running = sorted(self._jobs().find(filter), key=place_of)
         for stored in running:
-            if after is None or _place(stored) > after:
+            if after is None or place_of(stored) > after:
                 job = None if self._is_of_newer(stored) else loaded(stored)
                 if job is not None:
                     yield job
@@ -352,7 +372,8 @@ class Queue:
     @property
     def looks_again_in(self) -> float:
         """Seconds until a claim looks again at what an earlier one has passed over."""
-        return min(self.lookout.looks_again_in, self._rounds.looks_again_in)
+        parts = (self.lookout, self._rounds, self.head)
+        return min(part.looks_again_in for part in parts)
 
     def hold_back(self, job: Job, hold: Hold, filter: Filter, watches: bool = True) -> None:
         """Release a claimed job that is not to start, and leave it and its like alone.
@@ -440,7 +461,7 @@ class Queue:
         ):
             if any(self._has_free_slots(stored, now, seen) for stored in page):
                 return True
-            seen.last = _place(page[-1])
+            seen.last = place_of(page[-1])
         return False
 
     def has_quarantined(self) -> bool:
@@ -497,8 +518,3 @@ class Queue:
 
     def _jobs(self) -> Collection:
         return self.store.collection(COLLECTION)
-
-
-def _place(stored: Mapping[str, Any]) -> Place:
-    """Return where a job stands in `ORDER`."""
-    return stored["priority"], stored["_id"]

@@ -20,6 +20,7 @@ from rocketjob.jobs.claims import COLLECTION as JOBS
 from rocketjob.jobs.exception import message_of
 from rocketjob.jobs.limit import COLLECTION as COLLECTION
 from rocketjob.jobs.limit import Limit as Limit
+from rocketjob.queue.place import Place, behind, place_of
 from rocketjob.store import Filter, Lease, Store, Stored, atomically
 from rocketjob.store.lease import NOT_NEEDED
 
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 PAGE = 50  # look at no fewer jobs at a time: the first may all be blocked
 STEP = 500  # look past this many jobs in one step, so that others can write in between
-MOST_FILTERS = 100  # leave out the jobs of this many limits; those of others are read and skipped
+MOST_FILTERS = 1000  # leave out the jobs of this many limits; those of others are read and skipped
 
 
 class Blocked:
@@ -109,7 +110,7 @@ class Seen:
         counted: the running jobs that hold the places of those.
     """
 
-    last: tuple[int, Any] | None = None
+    last: Place | None = None
     passed: int = 0
     at_end: bool = False
     blocked: Blocked = attrs.field(factory=lambda: Blocked(MOST_FILTERS))
@@ -118,14 +119,7 @@ class Seen:
 
     def filters(self) -> list[Filter]:
         """Return what narrows a filter to the jobs that are still to be looked at."""
-        filters: list[Filter] = []
-        if self.last is not None:
-            priority, id = self.last
-            later = {"priority": priority, "_id": {"$gt": id}}
-            filters += [
-                {"priority": {"$gte": priority}},
-                {"$or": [{"priority": {"$gt": priority}}, later]},
-            ]
+        filters = [] if self.last is None else behind(self.last)
         blocked = self.blocked.filters()
         return [*filters, {"$nor": blocked}] if blocked else filters
 
@@ -210,7 +204,7 @@ class LimitedClaim:
         for stored in page:
             if len(claimed) + len(free) >= count or self._is_late:
                 break
-            self.seen.last = (stored["priority"], stored["_id"])
+            self.seen.last = place_of(stored)
             limits = self._limits(stored)
             if limits is None:
                 self.seen.passed += 1

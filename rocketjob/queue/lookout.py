@@ -10,13 +10,11 @@ import attrs
 from rocketjob.base import clock
 from rocketjob.jobs.claims import COLLECTION as JOBS
 from rocketjob.queue.limits import STEP, LimitedClaim, Seen
+from rocketjob.queue.place import Place
 from rocketjob.store import Stored
 
 MOST_HOLDERS = 2_000  # running jobs whose end is noticed
 REST = 4  # after a long look leave jobs alone for this many times as long
-
-
-Place = tuple[int, Any]  # priority and id: where a job stands in the order
 
 
 class Lookout:

@@ -87,10 +87,11 @@ class Compiler:
         if key == "$comment":
             return EVERYTHING
         if key == "$and":
-            return _join(" AND ", [self.compile(member) for member in clauses(key, condition)])
+            members = _without_implied(clauses(key, condition))
+            return _join(" AND ", [self.compile(member) for member in members])
         if key in ("$or", "$nor"):
             part = self._alternatives(clauses(key, condition))
-            return part if key == "$or" else _negate(part)
+            return self._from_place(condition, part) if key == "$or" else _negate(part)
         if key.startswith("$"):
             return ANYTHING
         column = self._columns.get(key)
@@ -115,6 +116,25 @@ class Compiler:
             return Part(None, [], all(part.exact for part in parts))
         sql = " OR ".join(f"({part.sql})" for part in parts)
         return Part(f"({sql})", _parameters(parts), all(part.exact for part in parts))
+
+    def _from_place(self, filters: Sequence[Filter], part: Part) -> Part:
+        """Say once more what lies beyond a place in an order, so that SQLite can look it up.
+
+        A queue is gone through in pages: each would begin at the first of its priority again.
+        """
+        place = _place_in_order(filters)
+        if place is None or part.sql is None or self._hide_all:
+            return part
+        sign, *bounds = place
+        columns = [self._columns.get(path) for path, _ in bounds]
+        names = [self._name(each) for each in columns if each and not each.flags & INEXACT]
+        values = [
+            value for usable, value in (_column_value(value) for _, value in bounds) if usable
+        ]
+        if len(names) < 2 or len(values) < 2:
+            return part
+        condition = f"({', '.join(names)}) {sign} (?, ?) AND {part.sql}"
+        return Part(condition, [*values, *part.parameters], part.exact)
 
     def _name(self, column: Column) -> str:
         hidden = self._hide_all or column.path in self._hidden
@@ -182,6 +202,40 @@ class Compiler:
         return Part(f"{self._name(column)} IS NULL", [], exact)
 
 
+def _place_in_order(
+    filters: Sequence[Filter],
+) -> tuple[str, tuple[str, Any], tuple[str, Any]] | None:
+    """Recognise `a > x, or a = x and b > y`, or with `<`; return the sign, (a, x) and (b, y)."""
+    if [len(each) for each in filters] != [1, 2]:
+        return None
+    ((first, beyond),) = filters[0].items()
+    later = {path: condition for path, condition in filters[1].items() if path != first}
+    for operator in ("$gt", "$lt"):
+        bounds = [_only(operator, condition) for condition in (beyond, *later.values())]
+        if len(bounds) == 2 and None not in bounds and [bounds[0]] == [filters[1][first]]:
+            (second,) = later
+            return _COMPARISONS[operator], (first, bounds[0]), (second, bounds[1])
+    return None
+
+
+def _without_implied(members: Sequence[Filter]) -> Sequence[Filter]:
+    """Leave out `a >= x` beside `a > x, or a = x and b > y`: SQLite would look up that instead."""
+    implied: list[Filter] = []
+    for member in members:
+        place = _place_in_order(clauses("$or", member["$or"])) if list(member) == ["$or"] else None
+        if place is not None:
+            sign, (path, value), _ = place
+            implied.append({path: {"$gte" if sign == ">" else "$lte": value}})
+    return [member for member in members if member not in implied] if implied else members
+
+
+def _only(operator: str, condition: Any) -> Any:
+    """Return the operand of a condition that has this operator alone; None if it has not."""
+    if is_operators(condition) and list(condition) == [operator]:
+        return condition[operator]
+    return None
+
+
 _COMPARISONS: Final = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
 
 
@@ -227,7 +281,18 @@ def _negate(part: Part) -> Part:
 
 def where(table: Table, filter: Filter) -> Part:
     """Return the condition for a filter, for use where order does not matter."""
-    return _where_and_unproved(Compiler(table), filter)[0]
+    return _where_and_unproved(_compiler(table, filter), filter)[0]
+
+
+def _compiler(table: Table, filter: Filter) -> Compiler:
+    """Return a compiler of conditions that leave it to SQLite which index to use.
+
+    Where ids are named it is theirs: SQLite knows nothing of how many documents are queued, and
+    would rather look at all of those.
+    """
+    if not _names_ids(filter):
+        return Compiler(table)
+    return Compiler(table, frozenset(path for path in table.columns if path != "_id"))
 
 
 def _where_and_unproved(
@@ -248,19 +313,26 @@ def plan(table: Table, filter: Filter, sort: Sort, selected: str = "n, doc") -> 
     """
     columns = [table.columns.get(path) for path, _ in sort]
     ordered = not any(column is None or column.flags & INEXACT for column in columns)
-    if sort and ordered:
+    if sort and ordered and not (len(sort) > 1 and _names_ids(filter)):
         leading = _leading_index(table, filter, sort)
         if leading is not None:
             found = _ordered(table, filter, sort, selected, *leading[:3])
             if _selects_within(found, leading[3]):
                 return found
-    part, unproved = _where_and_unproved(Compiler(table), filter)
+    part, unproved = _where_and_unproved(_compiler(table, filter), filter)
     sql = f"SELECT {selected} FROM {table.name}{_where(part)}"
     if sort and ordered:
         order = ", ".join(_term(table.columns[path].name, way) for path, way in sort)
         sql = f"{sql} ORDER BY {order}"
     streams = not (sort and ordered)
     return Plan(sql, part.parameters, part.exact, ordered, streams, unproved)
+
+
+def _names_ids(filter: Filter) -> bool:
+    """Return whether a filter says which ids: to sort those few is less than to walk an order."""
+    if (condition := filter.get("_id")) is not None:
+        return not is_operators(condition) or "$in" in condition or "$eq" in condition
+    return any(_names_ids(member) for member in filter.get("$and", ()))
 
 
 def _term(name: str, way: int) -> str:

@@ -158,6 +158,63 @@ def test_the_first_due_time_does_not_depend_on_the_depth_either(store, jobs):
     assert steps(store, lambda: jobs.find_one(filter, sort=[("run_at", 1)])) <= 2
 
 
+def behind(sign, at_least, priority=50, id=1):
+    either = {"$or": [{"priority": {sign: priority}}, {"priority": priority, "_id": {sign: id}}]}
+    return [either, {"priority": {at_least: priority}}]
+
+
+@pytest.mark.parametrize("is_turned", [False, True])
+@pytest.mark.parametrize("sort", [CLAIM_SORT, []], ids=["ordered", "unordered"])
+@pytest.mark.parametrize(("sign", "at_least"), [("$gt", "$gte"), ("$lt", "$lte")])
+def test_what_is_beyond_a_place_in_the_order_is_looked_up(
+    store, jobs, sign, at_least, sort, is_turned
+):
+    place = behind(sign, at_least)[:: -1 if is_turned else 1]
+    plan, explained = explain(store, {"$and": [*CLAIM["$and"], *place]}, sort)
+    assert plan.exact
+    if sort:
+        assert f"(k1,id){'>' if sign == '$gt' else '<'}(?,?)" in explained
+        assert "B-TREE" not in explained
+    else:
+        assert "(k0=? AND k1" in explained or "(k1,id)" in explained
+
+
+PLACED = [(10, 1), (10, 2), (50, 3), (50, 4), (50, 5), (60, 0), (None, 6), ("high", 7)]
+
+
+@pytest.mark.parametrize("sort", [CLAIM_SORT, [("_id", 1)], []], ids=str)
+@pytest.mark.parametrize(
+    ("place", "ids"),
+    [
+        (behind("$gt", "$gte", 50, 4), {5, 0}),
+        (behind("$lt", "$lte", 50, 4), {1, 2, 3}),
+        (behind("$gt", "$gte", 9, 9), {1, 2, 3, 4, 5, 0}),
+        (behind("$gt", "$gte", "high", 3), {7}),
+        (behind("$gt", "$gte", 50, "x"), {0}),
+        # what looks alike but is something else
+        ([{"$or": [{"priority": {"$gt": 50}}, {"priority": 10, "_id": {"$gt": 1}}]}], {2, 0}),
+        ([{"$or": [{"priority": {"$gt": 50}}, {"priority": 50, "_id": {"$lt": 4}}]}], {3, 0}),
+        ([{"$or": [{"priority": {"$gt": 50}}, {"priority": 50, "_id": 4}]}], {4, 0}),
+        ([{"$nor": [{"$or": behind("$gt", "$gte", 50, 4)[0]["$or"]}]}], {1, 2, 3, 4, 6, 7}),
+    ],
+    ids=str,
+)
+def test_what_is_beyond_a_place_is_what_the_filter_says(store, jobs, place, ids, sort):
+    jobs.insert_many([{**queued(id), "priority": priority} for priority, id in PLACED])
+    found = [job["_id"] for job in jobs.find({"$and": [{"state": "queued"}, *place]}, sort=sort)]
+    assert set(found) == ids
+    assert len(found) == len(ids)
+
+
+@pytest.mark.parametrize("sort", [CLAIM_SORT, []], ids=["ordered", "unordered"])
+def test_where_ids_are_named_nothing_else_is_walked_through(store, jobs, sort):
+    """To claim fifty jobs by their ids went through all that were queued in front of them."""
+    wanted = {"_id": {"$in": list(range(30))}, "state": "queued"}
+    _, explained = explain(store, wanted, sort)
+    assert "_id (id=?)" in explained
+    assert "(k0" not in explained
+
+
 def test_a_plan_is_made_once_for_all_times(store, jobs):
     jobs.insert_many([queued(i, run_at=NOW + timedelta(hours=i)) for i in range(5)])
 
