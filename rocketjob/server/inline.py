@@ -8,7 +8,6 @@ if it dies, they are reclaimed.
 from __future__ import annotations
 
 import os
-import secrets
 import socket
 import threading
 from collections.abc import Iterator
@@ -68,7 +67,7 @@ def _claim(job: Job, worker: Worker) -> None:
 @contextmanager
 def _registered(job: Job, heartbeat_seconds: float) -> Iterator[Server]:
     """Be known to the servers, as one that takes no other job."""
-    incarnation = secrets.token_hex(8)
+    incarnation = os.urandom(8).hex()
     new = Server(
         name=f"{socket.gethostname()}:{os.getpid()}:{incarnation[:4]}",
         incarnation=incarnation,

@@ -7,7 +7,6 @@ other servers, which take over its work when its heartbeat stops.
 from __future__ import annotations
 
 import os
-import secrets
 import socket
 from datetime import datetime
 from typing import Any, ClassVar, Self, TypeVar
@@ -47,7 +46,7 @@ class Server(Stateful):
     reads_before_events: ClassVar[bool] = True  # people change it, and the server itself
 
     name: str
-    incarnation: str = field(factory=lambda: secrets.token_hex(8))
+    incarnation: str = field(factory=lambda: os.urandom(8).hex())
     state: str = "starting"
     host: str = field(factory=socket.gethostname)
     pid: int = field(factory=os.getpid)

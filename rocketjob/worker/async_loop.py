@@ -1,14 +1,16 @@
-"""One event loop a process, in a thread of its own, for `async def perform`."""
+"""One event loop a process, in a thread of its own, for `async def perform`.
+
+`asyncio` is imported within functions, for start-up time and memory: most processes need no loop.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import os
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rocketjob.base.errors import (
     Discard,
@@ -22,6 +24,9 @@ from rocketjob.jobs.performance import Performance
 from rocketjob.worker.contexts import take_over
 from rocketjob.worker.forks import EndingHere, end_here
 
+if TYPE_CHECKING:
+    import asyncio
+
 log = Logger("rocketjob.async_loop")
 CLOSE_SECONDS = 5.0  # a task that blocks the loop must not hold the process
 
@@ -32,6 +37,8 @@ _lock = threading.Lock()
 
 def loop() -> asyncio.AbstractEventLoop:
     """Return the process's loop, started when it is first needed."""
+    import asyncio  # for start-up time
+
     global _loop, _thread
     with _lock:
         if _loop is None or _loop.is_closed():
@@ -67,6 +74,8 @@ def check_caller() -> None:
     Raises:
         UnsupportedOperation: it runs on the loop itself, and would wait for ever.
     """
+    import asyncio  # for start-up time
+
     try:
         running = asyncio.get_running_loop()
     except RuntimeError:
@@ -88,6 +97,8 @@ def run(awaitable: Awaitable[Any], performance: Performance) -> Any:
         UnsupportedOperation: the caller runs on the loop itself.
         RocketJobError: what the performance was asked to end with.
     """
+    import asyncio  # for start-up time
+
     try:
         check_caller()
     except BaseException:
@@ -124,6 +135,8 @@ async def ended(
     Args:
         is_hurried: whether it was cancelled because the server stops.
     """
+    import asyncio  # for start-up time
+
     running, task = asyncio.get_running_loop(), asyncio.current_task()
     assert task is not None
     is_cancelled = False
@@ -154,6 +167,8 @@ def as_asked(
     Args:
         is_cancelled: whether it was: then what fails as it cleans up is only the cause.
     """
+    import asyncio  # for start-up time
+
     asked = performance.asked
     if asked is None or isinstance(error, Snooze | Discard):
         return error
@@ -165,6 +180,8 @@ def as_asked(
 
 def _cleans_up(error: BaseException) -> bool:
     """Return whether an error was raised as a coroutine, or a task of it, was being cancelled."""
+    import asyncio  # for start-up time
+
     if isinstance(error, BaseExceptionGroup) and any(map(_cleans_up, error.exceptions)):
         return True
     context, seen = error.__context__, {id(error)}
@@ -193,6 +210,8 @@ def close() -> None:
 
 def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:
     """End the tasks that jobs have left behind, then the loop."""
+    import asyncio  # for start-up time
+
     tasks = asyncio.all_tasks(loop)
     for task in tasks:
         task.cancel()

@@ -7,12 +7,12 @@ all others would wait for as long as that one goes on.
 
 from __future__ import annotations
 
-import asyncio
+import os
 import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 from rocketjob.base import clock
@@ -107,16 +107,23 @@ def running_of(job: Any) -> list[FrameType]:
     frames = _frames_of(async_loop.thread())
     if job is None or _job_in(frames) is not job:
         return []
-    return frames[: [each.f_code for each in frames].index(asyncio.Handle._run.__code__)][::-1]
+    return frames[: [each.f_code for each in frames].index(_step_of_loop())][::-1]
 
 
 def _job_in(frames: list[FrameType]) -> Any:
     """Return the job of which the loop runs something just now: it is in the context of that."""
+    step = _step_of_loop()
     for frame in frames:
-        if frame.f_code is asyncio.Handle._run.__code__:
+        if frame.f_code is step:
             context = getattr(frame.f_locals.get("self"), "_context", None)
             return None if context is None else context.get(PERFORMED)
     return None
+
+
+def _step_of_loop() -> CodeType:
+    import asyncio  # for start-up time
+
+    return asyncio.Handle._run.__code__
 
 
 def _place_in(frames: list[FrameType]) -> str:
@@ -129,7 +136,7 @@ def _place_in(frames: list[FrameType]) -> str:
 
 def _of_app(frames: list[FrameType]) -> Iterator[FrameType]:
     """Yield the frames, innermost first, that are neither ours nor of a library."""
-    library = asyncio.__file__.rpartition("asyncio")[0]
+    library = os.__file__.rpartition("os.py")[0]
     for frame in frames:
         name = frame.f_code.co_filename
         if not (name.startswith((library, "<")) or "site-packages" in name or is_ours(frame)):

@@ -6,14 +6,13 @@ is ordinary code that may wait for the store: a few threads do that for all plac
 
 from __future__ import annotations
 
-import asyncio
 import contextvars
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable
 from functools import partial
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rocketjob.base import clock
 from rocketjob.base.errors import ServerStopping
@@ -28,6 +27,9 @@ from rocketjob.worker.limits import own_lines
 from rocketjob.worker.loop_watch import LoopWatch, running_of
 from rocketjob.worker.steps import Steps, claimed_job_steps, runs_on_loop
 from rocketjob.worker.thread import Pool, PoolWorker, Refused, urgency
+
+if TYPE_CHECKING:
+    import asyncio
 
 log = Logger("rocketjob.worker")
 
@@ -118,12 +120,15 @@ class LoopWorker(PoolWorker):
     # --- on the loop ---------------------------------------------------------------------------
 
     def _await(self, awaitable: Awaitable[Any]) -> None:
+        import asyncio  # for start-up time
+
         job = self.job
         assert job is not None
         self.team.watch.look()
         running = async_loop.ended(awaitable, performance_of(job), lambda: self._is_cancelled)
-        loop = asyncio.get_running_loop()
-        self._task = loop.create_task(running, name=str(job.id), context=self._context)
+        self._task = asyncio.get_running_loop().create_task(
+            running, name=str(job.id), context=self._context
+        )
         self._task.add_done_callback(lambda task: self.team.add(partial(self._go_on, task)))
 
     # --- from any thread -----------------------------------------------------------------------

@@ -15,7 +15,6 @@ from __future__ import annotations
 import mmap
 import os
 import struct
-import tempfile
 from collections import deque
 from typing import Any
 
@@ -179,6 +178,8 @@ def _new(size: int) -> int:
         descriptor = os.memfd_create("rocketjob")
         os.truncate(descriptor, size)
         return descriptor
+    import tempfile  # for start-up time
+
     with tempfile.TemporaryFile(prefix="rocketjob-") as file:
         file.write(bytes(size))
         file.flush()

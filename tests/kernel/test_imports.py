@@ -52,6 +52,34 @@ def test_import_rocketjob_loads_nothing_heavy_and_no_plugin():
     assert "rocketjob.jobs.job" in loaded
 
 
+WITHOUT_ASYNC_JOBS = ["asyncio", "ssl", "subprocess"]
+
+
+def test_a_worker_process_loads_no_event_loop_before_an_async_job_needs_it():
+    loaded = modules_after(
+        "import rocketjob.worker_main\n"
+        "from rocketjob.application import current\n"
+        "from rocketjob.queue.dispatch import Queue\n"
+        "from rocketjob.worker.pool import WorkerPool\n"
+        "app = current()\n"
+        "queue = Queue(None, app.plugins, app.config, 'a.1', 'a:1')\n"
+        "WorkerPool(queue, threads=2, config=app.config, async_workers=20)"
+    )
+    assert "rocketjob_plugins.batch" in loaded
+    assert [name for name in WITHOUT_ASYNC_JOBS if name in loaded] == []
+
+
+def test_help_loads_no_command_as_a_whole():
+    loaded = modules_after(
+        "import contextlib, io\n"
+        "from rocketjob.cli import main\n"
+        "with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):\n"
+        "    main(['--help'])"
+    )
+    whole = ["asyncio", "rich", "rocketjob.server.supervisor", "rocketjob_plugins.top.desk"]
+    assert [name for name in whole if name in loaded] == []
+
+
 def test_what_only_servers_need_is_loaded_when_it_is_asked_for():
     loaded = modules_after(
         "import rocketjob\nrocketjob.Server, rocketjob.Subscriber, rocketjob.events"

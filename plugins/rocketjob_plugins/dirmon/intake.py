@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Protocol
 
@@ -99,7 +98,7 @@ class Intake:
     """
 
     def __init__(self, by: str) -> None:
-        self.by = by if ":" in by else f"{by} {secrets.token_hex(8)}"
+        self.by = by if ":" in by else f"{by} {os.urandom(8).hex()}"
         self._renewed = clock.monotonic()
 
     def take(self, entry: Entry, file: FileState) -> UploadFileJob:

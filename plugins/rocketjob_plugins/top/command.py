@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -14,9 +14,10 @@ from rocketjob.cli.command import command, json_option
 from rocketjob.cli.output import print_json, terminal_width
 from rocketjob.cli.session import fits_terminal, import_app
 from rocketjob.cli.types import DURATION
-from rocketjob_plugins.top.desk import Desk
-from rocketjob_plugins.top.frame import frame
-from rocketjob_plugins.top.look import Looker, Row, Snapshot
+
+if TYPE_CHECKING:
+    from rocketjob_plugins.top.desk import Desk
+    from rocketjob_plugins.top.look import Row, Snapshot
 
 SHORTEST = timedelta(seconds=0.2)
 WIDE = 120  # columns where there is no terminal
@@ -46,6 +47,10 @@ def top(once: bool, as_json: bool, interval: timedelta) -> None:
     if interval < SHORTEST:
         least = f"must be {SHORTEST.total_seconds()}s or more"
         raise click.BadParameter(least, param_hint="--interval")
+    from rocketjob_plugins.top.desk import Desk  # all three for start-up time
+    from rocketjob_plugins.top.frame import frame
+    from rocketjob_plugins.top.look import Looker
+
     import_app(lenient=True)
     act = acts.present()
     desk = Desk(by=act.by if act else None, reason=act.reason if act else None)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import secrets
 import stat
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -51,7 +50,7 @@ class _Path:
                 raise StreamError("is a directory: name the file to write", file=path)
             if not self._direct:
                 self._part = self._path.with_name(
-                    f".{self._path.name[:200]}.{secrets.token_hex(4)}.part"
+                    f".{self._path.name[:200]}.{os.urandom(4).hex()}.part"
                 )
             self._file: IO[bytes] = open(self._part, "wb" if self._direct else "xb", BUFFER)  # noqa: SIM115
         except FileNotFoundError:
