@@ -20,10 +20,11 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bench_batch import HERE, ROOT, batch_job, write_input
-
 import rocketjob
+from rocketjob_plugins.perf.batch import write_lines
+from rocketjob_plugins.perf.jobs import PerfBatchJob
 
+ROOT = Path(__file__).resolve().parent.parent
 sys.path.append(str(ROOT / "tests"))
 
 
@@ -57,11 +58,10 @@ def servers(options: argparse.Namespace) -> Iterator[tuple[str, str]]:
 @contextlib.contextmanager
 def workers(url: str, slices_url: str) -> Iterator[None]:
     """Have a server with two worker processes for a block."""
-    command = [sys.executable, "-m", "rocketjob.cli", "server", "--app", "batch_job"]
+    command = [sys.executable, "-m", "rocketjob.cli", "server", "--include", "^PerfBatchJob$"]
     command += ["--url", url, "--set", f"slices_url={slices_url}", "--log-level", "error"]
     command += ["--processes", "2", "--workers", "2"]
-    path = os.pathsep.join((str(HERE), str(ROOT), str(ROOT / "plugins")))
-    server = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": path})
+    server = subprocess.Popen(command)
     try:
         yield
     finally:
@@ -70,16 +70,15 @@ def workers(url: str, slices_url: str) -> Iterator[None]:
 
 
 def measure(options: argparse.Namespace, folder: Path, url: str, slices_url: str) -> None:
-    write_input(folder, options.records)
+    wanted = write_lines(folder / "in.txt", options.records)
     rocketjob.configure(url=url, slices_url=slices_url, log_level="error")
-    job = batch_job.BenchBatchJob(slice_size=options.slice_size)
+    job = PerfBatchJob(slice_size=options.slice_size)
     with workers(url, slices_url):
         job.save()
         step("upload", lambda: job.upload(folder / "in.txt"))
         step("perform the rest", job.wait)
         step("download", lambda: job.download(folder / "out.txt"))
         digest = hashlib.sha256((folder / "out.txt").read_bytes()).hexdigest()
-        wanted = (folder / "digest").read_text()
         left = job.input.collection.count_documents({})
         where = sorted({each.store.url for each in (job.input, job.output)})
         print(f"slices in {', '.join(where)}, {left} left; jobs in {url}")

@@ -150,7 +150,7 @@ LOOKS = {
         "webhooks test",
     ),
     # on a store of their own
-    *("demo", "perf simple", "perf batch", "perf latency", "perf store"),
+    *("demo", "perf simple", "perf batch", "perf latency", "perf store", "perf growth"),
 }
 """Commands that change nothing that is stored, but their own."""
 

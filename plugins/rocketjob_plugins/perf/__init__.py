@@ -14,7 +14,7 @@ Each workload is a module with the figures that it takes and a `run`:
 
 Around them:
 
-- `jobs`: the job classes, which any server can run
+- `jobs`: the job classes, which any server can run; `growth_jobs`: those that none does
 - `scratch`: the store of a run, the server, and what removes all of it
 - `processes`: memory and processor time of a process and of those it started
 - `machine`: what machine it is, and whether something else keeps it busy

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import attrs
 import click
 
 from rocketjob.cli import Group, json_option
@@ -218,3 +219,35 @@ def store(ctx: click.Context, count: int, runs: int, as_json: bool) -> None:
     from .store import StoreCalls
 
     _measure(ctx, StoreCalls(count), runs, as_json)
+
+
+@perf.command(
+    "growth",
+    changes=False,
+    examples=(
+        ("up to a million jobs, which takes minutes", "perf growth --up-to 1000000"),
+        ("on an empty store of yours", "perf growth --url mongodb://localhost/perf"),
+    ),
+)
+@click.option(
+    "--up-to",
+    metavar="N",
+    type=click.IntRange(1),
+    default=100_000,
+    show_default=True,
+    help="jobs in the longest queue, and completed ones that are kept",
+)
+@_runs_option(1)
+@json_option
+@click.pass_context
+def growth(ctx: click.Context, up_to: int, runs: int, as_json: bool) -> None:
+    """Measure what a claim costs as the queue grows.
+
+    With 1,000 jobs queued, ten times as many, and so on; with 10,000 in front that wait for a
+    limit, or for one of a thousand limits; with 50,000 of classes that are not known here; and
+    with completed ones kept. The store must not have any jobs: whatever is queued is claimed.
+    """
+    from .growth import Growth
+
+    rows = Growth(up_to, held=min(10_000, up_to), unknown=min(50_000, up_to))
+    _measure(ctx, attrs.evolve(rows, keys=min(1_000, max(10, rows.held // 10))), runs, as_json)

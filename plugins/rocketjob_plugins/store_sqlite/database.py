@@ -5,7 +5,7 @@ process holds the lock for a moment, or has dropped the table of a prepared stat
 
 Writers of one process queue on the process's own lock, so that only one per process competes for
 the file. It retries about every half millisecond: SQLite's own waiting backs off to 100 ms, and
-then one of four processes that wrote all the time got 33 of 5000 jobs (bench_store --processes 4).
+then one of four processes that wrote all the time got 33 of 5000 jobs.
 """
 
 from __future__ import annotations

@@ -120,6 +120,30 @@ def test_the_calls_of_a_store_are_timed_and_their_collection_is_removed(tmp_path
     assert names_of(url) == ([], 0)
 
 
+def test_growth_tells_what_a_claim_costs_in_each_queue(tmp_path):
+    url = f"sqlite:///{tmp_path}/mine.db"
+    report = measured(tmp_path, "growth", "--up-to", 1000, "--runs", 1, "--url", url)
+    figures = by_name(report)
+    rows = ["1,000 queued", "1,000 held back in front", "1,000 unknown in front"]
+    rows += ["1,000 completed kept", "1,000 held back by 10 keys", "1,000 held back by 100 keys"]
+    costs = ["claim of 50, processor time", "claim of 50, steps of SQLite"]
+    assert list(figures) == [f"{row}: {cost}" for cost in costs for row in rows]
+    assert all(figure["lowest"] > 0 for figure in figures.values())
+    assert names_of(url) == ([], 0)
+
+
+def test_a_store_that_has_jobs_is_refused_and_left_as_it_is(tmp_path):
+    url = f"sqlite:///{tmp_path}/mine.db"
+    application = Application(Config(url=url))
+    application.store.collection(Job.collection_name).insert_one({"_id": 1, "state": "queued"})
+    application.close()
+    process = start(tmp_path, "growth", "--up-to", 10, "--url", url)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (1, "")
+    assert "perf growth` claims whatever is queued" in err
+    assert names_of(url) == ([], 1)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_what_is_interrupted_leaves_nothing_behind(tmp_path, number):
     process = start(tmp_path, "simple", "-n", 3000, "-w", 2, "-p", 1)
