@@ -69,6 +69,7 @@ class Document(Awaitable):
         for field in later:
             setattr(self, field.name, field.factory(self))  # type: ignore[misc]
         record.assigned.clear()
+        record.given = frozenset(values)
         if chain := self.chain("initialize"):
             Frame(chain, self).leave()
 
@@ -192,9 +193,16 @@ class Document(Awaitable):
     def _collect_errors(self) -> None:
         errors = self.errors
         errors.clear()
-        validation.run_checks(self, self.__layout__.checks, errors)
+        validation.run_checks(self, self._checks(), errors)
         for name in self.__validations__:
             refuse_pending(getattr(self, name)(), f"the validation {name}")
+
+    def _checks(self) -> list[validation.Check]:
+        """Return what the values are checked for; of a new document's not those never touched."""
+        record, layout = self._record, self.__layout__
+        if record.given is None or record.stored is not None:
+            return layout.checks
+        return layout.checks_of_new(record.given.union(record.assigned))
 
     # --- persistence -------------------------------------------------------------------------
 

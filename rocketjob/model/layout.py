@@ -41,6 +41,7 @@ class Layout:
     def __init__(self, cls: type, fields: dict[str, Field]) -> None:
         self.cls, self.fields = cls, fields
         self._shapes: dict[tuple[str, ...], Shape] = {}
+        self._checks: dict[frozenset[str], list[Check]] = {}
 
     @cached_property
     def renewer(self) -> Renewer | None:
@@ -89,6 +90,16 @@ class Layout:
     def checks(self) -> list[Check]:
         """What each value is checked for."""
         return checks_of(self.cls, self.fields.values())
+
+    def checks_of_new(self, assigned: frozenset[str]) -> list[Check]:
+        """Return what is checked of an instance to which nothing but these was assigned."""
+        found = self._checks.get(assigned)
+        if found is None:
+            if len(self._checks) >= MAX_SHAPES:
+                self._checks = {}
+            found = [each for each in self.checks if each.name in assigned or not each.is_settled]
+            self._checks[assigned] = found
+        return found
 
     @cached_property
     def writers(self) -> list[tuple[str, str, bool, Function]]:

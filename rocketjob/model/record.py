@@ -46,6 +46,7 @@ class Record:
             that earlier code has stored is here as its class would store it now.
         renewal: what is still to be written for that.
         assigned: the names of the fields that were assigned since.
+        given: those that the constructor was given; None for one that it has not made.
         claim: under which its holder may write it; None where nobody has to hold it.
         unsaved: entries that its history gets with the next write.
         change: the change of state that is under way.
@@ -61,6 +62,7 @@ class Record:
         "by",
         "change",
         "claim",
+        "given",
         "logger",
         "performance",
         "renewal",
@@ -72,6 +74,7 @@ class Record:
     def __init__(self, stored: Stored | None = None) -> None:
         self.stored = stored
         self.assigned: set[str] = set()
+        self.given: frozenset[str] | None = None
         self.unsaved: Sequence[dict[str, Any]] = ()
         self.claim: Guard | None = None
         self.change: Any = None

@@ -32,6 +32,11 @@ class Check(NamedTuple):
     valid: Any
     """The default, if it is valid and all instances share it: that very object is not judged."""
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether the default is known to be valid."""
+        return self.valid is not _NONE
+
 
 class Errors(Mapping[str, list[str]]):
     """Messages by field, collected while a document is validated."""

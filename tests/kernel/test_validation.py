@@ -408,3 +408,41 @@ def test_what_is_assigned_is_judged_though_it_equals_the_default(rocketjob):
     job.right = 1.0
     with pytest.raises(ValidationError, match="right: must be int"):
         job.save()
+
+
+class FilledJob(Job):
+    by_constructor: int = 1
+    by_callback: int = 1
+    untouched: int = 1
+
+    def __init__(self, **values):
+        super().__init__(**values)
+        self.by_constructor = "one"
+
+    @after("initialize")
+    def fill(self):
+        self.by_callback = "one"
+
+    def perform(self):
+        return None
+
+
+def test_what_a_constructor_or_a_callback_sets_is_judged(rocketjob):
+    messages = {name: ["must be int, not str 'one'"] for name in ("by_constructor", "by_callback")}
+    with pytest.raises(ValidationError) as error:
+        FilledJob.create()
+    assert error.value.errors == messages
+    with pytest.raises(ValidationError) as error:
+        FilledJob.create_many([{}, {"untouched": "one"}])
+    expected = {f"[{number}].{name}": m for number in (0, 1) for name, m in messages.items()}
+    assert error.value.errors == expected | {"[1].untouched": ["must be int, not str 'one'"]}
+
+
+def test_a_value_that_was_given_wrong_is_judged_until_it_is_right(rocketjob):
+    job = KeptJob(priority=1)
+    job.priority = 0
+    assert not job.is_valid()
+    job.priority = 2
+    job.save()
+    job.priority = 0
+    assert not job.is_valid()
