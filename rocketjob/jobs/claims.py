@@ -127,7 +127,7 @@ def claim_update(by: str, worker_name: str, at: datetime, cleared: Iterable[str]
         cleared: stored keys that it removes.
     """
     entry = history.entry("start", "running", at, worker_name)
-    update = {**taken_over(by, worker_name, state="running", started_at=at)}
+    update = {**taken_over(by, worker_name, state="running", started_at=entry["at"])}
     update["$push"] = history.push([entry])
     if unset := dict.fromkeys(cleared, ""):
         update["$unset"] = unset

@@ -18,6 +18,7 @@ from rocketjob.jobs import claims
 from rocketjob.jobs.job import Job
 from rocketjob.jobs.unknown import UnknownJob
 from rocketjob.model.registry import classes_made, loaded_classes
+from rocketjob.model.types.times import plain_datetime
 from rocketjob.queue.limits import Blocked
 from rocketjob.queue.narrowing import Narrowing
 from rocketjob.store import Filter
@@ -135,7 +136,7 @@ class Eligible:
         """Return the filter's parts by name, to say which of them keeps a job waiting."""
         clauses: dict[str, Filter] = {
             "state": {"state": "queued"},
-            "run_at": {"$or": [{"run_at": None}, {"run_at": {"$lte": now}}]},
+            "run_at": {"$or": [{"run_at": None}, {"run_at": {"$lte": plain_datetime(now)}}]},
             "class": {"_type": {"$in": self.class_names()}},
         }
         if self._where:
