@@ -26,6 +26,7 @@ from typing import Any
 from bson import ObjectId
 
 from rocketjob.store import Filter, Sort, Stored, Update, Write
+from rocketjob.store.notes import FIELD
 from rocketjob_plugins.store_mongodb import failures
 
 TOKEN = "_claimed_in"
@@ -49,6 +50,14 @@ def look(
     return list(found)
 
 
+def by_ids(found: Sequence[Stored], filter: Filter) -> Filter:
+    """Return the filter with which documents that were looked at are claimed: by their ids."""
+    return {"$and": [filter, {"_id": {"$in": [each["_id"] for each in found]}}]}
+
+
+Guard = Callable[[Sequence[Stored], Filter], Filter]
+
+
 def claim_many(
     documents: Any,
     filter: Filter,
@@ -58,15 +67,26 @@ def claim_many(
     limit: int,
     session: Any = None,
     look: Look = look,
+    guard: Guard = by_ids,
+    looks_for_one: bool = False,
 ) -> list[Stored]:
-    """Claim the first documents that match; see `Store.claim_many`."""
-    for _ in range(ROUNDS if limit > 1 else 0):
-        ids = [each["_id"] for each in look(documents, filter, sort, limit, session)]
-        if not ids:
+    """Claim the first documents that match; see `Store.claim_many`.
+
+    Args:
+        guard: returns the filter for those of some documents that still match.
+        looks_for_one: also for a claim of one: where a server sorts, that costs less.
+    """
+    for _ in range(ROUNDS if limit > 1 or (looks_for_one and limit > 0) else 0):
+        found = look(documents, filter, sort, limit, session)
+        if not found:
             return []
+        ids = [each["_id"] for each in found]
         if len(ids) == 1:
-            break
-        if claimed := _claim_these(documents, ids, filter, update, session):
+            this = {"_id": ids[0], **hidden(filter)}
+            claimed = _claim_one(documents, this, update, (), session)
+        else:
+            claimed = _claim_these(documents, ids, guard(found, filter), update, session)
+        if claimed:
             return claimed
     return _claim_one(documents, filter, update, sort, session) if limit > 0 else []
 
@@ -76,21 +96,24 @@ def _claim_one(
 ) -> list[Stored]:
     """Claim one: the server does it in one step, and the driver repeats it if it has to."""
     claimed = documents.find_one_and_update(
-        filter, without_token(update), sort=list(sort), return_document=True, session=session
+        filter,
+        without_token(update),
+        sort=list(sort) or None,
+        return_document=True,
+        session=session,
     )
     return [] if claimed is None else [claimed]
 
 
 def _claim_these(
-    documents: Any, ids: Sequence[Any], filter: Filter, update: Update, session: Any
+    documents: Any, ids: Sequence[Any], guarded: Filter, update: Update, session: Any
 ) -> list[Stored]:
     """Claim those of some documents that still match, and return them in the order of the ids."""
     token = ObjectId()
     fields = {**update.get("$set", {}), TOKEN: token}
-    these = {"_id": {"$in": list(ids)}}
     # One that was taken away again meanwhile is not ours any more, though the token may be in it.
     held = {key: value for key, value in fields.items() if not isinstance(value, Mapping | list)}
-    ours, guarded = {**held, **these}, {"$and": [filter, these]}
+    ours = among(ids, held)
     try:
         made = documents.update_many(guarded, {**update, "$set": fields}, session=session)
     except Exception as error:
@@ -111,6 +134,20 @@ def _read(documents: Any, ids: Sequence[Any], ours: Filter, session: Any) -> lis
     for each in claimed.values():
         del each[TOKEN]
     return [claimed[id] for id in ids if id in claimed]
+
+
+def among(ids: Sequence[Any], filter: Filter) -> Filter:
+    """Return the filter of those with some ids that match, to be found by these ids alone."""
+    return {"_id": {"$in": list(ids)}, **hidden(filter)}
+
+
+def hidden(filter: Filter) -> Filter:
+    """Return the same filter, hidden from a planner: it is denied twice.
+
+    PostgreSQL's would look in other indexes for all that matches, to keep the few that have some
+    ids besides.
+    """
+    return {"$nor": [{"$nor": [filter]}]}
 
 
 def _in_a_batch(documents: Any, filter: Filter, limit: int, session: Any, **how: Any) -> Any:
@@ -140,9 +177,54 @@ def write_all(documents: Any, writes: Sequence[Write], session: Any = None) -> b
 
     If not, it is not known which: the transaction is to be given up.
     """
-    operations = [operation(write) for write in writes]
-    result = documents.bulk_write(operations, ordered=not _are_apart(writes), session=session)
-    return bool(result.matched_count + result.deleted_count == len(writes))
+    removals = removed_together(writes)
+    done, others = 0, [write for write in writes if write.update is not None or not removals]
+    if removals:
+        these = {**removals[0], "_id": {"$in": [filter["_id"] for filter in removals]}}
+        done += documents.delete_many(these, session=session).deleted_count
+    if others:
+        operations = [operation(write) for write in others]
+        made = documents.bulk_write(operations, ordered=not _are_apart(writes), session=session)
+        done += made.matched_count + made.deleted_count
+    return bool(done == len(writes))
+
+
+def removed_together(writes: Sequence[Write]) -> list[Filter]:
+    """Return the filters of all removals among writes, if they can be one; else none.
+
+    A server plans each guarded removal anew, and one of many documents once.
+    """
+    filters: list[Filter] = [write.filter for write in writes if write.update is None]
+    alike = len(filters) > 1 and all(_guard(each) == _guard(filters[0]) for each in filters)
+    return filters if alike and _are_apart(writes) else []
+
+
+def remove_apart(
+    documents: Any, filters: Sequence[Filter], remove: Callable[[Filter], bool]
+) -> list[bool]:
+    """Remove what `removed_together` returned, without a transaction; say of each whether.
+
+    How many are removed is told, not which. So they are looked at before, and those that do not
+    match, or have a note of the outbox, are left to `remove`. If somebody else has removed some in
+    between, all that are gone count as removed, as they do after an answer that was lost.
+    """
+    free, guard = {FIELD: {"$exists": False}}, _guard(filters[0])
+    ids = [each["_id"] for each in filters]
+    shown = {"projection": {"_id": 1}}
+    found = _in_a_batch(documents, among(ids, guard | free), len(ids), None, **shown)
+    matching = {each["_id"] for each in found}
+    if matching:
+        these = {**guard, "_id": {"$in": list(matching)}, **hidden(free)}
+        count = documents.delete_many(these).deleted_count
+        if count < len(matching):
+            left = documents.find({"_id": {"$in": list(matching)}}, **shown)
+            matching -= {each["_id"] for each in left}
+    return [filter["_id"] in matching or remove(filter) for filter in filters]
+
+
+def _guard(filter: Filter) -> dict[str, Any]:
+    """Return what a filter of one document asks besides its id."""
+    return {key: test for key, test in filter.items() if key != "_id"}
 
 
 def write_in_transaction(documents: Any, writes: Sequence[Write], session: Any) -> list[bool]:

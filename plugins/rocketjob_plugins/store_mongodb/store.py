@@ -6,6 +6,7 @@ Imports within functions: pymongo is loaded only where a MongoDB store is used.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import threading
 import weakref
@@ -43,6 +44,7 @@ from rocketjob_plugins.store_mongodb import (
 from rocketjob_plugins.store_mongodb.changes import Changes, Polling
 from rocketjob_plugins.store_mongodb.deployment import Deployment
 from rocketjob_plugins.store_mongodb.front import Front
+from rocketjob_plugins.store_mongodb.ordered import OrderedCollection
 
 WAKE_UPS: dict[str, type[Changes] | type[Polling]] = {
     "changeStreams": Changes,
@@ -205,9 +207,16 @@ class MongoStore:
     def collection(self, name: str) -> Collection:
         session = getattr(self._local, "session", None)
         collection: Any = self.database[name]
+        if not self._walks:
+            collection = OrderedCollection(self.database, name)
         if session is not None:
             collection = transactions.InTransaction(collection, session)
         return cast(Collection, collection)
+
+    @property
+    def _walks(self) -> bool:
+        """Whether the server reads in the order of an index, rather than sort all that matches."""
+        return self.deployment.judgement.has(trials.ORDER)
 
     def collection_names(self) -> list[str]:
         names = self.database.list_collection_names()
@@ -250,14 +259,13 @@ class MongoStore:
         session: Any = None,
     ) -> list[Stored]:
         documents: Any = self.collection(collection)
-        walks = self.deployment.judgement.has(trials.ORDER)
-        claim = groups.claim_many if walks else self._front.claim_many
+        claim = groups.claim_many if self._walks else self._front.claim_many
         return claim(documents, filter, update, sort=sort, limit=limit, session=session)
 
     def write_many(
         self, collection: str, writes: Sequence[Write], *, session: Any = None
     ) -> list[bool]:
-        """Write in one message; only if some did not match are they made again one by one.
+        """Write in a message for each kind; if some did not match they are made one by one.
 
         A group in a message says how many matched, not which. So it is a transaction, given up
         and made singly when one is missing.
@@ -269,7 +277,21 @@ class MongoStore:
         grouped = len(writes) > 1 and self.supports_transactions
         if grouped and self._write_at_once(collection, writes):
             return [True] * len(writes)
+        if not self.supports_transactions and (removals := groups.removed_together(writes)):
+            return self._write_apart(collection, writes, removals)
         return [self._write_one(collection, write) for write in writes]
+
+    def _write_apart(
+        self, collection: str, writes: Sequence[Write], removals: Sequence[Filter]
+    ) -> list[bool]:
+        """Make all removals in one, and the other writes one by one, without a transaction."""
+        documents: Any = self.collection(collection)
+        remove = functools.partial(self._outbox.remove, collection)
+        removed = iter(groups.remove_apart(documents, removals, remove))
+        return [
+            next(removed) if write.update is None else groups.write_one(documents, write)
+            for write in writes
+        ]
 
     def _write_at_once(self, collection: str, writes: Sequence[Write]) -> bool:
         try:
