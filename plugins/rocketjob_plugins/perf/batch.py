@@ -17,7 +17,7 @@ from rocketjob.base import clock
 from rocketjob.cli import Failure
 
 from .jobs import PerfBatchJob
-from .processes import cpu_seconds, peak_mib, tree
+from .processes import cpu_seconds, own_mib, peak_mib, tree
 from .progress import Progress
 from .report import Kind
 from .scratch import Scratch
@@ -61,6 +61,7 @@ class BatchLines:
             Kind("processor time of the server", "us/record"),
             Kind("processor time of this process", "us/record"),
             Kind("peak memory of the server", "MiB"),
+            Kind("its memory at the end, what is shared once", "MiB"),
             Kind("imap, which keeps nothing", "records/s", more=True, stored=False),
             Kind("share of imap", "ratio", more=True),
         )
@@ -110,7 +111,7 @@ class BatchLines:
         ended = clock.monotonic()
         now_used = cpu_seconds(pids)
         server = None if used is None or now_used is None else now_used - used
-        peak = peak_mib(pids)
+        peak, at_end = peak_mib(pids), own_mib(pids)
         job.destroy()
         return {
             "file to file": self.count / max(ended - began, 1e-9),
@@ -120,6 +121,7 @@ class BatchLines:
             "processor time of the server": _micros(server, self.count),
             "processor time of this process": _micros(own_cpu() - own, self.count),
             "peak memory of the server": peak,
+            "its memory at the end, what is shared once": at_end,
         }
 
     def _new(self, made: Scratch, slice_size: int) -> PerfBatchJob:

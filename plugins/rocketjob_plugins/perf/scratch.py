@@ -7,6 +7,7 @@ import shutil
 import tempfile
 import threading
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import attrs
@@ -14,14 +15,17 @@ from bson import ObjectId
 
 from rocketjob import application
 from rocketjob.application import Application
+from rocketjob.base import clock
 from rocketjob.base.config import Config
 from rocketjob.jobs.claims import COLLECTION
 from rocketjob.store import Store
 from rocketjob_plugins.demo.own_server import OwnServer, undisturbed
+from rocketjob_plugins.metrics.collections import CLASSES, MINUTE, MINUTES
 
-from .jobs import PerfBatchJob
+from .jobs import PerfBatchJob, PerfSimpleJob, PerfTimedJob
 
-CLASSES = "^Perf(Simple|Batch|Timed)Job$"
+MEASURED = (PerfSimpleJob, PerfBatchJob, PerfTimedJob)
+INCLUDED = f"^({'|'.join(cls.type_name() for cls in MEASURED)})$"
 READY_SECONDS = 60
 
 
@@ -39,6 +43,7 @@ class Scratch:
     folder: Path
     is_private: bool
     run: str = attrs.field(factory=lambda: str(ObjectId()))
+    began: datetime = attrs.field(factory=clock.now)
     server: OwnServer | None = None
 
     @property
@@ -54,7 +59,7 @@ class Scratch:
         """Start a server for the jobs of `perf`, and return its process id."""
         name = f"perf-{self.run[-6:]}"
         self.server = OwnServer(
-            self.url, self.folder, name, CLASSES, workers, processes, is_private=self.is_private
+            self.url, self.folder, name, INCLUDED, workers, processes, is_private=self.is_private
         )
         self.server.start()
         assert self.server.process is not None
@@ -75,9 +80,15 @@ class Scratch:
         self.check_server()
 
     def clear(self) -> None:
-        """Remove what the run has stored."""
+        """Remove what the run has stored, and what the metrics have counted of it.
+
+        Which jobs have completed is noted for ten minutes, and then forgotten by any server.
+        """
         PerfBatchJob.where(perf_run=self.run).destroy_all()  # with its slices
         self.store.collection(COLLECTION).delete_many({"perf_run": self.run})
+        counted = {f"{CLASSES}.{cls.type_name()}": "" for cls in MEASURED}
+        since = {"_id": {"$gte": self.began - MINUTE}}
+        self.store.collection(MINUTES).update_many(since, {"$unset": counted})
         if self.collection in self.store.collection_names():
             self.store.collection(self.collection).drop()
 

@@ -12,7 +12,7 @@ from rocketjob.base import clock
 from rocketjob.store import Collection
 
 from .jobs import PerfSimpleJob
-from .processes import cpu_seconds, peak_mib, tree
+from .processes import cpu_seconds, own_mib, peak_mib, tree
 from .progress import Progress
 from .report import Kind
 from .scratch import Scratch
@@ -55,6 +55,7 @@ class Simple:
             Kind("processor time of the server", "ms/job"),
             Kind("server's start to first end", "ms"),
             Kind("peak memory of the server", "MiB"),
+            Kind("its memory at the end, what is shared once", "MiB"),
         )
 
     def run(self, made: Scratch, progress: Progress) -> Mapping[str, float | None]:
@@ -96,7 +97,7 @@ class Simple:
         waiting = {"perf_run": made.run, "state": {"$in": ["queued", "running"]}}
         while jobs.find_one(waiting, {"_id": 1}) is not None:
             made.pause(LOOK_SECONDS)
-        peak = peak_mib(tree(pid))
+        peak, at_end = peak_mib(tree(pid)), own_mib(tree(pid))
         made.stop_server()
         (first, _), (start, used_before), (end, used), _ = passed
         performed = self.count * (TO - FROM)
@@ -108,6 +109,7 @@ class Simple:
             "processor time of the server": cpu,
             "server's start to first end": 1000 * (first - began),
             "peak memory of the server": peak,
+            "its memory at the end, what is shared once": at_end,
         }
 
     def _mark(self, jobs: Collection, made: Scratch, share: float) -> Any:

@@ -11,6 +11,7 @@ import pytest
 from rocketjob import Job
 from rocketjob.application import Application
 from rocketjob.base.config import Config
+from rocketjob_plugins.metrics.collections import MINUTES
 from rocketjob_plugins.perf.store import StoreCalls
 from support.servers import eventually
 
@@ -67,6 +68,8 @@ def names_of(url):
     try:
         store = application.store
         own = [name for name in store.collection_names() if "perf" in name]
+        counted = store.collection(MINUTES).distinct("classes")
+        assert not any("Perf" in name for classes in counted for name in classes)
         return own, store.collection(Job.collection_name).count_documents({})
     finally:
         application.close()
