@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ OPTIONS = "the options given"
 PREFIX = "ROCKETJOB_"
 
 
+@functools.cache
 def variable(key: str) -> str:
     """Return the environment variable of a setting, by its key."""
     return f"{PREFIX}{in_variable(key).upper()}"

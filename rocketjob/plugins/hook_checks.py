@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Collection, Iterator
-from types import MethodType, ModuleType
+from types import FunctionType, MethodType, ModuleType
 from typing import Any
 
 import pluggy
@@ -35,7 +35,7 @@ def check_hooks(
     Raises:
         PluginError: a hook of it cannot be called.
     """
-    for caller in manager.get_hookcallers(plugin) or []:
+    for caller in _callers(manager, plugin):
         own = _of(plugin, caller)
         if own.hookwrapper:
             raise PluginError(
@@ -54,7 +54,7 @@ def check_hooks(
                 f"The plugin {whose} has @only_for on {caller.name}, a hook that is "
                 "not about one job: take it away"
             )
-    for hook in sorted(known_hooks(manager)):
+    for hook in _perhaps_unmarked(manager, plugin):
         if _is_unmarked(manager, plugin, hook):
             yield (
                 f"The plugin {whose} has a function {hook}, which is the name of a "
@@ -76,6 +76,31 @@ def _of_absent_plugin(
     raise PluginError(f"The plugin {whose} implements {hook}, which is not a hook; {hint}")
 
 
+def _callers(manager: pluggy.PluginManager, plugin: Any) -> Iterator[Any]:
+    """Yield the hooks that a plugin implements.
+
+    pluggy's own answer looks through all implementations of all hooks.
+    """
+    for name in names_of(plugin):
+        options = manager.parse_hookimpl_opts(plugin, name)
+        if options is not None:
+            yield getattr(manager.hook, options["specname"] or name)
+
+
+def _perhaps_unmarked(manager: pluggy.PluginManager, plugin: Any) -> list[str]:
+    known = known_hooks(manager)
+    if type(plugin) is ModuleType:
+        return sorted(vars(plugin).keys() & known)
+    return sorted(known)
+
+
+def names_of(plugin: Any) -> list[str]:
+    """Return the names under which a plugin may have hooks, which are few of a module's."""
+    if type(plugin) is not ModuleType:
+        return dir(plugin)
+    return sorted(name for name, value in vars(plugin).items() if may_be_hook(value))
+
+
 def _of(plugin: Any, caller: Any) -> Any:
     """Return how a plugin implements a hook."""
     return next(each for each in caller.get_hookimpls() if each.plugin is plugin)
@@ -83,15 +108,13 @@ def _of(plugin: Any, caller: Any) -> Any:
 
 def may_be_hook(value: Any) -> bool:
     """Return whether what a module has under a name may be a marked hook: most surely is not."""
-    if inspect.isfunction(value):
-        return MARK in vars(value)
+    if type(value) is FunctionType:
+        return MARK in value.__dict__
     return isinstance(value, (staticmethod, classmethod, MethodType))
 
 
 def _is_unmarked(manager: pluggy.PluginManager, plugin: Any, hook: str) -> bool:
     """Return whether a plugin itself defines a function that is called like a hook, unmarked."""
-    if type(plugin) is ModuleType and hook not in vars(plugin):
-        return False
     function = inspect.getattr_static(plugin, hook, None)
     if not inspect.isfunction(function) or manager.parse_hookimpl_opts(plugin, hook):
         return False

@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from importlib import metadata
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -36,7 +36,7 @@ from rocketjob.plugins.calls import (
     failed_in,
 )
 from rocketjob.plugins.distributions import refused_version, unique, whose
-from rocketjob.plugins.hook_checks import check_hooks, known_hooks, may_be_hook
+from rocketjob.plugins.hook_checks import MARK, check_hooks, known_hooks, may_be_hook
 from rocketjob.plugins.infos import PluginInfo
 from rocketjob.plugins.plugin_settings import PluginSettings
 from rocketjob.plugins.problems import Problems
@@ -55,9 +55,13 @@ class _Pluggy(pluggy.PluginManager):
     """Takes an implementation under a hook's old name for one of the new name."""
 
     def parse_hookimpl_opts(self, plugin: Any, name: str) -> pluggy.HookimplOpts | None:
-        if type(plugin) is ModuleType and not may_be_hook(vars(plugin).get(name)):
-            return None  # as pluggy would find, which looks long at each name of a module
-        options = super().parse_hookimpl_opts(plugin, name)
+        value = vars(plugin).get(name) if type(plugin) is ModuleType else None
+        if type(value) is FunctionType:  # what pluggy would find, which looks long at each name
+            options = value.__dict__.get(MARK)
+        elif type(plugin) is ModuleType and not may_be_hook(value):
+            return None
+        else:
+            options = super().parse_hookimpl_opts(plugin, name)
         if options is not None and options["specname"] is None and name in RENAMED:
             whose = getattr(plugin, "__name__", None) or type(plugin).__name__
             deprecation.warn(f"{whose}.{name}", RENAMED[name])

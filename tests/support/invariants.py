@@ -101,6 +101,16 @@ def left_over(store, jobs):
             slices = FaultsBatchJob.from_document(job).input.collection
             if number := slices.count_documents({}):
                 yield f"{number} slices of {job['_type']} {job['_id']} that nobody has processed"
+            for slice_ in slices.find({"state": "failed"}):
+                failure = slice_["exception"]
+                yield "\n".join(
+                    (
+                        f"why: slice {slice_['_id']} of {job['_id']} failed: "
+                        f"{failure['class_name']}: {failure['message']}",
+                        *failure.get("backtrace", ()),
+                        f"cause: {failure.get('cause')}",
+                    )
+                )
     for server in store.collection("rocket_job.servers").find({}):
         yield f"a server that has ended: {server}"
     # A scan that was taken for dead leaves a mark for a day: it may only have been slow.
