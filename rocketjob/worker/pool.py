@@ -48,6 +48,7 @@ STALE_SECONDS = 0.2  # a backlog that waits longer was misjudged: release it to 
 CLEAR_SECONDS = 0.25  # a job that may take long waits at most so long for what others finished
 BEGIN_SECONDS = 0.05  # ... and then has so long to begin, while nothing is written
 QUICK_SECONDS = 0.0005  # jobs shorter than this are done faster by one thread than by many
+YIELD_SECONDS = 0.0005  # that threads have to take up what was claimed for them
 LOOK_SECONDS = 0.01  # between two looks for work that find nothing, however much others write
 LOOK_PAST_SECONDS = 0.1  # ... and at one go past jobs that wait for limits
 LAST_SECONDS = 3.0  # of the grace period, in which coroutines that do not end are cancelled
@@ -337,6 +338,10 @@ class WorkerPool:
             return on_loop
         self._claimed_at = clock.monotonic()
         self._add(jobs)
+        if len(jobs) <= self._idle:
+            # There is little to do: they take the jobs up now, and not when this thread, which has
+            # the interpreter, comes to wait for the store.
+            self._wake.wait(YIELD_SECONDS)
         return True
 
     def _loop_has_room(self) -> bool:
