@@ -152,15 +152,19 @@ class Eligible:
         return clauses
 
     def running(self, now: datetime) -> Filter | None:
-        """Return the filter of the running jobs to join; None if no class has such jobs."""
+        """Return the filter of the running jobs to join; None if no class has such jobs.
+
+        Those in such a state are few. What else is asked is denied twice, which is the same, so
+        that no store goes by it: all that runs may be due.
+        """
         self.look_at_classes()
         if not self.joinable:
             return None
-        clauses = {**self.clauses(now), "state": self.joinable[0]}
-        if len(self.joinable) > 1:
-            clauses["state"] = {"$or": self.joinable}
+        clauses = self.clauses(now)
+        del clauses["state"]
         clauses.pop("crashes", None)  # that is asked of the job's parts, by `free_slots`
-        return {"$and": list(clauses.values())}
+        state = self.joinable[0] if len(self.joinable) == 1 else {"$or": self.joinable}
+        return {"$and": [state, {"$nor": [{"$nor": [{"$and": list(clauses.values())}]}]}]}
 
     def class_names(self) -> list[str]:
         """Name the job classes that are loaded here and that this server takes."""

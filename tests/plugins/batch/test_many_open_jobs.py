@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from rocketjob import Job
+from rocketjob.base import clock
 from rocketjob_plugins.batch import Batch, InputCategory
 from support.jobs import PassingJob
 
@@ -45,6 +46,17 @@ def test_a_claim_that_is_cut_short_goes_on_behind_those_it_saw(rocketjob, behind
     assert queue.looks_again_in < float("inf")
     rocketjob.travel(timedelta(hours=5))  # then it begins at the head again
     assert [job.id for job in queue.claim(1, patience=0)] == [first.id]
+
+
+def test_open_jobs_are_looked_for_by_their_state_alone(rocketjob, behind_many):
+    """A store that goes by what else is asked reads all that runs."""
+    filter = rocketjob.queue.eligible.running(clock.now())
+    state, others = filter["$and"]
+    assert state == OpenBatchJob.joinable
+    assert list(others) == ["$nor"]
+    assert Job.collection().count_documents(filter) == MANY + 1
+    Job.collection().update_one({}, {"$set": {"run_at": clock.now() + timedelta(hours=1)}})
+    assert Job.collection().count_documents(filter) == MANY
 
 
 def test_queued_jobs_do_not_wait_for_those_that_are_open(rocketjob, behind_many):
