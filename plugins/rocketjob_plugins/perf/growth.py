@@ -35,6 +35,8 @@ PATIENCE = 0.1  # seconds, as worker processes have it
 INSERTED = 5_000
 EVERY = 100  # steps between two counts
 PATIENT_SECONDS = 60
+UNKNOWN = "PerfNobodyKnowsJob"
+CLASSES = (PerfPlainJob, PerfHeldJob, PerfKeyedJob)
 PLAIN = 1_000  # jobs that can be claimed, behind whatever is in front
 CPU, STEPS = "claim of 50, processor time", "claim of 50, steps of SQLite"
 
@@ -75,7 +77,7 @@ class Growth:
             fill(filler)
             progress.say(f"{name}: claiming")
             figures |= measured(made, filler, name, self.claims)
-            made.clear()
+            filler.clear()
         return figures
 
     def _rows(self) -> Iterator[tuple[str, Callable[[Filler], None]]]:
@@ -126,6 +128,11 @@ class Filler:
         document = cls(perf_run=self._run).to_document()
         self._insert(({**document, "_id": ObjectId(), **fields} for _ in range(count)), count)
 
+    def clear(self) -> None:
+        """Remove all of them, by what an index knows: a million are too many to be read."""
+        self._progress.say(f"{self._name}: removing")
+        self._jobs.delete_many({"_type": {"$in": [cls.type_name() for cls in CLASSES] + [UNKNOWN]}})
+
     def replace(self, ids: Sequence[Any]) -> None:
         """Remove jobs that were claimed, and store as many."""
         self._jobs.delete_many({"_id": {"$in": list(ids)}})
@@ -144,7 +151,7 @@ class Filler:
         self.put(PLAIN)
 
     def unknown(self, count: int) -> None:
-        self.put(count, _type="PerfNobodyKnowsJob", priority=10)
+        self.put(count, _type=UNKNOWN, priority=10)
         self.put(PLAIN)
 
     def completed(self, count: int) -> None:
