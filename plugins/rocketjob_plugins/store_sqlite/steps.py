@@ -36,11 +36,21 @@ _PLAIN_OR_TIME: Final = frozenset({str, int, bool, ObjectId, type(None), datetim
 def prepared(update: Update, returned: bool = True) -> Updater:
     """Compile an update, normalising its values only if they will be returned."""
     if not returned and all(
-        type(fields) is dict and all(type(value) in _PLAIN_OR_TIME for value in fields.values())
-        for fields in update.values()
+        type(fields) is dict
+        and all(_is_plain(value, within=operator == "$push") for value in fields.values())
+        for operator, fields in update.items()
     ):
         return compile_change(update)
     return compile_change(values.normalise(update))
+
+
+def _is_plain(value: Any, within: bool) -> bool:
+    """Return whether a value is stored as it is, also (`within`) one that has others in it."""
+    kind = type(value)
+    if within and (kind is dict or kind is list):
+        members = value.values() if kind is dict else value
+        return all(_is_plain(member, within) for member in members)
+    return kind in _PLAIN_OR_TIME
 
 
 def updater_of(update: Update | None) -> Updater | None:
