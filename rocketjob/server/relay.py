@@ -4,7 +4,8 @@ So is it where waiting costs the store something: `Capabilities.relayed`. What t
 passed on. Where it does not tell of everything the supervisor looks for what is of interest to an
 idle server: a job that could start, an event, an order in a server's document. Where it tells of
 nothing it does so again and again: soon after something has happened, and more and more seldom
-while nothing does, every `max_poll_seconds` at last.
+while nothing does, every `max_poll_seconds` at last. Whoever gives an order in a server's document
+announces it by an event, so that these are looked for once a minute then, for those who edit them.
 """
 
 from __future__ import annotations
@@ -125,10 +126,11 @@ class Relay(Told):
 
     def pause(self, name: str, now: float) -> float:
         """Return the seconds until the next look for something."""
+        longest = QUIET_SECONDS if name == "orders" else self._longest
         if self._can.wake_up:  # only what was written behind its back is not told of
-            return inf if name == "events" else self._longest
-        busy = any(process.performed() for process in self._processes())
-        longest = min(BUSY_SECONDS, self._longest) if busy else self._longest
+            return inf if name == "events" else longest
+        if any(process.performed() for process in self._processes()):
+            longest = min(BUSY_SECONDS, longest)
         return min(longest, max(LEAST[name], SHARE * (now - self._happened)))
 
     def _note_work(self, now: float) -> None:

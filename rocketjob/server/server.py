@@ -11,17 +11,22 @@ import socket
 from datetime import datetime
 from typing import Any, ClassVar, Self, TypeVar
 
-from rocketjob.base import clock
+from rocketjob.base import acts, clock
 from rocketjob.base.errors import NotFound
+from rocketjob.base.log import Logger
+from rocketjob.jobs.exception import message_of
 from rocketjob.jobs.holds import Clause
+from rocketjob.model.callbacks import after
 from rocketjob.model.fields import field
 from rocketjob.model.misfits import without_misfits
 from rocketjob.model.query import Query
+from rocketjob.server import events
 from rocketjob.states.machine import Transition, event
 from rocketjob.states.stateful import Stateful, change_each
 from rocketjob.store import Filter, Stored, context
 from rocketjob.store.written import read
 
+log = Logger("rocketjob.server")
 T = TypeVar("T")
 D = TypeVar("D")
 COLLECTION = "rocket_job.servers"
@@ -250,6 +255,15 @@ class Server(Stateful):
         """Let the server finish what it runs, and end."""
         self.stopping_at = clock.now()
         return self
+
+    @after("pause", "resume", "drain", "stop")
+    def _announce_order(self) -> None:
+        """Announce it: a server that polls looks for events sooner than at its document."""
+        try:
+            with acts.part_of_it():
+                events.publish(events.ORDERS, "refresh", server_id=str(self.id))
+        except Exception as error:  # it stands in the document, and is obeyed later
+            log.warning("an order is not announced", server=self.name, error=message_of(error))
 
     def called_when_refused(self) -> str:
         return f"server {self.name}"

@@ -61,7 +61,8 @@ def heard():
         event_name = "server"
 
         def process_action(self, action, parameters):
-            said.append((action, parameters.get("server_id")))
+            if action != "refresh":  # which announces what its document says
+                said.append((action, parameters.get("server_id")))
 
     listener.read()
     with Heard.subscribed():

@@ -103,21 +103,39 @@ NOTICED = {
     "a new job": lambda rocketjob: RelayedJob.create(),
     "a job that was made due by hand": make_a_job_due,
     "an event": lambda rocketjob: events.publish("cache", "flush"),
+    **{
+        f"an order to {order}": lambda rocketjob, order=order: getattr(Server.first(), order)()
+        for order in ("pause", "drain", "stop")
+    },
+}
+LATER = {  # for which nobody announces anything
     "another server": lambda rocketjob: Server.create(name="two"),
     "a server edited by hand": edit_the_server,
 }
 
 
-@pytest.mark.parametrize("name", NOTICED)
+@pytest.mark.parametrize("name", [*NOTICED, *LATER])
 def test_it_is_noticed_at_the_next_look(rocketjob, polling, name):
     Server.create(name="one", state="running")
     RelayedJob.create(run_at=NOON + timedelta(days=9))
     after(rocketjob, LONGEST)
     polling.look()
     idle(rocketjob, polling)
-    NOTICED[name](rocketjob)
-    after(rocketjob, LONGEST)
+    (NOTICED | LATER)[name](rocketjob)
+    after(rocketjob, LONGEST if name in NOTICED else QUIET_SECONDS)
     assert polling.look()
+
+
+def test_an_order_that_cannot_be_announced_is_given_all_the_same(rocketjob, monkeypatch, caplog):
+    server = Server.create(name="one", state="running")
+
+    def refused(*arguments, **parameters):
+        raise OSError("no room")
+
+    monkeypatch.setattr(events, "publish", refused)
+    server.pause()
+    assert Server.first().state == "paused"
+    assert "an order is not announced" in caplog.text
 
 
 def test_a_scheduled_job_is_noticed_when_it_is_due(rocketjob, polling):
@@ -169,7 +187,7 @@ def test_the_pauses_grow_with_the_time_that_nothing_happened_and_shrink_when_som
     assert pause() == pytest.approx(dict.fromkeys(LEAST, 2.0), rel=0.5)
     after(rocketjob, 3600)
     assert not polling.look()
-    assert set(pause().values()) == {LONGEST}
+    assert pause() == {"jobs": LONGEST, "events": LONGEST, "orders": QUIET_SECONDS}
     process.at.append("a job")
     assert set(pause().values()) == {BUSY_SECONDS}
     process.at.clear()
