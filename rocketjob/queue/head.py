@@ -4,7 +4,8 @@ The store looks at each job that is in front of the first one it may give out: a
 that this server does not know, of limits that are full, or due next week. That is quick in an
 index, but fifty thousand of them take ten times as long as the claim itself. So a claim that begins
 at the head notes how far it went in vain, and those after it begin there, for a few times as long
-as it took. What comes to be ready in front is found by the next one that begins at the head.
+as it took, and for five seconds at most: the store may only have been slow. What comes to be ready
+in front is found by the next one that begins at the head.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from rocketjob.store import Filter, Sort, Store, Stored
 
 MANY = 5_000  # jobs in front that are worth it: a claim of 50 then takes twice as long
 SLOW = 0.003  # seconds of a claim that can have gone past so many
+LONGEST = 5.0  # seconds for which claims begin behind
+COUNTED_EVERY = 5.0  # seconds, where there were fewer
 
 
 class Head:
@@ -28,6 +31,7 @@ class Head:
     def __init__(self) -> None:
         self._last: Place | None = None  # of those that it passed over
         self._looks_again_at = inf
+        self._counts_again_at = -inf
         self._has_skipped = False
 
     @property
@@ -53,11 +57,14 @@ class Head:
             end: where it ended, if not at the end of the queue.
         """
         self._last, self._looks_again_at, self._has_skipped = None, inf, False
-        if took < SLOW:
+        now = clock.elapsed()
+        if took < SLOW or now < self._counts_again_at:
             return
         last = place_of(claimed[0]) if claimed else end or self._end(store, sort)
         if last is not None and self._are_many(store, last):
-            self._last, self._looks_again_at = last, clock.elapsed() + REST * took
+            self._last, self._looks_again_at = last, now + min(REST * took, LONGEST)
+        else:  # each claim on a server elsewhere takes so long
+            self._counts_again_at = now + COUNTED_EVERY
 
     def _end(self, store: Store, sort: Sort) -> Place | None:
         backwards = [(name, -way) for name, way in sort]

@@ -1,5 +1,7 @@
 """What a claim costs as the queue grows: counted in steps of SQLite's machine, not in seconds."""
 
+from datetime import timedelta
+
 import pytest
 from bson import ObjectId
 
@@ -33,12 +35,17 @@ class GrowthKeyedJob(Throttle, Job):
     def perform(self): ...
 
 
+HOUR = 3600.0  # seconds
+
+
 @pytest.fixture(autouse=True)
 def few_are_many(monkeypatch):
     """Let less than 5,000 jobs be worth it, whatever the speed of the machine."""
     monkeypatch.setattr(head, "MANY", 300)
     monkeypatch.setattr(head, "SLOW", 0.0)
-    monkeypatch.setattr(head, "REST", 1e6)
+    monkeypatch.setattr(head, "REST", 1e9)
+    monkeypatch.setattr(head, "LONGEST", HOUR)
+    monkeypatch.setattr(head, "COUNTED_EVERY", 0.0)
 
 
 @pytest.fixture
@@ -150,13 +157,11 @@ def test_what_comes_behind_is_claimed_at_once(rocketjob, skipping):
     assert len(claim(skipping)) == 1
 
 
-def test_what_comes_in_front_is_claimed_after_a_while_and_somebody_looks_again(
-    rocketjob, skipping, monkeypatch
-):
+def test_what_comes_in_front_is_claimed_after_a_while_and_somebody_looks_again(rocketjob, skipping):
     urgent = GrowthJob.create(priority=5)
     assert urgent.id not in {job.id for job in claim(skipping)}
-    assert skipping.looks_again_in < float("inf")
-    monkeypatch.setattr(skipping.head, "_looks_again_at", clock.elapsed())
+    assert HOUR - 60 < skipping.looks_again_in <= HOUR  # however long the look took
+    rocketjob.travel(timedelta(seconds=HOUR))
     assert claim(skipping)[0].id == urgent.id
 
 
@@ -179,6 +184,22 @@ def test_few_jobs_in_front_are_looked_at_each_time(rocketjob, queue):
     claim(queue)
     urgent = GrowthJob.create(priority=5)
     assert claim(queue)[0].id == urgent.id
+
+
+def test_jobs_in_front_are_not_counted_at_each_claim(rocketjob, queue, monkeypatch):
+    monkeypatch.setattr(head, "COUNTED_EVERY", HOUR)
+    counted = []
+    are_many = head.Head._are_many
+    monkeypatch.setattr(
+        head.Head, "_are_many", lambda *asked: counted.append(asked) or are_many(*asked)
+    )
+    put(rocketjob, 5 * CLAIMED)
+    for _ in range(3):
+        claim(queue, 1)
+    assert len(counted) == 1
+    rocketjob.travel(timedelta(seconds=HOUR))
+    claim(queue, 1)
+    assert len(counted) == 2
 
 
 def test_where_a_look_was_cut_short_nothing_is_known_of_the_rest(rocketjob, queue, monkeypatch):
