@@ -19,6 +19,7 @@ from rocketjob_plugins.batch import (
     Statistics,
 )
 from rocketjob_plugins.batch.io.undo import start_over
+from rocketjob_plugins.batch.slices import Slices
 from rocketjob_plugins.batch.work import interruption
 from rocketjob_plugins.batch.work.slices import SliceWorker
 from support.runtime import Gate, eventually, running_pool
@@ -791,6 +792,38 @@ def test_a_slice_goes_on_though_the_store_is_away_when_it_looks_at_its_job(rocke
     assert job.reload().is_completed
     assert [record for slice_ in job.output for record in slice_] == [0, 1, 2, 3, 4, 5]
     assert vain == [1, 2, 3, 4, 5, 6]
+
+
+@pytest.mark.parametrize(("limit", "state"), [(3, "completed"), (2, "failed")])
+def test_a_bad_record_is_set_aside_though_the_store_is_away_when_the_others_are_counted(
+    rocketjob, monkeypatch, limit, state
+):
+    performed, vain, count = [], [], Slices.count
+
+    class SetsAsideJob(LooksAwayJob):
+        max_rejects = limit
+
+        def perform(self, record):
+            performed.append(self)
+            if record % 2:
+                raise ValueError("odd")
+            return record
+
+    def away_within_slices(slices, *states):
+        if not any(job.current_slice for job in performed):
+            return count(slices, *states)
+        vain.append(slices)
+        raise StoreUnavailable("the connection broke")
+
+    monkeypatch.setattr(Slices, "count", away_within_slices)
+    job = SetsAsideJob()
+    job.upload(range(6))
+    job.save()
+    rocketjob.work_off()
+    assert job.reload().state == state
+    assert len(vain) == 3
+    assert job.reject_count == limit
+    assert [record for slice_ in job.output for record in slice_] == [0, 2, 4]
 
 
 class LooksAwayJob(Batch, Job):

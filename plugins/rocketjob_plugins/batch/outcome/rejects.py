@@ -59,10 +59,19 @@ def slices_of(job: BatchModel) -> OutputSlices:
 
 
 def may_reject(job: BatchModel, outcome: Outcome) -> bool:
-    """Return whether one more record may be set aside."""
+    """Return whether one more record may be set aside, as far as can be seen.
+
+    That the store is away is no fault of the record; `keep_to_limit` looks again.
+    """
     if job.max_rejects is None:
         return False
-    return job.reject_count + len(outcome.rejected) < job.max_rejects
+    rejects, stored = slices_of(job), 0
+    try:
+        stored = rejects.count()
+    except Exception as error:
+        if not rejects.store.is_transient(error):
+            raise
+    return stored + len(outcome.rejected) < job.max_rejects
 
 
 def keep_to_limit(job: BatchModel, outcomes: Sequence[Outcome]) -> None:
