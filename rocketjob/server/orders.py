@@ -21,7 +21,7 @@ from rocketjob.store import context
 
 def kill(server: Server) -> None:
     """Let a server end at once; what it runs is queued again."""
-    events.publish("server", "kill", server_id=str(server.id))
+    server.announce("kill")
     # One that is still starting does not listen yet; it reads its document all the same.
     with acts.part_of_it(), contextlib.suppress(InvalidTransition, NotFound):
         server.stop()

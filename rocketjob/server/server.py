@@ -256,9 +256,16 @@ class Server(Stateful):
         self.stopping_at = clock.now()
         return self
 
+    def announce(self, action: str) -> None:
+        """Tell the server at once to do something, by an event; what its document says follows."""
+        events.publish(events.ORDERS, action, server_id=str(self.id))
+        self.__dict__["_is_announced"] = True
+
     @after("pause", "resume", "drain", "stop")
     def _announce_order(self) -> None:
         """Announce it: a server that polls looks for events sooner than at its document."""
+        if self.__dict__.pop("_is_announced", False):
+            return
         try:
             with acts.part_of_it():
                 events.publish(events.ORDERS, "refresh", server_id=str(self.id))

@@ -33,7 +33,7 @@ class UnderWayJob(Job):
         with Path("begun").open("a") as file:
             file.write(f"{self.number} {os.getpid()} {os.getppid()}\\n")
         if self.is_poison:
-            while self.claim_number == 1 and not Path("go").exists():
+            while not Path("go").exists():
                 await asyncio.sleep(0.01)
             os.kill(os.getpid(), signal.SIGKILL)
         while not Path("go").exists():

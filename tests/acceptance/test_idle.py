@@ -30,7 +30,7 @@ class IdleJob(Job):
 BEAT = 2  # heartbeat_seconds: what follows of the start is looked for within a few of these
 SECONDS = 10  # of each of two times: what is done once a minute falls into one of them at most
 PATIENCE = 120
-MOST = {"changeStreams": 1.0, "tailable": 1.0, "polling": 1.0}  # commands a second, without beats
+MOST = {"changeStreams": 1.0, "tailable": 1.0, "polling": 2.0}  # commands a second, without beats
 MOST_AT_START = 100  # with the indexes of a new database
 
 

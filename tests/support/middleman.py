@@ -185,14 +185,15 @@ def forgets_what_is_claimed(token):
     seen, lock = [], threading.Lock()
 
     def ask(command):
-        if name_of(command) == "find" and token in command["filter"]:
+        if name_of(command) == "find" and token in repr(command["filter"]):
             return {**command, "filter": {"_id": command["filter"]["_id"]}}
         return command
 
     def answer(command, reply):
         if command.get("update") == "rocket_job.jobs" and reply.get("n") == 0:
             return {**reply, "n": 1, "nModified": 1}
-        if name_of(command) != "find" or command.get("projection") != {"_id": 1}:
+        is_look = name_of(command) == "find" and command.get("sort") and command.get("projection")
+        if not is_look:
             return reply
         with lock:
             if seen:
