@@ -23,7 +23,7 @@ from rocketjob.base.errors import (
     WorkerCrashed,
 )
 from rocketjob.jobs.exception import JobException
-from rocketjob.model.record import HISTORY, record_of
+from rocketjob.model.record import HISTORY, assign, record_of
 from rocketjob.model.types import codec_for
 from rocketjob.states import history
 from rocketjob.states.machine import Change
@@ -93,7 +93,7 @@ def taken_from(job: Any) -> ClaimLost | None:
 
 def clear(job: Any) -> None:
     """Clear the claim's fields: with the next write nobody holds the job any more."""
-    job.worker_name = job.claimed_by = None
+    assign(job, worker_name=None, claimed_by=None)
     if job.throttled_by is not None:  # what held it back says nothing of its next state
         forget_hold(job)
 

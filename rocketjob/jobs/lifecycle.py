@@ -66,16 +66,9 @@ class Lifecycle(Stateful, abstract=True):
     @event(Transition(("running",), "completed"))
     def complete(self, *, save: bool = True) -> None:
         """End a running job well; it is removed if `destroy_on_complete`."""
-        if self.throttled_by is not None:
-            claims.forget_hold(self)
-        assign(  # as `claims.clear` does, and all at once: every job comes here
-            self,
-            worker_name=None,
-            claimed_by=None,
-            completed_at=clock.now(),
-            percent_complete=100,
-            exception=None,
-        )
+        claims.clear(self)
+        # All at once: every job comes here.
+        assign(self, completed_at=clock.now(), percent_complete=100, exception=None)
 
     @event(Transition(AllBut(("completed", "failed", "aborted")), "failed"), validates=False)
     def fail(

@@ -27,12 +27,12 @@ from rocketjob.jobs.limit import Limit
 from rocketjob.model.record import record_of
 from rocketjob.model.renewal import VERSION
 from rocketjob.queue import versions
-from rocketjob.queue.eligible import Eligible, more_urgent_than
+from rocketjob.queue.eligible import Eligible
 from rocketjob.queue.head import Head
 from rocketjob.queue.limits import ClaimRefused, LimitedClaim, Seen, limits_of
 from rocketjob.queue.lookout import REST, Lookout, Rounds
 from rocketjob.queue.narrowing import Narrowing
-from rocketjob.queue.place import Place, place_of
+from rocketjob.queue.place import Place, more_urgent_than, place_of
 from rocketjob.queue.unusable import fail_claimed, fail_queued, loaded
 from rocketjob.store import Collection, Filter, Store
 from rocketjob.store.context import Plugins
@@ -145,12 +145,12 @@ class Queue:
         if limit <= 0:
             return []
         skipped = self.head.skipped() if self._may_skip else ()
-        narrower = [*skipped, *([more_urgent_than(before)] if before is not None else [])]
+        end = None if before is None else (before.priority, before.id)
+        narrower = [*skipped, *([] if end is None else [more_urgent_than(end)])]
         while True:
             began = clock.elapsed()
             claimed = self._claim_some(self.eligible.filter(now, *narrower), limit, now)
             if self._may_skip and not skipped and (claimed or not self.lookout.sees_on):
-                end = None if before is None else (before.priority, before.id)
                 self.head.note(self.store, ORDER, claimed, clock.elapsed() - began, end)
             jobs = [job for stored in claimed if (job := self._take(stored)) is not None]
             if jobs or not claimed:

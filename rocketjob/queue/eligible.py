@@ -205,12 +205,6 @@ class Eligible:
         self.deferred.add(name, Deferral(until, filter, frozenset(running), published))
 
 
-def more_urgent_than(job: Job) -> Filter:
-    """Return the filter of the jobs that are taken before this one."""
-    older = {"priority": job.priority, "_id": {"$lt": job.id}}
-    return {"$or": [{"priority": {"$lt": job.priority}}, older]}
-
-
 def job_filter(config: Config) -> Filter | None:
     """Return the filter of the setting `where`, its strings parsed by the types of the fields.
 

@@ -25,9 +25,17 @@ def in_front_of(place: Place) -> list[Filter]:
     return _beyond(place, "$lt", "$lte")
 
 
+def more_urgent_than(place: Place) -> Filter:
+    """Return one filter that finds the jobs in front of a place."""
+    return _either(place, "$lt")
+
+
 def _beyond(place: Place, beyond: str, at_least: str) -> list[Filter]:
+    # The second says nothing new, but it is all that MongoDB can look up. SQLite takes the first.
+    return [_either(place, beyond), {"priority": {at_least: place[0]}}]
+
+
+def _either(place: Place, beyond: str) -> Filter:
     priority, id = place
     same = {"priority": priority, "_id": {beyond: id}}
-    either = {"$or": [{"priority": {beyond: priority}}, same]}
-    # The second says nothing new, but it is all that MongoDB can look up. SQLite takes the first.
-    return [either, {"priority": {at_least: priority}}]
+    return {"$or": [{"priority": {beyond: priority}}, same]}

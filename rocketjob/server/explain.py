@@ -20,8 +20,8 @@ from rocketjob.jobs.reasons import Explanation, Reason, Remark, shown
 from rocketjob.jobs.shown import load, problem_of
 from rocketjob.jobs.unknown import UnknownJob
 from rocketjob.queue.dispatch import ORDER, Queue
-from rocketjob.queue.eligible import more_urgent_than
 from rocketjob.queue.limits import failure, limits_of
+from rocketjob.queue.place import more_urgent_than
 from rocketjob.server.server import Server
 from rocketjob.states.state import text_of
 from rocketjob.store import Store, context
@@ -213,7 +213,7 @@ def _servers(name: str) -> Iterator[Reason]:
 def _ahead(job: Job, queue: Queue, now: datetime) -> Iterator[Reason]:
     """Name what a worker goes to first: due jobs, and running ones that it can join."""
     clauses = queue.eligible.clauses(now)
-    due = [clauses["state"], clauses["run_at"], more_urgent_than(job)]
+    due = [clauses["state"], clauses["run_at"], more_urgent_than((job.priority, job.id))]
     count = context.current().store.collection(COLLECTION).count_documents({"$and": due})
     if count:
         jobs = "1 due job goes" if count == 1 else f"{count} due jobs go"

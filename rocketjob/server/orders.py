@@ -21,9 +21,10 @@ from rocketjob.store import context
 
 def kill(server: Server) -> None:
     """Let a server end at once; what it runs is queued again."""
-    server.announce("kill")
+    events.publish("server", "kill", server_id=str(server.id))
     # One that is still starting does not listen yet; it reads its document all the same.
-    with acts.part_of_it(), contextlib.suppress(InvalidTransition, NotFound):
+    refused = contextlib.suppress(InvalidTransition, NotFound)
+    with acts.part_of_it(), refused, server.knowing():
         server.stop()
 
 

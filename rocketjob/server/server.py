@@ -6,8 +6,10 @@ other servers, which take over its work when its heartbeat stops.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -256,15 +258,19 @@ class Server(Stateful):
         self.stopping_at = clock.now()
         return self
 
-    def announce(self, action: str) -> None:
-        """Tell the server at once to do something, by an event; what its document says follows."""
-        events.publish(events.ORDERS, action, server_id=str(self.id))
-        self.__dict__["_is_announced"] = True
+    @contextlib.contextmanager
+    def knowing(self) -> Iterator[None]:
+        """Announce no order within: the server knows, by an event or since it is its own."""
+        self.__dict__["_knows"] = True
+        try:
+            yield
+        finally:
+            self.__dict__.pop("_knows", None)  # two threads may be here
 
     @after("pause", "resume", "drain", "stop")
     def _announce_order(self) -> None:
         """Announce it: a server that polls looks for events sooner than at its document."""
-        if self.__dict__.pop("_is_announced", False):
+        if "_knows" in self.__dict__:
             return
         try:
             with acts.part_of_it():

@@ -152,7 +152,7 @@ class Supervisor:
         self.tree.tell("dump")
 
     def _move(self, event: str) -> None:
-        with contextlib.suppress(RocketJobError):
+        with contextlib.suppress(RocketJobError), self.server.knowing():
             getattr(self.server, event)()
         self.wake()
 
@@ -392,7 +392,7 @@ class Supervisor:
             log.exception("work of an ended process could not be reclaimed yet")
 
     def _note_stopping(self) -> None:
-        with contextlib.suppress(Exception):
+        with contextlib.suppress(Exception), self.server.knowing():
             self.server.stop()
 
     def sign_off(self) -> None:

@@ -9,7 +9,7 @@ import pytest
 from rocketjob import Job
 from rocketjob.base import clock
 from rocketjob.jobs.limit import Limit
-from rocketjob.server import events
+from rocketjob.server import events, orders
 from rocketjob.server.looks import QUIET_SECONDS
 from rocketjob.server.relay import BUSY_SECONDS, LEAST, Relay
 from rocketjob.server.server import Server
@@ -124,6 +124,19 @@ def test_it_is_noticed_at_the_next_look(rocketjob, polling, name):
     (NOTICED | LATER)[name](rocketjob)
     after(rocketjob, LONGEST if name in NOTICED else QUIET_SECONDS)
     assert polling.look()
+
+
+def test_who_is_killed_is_told_once_and_of_the_next_order_too_if_that_was_too_late(rocketjob):
+    def told():
+        return [each["action"] for each in rocketjob.store.collection(events.COLLECTION).find({})]
+
+    server = Server.create(name="one", state="running")
+    edit_the_server(rocketjob)
+    orders.kill(server)
+    assert told() == ["kill"]
+    Server.collection().update_one({}, {"$set": {"state": "running"}})
+    server.pause()
+    assert told() == ["kill", "refresh"]
 
 
 def test_an_order_that_cannot_be_announced_is_given_all_the_same(rocketjob, monkeypatch, caplog):
