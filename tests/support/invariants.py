@@ -102,20 +102,18 @@ def left_over(store, jobs):
             if number := slices.count_documents({}):
                 yield f"{number} slices of {job['_type']} {job['_id']} that nobody has processed"
             for slice_ in slices.find({"state": "failed"}):
-                failure = slice_["exception"]
-                yield "\n".join(
-                    (
-                        f"why: slice {slice_['_id']} of {job['_id']} failed: "
-                        f"{failure['class_name']}: {failure['message']}",
-                        *failure.get("backtrace", ()),
-                        f"cause: {failure.get('cause')}",
-                    )
-                )
+                yield why(f"slice {slice_['_id']} of {job['_id']}", slice_["exception"])
     for server in store.collection("rocket_job.servers").find({}):
         yield f"a server that has ended: {server}"
     # A scan that was taken for dead leaves a mark for a day: it may only have been slow.
     for claim in store.collection("rocket_job.dirmon_files").find({"by": {"$ne": DROPPED}}):
         yield f"a file that was claimed and is no job: {claim}"
+
+
+def why(what, failure):
+    """Say why something has failed, in full: a storm is not easily repeated."""
+    said = f"why: {what} failed: {failure.get('class_name')}: {failure.get('message')}"
+    return "\n".join((said, *failure.get("backtrace", ()), f"cause: {failure.get('cause')}"))
 
 
 def problems(picture):
@@ -149,8 +147,9 @@ def ended(picture):
             wanted = "queued"
         if job["state"] != wanted:
             stuck = "stuck" if job["state"] in ACTIVE else "wrong"
-            why = (job.get("exception") or {}).get("message", "")
-            yield f"{stuck}: {named(job)} is {job['state']}, not {wanted} {why}".rstrip()
+            yield f"{stuck}: {named(job)} is {job['state']}, not {wanted}"
+            if failure := job.get("exception"):
+                yield why(named(job), failure)
         if "claimed_by" in job:
             yield f"held: {named(job)} by {job['claimed_by']}"
         if wanted == "failed" and (job.get("exception") or {}).get("class_name") != "JobTimeout":

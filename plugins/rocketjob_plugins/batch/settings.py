@@ -12,6 +12,7 @@ from rocketjob.base.errors import StoreUnavailable
 from rocketjob.base.settings import Setting, string
 from rocketjob.jobs.exception import message_of
 from rocketjob.store import Store
+from rocketjob.store.away import is_away
 
 SLICES_URL: Setting[str | None] = Setting(
     "slices_url", None, string, "where batch slices live, if elsewhere"
@@ -25,16 +26,19 @@ def slices_store() -> Store:
 
 
 def are_away(error: BaseException) -> bool:
-    """Return whether an error says that the store of the slices is out of reach for now."""
-    return isinstance(error, StoreUnavailable) or slices_store().is_transient(error)
+    """Return whether an error says that the store of slices or of jobs is out of reach for now."""
+    return is_away(error) or slices_store().is_transient(error)
 
 
 @contextlib.contextmanager
 def within_reach() -> Iterator[None]:
-    """Let errors of a store that is away be ours: the kernel knows those of its own store only.
+    """Let errors of a store that is away be ours, whichever store it is and whatever is called.
+
+    It is for what batch itself asks of stores: what a job calls may raise the same errors of other
+    servers.
 
     Raises:
-        StoreUnavailable: the store of the slices is out of reach.
+        StoreUnavailable: the store of the slices, or of jobs, is out of reach.
     """
     try:
         yield
@@ -42,7 +46,9 @@ def within_reach() -> Iterator[None]:
         raise
     except Exception as error:
         if are_away(error):
-            raise StoreUnavailable(f"{slices_store().url}: {message_of(error)}") from error
+            slices = slices_store()
+            store = slices if slices.is_transient(error) else current().store
+            raise StoreUnavailable(f"{store.url}: {message_of(error)}") from error
         raise
 
 

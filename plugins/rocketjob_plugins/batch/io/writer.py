@@ -21,6 +21,7 @@ from rocketjob_plugins.batch.io.job_writes import (
 )
 from rocketjob_plugins.batch.io.undo import remove
 from rocketjob_plugins.batch.serializers import refused
+from rocketjob_plugins.batch.settings import within_reach
 from rocketjob_plugins.batch.slice import Slice, explained
 from rocketjob_plugins.batch.streams import StreamError
 
@@ -49,9 +50,10 @@ class UploadWriter:
         self.slices = job.input_for(category)
         self._table = tables.input_table(category) if tables.parses(category) else None
         self._open()
-        self.slices.create_indexes()
-        self.mark, self._counted = mark_and_count(job, category)
-        self.first = self._number = self._end = self._next_number()
+        with within_reach():
+            self.slices.create_indexes()
+            self.mark, self._counted = mark_and_count(job, category)
+            self.first = self._number = self._end = self._next_number()
         self._records: list[Any] = []
         self._ready: list[Stored] = []
         self._bytes = 0
@@ -150,10 +152,11 @@ class UploadWriter:
         if not self._ready:
             return
         ready, self._ready, self._bytes = self._ready, [], 0
-        self._advance_mark()
-        self._end = self._number  # what is below it is this upload's, and no other's
         try:
-            self.slices.collection.insert_many(ready)
+            with within_reach():
+                self._advance_mark()
+                self._end = self._number  # what is below it is this upload's, and no other's
+                self.slices.collection.insert_many(ready)
         except Exception as error:
             if (why := self._refusal(ready, error)) is not error:
                 raise why from None  # that of a store may hold all of the records
@@ -203,7 +206,7 @@ class UploadWriter:
         self._flush_records()
         self._store()
         if self.category.name == "main":
-            add_to_record_count(self.job, self.count)
+            within_reach()(add_to_record_count)(self.job, self.count)
         self._close()
         return self.count
 

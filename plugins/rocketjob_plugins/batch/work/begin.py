@@ -8,6 +8,7 @@ from rocketjob.base.errors import ClaimLost
 from rocketjob.jobs import claims
 from rocketjob.worker import runner
 from rocketjob_plugins.batch.io.undo import start_over
+from rocketjob_plugins.batch.settings import within_reach
 from rocketjob_plugins.batch.work.persist import persistently
 
 if TYPE_CHECKING:
@@ -19,23 +20,35 @@ __tracebackhide__ = True  # an error is shown from the job's own code on
 def begin(job: BatchModel) -> None:
     """Run the callbacks before the batch on one worker, then open the job to all."""
     if claims.claim_of(job) is not None:
-        runner.run_start_callbacks(job)
+        within_reach()(runner.run_start_callbacks)(job)
     if not job.is_running:
-        return runner.save_where_it_is(job)
+        return save_where_it_is(job)
     befores = [c for c in job.chain("batch").callbacks if c.kind == "before"]
     if befores:
-        start_over(job)
-        job.sub_state = "before"
-        if not job.is_new:
-            job.save(validate=False)
+        _start_over(job)
     for callback in befores:
         if callback.applies(job):
             callback.call(job)
         if not job.is_running:
-            return runner.save_where_it_is(job)
+            return save_where_it_is(job)
     open_to_all(job)
 
 
+@within_reach()
+def _start_over(job: BatchModel) -> None:
+    start_over(job)
+    job.sub_state = "before"
+    if not job.is_new:
+        job.save(validate=False)
+
+
+@within_reach()
+def save_where_it_is(job: BatchModel) -> None:
+    """Save a job that a callback has taken out of running, as `runner.save_where_it_is` does."""
+    runner.save_where_it_is(job)
+
+
+@within_reach()
 def open_to_all(job: BatchModel) -> None:
     """Give the job out of this worker's hands: from now on all workers process its slices."""
     claim = claims.claim_of(job)

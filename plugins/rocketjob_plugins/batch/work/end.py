@@ -10,10 +10,10 @@ from rocketjob.base.errors import NotFound, StoreError
 from rocketjob.base.text import counted
 from rocketjob.jobs import claims
 from rocketjob.model.document import load_into
-from rocketjob.worker import runner
 from rocketjob.worker.prepared import changed
+from rocketjob_plugins.batch.settings import within_reach
 from rocketjob_plugins.batch.streams.errors import StreamError
-from rocketjob_plugins.batch.work.begin import open_to_all
+from rocketjob_plugins.batch.work.begin import open_to_all, save_where_it_is
 from rocketjob_plugins.batch.work.holding import is_held, make
 from rocketjob_plugins.batch.work.persist import persistently
 from rocketjob_plugins.batch.work.records import leave_alone
@@ -26,31 +26,41 @@ __tracebackhide__ = True  # an error is shown from the job's own code on
 
 
 def finish_if_done(job: BatchModel, worker: Worker) -> None:
-    """End the job if no slice is left to process; of several workers only one does.
+    """End the job if no slice is left to process; of several workers only one does."""
+    if job.is_new:
+        _finish_inline(job)
+    elif _takes_the_end(job, worker):
+        _end(job, worker)
+
+
+@within_reach()
+def _takes_the_end(job: BatchModel, worker: Worker) -> bool:
+    """Return whether this worker is the one that ends the job.
 
     That it is done is not counted but seen: there is no slice.
     """
-    if job.is_new:
-        return _finish_inline(job)
     with contextlib.suppress(NotFound):
         job.reload()
     if not job.is_running or job.sub_state != "processing" or is_held(job, worker):
-        return
+        return False
     if job.record_count is None:
-        return
+        return False
     counts = job.input.counts_by_state()
     if counts.get("queued") or counts.get("running"):
-        return
+        return False
     if counts.get("failed"):
-        return _fail_for_slices(job, worker, counts["failed"])
+        _fail_for_slices(job, worker, counts["failed"])
+        return False
     if not counts and (elsewhere := job.slices_are_elsewhere()):
-        return _refuse_the_end(job, worker, elsewhere)
+        _refuse_the_end(job, worker, elsewhere)
+        return False
     me = os.urandom(6).hex()
     if not persistently(job, lambda: _take_over_the_end(job, worker, me)):
-        return
+        return False
     if job.input.counts_by_state():
-        return open_to_all(job)  # somebody has added some since
-    _end(job, worker)
+        open_to_all(job)  # somebody has added some since
+        return False
+    return True
 
 
 def _refuse_the_end(job: BatchModel, worker: Worker, reason: str) -> None:
@@ -111,7 +121,7 @@ def _take_over_the_end(job: BatchModel, worker: Worker, me: str) -> bool:
 def _end(job: BatchModel, worker: Worker) -> None:
     _run_after_batch(job)
     if not job.is_running:
-        return runner.save_where_it_is(job)
+        return save_where_it_is(job)
     worker.commit(changed(job, worker.waits, "complete", {}))
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from rocketjob.base import clock
 from rocketjob.base.errors import ClaimLost, NotFound, StateConflict, StoreUnavailable
 from rocketjob.base.log import Logger
 from rocketjob.jobs import claims
 from rocketjob.jobs.exception import message_of
 from rocketjob.jobs.holds import Hold
+from rocketjob.jobs.store_away import AGAIN_AFTER
 from rocketjob.worker import runner
 from rocketjob.worker.contexts import in_fresh_context
 from rocketjob_plugins.batch.settings import are_away
@@ -58,20 +60,25 @@ def work_batch_job(job: BatchModel, worker: Worker) -> None:
 def _has_no_store(job: BatchModel, error: BaseException, worker: Worker) -> bool:
     """Return whether the job has not begun, or ended, because the store of its slices is away.
 
-    What its callbacks call may raise the same errors of another store, so this one is looked at.
+    A store that was away for a moment only counts as well, so it is not enough to look at it now:
+    what batch asks of it raises `StoreUnavailable`. What callbacks call may raise errors like those
+    of a store, of another server: those count only while the store of the slices is away too.
     """
     is_alone = job.sub_state != "processing" and claims.claim_of(job) is not None
-    if not is_alone or worker.inline or not isinstance(error, Exception) or not are_away(error):
+    if not is_alone or worker.inline or not isinstance(error, Exception):
         return False
+    if isinstance(error, StoreUnavailable) or not are_away(error):
+        return isinstance(error, StoreUnavailable)
     try:
         job.input.collection.find_one({}, {"_id": 1})
     except Exception as problem:
         return are_away(problem)
-    return isinstance(error, StoreUnavailable)
+    return False
 
 
 def _wait_for_slices(job: BatchModel, error: BaseException, worker: Worker) -> None:
     """Queue the job again: it begins, or ends, once more, as after a crash."""
     job.logger.warning("deferred: the store of its slices is away", error=message_of(error))
     text = f"the store of its slices is out of reach: {message_of(error)}"
-    worker.hold_back(job, Hold("slices_are_away", text), {"_id": job.id})
+    hold = Hold("slices_are_away", text, until=clock.now() + AGAIN_AFTER)
+    worker.hold_back(job, hold, {"_id": job.id})
