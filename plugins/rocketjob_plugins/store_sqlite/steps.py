@@ -35,21 +35,30 @@ _PLAIN_OR_TIME: Final = frozenset({str, int, bool, ObjectId, type(None), datetim
 
 def prepared(update: Update, returned: bool = True) -> Updater:
     """Compile an update, normalising its values only if they will be returned."""
-    if not returned and all(
-        type(fields) is dict
-        and all(_is_plain(value, within=operator == "$push") for value in fields.values())
-        for operator, fields in update.items()
-    ):
+    if not returned and _is_stored_as_it_is(update):
         return compile_change(update)
     return compile_change(values.normalise(update))
 
 
-def _is_plain(value: Any, within: bool) -> bool:
-    """Return whether a value is stored as it is, also (`within`) one that has others in it."""
+def _is_stored_as_it_is(update: Update) -> bool:
+    """Return whether no value of an update has another form once it is stored."""
+    for operator, fields in update.items():
+        if type(fields) is not dict:
+            return False
+        for value in fields.values():
+            if type(value) not in _PLAIN_OR_TIME and not (operator == "$push" and _is_plain(value)):
+                return False
+    return True
+
+
+def _is_plain(value: Any) -> bool:
+    """Return whether a value is stored as it is, and so is all that is in it."""
     kind = type(value)
-    if within and (kind is dict or kind is list):
-        members = value.values() if kind is dict else value
-        return all(_is_plain(member, within) for member in members)
+    if kind is dict or kind is list:
+        for member in value.values() if kind is dict else value:
+            if type(member) not in _PLAIN_OR_TIME and not _is_plain(member):
+                return False
+        return True
     return kind in _PLAIN_OR_TIME
 
 

@@ -14,7 +14,7 @@ from rocketjob.store.documents.language import UPDATE_OPERATORS, is_operators, u
 from rocketjob.store.documents.operators import MAKERS, Change, Step
 from rocketjob.store.documents.paths import split
 from rocketjob.store.documents.places import check_path, parent_of, put
-from rocketjob.store.documents.values import copy
+from rocketjob.store.documents.values import MISSING, copy
 from rocketjob.store.unit import Stored
 
 
@@ -26,6 +26,7 @@ class Updater(NamedTuple):
     touched: frozenset[str]  # the top-level fields that it may change
 
 
+_OTHERWISE = frozenset({"$rename", "$setOnInsert"})
 _Shape = tuple[tuple[str, ...], ...]  # each operator with its paths
 
 
@@ -35,6 +36,7 @@ class _Layout(NamedTuple):
     order: tuple[tuple[str, str], ...]  # operators and paths, in the order of the paths
     touched: frozenset[str]
     plain: bool  # nothing but $set of top-level fields
+    flat: bool  # nothing but top-level fields, by operators whose paths are all that they touch
 
 
 def compile_change(update: Mapping[str, Any]) -> Updater:
@@ -47,6 +49,8 @@ def compile_change(update: Mapping[str, Any]) -> Updater:
     layout = _layout(_shape(update))
     if layout.plain:
         return _assignment(update["$set"], layout)
+    if layout.flat:
+        return _edit(update, layout)
     steps: list[Step] = []
     for operator, path in layout.order:
         steps.extend(MAKERS[operator](path, update[operator][path]))
@@ -93,11 +97,12 @@ def _layout(shape: _Shape) -> _Layout:
             pairs.append((operator, path))
     _refuse_conflicts([path for _, path in pairs])
     pairs.sort(key=lambda pair: _path_order(pair[1]))
-    plain = len(shape) == 1 and all(
-        operator == "$set" and "." not in path and path != "_id" for operator, path in pairs
+    flat = all(
+        operator not in _OTHERWISE and "." not in path and path != "_id" for operator, path in pairs
     )
+    plain = flat and len(shape) == 1 and shape[0][0] == "$set"
     touched = frozenset(path.partition(".")[0] for _, path in pairs)
-    return _Layout(tuple(pairs), touched, plain)
+    return _Layout(tuple(pairs), touched, plain, flat)
 
 
 def _assignment(fields: Stored, layout: _Layout) -> Updater:
@@ -107,6 +112,30 @@ def _assignment(fields: Stored, layout: _Layout) -> Updater:
 
     def change(document: Stored) -> None:
         document.update(copy(assigned) if shared else assigned)
+
+    return Updater(change, change, layout.touched)
+
+
+def _edit(update: Mapping[str, Any], layout: _Layout) -> Updater:
+    """Return a fast form of an update of top-level fields, as the end of a job is."""
+    edits: list[tuple[str, Any, Change | None]] = []
+    for operator, path in layout.order:
+        if operator == "$set":
+            edits.append((path, update[operator][path], None))
+        elif operator == "$unset":
+            edits.append((path, MISSING, None))
+        else:
+            steps = MAKERS[operator](path, update[operator][path])
+            edits.extend((path, None, step.change) for step in steps)
+
+    def change(document: Stored) -> None:
+        for path, value, by in edits:
+            if by is not None:
+                by(document)
+            elif value is MISSING:
+                document.pop(path, None)
+            else:
+                document[path] = copy(value)
 
     return Updater(change, change, layout.touched)
 

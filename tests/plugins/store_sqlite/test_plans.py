@@ -8,10 +8,11 @@ from bson import ObjectId
 
 from rocketjob import Job
 from rocketjob.base import clock
+from rocketjob.base.errors import DuplicateKey
 from rocketjob.store import Write
 from rocketjob.store.documents.matcher import compile_match
 from rocketjob.testing.store_contract import declare_indexes
-from rocketjob_plugins.store_sqlite import SqliteStore
+from rocketjob_plugins.store_sqlite import SqliteStore, group
 from rocketjob_plugins.store_sqlite.query import Query
 
 NOW = datetime(2024, 5, 1, tzinfo=UTC)
@@ -249,6 +250,7 @@ def sent(store, work):
     return statements
 
 
+EXISTS = {"$exists": True}
 HELD = {"claimed_by": "me", "claim_number": 3, "state": "running"}
 
 
@@ -275,8 +277,8 @@ def test_a_guarded_delete_is_judged_by_columns_as_by_documents(store, jobs, stor
         if way == "delete_one":
             assert jobs.delete_one(guard).deleted_count == goes
         elif way == "group":
-            group = [Write(guard, None), Write({**guard, "_id": 3}, None)]
-            assert store.write_many("jobs", group) == [goes, False]
+            both = [Write(guard, None), Write({**guard, "_id": 3}, None)]
+            assert store.write_many("jobs", both) == [goes, False]
         else:
             assert store.write_many("jobs", [Write(guard, None)]) == [goes]
 
@@ -302,6 +304,71 @@ def test_a_removal_by_hand_leaves_the_rest_of_its_group(store, jobs):
     held = store.write_many("jobs", [Write({"_id": i, **HELD}, None) for i in range(100)])
     assert [i for i, was in enumerate(held) if not was] == [50]
     assert jobs.count_documents({}) == 0
+
+
+TO_END = {"$set": {"state": "completed"}, "$unset": {"claimed_by": ""}, "$inc": {"ends": 1}}
+
+
+@pytest.mark.parametrize("number", [1, 2, 128, 129, 300])
+def test_a_group_of_updates_is_read_by_few_statements(store, jobs, number):
+    jobs.insert_many([queued(i, **HELD) for i in range(number + 1)])
+    writes = [Write({"_id": i, **HELD}, TO_END) for i in reversed(range(number))]
+    statements = sent(store, lambda: store.write_many("jobs", writes))
+    reading = [each for each in statements if each.startswith("SELECT id")]
+    assert len(reading) == -(-number // 128)
+    ended = jobs.find({"state": "completed", "ends": 1, "claimed_by": None})
+    assert sorted(job["_id"] for job in ended) == list(range(number))
+
+
+def test_updates_that_do_not_match_leave_the_rest_of_their_group(store, jobs):
+    jobs.insert_many([queued(i, **HELD) for i in range(100)])
+    jobs.update_one({"_id": 50}, {"$set": {"claim_number": 4}})
+    jobs.delete_one({"_id": 60})
+    held = store.write_many("jobs", [Write({"_id": i, **HELD}, TO_END) for i in range(100)])
+    assert [i for i, was in enumerate(held) if not was] == [50, 60]
+    assert jobs.count_documents({"ends": 1}) == 98
+
+
+def test_updates_of_one_document_in_a_group_are_made_one_after_the_other(store, jobs):
+    jobs.insert_many([queued(i, **HELD) for i in range(3)])
+    again = Write({"_id": 1, "ends": 1}, {"$inc": {"ends": 1}})
+    first = [Write({"_id": i, **HELD}, TO_END) for i in range(3)]
+    assert store.write_many("jobs", [*first, again, again]) == [True, True, True, True, False]
+    assert [job["ends"] for job in jobs.find(sort=[("_id", 1)])] == [1, 2, 1]
+
+
+def test_of_large_documents_few_are_held_at_a_time(store, jobs, monkeypatch):
+    jobs.insert_many([queued(i, **HELD, text=f"{i}" * 400_000) for i in range(1, 10)])
+    groups = []
+    update = group.writing.update
+
+    def noting(raw, table, touched, rows, documents):
+        groups.append(len(documents))
+        update(raw, table, touched, rows, documents)
+
+    monkeypatch.setattr(group.writing, "update", noting)
+    held = store.write_many("jobs", [Write({"_id": i, **HELD}, TO_END) for i in range(1, 10)])
+    assert (held, groups) == ([True] * 9, [3, 3, 3])
+    assert [job["text"][:1] for job in jobs.find({"ends": 1})] == list("123456789")
+
+
+def test_an_update_that_changes_nothing_writes_nothing(store, jobs):
+    jobs.insert_many([queued(i, **HELD) for i in range(3)])
+    same = [Write({"_id": i, **HELD}, {"$set": {"claimed_by": "me"}}) for i in range(3)]
+    made = []
+    statements = sent(store, lambda: made.extend(store.write_many("jobs", same)))
+    assert made == [True] * 3
+    assert not [each for each in statements if each.startswith("UPDATE")]
+
+
+def test_a_group_in_which_an_index_refuses_a_document_is_not_made(store, jobs):
+    partial = {"number": EXISTS}
+    jobs.create_index([("number", 1)], name="n", unique=True, partialFilterExpression=partial)
+    jobs.insert_many([queued(i, **HELD) for i in range(3)])
+    writes = [Write({"_id": i, **HELD}, {"$set": {"number": min(i, 1)}}) for i in range(3)]
+    with pytest.raises(DuplicateKey):
+        store.write_many("jobs", writes)
+    assert jobs.count_documents({"number": EXISTS}) == 0
 
 
 def test_documents_are_stored_many_in_one_statement_and_in_their_order(store, jobs):
