@@ -19,12 +19,14 @@ from rocketjob.states import history
 from rocketjob.states.history import HistoryEntry
 from rocketjob.states.machine import Change, Transition, event
 from rocketjob.states.stateful import Stateful
-from rocketjob.states.transitions import AllBut
+from rocketjob.states.transitions import AllBut, Event
 from rocketjob.store import Also, Filter, Insert, context
 
 _SET_BY_EVENTS = frozenset(
     ("started_at", "completed_at", "failure_count", "interruptions", "worker_name", "claimed_by")
 )
+
+_OF_AN_END = ("state_changed", "transition_writes", "job_removed")  # hooks about one job
 
 
 class Lifecycle(Stateful, abstract=True):
@@ -244,6 +246,16 @@ class Lifecycle(Stateful, abstract=True):
         """Return whether an event removes the job once it is made."""
         return event == "complete" and self.destroy_on_complete
 
+    def is_just_removed(self, event: Event) -> bool:
+        cls, plugins = type(self), context.current().plugins
+        return (
+            event is _COMPLETE
+            and self._record.claim is not None
+            and not (acts.begun or cls.runs_code("complete") or cls.chain("destroy"))
+            and not plugins.listens_to_any(_OF_AN_END, cls)
+            and self.removed_by("complete")
+        )
+
     # --- adding to a change of state that is under way ---------------------------------------
 
     def follow_with(self, event: str, *, otherwise: bool = False, **arguments: Any) -> None:
@@ -384,3 +396,6 @@ class Lifecycle(Stateful, abstract=True):
         if self._record.claim is not None:
             return ClaimLost(f"{self!r}: the claim belongs to somebody else now; nothing written")
         return super().write_lost()
+
+
+_COMPLETE = Lifecycle.__events__["complete"]  # a class may have another one of its own

@@ -133,9 +133,15 @@ class Document(Awaitable):
             values[name] = stored[key]
         for field in shape.made:
             values[field.name] = field.make_default()
-        for key, field in shape.read:
+        for key, name, decode, field in shape.read:
             value = stored[key]
-            is_sealed = field.encrypted and isinstance(value, bytes)
+            try:
+                values[name] = None if value is None else decode(value)
+            except Exception:
+                values[name] = field.load(value, strict)  # which says what is wrong with it
+        for key, field in shape.encrypted:
+            value = stored[key]
+            is_sealed = isinstance(value, bytes)
             values[field.name] = Sealed(value) if is_sealed else field.load(value, strict)
         for name, value in self.__dict__.items():
             values.setdefault(name, value)  # its record, and what is no field

@@ -22,14 +22,16 @@ class Shape(NamedTuple):
         made: the fields whose default is made for each instance.
         others: the keys whose values are not, as they are, those of the fields of that name.
         renamed: key and name of what is stored under another name, and taken as it is.
-        read: key and field of what is decoded.
+        read: key, name, decoder and field of what is decoded.
+        encrypted: key and field of what is decrypted when it is first asked for.
     """
 
     defaults: dict[str, Any]
     made: list[Field]
     others: list[str]
     renamed: list[tuple[str, str]]
-    read: list[tuple[str, Field]]
+    read: list[tuple[str, str, Callable[[Any], Any], Field]]
+    encrypted: list[tuple[str, Field]]
 
 
 class Layout:
@@ -128,8 +130,8 @@ class Layout:
     def _new_shape(self, keys: tuple[str, ...]) -> Shape:
         by_key = {field.key: field for field in self.fields.values()}
         stored = [(key, by_key[key]) for key in keys if key in by_key]
-        read = [each for each in stored if each[1].encrypted or each[1].codec.decode is not None]
-        taken = [each for each in stored if each not in read]
+        encrypted = [(key, field) for key, field in stored if field.encrypted]
+        taken = [(k, f) for k, f in stored if not f.encrypted and f.codec.decode is None]
         as_they_are = {key for key, field in taken if key == field.name}
         names = {field.name for _, field in stored}
         return Shape(
@@ -137,7 +139,12 @@ class Layout:
             made=[field for field in self.other_defaults if field.name not in names],
             others=[key for key in keys if key not in as_they_are],
             renamed=[(key, field.name) for key, field in taken if key != field.name],
-            read=read,
+            read=[
+                (key, field.name, decode, field)
+                for key, field in stored
+                if (decode := field.codec.decode) is not None and not field.encrypted
+            ],
+            encrypted=encrypted,
         )
 
     @cached_property

@@ -21,7 +21,7 @@ class Calling:
 
     _pluggy: pluggy.PluginManager
     _hooks: dict[str, Hook]
-    _listens: dict[tuple[str, type[Any] | None], bool]
+    _listens: dict[tuple[str | tuple[str, ...], type[Any] | None], bool]
     _watch: Watch
     _problems: Problems
 
@@ -49,6 +49,16 @@ class Calling:
             return known[hook, job_class]
         except KeyError:
             answer = known[hook, job_class] = self._finds_listeners(hook, job_class)
+            return answer
+
+    def listens_to_any(self, hooks: tuple[str, ...], job_class: type[Any] | None = None) -> bool:
+        """Return whether any plugin implements one of several hooks; as quick as `listens`."""
+        known = self._listens
+        try:
+            return known[hooks, job_class]
+        except KeyError:
+            answer = any(self.listens(hook, job_class) for hook in hooks)
+            known[hooks, job_class] = answer
             return answer
 
     def _finds_listeners(self, hook: str, job_class: type[Any] | None) -> bool:

@@ -91,7 +91,7 @@ class PluginManager(Calling):
         self._pluggy.add_hookspecs(hookspecs)
         self._pluggy.register(kernel, name=KERNEL_PLUGIN)  # first: what others bring comes after it
         self._hooks: dict[str, Hook] = {}
-        self._listens: dict[tuple[str, type[Any] | None], bool] = {}
+        self._listens = {}
         self._watch = Watch(self.whose)
         self._found: dict[str, metadata.EntryPoint] = {}
         self._disabled, self._strict, self._absent = set(disabled), strict, set(absent)

@@ -154,10 +154,13 @@ class Change:
         """
         transition = self.event.choose(self.document, self.arguments)
         self._callbacks, self._saves = callbacks, save
-        self._snapshot = self._picture()
+        is_plain = save and callbacks and self.document.is_just_removed(self.event)
         record = record_of(self.document)
+        self._snapshot = record.snapshot(self.document) if is_plain else self._picture()
         self._outer, record.change = record.change, self
         try:
+            if is_plain:
+                return self._remove(transition)
             self._apply(transition)
             if self.follow_ups:
                 self._follow()
@@ -168,6 +171,16 @@ class Change:
             raise
         finally:
             self._restore_outer()
+
+    def _remove(self, transition: Transition) -> None:
+        """Prepare a removal in which nobody has a part, as the rest here would, but faster."""
+        document = self.document
+        before = document.before_event()
+        self.event.effect(document, **self.arguments)
+        document.state = self.target = transition.target
+        if entry := document.history_entry(self.event.name, self.arguments, before):
+            self._entries.append(entry)
+        self.deletes = True
 
     def _follow(self) -> None:
         """Make the events that follow; those for lack of another come last, and may be dropped."""

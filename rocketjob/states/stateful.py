@@ -80,6 +80,13 @@ class Stateful(Document, abstract=True):
         """Return whether an event removes the document once it is made."""
         return False
 
+    def is_just_removed(self, event: Event) -> bool:
+        """Return whether an event removes the document, and nobody is asked before, or told after.
+
+        So it is with most of those that are removed, and they are many: see `Change.prepare`.
+        """
+        return False
+
     @property
     def is_changing(self) -> bool:
         """Whether a change of state is under way, as in a before callback of an event."""

@@ -53,9 +53,10 @@ def test_import_rocketjob_loads_nothing_heavy_and_no_plugin():
 
 
 WITHOUT_ASYNC_JOBS = ["asyncio", "ssl", "subprocess"]
+NOT_FOR_WORKERS = ["click", "rich", "rocketjob.cli", "rocketjob.server.supervisor"]
 
 
-def test_a_worker_process_loads_no_event_loop_before_an_async_job_needs_it():
+def test_a_worker_process_loads_no_command_and_no_event_loop_before_an_async_job_needs_it():
     loaded = modules_after(
         "import rocketjob.worker_main\n"
         "from rocketjob.application import current\n"
@@ -63,10 +64,11 @@ def test_a_worker_process_loads_no_event_loop_before_an_async_job_needs_it():
         "from rocketjob.worker.pool import WorkerPool\n"
         "app = current()\n"
         "queue = Queue(None, app.plugins, app.config, 'a.1', 'a:1')\n"
-        "WorkerPool(queue, threads=2, config=app.config, async_workers=20)"
+        "WorkerPool(queue, threads=2, config=app.config, async_workers=20)\n"
+        "app.plugins.collect('register_jobs')"
     )
-    assert "rocketjob_plugins.batch" in loaded
-    assert [name for name in WITHOUT_ASYNC_JOBS if name in loaded] == []
+    assert {"rocketjob_plugins.batch", "rocketjob_plugins.demo.batch"} <= loaded
+    assert [name for name in [*WITHOUT_ASYNC_JOBS, *NOT_FOR_WORKERS] if name in loaded] == []
 
 
 def test_help_loads_no_command_as_a_whole():

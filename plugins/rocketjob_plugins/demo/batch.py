@@ -16,7 +16,6 @@ from typing import Any
 import attrs
 
 from rocketjob.base import clock
-from rocketjob.cli import Failure
 from rocketjob.jobs.job import Job
 from rocketjob.model.fields import field
 from rocketjob_plugins.batch import Batch, InputCategory, OutputCategory
@@ -103,6 +102,8 @@ def run(
     Raises:
         Failure: the job did not complete.
     """
+    from rocketjob.cli import Failure  # workers load this module too
+
     source, target = stage.folder / "input.txt", stage.folder / "output.txt"
     expected = generate(stage.sources, source, count)
     timing = Timing(bytes=source.stat().st_size)

@@ -1,8 +1,8 @@
 """A group of guarded writes, prepared before its transaction: for `write_many` of the store.
 
-Most groups are the ends of jobs. Of those that nobody keeps they are removals on the same condition,
-each of another document: one statement, and nothing is decoded. The others are updates, each of
-another document too: one statement reads them, and another writes them.
+Most groups are the ends of jobs. Of those that nobody keeps they are removals on the same
+condition, each of another document: one statement, and nothing is decoded. The others are updates,
+each of another document too: one statement reads them, and another writes them.
 """
 
 from __future__ import annotations
