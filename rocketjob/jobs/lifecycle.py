@@ -251,7 +251,8 @@ class Lifecycle(Stateful, abstract=True):
         return (
             event is _COMPLETE
             and self._record.claim is not None
-            and not (acts.begun or cls.runs_code("complete") or cls.chain("destroy"))
+            and not (acts.begun and acts.present() is not None)
+            and not (cls.runs_code("complete") or cls.chain("destroy"))
             and not plugins.listens_to_any(_OF_AN_END, cls)
             and self.removed_by("complete")
         )

@@ -5,8 +5,22 @@ from datetime import timedelta
 
 import pytest
 
-from rocketjob import Job, JobExpired, JobTimeout, NotFound, after, before
+from rocketjob import (
+    ClaimLost,
+    Job,
+    JobExpired,
+    JobTimeout,
+    NotFound,
+    Transition,
+    after,
+    before,
+    event,
+    hookimpl,
+    validate,
+)
+from rocketjob.base.acts import acting
 from rocketjob.jobs import completions
+from rocketjob.worker.runner import Worker, work_claimed_job
 from support.jobs import FailingJob, KeptJob, PassingJob
 
 ran = []
@@ -43,6 +57,110 @@ def test_so_is_one_with_callbacks_after_it_or_that_somebody_completes(rocketjob)
     other.complete()
     assert first.reload().is_completed
     assert second.reload().is_completed
+
+
+# --- the short way of a job that is removed, and in which nobody has a part ----------------------
+
+
+class ValidatedAndGoesJob(CompletesAndGoesJob):
+    @validate
+    def look(self): ...
+
+
+class CalledAndGoesJob(CompletesAndGoesJob):
+    @before("complete")
+    def look(self): ...
+
+
+class SavedAndGoesJob(CompletesAndGoesJob):
+    @before("save")
+    def look(self): ...
+
+
+class DestroyedAndGoesJob(CompletesAndGoesJob):
+    @after("destroy")
+    def look(self): ...
+
+
+class OwnEndAndGoesJob(CompletesAndGoesJob):
+    @event(Transition(("running",), "completed"))
+    def complete(self, *, save=True): ...
+
+
+class StaysJob(CompletesAndGoesJob):
+    destroy_on_complete = False
+
+
+def running(job_class, rocketjob):
+    job_class.create()
+    (job,) = rocketjob.queue.claim(1)
+    return job
+
+
+def goes_short(job):
+    return job.is_just_removed(job.event_called("complete"))
+
+
+def test_the_short_way_is_that_of_a_claimed_job_alone(rocketjob):
+    assert goes_short(running(CompletesAndGoesJob, rocketjob))
+    unclaimed = CompletesAndGoesJob.create()
+    unclaimed.start()
+    assert not goes_short(unclaimed)
+    with acting(by="ada"):
+        assert not goes_short(running(CompletesAndGoesJob, rocketjob))
+
+
+@pytest.mark.parametrize(
+    "job_class",
+    [
+        ValidatedAndGoesJob,
+        CalledAndGoesJob,
+        SavedAndGoesJob,
+        DestroyedAndGoesJob,
+        OwnEndAndGoesJob,
+        StaysJob,
+    ],
+)
+def test_a_class_that_has_a_part_in_its_end_goes_the_long_way(rocketjob, job_class):
+    assert not goes_short(running(job_class, rocketjob))
+
+
+@pytest.mark.parametrize("hook", ["state_changed", "transition_writes", "job_removed"])
+def test_a_plugin_that_comes_later_is_asked_and_told(rocketjob, hook):
+    job, told = running(CompletesAndGoesJob, rocketjob), []
+    assert goes_short(job)
+
+    def listens(self, job):
+        told.append(job.id)
+
+    rocketjob.plugins.register(type("Comes", (), {hook: hookimpl(listens)})())
+    assert not goes_short(job)
+    work_claimed_job(job, Worker("here:1:1"))
+    assert set(told) == {job.id}  # of the start, too, where it is told of each change
+
+
+def test_the_short_way_leaves_a_job_as_the_long_one_does(rocketjob):
+    ends = []
+    for job_class in (CompletesAndGoesJob, SavedAndGoesJob):
+        job = running(job_class, rocketjob)
+        work_claimed_job(job, Worker("here:1:1"))
+        last = job.history[-1]
+        ends.append((job.state, job.percent_complete, job.claimed_by, last.event, last.state))
+        assert job.completed_at is not None
+        assert not Job.where(id=job.id).exists()
+    assert ends[0] == ends[1] == ("completed", 100, None, "complete", "completed")
+
+
+def test_on_the_short_way_a_claim_that_was_lost_leaves_all_as_it_was(rocketjob):
+    job = running(CompletesAndGoesJob, rocketjob)
+    Job.collection().update_one({"_id": job.id}, {"$inc": {"claim_number": 1}})
+    with pytest.raises(ClaimLost):
+        job.complete()
+    assert (job.state, job.completed_at, len(job.history)) == ("running", None, 1)
+    assert Job.where(id=job.id).exists()
+
+
+# --- what is known afterwards --------------------------------------------------------------------
 
 
 def test_one_that_expired_is_expired(rocketjob):
