@@ -26,7 +26,7 @@ from rocketjob.queue.dispatch import Queue
 from rocketjob.queue.eligible import job_filter, unknown_in
 from rocketjob.queue.narrowing import Narrowing
 from rocketjob.queue.reclaim import requeue_claims
-from rocketjob.server import draining, events, health, lifetime, signals
+from rocketjob.server import draining, events, lifetime, signals
 from rocketjob.server.heartbeat import Heartbeat, heartbeat
 from rocketjob.server.looks import Looks
 from rocketjob.server.notifying import Notifier
@@ -202,7 +202,7 @@ class Supervisor:
             ConfigurationError: another living server has the name.
         """
         with (
-            health.answering(self.config.health, self),
+            self._answering(),
             signals.answered(self.stop),
             ServerSubscriber.subscribed(self),
             QuestionSubscriber.subscribed(
@@ -282,6 +282,14 @@ class Supervisor:
     def _say_ready(self) -> None:
         if workers := self.tree.workers():
             self.notifier.ready(f"{counted(workers, 'worker')} ready")
+
+    def _answering(self) -> contextlib.AbstractContextManager[Any]:
+        """Answer how the server is for the length of a block, if it is to."""
+        if self.config.health is None:
+            return contextlib.nullcontext()
+        from rocketjob.server.health import answering  # HTTP and OpenSSL are 5 MiB
+
+        return answering(self.config.health, self)
 
     def health(self) -> dict[str, Any]:
         """Say how the server is, for `rocketjob.server.health`; called from any thread."""

@@ -71,6 +71,11 @@ def test_a_worker_process_loads_no_command_and_no_event_loop_before_an_async_job
     assert [name for name in [*WITHOUT_ASYNC_JOBS, *NOT_FOR_WORKERS] if name in loaded] == []
 
 
+def test_a_supervisor_loads_no_http_server_before_it_is_to_answer():
+    loaded = modules_after("import rocketjob.server.supervisor")
+    assert [name for name in ("http.server", "ssl", "asyncio", "rich") if name in loaded] == []
+
+
 def test_help_loads_no_command_as_a_whole():
     loaded = modules_after(
         "import contextlib, io\n"
