@@ -50,8 +50,11 @@ ONE_AT_A_TIME = (
     "tests/plugins/perf/test_workloads.py",
     "tests/plugins/test_demo.py",
 )
-# Each of its tests takes seconds, most of them waiting: one process alone would be the last to end.
-SHARED_OUT = ("tests/acceptance/test_interrupted_mongodb.py",)
+# Each of their tests takes long: one process alone would be the last to end.
+SHARED_OUT = (
+    "tests/acceptance/test_interrupted_mongodb.py",
+    "tests/acceptance/test_kills_commands.py",
+)
 
 
 @pytest.hookimpl(optionalhook=True)
