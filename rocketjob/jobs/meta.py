@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from rocketjob.model.validators import by_value
 from rocketjob.store.packing import pack
 
 META_BYTES = 4096  # as BSON: every claim reads it
 
 
+@by_value
 def is_small(job: Any, attribute: Any, value: Any) -> None:
     """Refuse what is too large to be carried along with every job."""
     if not value:

@@ -107,16 +107,17 @@ class Document(Awaitable):
 
     def to_document(self) -> Stored:
         """Return the whole document as it is stored."""
-        own = self.__dict__
-        stored: Stored = {"_id": self.id, "_type": self.type_name()}
-        if marks := self.__layout__.marks:
-            stored.update(marks)
-        for name, key, leaves_none_out, write in self.__layout__.writers:
+        own, form = self.__dict__, self.__layout__.form_of(self._touched())
+        stored = form.common.copy()
+        stored["_id"] = own["id"]
+        for name, key, leaves_none_out, write in form.writers:
             value = own[name]
             if value is not None:
                 stored[key] = value if write is None else write(value)
             elif not leaves_none_out:
                 stored[key] = None
+            elif key in stored:  # only its place was kept
+                del stored[key]
         for field in self.__layout__.stored_apart:
             if (value := field.store(own[field.name], self)) is not MISSING:
                 stored[field.key] = value
@@ -205,10 +206,15 @@ class Document(Awaitable):
 
     def _checks(self) -> list[validation.Check]:
         """Return what the values are checked for; of a new document's not those never touched."""
-        record, layout = self._record, self.__layout__
+        touched = self._touched()
+        return self.__layout__.checks if touched is None else self.__layout__.checks_of_new(touched)
+
+    def _touched(self) -> frozenset[str] | None:
+        """Return the fields of a new document that may hold something else than their default."""
+        record = self._record
         if record.given is None or record.stored is not None:
-            return layout.checks
-        return layout.checks_of_new(record.given.union(record.assigned))
+            return None
+        return record.given.union(record.assigned) if record.assigned else record.given
 
     # --- persistence -------------------------------------------------------------------------
 

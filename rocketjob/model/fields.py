@@ -9,7 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal, TypeVar, overload
 
 import attrs
+from bson import ObjectId
 
+from rocketjob.base import clock
 from rocketjob.base.errors import ValidationError
 from rocketjob.base.functions import refuse_unawaited
 from rocketjob.model.encrypted_fields import Sealed, encrypt
@@ -18,6 +20,7 @@ from rocketjob.model.types import Codec, Misfit, codec_for
 T = TypeVar("T")
 MISSING: Any = type("MISSING", (), {"__repr__": lambda self: "<no default>"})()
 IMMUTABLE = (str, int, float, bool, bytes, type(None), tuple, frozenset)
+_ALIKE = (ObjectId, clock.now)  # nobody can change in place what they make
 
 
 @attrs.define(eq=False, kw_only=True, slots=False)
@@ -75,6 +78,11 @@ class Field:
         """Whether all instances can share the default: it can neither change nor be converted."""
         shared = self.factory is None and isinstance(self.default, IMMUTABLE)
         return shared and (self.default is None or self.codec.convert is None)
+
+    @property
+    def makes_alike(self) -> bool:
+        """Whether all that its factory makes is of one kind: if one is valid, so are the others."""
+        return any(self.factory is each for each in _ALIKE)
 
     @functools.cached_property
     def is_stored_apart(self) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from functools import cached_property
 from typing import Any, NamedTuple
 
-from rocketjob.model.fields import Field
+from rocketjob.model.fields import MISSING, Field
 from rocketjob.model.renewal import Renewer, renewer_of
 from rocketjob.model.validation import Check, checks_of
 
@@ -34,16 +34,30 @@ class Shape(NamedTuple):
     encrypted: list[tuple[str, Field]]
 
 
+class Form(NamedTuple):
+    """How documents are stored to which the same fields were assigned.
+
+    Attributes:
+        common: what they all have, and the places of the other keys.
+        writers: name, stored key, whether None is left out, and what turns a value into BSON, of
+            what each has of its own.
+    """
+
+    common: dict[str, Any]
+    writers: list[tuple[str, str, bool, Function]]
+
+
 class Layout:
     """The fields of a class, as its instances are made, checked, stored and loaded.
 
     Each part is worked out when it is first asked for: only then do all annotations resolve.
     """
 
-    def __init__(self, cls: type, fields: dict[str, Field]) -> None:
+    def __init__(self, cls: Any, fields: dict[str, Field]) -> None:
         self.cls, self.fields = cls, fields
         self._shapes: dict[tuple[str, ...], Shape] = {}
         self._checks: dict[frozenset[str], list[Check]] = {}
+        self._forms: dict[frozenset[str] | None, Form] = {}
 
     @cached_property
     def renewer(self) -> Renewer | None:
@@ -77,7 +91,7 @@ class Layout:
             (
                 f.name,
                 f.factory or f.make_default,
-                f.codec.convert,
+                None if _needs_no_conversion(f) else f.codec.convert,
                 f if f.factory_takes_job else None,
             )
             for f in self.other_defaults
@@ -111,6 +125,37 @@ class Layout:
             for name, field in self.fields.items()
             if not field.is_stored_apart
         ]
+
+    def form_of(self, touched: frozenset[str] | None) -> Form:
+        """Return how instances are stored.
+
+        Args:
+            touched: those of new ones that may hold something else than their default; None: all.
+        """
+        form = self._forms.get(touched)
+        if form is None:
+            if len(self._forms) >= MAX_SHAPES:
+                self._forms = {}
+            form = self._forms[touched] = self._new_form(touched)
+        return form
+
+    def _new_form(self, touched: frozenset[str] | None) -> Form:
+        common: dict[str, Any] = {"_id": None, "_type": self.cls.type_name(), **self.marks}
+        if touched is None:
+            return Form(common, self.writers)
+        own: list[tuple[str, str, bool, Function]] = []
+        for writer in self.writers:
+            name, key, leaves_none_out, write = writer
+            value = self.plain_defaults.get(name, MISSING)
+            if value is not None and value is not MISSING and write is not None:
+                value = write(value)
+            is_shared = not (value is MISSING or name in touched or name in self.mutable)
+            if not is_shared or isinstance(value, dict | list):
+                own.append(writer)
+                common[key] = None
+            elif value is not None or not leaves_none_out:
+                common[key] = value
+        return Form(common, own)
 
     @cached_property
     def stored_apart(self) -> list[Field]:
@@ -151,3 +196,11 @@ class Layout:
     def mutable(self) -> frozenset[str]:
         """The fields whose values can change without being assigned."""
         return frozenset(name for name, field in self.fields.items() if field.codec.mutable)
+
+
+def _needs_no_conversion(field: Field) -> bool:
+    """Return whether what the field's factory makes is what its type would make of it."""
+    if not field.makes_alike or field.codec.convert is None:
+        return False
+    made = field.make_default()
+    return field.codec.convert(made) is made

@@ -56,34 +56,21 @@ class Record:
         sent: the document of an insert that had no answer; see `rocketjob.model.sent`.
     """
 
-    __slots__ = (
-        "_errors",
-        "assigned",
-        "by",
-        "change",
-        "claim",
-        "given",
-        "logger",
-        "performance",
-        "renewal",
-        "sent",
-        "stored",
-        "unsaved",
-    )
+    # Set by few: so the others, which are many, are made quickly.
+    given: frozenset[str] | None = None
+    unsaved: Sequence[dict[str, Any]] = ()
+    claim: Guard | None = None
+    change: Any = None
+    logger: Any = None
+    by: str | None = None
+    renewal: Renewal | None = None
+    performance: Any = None
+    sent: Stored | None = None
+    _errors: Errors | None = None
 
     def __init__(self, stored: Stored | None = None) -> None:
         self.stored = stored
         self.assigned: set[str] = set()
-        self.given: frozenset[str] | None = None
-        self.unsaved: Sequence[dict[str, Any]] = ()
-        self.claim: Guard | None = None
-        self.change: Any = None
-        self.logger: Any = None
-        self.by: str | None = None
-        self.renewal: Renewal | None = None
-        self.performance: Any = None
-        self.sent: Stored | None = None
-        self._errors: Errors | None = None
 
     @property
     def errors(self) -> Errors:

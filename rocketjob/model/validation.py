@@ -13,6 +13,7 @@ from rocketjob.base.functions import refuse_pending, refuse_unawaited
 from rocketjob.model.encrypted_fields import Sealed
 from rocketjob.model.fields import Field
 from rocketjob.model.types.base import TOO_DEEP
+from rocketjob.model.validators import is_by_value
 
 F = TypeVar("F", bound=Callable[..., Any])
 MARK = "__rocketjob_validation__"
@@ -31,11 +32,8 @@ class Check(NamedTuple):
     """As attrs knows it: what a validator is given."""
     valid: Any
     """The default, if it is valid and all instances share it: that very object is not judged."""
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether the default is known to be valid."""
-        return self.valid is not _NONE
+    is_settled: bool
+    """Whether whatever an instance has by default is known to be valid."""
 
 
 class Errors(Mapping[str, list[str]]):
@@ -97,24 +95,40 @@ def own_validations(cls: type) -> list[str]:
 def checks_of(cls: type, fields: Iterable[Field]) -> list[Check]:
     """Return what the values of fields are checked for, in the form that is quick to go through."""
     attributes = attrs.fields_dict(cls)
-    return [
-        Check(
-            name=field.name,
-            is_optional=field.codec.optional,
-            check=field.codec.check,
-            field=field,
-            attribute=attributes.get(field.name, field),
-            valid=field.default if _has_valid_default(field) else _NONE,
-        )
-        for field in fields
-    ]
+    return [_check_of(field, attributes.get(field.name, field)) for field in fields]
 
 
-def _has_valid_default(field: Field) -> bool:
-    """Return whether the default is shared and valid, whatever else an instance has."""
-    if field.is_plain and field.default is None:
+def _check_of(field: Field, attribute: Any) -> Check:
+    is_settled = _has_valid_default(field, attribute)
+    return Check(
+        name=field.name,
+        is_optional=field.codec.optional,
+        check=field.codec.check,
+        field=field,
+        attribute=attribute,
+        valid=field.default if is_settled and field.is_plain else _NONE,
+        is_settled=is_settled,
+    )
+
+
+def _has_valid_default(field: Field, attribute: Any) -> bool:
+    """Return whether the default is valid, whatever else an instance has."""
+    if not (field.is_plain or field.makes_alike):
+        return False
+    value = field.default if field.is_plain else field.make_default()
+    if value is None:
         return field.codec.optional  # no validator is asked about None
-    return field.is_plain and field.validator is None and field.codec.check(field.default) is None
+    if field.codec.check(value) is not None:
+        return False
+    if field.validator is None:
+        return True
+    if not is_by_value(field.validator):
+        return False
+    try:
+        field.validator(None, attribute, value)
+    except (ValueError, TypeError):
+        return False
+    return True
 
 
 def check_fields(document: Any, fields: Iterable[Field], errors: Errors) -> None:
@@ -125,7 +139,7 @@ def check_fields(document: Any, fields: Iterable[Field], errors: Errors) -> None
 def run_checks(document: Any, checks: Iterable[Check], errors: Errors) -> None:
     """Check presence, type and validator of each value; every job passes here."""
     values = document.__dict__
-    for name, is_optional, check, field, attribute, valid in checks:
+    for name, is_optional, check, field, attribute, valid, _ in checks:
         value = values.get(name)
         if value is valid:
             continue

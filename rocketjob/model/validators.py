@@ -6,7 +6,7 @@ Every one is called as `validator(document, attribute, value)` and raises ValueE
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from attrs.validators import (
     and_,
@@ -44,6 +44,9 @@ __all__ = [
     "present",
 ]
 
+V = TypeVar("V", bound=Callable[..., Any])
+_BY_VALUE = "__rocketjob_by_value__"
+
 
 def in_range(minimum: Any, maximum: Any) -> Callable[[Any, Any, Any], None]:
     """Accept values from `minimum` to `maximum`, both included; `range` objects are not needed."""
@@ -53,9 +56,21 @@ def in_range(minimum: Any, maximum: Any) -> Callable[[Any, Any, Any], None]:
             raise ValueError(f"must be from {minimum} to {maximum}, not {value!r}")
 
     vars(check).update(minimum=minimum, maximum=maximum)  # for forms; a class is slower to call
-    return check
+    return by_value(check)
 
 
+def by_value(validator: V) -> V:
+    """Say of a validator that it looks at the value alone, so that it is asked of defaults once."""
+    setattr(validator, _BY_VALUE, True)
+    return validator
+
+
+def is_by_value(validator: Any) -> bool:
+    """Return whether a validator is known to look at the value alone."""
+    return getattr(validator, _BY_VALUE, False) is True
+
+
+@by_value
 def present(document: Any, attribute: Any, value: Any) -> None:
     """Refuse an empty or blank text, and empty containers."""
     if not value or (isinstance(value, str) and not value.strip()):

@@ -1,9 +1,13 @@
 """Defaults: literals, factories, those of a class, and where several bases have one."""
 
+from datetime import timedelta
+from typing import Any
+
 import pytest
 
-from rocketjob import Document, Job, field
+from rocketjob import Document, Job, ValidationError, after, field, validators
 from rocketjob.base.errors import FieldClash
+from rocketjob.model.fields import MISSING
 from support.jobs import KeptJob
 
 
@@ -416,3 +420,122 @@ def test_positional_arguments_are_not_taken():
 def test_the_id_is_there_before_the_job_is_saved():
     assert KeptJob().id != KeptJob().id
     assert KeptJob().is_new
+
+
+# --- what is worked out once of defaults is as if it was of each instance ------------------------
+
+
+class ManyDefaultsJob(Job):
+    tags: list[str] = field(factory=list)
+    options: dict[str, int] = {"a": 1}
+    size: int | None = 3
+    kind: str = "plain"
+    level: int = field(default=2, validator=validators.in_range(1, 3))
+    note: str | None = None
+
+    def perform(self): ...
+
+
+def written_out(job):
+    """Return a document as it is stored field by field."""
+    stored = {"_id": job.id, "_type": type(job).type_name()}
+    for name, each in type(job).fields().items():
+        if (value := each.store(getattr(job, name), job)) is not MISSING:
+            stored[each.key] = value
+    return stored
+
+
+def changed_in_place():
+    job = ManyDefaultsJob()
+    job.tags.append("x")
+    job.options["b"] = 2
+    return job
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        ManyDefaultsJob,
+        lambda: ManyDefaultsJob(size=None, kind="other", note="n"),
+        lambda: ManyDefaultsJob(size=3, note=None, priority=7),
+        lambda: ManyDefaultsJob(description="d", run_at=timedelta(hours=1), meta={"a": 1}),
+        changed_in_place,
+    ],
+)
+def test_a_new_document_is_stored_as_its_values_say(rocketjob, make):
+    job, other = make(), ManyDefaultsJob()
+    assert job.to_document() == written_out(job)
+    job.kind, job.size, job.priority = "late", None, 3
+    assert job.to_document() == written_out(job)
+    assert job.to_document()["size"] is None
+    assert other.to_document() == written_out(other)
+    job.save()
+    assert written_out(ManyDefaultsJob.find(job.id)) == written_out(job)
+
+
+def test_documents_share_no_container(rocketjob):
+    first, second = ManyDefaultsJob().to_document(), ManyDefaultsJob().to_document()
+    first["options"]["b"] = 2
+    assert second["options"] == ManyDefaultsJob().to_document()["options"] == {"a": 1}
+
+
+def test_a_default_that_a_callback_replaces_is_stored_as_it_is_then(rocketjob):
+    class InitializedJob(ManyDefaultsJob):
+        @after("initialize")
+        def choose(self):
+            self.kind = "chosen"
+
+    assert InitializedJob().to_document()["kind"] == "chosen"
+    assert InitializedJob.find(InitializedJob.create().id).kind == "chosen"
+
+
+@pytest.mark.parametrize("value", [0, 4, "x"])
+def test_a_default_that_its_validator_refuses_is_refused_each_time(value):
+    class RefusedJob(Job):
+        level: Any = field(default=value, validator=validators.in_range(1, 3))
+
+        def perform(self): ...
+
+    for _ in range(2):
+        with pytest.raises(ValidationError, match="level"):
+            RefusedJob().validate()
+    RefusedJob(level=2).validate()
+
+
+def test_a_validator_that_looks_at_the_job_is_asked_about_each_default():
+    class LookingJob(Job):
+        most: int = 1
+
+        def fits(self, attribute, value):
+            if value > self.most:
+                raise ValueError("is more than most")
+
+        level: int = field(default=2, validator=fits)
+
+        def perform(self): ...
+
+    LookingJob(most=2).validate()
+    with pytest.raises(ValidationError, match="is more than most"):
+        LookingJob().validate()
+
+
+def test_what_a_factory_makes_is_checked_each_time():
+    made = iter([1, "x", 2])
+
+    class MadeJob(Job):
+        number: int = field(factory=lambda: next(made))
+
+        def perform(self): ...
+
+    MadeJob().validate()
+    with pytest.raises(ValidationError, match="number"):
+        MadeJob().validate()
+    MadeJob().validate()
+
+
+def test_what_was_put_into_a_container_since_is_checked():
+    job = ManyDefaultsJob()
+    job.validate()
+    job.tags.append(1)
+    with pytest.raises(ValidationError, match="tags"):
+        job.validate()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
+from typing import Any
 
 from bson.objectid import ObjectId
 from bson.regex import Regex
@@ -21,7 +23,13 @@ def with_id(document: Stored) -> Stored:
         document["_id"] = ObjectId()
     elif isinstance(document["_id"], list | tuple | re.Pattern | Regex):
         raise StoreError(f"An _id cannot be an array or a regular expression: {document['_id']!r}")
-    for name in document:
+    _check_names(tuple(document))
+    return document
+
+
+@lru_cache(maxsize=1000)
+def _check_names(names: tuple[Any, ...]) -> None:
+    """Refuse a name that begins with $; most documents have the names of others."""
+    for name in names:
         if isinstance(name, str) and name[:1] == "$":
             raise StoreError(f"A field cannot be called {name!r}: names do not begin with $")
-    return document
