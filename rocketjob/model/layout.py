@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from rocketjob.model.fields import MISSING, Field
 from rocketjob.model.renewal import Renewer, renewer_of
 from rocketjob.model.validation import Check, checks_of
 
+T = TypeVar("T")
 Function = Callable[[Any], Any] | None
 MAX_SHAPES = 100  # of one class: people edit documents by hand, and others store what they like
 
@@ -110,12 +111,10 @@ class Layout:
     def checks_of_new(self, assigned: frozenset[str]) -> list[Check]:
         """Return what is checked of an instance to which nothing but these was assigned."""
         found = self._checks.get(assigned)
-        if found is None:
-            if len(self._checks) >= MAX_SHAPES:
-                self._checks = {}
-            found = [each for each in self.checks if each.name in assigned or not each.is_settled]
-            self._checks[assigned] = found
-        return found
+        if found is not None:  # of some there is nothing to be checked
+            return found
+        found = [each for each in self.checks if each.name in assigned or not each.is_settled]
+        return _kept(self._checks, assigned, found)
 
     @cached_property
     def writers(self) -> list[tuple[str, str, bool, Function]]:
@@ -133,11 +132,7 @@ class Layout:
             touched: those of new ones that may hold something else than their default; None: all.
         """
         form = self._forms.get(touched)
-        if form is None:
-            if len(self._forms) >= MAX_SHAPES:
-                self._forms = {}
-            form = self._forms[touched] = self._new_form(touched)
-        return form
+        return form or _kept(self._forms, touched, self._new_form(touched))
 
     def _new_form(self, touched: frozenset[str] | None) -> Form:
         common: dict[str, Any] = {"_id": None, "_type": self.cls.type_name(), **self.marks}
@@ -166,11 +161,7 @@ class Layout:
         """Return how a document with these keys is loaded; nearly all of a class have the same."""
         keys = tuple(stored)
         shape = self._shapes.get(keys)
-        if shape is None:
-            if len(self._shapes) >= MAX_SHAPES:
-                self._shapes = {}
-            shape = self._shapes[keys] = self._new_shape(keys)
-        return shape
+        return shape or _kept(self._shapes, keys, self._new_shape(keys))
 
     def _new_shape(self, keys: tuple[str, ...]) -> Shape:
         by_key = {field.key: field for field in self.fields.values()}
@@ -196,6 +187,14 @@ class Layout:
     def mutable(self) -> frozenset[str]:
         """The fields whose values can change without being assigned."""
         return frozenset(name for name, field in self.fields.items() if field.codec.mutable)
+
+
+def _kept(known: dict[Any, T], key: Any, made: T) -> T:
+    """Keep what was worked out; if there is too much of it, begin anew."""
+    if len(known) >= MAX_SHAPES:
+        known.clear()
+    known[key] = made
+    return made
 
 
 def _needs_no_conversion(field: Field) -> bool:

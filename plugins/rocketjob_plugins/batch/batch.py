@@ -76,6 +76,7 @@ class Batch(BatchModel, abstract=True):
 
         Raises:
             StreamError: names the file, line and column; what was added is removed.
+            StoreUnavailable: a store is out of reach; a note says whether what was added is gone.
         """
         input_category = self.input_category_for(category)
         with shown_progress(progress) as shown:

@@ -206,7 +206,8 @@ class UploadWriter:
         self._flush_records()
         self._store()
         if self.category.name == "main":
-            within_reach()(add_to_record_count)(self.job, self.count)
+            with within_reach():
+                add_to_record_count(self.job, self.count)
         self._close()
         return self.count
 

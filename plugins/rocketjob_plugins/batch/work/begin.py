@@ -20,7 +20,8 @@ __tracebackhide__ = True  # an error is shown from the job's own code on
 def begin(job: BatchModel) -> None:
     """Run the callbacks before the batch on one worker, then open the job to all."""
     if claims.claim_of(job) is not None:
-        within_reach()(runner.run_start_callbacks)(job)
+        with within_reach():
+            runner.run_start_callbacks(job)
     if not job.is_running:
         return save_where_it_is(job)
     befores = [c for c in job.chain("batch").callbacks if c.kind == "before"]

@@ -67,8 +67,10 @@ def _has_no_store(job: BatchModel, error: BaseException, worker: Worker) -> bool
     is_alone = job.sub_state != "processing" and claims.claim_of(job) is not None
     if not is_alone or worker.inline or not isinstance(error, Exception):
         return False
-    if isinstance(error, StoreUnavailable) or not are_away(error):
-        return isinstance(error, StoreUnavailable)
+    if isinstance(error, StoreUnavailable):
+        return True
+    if not are_away(error):
+        return False
     try:
         job.input.collection.find_one({}, {"_id": 1})
     except Exception as problem:
